@@ -1,0 +1,39 @@
+//! The one source of time and chance, so that tests and simulations can set both.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// Where the time of day and random bytes come from. Waiting is `tokio::time`, which tests pause.
+pub trait Source: Send + Sync + fmt::Debug {
+    /// The time of day by this machine's clock.
+    fn now(&self) -> Timestamp;
+
+    /// A number nobody can guess: nonces and jitter.
+    fn random(&self) -> u64;
+}
+
+/// A shared [`Source`].
+pub type Clock = Arc<dyn Source>;
+
+/// The machine's clock and random generator.
+#[derive(Debug, Default)]
+pub struct System;
+
+impl Source for System {
+    #[allow(clippy::disallowed_methods)] // the one place where time enters
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn random(&self) -> u64 {
+        let mut bytes = [0; 8];
+        // A machine without randomness still has a clock; nonces also carry the object's uid and time.
+        if SystemRandom::new().fill(&mut bytes).is_err() {
+            return self.now().as_nanosecond().unsigned_abs() as u64;
+        }
+        u64::from_ne_bytes(bytes)
+    }
+}

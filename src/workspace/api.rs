@@ -1,0 +1,213 @@
+//! What the operator asks of the cloud, call by call. Plain data and one trait; no HTTP here.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::error::Error;
+use crate::ids::{DesktopID, JobID};
+
+/// Most desktops that one batch-delete, and one filtered desktop list, may name (limit of the API definition).
+pub const MAX_BATCH: usize = 100;
+
+/// The calls of one project, with one login.
+///
+/// Reads may be repeated at will. The only call with an effect is [`Workspace::send`], and it takes its
+/// argument by value: what was signed once is sent at most once.
+#[async_trait]
+pub trait Workspace: Send + Sync + fmt::Debug {
+    /// `GET /v2/{project_id}/desktops` filtered by `desktop_id`, for at most [`MAX_BATCH`] ids. Without ids it
+    /// asks for one row of any desktop: the harmless read that proves a login.
+    ///
+    /// # Errors
+    /// Every [`Error`] but one about a missing desktop, which is simply not in the list.
+    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error>;
+
+    /// `GET /v2/{project_id}/desktops/{desktop_id}`.
+    ///
+    /// # Errors
+    /// Every [`Error`]; a 404 that means "no such desktop" is not one, but [`Lookup::Gone`].
+    async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error>;
+
+    /// `GET /v2/{project_id}/workspace-sub-jobs` with `job_type=deleteDesktops`: one page.
+    ///
+    /// # Errors
+    /// Every [`Error`].
+    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error>;
+
+    /// `GET /v2/{project_id}/workspace-jobs/{job_id}`: a parent job with its sub-jobs.
+    ///
+    /// # Errors
+    /// Every [`Error`]; a job that the service does not know is a 404.
+    async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error>;
+
+    /// Serialises and signs `POST /v2/{project_id}/desktops/batch-delete` as of `now`. Sends nothing.
+    ///
+    /// # Errors
+    /// The login cannot sign (its key holds characters that no header may have).
+    fn sign_batch_delete(&self, body: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error>;
+
+    /// Sends a signed request once: no retry, no redirect, no reused connection.
+    ///
+    /// # Errors
+    /// Every [`Error`]. Only [`Error::was_not_sent`] and a definite refusal say that nothing happened.
+    async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error>;
+}
+
+/// An answer together with the service's own clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// What was asked for.
+    pub value: T,
+    /// The `Date` header of the answer; `None` if missing or unreadable.
+    pub service_time: Option<Timestamp>,
+}
+
+/// One page of the desktop list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DesktopPage {
+    /// `total_count`: rows that match, on all pages.
+    pub total: u64,
+    /// Rows of this page.
+    pub desktops: Vec<Desktop>,
+}
+
+/// A desktop as the service describes it. Statuses keep the service's spelling; compare without regard to case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desktop {
+    /// `desktop_id`.
+    pub id: DesktopID,
+    /// `computer_name`.
+    pub name: Option<String>,
+    /// `status`; empty late in a deletion, `DELETED` after one in some regions.
+    pub status: String,
+    /// `task_status`; empty when idle.
+    pub task_status: String,
+}
+
+/// What became of one desktop that was asked for by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// 200 with the desktop (whose status may be `DELETED`).
+    Found(Desktop),
+    /// 404 from the service itself: JSON body, no gateway code.
+    Gone,
+}
+
+/// Which sub-jobs to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SubJobQuery {
+    /// Only these statuses; empty: every status.
+    pub statuses: Vec<SubJobStatus>,
+    /// Only sub-jobs of this parent.
+    pub job: Option<JobID>,
+    /// Rows to skip, at most 10 000.
+    pub offset: u32,
+    /// Rows to answer, at most 1 000.
+    pub limit: u32,
+}
+
+/// One page of the sub-job list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SubJobPage {
+    /// `total_count`: rows that match, on all pages.
+    pub total: u64,
+    /// Rows of this page that name a readable parent and desktop.
+    pub sub_jobs: Vec<SubJob>,
+    /// Rows of this page as the service sent them, readable or not: what paging counts.
+    pub rows: usize,
+}
+
+/// The deletion of one desktop within a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubJob {
+    /// `id` of the sub-job itself, as sent.
+    pub id: String,
+    /// `job_id`: the parent.
+    pub job: JobID,
+    /// `entities.desktop_id`.
+    pub desktop: DesktopID,
+    /// `status`.
+    pub status: SubJobStatus,
+    /// `error_code`.
+    pub code: Option<String>,
+    /// `fail_reason`.
+    pub reason: Option<String>,
+}
+
+/// Status of a sub-job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SubJobStatus {
+    /// `WAITING`.
+    Waiting,
+    /// `RUNNING`; also every word that is not documented, since it is no end.
+    Running,
+    /// `SUCCESS`.
+    Success,
+    /// `FAILED`.
+    Failed,
+}
+
+/// A parent job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// `id`.
+    pub id: JobID,
+    /// Whether its status is one that ends it: `SUCCESS`, `COMPLETE`, `FAIL` or `FAILED`. It may end so while
+    /// sub-jobs failed.
+    pub finished: bool,
+    /// `job_error_code`.
+    pub code: Option<String>,
+    /// `fail_reason`.
+    pub reason: Option<String>,
+    /// Its sub-jobs that name a readable desktop.
+    pub sub_jobs: Vec<SubJob>,
+}
+
+/// Body of batch-delete, every field always sent: `email_notification` left out would mean *true*.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchDelete {
+    /// `desktop_ids`: 1 to [`MAX_BATCH`], no duplicates.
+    pub desktop_ids: Vec<DesktopID>,
+    /// `delete_users`: also delete users who have no other desktop left.
+    pub delete_users: bool,
+    /// `email_notification`: mail the users.
+    pub email_notification: bool,
+    /// `is_force_delete`: stop a running desktop first.
+    pub force: bool,
+}
+
+/// A batch-delete that is ready to go. It lives in memory only, cannot be cloned, and its `Debug` shows neither
+/// signature nor token.
+pub struct SignedRequest {
+    /// The bytes of the body.
+    pub(super) body: Vec<u8>,
+    /// The headers to send, credentials included.
+    pub(super) headers: http::HeaderMap,
+    /// `sha256:<hex>` of the body.
+    pub(super) digest: String,
+    /// When it was signed, whole seconds.
+    pub(super) signed_at: Timestamp,
+}
+
+impl SignedRequest {
+    /// `sha256:<hex>` of the body, as stored with the intent.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// When it was signed; the gateway refuses it some time after that.
+    pub fn signed_at(&self) -> Timestamp {
+        self.signed_at
+    }
+}
+
+impl fmt::Debug for SignedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedRequest")
+            .field("digest", &self.digest)
+            .field("signed_at", &self.signed_at)
+            .finish_non_exhaustive()
+    }
+}

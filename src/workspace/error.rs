@@ -1,0 +1,147 @@
+//! What can go wrong with a call, keeping everything that the service said. What to *do* about it is decided
+//! elsewhere ([`crate::plan::classify`]).
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// The calls, by the names that errors, metrics and status use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `POST …/desktops/batch-delete`.
+    BatchDelete,
+    /// `GET …/desktops`.
+    ListDesktops,
+    /// `GET …/desktops/{desktop_id}`.
+    ShowDesktop,
+    /// `GET …/workspace-sub-jobs`.
+    ListSubJobs,
+    /// `GET …/workspace-jobs/{job_id}`.
+    ShowJob,
+}
+
+impl Operation {
+    /// Name in status, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BatchDelete => "batchDelete",
+            Self::ListDesktops => "listDesktops",
+            Self::ShowDesktop => "showDesktop",
+            Self::ListSubJobs => "listSubJobs",
+            Self::ShowJob => "showJob",
+        }
+    }
+
+    /// The permission that an identity policy must allow for it (vendor's API reference, permissions).
+    pub fn permission(self) -> &'static str {
+        match self {
+            Self::BatchDelete => "workspace:desktops:batchDelete",
+            Self::ListDesktops => "workspace:desktops:list",
+            Self::ShowDesktop => "workspace:desktops:get",
+            Self::ListSubJobs => "workspace:jobs:listSubJobs",
+            Self::ShowJob => "workspace:jobs:get",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A call that did not give what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {failure}")]
+pub struct Error {
+    /// Which call.
+    pub operation: Operation,
+    /// How it failed.
+    pub failure: Failure,
+    /// The `Date` header of the answer, if there was one.
+    pub service_time: Option<Timestamp>,
+}
+
+impl Error {
+    /// No byte of the request left this process: the name, the connection or the TLS handshake failed, or the
+    /// request could not be built.
+    pub fn was_not_sent(&self) -> bool {
+        matches!(self.failure, Failure::NotSent { .. })
+    }
+
+    /// The service's refusal, if it gave one.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match &self.failure {
+            Failure::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
+/// How a call failed. Texts are cut to their documented lengths, free of control characters and of secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No byte of the request was sent.
+    #[error("the request was not sent: {reason}")]
+    NotSent {
+        /// Why.
+        reason: String,
+    },
+    /// The request was sent, or may have been, and no whole answer came back: time-out, reset, cut answer.
+    #[error("the request was sent but no answer came back: {reason}")]
+    NoAnswer {
+        /// Why.
+        reason: String,
+    },
+    /// The service, or a proxy before it, answered with a status other than the documented good one.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The status was good but the body was not what the API promises.
+    #[error("the answer (HTTP {status}) could not be read: {reason}")]
+    Unreadable {
+        /// HTTP status.
+        status: u16,
+        /// `X-Request-Id`.
+        request_id: Option<String>,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An answer with another status than the documented good one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// Error code such as `WKS.00010032` or `APIGW.0301`, in whichever envelope it came.
+    pub code: Option<String>,
+    /// The service's message.
+    pub message: Option<String>,
+    /// `error_detail`.
+    pub detail: Option<String>,
+    /// `X-Request-Id`, or the `request_id` of the body.
+    pub request_id: Option<String>,
+    /// `encoded_authorization_message`: what STS can decode into the reason of a denial.
+    pub encoded_authorization_message: Option<String>,
+    /// `Retry-After`, if given in seconds or as a date.
+    pub retry_after: Option<Duration>,
+    /// The body was a JSON object (a proxy's page is not).
+    pub json: bool,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the service answered HTTP {}", self.status)?;
+        if let Some(code) = &self.code {
+            write!(f, " {code}")?;
+        }
+        if let Some(message) = &self.message {
+            write!(f, " ({message})")?;
+        }
+        if let Some(id) = &self.request_id {
+            write!(f, ", request id {id}")?;
+        }
+        Ok(())
+    }
+}
