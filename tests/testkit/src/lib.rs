@@ -1,1 +1,33 @@
-//! In the making.
+//! The local world of tests and demo: a real control plane, the simulated cloud, the operator as a process.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), testkit::Error> {
+//! let control_plane = testkit::ControlPlane::shared().await;
+//! let namespace = control_plane.namespace("happy-path").await?;
+//! let pods = control_plane.kubectl(["get", "pods", "-n", namespace.name()]).await?.stdout()?;
+//! let asked = control_plane.audit().events()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything listens on loopback addresses only, keeps its files below the target folder, and ends no later than
+//! the process that started it.
+
+mod audit;
+mod binaries;
+mod control_plane;
+mod error;
+mod eventually;
+mod kubeconfig;
+mod kubectl;
+mod namespace;
+mod places;
+mod supervised;
+
+pub use audit::{AuditEvent, AuditLog, AuditUser, ObjectRef, ResponseStatus};
+pub use control_plane::ControlPlane;
+pub use error::Error;
+pub use eventually::{GENEROUS, eventually};
+pub use kubectl::Output;
+pub use namespace::Namespace;
+pub use places::{target, workspace};

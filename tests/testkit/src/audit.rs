@@ -1,0 +1,184 @@
+//! The audit log of the API server: who asked what, when, and what came of it.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{Context, Error};
+
+/// The audit log of one control plane.
+///
+/// It has one event per request, written when the request is over; a client may have its answer a moment before
+/// the event can be read, so wait for an expected event with [`crate::eventually`]. Watches appear when they end.
+pub struct AuditLog {
+    path: PathBuf,
+    read: Mutex<Progress>,
+}
+
+/// What was read already; the log only grows.
+#[derive(Default)]
+struct Progress {
+    offset: u64,
+    events: Vec<Arc<AuditEvent>>,
+}
+
+/// One request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEvent {
+    /// Verb of the Kubernetes API: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, ...
+    pub verb: String,
+    /// Path and query.
+    #[serde(rename = "requestURI")]
+    pub request_uri: String,
+    /// Who asked.
+    pub user: AuditUser,
+    /// The client program.
+    #[serde(default)]
+    pub user_agent: String,
+    /// The object or collection that was asked for; absent for paths such as `/readyz`.
+    #[serde(default)]
+    pub object_ref: Option<ObjectRef>,
+    /// The outcome.
+    #[serde(default)]
+    pub response_status: Option<ResponseStatus>,
+    /// Body of a write to one of the project's kinds.
+    #[serde(default)]
+    pub request_object: Option<Value>,
+    /// The object after such a write, or the refusal of it.
+    #[serde(default)]
+    pub response_object: Option<Value>,
+    /// When the API server got the request.
+    pub request_received_timestamp: Timestamp,
+    /// When the answer was complete.
+    pub stage_timestamp: Timestamp,
+}
+
+/// Who made a request.
+#[derive(Debug, Clone, Deserialize)]
+pub struct AuditUser {
+    /// Such as `admin` or `system:serviceaccount:<namespace>:<name>`.
+    #[serde(default)]
+    pub username: String,
+}
+
+/// What a request was about; empty where the request does not say.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectRef {
+    /// Plural name, such as `desktopdeletions`.
+    pub resource: String,
+    /// Such as `status`.
+    pub subresource: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+    /// API group, empty for the core group.
+    pub api_group: String,
+    /// Version of the object that a write was based on.
+    pub resource_version: String,
+}
+
+/// Outcome of a request.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ResponseStatus {
+    /// HTTP status.
+    #[serde(default)]
+    pub code: u16,
+}
+
+impl AuditEvent {
+    /// Is it a request that could change something?
+    pub fn is_write(&self) -> bool {
+        matches!(
+            self.verb.as_str(),
+            "create" | "update" | "patch" | "delete" | "deletecollection"
+        )
+    }
+
+    /// HTTP status of the answer, 0 if there was none.
+    pub fn code(&self) -> u16 {
+        self.response_status.as_ref().map_or(0, |status| status.code)
+    }
+
+    /// Is it about this object of a namespace, one of its subresources included?
+    pub fn concerns(&self, resource: &str, namespace: &str, name: &str) -> bool {
+        self.object_ref.as_ref().is_some_and(|object| {
+            object.resource == resource && object.namespace == namespace && object.name == name
+        })
+    }
+
+    /// Did the service account of this name, in any namespace, ask?
+    pub fn by_service_account(&self, name: &str) -> bool {
+        let account = self.user.username.strip_prefix("system:serviceaccount:");
+        account
+            .and_then(|account| account.split_once(':'))
+            .is_some_and(|(_, account)| account == name)
+    }
+}
+
+impl AuditLog {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            read: Mutex::default(),
+        }
+    }
+
+    /// All events so far, in the order in which the requests were over.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read, or has a line that is no event.
+    pub fn events(&self) -> Result<Vec<Arc<AuditEvent>>, Error> {
+        let mut progress = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = self.new_lines(&mut progress.offset)?;
+        for line in text.lines() {
+            let event = serde_json::from_str(line);
+            let event =
+                event.map_err(|error| Error::Other(format!("unreadable audit event: {error}: {line}")))?;
+            progress.events.push(Arc::new(event));
+        }
+        Ok(progress.events.clone())
+    }
+
+    /// The writes to one object, its status included, in any outcome and by anybody.
+    ///
+    /// Of the project's own kinds only: the log knows the name of a newly created object from the request's body,
+    /// which it holds for these alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`AuditLog::events`].
+    pub fn writes(&self, resource: &str, namespace: &str, name: &str) -> Result<Vec<Arc<AuditEvent>>, Error> {
+        let mut events = self.events()?;
+        events.retain(|event| event.is_write() && event.concerns(resource, namespace, name));
+        Ok(events)
+    }
+
+    /// The whole lines behind `offset`, which moves behind them.
+    fn new_lines(&self, offset: &mut u64) -> Result<String, Error> {
+        let mut bytes = Vec::new();
+        let mut read = || {
+            let mut file = File::open(&self.path)?;
+            file.seek(SeekFrom::Start(*offset))?;
+            file.read_to_end(&mut bytes)
+        };
+        read().context(|| format!("read {}", self.path.display()))?;
+        // The last line may still be under way.
+        bytes.truncate(
+            bytes
+                .iter()
+                .rposition(|&byte| byte == b'\n')
+                .map_or(0, |end| end + 1),
+        );
+        *offset += bytes.len() as u64;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}

@@ -1,0 +1,70 @@
+//! The binaries of the control plane: from `KUBEBUILDER_ASSETS`, or built from source once.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Context, Error};
+use crate::places;
+
+mod build;
+mod source;
+
+use source::Source;
+
+/// Where the three binaries lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Binaries {
+    pub(crate) etcd: PathBuf,
+    pub(crate) kube_apiserver: PathBuf,
+    pub(crate) kubectl: PathBuf,
+}
+
+impl Binaries {
+    const NAMES: [&'static str; 3] = ["etcd", "kube-apiserver", "kubectl"];
+
+    /// Finds the binaries, and builds them if need be. Blocks, the first time for minutes.
+    ///
+    /// `KUBEBUILDER_ASSETS`, the convention of Kubernetes' envtest, names a folder with ready ones. Else they are
+    /// built into `control-plane/<versions>` of the target folder, by one process at a time.
+    pub(crate) fn provide() -> Result<Self, Error> {
+        if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()) {
+            let folder = PathBuf::from(folder);
+            return match Self::NAMES.into_iter().find(|name| !folder.join(name).is_file()) {
+                Some(binary) => Err(Error::MissingAsset { folder, binary }),
+                None => Ok(Self::of(&folder)),
+            };
+        }
+        let source = Source::read(&places::workspace().join("tests/control-plane"))?;
+        let store = places::target().join("control-plane");
+        std::fs::create_dir_all(&store).context(|| format!("create {}", store.display()))?;
+        let folder = store.join(source.key());
+        if !folder.is_dir() {
+            let _alone = lock(&store)?;
+            // Another process may have built them while this one waited.
+            if !folder.is_dir() {
+                build::into(&source, &folder)?;
+            }
+        }
+        Ok(Self::of(&folder))
+    }
+
+    fn of(folder: &Path) -> Self {
+        let [etcd, kube_apiserver, kubectl] = Self::NAMES.map(|name| folder.join(name));
+        Self {
+            etcd,
+            kube_apiserver,
+            kubectl,
+        }
+    }
+}
+
+/// Takes the lock of the store; it is released when the file is closed, also by a crash.
+fn lock(store: &Path) -> Result<File, Error> {
+    let path = store.join(".lock");
+    let file = File::create(&path).context(|| format!("create {}", path.display()))?;
+    if file.try_lock().is_err() {
+        build::say("waiting for another process that builds the control plane");
+        file.lock().context(|| format!("lock {}", path.display()))?;
+    }
+    Ok(file)
+}

@@ -1,0 +1,198 @@
+//! Starting etcd and kube-apiserver.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::certificates::Certificates;
+use crate::binaries::Binaries;
+use crate::error::{Context, Error};
+use crate::eventually::eventually;
+use crate::supervised::{Options, Supervised};
+use crate::{kubeconfig, places};
+
+/// How long a start may take; on an idle machine it takes three seconds.
+const BOUND: Duration = Duration::from_secs(180);
+
+/// A port that was free may be taken a moment later; so many times another one is tried.
+const ATTEMPTS: usize = 5;
+
+/// Requests on the project's own kinds are kept with their bodies, so that tests can read what was written and
+/// when; of others only who asked for what, so that Secrets stay out of the log.
+const AUDIT_POLICY: &str = r#"
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+omitManagedFields: true
+rules:
+  - level: RequestResponse
+    verbs: [create, update, patch, delete]
+    resources: [{group: cloud-desktops.dev}]
+  - level: Metadata
+"#;
+
+/// The servers of a control plane and their folder.
+pub(super) struct Started {
+    // In this order, so that the API server does not see etcd vanish.
+    pub(super) kube_apiserver: Supervised,
+    pub(super) etcd: Supervised,
+    pub(super) folder: TempDir,
+    pub(super) url: String,
+    pub(super) kubeconfig: PathBuf,
+    pub(super) authority: String,
+}
+
+/// Starts both servers and waits until the API server is ready.
+pub(super) async fn start(binaries: &Binaries) -> Result<Started, Error> {
+    let mut attempt = 1;
+    loop {
+        match attempt_start(binaries).await {
+            Err(Error::Start { log, .. }) if attempt < ATTEMPTS && log.contains("address already in use") => {
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn attempt_start(binaries: &Binaries) -> Result<Started, Error> {
+    let folder = places::temporary_folder("control-plane")?;
+    let certificates = Certificates::write(folder.path())?;
+    let (etcd, etcd_url) = start_etcd(binaries, &certificates)?;
+    let (kube_apiserver, url) = start_kube_apiserver(binaries, &certificates, &etcd_url, folder.path())?;
+
+    let authority = read(&certificates.authority)?;
+    let kubeconfig = folder.path().join("kubeconfig");
+    let user = kubeconfig::User::Certificate {
+        certificate: read(&certificates.admin.certificate)?,
+        key: read(&certificates.admin.key)?,
+    };
+    kubeconfig::write(&kubeconfig, &url, &authority, &user, "default")?;
+
+    let started = Started {
+        kube_apiserver,
+        etcd,
+        folder,
+        url,
+        kubeconfig,
+        authority,
+    };
+    started.ready().await?;
+    Ok(started)
+}
+
+fn start_etcd(binaries: &Binaries, certificates: &Certificates) -> Result<(Supervised, String), Error> {
+    // Its supervisor removes the folder, also when this process is killed.
+    let folder = places::temporary_folder("etcd")?.keep();
+    let url = format!("https://127.0.0.1:{}", free_port()?);
+    let peers = "http://127.0.0.1:0";
+    let arguments = [
+        format!("--data-dir={}", folder.join("data").display()),
+        format!("--listen-client-urls={url}"),
+        format!("--advertise-client-urls={url}"),
+        format!("--listen-peer-urls={peers}"),
+        "--client-cert-auth".to_owned(),
+        format!("--trusted-ca-file={}", certificates.authority.display()),
+        format!("--cert-file={}", certificates.etcd.certificate.display()),
+        format!("--key-file={}", certificates.etcd.key.display()),
+        // The data need not survive a loss of power.
+        "--unsafe-no-fsync".to_owned(),
+        "--log-level=warn".to_owned(),
+    ];
+    let options = Options {
+        name: "etcd",
+        log: folder.join("log"),
+        folder: Some(&folder),
+    };
+    Ok((Supervised::spawn(options, &binaries.etcd, arguments, &[])?, url))
+}
+
+fn start_kube_apiserver(
+    binaries: &Binaries,
+    certificates: &Certificates,
+    etcd: &str,
+    folder: &Path,
+) -> Result<(Supervised, String), Error> {
+    let port = free_port()?;
+    let policy = folder.join("audit-policy.yaml");
+    std::fs::write(&policy, AUDIT_POLICY).context(|| format!("write {}", policy.display()))?;
+    let arguments = [
+        format!("--etcd-servers={etcd}"),
+        format!("--etcd-cafile={}", certificates.authority.display()),
+        format!("--etcd-certfile={}", certificates.etcd.certificate.display()),
+        format!("--etcd-keyfile={}", certificates.etcd.key.display()),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--advertise-address=127.0.0.1".to_owned(),
+        format!("--secure-port={port}"),
+        format!("--cert-dir={}", folder.display()),
+        format!("--tls-cert-file={}", certificates.server.certificate.display()),
+        format!("--tls-private-key-file={}", certificates.server.key.display()),
+        format!("--client-ca-file={}", certificates.authority.display()),
+        "--authorization-mode=RBAC".to_owned(),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        format!(
+            "--service-account-key-file={}",
+            certificates.token_public_key.display()
+        ),
+        format!(
+            "--service-account-signing-key-file={}",
+            certificates.token_signing_key.display()
+        ),
+        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+        // No controller makes the default accounts that this plug-in wants for Pods.
+        "--disable-admission-plugins=ServiceAccount".to_owned(),
+        "--endpoint-reconciler-type=none".to_owned(),
+        format!("--audit-policy-file={}", policy.display()),
+        format!("--audit-log-path={}", folder.join("audit.log").display()),
+        // An event stands in the file when its request is over, and the file is never rotated.
+        "--audit-log-mode=blocking".to_owned(),
+        "--audit-log-maxsize=100000".to_owned(),
+    ];
+    let options = Options {
+        name: "kube-apiserver",
+        log: folder.join("kube-apiserver.log"),
+        folder: Some(folder),
+    };
+    let server = Supervised::spawn(options, &binaries.kube_apiserver, arguments, &[])?;
+    Ok((server, format!("https://127.0.0.1:{port}")))
+}
+
+impl Started {
+    /// Waits for `/readyz`, and gives up at once when a server has ended.
+    async fn ready(&self) -> Result<(), Error> {
+        let client = kubeconfig::client(&self.kubeconfig).await?;
+        let answer = eventually("the API server is ready", BOUND, async || {
+            for server in [&self.etcd, &self.kube_apiserver] {
+                if let Some(status) = server.exit_status() {
+                    return Ok(Err(
+                        server.not_started(format!("it ended with exit status {status}"))
+                    ));
+                }
+            }
+            let request = http::Request::get("/readyz").body(Vec::new());
+            let request = request.map_err(|error| error.to_string())?;
+            client
+                .request_text(request)
+                .await
+                .map(|_| Ok(()))
+                .map_err(|error| error.to_string())
+        });
+        match answer.await {
+            Ok(answer) => answer,
+            Err(error) => Err(self.kube_apiserver.not_started(error.to_string())),
+        }
+    }
+}
+
+fn free_port() -> Result<u16, Error> {
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    Ok(port
+        .context(|| "find a free port on the loopback address".to_owned())?
+        .port())
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).context(|| format!("read {}", path.display()))
+}
