@@ -1,0 +1,354 @@
+//! `desktop-deletion-operator run`: its flags, and the [`Config`] that becomes of them.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::config::endpoints::{self, AllowedEndpoint};
+use crate::config::{Config, Namespaces, Timing, duration, timing};
+use crate::operator::telemetry::{self, LogFormat};
+
+pub(super) const ABOUT: &str = "\
+Run the operator until SIGTERM or SIGINT.
+
+It reaches the API server through the kubeconfig that KUBECONFIG names, else through the ServiceAccount of its pod. \
+Every flag can be given as the environment variable shown beside it; the flag wins. Durations are written like 15s, \
+2m, 1h30m or 168h.";
+
+const SCOPE: &str = "What it serves";
+const SUBMISSION: &str = "Submission: how long a request may take effect";
+const FOLLOWING: &str = "Following: how often the cloud is asked";
+const PROCESS: &str = "The process";
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    scope: ScopeArgs,
+    #[command(flatten)]
+    submission: SubmissionArgs,
+    #[command(flatten)]
+    following: FollowingArgs,
+    #[command(flatten)]
+    process: ProcessArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = SCOPE)]
+struct ScopeArgs {
+    /// Namespaces to watch, separated by commas; '*' for all, which needs rights in the whole cluster
+    /// [default: the operator's own]
+    #[arg(long, value_name = "NAMES", env = "DESKTOP_DELETION_NAMESPACES", value_parser = namespaces)]
+    namespaces: Option<Namespaces>,
+
+    /// Hosts that a project may point to, each HOST or HOST=CIDR,CIDR
+    ///
+    /// Give the flag once for each entry, or separate entries by ';' (in the environment variable always so). A '*'
+    /// stands for exactly one label of the host name. Addresses of loopback, link-local and private networks are
+    /// refused unless a CIDR of the entry holds them, and so are IP addresses in place of a name. The list given here
+    /// replaces the default.
+    #[arg(
+        long,
+        value_name = "HOST[=CIDR,...]",
+        env = "DESKTOP_DELETION_ALLOWED_ENDPOINTS",
+        value_delimiter = ';',
+        default_value = endpoints::DEFAULT
+    )]
+    allowed_endpoints: Vec<AllowedEndpoint>,
+
+    /// The operator's own namespace, which its Deployment hands in
+    #[arg(long, hide = true, env = "POD_NAMESPACE", value_parser = namespace)]
+    pod_namespace: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = SUBMISSION)]
+struct SubmissionArgs {
+    /// Deadline of a request without spec.notAfter, counted from its creation
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_REQUEST_DEADLINE", value_parser = duration::parse, default_value = "168h")]
+    request_deadline: Duration,
+
+    /// Age of a signature at which the request is not sent any more
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SEND_GUARD", value_parser = duration::parse, default_value = "60s")]
+    send_guard: Duration,
+
+    /// How long the gateway honours a signature; shorter than 15m only for rehearsals
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SIGNATURE_WINDOW", value_parser = duration::parse, default_value = "15m")]
+    signature_window: Duration,
+
+    /// How far the clocks of operator and service may be apart; beyond it nothing is submitted
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_CLOCK_SKEW", value_parser = duration::parse, default_value = "5m")]
+    clock_skew: Duration,
+
+    /// Within this time an accepted request must show in the cloud's job list
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SETTLE", value_parser = duration::parse, default_value = "120s")]
+    settle: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = FOLLOWING)]
+struct FollowingArgs {
+    /// From the acceptance of a job to the first look at it
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_FIRST_LOOK", value_parser = duration::parse, default_value = "10s")]
+    first_look: Duration,
+
+    /// How often the open jobs of a project are looked at, all in one call
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_POLL_INTERVAL", value_parser = duration::parse, default_value = "15s")]
+    poll_interval: Duration,
+
+    /// After this time a job without an end is reported as overdue; it is followed further
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_JOB_OVERDUE", value_parser = duration::parse, default_value = "60m")]
+    job_overdue: Duration,
+
+    /// How often a Secret is asked for again while something waits for it
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SECRET_REFRESH", value_parser = duration::parse, default_value = "30s")]
+    secret_refresh: Duration,
+
+    /// How often a proven login of a project is proven again, by a harmless read
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_PROJECT_REFRESH", value_parser = duration::parse, default_value = "10m")]
+    project_refresh: Duration,
+
+    /// First delay after a failure; it doubles with each failure in a row
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RETRY_MIN", value_parser = duration::parse, default_value = "5s")]
+    retry_min: Duration,
+
+    /// Longest delay between two tries
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RETRY_MAX", value_parser = duration::parse, default_value = "5m")]
+    retry_max: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = PROCESS)]
+struct ProcessArgs {
+    /// Most objects that are worked on at one time
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "DESKTOP_DELETION_CONCURRENCY",
+        default_value = "16"
+    )]
+    concurrency: NonZeroU16,
+
+    /// Address of /livez, /readyz and /metrics; port 0 takes a free one, which the log names
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "DESKTOP_DELETION_LISTEN",
+        default_value = "0.0.0.0:8080"
+    )]
+    listen: SocketAddr,
+
+    /// Name under which this process writes attempts and Events [default: the name of its pod, else of the host]
+    #[arg(long, value_name = "NAME", env = "DESKTOP_DELETION_IDENTITY", value_parser = identity)]
+    identity: Option<String>,
+
+    /// The name of the operator's pod, which its Deployment hands in
+    #[arg(long, hide = true, env = "POD_NAME", value_parser = identity)]
+    pod_name: Option<String>,
+
+    /// Form of the log lines, which go to standard error
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "DESKTOP_DELETION_LOG_FORMAT",
+        default_value = "text"
+    )]
+    log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug or trace, also by module, as in info,kube=debug
+    #[arg(long, value_name = "FILTER", env = "DESKTOP_DELETION_LOG_LEVEL", default_value = "info", value_parser = telemetry::filter_text)]
+    log_level: String,
+}
+
+impl RunArgs {
+    /// Form and filter of the log, wanted before anything else.
+    pub fn log(&self) -> (LogFormat, &str) {
+        (self.process.log_format, &self.process.log_level)
+    }
+
+    /// Everything else, checked.
+    ///
+    /// # Errors
+    /// Two durations do not go together.
+    pub fn config(self) -> Result<Config, timing::Mismatch> {
+        // Taken apart field by field: a flag that nobody reads does not compile.
+        let ScopeArgs {
+            namespaces,
+            allowed_endpoints,
+            pod_namespace,
+        } = self.scope;
+        let SubmissionArgs {
+            request_deadline,
+            send_guard,
+            signature_window,
+            clock_skew,
+            settle,
+        } = self.submission;
+        let FollowingArgs {
+            first_look,
+            poll_interval,
+            job_overdue,
+            secret_refresh,
+            project_refresh,
+            retry_min,
+            retry_max,
+        } = self.following;
+        let ProcessArgs {
+            concurrency,
+            listen,
+            identity,
+            pod_name,
+            log_format: _,
+            log_level: _,
+        } = self.process;
+        let timing = Timing {
+            poll_interval,
+            first_look,
+            signature_window,
+            clock_skew,
+            settle,
+            send_guard,
+            request_deadline,
+            job_overdue,
+            secret_refresh,
+            project_refresh,
+            retry_min,
+            retry_max,
+        };
+        timing.check()?;
+        Ok(Config {
+            namespaces: namespaces
+                .unwrap_or_else(|| pod_namespace.map_or(Namespaces::Own, |own| Namespaces::Named(vec![own]))),
+            allowed_endpoints,
+            timing,
+            concurrency,
+            listen,
+            identity: identity.or(pod_name).unwrap_or_else(host_name),
+        })
+    }
+}
+
+/// The name of this machine, or the program's where there is none.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .and_then(|name| self::identity(name.trim()).ok())
+        .unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned())
+}
+
+fn namespaces(text: &str) -> Result<Namespaces, String> {
+    let names: BTreeSet<&str> = text.split(',').map(str::trim).collect();
+    if names.contains("*") {
+        return if names.len() == 1 {
+            Ok(Namespaces::All)
+        } else {
+            Err("'*' stands for all namespaces and must stand alone".to_owned())
+        };
+    }
+    names
+        .into_iter()
+        .map(namespace)
+        .collect::<Result<_, _>>()
+        .map(Namespaces::Named)
+}
+
+/// A DNS label, which is what the name of a namespace is (Kubernetes, RFC 1123).
+fn namespace(name: &str) -> Result<String, String> {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if (1..=63).contains(&name.len())
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+    {
+        Ok(name.to_owned())
+    } else {
+        Err(format!(
+            "{name:?} is no name of a namespace: 1 to 63 lower-case letters, digits or '-', a letter or digit first and last"
+        ))
+    }
+}
+
+/// A name that fits where Kubernetes and this project's status keep it: as a pod's name, at most 253 characters.
+fn identity(name: &str) -> Result<String, String> {
+    if (1..=253).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!(
+            "{name:?} is no name for a writer: 1 to 253 printable ASCII characters without spaces"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::{config, try_config};
+
+    #[test]
+    fn namespaces_are_the_own_one_several_or_all() {
+        assert_eq!(config(&[]).namespaces, Namespaces::Own);
+        assert_eq!(
+            config(&["--pod-namespace=here"]).namespaces,
+            Namespaces::Named(vec!["here".to_owned()])
+        );
+        assert_eq!(
+            config(&["--pod-namespace=here", "--namespaces=b, a,b"]).namespaces,
+            Namespaces::Named(vec!["a".to_owned(), "b".to_owned()])
+        );
+        assert_eq!(config(&["--namespaces=*"]).namespaces, Namespaces::All);
+        for bad in ["", "a,,b", "*,a", "A", "-a", "a.b"] {
+            assert!(try_config(&["--namespaces", bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn allowed_endpoints_repeat_or_are_separated_by_semicolons_and_replace_the_default() {
+        assert_eq!(config(&[]).allowed_endpoints.len(), 7);
+        let one = "a.example=10.0.0.0/8,fd00::/8";
+        let two = "b.example";
+        let written = |flags: &[&str]| {
+            config(flags)
+                .allowed_endpoints
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            written(&["--allowed-endpoints", one, "--allowed-endpoints", two]),
+            [one, two]
+        );
+        assert_eq!(
+            written(&["--allowed-endpoints", &format!("{one};{two}")]),
+            [one, two]
+        );
+    }
+
+    #[test]
+    fn a_pod_writes_under_its_name() {
+        assert_eq!(config(&["--pod-name=operator-7"]).identity, "operator-7");
+        assert_eq!(config(&["--pod-name=operator-7", "--identity=me"]).identity, "me");
+        assert!(!config(&[]).identity.is_empty());
+        assert!(try_config(&["--identity=a b"]).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_the_flag_named() {
+        for (flag, why) in [
+            ("--poll-interval=15", "write it like 15s"),
+            (
+                "--send-guard=20m",
+                "must be shorter than --signature-window (15m)",
+            ),
+            ("--concurrency=0", "--concurrency"),
+            ("--listen=8080", "--listen"),
+            ("--log-level=loud=yes", "--log-level"),
+            ("--allowed-endpoints=https://a.example", "--allowed-endpoints"),
+        ] {
+            let message = try_config(&[flag]).unwrap_err();
+            assert!(message.contains(why), "{flag}: {message}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the operator was told at its start, as plain typed data: parsed and checked once, at the edge
+//! ([`crate::cli`]), then only read.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`duration`] | durations as people write them |
+//! | [`endpoints`] | which hosts a project may point to |
+//! | [`timing`] | every duration of the submission protocol, and how they must relate |
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+
+pub mod duration;
+pub mod endpoints;
+pub mod timing;
+
+pub use endpoints::AllowedEndpoint;
+pub use timing::Timing;
+
+/// Everything that the controllers may ask for.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Whose objects are watched.
+    pub namespaces: Namespaces,
+    /// Hosts that the `endpoint` of a project may name.
+    pub allowed_endpoints: Vec<AllowedEndpoint>,
+    /// Durations of the protocol.
+    pub timing: Timing,
+    /// Most objects that are worked on at one time.
+    pub concurrency: NonZeroU16,
+    /// Where health and metrics are served; port 0 lets the system choose one.
+    pub listen: SocketAddr,
+    /// Who writes: the `writer` of an attempt and the reporter of Events.
+    pub identity: String,
+}
+
+/// Whose objects the operator watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Namespaces {
+    /// The operator's own namespace.
+    Own,
+    /// These, without duplicates, at least one.
+    Named(Vec<String>),
+    /// Every namespace; needs rights in the whole cluster.
+    All,
+}
+
+impl Namespaces {
+    /// The namespaces to watch one by one, `own` being the operator's own; `None` for the whole cluster at once.
+    #[must_use]
+    pub fn resolve(&self, own: &str) -> Option<Vec<String>> {
+        match self {
+            Self::Own => Some(vec![own.to_owned()]),
+            Self::Named(names) => Some(names.clone()),
+            Self::All => None,
+        }
+    }
+}

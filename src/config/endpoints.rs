@@ -1,0 +1,187 @@
+//! Which hosts the `endpoint` and `iamEndpoint` of a project may name.
+//!
+//! An entry reads `HOST[=CIDR,CIDR...]`. A `*` in HOST stands for exactly one label of a name. Addresses that only
+//! this machine or its networks can reach (loopback, link-local, private ranges) are refused even when the name
+//! matches, unless a CIDR of the matching entry holds them; an IP literal in an endpoint needs such an entry too.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+/// What is allowed unless `--allowed-endpoints` says otherwise: the service hosts of Huawei Cloud, and nothing else
+/// below its domains, since customers may name hosts there.
+pub const DEFAULT: &str = "workspace.*.myhuaweicloud.com;workspace.*.myhuaweicloud.eu;\
+                           iam.*.myhuaweicloud.com;iam.*.myhuaweicloud.eu;iam.myhuaweicloud.com;\
+                           sts.*.myhuaweicloud.com;sts.*.myhuaweicloud.eu";
+
+/// One entry of the allow-list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedEndpoint {
+    /// The labels of the host, lower case, `*` for any one; or an IP address as one label.
+    host: Vec<String>,
+    /// Networks whose addresses this entry admits although they are not public.
+    pub networks: Vec<IpNet>,
+}
+
+/// An entry that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{entry:?} is no HOST or HOST=CIDR,CIDR: {why}")]
+pub struct InvalidEntry {
+    entry: String,
+    why: String,
+}
+
+impl AllowedEndpoint {
+    /// Whether the entry names `host`: a DNS name in any case, or an IP literal without brackets.
+    #[must_use]
+    pub fn matches(&self, host: &str) -> bool {
+        let labels = labels(host);
+        labels.len() == self.host.len()
+            && labels
+                .iter()
+                .zip(&self.host)
+                .all(|(label, pattern)| !label.is_empty() && (pattern == "*" || pattern == label))
+    }
+
+    /// Whether the entry admits an address that is refused otherwise.
+    #[must_use]
+    pub fn admits(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// The labels of a name; an IP address is one label, so that no `*` stands for a part of it.
+fn labels(host: &str) -> Vec<String> {
+    let host = host.to_ascii_lowercase();
+    if host.parse::<IpAddr>().is_ok() {
+        return vec![host];
+    }
+    host.split('.').map(str::to_owned).collect()
+}
+
+/// Why a host pattern cannot be one, if it cannot.
+fn refusal(labels: &[String]) -> Option<String> {
+    let letters =
+        |label: &String| label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !label.is_empty();
+    let literal = labels.len() == 1 && labels[0].parse::<IpAddr>().is_ok();
+    if !literal && let Some(bad) = labels.iter().find(|label| *label != "*" && !letters(label)) {
+        return Some(format!(
+            "the label {bad:?} of the host is not made of letters, digits and '-', nor is it '*'"
+        ));
+    }
+    if labels.last().is_some_and(|last| last == "*") {
+        return Some(
+            "the last label of the host must not be '*', which would admit hosts of anybody".to_owned(),
+        );
+    }
+    None
+}
+
+impl FromStr for AllowedEndpoint {
+    type Err = InvalidEntry;
+
+    fn from_str(entry: &str) -> Result<Self, InvalidEntry> {
+        let invalid = |why: String| InvalidEntry {
+            entry: entry.to_owned(),
+            why,
+        };
+        let (host, networks) = match entry.trim().split_once('=') {
+            None => (entry.trim(), Vec::new()),
+            Some((host, networks)) => {
+                let parse = |text: &str| {
+                    text.trim()
+                        .parse::<IpNet>()
+                        .map_err(|_| invalid(format!("{text:?} is no CIDR such as 10.0.0.0/8")))
+                };
+                (host, networks.split(',').map(parse).collect::<Result<_, _>>()?)
+            }
+        };
+        let host = labels(host);
+        match refusal(&host) {
+            Some(why) => Err(invalid(why)),
+            None => Ok(Self { host, networks }),
+        }
+    }
+}
+
+impl fmt::Display for AllowedEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host.join("."))?;
+        for (index, network) in self.networks.iter().enumerate() {
+            write!(f, "{}{network}", if index == 0 { '=' } else { ',' })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(text: &str) -> AllowedEndpoint {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_star_stands_for_exactly_one_label() {
+        let allowed = entry("workspace.*.myhuaweicloud.com");
+        for good in [
+            "workspace.cn-north-4.myhuaweicloud.com",
+            "Workspace.EU-west-101.MyHuaweiCloud.com",
+        ] {
+            assert!(allowed.matches(good), "{good}");
+        }
+        for bad in [
+            "workspace.myhuaweicloud.com",
+            "workspace.a.b.myhuaweicloud.com",
+            "workspace..myhuaweicloud.com",
+            "workspace.a.myhuaweicloud.com.",
+            "workspace.a.myhuaweicloud.com.example.org",
+            "xworkspace.a.myhuaweicloud.com",
+            "bucket.obs.a.myhuaweicloud.com",
+            "",
+        ] {
+            assert!(!allowed.matches(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_label() {
+        let allowed = entry("127.0.0.1=127.0.0.0/8");
+        assert!(allowed.matches("127.0.0.1"));
+        assert!(allowed.admits("127.9.9.9".parse().unwrap()));
+        assert!(!allowed.admits("10.0.0.1".parse().unwrap()));
+        assert!(!allowed.matches("127.0.0.2"));
+        assert!(entry("::1=::1/128").matches("::1"));
+        assert!("127.0.0.*".parse::<AllowedEndpoint>().is_err());
+        assert!(!entry("127.0.*.1").matches("127.0.0.1"));
+    }
+
+    #[test]
+    fn every_default_is_an_entry_and_reads_back() {
+        for text in DEFAULT.split(';') {
+            assert_eq!(entry(text).to_string(), text);
+        }
+        let text = "workspace.cloud.example=10.0.0.0/8,fd00::/8";
+        assert_eq!(entry(text).to_string(), text);
+    }
+
+    #[test]
+    fn what_is_no_entry_is_refused_with_the_reason() {
+        for (bad, why) in [
+            ("", "the label"),
+            ("*", "must not be '*'"),
+            ("a.*", "must not be '*'"),
+            ("https://a.example", "the label"),
+            ("a.example:443", "the label"),
+            ("a.example=", "is no CIDR"),
+            ("a.example=10.0.0.1", "is no CIDR"),
+            ("a.ex*mple.com", "the label"),
+        ] {
+            let message = bad.parse::<AllowedEndpoint>().unwrap_err().to_string();
+            assert!(message.contains(why), "{message}");
+        }
+    }
+}

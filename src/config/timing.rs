@@ -1,0 +1,164 @@
+//! The durations of the submission protocol.
+
+use std::time::Duration;
+
+use super::duration::text;
+
+/// How long the gateway honours a signature after its `X-Sdk-Date` (vendor's signing guide).
+pub const GATEWAY_SIGNATURE_WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// Every duration that the operator waits, allows or works with. Each is a flag of the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timing {
+    /// Tick of the poller: at most one progress write an object and one sub-job list a project in this time.
+    pub poll_interval: Duration,
+    /// From the answer with the job id until the job is first looked at.
+    pub first_look: Duration,
+    /// Life of a signature at the gateway. Until it is over, plus [`clock_skew`](Self::clock_skew) and
+    /// [`settle`](Self::settle), a request without an answer may still take effect.
+    pub signature_window: Duration,
+    /// How far this machine's clock and the service's may be apart, on either side.
+    pub clock_skew: Duration,
+    /// Within this time an accepted request must show in the job list.
+    pub settle: Duration,
+    /// Age at which a signed request is not sent any more.
+    pub send_guard: Duration,
+    /// Deadline of a request without `spec.notAfter`, counted from its creation.
+    pub request_deadline: Duration,
+    /// A job without an end for this long is reported as overdue, and followed further.
+    pub job_overdue: Duration,
+    /// How often a Secret is asked for again while something waits for it.
+    pub secret_refresh: Duration,
+    /// How often a proven login is proven again.
+    pub project_refresh: Duration,
+    /// First delay after a failure; it doubles with each failure in a row.
+    pub retry_min: Duration,
+    /// Longest delay between two tries.
+    pub retry_max: Duration,
+}
+
+/// Two durations that do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{smaller} ({}) must be shorter than {larger} ({}), since {why}", text(*.smaller_value), text(*.larger_value))]
+pub struct Mismatch {
+    smaller: &'static str,
+    smaller_value: Duration,
+    larger: &'static str,
+    larger_value: Duration,
+    why: &'static str,
+}
+
+impl Timing {
+    /// Checks that the durations go together.
+    ///
+    /// # Errors
+    /// The first pair that does not.
+    pub fn check(&self) -> Result<(), Mismatch> {
+        for (smaller, larger, why) in [
+            (
+                ("--send-guard", self.send_guard),
+                ("--signature-window", self.signature_window),
+                "a request must not be sent with a signature that the gateway no longer honours",
+            ),
+            (
+                ("--first-look", self.first_look),
+                ("--job-overdue", self.job_overdue),
+                "a job must be looked at before it can be called overdue",
+            ),
+            (
+                ("--poll-interval", self.poll_interval),
+                ("--job-overdue", self.job_overdue),
+                "a job must be looked at before it can be called overdue",
+            ),
+            (
+                ("--settle", self.settle),
+                ("--job-overdue", self.job_overdue),
+                "a job may take that long to show at all",
+            ),
+            (
+                ("--send-guard", self.send_guard),
+                ("--request-deadline", self.request_deadline),
+                "a request must have time to be sent before it expires",
+            ),
+        ] {
+            if smaller.1 >= larger.1 {
+                return Err(Mismatch {
+                    smaller: smaller.0,
+                    smaller_value: smaller.1,
+                    larger: larger.0,
+                    larger_value: larger.1,
+                    why,
+                });
+            }
+        }
+        if self.retry_min > self.retry_max {
+            return Err(Mismatch {
+                smaller: "--retry-min",
+                smaller_value: self.retry_min,
+                larger: "--retry-max",
+                larger_value: self.retry_max,
+                why: "delays grow from the one to the other",
+            });
+        }
+        Ok(())
+    }
+
+    /// What is allowed, because rehearsals need it, but unsafe against the real cloud: sentences for the log.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.signature_window < GATEWAY_SIGNATURE_WINDOW {
+            warnings.push(format!(
+                "--signature-window ({}) is shorter than the {} for which Huawei Cloud honours a signature: a request \
+                 without an answer may be given up while it can still take effect; use it for rehearsals only",
+                text(self.signature_window),
+                text(GATEWAY_SIGNATURE_WINDOW)
+            ));
+        }
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::tests::config;
+
+    #[test]
+    fn defaults_go_together() {
+        assert_eq!(config(&[]).timing.check(), Ok(()));
+        assert!(config(&[]).timing.warnings().is_empty());
+    }
+
+    #[test]
+    fn a_signature_must_outlive_the_send_guard() {
+        let mut timing = config(&[]).timing;
+        timing.signature_window = timing.send_guard;
+        assert_eq!(
+            timing.check().unwrap_err().to_string(),
+            "--send-guard (1m) must be shorter than --signature-window (1m), since a request must not be sent \
+             with a signature that the gateway no longer honours"
+        );
+    }
+
+    #[test]
+    fn delays_may_be_constant_but_not_shrink() {
+        let mut timing = config(&[]).timing;
+        timing.retry_max = timing.retry_min;
+        assert_eq!(timing.check(), Ok(()));
+        timing.retry_max /= 2;
+        assert!(
+            timing
+                .check()
+                .unwrap_err()
+                .to_string()
+                .starts_with("--retry-min (5s)")
+        );
+    }
+
+    #[test]
+    fn a_signature_window_for_rehearsals_is_allowed_and_named() {
+        let timing = config(&["--signature-window=20s", "--send-guard=5s"]).timing;
+        assert_eq!(timing.check(), Ok(()));
+        assert_eq!(timing.warnings().len(), 1);
+    }
+}

@@ -1,0 +1,281 @@
+//! Whether the operator is ready (every watch has synced) and alive (every loop has turned lately).
+//!
+//! A task that panicked or hangs must not hide behind a process that still answers: each loop reports itself by name,
+//! and one that is silent for longer than it said, or gone, fails `/livez`, so that the kubelet restarts the pod.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::duration;
+
+/// The health of the process; clones share it.
+#[derive(Clone, Default)]
+pub struct Health(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    checks: BTreeMap<String, Result<(), String>>,
+    pulses: BTreeMap<String, Beat>,
+    stopping: bool,
+}
+
+struct Beat {
+    last: Instant,
+    bound: Duration,
+    ended: bool,
+}
+
+impl Health {
+    /// A check that `/readyz` waits for, such as the first list of a watch. It fails until [`Check::pass`].
+    #[must_use = "readiness waits for the check to pass"]
+    pub fn check(&self, name: impl Into<String>) -> Check {
+        let name = name.into();
+        self.lock()
+            .checks
+            .insert(name.clone(), Err("has not passed yet".to_owned()));
+        Check {
+            name,
+            health: self.clone(),
+        }
+    }
+
+    /// A loop that `/livez` watches: it must [`Pulse::beat`] at least once in `bound`, from now on. Dropping the
+    /// pulse says that the loop has ended, which is a failure until [`Health::stopping`].
+    #[must_use = "dropping the pulse says that the loop has ended"]
+    pub fn pulse(&self, name: impl Into<String>, bound: Duration) -> Pulse {
+        let name = name.into();
+        self.lock().pulses.insert(
+            name.clone(),
+            Beat {
+                last: Instant::now(),
+                bound,
+                ended: false,
+            },
+        );
+        Pulse {
+            name,
+            health: self.clone(),
+        }
+    }
+
+    /// The process is on its way out: not ready any more, and alive whatever its loops do, so that no restart cuts
+    /// the record of a submission.
+    pub fn stopping(&self) {
+        self.lock().stopping = true;
+    }
+
+    /// What `/readyz` says.
+    #[must_use]
+    pub fn ready(&self) -> Report {
+        let state = self.lock();
+        let mut report = Report::default();
+        for (name, result) in &state.checks {
+            report.add(name, result.clone());
+        }
+        if state.stopping {
+            report.add("shutdown", Err("the operator is stopping".to_owned()));
+        } else if state.checks.is_empty() {
+            report.add("start", Err("no watch has been started yet".to_owned()));
+        }
+        report
+    }
+
+    /// What `/livez` says.
+    #[must_use]
+    pub fn live(&self) -> Report {
+        let state = self.lock();
+        let mut report = Report::default();
+        for (name, beat) in &state.pulses {
+            report.add(name, if state.stopping { Ok(()) } else { beat.verdict() });
+        }
+        report
+    }
+
+    /// A panic elsewhere cannot leave the maps half written, so a poisoned lock is as good as a sound one.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health").finish_non_exhaustive()
+    }
+}
+
+impl Beat {
+    fn verdict(&self) -> Result<(), String> {
+        let silent = self.last.elapsed();
+        if self.ended {
+            Err("the loop has ended".to_owned())
+        } else if silent > self.bound {
+            let whole = Duration::from_secs(silent.as_secs());
+            Err(format!(
+                "no sign of life for {}, allowed are {}",
+                duration::text(whole),
+                duration::text(self.bound)
+            ))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Handle of one check of readiness; clones share it.
+#[derive(Debug, Clone)]
+pub struct Check {
+    name: String,
+    health: Health,
+}
+
+impl Check {
+    /// The check holds.
+    pub fn pass(&self) {
+        self.set(Ok(()));
+    }
+
+    /// The check does not hold, because of `why` (lower case, no full stop).
+    pub fn fail(&self, why: impl Into<String>) {
+        self.set(Err(why.into()));
+    }
+
+    fn set(&self, result: Result<(), String>) {
+        self.health.lock().checks.insert(self.name.clone(), result);
+    }
+}
+
+/// Handle of one loop, owned by it.
+#[derive(Debug)]
+pub struct Pulse {
+    name: String,
+    health: Health,
+}
+
+impl Pulse {
+    /// The loop has turned.
+    pub fn beat(&self) {
+        self.change(|beat| beat.last = Instant::now());
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Beat)) {
+        if let Some(beat) = self.health.lock().pulses.get_mut(&self.name) {
+            change(beat);
+        }
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.change(|beat| beat.ended = true);
+    }
+}
+
+/// The answer of a probe, one line a check, in the form that the API server's own probes have.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Report {
+    failed: bool,
+    lines: String,
+}
+
+impl Report {
+    /// Whether every check holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        !self.failed
+    }
+
+    fn add(&mut self, name: &str, result: Result<(), String>) {
+        self.failed |= result.is_err();
+        // Writing to a String cannot fail.
+        let _ = match result {
+            Ok(()) => writeln!(self.lines, "[+]{name} ok"),
+            Err(why) => writeln!(self.lines, "[-]{name} failed: {why}"),
+        };
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines)?;
+        f.write_str(if self.failed { "failed\n" } else { "ok\n" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn ready_only_when_every_check_has_passed() {
+        let health = Health::default();
+        assert!(!health.ready().holds(), "before anything was registered");
+        let (one, two) = (
+            health.check("watch desktopdeletions"),
+            health.check("watch workspaceprojects"),
+        );
+        one.pass();
+        assert_eq!(
+            health.ready().to_string(),
+            "[+]watch desktopdeletions ok\n[-]watch workspaceprojects failed: has not passed yet\nfailed\n"
+        );
+        two.pass();
+        assert!(health.ready().holds());
+        one.fail("the watch was refused");
+        assert!(!health.ready().holds());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_is_silent_for_too_long_is_named() {
+        let health = Health::default();
+        let (poller, other) = (health.pulse("poller", BOUND), health.pulse("watch", BOUND));
+        tokio::time::advance(Duration::from_secs(50)).await;
+        poller.beat();
+        other.beat();
+        tokio::time::advance(Duration::from_secs(50)).await;
+        assert!(health.live().holds());
+        other.beat();
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert_eq!(
+            health.live().to_string(),
+            "[-]poller failed: no sign of life for 1m 1s, allowed are 1m\n[+]watch ok\nfailed\n"
+        );
+        poller.beat();
+        assert!(health.live().holds());
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_panicked_is_not_alive() {
+        let health = Health::default();
+        let pulse = health.pulse("poller", BOUND);
+        let ended = tokio::spawn(async move {
+            pulse.beat();
+            panic!("a bug");
+        });
+        assert!(ended.await.is_err());
+        assert!(
+            health
+                .live()
+                .to_string()
+                .contains("[-]poller failed: the loop has ended")
+        );
+        let again = health.pulse("poller", BOUND);
+        assert!(health.live().holds(), "it was started again");
+        drop(again);
+    }
+
+    #[test]
+    fn a_process_on_its_way_out_is_alive_but_not_ready() {
+        let health = Health::default();
+        health.check("watch").pass();
+        drop(health.pulse("poller", BOUND));
+        health.stopping();
+        assert!(health.live().holds());
+        assert!(!health.ready().holds());
+    }
+}

@@ -1,0 +1,39 @@
+//! The end of the process: the first SIGTERM or SIGINT asks for it, the second one does not wait.
+
+use std::io;
+use std::process;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Exit code after a second signal: 128 + SIGINT, as a shell would report it.
+const IMPATIENT: i32 = 130;
+
+/// A token that the first SIGTERM or SIGINT cancels. Whoever holds it stops beginning new work, finishes what must
+/// not be cut (the record of a submission), and returns. A second signal ends the process at once.
+///
+/// # Errors
+/// The handlers cannot be installed.
+pub fn on_signal() -> io::Result<CancellationToken> {
+    let mut signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        let name = next(&mut signals).await;
+        tracing::info!("{name}: stopping; a submission on its way is recorded first");
+        token.cancel();
+        let name = next(&mut signals).await;
+        tracing::warn!(
+            "{name} again: exiting at once; a submission without its record will be judged by evidence at the next start"
+        );
+        process::exit(IMPATIENT);
+    });
+    Ok(stop)
+}
+
+async fn next((terminate, interrupt): &mut (Signal, Signal)) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
