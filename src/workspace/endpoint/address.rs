@@ -1,0 +1,140 @@
+//! Which addresses no endpoint may lead to, since they are not the cloud but this machine, its networks or the
+//! metadata service of whatever it runs on.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+/// Refused networks and what they are. The shared address space 100.64.0.0/10 is not among them: inside the
+/// vendor's own network, its services answer from it.
+const REFUSED: &[(IpNet, &str)] = &[
+    (v4([0, 0, 0, 0], 8), "an unspecified address"),
+    (v4([10, 0, 0, 0], 8), "a private address"),
+    (v4([100, 100, 100, 200], 32), "an address of a metadata service"),
+    (v4([127, 0, 0, 0], 8), "a loopback address"),
+    (v4([168, 63, 129, 16], 32), "an address of a metadata service"),
+    (
+        v4([169, 254, 0, 0], 16),
+        "a link-local address, as metadata services have",
+    ),
+    (v4([172, 16, 0, 0], 12), "a private address"),
+    (v4([192, 0, 0, 0], 24), "a reserved address"),
+    (v4([192, 168, 0, 0], 16), "a private address"),
+    (v4([224, 0, 0, 0], 4), "a multicast address"),
+    (v4([240, 0, 0, 0], 4), "a reserved address"),
+    (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), "an unspecified address"),
+    (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "a loopback address"),
+    (
+        v6([0, 0, 0, 0, 0, 0, 0, 0], 96),
+        "an IPv4 address in a deprecated IPv6 form",
+    ),
+    (
+        v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96),
+        "an IPv4 address in an IPv6 translation form",
+    ),
+    (v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96), "a NAT64 address"),
+    (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), "a NAT64 address"),
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), "a Teredo address"),
+    (v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), "a 6to4 address"),
+    (v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), "a unique-local address"),
+    (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "a link-local address"),
+    (v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10), "a site-local address"),
+    (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "a multicast address"),
+];
+
+const fn v4(octets: [u8; 4], prefix: u8) -> IpNet {
+    let [a, b, c, d] = octets;
+    IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix)
+}
+
+const fn v6(segments: [u16; 8], prefix: u8) -> IpNet {
+    let [a, b, c, d, e, f, g, h] = segments;
+    IpNet::new_assert(IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)), prefix)
+}
+
+/// What the address is, if it is one that is refused; `None` if it may be connected to. An IPv4 address mapped into
+/// IPv6 is judged as the IPv4 address that it is.
+pub fn refusal(address: IpAddr, admitted: &[IpNet]) -> Option<&'static str> {
+    let address = address.to_canonical();
+    if admitted.iter().any(|network| network.contains(&address)) {
+        return None;
+    }
+    REFUSED
+        .iter()
+        .find(|(network, _)| network.contains(&address))
+        .map(|(_, what)| *what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(address: &str, admitted: &[&str]) -> Option<&'static str> {
+        let admitted: Vec<IpNet> = admitted.iter().map(|network| network.parse().unwrap()).collect();
+        refusal(address.parse().unwrap(), &admitted)
+    }
+
+    #[test]
+    fn addresses_of_this_machine_and_its_networks_are_refused() {
+        for (address, what) in [
+            ("0.0.0.0", "unspecified"),
+            ("10.255.255.255", "private"),
+            ("100.100.100.200", "metadata"),
+            ("127.0.0.1", "loopback"),
+            ("127.255.255.254", "loopback"),
+            ("168.63.129.16", "metadata"),
+            ("169.254.169.254", "metadata"),
+            ("172.16.0.1", "private"),
+            ("172.31.255.255", "private"),
+            ("192.0.0.192", "reserved"),
+            ("192.168.0.1", "private"),
+            ("224.0.0.1", "multicast"),
+            ("255.255.255.255", "reserved"),
+            ("::", "unspecified"),
+            ("::1", "loopback"),
+            ("::7f00:1", "deprecated"),
+            ("::ffff:127.0.0.1", "loopback"),
+            ("::ffff:169.254.169.254", "metadata"),
+            ("::ffff:0:7f00:1", "translation"),
+            ("64:ff9b::7f00:1", "NAT64"),
+            ("64:ff9b:1::a00:1", "NAT64"),
+            ("2001::1", "Teredo"),
+            ("2002:7f00:1::", "6to4"),
+            ("fc00::1", "unique-local"),
+            ("fd00:ec2::254", "unique-local"),
+            ("fe80::1", "link-local"),
+            ("fec0::1", "site-local"),
+            ("ff02::1", "multicast"),
+        ] {
+            let judged = judged(address, &[]);
+            assert!(
+                judged.is_some_and(|text| text.contains(what)),
+                "{address}: {judged:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn public_addresses_may_be_connected_to() {
+        for address in [
+            "8.8.8.8",
+            "100.125.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.167.1.1",
+            "2001:4860:4860::8888",
+            "::ffff:8.8.8.8",
+        ] {
+            assert_eq!(judged(address, &[]), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_network_of_the_allow_list_admits_its_addresses_and_no_others() {
+        assert_eq!(judged("127.0.0.1", &["127.0.0.0/8"]), None);
+        assert_eq!(judged("::ffff:127.0.0.1", &["127.0.0.0/8"]), None);
+        assert_eq!(judged("fd00::1", &["10.0.0.0/8", "fd00::/8"]), None);
+        assert!(judged("10.0.0.1", &["127.0.0.0/8"]).is_some());
+        assert!(judged("::1", &["127.0.0.0/8"]).is_some());
+    }
+}

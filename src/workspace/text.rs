@@ -1,0 +1,123 @@
+//! Texts that come from outside, made fit for status, Events and logs: one line, no control characters, no markup,
+//! not longer than documented.
+
+/// Longest error code that is kept (Workspace documents 12 characters, sub-jobs 55).
+pub(super) const CODE: usize = 64;
+
+/// Longest message or detail that is kept: what the service documents.
+pub(super) const MESSAGE: usize = 1000;
+
+/// Longest request id that is kept.
+pub(super) const REQUEST_ID: usize = 128;
+
+/// Longest `encoded_authorization_message`: what STS accepts for decoding.
+pub(super) const ENCODED_MESSAGE: usize = 10_240;
+
+/// Longest name, status or reason of a failed sub-job: what the service documents.
+pub(super) const SHORT: usize = 255;
+
+/// One line without markup: tags are removed, runs of blanks and control characters become one blank, invisible
+/// and direction-changing characters vanish.
+pub(super) fn clean(text: &str) -> String {
+    let visible: String = without_tags(text).chars().filter(|c| !is_invisible(*c)).collect();
+    let words: Vec<&str> = visible
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(" ")
+}
+
+/// At most `max` characters, the last one an ellipsis if something was cut.
+pub(super) fn cut(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A `<` followed by a letter, `/`, `!` or `?` opens a tag, as in HTML; any other is text. What is left after removal may
+/// again look like a tag, so it goes on until nothing does.
+fn without_tags(text: &str) -> String {
+    let mut text = text.to_owned();
+    while let Some(start) = tag_start(&text) {
+        let end = text[start..].find('>').map_or(text.len(), |end| start + end + 1);
+        text.replace_range(start..end, " ");
+    }
+    text
+}
+
+fn tag_start(text: &str) -> Option<usize> {
+    text.match_indices('<').map(|(at, _)| at).find(|at| {
+        text[at + 1..]
+            .chars()
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'))
+    })
+}
+
+/// Zero-width characters and marks that change the direction of writing.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// What a page that a proxy sends in place of an answer has to say: its title, or its text if it is not HTML.
+pub(super) fn of_page(body: &[u8]) -> String {
+    let body = String::from_utf8_lossy(body);
+    let lower = body.to_ascii_lowercase();
+    let title = lower.find("<title>").and_then(|start| {
+        let start = start + "<title>".len();
+        lower[start..]
+            .find("</title>")
+            .map(|length| &body[start..start + length])
+    });
+    match title {
+        Some(title) => clean(title),
+        None if lower.contains("<html") || lower.contains("<!doctype") => String::new(),
+        None => clean(&body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_become_one_plain_line() {
+        for (text, plain) in [
+            ("plain", "plain"),
+            (
+                "  two\r\n lines\t and\0 a NUL\u{1b}[31m",
+                "two lines and a NUL [31m",
+            ),
+            ("<b>bold</b> <script>alert(1)</script>", "bold alert(1)"),
+            ("<<b>b>nested</b>", "< b>nested"),
+            ("limit < 5 and > 3", "limit < 5 and > 3"),
+            ("open <a href='x'", "open"),
+            ("zero\u{200b}width \u{202e}reversed\u{202c}", "zerowidth reversed"),
+            ("\u{65e5}\u{672c}", "\u{65e5}\u{672c}"),
+            ("", ""),
+        ] {
+            assert_eq!(clean(text), plain, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn cutting_counts_characters_and_shows() {
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abcd", 3), "ab…");
+        assert_eq!(cut(&"\u{e9}".repeat(10), 4).chars().count(), 4);
+    }
+
+    #[test]
+    fn a_page_says_its_title() {
+        assert_eq!(
+            of_page(b"<html><head><TITLE>502 Bad\n Gateway</TITLE></head>..."),
+            "502 Bad Gateway"
+        );
+        assert_eq!(of_page(b"<!DOCTYPE html><body>junk</body>"), "");
+        assert_eq!(of_page(b"upstream connect error\n"), "upstream connect error");
+        assert_eq!(of_page(&[0xff, 0xfe]), "\u{fffd}\u{fffd}");
+    }
+}
