@@ -4,6 +4,22 @@
 //! | --- | --- |
 //! | [`api`] | the calls, one by one, and the plain data they answer with |
 //! | [`error`] | what can go wrong, with everything that the service said |
+//! | [`connector`] | from endpoint and login to something that makes the calls |
+//! | [`endpoint`] | which hosts and addresses the operator talks to |
+//! | [`auth`] | the login, and the only place that sees its secrets |
+//! | [`signature`] | the request signature: a pure function |
+//! | `http` | the calls over HTTPS: time-outs, limits, what counts as not sent |
+//! | `wire` | bodies as documented, read tolerantly |
+//! | `refusal` | every envelope that errors come in |
+//! | `text` | texts from outside, made fit to show |
 
 pub mod api;
+pub mod auth;
+pub mod connector;
+pub mod endpoint;
 pub mod error;
+mod http;
+mod refusal;
+pub mod signature;
+mod text;
+mod wire;

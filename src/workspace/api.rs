@@ -181,6 +181,8 @@ pub struct BatchDelete {
 /// A batch-delete that is ready to go. It lives in memory only, cannot be cloned, and its `Debug` shows neither
 /// signature nor token.
 pub struct SignedRequest {
+    /// Where it was signed for; it goes nowhere else.
+    pub(super) url: String,
     /// The bytes of the body.
     pub(super) body: Vec<u8>,
     /// The headers to send, credentials included.

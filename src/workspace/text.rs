@@ -1,6 +1,8 @@
 //! Texts that come from outside, made fit for status, Events and logs: one line, no control characters, no markup,
 //! not longer than documented.
 
+use super::auth::Credentials;
+
 /// Longest error code that is kept (Workspace documents 12 characters, sub-jobs 55).
 pub(super) const CODE: usize = 64;
 
@@ -15,6 +17,25 @@ pub(super) const ENCODED_MESSAGE: usize = 10_240;
 
 /// Longest name, status or reason of a failed sub-job: what the service documents.
 pub(super) const SHORT: usize = 255;
+
+/// Makes texts fit to show, and takes the login out of them should a service or a library repeat it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tidy<'a>(pub(super) &'a Credentials);
+
+impl Tidy<'_> {
+    /// One clean line of at most `max` characters; `None` if nothing is left.
+    pub(super) fn line(self, text: &str, max: usize) -> Option<String> {
+        // Cleaning may cut through a secret or join one together, so the login is looked for before and after.
+        let text = self.0.redact(&clean(&self.0.redact(text)));
+        (!text.is_empty()).then(|| cut(&text, max))
+    }
+
+    /// As [`line`](Self::line), for a text that must not be empty.
+    pub(super) fn sentence(self, text: &str) -> String {
+        self.line(text, MESSAGE)
+            .unwrap_or_else(|| "no reason was given".to_owned())
+    }
+}
 
 /// One line without markup: tags are removed, runs of blanks and control characters become one blank, invisible
 /// and direction-changing characters vanish.
