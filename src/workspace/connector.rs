@@ -1,0 +1,320 @@
+//! From an endpoint and a login to a [`Workspace`]. HTTP clients are kept per endpoint and certificate authority,
+//! so that connecting again costs nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Certificate, ClientBuilder, redirect, retry};
+
+use super::api::Workspace;
+use super::auth::Credentials;
+use super::endpoint::resolver::Filter;
+use super::endpoint::{Endpoint, EndpointError};
+use super::http::HttpWorkspace;
+use super::signature::sha256_hex;
+use crate::clock::Clock;
+use crate::config::AllowedEndpoint;
+use crate::ids::ProjectID;
+
+/// More endpoints than anybody has; beyond it the kept clients are dropped, so that no tenant fills the memory.
+const MAX_KEPT: usize = 256;
+
+/// How this operator names itself to services.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// Bounds on time and size of every call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// For resolving the name, connecting and the TLS handshake together. Keep it shorter than `read_timeout`: a
+    /// handshake that hangs then counts as not sent, otherwise as in doubt.
+    pub connect_timeout: Duration,
+    /// Longest silence before the head of an answer, and between two parts of its body.
+    pub read_timeout: Duration,
+    /// For the whole call.
+    pub total_timeout: Duration,
+    /// Longest body of a list or a job, in bytes.
+    pub max_answer: usize,
+    /// Longest body of an error, of one desktop and of an accepted batch-delete, in bytes.
+    pub max_small_answer: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(10),
+            total_timeout: Duration::from_secs(30),
+            max_answer: 8 << 20,
+            max_small_answer: 64 << 10,
+        }
+    }
+}
+
+/// One project of one cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// `https://HOST[:PORT]`; see [`Endpoint::of_workspace`] for the public one of a region.
+    pub endpoint: String,
+    /// The project of the API paths.
+    pub project_id: ProjectID,
+    /// Certificates in PEM that replace the system's roots.
+    pub ca_bundle: Option<String>,
+}
+
+/// Why there is no connection to speak of.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The endpoint is not allowed.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The certificates cannot be used.
+    #[error("the caBundle cannot be used: {0}")]
+    CaBundle(String),
+    /// No HTTP client could be made, most likely since this machine has no root certificates.
+    #[error("no TLS client can be made for {endpoint}: {reason}")]
+    Client {
+        /// For which endpoint.
+        endpoint: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Makes [`Workspace`]s. One for the process.
+#[derive(Debug)]
+pub struct Connector {
+    options: Options,
+    allowed: Vec<AllowedEndpoint>,
+    clock: Clock,
+    kept: Mutex<HashMap<Key, Clients>>,
+}
+
+/// An endpoint and the hash of its certificates.
+type Key = (Endpoint, Option<String>);
+
+/// The two HTTP clients of one endpoint.
+#[derive(Debug, Clone)]
+pub(super) struct Clients {
+    /// For calls that may be repeated.
+    pub(super) reads: reqwest::Client,
+    /// For the call that may not: every request has a connection of its own, since on a reused one a request may be
+    /// lost without anybody knowing, and nothing is ever sent again.
+    pub(super) submissions: reqwest::Client,
+}
+
+impl Connector {
+    /// A connector to the endpoints of this allow-list.
+    pub fn new(options: Options, allowed: Vec<AllowedEndpoint>, clock: Clock) -> Self {
+        // reqwest panics without a crypto provider; whoever comes first installs the one that is compiled in.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        Self {
+            options,
+            allowed,
+            clock,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// The calls of one project with one login. Opens no connection yet.
+    ///
+    /// # Errors
+    /// The endpoint is not allowed, or its certificates cannot be used.
+    pub fn connect(
+        &self,
+        target: &Target,
+        credentials: Arc<Credentials>,
+    ) -> Result<Arc<dyn Workspace>, ConnectError> {
+        let endpoint = Endpoint::parse(&target.endpoint, &self.allowed)?;
+        let clients = self.clients(&endpoint, target.ca_bundle.as_deref())?;
+        Ok(Arc::new(HttpWorkspace {
+            endpoint,
+            project_id: target.project_id.clone(),
+            credentials,
+            clients,
+            clock: Arc::clone(&self.clock),
+            options: self.options.clone(),
+        }))
+    }
+
+    fn clients(&self, endpoint: &Endpoint, ca_bundle: Option<&str>) -> Result<Clients, ConnectError> {
+        let key = (endpoint.clone(), ca_bundle.map(|pem| sha256_hex(pem.as_bytes())));
+        if let Some(clients) = self.kept().get(&key) {
+            return Ok(clients.clone());
+        }
+        let roots = ca_bundle.map(certificates).transpose()?;
+        let clients = Clients {
+            reads: build(self.builder(endpoint, roots.as_deref()), endpoint, ca_bundle)?,
+            submissions: build(
+                self.builder(endpoint, roots.as_deref())
+                    .pool_max_idle_per_host(0)
+                    .retry(retry::never()),
+                endpoint,
+                ca_bundle,
+            )?,
+        };
+        let mut kept = self.kept();
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        kept.insert(key, clients.clone());
+        Ok(clients)
+    }
+
+    /// A map of clients is whole after every step, whoever panicked.
+    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Clients>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn builder(&self, endpoint: &Endpoint, roots: Option<&[Certificate]>) -> ClientBuilder {
+        let builder = ClientBuilder::new()
+            .user_agent(USER_AGENT)
+            .https_only(true)
+            .http1_only()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .dns_resolver(Filter::of(endpoint))
+            .connect_timeout(self.options.connect_timeout)
+            .read_timeout(self.options.read_timeout)
+            .timeout(self.options.total_timeout);
+        match roots {
+            Some(roots) => builder.tls_certs_only(roots.iter().cloned()),
+            None => builder,
+        }
+    }
+}
+
+fn build(
+    builder: ClientBuilder,
+    endpoint: &Endpoint,
+    ca_bundle: Option<&str>,
+) -> Result<reqwest::Client, ConnectError> {
+    builder.build().map_err(|error| match ca_bundle {
+        Some(_) => ConnectError::CaBundle(root_cause(&error)),
+        None => ConnectError::Client {
+            endpoint: endpoint.to_string(),
+            reason: root_cause(&error),
+        },
+    })
+}
+
+fn certificates(pem: &str) -> Result<Vec<Certificate>, ConnectError> {
+    if pem.contains("PRIVATE KEY-----") {
+        return Err(ConnectError::CaBundle(
+            "it holds a private key, which must not stand in a spec; keep the certificates only and replace that key"
+                .to_owned(),
+        ));
+    }
+    let found = Certificate::from_pem_bundle(pem.as_bytes())
+        .map_err(|error| ConnectError::CaBundle(root_cause(&error)))?;
+    if found.is_empty() {
+        return Err(ConnectError::CaBundle(
+            "it holds no certificate in PEM".to_owned(),
+        ));
+    }
+    Ok(found)
+}
+
+/// The innermost error: the outer ones only say that building or sending failed.
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::clock::System;
+
+    fn connect(endpoint: &str, ca_bundle: Option<&str>) -> Result<Arc<dyn Workspace>, ConnectError> {
+        connect_with(&connector(), endpoint, ca_bundle)
+    }
+
+    fn connector() -> Connector {
+        let allowed = crate::config::endpoints::DEFAULT
+            .split(';')
+            .map(|entry| entry.parse().unwrap())
+            .collect();
+        Connector::new(Options::default(), allowed, Arc::new(System))
+    }
+
+    fn connect_with(
+        connector: &Connector,
+        endpoint: &str,
+        ca_bundle: Option<&str>,
+    ) -> Result<Arc<dyn Workspace>, ConnectError> {
+        let target = Target {
+            endpoint: endpoint.to_owned(),
+            project_id: ProjectID::try_from("p1").unwrap(),
+            ca_bundle: ca_bundle.map(str::to_owned),
+        };
+        connector.connect(
+            &target,
+            Arc::new(Credentials::Token(SecretString::from("TOKEN-canary"))),
+        )
+    }
+
+    const HOST: &str = "https://workspace.ap-southeast-1.myhuaweicloud.com";
+
+    #[test]
+    fn an_endpoint_that_is_not_allowed_is_no_connection() {
+        let error = connect("https://evil.example", None).unwrap_err();
+        assert!(matches!(error, ConnectError::Endpoint(_)), "{error}");
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_used_say_why() {
+        for (pem, why) in [
+            ("", "it holds no certificate in PEM"),
+            ("junk", "it holds no certificate in PEM"),
+            (
+                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                "the caBundle cannot be used: ",
+            ),
+            (
+                "-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n",
+                "the caBundle cannot be used: ",
+            ),
+            (
+                "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n",
+                "private key",
+            ),
+        ] {
+            let error = connect(HOST, Some(pem)).unwrap_err();
+            assert!(matches!(error, ConnectError::CaBundle(_)), "{error}");
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn clients_are_kept_per_endpoint_and_certificates() {
+        let authority = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()])
+            .unwrap()
+            .cert
+            .pem();
+        let connector = connector();
+        for _ in 0..2 {
+            connect_with(&connector, HOST, None).unwrap();
+            connect_with(&connector, HOST, Some(&authority)).unwrap();
+            connect_with(&connector, "https://iam.myhuaweicloud.com", None).unwrap();
+        }
+        assert_eq!(connector.kept().len(), 3);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let shown = format!("{:?}", connect(HOST, None).unwrap());
+        assert!(!shown.contains("canary"), "{shown}");
+        assert!(shown.contains("workspace.ap-southeast-1"), "{shown}");
+    }
+}

@@ -1,0 +1,272 @@
+//! Reads what a service says when it says no, in whichever envelope it comes. Workspace, the gateway before it, IAM and
+//! STS each have their own (vendor's API reference, errors); a proxy on the way has none.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::error::Refusal;
+use super::text::{self, Tidy};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest text taken over from a page that is no JSON.
+const PAGE: usize = 200;
+
+/// A refusal with this status, these headers and this body; `now` is the service's clock, or ours.
+pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp, tidy: Tidy<'_>) -> Refusal {
+    let json = match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(object)) => Some(object),
+        _ => None,
+    };
+    let said = json.as_ref().map(envelope).unwrap_or_default();
+    let tidied = |text: Option<String>, max| text.and_then(|text| tidy.line(&text, max));
+    let message = match json {
+        Some(_) => tidied(said.message, text::MESSAGE),
+        None => tidied(Some(text::of_page(body)), PAGE),
+    };
+    Refusal {
+        status,
+        code: tidied(said.code, text::CODE),
+        message,
+        detail: tidied(said.detail, text::MESSAGE),
+        request_id: request_id(headers, tidy).or_else(|| tidied(said.request_id, text::REQUEST_ID)),
+        encoded_authorization_message: said
+            .encoded_authorization_message
+            .filter(|text| is_decodable(text))
+            .map(|text| tidy.0.redact(&text)),
+        retry_after: retry_after(headers, now),
+        json: json.is_some(),
+    }
+}
+
+/// `X-Request-Id` of an answer.
+pub(super) fn request_id(headers: &HeaderMap, tidy: Tidy<'_>) -> Option<String> {
+    tidy.line(headers.get(REQUEST_ID)?.to_str().ok()?, text::REQUEST_ID)
+}
+
+/// What an envelope holds, as sent.
+#[derive(Default)]
+struct Envelope {
+    code: Option<String>,
+    message: Option<String>,
+    detail: Option<String>,
+    request_id: Option<String>,
+    encoded_authorization_message: Option<String>,
+}
+
+/// The envelope at the top, or else one level down (`{"error": {…}}` of IAM, and others).
+fn envelope(object: &Map<String, Value>) -> Envelope {
+    let inner = object.values().filter_map(Value::as_object);
+    std::iter::once(object)
+        .chain(inner)
+        .map(envelope_at)
+        .find(|found| found.code.is_some() || found.message.is_some())
+        .unwrap_or_default()
+}
+
+fn envelope_at(object: &Map<String, Value>) -> Envelope {
+    let first = |names: &[&str]| names.iter().find_map(|name| words(object.get(*name)?));
+    Envelope {
+        code: first(&["error_code", "errorCode", "code"]),
+        message: first(&["error_msg", "errorMsg", "message"]),
+        detail: first(&["error_detail", "title"]),
+        request_id: first(&["request_id"]),
+        encoded_authorization_message: first(&["encoded_authorization_message"]),
+    }
+}
+
+/// IAM sends its code as a number or as a string.
+fn words(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// STS decodes only the whole text, so one that is too long to be kept is worth nothing.
+fn is_decodable(text: &str) -> bool {
+    text.len() <= text::ENCODED_MESSAGE && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// `Retry-After` in seconds or as a date.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let then = date(text)?;
+    Some(Duration::try_from(then.duration_since(now)).unwrap_or_default())
+}
+
+/// The `Date` header: the service's clock.
+pub(super) fn service_time(headers: &HeaderMap) -> Option<Timestamp> {
+    date(headers.get(http::header::DATE)?.to_str().ok()?)
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::workspace::auth::Credentials;
+
+    fn now() -> Timestamp {
+        "2026-01-15T08:30:42Z".parse().unwrap()
+    }
+
+    fn refused(body: &str) -> Refusal {
+        refused_with(&HeaderMap::new(), body)
+    }
+
+    fn refused_with(headers: &HeaderMap, body: &str) -> Refusal {
+        let login = Credentials::Token(SecretString::from("TOKEN-canary"));
+        read(403, headers, body.as_bytes(), now(), Tidy(&login))
+    }
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(
+            HeaderName::from_static(name),
+            HeaderValue::from_str(value).unwrap(),
+        )])
+    }
+
+    #[test]
+    fn every_envelope_gives_code_and_message() {
+        for (body, code, message) in [
+            (
+                r#"{"error_code":"WKS.0407","error_msg":"busy"}"#,
+                "WKS.0407",
+                "busy",
+            ),
+            (
+                r#"{"error_code":"APIGW.0301","error_msg":"verify aksk signature fail","request_id":"r1"}"#,
+                "APIGW.0301",
+                "verify aksk signature fail",
+            ),
+            (
+                r#"{"error":{"code":401,"message":"The token must be updated","title":"Unauthorized"}}"#,
+                "401",
+                "The token must be updated",
+            ),
+            (r#"{"error":{"code":"401","message":"no"}}"#, "401", "no"),
+            (
+                r#"{"error_code":"IAM.0011","error_msg":"illegal"}"#,
+                "IAM.0011",
+                "illegal",
+            ),
+            (r#"{"errorCode":"X.1","errorMsg":"m"}"#, "X.1", "m"),
+            (r#"{"code":"X.2","message":"m"}"#, "X.2", "m"),
+            (
+                r#"{"status":"failed","fault":{"errorCode":"X.3","errorMsg":"m"}}"#,
+                "X.3",
+                "m",
+            ),
+        ] {
+            let refusal = refused(body);
+            assert_eq!(
+                (refusal.code.as_deref(), refusal.message.as_deref()),
+                (Some(code), Some(message)),
+                "{body}"
+            );
+            assert!(refusal.json);
+        }
+    }
+
+    #[test]
+    fn all_fields_of_the_service_are_kept() {
+        let refusal = refused(
+            r#"{"error_code":"WKS.403","error_msg":"denied","error_detail":"policy","encoded_authorization_message":"EXAMPLE+/==","request_id":"r1"}"#,
+        );
+        assert_eq!(refusal.detail.as_deref(), Some("policy"));
+        assert_eq!(
+            refusal.encoded_authorization_message.as_deref(),
+            Some("EXAMPLE+/==")
+        );
+        assert_eq!(refusal.request_id.as_deref(), Some("r1"));
+        let refusal = refused_with(
+            &headers("x-request-id", "r2"),
+            r#"{"error_code":"A","request_id":"r1"}"#,
+        );
+        assert_eq!(refusal.request_id.as_deref(), Some("r2"));
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_not_taken_for_the_service() {
+        for (body, message) in [
+            ("", None),
+            (
+                "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>",
+                Some("502 Bad Gateway"),
+            ),
+            ("upstream connect error", Some("upstream connect error")),
+            ("[]", Some("[]")),
+            ("null", Some("null")),
+        ] {
+            let refusal = refused(body);
+            assert_eq!(
+                (refusal.json, refusal.code, refusal.message.as_deref()),
+                (false, None, message),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_object_says_nothing_but_is_json() {
+        assert_eq!(
+            refused("{}"),
+            Refusal {
+                status: 403,
+                json: true,
+                ..Refusal::default()
+            }
+        );
+    }
+
+    #[test]
+    fn texts_are_cut_cleaned_and_free_of_the_login() {
+        let body = format!(
+            r#"{{"error_code":"{}","error_msg":"bad\r\ntoken TOKEN-canary <b>here</b>","error_detail":"{}","encoded_authorization_message":"{}"}}"#,
+            "C".repeat(100),
+            "d".repeat(2000),
+            "e".repeat(10_241),
+        );
+        let refusal = refused(&body);
+        assert_eq!(refusal.code.unwrap().chars().count(), 64);
+        assert_eq!(refusal.message.as_deref(), Some("bad token [redacted] here"));
+        assert_eq!(refusal.detail.unwrap().chars().count(), 1000);
+        assert_eq!(refusal.encoded_authorization_message, None);
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        for (value, expected) in [
+            ("7", Some(7)),
+            ("Thu, 15 Jan 2026 08:31:42 GMT", Some(60)),
+            ("Thu, 15 Jan 2026 08:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("1.5", None),
+        ] {
+            let refusal = refused_with(&headers("retry-after", value), "{}");
+            assert_eq!(refusal.retry_after, expected.map(Duration::from_secs), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_services_clock_is_read_from_the_date() {
+        let date = headers("date", "Thu, 15 Jan 2026 08:30:42 GMT");
+        assert_eq!(service_time(&date), Some(now()));
+        assert_eq!(service_time(&headers("date", "yesterday")), None);
+        assert_eq!(service_time(&HeaderMap::new()), None);
+    }
+}

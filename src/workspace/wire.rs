@@ -1,0 +1,505 @@
+//! Bodies as the vendor documents them, written exactly and read tolerantly: unknown fields are ignored, numbers
+//! may be strings, a row that cannot be read does not spoil its page. What must not be guessed (a job id, how many rows
+//! there are) makes the whole answer unreadable.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::api::{BatchDelete, Desktop, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus};
+use super::text::{self, Tidy};
+use crate::ids::{DesktopID, JobID};
+
+/// Why a body is not what the API promises.
+pub(super) type Unreadable = String;
+
+/// Body of batch-delete. All four fields are always there.
+#[derive(Serialize)]
+struct BatchDeleteBody<'a> {
+    desktop_ids: &'a [DesktopID],
+    delete_users: bool,
+    email_notification: bool,
+    is_force_delete: bool,
+}
+
+/// The bytes to send.
+pub(super) fn batch_delete(batch: &BatchDelete) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&BatchDeleteBody {
+        desktop_ids: &batch.desktop_ids,
+        delete_users: batch.delete_users,
+        email_notification: batch.email_notification,
+        is_force_delete: batch.force,
+    })
+}
+
+#[derive(Deserialize)]
+struct AcceptedBody {
+    job_id: Option<Value>,
+}
+
+/// The job of an accepted batch-delete: `{"job_id"}`.
+pub(super) fn accepted(body: &[u8]) -> Result<JobID, Unreadable> {
+    match parse::<AcceptedBody>(body)?.job_id {
+        Some(Value::String(id)) => JobID::try_from(id).map_err(|error| error.to_string()),
+        Some(Value::Null) | None => Err("it holds no job_id".to_owned()),
+        Some(_) => Err("its job_id is not a string".to_owned()),
+    }
+}
+
+#[derive(Deserialize)]
+struct DesktopListBody {
+    #[serde(default, deserialize_with = "count")]
+    total_count: Option<u64>,
+    #[serde(default)]
+    desktops: Option<Vec<Value>>,
+}
+
+#[derive(Deserialize)]
+struct DesktopRow {
+    desktop_id: DesktopID,
+    #[serde(default, deserialize_with = "words")]
+    computer_name: String,
+    #[serde(default, deserialize_with = "words")]
+    status: String,
+    #[serde(default, deserialize_with = "words")]
+    task_status: String,
+}
+
+/// A page of desktops. A row without a readable id is left out, and so leaves the page short of `total_count`.
+pub(super) fn desktops(body: &[u8], tidy: Tidy<'_>) -> Result<DesktopPage, Unreadable> {
+    let body: DesktopListBody = parse(body)?;
+    let total = body.total_count.ok_or("it holds no total_count")?;
+    let rows = body.desktops.ok_or("it holds no desktops")?;
+    Ok(DesktopPage {
+        total,
+        desktops: rows
+            .into_iter()
+            .filter_map(row)
+            .map(|row| desktop(row, tidy))
+            .collect(),
+    })
+}
+
+#[derive(Deserialize)]
+struct DesktopBody {
+    #[serde(default)]
+    desktop: Value,
+}
+
+/// One desktop; the vendor's own example shows it inside an array of one.
+pub(super) fn desktop_detail(body: &[u8], asked: &DesktopID, tidy: Tidy<'_>) -> Result<Desktop, Unreadable> {
+    let one = match parse::<DesktopBody>(body)?.desktop {
+        Value::Array(mut rows) if rows.len() == 1 => rows.remove(0),
+        other => other,
+    };
+    let row: DesktopRow = row(one).ok_or("it holds no desktop with a desktop_id")?;
+    if row.desktop_id.folded() != asked.folded() {
+        return Err(format!(
+            "it describes desktop {} instead of {asked}",
+            row.desktop_id
+        ));
+    }
+    Ok(desktop(row, tidy))
+}
+
+fn desktop(row: DesktopRow, tidy: Tidy<'_>) -> Desktop {
+    let short = |text: &str| tidy.line(text, text::SHORT);
+    Desktop {
+        id: row.desktop_id,
+        name: short(&row.computer_name),
+        status: short(&row.status).unwrap_or_default(),
+        task_status: short(&row.task_status).unwrap_or_default(),
+    }
+}
+
+#[derive(Deserialize)]
+struct SubJobListBody {
+    #[serde(default, deserialize_with = "count")]
+    total_count: Option<u64>,
+    #[serde(default)]
+    jobs: Option<Vec<Value>>,
+}
+
+#[derive(Deserialize)]
+struct SubJobRow {
+    #[serde(default, deserialize_with = "words")]
+    id: String,
+    #[serde(default)]
+    job_id: Option<JobID>,
+    #[serde(default)]
+    entities: Option<Entities>,
+    #[serde(default, deserialize_with = "words")]
+    status: String,
+    #[serde(default, deserialize_with = "words")]
+    error_code: String,
+    #[serde(default, deserialize_with = "words")]
+    fail_reason: String,
+}
+
+#[derive(Deserialize)]
+struct Entities {
+    desktop_id: Option<DesktopID>,
+}
+
+/// A page of sub-jobs. Rows that do not name a parent and a desktop are counted but left out.
+pub(super) fn sub_jobs(body: &[u8], tidy: Tidy<'_>) -> Result<SubJobPage, Unreadable> {
+    let body: SubJobListBody = parse(body)?;
+    let total = body.total_count.ok_or("it holds no total_count")?;
+    let rows = body.jobs.ok_or("it holds no jobs")?;
+    Ok(SubJobPage {
+        total,
+        rows: rows.len(),
+        sub_jobs: rows
+            .into_iter()
+            .filter_map(row)
+            .filter_map(|row| sub_job(row, None, tidy))
+            .collect(),
+    })
+}
+
+/// A sub-job, of `parent` unless it names another.
+fn sub_job(row: SubJobRow, parent: Option<&JobID>, tidy: Tidy<'_>) -> Option<SubJob> {
+    Some(SubJob {
+        job: row.job_id.or_else(|| parent.cloned())?,
+        desktop: row.entities?.desktop_id?,
+        id: tidy.line(&row.id, text::SHORT).unwrap_or_default(),
+        status: sub_job_status(&row.status),
+        code: tidy.line(&row.error_code, text::CODE),
+        reason: tidy.line(&row.fail_reason, text::SHORT),
+    })
+}
+
+/// The documented words, and the spellings that the service uses for parents. Any other word is no end.
+fn sub_job_status(word: &str) -> SubJobStatus {
+    match word.trim().to_ascii_uppercase().as_str() {
+        "WAITING" => SubJobStatus::Waiting,
+        "SUCCESS" | "COMPLETE" => SubJobStatus::Success,
+        "FAILED" | "FAIL" => SubJobStatus::Failed,
+        _ => SubJobStatus::Running,
+    }
+}
+
+#[derive(Deserialize)]
+struct JobBody {
+    id: JobID,
+    #[serde(default, deserialize_with = "words")]
+    status: String,
+    #[serde(default, deserialize_with = "words")]
+    job_error_code: String,
+    #[serde(default, deserialize_with = "words")]
+    fail_reason: String,
+    #[serde(default)]
+    sub_jobs: Option<Vec<Value>>,
+}
+
+/// A parent job with its sub-jobs.
+pub(super) fn job(body: &[u8], asked: &JobID, tidy: Tidy<'_>) -> Result<Job, Unreadable> {
+    let body: JobBody = parse(body)?;
+    if !body.id.as_str().eq_ignore_ascii_case(asked.as_str()) {
+        return Err(format!("it describes job {} instead of {asked}", body.id));
+    }
+    let ends = ["SUCCESS", "COMPLETE", "FAIL", "FAILED"];
+    let rows = body.sub_jobs.unwrap_or_default();
+    Ok(Job {
+        finished: ends
+            .iter()
+            .any(|end| body.status.trim().eq_ignore_ascii_case(end)),
+        code: tidy.line(&body.job_error_code, text::CODE),
+        reason: tidy.line(&body.fail_reason, text::MESSAGE),
+        sub_jobs: rows
+            .into_iter()
+            .filter_map(row)
+            .filter_map(|row| sub_job(row, Some(asked), tidy))
+            .collect(),
+        id: asked.clone(),
+    })
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
+    if body.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    // A derived struct would also accept an array of its fields.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err("it is no JSON object".to_owned());
+    }
+    serde_json::from_slice(body).map_err(|error| format!("it is not the JSON that was expected: {error}"))
+}
+
+/// A row, or nothing if it is not even an object with the right kinds of values.
+fn row<T: DeserializeOwned>(value: Value) -> Option<T> {
+    if value.is_object() {
+        serde_json::from_value(value).ok()
+    } else {
+        None
+    }
+}
+
+/// A text that may be missing, null, or sent as a number or boolean; anything deeper is as good as missing.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        Value::Number(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
+    })
+}
+
+/// A count that may be sent as a string.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::workspace::auth::Credentials;
+
+    const D1: &str = "1d81c1dc-312b-4621-b778-bac3a1336442";
+    const D2: &str = "34e25501-fd50-42b5-97ca-f4c5bb7b09b0";
+
+    fn login() -> Credentials {
+        Credentials::Token(SecretString::from("TOKEN-canary"))
+    }
+
+    fn desktop_id(text: &str) -> DesktopID {
+        DesktopID::try_from(text).unwrap()
+    }
+
+    fn job_id(text: &str) -> JobID {
+        JobID::try_from(text).unwrap()
+    }
+
+    #[test]
+    fn every_flag_is_sent_whatever_its_value() {
+        let batch = BatchDelete {
+            desktop_ids: vec![desktop_id(D1), desktop_id(D2)],
+            delete_users: false,
+            email_notification: true,
+            force: false,
+        };
+        assert_eq!(
+            String::from_utf8(batch_delete(&batch).unwrap()).unwrap(),
+            format!(
+                r#"{{"desktop_ids":["{D1}","{D2}"],"delete_users":false,"email_notification":true,"is_force_delete":false}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn only_a_plain_job_id_counts_as_accepted() {
+        assert_eq!(accepted(br#"{"job_id":"job-1","more":[1]}"#), Ok(job_id("job-1")));
+        for (body, why) in [
+            (r"", "it is empty"),
+            (r"{}", "it holds no job_id"),
+            (r#"{"job_id":null}"#, "it holds no job_id"),
+            (r#"{"job_id":7}"#, "its job_id is not a string"),
+            (r#"{"job_id":{"id":"a"}}"#, "its job_id is not a string"),
+            (r#"{"job_id":""}"#, "a job ID must be"),
+            (r#"{"job_id":"a/b"}"#, "a job ID must be"),
+            (r#"["job-1"]"#, "it is no JSON object"),
+            (r#""job-1""#, "it is no JSON object"),
+            (r"<html>", "it is no JSON object"),
+            (
+                r#"{"job_id":"job-1""#,
+                "it is not the JSON that was expected: EOF",
+            ),
+            (r#"{"job_id":"job-1","job_id":"job-2"}"#, "duplicate field"),
+        ] {
+            let error = accepted(body.as_bytes()).unwrap_err();
+            assert!(error.contains(why), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn json_that_is_nested_too_deeply_is_unreadable() {
+        let body = format!(
+            r#"{{"job_id":"a","x":{}{}}}"#,
+            "[".repeat(10_000),
+            "]".repeat(10_000)
+        );
+        assert!(accepted(body.as_bytes()).unwrap_err().contains("recursion limit"));
+    }
+
+    #[test]
+    fn a_desktop_page_keeps_what_it_can_read() {
+        let body = format!(
+            r#"{{"total_count":"5","desktops":[
+                {{"desktop_id":"{D1}","computer_name":"PC-1","status":"ACTIVE","task_status":null}},
+                {{"desktop_id":"{D2}","computer_name":7,"status":null,"extra":{{}}}},
+                {{"desktop_id":"not/an/id"}}, {{"computer_name":"no id"}}, "junk"]}}"#
+        );
+        let page = desktops(body.as_bytes(), Tidy(&login())).unwrap();
+        assert_eq!(page.total, 5);
+        assert_eq!(
+            page.desktops,
+            [
+                Desktop {
+                    id: desktop_id(D1),
+                    name: Some("PC-1".into()),
+                    status: "ACTIVE".into(),
+                    task_status: String::new()
+                },
+                Desktop {
+                    id: desktop_id(D2),
+                    name: Some("7".into()),
+                    status: String::new(),
+                    task_status: String::new()
+                },
+            ]
+        );
+    }
+
+    #[test]
+    fn a_page_without_its_count_or_rows_is_unreadable() {
+        for body in [
+            r#"{"desktops":[]}"#,
+            r#"{"total_count":-1,"desktops":[]}"#,
+            r#"{"total_count":0}"#,
+        ] {
+            assert!(desktops(body.as_bytes(), Tidy(&login())).is_err(), "{body}");
+        }
+        for body in [
+            r#"{"jobs":[]}"#,
+            r#"{"total_count":1.5,"jobs":[]}"#,
+            r#"{"total_count":0,"jobs":null}"#,
+        ] {
+            assert!(sub_jobs(body.as_bytes(), Tidy(&login())).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_desktop_is_read_from_an_object_or_an_array_of_one() {
+        let row = format!(r#"{{"desktop_id":"{}","status":"deleted"}}"#, D1.to_uppercase());
+        for body in [
+            format!(r#"{{"desktop":{row}}}"#),
+            format!(r#"{{"desktop":[{row}]}}"#),
+        ] {
+            let found = desktop_detail(body.as_bytes(), &desktop_id(D1), Tidy(&login())).unwrap();
+            assert_eq!(found.status, "deleted");
+        }
+    }
+
+    #[test]
+    fn a_desktop_that_was_not_asked_for_is_unreadable() {
+        for body in [
+            format!(r#"{{"desktop":{{"desktop_id":"{D2}"}}}}"#),
+            r#"{"desktop":null}"#.to_owned(),
+            r#"{"desktop":[]}"#.to_owned(),
+            r#"{"desktop":{}}"#.to_owned(),
+            "{}".to_owned(),
+        ] {
+            assert!(
+                desktop_detail(body.as_bytes(), &desktop_id(D1), Tidy(&login())).is_err(),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn sub_jobs_that_name_no_desktop_are_counted_and_left_out() {
+        let body = format!(
+            r#"{{"total_count":6,"jobs":[
+                {{"id":"s1","job_id":"j1","status":"success","entities":{{"desktop_id":"{D1}"}}}},
+                {{"id":2,"job_id":"j1","status":"FAILED","error_code":"WKS.1","fail_reason":"in <b>use</b>","entities":{{"desktop_id":"{D2}"}}}},
+                {{"id":"s3","job_id":"j1","status":"RUNNING"}},
+                {{"id":"s4","job_id":"j1","entities":null}},
+                {{"id":"s5","entities":{{"desktop_id":"{D1}"}}}},
+                null]}}"#
+        );
+        let page = sub_jobs(body.as_bytes(), Tidy(&login())).unwrap();
+        assert_eq!((page.total, page.rows, page.sub_jobs.len()), (6, 6, 2));
+        assert_eq!(page.sub_jobs[0].status, SubJobStatus::Success);
+        assert_eq!(
+            page.sub_jobs[1],
+            SubJob {
+                id: "2".into(),
+                job: job_id("j1"),
+                desktop: desktop_id(D2),
+                status: SubJobStatus::Failed,
+                code: Some("WKS.1".into()),
+                reason: Some("in use".into()),
+            }
+        );
+    }
+
+    #[test]
+    fn an_unknown_status_is_no_end() {
+        for (word, status) in [
+            ("WAITING", SubJobStatus::Waiting),
+            ("waiting", SubJobStatus::Waiting),
+            ("RUNNING", SubJobStatus::Running),
+            ("", SubJobStatus::Running),
+            ("CANCELLED", SubJobStatus::Running),
+            ("Success", SubJobStatus::Success),
+            ("COMPLETE", SubJobStatus::Success),
+            ("FAILED", SubJobStatus::Failed),
+            ("fail", SubJobStatus::Failed),
+        ] {
+            assert_eq!(sub_job_status(word), status, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_parent_lends_its_id_to_sub_jobs_without_one() {
+        let body = format!(
+            r#"{{"id":"j1","status":"FAIL","job_error_code":"WKS.2","fail_reason":"partly","sub_jobs":[
+                {{"id":"s1","status":"SUCCESS","entities":{{"desktop_id":"{D1}"}}}},
+                {{"id":"s2","job_id":"j9","status":"FAILED","entities":{{"desktop_id":"{D2}"}}}}]}}"#
+        );
+        let job = job(body.as_bytes(), &job_id("j1"), Tidy(&login())).unwrap();
+        assert!(job.finished);
+        assert_eq!(
+            (job.code.as_deref(), job.reason.as_deref()),
+            (Some("WKS.2"), Some("partly"))
+        );
+        let parents: Vec<&str> = job.sub_jobs.iter().map(|sub_job| sub_job.job.as_str()).collect();
+        assert_eq!(parents, ["j1", "j9"]);
+    }
+
+    #[test]
+    fn a_parent_is_finished_only_by_a_documented_end() {
+        for (status, finished) in [
+            ("SUCCESS", true),
+            ("COMPLETE", true),
+            ("FAIL", true),
+            ("failed", true),
+            ("INIT", false),
+            ("RUNNING", false),
+            ("", false),
+            ("SUCCESSFUL", false),
+        ] {
+            let body = format!(r#"{{"id":"j1","status":"{status}"}}"#);
+            assert_eq!(
+                job(body.as_bytes(), &job_id("j1"), Tidy(&login()))
+                    .unwrap()
+                    .finished,
+                finished,
+                "{status}"
+            );
+        }
+        assert!(
+            job(
+                br#"{"id":"j2","status":"SUCCESS"}"#,
+                &job_id("j1"),
+                Tidy(&login())
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn texts_of_the_cloud_carry_no_secret() {
+        let body = format!(
+            r#"{{"total_count":1,"desktops":[{{"desktop_id":"{D1}","computer_name":"TOKEN-canary"}}]}}"#
+        );
+        let page = desktops(body.as_bytes(), Tidy(&login())).unwrap();
+        assert_eq!(page.desktops[0].name.as_deref(), Some("[redacted]"));
+    }
+}
