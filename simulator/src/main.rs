@@ -1,1 +1,103 @@
-fn main() {}
+//! `workspace-simulator`: serves a simulated Workspace until it is told to end.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use workspace_simulator::world::World;
+use workspace_simulator::{Options, serve};
+
+/// A simulated Huawei Cloud Workspace, with IAM and the API gateway.
+///
+/// When it is ready it prints one line of JSON: the addresses of Workspace, IAM and the admin API, and the file with
+/// the certificate to trust. SIGTERM and Ctrl-C end it.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Address of Workspace and IAM (HTTPS); port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+
+    /// Address of the admin API (HTTP, without any login: keep it on the loopback interface).
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    admin: SocketAddr,
+
+    /// The world file: accounts, projects, desktops, timings, switches.
+    #[arg(long, value_name = "FILE.yaml")]
+    world: PathBuf,
+
+    /// Every request is appended to this file, one JSON object a line.
+    #[arg(long, value_name = "FILE.jsonl")]
+    ledger: Option<PathBuf>,
+
+    /// The certificate of the authority that clients must trust is written to this file.
+    #[arg(long, value_name = "FILE.pem")]
+    ca_out: PathBuf,
+
+    /// A host name that the server's certificate is for, besides localhost; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    server_name: Vec<String>,
+}
+
+/// The line that is printed when the simulator is ready.
+#[derive(Serialize)]
+struct Ready<'a> {
+    workspace: &'a str,
+    iam: &'a str,
+    admin: &'a str,
+    ca: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("workspace-simulator: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let Arguments {
+        listen,
+        admin,
+        world,
+        ledger,
+        ca_out,
+        server_name,
+    } = arguments;
+    let world = World::read(&world)?;
+    // Before the line is printed, so that no signal of somebody who has read it goes astray.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let options = Options {
+        listen,
+        admin,
+        world,
+        ledger,
+        ca_out: Some(ca_out.clone()),
+        server_names: server_name,
+    };
+    let running = serve(options).await?;
+    let ready = Ready {
+        workspace: &running.workspace,
+        iam: &running.iam,
+        admin: &running.admin,
+        ca: ca_out.display().to_string(),
+    };
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{}", serde_json::to_string(&ready)?)?;
+    stdout.flush()?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    running.stop().await;
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! The simulated cloud: a pure function from the time and a request to an answer.
+//!
+//! Nothing here opens a socket, reads a clock or draws a random number. Desktops and jobs move as functions of the
+//! time that is passed in, so a simulation may drive the cloud as fast as it likes.
+
+mod batch_delete;
+mod desktop_reads;
+mod faults;
+mod gateway;
+mod iam;
+mod job_reads;
+mod jobs;
+mod ledger;
+mod logins;
+mod message;
+mod operation;
+mod paging;
+mod refusal;
+mod residents;
+mod rights;
+mod signature;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub use faults::{ArmedFault, ConnectionFault, CutFault, DelayFault, Fault, FaultAnswer, StatusFault};
+pub(crate) use gateway::MAX_BODY;
+pub use ledger::LedgerEntry;
+pub use message::{Answer, Request, Response};
+pub use operation::Operation;
+
+use crate::world::{Desktop, World, WorldError};
+use operation::Call;
+use refusal::Refusal;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Workspace, IAM and the gateway in front of them.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    world: World,
+    residents: residents::Residents,
+    jobs: Vec<jobs::Job>,
+    logins: logins::Logins,
+    faults: faults::Faults,
+    meter: gateway::Meter,
+    ledger: Vec<LedgerEntry>,
+    made_up: u64,
+}
+
+/// What a request that was carried out came to.
+struct Outcome {
+    response: Response,
+    took_effect: bool,
+    job_id: Option<String>,
+}
+
+/// Which answer goes out to the caller.
+#[derive(Clone, Copy)]
+enum Sent {
+    /// The one that the request came to.
+    Own,
+    /// One with this status, or none at all.
+    Instead(Option<u16>),
+}
+
+impl Outcome {
+    /// The outcome of a read.
+    fn read(body: &Value) -> Self {
+        Self {
+            response: Response::json(StatusCode::OK, body),
+            took_effect: false,
+            job_id: None,
+        }
+    }
+}
+
+impl Cloud {
+    /// The cloud as `world` describes it.
+    ///
+    /// # Errors
+    /// When the parts of the world do not fit together.
+    pub fn new(world: World) -> Result<Self, WorldError> {
+        let world = world.complete()?;
+        Ok(Self {
+            residents: residents::Residents::of(&world),
+            jobs: Vec::new(),
+            logins: logins::Logins::of(&world),
+            faults: faults::Faults::default(),
+            meter: gateway::Meter::default(),
+            ledger: Vec::new(),
+            made_up: 0,
+            world,
+        })
+    }
+
+    /// Takes one request at `now` and says what becomes of it. Every request that is decided adds one entry to the
+    /// ledger; a held one does so when it is resumed.
+    pub fn handle(&mut self, now: Timestamp, request: &Request) -> Answer {
+        let call = Call::of(request);
+        match self.faults.strike(&call, request) {
+            Some(fault) => self.play(now, request, &call, &fault),
+            None => Answer::Complete(self.carry_out(now, request, &call, Sent::Own)),
+        }
+    }
+
+    /// Takes a request that was [held](Answer::Held), now that it has arrived; faults do not strike it again.
+    pub fn resume(&mut self, now: Timestamp, request: &Request) -> Answer {
+        Answer::Complete(self.carry_out(now, request, &Call::of(request), Sent::Own))
+    }
+
+    /// Every request so far, oldest first.
+    pub fn ledger(&self) -> &[LedgerEntry] {
+        &self.ledger
+    }
+
+    /// The desktops as they stand at `now`, without those that the cloud has forgotten.
+    pub fn desktops(&self, now: Timestamp) -> Vec<Desktop> {
+        self.residents
+            .all()
+            .filter_map(|resident| resident.current(now, &self.world))
+            .collect()
+    }
+
+    /// Adds a desktop, or replaces the one with its id (whose deletion is then forgotten); whether it is new.
+    ///
+    /// # Errors
+    /// When its id is empty or too long, or its project does not exist.
+    pub fn put_desktop(&mut self, mut desktop: Desktop) -> Result<(bool, Desktop), WorldError> {
+        self.world.complete_desktop(&mut desktop)?;
+        Ok((self.residents.put(desktop.clone()), desktop))
+    }
+
+    /// Adds a fault.
+    ///
+    /// # Errors
+    /// When the fault counts from 0 or its answer cannot be sent; the text says why.
+    pub fn add_fault(&mut self, fault: Fault) -> Result<(), String> {
+        self.faults.add(fault)
+    }
+
+    /// The faults that were added, with the count of requests that they matched.
+    pub fn faults(&self) -> &[ArmedFault] {
+        self.faults.list()
+    }
+
+    /// Takes all faults away.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Removes the records of all jobs so far, as users of the cloud may; the desktops go their way.
+    pub fn erase_jobs(&mut self) {
+        for job in &mut self.jobs {
+            job.erased = true;
+        }
+    }
+
+    fn play(&mut self, now: Timestamp, request: &Request, call: &Call, fault: &Fault) -> Answer {
+        match &fault.answer {
+            FaultAnswer::Delay(late) if !fault.effect_first => Answer::Held { delay: late.delay },
+            FaultAnswer::Delay(late) => Answer::Delayed {
+                delay: late.delay,
+                response: self.carry_out(now, request, call, Sent::Own),
+            },
+            FaultAnswer::Cut(cut) => Answer::Cut {
+                after: cut.cut_after,
+                response: self.carry_out(now, request, call, Sent::Own),
+            },
+            FaultAnswer::Connection(broken) => {
+                self.replace(now, request, call, fault.effect_first, None);
+                match broken {
+                    ConnectionFault::Reset => Answer::Reset,
+                    ConnectionFault::Timeout => Answer::Timeout,
+                }
+            }
+            FaultAnswer::Status(other) => {
+                self.replace(now, request, call, fault.effect_first, Some(other.status));
+                let request_id = self.made_up_id("request");
+                Answer::Complete(other.response(self.service_headers(now, &request_id)))
+            }
+        }
+    }
+
+    /// Carries a request out if it is to take effect, and records that another `status` was sent.
+    fn replace(&mut self, now: Timestamp, request: &Request, call: &Call, effect: bool, status: Option<u16>) {
+        if effect {
+            self.carry_out(now, request, call, Sent::Instead(status));
+        } else {
+            self.record(now, request, call, status, None);
+        }
+    }
+
+    /// Decides a request and records it.
+    fn carry_out(&mut self, now: Timestamp, request: &Request, call: &Call, sent: Sent) -> Response {
+        let request_id = self.made_up_id("request");
+        let outcome = self.decide(now, request, call).unwrap_or_else(|refusal| Outcome {
+            response: refusal.response(&self.world.switches.gateway_prefix, &request_id),
+            took_effect: false,
+            job_id: None,
+        });
+        let status = match sent {
+            Sent::Own => Some(outcome.response.status.as_u16()),
+            Sent::Instead(status) => status,
+        };
+        self.record(now, request, call, status, Some(&outcome));
+        let mut response = outcome.response;
+        response.headers.extend(self.service_headers(now, &request_id));
+        response
+    }
+
+    /// What the gateway checks, then what the service does.
+    fn decide(&mut self, now: Timestamp, request: &Request, call: &Call) -> Result<Outcome, Refusal> {
+        gateway::check_form(request, call, self.world.switches.require_content_type)?;
+        let clock = self.clock(now);
+        match call.operation {
+            Operation::CreateToken => return iam::create_token(self, clock, request),
+            Operation::CreateTemporaryAccessKey => return iam::create_temporary_key(self, clock, request),
+            _ => {}
+        }
+        let rules = logins::Rules {
+            world: &self.world,
+            clock,
+        };
+        let caller = self.logins.authenticate(request, rules)?;
+        self.meter
+            .count(&self.world.switches.throttle, &caller, call.operation, clock)?;
+        rights::check_project(self, call, request, &caller)?;
+        if call.operation == Operation::ListProjects {
+            return Ok(iam::list_projects(self, call, &caller));
+        }
+        if self.world.switches.service_disabled {
+            let message = "the Workspace service is disabled for the tenant";
+            return Err(Refusal::workspace(StatusCode::FORBIDDEN, "WKS.00010099", message));
+        }
+        rights::check_action(self, call, &caller)?;
+        match call.operation {
+            Operation::BatchDelete => batch_delete::handle(self, now, request, call, &caller),
+            Operation::ShowDesktop => desktop_reads::show(self, now, call),
+            Operation::ShowJob => job_reads::show(self, now, call),
+            Operation::ListSubJobs => job_reads::list(self, now, call),
+            _ => desktop_reads::list(self, now, call),
+        }
+    }
+
+    fn record(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        call: &Call,
+        status: Option<u16>,
+        outcome: Option<&Outcome>,
+    ) {
+        let mut entry = LedgerEntry::of(request, call.operation, now, self.clock(now));
+        entry.caller = logins::claimed_name(&self.logins, request);
+        entry.status = status;
+        entry.took_effect = outcome.is_some_and(|outcome| outcome.took_effect);
+        entry.job_id = outcome.and_then(|outcome| outcome.job_id.clone());
+        self.ledger.push(entry);
+    }
+
+    /// The headers of every answer: the service's own time, and the id under which it knows the request.
+    fn service_headers(&self, now: Timestamp, request_id: &str) -> HeaderMap {
+        let date = httpdate::fmt_http_date(self.clock(now).max(Timestamp::UNIX_EPOCH).into());
+        let mut headers = HeaderMap::new();
+        for (name, value) in [(header::DATE, date.as_str()), (REQUEST_ID, request_id)] {
+            headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+        }
+        headers
+    }
+
+    /// The service's clock at `now`.
+    fn clock(&self, now: Timestamp) -> Timestamp {
+        let timings = &self.world.timings;
+        timings.clock_behind.before(timings.clock_ahead.after(now))
+    }
+
+    fn project(&self, id: &str) -> Option<&crate::world::Project> {
+        self.world.projects.iter().find(|project| project.id == id)
+    }
+
+    /// The next id of this kind: 32 hexadecimal digits.
+    fn made_up_id(&mut self, kind: &str) -> String {
+        self.made_up += 1;
+        made_up_id(self.world.seed, kind, &self.made_up.to_string())
+    }
+
+    /// The next id of this kind in the form of a random UUID.
+    fn made_up_uuid(&mut self, kind: &str) -> String {
+        let id = self.made_up_id(kind);
+        format!(
+            "{}-{}-4{}-8{}-{}",
+            &id[..8],
+            &id[8..12],
+            &id[13..16],
+            &id[17..20],
+            &id[20..]
+        )
+    }
+
+    /// The next secret of this kind, `length` hexadecimal digits.
+    fn made_up_secret(&mut self, kind: &str, length: usize) -> String {
+        let mut text = String::new();
+        while text.len() < length {
+            text.push_str(&self.made_up_id(kind));
+        }
+        text.truncate(length);
+        text
+    }
+}
+
+/// An id of 32 hexadecimal digits that depends on nothing but its arguments.
+pub(crate) fn made_up_id(seed: u64, kind: &str, name: &str) -> String {
+    let mut id = signature::sha256_hex(format!("{seed}/{kind}/{name}").as_bytes());
+    id.truncate(32);
+    id
+}

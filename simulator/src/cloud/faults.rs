@@ -1,0 +1,211 @@
+//! Faults: answers other than the one that a request would have got.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::operation::{Call, Operation};
+use super::{Request, Response};
+use crate::world::Span;
+
+/// One fault: which requests it strikes, and what happens to them.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fault {
+    /// Only requests of this operation; null for every operation.
+    #[serde(default)]
+    pub operation: Option<Operation>,
+
+    /// Only the n-th request (from 1) that otherwise matches, counted from the moment the fault was added; null for
+    /// every one.
+    #[serde(default)]
+    pub nth: Option<u32>,
+
+    /// Only requests that name this desktop in path, query or body; null for all.
+    #[serde(default)]
+    pub desktop: Option<String>,
+
+    /// Whether the request is carried out before the fault shows.
+    #[serde(default)]
+    pub effect_first: bool,
+
+    /// What the caller gets.
+    pub answer: FaultAnswer,
+}
+
+/// What a fault does to the answer.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum FaultAnswer {
+    /// `"reset"` or `"timeout"`.
+    Connection(ConnectionFault),
+    /// `{"status": 504, "headers": {…}, "body": …}`
+    Status(StatusFault),
+    /// `{"delay": "3s"}`
+    Delay(DelayFault),
+    /// `{"cutAfter": 12}`
+    Cut(CutFault),
+}
+
+/// What happens to the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ConnectionFault {
+    /// It is reset.
+    Reset,
+    /// It stays open and nothing is answered.
+    Timeout,
+}
+
+/// Another answer.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusFault {
+    /// The HTTP status, 200 to 999.
+    pub status: u16,
+
+    /// Headers; null takes one away that the service would send, such as `Date`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Option<String>>,
+
+    /// The body: a text is sent as it is, anything else as JSON; empty by default.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub body: Value,
+}
+
+/// A late answer. With `effectFirst` the request is carried out at once and answered late; without, it is carried
+/// out late, even when the caller has given up meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DelayFault {
+    /// How late.
+    pub delay: Span,
+}
+
+/// An answer that breaks off. The request is carried out in any case.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CutFault {
+    /// How many bytes of the body still come.
+    pub cut_after: usize,
+}
+
+/// A fault with the count of requests that matched it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArmedFault {
+    /// The fault.
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// How many requests matched operation and desktop so far.
+    pub matched: u32,
+    /// How many of them were struck.
+    pub struck: u32,
+}
+
+/// The faults that wait for requests, oldest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Faults(Vec<ArmedFault>);
+
+impl Faults {
+    pub(super) fn add(&mut self, fault: Fault) -> Result<(), String> {
+        fault.check()?;
+        self.0.push(ArmedFault {
+            fault,
+            matched: 0,
+            struck: 0,
+        });
+        Ok(())
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn list(&self) -> &[ArmedFault] {
+        &self.0
+    }
+
+    /// The fault that strikes this request: of several the oldest, while all that match count it.
+    pub(super) fn strike(&mut self, call: &Call, request: &Request) -> Option<Fault> {
+        let mut striking = None;
+        for armed in &mut self.0 {
+            if !armed.fault.matches(call, request) {
+                continue;
+            }
+            armed.matched += 1;
+            let due = armed.fault.nth.is_none_or(|nth| nth == armed.matched);
+            if due && striking.is_none() {
+                armed.struck += 1;
+                striking = Some(armed.fault.clone());
+            }
+        }
+        striking
+    }
+}
+
+impl Fault {
+    fn matches(&self, call: &Call, request: &Request) -> bool {
+        self.operation.is_none_or(|operation| operation == call.operation)
+            && self
+                .desktop
+                .as_ref()
+                .is_none_or(|desktop| call.names_desktop(desktop, request))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.nth == Some(0) {
+            return Err("nth counts from 1".to_owned());
+        }
+        let FaultAnswer::Status(fault) = &self.answer else {
+            return Ok(());
+        };
+        if !(200..=999).contains(&fault.status) {
+            return Err(format!("the status {} is not within 200 and 999", fault.status));
+        }
+        for (name, value) in &fault.headers {
+            let named = HeaderName::from_bytes(name.as_bytes()).is_ok();
+            let valued = value
+                .as_ref()
+                .is_none_or(|value| HeaderValue::from_str(value).is_ok());
+            if !named || !valued {
+                return Err(format!("the header {name} cannot be sent"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StatusFault {
+    /// The answer of this fault; `service` holds the headers that the service sends with every answer.
+    pub(super) fn response(&self, service: HeaderMap) -> Response {
+        let mut headers = service;
+        let body = match &self.body {
+            Value::Null => Bytes::new(),
+            Value::String(text) => Bytes::from(text.clone()),
+            json => {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                Bytes::from(json.to_string())
+            }
+        };
+        for (name, value) in &self.headers {
+            // Faults are checked when they are added, so that names and values are legal here.
+            let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+                continue;
+            };
+            match value.as_deref().map(HeaderValue::from_str) {
+                Some(Ok(value)) => drop(headers.insert(name, value)),
+                _ => drop(headers.remove(name)),
+            }
+        }
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Response {
+            status,
+            headers,
+            body,
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Who calls: access keys, tokens and passwords, and what each may do.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use super::Request;
+use super::refusal::Refusal;
+use super::signature::{self, Authorization, Flaw};
+use crate::world::{Account, Permission, World};
+
+/// Somebody who has proved who they are.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// Name in the ledger: the id of the access key, or the user behind the token.
+    pub(super) name: String,
+    /// Name of the user in refusals.
+    pub(super) user: String,
+    /// Name of the account.
+    pub(super) account: String,
+    /// Id of the account.
+    pub(super) account_id: String,
+    /// The only project that the login is for; `None` for all of the account.
+    pub(super) project: Option<String>,
+    permissions: Option<Vec<Permission>>,
+}
+
+impl Caller {
+    /// Whether the caller may do `action`, to a desktop with these tags where one is meant.
+    pub(super) fn may(&self, action: &str, tags: Option<&BTreeMap<String, String>>) -> bool {
+        let Some(permissions) = &self.permissions else {
+            return true;
+        };
+        permissions
+            .iter()
+            .filter(|permission| permission.covers(action))
+            .any(|permission| match tags {
+                None => true,
+                Some(tags) => permission
+                    .tags
+                    .iter()
+                    .all(|(key, value)| tags.get(key) == Some(value)),
+            })
+    }
+
+    /// The caller as refusals name it.
+    pub(super) fn principal(&self) -> String {
+        format!("iam::{}:user:{}", self.account_id, self.user)
+    }
+}
+
+/// The logins of the world and those that IAM made since.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Logins {
+    keys: HashMap<String, Key>,
+    tokens: HashMap<String, Token>,
+    failures: HashMap<String, Failures>,
+}
+
+#[derive(Debug, Clone)]
+struct Key {
+    secret: String,
+    security_token: Option<String>,
+    expires: Option<Timestamp>,
+    caller: Caller,
+}
+
+/// A token with its owner and end.
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    pub(super) caller: Caller,
+    pub(super) expires: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Failures {
+    in_a_row: u32,
+    locked_until: Option<Timestamp>,
+}
+
+/// What the check of a signature needs to know about the world.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) world: &'a World,
+    /// The service's clock.
+    pub(super) clock: Timestamp,
+}
+
+impl Logins {
+    /// The logins that the world starts with.
+    pub(super) fn of(world: &World) -> Self {
+        let mut logins = Self::default();
+        for account in &world.accounts {
+            for key in &account.access_keys {
+                let user = key.user.as_deref().unwrap_or(&key.id);
+                let permissions = key.permissions.clone().or_else(|| permissions_of(account, user));
+                let caller = caller(account, &key.id, user, None, permissions);
+                let key_of_account = Key {
+                    secret: key.secret.clone(),
+                    security_token: key.security_token.clone(),
+                    expires: key.expires,
+                    caller,
+                };
+                logins.keys.insert(key.id.clone(), key_of_account);
+            }
+            for token in &account.tokens {
+                let permissions = token
+                    .permissions
+                    .clone()
+                    .or_else(|| permissions_of(account, &token.user));
+                let caller = caller(
+                    account,
+                    &token.user,
+                    &token.user,
+                    token.project.clone(),
+                    permissions,
+                );
+                logins.tokens.insert(
+                    token.token.clone(),
+                    Token {
+                        caller,
+                        expires: token.expires,
+                    },
+                );
+            }
+        }
+        logins
+    }
+
+    /// Checks name and password of a user; gives the login that a token for `project` would carry.
+    pub(super) fn password(
+        world: &World,
+        account: &str,
+        user: &str,
+        password: &str,
+        project: Option<String>,
+    ) -> Option<Caller> {
+        let account = world.accounts.iter().find(|known| known.name == account)?;
+        let known = account
+            .users
+            .iter()
+            .find(|known| known.name == user && known.password == password)?;
+        Some(caller(
+            account,
+            &known.name,
+            &known.name,
+            project,
+            known.permissions.clone(),
+        ))
+    }
+
+    /// Makes a token valid.
+    pub(super) fn add_token(&mut self, text: String, caller: Caller, expires: Timestamp) {
+        self.tokens.insert(
+            text,
+            Token {
+                caller,
+                expires: Some(expires),
+            },
+        );
+    }
+
+    /// Makes a temporary access key valid, with the rights of the token that it was made from.
+    pub(super) fn add_temporary_key(&mut self, key: &TemporaryKey, mut caller: Caller) {
+        caller.name.clone_from(&key.access);
+        let made = Key {
+            secret: key.secret.clone(),
+            security_token: Some(key.security_token.clone()),
+            expires: Some(key.expires),
+            caller,
+        };
+        self.keys.insert(key.access.clone(), made);
+    }
+
+    /// The token with this text, if it is valid at `clock`.
+    pub(super) fn token(&self, text: &str, clock: Timestamp) -> Option<&Token> {
+        let token = self.tokens.get(text)?;
+        token.expires.is_none_or(|end| clock < end).then_some(token)
+    }
+
+    /// Establishes who sent a request: by its signature, else by its token.
+    pub(super) fn authenticate(&mut self, request: &Request, rules: Rules<'_>) -> Result<Caller, Refusal> {
+        if let Some(header) = request.header("authorization") {
+            let authorization = Authorization::parse(header).ok_or_else(|| {
+                Refusal::unauthenticated("authorization header is not of the documented form")
+            })?;
+            return self.check_key(request, &authorization, rules);
+        }
+        let Some(text) = request.header("x-auth-token").filter(|text| !text.is_empty()) else {
+            return Err(Refusal::unauthenticated("x-auth-token not found"));
+        };
+        let token = self
+            .token(text, rules.clock)
+            .ok_or_else(|| Refusal::unauthenticated("decrypt token fail"))?;
+        Ok(token.caller.clone())
+    }
+
+    /// Checks a signature and keeps count of the failures in a row of each key.
+    fn check_key(
+        &mut self,
+        request: &Request,
+        authorization: &Authorization<'_>,
+        rules: Rules<'_>,
+    ) -> Result<Caller, Refusal> {
+        let id = authorization.access_key;
+        let Some(key) = self.keys.get(id) else {
+            let why = format!("Get secretKey failed,ak:{id},err:ak not exist");
+            return Err(Refusal::unauthenticated(&why));
+        };
+        let failures = self.failures.entry(id.to_owned()).or_default();
+        if failures.locked_until.is_some_and(|end| rules.clock < end) {
+            return Err(Refusal::unauthenticated(
+                "AK access failed to reach the limit,forbidden",
+            ));
+        }
+        match key.check(request, authorization, rules) {
+            Ok(()) => {
+                *failures = Failures::default();
+                Ok(key.caller.clone())
+            }
+            Err(why) => {
+                failures.in_a_row += 1;
+                if failures.in_a_row > rules.world.switches.failures_before_lock {
+                    let end = rules.world.timings.key_lock.after(rules.clock);
+                    *failures = Failures {
+                        in_a_row: 0,
+                        locked_until: Some(end),
+                    };
+                }
+                Err(Refusal::unauthenticated(why))
+            }
+        }
+    }
+}
+
+impl Key {
+    fn check(
+        &self,
+        request: &Request,
+        authorization: &Authorization<'_>,
+        rules: Rules<'_>,
+    ) -> Result<(), &'static str> {
+        if self.expires.is_some_and(|end| rules.clock >= end) {
+            return Err("the temporary access key has expired");
+        }
+        match (&self.security_token, request.header("x-security-token")) {
+            (None, None) => {}
+            (Some(expected), Some(sent)) if expected == sent => {}
+            (Some(_), None) => return Err("X-Security-Token is missing for a temporary access key"),
+            (None, Some(_)) => return Err("X-Security-Token does not belong to a permanent access key"),
+            (Some(_), Some(_)) => return Err("decrypt security token fail"),
+        }
+        let signed_at = request.header("x-sdk-date").and_then(signature::signing_time);
+        let signed_at = signed_at.ok_or("X-Sdk-Date is missing or not of the form YYYYMMDDTHHMMSSZ")?;
+        let window = rules.world.timings.signature_window;
+        if window.after(signed_at) < rules.clock || signed_at > window.after(rules.clock) {
+            return Err("signature expired, X-Sdk-Date is too far from the time of the gateway");
+        }
+        signature::verify(request, authorization, &self.secret).map_err(|flaw| match flaw {
+            Flaw::HeaderMissing => "verify aksk signature fail, a signed header is missing",
+            Flaw::BodyChanged => "verify aksk signature fail, the body does not match X-Sdk-Content-Sha256",
+            Flaw::Mismatch => "verify aksk signature fail",
+        })
+    }
+}
+
+/// A temporary access key, as IAM hands it out.
+#[derive(Debug, Clone)]
+pub(super) struct TemporaryKey {
+    pub(super) access: String,
+    pub(super) secret: String,
+    pub(super) security_token: String,
+    pub(super) expires: Timestamp,
+}
+
+/// The name by which a request calls itself, proved or not: the access key, or the owner of a known token.
+pub(super) fn claimed_name(logins: &Logins, request: &Request) -> Option<String> {
+    if let Some(authorization) = request.header("authorization").and_then(Authorization::parse) {
+        return Some(authorization.access_key.to_owned());
+    }
+    let token = logins.tokens.get(request.header("x-auth-token")?)?;
+    Some(token.caller.name.clone())
+}
+
+fn caller(
+    account: &Account,
+    name: &str,
+    user: &str,
+    project: Option<String>,
+    permissions: Option<Vec<Permission>>,
+) -> Caller {
+    Caller {
+        name: name.to_owned(),
+        user: user.to_owned(),
+        account: account.name.clone(),
+        account_id: account.id.clone(),
+        project,
+        permissions,
+    }
+}
+
+fn permissions_of(account: &Account, user: &str) -> Option<Vec<Permission>> {
+    account
+        .users
+        .iter()
+        .find(|known| known.name == user)?
+        .permissions
+        .clone()
+}

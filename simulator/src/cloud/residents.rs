@@ -1,0 +1,164 @@
+//! The desktops and their life cycle. Where a deletion stands is a function of the time; nothing ticks.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::world::{DeletedDesktop, DeletionResult, Desktop, FailedDesktop, World};
+
+/// One desktop with the last deletion that reached it.
+#[derive(Debug, Clone)]
+pub(super) struct Resident {
+    pub(super) desktop: Desktop,
+    pub(super) deletion: Option<Deletion>,
+}
+
+/// The course of one deletion, fixed when it was accepted.
+#[derive(Debug, Clone)]
+pub(super) struct Deletion {
+    pub(super) result: DeletionResult,
+    /// From when on the desktop reads as being deleted.
+    pub(super) visible: Timestamp,
+    /// From when on its status reads empty.
+    pub(super) emptied: Timestamp,
+    /// When the sub-job ends.
+    pub(super) ends: Timestamp,
+    /// When the desktop is gone.
+    pub(super) gone: Timestamp,
+}
+
+/// Where a desktop stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// No deletion runs.
+    Idle,
+    /// Being deleted.
+    Deleting,
+    /// Being deleted, the machine underneath is gone.
+    Emptied,
+    /// A deletion failed.
+    DeleteFailed,
+    /// Deleted.
+    Gone,
+}
+
+impl Deletion {
+    fn phase(&self, now: Timestamp) -> Phase {
+        let over = now >= self.ends;
+        match self.result {
+            DeletionResult::Ignored => Phase::Idle,
+            DeletionResult::Failed if over => Phase::DeleteFailed,
+            DeletionResult::SuccessButPresent if over => Phase::Idle,
+            DeletionResult::Failed | DeletionResult::SuccessButPresent | DeletionResult::Stuck => {
+                Phase::Deleting
+            }
+            DeletionResult::Success | DeletionResult::FailedButGone | DeletionResult::NoSubJob => {
+                if now >= self.gone {
+                    Phase::Gone
+                } else if now >= self.emptied {
+                    Phase::Emptied
+                } else {
+                    Phase::Deleting
+                }
+            }
+        }
+    }
+}
+
+impl Resident {
+    /// Where the desktop stands in truth.
+    pub(super) fn phase(&self, now: Timestamp) -> Phase {
+        self.deletion
+            .as_ref()
+            .map_or(Phase::Idle, |deletion| deletion.phase(now))
+    }
+
+    /// Where the desktop stands as far as reads show it.
+    pub(super) fn shown_phase(&self, now: Timestamp) -> Phase {
+        match &self.deletion {
+            Some(deletion) if now >= deletion.visible => deletion.phase(now),
+            _ => Phase::Idle,
+        }
+    }
+
+    /// The desktop as the admin API shows it at `now`; `None` when the cloud has forgotten it.
+    pub(super) fn current(&self, now: Timestamp, world: &World) -> Option<Desktop> {
+        let mut desktop = self.desktop.clone();
+        match self.phase(now) {
+            Phase::Idle => {}
+            Phase::Deleting => "deleting".clone_into(&mut desktop.task_status),
+            Phase::Emptied => {
+                desktop.status.clear();
+                "deleting".clone_into(&mut desktop.task_status);
+            }
+            Phase::DeleteFailed => failed_task(world).clone_into(&mut desktop.task_status),
+            Phase::Gone if world.switches.deleted_desktop == DeletedDesktop::NotFound => return None,
+            Phase::Gone => {
+                "DELETED".clone_into(&mut desktop.status);
+                desktop.task_status.clear();
+            }
+        }
+        Some(desktop)
+    }
+}
+
+/// `task_status` of a desktop whose deletion failed.
+pub(super) fn failed_task(world: &World) -> &'static str {
+    match world.switches.failed_desktop {
+        FailedDesktop::Idle => "",
+        FailedDesktop::DeleteFailed => "deleteFailed",
+    }
+}
+
+/// All desktops, in the order in which they came.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Residents {
+    all: Vec<Resident>,
+    places: HashMap<String, usize>,
+}
+
+impl Residents {
+    pub(super) fn of(world: &World) -> Self {
+        let mut residents = Self::default();
+        for desktop in &world.desktops {
+            residents.put(desktop.clone());
+        }
+        residents
+    }
+
+    /// Adds a desktop, or replaces the one with its id; whether it is new.
+    pub(super) fn put(&mut self, desktop: Desktop) -> bool {
+        let resident = Resident {
+            desktop,
+            deletion: None,
+        };
+        if let Some(place) = self.places.get(&resident.desktop.id) {
+            self.all[*place] = resident;
+            return false;
+        }
+        self.places.insert(resident.desktop.id.clone(), self.all.len());
+        self.all.push(resident);
+        true
+    }
+
+    pub(super) fn find(&self, project: &str, id: &str) -> Option<&Resident> {
+        let resident = &self.all[*self.places.get(id)?];
+        (resident.desktop.project == project).then_some(resident)
+    }
+
+    pub(super) fn begin_deletion(&mut self, id: &str, deletion: Deletion) {
+        if let Some(place) = self.places.get(id) {
+            self.all[*place].deletion = Some(deletion);
+        }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Resident> {
+        self.all.iter()
+    }
+
+    pub(super) fn of_project<'a>(&'a self, project: &'a str) -> impl Iterator<Item = &'a Resident> {
+        self.all
+            .iter()
+            .filter(move |resident| resident.desktop.project == project)
+    }
+}

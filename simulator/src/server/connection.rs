@@ -1,0 +1,193 @@
+//! Connections of the cloud: HTTP/1.1 over TLS, and the ways in which they break on purpose.
+
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::shared::Shared;
+use crate::cloud::{Answer, MAX_BODY, Request, Response};
+
+/// What every connection needs.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub(super) shared: Arc<Shared>,
+    pub(super) tasks: TaskTracker,
+    pub(super) stopping: CancellationToken,
+}
+
+/// How a connection is to end instead of an answer.
+enum Break {
+    /// With a TCP reset.
+    Reset,
+    /// In the middle of an answer, of which these bytes are still sent.
+    Cut(Vec<u8>),
+}
+
+/// Accepts connections until the simulator stops.
+pub(super) async fn accept(listener: TcpListener, acceptor: TlsAcceptor, service: Service) {
+    loop {
+        let accepted = tokio::select! {
+            () = service.stopping.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        // Accepting fails for reasons that pass, such as a client that is gone already.
+        let Ok((stream, _)) = accepted else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let acceptor = acceptor.clone();
+        let service = service.clone();
+        let stopping = service.stopping.clone();
+        service.tasks.clone().spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = serve_connection(stream, acceptor, service) => {}
+            }
+        });
+    }
+}
+
+async fn serve_connection(stream: TcpStream, acceptor: TlsAcceptor, service: Service) {
+    // Without a handshake there is nobody to tell.
+    let Ok(stream) = acceptor.accept(stream).await else {
+        return;
+    };
+    let (break_sender, mut breaks) = mpsc::channel(1);
+    let answering = service_fn(move |request| boxed(respond(request, service.clone(), break_sender.clone())));
+    let mut connection = http1::Builder::new()
+        .preserve_header_case(true)
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(stream), answering);
+    let how = tokio::select! {
+        // However the connection ended, there is nothing left to do.
+        _ = &mut connection => return,
+        Some(how) = breaks.recv() => how,
+    };
+    break_off(connection.into_parts().io.into_inner(), how).await;
+}
+
+type Responding = Pin<Box<dyn Future<Output = Result<http::Response<Full<Bytes>>, Infallible>> + Send>>;
+
+fn boxed(
+    responding: impl Future<Output = Result<http::Response<Full<Bytes>>, Infallible>> + Send + 'static,
+) -> Responding {
+    Box::pin(responding)
+}
+
+/// Gets an answer from the core; where the connection is to break, says so and never returns.
+async fn respond(
+    request: http::Request<Incoming>,
+    service: Service,
+    breaks: mpsc::Sender<Break>,
+) -> Result<http::Response<Full<Bytes>>, Infallible> {
+    // A body that breaks off is no request: nothing arrived that could be decided.
+    let Some(request) = read(request).await else {
+        return pending().await;
+    };
+    let mut answer = service.shared.handle(&request);
+    if let Answer::Held { delay } = answer {
+        answer = resume_later(&service, request, delay.unsigned()).await;
+    }
+    let how = match answer {
+        Answer::Complete(response) => return Ok(whole(response)),
+        Answer::Delayed { delay, response } => {
+            tokio::time::sleep(delay.unsigned()).await;
+            return Ok(whole(response));
+        }
+        Answer::Reset => Break::Reset,
+        Answer::Cut { after, response } => Break::Cut(begun(&response, after)),
+        Answer::Timeout | Answer::Held { .. } => return pending().await,
+    };
+    // The connection takes the break before it ends, so that nobody is left to miss it.
+    let _ = breaks.send(how).await;
+    pending().await
+}
+
+/// Carries a held request out when its time has come, even when its connection is gone by then.
+async fn resume_later(service: &Service, request: Request, delay: std::time::Duration) -> Answer {
+    let shared = service.shared.clone();
+    let stopping = service.stopping.clone();
+    let arrival = service.tasks.spawn(async move {
+        tokio::select! {
+            () = stopping.cancelled() => Answer::Timeout,
+            () = tokio::time::sleep(delay) => shared.resume(&request),
+        }
+    });
+    arrival.await.unwrap_or(Answer::Timeout)
+}
+
+async fn read(request: http::Request<Incoming>) -> Option<Request> {
+    let (head, body) = request.into_parts();
+    // One byte more than the gateway takes, so that the core sees that it is too much.
+    let body = match Limited::new(body, MAX_BODY + 1).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Bytes::from(vec![0; MAX_BODY + 1]),
+        Err(_) => return None,
+    };
+    Some(Request {
+        method: head.method,
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers,
+        body,
+    })
+}
+
+fn whole(response: Response) -> http::Response<Full<Bytes>> {
+    let mut whole = http::Response::new(Full::new(response.body));
+    *whole.status_mut() = response.status;
+    *whole.headers_mut() = response.headers;
+    whole
+}
+
+/// The bytes of an answer that announces its whole length and breaks off after some bytes of the body.
+fn begun(response: &Response, after: usize) -> Vec<u8> {
+    let status = response.status;
+    let mut head = format!(
+        "HTTP/1.1 {} {}\r\n",
+        status.as_str(),
+        status.canonical_reason().unwrap_or_default()
+    );
+    for (name, value) in response
+        .headers
+        .iter()
+        .filter(|(name, _)| *name != header::CONTENT_LENGTH)
+    {
+        // Writing to a String cannot fail.
+        let _ = write!(head, "{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()));
+    }
+    let _ = write!(head, "content-length: {}\r\n\r\n", response.body.len());
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(&response.body[..after.min(response.body.len())]);
+    bytes
+}
+
+/// Ends a connection in an unfriendly way; that this may fail is no matter, the client sees an end all the same.
+async fn break_off(mut stream: TlsStream<TcpStream>, how: Break) {
+    match how {
+        Break::Reset => {
+            let _ = stream.get_ref().0.set_zero_linger();
+        }
+        Break::Cut(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.flush().await;
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The core behind a lock, the clock that it is driven by, and the file of its ledger.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use super::Error;
+use crate::cloud::{Answer, Cloud, Request};
+
+/// The core as all connections share it.
+#[derive(Debug)]
+pub(super) struct Shared(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    cloud: Cloud,
+    file: Option<(PathBuf, File)>,
+    written: usize,
+}
+
+impl Shared {
+    /// # Errors
+    /// When the ledger's file cannot be opened.
+    pub(super) fn new(cloud: Cloud, ledger: Option<PathBuf>) -> Result<Self, Error> {
+        let file = match ledger {
+            None => None,
+            Some(path) => match OpenOptions::new().create(true).append(true).open(&path) {
+                Ok(file) => Some((path, file)),
+                Err(source) => return Err(Error::Write { path, source }),
+            },
+        };
+        Ok(Self(Mutex::new(State {
+            cloud,
+            file,
+            written: 0,
+        })))
+    }
+
+    /// Does something with the core at the present time.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Cloud, Timestamp) -> T) -> T {
+        act(&mut self.lock().cloud, now())
+    }
+
+    /// Lets the core decide a request that came in; the ledger is on file before this returns.
+    pub(super) fn handle(&self, request: &Request) -> Answer {
+        self.decide(|cloud, now| cloud.handle(now, request))
+    }
+
+    /// Lets the core decide a request that was held.
+    pub(super) fn resume(&self, request: &Request) -> Answer {
+        self.decide(|cloud, now| cloud.resume(now, request))
+    }
+
+    fn decide(&self, act: impl FnOnce(&mut Cloud, Timestamp) -> Answer) -> Answer {
+        let mut state = self.lock();
+        let answer = act(&mut state.cloud, now());
+        state.write_ledger();
+        answer
+    }
+
+    /// The core keeps its word after a panic in another connection: every change to it is made in one piece.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Appends the new entries to the file; a file that cannot be written is said once and then left alone.
+    fn write_ledger(&mut self) {
+        let Self { cloud, file, written } = self;
+        let Some((path, open)) = file else { return };
+        for entry in &cloud.ledger()[*written..] {
+            let line = serde_json::to_string(entry).map_err(std::io::Error::other);
+            if let Err(error) = line.and_then(|line| open.write_all(format!("{line}\n").as_bytes())) {
+                eprintln!(
+                    "failed to write the ledger {}: {error}; it ends here",
+                    path.display()
+                );
+                *file = None;
+                return;
+            }
+            *written += 1;
+        }
+    }
+}
+
+/// The present time: the only place where the simulator reads a clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the shell drives the core by the clock of the machine"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
