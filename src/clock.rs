@@ -32,7 +32,7 @@ impl Source for System {
         let mut bytes = [0; 8];
         // A machine without randomness still has a clock; nonces also carry the object's uid and time.
         if SystemRandom::new().fill(&mut bytes).is_err() {
-            return self.now().as_nanosecond().unsigned_abs() as u64;
+            return self.now().as_microsecond().unsigned_abs();
         }
         u64::from_ne_bytes(bytes)
     }

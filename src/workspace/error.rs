@@ -22,6 +22,23 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Every call.
+    pub const ALL: &'static [Self] = &[
+        Self::BatchDelete,
+        Self::ListDesktops,
+        Self::ShowDesktop,
+        Self::ListSubJobs,
+        Self::ShowJob,
+    ];
+
+    /// The call of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|operation| operation.as_str() == name)
+    }
+
     /// Name in status, metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -96,7 +113,7 @@ pub enum Failure {
     },
     /// The service, or a proxy before it, answered with a status other than the documented good one.
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// The status was good but the body was not what the API promises.
     #[error("the answer (HTTP {status}) could not be read: {reason}")]
     Unreadable {

@@ -80,7 +80,7 @@ impl Workspace for HttpWorkspace {
         let received = self
             .get(operation, "desktops", &query, self.options.max_answer)
             .await?;
-        self.answer(operation, &received, |body, tidy| wire::desktops(body, tidy))
+        self.answer(operation, &received, wire::desktops)
     }
 
     async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
@@ -128,7 +128,7 @@ impl Workspace for HttpWorkspace {
         let received = self
             .get(operation, "workspace-sub-jobs", &pairs, self.options.max_answer)
             .await?;
-        self.answer(operation, &received, |body, tidy| wire::sub_jobs(body, tidy))
+        self.answer(operation, &received, wire::sub_jobs)
     }
 
     async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error> {
@@ -358,7 +358,7 @@ impl HttpWorkspace {
         );
         Error {
             operation,
-            failure: Failure::Refused(refusal),
+            failure: Failure::Refused(Box::new(refusal)),
             service_time,
         }
     }

@@ -43,13 +43,17 @@ const REFUSED: &[(IpNet, &str)] = &[
 ];
 
 const fn v4(octets: [u8; 4], prefix: u8) -> IpNet {
-    let [a, b, c, d] = octets;
-    IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix)
+    IpNet::new_assert(
+        IpAddr::V4(Ipv4Addr::from_bits(u32::from_be_bytes(octets))),
+        prefix,
+    )
 }
 
-const fn v6(segments: [u16; 8], prefix: u8) -> IpNet {
-    let [a, b, c, d, e, f, g, h] = segments;
-    IpNet::new_assert(IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)), prefix)
+const fn v6(parts: [u16; 8], prefix: u8) -> IpNet {
+    let address = Ipv6Addr::new(
+        parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], parts[6], parts[7],
+    );
+    IpNet::new_assert(IpAddr::V6(address), prefix)
 }
 
 /// What the address is, if it is one that is refused; `None` if it may be connected to. An IPv4 address mapped into
