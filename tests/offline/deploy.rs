@@ -1,0 +1,326 @@
+//! What `deploy/` promises: rights that are exactly those of the calls, a reason on each, a pod that may do nothing
+//! else, samples that are what the kinds want. (That an API server takes it all is for the cluster tests.)
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory;
+use desktop_deletion_operator::cli::Cli;
+use desktop_deletion_operator::crd::{DesktopDeletion, WorkspaceProject};
+use desktop_deletion_operator::workspace::connector::Options;
+use desktop_deletion_operator::workspace::error::Operation;
+use serde_json::Value;
+
+/// Every call of the API server that the operator makes: API group, resource, verb.
+const CALLS: &[(&str, &str, &str)] = &[
+    ("cloud-desktops.dev", "desktopdeletions", "get"),
+    ("cloud-desktops.dev", "desktopdeletions", "list"),
+    ("cloud-desktops.dev", "desktopdeletions", "watch"),
+    ("cloud-desktops.dev", "desktopdeletions", "patch"),
+    ("cloud-desktops.dev", "desktopdeletions/status", "update"),
+    ("cloud-desktops.dev", "workspaceprojects", "get"),
+    ("cloud-desktops.dev", "workspaceprojects", "list"),
+    ("cloud-desktops.dev", "workspaceprojects", "watch"),
+    ("cloud-desktops.dev", "workspaceprojects/status", "update"),
+    ("events.k8s.io", "events", "create"),
+    ("events.k8s.io", "events", "patch"),
+    ("", "secrets", "get"),
+];
+
+#[test]
+fn the_operator_may_do_exactly_what_it_does() {
+    let calls: BTreeSet<_> = CALLS
+        .iter()
+        .map(|&(group, resource, verb)| right(group, resource, verb))
+        .collect();
+    let rights: BTreeSet<_> = of_kind("watched-namespace", "Role")
+        .iter()
+        .flat_map(rights_of)
+        .collect();
+    assert_eq!(rights, calls);
+    assert!(
+        of_kind("", "ClusterRole")
+            .iter()
+            .all(|role| name(role) != "desktop-deletion-operator")
+    );
+}
+
+#[test]
+fn every_rule_gives_its_reason() {
+    let mut rules = 0;
+    for file in files("") {
+        let text = fs::read_to_string(&file).unwrap();
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        for (index, _) in lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| line.starts_with("- apiGroups:"))
+        {
+            let comment: Vec<_> = lines[..index]
+                .iter()
+                .rev()
+                .take_while(|line| line.starts_with('#'))
+                .collect();
+            let first = comment.last().copied().copied().unwrap_or_default();
+            assert!(
+                first.starts_with("# Reason: "),
+                "{}, line {}: a rule without a reason",
+                file.display(),
+                index + 1
+            );
+            rules += 1;
+        }
+    }
+    let declared: usize = manifests("")
+        .iter()
+        .filter_map(|manifest| manifest["rules"].as_array())
+        .map(Vec::len)
+        .sum();
+    assert_eq!(rules, declared, "a rule that does not begin with its apiGroups");
+}
+
+#[test]
+fn roles_for_people_hold_no_secrets_no_status_and_are_part_of_no_other_role() {
+    let roles = of_kind("base", "ClusterRole");
+    assert_eq!(roles.len(), 3);
+    for role in roles {
+        let shown = serde_json::to_string(&role["metadata"]).unwrap();
+        assert!(!shown.contains("aggregate-to-"), "{}", name(&role));
+        for right in rights_of(&role) {
+            assert!(
+                right.starts_with("cloud-desktops.dev "),
+                "{}: {right}",
+                name(&role)
+            );
+            assert!(
+                !right.contains("/status") && !right.contains('*'),
+                "{}: {right}",
+                name(&role)
+            );
+        }
+    }
+}
+
+#[test]
+fn the_pod_is_restricted_and_probed_and_has_time_to_record_a_submission() {
+    let deployments = of_kind("base", "Deployment");
+    let pod = &deployments[0]["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(
+        container["securityContext"]["capabilities"]["drop"],
+        serde_json::json!(["ALL"])
+    );
+    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/livez");
+    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    let call = Options::default().total_timeout.as_secs();
+    assert!(
+        grace >= 3 * call,
+        "{grace} s do not hold a call of {call} s and the retried record of its answer"
+    );
+}
+
+#[test]
+fn every_variable_that_the_pod_gets_is_one_that_the_program_reads() {
+    let command = Cli::command();
+    let run = command.find_subcommand("run").unwrap();
+    let read: BTreeSet<_> = run
+        .get_arguments()
+        .filter_map(|arg| arg.get_env()?.to_str())
+        .collect();
+    let mut named = 0;
+    for file in files("") {
+        let text = fs::read_to_string(&file).unwrap();
+        let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        for variable in
+            words.filter(|word| word.starts_with("DESKTOP_DELETION_") || word.starts_with("POD_N"))
+        {
+            assert!(read.contains(variable), "{}: {variable}", file.display());
+            named += 1;
+        }
+    }
+    assert!(
+        named >= 4,
+        "the Deployment sets log format, pod name and namespace; an overlay sets the namespaces"
+    );
+}
+
+#[test]
+fn every_manifest_belongs_to_a_kustomization() {
+    for folder in ["base", "watched-namespace"] {
+        let kustomization = fs::read_to_string(deploy().join(folder).join("kustomization.yaml")).unwrap();
+        let kustomization: Value = serde_saphyr::from_str(&kustomization).unwrap();
+        let listed = kustomization["resources"].as_array().unwrap();
+        let listed: BTreeSet<_> = listed
+            .iter()
+            .map(|entry| entry.as_str().unwrap())
+            .filter(|entry| entry.ends_with(".yaml"))
+            .collect();
+        let files = files(folder);
+        let files: BTreeSet<_> = files
+            .iter()
+            .map(|file| file.file_name().unwrap().to_str().unwrap())
+            .filter(|file| *file != "kustomization.yaml")
+            .collect();
+        assert_eq!(listed, files, "{folder}");
+    }
+}
+
+#[test]
+fn samples_are_what_the_kinds_want_and_fit_together() {
+    let samples = manifests("samples");
+    let project = only(&samples, "WorkspaceProject");
+    let secret = only(&samples, "Secret");
+    keeps_every_field::<WorkspaceProject>(&project);
+    assert_eq!(
+        project["spec"]["credentials"]["accessKey"]["secretRef"]["name"],
+        secret["metadata"]["name"]
+    );
+    let deletions: Vec<_> = samples
+        .iter()
+        .filter(|sample| sample["kind"] == "DesktopDeletion")
+        .collect();
+    assert_eq!(deletions.len(), 3);
+    for deletion in deletions {
+        keeps_every_field::<DesktopDeletion>(deletion);
+        assert_eq!(
+            deletion["spec"]["projectRef"]["name"],
+            project["metadata"]["name"]
+        );
+    }
+    let hardened = fs::read_to_string(deploy().join("hardened/kustomization.yaml")).unwrap();
+    assert!(
+        hardened.contains(&format!("value: [{}]", name(&secret))),
+        "the hardened overlay names the sample's Secret"
+    );
+}
+
+#[test]
+fn the_sample_of_the_secret_names_the_permissions_that_the_calls_need() {
+    let text = fs::read_to_string(deploy().join("samples/secret.yaml")).unwrap();
+    let words = text.split(|c: char| c.is_whitespace() || c == ',');
+    let named: BTreeSet<_> = words.filter(|word| word.starts_with("workspace:")).collect();
+    let needed = [
+        Operation::BatchDelete,
+        Operation::ListDesktops,
+        Operation::ShowDesktop,
+        Operation::ListSubJobs,
+        Operation::ShowJob,
+    ];
+    assert_eq!(
+        named,
+        needed.iter().map(|operation| operation.permission()).collect()
+    );
+}
+
+/// The kind reads the sample and forgets nothing of it, as it would a misspelt field.
+fn keeps_every_field<K: serde::Serialize + serde::de::DeserializeOwned>(sample: &Value) {
+    let object: K = serde_json::from_value(sample.clone()).unwrap();
+    let kept = serde_json::to_value(object).unwrap();
+    assert_eq!(missing(sample, &kept), Vec::<String>::new(), "{}", name(sample));
+}
+
+fn missing(wanted: &Value, found: &Value) -> Vec<String> {
+    match wanted {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(field, value)| match found.get(field) {
+                Some(found) => missing(value, found),
+                None => vec![field.clone()],
+            })
+            .collect(),
+        value if value == found => Vec::new(),
+        value => vec![value.to_string()],
+    }
+}
+
+fn rights_of(role: &Value) -> Vec<String> {
+    let texts = |list: &Value| -> Vec<String> {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|text| text.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let mut rights = Vec::new();
+    for rule in role["rules"].as_array().unwrap() {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                rights.extend(
+                    texts(&rule["verbs"])
+                        .iter()
+                        .map(|verb| right(&group, &resource, verb)),
+                );
+            }
+        }
+    }
+    rights
+}
+
+fn right(group: &str, resource: &str, verb: &str) -> String {
+    format!("{group} {resource} {verb}")
+}
+
+fn only(manifests: &[Value], kind: &str) -> Value {
+    let found: Vec<_> = manifests
+        .iter()
+        .filter(|manifest| manifest["kind"] == kind)
+        .collect();
+    assert_eq!(found.len(), 1, "{kind}");
+    found[0].clone()
+}
+
+fn name(manifest: &Value) -> String {
+    manifest["metadata"]["name"].as_str().unwrap().to_owned()
+}
+
+fn of_kind(folder: &str, kind: &str) -> Vec<Value> {
+    manifests(folder)
+        .into_iter()
+        .filter(|manifest| manifest["kind"] == kind)
+        .collect()
+}
+
+/// The objects in the files below a folder of `deploy/`.
+fn manifests(folder: &str) -> Vec<Value> {
+    let mut manifests: Vec<Value> = Vec::new();
+    for file in files(folder) {
+        let text = fs::read_to_string(&file).unwrap();
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        assert!(
+            documents.iter().all(|document| document["kind"].is_string()),
+            "{}",
+            file.display()
+        );
+        manifests.extend(documents);
+    }
+    manifests
+}
+
+/// The YAML files below a folder of `deploy/`.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![deploy().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "yaml") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
+}

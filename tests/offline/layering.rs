@@ -1,0 +1,227 @@
+//! Who may use whom. The decision stays pure, the cloud's part has never heard of Kubernetes, the kinds have never
+//! heard of the cloud; each of these can then be read, tested and searched alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+mod source;
+
+/// What one module of `src/` may do.
+struct Layer {
+    module: &'static str,
+    /// Other modules of this crate that it may use.
+    uses: &'static [&'static str],
+    /// Paths and words that must not occur in it.
+    never: &'static [&'static str],
+}
+
+const EVERYTHING: &[&str] = &[
+    "cli",
+    "clock",
+    "config",
+    "controllers",
+    "crd",
+    "ids",
+    "operator",
+    "plan",
+    "workspace",
+];
+
+const LAYERS: &[Layer] = &[
+    Layer {
+        module: "ids",
+        uses: &[],
+        never: &["kube", "k8s_openapi", "tokio", "reqwest", "async"],
+    },
+    Layer {
+        module: "clock",
+        uses: &[],
+        never: &["kube", "k8s_openapi", "reqwest", "async"],
+    },
+    Layer {
+        module: "config",
+        uses: &[],
+        never: &["kube", "k8s_openapi", "tokio", "reqwest", "clap", "async"],
+    },
+    Layer {
+        module: "crd",
+        uses: &["ids"],
+        never: &[
+            "kube::Client",
+            "kube::Api",
+            "kube::api",
+            "kube::runtime",
+            "tokio",
+            "reqwest",
+            "async",
+        ],
+    },
+    Layer {
+        module: "workspace",
+        uses: &["ids", "clock", "config"],
+        never: &["kube", "k8s_openapi"],
+    },
+    Layer {
+        module: "plan",
+        // Of the cloud only its plain data: what was asked, answered and refused.
+        uses: &["ids", "crd", "config", "workspace::api", "workspace::error"],
+        never: &[
+            "kube",
+            "tokio",
+            "reqwest",
+            "axum",
+            "async",
+            "await",
+            "Clock",
+            "SystemTime",
+            "Instant",
+            "Timestamp::now",
+            "crate::workspace::api::Workspace",
+        ],
+    },
+    Layer {
+        module: "operator",
+        uses: &["clock", "config", "crd", "ids", "workspace::error"],
+        never: &[],
+    },
+    Layer {
+        module: "cli",
+        uses: &["config", "crd", "operator"],
+        never: &["kube", "k8s_openapi", "reqwest"],
+    },
+    Layer {
+        module: "controllers",
+        uses: EVERYTHING,
+        never: &["clap"],
+    },
+];
+
+#[test]
+fn every_module_uses_only_what_it_may() {
+    let mut wrong = BTreeSet::new();
+    for layer in LAYERS {
+        for (file, paths) in paths_of(layer.module) {
+            wrong.extend(violations(layer, &paths).map(|violation| format!("{file} uses {violation}")));
+        }
+    }
+    let wrong: Vec<_> = wrong.into_iter().collect();
+    assert!(
+        wrong.is_empty(),
+        "the layers of tests/offline/layering.rs do not allow it:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn every_module_has_a_layer() {
+    let lib = fs::read_to_string(sources().join("lib.rs")).unwrap();
+    let declared: BTreeSet<_> = lib
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
+    let layered: BTreeSet<_> = LAYERS.iter().map(|layer| layer.module).collect();
+    assert_eq!(
+        declared, layered,
+        "src/lib.rs and the table of this test name different modules"
+    );
+}
+
+#[test]
+fn what_is_forbidden_is_found() {
+    let plan = LAYERS.iter().find(|layer| layer.module == "plan").unwrap();
+    for (code, found) in [
+        ("use crate::controllers::Context;", "crate::controllers::Context"),
+        ("use crate::{ids::JobID, clock::Clock};", "crate::clock::Clock"),
+        ("use super::super::clock as c;", "crate::clock"),
+        (
+            "fn f() { let x = crate::workspace::http::Connector; }",
+            "crate::workspace::http::Connector",
+        ),
+        (
+            "use crate::workspace::api::{Desktop, Workspace};",
+            "crate::workspace::api::Workspace",
+        ),
+        ("async fn f() {}", "async"),
+        ("use kube::Client;", "kube::Client"),
+        ("let now = jiff::Timestamp::now();", "jiff::Timestamp::now"),
+        ("fn f(at: std::time::Instant) {}", "std::time::Instant"),
+        ("log!(\"{}\", '\"', crate::cli::Cli)", "crate::cli::Cli"),
+    ] {
+        let found_here: Vec<_> = violations(plan, &source::paths(code, &["plan", "record"])).collect();
+        assert!(found_here.contains(&found.to_owned()), "{code}: {found_here:?}");
+    }
+    for code in [
+        "use crate::workspace::api::Desktop; // not crate::cli",
+        "use super::record; use crate::crd::conditions::{Reason, Truth};",
+        "/* crate::clock */ const TEXT: &str = \"use crate::clock and async\";",
+        "const RAW: &str = r#\"crate::clock \"quoted\" \"#; fn f<'a>(x: &'a str) -> char { '\\'' }",
+        "use crate::config::Timing;\n#[cfg(test)]\nmod tests { use crate::cli::Cli; }",
+    ] {
+        let none: Vec<_> = violations(plan, &source::paths(code, &["plan", "record"])).collect();
+        assert!(none.is_empty(), "{code}: {none:?}");
+    }
+}
+
+/// The paths of a file that its layer does not allow.
+fn violations<'a>(layer: &'a Layer, paths: &'a BTreeSet<String>) -> impl Iterator<Item = String> + 'a {
+    paths
+        .iter()
+        .filter(|path| strays(layer, path) || layer.never.iter().any(|word| names(path, word)))
+        .cloned()
+}
+
+/// Whether a path leads to a module of this crate that the layer may not use.
+fn strays(layer: &Layer, path: &str) -> bool {
+    let Some(inner) = path.strip_prefix("crate::") else {
+        return false;
+    };
+    let module = inner.split("::").next().unwrap_or_default();
+    let begins = |allowed: &&str| inner == *allowed || inner.starts_with(&format!("{allowed}::"));
+    // The way to an allowed part of a module (`workspace` on the way to `workspace::api`) is no use of the whole.
+    let on_the_way = |allowed: &&str| allowed.starts_with(&format!("{inner}::"));
+    EVERYTHING.contains(&module)
+        && module != layer.module
+        && !layer
+            .uses
+            .iter()
+            .any(|allowed| begins(&allowed) || on_the_way(&allowed))
+}
+
+/// Whether `word` (a name, or several joined by `::`) occurs in a path as whole names.
+fn names(path: &str, word: &str) -> bool {
+    format!("::{path}::").contains(&format!("::{word}::"))
+}
+
+/// Every file of a module by its path below the project, with the paths that its code names.
+fn paths_of(module: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut files = vec![sources().join(format!("{module}.rs"))];
+    let mut folders = vec![sources().join(module)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                files.push(path)
+            }
+        }
+    }
+    let rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    files
+        .into_iter()
+        .filter(rust)
+        .map(|file| (name_of(&file), source::paths_of(&file, &sources())))
+        .collect()
+}
+
+fn name_of(file: &Path) -> String {
+    file.strip_prefix(env!("CARGO_MANIFEST_DIR"))
+        .unwrap()
+        .display()
+        .to_string()
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
