@@ -15,19 +15,26 @@
 
 mod audit;
 mod binaries;
+pub mod cloud;
 mod control_plane;
+mod deploy;
 mod error;
 mod eventually;
 mod kubeconfig;
 mod kubectl;
+pub mod manifests;
 mod namespace;
+mod operator;
 mod places;
 mod supervised;
 
 pub use audit::{AuditEvent, AuditLog, AuditUser, ObjectRef, ResponseStatus};
+pub use cloud::Cloud;
 pub use control_plane::ControlPlane;
+pub use deploy::SERVICE_ACCOUNT;
 pub use error::Error;
 pub use eventually::{GENEROUS, eventually};
 pub use kubectl::Output;
 pub use namespace::Namespace;
+pub use operator::{Operator, OperatorOptions};
 pub use places::{target, workspace};

@@ -60,7 +60,7 @@ pub(crate) struct Supervised {
 }
 
 impl Supervised {
-    /// Starts `command` with its arguments and with variables on top of the environment of this process.
+    /// Starts a program with its arguments and with these variables; it inherits `PATH` and nothing else.
     pub(crate) fn spawn<A: AsRef<OsStr>>(
         options: Options<'_>,
         program: &Path,
@@ -73,6 +73,8 @@ impl Supervised {
             .arg(options.folder.unwrap_or_else(|| Path::new("")))
             .arg(program)
             .args(arguments)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -79,6 +79,49 @@ async fn each_request_is_one_event_of_the_audit_log() -> Result<(), Error> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_service_account_has_the_rights_that_were_bound_and_no_more() -> Result<(), Error> {
+    let control_plane = ControlPlane::shared().await;
+    let namespace = control_plane.namespace("account").await?;
+    let account =
+        serde_json::json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}});
+    namespace.apply(&account).await?;
+    let role = [
+        "create",
+        "role",
+        "reader",
+        "--verb=get",
+        "--resource=secrets",
+        "-n",
+        namespace.name(),
+    ];
+    control_plane.kubectl(role).await?.stdout()?;
+    let robot = format!("--serviceaccount={}:robot", namespace.name());
+    let binding = [
+        "create",
+        "rolebinding",
+        "reader",
+        "--role=reader",
+        &robot,
+        "-n",
+        namespace.name(),
+    ];
+    control_plane.kubectl(binding).await?.stdout()?;
+
+    let kubeconfig = control_plane
+        .service_account_kubeconfig(namespace.name(), "robot")
+        .await?;
+    let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
+    let may = async |verb| {
+        control_plane
+            .kubectl([&kubeconfig, "auth", "can-i", verb, "secrets"])
+            .await
+    };
+    assert_eq!(may("get").await?.stdout, "yes\n");
+    assert_eq!(may("list").await?.stdout, "no\n");
+    Ok(())
+}
+
 /// The owner that the next test kills. Does nothing unless it was started by that test.
 #[tokio::test]
 async fn owner_to_be_killed() -> Result<(), Error> {
@@ -135,10 +178,9 @@ async fn the_servers_end_and_their_folder_goes_when_their_owner_is_killed() -> R
 
 fn is_alive(pid: &str) -> bool {
     // Signal 0 is a question only.
-    Command::new("sh")
+    let question = Command::new("sh")
         .args(["-c", "kill -s 0 \"$1\"", "sh", pid])
         .stderr(Stdio::null())
-        .status()
-        .unwrap()
-        .success()
+        .status();
+    question.is_ok_and(|answer| answer.success())
 }

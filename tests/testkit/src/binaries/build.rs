@@ -45,7 +45,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), Error> {
 fn run_go(source: &Source, folder: &Path, what: &str) -> Result<(), Error> {
     // Without C, since the binaries need none of it and a machine may lack a compiler for it.
     let go = Command::new("go")
-        .args(source.arguments())
+        .args(&source.arguments)
         .arg("-o")
         .arg(folder)
         .arg("tool")

@@ -12,33 +12,31 @@ pub(super) struct Source {
     pub(super) kubernetes: String,
     /// Version of etcd, such as `v3.7.3`.
     pub(super) etcd: String,
-    /// First digits of the digest of `go.mod`, `go.sum` and the flags.
+    /// Arguments of `go`, without the output folder.
+    pub(super) arguments: Vec<String>,
+    /// First digits of the digest of `go.mod`, `go.sum` and the arguments.
     digest: String,
 }
 
 impl Source {
-    /// Reads the versions that the module pins.
+    /// Reads what the module pins.
     pub(super) fn read(module: &Path) -> Result<Self, Error> {
         let text = |file: &str| {
             let path = module.join(file);
             std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))
         };
         let (go_mod, go_sum) = (text("go.mod")?, text("go.sum")?);
-        let mut source = Self {
+        let kubernetes = required_version(&go_mod, "k8s.io/kubernetes")?;
+        let etcd = required_version(&go_mod, "go.etcd.io/etcd/server/v3")?;
+        let arguments = arguments(&kubernetes);
+        let digest = digest(&[&go_mod, &go_sum, &arguments.join(" ")]);
+        Ok(Self {
             module: module.to_path_buf(),
-            kubernetes: required_version(&go_mod, "k8s.io/kubernetes")?,
-            etcd: required_version(&go_mod, "go.etcd.io/etcd/server/v3")?,
-            digest: String::new(),
-        };
-        let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
-        for part in [go_mod, go_sum, source.arguments().join(" ")] {
-            digest.update(part.as_bytes());
-        }
-        source.digest = digest.finish().as_ref()[..4]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Ok(source)
+            kubernetes,
+            etcd,
+            arguments,
+            digest,
+        })
     }
 
     /// Name of the folder for what is built from this source.
@@ -49,34 +47,37 @@ impl Source {
             self.kubernetes, self.etcd, self.digest
         )
     }
+}
 
-    /// Arguments of `go`, without the output folder.
-    ///
-    /// A binary that is not built by Kubernetes' own scripts does not know its version, and kubectl cannot parse
-    /// the empty one; symbol tables (`-s -w`) would add 50 MB to kube-apiserver.
-    pub(super) fn arguments(&self) -> Vec<String> {
-        let mut numbers = self.kubernetes.trim_start_matches('v').split('.');
-        let (major, minor) = (
-            numbers.next().unwrap_or_default(),
-            numbers.next().unwrap_or_default(),
-        );
-        let version = "k8s.io/component-base/version";
-        let linker = format!(
-            "-s -w -X {version}.gitVersion={} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}",
-            self.kubernetes
-        );
-        [
-            "build",
-            "-v",
-            "-mod=readonly",
-            "-buildvcs=false",
-            "-trimpath",
-            "-ldflags",
-            &linker,
-        ]
-        .map(str::to_owned)
-        .to_vec()
-    }
+/// A binary that is not built by Kubernetes' own scripts does not know its version, and kubectl cannot parse the
+/// empty one. Symbol tables, left out by `-s -w`, would add 50 MB to kube-apiserver.
+fn arguments(kubernetes: &str) -> Vec<String> {
+    let mut numbers = kubernetes.trim_start_matches('v').split('.');
+    let (major, minor) = (
+        numbers.next().unwrap_or_default(),
+        numbers.next().unwrap_or_default(),
+    );
+    let version = "k8s.io/component-base/version";
+    let linker = format!(
+        "-s -w -X {version}.gitVersion={kubernetes} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+    );
+    [
+        "build",
+        "-v",
+        "-mod=readonly",
+        "-buildvcs=false",
+        "-trimpath",
+        "-ldflags",
+        &linker,
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn digest(parts: &[&str]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, parts.concat().as_bytes());
+    let bytes = digest.as_ref();
+    format!("{:02x}{:02x}{:02x}{:02x}", bytes[0], bytes[1], bytes[2], bytes[3])
 }
 
 /// The version in the line `<module> <version>` of a `require` block.
@@ -106,7 +107,7 @@ mod tests {
             key.starts_with("kubernetes-v1.") && key.contains("-etcd-v3."),
             "{key}"
         );
-        let flags = source.arguments().join(" ");
+        let flags = source.arguments.join(" ");
         assert!(
             flags.contains("version.gitMajor=1 -X k8s.io/component-base/version.gitMinor="),
             "{flags}"

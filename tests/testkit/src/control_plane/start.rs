@@ -21,7 +21,7 @@ const ATTEMPTS: usize = 5;
 
 /// Requests on the project's own kinds are kept with their bodies, so that tests can read what was written and
 /// when; of others only who asked for what, so that Secrets stay out of the log.
-const AUDIT_POLICY: &str = r#"
+const AUDIT_POLICY: &str = r"
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
@@ -31,7 +31,7 @@ rules:
     verbs: [create, update, patch, delete]
     resources: [{group: cloud-desktops.dev}]
   - level: Metadata
-"#;
+";
 
 /// The servers of a control plane and their folder.
 pub(super) struct Started {

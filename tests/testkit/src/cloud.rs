@@ -1,0 +1,116 @@
+//! The simulated cloud of one test, in this process.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use workspace_simulator::cloud::{LedgerEntry, Operation};
+use workspace_simulator::{Options, Running};
+
+use crate::error::Error;
+use crate::manifests;
+
+/// Region of [`Cloud::world`].
+pub const REGION: &str = "local-1";
+/// Id of the only project of [`Cloud::world`].
+pub const PROJECT_ID: &str = "0b5f3a7c9d1e4f60826b4a5c7d8e9f01";
+/// Id of the only access key of [`Cloud::world`], which may do everything.
+pub const ACCESS_KEY: &str = "TESTACCESSKEY0000001";
+/// Secret of that access key.
+pub const SECRET_KEY: &str = "canary-secret-key-0000000000000000000001";
+
+/// A simulated Workspace with IAM, on loopback ports; stopped when the value is dropped.
+///
+/// It serves from the runtime that it was started on.
+pub struct Cloud {
+    simulator: Running,
+}
+
+impl Cloud {
+    /// A world file as JSON, to be changed before the start: one account with one access key and one project, no
+    /// desktops, and jobs that take half a second.
+    pub fn world() -> Value {
+        json!({
+            "regions": [REGION],
+            "accounts": [{"name": "test", "accessKeys": [{"id": ACCESS_KEY, "secret": SECRET_KEY}]}],
+            "projects": [{"id": PROJECT_ID}],
+            "timings": {"waiting": "200ms", "running": "300ms", "emptyStatus": "100ms"},
+        })
+    }
+
+    /// Starts the cloud with a world; it answers when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The world has not the form of a world file, or does not fit together.
+    pub async fn start(world: &Value) -> Result<Self, Error> {
+        let options = Options::new(parse(world, "a world")?);
+        let simulator = workspace_simulator::serve(options).await;
+        let simulator =
+            simulator.map_err(|error| Error::Other(format!("start the simulated cloud: {error}")))?;
+        Ok(Self { simulator })
+    }
+
+    /// The simulator itself: its addresses, its certificate, and its faults and jobs.
+    pub fn simulator(&self) -> &Running {
+        &self.simulator
+    }
+
+    /// Adds a desktop, or replaces the one with its id; only `id` is required.
+    ///
+    /// # Errors
+    ///
+    /// The desktop has not the form of one in a world file, or its project does not exist.
+    pub fn add_desktop(&self, desktop: &Value) -> Result<(), Error> {
+        let put = self.simulator.put_desktop(parse(desktop, "a desktop")?);
+        put.map_err(|error| Error::Other(error.to_string()))
+    }
+
+    /// Adds a fault, such as
+    /// `{"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"status": 504}}`.
+    ///
+    /// # Errors
+    ///
+    /// It has not the form of a fault, or cannot be carried out.
+    pub fn add_fault(&self, fault: &Value) -> Result<(), Error> {
+        self.simulator
+            .add_fault(parse(fault, "a fault")?)
+            .map_err(Error::Other)
+    }
+
+    /// Takes all faults away.
+    pub fn clear_faults(&self) {
+        self.simulator.clear_faults();
+    }
+
+    /// Every request so far, oldest first.
+    pub fn ledger(&self) -> Vec<LedgerEntry> {
+        self.simulator.ledger()
+    }
+
+    /// The requests of one operation so far, oldest first.
+    pub fn calls(&self, operation: Operation) -> Vec<LedgerEntry> {
+        let mut entries = self.ledger();
+        entries.retain(|entry| entry.operation == operation);
+        entries
+    }
+
+    /// A Secret with the access key of [`Cloud::world`].
+    pub fn secret(&self, name: &str) -> Value {
+        manifests::secret(name, &[("accessKey", ACCESS_KEY), ("secretKey", SECRET_KEY)])
+    }
+
+    /// A `WorkspaceProject` for the project of [`Cloud::world`] at the addresses of this cloud.
+    ///
+    /// The operator must be started with `--allowed-endpoints 127.0.0.1=127.0.0.0/8` to use it.
+    pub fn project(&self, name: &str, secret: &str) -> Value {
+        let mut manifest = manifests::workspace_project(name, REGION, PROJECT_ID, secret);
+        manifest["spec"]["endpoint"] = json!(self.simulator.workspace);
+        manifest["spec"]["iamEndpoint"] = json!(self.simulator.iam);
+        manifest["spec"]["caBundle"] = json!(self.simulator.ca_pem);
+        manifest
+    }
+}
+
+fn parse<T: DeserializeOwned>(value: &Value, what: &str) -> Result<T, Error> {
+    T::deserialize(value)
+        .map_err(|error| Error::Other(format!("not {what} for the simulated cloud: {error}")))
+}
