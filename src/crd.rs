@@ -1,11 +1,28 @@
 //! The two kinds and their conditions: the contract with users.
 //!
-//! The Rust types here are the only source of `crds/*.yaml` and of `crds/README.md`
-//! (`desktop-deletion-operator crds` prints the former).
+//! The Rust types here are the only source of `crds/*.yaml` and of `crds/README.md`, which
+//! `desktop-deletion-operator crds --output crds` writes.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
 
 pub mod conditions;
+#[expect(
+    unreachable_pub,
+    reason = "the derived schemas copy each struct into a function"
+)]
 pub mod deletion;
+pub mod limits;
+#[expect(
+    unreachable_pub,
+    reason = "the derived schemas copy each struct into a function"
+)]
 pub mod project;
+
+mod files;
+mod reference;
+mod rules;
+mod schema;
 
 /// API group of both kinds.
 pub const GROUP: &str = "cloud-desktops.dev";
@@ -17,4 +34,13 @@ pub const FINALIZER: &str = "cloud-desktops.dev/submission";
 pub const RESOLVE_ANNOTATION: &str = "cloud-desktops.dev/resolve";
 
 pub use deletion::{DesktopDeletion, DesktopDeletionSpec, DesktopDeletionStatus};
+pub use files::{files, yaml};
 pub use project::{WorkspaceProject, WorkspaceProjectSpec, WorkspaceProjectStatus};
+
+/// Both kinds, as a cluster takes them.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    [DesktopDeletion::crd(), WorkspaceProject::crd()]
+        .into_iter()
+        .map(schema::finish)
+        .collect()
+}

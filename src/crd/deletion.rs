@@ -1,12 +1,27 @@
 //! `DesktopDeletion`: one batch of desktops to delete, and what became of it.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::core::cel::Reason as Cause;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AttemptID, DesktopID, JobID, ProjectID, Region};
+use super::{limits, rules};
+use crate::ids::DesktopID;
 
+mod attempt;
+mod status;
+
+pub use attempt::{Attempt, AuthMethod, Outcome};
+pub use status::{
+    CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, ProjectCoordinates, Summary,
+};
+
+const INSTEAD: &str = "create a new DesktopDeletion instead";
+
+/// What to delete, and how. Everything but `suspend` is immutable: a new wish is a new object.
+///
+/// A client without strict validation drops a field that it does not know, such as `email_notification`, in
+/// silence, and the default holds. `kubectl apply` refuses it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "cloud-desktops.dev",
@@ -17,22 +32,90 @@ use crate::ids::{AttemptID, DesktopID, JobID, ProjectID, Region};
     category = "cloud-desktops",
     namespaced,
     status = "DesktopDeletionStatus",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    doc = "A batch of cloud desktops to delete, once and for ever. The operator submits the batch to Huawei Cloud \
+           Workspace at most once, follows the job, looks whether the desktops are gone, and says in conditions what \
+           became of it. Deleting this object deletes nothing in the cloud, and does not take back what was submitted.",
+    validation = rules::forbidden(
+        "!has(oldSelf.status) || has(self.status)",
+        "status cannot be removed: it is the only record of what was submitted"
+    ),
+    validation = rules::forbidden(
+        "!has(oldSelf.status) || !has(oldSelf.status.completionTime) || self.spec == oldSelf.spec",
+        "the request is finished and its spec is frozen; create a new DesktopDeletion instead"
+    ),
+    selectable = ".spec.projectRef.name",
+    selectable = ".status.jobID",
+    selectable = ".status.completionTime",
+    printcolumn(name = "Project", type_ = "string", json_path = ".spec.projectRef.name"),
+    printcolumn(name = "Total", type_ = "integer", json_path = ".status.summary.total"),
+    printcolumn(name = "Deleted", type_ = "integer", json_path = ".status.summary.deleted"),
+    printcolumn(name = "Failed", type_ = "integer", json_path = ".status.summary.failed"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Job", type_ = "string", json_path = ".status.jobID", priority = "1"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-/// What to delete, and how.
+#[x_kube(validation = rules::immutable_optional("notAfter", INSTEAD))]
 pub struct DesktopDeletionSpec {
+    /// The `WorkspaceProject` that the desktops belong to, in the namespace of this object. Required, so that a
+    /// copied manifest cannot hit another project. Immutable.
+    #[x_kube(validation = rules::immutable("projectRef", INSTEAD))]
     pub project_ref: ProjectRef,
+
+    /// The desktops to delete, by their IDs (not their names): 1 to 100, the most that the cloud takes in one call.
+    /// No ID twice, also not in different case. A desktop that does not exist any more is reported as `Absent` and
+    /// does not hinder the others. Immutable, the order included.
     #[serde(rename = "desktopIDs")]
+    #[schemars(length(min = 1, max = limits::DESKTOPS))]
+    #[x_kube(
+        merge_strategy = ListMerge::Atomic,
+        validation = rules::immutable("desktopIDs", INSTEAD),
+        validation = Rule::new("self.all(x, self.exists_one(y, y.lowerAscii() == x.lowerAscii()))")
+            .message("desktopIDs names a desktop twice (upper and lower case are the same desktop); list each one once")
+            .reason(Cause::FieldValueDuplicate)
+    )]
     pub desktop_ids: Vec<DesktopID>,
+
+    /// Whether the users of the desktops are deleted too, each if no other desktop is left to that user
+    /// (`delete_users` of the cloud; accounts in an Active Directory stay). Default: false. Immutable.
     #[serde(default)]
+    #[x_kube(validation = rules::immutable("deleteUsers", INSTEAD))]
     pub delete_users: bool,
+
+    /// Whether the cloud mails the users that their desktops were deleted (`email_notification` of the cloud).
+    /// Default: true, so users get mail unless this says false. Immutable.
     #[serde(default = "yes")]
+    #[x_kube(validation = rules::immutable("emailNotification", INSTEAD))]
     pub email_notification: bool,
+
+    /// Whether desktops are deleted although they run: they are force-stopped first, and unsaved work of people who
+    /// are connected is lost (`is_force_delete` of the cloud). Default: false. Immutable.
     #[serde(default)]
+    #[x_kube(validation = rules::immutable("force", INSTEAD))]
     pub force: bool,
+
+    /// The deadline: a batch that was not submitted by then never is, and the request ends with reason `Expired`, so
+    /// that an old request does not fire months later when somebody repairs a permission. What was submitted before
+    /// goes on. A time by RFC 3339 with its zone, such as 2026-12-05T00:00:00Z. Default: 7 days after the creation
+    /// of the object (`--request-deadline` of the operator). Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::readable_time())]
     pub not_after: Option<Time>,
+
+    /// Holds the batch back while it is true; the deadline runs on. It can be changed until the request is finished,
+    /// but once the batch was submitted it is too late: the cloud cannot be stopped, and the message of condition
+    /// `Submitted` says so. Default: false.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -44,165 +127,7 @@ fn yes() -> bool {
 /// Reference to a `WorkspaceProject` of the same namespace.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct ProjectRef {
+    /// Name of the `WorkspaceProject`. It may be created after this object; until then the request waits.
+    #[schemars(length(min = 1, max = limits::OBJECT_NAME), regex(pattern = rules::OBJECT_NAME))]
     pub name: String,
-}
-
-/// What the operator knows of the request.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct DesktopDeletionStatus {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project: Option<ProjectCoordinates>,
-    #[serde(default, rename = "jobID", skip_serializing_if = "Option::is_none")]
-    pub job_id: Option<JobID>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attempts: Vec<Attempt>,
-    #[serde(default)]
-    pub refused_attempts: i32,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub desktops: Vec<DesktopStatus>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub summary: Option<Summary>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<CloudError>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_handled_resolve: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_time: Option<Time>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completion_time: Option<Time>,
-}
-
-/// Where the request lives in the cloud, fixed at its first admission.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
-#[serde(rename_all = "camelCase")]
-pub struct ProjectCoordinates {
-    pub region: Region,
-    #[serde(rename = "projectID")]
-    pub project_id: ProjectID,
-    pub endpoint: String,
-}
-
-/// One entry of the write-ahead log: an intent to send one batch-delete, stored before it is sent.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Attempt {
-    pub id: AttemptID,
-    pub writer: String,
-    pub auth: AuthMethod,
-    #[serde(rename = "desktopIDs")]
-    pub desktop_ids: Vec<DesktopID>,
-    #[serde(default, rename = "baselineJobIDs", skip_serializing_if = "Vec::is_empty")]
-    pub baseline_job_ids: Vec<JobID>,
-    #[serde(default, rename = "baselineFailedIDs", skip_serializing_if = "Vec::is_empty")]
-    pub baseline_failed_ids: Vec<DesktopID>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub baseline_incomplete: bool,
-    pub body_digest: String,
-    pub signed_at: Time,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_after: Option<Time>,
-    pub outcome: Outcome,
-    #[serde(default, rename = "jobIDs", skip_serializing_if = "Vec::is_empty")]
-    pub job_ids: Vec<JobID>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<CloudError>,
-}
-
-/// How the request of an attempt proved who it is.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthMethod {
-    /// An AK/SK signature, which the gateway refuses 15 minutes after it was made.
-    Signature,
-    /// An `X-Auth-Token`, good until the token expires.
-    Token,
-}
-
-/// What became of an attempt.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// No byte of the request left the operator.
-    NotSent,
-    /// The cloud refused it and did nothing.
-    Rejected,
-    /// The cloud answered 202 with a job.
-    Accepted,
-    /// The answer was lost; the job was found afterwards.
-    Adopted,
-    /// The answer was lost; it is proven that the request had no effect.
-    NoEffect,
-    /// A person gave the attempt up.
-    Abandoned,
-    /// The request may be on its way, or its answer was lost. (An unknown word from a newer version reads as this.)
-    #[serde(other)]
-    Pending,
-}
-
-/// One desktop of the request.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct DesktopStatus {
-    pub id: DesktopID,
-    pub state: DesktopState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
-/// State of one desktop, as far as this request is concerned.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DesktopState {
-    /// Not submitted.
-    Pending,
-    /// It did not exist before anything was submitted.
-    Absent,
-    /// Submitted; its deletion is running.
-    Deleting,
-    /// Gone.
-    Deleted,
-    /// It is still there and nothing deletes it any more.
-    Failed,
-    /// What became of it could not be found out.
-    Unknown,
-}
-
-/// Number of desktops in each state; the states add up to `total`.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Summary {
-    pub total: i32,
-    pub absent: i32,
-    pub deleted: i32,
-    pub deleting: i32,
-    pub failed: i32,
-    pub pending: i32,
-    pub unknown: i32,
-}
-
-/// An error answer of the cloud, or the failure to get one.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct CloudError {
-    pub time: Time,
-    pub operation: String,
-    pub class: String,
-    #[serde(default, rename = "httpStatus", skip_serializing_if = "Option::is_none")]
-    pub http_status: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    #[serde(default, rename = "requestID", skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encoded_authorization_message: Option<String>,
 }

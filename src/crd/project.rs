@@ -3,9 +3,14 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::{limits, rules, schema};
 use crate::ids::{ProjectID, Region};
 
+const INSTEAD: &str = "create a new WorkspaceProject instead";
+
+/// Which project, where, and with which login.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "cloud-desktops.dev",
@@ -16,32 +21,94 @@ use crate::ids::{ProjectID, Region};
     category = "cloud-desktops",
     namespaced,
     status = "WorkspaceProjectStatus",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    doc = "A project of Huawei Cloud Workspace and how to log in to it. The DesktopDeletions of its namespace refer to \
+           it by name. Deleting it deletes nothing in the cloud; requests that are under way wait until it is there again.",
+    printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
+    printcolumn(name = "Project", type_ = "string", json_path = ".spec.projectID"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-/// Which project, where, and with which login.
+#[x_kube(
+    validation = rules::immutable_optional("endpoint", INSTEAD),
+    validation = rules::immutable_optional("iamEndpoint", INSTEAD)
+)]
 pub struct WorkspaceProjectSpec {
+    /// Region of the project, such as ap-southeast-1. Immutable.
+    #[schemars(length(max = 63), regex(pattern = REGION))]
+    #[x_kube(validation = rules::immutable("region", INSTEAD))]
     pub region: Region,
+
+    /// ID of the project in the cloud: 32 hexadecimal digits, found in the console under My Credentials. One account
+    /// has another ID in each region. Immutable.
     #[serde(rename = "projectID")]
+    #[x_kube(validation = rules::immutable("projectID", INSTEAD))]
     pub project_id: ProjectID,
+
+    /// URL of the Workspace service, https, without a path: for private and sovereign clouds. The host must be on the
+    /// operator's list (`--allowed-endpoints`). Default: `https://workspace.{region}.myhuaweicloud.com`. Immutable, also
+    /// whether it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::ENDPOINT), regex(pattern = rules::ENDPOINT))]
+    #[x_kube(validation = rules::port())]
     pub endpoint: Option<String>,
+
+    /// URL of the identity service (IAM), https, without a path, as `endpoint`. Default:
+    /// `https://iam.{region}.myhuaweicloud.com`. Immutable, also whether it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::ENDPOINT), regex(pattern = rules::ENDPOINT))]
+    #[x_kube(validation = rules::port())]
     pub iam_endpoint: Option<String>,
+
+    /// Certificates of the authorities that vouch for the hosts of this project, in PEM, at most 64 KiB: for private
+    /// clouds. They replace the system's authorities for this project. Public, so no Secret is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::CA_BUNDLE), regex(pattern = CERTIFICATE))]
+    #[x_kube(validation = rules::forbidden(
+        "!self.contains('PRIVATE KEY')",
+        "caBundle holds a private key; give certificates only, and replace that key, since it was sent in the clear"
+    ))]
     pub ca_bundle: Option<String>,
+
+    /// How to log in: exactly one of the fields below.
     pub credentials: Credentials,
+
+    /// Stops every new submission to this project while it is true. Jobs that run in the cloud are still followed.
+    /// Default: false.
     #[serde(default)]
     pub suspend: bool,
 }
 
+/// A label of a host name.
+const REGION: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
+
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----";
+
 /// Exactly one login.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.accessKey), has(self.token)].exists_one(set, set)")
+    .message("credentials needs exactly one login: set either accessKey or token"))]
 pub struct Credentials {
+    /// An access key of an IAM user: the operator signs its calls with it. Keys of the Secret: accessKey, secretKey,
+    /// and securityToken if the access key is a temporary one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretSource")]
     pub access_key: Option<SecretSource>,
+
+    /// A token that somebody else obtains and renews, sent as X-Auth-Token. Key of the Secret: token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretSource")]
     pub token: Option<SecretSource>,
 }
 
@@ -49,21 +116,34 @@ pub struct Credentials {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretSource {
+    /// The Secret, in the namespace of this object. A change of it is noticed within 30 seconds while something waits
+    /// for it.
     pub secret_ref: SecretRef,
 }
 
 /// Reference to a Secret of the same namespace.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct SecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = limits::OBJECT_NAME), regex(pattern = rules::OBJECT_NAME))]
     pub name: String,
 }
 
-/// What the operator knows of the project.
+/// What the operator knows of the project. Written by the operator alone.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+// A new object says that nobody has looked at it yet, so that no tool takes it for ready.
+#[schemars(extend("default" = json!({"observedGeneration": -1})))]
 pub struct WorkspaceProjectStatus {
+    /// The `metadata.generation` that the operator has seen. -1 means that it has not seen the object yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = -1))]
     pub observed_generation: Option<i64>,
+
+    /// Whether the project can be used. `Ready` is True when a read that changes nothing has proven the login; else its
+    /// reason and message say what is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }

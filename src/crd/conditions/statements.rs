@@ -1,0 +1,121 @@
+//! Which condition can say what.
+
+use super::Reason::{
+    Abandoned, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingEvidence, ClockSkew,
+    Conflict, CredentialsValid, DeletionInProgress, EndpointNotAllowed, EndpointUnreachable, Expired,
+    IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered, JobRunning, JobUnknown, NoEffect,
+    NotFound, NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed, PermissionDenied, ProjectChanged,
+    ProjectNotReady, ProjectSuspended, Rejected, Retrying, SecretInvalid, SecretNotFound, ServiceDisabled,
+    ServiceUnavailable, Submitting, Suspended, Throttled, Verifying, Waiting, WrongEndpoint,
+};
+use super::{ConditionType, Reason, Truth};
+
+/// A condition, a status of it, and the reasons that it can have with that status.
+pub type Statement = (ConditionType, Truth, &'static [Reason]);
+
+/// What the conditions of a `DesktopDeletion` can say. `Ready` is not listed: it has the reason of `Succeeded` once that
+/// is decided, before that the one of `Reconciling` or `Stalled`, and while somebody holds the request back on purpose
+/// the one of `Submitted`.
+pub const DELETION: &[Statement] = &[
+    (
+        ConditionType::Submitted,
+        Truth::True,
+        &[JobAccepted, JobRecovered, JobUnknown],
+    ),
+    (
+        ConditionType::Submitted,
+        Truth::False,
+        &[
+            NothingToDelete,
+            Suspended,
+            ProjectNotReady,
+            ProjectSuspended,
+            ProjectChanged,
+            DeletionInProgress,
+            Overlap,
+            InvalidRequest,
+            AuthenticationFailed,
+            PermissionDenied,
+            WrongEndpoint,
+            ServiceDisabled,
+            NotFound,
+            Conflict,
+            Throttled,
+            ServiceUnavailable,
+            ClockSkew,
+            IntentRefused,
+            Expired,
+            NoEffect,
+            Abandoned,
+        ],
+    ),
+    (
+        ConditionType::Submitted,
+        Truth::Unknown,
+        &[Submitting, AwaitingEvidence, OutcomeUnknown],
+    ),
+    (
+        ConditionType::Succeeded,
+        Truth::True,
+        &[AllDeleted, AlreadyAbsent],
+    ),
+    (
+        ConditionType::Succeeded,
+        Truth::False,
+        &[PartiallyFailed, AllFailed, Rejected, Expired, NoEffect, Abandoned],
+    ),
+    (
+        ConditionType::Succeeded,
+        Truth::Unknown,
+        &[Waiting, JobRunning, Verifying],
+    ),
+    (
+        ConditionType::Reconciling,
+        Truth::True,
+        &[Submitting, JobRunning, Verifying, Retrying, AwaitingEvidence],
+    ),
+    (
+        ConditionType::Stalled,
+        Truth::True,
+        &[
+            PartiallyFailed,
+            AllFailed,
+            Rejected,
+            Expired,
+            NoEffect,
+            Abandoned,
+            AuthenticationFailed,
+            PermissionDenied,
+            WrongEndpoint,
+            ServiceDisabled,
+            ProjectNotReady,
+            ProjectChanged,
+            ClockSkew,
+            IntentRefused,
+            OutcomeUnknown,
+            JobOverdue,
+        ],
+    ),
+];
+
+/// What the condition of a `WorkspaceProject` can say.
+pub const PROJECT: &[Statement] = &[
+    (ConditionType::Ready, Truth::True, &[CredentialsValid]),
+    (
+        ConditionType::Ready,
+        Truth::False,
+        &[
+            SecretNotFound,
+            SecretInvalid,
+            AuthenticationFailed,
+            PermissionDenied,
+            ServiceDisabled,
+            WrongEndpoint,
+            EndpointNotAllowed,
+            EndpointUnreachable,
+            Throttled,
+            ServiceUnavailable,
+            ClockSkew,
+        ],
+    ),
+];

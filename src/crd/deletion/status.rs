@@ -1,0 +1,307 @@
+//! What the operator knows of a request.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Attempt;
+use crate::crd::{limits, rules, schema};
+use crate::ids::{DesktopID, JobID, ProjectID, Region};
+
+/// What the operator knows of the request. Written by the operator alone.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+// A new object says that nobody has looked at it yet, so that no tool takes it for ready.
+#[schemars(extend("default" = json!({"observedGeneration": -1})))]
+#[x_kube(
+    validation = rules::write_once("project"),
+    validation = rules::write_once("jobID"),
+    validation = rules::write_once("completionTime"),
+    validation = rules::forbidden(
+        SUCCEEDED_IS_FINAL,
+        "condition Succeeded is decided: its status and reason can neither be changed nor removed"
+    )
+    .field_path(".conditions"),
+    validation = rules::forbidden(
+        FINISHED_MEANS_DECIDED,
+        "completionTime needs condition Succeeded to be True or False and no attempt to be Pending"
+    )
+    .field_path(".completionTime"),
+    validation = rules::forbidden(
+        "!has(oldSelf.attempts) || has(self.attempts) || oldSelf.attempts.all(a, a.outcome in ['Rejected', 'NotSent'])",
+        ATTEMPTS_STAY
+    )
+    .field_path(".attempts"),
+    validation = rules::forbidden(
+        "!has(oldSelf.desktops) || has(self.desktops)",
+        "desktops cannot be removed"
+    )
+    .field_path(".desktops")
+)]
+pub struct DesktopDeletionStatus {
+    /// The `metadata.generation` that the operator has seen. -1 means that it has not seen the object yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = -1))]
+    pub observed_generation: Option<i64>,
+
+    /// How the request stands. `Succeeded` is the verdict: Unknown while the request is active, then True or False for
+    /// ever. `Submitted` tells whether the batch went to the cloud. `Ready` says the same as `Succeeded` for tools that
+    /// look at nothing else. `Reconciling` is there only while the operator is at work or tries again by itself,
+    /// `Stalled` only while a person must look; its message names the cause and the cure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+
+    /// Where the desktops live, taken from the `WorkspaceProject` when the request was first admitted. Written once:
+    /// the request never goes elsewhere, whatever becomes of the `WorkspaceProject`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ProjectCoordinates")]
+    pub project: Option<ProjectCoordinates>,
+
+    /// The job in the cloud that deletes the desktops. Written once. Absent while nothing was submitted, or when the
+    /// job could not be found out (condition `Submitted` with reason `JobUnknown`).
+    #[serde(default, rename = "jobID", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "JobID")]
+    pub job_id: Option<JobID>,
+
+    /// Every call that may have reached the cloud, each written before it was sent: at most 8. Only those that had no
+    /// effect for certain, `Rejected` and `NotSent`, may be replaced by a later one; all others stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::ATTEMPTS))]
+    #[x_kube(
+        merge_strategy = ListMerge::Map(vec!["id".into()]),
+        validation = rules::forbidden(
+            "oldSelf.all(o, o.outcome in ['Rejected', 'NotSent'] || self.exists(n, n.id == o.id))",
+            ATTEMPTS_STAY
+        ),
+        validation = rules::forbidden(
+            "self.filter(a, a.outcome == 'Pending').size() <= 1",
+            "at most one attempt may be Pending: a second call could delete a second time"
+        ),
+        validation = rules::forbidden(
+            NEW_ATTEMPT,
+            "a new attempt begins as Pending, and only when every other attempt is Rejected, NotSent or NoEffect"
+        )
+    )]
+    pub attempts: Vec<Attempt>,
+
+    /// How many attempts the cloud refused or the operator could not send, those included whose records were replaced.
+    /// Absent means none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0))]
+    pub refused_attempts: i32,
+
+    /// Each desktop of the spec, and what became of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::DESKTOPS))]
+    #[x_kube(
+        merge_strategy = ListMerge::Map(vec!["id".into()]),
+        validation = rules::forbidden(
+            "oldSelf.all(o, self.exists(n, n.id == o.id))",
+            "a desktop that is listed in status stays listed"
+        )
+    )]
+    pub desktops: Vec<DesktopStatus>,
+
+    /// Number of desktops in each state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Summary")]
+    pub summary: Option<Summary>,
+
+    /// The last error that the cloud answered or that kept the operator from reaching it. Cleared when a call succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CloudError")]
+    pub last_error: Option<CloudError>,
+
+    /// The last value of the annotation `cloud-desktops.dev/resolve` that was answered, so that one which stays in the
+    /// manifest is answered once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::HANDLED_RESOLVE))]
+    pub last_handled_resolve: Option<String>,
+
+    /// When the operator first took the request up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub start_time: Option<Time>,
+
+    /// When the request was finished, for good or ill: nothing changes any more. Written once. Scripts wait for it with
+    /// kubectl wait --for=jsonpath='{.status.completionTime}' and then read condition `Succeeded`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub completion_time: Option<Time>,
+}
+
+const SUCCEEDED_IS_FINAL: &str = "!has(oldSelf.conditions) \
+    || oldSelf.conditions.all(o, o.type != 'Succeeded' || o.status == 'Unknown' \
+    || (has(self.conditions) && self.conditions.exists(n, \
+    n.type == 'Succeeded' && n.status == o.status && n.reason == o.reason)))";
+
+const FINISHED_MEANS_DECIDED: &str = "!has(self.completionTime) \
+    || (has(self.conditions) && self.conditions.exists(c, c.type == 'Succeeded' && c.status != 'Unknown') \
+    && (!has(self.attempts) || self.attempts.all(a, a.outcome != 'Pending')))";
+
+const ATTEMPTS_STAY: &str = "an attempt that may have reached the cloud cannot be removed; \
+    only Rejected and NotSent attempts may be replaced";
+
+const NEW_ATTEMPT: &str = "self.all(n, oldSelf.exists(o, o.id == n.id) \
+    || (n.outcome == 'Pending' \
+    && self.all(a, a.id == n.id || a.outcome in ['Rejected', 'NotSent', 'NoEffect'])))";
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+/// Where the request lives in the cloud, fixed at its first admission.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectCoordinates {
+    /// Region of the project, such as ap-southeast-1.
+    pub region: Region,
+
+    /// ID of the project in the cloud.
+    #[serde(rename = "projectID")]
+    pub project_id: ProjectID,
+
+    /// URL of the Workspace service that the request is sent to.
+    #[schemars(length(max = limits::ENDPOINT))]
+    pub endpoint: String,
+}
+
+/// One desktop of the request.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::forbidden(
+        "oldSelf.state != 'Deleted' || self.state == 'Deleted'",
+        "a desktop that is Deleted stays Deleted"
+    )
+    .field_path(".state")
+)]
+pub struct DesktopStatus {
+    /// ID of the desktop, as the spec spells it.
+    pub id: DesktopID,
+
+    /// What became of the desktop. `Pending`: it was not submitted yet. `Absent`: it did not exist before anything was
+    /// submitted. `Deleting`: it was submitted and its deletion is running. `Deleted`: it is gone. `Failed`: it is
+    /// still there and nothing deletes it any more. `Unknown`: what became of it could not be found out.
+    pub state: DesktopState,
+
+    /// Computer name of the desktop, when it was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::DESKTOP_NAME))]
+    pub name: Option<String>,
+
+    /// The cloud's code for what is wrong, or a word of the operator such as `StillPresent` or `NotSubmitted`. Absent
+    /// where nothing is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::ERROR_CODE))]
+    pub code: Option<String>,
+
+    /// What is wrong, in the cloud's own words where it gave any. Absent where nothing is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::DESKTOP_MESSAGE))]
+    pub message: Option<String>,
+}
+
+/// State of one desktop, as far as this request is concerned.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DesktopState {
+    /// Not submitted.
+    Pending,
+    /// It did not exist before anything was submitted.
+    Absent,
+    /// Submitted; its deletion is running.
+    Deleting,
+    /// Gone.
+    Deleted,
+    /// It is still there and nothing deletes it any more.
+    Failed,
+    /// What became of it could not be found out.
+    Unknown,
+}
+
+/// Number of desktops in each state; the states add up to `total`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Desktops of the request.
+    #[schemars(range(min = 0))]
+    pub total: i32,
+
+    /// Those that did not exist before anything was submitted.
+    #[schemars(range(min = 0))]
+    pub absent: i32,
+
+    /// Those that are gone because of this request.
+    #[schemars(range(min = 0))]
+    pub deleted: i32,
+
+    /// Those whose deletion is running.
+    #[schemars(range(min = 0))]
+    pub deleting: i32,
+
+    /// Those that are still there and that nothing deletes any more.
+    #[schemars(range(min = 0))]
+    pub failed: i32,
+
+    /// Those that were not submitted yet.
+    #[schemars(range(min = 0))]
+    pub pending: i32,
+
+    /// Those whose fate could not be found out.
+    #[schemars(range(min = 0))]
+    pub unknown: i32,
+}
+
+/// An error answer of the cloud, or the failure to get one.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CloudError {
+    /// When it happened, by the operator's clock.
+    pub time: Time,
+
+    /// The call that failed, such as `batchDelete`.
+    #[schemars(length(max = limits::ERROR_CODE))]
+    pub operation: String,
+
+    /// What kind of error it is, which decides what the operator does about it, such as `Throttled`.
+    #[schemars(length(max = limits::ERROR_CODE))]
+    pub class: String,
+
+    /// HTTP status of the answer. Absent when there was no answer.
+    #[serde(default, rename = "httpStatus", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i32", range(min = 100, max = 999))]
+    pub http_status: Option<i32>,
+
+    /// The cloud's error code, such as `WKS.00010099`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::ERROR_CODE))]
+    pub code: Option<String>,
+
+    /// The cloud's message, or what kept the operator from getting one. Cut to 1000 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::ERROR_TEXT))]
+    pub message: Option<String>,
+
+    /// The cloud's second text about the error. Cut to 1000 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::ERROR_TEXT))]
+    pub detail: Option<String>,
+
+    /// The cloud's ID of the call. Its support asks for it.
+    #[serde(default, rename = "requestID", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::REQUEST_ID))]
+    pub request_id: Option<String>,
+
+    /// The encoded reason of a denial. Who has the permission `sts::decodeAuthorizationMessage` can decode it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::AUTHORIZATION_MESSAGE))]
+    pub encoded_authorization_message: Option<String>,
+}

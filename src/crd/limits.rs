@@ -1,0 +1,43 @@
+//! Bounds of texts and lists in status, in characters (Unicode code points) and items.
+//!
+//! The API server refuses a write that exceeds one of them, so the operator cuts what it stores to these sizes.
+//! They also keep the cost of the rules within the API server's budget.
+
+/// Desktops of one request: the most that the cloud takes in one batch-delete call.
+pub const DESKTOPS: u32 = 100;
+/// Attempts that one request keeps.
+pub const ATTEMPTS: u32 = 8;
+/// Jobs that one attempt keeps: the one of its answer, and what evidence shows besides.
+pub const JOBS_PER_ATTEMPT: u32 = 4;
+/// Earlier jobs that an attempt's baseline keeps.
+pub const BASELINE_JOBS: u32 = 100;
+/// Conditions of one object.
+pub const CONDITIONS: u32 = 8;
+/// Message of a condition (the bound that Kubernetes gives its own conditions).
+pub const CONDITION_MESSAGE: u32 = 32_768;
+/// Reason of a condition.
+pub const CONDITION_REASON: u32 = 256;
+/// Type of a condition.
+pub const CONDITION_TYPE: u32 = 64;
+/// Name of a pod or of another Kubernetes object.
+pub const OBJECT_NAME: u32 = 253;
+/// `message` and `detail` of an error of the cloud; the vendor's API reference gives them 1000 characters.
+pub const ERROR_TEXT: u32 = 1000;
+/// Error code of the cloud, and the one-word fields of an error.
+pub const ERROR_CODE: u32 = 64;
+/// Request ID that the cloud gave to a call.
+pub const REQUEST_ID: u32 = 128;
+/// Encoded authorization message of a denial.
+pub const AUTHORIZATION_MESSAGE: u32 = 10_240;
+/// Computer name of a desktop.
+pub const DESKTOP_NAME: u32 = 255;
+/// What is wrong with one desktop; the vendor's API reference gives `fail_reason` 255 characters.
+pub const DESKTOP_MESSAGE: u32 = 255;
+/// URL of a service.
+pub const ENDPOINT: u32 = 300;
+/// Value of the resolve annotation that was answered last.
+pub const HANDLED_RESOLVE: u32 = 1024;
+/// Certificates of a project, in PEM (64 KiB of ASCII).
+pub const CA_BUNDLE: u32 = 65_536;
+/// Point in time by RFC 3339.
+pub const TIME: u32 = 35;

@@ -1,0 +1,67 @@
+//! The rules that the API server itself enforces (CEL), as far as they share a form.
+//!
+//! A rule on a field does not run when the field vanishes, so whatever may not vanish is guarded one level up.
+
+use kube::core::Rule;
+use kube::core::cel::Reason;
+
+/// Characters of a point in time that the API server and the operator read alike: RFC 3339 with a zone.
+pub(super) const TIME: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
+
+/// Digest of a request body.
+pub(super) const DIGEST: &str = "^sha256:[0-9a-f]{64}$";
+
+/// An https URL of a host, without user, path or query. `isURL` of CEL would admit user names and port 99999.
+pub(super) const ENDPOINT: &str = "^https://[0-9A-Za-z.-]{1,253}(:[0-9]{1,5})?/?$";
+
+/// Name of a Kubernetes object (DNS-1123 subdomain).
+pub(super) const OBJECT_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// A field that is always there keeps the value that the object was created with.
+pub(super) fn immutable(field: &str, instead: &str) -> Rule {
+    forbidden("self == oldSelf", &format!("{field} is immutable; {instead}"))
+}
+
+/// An optional field of the object that carries the rule neither changes, nor appears, nor vanishes.
+pub(super) fn immutable_optional(field: &str, instead: &str) -> Rule {
+    let kept = format!(
+        "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+    );
+    forbidden(
+        &kept,
+        &format!("{field} is immutable and can neither be added nor removed; {instead}"),
+    )
+    .field_path(format!(".{field}"))
+}
+
+/// An optional field of the object that carries the rule may appear once and then stays as it is.
+pub(super) fn write_once(field: &str) -> Rule {
+    let kept = format!("!has(oldSelf.{field}) || (has(self.{field}) && self.{field} == oldSelf.{field})");
+    forbidden(
+        &kept,
+        &format!("{field} is written once and can neither be changed nor removed"),
+    )
+    .field_path(format!(".{field}"))
+}
+
+/// A rule about what may never happen, whatever the value.
+pub(super) fn forbidden(rule: &str, message: &str) -> Rule {
+    Rule::new(rule)
+        .message(message)
+        .reason(Reason::FieldValueForbidden)
+}
+
+/// The port of a URL exists. (The pattern [`ENDPOINT`] bounds its digits, and CEL's `url()` admits any number.)
+pub(super) fn port() -> Rule {
+    let port = "int(self.split(':')[2].replace('/', ''))";
+    Rule::new(format!(
+        "!self.matches(':[0-9]+/?$') || [{port}].all(port, port >= 1 && port <= 65535)"
+    ))
+    .message("the port must be between 1 and 65535")
+}
+
+/// A time that the operator can read back: its calendar ends on 9999-12-30.
+pub(super) fn readable_time() -> Rule {
+    Rule::new("self >= timestamp('1970-01-01T00:00:00Z') && self < timestamp('9999-01-01T00:00:00Z')")
+        .message("the time must be after 1970 and before the year 9999; leave notAfter out for the default deadline")
+}

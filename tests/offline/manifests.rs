@@ -1,0 +1,98 @@
+//! The files of the folder `crds/` are what the types of the kinds say, and their schemas keep to the habits that
+//! the API server and `kubectl explain` reward.
+
+use std::path::Path;
+
+use desktop_deletion_operator::crd;
+use serde_json::Value;
+
+#[test]
+fn the_generated_files_are_up_to_date() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    for (name, content) in crd::files().unwrap() {
+        let stored = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
+        assert!(
+            stored == content,
+            "crds/{name} is not what src/crd/ says; run `cargo run -- crds --output crds` and commit the result"
+        );
+    }
+}
+
+#[test]
+fn the_stream_for_kubectl_holds_the_same_as_the_files() {
+    let files: Vec<_> = crd::files()
+        .unwrap()
+        .into_iter()
+        .filter(|(name, _)| {
+            Path::new(name)
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .map(|(_, content)| content)
+        .collect();
+    assert_eq!(files.len(), 2);
+    assert_eq!(crd::yaml().unwrap(), files.join("---\n"));
+}
+
+#[test]
+fn every_field_is_explained_and_bounded() {
+    let mut faults = Vec::new();
+    for kind in crd::all() {
+        let schema = serde_json::to_value(&kind.spec.versions[0].schema).unwrap();
+        inspect(&kind.spec.names.kind, &schema["openAPIV3Schema"], &mut faults);
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+fn inspect(path: &str, schema: &Value, faults: &mut Vec<String>) {
+    let item = path.ends_with(']');
+    let mut fault = |holds: bool, what: &str| {
+        if holds {
+            faults.push(format!("{path}: {what}"));
+        }
+    };
+    let kind = schema["type"].as_str().unwrap_or_default();
+    let format = schema["format"].as_str().unwrap_or_default();
+    let absent = |key: &str| schema[key].is_null();
+    fault(
+        absent("description") && !item,
+        "has no doc comment for kubectl explain",
+    );
+    fault(
+        !absent("nullable"),
+        "is nullable, but null means the same as leaving a field out",
+    );
+    let open = absent("maxLength") && absent("enum") && format != "date-time";
+    fault(
+        kind == "string" && open,
+        "has no longest length, so rules about it cost too much",
+    );
+    fault(
+        kind == "array" && absent("maxItems"),
+        "has no largest size, so rules about it cost too much",
+    );
+    fault(
+        kind == "array" && absent("x-kubernetes-list-type"),
+        "does not say how server-side apply merges it",
+    );
+    fault(
+        kind == "integer" && !["int32", "int64"].contains(&format),
+        "has a format that kubectl warns about",
+    );
+    for rule in schema["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        fault(
+            rule["message"].is_null(),
+            &format!("has a rule without a message: {}", rule["rule"]),
+        );
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        inspect(&format!("{path}.{name}"), property, faults);
+    }
+    if !absent("items") {
+        inspect(&format!("{path}[]"), &schema["items"], faults);
+    }
+}
