@@ -28,11 +28,7 @@ impl Binaries {
     /// built into `control-plane/<versions>` of the target folder, by one process at a time.
     pub(crate) fn provide() -> Result<Self, Error> {
         if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()) {
-            let folder = PathBuf::from(folder);
-            return match Self::NAMES.into_iter().find(|name| !folder.join(name).is_file()) {
-                Some(binary) => Err(Error::MissingAsset { folder, binary }),
-                None => Ok(Self::of(&folder)),
-            };
+            return Self::of_assets(PathBuf::from(folder));
         }
         let source = Source::read(&places::workspace().join("tests/control-plane"))?;
         let store = places::target().join("control-plane");
@@ -46,6 +42,13 @@ impl Binaries {
             }
         }
         Ok(Self::of(&folder))
+    }
+
+    fn of_assets(folder: PathBuf) -> Result<Self, Error> {
+        match Self::NAMES.into_iter().find(|name| !folder.join(name).is_file()) {
+            Some(binary) => Err(Error::MissingAsset { folder, binary }),
+            None => Ok(Self::of(&folder)),
+        }
     }
 
     fn of(folder: &Path) -> Self {
@@ -67,4 +70,24 @@ fn lock(store: &Path) -> Result<File, Error> {
         file.lock().context(|| format!("lock {}", path.display()))?;
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_assets_without_one_of_the_three_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["etcd", "kube-apiserver"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let error = Binaries::of_assets(folder.path().to_path_buf())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("kubectl is missing"), "{error}");
+        std::fs::write(folder.path().join("kubectl"), "").unwrap();
+        let binaries = Binaries::of_assets(folder.path().to_path_buf()).unwrap();
+        assert_eq!(binaries.kubectl, folder.path().join("kubectl"));
+    }
 }

@@ -19,6 +19,9 @@ const BOUND: Duration = Duration::from_secs(180);
 /// A port that was free may be taken a moment later; so many times another one is tried.
 const ATTEMPTS: usize = 5;
 
+/// What both servers log before they end when their port is taken.
+const PORT_TAKEN: &str = "address already in use";
+
 /// Requests on the project's own kinds are kept with their bodies, so that tests can read what was written and
 /// when; of others only who asked for what, so that Secrets stay out of the log.
 const AUDIT_POLICY: &str = r"
@@ -49,7 +52,7 @@ pub(super) async fn start(binaries: &Binaries) -> Result<Started, Error> {
     let mut attempt = 1;
     loop {
         match attempt_start(binaries).await {
-            Err(Error::Start { log, .. }) if attempt < ATTEMPTS && log.contains("address already in use") => {
+            Err(Error::Start { log, .. }) if attempt < ATTEMPTS && log.contains(PORT_TAKEN) => {
                 attempt += 1;
             }
             result => return result,
@@ -60,8 +63,9 @@ pub(super) async fn start(binaries: &Binaries) -> Result<Started, Error> {
 async fn attempt_start(binaries: &Binaries) -> Result<Started, Error> {
     let folder = places::temporary_folder("control-plane")?;
     let certificates = Certificates::write(folder.path())?;
-    let (etcd, etcd_url) = start_etcd(binaries, &certificates)?;
-    let (kube_apiserver, url) = start_kube_apiserver(binaries, &certificates, &etcd_url, folder.path())?;
+    let (etcd, etcd_url) = start_etcd(binaries, &certificates, free_port()?)?;
+    let (kube_apiserver, url) =
+        start_kube_apiserver(binaries, &certificates, free_port()?, &etcd_url, folder.path())?;
 
     let authority = read(&certificates.authority)?;
     let kubeconfig = folder.path().join("kubeconfig");
@@ -83,10 +87,14 @@ async fn attempt_start(binaries: &Binaries) -> Result<Started, Error> {
     Ok(started)
 }
 
-fn start_etcd(binaries: &Binaries, certificates: &Certificates) -> Result<(Supervised, String), Error> {
+fn start_etcd(
+    binaries: &Binaries,
+    certificates: &Certificates,
+    port: u16,
+) -> Result<(Supervised, String), Error> {
     // Its supervisor removes the folder, also when this process is killed.
     let folder = places::temporary_folder("etcd")?.keep();
-    let url = format!("https://127.0.0.1:{}", free_port()?);
+    let url = format!("https://127.0.0.1:{port}");
     let peers = "http://127.0.0.1:0";
     let arguments = [
         format!("--data-dir={}", folder.join("data").display()),
@@ -112,10 +120,10 @@ fn start_etcd(binaries: &Binaries, certificates: &Certificates) -> Result<(Super
 fn start_kube_apiserver(
     binaries: &Binaries,
     certificates: &Certificates,
+    port: u16,
     etcd: &str,
     folder: &Path,
 ) -> Result<(Supervised, String), Error> {
-    let port = free_port()?;
     let policy = folder.join("audit-policy.yaml");
     std::fs::write(&policy, AUDIT_POLICY).context(|| format!("write {}", policy.display()))?;
     let arguments = [
@@ -195,4 +203,31 @@ fn free_port() -> Result<u16, Error> {
 
 fn read(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).context(|| format!("read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_whose_port_is_taken_ends_and_says_so() {
+        let binaries = tokio::task::spawn_blocking(Binaries::provide)
+            .await
+            .unwrap()
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = Certificates::write(folder.path()).unwrap();
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+
+        let (etcd, url) = start_etcd(&binaries, &certificates, port).unwrap();
+        let server = folder.path().join("server");
+        std::fs::create_dir(&server).unwrap();
+        let (kube_apiserver, _) =
+            start_kube_apiserver(&binaries, &certificates, port, &url, &server).unwrap();
+        for server in [etcd, kube_apiserver] {
+            assert_ne!(server.wait().await.unwrap(), 0);
+            assert!(server.log().contains(PORT_TAKEN), "{}", server.log());
+        }
+    }
 }

@@ -143,7 +143,7 @@ const MARK: &str = "started:";
 #[tokio::test]
 async fn the_servers_end_and_their_folder_goes_when_their_owner_is_killed() -> Result<(), Error> {
     let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "owner_to_be_killed", "--nocapture"])
+        .args(["--exact", "control_plane::owner_to_be_killed", "--nocapture"])
         .env(OWNER, "1")
         .stdout(Stdio::piped())
         .spawn()
