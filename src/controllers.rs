@@ -1,0 +1,154 @@
+//! The effects around the decision: Kubernetes on one side, the cloud on the other.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`deletion`] | `DesktopDeletion`: load, ask [`plan`](crate::plan), execute, report |
+//! | [`project`] | `WorkspaceProject`: proves the login by a harmless read |
+//! | [`login`] | reads a project and its Secret, and makes a client of them |
+//! | [`metered`] | counts the calls of the cloud, notes the service's clock |
+//! | [`poller`] | follows the open jobs of a project with one shared read a tick |
+//! | [`api`] | calls of the API server that cannot hang |
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use k8s_openapi::NamespaceResourceScope;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::{Api, Client, Resource};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::crd::DesktopDeletion;
+use crate::operator::health::Health;
+use crate::operator::metrics::Metrics;
+use crate::workspace::connector::Connector;
+
+pub mod api;
+pub mod deletion;
+pub mod login;
+pub mod metered;
+pub mod poller;
+pub mod project;
+
+use kube::runtime::reflector::ObjectRef;
+use poller::Pollers;
+
+/// What every controller works with.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What the operator was told at its start.
+    pub config: Config,
+    /// Time and chance.
+    pub clock: Clock,
+    /// Makes clients of the cloud.
+    pub connector: Connector,
+    /// What the clocks of the services say.
+    pub service_clocks: metered::ServiceClocks,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Probes.
+    pub health: Health,
+    /// Publishes Events.
+    pub recorder: Recorder,
+    /// Follows open jobs.
+    pub pollers: Pollers,
+    /// What is remembered of each request between two passes.
+    pub memory: deletion::Memory,
+    /// Submissions that are being sent or recorded; exit waits for them.
+    pub submissions: deletion::Submissions,
+    /// Cancelled when the operator is told to stop.
+    pub stopping: CancellationToken,
+}
+
+impl Context {
+    /// Everything that the controllers share, and the stream of requests that the pollers wake.
+    pub fn new(
+        client: Client,
+        config: Config,
+        clock: Clock,
+        connector: Connector,
+        health: Health,
+        metrics: Metrics,
+        stopping: CancellationToken,
+    ) -> (Arc<Self>, UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
+        let (waker, woken) = unbounded_channel();
+        let reporter = Reporter {
+            controller: "desktop-deletion-operator".into(),
+            instance: Some(config.identity.clone()),
+        };
+        let pulse = health.pulse("pollers", poller::SIGN_OF_LIFE);
+        let context = Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            pollers: Pollers::new(config.timing.clone(), waker, pulse),
+            memory: deletion::Memory::default(),
+            submissions: deletion::Submissions::default(),
+            client,
+            config,
+            clock,
+            connector,
+            service_clocks: metered::ServiceClocks::default(),
+            metrics,
+            health,
+            stopping,
+        };
+        (Arc::new(context), woken)
+    }
+}
+
+/// Runs the controllers until they are told to stop, and then until the last submission is recorded. `namespaces`
+/// are watched one by one; `None` is the whole cluster.
+pub async fn run(
+    context: Arc<Context>,
+    woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>,
+    namespaces: Option<Vec<String>>,
+) {
+    let scopes: Vec<Option<String>> = match namespaces {
+        Some(names) => names.into_iter().map(Some).collect(),
+        None => vec![None],
+    };
+    let mut wakers = HashMap::new();
+    let mut loops: Vec<futures::future::BoxFuture<'static, ()>> = Vec::new();
+    for scope in scopes {
+        let (waker, receiver) = unbounded_channel();
+        wakers.insert(scope.clone(), waker);
+        loops.push(Box::pin(deletion::run(context.clone(), scope.clone(), receiver)));
+        loops.push(Box::pin(project::run(context.clone(), scope)));
+    }
+    let router = tokio::spawn(route(woken, wakers));
+    join_all(loops).await;
+    context.submissions.finished().await;
+    router.abort();
+}
+
+/// The objects of one namespace, or of all of them.
+fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// The name of the readiness check of one watch.
+fn check_name(kind: &str, namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| kind.to_owned(), |namespace| format!("{namespace}/{kind}"))
+}
+
+/// Brings each wake-up to the controller that watches the namespace of its object.
+async fn route(
+    mut woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>,
+    wakers: HashMap<Option<String>, UnboundedSender<ObjectRef<DesktopDeletion>>>,
+) {
+    while let Some(object) = woken.recv().await {
+        if let Some(waker) = wakers.get(&object.namespace).or_else(|| wakers.get(&None)) {
+            // The controller is gone only when the operator stops.
+            waker.send(object).ok();
+        }
+    }
+}

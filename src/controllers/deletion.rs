@@ -1,0 +1,193 @@
+//! The controller for `DesktopDeletion`: load the live object, ask [`plan`], execute one step, ask again, until
+//! there is nothing to do but wait.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`pass`] | one run over one object: what was loaded and read so far |
+//! | [`facts`] | times, reduced to the facts that the decision takes, and waits turned into durations |
+//! | [`execute`] | carries out one step: the only place with effects |
+//! | [`submission`] | sends and records in a task that nothing cancels |
+//! | [`report`] | Events and log lines |
+//! | [`memory`] | what is remembered between two passes |
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt, stream};
+use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
+use kube::{Api, ResourceExt};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{Context, api};
+use crate::crd::{DesktopDeletion, WorkspaceProject};
+use crate::plan::record::IllegalMove;
+use crate::plan::{Step, plan};
+
+pub mod execute;
+pub mod facts;
+pub mod memory;
+pub mod pass;
+pub mod report;
+pub mod submission;
+
+pub use memory::Memory;
+pub use submission::Submissions;
+
+use pass::Pass;
+
+/// Most steps of one pass. The longest honest one reads a hundred desktops one by one.
+const MOST_STEPS: usize = 400;
+
+/// How long an object may go without being looked at, whatever else happens.
+const RESYNC: Duration = Duration::from_secs(600);
+
+/// How soon a pass that met a newer object starts over.
+const START_OVER: Duration = Duration::from_millis(250);
+
+/// Selects unfinished requests on the server: finished ones cost the operator nothing.
+const UNFINISHED: &str = "status.completionTime=";
+
+/// Why a pass ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The object, or what was known of it, is out of date.
+    #[error("the object changed meanwhile")]
+    StartOver,
+    /// The API server did not do what it was asked to.
+    #[error(transparent)]
+    Api(#[from] api::Error),
+    /// The status does not allow the move.
+    #[error("the status does not allow the move: {0}")]
+    Illegal(#[from] IllegalMove),
+    /// The API server refuses to store the intent, so nothing is sent.
+    #[error("the API server refuses to store the intent: {0}")]
+    IntentRefused(String),
+    /// A fault in this program.
+    #[error("a fault in the operator: {0}")]
+    Fault(&'static str),
+}
+
+/// Runs the controller over one namespace, or over all of them, until the operator stops.
+pub async fn run(
+    context: Arc<Context>,
+    namespace: Option<String>,
+    woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>,
+) {
+    let requests: Api<DesktopDeletion> = super::scoped(&context.client, namespace.as_deref());
+    let projects: Api<WorkspaceProject> = super::scoped(&context.client, namespace.as_deref());
+    let (reader, writer) = reflector::store();
+    let stream = watcher(requests, watcher::Config::default().fields(UNFINISHED))
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(
+            predicates::generation
+                .combine(predicates::finalizers)
+                .combine(predicates::annotations),
+            PredicateConfig::default(),
+        );
+    let store = reader.clone();
+    let ready = context
+        .health
+        .check(super::check_name("desktopdeletions", namespace.as_deref()));
+    let synced = reader.clone();
+    let until_synced = async move {
+        if synced.wait_until_ready().await.is_ok() {
+            ready.pass();
+        }
+    };
+    let stop = context.stopping.clone();
+    let controller = Controller::for_stream(stream, reader)
+        .watches(projects, watcher::Config::default(), move |project| {
+            of_project(&store, &project)
+        })
+        .reconcile_on(stream::unfold(woken, |mut woken| async move {
+            Some((woken.recv().await?, woken))
+        }))
+        .with_config(controller::Config::default().concurrency(context.config.concurrency.get()))
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(reconcile, error_policy, context.clone())
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "controller for desktopdeletions");
+            }
+        });
+    futures::join!(controller, until_synced);
+}
+
+/// The unfinished requests of a project that changed.
+fn of_project(store: &Store<DesktopDeletion>, project: &WorkspaceProject) -> Vec<ObjectRef<DesktopDeletion>> {
+    let (name, namespace) = (project.name_any(), project.namespace());
+    let concerned = |object: &&Arc<DesktopDeletion>| {
+        object.spec.project_ref.name == name && object.namespace() == namespace
+    };
+    store
+        .state()
+        .iter()
+        .filter(concerned)
+        .map(|object| ObjectRef::from_obj(&**object))
+        .collect()
+}
+
+async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = tokio::time::Instant::now();
+    // One poisoned object must not end the operator, which would be every object's end.
+    let result = AssertUnwindSafe(run_pass(&object, &context))
+        .catch_unwind()
+        .await
+        .unwrap_or(Err(Error::Fault("panic in reconcile; see the log")));
+    let word = match &result {
+        Ok(_) => "ok",
+        Err(Error::StartOver | Error::Api(api::Error::Conflict)) => "conflict",
+        Err(_) => "error",
+    };
+    context
+        .metrics
+        .reconcile("DesktopDeletion", word, started.elapsed());
+    result
+}
+
+async fn run_pass(object: &DesktopDeletion, context: &Arc<Context>) -> Result<Action, Error> {
+    let Some(mut pass) = Pass::load(object, context).await? else {
+        let uid = object.uid().unwrap_or_default();
+        context.memory.forget(&uid);
+        context.pollers.unfollow(&ObjectRef::from_obj(object));
+        return Ok(Action::await_change());
+    };
+    for _ in 0..MOST_STEPS {
+        facts::refresh(&mut pass, context);
+        match plan(&pass.seen) {
+            Step::Rest => return Ok(Action::requeue(RESYNC)),
+            Step::Wait(hold) => {
+                pass.note_wait(&hold, context);
+                return Ok(Action::requeue(facts::delay(&pass, hold.wake, context)));
+            }
+            Step::StartOver => return Err(Error::StartOver),
+            // From the signature to the record nothing may cut in.
+            step @ Step::Sign(_) => pass = submission::run(pass, step, context.clone()).await?,
+            step => execute::step(&mut pass, step, context).await?,
+        }
+    }
+    Err(Error::Fault("a pass did not come to an end"))
+}
+
+fn error_policy(object: Arc<DesktopDeletion>, error: &Error, context: Arc<Context>) -> Action {
+    let again = |delay: Duration| Action::requeue(delay + facts::jitter(delay, &context));
+    match error {
+        Error::StartOver | Error::Api(api::Error::Conflict | api::Error::NotFound) => again(START_OVER),
+        Error::Api(_) | Error::IntentRefused(_) | Error::Illegal(_) | Error::Fault(_) => {
+            let uid = object.uid().unwrap_or_default();
+            let failures = context.memory.change(&uid, |remembered| {
+                remembered.failures = remembered.failures.saturating_add(1);
+                remembered.failures
+            });
+            let (name, namespace) = (object.name_any(), object.namespace());
+            tracing::warn!(namespace, name, %error, "a pass over a DesktopDeletion failed, tried again");
+            again(facts::exponential(failures, &context.config.timing))
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What is remembered of a request between two passes, in memory only: losing it costs time, never safety.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::ids::{AttemptID, DesktopID};
+use crate::plan::observed::Sight;
+use crate::plan::recovery::Evidence;
+
+/// Memory of all requests, by uid.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<HashMap<String, Remembered>>);
+
+/// Memory of one request.
+#[derive(Debug, Clone, Default)]
+pub struct Remembered {
+    /// Reads that failed in a row.
+    pub failures: u32,
+    /// What the cloud asked to wait at its last refusal.
+    pub retry_after: Option<Duration>,
+    /// The login at the last refusal.
+    pub refused_login: Option<String>,
+    /// Since when each desktop was idle in every read, by folded id.
+    pub idle_since: HashMap<DesktopID, Timestamp>,
+    /// The first look for evidence of an attempt that was surely dead: when it began and what it found.
+    pub evidence: Option<(AttemptID, Timestamp, Evidence)>,
+}
+
+impl Remembered {
+    /// Notes a read of a desktop begun at `began`; says whether it was idle a `settle` time before too.
+    pub fn note(&mut self, id: &DesktopID, sight: Sight, began: Timestamp, settle: Duration) -> bool {
+        if !sight.is_idle() {
+            self.idle_since.remove(&id.folded());
+            return false;
+        }
+        let since = *self.idle_since.entry(id.folded()).or_insert(began);
+        since
+            .checked_add(settle)
+            .is_ok_and(|confirmed| confirmed <= began)
+    }
+}
+
+impl Memory {
+    /// What is remembered of the request.
+    pub fn of(&self, uid: &str) -> Remembered {
+        self.lock().get(uid).cloned().unwrap_or_default()
+    }
+
+    /// Changes what is remembered.
+    pub fn change<T>(&self, uid: &str, change: impl FnOnce(&mut Remembered) -> T) -> T {
+        change(self.lock().entry(uid.to_owned()).or_default())
+    }
+
+    /// Forgets a request that has ended or is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// A panic elsewhere cannot leave the map half written.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,159 @@
+//! One run over one object: what was loaded and read so far.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+use tokio::time::Instant;
+
+use super::super::login::Login;
+use super::super::{Context, api};
+use super::Error;
+use crate::crd::{DesktopDeletion, FINALIZER};
+use crate::plan::observed::{Facts, Observed, Request, Submission};
+use crate::plan::recovery;
+use crate::plan::standing::{Hold, Wake};
+use crate::workspace::api::{SignedRequest, Workspace};
+
+/// What one run holds.
+pub struct Pass {
+    /// The object as it was last read or written.
+    pub object: DesktopDeletion,
+    /// What the decision looks at.
+    pub seen: Observed,
+    /// When the pass began, by our clock: its reads began no earlier.
+    pub began: Timestamp,
+    /// When the oldest cloud read of the pass was made.
+    pub read_at: Option<Instant>,
+    /// The project as it was last looked at.
+    pub login: Option<Login>,
+    /// The signed request, if one is ready to go, and since when.
+    pub armed: Option<(SignedRequest, Instant)>,
+}
+
+impl Pass {
+    /// Reads the live object; `None` if it is gone or another one has taken its name.
+    ///
+    /// # Errors
+    /// The API server did not answer.
+    pub async fn load(object: &DesktopDeletion, context: &Context) -> Result<Option<Self>, Error> {
+        let began = context.clock.now();
+        let requests = requests(object, context);
+        let live = api::call("read the DesktopDeletion", requests.get_opt(&object.name_any())).await?;
+        let Some(live) = live.filter(|live| live.uid() == object.uid()) else {
+            return Ok(None);
+        };
+        let underway = context.submissions.is_underway(&live.uid().unwrap_or_default());
+        let seen = Observed {
+            request: request(&live),
+            project: None,
+            last_look: false,
+            desktops: BTreeMap::new(),
+            sweep: None,
+            jobs: BTreeMap::new(),
+            trouble: None,
+            earlier_evidence: None,
+            submission: if underway {
+                Submission::Underway
+            } else {
+                Submission::None
+            },
+            facts: Facts::default(),
+        };
+        Ok(Some(Self {
+            object: live,
+            seen,
+            began,
+            read_at: None,
+            login: None,
+            armed: None,
+        }))
+    }
+
+    /// Takes in a newer copy of the object.
+    pub fn update(&mut self, object: DesktopDeletion) {
+        self.seen.request = request(&object);
+        self.object = object;
+    }
+
+    /// The object's uid.
+    pub fn uid(&self) -> String {
+        self.object.uid().unwrap_or_default()
+    }
+
+    /// The object's namespace.
+    pub fn namespace(&self) -> String {
+        self.object.namespace().unwrap_or_default()
+    }
+
+    /// A reference to the object.
+    pub fn reference(&self) -> ObjectRef<DesktopDeletion> {
+        ObjectRef::from_obj(&self.object)
+    }
+
+    /// The requests of the object's namespace.
+    pub fn requests(&self, context: &Context) -> Api<DesktopDeletion> {
+        requests(&self.object, context)
+    }
+
+    /// The client of the cloud.
+    ///
+    /// # Errors
+    /// The decision asked for the cloud before the project gave a login: a fault.
+    pub fn cloud(&self) -> Result<Arc<dyn Workspace>, Error> {
+        self.login
+            .as_ref()
+            .and_then(|l| l.cloud.clone())
+            .ok_or(Error::Fault("a cloud read without a login"))
+    }
+
+    /// The host that the request talks to, once known.
+    pub fn endpoint(&self) -> Option<&str> {
+        let current = self.login.as_ref().and_then(|l| l.view.coordinates.as_ref());
+        current
+            .or(self.seen.request.status.project.as_ref())
+            .map(|p| p.endpoint.as_str())
+    }
+
+    /// Remembers what the next pass needs of this one.
+    pub fn note_wait(&self, hold: &Hold, context: &Context) {
+        let Some(attempt) = self
+            .seen
+            .request
+            .pending()
+            .filter(|_| hold.wake == Wake::SecondLook)
+        else {
+            return;
+        };
+        let Some(evidence) = recovery::evidence(&self.seen, attempt) else {
+            return;
+        };
+        context.memory.change(&self.uid(), |remembered| {
+            if remembered
+                .evidence
+                .as_ref()
+                .is_none_or(|(id, ..)| *id != attempt.id)
+            {
+                remembered.evidence = Some((attempt.id.clone(), self.began, evidence));
+            }
+        });
+    }
+}
+
+fn requests(object: &DesktopDeletion, context: &Context) -> Api<DesktopDeletion> {
+    Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default())
+}
+
+fn request(object: &DesktopDeletion) -> Request {
+    Request {
+        project: object.spec.project_ref.name.clone(),
+        desktop_ids: object.spec.desktop_ids.clone(),
+        suspend: object.spec.suspend,
+        generation: object.metadata.generation.unwrap_or_default(),
+        deleting: object.metadata.deletion_timestamp.is_some(),
+        finalizer: object.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
+        status: object.status.clone().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,112 @@
+//! Events and log lines. An Event is a courtesy: it never fails a pass.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType};
+use kube::{Resource, ResourceExt};
+
+use super::super::Context;
+use super::pass::Pass;
+use crate::crd::conditions::{ConditionType, Truth};
+use crate::crd::deletion::DesktopDeletionStatus;
+use crate::plan::observed::{PostAnswer, Submission};
+
+/// How long publishing an Event may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// The longest note that the API server takes, in bytes.
+const LONGEST_NOTE: usize = 1024;
+
+/// Tells what a status write changed.
+pub async fn changed(before: &DesktopDeletionStatus, pass: &Pass, context: &Context) {
+    let after = &pass.seen.request.status;
+    let Some(news) = news(before, after) else { return };
+    let (name, namespace) = (pass.object.name_any(), pass.namespace());
+    let (reason, message) = (&news.reason, &news.message);
+    let warning = news.type_ == ConditionType::Stalled.as_str()
+        || (news.type_ == ConditionType::Succeeded.as_str() && news.status == Truth::False.as_str());
+    if warning {
+        tracing::warn!(namespace, name, reason, "{message}");
+    } else {
+        tracing::info!(namespace, name, reason, "{message}");
+    }
+    publish(
+        pass,
+        if warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        },
+        reason,
+        message,
+        context,
+    )
+    .await;
+}
+
+/// The one condition that says most of what changed: the verdict, else what a person must look at, else the
+/// submission.
+fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) -> Option<&'a Condition> {
+    [
+        ConditionType::Succeeded,
+        ConditionType::Stalled,
+        ConditionType::Submitted,
+    ]
+    .into_iter()
+    .find_map(|kind| {
+        let of = |c: &&Condition| c.type_ == kind.as_str();
+        let now = after.conditions.iter().find(of)?;
+        let then = before.conditions.iter().find(of);
+        let undecided = kind == ConditionType::Succeeded && now.status == Truth::Unknown.as_str();
+        let same = then.is_some_and(|then| (&then.status, &then.reason) == (&now.status, &now.reason));
+        (!undecided && !same).then_some(now)
+    })
+}
+
+async fn publish(pass: &Pass, type_: EventType, reason: &str, note: &str, context: &Context) {
+    let note = note[..note.floor_char_boundary(LONGEST_NOTE)].to_owned();
+    let event = Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note),
+        action: "Delete".to_owned(),
+        secondary: None,
+    };
+    let reference = pass.object.object_ref(&());
+    match tokio::time::timeout(LIMIT, context.recorder.publish(&event, &reference)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(reason, %error, "an Event could not be published"),
+        Err(_) => tracing::debug!(reason, "publishing an Event took too long"),
+    }
+}
+
+/// The object went away while a submission of it was under way: what came of that is said wherever it can be.
+pub async fn lost(pass: &Pass, context: &Context) {
+    let Submission::Answered { attempt, answer } = &pass.seen.submission else {
+        return;
+    };
+    let (name, namespace) = (pass.object.name_any(), pass.namespace());
+    let text = match answer {
+        PostAnswer::Accepted(job) => format!("the cloud accepted attempt {attempt} as job {job}"),
+        PostAnswer::Doubt(_) => format!("whether attempt {attempt} took effect is unknown"),
+        PostAnswer::NotSent(_) | PostAnswer::Refused(_) => return,
+    };
+    let message = format!("{text}, but the object is gone: look at the desktops in the console");
+    tracing::error!(namespace, name, %attempt, "{message}");
+    context.metrics.submission("Lost");
+    publish(pass, EventType::Warning, "JobLost", &message, context).await;
+}
+
+/// The object is let go although an attempt of it was never settled.
+pub fn let_go(pass: &Pass) {
+    if let Some(attempt) = pass.seen.request.pending() {
+        let (name, namespace) = (pass.object.name_any(), pass.namespace());
+        tracing::warn!(
+            namespace,
+            name,
+            attempt = %attempt.id,
+            "the object is let go; whether this attempt took effect is unknown: look at its desktops in the console"
+        );
+    }
+}

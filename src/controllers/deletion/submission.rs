@@ -1,0 +1,176 @@
+//! From the signature to the record, in a task of the process: no time-out of a reconcile, no lost watch and no
+//! shutdown cuts in between the answer of the cloud and its record. Exit waits for it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::ResourceExt;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+use super::super::{Context, api};
+use super::pass::Pass;
+use super::{Error, execute, facts, report};
+use crate::plan::observed::Submission;
+use crate::plan::{Step, plan};
+
+/// First and longest pause between two tries to store what came of a submission.
+const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// The submissions that are under way.
+#[derive(Debug, Default)]
+pub struct Submissions {
+    tasks: TaskTracker,
+    uids: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Submissions {
+    /// A task of this process is sending or recording for the object.
+    pub fn is_underway(&self, uid: &str) -> bool {
+        self.uids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(uid)
+    }
+
+    /// Waits until the last submission is recorded.
+    pub async fn finished(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn begin(&self, uid: String) -> Underway {
+        self.uids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid.clone());
+        Underway {
+            uid,
+            uids: self.uids.clone(),
+        }
+    }
+}
+
+/// Marks a submission until it is dropped, also by a panic.
+struct Underway {
+    uid: String,
+    uids: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.uids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.uid);
+    }
+}
+
+/// Submits, beginning with the signature, and gives the pass back once nothing is in memory any more.
+///
+/// # Errors
+/// The intent could not be stored, so nothing was sent.
+pub async fn run(pass: Pass, sign: Step, context: Arc<Context>) -> Result<Pass, Error> {
+    let underway = context.submissions.begin(pass.uid());
+    let (sender, receiver) = oneshot::channel();
+    let tasks = context.submissions.tasks.clone();
+    tasks.spawn(async move {
+        let reference = pass.reference();
+        let result = submit(pass, sign, &context).await;
+        drop(underway);
+        // Nobody waits any more if the reconcile was dropped; the object is then looked at anew.
+        if sender.send(result).is_err() {
+            context.pollers.wake(reference);
+        }
+    });
+    receiver
+        .await
+        .unwrap_or(Err(Error::Fault("panic in a submission; see the log")))
+}
+
+async fn submit(mut pass: Pass, sign: Step, context: &Context) -> Result<Pass, Error> {
+    let mut step = sign;
+    loop {
+        match step {
+            Step::Sign(_) | Step::Post => execute::step(&mut pass, step, context).await?,
+            Step::RecordIntent(_) => store_intent(&mut pass, step, context).await?,
+            Step::RecordOutcome(_) => store_outcome(&mut pass, step, context).await?,
+            Step::StartOver => return Err(Error::StartOver),
+            _ => return Ok(pass),
+        }
+        facts::refresh(&mut pass, context);
+        step = plan(&pass.seen);
+    }
+}
+
+/// Stores the intent. If the answer is lost, the object says whether it is there: then it is ours to go on with, as
+/// long as the guard holds. Otherwise everything is forgotten.
+async fn store_intent(pass: &mut Pass, step: Step, context: &Context) -> Result<(), Error> {
+    let error = match execute::step(pass, step, context).await {
+        Err(Error::Api(error @ (api::Error::Conflict | api::Error::Unanswered { .. }))) => error,
+        Err(Error::Api(api::Error::Refused { reason, .. })) => return Err(Error::IntentRefused(reason)),
+        result => return result,
+    };
+    reload(pass, context, &error.to_string()).await?;
+    let Submission::Armed { attempt, .. } = &pass.seen.submission else {
+        return Err(Error::StartOver);
+    };
+    if pass.seen.request.attempt(&attempt.id).is_some() {
+        Ok(())
+    } else {
+        Err(Error::StartOver)
+    }
+}
+
+/// Stores what came of the submission, as often as it takes.
+async fn store_outcome(pass: &mut Pass, mut step: Step, context: &Context) -> Result<(), Error> {
+    let mut pause = RECORD_PAUSES.0;
+    loop {
+        match execute::step(pass, step.clone(), context).await {
+            Ok(()) => return Ok(()),
+            Err(Error::Api(api::Error::NotFound) | Error::Illegal(_)) => {
+                report::lost(pass, context).await;
+                return Err(Error::StartOver);
+            }
+            Err(error) => {
+                let (name, namespace) = (pass.object.name_any(), pass.namespace());
+                tracing::warn!(namespace, name, %error, "the outcome of a submission could not be stored, tried again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RECORD_PAUSES.1);
+                if reload(pass, context, &error.to_string()).await.is_err() {
+                    report::lost(pass, context).await;
+                    return Err(Error::StartOver);
+                }
+            }
+        }
+        step = match plan(&pass.seen) {
+            next @ Step::RecordOutcome(_) => next,
+            _ => step,
+        };
+    }
+}
+
+/// Reads the object again, as often as it takes.
+///
+/// # Errors
+/// It is gone, or another one has taken its name.
+async fn reload(pass: &mut Pass, context: &Context, why: &str) -> Result<(), Error> {
+    let (name, uid) = (pass.object.name_any(), pass.object.uid());
+    let requests = pass.requests(context);
+    let mut pause = RECORD_PAUSES.0;
+    loop {
+        match api::call("read the DesktopDeletion", requests.get_opt(&name)).await {
+            Ok(Some(object)) if object.uid() == uid => {
+                pass.update(object);
+                return Ok(());
+            }
+            Ok(_) => return Err(Error::Api(api::Error::NotFound)),
+            Err(error) => {
+                tracing::warn!(namespace = pass.namespace(), name, why, %error, "reading the object again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RECORD_PAUSES.1);
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! A `WorkspaceProject` and its Secret, read live and made into a client of the cloud. Secrets are read by name,
+//! in the project's own namespace, and never listed.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+
+use super::metered::Metered;
+use super::{Context, api};
+use crate::crd::conditions::{ConditionType, Reason, Truth};
+use crate::crd::deletion::{AuthMethod, ProjectCoordinates};
+use crate::crd::{WorkspaceProject, project::WorkspaceProjectSpec};
+use crate::plan::observed::{Obstacle, ProjectView};
+use crate::workspace::api::Workspace;
+use crate::workspace::auth::Credentials;
+use crate::workspace::connector::Target;
+use crate::workspace::endpoint::Endpoint;
+
+/// What one look at a project gives.
+pub struct Login {
+    /// Plain data for the decision.
+    pub view: ProjectView,
+    /// The client; `None` if there is an obstacle to having one.
+    pub cloud: Option<Arc<dyn Workspace>>,
+    /// How requests are authenticated.
+    pub auth: AuthMethod,
+    /// Changes when the project or its Secret does: what was wrong may have been mended.
+    pub stamp: String,
+}
+
+/// A client and what identifies its login, or why there is none.
+pub struct Access {
+    /// The client.
+    pub cloud: Arc<dyn Workspace>,
+    /// How requests are authenticated.
+    pub auth: AuthMethod,
+    /// Fingerprint of the login; not reversible.
+    pub fingerprint: String,
+}
+
+/// Why there is no client: a reason of the project's `Ready` condition, and cause and cure.
+pub struct NoAccess {
+    /// The reason.
+    pub reason: Reason,
+    /// The message.
+    pub message: String,
+}
+
+/// Reads the project `name` and its Secret for a request. `patient`: the request is so young that the project may
+/// still come with the same sync.
+///
+/// # Errors
+/// The API server did not answer.
+pub async fn look(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    patient: bool,
+) -> Result<Login, api::Error> {
+    let projects: Api<WorkspaceProject> = Api::namespaced(context.client.clone(), namespace);
+    let Some(project) = api::call("read the project", projects.get_opt(name)).await? else {
+        let message = format!("WorkspaceProject {name} does not exist in namespace {namespace}: create it");
+        return Ok(Login::none(
+            None,
+            Reason::ProjectNotReady,
+            message,
+            !patient,
+            false,
+            String::new(),
+        ));
+    };
+    let coordinates = coordinates(&project.spec);
+    let suspended = project.spec.suspend;
+    let generation = project.metadata.generation.unwrap_or_default();
+    let access = match access(context, namespace, &project).await? {
+        Ok(access) => access,
+        Err(NoAccess { message, .. }) => {
+            let stamp = format!("{generation}/{message}");
+            let message = format!("WorkspaceProject {name}: {message}");
+            let reason = Reason::ProjectNotReady;
+            return Ok(Login::none(
+                Some(coordinates),
+                reason,
+                message,
+                !patient,
+                suspended,
+                stamp,
+            ));
+        }
+    };
+    let stamp = format!("{generation}/{}", access.fingerprint);
+    let obstacle = unproven(&project, patient);
+    let view = ProjectView {
+        coordinates: Some(coordinates),
+        obstacle,
+        suspended,
+    };
+    Ok(Login {
+        view,
+        cloud: Some(access.cloud),
+        auth: access.auth,
+        stamp,
+    })
+}
+
+impl Login {
+    fn none(
+        coordinates: Option<ProjectCoordinates>,
+        reason: Reason,
+        message: String,
+        person: bool,
+        suspended: bool,
+        stamp: String,
+    ) -> Self {
+        let obstacle = Some(Obstacle {
+            reason,
+            message,
+            person,
+        });
+        Self {
+            view: ProjectView {
+                coordinates,
+                obstacle,
+                suspended,
+            },
+            cloud: None,
+            auth: AuthMethod::Signature,
+            stamp,
+        }
+    }
+}
+
+/// Where a project lives.
+pub fn coordinates(spec: &WorkspaceProjectSpec) -> ProjectCoordinates {
+    let endpoint = spec
+        .endpoint
+        .clone()
+        .unwrap_or_else(|| Endpoint::of_workspace(&spec.region));
+    ProjectCoordinates {
+        region: spec.region.clone(),
+        project_id: spec.project_id.clone(),
+        endpoint: endpoint.trim_end_matches('/').to_owned(),
+    }
+}
+
+/// Reads the Secret of a project and makes a client of it.
+///
+/// # Errors
+/// The API server did not answer; within it, why there is no client.
+pub async fn access(
+    context: &Context,
+    namespace: &str,
+    project: &WorkspaceProject,
+) -> Result<Result<Access, NoAccess>, api::Error> {
+    let credentials = &project.spec.credentials;
+    let (auth, source) = match (&credentials.access_key, &credentials.token) {
+        (Some(source), _) => (AuthMethod::Signature, source),
+        (None, Some(source)) => (AuthMethod::Token, source),
+        (None, None) => {
+            let message = "spec.credentials names no login".to_owned();
+            return Ok(Err(NoAccess {
+                reason: Reason::SecretInvalid,
+                message,
+            }));
+        }
+    };
+    let name = &source.secret_ref.name;
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let secret = match api::call("read the Secret of the project", secrets.get(name)).await {
+        Ok(secret) => secret,
+        Err(api::Error::NotFound) => {
+            let message = format!("Secret {name} does not exist in namespace {namespace}: create it");
+            return Ok(Err(NoAccess {
+                reason: Reason::SecretNotFound,
+                message,
+            }));
+        }
+        Err(api::Error::Refused { reason, .. }) => {
+            let message =
+                format!("the operator may not read Secret {name} ({reason}): allow it to get this Secret");
+            return Ok(Err(NoAccess {
+                reason: Reason::SecretNotFound,
+                message,
+            }));
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(connect(context, project, auth, name, secret))
+}
+
+fn connect(
+    context: &Context,
+    project: &WorkspaceProject,
+    auth: AuthMethod,
+    name: &str,
+    secret: Secret,
+) -> Result<Access, NoAccess> {
+    let data = secret
+        .data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, value.0))
+        .collect();
+    let parsed = match auth {
+        AuthMethod::Signature => Credentials::access_key(&data),
+        AuthMethod::Token => Credentials::token(&data),
+    };
+    let credentials = parsed.map_err(|error| NoAccess {
+        reason: Reason::SecretInvalid,
+        message: format!("Secret {name}: {error}"),
+    })?;
+    let fingerprint = credentials.fingerprint();
+    let target = Target {
+        endpoint: coordinates(&project.spec).endpoint,
+        project_id: project.spec.project_id.clone(),
+        ca_bundle: project.spec.ca_bundle.clone(),
+    };
+    let cloud = context
+        .connector
+        .connect(&target, Arc::new(credentials))
+        .map_err(|error| NoAccess {
+            reason: Reason::EndpointNotAllowed,
+            message: error.to_string(),
+        })?;
+    let metered = Metered {
+        cloud,
+        endpoint: target.endpoint,
+        clock: context.clock.clone(),
+        service_clocks: context.service_clocks.clone(),
+        metrics: context.metrics.clone(),
+    };
+    Ok(Access {
+        cloud: Arc::new(metered),
+        auth,
+        fingerprint,
+    })
+}
+
+/// What the project's own `Ready` condition has against it.
+fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
+    let name = project.name_any();
+    let ready = project
+        .status
+        .as_ref()
+        .and_then(|s| {
+            s.conditions
+                .iter()
+                .find(|c| c.type_ == ConditionType::Ready.as_str())
+        })
+        .filter(|c| c.observed_generation == project.metadata.generation);
+    let Some(ready) = ready.filter(|c| c.status != Truth::Unknown.as_str()) else {
+        let message = format!("WorkspaceProject {name}: its login is being proven");
+        return Some(Obstacle {
+            reason: Reason::ProjectNotReady,
+            message,
+            person: false,
+        });
+    };
+    if ready.status == Truth::True.as_str() {
+        return None;
+    }
+    let message = format!("WorkspaceProject {name} is not ready: {}", ready.message);
+    let (reason, person) = match ready.reason.as_str() {
+        "AuthenticationFailed" => (Reason::AuthenticationFailed, true),
+        "PermissionDenied" => (Reason::PermissionDenied, true),
+        "ServiceDisabled" => (Reason::ServiceDisabled, true),
+        "WrongEndpoint" => (Reason::WrongEndpoint, true),
+        "ClockSkew" => (Reason::ClockSkew, true),
+        "EndpointUnreachable" | "Throttled" | "ServiceUnavailable" => (Reason::ServiceUnavailable, false),
+        _ => (Reason::ProjectNotReady, !patient),
+    };
+    Some(Obstacle {
+        reason,
+        message,
+        person,
+    })
+}

@@ -1,0 +1,104 @@
+//! Counts every call of the cloud and notes what the service's clock says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::Clock;
+use crate::ids::{DesktopID, JobID};
+use crate::operator::metrics::{CallCode, Metrics};
+use crate::workspace::api::{
+    Answer, BatchDelete, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery, Workspace,
+};
+use crate::workspace::error::{Error, Operation};
+
+/// How far the clocks of the services are ahead of ours, by endpoint, from the `Date` of their last answers.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceClocks(Arc<Mutex<HashMap<String, SignedDuration>>>);
+
+impl ServiceClocks {
+    /// How far the service's clock is ahead of ours (negative: behind); `None` before its first answer.
+    pub fn ahead(&self, endpoint: &str) -> Option<SignedDuration> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(endpoint)
+            .copied()
+    }
+
+    fn note(&self, endpoint: &str, ahead: SignedDuration) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(endpoint.to_owned(), ahead);
+    }
+}
+
+/// A client of the cloud that counts.
+#[derive(Debug)]
+pub struct Metered {
+    /// The client.
+    pub cloud: Arc<dyn Workspace>,
+    /// Where it goes.
+    pub endpoint: String,
+    /// Our clock.
+    pub clock: Clock,
+    /// The services' clocks.
+    pub service_clocks: ServiceClocks,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+impl Metered {
+    fn note<T>(&self, operation: Operation, good: u16, result: &Result<Answer<T>, Error>) {
+        let (code, time) = match result {
+            Ok(answer) => (CallCode::Http(good), answer.service_time),
+            Err(error) => (CallCode::from(&error.failure), error.service_time),
+        };
+        self.metrics.cloud_call(operation, code);
+        if let Some(time) = time {
+            self.service_clocks
+                .note(&self.endpoint, time.duration_since(self.clock.now()));
+        }
+    }
+}
+
+#[async_trait]
+impl Workspace for Metered {
+    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
+        let result = self.cloud.list_desktops(ids).await;
+        self.note(Operation::ListDesktops, 200, &result);
+        result
+    }
+
+    async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
+        let result = self.cloud.show_desktop(id).await;
+        let gone = matches!(&result, Ok(answer) if answer.value == Lookup::Gone);
+        self.note(Operation::ShowDesktop, if gone { 404 } else { 200 }, &result);
+        result
+    }
+
+    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
+        let result = self.cloud.list_sub_jobs(query).await;
+        self.note(Operation::ListSubJobs, 200, &result);
+        result
+    }
+
+    async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error> {
+        let result = self.cloud.show_job(id).await;
+        self.note(Operation::ShowJob, 200, &result);
+        result
+    }
+
+    fn sign_batch_delete(&self, body: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error> {
+        self.cloud.sign_batch_delete(body, now)
+    }
+
+    async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error> {
+        let result = self.cloud.send(request).await;
+        self.note(Operation::BatchDelete, 202, &result);
+        result
+    }
+}

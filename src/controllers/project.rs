@@ -1,0 +1,270 @@
+//! The controller for `WorkspaceProject`: proves the login by a harmless read before any deletion depends on it.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::PostParams;
+use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, reflector, watcher};
+use kube::{Api, ResourceExt};
+use tokio::time::Instant;
+
+use super::deletion::facts;
+use super::{Context, api, login};
+use crate::crd::conditions::{Claim, ConditionType, Reason, Truth, merge};
+use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
+use crate::plan::classify::{Pace, classify, explain};
+use crate::workspace::error::{Error as CloudFailure, Failure, Operation};
+
+/// Runs the controller over one namespace, or over all of them, until the operator stops.
+pub async fn run(context: Arc<Context>, namespace: Option<String>) {
+    let projects: Api<WorkspaceProject> = super::scoped(&context.client, namespace.as_deref());
+    let (reader, writer) = reflector::store();
+    let stream = watcher(projects, watcher::Config::default())
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(
+            predicates::generation.combine(predicates::annotations),
+            PredicateConfig::default(),
+        );
+    let ready = context
+        .health
+        .check(super::check_name("workspaceprojects", namespace.as_deref()));
+    let synced = reader.clone();
+    let until_synced = async move {
+        if synced.wait_until_ready().await.is_ok() {
+            ready.pass();
+        }
+    };
+    let shared = Arc::new(Prover {
+        context: context.clone(),
+        proofs: Mutex::default(),
+    });
+    let controller = Controller::for_stream(stream, reader)
+        .with_config(controller::Config::default().concurrency(context.config.concurrency.get()))
+        .graceful_shutdown_on(context.stopping.clone().cancelled_owned())
+        .run(reconcile, error_policy, shared)
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "controller for workspaceprojects");
+            }
+        });
+    futures::join!(controller, until_synced);
+}
+
+struct Prover {
+    context: Arc<Context>,
+    proofs: Mutex<HashMap<String, Proof>>,
+}
+
+/// The last time that a login was tried.
+#[derive(Clone)]
+struct Proof {
+    /// Generation and login that were tried.
+    stamp: String,
+    at: Instant,
+    verdict: Verdict,
+    failures: u32,
+}
+
+/// What the `Ready` condition says.
+#[derive(Clone)]
+struct Verdict {
+    status: Truth,
+    reason: Reason,
+    message: String,
+    /// When it is tried again although nothing changed.
+    again: Pace,
+}
+
+async fn reconcile(project: Arc<WorkspaceProject>, prover: Arc<Prover>) -> Result<Action, api::Error> {
+    let started = Instant::now();
+    let result = AssertUnwindSafe(prove(&project, &prover))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            Err(api::Error::Unanswered {
+                action: "prove the login",
+                reason: "panic; see the log".to_owned(),
+            })
+        });
+    let word = if result.is_ok() { "ok" } else { "error" };
+    prover
+        .context
+        .metrics
+        .reconcile("WorkspaceProject", word, started.elapsed());
+    result
+}
+
+fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, prover: Arc<Prover>) -> Action {
+    let (name, namespace) = (project.name_any(), project.namespace());
+    tracing::warn!(namespace, name, %error, "a pass over a WorkspaceProject failed, tried again");
+    let pause = prover.context.config.timing.retry_min;
+    Action::requeue(pause + facts::jitter(pause, &prover.context))
+}
+
+async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, api::Error> {
+    let context = &prover.context;
+    let namespace = project.namespace().unwrap_or_default();
+    let uid = project.uid().unwrap_or_default();
+    let generation = project.metadata.generation.unwrap_or_default();
+    let known = prover
+        .proofs
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&uid)
+        .cloned();
+    let proof = match login::access(context, &namespace, project).await? {
+        Err(login::NoAccess { reason, message }) => {
+            let verdict = Verdict {
+                status: Truth::False,
+                reason,
+                message,
+                again: Pace::Soon,
+            };
+            Proof {
+                stamp: String::new(),
+                at: Instant::now(),
+                verdict,
+                failures: 0,
+            }
+        }
+        Ok(access) => {
+            let stamp = format!("{generation}/{}", access.fingerprint);
+            let still = known.filter(|known| known.stamp == stamp);
+            match still {
+                Some(proof) if proof.at.elapsed() < pause(&proof, context) => proof,
+                still => {
+                    let verdict = verdict(access.cloud.list_desktops(&[]).await, context);
+                    let before = still.map_or(0, |proof| proof.failures);
+                    let failures = if verdict.status == Truth::True {
+                        0
+                    } else {
+                        before.saturating_add(1)
+                    };
+                    Proof {
+                        stamp,
+                        at: Instant::now(),
+                        verdict,
+                        failures,
+                    }
+                }
+            }
+        }
+    };
+    prover
+        .proofs
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(uid, proof.clone());
+    write(project, &proof.verdict, context).await?;
+    let refresh = context.config.timing.secret_refresh;
+    let next = pause(&proof, context).saturating_sub(proof.at.elapsed());
+    // A login that does not work is read again soon: the Secret may have been mended, and is not watched.
+    let next = if proof.verdict.status == Truth::True {
+        next
+    } else {
+        next.min(refresh)
+    };
+    Ok(Action::requeue(next.max(Duration::from_millis(100))))
+}
+
+fn pause(proof: &Proof, context: &Context) -> Duration {
+    let timing = &context.config.timing;
+    match (proof.verdict.status, proof.verdict.again) {
+        (Truth::True, _) => timing.project_refresh,
+        (_, Pace::Slow) => timing.retry_max,
+        (_, Pace::Backoff) => facts::exponential(proof.failures, timing),
+        (_, Pace::Soon) => timing.secret_refresh,
+    }
+}
+
+fn verdict<T>(result: Result<crate::workspace::api::Answer<T>, CloudFailure>, context: &Context) -> Verdict {
+    let failed = |reason, message, again| Verdict {
+        status: Truth::False,
+        reason,
+        message,
+        again,
+    };
+    match result {
+        Ok(answer) => {
+            let ahead = answer
+                .service_time
+                .map(|time| time.duration_since(context.clock.now()));
+            let skew = context.config.timing.clock_skew;
+            match ahead.filter(|ahead| ahead.unsigned_abs() > skew) {
+                Some(ahead) => {
+                    let message = format!(
+                        "this machine's clock and the service's are {} s apart, {} s are allowed: set the node's clock (NTP)",
+                        ahead.unsigned_abs().as_secs(),
+                        skew.as_secs()
+                    );
+                    failed(Reason::ClockSkew, message, Pace::Soon)
+                }
+                None => Verdict {
+                    status: Truth::True,
+                    reason: Reason::CredentialsValid,
+                    message: "the login was proven by listing desktops".to_owned(),
+                    again: Pace::Slow,
+                },
+            }
+        }
+        Err(error) => {
+            let class = classify(&error);
+            let treatment = class.treatment();
+            let reason = match error.failure {
+                Failure::NotSent { .. } | Failure::NoAnswer { .. } => Reason::EndpointUnreachable,
+                _ => treatment.reason,
+            };
+            let message = explain(Operation::ListDesktops, class, &error.to_string());
+            failed(reason, message, treatment.pace)
+        }
+    }
+}
+
+async fn write(project: &WorkspaceProject, verdict: &Verdict, context: &Context) -> Result<(), api::Error> {
+    let generation = project.metadata.generation.unwrap_or_default();
+    let claim = Claim {
+        kind: ConditionType::Ready,
+        status: verdict.status,
+        reason: verdict.reason,
+        message: verdict.message.clone(),
+    };
+    let name = project.name_any();
+    let projects: Api<WorkspaceProject> =
+        Api::namespaced(context.client.clone(), &project.namespace().unwrap_or_default());
+    // The cached copy may be older than our own last write.
+    let Some(live) = api::call("read the WorkspaceProject", projects.get_opt(&name)).await? else {
+        return Ok(());
+    };
+    let old = live.status.clone().unwrap_or_default();
+    let conditions = merge(&old.conditions, &[claim], generation, &Time(context.clock.now()));
+    let status = WorkspaceProjectStatus {
+        observed_generation: Some(generation),
+        conditions,
+    };
+    if status == old {
+        return Ok(());
+    }
+    let next = WorkspaceProject {
+        status: Some(status),
+        ..live
+    };
+    let parameters = PostParams::default();
+    api::call(
+        "write the status of the WorkspaceProject",
+        projects.replace_status(&name, &parameters, &next),
+    )
+    .await?;
+    context.metrics.api_write("WorkspaceProject", "RecordReady");
+    tracing::info!(
+        namespace = project.namespace(), name, reason = %verdict.reason, "{}", verdict.message
+    );
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! The decision: [`plan`] looks at what was observed and names the next step. It is pure: no clock, no client,
+//! no async. Every effect is a step of its own, and after each one `plan` is asked again, so each place where the
+//! process can die is the gap between two steps.
+//!
+//! | file | what it decides |
+//! | --- | --- |
+//! | [`admission`] | before anything is sent: may it be submitted, and what exactly |
+//! | [`submission`] | sign, store the intent, send once, record |
+//! | [`recovery`] | an attempt whose answer was lost |
+//! | [`follow`] | the job, and whether the desktops are really gone |
+//! | [`release`] | the object is being deleted |
+//! | [`record`] | the legal moves of `status`, and nothing else writes it |
+//! | [`standing`] | what the conditions say |
+//! | [`classify`] | from an error of the cloud to what is done about it |
+
+pub mod admission;
+pub mod classify;
+pub mod follow;
+pub mod observed;
+pub mod record;
+pub mod recovery;
+pub mod release;
+pub mod standing;
+pub mod submission;
+
+use observed::Observed;
+use record::{Ending, Intent, Settlement};
+use standing::Hold;
+
+use crate::ids::{DesktopID, JobID};
+
+/// The next thing to do: at most one effect, or one read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Read the `WorkspaceProject` and its Secret, live.
+    ReadProject,
+    /// Read these desktops in one list.
+    ReadDesktops(Vec<DesktopID>),
+    /// Read one desktop by a GET of its own.
+    ReadDesktop(DesktopID),
+    /// Read the project's `deleteDesktops` sub-jobs of every status.
+    ReadSubJobs,
+    /// Ask the poller about a job, which then follows it.
+    ReadJob(JobID),
+    /// Put our finalizer on the object.
+    AddFinalizer,
+    /// Take our finalizer off the object.
+    DropFinalizer,
+    /// Serialise and sign a batch-delete; nothing is sent.
+    Sign(Batch),
+    /// Store the intent to send it, under compare-and-swap.
+    RecordIntent(Intent),
+    /// Send it, once.
+    Post,
+    /// Store what came of it.
+    RecordOutcome(Settlement),
+    /// Store what the conditions and desktops should say meanwhile.
+    RecordProgress(Hold),
+    /// Store the verdict.
+    Finish(Ending),
+    /// Nothing to do before something happens.
+    Wait(Hold),
+    /// What is in memory no longer fits: forget it and look anew.
+    StartOver,
+    /// Nothing to do at all.
+    Rest,
+}
+
+/// What a batch-delete is to name, and what was known of these desktops before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Desktops to delete.
+    pub desktop_ids: Vec<DesktopID>,
+    /// Jobs that name one of them already: they prove nothing later.
+    pub baseline_job_ids: Vec<JobID>,
+    /// Those whose earlier deletion had failed.
+    pub baseline_failed_ids: Vec<DesktopID>,
+    /// Not every earlier job could be read.
+    pub baseline_incomplete: bool,
+}
+
+/// The next step for what was observed.
+#[must_use]
+pub fn plan(seen: &Observed) -> Step {
+    match decide(seen) {
+        Step::Wait(hold) if record::would_change(&seen.request, &hold) => Step::RecordProgress(hold),
+        step => step,
+    }
+}
+
+fn decide(seen: &Observed) -> Step {
+    let request = &seen.request;
+    if request.status.completion_time.is_some() {
+        return if request.finalizer {
+            Step::DropFinalizer
+        } else {
+            Step::Rest
+        };
+    }
+    if let Some(step) = submission::next(seen) {
+        return step;
+    }
+    if request.deleting {
+        return release::next(seen);
+    }
+    if let Some(attempt) = request.pending() {
+        return recovery::next(seen, attempt);
+    }
+    if follow::submitted(&request.status) {
+        follow::next(seen)
+    } else {
+        admission::next(seen)
+    }
+}

@@ -1,0 +1,319 @@
+//! Before anything is sent: may it be submitted, and what exactly.
+
+use super::classify::{Class, Pace, explain};
+use super::observed::{Observed, ProjectView, Sight};
+use super::record::{Ending, desktop};
+use super::standing::{Hold, Wake, desktops, name_some};
+use super::{Batch, Step};
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{Attempt, CloudError, DesktopState, Outcome};
+use crate::ids::DesktopID;
+use crate::workspace::error::Operation;
+
+/// How often in a row the cloud may say "not found" about desktops that it lists, before that is its verdict.
+const NOT_FOUND_LIMIT: i32 = 3;
+
+/// How many submissions may prove to have had no effect, before no further one is made.
+const NO_EFFECT_LIMIT: usize = 3;
+
+/// The next step of a request of which nothing was submitted.
+pub fn next(seen: &Observed) -> Step {
+    if seen.facts.deadline_passed {
+        return end(seen, expired(seen));
+    }
+    if let Some(step) = hold_back(seen) {
+        return step;
+    }
+    if without_effect(seen) >= NO_EFFECT_LIMIT {
+        return end(seen, no_effect());
+    }
+    match sight(seen) {
+        Ok(sorted) => submit(seen, sorted),
+        Err(step) => step,
+    }
+}
+
+/// What keeps the request from being looked at in the cloud at all.
+fn hold_back(seen: &Observed) -> Option<Step> {
+    if seen.request.suspend {
+        let message = "spec.suspend is true: set it to false to submit the request".to_owned();
+        return Some(Step::Wait(Hold::held(Reason::Suspended, message, Wake::Change)));
+    }
+    let Some(project) = &seen.project else {
+        return Some(Step::ReadProject);
+    };
+    if let Some(hold) = unusable(seen, project) {
+        return Some(Step::Wait(hold));
+    }
+    if project.suspended {
+        let message = format!("WorkspaceProject {} has spec.suspend set", seen.request.project);
+        return Some(Step::Wait(Hold::held(
+            Reason::ProjectSuspended,
+            message,
+            Wake::Change,
+        )));
+    }
+    if let Some((attempt, error)) = refused(seen).filter(|_| !seen.facts.retry_due) {
+        return Some(Step::Wait(refusal(attempt.outcome, error)));
+    }
+    trouble(seen).map(Step::Wait)
+}
+
+/// Why the project cannot be used for this request, if so.
+pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Hold> {
+    let home = seen.request.status.project.as_ref();
+    if let (Some(home), Some(now)) = (home, project.coordinates.as_ref())
+        && home != now
+    {
+        let message = format!(
+            "WorkspaceProject {} now points to project {} at {}, but this request began in project {} at {}: point it back, or create a new request",
+            seen.request.project, now.project_id, now.endpoint, home.project_id, home.endpoint
+        );
+        return Some(Hold::stalled(Reason::ProjectChanged, message, Wake::Refresh));
+    }
+    let obstacle = project.obstacle.as_ref()?;
+    let build = if obstacle.person {
+        Hold::stalled
+    } else {
+        Hold::retrying
+    };
+    Some(build(obstacle.reason, obstacle.message.clone(), Wake::Refresh))
+}
+
+/// The wait after a read that failed, if one did.
+pub fn trouble(seen: &Observed) -> Option<Hold> {
+    let trouble = seen.trouble.as_ref()?;
+    let treatment = trouble.class.treatment();
+    let message = said(&trouble.error);
+    let wake = if treatment.pace == Pace::Slow {
+        Wake::Refresh
+    } else {
+        Wake::Backoff
+    };
+    let build = if treatment.person {
+        Hold::stalled
+    } else {
+        Hold::retrying
+    };
+    Some(build(treatment.reason, message, wake).with_error(trouble.error.clone()))
+}
+
+/// The last attempt, if the cloud refused it or it was not sent.
+fn refused(seen: &Observed) -> Option<(&Attempt, &CloudError)> {
+    let last = seen.request.status.attempts.last()?;
+    let refused = matches!(last.outcome, Outcome::Rejected | Outcome::NotSent);
+    last.error.as_ref().filter(|_| refused).map(|error| (last, error))
+}
+
+/// The wait after a refusal.
+pub fn refusal(outcome: Outcome, error: &CloudError) -> Hold {
+    let class = Class::named(&error.class).unwrap_or(Class::InDoubt);
+    let treatment = class.treatment();
+    // A request that is refused as it stands is looked at once more before that is final.
+    let person = treatment.person && class != Class::InvalidRequest && outcome == Outcome::Rejected;
+    let build = if person { Hold::stalled } else { Hold::retrying };
+    build(treatment.reason, said(error), Wake::Retry).with_error(error.clone())
+}
+
+fn said(error: &CloudError) -> String {
+    let class = Class::named(&error.class).unwrap_or(Class::InDoubt);
+    let operation = Operation::named(&error.operation).unwrap_or(Operation::BatchDelete);
+    let mut words = match (error.http_status, &error.code) {
+        (Some(status), Some(code)) => format!("{operation}: HTTP {status} {code}"),
+        (Some(status), None) => format!("{operation}: HTTP {status}"),
+        _ => operation.to_string(),
+    };
+    if let Some(message) = &error.message {
+        words.push_str(": ");
+        words.push_str(message);
+    }
+    explain(operation, class, &words)
+}
+
+/// The desktops of a request, sorted by what a read said of each.
+struct Sorted {
+    present: Vec<DesktopID>,
+    absent: Vec<DesktopID>,
+    being_deleted: Vec<DesktopID>,
+    failed_before: Vec<DesktopID>,
+}
+
+/// Looks at every desktop, or names the read that is missing.
+fn sight(seen: &Observed) -> Result<Sorted, Step> {
+    let ids = &seen.request.desktop_ids;
+    let unread: Vec<_> = ids
+        .iter()
+        .filter(|id| !seen.desktops.contains_key(&id.folded()))
+        .cloned()
+        .collect();
+    if !unread.is_empty() {
+        return Err(Step::ReadDesktops(unread));
+    }
+    let mut sorted = Sorted {
+        present: vec![],
+        absent: vec![],
+        being_deleted: vec![],
+        failed_before: vec![],
+    };
+    for id in ids {
+        match seen.desktops[&id.folded()].sight {
+            Sight::Missing | Sight::Unlisted => return Err(Step::ReadDesktop(id.clone())),
+            Sight::Gone => sorted.absent.push(id.clone()),
+            Sight::Deleting => sorted.being_deleted.push(id.clone()),
+            Sight::Idle | Sight::Busy => sorted.present.push(id.clone()),
+            Sight::DeleteFailed => {
+                sorted.failed_before.push(id.clone());
+                sorted.present.push(id.clone());
+            }
+        }
+    }
+    Ok(sorted)
+}
+
+fn submit(seen: &Observed, sorted: Sorted) -> Step {
+    if sorted.present.is_empty() && sorted.being_deleted.is_empty() {
+        return end(seen, nothing_left(seen, &sorted.absent));
+    }
+    let Some(sweep) = &seen.sweep else {
+        return Step::ReadSubJobs;
+    };
+    let open = sorted.present.iter().filter(|id| sweep.open_job_of(id).is_some());
+    let foreign: Vec<_> = sorted.being_deleted.iter().chain(open).collect();
+    if !foreign.is_empty() {
+        let message = format!(
+            "somebody else is deleting {} of this request ({}): waiting until they are gone or idle again",
+            desktops(foreign.len()),
+            name_some(foreign)
+        );
+        return Step::Wait(Hold::retrying(Reason::DeletionInProgress, message, Wake::Look));
+    }
+    if let Some(ending) = refused_for_good(seen, &sorted.present) {
+        return end(seen, ending);
+    }
+    if seen.facts.clock_skewed {
+        let message = "this machine's clock and the service's are too far apart to sign a request: set the node's clock (NTP)";
+        return Step::Wait(Hold::stalled(
+            Reason::ClockSkew,
+            message.to_owned(),
+            Wake::Refresh,
+        ));
+    }
+    if !seen.request.finalizer {
+        return Step::AddFinalizer;
+    }
+    if !seen.last_look {
+        return Step::ReadProject;
+    }
+    if seen.facts.stopping {
+        return Step::Rest;
+    }
+    Step::Sign(Batch {
+        baseline_job_ids: sweep.jobs_naming(&sorted.present).into_iter().collect(),
+        baseline_incomplete: !sweep.complete,
+        baseline_failed_ids: sorted.failed_before,
+        desktop_ids: sorted.present,
+    })
+}
+
+/// Ends a request of which nothing was submitted. The finalizer goes first: after the last write no event comes.
+pub fn end(seen: &Observed, ending: Ending) -> Step {
+    if seen.request.finalizer {
+        Step::DropFinalizer
+    } else {
+        Step::Finish(ending)
+    }
+}
+
+fn expired(seen: &Observed) -> Ending {
+    let mut message = "the deadline passed before the request was submitted; nothing was sent that had an effect: create a new request if the desktops are still to be deleted".to_owned();
+    let error = refused(seen).map(|(_, error)| error.clone());
+    if let Some(error) = &error {
+        message.push_str("; the last obstacle was: ");
+        message.push_str(&said(error));
+    }
+    Ending {
+        verdict: Reason::Expired,
+        submitted: Reason::Expired,
+        message,
+        project: None,
+        desktops: vec![],
+        error,
+    }
+}
+
+fn without_effect(seen: &Observed) -> usize {
+    seen.request
+        .status
+        .attempts
+        .iter()
+        .filter(|a| a.outcome == Outcome::NoEffect)
+        .count()
+}
+
+fn no_effect() -> Ending {
+    let message = format!(
+        "{NO_EFFECT_LIMIT} submissions had no effect: each was sent, its answer was lost, and the desktops stayed untouched; look at what lies between the operator and the cloud, then create a new request"
+    );
+    Ending {
+        verdict: Reason::NoEffect,
+        submitted: Reason::NoEffect,
+        message,
+        project: None,
+        desktops: vec![],
+        error: None,
+    }
+}
+
+fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
+    let project = seen.project.as_ref().and_then(|p| p.coordinates.clone());
+    let place = project.as_ref().map_or_else(String::new, |p| {
+        format!(
+            " in project {} of region {} ({})",
+            p.project_id, p.region, p.endpoint
+        )
+    });
+    let message = format!(
+        "none of the {} exists{place}: nothing was submitted; if that is unexpected, check the project",
+        desktops(seen.request.desktop_ids.len())
+    );
+    Ending {
+        verdict: Reason::AlreadyAbsent,
+        submitted: Reason::NothingToDelete,
+        message,
+        project,
+        desktops: absent
+            .iter()
+            .map(|id| desktop(id, DesktopState::Absent))
+            .collect(),
+        error: None,
+    }
+}
+
+/// A refusal that another look at the desktops did not change.
+fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Ending> {
+    let (attempt, error) = refused(seen).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
+    let final_class = match Class::named(&error.class)? {
+        Class::InvalidRequest => true,
+        Class::NotFound => seen.request.status.refused_attempts >= NOT_FOUND_LIMIT,
+        _ => false,
+    };
+    if !final_class || attempt.desktop_ids != body {
+        return None;
+    }
+    let class = Class::named(&error.class)?;
+    Some(Ending {
+        verdict: Reason::Rejected,
+        submitted: class.treatment().reason,
+        message: said(error),
+        project: None,
+        desktops: body
+            .iter()
+            .map(|id| {
+                let mut failed = desktop(id, DesktopState::Failed);
+                failed.code.clone_from(&error.code);
+                failed
+            })
+            .collect(),
+        error: Some(error.clone()),
+    })
+}

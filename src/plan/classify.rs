@@ -1,0 +1,194 @@
+//! From an error of the cloud to what is done about it: one table, codes before statuses.
+
+use crate::crd::conditions::Reason;
+use crate::workspace::error::{Error, Failure, Operation, Refusal};
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// The request itself is refused.
+    InvalidRequest,
+    /// The login is not accepted.
+    Authentication,
+    /// The login lacks a permission.
+    Permission,
+    /// The address is not that of the service.
+    WrongEndpoint,
+    /// The service is not enabled for the account.
+    ServiceDisabled,
+    /// Something named in the request does not exist.
+    NotFound,
+    /// The present state of a desktop denies it.
+    Conflict,
+    /// Too many requests.
+    Throttled,
+    /// The service said that it cannot now, and surely did nothing.
+    Unavailable,
+    /// The request did not leave this process.
+    Unreachable,
+    /// It may have been carried out.
+    InDoubt,
+}
+
+impl Class {
+    /// Name in `status.lastError.class`, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "InvalidRequest",
+            Self::Authentication => "Authentication",
+            Self::Permission => "Permission",
+            Self::WrongEndpoint => "WrongEndpoint",
+            Self::ServiceDisabled => "ServiceDisabled",
+            Self::NotFound => "NotFound",
+            Self::Conflict => "Conflict",
+            Self::Throttled => "Throttled",
+            Self::Unavailable => "Unavailable",
+            Self::Unreachable => "Unreachable",
+            Self::InDoubt => "InDoubt",
+        }
+    }
+
+    /// The class of that name, as stored in a status.
+    pub fn named(name: &str) -> Option<Self> {
+        ALL.iter().copied().find(|class| class.as_str() == name)
+    }
+
+    /// What is done about it.
+    pub fn treatment(self) -> Treatment {
+        use Reason as R;
+        let of = |reason, person, pace| Treatment { reason, person, pace };
+        match self {
+            Self::InvalidRequest => of(R::InvalidRequest, true, Pace::Soon),
+            Self::Authentication => of(R::AuthenticationFailed, true, Pace::Slow),
+            Self::Permission => of(R::PermissionDenied, true, Pace::Slow),
+            Self::WrongEndpoint => of(R::WrongEndpoint, true, Pace::Slow),
+            Self::ServiceDisabled => of(R::ServiceDisabled, true, Pace::Slow),
+            Self::NotFound => of(R::NotFound, false, Pace::Soon),
+            Self::Conflict => of(R::Conflict, false, Pace::Backoff),
+            Self::Throttled => of(R::Throttled, false, Pace::Backoff),
+            Self::Unavailable | Self::Unreachable | Self::InDoubt => {
+                of(R::ServiceUnavailable, false, Pace::Backoff)
+            }
+        }
+    }
+}
+
+/// Every class.
+pub const ALL: &[Class] = &[
+    Class::InvalidRequest,
+    Class::Authentication,
+    Class::Permission,
+    Class::WrongEndpoint,
+    Class::ServiceDisabled,
+    Class::NotFound,
+    Class::Conflict,
+    Class::Throttled,
+    Class::Unavailable,
+    Class::Unreachable,
+    Class::InDoubt,
+];
+
+/// What is done about a class of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Treatment {
+    /// Reason of the conditions and of the Event.
+    pub reason: Reason,
+    /// A person must mend something; the condition `Stalled` says so.
+    pub person: bool,
+    /// When it is tried again.
+    pub pace: Pace,
+}
+
+/// How soon something is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// After the shortest pause: the next look may already be different.
+    Soon,
+    /// Exponentially, with jitter; `Retry-After` counts where it is given.
+    Backoff,
+    /// Minutes; at once when the Secret or the project changed.
+    Slow,
+}
+
+/// The class of an error.
+pub fn classify(error: &Error) -> Class {
+    match &error.failure {
+        Failure::NotSent { .. } => Class::Unreachable,
+        Failure::NoAnswer { .. } | Failure::Unreadable { .. } => Class::InDoubt,
+        Failure::Refused(refusal) => by_code(refusal).unwrap_or_else(|| by_status(refusal)),
+    }
+}
+
+/// Codes that mean the same wherever they come from. The vendor prefixes gateway codes `APIGW.` or `APIG.`.
+fn by_code(refusal: &Refusal) -> Option<Class> {
+    let code = refusal.code.as_deref()?;
+    if let Some(number) = code.strip_prefix("APIGW.").or_else(|| code.strip_prefix("APIG.")) {
+        return by_gateway_code(number, refusal.status);
+    }
+    match code {
+        "WKS.00010032" | "WKS.0407" => Some(Class::Conflict),
+        "WKS.00010099" => Some(Class::ServiceDisabled),
+        _ => None,
+    }
+}
+
+fn by_gateway_code(number: &str, status: u16) -> Option<Class> {
+    match number {
+        "0101" | "0103" | "0104" | "0105" | "0204" => Some(Class::WrongEndpoint),
+        "0201" if status >= 500 => Some(Class::InDoubt),
+        "0201" | "0602" | "0607" => Some(Class::InvalidRequest),
+        "0301" | "0303" | "0305" | "0307" | "0311" | "1009" => Some(Class::Authentication),
+        "0302" | "0304" | "0306" | "0310" | "0401" | "0402" | "0802" => Some(Class::Permission),
+        "0308" => Some(Class::Throttled),
+        "0601" | "0605" | "0606" | "0608" => Some(Class::InDoubt),
+        "0610" | "0613" => Some(Class::Unavailable),
+        _ => None,
+    }
+}
+
+fn by_status(refusal: &Refusal) -> Class {
+    match refusal.status {
+        401 => Class::Authentication,
+        403 => Class::Permission,
+        // Without a JSON body it is a proxy or another web server that answers, not the service.
+        404 if refusal.json => Class::NotFound,
+        404 | 405 => Class::WrongEndpoint,
+        409 => Class::Conflict,
+        429 => Class::Throttled,
+        408 => Class::InDoubt,
+        400..=499 => Class::InvalidRequest,
+        // A redirect, a 5xx without a code that says otherwise, a 2xx that is not the documented one.
+        _ => Class::InDoubt,
+    }
+}
+
+/// One sentence for people: what the cloud said and what to do about it.
+pub fn explain(operation: Operation, class: Class, error: &str) -> String {
+    let cure = match class {
+        Class::InvalidRequest => "the request is refused as it stands: correct it in a new object".to_owned(),
+        Class::Authentication => {
+            "the cloud does not accept the login: put valid credentials into the project's Secret".to_owned()
+        }
+        Class::Permission => {
+            format!(
+                "the login lacks {}: allow it to the IAM user",
+                operation.permission()
+            )
+        }
+        Class::WrongEndpoint => {
+            "this address is not the Workspace service: check region and endpoint of the project".to_owned()
+        }
+        Class::ServiceDisabled => {
+            "Workspace is not enabled for this account and region: enable it, or correct the project"
+                .to_owned()
+        }
+        Class::NotFound => "the cloud says that something named in the request does not exist".to_owned(),
+        Class::Conflict => "a desktop's present state denies its deletion, tried again later".to_owned(),
+        Class::Throttled => "the cloud asks to slow down, tried again later".to_owned(),
+        Class::Unavailable | Class::InDoubt => {
+            "the cloud cannot answer at the moment, tried again later".to_owned()
+        }
+        Class::Unreachable => "the cloud cannot be reached, tried again later".to_owned(),
+    };
+    format!("{cure} ({error})")
+}

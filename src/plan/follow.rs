@@ -1,0 +1,275 @@
+//! The job, and whether the desktops are really gone. `Deleted` needs two witnesses: the sub-job and a read of
+//! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a settle time apart.
+
+use super::Step;
+use super::admission;
+use super::observed::{JobView, Observed, Sight, Word};
+use super::record::{Ending, desktop};
+use super::standing::{Hold, Wake, desktops, name_some};
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome};
+use crate::ids::{DesktopID, JobID};
+
+/// Whether some attempt took effect.
+pub fn submitted(status: &DesktopDeletionStatus) -> bool {
+    status
+        .attempts
+        .iter()
+        .any(|a| matches!(a.outcome, Outcome::Accepted | Outcome::Adopted))
+}
+
+/// What the conditions say while the job runs.
+pub fn running(count: usize) -> Hold {
+    Hold::moving(
+        Reason::JobRunning,
+        format!("the cloud is deleting {}", desktops(count)),
+        Wake::Poll,
+    )
+}
+
+/// The next step of a request whose batch took effect.
+pub fn next(seen: &Observed) -> Step {
+    let Some(project) = &seen.project else {
+        return Step::ReadProject;
+    };
+    if let Some(hold) = admission::unusable(seen, project) {
+        return Step::Wait(hold);
+    }
+    if let Some(job) = jobs(&seen.request.status).find(|job| !seen.jobs.contains_key(job)) {
+        return Step::ReadJob(job.clone());
+    }
+    if let Some(hold) = admission::trouble(seen) {
+        return Step::Wait(Hold {
+            wake: Wake::Poll,
+            ..hold
+        });
+    }
+    let open: Vec<_> = seen
+        .request
+        .status
+        .desktops
+        .iter()
+        .filter(|d| !ended(d.state))
+        .collect();
+    let fates: Vec<_> = open.iter().map(|d| (&d.id, fate(seen, &d.id))).collect();
+    if let Some(read) = missing_read(&fates) {
+        return read;
+    }
+    let news: Vec<_> = fates
+        .iter()
+        .filter_map(|(_, fate)| fate.ended())
+        .cloned()
+        .collect();
+    if news.len() == open.len() {
+        close(seen, news)
+    } else {
+        Step::Wait(wait(seen, &fates, news))
+    }
+}
+
+fn jobs(status: &DesktopDeletionStatus) -> impl Iterator<Item = &JobID> {
+    status.attempts.iter().flat_map(|attempt| &attempt.job_ids)
+}
+
+fn ended(state: DesktopState) -> bool {
+    matches!(
+        state,
+        DesktopState::Absent | DesktopState::Deleted | DesktopState::Failed
+    )
+}
+
+/// How far one desktop is.
+#[derive(Debug, Clone, PartialEq)]
+enum Fate {
+    /// Its deletion runs.
+    Running,
+    /// A list must say whether it is still there.
+    Unseen,
+    /// A single GET must say whether it is gone.
+    Unconfirmed,
+    /// The job is done with it, and it does not look like that yet.
+    Verifying,
+    /// It is idle, and a second read must say so.
+    SecondLook,
+    /// Decided.
+    Ended(DesktopStatus),
+}
+
+impl Fate {
+    fn ended(&self) -> Option<&DesktopStatus> {
+        if let Self::Ended(status) = self {
+            Some(status)
+        } else {
+            None
+        }
+    }
+}
+
+/// What the job has said about a desktop in the end.
+enum LastWord<'a> {
+    None,
+    Success,
+    Failed { code: Option<&'a str>, reason: &'a str },
+}
+
+fn fate(seen: &Observed, id: &DesktopID) -> Fate {
+    let sighting = seen.desktops.get(&id.folded());
+    match (last_word(seen, id), sighting.map(|s| s.sight)) {
+        (LastWord::None, _) => Fate::Running,
+        (_, None) => Fate::Unseen,
+        (_, Some(Sight::Gone)) | (LastWord::Success, Some(Sight::Missing)) => {
+            Fate::Ended(desktop(id, DesktopState::Deleted))
+        }
+        (_, Some(sight)) if sight.needs_lookup() => Fate::Unconfirmed,
+        (LastWord::Success, Some(_)) if seen.facts.overdue => {
+            let text = "the job reports success but the desktop is still there: look at it in the console";
+            Fate::Ended(failed(id, Some("StillPresent"), text))
+        }
+        (LastWord::Success, Some(_)) => Fate::Verifying,
+        (LastWord::Failed { code, reason }, Some(sight)) if sight.is_idle() => {
+            if sighting.is_some_and(|s| s.idle_twice) {
+                Fate::Ended(failed(id, code, reason))
+            } else {
+                Fate::SecondLook
+            }
+        }
+        (LastWord::Failed { .. }, Some(_)) => Fate::Verifying,
+    }
+}
+
+fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> LastWord<'a> {
+    let folded = id.folded();
+    let views = || jobs(&seen.request.status).filter_map(|job| seen.jobs.get(job));
+    let words: Vec<_> = views().filter_map(|view| view.words.get(&folded)).collect();
+    if words.contains(&&Word::Success) {
+        return LastWord::Success;
+    }
+    let failure = words.iter().find_map(|word| match word {
+        Word::Failed { code, reason } => Some((code.as_deref(), reason.as_deref())),
+        _ => None,
+    });
+    if let Some((code, reason)) = failure {
+        return LastWord::Failed {
+            code,
+            reason: reason.unwrap_or("the cloud gives no reason"),
+        };
+    }
+    let silent = words.is_empty() && views().all(|view| view.finished);
+    if silent {
+        LastWord::Failed {
+            code: Some("NoSubJob"),
+            reason: parent_reason(views()),
+        }
+    } else {
+        LastWord::None
+    }
+}
+
+fn parent_reason<'a>(mut views: impl Iterator<Item = &'a JobView>) -> &'a str {
+    views
+        .find_map(|view| view.parent_reason.as_deref())
+        .unwrap_or("the job ended without a sub-job for this desktop")
+}
+
+fn failed(id: &DesktopID, code: Option<&str>, reason: &str) -> DesktopStatus {
+    let cut = |text: &str, length: usize| text.chars().take(length).collect::<String>();
+    DesktopStatus {
+        code: code.map(|code| cut(code, 64)),
+        message: Some(cut(reason, 255)),
+        ..desktop(id, DesktopState::Failed)
+    }
+}
+
+fn missing_read(fates: &[(&DesktopID, Fate)]) -> Option<Step> {
+    let of = |wanted: Fate| {
+        fates
+            .iter()
+            .filter(move |(_, fate)| *fate == wanted)
+            .map(|(id, _)| (*id).clone())
+    };
+    let unseen: Vec<_> = of(Fate::Unseen).collect();
+    if !unseen.is_empty() {
+        return Some(Step::ReadDesktops(unseen));
+    }
+    of(Fate::Unconfirmed).next().map(Step::ReadDesktop)
+}
+
+fn wait(seen: &Observed, fates: &[(&DesktopID, Fate)], news: Vec<DesktopStatus>) -> Hold {
+    let of = |wanted: Fate| {
+        fates
+            .iter()
+            .filter(move |(_, fate)| *fate == wanted)
+            .map(|(id, _)| *id)
+    };
+    let (running, second) = (of(Fate::Running).count(), of(Fate::SecondLook).count());
+    let hold = if seen.facts.overdue {
+        let late: Vec<_> = fates
+            .iter()
+            .filter(|(_, fate)| fate.ended().is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        let message = format!(
+            "the job runs longer than deletions should take, {} not ended ({}): look at the job in the console; it is still followed",
+            desktops(late.len()),
+            name_some(late)
+        );
+        Hold::stalled(Reason::JobOverdue, message, Wake::Poll)
+    } else if running > 0 {
+        self::running(running)
+    } else {
+        let message = format!(
+            "the job has ended; {} not settled are looked at again",
+            desktops(fates.len() - news.len())
+        );
+        Hold::moving(
+            Reason::Verifying,
+            message,
+            if second > 0 { Wake::Settle } else { Wake::Look },
+        )
+    };
+    hold.with_desktops(news)
+}
+
+/// Every desktop has ended. The finalizer goes first: after the last write no event comes.
+fn close(seen: &Observed, news: Vec<DesktopStatus>) -> Step {
+    if seen.request.finalizer {
+        return Step::DropFinalizer;
+    }
+    Step::Finish(verdict(seen, news))
+}
+
+fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
+    let decided = |id: &DesktopID| news.iter().find(|d| d.id == *id);
+    let all: Vec<_> = seen
+        .request
+        .status
+        .desktops
+        .iter()
+        .map(|d| decided(&d.id).unwrap_or(d))
+        .collect();
+    let of = |state: DesktopState| all.iter().filter(|d| d.state == state).count();
+    let (deleted, absent) = (of(DesktopState::Deleted), of(DesktopState::Absent));
+    let failed: Vec<_> = all.iter().filter(|d| d.state == DesktopState::Failed).collect();
+    let verdict = match (failed.len(), deleted) {
+        (0, _) => Reason::AllDeleted,
+        (_, 0) => Reason::AllFailed,
+        _ => Reason::PartiallyFailed,
+    };
+    let mut message = format!("{} deleted", desktops(deleted));
+    if absent > 0 {
+        message.push_str(&format!(", {absent} already absent"));
+    }
+    if let Some(first) = failed.first() {
+        let why = first.message.as_deref().unwrap_or("no reason given");
+        let names = name_some(failed.iter().map(|d| &d.id));
+        message.push_str(&format!(", {} failed ({names}): {why}", failed.len()));
+    }
+    Ending {
+        verdict,
+        submitted: verdict,
+        message,
+        project: None,
+        desktops: news,
+        error: None,
+    }
+}

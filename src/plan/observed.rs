@@ -1,0 +1,312 @@
+//! What the decision is made of: plain data, no clock, no client. Times enter as facts ("the deadline passed"),
+//! so that the same function runs in production, in a model checker and in a simulation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::classify::Class;
+use super::recovery::Evidence;
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, ProjectCoordinates};
+use crate::ids::{AttemptID, DesktopID, JobID};
+use crate::workspace::api::{Desktop, Job, SubJob, SubJobStatus};
+
+/// Everything that [`plan`](super::plan) looks at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// The object, read live in this pass.
+    pub request: Request,
+    /// The project and its Secret; `None`: not looked at in this pass.
+    pub project: Option<ProjectView>,
+    /// The project was looked at after the last cloud read and the last write: good enough to sign upon.
+    pub last_look: bool,
+    /// Desktops read in this pass, by folded id.
+    pub desktops: BTreeMap<DesktopID, Sighting>,
+    /// The project's `deleteDesktops` sub-jobs of every status, read in this pass.
+    pub sweep: Option<Sweep>,
+    /// What the poller knows of the jobs asked for in this pass.
+    pub jobs: BTreeMap<JobID, JobView>,
+    /// A read of the cloud that failed in this pass.
+    pub trouble: Option<Trouble>,
+    /// What an earlier look for evidence of the pending attempt found, begun after its request was surely dead
+    /// and at least the settle time ago.
+    pub earlier_evidence: Option<Evidence>,
+    /// What this process holds in memory about a submission.
+    pub submission: Submission,
+    /// Times and circumstances, as facts.
+    pub facts: Facts,
+}
+
+/// The object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Name of the `WorkspaceProject`.
+    pub project: String,
+    /// `spec.desktopIDs`.
+    pub desktop_ids: Vec<DesktopID>,
+    /// `spec.suspend`.
+    pub suspend: bool,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// Our finalizer is on it.
+    pub finalizer: bool,
+    /// `status`.
+    pub status: DesktopDeletionStatus,
+}
+
+impl Request {
+    /// The attempt whose outcome is open; the API server admits one at most.
+    pub fn pending(&self) -> Option<&Attempt> {
+        use crate::crd::deletion::Outcome::Pending;
+        self.status
+            .attempts
+            .iter()
+            .find(|attempt| attempt.outcome == Pending)
+    }
+
+    /// The attempt of that id.
+    pub fn attempt(&self, id: &AttemptID) -> Option<&Attempt> {
+        self.status.attempts.iter().find(|attempt| attempt.id == *id)
+    }
+}
+
+/// The `WorkspaceProject` and its login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectView {
+    /// Where it points; `None` if it does not exist or cannot be used.
+    pub coordinates: Option<ProjectCoordinates>,
+    /// Why it cannot be used, if so.
+    pub obstacle: Option<Obstacle>,
+    /// `spec.suspend` of the project.
+    pub suspended: bool,
+}
+
+/// Why a project cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// Reason for the conditions.
+    pub reason: Reason,
+    /// Cause and cure.
+    pub message: String,
+    /// A person must mend it (a project that may still come with the next sync is not that yet).
+    pub person: bool,
+}
+
+/// One look at one desktop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// What was seen.
+    pub sight: Sight,
+    /// It was idle in an earlier read too, at least the settle time ago, and in every read between.
+    pub idle_twice: bool,
+    /// `computer_name`.
+    pub name: Option<String>,
+}
+
+/// What a read says of one desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// There, and no task is running on it.
+    Idle,
+    /// There, with a task that is no deletion.
+    Busy,
+    /// There, and some deletion is under way.
+    Deleting,
+    /// There, idle, and an earlier deletion of it failed (`task_status` is `deleteFailed`).
+    DeleteFailed,
+    /// Not in a complete list, or listed as `DELETED`: a single GET must confirm it.
+    Missing,
+    /// Not in a list that was not complete: a single GET must say.
+    Unlisted,
+    /// A single GET says that it is gone.
+    Gone,
+}
+
+impl Sight {
+    /// Reads the service's words, in any letter case. An empty status is a machine that is gone underneath while
+    /// its deletion finishes (seen by the vendor's Terraform provider).
+    pub fn of(desktop: &Desktop) -> Self {
+        let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
+        if is(&desktop.status, "DELETED") {
+            Self::Missing
+        } else if is(&desktop.task_status, "deleteFailed") {
+            Self::DeleteFailed
+        } else if is(&desktop.task_status, "deleting")
+            || is(&desktop.status, "DELETING")
+            || desktop.status.is_empty()
+        {
+            Self::Deleting
+        } else if desktop.task_status.is_empty() {
+            Self::Idle
+        } else {
+            Self::Busy
+        }
+    }
+
+    /// Only a single GET can say what became of it.
+    pub fn needs_lookup(self) -> bool {
+        matches!(self, Self::Missing | Self::Unlisted)
+    }
+
+    /// There, and nothing happens to it.
+    pub fn is_idle(self) -> bool {
+        matches!(self, Self::Idle | Self::DeleteFailed)
+    }
+}
+
+/// The sub-jobs of a project, all pages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sweep {
+    /// Every readable row.
+    pub sub_jobs: Vec<SubJob>,
+    /// Every row that exists was read; false past the rows that the API can page to, or while the list moved.
+    pub complete: bool,
+}
+
+impl Sweep {
+    /// Parents of sub-jobs that name one of `ids`.
+    pub fn jobs_naming(&self, ids: &[DesktopID]) -> BTreeSet<JobID> {
+        let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();
+        self.sub_jobs
+            .iter()
+            .filter(|s| wanted.contains(&s.desktop.folded()))
+            .map(|s| s.job.clone())
+            .collect()
+    }
+
+    /// A deletion of `id` that has not ended yet.
+    pub fn open_job_of(&self, id: &DesktopID) -> Option<&JobID> {
+        let open = |s: &&SubJob| matches!(s.status, SubJobStatus::Waiting | SubJobStatus::Running);
+        self.sub_jobs
+            .iter()
+            .filter(open)
+            .find(|s| s.desktop.folded() == id.folded())
+            .map(|s| &s.job)
+    }
+}
+
+/// What is known of one job.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JobView {
+    /// Some read has shown the job.
+    pub seen: bool,
+    /// The parent has ended.
+    pub finished: bool,
+    /// `job_error_code` or `fail_reason` of the parent, for ids that no sub-job names.
+    pub parent_reason: Option<String>,
+    /// The last word on each desktop, by folded id.
+    pub words: BTreeMap<DesktopID, Word>,
+}
+
+/// What a sub-job says of its desktop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// WAITING or RUNNING.
+    Open,
+    /// SUCCESS.
+    Success,
+    /// FAILED.
+    Failed {
+        /// `error_code`.
+        code: Option<String>,
+        /// `fail_reason`.
+        reason: Option<String>,
+    },
+}
+
+impl JobView {
+    /// Takes in sub-jobs of this job. A later row about the same desktop wins over an earlier one, except that an
+    /// end is never undone by a row that is still open.
+    pub fn learn(&mut self, sub_jobs: &[SubJob]) {
+        for sub_job in sub_jobs {
+            self.seen = true;
+            let word = match sub_job.status {
+                SubJobStatus::Waiting | SubJobStatus::Running => Word::Open,
+                SubJobStatus::Success => Word::Success,
+                SubJobStatus::Failed => Word::Failed {
+                    code: sub_job.code.clone(),
+                    reason: sub_job.reason.clone(),
+                },
+            };
+            let known = self.words.entry(sub_job.desktop.folded()).or_insert(Word::Open);
+            if word != Word::Open {
+                *known = word;
+            }
+        }
+    }
+
+    /// Takes in a read of the parent.
+    pub fn learn_parent(&mut self, job: &Job) {
+        self.seen = true;
+        self.finished = job.finished;
+        self.parent_reason = job.reason.clone().or_else(|| job.code.clone());
+        self.learn(&job.sub_jobs);
+    }
+}
+
+/// A read of the cloud that failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trouble {
+    /// What kind of failure.
+    pub class: Class,
+    /// As it goes into `status.lastError`.
+    pub error: CloudError,
+}
+
+/// What this process holds in memory about a submission of the object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Submission {
+    /// Nothing.
+    None,
+    /// A signed request and the intent that goes with it.
+    Armed {
+        /// The record to store, outcome `Pending`.
+        attempt: Attempt,
+        /// The signature is younger than the send guard.
+        fresh: bool,
+    },
+    /// The request was sent; this came of it, and is not recorded yet.
+    Answered {
+        /// Whose request.
+        attempt: AttemptID,
+        /// What came of it.
+        answer: PostAnswer,
+    },
+    /// A task of this process is sending or recording.
+    Underway,
+}
+
+/// What came of sending a batch-delete.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PostAnswer {
+    /// 202 with a job.
+    Accepted(JobID),
+    /// No byte was sent.
+    NotSent(CloudError),
+    /// A definite refusal.
+    Refused(CloudError),
+    /// Anything else: it may have taken effect.
+    Doubt(CloudError),
+}
+
+/// Times and circumstances, reduced to yes and no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools)] // facts are independent of each other
+pub struct Facts {
+    /// The process is shutting down: nothing new is begun.
+    pub stopping: bool,
+    /// The deadline of the request passed, by the service's clock where it is known.
+    pub deadline_passed: bool,
+    /// After a refusal: the pause is over, or what was wrong may have been mended.
+    pub retry_due: bool,
+    /// This machine's clock and the service's are too far apart to sign.
+    pub clock_skewed: bool,
+    /// The settle time since the last acceptance is over.
+    pub settled: bool,
+    /// The job runs longer than deletions should take.
+    pub overdue: bool,
+    /// The pending attempt's request can no longer be accepted, nor an accepted one be still invisible: its
+    /// expiry, the clock allowance and the settle time are over by the service's clock.
+    pub surely_dead: bool,
+}

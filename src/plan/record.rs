@@ -1,0 +1,246 @@
+//! The legal moves of `status`. Nothing else makes one; the API server checks them once more by the rules of the
+//! CRD. Time is given.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::observed::Request;
+use super::standing::{self, Hold};
+use crate::crd::conditions::{Claim, Reason, merge};
+use crate::crd::deletion::{
+    Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, ProjectCoordinates,
+    Summary,
+};
+use crate::ids::{AttemptID, DesktopID, JobID};
+
+/// An attempt to be stored before its request is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    /// The record, outcome `Pending`.
+    pub attempt: Attempt,
+    /// Where the request lives from now on.
+    pub project: ProjectCoordinates,
+    /// Desktops that were gone before.
+    pub absent: Vec<DesktopID>,
+    /// What the conditions say meanwhile.
+    pub hold: Hold,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// Which attempt.
+    pub attempt: AttemptID,
+    /// Its outcome; `Pending` notes an error and leaves the outcome open.
+    pub outcome: Outcome,
+    /// Jobs that are its own.
+    pub jobs: Vec<JobID>,
+    /// Why, if it was no success.
+    pub error: Option<CloudError>,
+    /// What the conditions and desktops say then.
+    pub hold: Hold,
+}
+
+/// The end of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    /// Reason of `Succeeded`.
+    pub verdict: Reason,
+    /// Reason of `Submitted` if nothing was submitted.
+    pub submitted: Reason,
+    /// For people.
+    pub message: String,
+    /// Where it was looked for, if it ends before any submission.
+    pub project: Option<ProjectCoordinates>,
+    /// Final states.
+    pub desktops: Vec<DesktopStatus>,
+    /// What the cloud said last, if that is why.
+    pub error: Option<CloudError>,
+}
+
+/// A move that the state of the attempt does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IllegalMove {
+    /// There is no such attempt.
+    #[error("attempt {0} is not in the status")]
+    NoSuchAttempt(AttemptID),
+    /// Another attempt may still have reached the cloud.
+    #[error("attempt {0} is not settled, so no further one may begin")]
+    Unsettled(AttemptID),
+}
+
+/// Most jobs of one attempt that the status holds.
+const MAX_JOBS: usize = 4;
+
+/// The status that stores an intent. Records of refused attempts make room, all others stay for ever.
+///
+/// # Errors
+/// An earlier attempt may have reached the cloud.
+pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopDeletionStatus, IllegalMove> {
+    let mut status = request.status.clone();
+    status
+        .attempts
+        .retain(|a| !matches!(a.outcome, Outcome::Rejected | Outcome::NotSent));
+    if let Some(open) = status.attempts.iter().find(|a| a.outcome != Outcome::NoEffect) {
+        return Err(IllegalMove::Unsettled(open.id.clone()));
+    }
+    status.attempts.push(intent.attempt.clone());
+    status.project.get_or_insert_with(|| intent.project.clone());
+    status.start_time.get_or_insert_with(|| now.clone());
+    let absent = intent.absent.iter().map(|id| desktop(id, DesktopState::Absent));
+    list_all(&mut status, request, absent);
+    Ok(told(request, status, &intent.hold, now))
+}
+
+/// The status that stores what came of an attempt. An attempt that a person settled meanwhile keeps its outcome
+/// and only gains the jobs.
+///
+/// # Errors
+/// There is no such attempt.
+pub fn settle(
+    request: &Request,
+    settlement: &Settlement,
+    now: &Time,
+) -> Result<DesktopDeletionStatus, IllegalMove> {
+    let mut status = request.status.clone();
+    let Some(attempt) = status.attempts.iter_mut().find(|a| a.id == settlement.attempt) else {
+        return Err(IllegalMove::NoSuchAttempt(settlement.attempt.clone()));
+    };
+    for job in &settlement.jobs {
+        if !attempt.job_ids.contains(job) && attempt.job_ids.len() < MAX_JOBS {
+            attempt.job_ids.push(job.clone());
+        }
+    }
+    if attempt.outcome == Outcome::Pending {
+        attempt.outcome = settlement.outcome;
+        attempt.error.clone_from(&settlement.error);
+        if matches!(settlement.outcome, Outcome::Rejected | Outcome::NotSent) {
+            status.refused_attempts = status.refused_attempts.saturating_add(1);
+        }
+    }
+    if let ([job], Outcome::Accepted | Outcome::Adopted) = (&*settlement.jobs, settlement.outcome) {
+        status.job_id.get_or_insert_with(|| job.clone());
+    }
+    Ok(told(request, status, &settlement.hold, now))
+}
+
+/// The status that says what `hold` says.
+pub fn progress(request: &Request, hold: &Hold, now: &Time) -> DesktopDeletionStatus {
+    told(request, request.status.clone(), hold, now)
+}
+
+/// The last status of the request.
+pub fn finish(request: &Request, ending: &Ending, now: &Time) -> DesktopDeletionStatus {
+    let mut status = request.status.clone();
+    if status.project.is_none() {
+        status.project.clone_from(&ending.project);
+    }
+    status.start_time.get_or_insert_with(|| now.clone());
+    list_all(&mut status, request, ending.desktops.iter().cloned());
+    if status.job_id.is_none() {
+        status.job_id = status.attempts.iter().find_map(|a| a.job_ids.first().cloned());
+    }
+    status.last_error.clone_from(&ending.error);
+    let claims = standing::ended(request, &status, ending);
+    status.completion_time = Some(now.clone());
+    stamp(request, status, &claims, now)
+}
+
+/// Whether storing `hold` would change anything but times.
+pub fn would_change(request: &Request, hold: &Hold) -> bool {
+    // Any time will do: conditions that stay keep theirs, and those that do not are a change.
+    let now = Time(jiff::Timestamp::UNIX_EPOCH);
+    progress(request, hold, &now) != request.status
+}
+
+fn told(
+    request: &Request,
+    mut status: DesktopDeletionStatus,
+    hold: &Hold,
+    now: &Time,
+) -> DesktopDeletionStatus {
+    if !hold.desktops.is_empty() {
+        list_all(&mut status, request, hold.desktops.iter().cloned());
+    }
+    // The same error again is no news, though its time and request id differ.
+    let known = status
+        .last_error
+        .as_ref()
+        .zip(hold.error.as_ref())
+        .is_some_and(|(a, b)| same_error(a, b));
+    if !known {
+        status.last_error.clone_from(&hold.error);
+    }
+    let claims = standing::holding(request, &status, hold);
+    stamp(request, status, &claims, now)
+}
+
+fn same_error(a: &CloudError, b: &CloudError) -> bool {
+    (&a.operation, &a.class, a.http_status, &a.code) == (&b.operation, &b.class, b.http_status, &b.code)
+}
+
+fn stamp(
+    request: &Request,
+    mut status: DesktopDeletionStatus,
+    claims: &[Claim],
+    now: &Time,
+) -> DesktopDeletionStatus {
+    status.conditions = merge(&status.conditions, claims, request.generation, now);
+    status.observed_generation = Some(request.generation);
+    status.summary = Some(summarise(&status.desktops, request.desktop_ids.len()));
+    status
+}
+
+/// Puts `news` into the list of desktops, which names every desktop of the request. `Deleted` stays.
+fn list_all(
+    status: &mut DesktopDeletionStatus,
+    request: &Request,
+    news: impl Iterator<Item = DesktopStatus>,
+) {
+    if status.desktops.is_empty() {
+        status.desktops = request
+            .desktop_ids
+            .iter()
+            .map(|id| desktop(id, DesktopState::Pending))
+            .collect();
+    }
+    for item in news {
+        let known = status.desktops.iter_mut().find(|d| d.id == item.id);
+        if let Some(known) = known.filter(|d| d.state != DesktopState::Deleted) {
+            *known = item;
+        }
+    }
+}
+
+/// A desktop in that state, nothing wrong with it.
+pub fn desktop(id: &DesktopID, state: DesktopState) -> DesktopStatus {
+    DesktopStatus {
+        id: id.clone(),
+        state,
+        name: None,
+        code: None,
+        message: None,
+    }
+}
+
+fn summarise(desktops: &[DesktopStatus], total: usize) -> Summary {
+    let total = i32::try_from(total).unwrap_or(i32::MAX);
+    let mut summary = Summary {
+        total,
+        ..Summary::default()
+    };
+    for desktop in desktops {
+        let count = match desktop.state {
+            DesktopState::Pending => &mut summary.pending,
+            DesktopState::Absent => &mut summary.absent,
+            DesktopState::Deleting => &mut summary.deleting,
+            DesktopState::Deleted => &mut summary.deleted,
+            DesktopState::Failed => &mut summary.failed,
+            DesktopState::Unknown => &mut summary.unknown,
+        };
+        *count += 1;
+    }
+    if desktops.is_empty() {
+        summary.pending = total;
+    }
+    summary
+}

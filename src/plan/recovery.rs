@@ -1,0 +1,197 @@
+//! An attempt whose answer was lost. It is never repeated on a guess: it stays pending until its request is
+//! surely dead by the service's clock, and is then settled by evidence from two reads.
+
+use std::collections::BTreeSet;
+
+use super::admission;
+use super::observed::{Observed, Sight};
+use super::record::{Settlement, desktop};
+use super::standing::{Hold, Wake, desktops, name_some};
+use super::{Step, follow};
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
+use crate::ids::{DesktopID, JobID};
+
+/// What reads show of a request that may have taken effect, judged against the baseline of its attempt. Times
+/// exclude nothing: the service's times may be missing or in an unknown zone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// Jobs outside the baseline that name a desktop of the body.
+    pub jobs: BTreeSet<JobID>,
+    /// Desktops of the body that such a job names, or that are deleting, failed or gone and were not before.
+    pub touched: BTreeSet<DesktopID>,
+    /// The sub-jobs were read to their end.
+    pub complete: bool,
+}
+
+impl Evidence {
+    /// The request, or something like it, took effect.
+    pub fn found(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// What either of two looks found.
+    #[must_use]
+    pub fn or(mut self, other: &Self) -> Self {
+        self.jobs.extend(other.jobs.iter().cloned());
+        self.touched.extend(other.touched.iter().cloned());
+        self.complete &= other.complete;
+        self
+    }
+}
+
+/// What the reads of this pass show of `attempt`; `None` while a read is missing.
+pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
+    let sweep = seen.sweep.as_ref()?;
+    let mut evidence = Evidence {
+        complete: sweep.complete,
+        ..Evidence::default()
+    };
+    for id in &attempt.desktop_ids {
+        let touched = match seen.desktops.get(&id.folded())?.sight {
+            Sight::Missing | Sight::Unlisted => return None,
+            Sight::Gone | Sight::Deleting => true,
+            Sight::DeleteFailed => !attempt.baseline_failed_ids.contains(id),
+            Sight::Idle | Sight::Busy => false,
+        };
+        if touched {
+            evidence.touched.insert(id.folded());
+        }
+    }
+    let body: BTreeSet<_> = attempt.desktop_ids.iter().map(DesktopID::folded).collect();
+    for sub_job in &sweep.sub_jobs {
+        let desktop = sub_job.desktop.folded();
+        if body.contains(&desktop) && !attempt.baseline_job_ids.contains(&sub_job.job) {
+            evidence.jobs.insert(sub_job.job.clone());
+            evidence.touched.insert(desktop);
+        }
+    }
+    Some(evidence)
+}
+
+/// The next step for an attempt in doubt.
+pub fn next(seen: &Observed, attempt: &Attempt) -> Step {
+    match look(seen, attempt) {
+        Ok(evidence) => judge(seen, attempt, evidence),
+        Err(step) => step,
+    }
+}
+
+/// Reads what is missing, or says why it cannot be read.
+pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
+    let Some(project) = &seen.project else {
+        return Err(Step::ReadProject);
+    };
+    if let Some(hold) = admission::unusable(seen, project).or_else(|| admission::trouble(seen)) {
+        return Err(Step::Wait(unreadable(seen, attempt, hold)));
+    }
+    let unread = |id: &&DesktopID| !seen.desktops.contains_key(&id.folded());
+    let ids: Vec<_> = attempt.desktop_ids.iter().filter(unread).cloned().collect();
+    if !ids.is_empty() {
+        return Err(Step::ReadDesktops(ids));
+    }
+    let missing = |id: &&DesktopID| seen.desktops[&id.folded()].sight.needs_lookup();
+    if let Some(id) = attempt.desktop_ids.iter().find(missing) {
+        return Err(Step::ReadDesktop(id.clone()));
+    }
+    evidence(seen, attempt).ok_or(Step::ReadSubJobs)
+}
+
+fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
+    if !seen.facts.surely_dead {
+        return Step::Wait(waiting(attempt, &evidence, Wake::Dead));
+    }
+    let Some(earlier) = &seen.earlier_evidence else {
+        return Step::Wait(waiting(attempt, &evidence, Wake::SecondLook));
+    };
+    let evidence = evidence.or(earlier);
+    if evidence.found() {
+        return Step::RecordOutcome(adopted(attempt, &evidence));
+    }
+    if evidence.complete && !attempt.baseline_incomplete {
+        return Step::RecordOutcome(no_effect(attempt));
+    }
+    let hold = in_doubt(attempt);
+    Step::Wait(Hold {
+        reason: Reason::OutcomeUnknown,
+        activity: super::standing::Activity::Stalled,
+        ..hold
+    })
+}
+
+/// What the conditions say of an attempt in doubt before anything was looked at.
+pub fn in_doubt(attempt: &Attempt) -> Hold {
+    let message = format!(
+        "the answer to the submission of {} at {} was lost: whether it took effect is being found out, nothing is sent again meanwhile",
+        desktops(attempt.desktop_ids.len()),
+        attempt.signed_at.0
+    );
+    Hold::moving(Reason::AwaitingEvidence, message, Wake::Dead).with_error_of(attempt)
+}
+
+fn waiting(attempt: &Attempt, evidence: &Evidence, wake: Wake) -> Hold {
+    let mut hold = in_doubt(attempt);
+    if !evidence.jobs.is_empty() {
+        hold.message.push_str("; it is probably job ");
+        hold.message.push_str(&name_some(&evidence.jobs));
+    }
+    hold.wake = wake;
+    hold
+}
+
+fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Hold) -> Hold {
+    let mut hold = in_doubt(attempt);
+    hold.message = format!(
+        "{}; the evidence cannot be read at the moment: {}",
+        hold.message, obstacle.message
+    );
+    hold.wake = obstacle.wake;
+    hold.error = obstacle.error.or(hold.error);
+    if seen.facts.surely_dead {
+        hold.reason = Reason::OutcomeUnknown;
+        hold.activity = super::standing::Activity::Stalled;
+    }
+    hold
+}
+
+/// The attempt took effect. What it did not touch has failed: a second request for these is a person's to make.
+pub fn adopted(attempt: &Attempt, evidence: &Evidence) -> Settlement {
+    let states = attempt.desktop_ids.iter().map(|id| {
+        if evidence.touched.contains(&id.folded()) {
+            desktop(id, DesktopState::Deleting)
+        } else {
+            not_submitted(id)
+        }
+    });
+    Settlement {
+        attempt: attempt.id.clone(),
+        outcome: Outcome::Adopted,
+        jobs: evidence.jobs.iter().cloned().collect(),
+        error: attempt.error.clone(),
+        hold: follow::running(evidence.touched.len()).with_desktops(states.collect()),
+    }
+}
+
+fn not_submitted(id: &DesktopID) -> DesktopStatus {
+    DesktopStatus {
+        code: Some("NotSubmitted".to_owned()),
+        message: Some(
+            "the submission reached other desktops but not this one: create a new request for it".to_owned(),
+        ),
+        ..desktop(id, DesktopState::Failed)
+    }
+}
+
+fn no_effect(attempt: &Attempt) -> Settlement {
+    let message = format!(
+        "the submission at {} had no effect: two reads after its expiry show every desktop untouched; it is submitted anew",
+        attempt.signed_at.0
+    );
+    Settlement {
+        attempt: attempt.id.clone(),
+        outcome: Outcome::NoEffect,
+        jobs: vec![],
+        error: attempt.error.clone(),
+        hold: Hold::retrying(Reason::NoEffect, message, Wake::Retry),
+    }
+}

@@ -1,0 +1,49 @@
+//! The object is being deleted. That deletes nothing in the cloud and sends nothing. It is held only while a
+//! request of it may still reach the cloud: a twin made meanwhile must not post over it.
+
+use super::observed::Observed;
+use super::recovery;
+use super::standing::{Hold, Wake};
+use super::{Step, follow};
+use crate::crd::deletion::Attempt;
+
+/// The next step for an object that is being deleted.
+pub fn next(seen: &Observed) -> Step {
+    if !seen.request.finalizer {
+        return Step::Rest;
+    }
+    if let Some(attempt) = seen.request.pending() {
+        return if seen.facts.surely_dead {
+            last_look(seen, attempt)
+        } else {
+            Step::Wait(held(attempt))
+        };
+    }
+    if follow::submitted(&seen.request.status) && !seen.facts.settled {
+        let count = seen.request.desktop_ids.len();
+        return Step::Wait(Hold {
+            wake: Wake::Settle,
+            ..follow::running(count)
+        });
+    }
+    Step::DropFinalizer
+}
+
+fn held(attempt: &Attempt) -> Hold {
+    let mut hold = recovery::in_doubt(attempt);
+    hold.message
+        .push_str("; the object is kept until the request can no longer take effect");
+    if let Some(end) = &attempt.not_after {
+        hold.message.push_str(&format!(", some minutes after {}", end.0));
+    }
+    hold
+}
+
+/// The request is dead: any job that came of it is stored before the object goes, if it can be read.
+fn last_look(seen: &Observed, attempt: &Attempt) -> Step {
+    match recovery::look(seen, attempt) {
+        Ok(evidence) if evidence.found() => Step::RecordOutcome(recovery::adopted(attempt, &evidence)),
+        Ok(_) | Err(Step::Wait(_)) => Step::DropFinalizer,
+        Err(read) => read,
+    }
+}

@@ -1,0 +1,261 @@
+//! What the conditions say. `Succeeded` is the truth, `Ready` mirrors it, `Submitted` tells about the POST;
+//! `Reconciling` and `Stalled` exist only while true, and never both (kstatus).
+
+use super::observed::Request;
+use super::record::Ending;
+use crate::crd::conditions::{Claim, ConditionType, Reason, Truth};
+use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, DesktopStatus, Outcome};
+
+/// Why a request is where it is, and when to look again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hold {
+    /// Why.
+    pub reason: Reason,
+    /// Cause and cure, for people.
+    pub message: String,
+    /// How it shows to tools.
+    pub activity: Activity,
+    /// What ends the wait.
+    pub wake: Wake,
+    /// What the cloud said, for `status.lastError`; `None` clears it.
+    pub error: Option<CloudError>,
+    /// Desktops whose state changed.
+    pub desktops: Vec<DesktopStatus>,
+}
+
+/// How a wait shows to tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// It goes on by itself; the reason of the condition `Reconciling`.
+    Reconciling(Reason),
+    /// Somebody holds it back on purpose.
+    Held,
+    /// A person must look.
+    Stalled,
+}
+
+/// What ends a wait. The caller knows the times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wake {
+    /// A change of the object or of its project.
+    Change,
+    /// The poller, when the job moves.
+    Poll,
+    /// The next tick: nothing else would wake it.
+    Look,
+    /// Asking again for a project or Secret that may have been mended.
+    Refresh,
+    /// The pause after a failed read.
+    Backoff,
+    /// The pause after a refusal.
+    Retry,
+    /// The end of the settle time.
+    Settle,
+    /// The moment at which a request in flight is surely dead.
+    Dead,
+    /// The second look for evidence, a settle time after the first.
+    SecondLook,
+}
+
+impl Hold {
+    fn new(reason: Reason, message: String, activity: Activity, wake: Wake) -> Self {
+        Self {
+            reason,
+            message,
+            activity,
+            wake,
+            error: None,
+            desktops: Vec::new(),
+        }
+    }
+
+    /// It is being worked on.
+    pub fn moving(reason: Reason, message: String, wake: Wake) -> Self {
+        Self::new(reason, message, Activity::Reconciling(reason), wake)
+    }
+
+    /// It failed and is tried again without anybody's help.
+    pub fn retrying(reason: Reason, message: String, wake: Wake) -> Self {
+        Self::new(reason, message, Activity::Reconciling(Reason::Retrying), wake)
+    }
+
+    /// Somebody holds it back on purpose.
+    pub fn held(reason: Reason, message: String, wake: Wake) -> Self {
+        Self::new(reason, message, Activity::Held, wake)
+    }
+
+    /// A person must look.
+    pub fn stalled(reason: Reason, message: String, wake: Wake) -> Self {
+        Self::new(reason, message, Activity::Stalled, wake)
+    }
+
+    /// With what the cloud said.
+    #[must_use]
+    pub fn with_error(mut self, error: CloudError) -> Self {
+        self.error = Some(error);
+        self
+    }
+
+    /// With what the cloud said to an attempt.
+    #[must_use]
+    pub fn with_error_of(mut self, attempt: &Attempt) -> Self {
+        self.error.clone_from(&attempt.error);
+        self
+    }
+
+    /// With desktops whose state changed.
+    #[must_use]
+    pub fn with_desktops(mut self, desktops: Vec<DesktopStatus>) -> Self {
+        self.desktops = desktops;
+        self
+    }
+}
+
+/// The conditions of a request that has not ended. `status` is the status after the write.
+pub fn holding(request: &Request, status: &DesktopDeletionStatus, hold: &Hold) -> Vec<Claim> {
+    let submitted = submitted(request, status, hold);
+    let succeeded = match (submitted.status, hold.reason) {
+        (Truth::True, Reason::Verifying) => Reason::Verifying,
+        (Truth::True, _) => Reason::JobRunning,
+        _ => Reason::Waiting,
+    };
+    let message = hold.message.clone();
+    let mut claims = vec![
+        submitted,
+        claim(
+            ConditionType::Succeeded,
+            Truth::Unknown,
+            succeeded,
+            message.clone(),
+        ),
+    ];
+    match hold.activity {
+        Activity::Reconciling(reason) => {
+            claims.push(claim(
+                ConditionType::Ready,
+                Truth::Unknown,
+                reason,
+                message.clone(),
+            ));
+            claims.push(claim(ConditionType::Reconciling, Truth::True, reason, message));
+        }
+        Activity::Held => claims.push(claim(ConditionType::Ready, Truth::False, hold.reason, message)),
+        Activity::Stalled => {
+            claims.push(claim(
+                ConditionType::Ready,
+                Truth::False,
+                hold.reason,
+                message.clone(),
+            ));
+            claims.push(claim(ConditionType::Stalled, Truth::True, hold.reason, message));
+        }
+    }
+    claims
+}
+
+/// The conditions of a request that has ended.
+pub fn ended(request: &Request, status: &DesktopDeletionStatus, ending: &Ending) -> Vec<Claim> {
+    let good = matches!(ending.verdict, Reason::AllDeleted | Reason::AlreadyAbsent);
+    let truth = if good { Truth::True } else { Truth::False };
+    let message = ending.message.clone();
+    let submitted = match effective(status) {
+        Some(attempt) => took_effect(request, attempt),
+        None => claim(
+            ConditionType::Submitted,
+            Truth::False,
+            ending.submitted,
+            message.clone(),
+        ),
+    };
+    let mut claims = vec![
+        submitted,
+        claim(ConditionType::Succeeded, truth, ending.verdict, message.clone()),
+        claim(ConditionType::Ready, truth, ending.verdict, message.clone()),
+    ];
+    if !good {
+        claims.push(claim(
+            ConditionType::Stalled,
+            Truth::True,
+            ending.verdict,
+            message,
+        ));
+    }
+    claims
+}
+
+fn submitted(request: &Request, status: &DesktopDeletionStatus, hold: &Hold) -> Claim {
+    if let Some(attempt) = effective(status) {
+        return took_effect(request, attempt);
+    }
+    let pending = status.attempts.iter().any(|a| a.outcome == Outcome::Pending);
+    let truth = if pending { Truth::Unknown } else { Truth::False };
+    let reason = match hold.reason {
+        // Whatever else is in the way, of an open attempt it is only known that it is open.
+        reason @ (Reason::Submitting | Reason::AwaitingEvidence | Reason::OutcomeUnknown) => reason,
+        _ if pending => Reason::AwaitingEvidence,
+        reason => reason,
+    };
+    claim(ConditionType::Submitted, truth, reason, hold.message.clone())
+}
+
+/// The attempt that took effect for some desktop.
+fn effective(status: &DesktopDeletionStatus) -> Option<&Attempt> {
+    status
+        .attempts
+        .iter()
+        .find(|a| matches!(a.outcome, Outcome::Accepted | Outcome::Adopted))
+}
+
+fn took_effect(request: &Request, attempt: &Attempt) -> Claim {
+    let when = attempt.signed_at.0;
+    let reason = match (attempt.outcome, attempt.job_ids.is_empty()) {
+        (Outcome::Accepted, _) => Reason::JobAccepted,
+        (_, false) => Reason::JobRecovered,
+        (_, true) => Reason::JobUnknown,
+    };
+    let jobs = attempt
+        .job_ids
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let count = desktops(attempt.desktop_ids.len());
+    let mut message = match reason {
+        Reason::JobAccepted => format!("the cloud accepted {count} as job {jobs}, submitted at {when}"),
+        Reason::JobRecovered => {
+            format!("{count} were submitted at {when}; the answer was lost, and found again as job {jobs}")
+        }
+        _ => format!("{count} were submitted at {when} and it took effect, but the job cannot be named"),
+    };
+    if request.suspend {
+        message.push_str("; suspend came too late: what was submitted cannot be called back");
+    }
+    claim(ConditionType::Submitted, Truth::True, reason, message)
+}
+
+fn claim(kind: ConditionType, status: Truth, reason: Reason, message: String) -> Claim {
+    Claim {
+        kind,
+        status,
+        reason,
+        message,
+    }
+}
+
+/// "1 desktop", "7 desktops".
+pub fn desktops(count: usize) -> String {
+    if count == 1 {
+        "1 desktop".to_owned()
+    } else {
+        format!("{count} desktops")
+    }
+}
+
+/// At most three ids by name, the rest by number.
+pub fn name_some<'a, T: ToString + 'a>(ids: impl IntoIterator<Item = &'a T>) -> String {
+    let ids: Vec<_> = ids.into_iter().map(ToString::to_string).collect();
+    match ids.len() {
+        0..=3 => ids.join(", "),
+        more => format!("{} and {} more", ids[..3].join(", "), more - 3),
+    }
+}

@@ -1,0 +1,106 @@
+//! From the signature to the record of what came of it. The order is the safety: the signature is made before
+//! the intent is stored, so that a request that is sent late is refused by the gateway; the intent is stored
+//! before the request is sent, so that no request is ever unknown.
+
+use super::Step;
+use super::admission;
+use super::follow;
+use super::observed::{Observed, PostAnswer, Submission};
+use super::record::{Intent, Settlement, desktop};
+use super::standing::{Hold, Wake, desktops};
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{Attempt, CloudError, DesktopState, Outcome};
+use crate::ids::{AttemptID, DesktopID};
+
+/// The next step of a submission that this process holds in memory; `None` if it holds none.
+pub fn next(seen: &Observed) -> Option<Step> {
+    match &seen.submission {
+        Submission::None => None,
+        // The task that sends and records reports by the object's own change.
+        Submission::Underway => Some(Step::Rest),
+        Submission::Armed { attempt, fresh } => Some(armed(seen, attempt, *fresh)),
+        Submission::Answered { attempt, answer } => Some(answered(seen, attempt, answer)),
+    }
+}
+
+fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
+    let stored = seen.request.attempt(&attempt.id).map(|stored| stored.outcome);
+    let go = fresh && !seen.facts.stopping;
+    match stored {
+        None if go && !seen.request.deleting && !seen.facts.deadline_passed => intent(seen, attempt),
+        Some(Outcome::Pending) if go => Step::Post,
+        Some(Outcome::Pending) => not_sent(attempt),
+        _ => Step::StartOver,
+    }
+}
+
+fn intent(seen: &Observed, attempt: &Attempt) -> Step {
+    let Some(project) = seen.project.as_ref().and_then(|p| p.coordinates.clone()) else {
+        return Step::StartOver;
+    };
+    let posted = |id: &&DesktopID| attempt.desktop_ids.contains(id);
+    let absent = seen
+        .request
+        .desktop_ids
+        .iter()
+        .filter(|id| !posted(id))
+        .cloned()
+        .collect();
+    let message = format!("{} are being submitted", desktops(attempt.desktop_ids.len()));
+    let hold = Hold::moving(Reason::Submitting, message, Wake::Poll);
+    Step::RecordIntent(Intent {
+        attempt: attempt.clone(),
+        project,
+        absent,
+        hold,
+    })
+}
+
+/// The guard failed between the intent and the request: too slow, or shutting down.
+fn not_sent(attempt: &Attempt) -> Step {
+    let message = "the request was not sent in time after it was signed, and is prepared anew".to_owned();
+    Step::RecordOutcome(Settlement {
+        attempt: attempt.id.clone(),
+        outcome: Outcome::NotSent,
+        jobs: vec![],
+        error: None,
+        hold: Hold::retrying(Reason::ServiceUnavailable, message, Wake::Retry),
+    })
+}
+
+fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
+    let Some(attempt) = seen.request.attempt(id) else {
+        return Step::Rest;
+    };
+    let settlement = |outcome, jobs, error: Option<&CloudError>, hold| {
+        Step::RecordOutcome(Settlement {
+            attempt: id.clone(),
+            outcome,
+            jobs,
+            error: error.cloned(),
+            hold,
+        })
+    };
+    match answer {
+        PostAnswer::Accepted(job) => {
+            let deleting = attempt
+                .desktop_ids
+                .iter()
+                .map(|id| desktop(id, DesktopState::Deleting));
+            let hold = follow::running(attempt.desktop_ids.len()).with_desktops(deleting.collect());
+            settlement(Outcome::Accepted, vec![job.clone()], None, hold)
+        }
+        PostAnswer::NotSent(error) => {
+            let hold = admission::refusal(Outcome::NotSent, error);
+            settlement(Outcome::NotSent, vec![], Some(error), hold)
+        }
+        PostAnswer::Refused(error) => {
+            let hold = admission::refusal(Outcome::Rejected, error);
+            settlement(Outcome::Rejected, vec![], Some(error), hold)
+        }
+        PostAnswer::Doubt(error) => {
+            let hold = super::recovery::in_doubt(attempt).with_error(error.clone());
+            settlement(Outcome::Pending, vec![], Some(error), hold)
+        }
+    }
+}
