@@ -11,11 +11,19 @@ pub mod conditions;
     unreachable_pub,
     reason = "the derived schemas copy each struct into a function"
 )]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four of the fields of the spec are yes or no"
+)]
 pub mod deletion;
 pub mod limits;
 #[expect(
     unreachable_pub,
     reason = "the derived schemas copy each struct into a function"
+)]
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "columns of a table have their keys in common"
 )]
 pub mod project;
 

@@ -73,7 +73,7 @@ const INTRODUCTION: &str = "\
 # Reference
 
 Every field, rule, condition and reason of the two kinds. `kubectl explain` says the same about fields.
-A name in italics (*integer*) is the type of a field; *list* fields show what one item holds below their own line.
+In italics stands the type of a field; the fields of a *list of object* are those of one item of it.
 ";
 
 fn heading(page: &mut String, level: &str, text: &str) {

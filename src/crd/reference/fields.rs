@@ -33,26 +33,24 @@ impl<'a> Field<'a> {
                 schema: property,
                 required,
             });
-            match &property.items {
-                Some(JSONSchemaPropsOrArray::Schema(items)) => {
-                    Self::collect(fields, &format!("{path}[]"), items)
-                }
-                _ => Self::collect(fields, &path, property),
-            }
+            let (inner, path) = match &property.items {
+                Some(JSONSchemaPropsOrArray::Schema(items)) => (&**items, format!("{path}[]")),
+                _ => (property, path),
+            };
+            Self::collect(fields, &path, inner);
         }
     }
 
     /// Type, bounds, default, and whether it is required.
     pub(super) fn kind(&self) -> String {
-        let mut kind = match &self.schema.items {
+        let mut parts = match &self.schema.items {
             Some(JSONSchemaPropsOrArray::Schema(items)) => {
-                format!(
-                    "*list of {}*{}",
-                    name(items),
-                    bounds(self.schema.min_items, self.schema.max_items, "items")
-                )
+                vec![
+                    format!("*list of {}*", name(items)),
+                    bounds(self.schema.min_items, self.schema.max_items, "items"),
+                ]
             }
-            _ => format!("*{}*{}", name(self.schema), characters(self.schema)),
+            _ => vec![format!("*{}*", name(self.schema)), values(self.schema)],
         };
         if let Some(default) = self
             .schema
@@ -60,12 +58,13 @@ impl<'a> Field<'a> {
             .as_ref()
             .filter(|default| !default.0.is_object())
         {
-            kind.push_str(&format!(", default `{}`", default.0));
+            parts.push(format!("default `{}`", default.0));
         }
         if self.required {
-            kind.push_str(", required");
+            parts.push("required".to_owned());
         }
-        kind
+        parts.retain(|part| !part.is_empty());
+        parts.join(", ")
     }
 
     /// Its documentation.
@@ -76,17 +75,18 @@ impl<'a> Field<'a> {
 
 fn name(schema: &JSONSchemaProps) -> &str {
     match (schema.type_.as_deref(), schema.format.as_deref()) {
-        _ if schema.enum_.is_some() => "one of",
+        _ if schema.enum_.is_some() => "word",
         (_, Some("date-time")) => "time",
         (Some(kind), _) => kind,
         (None, _) => "anything",
     }
 }
 
-fn characters(schema: &JSONSchemaProps) -> String {
+/// What a single value may be.
+fn values(schema: &JSONSchemaProps) -> String {
     if let Some(words) = &schema.enum_ {
         let words: Vec<_> = words.iter().filter_map(|word| word.0.as_str()).collect();
-        return format!(" {}", words.join(", "));
+        return words.join(" or ");
     }
     // A time has its form, whatever its length.
     if schema.format.is_some() {
@@ -97,9 +97,9 @@ fn characters(schema: &JSONSchemaProps) -> String {
 
 fn bounds(min: Option<i64>, max: Option<i64>, unit: &str) -> String {
     match (min, max) {
-        (Some(min), Some(max)) => format!(", {min} to {max} {unit}"),
-        (None, Some(max)) => format!(", at most {max} {unit}"),
-        (Some(min), None) => format!(", at least {min} {unit}"),
+        (Some(min), Some(max)) => format!("{min} to {max} {unit}"),
+        (None, Some(max)) => format!("at most {max} {unit}"),
+        (Some(min), None) => format!("at least {min} {unit}"),
         (None, None) => String::new(),
     }
 }
