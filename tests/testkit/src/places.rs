@@ -6,11 +6,9 @@ use crate::error::{Context, Error};
 
 /// Root of the workspace.
 pub fn workspace() -> PathBuf {
-    // tests/testkit, two levels below the root.
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .components()
-        .collect::<PathBuf>()
-        .join("../..")
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // This crate is tests/testkit, two levels below it.
+    own.ancestors().nth(2).unwrap_or(own).to_path_buf()
 }
 
 /// Cargo's target folder: the one that this very binary was built into, else the one of `CARGO_TARGET_DIR`,
