@@ -1,1 +1,7 @@
-fn main() {}
+//! Behaviour against a real kube-apiserver and etcd, the operator as its own process (tests/README.md has the tiers).
+#![allow(missing_docs)] // a test is documented by its name
+// A test that cannot go on says so by a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod main_job;
+mod stage;
