@@ -45,7 +45,7 @@ pub enum Command {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use clap::{CommandFactory, FromArgMatches};
+    use clap::CommandFactory;
 
     use super::*;
     use crate::config::Config;

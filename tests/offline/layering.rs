@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 mod source;
 
-/// What one module of `src/` may do.
+/// What one module of `src/` may do, with all that is below it and has no layer of its own.
 struct Layer {
+    /// Path below `src/`, without the extension.
     module: &'static str,
     /// Other modules of this crate that it may use.
     uses: &'static [&'static str],
@@ -86,6 +87,12 @@ const LAYERS: &[Layer] = &[
         never: &[],
     },
     Layer {
+        // Where everything is put together.
+        module: "operator/process",
+        uses: EVERYTHING,
+        never: &["clap"],
+    },
+    Layer {
         module: "cli",
         uses: &["config", "crd", "operator"],
         never: &["kube", "k8s_openapi", "reqwest"],
@@ -101,7 +108,7 @@ const LAYERS: &[Layer] = &[
 fn every_module_uses_only_what_it_may() {
     let mut wrong = BTreeSet::new();
     for layer in LAYERS {
-        for (file, paths) in paths_of(layer.module) {
+        for (file, paths) in paths_of(layer) {
             wrong.extend(violations(layer, &paths).map(|violation| format!("{file} uses {violation}")));
         }
     }
@@ -120,7 +127,11 @@ fn every_module_has_a_layer() {
         .lines()
         .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
         .collect();
-    let layered: BTreeSet<_> = LAYERS.iter().map(|layer| layer.module).collect();
+    let layered: BTreeSet<_> = LAYERS
+        .iter()
+        .map(|layer| layer.module)
+        .filter(|module| !module.contains('/'))
+        .collect();
     assert_eq!(
         declared, layered,
         "src/lib.rs and the table of this test name different modules"
@@ -181,11 +192,11 @@ fn strays(layer: &Layer, path: &str) -> bool {
     // The way to an allowed part of a module (`workspace` on the way to `workspace::api`) is no use of the whole.
     let on_the_way = |allowed: &&str| allowed.starts_with(&format!("{inner}::"));
     EVERYTHING.contains(&module)
-        && module != layer.module
+        && Some(module) != layer.module.split('/').next()
         && !layer
             .uses
             .iter()
-            .any(|allowed| begins(&allowed) || on_the_way(&allowed))
+            .any(|allowed| begins(allowed) || on_the_way(allowed))
 }
 
 /// Whether `word` (a name, or several joined by `::`) occurs in a path as whole names.
@@ -193,26 +204,37 @@ fn names(path: &str, word: &str) -> bool {
     format!("::{path}::").contains(&format!("::{word}::"))
 }
 
-/// Every file of a module by its path below the project, with the paths that its code names.
-fn paths_of(module: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let mut files = vec![sources().join(format!("{module}.rs"))];
-    let mut folders = vec![sources().join(module)];
+/// Every file of a layer by its path below the project, with the paths that its code names.
+fn paths_of(layer: &Layer) -> BTreeMap<String, BTreeSet<String>> {
+    let mut files = vec![sources().join(format!("{}.rs", layer.module))];
+    let mut folders = vec![sources().join(layer.module)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path)
+                folders.push(path);
             } else {
-                files.push(path)
+                files.push(path);
             }
         }
     }
-    let rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
     files
         .into_iter()
-        .filter(rust)
+        .filter(|file| layer_of(file) == Some(layer.module))
         .map(|file| (name_of(&file), source::paths_of(&file, &sources())))
         .collect()
+}
+
+/// The layer that a Rust file belongs to: the longest that its path begins with.
+fn layer_of(file: &Path) -> Option<&'static str> {
+    let inside = file.strip_prefix(sources()).unwrap();
+    let module = inside.to_str().unwrap().strip_suffix(".rs")?;
+    let begins = |layer: &&str| module == *layer || module.starts_with(&format!("{layer}/"));
+    LAYERS
+        .iter()
+        .map(|layer| layer.module)
+        .filter(begins)
+        .max_by_key(|layer| layer.len())
 }
 
 fn name_of(file: &Path) -> String {
