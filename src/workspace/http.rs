@@ -163,7 +163,7 @@ impl Workspace for HttpWorkspace {
         if request.url != self.url("desktops/batch-delete", "") {
             return Err(not_sent(
                 operation,
-                format!("it was signed for another endpoint or project than {self:?}"),
+                "it was signed for another endpoint or project".to_owned(),
             ));
         }
         let call = self

@@ -3,5 +3,8 @@
 // A test that cannot go on says so by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod signing_vectors;
+mod deploy;
+mod layering;
 mod manifests;
+mod signing_vectors;
+mod workspace_client;

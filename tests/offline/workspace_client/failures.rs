@@ -1,0 +1,226 @@
+//! Sent or not sent: everything that can happen to a connection. In doubt means sent.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use desktop_deletion_operator::workspace::connector::Options;
+use tokio::net::TcpSocket;
+
+use super::server::{Play, Server, answer, authority};
+use super::{
+    access_key, connector, no_answer, not_sent, patient, submit, target, unreadable, workspace,
+    workspace_with,
+};
+
+const ACCEPTED: &[u8] = include_bytes!("../../fixtures/workspace/accepted.json");
+
+/// Bounds for the tests that wait until one of them is over.
+fn impatient() -> Options {
+    Options {
+        connect_timeout: Duration::from_millis(300),
+        read_timeout: Duration::from_millis(1500),
+        total_timeout: Duration::from_secs(3),
+        ..Options::default()
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_means_not_sent() {
+    // Bound and not listening: nobody else gets the port, and it refuses.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let endpoint = format!("https://{}", socket.local_addr().unwrap());
+    let workspace = connector("127.0.0.1=127.0.0.0/8", patient())
+        .connect(&target(&endpoint, &authority()), Arc::new(access_key()))
+        .unwrap();
+    let error = submit(&*workspace).await.unwrap_err();
+    let reason = not_sent(&error);
+    assert!(
+        reason.starts_with(&format!("no connection to {endpoint}: ")),
+        "{reason}"
+    );
+    assert!(reason.contains("refused"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_means_not_sent() {
+    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
+    let stranger = rcgen::generate_simple_self_signed(vec!["stranger.example".to_owned()])
+        .unwrap()
+        .cert
+        .pem();
+    let workspace = connector("127.0.0.1=127.0.0.0/8", patient())
+        .connect(&target(&server.endpoint(), &stranger), Arc::new(access_key()))
+        .unwrap();
+    let error = submit(&*workspace).await.unwrap_err();
+    assert!(not_sent(&error).contains("invalid peer certificate"), "{error}");
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_means_not_sent() {
+    let server = Server::start(Play::SilentHandshake).await;
+    let error = submit(&*workspace_with(&server, access_key(), impatient()))
+        .await
+        .unwrap_err();
+    not_sent(&error);
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_cut_means_not_sent() {
+    let server = Server::start(Play::NoHandshake).await;
+    let error = submit(&*workspace(&server)).await.unwrap_err();
+    not_sent(&error);
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_means_not_sent() {
+    let workspace = connector("nowhere.invalid", patient())
+        .connect(
+            &target("https://nowhere.invalid", &authority()),
+            Arc::new(access_key()),
+        )
+        .unwrap();
+    let error = submit(&*workspace).await.unwrap_err();
+    not_sent(&error);
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_a_refused_address_is_not_connected_to() {
+    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
+    let endpoint = format!("https://localhost:{}", server.port());
+    let through = |allowed: &str| {
+        connector(allowed, patient())
+            .connect(&target(&endpoint, &authority()), Arc::new(access_key()))
+            .unwrap()
+    };
+    let error = submit(&*through("localhost")).await.unwrap_err();
+    let reason = not_sent(&error);
+    assert!(
+        reason.contains("a loopback address") && reason.contains("--allowed-endpoints"),
+        "{reason}"
+    );
+    assert_eq!(server.connections(), 0);
+
+    submit(&*through("localhost=127.0.0.0/8")).await.unwrap();
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_reset_after_the_request_is_in_doubt_and_never_repeated() {
+    let server = Server::start(Play::Reset).await;
+    let error = submit(&*workspace(&server)).await.unwrap_err();
+    no_answer(&error);
+    assert_eq!((server.requests().len(), server.connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_connection_closed_without_an_answer_is_in_doubt_and_never_repeated() {
+    let server = Server::start(Play::AnswerAndClose(Vec::new())).await;
+    let error = submit(&*workspace(&server)).await.unwrap_err();
+    no_answer(&error);
+    assert_eq!((server.requests().len(), server.connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn silence_is_in_doubt() {
+    let server = Server::start(Play::Silence).await;
+    let error = submit(&*workspace_with(&server, access_key(), impatient()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        no_answer(&error),
+        format!("{} did not answer in time", server.endpoint())
+    );
+    assert_eq!((server.requests().len(), server.connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_cut_head_is_in_doubt() {
+    let head = b"HTTP/1.1 202 Accepted\r\nContent-Le".to_vec();
+    let server = Server::start(Play::AnswerAndClose(head)).await;
+    no_answer(&submit(&*workspace(&server)).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_cut_body_is_in_doubt_whatever_its_status() {
+    for status in [202, 400, 500] {
+        let mut bytes = answer(status, "", ACCEPTED);
+        bytes.truncate(bytes.len() - 1);
+        let server = Server::start(Play::AnswerAndClose(bytes)).await;
+        let error = submit(&*workspace(&server)).await.unwrap_err();
+        no_answer(&error);
+        assert!(error.service_time.is_some(), "the head did arrive");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_in_doubt() {
+    let server = Server::start(Play::AnswerAndClose(b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec())).await;
+    no_answer(&submit(&*workspace(&server)).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn an_endless_body_is_left_after_the_limit() {
+    let head = b"HTTP/1.1 202 Accepted\r\n\r\n".to_vec();
+    let server = Server::start(Play::Endless(head)).await;
+    let error = submit(&*workspace(&server)).await.unwrap_err();
+    assert_eq!(unreadable(&error), (202, "it is longer than 65536 bytes"));
+
+    let head = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+    let server = Server::start(Play::Endless(head)).await;
+    let error = workspace(&server).list_desktops(&[]).await.unwrap_err();
+    assert_eq!(unreadable(&error), (200, "it is longer than 8388608 bytes"));
+}
+
+#[tokio::test]
+async fn an_endless_refusal_is_a_refusal_without_words() {
+    let server = Server::start(Play::Endless(b"HTTP/1.1 503 Busy\r\n\r\n".to_vec())).await;
+    let error = submit(&*workspace(&server)).await.unwrap_err();
+    let refusal = error.refusal().unwrap();
+    assert_eq!(
+        (refusal.status, refusal.json, &refusal.message),
+        (503, false, &None)
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_comes_byte_by_byte_is_given_up() {
+    let head = b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000000\r\n\r\n".to_vec();
+    let server = Server::start(Play::Drip(head, Duration::from_millis(100))).await;
+    no_answer(
+        &submit(&*workspace_with(&server, access_key(), impatient()))
+            .await
+            .unwrap_err(),
+    );
+}
+
+/// Runs another test of this binary in a process whose environment names a proxy that does not exist.
+#[test]
+fn a_proxy_of_the_environment_is_not_used() {
+    let proxied = "workspace_client::submission::the_bytes_that_go_out_are_the_documented_ones";
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", proxied]);
+    for name in [
+        "HTTPS_PROXY",
+        "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
+        command.env(name, "http://127.0.0.1:9");
+    }
+    for name in ["NO_PROXY", "no_proxy"] {
+        command.env_remove(name);
+    }
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}"
+    );
+}
