@@ -15,7 +15,7 @@ pub use run::RunArgs;
 
 /// Deletes Huawei Cloud Workspace desktops because somebody applied a `DesktopDeletion`.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about = ABOUT, max_term_width = 100, propagate_version = true)]
+#[command(version, about, long_about = ABOUT, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -49,13 +49,15 @@ struct ScopeArgs {
     /// Give the flag once for each entry, or separate entries by ';' (in the environment variable always so). A '*'
     /// stands for exactly one label of the host name. Addresses of loopback, link-local and private networks are
     /// refused unless a CIDR of the entry holds them, and so are IP addresses in place of a name. The list given here
-    /// replaces the default.
+    /// replaces the default, which is the hosts workspace.REGION, iam.REGION and sts.REGION of myhuaweicloud.com and
+    /// myhuaweicloud.eu, and iam.myhuaweicloud.com.
     #[arg(
         long,
         value_name = "HOST[=CIDR,...]",
         env = "DESKTOP_DELETION_ALLOWED_ENDPOINTS",
         value_delimiter = ';',
-        default_value = endpoints::DEFAULT
+        default_value = endpoints::DEFAULT,
+        hide_default_value = true
     )]
     allowed_endpoints: Vec<AllowedEndpoint>,
 
