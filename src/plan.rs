@@ -31,6 +31,7 @@ use crate::ids::{DesktopID, JobID};
 
 /// The next thing to do: at most one effect, or one read.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // one lives at a time
 pub enum Step {
     /// Read the `WorkspaceProject` and its Secret, live.
     ReadProject,

@@ -175,6 +175,7 @@ async fn run_pass(object: &DesktopDeletion, context: &Arc<Context>) -> Result<Ac
     Err(Error::Fault("a pass did not come to an end"))
 }
 
+#[allow(clippy::needless_pass_by_value)] // the signature is kube's
 fn error_policy(object: Arc<DesktopDeletion>, error: &Error, context: Arc<Context>) -> Action {
     let again = |delay: Duration| Action::requeue(delay + facts::jitter(delay, &context));
     match error {

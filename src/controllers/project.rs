@@ -102,6 +102,7 @@ async fn reconcile(project: Arc<WorkspaceProject>, prover: Arc<Prover>) -> Resul
     result
 }
 
+#[allow(clippy::needless_pass_by_value)] // the signature is kube's
 fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, prover: Arc<Prover>) -> Action {
     let (name, namespace) = (project.name_any(), project.namespace());
     tracing::warn!(namespace, name, %error, "a pass over a WorkspaceProject failed, tried again");

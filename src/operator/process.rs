@@ -21,7 +21,7 @@ const OLDEST: (u32, u32) = (1, 32);
 /// Why the operator could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
-    /// Neither a kubeconfig nor a ServiceAccount.
+    /// Neither a kubeconfig nor a service account.
     #[error("no way to the API server: {0}; set KUBECONFIG, or run as a pod with a ServiceAccount")]
     NoConfig(#[from] kube::config::InferConfigError),
     /// The client cannot be made.
@@ -63,8 +63,8 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
 
     let (health, metrics) = (Health::default(), Metrics::new());
     let server = Server::bind(config.listen).await?;
-    let served = CancellationToken::new();
-    let serving = tokio::spawn(server.run(health.clone(), metrics.clone(), served.clone()));
+    let closing = CancellationToken::new();
+    let serving = tokio::spawn(server.run(health.clone(), metrics.clone(), closing.clone()));
 
     let clock = Arc::new(System);
     let connector = Connector::new(
@@ -99,7 +99,7 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
         () = controllers::run(context, woken, namespaces) => {}
         () = on_its_way_out => {}
     }
-    served.cancel();
+    closing.cancel();
     // A server that was told to end has no news, and one that broke before has been logged by the probes failing.
     if let Ok(result) = serving.await {
         result?;

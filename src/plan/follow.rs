@@ -115,17 +115,17 @@ enum LastWord<'a> {
 fn fate(seen: &Observed, id: &DesktopID) -> Fate {
     let sighting = seen.desktops.get(&id.folded());
     match (last_word(seen, id), sighting.map(|s| s.sight)) {
-        (LastWord::None, _) => Fate::Running,
+        (LastWord::None, _) if !seen.facts.overdue => Fate::Running,
         (_, None) => Fate::Unseen,
         (_, Some(Sight::Gone)) | (LastWord::Success, Some(Sight::Missing)) => {
             Fate::Ended(desktop(id, DesktopState::Deleted))
         }
         (_, Some(sight)) if sight.needs_lookup() => Fate::Unconfirmed,
+        (LastWord::None, Some(_)) => Fate::Running,
         (LastWord::Success, Some(_)) if seen.facts.overdue => {
             let text = "the job reports success but the desktop is still there: look at it in the console";
             Fate::Ended(failed(id, Some("StillPresent"), text))
         }
-        (LastWord::Success, Some(_)) => Fate::Verifying,
         (LastWord::Failed { code, reason }, Some(sight)) if sight.is_idle() => {
             if sighting.is_some_and(|s| s.idle_twice) {
                 Fate::Ended(failed(id, code, reason))
@@ -133,7 +133,7 @@ fn fate(seen: &Observed, id: &DesktopID) -> Fate {
                 Fate::SecondLook
             }
         }
-        (LastWord::Failed { .. }, Some(_)) => Fate::Verifying,
+        (_, Some(_)) => Fate::Verifying,
     }
 }
 
@@ -255,19 +255,19 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
         (_, 0) => Reason::AllFailed,
         _ => Reason::PartiallyFailed,
     };
-    let mut message = format!("{} deleted", desktops(deleted));
+    let mut parts = vec![format!("{} deleted", desktops(deleted))];
     if absent > 0 {
-        message.push_str(&format!(", {absent} already absent"));
+        parts.push(format!("{absent} already absent"));
     }
     if let Some(first) = failed.first() {
         let why = first.message.as_deref().unwrap_or("no reason given");
         let names = name_some(failed.iter().map(|d| &d.id));
-        message.push_str(&format!(", {} failed ({names}): {why}", failed.len()));
+        parts.push(format!("{} failed ({names}): {why}", failed.len()));
     }
     Ending {
         verdict,
         submitted: verdict,
-        message,
+        message: parts.join(", "),
         project: None,
         desktops: news,
         error: None,

@@ -77,7 +77,11 @@ pub fn next(seen: &Observed, attempt: &Attempt) -> Step {
     }
 }
 
-/// Reads what is missing, or says why it cannot be read.
+/// What the reads of this pass show of `attempt`.
+///
+/// # Errors
+/// The read that is missing, or the wait while it cannot be had.
+#[allow(clippy::result_large_err)] // the error is the next step
 pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
     let Some(project) = &seen.project else {
         return Err(Step::ReadProject);

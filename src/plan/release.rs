@@ -31,11 +31,14 @@ pub fn next(seen: &Observed) -> Step {
 
 fn held(attempt: &Attempt) -> Hold {
     let mut hold = recovery::in_doubt(attempt);
-    hold.message
-        .push_str("; the object is kept until the request can no longer take effect");
-    if let Some(end) = &attempt.not_after {
-        hold.message.push_str(&format!(", some minutes after {}", end.0));
-    }
+    let end = attempt.not_after.as_ref().map_or_else(
+        || "a day after it was sent".to_owned(),
+        |end| format!("some minutes after {}", end.0),
+    );
+    hold.message = format!(
+        "{}; the object is kept until the request can no longer take effect, {end}",
+        hold.message
+    );
     hold
 }
 

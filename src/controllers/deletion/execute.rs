@@ -369,6 +369,9 @@ fn refused(pass: &Pass, error: &CloudFailure, context: &Context) -> PostAnswer {
 
 /// Replaces the status under compare-and-swap: a PUT with uid and resourceVersion. (A patch without a
 /// resourceVersion would go through over anything.)
+///
+/// # Errors
+/// The object changed meanwhile, or the API server did not do it.
 pub async fn write_status(
     pass: &mut Pass,
     status: DesktopDeletionStatus,

@@ -15,8 +15,8 @@ use crate::plan::observed::{PostAnswer, Submission};
 /// How long publishing an Event may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// The longest note that the API server takes, in bytes.
-const LONGEST_NOTE: usize = 1024;
+/// Characters of a note; the API server takes 1024 bytes, and messages are ASCII but for what the cloud says.
+const LONGEST_NOTE: usize = 1000;
 
 /// Tells what a status write changed.
 pub async fn changed(before: &DesktopDeletionStatus, pass: &Pass, context: &Context) {
@@ -65,7 +65,7 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
 }
 
 async fn publish(pass: &Pass, type_: EventType, reason: &str, note: &str, context: &Context) {
-    let note = note[..note.floor_char_boundary(LONGEST_NOTE)].to_owned();
+    let note = note.chars().take(LONGEST_NOTE).collect();
     let event = Event {
         type_,
         reason: reason.to_owned(),

@@ -77,7 +77,7 @@ pub async fn run(pass: Pass, sign: Step, context: Arc<Context>) -> Result<Pass, 
     let tasks = context.submissions.tasks.clone();
     tasks.spawn(async move {
         let reference = pass.reference();
-        let result = submit(pass, sign, &context).await;
+        let result = Box::pin(submit(pass, sign, &context)).await;
         drop(underway);
         // Nobody waits any more if the reconcile was dropped; the object is then looked at anew.
         if sender.send(result).is_err() {
