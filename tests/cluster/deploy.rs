@@ -1,0 +1,115 @@
+//! What people do with `deploy/`: one command each, on a cluster that has nothing of it yet.
+
+use testkit::ControlPlane;
+
+const NAMESPACE: &str = "desktop-deletion";
+const OPERATOR: &str = "--as=system:serviceaccount:desktop-deletion:desktop-deletion-operator";
+
+#[tokio::test]
+async fn one_command_installs_the_operator_and_the_overlays_change_its_rights_only() {
+    let cluster = ControlPlane::start().await.unwrap();
+
+    // The base: its own namespace, and there no more than it needs.
+    apply(&cluster, "deploy").await;
+    for allowed in [
+        "list desktopdeletions",
+        "update desktopdeletions --subresource=status",
+        "get secrets/any",
+        "create events.events.k8s.io",
+    ] {
+        assert!(can(&cluster, NAMESPACE, allowed).await, "{allowed}");
+    }
+    for denied in [
+        "list secrets",
+        "watch secrets",
+        "update secrets",
+        "create desktopdeletions",
+        "update desktopdeletions",
+        "delete desktopdeletions",
+        "patch desktopdeletions --subresource=status",
+        "patch workspaceprojects",
+        "patch workspaceprojects --subresource=status",
+        "get pods",
+        "get configmaps",
+    ] {
+        assert!(!can(&cluster, NAMESPACE, denied).await, "{denied}");
+    }
+    for denied in ["list desktopdeletions", "get secrets/any"] {
+        assert!(
+            !can(&cluster, "default", denied).await,
+            "{denied} in another namespace"
+        );
+    }
+
+    // The same again changes nothing.
+    let again = apply(&cluster, "deploy").await;
+    assert!(again.lines().all(|line| line.ends_with(" unchanged")), "{again}");
+
+    // A second namespace.
+    kubectl(
+        &cluster,
+        &[
+            "apply",
+            "--namespace=default",
+            "--kustomize",
+            &path("deploy/watched-namespace"),
+        ],
+    )
+    .await;
+    assert!(can(&cluster, "default", "list desktopdeletions").await);
+    assert!(!can(&cluster, "kube-system", "list desktopdeletions").await);
+
+    // Named Secrets only.
+    apply(&cluster, "deploy/hardened").await;
+    assert!(can(&cluster, NAMESPACE, "get secrets/prod-login").await);
+    assert!(!can(&cluster, NAMESPACE, "get secrets/any").await);
+
+    // Every namespace.
+    let shown = apply(&cluster, "deploy/all-namespaces").await;
+    assert!(
+        shown.contains("deployment.apps/desktop-deletion-operator configured"),
+        "{shown}"
+    );
+    assert!(can(&cluster, "kube-system", "list desktopdeletions").await);
+    assert!(can(&cluster, "kube-system", "get secrets/any").await);
+    assert!(!can(&cluster, "kube-system", "list secrets").await);
+}
+
+#[tokio::test]
+async fn samples_are_accepted() {
+    let cluster = ControlPlane::shared().await;
+    cluster.install_crds().await.unwrap();
+    let namespace = cluster.namespace("samples").await.unwrap();
+    let samples = path("deploy/samples");
+    kubectl(
+        cluster,
+        &["apply", "--namespace", namespace.name(), "--filename", &samples],
+    )
+    .await;
+}
+
+/// Applies a kustomization; no warning may come with it, such as one that the pod would be refused.
+async fn apply(cluster: &ControlPlane, folder: &str) -> String {
+    kubectl(cluster, &["apply", "--kustomize", &path(folder)]).await
+}
+
+async fn kubectl(cluster: &ControlPlane, arguments: &[&str]) -> String {
+    let output = cluster.kubectl(arguments).await.unwrap();
+    assert_eq!(output.stderr, "", "{arguments:?}");
+    output.stdout().unwrap()
+}
+
+/// Whether the operator may do `VERB RESOURCE [--subresource=NAME]` in a namespace.
+async fn can(cluster: &ControlPlane, namespace: &str, verb_and_resource: &str) -> bool {
+    let arguments = ["auth", "can-i", "--quiet", OPERATOR, "--namespace", namespace];
+    let output = cluster
+        .kubectl(arguments.into_iter().chain(verb_and_resource.split(' ')))
+        .await
+        .unwrap();
+    assert_eq!(output.stderr, "", "{verb_and_resource}");
+    output.status == 0
+}
+
+fn path(folder: &str) -> String {
+    testkit::workspace().join(folder).display().to_string()
+}
