@@ -30,7 +30,7 @@ pub use ledger::LedgerEntry;
 pub use message::{Answer, Request, Response};
 pub use operation::Operation;
 
-use crate::world::{Desktop, World, WorldError};
+use crate::world::{Account, Desktop, Switches, Timings, World, WorldError};
 use operation::Call;
 use refusal::Refusal;
 
@@ -39,6 +39,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Workspace, IAM and the gateway in front of them.
 #[derive(Debug, Clone)]
 pub struct Cloud {
+    /// The world, its desktops apart: those are the residents.
     world: World,
     residents: residents::Residents,
     jobs: Vec<jobs::Job>,
@@ -82,9 +83,9 @@ impl Cloud {
     /// # Errors
     /// When the parts of the world do not fit together.
     pub fn new(world: World) -> Result<Self, WorldError> {
-        let world = world.complete()?;
+        let mut world = world.complete()?;
         Ok(Self {
-            residents: residents::Residents::of(&world),
+            residents: residents::Residents::of(std::mem::take(&mut world.desktops)),
             jobs: Vec::new(),
             logins: logins::Logins::of(&world),
             faults: faults::Faults::default(),
@@ -143,6 +144,53 @@ impl Cloud {
     /// The faults that were added, with the count of requests that they matched.
     pub fn faults(&self) -> &[ArmedFault] {
         self.faults.list()
+    }
+
+    /// How long things take from now on; what has been accepted keeps its course.
+    pub fn timings(&self) -> &Timings {
+        &self.world.timings
+    }
+
+    /// Sets how long things take from now on.
+    pub fn set_timings(&mut self, timings: Timings) {
+        self.world.timings = timings;
+    }
+
+    /// How the cloud behaves where its documents leave that open.
+    pub fn switches(&self) -> &Switches {
+        &self.world.switches
+    }
+
+    /// Sets how the cloud behaves from now on.
+    pub fn set_switches(&mut self, switches: Switches) {
+        self.world.switches = switches;
+    }
+
+    /// Adds an account, or replaces the one with its name; whether it is new. Logins that the replaced account had
+    /// end, those that IAM made for it included.
+    ///
+    /// # Errors
+    /// When the account does not fit into the world.
+    pub fn put_account(&mut self, mut account: Account) -> Result<bool, WorldError> {
+        let name = account.name.clone();
+        let mut world = self.world.clone();
+        let known = world.accounts.iter_mut().find(|known| known.name == name);
+        let new = known.is_none();
+        match known {
+            Some(known) => {
+                if account.id.is_empty() {
+                    account.id.clone_from(&known.id);
+                }
+                *known = account;
+            }
+            None => world.accounts.push(account),
+        }
+        self.world = world.complete()?;
+        self.logins.remove_account(&name);
+        for account in self.world.accounts.iter().filter(|known| known.name == name) {
+            self.logins.add_account(account);
+        }
+        Ok(new)
     }
 
     /// Takes all faults away.

@@ -38,7 +38,10 @@ pub struct Fault {
 
 /// What a fault does to the answer.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = r#"an answer must be "reset", "timeout", {"status": 504}, {"delay": "3s"} or {"cutAfter": 12}"#
+)]
 pub enum FaultAnswer {
     /// `"reset"` or `"timeout"`.
     Connection(ConnectionFault),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Request;
 use super::refusal::Refusal;
 use super::signature::{self, Authorization, Flaw};
-use crate::world::{Account, Permission, World};
+use crate::world::{AccessKey, Account, Permission, ReadyToken, World};
 
 /// Somebody who has proved who they are.
 #[derive(Debug, Clone)]
@@ -91,40 +91,57 @@ impl Logins {
     pub(super) fn of(world: &World) -> Self {
         let mut logins = Self::default();
         for account in &world.accounts {
-            for key in &account.access_keys {
-                let user = key.user.as_deref().unwrap_or(&key.id);
-                let permissions = key.permissions.clone().or_else(|| permissions_of(account, user));
-                let caller = caller(account, &key.id, user, None, permissions);
-                let key_of_account = Key {
-                    secret: key.secret.clone(),
-                    security_token: key.security_token.clone(),
-                    expires: key.expires,
-                    caller,
-                };
-                logins.keys.insert(key.id.clone(), key_of_account);
-            }
-            for token in &account.tokens {
-                let permissions = token
-                    .permissions
-                    .clone()
-                    .or_else(|| permissions_of(account, &token.user));
-                let caller = caller(
-                    account,
-                    &token.user,
-                    &token.user,
-                    token.project.clone(),
-                    permissions,
-                );
-                logins.tokens.insert(
-                    token.token.clone(),
-                    Token {
-                        caller,
-                        expires: token.expires,
-                    },
-                );
-            }
+            logins.add_account(account);
         }
         logins
+    }
+
+    /// Makes the keys and tokens of an account valid.
+    pub(super) fn add_account(&mut self, account: &Account) {
+        for key in &account.access_keys {
+            let user = key.user.as_deref().unwrap_or(&key.id);
+            let permissions = key.permissions.clone().or_else(|| permissions_of(account, user));
+            let caller = caller(account, &key.id, user, None, permissions);
+            let AccessKey {
+                secret,
+                security_token,
+                expires,
+                ..
+            } = key.clone();
+            self.keys.insert(
+                key.id.clone(),
+                Key {
+                    secret,
+                    security_token,
+                    expires,
+                    caller,
+                },
+            );
+        }
+        for ReadyToken {
+            token,
+            user,
+            project,
+            expires,
+            permissions,
+        } in &account.tokens
+        {
+            let permissions = permissions.clone().or_else(|| permissions_of(account, user));
+            let caller = caller(account, user, user, project.clone(), permissions);
+            self.tokens.insert(
+                token.clone(),
+                Token {
+                    caller,
+                    expires: *expires,
+                },
+            );
+        }
+    }
+
+    /// Ends all keys and tokens of an account.
+    pub(super) fn remove_account(&mut self, name: &str) {
+        self.keys.retain(|_, key| key.caller.account != name);
+        self.tokens.retain(|_, token| token.caller.account != name);
     }
 
     /// Checks name and password of a user; gives the login that a token for `project` would carry.

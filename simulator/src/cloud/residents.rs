@@ -118,10 +118,10 @@ pub(super) struct Residents {
 }
 
 impl Residents {
-    pub(super) fn of(world: &World) -> Self {
+    pub(super) fn of(desktops: Vec<Desktop>) -> Self {
         let mut residents = Self::default();
-        for desktop in &world.desktops {
-            residents.put(desktop.clone());
+        for desktop in desktops {
+            residents.put(desktop);
         }
         residents
     }

@@ -19,9 +19,10 @@ use tokio_util::task::TaskTracker;
 
 use super::shared::Shared;
 use crate::cloud::Fault;
-use crate::world::Desktop;
+use crate::world::{Account, Desktop};
 
-type Reply = (StatusCode, Value);
+/// Status and JSON text of an answer.
+type Reply = (StatusCode, String);
 
 /// Accepts connections until the simulator stops.
 pub(super) async fn accept(
@@ -65,13 +66,8 @@ async fn respond(
         .await
         .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
-    let (status, value) = answer(&head.method, head.uri.path(), &body, &shared).unwrap_or_else(|reply| reply);
-    let body = if status == StatusCode::NO_CONTENT {
-        Bytes::new()
-    } else {
-        Bytes::from(value.to_string())
-    };
-    let mut response = http::Response::new(Full::new(body));
+    let (status, text) = answer(&head.method, head.uri.path(), &body, &shared).unwrap_or_else(|reply| reply);
+    let mut response = http::Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
     response
         .headers_mut()
@@ -81,60 +77,90 @@ async fn respond(
 
 fn answer(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Result<Reply, Reply> {
     match (method.as_str(), path) {
-        ("GET", "/ledger") => shared.with(|cloud, _| list(cloud.ledger())),
-        ("GET", "/desktops") => shared.with(|cloud, now| list(&cloud.desktops(now))),
-        ("POST", "/desktops") => {
-            let desktop: Desktop = parse(body, "a desktop as in the world file")?;
-            let (new, desktop) = shared
-                .with(|cloud, _| cloud.put_desktop(desktop))
-                .map_err(|error| bad(&error.to_string()))?;
-            let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-            Ok((status, to_value(&desktop)?))
-        }
-        ("GET", "/faults") => shared.with(|cloud, _| list(cloud.faults())),
-        ("POST", "/faults") => {
-            let fault: Fault = parse(body, "a fault")?;
-            let shown = to_value(&fault)?;
-            shared
-                .with(|cloud, _| cloud.add_fault(fault))
-                .map_err(|why| bad(&why))?;
-            Ok((StatusCode::CREATED, shown))
-        }
+        ("GET", "/ledger") => shared.with(|cloud, _| reply(StatusCode::OK, cloud.ledger())),
+        ("GET", "/desktops") => shared.with(|cloud, now| reply(StatusCode::OK, &cloud.desktops(now))),
+        ("POST", "/desktops") => put_desktop(body, shared),
+        ("POST", "/accounts") => put_account(body, shared),
+        ("GET", "/faults") => shared.with(|cloud, _| reply(StatusCode::OK, cloud.faults())),
+        ("POST", "/faults") => add_fault(body, shared),
         ("DELETE", "/faults") => {
             shared.with(|cloud, _| cloud.clear_faults());
-            Ok((StatusCode::NO_CONTENT, Value::Null))
+            Ok((StatusCode::NO_CONTENT, String::new()))
         }
         ("DELETE", "/jobs") => {
             shared.with(|cloud, _| cloud.erase_jobs());
-            Ok((StatusCode::NO_CONTENT, Value::Null))
+            Ok((StatusCode::NO_CONTENT, String::new()))
         }
-        _ => Err((
+        ("GET", "/timings") => shared.with(|cloud, _| reply(StatusCode::OK, cloud.timings())),
+        ("PATCH", "/timings") => shared.with(|cloud, _| {
+            cloud.set_timings(patched(cloud.timings(), body)?);
+            reply(StatusCode::OK, cloud.timings())
+        }),
+        ("GET", "/switches") => shared.with(|cloud, _| reply(StatusCode::OK, cloud.switches())),
+        ("PATCH", "/switches") => shared.with(|cloud, _| {
+            cloud.set_switches(patched(cloud.switches(), body)?);
+            reply(StatusCode::OK, cloud.switches())
+        }),
+        _ => Err(problem(
             StatusCode::NOT_FOUND,
-            json!({"error": format!(
-                "{method} {path} does not exist; there are GET /ledger, GET and POST /desktops, \
-                 GET, POST and DELETE /faults, DELETE /jobs"
-            )}),
+            &format!(
+                "{method} {path} does not exist; there are GET /ledger, GET and POST /desktops, POST /accounts, \
+                 GET, POST and DELETE /faults, DELETE /jobs, GET and PATCH /timings and /switches"
+            ),
         )),
     }
+}
+
+fn put_desktop(body: &[u8], shared: &Shared) -> Result<Reply, Reply> {
+    let desktop: Desktop = parse(body, "a desktop as in the world file")?;
+    let put = shared.with(|cloud, _| cloud.put_desktop(desktop));
+    let (new, desktop) = put.map_err(|error| bad(&error.to_string()))?;
+    reply(created(new), &desktop)
+}
+
+fn put_account(body: &[u8], shared: &Shared) -> Result<Reply, Reply> {
+    let account: Account = parse(body, "an account as in the world file")?;
+    let put = shared.with(|cloud, _| cloud.put_account(account));
+    let new = put.map_err(|error| bad(&error.to_string()))?;
+    Ok((created(new), json!({}).to_string()))
+}
+
+fn add_fault(body: &[u8], shared: &Shared) -> Result<Reply, Reply> {
+    let fault: Fault = parse(body, "a fault")?;
+    shared
+        .with(|cloud, _| cloud.add_fault(fault.clone()))
+        .map_err(|why| bad(&why))?;
+    reply(StatusCode::CREATED, &fault)
+}
+
+/// `present` with the keys that `body` names replaced.
+fn patched<T: Serialize + DeserializeOwned>(present: &T, body: &[u8]) -> Result<T, Reply> {
+    let changes: serde_json::Map<String, Value> = parse(body, "an object of the keys to change")?;
+    let mut whole = serde_json::to_value(present).map_err(|error| bad(&error.to_string()))?;
+    for (key, value) in changes {
+        whole[key] = value;
+    }
+    serde_json::from_value(whole).map_err(|error| bad(&format!("the keys cannot be set: {error}")))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Reply> {
     serde_json::from_slice(body).map_err(|error| bad(&format!("the body is not {what}: {error}")))
 }
 
-fn list<T: Serialize>(items: &[T]) -> Result<Reply, Reply> {
-    Ok((StatusCode::OK, to_value(&items)?))
+fn reply<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Result<Reply, Reply> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))?;
+    Ok((status, text))
 }
 
-fn to_value<T: Serialize>(value: &T) -> Result<Value, Reply> {
-    serde_json::to_value(value).map_err(|error| {
-        (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            json!({"error": error.to_string()}),
-        )
-    })
+fn created(new: bool) -> StatusCode {
+    if new { StatusCode::CREATED } else { StatusCode::OK }
 }
 
 fn bad(why: &str) -> Reply {
-    (StatusCode::BAD_REQUEST, json!({"error": why}))
+    problem(StatusCode::BAD_REQUEST, why)
+}
+
+fn problem(status: StatusCode, why: &str) -> Reply {
+    (status, json!({"error": why}).to_string())
 }

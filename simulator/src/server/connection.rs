@@ -72,8 +72,9 @@ async fn serve_connection(stream: TcpStream, acceptor: TlsAcceptor, service: Ser
     let (break_sender, mut breaks) = mpsc::channel(1);
     let answering = service_fn(move |request| boxed(respond(request, service.clone(), break_sender.clone())));
     let mut connection = http1::Builder::new()
-        .preserve_header_case(true)
         .header_read_timeout(None)
+        // The core dates its answers by its own clock, or leaves the date out.
+        .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), answering);
     let how = tokio::select! {
         // However the connection ended, there is nothing left to do.

@@ -116,7 +116,10 @@ impl Permission {
 }
 
 #[derive(Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a permission must be an action, or a mapping of action and tags"
+)]
 enum PermissionForm {
     Action(String),
     Tied(TiedPermission),

@@ -128,7 +128,11 @@ pub enum DeletionResult {
 }
 
 #[derive(Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "an outcome must be one of success, failed, stuck, successButPresent, failedButGone, noSubJob and \
+                 ignored, or a mapping of result, errorCode, failReason, waiting and running"
+)]
 enum OutcomeForm {
     Word(DeletionResult),
     Details(OutcomeDetails),
