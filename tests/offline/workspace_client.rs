@@ -6,6 +6,7 @@
 //! | `submission` | the one call that must not be repeated: its bytes, its connection, its answer |
 //! | `failures` | sent or not sent: everything that can happen to a connection |
 //! | `refusals` | every envelope of an error |
+//! | `simulated` | the same client against the simulated cloud |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ mod failures;
 mod reads;
 mod refusals;
 mod server;
+mod simulated;
 mod submission;
 
 const PROJECT: &str = "00000000000000000000000example01";
