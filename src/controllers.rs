@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | [`claims`] | which request may submit which desktop |
 //! | [`deletion`] | `DesktopDeletion`: load, ask [`plan`](crate::plan), execute, report |
 //! | [`project`] | `WorkspaceProject`: proves the login by a harmless read |
 //! | [`login`] | reads a project and its Secret, and makes a client of them |
@@ -27,13 +28,14 @@ use crate::operator::metrics::Metrics;
 use crate::workspace::connector::Connector;
 
 pub mod api;
+pub mod claims;
 pub mod deletion;
 pub mod login;
 pub mod metered;
 pub mod poller;
 pub mod project;
 
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{self, ObjectRef};
 use poller::Pollers;
 
 /// What every controller works with.
@@ -54,6 +56,8 @@ pub struct Context {
     pub health: Health,
     /// Publishes Events.
     pub recorder: Recorder,
+    /// Which request may submit which desktop.
+    pub claims: claims::Claims,
     /// Follows open jobs.
     pub pollers: Pollers,
     /// What is remembered of each request between two passes.
@@ -84,6 +88,7 @@ impl Context {
         let context = Self {
             recorder: Recorder::new(client.clone(), reporter),
             pollers: Pollers::new(config.timing.clone(), waker, pulse),
+            claims: claims::Claims::default(),
             memory: deletion::Memory::default(),
             submissions: deletion::Submissions::default(),
             client,
@@ -106,17 +111,19 @@ pub async fn run(
     woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>,
     namespaces: Option<Vec<String>>,
 ) {
-    let scopes: Vec<Option<String>> = match namespaces {
-        Some(names) => names.into_iter().map(Some).collect(),
-        None => vec![None],
+    let scopes = match namespaces {
+        Some(names) => names.into_iter().map(Scope::Namespace).collect(),
+        None => vec![Scope::All],
     };
     let mut wakers = HashMap::new();
     let mut loops: Vec<futures::future::BoxFuture<'static, ()>> = Vec::new();
     for scope in scopes {
         let (waker, receiver) = unbounded_channel();
         wakers.insert(scope.clone(), waker);
+        let (projects, writer) = reflector::store();
+        context.claims.expect(scope.clone(), projects.clone());
         loops.push(Box::pin(deletion::run(context.clone(), scope.clone(), receiver)));
-        loops.push(Box::pin(project::run(context.clone(), scope)));
+        loops.push(Box::pin(project::run(context.clone(), scope, projects, writer)));
     }
     let router = tokio::spawn(route(woken, wakers));
     join_all(loops).await;
@@ -124,29 +131,46 @@ pub async fn run(
     router.abort();
 }
 
-/// The objects of one namespace, or of all of them.
-fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
+/// What one watch covers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The whole cluster.
+    All,
+    /// One namespace.
+    Namespace(String),
 }
 
-/// The name of the readiness check of one watch.
-fn check_name(kind: &str, namespace: Option<&str>) -> String {
-    namespace.map_or_else(|| kind.to_owned(), |namespace| format!("{namespace}/{kind}"))
+impl Scope {
+    fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match self {
+            Self::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+            Self::All => Api::all(client.clone()),
+        }
+    }
+
+    /// The name of its readiness check for a kind.
+    fn check(&self, kind: &str) -> String {
+        match self {
+            Self::Namespace(namespace) => format!("{namespace}/{kind}"),
+            Self::All => kind.to_owned(),
+        }
+    }
 }
 
 /// Brings each wake-up to the controller that watches the namespace of its object.
 async fn route(
     mut woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>,
-    wakers: HashMap<Option<String>, UnboundedSender<ObjectRef<DesktopDeletion>>>,
+    wakers: HashMap<Scope, UnboundedSender<ObjectRef<DesktopDeletion>>>,
 ) {
     while let Some(object) = woken.recv().await {
-        if let Some(waker) = wakers.get(&object.namespace).or_else(|| wakers.get(&None)) {
+        let own = object.namespace.clone().map(Scope::Namespace);
+        if let Some(waker) = own
+            .and_then(|own| wakers.get(&own))
+            .or_else(|| wakers.get(&Scope::All))
+        {
             // The controller is gone only when the operator stops.
             waker.send(object).ok();
         }

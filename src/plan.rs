@@ -35,6 +35,8 @@ use crate::ids::{DesktopID, JobID};
 pub enum Step {
     /// Read the `WorkspaceProject` and its Secret, live.
     ReadProject,
+    /// Ask for the desktops: no other unfinished request may have one of them in flight.
+    Claim,
     /// Read these desktops in one list.
     ReadDesktops(Vec<DesktopID>),
     /// Read one desktop by a GET of its own.

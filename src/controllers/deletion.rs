@@ -14,14 +14,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Context, api};
+use super::{Context, Scope, api};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::plan::record::IllegalMove;
 use crate::plan::{Step, plan};
@@ -71,17 +71,15 @@ pub enum Error {
 }
 
 /// Runs the controller over one namespace, or over all of them, until the operator stops.
-pub async fn run(
-    context: Arc<Context>,
-    namespace: Option<String>,
-    woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>,
-) {
-    let requests: Api<DesktopDeletion> = super::scoped(&context.client, namespace.as_deref());
-    let projects: Api<WorkspaceProject> = super::scoped(&context.client, namespace.as_deref());
+pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
+    let requests: Api<DesktopDeletion> = scope.api(&context.client);
+    let projects: Api<WorkspaceProject> = scope.api(&context.client);
     let (reader, writer) = reflector::store();
+    let (watched, claims) = (scope.clone(), context.claims.clone());
     let stream = watcher(requests, watcher::Config::default().fields(UNFINISHED))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
+        .inspect_ok(move |event| claims.note(&watched, event))
         .reflect(writer)
         .applied_objects()
         .predicate_filter(
@@ -91,9 +89,7 @@ pub async fn run(
             PredicateConfig::default(),
         );
     let store = reader.clone();
-    let ready = context
-        .health
-        .check(super::check_name("desktopdeletions", namespace.as_deref()));
+    let ready = context.health.check(scope.check("desktopdeletions"));
     let synced = reader.clone();
     let until_synced = async move {
         if synced.wait_until_ready().await.is_ok() {
@@ -152,24 +148,42 @@ async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Resul
 }
 
 async fn run_pass(object: &DesktopDeletion, context: &Arc<Context>) -> Result<Action, Error> {
-    let Some(mut pass) = Pass::load(object, context).await? else {
+    let Some(pass) = Pass::load(object, context).await? else {
         let uid = object.uid().unwrap_or_default();
         context.memory.forget(&uid);
+        context.claims.forget(&uid);
         context.pollers.unfollow(&ObjectRef::from_obj(object));
         return Ok(Action::await_change());
     };
+    let mut current = Some(pass);
+    let result = drive(&mut current, context).await;
+    if let Some(pass) = current {
+        context.claims.settle(&pass.object);
+    }
+    result
+}
+
+/// Takes one step after another. The pass is handed over while it is submitted, and lost if that fails.
+async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Action, Error> {
     for _ in 0..MOST_STEPS {
-        facts::refresh(&mut pass, context);
+        let Some(pass) = current.as_mut() else {
+            return Err(Error::StartOver);
+        };
+        facts::refresh(pass, context);
         match plan(&pass.seen) {
             Step::Rest => return Ok(Action::requeue(RESYNC)),
             Step::Wait(hold) => {
                 pass.note_wait(&hold, context);
-                return Ok(Action::requeue(facts::delay(&pass, hold.wake, context)));
+                return Ok(Action::requeue(facts::delay(pass, hold.wake, context)));
             }
             Step::StartOver => return Err(Error::StartOver),
             // From the signature to the record nothing may cut in.
-            step @ Step::Sign(_) => pass = submission::run(pass, step, context.clone()).await?,
-            step => execute::step(&mut pass, step, context).await?,
+            step @ Step::Sign(_) => {
+                if let Some(pass) = current.take() {
+                    *current = Some(submission::run(pass, step, context.clone()).await?);
+                }
+            }
+            step => execute::step(pass, step, context).await?,
         }
     }
     Err(Error::Fault("a pass did not come to an end"))

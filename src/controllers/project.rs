@@ -9,21 +9,26 @@ use futures::{FutureExt, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
 use kube::runtime::controller::{self, Action, Controller};
-use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, reflector, watcher};
+use kube::runtime::reflector::{Store, store::Writer};
+use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, ResourceExt};
 use tokio::time::Instant;
 
 use super::deletion::facts;
-use super::{Context, api, login};
+use super::{Context, Scope, api, login};
 use crate::crd::conditions::{Claim, ConditionType, Reason, Truth, merge};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
 use crate::plan::classify::{Pace, classify, explain};
 use crate::workspace::error::{Error as CloudFailure, Failure, Operation};
 
 /// Runs the controller over one namespace, or over all of them, until the operator stops.
-pub async fn run(context: Arc<Context>, namespace: Option<String>) {
-    let projects: Api<WorkspaceProject> = super::scoped(&context.client, namespace.as_deref());
-    let (reader, writer) = reflector::store();
+pub async fn run(
+    context: Arc<Context>,
+    scope: Scope,
+    reader: Store<WorkspaceProject>,
+    writer: Writer<WorkspaceProject>,
+) {
+    let projects: Api<WorkspaceProject> = scope.api(&context.client);
     let stream = watcher(projects, watcher::Config::default())
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
@@ -33,9 +38,7 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>) {
             predicates::generation.combine(predicates::annotations),
             PredicateConfig::default(),
         );
-    let ready = context
-        .health
-        .check(super::check_name("workspaceprojects", namespace.as_deref()));
+    let ready = context.health.check(scope.check("workspaceprojects"));
     let synced = reader.clone();
     let until_synced = async move {
         if synced.wait_until_ready().await.is_ok() {

@@ -1,7 +1,7 @@
 //! Before anything is sent: may it be submitted, and what exactly.
 
 use super::classify::{Class, Pace, explain};
-use super::observed::{Observed, ProjectView, Sight};
+use super::observed::{Claim, Observed, ProjectView, Rival, Sight};
 use super::record::{Ending, desktop};
 use super::standing::{Hold, Wake, desktops, name_some};
 use super::{Batch, Step};
@@ -56,7 +56,24 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     if let Some((attempt, error)) = refused(seen).filter(|_| !seen.facts.retry_due) {
         return Some(Step::Wait(refusal(attempt.outcome, error)));
     }
+    match &seen.claim {
+        None => return Some(Step::Claim),
+        Some(Claim::Held(rival)) => return Some(Step::Wait(overlap(rival))),
+        Some(Claim::Granted) => {}
+    }
     trouble(seen).map(Step::Wait)
+}
+
+fn overlap(rival: &Rival) -> Hold {
+    let holder = rival.name.as_ref().map_or_else(
+        || "another request, which lies in another namespace".to_owned(),
+        |name| format!("DesktopDeletion {name}"),
+    );
+    let message = format!(
+        "desktop {} is held by {holder}: waiting until that has ended",
+        rival.desktop
+    );
+    Hold::retrying(Reason::Overlap, message, Wake::Look)
 }
 
 /// Why the project cannot be used for this request, if so.

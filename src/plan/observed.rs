@@ -19,6 +19,8 @@ pub struct Observed {
     pub project: Option<ProjectView>,
     /// The project was looked at after the last cloud read and the last write: good enough to sign upon.
     pub last_look: bool,
+    /// Whether the desktops are this request's to submit; `None`: not asked in this pass.
+    pub claim: Option<Claim>,
     /// Desktops read in this pass, by folded id.
     pub desktops: BTreeMap<DesktopID, Sighting>,
     /// The project's `deleteDesktops` sub-jobs of every status, read in this pass.
@@ -91,6 +93,24 @@ pub struct Obstacle {
     pub message: String,
     /// A person must mend it (a project that may still come with the next sync is not that yet).
     pub person: bool,
+}
+
+/// Whether a request may submit its desktops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// No other request comes first.
+    Granted,
+    /// Another one does.
+    Held(Rival),
+}
+
+/// A request that comes first for some desktop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rival {
+    /// One of the desktops that both name.
+    pub desktop: DesktopID,
+    /// Its name, if it lies in the same namespace.
+    pub name: Option<String>,
 }
 
 /// One look at one desktop.

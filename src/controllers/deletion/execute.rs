@@ -33,6 +33,7 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
     let now = Time(context.clock.now());
     match step {
         Step::ReadProject => read_project(pass, context).await,
+        Step::Claim => claim(pass, context).await,
         Step::ReadDesktops(ids) => read_desktops(pass, &ids, context).await,
         Step::ReadDesktop(id) => read_desktop(pass, &id, context).await,
         Step::ReadSubJobs => read_sub_jobs(pass, context).await,
@@ -62,6 +63,7 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
             let status = record::finish(&pass.seen.request, &ending, &now);
             write_status(pass, status, "Finish", context).await?;
             context.memory.forget(&pass.uid());
+            context.claims.forget(&pass.uid());
             context.pollers.unfollow(&pass.reference());
             Ok(())
         }
@@ -81,6 +83,13 @@ async fn read_project(pass: &mut Pass, context: &Context) -> Result<(), Error> {
     pass.seen.project = Some(login.view.clone());
     pass.seen.last_look = true;
     pass.login = Some(login);
+    Ok(())
+}
+
+async fn claim(pass: &mut Pass, context: &Context) -> Result<(), Error> {
+    let home = pass.login.as_ref().and_then(|l| l.view.coordinates.clone());
+    let home = home.ok_or(Error::Fault("a claim without a project"))?;
+    pass.seen.claim = Some(context.claims.claim(&pass.object, &home).await);
     Ok(())
 }
 

@@ -50,6 +50,7 @@ impl Pass {
             request: request(&live),
             project: None,
             last_look: false,
+            claim: None,
             desktops: BTreeMap::new(),
             sweep: None,
             jobs: BTreeMap::new(),

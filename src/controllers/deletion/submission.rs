@@ -77,7 +77,11 @@ pub async fn run(pass: Pass, sign: Step, context: Arc<Context>) -> Result<Pass, 
     let tasks = context.submissions.tasks.clone();
     tasks.spawn(async move {
         let reference = pass.reference();
-        let result = Box::pin(submit(pass, sign, &context)).await;
+        let mut pass = pass;
+        let result = Box::pin(submit(&mut pass, sign, &context)).await;
+        // The claim outlives the pass only if something may have reached the cloud.
+        context.claims.settle(&pass.object);
+        let result = result.map(|()| pass);
         drop(underway);
         // Nobody waits any more if the reconcile was dropped; the object is then looked at anew.
         if sender.send(result).is_err() {
@@ -89,17 +93,17 @@ pub async fn run(pass: Pass, sign: Step, context: Arc<Context>) -> Result<Pass, 
         .unwrap_or(Err(Error::Fault("panic in a submission; see the log")))
 }
 
-async fn submit(mut pass: Pass, sign: Step, context: &Context) -> Result<Pass, Error> {
+async fn submit(pass: &mut Pass, sign: Step, context: &Context) -> Result<(), Error> {
     let mut step = sign;
     loop {
         match step {
-            Step::Sign(_) | Step::Post => execute::step(&mut pass, step, context).await?,
-            Step::RecordIntent(_) => store_intent(&mut pass, step, context).await?,
-            Step::RecordOutcome(_) => store_outcome(&mut pass, step, context).await?,
+            Step::Sign(_) | Step::Post => execute::step(pass, step, context).await?,
+            Step::RecordIntent(_) => store_intent(pass, step, context).await?,
+            Step::RecordOutcome(_) => store_outcome(pass, step, context).await?,
             Step::StartOver => return Err(Error::StartOver),
-            _ => return Ok(pass),
+            _ => return Ok(()),
         }
-        facts::refresh(&mut pass, context);
+        facts::refresh(pass, context);
         step = plan(&pass.seen);
     }
 }

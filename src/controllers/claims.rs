@@ -1,0 +1,267 @@
+//! Which request may submit which desktop: two unfinished requests never have one desktop in flight, also across
+//! namespaces that point to the same cloud project. Whoever may have reached the cloud holds its desktops; else the
+//! older object does. The table is rebuilt from the unfinished objects before the first submission.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
+
+use super::Scope;
+use super::login::coordinates;
+use crate::crd::deletion::{DesktopDeletionStatus, Outcome, ProjectCoordinates};
+use crate::crd::{DesktopDeletion, WorkspaceProject};
+use crate::ids::DesktopID;
+use crate::plan::observed::{Claim, Rival};
+
+/// How often a watch that has not synced is asked again.
+const SYNC_LOOK: Duration = Duration::from_millis(50);
+
+/// The table of claims; clones share it.
+#[derive(Clone, Default)]
+pub struct Claims(Arc<Mutex<Table>>);
+
+#[derive(Default)]
+struct Table {
+    /// The watches, and whether each has listed its objects.
+    watches: HashMap<Scope, Watch>,
+    entries: HashMap<Uid, Entry>,
+    by_desktop: HashMap<DesktopID, BTreeSet<Uid>>,
+    /// Requests that this process is submitting, or whose live status says that they may have reached the cloud.
+    holding: HashSet<Uid>,
+}
+
+type Uid = String;
+
+struct Watch {
+    projects: Store<WorkspaceProject>,
+    synced: bool,
+    /// Objects of a list that is being read.
+    listed: HashSet<Uid>,
+}
+
+/// What the table knows of an unfinished request.
+struct Entry {
+    scope: Scope,
+    namespace: String,
+    name: String,
+    project: String,
+    home: Option<ProjectCoordinates>,
+    desktops: Vec<DesktopID>,
+    created: Timestamp,
+    /// Suspended, or being deleted: it submits nothing.
+    idle: bool,
+    /// Some attempt may have reached the cloud.
+    in_flight: bool,
+}
+
+impl Claims {
+    /// A watch will report here; nothing is granted before it has listed its objects.
+    pub fn expect(&self, scope: Scope, projects: Store<WorkspaceProject>) {
+        self.lock().watches.insert(
+            scope,
+            Watch {
+                projects,
+                synced: false,
+                listed: HashSet::new(),
+            },
+        );
+    }
+
+    /// Takes in what a watch says.
+    pub fn note(&self, scope: &Scope, event: &Event<DesktopDeletion>) {
+        let mut table = self.lock();
+        match event {
+            Event::Init => {
+                if let Some(watch) = table.watches.get_mut(scope) {
+                    watch.listed.clear();
+                }
+            }
+            Event::InitApply(object) => {
+                let uid = table.put(scope, object);
+                if let Some(watch) = table.watches.get_mut(scope) {
+                    watch.listed.insert(uid);
+                }
+            }
+            Event::InitDone => table.listed(scope),
+            Event::Apply(object) => {
+                table.put(scope, object);
+            }
+            Event::Delete(object) => table.remove(&object.uid().unwrap_or_default()),
+        }
+    }
+
+    /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until
+    /// [`Claims::settle`].
+    pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectCoordinates) -> Claim {
+        self.synced().await;
+        let mut table = self.lock();
+        let uid = object.uid().unwrap_or_default();
+        let claim = table
+            .rival(object, &uid, home)
+            .map_or(Claim::Granted, Claim::Held);
+        if claim == Claim::Granted {
+            table.holding.insert(uid);
+        }
+        claim
+    }
+
+    /// A pass over the live `object` has ended, or a submission in it: its desktops stay held only if it may have
+    /// reached the cloud.
+    pub fn settle(&self, object: &DesktopDeletion) {
+        let uid = object.uid().unwrap_or_default();
+        let unfinished = |s: &DesktopDeletionStatus| s.completion_time.is_none() && in_flight(s);
+        if !object.status.as_ref().is_some_and(unfinished) {
+            self.lock().holding.remove(&uid);
+        }
+    }
+
+    /// The object is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// Waits until every watch has listed its objects: what is not known yet could come first.
+    async fn synced(&self) {
+        while !self.lock().watches.values().all(|watch| watch.synced) {
+            tokio::time::sleep(SYNC_LOOK).await;
+        }
+        let stores: Vec<_> = self
+            .lock()
+            .watches
+            .values()
+            .map(|watch| watch.projects.clone())
+            .collect();
+        for store in stores {
+            // A store that is dropped belongs to an operator that is stopping.
+            store.wait_until_ready().await.ok();
+        }
+    }
+
+    /// A panic elsewhere leaves at worst a stale entry, which the next event of its object replaces.
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn put(&mut self, scope: &Scope, object: &DesktopDeletion) -> Uid {
+        let uid = object.uid().unwrap_or_default();
+        let status = object.status.as_ref();
+        let entry = Entry {
+            scope: scope.clone(),
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            project: object.spec.project_ref.name.clone(),
+            home: status.and_then(|s| s.project.clone()),
+            desktops: object.spec.desktop_ids.iter().map(DesktopID::folded).collect(),
+            created: created(object),
+            idle: object.spec.suspend || object.metadata.deletion_timestamp.is_some(),
+            in_flight: status.is_some_and(in_flight),
+        };
+        for id in &entry.desktops {
+            self.by_desktop.entry(id.clone()).or_default().insert(uid.clone());
+        }
+        self.entries.insert(uid.clone(), entry);
+        uid
+    }
+
+    fn remove(&mut self, uid: &str) {
+        self.holding.remove(uid);
+        let Some(entry) = self.entries.remove(uid) else {
+            return;
+        };
+        for id in &entry.desktops {
+            if let Some(uids) = self.by_desktop.get_mut(id) {
+                uids.remove(uid);
+                if uids.is_empty() {
+                    self.by_desktop.remove(id);
+                }
+            }
+        }
+    }
+
+    /// A list was read to its end: what it did not show is gone.
+    fn listed(&mut self, scope: &Scope) {
+        let Some(known) = self.watches.get_mut(scope) else {
+            return;
+        };
+        known.synced = true;
+        let listed = std::mem::take(&mut known.listed);
+        let gone = |(uid, entry): &(&Uid, &Entry)| entry.scope == *scope && !listed.contains(*uid);
+        let gone: Vec<_> = self
+            .entries
+            .iter()
+            .filter(gone)
+            .map(|(uid, _)| uid.clone())
+            .collect();
+        for uid in gone {
+            self.remove(&uid);
+        }
+    }
+
+    /// Another request that comes first for one of the desktops.
+    fn rival(&self, object: &DesktopDeletion, uid: &str, home: &ProjectCoordinates) -> Option<Rival> {
+        let ours = (created(object), uid);
+        for id in &object.spec.desktop_ids {
+            for other in self
+                .by_desktop
+                .get(&id.folded())
+                .into_iter()
+                .flatten()
+                .filter(|other| *other != uid)
+            {
+                let Some(entry) = self.entries.get(other) else {
+                    continue;
+                };
+                let held = entry.in_flight || self.holding.contains(other);
+                let older = !entry.idle && (entry.created, other.as_str()) < ours;
+                if (held || older) && self.home(entry).is_some_and(|theirs| same_project(&theirs, home)) {
+                    let same_namespace = object.namespace().as_deref() == Some(&*entry.namespace);
+                    let name = same_namespace.then(|| entry.name.clone());
+                    return Some(Rival {
+                        desktop: id.clone(),
+                        name,
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    /// Where a request lives, or would.
+    fn home(&self, entry: &Entry) -> Option<ProjectCoordinates> {
+        let would = || {
+            let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
+            Some(coordinates(
+                &self.watches.get(&entry.scope)?.projects.get(&reference)?.spec,
+            ))
+        };
+        entry.home.clone().or_else(would)
+    }
+}
+
+fn same_project(a: &ProjectCoordinates, b: &ProjectCoordinates) -> bool {
+    a.project_id == b.project_id && a.endpoint.eq_ignore_ascii_case(&b.endpoint)
+}
+
+fn created(object: &DesktopDeletion) -> Timestamp {
+    object
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map_or(Timestamp::MAX, |time| time.0)
+}
+
+fn in_flight(status: &DesktopDeletionStatus) -> bool {
+    status.attempts.iter().any(|a| {
+        !matches!(
+            a.outcome,
+            Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
+        )
+    })
+}
