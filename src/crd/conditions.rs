@@ -3,6 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::fmt;
 
+use super::limits;
+
 /// Declares an enum whose names are the words of the API, and keeps their documentation for the reference page.
 macro_rules! words {
     ($(#[$docs:meta])* $Enum:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ }) => {
@@ -87,7 +89,7 @@ pub struct Claim {
 }
 
 /// The conditions that say `claims` and nothing else. A condition whose status stays keeps its transition time;
-/// one that is not claimed vanishes.
+/// one that is not claimed vanishes. A message that the API server would refuse for its length is cut.
 #[must_use]
 pub fn merge(old: &[Condition], claims: &[Claim], generation: i64, now: &Time) -> Vec<Condition> {
     claims
@@ -100,10 +102,86 @@ pub fn merge(old: &[Condition], claims: &[Claim], generation: i64, now: &Time) -
                 type_: claim.kind.as_str().to_owned(),
                 status: claim.status.as_str().to_owned(),
                 reason: claim.reason.as_str().to_owned(),
-                message: claim.message.clone(),
+                message: cut(&claim.message),
                 observed_generation: Some(generation),
                 last_transition_time: same.map_or_else(|| now.clone(), |c| c.last_transition_time.clone()),
             }
         })
         .collect()
+}
+
+fn cut(message: &str) -> String {
+    let max = limits::CONDITION_MESSAGE as usize;
+    match message.char_indices().nth(max) {
+        None => message.to_owned(),
+        // The ellipsis is a character too.
+        Some(_) => message.chars().take(max - 1).chain(['\u{2026}']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> Time {
+        Time(text.parse().unwrap())
+    }
+
+    fn claim(status: Truth, reason: Reason, message: &str) -> Claim {
+        Claim {
+            kind: ConditionType::Ready,
+            status,
+            reason,
+            message: message.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_condition_keeps_its_transition_time_while_its_status_stays() {
+        let (first, later) = (time("2026-12-01T00:00:00Z"), time("2026-12-02T00:00:00Z"));
+        let old = merge(&[], &[claim(Truth::False, Reason::Throttled, "slow")], 1, &first);
+        let same = merge(&old, &[claim(Truth::False, Reason::Expired, "over")], 2, &later);
+        assert_eq!(same[0].last_transition_time, first);
+        assert_eq!(
+            (&*same[0].reason, &*same[0].message, same[0].observed_generation),
+            ("Expired", "over", Some(2))
+        );
+
+        let flipped = merge(&old, &[claim(Truth::True, Reason::AllDeleted, "")], 2, &later);
+        assert_eq!(flipped[0].last_transition_time, later);
+    }
+
+    #[test]
+    fn a_condition_that_is_not_claimed_vanishes() {
+        let old = merge(
+            &[],
+            &[claim(Truth::True, Reason::AllDeleted, "")],
+            1,
+            &time("2026-12-01T00:00:00Z"),
+        );
+        assert_eq!(merge(&old, &[], 1, &time("2026-12-01T00:00:00Z")), []);
+    }
+
+    #[test]
+    fn a_message_is_cut_to_what_the_api_server_takes() {
+        let longest = "\u{e9}".repeat(limits::CONDITION_MESSAGE as usize);
+        assert_eq!(cut(&longest), longest);
+        let cut = cut(&format!("{longest}!"));
+        assert_eq!(cut.chars().count(), longest.chars().count());
+        assert!(cut.ends_with('\u{2026}'));
+    }
+
+    #[test]
+    fn every_reason_that_a_condition_can_have_is_explained() {
+        for reason in Reason::ALL {
+            assert!(reason.meaning().ends_with('.'), "{reason}");
+        }
+        for (condition, status, reasons) in DELETION.iter().chain(PROJECT) {
+            let mut seen = std::collections::BTreeSet::new();
+            assert!(
+                reasons.iter().all(|reason| seen.insert(reason)),
+                "{condition} {status} lists a reason twice"
+            );
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! `DesktopDeletion`: one batch of desktops to delete, and what became of it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::core::cel::Reason as Cause;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +36,8 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
            Workspace at most once, follows the job, looks whether the desktops are gone, and says in conditions what \
            became of it. Deleting this object deletes nothing in the cloud, and does not take back what was submitted.",
     validation = rules::forbidden(
-        "!has(oldSelf.status) || has(self.status)",
-        "status cannot be removed: it is the only record of what was submitted"
+        BODY_IS_ADMITTED,
+        "an attempt can only name desktops that spec.desktopIDs names, in the same spelling"
     ),
     validation = rules::forbidden(
         "!has(oldSelf.status) || !has(oldSelf.status.completionTime) || self.spec == oldSelf.spec",
@@ -82,7 +81,6 @@ pub struct DesktopDeletionSpec {
         validation = rules::immutable("desktopIDs", INSTEAD),
         validation = Rule::new("self.all(x, self.exists_one(y, y.lowerAscii() == x.lowerAscii()))")
             .message("desktopIDs names a desktop twice (upper and lower case are the same desktop); list each one once")
-            .reason(Cause::FieldValueDuplicate)
     )]
     pub desktop_ids: Vec<DesktopID>,
 
@@ -119,6 +117,11 @@ pub struct DesktopDeletionSpec {
     #[serde(default)]
     pub suspend: bool,
 }
+
+/// Only the open attempt is looked at, which keeps the rule cheap: every attempt begins as Pending, and its body never
+/// changes.
+const BODY_IS_ADMITTED: &str = "!has(self.status) || !has(self.status.attempts) \
+    || self.status.attempts.all(a, a.outcome != 'Pending' || a.desktopIDs.all(id, id in self.spec.desktopIDs))";
 
 fn yes() -> bool {
     true

@@ -13,7 +13,8 @@ use crate::ids::{DesktopID, JobID, ProjectID, Region};
 /// What the operator knows of the request. Written by the operator alone.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-// A new object says that nobody has looked at it yet, so that no tool takes it for ready.
+// A new object says that nobody has looked at it yet, so that no tool takes it for ready. The default also takes the
+// place of a status that is removed, so that the rules below run and refuse that.
 #[schemars(extend("default" = json!({"observedGeneration": -1})))]
 #[x_kube(
     validation = rules::write_once("project"),

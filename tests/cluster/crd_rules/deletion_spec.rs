@@ -1,0 +1,319 @@
+//! `DesktopDeletion`: what a person may write.
+
+use serde_json::json;
+
+use super::{Allowed, Create, Object, Refused, Row};
+
+pub(super) fn rows() -> Vec<Row> {
+    [creation(), immutability(), freezing()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn creation() -> Vec<Row> {
+    let many = |count: usize| (0..count).map(|number| format!("d{number}")).collect::<Vec<_>>();
+    let row = |name, spec, expected| Row {
+        name,
+        before: json!({}),
+        change: Create(json!({"spec": spec})),
+        expected,
+    };
+    vec![
+        row(
+            "create a request with 100 desktops",
+            json!({"desktopIDs": many(100)}),
+            Allowed,
+        ),
+        row(
+            "create a request with 101 desktops",
+            json!({"desktopIDs": many(101)}),
+            Refused("must have at most 100 items"),
+        ),
+        row(
+            "create a request without desktops",
+            json!({"desktopIDs": []}),
+            Refused("should have at least 1 items"),
+        ),
+        row(
+            "create a request with no list of desktops",
+            json!({"desktopIDs": null}),
+            Refused("Required value"),
+        ),
+        row(
+            "create a request that names a desktop twice",
+            json!({"desktopIDs": ["d1", "d2", "d1"]}),
+            Refused("names a desktop twice"),
+        ),
+        row(
+            "create a request that names a desktop twice, in upper and lower case",
+            json!({"desktopIDs": ["1d81c1dc-312b", "1D81C1DC-312B"]}),
+            Refused("(upper and lower case are the same desktop); list each one once"),
+        ),
+        row(
+            "create a request with an id of 255 characters",
+            json!({"desktopIDs": ["x".repeat(255)]}),
+            Allowed,
+        ),
+        row(
+            "create a request with an id of 256 characters",
+            json!({"desktopIDs": ["x".repeat(256)]}),
+            Refused("spec.desktopIDs[0]: Too long"),
+        ),
+        row(
+            "create a request with an empty id",
+            json!({"desktopIDs": [""]}),
+            Refused("at least 1 chars"),
+        ),
+        row(
+            "create a request with a path in an id",
+            json!({"desktopIDs": ["d1/../d2"]}),
+            Refused("should match"),
+        ),
+        row(
+            "create a request with a query in an id",
+            json!({"desktopIDs": ["d1?x=y"]}),
+            Refused("should match"),
+        ),
+        row(
+            "create a request with a line feed in an id",
+            json!({"desktopIDs": ["d1\n"]}),
+            Refused("should match"),
+        ),
+        row(
+            "create a request with a letter beyond ASCII",
+            json!({"desktopIDs": ["d\u{e9}"]}),
+            Refused("should match"),
+        ),
+        row(
+            "create a request without a project",
+            json!({"projectRef": null}),
+            Refused("Required value"),
+        ),
+        row(
+            "create a request with an empty project",
+            json!({"projectRef": {"name": ""}}),
+            Refused("spec.projectRef.name in body should be at least 1 chars long"),
+        ),
+        row(
+            "create a request for a project of another namespace",
+            json!({"projectRef": {"name": "other/prod"}}),
+            Refused("should match"),
+        ),
+        row(
+            "create a request with a word for yes",
+            json!({"force": "yes"}),
+            Refused("must be of type boolean"),
+        ),
+        row(
+            "create a request with a flag of null, the default",
+            json!({"force": null}),
+            Allowed,
+        ),
+        row(
+            "create a request with a deadline",
+            json!({"notAfter": "2026-12-05T00:00:00Z"}),
+            Allowed,
+        ),
+        row(
+            "create a request with a deadline in a zone",
+            json!({"notAfter": "2026-12-05T08:00:00+08:00"}),
+            Allowed,
+        ),
+        row(
+            "create a request with a deadline of null, as if left out",
+            json!({"notAfter": null}),
+            Allowed,
+        ),
+        row(
+            "create a request with a deadline without a zone",
+            json!({"notAfter": "2026-12-05T00:00:00"}),
+            Refused("must be of type date-time"),
+        ),
+        row(
+            "create a request with a date as deadline",
+            json!({"notAfter": "2026-12-05"}),
+            Refused("must be of type date-time"),
+        ),
+        row(
+            "create a request with a deadline that is no time of the operator's calendar",
+            json!({"notAfter": "9999-12-31T23:59:59Z"}),
+            Refused("must be after 1970 and before the year 9999"),
+        ),
+        row(
+            "create a request with a deadline in a zone that does not exist",
+            json!({"notAfter": "2026-12-05T00:00:00+99:00"}),
+            Refused("should match"),
+        ),
+    ]
+}
+
+fn immutability() -> Vec<Row> {
+    let row = |name, before, change, expected| Row {
+        name,
+        before: json!({"spec": before}),
+        change: Object(json!({"spec": change})),
+        expected,
+    };
+    vec![
+        row("set suspend", json!({}), json!({"suspend": true}), Allowed),
+        row(
+            "lift suspend",
+            json!({"suspend": true}),
+            json!({"suspend": false}),
+            Allowed,
+        ),
+        row(
+            "lift suspend by removing it",
+            json!({"suspend": true}),
+            json!({"suspend": null}),
+            Allowed,
+        ),
+        row(
+            "add a desktop",
+            json!({}),
+            json!({"desktopIDs": ["d1", "d2", "d3"]}),
+            Refused("desktopIDs is immutable; create a new DesktopDeletion instead"),
+        ),
+        row(
+            "take a desktop out",
+            json!({}),
+            json!({"desktopIDs": ["d1"]}),
+            Refused("desktopIDs is immutable"),
+        ),
+        row(
+            "exchange a desktop",
+            json!({}),
+            json!({"desktopIDs": ["d1", "d3"]}),
+            Refused("desktopIDs is immutable"),
+        ),
+        row(
+            "order the desktops otherwise",
+            json!({}),
+            json!({"desktopIDs": ["d2", "d1"]}),
+            Refused("desktopIDs is immutable"),
+        ),
+        row(
+            "spell a desktop in upper case",
+            json!({}),
+            json!({"desktopIDs": ["D1", "d2"]}),
+            Refused("desktopIDs is immutable"),
+        ),
+        row(
+            "remove the desktops",
+            json!({}),
+            json!({"desktopIDs": null}),
+            Refused("Required value"),
+        ),
+        row(
+            "point to another project",
+            json!({}),
+            json!({"projectRef": {"name": "test"}}),
+            Refused("projectRef is immutable; create a new DesktopDeletion instead"),
+        ),
+        row(
+            "remove the project",
+            json!({}),
+            json!({"projectRef": null}),
+            Refused("Required value"),
+        ),
+        row(
+            "have the users deleted too",
+            json!({}),
+            json!({"deleteUsers": true}),
+            Refused("deleteUsers is immutable; create a new DesktopDeletion instead"),
+        ),
+        row(
+            "go back to the default of deleteUsers by removing it",
+            json!({"deleteUsers": true}),
+            json!({"deleteUsers": null}),
+            Refused("deleteUsers is immutable"),
+        ),
+        row(
+            "silence the mail",
+            json!({}),
+            json!({"emailNotification": false}),
+            Refused("emailNotification is immutable; create a new DesktopDeletion instead"),
+        ),
+        row(
+            "go back to the default of emailNotification by removing it",
+            json!({"emailNotification": false}),
+            json!({"emailNotification": null}),
+            Refused("emailNotification is immutable"),
+        ),
+        row(
+            "remove a flag that has its default value",
+            json!({"force": false}),
+            json!({"force": null}),
+            Allowed,
+        ),
+        row(
+            "force it",
+            json!({}),
+            json!({"force": true}),
+            Refused("force is immutable; create a new DesktopDeletion instead"),
+        ),
+        row(
+            "go back to the default of force by removing it",
+            json!({"force": true}),
+            json!({"force": null}),
+            Refused("force is immutable"),
+        ),
+        row(
+            "put the deadline off",
+            json!({"notAfter": "2026-12-05T00:00:00Z"}),
+            json!({"notAfter": "2026-12-06T00:00:00Z"}),
+            Refused("notAfter is immutable and can neither be added nor removed"),
+        ),
+        row(
+            "add a deadline",
+            json!({}),
+            json!({"notAfter": "2026-12-06T00:00:00Z"}),
+            Refused("notAfter is immutable and can neither be added nor removed"),
+        ),
+        row(
+            "remove the deadline",
+            json!({"notAfter": "2026-12-05T00:00:00Z"}),
+            json!({"notAfter": null}),
+            Refused("notAfter is immutable and can neither be added nor removed"),
+        ),
+        row(
+            "spell the same deadline in another zone",
+            json!({"notAfter": "2026-12-05T00:00:00Z"}),
+            json!({"notAfter": "2026-12-05T08:00:00+08:00"}),
+            Allowed,
+        ),
+    ]
+}
+
+fn freezing() -> Vec<Row> {
+    let before = || json!({"status": super::deletion_status::finished()});
+    vec![
+        Row {
+            name: "suspend a finished request",
+            before: before(),
+            change: Object(json!({"spec": {"suspend": true}})),
+            expected: Refused(
+                "the request is finished and its spec is frozen; create a new DesktopDeletion instead",
+            ),
+        },
+        Row {
+            name: "write a finished request as it is",
+            before: before(),
+            change: Object(json!({"spec": {"suspend": false, "desktopIDs": ["d1", "d2"]}})),
+            expected: Allowed,
+        },
+        Row {
+            name: "label a finished request",
+            before: before(),
+            change: Object(json!({"metadata": {"labels": {"week": "48"}}})),
+            expected: Allowed,
+        },
+        Row {
+            name: "add and remove finalizers on a finished request",
+            before: before(),
+            change: Object(json!({"metadata": {"finalizers": ["cloud-desktops.dev/submission"]}})),
+            expected: Allowed,
+        },
+    ]
+}

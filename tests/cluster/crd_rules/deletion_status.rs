@@ -1,0 +1,329 @@
+//! `DesktopDeletion`: what the operator, or anybody with its rights, may record.
+
+use serde_json::{Value, json};
+
+use super::attempts::attempt;
+use super::{Allowed, Object, Refused, Row, Status, WholeStatus};
+
+/// The condition `Succeeded`.
+pub(super) fn succeeded(status: &str, reason: &str) -> Value {
+    json!([{
+        "type": "Succeeded",
+        "status": status,
+        "reason": reason,
+        "message": "",
+        "lastTransitionTime": "2026-12-01T00:00:00Z",
+    }])
+}
+
+/// A request that has ended well.
+pub(super) fn finished() -> Value {
+    json!({"completionTime": "2026-12-01T00:00:00Z", "conditions": succeeded("True", "AllDeleted")})
+}
+
+pub(super) fn rows() -> Vec<Row> {
+    [presence(), once(), verdict(), completion(), desktops(), form()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn row(name: &'static str, before: Value, change: Value, expected: super::Expected) -> Row {
+    Row {
+        name,
+        before: json!({"status": before}),
+        change: Status(change),
+        expected,
+    }
+}
+
+fn presence() -> Vec<Row> {
+    let before = || json!({"status": {"jobID": "job-1"}});
+    vec![
+        Row {
+            name: "remove the status through the main resource, which ignores it",
+            before: before(),
+            change: Object(json!({"status": null})),
+            expected: Allowed,
+        },
+        Row {
+            name: "change the status through the main resource, which ignores it",
+            before: before(),
+            change: Object(json!({"status": {"jobID": "job-2"}})),
+            expected: Allowed,
+        },
+        Row {
+            name: "remove the status, which the default takes the place of",
+            before: before(),
+            change: Status(json!(null)),
+            expected: Refused("jobID is written once and can neither be changed nor removed"),
+        },
+        Row {
+            name: "write a status that lacks what was recorded",
+            before: before(),
+            change: WholeStatus(json!({"observedGeneration": 1})),
+            expected: Refused("jobID is written once and can neither be changed nor removed"),
+        },
+        Row {
+            name: "write a status of null, which the default takes the place of",
+            before: before(),
+            change: WholeStatus(json!(null)),
+            expected: Refused("jobID is written once and can neither be changed nor removed"),
+        },
+        Row {
+            name: "write the status as it is",
+            before: before(),
+            change: WholeStatus(json!({"jobID": "job-1"})),
+            expected: Allowed,
+        },
+    ]
+}
+
+fn once() -> Vec<Row> {
+    let project = |region: &str| {
+        json!({"project": {
+            "region": region,
+            "projectID": "0123456789abcdef",
+            "endpoint": "https://workspace.ap-southeast-1.myhuaweicloud.com",
+        }})
+    };
+    vec![
+        row("record the job", json!({}), json!({"jobID": "job-1"}), Allowed),
+        row(
+            "record another job instead",
+            json!({"jobID": "job-1"}),
+            json!({"jobID": "job-2"}),
+            Refused("jobID is written once and can neither be changed nor removed"),
+        ),
+        row(
+            "forget the job",
+            json!({"jobID": "job-1"}),
+            json!({"jobID": null}),
+            Refused("jobID is written once"),
+        ),
+        row(
+            "record where the request lives",
+            json!({}),
+            project("ap-southeast-1"),
+            Allowed,
+        ),
+        row(
+            "send the request elsewhere",
+            project("ap-southeast-1"),
+            project("cn-north-4"),
+            Refused("project is written once and can neither be changed nor removed"),
+        ),
+        row(
+            "forget where the request lives",
+            project("ap-southeast-1"),
+            json!({"project": null}),
+            Refused("project is written once"),
+        ),
+    ]
+}
+
+fn verdict() -> Vec<Row> {
+    let conditions = |conditions: Value| json!({"conditions": conditions});
+    let waiting = || conditions(succeeded("Unknown", "Waiting"));
+    let deleted = || conditions(succeeded("True", "AllDeleted"));
+    let failed = || conditions(succeeded("False", "AllFailed"));
+    vec![
+        row(
+            "go on while the verdict is open",
+            waiting(),
+            conditions(succeeded("Unknown", "JobRunning")),
+            Allowed,
+        ),
+        row("decide for success", waiting(), deleted(), Allowed),
+        row("decide for failure", waiting(), failed(), Allowed),
+        row(
+            "turn success into failure",
+            deleted(),
+            failed(),
+            Refused(
+                "condition Succeeded is decided: its status and reason can neither be changed nor removed",
+            ),
+        ),
+        row(
+            "turn failure into success",
+            failed(),
+            deleted(),
+            Refused("condition Succeeded is decided"),
+        ),
+        row(
+            "open the verdict again",
+            failed(),
+            waiting(),
+            Refused("condition Succeeded is decided"),
+        ),
+        row(
+            "give another reason for the verdict",
+            failed(),
+            conditions(succeeded("False", "Rejected")),
+            Refused("condition Succeeded is decided"),
+        ),
+        row(
+            "remove the verdict",
+            failed(),
+            conditions(json!([])),
+            Refused("condition Succeeded is decided"),
+        ),
+        row(
+            "remove all conditions",
+            failed(),
+            conditions(json!(null)),
+            Refused("condition Succeeded is decided"),
+        ),
+        row(
+            "explain the verdict better",
+            failed(),
+            conditions({
+                let mut condition = succeeded("False", "AllFailed");
+                condition[0]["message"] = json!("quota");
+                condition
+            }),
+            Allowed,
+        ),
+    ]
+}
+
+fn completion() -> Vec<Row> {
+    let time = || json!({"completionTime": "2026-12-01T00:00:00Z"});
+    let cannot = "completionTime needs condition Succeeded to be True or False and no attempt to be Pending";
+    let with = |outcome: &str, conditions: Value| json!({"attempts": [attempt("a", outcome, json!({}))], "conditions": conditions});
+    vec![
+        row("finish together with the verdict", json!({}), finished(), Allowed),
+        row("finish without a verdict", json!({}), time(), Refused(cannot)),
+        row(
+            "finish while the verdict is open",
+            json!({"conditions": succeeded("Unknown", "JobRunning")}),
+            time(),
+            Refused(cannot),
+        ),
+        row(
+            "finish while a call may still be on its way",
+            with("Pending", succeeded("False", "Abandoned")),
+            time(),
+            Refused(cannot),
+        ),
+        row(
+            "finish when every call is settled",
+            with("Accepted", succeeded("True", "AllDeleted")),
+            time(),
+            Allowed,
+        ),
+        row(
+            "finish at another time",
+            finished(),
+            json!({"completionTime": "2026-12-02T00:00:00Z"}),
+            Refused("completionTime is written once and can neither be changed nor removed"),
+        ),
+        row(
+            "take the end back",
+            finished(),
+            json!({"completionTime": null}),
+            Refused("completionTime is written once"),
+        ),
+    ]
+}
+
+fn desktops() -> Vec<Row> {
+    let desktops = |states: &[(&str, &str)]| {
+        let list: Vec<_> = states
+            .iter()
+            .map(|(id, state)| json!({"id": id, "state": state}))
+            .collect();
+        json!({"desktops": list})
+    };
+    let before = || desktops(&[("d1", "Deleted"), ("d2", "Deleting")]);
+    vec![
+        row(
+            "record that a desktop is gone",
+            before(),
+            desktops(&[("d1", "Deleted"), ("d2", "Deleted")]),
+            Allowed,
+        ),
+        row(
+            "record that a desktop failed",
+            before(),
+            desktops(&[("d1", "Deleted"), ("d2", "Failed")]),
+            Allowed,
+        ),
+        row(
+            "bring a deleted desktop back",
+            before(),
+            desktops(&[("d1", "Failed"), ("d2", "Deleting")]),
+            Refused("a desktop that is Deleted stays Deleted"),
+        ),
+        row(
+            "take a desktop off the list",
+            before(),
+            desktops(&[("d1", "Deleted")]),
+            Refused("a desktop that is listed in status stays listed"),
+        ),
+        row(
+            "remove the list of desktops",
+            before(),
+            json!({"desktops": null}),
+            Refused("desktops cannot be removed"),
+        ),
+        row(
+            "list a desktop twice",
+            before(),
+            desktops(&[("d1", "Deleted"), ("d1", "Deleted"), ("d2", "Deleting")]),
+            Refused("Duplicate value"),
+        ),
+        row(
+            "record a state that does not exist",
+            json!({}),
+            desktops(&[("d1", "Gone")]),
+            Refused("Unsupported value"),
+        ),
+    ]
+}
+
+fn form() -> Vec<Row> {
+    let summary = |failed: i32| {
+        json!({"summary": {
+            "total": 2, "absent": 0, "deleted": 2, "deleting": 0, "failed": failed, "pending": 0, "unknown": 0,
+        }})
+    };
+    let error = |message: &str| {
+        json!({"lastError": {
+            "time": "2026-12-01T00:00:00Z", "operation": "batchDelete", "class": "Throttled", "message": message,
+        }})
+    };
+    vec![
+        row("count the desktops", json!({}), summary(0), Allowed),
+        row(
+            "count below zero",
+            json!({}),
+            summary(-1),
+            Refused("should be greater than or equal to 0"),
+        ),
+        row(
+            "record an error of 1000 characters",
+            json!({}),
+            error(&"\u{6863}".repeat(1000)),
+            Allowed,
+        ),
+        row(
+            "record an error of 1001 characters",
+            json!({}),
+            error(&"x".repeat(1001)),
+            Refused("Too long"),
+        ),
+        row(
+            "clear the error",
+            error("no"),
+            json!({"lastError": null}),
+            Allowed,
+        ),
+        row(
+            "record a verdict that is neither",
+            json!({}),
+            json!({"conditions": succeeded("Maybe", "Waiting")}),
+            Refused("Unsupported value"),
+        ),
+    ]
+}

@@ -1,0 +1,289 @@
+//! `WorkspaceProject`: what a person may write.
+
+use serde_json::{Value, json};
+
+use super::{Allowed, Create, Object, Refused, Row};
+
+const ENDPOINT: &str =
+    "endpoint is immutable and can neither be added nor removed; create a new WorkspaceProject instead";
+const IAM: &str =
+    "iamEndpoint is immutable and can neither be added nor removed; create a new WorkspaceProject instead";
+const LOGIN: &str = "credentials needs exactly one login: set either accessKey or token";
+const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+
+pub(super) fn rows() -> Vec<Row> {
+    [creation(), credentials(), urls(), immutability()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn create(name: &'static str, spec: Value, expected: super::Expected) -> Row {
+    Row {
+        name,
+        before: json!({}),
+        change: Create(json!({"spec": spec})),
+        expected,
+    }
+}
+
+fn creation() -> Vec<Row> {
+    let key = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n";
+    vec![
+        create("create a project", json!({}), Allowed),
+        create(
+            "create a project without a region",
+            json!({"region": null}),
+            Refused("Required value"),
+        ),
+        create(
+            "create a project with a region that is no part of a host name",
+            json!({"region": "a.b"}),
+            Refused("should match"),
+        ),
+        create(
+            "create a project with a region in upper case",
+            json!({"region": "AP-Southeast-1"}),
+            Refused("should match"),
+        ),
+        create(
+            "create a project with a path as its ID",
+            json!({"projectID": "../v1"}),
+            Refused("should match"),
+        ),
+        create(
+            "create a project with certificates",
+            json!({"caBundle": PEM}),
+            Allowed,
+        ),
+        create(
+            "create a project with certificates that are none",
+            json!({"caBundle": "MIIB"}),
+            Refused("should match"),
+        ),
+        create(
+            "create a project with certificates of more than 64 KiB",
+            json!({"caBundle": PEM.repeat(1200)}),
+            Refused("Too long"),
+        ),
+        create(
+            "create a project with a private key",
+            json!({"caBundle": format!("{PEM}{key}")}),
+            Refused("caBundle holds a private key; give certificates only"),
+        ),
+    ]
+}
+
+fn credentials() -> Vec<Row> {
+    let secret = |name: &str| json!({"secretRef": {"name": name}});
+    let row = |name, credentials, expected| create(name, json!({"credentials": credentials}), expected);
+    vec![
+        row(
+            "create a project with a token",
+            json!({"accessKey": null, "token": secret("login")}),
+            Allowed,
+        ),
+        row(
+            "create a project with two logins",
+            json!({"token": secret("login")}),
+            Refused(LOGIN),
+        ),
+        row(
+            "create a project with no login",
+            json!({"accessKey": null}),
+            Refused(LOGIN),
+        ),
+        row(
+            "create a project with no credentials",
+            json!(null),
+            Refused("Required value"),
+        ),
+        row(
+            "create a project with an unnamed Secret",
+            json!({"accessKey": secret("")}),
+            Refused("at least 1 chars"),
+        ),
+        row(
+            "create a project with a Secret of another namespace",
+            json!({"accessKey": secret("other/login")}),
+            Refused("should match"),
+        ),
+        Row {
+            name: "exchange the Secret",
+            before: json!({}),
+            change: Object(json!({"spec": {"credentials": {"accessKey": secret("new-login")}}})),
+            expected: Allowed,
+        },
+        Row {
+            name: "exchange the kind of login",
+            before: json!({}),
+            change: Object(json!({"spec": {"credentials": {"accessKey": null, "token": secret("token")}}})),
+            expected: Allowed,
+        },
+        Row {
+            name: "remove the login",
+            before: json!({}),
+            change: Object(json!({"spec": {"credentials": {"accessKey": null}}})),
+            expected: Refused(LOGIN),
+        },
+    ]
+}
+
+fn urls() -> Vec<Row> {
+    let row = |name, url: &str, expected| create(name, json!({"endpoint": url}), expected);
+    let port = "the port must be between 1 and 65535";
+    vec![
+        row(
+            "create a project at a host",
+            "https://workspace.example.com",
+            Allowed,
+        ),
+        row(
+            "create a project at a host with a slash",
+            "https://workspace.example.com/",
+            Allowed,
+        ),
+        row("create a project at a port", "https://127.0.0.1:8443", Allowed),
+        row(
+            "create a project at the last port, with a slash",
+            "https://127.0.0.1:65535/",
+            Allowed,
+        ),
+        row(
+            "create a project at port 65536",
+            "https://127.0.0.1:65536",
+            Refused(port),
+        ),
+        row(
+            "create a project at port 99999, with a slash",
+            "https://127.0.0.1:99999/",
+            Refused(port),
+        ),
+        row("create a project at port 0", "https://127.0.0.1:0", Refused(port)),
+        row(
+            "create a project in the clear",
+            "http://workspace.example.com",
+            Refused("should match"),
+        ),
+        row(
+            "create a project at a path",
+            "https://workspace.example.com/v2",
+            Refused("should match"),
+        ),
+        row(
+            "create a project at a query",
+            "https://workspace.example.com?x=y",
+            Refused("should match"),
+        ),
+        row(
+            "create a project with a password in the URL",
+            "https://me:pw@example.com",
+            Refused("should match"),
+        ),
+        row(
+            "create a project with a line feed in the URL",
+            "https://example.com\n",
+            Refused("should match"),
+        ),
+        row("create a project with an empty URL", "", Refused("should match")),
+        create(
+            "create a project with an identity service",
+            json!({"iamEndpoint": "https://iam.example.com:443"}),
+            Allowed,
+        ),
+        create(
+            "create a project with an identity service at port 99999",
+            json!({"iamEndpoint": "https://iam.example.com:99999"}),
+            Refused(port),
+        ),
+        create(
+            "create a project with an identity service in the clear",
+            json!({"iamEndpoint": "http://iam.example.com"}),
+            Refused("should match"),
+        ),
+    ]
+}
+
+fn immutability() -> Vec<Row> {
+    let row = |name, before, change, expected| Row {
+        name,
+        before: json!({"spec": before}),
+        change: Object(json!({"spec": change})),
+        expected,
+    };
+    let (one, other) = ("https://a.example.com", "https://b.example.com");
+    vec![
+        row(
+            "move to another region",
+            json!({}),
+            json!({"region": "cn-north-4"}),
+            Refused("region is immutable; create a new WorkspaceProject instead"),
+        ),
+        row(
+            "move to another project",
+            json!({}),
+            json!({"projectID": "fedcba9876543210"}),
+            Refused("projectID is immutable; create a new WorkspaceProject instead"),
+        ),
+        row(
+            "move to another endpoint",
+            json!({"endpoint": one}),
+            json!({"endpoint": other}),
+            Refused(ENDPOINT),
+        ),
+        row(
+            "add an endpoint",
+            json!({}),
+            json!({"endpoint": one}),
+            Refused(ENDPOINT),
+        ),
+        row(
+            "remove the endpoint",
+            json!({"endpoint": one}),
+            json!({"endpoint": null}),
+            Refused(ENDPOINT),
+        ),
+        row(
+            "move to another identity service",
+            json!({"iamEndpoint": one}),
+            json!({"iamEndpoint": other}),
+            Refused(IAM),
+        ),
+        row(
+            "add an identity service",
+            json!({}),
+            json!({"iamEndpoint": one}),
+            Refused(IAM),
+        ),
+        row(
+            "remove the identity service",
+            json!({"iamEndpoint": one}),
+            json!({"iamEndpoint": null}),
+            Refused(IAM),
+        ),
+        row(
+            "exchange the certificates",
+            json!({"caBundle": PEM}),
+            json!({"caBundle": PEM.repeat(2)}),
+            Allowed,
+        ),
+        row(
+            "remove the certificates",
+            json!({"caBundle": PEM}),
+            json!({"caBundle": null}),
+            Allowed,
+        ),
+        row(
+            "stop new submissions",
+            json!({}),
+            json!({"suspend": true}),
+            Allowed,
+        ),
+        row(
+            "let submissions go on",
+            json!({"suspend": true}),
+            json!({"suspend": null}),
+            Allowed,
+        ),
+    ]
+}
