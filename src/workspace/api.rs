@@ -48,7 +48,8 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     /// The login cannot sign (its key holds characters that no header may have).
     fn sign_batch_delete(&self, body: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error>;
 
-    /// Sends a signed request once: no retry, no redirect, no reused connection.
+    /// Sends a signed request once: no retry, no redirect, no reused connection. Documented is 202; a job id that
+    /// comes with another good status is kept just the same, since it would be lost otherwise.
     ///
     /// # Errors
     /// Every [`Error`]. Only [`Error::was_not_sent`] and a definite refusal say that nothing happened.
@@ -143,9 +144,9 @@ pub enum SubJobStatus {
     Waiting,
     /// `RUNNING`; also every word that is not documented, since it is no end.
     Running,
-    /// `SUCCESS`.
+    /// `SUCCESS`, or `COMPLETE` as parents have it.
     Success,
-    /// `FAILED`.
+    /// `FAILED`, or `FAIL` as parents have it.
     Failed,
 }
 

@@ -1,33 +1,38 @@
-//! The calls over HTTPS. What matters most is told apart here: a request that was surely not sent, one that may have
-//! been, and an answer.
+//! The calls over HTTPS: what each one sends, and what its answer means.
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
 
 use super::api::{
     Answer, BatchDelete, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest, SubJobPage, SubJobQuery,
     SubJobStatus, Workspace,
 };
 use super::auth::Credentials;
-use super::connector::{Clients, Options, root_cause};
+use super::connector::{Clients, Options};
 use super::endpoint::Endpoint;
 use super::error::{Error, Failure, Operation, Refusal};
-use super::signature::{Request, canonical_query, sha256_hex, sign};
+use super::signature::{canonical_query, sha256_hex};
 use super::text::Tidy;
 use super::{refusal, wire};
 use crate::clock::Clock;
 use crate::ids::{DesktopID, JobID, ProjectID};
 
+use exchange::{Limits, Lost, Received, exchange};
+use headers::{Call, headers};
+
+mod exchange;
+mod headers;
+
 /// Furthest offset and largest page of the sub-job list (limits of the API definition).
 const MAX_OFFSET: u32 = 10_000;
 const MAX_PAGE: u32 = 1_000;
 
-const AUTH_TOKEN: &str = "X-Auth-Token";
+/// Path of batch-delete below the project.
+const SUBMIT: &str = "desktops/batch-delete";
 
 /// One project, one login, over HTTPS.
 pub(super) struct HttpWorkspace {
@@ -47,21 +52,6 @@ impl fmt::Debug for HttpWorkspace {
             .field("credentials", &self.credentials)
             .finish_non_exhaustive()
     }
-}
-
-/// An answer with its body, whatever its status.
-struct Received {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    /// There was more than `body` holds.
-    truncated: bool,
-}
-
-/// A request that is ready to go.
-struct Prepared {
-    url: String,
-    headers: HeaderMap,
 }
 
 #[async_trait]
@@ -147,10 +137,19 @@ impl Workspace for HttpWorkspace {
             ));
         }
         let body = wire::batch_delete(batch).map_err(|error| not_sent(operation, error.to_string()))?;
-        let prepared = self.prepare(operation, &Method::POST, "desktops/batch-delete", "", &body, now)?;
+        let url = self.url(SUBMIT, "");
+        let headers = self.headers(
+            operation,
+            &Call {
+                method: &Method::POST,
+                url: &url,
+                body: &body,
+            },
+            now,
+        )?;
         Ok(SignedRequest {
-            url: prepared.url,
-            headers: prepared.headers,
+            url,
+            headers,
             digest: format!("sha256:{}", sha256_hex(&body)),
             body,
             signed_at: whole_seconds(now),
@@ -160,7 +159,7 @@ impl Workspace for HttpWorkspace {
     async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error> {
         let operation = Operation::BatchDelete;
         // A request that was signed for another project must not travel with this project's connection.
-        if request.url != self.url("desktops/batch-delete", "") {
+        if request.url != self.url(SUBMIT, "") {
             return Err(not_sent(
                 operation,
                 "it was signed for another endpoint or project".to_owned(),
@@ -201,105 +200,61 @@ impl HttpWorkspace {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(query)
             .finish();
-        let prepared = self.prepare(operation, &Method::GET, path, &query, &[], self.clock.now())?;
-        let call = self.clients.reads.get(prepared.url).headers(prepared.headers);
+        let url = self.url(path, &canonical_query(&query));
+        let call = Call {
+            method: &Method::GET,
+            url: &url,
+            body: &[],
+        };
+        let headers = self.headers(operation, &call, self.clock.now())?;
+        let call = self.clients.reads.get(url).headers(headers);
         self.exchange(operation, call, max).await
     }
 
-    /// URL and headers of a call, signed or with the token.
-    fn prepare(
-        &self,
-        operation: Operation,
-        method: &Method,
-        path: &str,
-        query: &str,
-        body: &[u8],
-        now: Timestamp,
-    ) -> Result<Prepared, Error> {
-        let url = self.url(path, &canonical_query(query));
-        // Signed is what the service acts on; nothing that a proxy may touch.
-        let mut covered = vec![
-            ("Content-Type", "application/json"),
-            ("X-Project-Id", self.project_id.as_str()),
-        ];
-        let mut headers: Vec<(String, String)> = match &*self.credentials {
-            Credentials::AccessKey(key) => {
-                covered.extend(key.security_token().map(|token| ("X-Security-Token", token)));
-                let request = Request {
-                    method: method.as_str(),
-                    url: &url,
-                    headers: &covered,
-                    body,
-                };
-                sign(&request, key.id(), key.secret(), &sdk_date(now)).headers
-            }
-            Credentials::Token(token) => {
-                covered.push((AUTH_TOKEN, token.expose_secret()));
-                covered
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .collect()
-            }
-        };
-        headers.push(("X-Language".to_owned(), "en-us".to_owned()));
-        let headers = headers
-            .iter()
-            .map(|(name, value)| header(name, value))
-            .collect::<Option<HeaderMap>>();
-        let headers = headers.ok_or_else(|| {
+    fn headers(&self, operation: Operation, call: &Call<'_>, now: Timestamp) -> Result<HeaderMap, Error> {
+        headers(call, &self.project_id, &self.credentials, now).ok_or_else(|| {
             not_sent(
                 operation,
                 "the login holds characters that no header may have".to_owned(),
             )
-        })?;
-        Ok(Prepared { url, headers })
+        })
     }
 
-    /// Sends once and takes in the head and at most `max` bytes of the body.
+    /// Sends once; `max` bounds a good answer.
     async fn exchange(
         &self,
         operation: Operation,
         call: reqwest::RequestBuilder,
         max: usize,
     ) -> Result<Received, Error> {
-        let mut response = call
-            .send()
-            .await
-            .map_err(|error| self.unanswered(operation, &error, None))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let service_time = refusal::service_time(&headers);
-        let max = if status.is_success() {
-            max
-        } else {
-            self.options.max_small_answer
+        let limits = Limits {
+            good: max,
+            bad: self.options.max_small_answer,
         };
-        let mut body = Vec::new();
-        let mut truncated = false;
-        while let Some(part) = response
-            .chunk()
+        let received = exchange(call, limits)
             .await
-            .map_err(|error| self.unanswered(operation, &error, service_time))?
-        {
-            let room = max - body.len();
-            body.extend_from_slice(&part[..part.len().min(room)]);
-            if part.len() > room {
-                truncated = true;
-                break;
-            }
-        }
-        let received = Received {
-            status,
-            headers,
-            body,
-            truncated,
-        };
+            .map_err(|lost| self.lost(operation, &lost))?;
         tracing::debug!(
-            operation = %operation,
-            status = status.as_u16(),
+            %operation,
+            status = received.status.as_u16(),
             request_id = refusal::request_id(&received.headers, self.tidy()),
             "the cloud answered"
         );
         Ok(received)
+    }
+
+    fn lost(&self, operation: Operation, lost: &Lost) -> Error {
+        let reason = format!("{}: {}", self.endpoint, self.tidy().sentence(&lost.reason));
+        let failure = if lost.not_sent {
+            Failure::NotSent { reason }
+        } else {
+            Failure::NoAnswer { reason }
+        };
+        Error {
+            operation,
+            failure,
+            service_time: lost.service_time,
+        }
     }
 
     /// The value of an answer with status 200; an error for every other status.
@@ -363,53 +318,8 @@ impl HttpWorkspace {
         }
     }
 
-    /// `is_connect` covers the name, the connection and the TLS handshake; a builder error comes before them. Whatever
-    /// else goes wrong may have gone wrong after the first byte.
-    fn unanswered(
-        &self,
-        operation: Operation,
-        error: &reqwest::Error,
-        service_time: Option<Timestamp>,
-    ) -> Error {
-        let cause = self.tidy().sentence(&root_cause(error));
-        let failure = if error.is_builder() {
-            Failure::NotSent {
-                reason: format!("it could not be built: {cause}"),
-            }
-        } else if error.is_connect() {
-            Failure::NotSent {
-                reason: format!("no connection to {}: {cause}", self.endpoint),
-            }
-        } else if error.is_timeout() {
-            Failure::NoAnswer {
-                reason: format!("{} did not answer in time", self.endpoint),
-            }
-        } else {
-            Failure::NoAnswer {
-                reason: format!("the connection to {} failed: {cause}", self.endpoint),
-            }
-        };
-        Error {
-            operation,
-            failure,
-            service_time,
-        }
-    }
-
     fn tidy(&self) -> Tidy<'_> {
         Tidy(&self.credentials)
-    }
-}
-
-impl Received {
-    /// Why the body cannot be read at all.
-    fn defect(&self) -> Option<String> {
-        if self.truncated {
-            return Some(format!("it is longer than {} bytes", self.body.len()));
-        }
-        let encoding = self.headers.get(header::CONTENT_ENCODING)?;
-        let plain = encoding.as_bytes().eq_ignore_ascii_case(b"identity");
-        (!plain).then(|| "it is compressed although that was not asked for".to_owned())
     }
 }
 
@@ -430,25 +340,12 @@ fn filter_word(status: SubJobStatus) -> &'static str {
     }
 }
 
-fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-    let mut value = HeaderValue::from_str(value).ok()?;
-    let secret = ["authorization", "x-auth-token", "x-security-token"].contains(&name.as_str());
-    value.set_sensitive(secret);
-    Some((name, value))
-}
-
 fn not_sent(operation: Operation, reason: String) -> Error {
     Error {
         operation,
         failure: Failure::NotSent { reason },
         service_time: None,
     }
-}
-
-/// `X-Sdk-Date`: UTC to the second.
-fn sdk_date(now: Timestamp) -> String {
-    now.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 /// The signature knows whole seconds only; what it is reckoned from must not be later than what it says.

@@ -256,6 +256,7 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use secrecy::SecretString;
 
     use super::*;
@@ -502,5 +503,27 @@ mod tests {
         );
         let page = desktops(body.as_bytes(), Tidy(&login())).unwrap();
         assert_eq!(page.desktops[0].name.as_deref(), Some("[redacted]"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_the_reader_panic(body in any::<Vec<u8>>()) {
+            let login = login();
+            let tidy = Tidy(&login);
+            let _ = accepted(&body);
+            let _ = desktops(&body, tidy);
+            let _ = desktop_detail(&body, &desktop_id(D1), tidy);
+            let _ = sub_jobs(&body, tidy);
+            let _ = job(&body, &job_id("j1"), tidy);
+        }
+
+        #[test]
+        fn no_value_in_a_row_makes_its_page_unreadable(id in any::<String>(), status in any::<i64>(), flag in any::<bool>()) {
+            let body = serde_json::json!({"total_count": 1, "jobs": [
+                {"id": status, "job_id": id, "status": flag, "entities": {"desktop_id": id}, "fail_reason": [flag]}
+            ]});
+            let page = sub_jobs(body.to_string().as_bytes(), Tidy(&login())).unwrap();
+            prop_assert_eq!(page.rows, 1);
+        }
     }
 }

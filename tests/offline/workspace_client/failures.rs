@@ -37,7 +37,7 @@ async fn a_refused_connection_means_not_sent() {
     let error = submit(&*workspace).await.unwrap_err();
     let reason = not_sent(&error);
     assert!(
-        reason.starts_with(&format!("no connection to {endpoint}: ")),
+        reason.starts_with(&format!("{endpoint}: no connection: ")),
         "{reason}"
     );
     assert!(reason.contains("refused"), "{reason}");
@@ -133,7 +133,7 @@ async fn silence_is_in_doubt() {
         .unwrap_err();
     assert_eq!(
         no_answer(&error),
-        format!("{} did not answer in time", server.endpoint())
+        format!("{}: it did not come in time", server.endpoint())
     );
     assert_eq!((server.requests().len(), server.connections()), (1, 1));
 }

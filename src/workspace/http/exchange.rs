@@ -1,0 +1,112 @@
+//! One request out, one answer in. What matters most is told apart here: a request that was surely not sent, one that
+//! may have been, and an answer.
+
+use http::{HeaderMap, StatusCode, header};
+use jiff::Timestamp;
+use reqwest::RequestBuilder;
+
+use crate::workspace::connector::root_cause;
+use crate::workspace::refusal;
+
+/// An answer with its body, whatever its status.
+pub(super) struct Received {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    /// There was more than `body` holds.
+    truncated: bool,
+}
+
+/// No whole answer.
+pub(super) struct Lost {
+    /// Surely no byte of the request left this process.
+    pub(super) not_sent: bool,
+    pub(super) reason: String,
+    /// `Date` of the answer, if at least its head came.
+    pub(super) service_time: Option<Timestamp>,
+}
+
+/// Longest bodies that are taken in, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Of an answer with a good status.
+    pub(super) good: usize,
+    /// Of any other.
+    pub(super) bad: usize,
+}
+
+/// Sends once, takes in the head and a bounded body.
+pub(super) async fn exchange(call: RequestBuilder, limits: Limits) -> Result<Received, Lost> {
+    let mut response = call.send().await.map_err(|error| Lost::by(&error, None))?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let service_time = refusal::service_time(&headers);
+    let max = if status.is_success() {
+        limits.good
+    } else {
+        limits.bad
+    };
+    let mut received = Received {
+        status,
+        headers,
+        body: Vec::new(),
+        truncated: false,
+    };
+    while let Some(part) = response
+        .chunk()
+        .await
+        .map_err(|error| Lost::by(&error, service_time))?
+    {
+        let room = max - received.body.len();
+        received.body.extend_from_slice(&part[..part.len().min(room)]);
+        if part.len() > room {
+            received.truncated = true;
+            break;
+        }
+    }
+    Ok(received)
+}
+
+impl Lost {
+    /// `is_connect` covers the name, the connection and the TLS handshake, and a builder error comes before them. Whatever
+    /// else goes wrong may have gone wrong after the first byte.
+    fn by(error: &reqwest::Error, service_time: Option<Timestamp>) -> Self {
+        let cause = explained(&root_cause(error));
+        let (not_sent, reason) = if error.is_builder() {
+            (true, format!("it could not be built: {cause}"))
+        } else if error.is_connect() {
+            (true, format!("no connection: {cause}"))
+        } else if error.is_timeout() {
+            (false, "it did not come in time".to_owned())
+        } else {
+            (false, cause)
+        };
+        Self {
+            not_sent,
+            reason,
+            service_time,
+        }
+    }
+}
+
+/// The words of libraries, where an operator of clusters would not know what to do with them.
+fn explained(cause: &str) -> String {
+    if cause.contains("close_notify") {
+        return "the connection was closed".to_owned();
+    }
+    if cause.contains("invalid peer certificate") {
+        return format!("{cause}; the authority of a private cloud must stand in the caBundle");
+    }
+    cause.to_owned()
+}
+
+impl Received {
+    /// Why the body cannot be read at all.
+    pub(super) fn defect(&self) -> Option<String> {
+        if self.truncated {
+            return Some(format!("it is longer than {} bytes", self.body.len()));
+        }
+        let encoding = self.headers.get(header::CONTENT_ENCODING)?;
+        let plain = encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+        (!plain).then(|| "it is compressed although that was not asked for".to_owned())
+    }
+}
