@@ -20,6 +20,8 @@ mod residents;
 mod rights;
 mod signature;
 
+use std::collections::BTreeMap;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -47,7 +49,7 @@ pub struct Cloud {
     faults: faults::Faults,
     meter: gateway::Meter,
     ledger: Vec<LedgerEntry>,
-    made_up: u64,
+    made_up: BTreeMap<&'static str, u64>,
 }
 
 /// What a request that was carried out came to.
@@ -91,7 +93,7 @@ impl Cloud {
             faults: faults::Faults::default(),
             meter: gateway::Meter::default(),
             ledger: Vec::new(),
-            made_up: 0,
+            made_up: BTreeMap::new(),
             world,
         })
     }
@@ -329,13 +331,15 @@ impl Cloud {
     }
 
     /// The next id of this kind: 32 hexadecimal digits.
-    fn made_up_id(&mut self, kind: &str) -> String {
-        self.made_up += 1;
-        made_up_id(self.world.seed, kind, &self.made_up.to_string())
+    fn made_up_id(&mut self, kind: &'static str) -> String {
+        // Counted by kind: the first job has the same id however many reads went before.
+        let count = self.made_up.entry(kind).or_default();
+        *count += 1;
+        made_up_id(self.world.seed, kind, &count.to_string())
     }
 
     /// The next id of this kind in the form of a random UUID.
-    fn made_up_uuid(&mut self, kind: &str) -> String {
+    fn made_up_uuid(&mut self, kind: &'static str) -> String {
         let id = self.made_up_id(kind);
         format!(
             "{}-{}-4{}-8{}-{}",
@@ -348,7 +352,7 @@ impl Cloud {
     }
 
     /// The next secret of this kind, `length` hexadecimal digits.
-    fn made_up_secret(&mut self, kind: &str, length: usize) -> String {
+    fn made_up_secret(&mut self, kind: &'static str, length: usize) -> String {
         let mut text = String::new();
         while text.len() < length {
             text.push_str(&self.made_up_id(kind));

@@ -1,5 +1,7 @@
 //! Reads of desktops: one, the short list and the detailed list.
 
+use std::collections::HashSet;
+
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -55,7 +57,8 @@ pub(super) fn list(cloud: &Cloud, now: Timestamp, call: &Call) -> Result<Outcome
 
 /// The filters that the lists honour; other documented ones are not needed here and are ignored.
 struct Filter<'a> {
-    ids: Vec<&'a str>,
+    /// Only these; `None` for all.
+    ids: Option<HashSet<&'a str>>,
     users: Vec<&'a str>,
     names: Vec<&'a str>,
     statuses: Vec<&'a str>,
@@ -67,11 +70,8 @@ impl<'a> Filter<'a> {
         for name in ["desktop_id", "user_name", "computer_name", "status"] {
             check_length(call, name, 255)?;
         }
-        let ids = if ignore_ids {
-            Vec::new()
-        } else {
-            call.values("desktop_id").collect()
-        };
+        let ids: HashSet<&str> = call.values("desktop_id").collect();
+        let ids = (!ignore_ids && !ids.is_empty()).then_some(ids);
         Ok(Self {
             ids,
             users: call.values("user_name").collect(),
@@ -83,7 +83,9 @@ impl<'a> Filter<'a> {
     fn takes(&self, resident: &Resident) -> bool {
         let desktop = &resident.desktop;
         let admits = |wanted: &[&str], value: &str| wanted.is_empty() || wanted.contains(&value);
-        admits(&self.ids, &desktop.id)
+        self.ids
+            .as_ref()
+            .is_none_or(|ids| ids.contains(desktop.id.as_str()))
             && admits(&self.users, &desktop.user)
             && admits(&self.names, &desktop.name)
     }

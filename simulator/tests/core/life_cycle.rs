@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::support::Sim;
+use super::support::{Sim, WORLD};
 
 fn pair(status: &str, task: &str) -> (String, String) {
     (status.to_owned(), task.to_owned())
@@ -212,4 +212,12 @@ fn the_same_requests_at_the_same_times_give_the_same_answers() {
         )
     };
     assert_eq!(run(), run());
+    let mut sim = Sim::new();
+    sim.get("desktops");
+    assert_eq!(
+        sim.delete(&["a"]),
+        run().0,
+        "ids of jobs do not depend on the reads before"
+    );
+    assert_ne!(Sim::of(&format!("{WORLD}\nseed: 1\n")).delete(&["a"]), run().0);
 }
