@@ -13,7 +13,7 @@ fn the_generated_files_are_up_to_date() {
         let stored = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
         assert!(
             stored == content,
-            "crds/{name} is not what src/crd/ says; run `cargo run -- crds --output crds` and commit the result"
+            "crds/{name} is not what src/crd/ says; run `cargo run -p desktop-deletion-operator -- crds --output crds` and commit the result"
         );
     }
 }
