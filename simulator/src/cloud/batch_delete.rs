@@ -1,41 +1,23 @@
-//! The batch deletion: checks of the fields, what becomes of each desktop, and the job.
+//! The batch deletion: what becomes of each desktop, and the job.
 
-use std::collections::HashSet;
+mod fate;
+mod fields;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::caller::Caller;
 use super::jobs::{Failure, Job, SubJob};
-use super::logins::Caller;
 use super::operation::Call;
 use super::refusal::Refusal;
-use super::residents::{Deletion, Phase, Resident};
+use super::residents::Deletion;
 use super::{Cloud, Outcome, Request, Response, rights};
-use crate::world::{
-    ChargingMode, DeletionResult, Desktop, DuplicateIds, Reception, RepeatedDesktop, UnknownDesktop,
-};
+use crate::world::DeletionResult;
+use fate::{Fate, fate, forbidden, not_found};
+use fields::Batch;
 
-const CONFLICT: &str = "WKS.00010032";
-const NOT_FOUND: &str = "WKS.00010404";
-const REFUSED: &str = "WKS.00010002";
-
-/// The body of the call, its fields checked.
-#[derive(Debug, PartialEq, Eq)]
-struct Batch {
-    desktop_ids: Vec<String>,
-    force: bool,
-}
-
-/// What becomes of one desktop of the batch.
-enum Fate {
-    Delete,
-    /// It is being deleted already; its sub-job ends like the one that runs.
-    Join(Deletion),
-    Fail(Failure),
-    Skip,
-}
-
+/// `POST /v2/{project_id}/desktops/batch-delete`
 pub(super) fn handle(
     cloud: &mut Cloud,
     now: Timestamp,
@@ -64,168 +46,6 @@ pub(super) fn handle(
         response,
         took_effect: true,
         job_id: Some(job),
-    })
-}
-
-impl Batch {
-    fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        if body.is_empty() {
-            return Err(Refusal::workspace(
-                StatusCode::BAD_REQUEST,
-                "WKS.0001",
-                "the request message is empty",
-            ));
-        }
-        let body: Value = serde_json::from_slice(body).map_err(|error| {
-            Refusal::invalid("the request message is not JSON").with_detail(error.to_string())
-        })?;
-        let fields = body
-            .as_object()
-            .ok_or_else(|| Refusal::invalid("the request message is not an object"))?;
-        let ids = fields
-            .get("desktop_ids")
-            .ok_or_else(|| Refusal::invalid("desktop_ids is required"))?;
-        let ids = ids
-            .as_array()
-            .ok_or_else(|| Refusal::invalid("desktop_ids must be a list"))?;
-        if !(1..=100).contains(&ids.len()) {
-            let message = format!("desktop_ids must have 1 to 100 items, not {}", ids.len());
-            return Err(Refusal::invalid(message));
-        }
-        let desktop_ids = ids.iter().map(desktop_id).collect::<Result<Vec<_>, _>>()?;
-        flag(fields, "delete_users")?;
-        flag(fields, "email_notification")?;
-        let force = flag(fields, "is_force_delete")?.unwrap_or(false);
-        Ok(Self { desktop_ids, force })
-    }
-
-    fn settle_duplicates(&mut self, rule: DuplicateIds) -> Result<(), Refusal> {
-        let mut seen = HashSet::new();
-        match rule {
-            DuplicateIds::Repeat => {}
-            DuplicateIds::Merge => self.desktop_ids.retain(|id| seen.insert(id.clone())),
-            DuplicateIds::Refuse => {
-                if let Some(twice) = self.desktop_ids.iter().find(|id| !seen.insert((*id).clone())) {
-                    return Err(Refusal::invalid(format!("desktop_ids names {twice} twice")));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn desktop_id(item: &Value) -> Result<String, Refusal> {
-    let id = item
-        .as_str()
-        .ok_or_else(|| Refusal::invalid("every item of desktop_ids must be a text"))?;
-    if id.chars().count() > 255 {
-        return Err(Refusal::invalid(
-            "an item of desktop_ids has more than 255 characters",
-        ));
-    }
-    Ok(id.to_owned())
-}
-
-fn flag(fields: &serde_json::Map<String, Value>, name: &str) -> Result<Option<bool>, Refusal> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Bool(value)) => Ok(Some(*value)),
-        Some(_) => Err(Refusal::invalid(format!("{name} must be true or false"))),
-    }
-}
-
-fn fate(cloud: &Cloud, now: Timestamp, project: &str, id: &str, force: bool) -> Result<Fate, Refusal> {
-    let resident = cloud.residents.find(project, id);
-    let Some(resident) = resident.filter(|resident| resident.phase(now) != Phase::Gone) else {
-        return unknown(cloud.world.switches.unknown_desktop, id);
-    };
-    if let (Phase::Deleting | Phase::Emptied, Some(deletion)) = (resident.phase(now), &resident.deletion) {
-        return repeated(cloud.world.switches.repeated_desktop, id, deletion);
-    }
-    match special_reception(cloud, &resident.desktop, force) {
-        None | Some((_, Reception::Delete)) => Ok(Fate::Delete),
-        Some((why, Reception::Conflict)) => Err(conflict(resident, why)),
-        Some((why, Reception::Refuse)) => {
-            let message = format!("the desktop {id} cannot be deleted: it is {why}");
-            Err(Refusal::workspace(StatusCode::BAD_REQUEST, REFUSED, message))
-        }
-        Some((why, Reception::Fail)) => Ok(fail(
-            REFUSED,
-            format!("the desktop cannot be deleted: it is {why}"),
-        )),
-    }
-}
-
-fn special_reception(cloud: &Cloud, desktop: &Desktop, force: bool) -> Option<(&'static str, Reception)> {
-    let switches = &cloud.world.switches;
-    if desktop.charging_mode == ChargingMode::PrePaid {
-        return Some(("prepaid", switches.prepaid_desktop));
-    }
-    if desktop.frozen {
-        return Some(("frozen", switches.busy_desktop));
-    }
-    if desktop.maintenance {
-        return Some(("in maintenance", switches.busy_desktop));
-    }
-    if !desktop.task_status.is_empty() && desktop.task_status != "deleteFailed" {
-        return Some(("busy with a task", switches.busy_desktop));
-    }
-    let connected = desktop.login_status.eq_ignore_ascii_case("CONNECTED");
-    (connected && !force).then_some(("in use", switches.connected_desktop))
-}
-
-fn unknown(rule: UnknownDesktop, id: &str) -> Result<Fate, Refusal> {
-    match rule {
-        UnknownDesktop::Refuse => Err(not_found(id)),
-        UnknownDesktop::Skip => Ok(Fate::Skip),
-        UnknownDesktop::Fail => Ok(fail(NOT_FOUND, "the desktop does not exist".to_owned())),
-    }
-}
-
-fn repeated(rule: RepeatedDesktop, id: &str, deletion: &Deletion) -> Result<Fate, Refusal> {
-    match rule {
-        RepeatedDesktop::Accept => Ok(Fate::Join(deletion.clone())),
-        RepeatedDesktop::Fail => Ok(fail(CONFLICT, "the desktop is being deleted already".to_owned())),
-        RepeatedDesktop::NotFound => Err(not_found(id)),
-        RepeatedDesktop::Conflict => Err(Refusal::workspace(
-            StatusCode::CONFLICT,
-            CONFLICT,
-            format!("operation conflict: the desktop {id} is being deleted, batch-delete is denied"),
-        )),
-    }
-}
-
-fn conflict(resident: &Resident, why: &str) -> Refusal {
-    let Desktop {
-        id,
-        status,
-        task_status,
-        ..
-    } = &resident.desktop;
-    Refusal::workspace(
-        StatusCode::CONFLICT,
-        CONFLICT,
-        format!("operation conflict: the desktop {id} is {why}, batch-delete is denied"),
-    )
-    .with_detail(format!("status {status}, task_status {task_status}"))
-}
-
-fn not_found(what: &str) -> Refusal {
-    Refusal::workspace(
-        StatusCode::NOT_FOUND,
-        NOT_FOUND,
-        format!("the desktop {what} does not exist"),
-    )
-}
-
-fn forbidden(id: &str) -> Fate {
-    fail("WKS.0403", format!("the caller may not delete the desktop {id}"))
-}
-
-fn fail(code: &str, reason: String) -> Fate {
-    Fate::Fail(Failure {
-        code: code.to_owned(),
-        reason,
     })
 }
 

@@ -6,7 +6,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use super::Request;
-use super::logins::Caller;
+use super::caller::Caller;
 use super::operation::{Call, Operation};
 use super::refusal::Refusal;
 use crate::world::Throttle;

@@ -4,7 +4,8 @@ use http::{HeaderName, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::logins::{Caller, Logins, TemporaryKey};
+use super::caller::Caller;
+use super::logins::{Logins, TemporaryKey};
 use super::operation::Call;
 use super::refusal::Refusal;
 use super::{Cloud, Outcome, Request, Response};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 
-use super::logins::Caller;
+use super::caller::Caller;
 use super::operation::{Call, Operation};
 use super::refusal::Refusal;
 use super::signature::sha256_hex;

@@ -1,0 +1,127 @@
+//! What becomes of each desktop of a batch.
+
+use http::StatusCode;
+use jiff::Timestamp;
+
+use crate::cloud::Cloud;
+use crate::cloud::jobs::Failure;
+use crate::cloud::refusal::Refusal;
+use crate::cloud::residents::{Deletion, Phase, Resident};
+use crate::world::{ChargingMode, Desktop, Reception, RepeatedDesktop, UnknownDesktop};
+
+const CONFLICT: &str = "WKS.00010032";
+const NOT_FOUND: &str = "WKS.00010404";
+const REFUSED: &str = "WKS.00010002";
+
+/// What becomes of one desktop of the batch.
+pub(super) enum Fate {
+    Delete,
+    /// It is being deleted already; its sub-job ends like the one that runs.
+    Join(Deletion),
+    Fail(Failure),
+    Skip,
+}
+
+/// What becomes of one desktop that the caller may delete.
+pub(super) fn fate(
+    cloud: &Cloud,
+    now: Timestamp,
+    project: &str,
+    id: &str,
+    force: bool,
+) -> Result<Fate, Refusal> {
+    let resident = cloud.residents.find(project, id);
+    let Some(resident) = resident.filter(|resident| resident.phase(now) != Phase::Gone) else {
+        return unknown(cloud.world.switches.unknown_desktop, id);
+    };
+    if let (Phase::Deleting | Phase::Emptied, Some(deletion)) = (resident.phase(now), &resident.deletion) {
+        return repeated(cloud.world.switches.repeated_desktop, id, deletion);
+    }
+    match special_reception(cloud, &resident.desktop, force) {
+        None | Some((_, Reception::Delete)) => Ok(Fate::Delete),
+        Some((why, Reception::Conflict)) => Err(conflict(resident, why)),
+        Some((why, Reception::Refuse)) => {
+            let message = format!("the desktop {id} cannot be deleted: it is {why}");
+            Err(Refusal::workspace(StatusCode::BAD_REQUEST, REFUSED, message))
+        }
+        Some((why, Reception::Fail)) => Ok(fail(
+            REFUSED,
+            format!("the desktop cannot be deleted: it is {why}"),
+        )),
+    }
+}
+
+fn special_reception(cloud: &Cloud, desktop: &Desktop, force: bool) -> Option<(&'static str, Reception)> {
+    let switches = &cloud.world.switches;
+    if desktop.charging_mode == ChargingMode::PrePaid {
+        return Some(("prepaid", switches.prepaid_desktop));
+    }
+    if desktop.frozen {
+        return Some(("frozen", switches.busy_desktop));
+    }
+    if desktop.maintenance {
+        return Some(("in maintenance", switches.busy_desktop));
+    }
+    if !desktop.task_status.is_empty() && desktop.task_status != "deleteFailed" {
+        return Some(("busy with a task", switches.busy_desktop));
+    }
+    let connected = desktop.login_status.eq_ignore_ascii_case("CONNECTED");
+    (connected && !force).then_some(("in use", switches.connected_desktop))
+}
+
+fn unknown(rule: UnknownDesktop, id: &str) -> Result<Fate, Refusal> {
+    match rule {
+        UnknownDesktop::Refuse => Err(not_found(id)),
+        UnknownDesktop::Skip => Ok(Fate::Skip),
+        UnknownDesktop::Fail => Ok(fail(NOT_FOUND, "the desktop does not exist".to_owned())),
+    }
+}
+
+fn repeated(rule: RepeatedDesktop, id: &str, deletion: &Deletion) -> Result<Fate, Refusal> {
+    match rule {
+        RepeatedDesktop::Accept => Ok(Fate::Join(deletion.clone())),
+        RepeatedDesktop::Fail => Ok(fail(CONFLICT, "the desktop is being deleted already".to_owned())),
+        RepeatedDesktop::NotFound => Err(not_found(id)),
+        RepeatedDesktop::Conflict => Err(Refusal::workspace(
+            StatusCode::CONFLICT,
+            CONFLICT,
+            format!("operation conflict: the desktop {id} is being deleted, batch-delete is denied"),
+        )),
+    }
+}
+
+fn conflict(resident: &Resident, why: &str) -> Refusal {
+    let Desktop {
+        id,
+        status,
+        task_status,
+        ..
+    } = &resident.desktop;
+    Refusal::workspace(
+        StatusCode::CONFLICT,
+        CONFLICT,
+        format!("operation conflict: the desktop {id} is {why}, batch-delete is denied"),
+    )
+    .with_detail(format!("status {status}, task_status {task_status}"))
+}
+
+/// No such desktop.
+pub(super) fn not_found(what: &str) -> Refusal {
+    Refusal::workspace(
+        StatusCode::NOT_FOUND,
+        NOT_FOUND,
+        format!("the desktop {what} does not exist"),
+    )
+}
+
+/// What becomes of a desktop that the caller may not delete.
+pub(super) fn forbidden(id: &str) -> Fate {
+    fail("WKS.0403", format!("the caller may not delete the desktop {id}"))
+}
+
+fn fail(code: &str, reason: String) -> Fate {
+    Fate::Fail(Failure {
+        code: code.to_owned(),
+        reason,
+    })
+}

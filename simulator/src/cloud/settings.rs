@@ -1,0 +1,102 @@
+//! What whoever runs the cloud may look at and change.
+
+use jiff::Timestamp;
+
+use super::{ArmedFault, Cloud, Fault, LedgerEntry};
+use crate::world::{Account, Desktop, Switches, Timings, WorldError};
+
+impl Cloud {
+    /// Every request so far, oldest first.
+    pub fn ledger(&self) -> &[LedgerEntry] {
+        &self.ledger
+    }
+
+    /// The desktops as they stand at `now`, without those that the cloud has forgotten.
+    pub fn desktops(&self, now: Timestamp) -> Vec<Desktop> {
+        self.residents
+            .all()
+            .filter_map(|resident| resident.current(now, &self.world))
+            .collect()
+    }
+
+    /// Adds a desktop, or replaces the one with its id (whose deletion is then forgotten); whether it is new.
+    ///
+    /// # Errors
+    /// When its id is empty or too long, or its project does not exist.
+    pub fn put_desktop(&mut self, mut desktop: Desktop) -> Result<(bool, Desktop), WorldError> {
+        self.world.complete_desktop(&mut desktop)?;
+        Ok((self.residents.put(desktop.clone()), desktop))
+    }
+
+    /// Adds a fault.
+    ///
+    /// # Errors
+    /// When the fault counts from 0 or its answer cannot be sent; the text says why.
+    pub fn add_fault(&mut self, fault: Fault) -> Result<(), String> {
+        self.faults.add(fault)
+    }
+
+    /// The faults that were added, with the count of requests that they matched.
+    pub fn faults(&self) -> &[ArmedFault] {
+        self.faults.list()
+    }
+
+    /// How long things take from now on; what has been accepted keeps its course.
+    pub fn timings(&self) -> &Timings {
+        &self.world.timings
+    }
+
+    /// Sets how long things take from now on.
+    pub fn set_timings(&mut self, timings: Timings) {
+        self.world.timings = timings;
+    }
+
+    /// How the cloud behaves where its documents leave that open.
+    pub fn switches(&self) -> &Switches {
+        &self.world.switches
+    }
+
+    /// Sets how the cloud behaves from now on.
+    pub fn set_switches(&mut self, switches: Switches) {
+        self.world.switches = switches;
+    }
+
+    /// Adds an account, or replaces the one with its name; whether it is new. Logins that the replaced account had
+    /// end, those that IAM made for it included.
+    ///
+    /// # Errors
+    /// When the account does not fit into the world.
+    pub fn put_account(&mut self, mut account: Account) -> Result<bool, WorldError> {
+        let name = account.name.clone();
+        let mut world = self.world.clone();
+        let known = world.accounts.iter_mut().find(|known| known.name == name);
+        let new = known.is_none();
+        match known {
+            Some(known) => {
+                if account.id.is_empty() {
+                    account.id.clone_from(&known.id);
+                }
+                *known = account;
+            }
+            None => world.accounts.push(account),
+        }
+        self.world = world.complete()?;
+        self.logins.remove_account(&name);
+        for account in self.world.accounts.iter().filter(|known| known.name == name) {
+            self.logins.add_account(account);
+        }
+        Ok(new)
+    }
+
+    /// Takes all faults away.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Removes the records of all jobs so far, as users of the cloud may; the desktops go their way.
+    pub fn erase_jobs(&mut self) {
+        for job in &mut self.jobs {
+            job.erased = true;
+        }
+    }
+}
