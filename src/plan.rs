@@ -9,6 +9,7 @@
 //! | [`recovery`] | an attempt whose answer was lost |
 //! | [`follow`] | the job, and whether the desktops are really gone |
 //! | [`release`] | the object is being deleted |
+//! | [`resolve`] | a person settles an attempt by annotation |
 //! | [`record`] | the legal moves of `status`, and nothing else writes it |
 //! | [`standing`] | what the conditions say |
 //! | [`classify`] | from an error of the cloud to what is done about it |
@@ -20,6 +21,7 @@ pub mod observed;
 pub mod record;
 pub mod recovery;
 pub mod release;
+pub mod resolve;
 pub mod standing;
 pub mod submission;
 
@@ -43,6 +45,8 @@ pub enum Step {
     ReadDesktop(DesktopID),
     /// Read the project's `deleteDesktops` sub-jobs of every status.
     ReadSubJobs,
+    /// Ask whether another request has this job.
+    ReadOwner(JobID),
     /// Ask the poller about a job, which then follows it.
     ReadJob(JobID),
     /// Put our finalizer on the object.
@@ -57,6 +61,8 @@ pub enum Step {
     Post,
     /// Store what came of it.
     RecordOutcome(Settlement),
+    /// Store that an annotation was refused.
+    RefuseResolve(resolve::Refusal),
     /// Store what the conditions and desktops should say meanwhile.
     RecordProgress(Hold),
     /// Store the verdict.
@@ -103,11 +109,17 @@ fn decide(seen: &Observed) -> Step {
     if let Some(step) = submission::next(seen) {
         return step;
     }
+    if let Some(step) = resolve::next(seen) {
+        return step;
+    }
     if request.deleting {
         return release::next(seen);
     }
     if let Some(attempt) = request.pending() {
         return recovery::next(seen, attempt);
+    }
+    if let Some(attempt) = request.status.attempts.iter().find(|a| a.is_open()) {
+        return follow::land(seen, attempt);
     }
     if follow::submitted(&request.status) {
         follow::next(seen)

@@ -72,6 +72,11 @@ impl Claims {
         );
     }
 
+    /// What is watched.
+    pub fn scopes(&self) -> Vec<Scope> {
+        self.lock().watches.keys().cloned().collect()
+    }
+
     /// Takes in what a watch says.
     pub fn note(&self, scope: &Scope, event: &Event<DesktopDeletion>) {
         let mut table = self.lock();

@@ -1,14 +1,17 @@
 //! Before anything is sent: may it be submitted, and what exactly.
 
 use super::classify::{Class, Pace, explain};
-use super::observed::{Claim, Observed, ProjectView, Rival, Sight};
+use super::observed::{Claim, Observed, ProjectView, Rival, Sight, Sweep};
 use super::record::{Ending, desktop};
 use super::standing::{Hold, Wake, desktops, name_some};
-use super::{Batch, Step};
+use super::{Batch, Step, recovery};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, Outcome};
 use crate::ids::DesktopID;
 use crate::workspace::error::Operation;
+
+/// Most earlier jobs that the record of an attempt holds.
+const BASELINE_JOBS: usize = crate::crd::limits::BASELINE_JOBS as usize;
 
 /// How often in a row the cloud may say "not found" about desktops that it lists, before that is its verdict.
 const NOT_FOUND_LIMIT: i32 = 3;
@@ -189,6 +192,9 @@ fn sight(seen: &Observed) -> Result<Sorted, Step> {
 }
 
 fn submit(seen: &Observed, sorted: Sorted) -> Step {
+    if let Some(step) = late_effect(seen) {
+        return step;
+    }
     if sorted.present.is_empty() && sorted.being_deleted.is_empty() {
         return end(seen, nothing_left(seen, &sorted.absent));
     }
@@ -198,39 +204,62 @@ fn submit(seen: &Observed, sorted: Sorted) -> Step {
     let open = sorted.present.iter().filter(|id| sweep.open_job_of(id).is_some());
     let foreign: Vec<_> = sorted.being_deleted.iter().chain(open).collect();
     if !foreign.is_empty() {
-        let message = format!(
-            "somebody else is deleting {} of this request ({}): waiting until they are gone or idle again",
-            desktops(foreign.len()),
-            name_some(foreign)
-        );
-        return Step::Wait(Hold::retrying(Reason::DeletionInProgress, message, Wake::Look));
+        return Step::Wait(deletion_in_progress(&foreign));
     }
     if let Some(ending) = refused_for_good(seen, &sorted.present) {
         return end(seen, ending);
     }
+    ready(seen).unwrap_or_else(|| Step::Sign(batch(sweep, sorted)))
+}
+
+/// Of earlier submissions that seemed to have had no effect, one may show only now: then its job is ours.
+fn late_effect(seen: &Observed) -> Option<Step> {
+    let mut earlier = seen
+        .request
+        .status
+        .attempts
+        .iter()
+        .filter(|a| a.outcome == Outcome::NoEffect)
+        .peekable();
+    if earlier.peek().is_some() && seen.sweep.is_none() {
+        return Some(Step::ReadSubJobs);
+    }
+    earlier.find_map(|attempt| recovery::late(seen, attempt))
+}
+
+fn deletion_in_progress(foreign: &[&DesktopID]) -> Hold {
+    let message = format!(
+        "somebody else is deleting {} of this request ({}): waiting until they are gone or idle again",
+        desktops(foreign.len()),
+        name_some(foreign.iter().copied())
+    );
+    Hold::retrying(Reason::DeletionInProgress, message, Wake::Look)
+}
+
+/// What is still to be done before signing.
+fn ready(seen: &Observed) -> Option<Step> {
     if seen.facts.clock_skewed {
         let message = "this machine's clock and the service's are too far apart to sign a request: set the node's clock (NTP)";
-        return Step::Wait(Hold::stalled(
-            Reason::ClockSkew,
-            message.to_owned(),
-            Wake::Refresh,
-        ));
+        let hold = Hold::stalled(Reason::ClockSkew, message.to_owned(), Wake::Refresh);
+        return Some(Step::Wait(hold));
     }
     if !seen.request.finalizer {
-        return Step::AddFinalizer;
+        return Some(Step::AddFinalizer);
     }
     if !seen.last_look {
-        return Step::ReadProject;
+        return Some(Step::ReadProject);
     }
-    if seen.facts.stopping {
-        return Step::Rest;
-    }
-    Step::Sign(Batch {
-        baseline_job_ids: sweep.jobs_naming(&sorted.present).into_iter().collect(),
-        baseline_incomplete: !sweep.complete,
+    seen.facts.stopping.then_some(Step::Rest)
+}
+
+fn batch(sweep: &Sweep, sorted: Sorted) -> Batch {
+    let baseline = sweep.jobs_naming(&sorted.present);
+    Batch {
+        baseline_incomplete: !sweep.complete || baseline.len() > BASELINE_JOBS,
+        baseline_job_ids: baseline.into_iter().take(BASELINE_JOBS).collect(),
         baseline_failed_ids: sorted.failed_before,
         desktop_ids: sorted.present,
-    })
+    }
 }
 
 /// Ends a request of which nothing was submitted. The finalizer goes first: after the last write no event comes.
@@ -256,6 +285,7 @@ fn expired(seen: &Observed) -> Ending {
         project: None,
         desktops: vec![],
         error,
+        answers: None,
     }
 }
 
@@ -279,6 +309,7 @@ fn no_effect() -> Ending {
         project: None,
         desktops: vec![],
         error: None,
+        answers: None,
     }
 }
 
@@ -304,6 +335,7 @@ fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
             .map(|id| desktop(id, DesktopState::Absent))
             .collect(),
         error: None,
+        answers: None,
     }
 }
 
@@ -333,5 +365,6 @@ fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Ending> {
             })
             .collect(),
         error: Some(error.clone()),
+        answers: None,
     })
 }

@@ -2,20 +2,60 @@
 //! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a settle time apart.
 
 use super::Step;
-use super::admission;
 use super::observed::{JobView, Observed, Sight, Word};
 use super::record::{Ending, desktop};
 use super::standing::{Hold, Wake, desktops, name_some};
+use super::{admission, recovery};
 use crate::crd::conditions::Reason;
-use crate::crd::deletion::{DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome};
+use crate::crd::deletion::{Attempt, DesktopDeletionStatus, DesktopState, DesktopStatus};
 use crate::ids::{DesktopID, JobID};
 
 /// Whether some attempt took effect.
 pub fn submitted(status: &DesktopDeletionStatus) -> bool {
-    status
-        .attempts
-        .iter()
-        .any(|a| matches!(a.outcome, Outcome::Accepted | Outcome::Adopted))
+    status.attempts.iter().any(Attempt::took_effect)
+}
+
+/// What the conditions say after a person gave up an attempt that may still take effect.
+pub fn landing(attempt: &Attempt) -> Hold {
+    let end = attempt.not_after.as_ref().map_or_else(
+        || "a day after it was sent".to_owned(),
+        |end| format!("some minutes after {}", end.0),
+    );
+    let message = format!(
+        "a person gave up attempt {}; its request can still take effect until {end}, and its desktops are held until then",
+        attempt.id
+    );
+    Hold::moving(Reason::AwaitingEvidence, message, Wake::Dead)
+}
+
+/// The next step of a request whose open attempt a person gave up.
+pub fn land(seen: &Observed, attempt: &Attempt) -> Step {
+    if !seen.facts.surely_dead {
+        return Step::Wait(landing(attempt));
+    }
+    match recovery::look(seen, attempt) {
+        Ok(evidence) if !evidence.jobs.is_empty() => {
+            Step::RecordOutcome(recovery::adopted(attempt, &evidence))
+        }
+        Ok(_) | Err(Step::Wait(_)) => admission::end(seen, abandoned(seen, None)),
+        Err(read) => read,
+    }
+}
+
+/// The end of a request that a person gave up.
+pub fn abandoned(seen: &Observed, answers: Option<String>) -> Ending {
+    let open = seen.request.status.desktops.iter().filter(|d| !ended(d.state));
+    let message =
+        "a person gave the request up; what became of its desktops is unknown: look at them in the console";
+    Ending {
+        verdict: Reason::Abandoned,
+        submitted: Reason::Abandoned,
+        message: message.to_owned(),
+        project: None,
+        desktops: open.map(|d| desktop(&d.id, DesktopState::Unknown)).collect(),
+        error: None,
+        answers,
+    }
 }
 
 /// What the conditions say while the job runs.
@@ -271,5 +311,6 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
         project: None,
         desktops: news,
         error: None,
+        answers: None,
     }
 }

@@ -25,6 +25,8 @@ pub struct Observed {
     pub desktops: BTreeMap<DesktopID, Sighting>,
     /// The project's `deleteDesktops` sub-jobs of every status, read in this pass.
     pub sweep: Option<Sweep>,
+    /// Whether another request has the job, for jobs asked about in this pass.
+    pub owned_elsewhere: BTreeMap<JobID, bool>,
     /// What the poller knows of the jobs asked for in this pass.
     pub jobs: BTreeMap<JobID, JobView>,
     /// A read of the cloud that failed in this pass.
@@ -47,6 +49,8 @@ pub struct Request {
     pub desktop_ids: Vec<DesktopID>,
     /// `spec.suspend`.
     pub suspend: bool,
+    /// The annotation by which a person settles an attempt.
+    pub resolve: Option<String>,
     /// `metadata.generation`.
     pub generation: i64,
     /// `metadata.deletionTimestamp` is set.
@@ -195,6 +199,14 @@ impl Sweep {
             .collect()
     }
 
+    /// Desktops that a job names, folded.
+    pub fn named_by(&self, job: &JobID) -> impl Iterator<Item = DesktopID> {
+        self.sub_jobs
+            .iter()
+            .filter(move |s| s.job == *job)
+            .map(|s| s.desktop.folded())
+    }
+
     /// A deletion of `id` that has not ended yet.
     pub fn open_job_of(&self, id: &DesktopID) -> Option<&JobID> {
         let open = |s: &&SubJob| matches!(s.status, SubJobStatus::Waiting | SubJobStatus::Running);
@@ -326,7 +338,9 @@ pub struct Facts {
     pub settled: bool,
     /// The job runs longer than deletions should take.
     pub overdue: bool,
-    /// The pending attempt's request can no longer be accepted, nor an accepted one be still invisible: its
+    /// The request of an attempt in doubt can no longer be accepted, nor an accepted one be still invisible: its
     /// expiry, the clock allowance and the settle time are over by the service's clock.
     pub surely_dead: bool,
+    /// It has been so for so long that a person must look.
+    pub evidence_overdue: bool,
 }

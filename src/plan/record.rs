@@ -4,6 +4,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::observed::Request;
+use super::resolve::Refusal;
 use super::standing::{self, Hold};
 use crate::crd::conditions::{Claim, Reason, merge};
 use crate::crd::deletion::{
@@ -36,6 +37,8 @@ pub struct Settlement {
     pub jobs: Vec<JobID>,
     /// Why, if it was no success.
     pub error: Option<CloudError>,
+    /// The annotation that this answers.
+    pub answers: Option<String>,
     /// What the conditions and desktops say then.
     pub hold: Hold,
 }
@@ -55,6 +58,8 @@ pub struct Ending {
     pub desktops: Vec<DesktopStatus>,
     /// What the cloud said last, if that is why.
     pub error: Option<CloudError>,
+    /// The annotation that this answers.
+    pub answers: Option<String>,
 }
 
 /// A move that the state of the attempt does not allow.
@@ -80,7 +85,8 @@ pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopD
     status
         .attempts
         .retain(|a| !matches!(a.outcome, Outcome::Rejected | Outcome::NotSent));
-    if let Some(open) = status.attempts.iter().find(|a| a.outcome != Outcome::NoEffect) {
+    let settled = |a: &&Attempt| a.outcome == Outcome::NoEffect && !a.took_effect();
+    if let Some(open) = status.attempts.iter().find(|a| !settled(a)) {
         return Err(IllegalMove::Unsettled(open.id.clone()));
     }
     status.attempts.push(intent.attempt.clone());
@@ -117,10 +123,21 @@ pub fn settle(
             status.refused_attempts = status.refused_attempts.saturating_add(1);
         }
     }
-    if let ([job], Outcome::Accepted | Outcome::Adopted) = (&*settlement.jobs, settlement.outcome) {
+    if let [job] = &*settlement.jobs {
         status.job_id.get_or_insert_with(|| job.clone());
     }
+    if settlement.answers.is_some() {
+        status.last_handled_resolve.clone_from(&settlement.answers);
+    }
     Ok(told(request, status, &settlement.hold, now))
+}
+
+/// The status that stores that an annotation was answered, by doing nothing.
+pub fn refuse_resolve(request: &Request, refusal: &Refusal) -> DesktopDeletionStatus {
+    DesktopDeletionStatus {
+        last_handled_resolve: Some(refusal.value.clone()),
+        ..request.status.clone()
+    }
 }
 
 /// The status that says what `hold` says.
@@ -140,6 +157,9 @@ pub fn finish(request: &Request, ending: &Ending, now: &Time) -> DesktopDeletion
         status.job_id = status.attempts.iter().find_map(|a| a.job_ids.first().cloned());
     }
     status.last_error.clone_from(&ending.error);
+    if ending.answers.is_some() {
+        status.last_handled_resolve.clone_from(&ending.answers);
+    }
     let claims = standing::ended(request, &status, ending);
     status.completion_time = Some(now.clone());
     stamp(request, status, &claims, now)

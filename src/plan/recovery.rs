@@ -4,21 +4,23 @@
 use std::collections::BTreeSet;
 
 use super::admission;
-use super::observed::{Observed, Sight};
+use super::observed::{Observed, Sight, Sweep};
 use super::record::{Settlement, desktop};
-use super::standing::{Hold, Wake, desktops, name_some};
+use super::resolve;
+use super::standing::{Activity, Hold, Wake, desktops, name_some};
 use super::{Step, follow};
 use crate::crd::conditions::Reason;
-use crate::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
+use crate::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{DesktopID, JobID};
 
 /// What reads show of a request that may have taken effect, judged against the baseline of its attempt. Times
 /// exclude nothing: the service's times may be missing or in an unknown zone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Evidence {
-    /// Jobs outside the baseline that name a desktop of the body.
+    /// Jobs outside the baseline, and of no other request, that name a desktop of the body.
     pub jobs: BTreeSet<JobID>,
-    /// Desktops of the body that such a job names, or that are deleting, failed or gone and were not before.
+    /// Desktops of the body, folded, that such a job names, or that are deleting, failed or gone, were not so
+    /// before, and are not explained by another request's job.
     pub touched: BTreeSet<DesktopID>,
     /// The sub-jobs were read to their end.
     pub complete: bool,
@@ -47,6 +49,16 @@ pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
         complete: sweep.complete,
         ..Evidence::default()
     };
+    let mut explained = BTreeSet::new();
+    for job in candidates(attempt, sweep) {
+        let named = sweep.named_by(&job).filter(|id| names(attempt, id));
+        if *seen.owned_elsewhere.get(&job)? {
+            explained.extend(named);
+        } else {
+            evidence.touched.extend(named);
+            evidence.jobs.insert(job);
+        }
+    }
     for id in &attempt.desktop_ids {
         let touched = match seen.desktops.get(&id.folded())?.sight {
             Sight::Missing | Sight::Unlisted => return None,
@@ -54,19 +66,22 @@ pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
             Sight::DeleteFailed => !attempt.baseline_failed_ids.contains(id),
             Sight::Idle | Sight::Busy => false,
         };
-        if touched {
+        if touched && !explained.contains(&id.folded()) {
             evidence.touched.insert(id.folded());
         }
     }
-    let body: BTreeSet<_> = attempt.desktop_ids.iter().map(DesktopID::folded).collect();
-    for sub_job in &sweep.sub_jobs {
-        let desktop = sub_job.desktop.folded();
-        if body.contains(&desktop) && !attempt.baseline_job_ids.contains(&sub_job.job) {
-            evidence.jobs.insert(sub_job.job.clone());
-            evidence.touched.insert(desktop);
-        }
-    }
     Some(evidence)
+}
+
+fn names(attempt: &Attempt, folded: &DesktopID) -> bool {
+    attempt.desktop_ids.iter().any(|id| id.folded() == *folded)
+}
+
+/// Jobs outside the baseline that name a desktop of the body.
+fn candidates(attempt: &Attempt, sweep: &Sweep) -> BTreeSet<JobID> {
+    let mut jobs = sweep.jobs_naming(&attempt.desktop_ids);
+    jobs.retain(|job| !attempt.baseline_job_ids.contains(job));
+    jobs
 }
 
 /// The next step for an attempt in doubt.
@@ -98,7 +113,21 @@ pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
     if let Some(id) = attempt.desktop_ids.iter().find(missing) {
         return Err(Step::ReadDesktop(id.clone()));
     }
+    let Some(sweep) = &seen.sweep else {
+        return Err(Step::ReadSubJobs);
+    };
+    if let Some(step) = ask_for_owner(seen, attempt, sweep) {
+        return Err(step);
+    }
     evidence(seen, attempt).ok_or(Step::ReadSubJobs)
+}
+
+fn ask_for_owner(seen: &Observed, attempt: &Attempt, sweep: &Sweep) -> Option<Step> {
+    let unknown = |job: &JobID| !seen.owned_elsewhere.contains_key(job);
+    candidates(attempt, sweep)
+        .into_iter()
+        .find(unknown)
+        .map(Step::ReadOwner)
 }
 
 fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
@@ -112,15 +141,34 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
     if evidence.found() {
         return Step::RecordOutcome(adopted(attempt, &evidence));
     }
-    if evidence.complete && !attempt.baseline_incomplete {
+    if evidence.complete {
         return Step::RecordOutcome(no_effect(attempt));
     }
-    let hold = in_doubt(attempt);
-    Step::Wait(Hold {
-        reason: Reason::OutcomeUnknown,
-        activity: super::standing::Activity::Stalled,
-        ..hold
+    let hold = Hold {
+        wake: Wake::Look,
+        ..waiting(attempt, &evidence, Wake::Look)
+    };
+    Step::Wait(if seen.facts.evidence_overdue {
+        unknown(attempt, hold)
+    } else {
+        hold
     })
+}
+
+/// A submission that seemed to have had no effect shows now: its jobs are added to it, and followed as ours.
+pub fn late(seen: &Observed, attempt: &Attempt) -> Option<Step> {
+    let sweep = seen.sweep.as_ref()?;
+    if let Some(step) = ask_for_owner(seen, attempt, sweep) {
+        return Some(step);
+    }
+    let mut evidence = evidence(seen, attempt)?;
+    // Only a job proves it: a desktop may have been deleted by anybody since.
+    evidence.touched = evidence.jobs.iter().flat_map(|job| sweep.named_by(job)).collect();
+    let settlement = Settlement {
+        outcome: Outcome::NoEffect,
+        ..adopted(attempt, &evidence)
+    };
+    evidence.found().then_some(Step::RecordOutcome(settlement))
 }
 
 /// What the conditions say of an attempt in doubt before anything was looked at.
@@ -130,7 +178,22 @@ pub fn in_doubt(attempt: &Attempt) -> Hold {
         desktops(attempt.desktop_ids.len()),
         attempt.signed_at.0
     );
-    Hold::moving(Reason::AwaitingEvidence, message, Wake::Dead).with_error_of(attempt)
+    let hold = Hold::moving(Reason::AwaitingEvidence, message, Wake::Dead).with_error_of(attempt);
+    // Such a token may live for a day: nobody should have to wait for that unasked.
+    let endless = attempt.auth == AuthMethod::Token && attempt.not_after.is_none();
+    if endless { unknown(attempt, hold) } else { hold }
+}
+
+/// A person must look.
+fn unknown(attempt: &Attempt, mut hold: Hold) -> Hold {
+    if hold.reason != Reason::OutcomeUnknown {
+        hold.message = format!("{}; {}", hold.message, resolve::advice(attempt));
+    }
+    Hold {
+        reason: Reason::OutcomeUnknown,
+        activity: Activity::Stalled,
+        ..hold
+    }
 }
 
 fn waiting(attempt: &Attempt, evidence: &Evidence, wake: Wake) -> Hold {
@@ -139,8 +202,7 @@ fn waiting(attempt: &Attempt, evidence: &Evidence, wake: Wake) -> Hold {
         hold.message.push_str("; it is probably job ");
         hold.message.push_str(&name_some(&evidence.jobs));
     }
-    hold.wake = wake;
-    hold
+    Hold { wake, ..hold }
 }
 
 fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Hold) -> Hold {
@@ -151,11 +213,11 @@ fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Hold) -> Hold {
     );
     hold.wake = obstacle.wake;
     hold.error = obstacle.error.or(hold.error);
-    if seen.facts.surely_dead {
-        hold.reason = Reason::OutcomeUnknown;
-        hold.activity = super::standing::Activity::Stalled;
+    if seen.facts.evidence_overdue {
+        unknown(attempt, hold)
+    } else {
+        hold
     }
-    hold
 }
 
 /// The attempt took effect. What it did not touch has failed: a second request for these is a person's to make.
@@ -172,16 +234,16 @@ pub fn adopted(attempt: &Attempt, evidence: &Evidence) -> Settlement {
         outcome: Outcome::Adopted,
         jobs: evidence.jobs.iter().cloned().collect(),
         error: attempt.error.clone(),
+        answers: None,
         hold: follow::running(evidence.touched.len()).with_desktops(states.collect()),
     }
 }
 
 fn not_submitted(id: &DesktopID) -> DesktopStatus {
+    let message = "the submission reached other desktops but not this one: create a new request for it";
     DesktopStatus {
         code: Some("NotSubmitted".to_owned()),
-        message: Some(
-            "the submission reached other desktops but not this one: create a new request for it".to_owned(),
-        ),
+        message: Some(message.to_owned()),
         ..desktop(id, DesktopState::Failed)
     }
 }
@@ -196,6 +258,7 @@ fn no_effect(attempt: &Attempt) -> Settlement {
         outcome: Outcome::NoEffect,
         jobs: vec![],
         error: attempt.error.clone(),
+        answers: None,
         hold: Hold::retrying(Reason::NoEffect, message, Wake::Retry),
     }
 }

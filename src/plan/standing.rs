@@ -200,10 +200,7 @@ fn submitted(request: &Request, status: &DesktopDeletionStatus, hold: &Hold) -> 
 
 /// The attempt that took effect for some desktop.
 fn effective(status: &DesktopDeletionStatus) -> Option<&Attempt> {
-    status
-        .attempts
-        .iter()
-        .find(|a| matches!(a.outcome, Outcome::Accepted | Outcome::Adopted))
+    status.attempts.iter().find(|attempt| attempt.took_effect())
 }
 
 fn took_effect(request: &Request, attempt: &Attempt) -> Claim {

@@ -64,6 +64,7 @@ fn not_sent(attempt: &Attempt) -> Step {
         outcome: Outcome::NotSent,
         jobs: vec![],
         error: None,
+        answers: None,
         hold: Hold::retrying(Reason::ServiceUnavailable, message, Wake::Retry),
     })
 }
@@ -78,6 +79,7 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
             outcome,
             jobs,
             error: error.cloned(),
+            answers: None,
             hold,
         })
     };

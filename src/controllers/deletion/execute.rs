@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -37,6 +37,7 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
         Step::ReadDesktops(ids) => read_desktops(pass, &ids, context).await,
         Step::ReadDesktop(id) => read_desktop(pass, &id, context).await,
         Step::ReadSubJobs => read_sub_jobs(pass, context).await,
+        Step::ReadOwner(job) => read_owner(pass, &job, context).await,
         Step::ReadJob(job) => read_job(pass, &job, context),
         Step::AddFinalizer => patch_finalizers(pass, true, context).await,
         Step::DropFinalizer => patch_finalizers(pass, false, context).await,
@@ -50,9 +51,23 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
             let status = record::settle(&pass.seen.request, &settlement, &now)?;
             write_status(pass, status, "RecordOutcome", context).await?;
             pass.seen.submission = Submission::None;
-            if settlement.outcome != Outcome::Pending {
+            let late = pass
+                .seen
+                .request
+                .attempt(&settlement.attempt)
+                .is_some_and(|a| a.outcome == Outcome::NoEffect)
+                && !settlement.jobs.is_empty();
+            if late {
+                report::late(pass, &settlement, context).await;
+            } else if settlement.outcome != Outcome::Pending {
                 context.metrics.submission(outcome_name(settlement.outcome));
             }
+            Ok(())
+        }
+        Step::RefuseResolve(refusal) => {
+            let status = record::refuse_resolve(&pass.seen.request, &refusal);
+            write_status(pass, status, "RefuseResolve", context).await?;
+            report::refused(pass, &refusal, context).await;
             Ok(())
         }
         Step::RecordProgress(hold) => {
@@ -183,6 +198,20 @@ async fn read_sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), Error> 
     let complete = steady && rows >= first_total.unwrap_or_default();
     pass.seen.sweep = Some(Sweep { sub_jobs, complete });
     quiet(pass, context);
+    Ok(())
+}
+
+/// Asks live whether another request has the job: an object that a watch no longer shows has it too.
+async fn read_owner(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(), Error> {
+    let uid = pass.object.uid();
+    let parameters = ListParams::default().fields(&format!("status.jobID={job}"));
+    let mut owned = false;
+    for scope in context.claims.scopes() {
+        let requests = scope.api::<DesktopDeletion>(&context.client);
+        let found = api::call("list the requests of a job", requests.list(&parameters)).await?;
+        owned |= found.items.iter().any(|other| other.uid() != uid);
+    }
+    pass.seen.owned_elsewhere.insert(job.clone(), owned);
     Ok(())
 }
 

@@ -14,9 +14,6 @@ use crate::plan::classify::{Class, Pace};
 use crate::plan::observed::{Facts, Submission};
 use crate::plan::standing::Wake;
 
-/// Life of a token whose expiry is unknown (vendor's API reference: tokens live 24 hours).
-const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
-
 /// Shortest and longest pause that a `Retry-After` of the cloud can ask for.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
@@ -34,7 +31,7 @@ pub fn refresh(pass: &mut Pass, context: &Context) {
     let service_now = after_signed(now, times.ahead.unwrap_or_default());
     let service_began = after_signed(pass.began, times.ahead.unwrap_or_default());
     let facts = Facts {
-        stopping: context.stopping.is_cancelled(),
+        stopping: context.stopping.is_cancelled() || !context.leadership.holds(),
         deadline_passed: times.deadline().is_some_and(|at| at <= service_now),
         retry_due: times.login_changed() || times.retry_at().is_none_or(|at| at <= now),
         clock_skewed: times
@@ -44,6 +41,9 @@ pub fn refresh(pass: &mut Pass, context: &Context) {
         overdue: times.overdue_at().is_some_and(|at| at <= now),
         // Reads of this pass count as evidence only if they were begun after that moment.
         surely_dead: times.dead_at().is_some_and(|at| at <= service_began),
+        evidence_overdue: times
+            .dead_at()
+            .is_some_and(|at| after(at, timing.evidence_patience) <= service_now),
     };
     let earlier = remembered.evidence.as_ref().filter(|(id, began, _)| {
         pass.seen.request.pending().is_some_and(|a| a.id == *id) && after(*began, timing.settle) <= pass.began
@@ -185,31 +185,38 @@ impl Times<'_> {
             .is_some_and(|(now, then)| now != then)
     }
 
-    /// When a request in flight can no longer take effect, nor an accepted one be invisible, by the service's clock.
+    /// When no request in doubt can take effect any more, nor an accepted one be invisible, by the service's clock.
     fn dead_at(&self) -> Option<Timestamp> {
-        let attempt = self.pass.seen.request.pending()?;
-        let expiry = attempt
-            .not_after
-            .as_ref()
-            .map_or_else(|| after(attempt.signed_at.0, TOKEN_LIFE), |t| t.0);
+        let attempts = &self.pass.seen.request.status.attempts;
+        let doubtful = attempts
+            .iter()
+            .filter(|a| matches!(a.outcome, Outcome::Pending | Outcome::Abandoned));
         // Without the service's clock, ours may be off to either side.
         let unknown = if self.ahead.is_some() {
             Duration::ZERO
         } else {
             self.timing.clock_skew * 2
         };
-        Some(after(
-            expiry,
-            self.timing.clock_skew + self.timing.settle + unknown,
-        ))
+        let allowance = self.timing.clock_skew + self.timing.settle + unknown;
+        doubtful
+            .map(|attempt| after(self.expiry(attempt), allowance))
+            .max()
+    }
+
+    fn expiry(&self, attempt: &Attempt) -> Timestamp {
+        let known = attempt.not_after.as_ref().map(|t| t.0);
+        known.unwrap_or_else(|| after(attempt.signed_at.0, self.timing.token_life))
     }
 
     fn effective(&self) -> Option<&Attempt> {
-        let attempts = &self.pass.seen.request.status.attempts;
-        attempts
+        self.pass
+            .seen
+            .request
+            .status
+            .attempts
             .iter()
             .rev()
-            .find(|a| matches!(a.outcome, Outcome::Accepted | Outcome::Adopted))
+            .find(|a| a.took_effect())
     }
 
     /// When an accepted request must be visible at the latest.

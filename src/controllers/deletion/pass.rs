@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::super::login::Login;
 use super::super::{Context, api};
 use super::Error;
-use crate::crd::{DesktopDeletion, FINALIZER};
+use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::observed::{Facts, Observed, Request, Submission};
 use crate::plan::recovery;
 use crate::plan::standing::{Hold, Wake};
@@ -53,6 +53,7 @@ impl Pass {
             claim: None,
             desktops: BTreeMap::new(),
             sweep: None,
+            owned_elsewhere: BTreeMap::new(),
             jobs: BTreeMap::new(),
             trouble: None,
             earlier_evidence: None,
@@ -152,6 +153,7 @@ fn request(object: &DesktopDeletion) -> Request {
         project: object.spec.project_ref.name.clone(),
         desktop_ids: object.spec.desktop_ids.clone(),
         suspend: object.spec.suspend,
+        resolve: object.annotations().get(RESOLVE_ANNOTATION).cloned(),
         generation: object.metadata.generation.unwrap_or_default(),
         deleting: object.metadata.deletion_timestamp.is_some(),
         finalizer: object.finalizers().iter().any(|finalizer| finalizer == FINALIZER),

@@ -8,9 +8,12 @@ use kube::{Resource, ResourceExt};
 
 use super::super::Context;
 use super::pass::Pass;
+use crate::crd::RESOLVE_ANNOTATION;
 use crate::crd::conditions::{ConditionType, Truth};
 use crate::crd::deletion::DesktopDeletionStatus;
 use crate::plan::observed::{PostAnswer, Submission};
+use crate::plan::record::Settlement;
+use crate::plan::resolve::Refusal;
 
 /// How long publishing an Event may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -96,6 +99,35 @@ pub async fn lost(pass: &Pass, context: &Context) {
     tracing::error!(namespace, name, %attempt, "{message}");
     context.metrics.submission("Lost");
     publish(pass, EventType::Warning, "JobLost", &message, context).await;
+}
+
+/// An annotation was refused.
+pub async fn refused(pass: &Pass, refusal: &Refusal, context: &Context) {
+    let (name, namespace) = (pass.object.name_any(), pass.namespace());
+    let note = format!(
+        "annotation {RESOLVE_ANNOTATION}={}: {}",
+        refusal.value, refusal.why
+    );
+    tracing::warn!(namespace, name, "{note}");
+    publish(pass, EventType::Warning, "ResolveRefused", &note, context).await;
+}
+
+/// A submission that was taken to have had no effect shows one: the cloud let it be seen later than assumed.
+pub async fn late(pass: &Pass, settlement: &Settlement, context: &Context) {
+    let (name, namespace) = (pass.object.name_any(), pass.namespace());
+    let jobs = settlement
+        .jobs
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let note = format!(
+        "attempt {} seemed to have had no effect, and now shows as job {jobs}: the cloud made it visible later than --settle assumes, raise it; the job is followed",
+        settlement.attempt
+    );
+    tracing::error!(namespace, name, "{note}");
+    context.metrics.submission("LateEffect");
+    publish(pass, EventType::Warning, "LateEffect", &note, context).await;
 }
 
 /// The object is let go although an attempt of it was never settled.

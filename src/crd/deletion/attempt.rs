@@ -96,6 +96,18 @@ pub struct Attempt {
     pub error: Option<CloudError>,
 }
 
+impl Attempt {
+    /// Something came of it in the cloud: a job is known, or it was proven by other evidence.
+    pub fn took_effect(&self) -> bool {
+        matches!(self.outcome, Outcome::Accepted | Outcome::Adopted) || !self.job_ids.is_empty()
+    }
+
+    /// It may still take effect, or its effect may not be known yet.
+    pub fn is_open(&self) -> bool {
+        matches!(self.outcome, Outcome::Pending | Outcome::Abandoned) && !self.took_effect()
+    }
+}
+
 /// Everything of an attempt that is known when it is written.
 const FACTS_ARE_FINAL: &str = "self.writer == oldSelf.writer && self.auth == oldSelf.auth \
     && self.desktopIDs == oldSelf.desktopIDs \
