@@ -4,6 +4,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`duration`] | durations as people write them |
+//! | [`election`] | the durations of the leader election |
 //! | [`endpoints`] | which hosts a project may point to |
 //! | [`timing`] | every duration of the submission protocol, and how they must relate |
 
@@ -11,9 +12,11 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
 pub mod duration;
+pub mod election;
 pub mod endpoints;
 pub mod timing;
 
+pub use election::Election;
 pub use endpoints::AllowedEndpoint;
 pub use timing::Timing;
 
@@ -26,6 +29,8 @@ pub struct Config {
     pub allowed_endpoints: Vec<AllowedEndpoint>,
     /// Durations of the protocol.
     pub timing: Timing,
+    /// How replicas agree on the one that works; `None`: each one works.
+    pub election: Option<Election>,
     /// Most objects that are worked on at one time.
     pub concurrency: NonZeroU16,
     /// Where health and metrics are served; port 0 lets the system choose one.

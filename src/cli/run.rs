@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use crate::config::endpoints::{self, AllowedEndpoint};
-use crate::config::{Config, Namespaces, Timing, duration, timing};
+use crate::config::{Config, Election, Namespaces, Timing, duration, timing};
 use crate::operator::telemetry::{self, LogFormat};
 
 pub(super) const ABOUT: &str = "\
@@ -21,6 +21,7 @@ Every flag can be given as the environment variable shown beside it; the flag wi
 const SCOPE: &str = "What it serves";
 const SUBMISSION: &str = "Submission: how long a request may take effect";
 const FOLLOWING: &str = "Following: how often the cloud is asked";
+const REPLICAS: &str = "Replicas: which of them works";
 const PROCESS: &str = "The process";
 
 /// Flags of `run`.
@@ -32,6 +33,8 @@ pub struct RunArgs {
     submission: SubmissionArgs,
     #[command(flatten)]
     following: FollowingArgs,
+    #[command(flatten)]
+    replicas: ReplicaArgs,
     #[command(flatten)]
     process: ProcessArgs,
 }
@@ -123,6 +126,39 @@ struct FollowingArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = REPLICAS)]
+struct ReplicaArgs {
+    /// Work only while holding the Lease desktop-deletion-operator of the operator's own namespace
+    ///
+    /// The Deployment that comes with the operator sets it, so that one of its two pods works and the other one stands
+    /// by. A process started by hand works at once, which is safe beside others: each write is fenced, and no request
+    /// is submitted twice. It only doubles the calls of the cloud.
+    #[arg(
+        long,
+        env = "DESKTOP_DELETION_LEADER_ELECT",
+        value_name = "true|false",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value_t = false
+    )]
+    leader_elect: bool,
+
+    /// How long a lease that nobody renews keeps its holder; whole seconds
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_LEASE_DURATION", value_parser = whole_seconds, default_value = "15s")]
+    lease_duration: Duration,
+
+    /// A leader that could not renew its lease for this long stops and exits
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RENEW_DEADLINE", value_parser = duration::parse, default_value = "10s")]
+    renew_deadline: Duration,
+
+    /// Pause between two tries to take or renew the lease
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_LEASE_RETRY", value_parser = duration::parse, default_value = "2s")]
+    lease_retry: Duration,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = PROCESS)]
 struct ProcessArgs {
     /// Most objects that are worked on at one time
@@ -198,6 +234,12 @@ impl RunArgs {
             retry_min,
             retry_max,
         } = self.following;
+        let ReplicaArgs {
+            leader_elect,
+            lease_duration,
+            renew_deadline,
+            lease_retry,
+        } = self.replicas;
         let ProcessArgs {
             concurrency,
             listen,
@@ -221,11 +263,18 @@ impl RunArgs {
             retry_max,
         };
         timing.check()?;
+        let election = Election {
+            lease_duration,
+            renew_deadline,
+            retry: lease_retry,
+        };
+        election.check()?;
         Ok(Config {
             namespaces: namespaces
                 .unwrap_or_else(|| pod_namespace.map_or(Namespaces::Own, |own| Namespaces::Named(vec![own]))),
             allowed_endpoints,
             timing,
+            election: leader_elect.then_some(election),
             concurrency,
             listen,
             identity: identity.or(pod_name).unwrap_or_else(host_name),
@@ -239,6 +288,17 @@ fn host_name() -> String {
         .ok()
         .and_then(|name| self::identity(name.trim()).ok())
         .unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned())
+}
+
+/// A duration as a Lease stores it.
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    match duration::parse(text) {
+        Ok(duration) if duration.subsec_nanos() == 0 => Ok(duration),
+        Ok(_) => Err(format!(
+            "{text:?} is no number of whole seconds; a Lease stores its duration in seconds"
+        )),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn namespaces(text: &str) -> Result<Namespaces, String> {
@@ -337,6 +397,24 @@ mod tests {
     }
 
     #[test]
+    fn the_election_is_off_unless_it_is_wanted() {
+        assert_eq!(config(&[]).election, None);
+        assert_eq!(config(&["--leader-elect=false"]).election, None);
+        let short = [
+            "--leader-elect=true",
+            "--lease-duration=3s",
+            "--renew-deadline=2s",
+            "--lease-retry=250ms",
+        ];
+        let expected = Election {
+            lease_duration: Duration::from_secs(3),
+            renew_deadline: Duration::from_secs(2),
+            retry: Duration::from_millis(250),
+        };
+        assert_eq!(config(&short).election, Some(expected));
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_with_the_flag_named() {
         for (flag, why) in [
             ("--poll-interval=15", "write it like 15s"),
@@ -344,6 +422,8 @@ mod tests {
                 "--send-guard=20m",
                 "must be shorter than --signature-window (15m)",
             ),
+            ("--lease-duration=1500ms", "no number of whole seconds"),
+            ("--leader-elect=perhaps", "--leader-elect"),
             ("--concurrency=0", "--concurrency"),
             ("--listen=8080", "--listen"),
             ("--log-level=loud=yes", "--log-level"),

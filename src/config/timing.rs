@@ -48,13 +48,32 @@ pub struct Mismatch {
     why: &'static str,
 }
 
+/// A duration and the flag that sets it.
+pub(super) type Flag = (&'static str, Duration);
+
+impl Mismatch {
+    /// Checks of each triple that the first is shorter than the second, for the reason that is the third.
+    pub(super) fn check(triples: &[(Flag, Flag, &'static str)]) -> Result<(), Self> {
+        match triples.iter().find(|(smaller, larger, _)| smaller.1 >= larger.1) {
+            None => Ok(()),
+            Some(&(smaller, larger, why)) => Err(Self {
+                smaller: smaller.0,
+                smaller_value: smaller.1,
+                larger: larger.0,
+                larger_value: larger.1,
+                why,
+            }),
+        }
+    }
+}
+
 impl Timing {
     /// Checks that the durations go together.
     ///
     /// # Errors
     /// The first pair that does not.
     pub fn check(&self) -> Result<(), Mismatch> {
-        for (smaller, larger, why) in [
+        Mismatch::check(&[
             (
                 ("--send-guard", self.send_guard),
                 ("--signature-window", self.signature_window),
@@ -80,17 +99,7 @@ impl Timing {
                 ("--request-deadline", self.request_deadline),
                 "a request must have time to be sent before it expires",
             ),
-        ] {
-            if smaller.1 >= larger.1 {
-                return Err(Mismatch {
-                    smaller: smaller.0,
-                    smaller_value: smaller.1,
-                    larger: larger.0,
-                    larger_value: larger.1,
-                    why,
-                });
-            }
-        }
+        ])?;
         if self.retry_min > self.retry_max {
             return Err(Mismatch {
                 smaller: "--retry-min",

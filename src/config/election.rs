@@ -1,0 +1,66 @@
+//! The durations of the leader election.
+
+use std::time::Duration;
+
+use super::timing::Mismatch;
+
+/// How replicas agree on the one that works. The relations are those of the Kubernetes client libraries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Election {
+    /// How long a lease that nobody renews keeps its holder: whole seconds, since the Lease stores it so.
+    pub lease_duration: Duration,
+    /// How long a holder works on without a renewal. The gap to [`lease_duration`](Self::lease_duration) is what the
+    /// clocks of two machines may run apart in that time.
+    pub renew_deadline: Duration,
+    /// Pause between two tries to take or renew the lease.
+    pub retry: Duration,
+}
+
+impl Election {
+    /// Checks that the durations go together.
+    ///
+    /// # Errors
+    /// The first pair that does not.
+    pub fn check(&self) -> Result<(), Mismatch> {
+        Mismatch::check(&[
+            (
+                ("--renew-deadline", self.renew_deadline),
+                ("--lease-duration", self.lease_duration),
+                "a holder must have stopped before another one may take the lease",
+            ),
+            (
+                ("--lease-retry", self.retry),
+                ("--renew-deadline", self.renew_deadline),
+                "a renewal that fails must be tried again before the holder gives up",
+            ),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::tests::{config, try_config};
+
+    #[test]
+    fn defaults_go_together() {
+        let election = config(&["--leader-elect"]).election.unwrap();
+        assert_eq!(election.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_holder_stops_before_another_one_starts_and_tries_more_than_once() {
+        for (flags, why) in [
+            (
+                ["--leader-elect", "--renew-deadline=15s"],
+                "--renew-deadline (15s) must be shorter than --lease-duration (15s), since a holder must have stopped",
+            ),
+            (
+                ["--leader-elect", "--lease-retry=10s"],
+                "--lease-retry (10s) must be shorter than --renew-deadline (10s), since a renewal that fails",
+            ),
+        ] {
+            let message = try_config(&flags).unwrap_err();
+            assert!(message.starts_with(why), "{message}");
+        }
+    }
+}
