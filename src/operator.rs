@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | [`telemetry`] | log lines, as text or JSON |
 //! | [`health`] | which watches have synced, which loops still run: `/readyz`, `/livez` |
+//! | [`lease`] | which of several replicas works |
 //! | [`metrics`] | what is counted: `/metrics` |
 //! | [`process`] | the life of the process |
 //! | [`server`] | the HTTP server of these three |
 //! | [`shutdown`] | SIGTERM and SIGINT |
 
 pub mod health;
+pub mod lease;
 pub mod metrics;
 pub mod process;
 pub mod server;

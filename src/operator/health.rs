@@ -18,7 +18,8 @@ pub struct Health(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    checks: BTreeMap<String, Result<(), String>>,
+    /// Whether each holds, and what there is to say about it.
+    checks: BTreeMap<String, Result<Option<String>, String>>,
     pulses: BTreeMap<String, Beat>,
     stopping: bool,
 }
@@ -90,7 +91,8 @@ impl Health {
         let state = self.lock();
         let mut report = Report::default();
         for (name, beat) in &state.pulses {
-            report.add(name, if state.stopping { Ok(()) } else { beat.verdict() });
+            let verdict = if state.stopping { Ok(()) } else { beat.verdict() };
+            report.add(name, verdict.map(|()| None));
         }
         report
     }
@@ -135,7 +137,12 @@ pub struct Check {
 impl Check {
     /// The check holds.
     pub fn pass(&self) {
-        self.set(Ok(()));
+        self.set(Ok(None));
+    }
+
+    /// The check holds, and there is something to say about it (lower case, no full stop).
+    pub fn pass_as(&self, note: impl Into<String>) {
+        self.set(Ok(Some(note.into())));
     }
 
     /// The check does not hold, because of `why` (lower case, no full stop).
@@ -143,7 +150,7 @@ impl Check {
         self.set(Err(why.into()));
     }
 
-    fn set(&self, result: Result<(), String>) {
+    fn set(&self, result: Result<Option<String>, String>) {
         self.health.lock().checks.insert(self.name.clone(), result);
     }
 }
@@ -188,11 +195,12 @@ impl Report {
         !self.failed
     }
 
-    fn add(&mut self, name: &str, result: Result<(), String>) {
+    fn add(&mut self, name: &str, result: Result<Option<String>, String>) {
         self.failed |= result.is_err();
         // Writing to a String cannot fail.
         let _ = match result {
-            Ok(()) => writeln!(self.lines, "[+]{name} ok"),
+            Ok(None) => writeln!(self.lines, "[+]{name} ok"),
+            Ok(Some(note)) => writeln!(self.lines, "[+]{name} ok: {note}"),
             Err(why) => writeln!(self.lines, "[-]{name} failed: {why}"),
         };
     }
@@ -228,6 +236,11 @@ mod tests {
         assert!(health.ready().holds());
         one.fail("the watch was refused");
         assert!(!health.ready().holds());
+        one.pass_as("again");
+        assert_eq!(
+            health.ready().to_string(),
+            "[+]watch desktopdeletions ok: again\n[+]watch workspaceprojects ok\nok\n"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@
 //! | `reconciles_total` | `kind`, `result` | runs of a controller |
 //! | `reconcile_duration_seconds` | `kind` | how long they took |
 //! | `api_writes_total` | `kind`, `step` | writes to the API server |
+//! | `leader` | | 1 while this replica works, 0 while it stands by |
 //! | `build_info` | `version` | which build this is |
 //!
 //! The values of every label come from this program, never from an object, a Secret or an answer: the number of
@@ -19,6 +20,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
@@ -40,6 +42,7 @@ pub struct Metrics {
     reconciles: Family<Reconcile, Counter>,
     durations: Family<Kind, Histogram>,
     api_writes: Family<ApiWrite, Counter>,
+    leader: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -111,6 +114,7 @@ impl Metrics {
         let reconciles = Family::default();
         let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         let api_writes = Family::default();
+        let leader = Gauge::default();
 
         let mut registry = Registry::with_prefix("desktop_deletion");
         registry.register(
@@ -140,6 +144,11 @@ impl Metrics {
             api_writes.clone(),
         );
         registry.register(
+            "leader",
+            "1 while this replica works (always, without leader election), 0 while it stands by",
+            leader.clone(),
+        );
+        registry.register(
             "build",
             "Which build this is",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
@@ -151,7 +160,13 @@ impl Metrics {
             reconciles,
             durations,
             api_writes,
+            leader,
         }
+    }
+
+    /// This replica works now, or does so no longer.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
     }
 
     /// An attempt was settled with this outcome.
@@ -218,6 +233,7 @@ mod tests {
             .clone()
             .reconcile("DesktopDeletion", "ok", Duration::from_millis(3));
         metrics.api_write("DesktopDeletion", "RecordIntent");
+        metrics.leads(true);
         let text = metrics.encode().unwrap();
         for line in [
             "desktop_deletion_submissions_total{outcome=\"Accepted\"} 1",
@@ -226,6 +242,7 @@ mod tests {
             "desktop_deletion_reconciles_total{kind=\"DesktopDeletion\",result=\"ok\"} 1",
             "desktop_deletion_reconcile_duration_seconds_bucket{le=\"0.005\",kind=\"DesktopDeletion\"} 1",
             "desktop_deletion_api_writes_total{kind=\"DesktopDeletion\",step=\"RecordIntent\"} 1",
+            "desktop_deletion_leader 1",
             &format!(
                 "desktop_deletion_build_info{{version=\"{}\"}} 1",
                 env!("CARGO_PKG_VERSION")

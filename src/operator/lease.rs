@@ -1,0 +1,305 @@
+//! Leader election: of several replicas the one that holds a `Lease` works, the others stand by.
+//!
+//! The Lease saves work; safety does not depend on it, because no lease can stop a process that was frozen and goes on
+//! later. What fences two processes that both believe they lead is the resourceVersion of each write and the life of
+//! a signature.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`ruling`] | may this replica take or renew the lease: pure |
+//! | [`leadership`] | whether this replica leads right now, for whoever is about to begin something |
+//!
+//! The rules are those of the client libraries of Kubernetes, so `kubectl get lease` reads as usual. Each try has a time
+//! limit, and a try that brought no answer counts as a failed one.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, PostParams};
+use kube::{Client, Error};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout, timeout_at};
+
+use super::health::{Check, Health, Pulse};
+use crate::clock::Clock;
+use crate::config::{Election, duration};
+
+pub mod leadership;
+pub mod ruling;
+
+pub use leadership::Leadership;
+
+use leadership::Term;
+use ruling::{Candidate, Ruling};
+
+/// The name of the Lease, in the operator's own namespace: the only one that its Role lets it read or write.
+pub const NAME: &str = "desktop-deletion-operator";
+
+/// Name of the check of `/readyz` that says which part this replica plays.
+pub const CHECK: &str = "leader-election";
+
+/// After so many time limits without a turn the loop counts as dead.
+const SIGN_OF_LIFE: u32 = 6;
+
+/// Why a replica leads no longer. Either way it must stop at once and start over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Loss {
+    /// The lease could not be renewed for too long.
+    #[error(
+        "the lease {lease} was not renewed for {} ({reason}), so another replica may lead by now: this one stops, and stands by after its restart",
+        duration::text(*.deadline)
+    )]
+    Silence {
+        /// Namespace and name of the Lease.
+        lease: String,
+        /// `--renew-deadline`.
+        deadline: Duration,
+        /// What came of the last try.
+        reason: String,
+    },
+    /// Another replica holds the lease.
+    #[error("the lease {lease} is held by {holder} now: this replica stops, and stands by after its restart")]
+    Taken {
+        /// Namespace and name of the Lease.
+        lease: String,
+        /// Who holds it; empty if somebody emptied it by hand.
+        holder: String,
+    },
+}
+
+/// What came of one try.
+enum Standing {
+    /// The lease is ours.
+    Leads,
+    /// It belongs to this one.
+    StandsBy(String),
+    /// Somebody else wrote it at the same time.
+    Raced,
+}
+
+/// One replica's part in the election.
+#[derive(Debug)]
+pub struct Elector {
+    api: Api<Lease>,
+    /// Namespace and name, for people.
+    lease: String,
+    candidate: Candidate,
+    election: Election,
+    clock: Clock,
+    term: Term,
+    ticks: Interval,
+    check: Check,
+    pulse: Pulse,
+    /// What was last said about the state of the lease, so that it is said once.
+    said: String,
+}
+
+impl Elector {
+    /// A candidate for the Lease [`NAME`] of `namespace`. `identity` gets a random ending: two processes never share
+    /// one, whatever their pods or hosts are called, and a process never takes its predecessor's lease for its own.
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        identity: &str,
+        election: Election,
+        clock: Clock,
+        health: &Health,
+    ) -> Self {
+        let mut ticks = interval(election.retry);
+        // After a try that took long the next one comes at once, the one after that at the usual distance.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let bound = (election.retry + call_limit(&election)) * SIGN_OF_LIFE;
+        Self {
+            api: Api::namespaced(client, namespace),
+            lease: format!("{namespace}/{NAME}"),
+            candidate: Candidate::new(
+                NAME,
+                format!("{identity}_{:016x}", clock.random()),
+                election.lease_duration,
+            ),
+            term: Term::begin(),
+            ticks,
+            check: health.check(CHECK),
+            pulse: health.pulse(CHECK, bound),
+            said: String::new(),
+            election,
+            clock,
+        }
+    }
+
+    /// The name under which it holds the lease.
+    pub fn identity(&self) -> &str {
+        self.candidate.identity()
+    }
+
+    /// Whether it leads right now, to be asked as often as wanted.
+    pub fn leadership(&self) -> Leadership {
+        self.term.leadership()
+    }
+
+    /// Stands by until the lease is held. May be dropped at any time; then [`Self::release`] gives back what a write on
+    /// its way may have taken.
+    pub async fn acquire(&mut self) {
+        loop {
+            self.ticks.tick().await;
+            self.pulse.beat();
+            match self.attempt().await {
+                Ok(Standing::Leads) => {
+                    self.check.pass_as("this replica leads");
+                    tracing::info!(
+                        lease = self.lease,
+                        identity = self.identity(),
+                        "this replica leads"
+                    );
+                    return;
+                }
+                Ok(Standing::StandsBy(holder)) => {
+                    self.check.pass_as(format!("standby, {holder} leads"));
+                    self.say(format!("standing by: {holder} holds the lease"));
+                }
+                Ok(Standing::Raced) => {}
+                Err(reason) => {
+                    self.check.fail(&reason);
+                    self.say(reason);
+                }
+            }
+        }
+    }
+
+    /// Renews the lease for as long as it can, and returns once it is lost. To be called after [`Self::acquire`].
+    pub async fn hold(&mut self) -> Loss {
+        let mut reason = "no try came to an end".to_owned();
+        loop {
+            let until = self.term.until();
+            // A process that was frozen may find its time over and its answers waiting; it is too late all the same.
+            let renewed = if until <= Instant::now() {
+                None
+            } else {
+                timeout_at(until, self.renew()).await.ok()
+            };
+            match renewed {
+                Some(Ok(Standing::Leads)) => {}
+                Some(Ok(Standing::StandsBy(holder))) => {
+                    return self.lost(Loss::Taken {
+                        lease: self.lease.clone(),
+                        holder,
+                    });
+                }
+                Some(Ok(Standing::Raced)) => {
+                    "somebody else wrote it at the same time".clone_into(&mut reason);
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(lease = self.lease, "{error}");
+                    reason = error;
+                }
+                None => {
+                    return self.lost(Loss::Silence {
+                        lease: self.lease.clone(),
+                        deadline: self.election.renew_deadline,
+                        reason,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Gives the lease back if it is held, so that the next replica need not wait until it runs out.
+    pub async fn release(&mut self) {
+        self.term.end();
+        match timeout(call_limit(&self.election), self.give_back()).await {
+            Ok(Ok(true)) => tracing::info!(lease = self.lease, "the lease is given back"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => self.keeps_running(&reason(&error)),
+            Err(_) => self.keeps_running("no answer"),
+        }
+    }
+
+    async fn renew(&mut self) -> Result<Standing, String> {
+        self.ticks.tick().await;
+        self.pulse.beat();
+        self.attempt().await
+    }
+
+    /// One try, with its time limit.
+    async fn attempt(&mut self) -> Result<Standing, String> {
+        let limit = call_limit(&self.election);
+        let why = match timeout(limit, self.try_hold()).await {
+            Ok(Ok(standing)) => return Ok(standing),
+            Ok(Err(error)) => reason(&error),
+            Err(_) => format!("no answer within {}", duration::text(limit)),
+        };
+        Err(format!("failed to take or renew the lease {}: {why}", self.lease))
+    }
+
+    async fn try_hold(&mut self) -> Result<Standing, Error> {
+        let found = self.api.get_opt(NAME).await?;
+        // After the answer: what it shows was written before, so the holder's term began no later.
+        let ruling = self.candidate.judge(found, Instant::now(), self.clock.now());
+        // Before the write: whoever sees it sees it later.
+        let since = Instant::now();
+        let written = match &ruling {
+            Ruling::StandBy { holder } => return Ok(Standing::StandsBy(holder.clone())),
+            Ruling::Create(lease) => self.api.create(&PostParams::default(), lease).await,
+            Ruling::Replace(lease) => self.api.replace(NAME, &PostParams::default(), lease).await,
+        };
+        match written {
+            Ok(_) => {
+                self.term.extend(since + self.election.renew_deadline);
+                Ok(Standing::Leads)
+            }
+            Err(error) if is_conflict(&error) => Ok(Standing::Raced),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there was anything to give back.
+    async fn give_back(&self) -> Result<bool, Error> {
+        let found = self.api.get_opt(NAME).await?;
+        let Some(lease) = found.and_then(|lease| self.candidate.vacate(lease, self.clock.now())) else {
+            return Ok(false);
+        };
+        self.api.replace(NAME, &PostParams::default(), &lease).await?;
+        Ok(true)
+    }
+
+    fn lost(&self, loss: Loss) -> Loss {
+        self.term.end();
+        self.check.fail("the lease is lost");
+        loss
+    }
+
+    fn say(&mut self, what: String) {
+        if self.said != what {
+            tracing::info!(lease = self.lease, "{what}");
+            self.said = what;
+        }
+    }
+
+    fn keeps_running(&self, reason: &str) {
+        tracing::warn!(
+            lease = self.lease,
+            "failed to give the lease back ({reason}); the next replica leads once it has run out"
+        );
+    }
+}
+
+/// Time limit of one try: half the deadline, so that a try that hangs is not the only one.
+fn call_limit(election: &Election) -> Duration {
+    election.renew_deadline / 2
+}
+
+/// Both a stale resourceVersion and a Lease that exists already.
+fn is_conflict(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 409)
+}
+
+/// What went wrong and, where a right is missing, what to do.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Api(status) if status.code == 403 => format!(
+            "{}; give the operator's ServiceAccount the Role {NAME}-lease of deploy/base",
+            status.message
+        ),
+        Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
