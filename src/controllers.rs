@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::crd::DesktopDeletion;
 use crate::operator::health::Health;
+use crate::operator::lease::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::workspace::connector::Connector;
 
@@ -64,6 +65,20 @@ pub struct Context {
     pub memory: deletion::Memory,
     /// Submissions that are being sent or recorded; exit waits for them.
     pub submissions: deletion::Submissions,
+    /// Whether this replica still leads.
+    pub leadership: Leadership,
+    /// Cancelled when the operator is told to stop.
+    pub stopping: CancellationToken,
+}
+
+/// The process that the controllers run in.
+pub struct Surroundings {
+    /// Probes.
+    pub health: Health,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whether this replica leads.
+    pub leadership: Leadership,
     /// Cancelled when the operator is told to stop.
     pub stopping: CancellationToken,
 }
@@ -75,15 +90,19 @@ impl Context {
         config: Config,
         clock: Clock,
         connector: Connector,
-        health: Health,
-        metrics: Metrics,
-        stopping: CancellationToken,
+        process: Surroundings,
     ) -> (Arc<Self>, UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
         let (waker, woken) = unbounded_channel();
         let reporter = Reporter {
             controller: "desktop-deletion-operator".into(),
             instance: Some(config.identity.clone()),
         };
+        let Surroundings {
+            health,
+            metrics,
+            leadership,
+            stopping,
+        } = process;
         let pulse = health.pulse("pollers", poller::SIGN_OF_LIFE);
         let context = Self {
             recorder: Recorder::new(client.clone(), reporter),
@@ -98,6 +117,7 @@ impl Context {
             service_clocks: metered::ServiceClocks::default(),
             metrics,
             health,
+            leadership,
             stopping,
         };
         (Arc::new(context), woken)

@@ -1,18 +1,22 @@
-//! The life of `desktop-deletion-operator run`: connect, check the server, run the controllers, stop in order.
+//! The life of `desktop-deletion-operator run`: connect, check the server, lead, run the controllers, stop in order.
 
 use std::io;
 use std::sync::Arc;
 
 use kube::Client;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
+use super::lease::{Elector, Leadership, Loss};
 use super::metrics::Metrics;
 use super::server::{Server, ServerError};
 use super::shutdown;
-use crate::clock::System;
+use crate::clock::{Clock, System};
 use crate::config::Config;
-use crate::controllers::{self, Context};
+use crate::controllers::{self, Context, Surroundings};
+use crate::crd::DesktopDeletion;
 use crate::workspace::connector::{Connector, Options};
 
 /// Oldest Kubernetes minor version that has selectable fields of custom resources, which the watch needs.
@@ -46,12 +50,15 @@ pub enum ProcessError {
     /// Health and metrics cannot be served.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// This replica leads no longer.
+    #[error(transparent)]
+    Lost(#[from] Loss),
 }
 
 /// Runs the operator until SIGTERM or SIGINT, and until the last submission is recorded.
 ///
 /// # Errors
-/// It cannot start, or health and metrics can no longer be served.
+/// It cannot start, it leads no longer, or health and metrics can no longer be served.
 pub async fn run(config: Config) -> Result<(), ProcessError> {
     rustls::crypto::ring::default_provider().install_default().ok();
     let stopping = shutdown::on_signal().map_err(ProcessError::Signals)?;
@@ -61,51 +68,143 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
         tracing::warn!("{warning}");
     }
 
-    let (health, metrics) = (Health::default(), Metrics::new());
+    let health = Health::default();
+    let metrics = Metrics::new();
     let server = Server::bind(config.listen).await?;
     let closing = CancellationToken::new();
     let serving = tokio::spawn(server.run(health.clone(), metrics.clone(), closing.clone()));
+    tokio::spawn(leave(health.clone(), stopping.clone()));
 
-    let clock = Arc::new(System);
-    let connector = Connector::new(
-        Options::default(),
-        config.allowed_endpoints.clone(),
-        clock.clone(),
-    );
-    let namespaces = config.namespaces.resolve(&own);
-    tracing::info!(
-        namespaces = namespaces
-            .as_ref()
-            .map_or_else(|| "*".to_owned(), |names| names.join(",")),
-        identity = config.identity,
-        version = env!("CARGO_PKG_VERSION"),
-        "starting"
-    );
-    let (context, woken) = Context::new(
+    let replica = Replica {
         client,
+        own,
         config,
-        clock,
-        connector,
-        health.clone(),
+        clock: Arc::new(System),
+        health,
         metrics,
-        stopping.clone(),
-    );
-    let on_its_way_out = async {
-        stopping.cancelled().await;
-        health.stopping();
-        std::future::pending::<()>().await;
+        stopping,
     };
-    tokio::select! {
-        () = controllers::run(context, woken, namespaces) => {}
-        () = on_its_way_out => {}
-    }
+    let worked = replica.run().await;
     closing.cancel();
     // A server that was told to end has no news, and one that broke before has been logged by the probes failing.
     if let Ok(result) = serving.await {
         result?;
     }
+    worked?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Not ready any more, as soon as the operator is told to stop.
+async fn leave(health: Health, stopping: CancellationToken) {
+    stopping.cancelled().await;
+    health.stopping();
+}
+
+/// This process, as one of perhaps several that serve the same objects.
+struct Replica {
+    client: Client,
+    /// The operator's own namespace.
+    own: String,
+    config: Config,
+    clock: Clock,
+    health: Health,
+    metrics: Metrics,
+    stopping: CancellationToken,
+}
+
+impl Replica {
+    async fn run(&self) -> Result<(), ProcessError> {
+        if let Some(election) = &self.config.election {
+            let elector = Elector::new(
+                self.client.clone(),
+                &self.own,
+                &self.config.identity,
+                election.clone(),
+                self.clock.clone(),
+                &self.health,
+            );
+            self.run_elected(elector).await
+        } else {
+            let (context, woken) = self.context(Leadership::always());
+            self.work(context, woken).await;
+            Ok(())
+        }
+    }
+
+    /// Works while the lease is held. Nothing is watched before.
+    async fn run_elected(&self, mut elector: Elector) -> Result<(), ProcessError> {
+        tokio::select! {
+            () = elector.acquire() => {}
+            () = self.stopping.cancelled() => {
+                elector.release().await;
+                return Ok(());
+            }
+        }
+        let (context, woken) = self.context(elector.leadership());
+        let loss = tokio::select! {
+            loss = elector.hold() => loss,
+            // It ends when the operator is told to stop, and the lease is held until then.
+            () = self.work(context.clone(), woken) => {
+                elector.release().await;
+                return Ok(());
+            }
+        };
+        // The controllers are dropped by now, which cuts each pass short where it stands. Only a submission goes on: what
+        // is not sent yet is not sent any more, and an answer is recorded, however long the API server is away.
+        tracing::error!("{loss}");
+        self.stopping.cancel();
+        context.submissions.finished().await;
+        Err(loss.into())
+    }
+
+    /// Runs the controllers until the operator is told to stop.
+    async fn work(&self, context: Arc<Context>, woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
+        let namespaces = self.config.namespaces.resolve(&self.own);
+        tracing::info!(
+            namespaces = namespaces
+                .as_ref()
+                .map_or_else(|| "*".to_owned(), |names| names.join(",")),
+            identity = self.config.identity,
+            version = env!("CARGO_PKG_VERSION"),
+            "starting"
+        );
+        self.metrics.leads(true);
+        let _until_dropped = Resigns(&self.metrics);
+        controllers::run(context, woken, namespaces).await;
+    }
+
+    fn context(
+        &self,
+        leadership: Leadership,
+    ) -> (Arc<Context>, UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
+        let connector = Connector::new(
+            Options::default(),
+            self.config.allowed_endpoints.clone(),
+            self.clock.clone(),
+        );
+        Context::new(
+            self.client.clone(),
+            self.config.clone(),
+            self.clock.clone(),
+            connector,
+            Surroundings {
+                health: self.health.clone(),
+                metrics: self.metrics.clone(),
+                leadership,
+                stopping: self.stopping.clone(),
+            },
+        )
+    }
+}
+
+/// Says by the metric that this replica works no longer, also when its work is cut short.
+struct Resigns<'a>(&'a Metrics);
+
+impl Drop for Resigns<'_> {
+    fn drop(&mut self) {
+        self.0.leads(false);
+    }
 }
 
 /// A client without hidden retries: a write that is repeated on its own would meet its own first try as a conflict.
