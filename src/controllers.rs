@@ -2,11 +2,13 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | [`brakes`] | holds calls of the cloud back that would do harm |
 //! | [`claims`] | which request may submit which desktop |
 //! | [`deletion`] | `DesktopDeletion`: load, ask [`plan`](crate::plan), execute, report |
 //! | [`project`] | `WorkspaceProject`: proves the login by a harmless read |
 //! | [`login`] | reads a project and its Secret, and makes a client of them |
-//! | [`metered`] | counts the calls of the cloud, notes the service's clock |
+//! | [`metered`] | stands before every call of the cloud: brakes, counters, the service's clock |
+//! | [`orphans`] | frees finished requests that still carry our finalizer |
 //! | [`poller`] | follows the open jobs of a project with one shared read a tick |
 //! | [`api`] | calls of the API server that cannot hang |
 
@@ -29,10 +31,12 @@ use crate::operator::metrics::Metrics;
 use crate::workspace::connector::Connector;
 
 pub mod api;
+pub mod brakes;
 pub mod claims;
 pub mod deletion;
 pub mod login;
 pub mod metered;
+pub mod orphans;
 pub mod poller;
 pub mod project;
 
@@ -49,6 +53,8 @@ pub struct Context {
     pub clock: Clock,
     /// Makes clients of the cloud.
     pub connector: Connector,
+    /// What holds calls of the cloud back.
+    pub brakes: brakes::Brakes,
     /// What the clocks of the services say.
     pub service_clocks: metered::ServiceClocks,
     /// What is counted.
@@ -114,6 +120,7 @@ impl Context {
             config,
             clock,
             connector,
+            brakes: brakes::Brakes::default(),
             service_clocks: metered::ServiceClocks::default(),
             metrics,
             health,
@@ -143,6 +150,11 @@ pub async fn run(
         let (projects, writer) = reflector::store();
         context.claims.expect(scope.clone(), projects.clone());
         loops.push(Box::pin(deletion::run(context.clone(), scope.clone(), receiver)));
+        loops.push(Box::pin(orphans::run(
+            context.client.clone(),
+            scope.clone(),
+            context.stopping.clone(),
+        )));
         loops.push(Box::pin(project::run(context.clone(), scope, projects, writer)));
     }
     let router = tokio::spawn(route(woken, wakers));

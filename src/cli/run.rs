@@ -91,6 +91,14 @@ struct SubmissionArgs {
     /// Within this time an accepted request must show in the cloud's job list
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SETTLE", value_parser = duration::parse, default_value = "120s")]
     settle: Duration,
+
+    /// Life of a token whose expiry is not known; shorter than 24h only for rehearsals
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_TOKEN_LIFE", value_parser = duration::parse, default_value = "24h")]
+    token_life: Duration,
+
+    /// How long evidence about a request without an answer may stay unreadable before a person is asked
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_EVIDENCE_PATIENCE", value_parser = duration::parse, default_value = "30m")]
+    evidence_patience: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -224,6 +232,8 @@ impl RunArgs {
             signature_window,
             clock_skew,
             settle,
+            token_life,
+            evidence_patience,
         } = self.submission;
         let FollowingArgs {
             first_look,
@@ -254,6 +264,8 @@ impl RunArgs {
             signature_window,
             clock_skew,
             settle,
+            token_life,
+            evidence_patience,
             send_guard,
             request_deadline,
             job_overdue,

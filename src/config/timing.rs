@@ -21,6 +21,11 @@ pub struct Timing {
     pub clock_skew: Duration,
     /// Within this time an accepted request must show in the job list.
     pub settle: Duration,
+    /// Life of a token whose expiry is not known.
+    pub token_life: Duration,
+    /// How long after that the evidence about a request without an answer may stay unreadable before a person must
+    /// look.
+    pub evidence_patience: Duration,
     /// Age at which a signed request is not sent any more.
     pub send_guard: Duration,
     /// Deadline of a request without `spec.notAfter`, counted from its creation.

@@ -22,8 +22,10 @@ use kube::{Api, ResourceExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Context, Scope, api};
+use crate::crd::conditions::Reason;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
-use crate::plan::record::IllegalMove;
+use crate::plan::record::{self, IllegalMove};
+use crate::plan::standing::{Hold, Wake};
 use crate::plan::{Step, plan};
 
 pub mod execute;
@@ -132,7 +134,7 @@ fn of_project(store: &Store<DesktopDeletion>, project: &WorkspaceProject) -> Vec
 async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<Action, Error> {
     let started = tokio::time::Instant::now();
     // One poisoned object must not end the operator, which would be every object's end.
-    let result = AssertUnwindSafe(run_pass(&object, &context))
+    let result = AssertUnwindSafe(Box::pin(run_pass(&object, &context)))
         .catch_unwind()
         .await
         .unwrap_or(Err(Error::Fault("panic in reconcile; see the log")));
@@ -156,7 +158,7 @@ async fn run_pass(object: &DesktopDeletion, context: &Arc<Context>) -> Result<Ac
         return Ok(Action::await_change());
     };
     let mut current = Some(pass);
-    let result = drive(&mut current, context).await;
+    let result = Box::pin(drive(&mut current, context)).await;
     if let Some(pass) = current {
         context.claims.settle(&pass.object);
     }
@@ -180,13 +182,34 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
             // From the signature to the record nothing may cut in.
             step @ Step::Sign(_) => {
                 if let Some(pass) = current.take() {
-                    *current = Some(submission::run(pass, step, context.clone()).await?);
+                    let object = pass.object.clone();
+                    match submission::run(pass, step, context.clone()).await {
+                        Ok(pass) => *current = Some(pass),
+                        Err(Error::IntentRefused(reason)) => {
+                            return Box::pin(intent_refused(&object, &reason, context)).await;
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
             }
             step => execute::step(pass, step, context).await?,
         }
     }
     Err(Error::Fault("a pass did not come to an end"))
+}
+
+/// Tells that nothing was sent, since the API server refuses to store the intent, and tries again much later.
+async fn intent_refused(object: &DesktopDeletion, reason: &str, context: &Context) -> Result<Action, Error> {
+    if let Some(mut pass) = Pass::load(object, context).await? {
+        let message = format!(
+            "the API server refuses to store the intent, so nothing was sent: {reason}; check the rules of the CRD and the operator's rights"
+        );
+        let hold = Hold::stalled(Reason::IntentRefused, message, Wake::Retry);
+        if record::would_change(&pass.seen.request, &hold) {
+            execute::step(&mut pass, Step::RecordProgress(hold), context).await?;
+        }
+    }
+    Ok(Action::requeue(context.config.timing.retry_max))
 }
 
 #[allow(clippy::needless_pass_by_value)] // the signature is kube's

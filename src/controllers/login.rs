@@ -225,7 +225,10 @@ fn connect(
         })?;
     let metered = Metered {
         cloud,
+        project: format!("{}/{}", target.endpoint, target.project_id),
         endpoint: target.endpoint,
+        login: fingerprint.clone(),
+        brakes: context.brakes.clone(),
         clock: context.clock.clone(),
         service_clocks: context.service_clocks.clone(),
         metrics: context.metrics.clone(),

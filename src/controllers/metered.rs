@@ -1,4 +1,5 @@
-//! Counts every call of the cloud and notes what the service's clock says.
+//! Stands before every call of the cloud: holds back what would do harm, counts the others, and notes what the
+//! service's clock says.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
+use super::brakes::Brakes;
 use crate::clock::Clock;
 use crate::ids::{DesktopID, JobID};
 use crate::operator::metrics::{CallCode, Metrics};
@@ -45,6 +47,12 @@ pub struct Metered {
     pub endpoint: String,
     /// Our clock.
     pub clock: Clock,
+    /// Which project.
+    pub project: String,
+    /// Fingerprint of the login.
+    pub login: String,
+    /// What holds calls back.
+    pub brakes: Brakes,
     /// The services' clocks.
     pub service_clocks: ServiceClocks,
     /// What is counted.
@@ -52,9 +60,17 @@ pub struct Metered {
 }
 
 impl Metered {
-    fn note<T>(&self, operation: Operation, good: u16, result: &Result<Answer<T>, Error>) {
-        let (code, time) = match result {
-            Ok(answer) => (CallCode::Http(good), answer.service_time),
+    async fn call<T>(
+        &self,
+        operation: Operation,
+        good: impl FnOnce(&T) -> u16,
+        call: impl Future<Output = Result<Answer<T>, Error>>,
+    ) -> Result<Answer<T>, Error> {
+        self.brakes.check(operation, &self.login, &self.project)?;
+        let result = call.await;
+        self.brakes.note(&self.login, &self.project, &result);
+        let (code, time) = match &result {
+            Ok(answer) => (CallCode::Http(good(&answer.value)), answer.service_time),
             Err(error) => (CallCode::from(&error.failure), error.service_time),
         };
         self.metrics.cloud_call(operation, code);
@@ -62,34 +78,31 @@ impl Metered {
             self.service_clocks
                 .note(&self.endpoint, time.duration_since(self.clock.now()));
         }
+        result
     }
 }
 
 #[async_trait]
 impl Workspace for Metered {
     async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
-        let result = self.cloud.list_desktops(ids).await;
-        self.note(Operation::ListDesktops, 200, &result);
-        result
+        self.call(Operation::ListDesktops, |_| 200, self.cloud.list_desktops(ids))
+            .await
     }
 
     async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
-        let result = self.cloud.show_desktop(id).await;
-        let gone = matches!(&result, Ok(answer) if answer.value == Lookup::Gone);
-        self.note(Operation::ShowDesktop, if gone { 404 } else { 200 }, &result);
-        result
+        let code = |found: &Lookup| if *found == Lookup::Gone { 404 } else { 200 };
+        self.call(Operation::ShowDesktop, code, self.cloud.show_desktop(id))
+            .await
     }
 
     async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
-        let result = self.cloud.list_sub_jobs(query).await;
-        self.note(Operation::ListSubJobs, 200, &result);
-        result
+        self.call(Operation::ListSubJobs, |_| 200, self.cloud.list_sub_jobs(query))
+            .await
     }
 
     async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error> {
-        let result = self.cloud.show_job(id).await;
-        self.note(Operation::ShowJob, 200, &result);
-        result
+        self.call(Operation::ShowJob, |_| 200, self.cloud.show_job(id))
+            .await
     }
 
     fn sign_batch_delete(&self, body: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error> {
@@ -97,8 +110,7 @@ impl Workspace for Metered {
     }
 
     async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error> {
-        let result = self.cloud.send(request).await;
-        self.note(Operation::BatchDelete, 202, &result);
-        result
+        self.call(Operation::BatchDelete, |_| 202, self.cloud.send(request))
+            .await
     }
 }

@@ -87,7 +87,7 @@ pub enum CallCode {
 impl From<&Failure> for CallCode {
     fn from(failure: &Failure) -> Self {
         match failure {
-            Failure::NotSent { .. } => Self::NotSent,
+            Failure::NotSent { .. } | Failure::Withheld { .. } => Self::NotSent,
             Failure::NoAnswer { .. } => Self::NoAnswer,
             Failure::Refused(refusal) => Self::Http(refusal.status),
             Failure::Unreadable { status, .. } => Self::Http(*status),

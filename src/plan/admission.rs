@@ -104,7 +104,10 @@ pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Hold> {
 pub fn trouble(seen: &Observed) -> Option<Hold> {
     let trouble = seen.trouble.as_ref()?;
     let treatment = trouble.class.treatment();
-    let message = said(&trouble.error);
+    let known = seen.request.status.last_error.as_ref();
+    let known = known.filter(|known| trouble.withheld && known.class == trouble.error.class);
+    let error = known.unwrap_or(&trouble.error);
+    let message = said(error);
     let wake = if treatment.pace == Pace::Slow {
         Wake::Refresh
     } else {
@@ -115,7 +118,7 @@ pub fn trouble(seen: &Observed) -> Option<Hold> {
     } else {
         Hold::retrying
     };
-    Some(build(treatment.reason, message, wake).with_error(trouble.error.clone()))
+    Some(build(treatment.reason, message, wake).with_error(error.clone()))
 }
 
 /// The last attempt, if the cloud refused it or it was not sent.

@@ -1,7 +1,7 @@
 //! From an error of the cloud to what is done about it: one table, codes before statuses.
 
 use crate::crd::conditions::Reason;
-use crate::workspace::error::{Error, Failure, Operation, Refusal};
+use crate::workspace::error::{Error, Failure, Operation, Pause, Refusal};
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +114,13 @@ pub enum Pace {
 pub fn classify(error: &Error) -> Class {
     match &error.failure {
         Failure::NotSent { .. } => Class::Unreachable,
+        Failure::Withheld {
+            pause: Pause::Login, ..
+        } => Class::Authentication,
+        Failure::Withheld {
+            pause: Pause::Throttle,
+            ..
+        } => Class::Throttled,
         Failure::NoAnswer { .. } | Failure::Unreadable { .. } => Class::InDoubt,
         Failure::Refused(refusal) => by_code(refusal).unwrap_or_else(|| by_status(refusal)),
     }

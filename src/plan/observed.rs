@@ -284,6 +284,8 @@ pub struct Trouble {
     pub class: Class,
     /// As it goes into `status.lastError`.
     pub error: CloudError,
+    /// The call was held back because of an earlier failure of that class: no news.
+    pub withheld: bool,
 }
 
 /// What this process holds in memory about a submission of the object.

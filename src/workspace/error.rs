@@ -82,9 +82,9 @@ pub struct Error {
 
 impl Error {
     /// No byte of the request left this process: the name, the connection or the TLS handshake failed, or the
-    /// request could not be built.
+    /// request could not be built; or the call was held back.
     pub fn was_not_sent(&self) -> bool {
-        matches!(self.failure, Failure::NotSent { .. })
+        matches!(self.failure, Failure::NotSent { .. } | Failure::Withheld { .. })
     }
 
     /// The service's refusal, if it gave one.
@@ -102,6 +102,14 @@ pub enum Failure {
     /// No byte of the request was sent.
     #[error("the request was not sent: {reason}")]
     NotSent {
+        /// Why.
+        reason: String,
+    },
+    /// The call was not made, since it would have done harm.
+    #[error("the call was not made: {reason}")]
+    Withheld {
+        /// What is being spared.
+        pause: Pause,
         /// Why.
         reason: String,
     },
@@ -124,6 +132,15 @@ pub enum Failure {
         /// Why.
         reason: String,
     },
+}
+
+/// Why a call is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// More failed logins would lock the access key.
+    Login,
+    /// The service asked to slow down.
+    Throttle,
 }
 
 /// An answer with another status than the documented good one.

@@ -244,9 +244,12 @@ fn trouble(pass: &mut Pass, error: &CloudFailure, context: &Context) {
     context
         .memory
         .change(&pass.uid(), |r| r.failures = r.failures.saturating_add(1));
+    let error_stored = cloud_error(error, Time(context.clock.now()));
+    let withheld = matches!(error.failure, Failure::Withheld { .. });
     pass.seen.trouble = Some(Trouble {
         class: classify(error),
-        error: cloud_error(error, Time(context.clock.now())),
+        error: error_stored,
+        withheld,
     });
 }
 
@@ -288,7 +291,9 @@ pub fn cloud_error(error: &CloudFailure, time: Time) -> CloudError {
             stored.message = Some(reason.clone());
             stored.request_id.clone_from(request_id);
         }
-        Failure::NotSent { reason } | Failure::NoAnswer { reason } => stored.message = Some(reason.clone()),
+        Failure::NotSent { reason } | Failure::Withheld { reason, .. } | Failure::NoAnswer { reason } => {
+            stored.message = Some(reason.clone())
+        }
     }
     stored
 }
@@ -399,7 +404,7 @@ fn refused(pass: &Pass, error: &CloudFailure, context: &Context) -> PostAnswer {
         remembered.refused_login = stamp;
     });
     match classify(error) {
-        Class::Unreachable => PostAnswer::NotSent(stored),
+        _ if error.was_not_sent() => PostAnswer::NotSent(stored),
         Class::InDoubt => PostAnswer::Doubt(stored),
         _ => PostAnswer::Refused(stored),
     }

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::super::Context;
+use super::super::brakes::RETRY_AFTER;
 use super::memory::Remembered;
 use super::pass::Pass;
 use crate::config::Timing;
@@ -13,9 +14,6 @@ use crate::crd::deletion::{Attempt, Outcome};
 use crate::plan::classify::{Class, Pace};
 use crate::plan::observed::{Facts, Submission};
 use crate::plan::standing::Wake;
-
-/// Shortest and longest pause that a `Retry-After` of the cloud can ask for.
-const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// Brings the facts of a pass up to date.
 pub fn refresh(pass: &mut Pass, context: &Context) {
