@@ -240,22 +240,27 @@ async fn create(
     name: &str,
 ) -> kube::Result<DynamicObject> {
     let mut manifest = base.clone();
-    lay_over(&mut manifest, overlay);
+    lay_over(&mut manifest, overlay.clone());
     manifest["metadata"]["name"] = json!(name);
     let object = serde_json::from_value(manifest).unwrap();
     api.create(&PostParams::default(), &object).await
 }
 
 /// Lays objects over each other field by field; any other value, null included, takes the place of the old one.
-fn lay_over(below: &mut Value, above: &Value) {
-    match (below.as_object_mut(), above.as_object()) {
-        (Some(below), Some(above)) => {
-            for (key, value) in above {
-                lay_over(below.entry(key).or_insert(Value::Null), value);
+fn lay_over(below: &mut Value, above: Value) {
+    match above {
+        Value::Object(fields) if below.is_object() => {
+            for (key, value) in fields {
+                lay_over(&mut below[key], value);
             }
         }
-        _ => *below = above.clone(),
+        other => *below = other,
     }
+}
+
+/// An object with this one field.
+fn under(field: &str, value: Value) -> Value {
+    Value::from_iter([(field, value)])
 }
 
 /// What the API server said is wrong.

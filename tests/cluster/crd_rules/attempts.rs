@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::deletion_status::succeeded;
-use super::{Allowed, Refused, Row, Status, lay_over};
+use super::{Allowed, Expected, Refused, Row, Status, lay_over};
 
 const STAYS: &str = "an attempt that may have reached the cloud cannot be removed";
 const NEW: &str =
@@ -27,7 +27,7 @@ pub(super) fn attempt(id: &str, outcome: &str, fields: Value) -> Value {
         "notAfter": "2026-12-01T00:15:00Z",
         "outcome": outcome,
     });
-    lay_over(&mut attempt, &fields);
+    lay_over(&mut attempt, fields);
     attempt
         .as_object_mut()
         .unwrap()
@@ -36,19 +36,14 @@ pub(super) fn attempt(id: &str, outcome: &str, fields: Value) -> Value {
 }
 
 pub(super) fn rows() -> Vec<Row> {
-    [list(), outcomes(), facts(), jobs()]
+    [next(), removal(), form(), outcomes(), facts(), jobs()]
         .into_iter()
         .flatten()
         .collect()
 }
 
 /// `before` and `after` are whole logs: ids and outcomes.
-fn log(
-    name: &'static str,
-    before: &[(&str, &str)],
-    after: &[(&str, &str)],
-    expected: super::Expected,
-) -> Row {
+fn log(name: &'static str, before: &[(&str, &str)], after: &[(&str, &str)], expected: Expected) -> Row {
     let attempts = |log: &[(&str, &str)]| {
         let list: Vec<_> = log
             .iter()
@@ -64,12 +59,7 @@ fn log(
     }
 }
 
-fn list() -> Vec<Row> {
-    let eight: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"]
-        .map(|id| (id, "Rejected"))
-        .to_vec();
-    let nine = [&eight[..], &[("i", "Pending")]].concat();
-    let replaced = [&eight[1..], &[("i", "Pending")]].concat();
+fn next() -> Vec<Row> {
     vec![
         log("record the first intent", &[], &[("a", "Pending")], Allowed),
         log(
@@ -132,6 +122,11 @@ fn list() -> Vec<Row> {
             &[("a", "Rejected"), ("b", "Accepted")],
             Refused(NEW),
         ),
+    ]
+}
+
+fn removal() -> Vec<Row> {
+    vec![
         log(
             "replace a refused attempt",
             &[("a", "Rejected")],
@@ -187,6 +182,16 @@ fn list() -> Vec<Row> {
             change: Status(json!({"attempts": null})),
             expected: Allowed,
         },
+    ]
+}
+
+fn form() -> Vec<Row> {
+    let eight: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"]
+        .map(|id| (id, "Rejected"))
+        .to_vec();
+    let nine = [&eight[..], &[("i", "Pending")]].concat();
+    let replaced = [&eight[1..], &[("i", "Pending")]].concat();
+    vec![
         log(
             "keep nine attempts",
             &eight,
@@ -261,7 +266,7 @@ fn outcomes() -> Vec<Row> {
 }
 
 /// `change` is laid over a pending attempt with all its fields; null takes a field away.
-fn change(name: &'static str, change: Value, expected: super::Expected) -> Row {
+fn change(name: &'static str, change: Value, expected: Expected) -> Row {
     let before = attempt("a", "Pending", json!({}));
     let after = attempt("a", "Pending", change);
     Row {

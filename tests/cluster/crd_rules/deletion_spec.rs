@@ -1,146 +1,177 @@
 //! `DesktopDeletion`: what a person may write.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Allowed, Create, Object, Refused, Row};
+use super::{Allowed, Create, Expected, Object, Refused, Row, under};
 
 pub(super) fn rows() -> Vec<Row> {
-    [creation(), immutability(), freezing()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        desktops(),
+        projects_and_flags(),
+        deadlines(),
+        suspension(),
+        immutable_desktops(),
+        immutable_flags(),
+        immutable_deadline(),
+        freezing(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
-fn creation() -> Vec<Row> {
-    let many = |count: usize| (0..count).map(|number| format!("d{number}")).collect::<Vec<_>>();
-    let row = |name, spec, expected| Row {
+fn create(name: &'static str, spec: Value, expected: Expected) -> Row {
+    Row {
         name,
         before: json!({}),
-        change: Create(json!({"spec": spec})),
+        change: Create(under("spec", spec)),
         expected,
-    };
+    }
+}
+
+fn change(name: &'static str, before: Value, change: Value, expected: Expected) -> Row {
+    Row {
+        name,
+        before: under("spec", before),
+        change: Object(under("spec", change)),
+        expected,
+    }
+}
+
+fn desktops() -> Vec<Row> {
+    let many = |count: usize| (0..count).map(|number| format!("d{number}")).collect::<Vec<_>>();
     vec![
-        row(
+        create(
             "create a request with 100 desktops",
             json!({"desktopIDs": many(100)}),
             Allowed,
         ),
-        row(
+        create(
             "create a request with 101 desktops",
             json!({"desktopIDs": many(101)}),
             Refused("must have at most 100 items"),
         ),
-        row(
+        create(
             "create a request without desktops",
             json!({"desktopIDs": []}),
             Refused("should have at least 1 items"),
         ),
-        row(
+        create(
             "create a request with no list of desktops",
             json!({"desktopIDs": null}),
             Refused("Required value"),
         ),
-        row(
+        create(
             "create a request that names a desktop twice",
             json!({"desktopIDs": ["d1", "d2", "d1"]}),
             Refused("names a desktop twice"),
         ),
-        row(
+        create(
             "create a request that names a desktop twice, in upper and lower case",
             json!({"desktopIDs": ["1d81c1dc-312b", "1D81C1DC-312B"]}),
             Refused("(upper and lower case are the same desktop); list each one once"),
         ),
-        row(
+        create(
             "create a request with an id of 255 characters",
             json!({"desktopIDs": ["x".repeat(255)]}),
             Allowed,
         ),
-        row(
+        create(
             "create a request with an id of 256 characters",
             json!({"desktopIDs": ["x".repeat(256)]}),
             Refused("spec.desktopIDs[0]: Too long"),
         ),
-        row(
+        create(
             "create a request with an empty id",
             json!({"desktopIDs": [""]}),
             Refused("at least 1 chars"),
         ),
-        row(
+        create(
             "create a request with a path in an id",
             json!({"desktopIDs": ["d1/../d2"]}),
             Refused("should match"),
         ),
-        row(
+        create(
             "create a request with a query in an id",
             json!({"desktopIDs": ["d1?x=y"]}),
             Refused("should match"),
         ),
-        row(
+        create(
             "create a request with a line feed in an id",
             json!({"desktopIDs": ["d1\n"]}),
             Refused("should match"),
         ),
-        row(
+        create(
             "create a request with a letter beyond ASCII",
             json!({"desktopIDs": ["d\u{e9}"]}),
             Refused("should match"),
         ),
-        row(
+    ]
+}
+
+fn projects_and_flags() -> Vec<Row> {
+    vec![
+        create(
             "create a request without a project",
             json!({"projectRef": null}),
             Refused("Required value"),
         ),
-        row(
+        create(
             "create a request with an empty project",
             json!({"projectRef": {"name": ""}}),
             Refused("spec.projectRef.name in body should be at least 1 chars long"),
         ),
-        row(
+        create(
             "create a request for a project of another namespace",
             json!({"projectRef": {"name": "other/prod"}}),
             Refused("should match"),
         ),
-        row(
+        create(
             "create a request with a word for yes",
             json!({"force": "yes"}),
             Refused("must be of type boolean"),
         ),
-        row(
+        create(
             "create a request with a flag of null, the default",
             json!({"force": null}),
             Allowed,
         ),
-        row(
+    ]
+}
+
+fn deadlines() -> Vec<Row> {
+    vec![
+        create(
             "create a request with a deadline",
             json!({"notAfter": "2026-12-05T00:00:00Z"}),
             Allowed,
         ),
-        row(
+        create(
             "create a request with a deadline in a zone",
             json!({"notAfter": "2026-12-05T08:00:00+08:00"}),
             Allowed,
         ),
-        row(
+        create(
             "create a request with a deadline of null, as if left out",
             json!({"notAfter": null}),
             Allowed,
         ),
-        row(
+        create(
             "create a request with a deadline without a zone",
             json!({"notAfter": "2026-12-05T00:00:00"}),
             Refused("must be of type date-time"),
         ),
-        row(
+        create(
             "create a request with a date as deadline",
             json!({"notAfter": "2026-12-05"}),
             Refused("must be of type date-time"),
         ),
-        row(
+        create(
             "create a request with a deadline that is no time of the operator's calendar",
             json!({"notAfter": "9999-12-31T23:59:59Z"}),
             Refused("must be after 1970 and before the year 9999"),
         ),
-        row(
+        create(
             "create a request with a deadline in a zone that does not exist",
             json!({"notAfter": "2026-12-05T00:00:00+99:00"}),
             Refused("should match"),
@@ -148,136 +179,145 @@ fn creation() -> Vec<Row> {
     ]
 }
 
-fn immutability() -> Vec<Row> {
-    let row = |name, before, change, expected| Row {
-        name,
-        before: json!({"spec": before}),
-        change: Object(json!({"spec": change})),
-        expected,
-    };
+fn suspension() -> Vec<Row> {
     vec![
-        row("set suspend", json!({}), json!({"suspend": true}), Allowed),
-        row(
+        change("set suspend", json!({}), json!({"suspend": true}), Allowed),
+        change(
             "lift suspend",
             json!({"suspend": true}),
             json!({"suspend": false}),
             Allowed,
         ),
-        row(
+        change(
             "lift suspend by removing it",
             json!({"suspend": true}),
             json!({"suspend": null}),
             Allowed,
         ),
-        row(
+    ]
+}
+
+fn immutable_desktops() -> Vec<Row> {
+    vec![
+        change(
             "add a desktop",
             json!({}),
             json!({"desktopIDs": ["d1", "d2", "d3"]}),
             Refused("desktopIDs is immutable; create a new DesktopDeletion instead"),
         ),
-        row(
+        change(
             "take a desktop out",
             json!({}),
             json!({"desktopIDs": ["d1"]}),
             Refused("desktopIDs is immutable"),
         ),
-        row(
+        change(
             "exchange a desktop",
             json!({}),
             json!({"desktopIDs": ["d1", "d3"]}),
             Refused("desktopIDs is immutable"),
         ),
-        row(
+        change(
             "order the desktops otherwise",
             json!({}),
             json!({"desktopIDs": ["d2", "d1"]}),
             Refused("desktopIDs is immutable"),
         ),
-        row(
+        change(
             "spell a desktop in upper case",
             json!({}),
             json!({"desktopIDs": ["D1", "d2"]}),
             Refused("desktopIDs is immutable"),
         ),
-        row(
+        change(
             "remove the desktops",
             json!({}),
             json!({"desktopIDs": null}),
             Refused("Required value"),
         ),
-        row(
+    ]
+}
+
+fn immutable_flags() -> Vec<Row> {
+    vec![
+        change(
             "point to another project",
             json!({}),
             json!({"projectRef": {"name": "test"}}),
             Refused("projectRef is immutable; create a new DesktopDeletion instead"),
         ),
-        row(
+        change(
             "remove the project",
             json!({}),
             json!({"projectRef": null}),
             Refused("Required value"),
         ),
-        row(
+        change(
             "have the users deleted too",
             json!({}),
             json!({"deleteUsers": true}),
             Refused("deleteUsers is immutable; create a new DesktopDeletion instead"),
         ),
-        row(
+        change(
             "go back to the default of deleteUsers by removing it",
             json!({"deleteUsers": true}),
             json!({"deleteUsers": null}),
             Refused("deleteUsers is immutable"),
         ),
-        row(
+        change(
             "silence the mail",
             json!({}),
             json!({"emailNotification": false}),
             Refused("emailNotification is immutable; create a new DesktopDeletion instead"),
         ),
-        row(
+        change(
             "go back to the default of emailNotification by removing it",
             json!({"emailNotification": false}),
             json!({"emailNotification": null}),
             Refused("emailNotification is immutable"),
         ),
-        row(
+        change(
             "remove a flag that has its default value",
             json!({"force": false}),
             json!({"force": null}),
             Allowed,
         ),
-        row(
+        change(
             "force it",
             json!({}),
             json!({"force": true}),
             Refused("force is immutable; create a new DesktopDeletion instead"),
         ),
-        row(
+        change(
             "go back to the default of force by removing it",
             json!({"force": true}),
             json!({"force": null}),
             Refused("force is immutable"),
         ),
-        row(
+    ]
+}
+
+fn immutable_deadline() -> Vec<Row> {
+    vec![
+        change(
             "put the deadline off",
             json!({"notAfter": "2026-12-05T00:00:00Z"}),
             json!({"notAfter": "2026-12-06T00:00:00Z"}),
             Refused("notAfter is immutable and can neither be added nor removed"),
         ),
-        row(
+        change(
             "add a deadline",
             json!({}),
             json!({"notAfter": "2026-12-06T00:00:00Z"}),
             Refused("notAfter is immutable and can neither be added nor removed"),
         ),
-        row(
+        change(
             "remove the deadline",
             json!({"notAfter": "2026-12-05T00:00:00Z"}),
             json!({"notAfter": null}),
             Refused("notAfter is immutable and can neither be added nor removed"),
         ),
-        row(
+        change(
             "spell the same deadline in another zone",
             json!({"notAfter": "2026-12-05T00:00:00Z"}),
             json!({"notAfter": "2026-12-05T08:00:00+08:00"}),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::attempts::attempt;
-use super::{Allowed, Object, Refused, Row, Status, WholeStatus};
+use super::{Allowed, Expected, Object, Refused, Row, Status, WholeStatus, under};
 
 /// The condition `Succeeded`.
 pub(super) fn succeeded(status: &str, reason: &str) -> Value {
@@ -28,10 +28,10 @@ pub(super) fn rows() -> Vec<Row> {
         .collect()
 }
 
-fn row(name: &'static str, before: Value, change: Value, expected: super::Expected) -> Row {
+fn row(name: &'static str, before: Value, change: Value, expected: Expected) -> Row {
     Row {
         name,
-        before: json!({"status": before}),
+        before: under("status", before),
         change: Status(change),
         expected,
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Allowed, Create, Object, Refused, Row};
+use super::{Allowed, Create, Expected, Object, Refused, Row, under};
 
 const ENDPOINT: &str =
     "endpoint is immutable and can neither be added nor removed; create a new WorkspaceProject instead";
@@ -18,11 +18,11 @@ pub(super) fn rows() -> Vec<Row> {
         .collect()
 }
 
-fn create(name: &'static str, spec: Value, expected: super::Expected) -> Row {
+fn create(name: &'static str, spec: Value, expected: Expected) -> Row {
     Row {
         name,
         before: json!({}),
-        change: Create(json!({"spec": spec})),
+        change: Create(under("spec", spec)),
         expected,
     }
 }
@@ -207,8 +207,8 @@ fn urls() -> Vec<Row> {
 fn immutability() -> Vec<Row> {
     let row = |name, before, change, expected| Row {
         name,
-        before: json!({"spec": before}),
-        change: Object(json!({"spec": change})),
+        before: under("spec", before),
+        change: Object(under("spec", change)),
         expected,
     };
     let (one, other) = ("https://a.example.com", "https://b.example.com");
