@@ -292,7 +292,7 @@ pub fn cloud_error(error: &CloudFailure, time: Time) -> CloudError {
             stored.request_id.clone_from(request_id);
         }
         Failure::NotSent { reason } | Failure::Withheld { reason, .. } | Failure::NoAnswer { reason } => {
-            stored.message = Some(reason.clone())
+            stored.message = Some(reason.clone());
         }
     }
     stored
