@@ -264,7 +264,7 @@ fn wait(seen: &Observed, fates: &[(&DesktopID, Fate)], news: Vec<DesktopStatus>)
         Hold::moving(
             Reason::Verifying,
             message,
-            if second > 0 { Wake::Settle } else { Wake::Look },
+            if second > 0 { Wake::SecondLook } else { Wake::Look },
         )
     };
     hold.with_desktops(news)
