@@ -95,6 +95,13 @@ async fn read_project(pass: &mut Pass, context: &Context) -> Result<(), Error> {
         .map_or(Timestamp::MIN, |t| t.0);
     let patient = context.clock.now() < facts::after(created, PATIENCE);
     let login = login::look(context, &pass.namespace(), &pass.seen.request.project, patient).await?;
+    let same = |before: &login::Login| {
+        (&before.stamp, &before.view.coordinates) == (&login.stamp, &login.view.coordinates)
+    };
+    if !pass.login.as_ref().is_none_or(same) {
+        // What was read in another project says nothing here, and a new login is proven by a read, not by the call.
+        pass.forget_reads();
+    }
     pass.seen.project = Some(login.view.clone());
     pass.seen.last_look = true;
     pass.login = Some(login);

@@ -80,6 +80,14 @@ impl Pass {
         self.object = object;
     }
 
+    /// Forgets what was read of the cloud, and what was claimed there.
+    pub fn forget_reads(&mut self) {
+        self.read_at = None;
+        self.seen.claim = None;
+        self.seen.desktops.clear();
+        self.seen.sweep = None;
+    }
+
     /// The object's uid.
     pub fn uid(&self) -> String {
         self.object.uid().unwrap_or_default()
