@@ -40,7 +40,13 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
         Step::ReadOwner(job) => read_owner(pass, &job, context).await,
         Step::ReadJob(job) => read_job(pass, &job, context),
         Step::AddFinalizer => patch_finalizers(pass, true, context).await,
-        Step::DropFinalizer => patch_finalizers(pass, false, context).await,
+        Step::DropFinalizer => {
+            patch_finalizers(pass, false, context).await?;
+            if pass.seen.request.deleting {
+                forget(pass, context);
+            }
+            Ok(())
+        }
         Step::Sign(batch) => sign(pass, batch, context),
         Step::RecordIntent(intent) => {
             let status = record::intend(&pass.seen.request, &intent, &now)?;
@@ -77,13 +83,18 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
         Step::Finish(ending) => {
             let status = record::finish(&pass.seen.request, &ending, &now);
             write_status(pass, status, "Finish", context).await?;
-            context.memory.forget(&pass.uid());
-            context.claims.forget(&pass.uid());
-            context.pollers.unfollow(&pass.reference());
+            forget(pass, context);
             Ok(())
         }
         Step::Wait(_) | Step::StartOver | Step::Rest => Ok(()),
     }
+}
+
+/// The request has ended or is gone: nobody waits for it any more.
+fn forget(pass: &Pass, context: &Context) {
+    context.memory.forget(&pass.uid());
+    context.claims.forget(&pass.uid());
+    context.pollers.unfollow(&pass.reference());
 }
 
 async fn read_project(pass: &mut Pass, context: &Context) -> Result<(), Error> {
