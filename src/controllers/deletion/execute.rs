@@ -418,6 +418,7 @@ fn refused(pass: &Pass, error: &CloudFailure, context: &Context) -> PostAnswer {
     let stored = cloud_error(error, Time(context.clock.now()));
     let stamp = pass.login.as_ref().map(|login| login.stamp.clone());
     context.memory.change(&pass.uid(), |remembered| {
+        remembered.refused_at = Some(stored.time.0);
         remembered.retry_after = error.refusal().and_then(|r| r.retry_after);
         remembered.refused_login = stamp;
     });

@@ -173,7 +173,8 @@ impl Times<'_> {
             Pace::Backoff => exponential(refusals, self.timing).max(asked.unwrap_or_default()),
             Pace::Slow => self.timing.retry_max,
         };
-        Some(after(error.time.0, pause))
+        let refused_at = self.remembered.refused_at.max(Some(error.time.0))?;
+        Some(after(refused_at, pause))
     }
 
     /// The project or its Secret changed since the last refusal.

@@ -19,6 +19,8 @@ pub struct Memory(Mutex<HashMap<String, Remembered>>);
 pub struct Remembered {
     /// Reads that failed in a row.
     pub failures: u32,
+    /// When the last refusal came; the status knows whole seconds only.
+    pub refused_at: Option<Timestamp>,
     /// What the cloud asked to wait at its last refusal.
     pub retry_after: Option<Duration>,
     /// The login at the last refusal.
