@@ -76,6 +76,7 @@ pub fn delay(pass: &Pass, wake: Wake, context: &Context) -> Duration {
         ahead: ahead(pass, context),
     };
     let now = context.clock.now();
+    let service_now = after_signed(now, times.ahead.unwrap_or_default());
     let until = |at: Option<Timestamp>| at.map_or(timing.retry_min, |at| between(now, at));
     let delay = match wake {
         Wake::Change => super::RESYNC,
@@ -90,7 +91,6 @@ pub fn delay(pass: &Pass, wake: Wake, context: &Context) -> Duration {
             until(times.settled_at().filter(|at| *at > now)).max(timing.settle.min(super::RESYNC))
         }
         Wake::Dead => {
-            let service_now = after_signed(now, times.ahead.unwrap_or_default());
             let left = times
                 .dead_at()
                 .map_or(timing.poll_interval, |at| between(service_now, at));
@@ -109,10 +109,11 @@ pub fn delay(pass: &Pass, wake: Wake, context: &Context) -> Duration {
             Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
         )
     });
+    // The deadline counts by the service's clock, which may be behind.
     let deadline = times
         .deadline()
-        .filter(|at| unsubmitted && *at > now)
-        .map(|at| between(now, at));
+        .filter(|at| unsubmitted && *at > service_now)
+        .map(|at| between(service_now, at));
     // A moment later, so that the moment is over by any rounding.
     deadline.map_or(delay, |left| delay.min(left)) + Duration::from_millis(50)
 }
