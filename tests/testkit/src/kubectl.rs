@@ -1,6 +1,7 @@
 //! kubectl of the same version, speaking for the administrator.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Stdio;
 
 use tokio::io::AsyncWriteExt;
@@ -43,6 +44,11 @@ impl Output {
 }
 
 impl ControlPlane {
+    /// The kubectl of the same version, for people who want to try something.
+    pub fn kubectl_path(&self) -> &Path {
+        &self.binaries.kubectl
+    }
+
     /// Runs kubectl with these arguments, whatever its exit code.
     ///
     /// # Errors

@@ -1,0 +1,131 @@
+//! What happens, in order.
+
+use std::time::Duration;
+
+use desktop_deletion_operator::crd::deletion::Outcome;
+use serde_json::json;
+use testkit::{Operator, eventually};
+
+use crate::Trouble;
+use crate::board::Board;
+use crate::cast::{ROLES, Role, has_job, is_finished};
+use crate::stage::Stage;
+use crate::verdict::{self, Verdict};
+
+/// Plays all of it; the error is trouble that kept it from being played to its end.
+pub(crate) async fn play(stage: &mut Stage, board: &mut Board) -> Result<Verdict, Trouble> {
+    let [first @ .., last] = &ROLES;
+    board.follow(stage.requests());
+    for role in first {
+        board.say(&format!("applying {}: {}", role.name, role.story));
+        stage.apply(role).await?;
+    }
+    let on_its_way = |board: &Board| first.iter().all(|role| has_job_or_arrived(board, role));
+    watched(
+        stage,
+        board,
+        "the first requests have a job or their verdict",
+        on_its_way,
+    )
+    .await?;
+    crash(stage, board, last).await?;
+    let over = |board: &Board| ROLES.iter().all(|role| is_over(board, role));
+    watched(stage, board, "every request has ended", over).await?;
+    verdict::pronounce(stage, board)
+}
+
+/// Kills the operator between the effect of a call and its record, and starts it again.
+///
+/// The cloud carries the call out and answers never, so that the moment cannot be missed.
+async fn crash(stage: &mut Stage, board: &mut Board, role: &Role) -> Result<(), Trouble> {
+    let [desktop, ..] = role.desktops else {
+        return Err(format!("{} lists no desktop", role.name).into());
+    };
+    stage.cloud.add_fault(&json!({
+        "operation": "batchDelete", "desktop": desktop.id, "effectFirst": true, "answer": "timeout",
+    }))?;
+    board.say(&format!("applying {}: {}", role.name, role.story));
+    stage.apply(role).await?;
+    let accepted = eventually(
+        "the cloud accepted the call",
+        Duration::from_secs(60),
+        async || {
+            let posts = stage.posts(role);
+            if posts.iter().any(|post| post.took_effect) {
+                Ok(())
+            } else {
+                Err(format!("{} calls", posts.len()))
+            }
+        },
+    );
+    board.meanwhile(accepted).await?;
+    let pid = stage.operator.pid();
+    stage.operator.kill().await?;
+    board.say(&format!(
+        "the cloud accepted the call for {}; killed the operator, process {pid}",
+        role.name
+    ));
+    only_the_intent_is_stored(stage, board, role).await?;
+    stage.cloud.clear_faults();
+    stage.start_again()?;
+    board.say(&format!(
+        "started the operator again, process {}",
+        stage.operator.pid()
+    ));
+    Ok(())
+}
+
+/// Nothing but the intent may be known to the next process; else the crash came too late to show anything.
+async fn only_the_intent_is_stored(stage: &Stage, board: &mut Board, role: &Role) -> Result<(), Trouble> {
+    let request = stage.requests().get(role.name).await?;
+    let status = request.status.unwrap_or_default();
+    let [attempt] = &status.attempts[..] else {
+        return Err(format!(
+            "{} has {} attempts after the crash, not 1",
+            role.name,
+            status.attempts.len()
+        )
+        .into());
+    };
+    if attempt.outcome != Outcome::Pending || status.job_id.is_some() {
+        return Err(format!("{} knows of its job in spite of the crash", role.name).into());
+    }
+    board.say(&format!(
+        "{} holds its intent, attempt {}, and no job",
+        role.name, attempt.id
+    ));
+    Ok(())
+}
+
+/// Watches the board, and stops when the operator ends by itself.
+async fn watched(
+    stage: &Stage,
+    board: &mut Board,
+    what: &str,
+    wanted: impl Fn(&Board) -> bool,
+) -> Result<(), Trouble> {
+    tokio::select! {
+        done = board.until(what, wanted) => done,
+        status = ended(&stage.operator) => Err(status),
+    }
+}
+
+async fn ended(operator: &Operator) -> Trouble {
+    match operator.wait().await {
+        Ok(status) => format!("the operator ended by itself with exit status {status}").into(),
+        Err(error) => error.into(),
+    }
+}
+
+fn has_job_or_arrived(board: &Board, role: &Role) -> bool {
+    board
+        .request(role.name)
+        .is_some_and(|request| has_job(request) || is_finished(request) || role.has_arrived(request))
+}
+
+/// Arrived, or finished otherwise: there is nothing to wait for.
+fn is_over(board: &Board, role: &Role) -> bool {
+    board
+        .request(role.name)
+        .is_some_and(|request| is_finished(request) || role.has_arrived(request))
+}

@@ -1,0 +1,60 @@
+//! `--keep`: how to reach what runs, until it is interrupted.
+
+use std::path::Path;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Trouble;
+use crate::board::Board;
+use crate::samples;
+use crate::stage::Stage;
+
+/// Prints how to reach everything, and waits for Ctrl-C or SIGTERM.
+pub(crate) async fn until_interrupted(stage: &Stage, board: &mut Board) -> Result<(), Trouble> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let namespace = format!("--namespace={}", stage.namespace.name());
+    let current = ["config", "set-context", "--current", &namespace];
+    stage.control_plane.kubectl(current).await?.stdout()?;
+
+    let control_plane = &stage.control_plane;
+    let kubectl = control_plane.kubectl_path();
+    let simulator = stage.cloud.simulator();
+    let screen = board.close();
+    screen.print("");
+    screen.print("Everything runs on until Ctrl-C. In another terminal:");
+    screen.print("");
+    screen.print(&format!(
+        "export KUBECONFIG={}",
+        quoted(control_plane.kubeconfig_path())
+    ));
+    screen.print(&format!(
+        "export PATH={}:$PATH",
+        quoted(kubectl.parent().unwrap_or(kubectl))
+    ));
+    screen.print("");
+    screen.print(&format!("kubectl apply -f {}", quoted(&samples::folder())));
+    screen.print("kubectl wait --for=jsonpath='{.status.completionTime}' --timeout=60s dd/leavers");
+    screen.print("kubectl get dd");
+    screen.print("");
+    screen.print("The simulated cloud, and its admin API (GET /ledger, GET and POST /desktops, POST and DELETE /faults):");
+    screen.print("");
+    screen.print(&format!("workspace: {}", simulator.workspace));
+    screen.print(&format!("admin: {}", simulator.admin));
+    screen.print("");
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
+    if path.chars().all(plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,64 @@
+//! The two-minute tour: a real control plane, a simulated cloud and the operator as its own process, with the rights
+//! that `deploy/` ships. Five requests are applied; their conditions are shown as they move, a crash of the operator
+//! included; the end is held against what had to come.
+//!
+//! `cargo demo` ends by itself. `cargo demo -- --keep` leaves all of it running for kubectl.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod act;
+mod binary;
+mod board;
+mod cast;
+mod keep;
+mod samples;
+mod screen;
+mod stage;
+mod verdict;
+mod world;
+
+use board::Board;
+use stage::Stage;
+
+/// Whatever stops the demo, as a sentence.
+type Trouble = Box<dyn std::error::Error + Send + Sync>;
+
+/// Watch five requests for the deletion of cloud desktops on a real Kubernetes API server and a simulated cloud.
+///
+/// Exit code 0 means that each of them ended as it had to.
+#[derive(Parser)]
+#[command(bin_name = "cargo demo --")]
+struct Arguments {
+    /// Leave everything running and print how to reach it, until Ctrl-C
+    #[arg(long)]
+    keep: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match demo(arguments.keep).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            eprintln!("demo: {trouble}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demo(keep: bool) -> Result<(), Trouble> {
+    let mut board = Board::new();
+    let mut stage = Stage::set(&mut board).await?;
+    let played = act::play(&mut stage, &mut board).await;
+    let verdict = played.map_err(|trouble| stage.with_log(&trouble))?;
+    if keep {
+        if let Err(faults) = &verdict {
+            board.say(faults);
+        }
+        keep::until_interrupted(&stage, &mut board).await?;
+    }
+    stage.strike(&mut board).await?;
+    verdict.map_err(Into::into)
+}
