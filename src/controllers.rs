@@ -10,6 +10,7 @@
 //! | [`metered`] | stands before every call of the cloud: brakes, counters, the service's clock |
 //! | [`orphans`] | frees finished requests that still carry our finalizer |
 //! | [`poller`] | follows the open jobs of a project with one shared read a tick |
+//! | [`watchdog`] | notices a watch that went silent |
 //! | [`api`] | calls of the API server that cannot hang |
 
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ pub mod metered;
 pub mod orphans;
 pub mod poller;
 pub mod project;
+pub mod watchdog;
 
 use kube::runtime::reflector::{self, ObjectRef};
 use poller::Pollers;
@@ -90,6 +92,13 @@ pub struct Surroundings {
 }
 
 impl Context {
+    /// Forgets a request that has ended or is gone.
+    pub fn forget(&self, uid: &str) {
+        self.memory.forget(uid);
+        self.claims.forget(uid);
+        self.pollers.unfollow(uid);
+    }
+
     /// Everything that the controllers share, and the stream of requests that the pollers wake.
     pub fn new(
         client: Client,
@@ -157,6 +166,10 @@ pub async fn run(
         )));
         loops.push(Box::pin(project::run(context.clone(), scope, projects, writer)));
     }
+    let attesting = context.clone();
+    loops.push(Box::pin(async move {
+        attesting.pollers.attest(attesting.stopping.clone()).await;
+    }));
     let router = tokio::spawn(route(woken, wakers));
     join_all(loops).await;
     context.submissions.finished().await;

@@ -124,6 +124,10 @@ struct FollowingArgs {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_PROJECT_REFRESH", value_parser = duration::parse, default_value = "10m")]
     project_refresh: Duration,
 
+    /// How often the cache of a watch is held against the API server; a watch that went silent fails /livez
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_WATCH_CHECK", value_parser = duration::parse, default_value = "5m")]
+    watch_check: Duration,
+
     /// First delay after a failure; it doubles with each failure in a row
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RETRY_MIN", value_parser = duration::parse, default_value = "5s")]
     retry_min: Duration,
@@ -241,6 +245,7 @@ impl RunArgs {
             job_overdue,
             secret_refresh,
             project_refresh,
+            watch_check,
             retry_min,
             retry_max,
         } = self.following;
@@ -271,6 +276,7 @@ impl RunArgs {
             job_overdue,
             secret_refresh,
             project_refresh,
+            watch_check,
             retry_min,
             retry_max,
         };

@@ -36,6 +36,8 @@ pub struct Timing {
     pub secret_refresh: Duration,
     /// How often a proven login is proven again.
     pub project_refresh: Duration,
+    /// How often the cache of a watch is held against the API server.
+    pub watch_check: Duration,
     /// First delay after a failure; it doubles with each failure in a row.
     pub retry_min: Duration,
     /// Longest delay between two tries.

@@ -77,8 +77,8 @@ impl Claims {
         self.lock().watches.keys().cloned().collect()
     }
 
-    /// Takes in what a watch says.
-    pub fn note(&self, scope: &Scope, event: &Event<DesktopDeletion>) {
+    /// Takes in what a watch says, and names the objects that are gone by it.
+    pub fn note(&self, scope: &Scope, event: &Event<DesktopDeletion>) -> Vec<String> {
         let mut table = self.lock();
         match event {
             Event::Init => {
@@ -92,12 +92,17 @@ impl Claims {
                     watch.listed.insert(uid);
                 }
             }
-            Event::InitDone => table.listed(scope),
+            Event::InitDone => return table.listed(scope),
             Event::Apply(object) => {
                 table.put(scope, object);
             }
-            Event::Delete(object) => table.remove(&object.uid().unwrap_or_default()),
+            Event::Delete(object) => {
+                let uid = object.uid().unwrap_or_default();
+                table.remove(&uid);
+                return vec![uid];
+            }
         }
+        Vec::new()
     }
 
     /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until
@@ -191,9 +196,9 @@ impl Table {
     }
 
     /// A list was read to its end: what it did not show is gone.
-    fn listed(&mut self, scope: &Scope) {
+    fn listed(&mut self, scope: &Scope) -> Vec<Uid> {
         let Some(known) = self.watches.get_mut(scope) else {
-            return;
+            return Vec::new();
         };
         known.synced = true;
         let listed = std::mem::take(&mut known.listed);
@@ -204,9 +209,10 @@ impl Table {
             .filter(gone)
             .map(|(uid, _)| uid.clone())
             .collect();
-        for uid in gone {
-            self.remove(&uid);
+        for uid in &gone {
+            self.remove(uid);
         }
+        gone
     }
 
     /// Another request that comes first for one of the desktops.

@@ -21,7 +21,7 @@ use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watc
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Context, Scope, api};
+use super::{Context, Scope, api, watchdog};
 use crate::crd::conditions::Reason;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::plan::record::{self, IllegalMove};
@@ -77,11 +77,15 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
     let requests: Api<DesktopDeletion> = scope.api(&context.client);
     let projects: Api<WorkspaceProject> = scope.api(&context.client);
     let (reader, writer) = reflector::store();
-    let (watched, claims) = (scope.clone(), context.claims.clone());
+    let (watched, noting) = (scope.clone(), context.clone());
     let stream = watcher(requests, watcher::Config::default().fields(UNFINISHED))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
-        .inspect_ok(move |event| claims.note(&watched, event))
+        .inspect_ok(move |event| {
+            for gone in noting.claims.note(&watched, event) {
+                noting.forget(&gone);
+            }
+        })
         .reflect(writer)
         .applied_objects()
         .predicate_filter(
@@ -98,6 +102,18 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
             ready.pass();
         }
     };
+    let interval = context.config.timing.watch_check;
+    let pulse = context.health.pulse(
+        format!("watch of {}", scope.check("desktopdeletions")),
+        interval * 3,
+    );
+    let watchdog = watchdog::run(
+        (context.client.clone(), scope, UNFINISHED),
+        reader.clone(),
+        interval,
+        pulse,
+        context.stopping.clone(),
+    );
     let stop = context.stopping.clone();
     let controller = Controller::for_stream(stream, reader)
         .watches(projects, watcher::Config::default(), move |project| {
@@ -114,7 +130,7 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
                 tracing::debug!(%error, "controller for desktopdeletions");
             }
         });
-    futures::join!(controller, until_synced);
+    futures::join!(controller, until_synced, watchdog);
 }
 
 /// The unfinished requests of a project that changed.
@@ -151,10 +167,7 @@ async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Resul
 
 async fn run_pass(object: &DesktopDeletion, context: &Arc<Context>) -> Result<Action, Error> {
     let Some(pass) = Pass::load(object, context).await? else {
-        let uid = object.uid().unwrap_or_default();
-        context.memory.forget(&uid);
-        context.claims.forget(&uid);
-        context.pollers.unfollow(&ObjectRef::from_obj(object));
+        context.forget(&object.uid().unwrap_or_default());
         return Ok(Action::await_change());
     };
     let mut current = Some(pass);
@@ -173,7 +186,7 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
         };
         facts::refresh(pass, context);
         match plan(&pass.seen) {
-            Step::Rest => return Ok(Action::requeue(RESYNC)),
+            Step::Rest => return Ok(Action::await_change()),
             Step::Wait(hold) => {
                 pass.note_wait(&hold, context);
                 return Ok(Action::requeue(facts::delay(pass, hold.wake, context)));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Timing;
 use crate::crd::DesktopDeletion;
@@ -19,7 +20,7 @@ use crate::plan::observed::{JobView, Word};
 use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
 use crate::workspace::error::Error;
 
-/// How long the pollers may be silent before they count as dead: longer than any tick with slow answers.
+/// How long a poller may take for one turn before it counts as dead: longer than any tick with slow answers.
 pub const SIGN_OF_LIFE: Duration = Duration::from_secs(600);
 
 /// Rows of one page of sub-jobs, the most that the API gives.
@@ -56,6 +57,8 @@ struct Project {
     cloud: Arc<dyn Workspace>,
     jobs: BTreeMap<JobID, Followed>,
     trouble: Option<Error>,
+    /// When its loop turned last.
+    turned: Instant,
 }
 
 struct Followed {
@@ -99,6 +102,7 @@ impl Pollers {
             cloud: cloud.clone(),
             jobs: BTreeMap::new(),
             trouble: None,
+            turned: Instant::now(),
         });
         entry.cloud = cloud;
         let due = Instant::now() + self.shared.timing.first_look.saturating_sub(age);
@@ -126,9 +130,29 @@ impl Pollers {
     }
 
     /// Forgets the jobs of an object that has ended or is gone.
-    pub fn unfollow(&self, object: &ObjectRef<DesktopDeletion>) {
+    pub fn unfollow(&self, uid: &str) {
         for project in self.shared.lock().values_mut() {
-            project.jobs.retain(|_, followed| followed.object != *object);
+            project
+                .jobs
+                .retain(|_, followed| followed.object.extra.uid.as_deref() != Some(uid));
+        }
+    }
+
+    /// Says that the pollers are alive, as long as each project was looked at in time; until the operator stops.
+    pub async fn attest(&self, stopping: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(SIGN_OF_LIFE / 10) => {}
+            }
+            if self
+                .shared
+                .lock()
+                .values()
+                .all(|project| project.turned.elapsed() < SIGN_OF_LIFE)
+            {
+                self.shared.pulse.beat();
+            }
         }
     }
 }
@@ -142,7 +166,8 @@ impl Shared {
     /// When the project is to be looked at next; `None`, and it is forgotten, once nothing is followed there.
     fn next_look(&self, project: &ProjectCoordinates, last: Option<Instant>) -> Option<Instant> {
         let mut projects = self.lock();
-        let entry = projects.get(project)?;
+        let entry = projects.get_mut(project)?;
+        entry.turned = Instant::now();
         if entry.jobs.is_empty() {
             projects.remove(project);
             return None;
@@ -217,7 +242,6 @@ async fn poll(shared: Arc<Shared>, project: ProjectCoordinates) {
     let mut last = None;
     while let Some(at) = shared.next_look(&project, last) {
         tokio::time::sleep_until(at).await;
-        shared.pulse.beat();
         let Some((cloud, due)) = shared.due(&project) else {
             return;
         };

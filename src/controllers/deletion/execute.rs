@@ -43,7 +43,7 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
         Step::DropFinalizer => {
             patch_finalizers(pass, false, context).await?;
             if pass.seen.request.deleting {
-                forget(pass, context);
+                context.forget(&pass.uid());
             }
             Ok(())
         }
@@ -83,18 +83,11 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
         Step::Finish(ending) => {
             let status = record::finish(&pass.seen.request, &ending, &now);
             write_status(pass, status, "Finish", context).await?;
-            forget(pass, context);
+            context.forget(&pass.uid());
             Ok(())
         }
         Step::Wait(_) | Step::StartOver | Step::Rest => Ok(()),
     }
-}
-
-/// The request has ended or is gone: nobody waits for it any more.
-fn forget(pass: &Pass, context: &Context) {
-    context.memory.forget(&pass.uid());
-    context.claims.forget(&pass.uid());
-    context.pollers.unfollow(&pass.reference());
 }
 
 async fn read_project(pass: &mut Pass, context: &Context) -> Result<(), Error> {
