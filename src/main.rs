@@ -1,5 +1,6 @@
 //! The program: parse, set the log up, run.
 
+use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
@@ -9,26 +10,32 @@ use desktop_deletion_operator::cli::{Cli, Command, RunArgs};
 use desktop_deletion_operator::operator::{process, telemetry};
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Crds(args) => args.deliver(&mut io::stdout()).map_err(Into::into),
-        Command::Run(args) => run(*args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
+    match Cli::parse().command {
+        Command::Crds(args) => exit(args.deliver(&mut io::stdout()), |error| eprintln!("error: {error}")),
+        Command::Run(args) => {
+            let (format, filter) = args.log();
+            if let Err(error) = telemetry::init(format, filter) {
+                return exit(Err(error), |error| eprintln!("error: {error}"));
+            }
+            // From here on the log has one form, also for the last line.
+            exit(run(*args), |error| tracing::error!("{error}"))
         }
     }
 }
 
-fn run(args: RunArgs) -> Result<(), Box<dyn std::error::Error>> {
-    let (format, filter) = args.log();
-    telemetry::init(format, filter)?;
+fn run(args: RunArgs) -> Result<(), Box<dyn Error>> {
     let config = args.config()?;
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(process::run(config))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(process::run(config))?;
     Ok(())
+}
+
+fn exit<E>(result: Result<(), E>, tell: impl FnOnce(&E)) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&error);
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -324,10 +324,12 @@ fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
             p.project_id, p.region, p.endpoint
         )
     });
-    let message = format!(
-        "none of the {} exists{place}: nothing was submitted; if that is unexpected, check the project",
-        desktops(seen.request.desktop_ids.len())
-    );
+    let who = match seen.request.desktop_ids.len() {
+        1 => "the desktop does not exist".to_owned(),
+        many => format!("none of the {many} desktops exists"),
+    };
+    let message =
+        format!("{who}{place}: nothing was submitted; if that is unexpected, check the project");
     Ending {
         verdict: Reason::AlreadyAbsent,
         submitted: Reason::NothingToDelete,

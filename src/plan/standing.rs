@@ -220,9 +220,9 @@ fn took_effect(request: &Request, attempt: &Attempt) -> Claim {
     let mut message = match reason {
         Reason::JobAccepted => format!("the cloud accepted {count} as job {jobs}, submitted at {when}"),
         Reason::JobRecovered => {
-            format!("{count} were submitted at {when}; the answer was lost, and found again as job {jobs}")
+            format!("submitted {count} at {when}; the answer was lost, and found again as job {jobs}")
         }
-        _ => format!("{count} were submitted at {when} and it took effect, but the job cannot be named"),
+        _ => format!("submitted {count} at {when} and it took effect, but the job cannot be named"),
     };
     if request.suspend {
         message.push_str("; suspend came too late: what was submitted cannot be called back");

@@ -46,7 +46,7 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
         .filter(|id| !posted(id))
         .cloned()
         .collect();
-    let message = format!("{} are being submitted", desktops(attempt.desktop_ids.len()));
+    let message = format!("submitting {}", desktops(attempt.desktop_ids.len()));
     let hold = Hold::moving(Reason::Submitting, message, Wake::Poll);
     Step::RecordIntent(Intent {
         attempt: attempt.clone(),

@@ -9,7 +9,7 @@ use kube::{Resource, ResourceExt};
 use super::super::Context;
 use super::pass::Pass;
 use crate::crd::RESOLVE_ANNOTATION;
-use crate::crd::conditions::{ConditionType, Truth};
+use crate::crd::conditions::{ConditionType, Reason, Truth};
 use crate::crd::deletion::DesktopDeletionStatus;
 use crate::plan::observed::{PostAnswer, Submission};
 use crate::plan::record::Settlement;
@@ -62,6 +62,8 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
         let now = after.conditions.iter().find(of)?;
         let then = before.conditions.iter().find(of);
         let undecided = kind == ConditionType::Succeeded && now.status == Truth::Unknown.as_str();
+        // That it is about to be sent is no news: what comes of it is.
+        let undecided = undecided || now.reason == Reason::Submitting.as_str();
         let same = then.is_some_and(|then| (&then.status, &then.reason) == (&now.status, &now.reason));
         (!undecided && !same).then_some(now)
     })
