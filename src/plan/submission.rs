@@ -25,9 +25,10 @@ pub fn next(seen: &Observed) -> Option<Step> {
 
 fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
     let stored = seen.request.attempt(&attempt.id).map(|stored| stored.outcome);
-    let go = fresh && !seen.facts.stopping;
+    let called_off = seen.request.deleting || seen.request.suspend || seen.facts.deadline_passed;
+    let go = fresh && !called_off && !seen.facts.stopping;
     match stored {
-        None if go && !seen.request.deleting && !seen.facts.deadline_passed => intent(seen, attempt),
+        None if go => intent(seen, attempt),
         Some(Outcome::Pending) if go => Step::Post,
         Some(Outcome::Pending) => not_sent(attempt),
         _ => Step::StartOver,
@@ -56,9 +57,9 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
     })
 }
 
-/// The guard failed between the intent and the request: too slow, or shutting down.
+/// The guard failed between the intent and the request: too slow, called off, or shutting down.
 fn not_sent(attempt: &Attempt) -> Step {
-    let message = "the request was not sent in time after it was signed, and is prepared anew".to_owned();
+    let message = "the request was signed but not sent, and is prepared anew if it is still wanted".to_owned();
     Step::RecordOutcome(Settlement {
         attempt: attempt.id.clone(),
         outcome: Outcome::NotSent,
