@@ -187,12 +187,12 @@ fn submitted(request: &Request, status: &DesktopDeletionStatus, hold: &Hold) -> 
     if let Some(attempt) = effective(status) {
         return took_effect(request, attempt);
     }
-    let pending = status.attempts.iter().any(|a| a.outcome == Outcome::Pending);
-    let truth = if pending { Truth::Unknown } else { Truth::False };
+    let open = status.attempts.iter().any(Attempt::is_open);
+    let truth = if open { Truth::Unknown } else { Truth::False };
     let reason = match hold.reason {
         // Whatever else is in the way, of an open attempt it is only known that it is open.
         reason @ (Reason::Submitting | Reason::AwaitingEvidence | Reason::OutcomeUnknown) => reason,
-        _ if pending => Reason::AwaitingEvidence,
+        _ if open => Reason::AwaitingEvidence,
         reason => reason,
     };
     claim(ConditionType::Submitted, truth, reason, hold.message.clone())
