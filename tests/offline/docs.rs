@@ -1,0 +1,240 @@
+//! The pages for people say what the code does: each reason has its paragraph, the messages shown there are the
+//! operator's own, flags and their defaults exist, links lead somewhere.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::CommandFactory;
+use desktop_deletion_operator::cli::Cli;
+use desktop_deletion_operator::config::duration;
+use desktop_deletion_operator::crd::conditions::{DELETION, PROJECT, Reason, Statement};
+
+use markdown::{Page, Section, pages};
+
+mod markdown;
+mod words;
+
+/// Level of the headings that are reasons, and of no others.
+const REASONS: usize = 3;
+
+/// Share of an example that must be words of the code; the rest are names, numbers and what the cloud said.
+const OWN_WORDS: f64 = 0.4;
+
+#[test]
+fn every_reason_has_a_heading_of_its_own_and_no_heading_names_another() {
+    let page = conditions();
+    let mut headings: Vec<_> = reasons(&page).iter().map(|section| section.title).collect();
+    headings.sort_unstable();
+    let events = event_reasons();
+    let mut expected: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    expected.extend(events.iter().map(String::as_str));
+    expected.sort_unstable();
+    assert_eq!(headings, expected);
+}
+
+#[test]
+fn every_reason_says_which_conditions_have_it() {
+    let events = event_reasons();
+    let mut wrong = Vec::new();
+    for section in reasons(&conditions()) {
+        let said = section.lines.iter().find(|line| !line.is_empty()).unwrap();
+        let expected = if events.contains(section.title) {
+            "Event".to_owned()
+        } else {
+            bearers(section.title)
+        };
+        if **said != expected {
+            wrong.push(format!("{}: {expected}", section.title));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "these paragraphs of docs/conditions.md must begin like this:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn the_messages_that_are_shown_are_the_operators() {
+    let texts = words::literals(&root().join("src"));
+    let page = conditions();
+    let examples: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("> ")).collect();
+    assert!(examples.len() > 30, "only {} examples", examples.len());
+    let mut foreign = Vec::new();
+    for example in examples {
+        let share = words::share(example, &texts);
+        println!("{share:.2} {example:.70}");
+        if share < OWN_WORDS {
+            foreign.push(format!("{:.0} %: {example}", share * 100.0));
+        }
+    }
+    assert!(
+        foreign.is_empty(),
+        "docs/conditions.md shows messages that the code does not word like this:\n{}",
+        foreign.join("\n")
+    );
+}
+
+#[test]
+fn every_flag_that_is_named_exists() {
+    let command = Cli::command();
+    let arguments = || command.get_subcommands().flat_map(clap::Command::get_arguments);
+    let flags: BTreeSet<_> = arguments().filter_map(clap::Arg::get_long).collect();
+    let variables: BTreeSet<_> = arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
+    let mut missing = Vec::new();
+    for page in ["docs", "crds", "deploy"]
+        .iter()
+        .flat_map(|folder| pages(&root().join(folder)))
+    {
+        let place = page.path.display();
+        for flag in page.code().into_iter().filter_map(|code| code.strip_prefix("--")) {
+            let name = flag.split([' ', '=']).next().unwrap_or_default();
+            if !flags.contains(name) {
+                missing.push(format!("{place}: --{name}"));
+            }
+        }
+        let name = |c: char| c.is_ascii_uppercase() || c == '_';
+        for word in page
+            .text
+            .split(|c| !name(c))
+            .filter(|w| w.starts_with("DESKTOP_DELETION_"))
+        {
+            if !variables.contains(word) {
+                missing.push(format!("{place}: {word}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn a_time_before_a_flag_is_its_default() {
+    let command = Cli::command();
+    let run = command.find_subcommand("run").unwrap();
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for page in pages(&root().join("docs")) {
+        let text = page.lines().collect::<Vec<_>>().join(" ");
+        let parts: Vec<_> = text.split("`--").collect();
+        for pair in parts.windows(2) {
+            let Some(shown) = time_at_the_end(pair[0]) else {
+                continue;
+            };
+            let flag = pair[1].split('`').next().unwrap();
+            let argument = run.get_arguments().find(|arg| arg.get_long() == Some(flag));
+            let default = argument.and_then(|arg| arg.get_default_values().first()?.to_str());
+            if default.and_then(|text| duration::parse(text).ok()) != Some(shown) {
+                wrong.push(format!(
+                    "{}: {shown:?} (--{flag}), default: {default:?}",
+                    page.path.display()
+                ));
+            }
+            seen += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen > 30, "only {seen} times were found");
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let mut broken = Vec::new();
+    for page in pages(&root()) {
+        for link in page.links().iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = link
+                .split_once('#')
+                .map_or((&**link, None), |(f, a)| (f, Some(a)));
+            let target = if file.is_empty() {
+                page.path.clone()
+            } else {
+                page.path.parent().unwrap().join(file)
+            };
+            let reached = match anchor {
+                _ if !target.exists() => false,
+                Some(anchor) => Page::read(&target).anchors().iter().any(|known| known == anchor),
+                None => true,
+            };
+            if !reached {
+                broken.push(format!("{}: {link}", page.path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_file_that_the_docs_name_exists() {
+    let mut missing = Vec::new();
+    for page in pages(&root().join("docs")) {
+        let named = page.code().into_iter().filter(|code| code.starts_with("src/"));
+        missing.extend(
+            named
+                .filter(|path| !root().join(path).exists())
+                .map(str::to_owned),
+        );
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+fn conditions() -> Page {
+    Page::read(&root().join("docs/conditions.md"))
+}
+
+fn reasons(page: &Page) -> Vec<Section<'_>> {
+    let sections = page.sections().into_iter();
+    sections.filter(|section| section.level == REASONS).collect()
+}
+
+/// Reasons that only Events have: the words of two humps in the file that publishes them.
+fn event_reasons() -> BTreeSet<String> {
+    let texts = words::literals(&root().join("src/controllers/deletion/report.rs"));
+    let humps = |text: &String| {
+        text.chars().all(|c| c.is_ascii_alphabetic())
+            && text.starts_with(|c: char| c.is_uppercase())
+            && text.chars().filter(char::is_ascii_uppercase).count() > 1
+    };
+    texts.into_iter().filter(humps).collect()
+}
+
+/// The first line of a reason's paragraph.
+fn bearers(reason: &str) -> String {
+    let of = |statements: &[Statement]| {
+        let having = statements
+            .iter()
+            .filter(|(_, _, reasons)| reasons.iter().any(|r| r.as_str() == reason));
+        having
+            .map(|(condition, status, _)| format!("`{condition}={status}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let (deletion, project) = (of(DELETION), of(PROJECT));
+    let project = if project.is_empty() {
+        project
+    } else {
+        format!("{project} of a `WorkspaceProject`")
+    };
+    [deletion, project]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// "… every 15 seconds (" is fifteen seconds, and so is "… (15 seconds, ".
+fn time_at_the_end(text: &str) -> Option<Duration> {
+    let mut words = text.trim_end_matches([' ', '(', ',']).split([' ', '(']).rev();
+    let unit = match words.next()? {
+        "second" | "seconds" => 1,
+        "minute" | "minutes" => 60,
+        "hour" | "hours" => 3600,
+        "day" | "days" => 24 * 3600,
+        _ => return None,
+    };
+    let count: u64 = words.next()?.parse().ok()?;
+    Some(Duration::from_secs(count * unit))
+}
