@@ -149,6 +149,8 @@ fn by_gateway_code(number: &str, status: u16) -> Option<Class> {
         "0308" => Some(Class::Throttled),
         "0601" | "0605" | "0606" | "0608" => Some(Class::InDoubt),
         "0610" | "0613" => Some(Class::Unavailable),
+        // The gateway knows no desktop.
+        _ if status == 404 => Some(Class::WrongEndpoint),
         _ => None,
     }
 }
