@@ -1,5 +1,27 @@
 //! `desktop-deletion-operator`: deletes Huawei Cloud Workspace desktops because somebody applied a
 //! `DesktopDeletion`, submits each batch at most once, and always says why.
+//!
+//! ```text
+//!  watch ──► load ──► plan(&Observed) ──► execute(step) ──► plan … ──► report
+//!            live       pure: no clock,     exactly one        until    status, Events,
+//!            object     no client, no       effect or one      Wait /   when to come back
+//!                       async               cloud read         Rest
+//! ```
+//!
+//! A submission, step by step: read project and Secret, claim the desktops, read them and the jobs that name them, put
+//! the finalizer on, look at the project once more, **sign, store the intent, send once, record**; then follow the job,
+//! look whether the desktops are gone, take the finalizer off, store the verdict. Each step is a value of [`plan::Step`],
+//! so each place where the process can die is the gap between two of them.
+//!
+//! | module | what | may use |
+//! | --- | --- | --- |
+//! | [`plan`] | decides the next step; pure | plain data of `crd`, `workspace`, `ids` |
+//! | [`controllers`] | loads, carries out steps, reports; the project check, poller, claims | everything below |
+//! | [`crd`] | the two kinds, their conditions and reasons: the contract with users | `ids` |
+//! | [`workspace`] | the cloud: its calls, signature, endpoints, errors; knows no Kubernetes | `ids`, `clock`, `config` |
+//! | [`operator`] | what surrounds the controllers: lease, health, metrics, log, shutdown | everything |
+//! | [`cli`], [`config`] | flags, parsed once into plain data | |
+//! | [`ids`], [`clock`] | identifiers, parsed once; the one source of time and chance | nothing of ours |
 
 pub mod cli;
 pub mod clock;
