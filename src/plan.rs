@@ -100,10 +100,11 @@ pub fn plan(seen: &Observed) -> Step {
 fn decide(seen: &Observed) -> Step {
     let request = &seen.request;
     if request.status.completion_time.is_some() {
-        return if request.finalizer {
-            Step::DropFinalizer
-        } else {
-            Step::Rest
+        return match submission::next(seen) {
+            // A job that becomes known only now is still added to its attempt.
+            Some(step @ Step::RecordOutcome(_)) => step,
+            _ if request.finalizer => Step::DropFinalizer,
+            _ => Step::Rest,
         };
     }
     if let Some(step) = submission::next(seen) {

@@ -97,8 +97,8 @@ pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopD
     Ok(told(request, status, &intent.hold, now))
 }
 
-/// The status that stores what came of an attempt. An attempt that a person settled meanwhile keeps its outcome
-/// and only gains the jobs.
+/// The status that stores what came of an attempt. An attempt that was settled meanwhile keeps its outcome and only
+/// gains the jobs; so does one of a request that has ended, whose end stays as it was told.
 ///
 /// # Errors
 /// There is no such attempt.
@@ -128,6 +128,9 @@ pub fn settle(
     }
     if settlement.answers.is_some() {
         status.last_handled_resolve.clone_from(&settlement.answers);
+    }
+    if status.completion_time.is_some() {
+        return Ok(status);
     }
     Ok(told(request, status, &settlement.hold, now))
 }

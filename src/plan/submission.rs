@@ -75,6 +75,10 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
     let Some(attempt) = seen.request.attempt(id) else {
         return Step::Rest;
     };
+    // Of an attempt that was settled meanwhile only a job is news.
+    if attempt.outcome != Outcome::Pending && !matches!(answer, PostAnswer::Accepted(_)) {
+        return Step::StartOver;
+    }
     let settlement = |outcome, jobs, error: Option<&CloudError>, hold| {
         Step::RecordOutcome(Settlement {
             attempt: id.clone(),

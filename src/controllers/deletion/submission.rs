@@ -150,6 +150,8 @@ async fn store_outcome(pass: &mut Pass, mut step: Step, context: &Context) -> Re
         }
         step = match plan(&pass.seen) {
             next @ Step::RecordOutcome(_) => next,
+            // The attempt was settled meanwhile, and the answer is no job.
+            Step::StartOver => return Err(Error::StartOver),
             _ => step,
         };
     }
