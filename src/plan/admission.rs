@@ -113,11 +113,9 @@ pub fn trouble(seen: &Observed) -> Option<Hold> {
     } else {
         Wake::Backoff
     };
-    let build = if treatment.person {
-        Hold::stalled
-    } else {
-        Hold::retrying
-    };
+    // What a read asks for is the operator's doing: nobody can correct it in the object.
+    let person = treatment.person && trouble.class != Class::InvalidRequest;
+    let build = if person { Hold::stalled } else { Hold::retrying };
     Some(build(treatment.reason, message, wake).with_error(error.clone()))
 }
 
