@@ -2,7 +2,7 @@
 //! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a settle time apart.
 
 use super::Step;
-use super::observed::{JobView, Observed, Sight, Word};
+use super::observed::{JobView, Observed, Sight, Sighting, Word};
 use super::record::{Ending, desktop};
 use super::standing::{Hold, Wake, desktops, name_some};
 use super::{admission, recovery};
@@ -162,18 +162,24 @@ fn fate(seen: &Observed, id: &DesktopID) -> Fate {
         }
         (_, Some(sight)) if sight.needs_lookup() => Fate::Unconfirmed,
         (LastWord::None, Some(_)) => Fate::Running,
-        (LastWord::Success, Some(_)) if seen.facts.overdue => {
+        // Right after a success a list may lag, however late the job is.
+        (LastWord::Success, Some(sight)) if seen.facts.overdue && sight.is_idle() => {
             let text = "the job reports success but the desktop is still there: look at it in the console";
-            Fate::Ended(failed(id, Some("StillPresent"), text))
+            idle(sighting, || failed(id, Some("StillPresent"), text))
         }
         (LastWord::Failed { code, reason }, Some(sight)) if sight.is_idle() => {
-            if sighting.is_some_and(|s| s.idle_twice) {
-                Fate::Ended(failed(id, code, reason))
-            } else {
-                Fate::SecondLook
-            }
+            idle(sighting, || failed(id, code, reason))
         }
         (_, Some(_)) => Fate::Verifying,
+    }
+}
+
+/// It has failed if it is idle for the second time.
+fn idle(sighting: Option<&Sighting>, failed: impl FnOnce() -> DesktopStatus) -> Fate {
+    if sighting.is_some_and(|s| s.idle_twice) {
+        Fate::Ended(failed())
+    } else {
+        Fate::SecondLook
     }
 }
 
@@ -183,6 +189,10 @@ fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> LastWord<'a> {
     let words: Vec<_> = views().filter_map(|view| view.words.get(&folded)).collect();
     if words.contains(&&Word::Success) {
         return LastWord::Success;
+    }
+    // Failed in one job, it may yet be deleted by another.
+    if words.contains(&&Word::Open) {
+        return LastWord::None;
     }
     let failure = words.iter().find_map(|word| match word {
         Word::Failed { code, reason } => Some((code.as_deref(), reason.as_deref())),
