@@ -8,7 +8,7 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::super::poller::{MAX_OFFSET, News, PAGE};
+use super::super::poller::{MAX_OFFSET, News, PAGE, Wanted};
 use super::super::{Context, api, login};
 use super::pass::Pass;
 use super::{Error, facts, report};
@@ -113,9 +113,9 @@ async fn read_project(pass: &mut Pass, context: &Context) -> Result<(), Error> {
 }
 
 async fn claim(pass: &mut Pass, context: &Context) -> Result<(), Error> {
-    let home = pass.login.as_ref().and_then(|l| l.view.coordinates.clone());
-    let home = home.ok_or(Error::Fault("a claim without a project"))?;
-    pass.seen.claim = Some(context.claims.claim(&pass.object, &home).await);
+    let (home, _) = pass.home().ok_or(Error::Fault("a claim without a project"))?;
+    let claim = context.claims.claim(&pass.object, home).await;
+    pass.seen.claim = Some(claim);
     Ok(())
 }
 
@@ -227,13 +227,16 @@ async fn read_owner(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(
 }
 
 fn read_job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(), Error> {
-    let project = pass.login.as_ref().and_then(|l| l.view.coordinates.clone());
-    let project = project.ok_or(Error::Fault("a job read without a project"))?;
-    let age = facts::age_of_submission(pass, context);
-    let view = match context
-        .pollers
-        .follow(&project, job, pass.reference(), age, pass.cloud()?)
-    {
+    let (project, login) = pass.home().ok_or(Error::Fault("a job read without a project"))?;
+    let attempts = &pass.seen.request.status.attempts;
+    let submitted = attempts.iter().find(|attempt| attempt.job_ids.contains(job));
+    let wanted = Wanted {
+        job: job.clone(),
+        desktops: submitted.map_or(0, |attempt| attempt.desktop_ids.len()),
+        age: facts::age_of_submission(pass, context),
+        object: pass.reference(),
+    };
+    let view = match context.pollers.follow(wanted, project, login, &pass.cloud()?) {
         News::NotYet => JobView::default(),
         News::Known(view) => view,
         News::Trouble(error) => {
@@ -380,6 +383,8 @@ fn sign(pass: &mut Pass, batch: Batch, context: &Context) -> Result<(), Error> {
         job_ids: vec![],
         error: None,
     };
+    // That a desktop was idle before says nothing of what the job does to it.
+    context.memory.change(&pass.uid(), |r| r.idle_since.clear());
     pass.armed = Some((signed, since));
     pass.seen.submission = Submission::Armed { attempt, fresh: true };
     Ok(())
