@@ -144,10 +144,7 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
     if evidence.complete {
         return Step::RecordOutcome(no_effect(attempt));
     }
-    let hold = Hold {
-        wake: Wake::Look,
-        ..waiting(attempt, &evidence, Wake::Look)
-    };
+    let hold = waiting(attempt, &evidence, Wake::SecondLook);
     Step::Wait(if seen.facts.evidence_overdue {
         unknown(attempt, hold)
     } else {

@@ -12,6 +12,7 @@ use super::super::login::Login;
 use super::super::{Context, api};
 use super::Error;
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
+use crate::crd::deletion::ProjectCoordinates;
 use crate::plan::observed::{Facts, Observed, Request, Submission};
 use crate::plan::recovery;
 use crate::plan::standing::{Hold, Wake};
@@ -119,6 +120,12 @@ impl Pass {
             .ok_or(Error::Fault("a cloud read without a login"))
     }
 
+    /// Where the project is now, and what identifies its login.
+    pub fn home(&self) -> Option<(&ProjectCoordinates, &str)> {
+        let login = self.login.as_ref()?;
+        Some((login.view.coordinates.as_ref()?, &login.stamp))
+    }
+
     /// The host that the request talks to, once known.
     pub fn endpoint(&self) -> Option<&str> {
         let current = self.login.as_ref().and_then(|l| l.view.coordinates.as_ref());
@@ -141,10 +148,11 @@ impl Pass {
             return;
         };
         context.memory.change(&self.uid(), |remembered| {
+            // A look that was not complete settles nothing with any other: this one takes its place.
             if remembered
                 .evidence
                 .as_ref()
-                .is_none_or(|(id, ..)| *id != attempt.id)
+                .is_none_or(|(id, _, first)| *id != attempt.id || !first.complete)
             {
                 remembered.evidence = Some((attempt.id.clone(), self.began, evidence));
             }
