@@ -19,6 +19,9 @@ use crate::screen::{Screen, columns};
 /// Long enough for any machine; a wait ends as soon as its condition holds.
 const BOUND: Duration = Duration::from_secs(150);
 
+/// Width of a column: that of the longest status and reason, so that the columns stay where they are.
+const WIDTH: usize = "Unknown AwaitingEvidence".len();
+
 /// What is known of the requests, and where it is shown.
 pub(crate) struct Board {
     screen: Screen,
@@ -104,9 +107,8 @@ impl Board {
         if !self.screen.is_terminal() || self.requests.is_empty() {
             return;
         }
-        let header = ["REQUEST", "SUBMITTED", "SUCCEEDED", "READY", "NOW"]
-            .map(str::to_owned)
-            .to_vec();
+        let titles = ["REQUEST", "SUBMITTED", "SUCCEEDED", "READY", "NOW"];
+        let header = titles.map(|title| format!("{title:WIDTH$}")).to_vec();
         let shown = ROLES.iter().filter_map(|role| self.requests.get(role.name));
         let rows: Vec<_> = std::iter::once(header).chain(shown.map(row)).collect();
         self.screen.draw(&columns(&rows));
