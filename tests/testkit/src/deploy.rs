@@ -56,6 +56,15 @@ impl ControlPlane {
     ///
     /// There is no such account.
     pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf, Error> {
+        let token = self.service_account_token(namespace, name).await?;
+        let path = self.folder().join(format!("{namespace}-{name}.kubeconfig"));
+        let user = kubeconfig::User::Token(token);
+        kubeconfig::write(&path, self.url(), self.authority(), &user, namespace)?;
+        Ok(path)
+    }
+
+    /// A token for a service account.
+    pub(crate) async fn service_account_token(&self, namespace: &str, name: &str) -> Result<String, Error> {
         let accounts = Api::<ServiceAccount>::namespaced(self.admin_client().await?, namespace);
         let spec = TokenRequestSpec {
             expiration_seconds: Some(TOKEN_SECONDS),
@@ -69,16 +78,7 @@ impl ControlPlane {
             .create_token_request(name, &PostParams::default(), &request)
             .await;
         let answer = answer.context(|| format!("request a token for service account {namespace}/{name}"))?;
-        let token = answer.status.and_then(|status| status.token).unwrap_or_default();
-        let path = self.folder().join(format!("{namespace}-{name}.kubeconfig"));
-        kubeconfig::write(
-            &path,
-            self.url(),
-            self.authority(),
-            &kubeconfig::User::Token(token),
-            namespace,
-        )?;
-        Ok(path)
+        Ok(answer.status.and_then(|status| status.token).unwrap_or_default())
     }
 }
 

@@ -13,6 +13,7 @@
 //! Everything listens on loopback addresses only, keeps its files below the target folder, and ends no later than
 //! the process that started it.
 
+mod api_proxy;
 mod audit;
 mod binaries;
 pub mod cloud;
@@ -28,6 +29,7 @@ mod operator;
 mod places;
 mod supervised;
 
+pub use api_proxy::{ApiRequest, ApiServerProxy, Caught, Moment, Trap};
 pub use audit::{AuditEvent, AuditLog, AuditUser, ObjectRef, ResponseStatus};
 pub use cloud::Cloud;
 pub use control_plane::ControlPlane;

@@ -1,0 +1,205 @@
+//! A proxy in front of the API server, for the operator alone: it can hold, lose or replace any request or answer.
+//!
+//! What the test itself asks goes to the API server directly. So a test can stop the operator exactly before or
+//! exactly after one of its writes, and see what another operator makes of what is left.
+
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, header};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::control_plane::ControlPlane;
+use crate::error::{Context, Error};
+use crate::kubeconfig;
+
+mod request;
+mod trap;
+
+pub use request::ApiRequest;
+pub use trap::{Caught, Moment, Trap};
+
+use trap::{Traps, Verdict};
+
+/// A running proxy; it ends with this value, and with it every connection through it.
+pub struct ApiServerProxy {
+    kubeconfig: PathBuf,
+    token: String,
+    traps: Arc<Traps>,
+    accepting: AbortHandle,
+}
+
+/// Answers as they are passed on: whole, or as they come (watches).
+type Body = UnsyncBoxBody<Bytes, reqwest::Error>;
+
+/// No answer: the connection is closed instead.
+#[derive(Debug, thiserror::Error)]
+#[error("the test wants no answer")]
+struct NoAnswer;
+
+impl ApiServerProxy {
+    /// Starts a proxy on a free loopback port, and writes a kubeconfig with which a service account goes through it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such account, or no port.
+    pub async fn start(control_plane: &ControlPlane, namespace: &str, account: &str) -> Result<Self, Error> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.context(|| "find a free port for a proxy".to_owned())?;
+        let address = listener.local_addr().context(|| "name the port".to_owned())?;
+        let token = control_plane.service_account_token(namespace, account).await?;
+        let path = control_plane
+            .folder()
+            .join(format!("{namespace}-{account}-{}.kubeconfig", address.port()));
+        let user = kubeconfig::User::Token(token.clone());
+        let url = format!("http://{address}");
+        kubeconfig::write(&path, &url, control_plane.authority(), &user, namespace)?;
+        let traps = Arc::new(Traps::default());
+        let upstream = Upstream {
+            url: control_plane.url().to_owned(),
+            client: client(control_plane.authority())?,
+            traps: traps.clone(),
+        };
+        Ok(Self {
+            kubeconfig: path,
+            token,
+            traps,
+            accepting: tokio::spawn(accept(listener, upstream)).abort_handle(),
+        })
+    }
+
+    /// The kubeconfig for [`crate::OperatorOptions`].
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The service account's token, which nobody may print.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Lays a trap for the `nth` (from 1, counted from now on) of the requests that `wanted` picks. It springs once.
+    pub fn trap(
+        &self,
+        moment: Moment,
+        nth: usize,
+        wanted: impl Fn(&ApiRequest) -> bool + Send + 'static,
+    ) -> Trap {
+        self.traps.lay(moment, nth, Box::new(wanted))
+    }
+}
+
+impl Drop for ApiServerProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// The API server behind the proxy.
+#[derive(Clone)]
+struct Upstream {
+    url: String,
+    client: reqwest::Client,
+    traps: Arc<Traps>,
+}
+
+/// A client that trusts the API server, and adds nothing of its own to what passes through.
+fn client(authority: &str) -> Result<reqwest::Client, Error> {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let unusable = |error: reqwest::Error| Error::Other(format!("make the client of a proxy: {error}"));
+    let authority = reqwest::Certificate::from_pem(authority.as_bytes()).map_err(unusable)?;
+    reqwest::Client::builder()
+        .no_proxy()
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .tls_certs_only([authority])
+        .build()
+        .map_err(unusable)
+}
+
+async fn accept(listener: TcpListener, upstream: Upstream) {
+    // Ends with this task, and all connections with it.
+    let mut connections = JoinSet::new();
+    loop {
+        // Accepting fails for reasons that pass, such as a client that is gone already.
+        if let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(serve(stream, upstream.clone()));
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(stream: TcpStream, upstream: Upstream) {
+    let answering = service_fn(move |request| upstream.clone().pass(request));
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answering);
+    // However it ended, the client knows.
+    connection.await.ok();
+}
+
+impl Upstream {
+    async fn pass(self, request: http::Request<Incoming>) -> Result<Response<Body>, NoAnswer> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
+        let asked = self.traps.number(&head, &body);
+        if let Some(instead) = verdict(self.traps.spring(Moment::Before, &asked).await)? {
+            return Ok(instead);
+        }
+        let mut headers = head.headers;
+        drop_connection_headers(&mut headers);
+        let call = self
+            .client
+            .request(head.method, format!("{}{}", self.url, head.uri))
+            .headers(headers)
+            .body(body);
+        // An API server that does not answer is one that does not answer.
+        let answer = call.send().await.map_err(|_| NoAnswer)?;
+        let (mut head, body) = Response::<reqwest::Body>::from(answer).into_parts();
+        drop_connection_headers(&mut head.headers);
+        if asked.verb == "watch" {
+            return Ok(Response::from_parts(head, body.boxed_unsync()));
+        }
+        // The effect is complete, and the answer is here, before a trap tells so.
+        let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
+        if let Some(instead) = verdict(self.traps.spring(Moment::After, &asked).await)? {
+            return Ok(instead);
+        }
+        Ok(Response::from_parts(head, whole(body)))
+    }
+}
+
+/// What is answered instead of what the API server answers, if anything.
+fn verdict(verdict: Verdict) -> Result<Option<Response<Body>>, NoAnswer> {
+    match verdict {
+        Verdict::GoOn => Ok(None),
+        Verdict::Drop => Err(NoAnswer),
+        Verdict::Answer(answer) => Ok(Some(answer.map(|text| whole(Bytes::from(text))))),
+    }
+}
+
+fn whole(body: Bytes) -> Body {
+    Full::new(body)
+        .map_err(|never: Infallible| match never {})
+        .boxed_unsync()
+}
+
+/// Takes away what is said about one connection only, and the length, which is reckoned anew.
+fn drop_connection_headers(headers: &mut HeaderMap) {
+    for name in [
+        header::HOST,
+        header::CONNECTION,
+        header::TRANSFER_ENCODING,
+        header::CONTENT_LENGTH,
+    ] {
+        headers.remove(name);
+    }
+}

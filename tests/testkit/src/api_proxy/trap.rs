@@ -1,0 +1,164 @@
+//! Traps: where the proxy stops and asks the test what to do.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header, request::Parts};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::request::ApiRequest;
+use crate::error::Error;
+use crate::eventually::GENEROUS;
+
+/// On which side of the effect a trap springs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The request is here, and the API server has not seen it.
+    Before,
+    /// The API server has carried it out and answered, and the operator has not seen the answer.
+    After,
+}
+
+/// A trap that was laid.
+pub struct Trap {
+    caught: oneshot::Receiver<Caught>,
+}
+
+/// A request that is held, until the test says what becomes of it; dropping this closes its connection.
+pub struct Caught {
+    /// What was asked.
+    pub request: ApiRequest,
+    verdict: oneshot::Sender<Verdict>,
+}
+
+/// What becomes of a request.
+pub(super) enum Verdict {
+    GoOn,
+    Drop,
+    Answer(Box<Response<String>>),
+}
+
+type Wanted = Box<dyn Fn(&ApiRequest) -> bool + Send>;
+
+/// The traps of one proxy.
+#[derive(Default)]
+pub(super) struct Traps(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    requests: usize,
+    laid: Vec<Laid>,
+}
+
+struct Laid {
+    moment: Moment,
+    /// So many more must come.
+    left: usize,
+    wanted: Wanted,
+    caught: oneshot::Sender<Caught>,
+}
+
+impl Trap {
+    /// Waits until the trap springs.
+    ///
+    /// # Errors
+    ///
+    /// No such request came in a long time, or the proxy ended.
+    pub async fn sprung(self) -> Result<Caught, Error> {
+        match tokio::time::timeout(GENEROUS, self.caught).await {
+            Ok(Ok(caught)) => Ok(caught),
+            Ok(Err(_)) => Err(Error::Other("the proxy ended before its trap sprang".to_owned())),
+            Err(_) => Err(Error::Other(format!("a trap has not sprung within {GENEROUS:?}"))),
+        }
+    }
+}
+
+impl Caught {
+    /// Lets it pass.
+    pub fn go_on(self) {
+        self.say(Verdict::GoOn);
+    }
+
+    /// Closes the connection without an answer: the request, or the answer to it, is lost.
+    pub fn drop_connection(self) {
+        self.say(Verdict::Drop);
+    }
+
+    /// Answers with this status and the API server's form of an error.
+    ///
+    /// # Errors
+    ///
+    /// It is no HTTP status.
+    pub fn answer(self, status: u16) -> Result<(), Error> {
+        let code = StatusCode::from_u16(status).map_err(|error| Error::Other(error.to_string()))?;
+        let body = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "made up by a test", "reason": code.canonical_reason().unwrap_or_default(), "code": status,
+        });
+        let mut answer = Response::new(body.to_string());
+        *answer.status_mut() = code;
+        let json = header::HeaderValue::from_static("application/json");
+        answer.headers_mut().insert(header::CONTENT_TYPE, json);
+        self.say(Verdict::Answer(Box::new(answer)));
+        Ok(())
+    }
+
+    /// Nobody listens any more if the client has given up or was killed.
+    fn say(self, verdict: Verdict) {
+        self.verdict.send(verdict).ok();
+    }
+}
+
+impl Traps {
+    pub(super) fn lay(&self, moment: Moment, nth: usize, wanted: Wanted) -> Trap {
+        let (sender, caught) = oneshot::channel();
+        self.lock().laid.push(Laid {
+            moment,
+            left: nth.max(1),
+            wanted,
+            caught: sender,
+        });
+        Trap { caught }
+    }
+
+    pub(super) fn number(&self, head: &Parts, body: &Bytes) -> ApiRequest {
+        let mut state = self.lock();
+        state.requests += 1;
+        ApiRequest::read(state.requests, head, body)
+    }
+
+    /// Springs the oldest trap that is due; all that match count the request.
+    pub(super) async fn spring(&self, moment: Moment, request: &ApiRequest) -> Verdict {
+        let Some(sender) = self.due(moment, request) else {
+            return Verdict::GoOn;
+        };
+        let (verdict, said) = oneshot::channel();
+        let caught = Caught {
+            request: request.clone(),
+            verdict,
+        };
+        // A test that does not wait for its trap any more wants nothing held.
+        if sender.send(caught).is_err() {
+            return Verdict::GoOn;
+        }
+        said.await.unwrap_or(Verdict::Drop)
+    }
+
+    fn due(&self, moment: Moment, request: &ApiRequest) -> Option<oneshot::Sender<Caught>> {
+        let mut state = self.lock();
+        let mut due = None;
+        for (index, laid) in state.laid.iter_mut().enumerate() {
+            if laid.moment == moment && (laid.wanted)(request) {
+                laid.left = laid.left.saturating_sub(1);
+                due = due.or((laid.left == 0).then_some(index));
+            }
+        }
+        let due = due?;
+        Some(state.laid.remove(due).caught)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

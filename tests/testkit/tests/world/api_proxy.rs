@@ -1,0 +1,77 @@
+//! The proxy in front of the API server passes everything on, and stops where a test wants it to.
+
+use kube::api::{Patch, PatchParams};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use testkit::{ApiRequest, ApiServerProxy, Caught, ControlPlane, Moment, SERVICE_ACCOUNT, manifests};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The requests of a namespace, as the operator asks for them.
+async fn requests(proxy: &ApiServerProxy, namespace: &str) -> Result<Api<DynamicObject>> {
+    let file = Kubeconfig::read_from(proxy.kubeconfig())?;
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+    let kind = GroupVersionKind::gvk("cloud-desktops.dev", "v1alpha1", "DesktopDeletion");
+    Ok(Api::namespaced_with(
+        Client::try_from(config)?,
+        namespace,
+        &ApiResource::from_gvk(&kind),
+    ))
+}
+
+/// Sets a label as the operator would set a finalizer.
+async fn label(requests: &Api<DynamicObject>, wave: &str) -> kube::Result<DynamicObject> {
+    let patch = Patch::Merge(json!({"metadata": {"labels": {"wave": wave}}}));
+    requests.patch("leavers", &PatchParams::default(), &patch).await
+}
+
+#[tokio::test]
+async fn a_write_can_be_held_lost_and_replaced_on_either_side_of_its_effect() -> Result<()> {
+    let control_plane = ControlPlane::shared().await;
+    let namespace = control_plane.namespace("proxy").await?;
+    control_plane.deploy("deploy", namespace.name()).await?;
+    namespace
+        .apply(&manifests::desktop_deletion("leavers", "prod", ["pc-1"]))
+        .await?;
+    let proxy = ApiServerProxy::start(control_plane, namespace.name(), SERVICE_ACCOUNT).await?;
+    let through = requests(&proxy, namespace.name()).await?;
+    let direct = namespace.deletions();
+    let wave = async || {
+        let object = direct.get("leavers").await?;
+        Ok::<_, kube::Error>(json!(object.metadata.labels.unwrap_or_default().get("wave")))
+    };
+    let is_label = |request: &ApiRequest| request.writes("desktopdeletions", "", "leavers");
+
+    label(&through, "1").await?;
+    assert_eq!(wave().await?, "1");
+
+    let trap = proxy.trap(Moment::Before, 1, is_label);
+    let look = async {
+        let caught = trap.sprung().await?;
+        assert_eq!(caught.request.body["metadata"]["labels"]["wave"], "2");
+        let meanwhile = wave().await?;
+        caught.go_on();
+        Result::<Value>::Ok(meanwhile)
+    };
+    let (answer, meanwhile) = tokio::join!(label(&through, "2"), look);
+    answer?;
+    assert_eq!((meanwhile?, wave().await?), (json!("1"), json!("2")));
+
+    let trap = proxy.trap(Moment::Before, 1, is_label);
+    let close = async { trap.sprung().await.map(Caught::drop_connection) };
+    let (answer, lost) = tokio::join!(label(&through, "3"), close);
+    lost?;
+    answer.unwrap_err();
+    assert_eq!(wave().await?, "2", "the request was lost");
+
+    let trap = proxy.trap(Moment::After, 1, is_label);
+    let replace = async { trap.sprung().await?.answer(403) };
+    let (answer, replaced) = tokio::join!(label(&through, "4"), replace);
+    replaced?;
+    let error = answer.unwrap_err().to_string();
+    assert!(error.contains("made up by a test"), "{error}");
+    assert_eq!(wave().await?, "4", "the answer was replaced");
+    Ok(())
+}
