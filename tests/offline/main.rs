@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod deploy;
+mod docs;
 mod layering;
 mod manifests;
 mod signing_vectors;

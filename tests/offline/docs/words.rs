@@ -57,23 +57,33 @@ fn string(rest: &mut Peekable<Chars<'_>>) -> String {
     text
 }
 
-/// What share of `shown` are words of `texts`, in which `{…}` stands for anything.
-pub(super) fn share(shown: &str, texts: &[String]) -> f64 {
+/// The words of `shown` that are in none of the `texts`, in which `{…}` stands for anything. What the cloud said, which
+/// stands in brackets, is left out, and so is what has a digit, a dot or the like: names and numbers.
+pub(super) fn unknown<'a>(shown: &'a str, texts: &[String]) -> Vec<&'a str> {
     let mut known = vec![false; shown.len()];
     for text in texts {
         let pieces = fixed(text);
         if pieces.iter().map(|piece| piece.len()).sum::<usize>() < RECOGNISABLE {
             continue;
         }
-        if let Some(ranges) = places(shown, &pieces) {
-            ranges.into_iter().flatten().for_each(|at| known[at] = true);
+        for range in places(shown, &pieces).into_iter().flatten() {
+            known[range].fill(true);
         }
     }
-    let count = known.iter().filter(|known| **known).count();
-    #[allow(clippy::cast_precision_loss)] // lengths of lines
-    {
-        count as f64 / shown.len() as f64
+    let mut depth = 0_usize;
+    let mut unknown = Vec::new();
+    for word in shown.split_whitespace() {
+        depth += word.matches('(').count();
+        let at = word.as_ptr().addr() - shown.as_ptr().addr();
+        let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
+        let prose = bare.len() > 1 && bare.chars().all(|c| c.is_ascii_lowercase());
+        let all_known = known[at..at + word.len()].iter().filter(|known| **known).count() >= bare.len();
+        if depth == 0 && prose && !all_known {
+            unknown.push(bare);
+        }
+        depth = depth.saturating_sub(word.matches(')').count());
     }
+    unknown
 }
 
 /// The fixed parts of a format string.
