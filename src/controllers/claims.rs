@@ -13,6 +13,7 @@ use kube::runtime::watcher::Event;
 
 use super::Scope;
 use super::login::coordinates;
+use crate::crd::conditions::{ConditionType, Truth};
 use crate::crd::deletion::{DesktopDeletionStatus, Outcome, ProjectCoordinates};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::ids::DesktopID;
@@ -31,8 +32,9 @@ struct Table {
     watches: HashMap<Scope, Watch>,
     entries: HashMap<Uid, Entry>,
     by_desktop: HashMap<DesktopID, BTreeSet<Uid>>,
-    /// Requests that this process is submitting, or whose live status says that they may have reached the cloud.
-    holding: HashSet<Uid>,
+    /// Where those requests live that this process is submitting, or whose live status says that they may have
+    /// reached the cloud.
+    holding: HashMap<Uid, ProjectCoordinates>,
 }
 
 type Uid = String;
@@ -115,7 +117,7 @@ impl Claims {
             .rival(object, &uid, home)
             .map_or(Claim::Granted, Claim::Held);
         if claim == Claim::Granted {
-            table.holding.insert(uid);
+            table.holding.insert(uid, home.clone());
         }
         claim
     }
@@ -229,9 +231,11 @@ impl Table {
                 let Some(entry) = self.entries.get(other) else {
                     continue;
                 };
-                let held = entry.in_flight || self.holding.contains(other);
                 let older = !entry.idle && (entry.created, other.as_str()) < ours;
-                if (held || older) && self.home(entry).is_some_and(|theirs| same_project(&theirs, home)) {
+                let first = self
+                    .held(other, entry)
+                    .or_else(|| older.then(|| self.would(entry)).flatten());
+                if first.is_some_and(|theirs| same_project(&theirs, home)) {
                     let same_namespace = object.namespace().as_deref() == Some(&*entry.namespace);
                     let name = same_namespace.then(|| entry.name.clone());
                     return Some(Rival {
@@ -244,16 +248,26 @@ impl Table {
         None
     }
 
-    /// Where a request lives, or would.
-    fn home(&self, entry: &Entry) -> Option<ProjectCoordinates> {
-        let would = || {
-            let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
-            Some(coordinates(
-                &self.watches.get(&entry.scope)?.projects.get(&reference)?.spec,
-            ))
-        };
-        entry.home.clone().or_else(would)
+    /// Where a request lives that may have reached the cloud, or is about to.
+    fn held(&self, uid: &Uid, entry: &Entry) -> Option<ProjectCoordinates> {
+        let stored = entry.home.clone().filter(|_| entry.in_flight);
+        self.holding.get(uid).cloned().or(stored)
     }
+
+    /// Where a request would be submitted. A project whose login is not proven reserves nothing, so that nobody blocks
+    /// desktops that are not theirs to delete.
+    fn would(&self, entry: &Entry) -> Option<ProjectCoordinates> {
+        let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
+        let project = self.watches.get(&entry.scope)?.projects.get(&reference)?;
+        (is_ready(&project) && !project.spec.suspend).then(|| coordinates(&project.spec))
+    }
+}
+
+fn is_ready(project: &WorkspaceProject) -> bool {
+    let conditions = project.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .filter(|c| c.type_ == ConditionType::Ready.as_str())
+        .any(|c| c.status == Truth::True.as_str())
 }
 
 fn same_project(a: &ProjectCoordinates, b: &ProjectCoordinates) -> bool {

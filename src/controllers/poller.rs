@@ -49,11 +49,30 @@ struct Shared {
     timing: Timing,
     waker: UnboundedSender<ObjectRef<DesktopDeletion>>,
     pulse: Pulse,
-    projects: Mutex<HashMap<ProjectCoordinates, Project>>,
+    projects: Mutex<HashMap<Key, Project>>,
+}
+
+/// A project as one login sees it: nobody's jobs are read with somebody else's login.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    project: ProjectCoordinates,
+    login: String,
+}
+
+/// A job to follow.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Which job.
+    pub job: JobID,
+    /// How many desktops it was to delete.
+    pub desktops: usize,
+    /// How long ago it was submitted.
+    pub age: Duration,
+    /// For whom.
+    pub object: ObjectRef<DesktopDeletion>,
 }
 
 struct Project {
-    /// The login that was used last by any of its requests.
     cloud: Arc<dyn Workspace>,
     jobs: BTreeMap<JobID, Followed>,
     trouble: Option<Error>,
@@ -63,6 +82,7 @@ struct Project {
 
 struct Followed {
     object: ObjectRef<DesktopDeletion>,
+    desktops: usize,
     due: Instant,
     looked: bool,
     view: JobView,
@@ -87,30 +107,38 @@ impl Pollers {
         }
     }
 
-    /// Follows `job` for `object` from now on, `age` after its submission, and says what is known of it.
+    /// Follows a job from now on, with this login, and says what is known of it.
     pub fn follow(
         &self,
+        wanted: Wanted,
         project: &ProjectCoordinates,
-        job: &JobID,
-        object: ObjectRef<DesktopDeletion>,
-        age: Duration,
-        cloud: Arc<dyn Workspace>,
+        login: &str,
+        cloud: &Arc<dyn Workspace>,
     ) -> News {
+        let key = Key {
+            project: project.clone(),
+            login: login.to_owned(),
+        };
         let mut projects = self.shared.lock();
-        let known = projects.contains_key(project);
-        let entry = projects.entry(project.clone()).or_insert_with(|| Project {
+        // After a change of the Secret the job moves to the new login, with what is known of it.
+        let mut others = projects.iter_mut().filter(|(other, _)| **other != key);
+        let moved = others.find_map(|(_, project)| project.jobs.remove(&wanted.job));
+        let known = projects.contains_key(&key);
+        let entry = projects.entry(key.clone()).or_insert_with(|| Project {
             cloud: cloud.clone(),
             jobs: BTreeMap::new(),
             trouble: None,
             turned: Instant::now(),
         });
-        entry.cloud = cloud;
-        let due = Instant::now() + self.shared.timing.first_look.saturating_sub(age);
-        let followed = entry.jobs.entry(job.clone()).or_insert_with(|| Followed {
-            object,
-            due,
-            looked: false,
-            view: JobView::default(),
+        let due = Instant::now() + self.shared.timing.first_look.saturating_sub(wanted.age);
+        let followed = entry.jobs.entry(wanted.job).or_insert_with(|| {
+            moved.unwrap_or(Followed {
+                object: wanted.object,
+                desktops: wanted.desktops,
+                due,
+                looked: false,
+                view: JobView::default(),
+            })
         });
         let news = match (&entry.trouble, followed.looked) {
             (Some(error), _) => News::Trouble(error.clone()),
@@ -118,7 +146,7 @@ impl Pollers {
             (None, false) => News::NotYet,
         };
         if !known {
-            tokio::spawn(poll(self.shared.clone(), project.clone()));
+            tokio::spawn(poll(self.shared.clone(), key));
         }
         news
     }
@@ -159,17 +187,17 @@ impl Pollers {
 
 impl Shared {
     /// A panic elsewhere cannot leave the map half written.
-    fn lock(&self) -> MutexGuard<'_, HashMap<ProjectCoordinates, Project>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Project>> {
         self.projects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the project is to be looked at next; `None`, and it is forgotten, once nothing is followed there.
-    fn next_look(&self, project: &ProjectCoordinates, last: Option<Instant>) -> Option<Instant> {
+    fn next_look(&self, key: &Key, last: Option<Instant>) -> Option<Instant> {
         let mut projects = self.lock();
-        let entry = projects.get_mut(project)?;
+        let entry = projects.get_mut(key)?;
         entry.turned = Instant::now();
         if entry.jobs.is_empty() {
-            projects.remove(project);
+            projects.remove(key);
             return None;
         }
         let tick = last.map(|last| last + self.timing.poll_interval);
@@ -184,9 +212,9 @@ impl Shared {
     }
 
     /// The login, and the jobs that are due for a look.
-    fn due(&self, project: &ProjectCoordinates) -> Option<(Arc<dyn Workspace>, Vec<JobID>)> {
+    fn due(&self, key: &Key) -> Option<(Arc<dyn Workspace>, Vec<JobID>)> {
         let projects = self.lock();
-        let entry = projects.get(project)?;
+        let entry = projects.get(key)?;
         let now = Instant::now();
         let due = entry
             .jobs
@@ -196,14 +224,10 @@ impl Shared {
     }
 
     /// Stores what a tick found and wakes whom it concerns.
-    fn publish(&self, project: &ProjectCoordinates, found: Result<Vec<(JobID, JobView)>, Error>) {
+    fn publish(&self, key: &Key, found: Vec<(JobID, JobView)>, trouble: Option<Error>) {
         let mut projects = self.lock();
-        let Some(entry) = projects.get_mut(project) else {
+        let Some(entry) = projects.get_mut(key) else {
             return;
-        };
-        let (found, trouble) = match found {
-            Ok(found) => (found, None),
-            Err(error) => (Vec::new(), Some(error)),
         };
         let mood_changed = entry.trouble.is_some() != trouble.is_some();
         entry.trouble = trouble;
@@ -228,56 +252,56 @@ impl Shared {
         self.waker.send(followed.object.clone()).ok();
     }
 
-    fn view(&self, project: &ProjectCoordinates, job: &JobID) -> JobView {
+    /// What is known of a job, and how many desktops it was to delete.
+    fn view(&self, key: &Key, job: &JobID) -> Option<(JobView, usize)> {
         let projects = self.lock();
-        projects
-            .get(project)
-            .and_then(|p| p.jobs.get(job))
-            .map(|f| f.view.clone())
-            .unwrap_or_default()
+        let followed = projects.get(key)?.jobs.get(job)?;
+        Some((followed.view.clone(), followed.desktops))
     }
 }
 
-async fn poll(shared: Arc<Shared>, project: ProjectCoordinates) {
+async fn poll(shared: Arc<Shared>, key: Key) {
     let mut last = None;
-    while let Some(at) = shared.next_look(&project, last) {
+    while let Some(at) = shared.next_look(&key, last) {
         tokio::time::sleep_until(at).await;
-        let Some((cloud, due)) = shared.due(&project) else {
+        let Some((cloud, due)) = shared.due(&key) else {
             return;
         };
         if due.is_empty() {
             continue;
         }
         last = Some(Instant::now());
-        let found = tick(&shared, &project, &*cloud, due).await;
-        if let Err(error) = &found {
-            tracing::warn!(project = %project.project_id, %error, "the jobs of a project could not be read");
+        let mut found = Vec::new();
+        let trouble = tick(&shared, &key, &*cloud, due, &mut found).await.err();
+        if let Some(error) = &trouble {
+            tracing::warn!(project = %key.project.project_id, %error, "the jobs of a project could not be read");
         }
-        shared.publish(&project, found);
+        shared.publish(&key, found, trouble);
     }
 }
 
-/// One look at the open jobs of a project.
+/// One look at the open jobs of a project, as far as it comes.
 async fn tick(
     shared: &Shared,
-    project: &ProjectCoordinates,
+    key: &Key,
     cloud: &dyn Workspace,
     due: Vec<JobID>,
-) -> Result<Vec<(JobID, JobView)>, Error> {
+    found: &mut Vec<(JobID, JobView)>,
+) -> Result<(), Error> {
     let open = open_sub_jobs(cloud).await?;
-    let mut found = Vec::new();
     for id in due {
-        let mut view = shared.view(project, &id);
+        let Some((mut view, desktops)) = shared.view(key, &id) else {
+            continue;
+        };
         let own: Vec<SubJob> = open.iter().filter(|s| s.job == id).cloned().collect();
         view.learn(&own);
         // A job that has left the list, or of which some desktops have, is read by its id until all has ended.
-        let all_open = !own.is_empty() && view.words.len() == own.len();
-        if !all_open {
+        if own.len() < desktops {
             read_job(cloud, &id, &mut view).await?;
         }
         found.push((id, view));
     }
-    Ok(found)
+    Ok(())
 }
 
 async fn read_job(cloud: &dyn Workspace, id: &JobID, view: &mut JobView) -> Result<(), Error> {
