@@ -32,7 +32,10 @@ fn parse(kind: &'static str, text: &str) -> Result<String, InvalidId> {
     if first && rest && text.len() <= MAX_LENGTH {
         Ok(text.to_owned())
     } else {
-        Err(InvalidId { kind, length: text.chars().count() })
+        Err(InvalidId {
+            kind,
+            length: text.chars().count(),
+        })
     }
 }
 
@@ -134,10 +137,26 @@ mod tests {
 
     #[test]
     fn ids_admit_what_the_pattern_admits() {
-        for good in ["a", "1d81c1dc-312b-4621-b778-bac3a1336442", "A_b-9", &"x".repeat(255)] {
+        for good in [
+            "a",
+            "1d81c1dc-312b-4621-b778-bac3a1336442",
+            "A_b-9",
+            &"x".repeat(255),
+        ] {
             assert!(DesktopID::try_from(good).is_ok(), "{good}");
         }
-        for bad in ["", "-a", "_a", "a/b", "a?b", "a\n", "a b", "\u{e9}", "a.b", &"x".repeat(256)] {
+        for bad in [
+            "",
+            "-a",
+            "_a",
+            "a/b",
+            "a?b",
+            "a\n",
+            "a b",
+            "\u{e9}",
+            "a.b",
+            &"x".repeat(256),
+        ] {
             assert!(DesktopID::try_from(bad).is_err(), "{bad:?}");
         }
     }
