@@ -1,0 +1,246 @@
+//! Reads. One of the cloud that fails is an observation, not an error.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use kube::api::ListParams;
+use tokio::time::Instant;
+
+use super::super::pass::Pass;
+use super::super::{Error, facts};
+use crate::controllers::poller::{MAX_OFFSET, News, PAGE, Wanted};
+use crate::controllers::{Context, api, login};
+use crate::crd::DesktopDeletion;
+use crate::crd::deletion::CloudError;
+use crate::ids::{DesktopID, JobID};
+use crate::plan::classify::classify;
+use crate::plan::observed::{JobView, Sight, Sighting, Sweep, Trouble};
+use crate::workspace::api::{Desktop, Lookup, SubJob, SubJobQuery};
+use crate::workspace::error::{Error as CloudFailure, Failure};
+
+/// How long a missing project may still come with the sync that brought the request.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Error> {
+    let created = pass
+        .object
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map_or(Timestamp::MIN, |t| t.0);
+    let patient = context.clock.now() < facts::after(created, PATIENCE);
+    let login = login::look(context, &pass.namespace(), &pass.seen.request.project, patient).await?;
+    let same = |before: &login::Login| {
+        (&before.stamp, &before.view.coordinates) == (&login.stamp, &login.view.coordinates)
+    };
+    if !pass.login.as_ref().is_none_or(same) {
+        // What was read in another project says nothing here, and a new login is proven by a read, not by the call.
+        pass.forget_reads();
+    }
+    pass.seen.project = Some(login.view.clone());
+    pass.seen.last_look = true;
+    pass.login = Some(login);
+    Ok(())
+}
+
+pub(super) async fn claim(pass: &mut Pass, context: &Context) -> Result<(), Error> {
+    let (home, _) = pass.home().ok_or(Error::Fault("a claim without a project"))?;
+    let claim = context.claims.claim(&pass.object, home).await;
+    pass.seen.claim = Some(claim);
+    Ok(())
+}
+
+pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Context) -> Result<(), Error> {
+    let began = begin_read(pass, context);
+    match pass.cloud()?.list_desktops(ids).await {
+        Err(error) => trouble(pass, &error, context),
+        Ok(answer) => {
+            let page = answer.value;
+            let asked = |d: &Desktop| ids.iter().any(|id| id.folded() == d.id.folded());
+            // An older region may ignore the filter, and a list may be cut: then it proves nothing about an id that
+            // is not in it.
+            let complete = page.total == page.desktops.len() as u64 && page.desktops.iter().all(asked);
+            for id in ids {
+                let row = page.desktops.iter().find(|d| d.id.folded() == id.folded());
+                let sight = row.map_or(if complete { Sight::Missing } else { Sight::Unlisted }, Sight::of);
+                saw(pass, id, sight, row.and_then(|d| d.name.clone()), began, context);
+            }
+            quiet(pass, context);
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn desktop(pass: &mut Pass, id: &DesktopID, context: &Context) -> Result<(), Error> {
+    let began = begin_read(pass, context);
+    match pass.cloud()?.show_desktop(id).await {
+        Err(error) => trouble(pass, &error, context),
+        Ok(answer) => {
+            let (sight, name) = match answer.value {
+                Lookup::Gone => (Sight::Gone, None),
+                Lookup::Found(desktop) => match Sight::of(&desktop) {
+                    Sight::Missing => (Sight::Gone, desktop.name),
+                    sight => (sight, desktop.name),
+                },
+            };
+            saw(pass, id, sight, name, began, context);
+            quiet(pass, context);
+        }
+    }
+    Ok(())
+}
+
+fn saw(
+    pass: &mut Pass,
+    id: &DesktopID,
+    sight: Sight,
+    name: Option<String>,
+    began: Timestamp,
+    context: &Context,
+) {
+    let settle = context.config.timing.settle;
+    let idle_twice = context
+        .memory
+        .change(&pass.uid(), |r| r.note(id, sight, began, settle));
+    pass.seen.desktops.insert(
+        id.folded(),
+        Sighting {
+            sight,
+            idle_twice,
+            name,
+        },
+    );
+}
+
+pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), Error> {
+    begin_read(pass, context);
+    let cloud = pass.cloud()?;
+    let mut query = SubJobQuery {
+        limit: PAGE,
+        ..SubJobQuery::default()
+    };
+    let mut sub_jobs: Vec<SubJob> = Vec::new();
+    let (mut rows, mut first_total, mut steady) = (0_u64, None, true);
+    loop {
+        let page = match cloud.list_sub_jobs(&query).await {
+            Ok(answer) => answer.value,
+            Err(error) => {
+                trouble(pass, &error, context);
+                return Ok(());
+            }
+        };
+        steady &= page.total >= *first_total.get_or_insert(page.total);
+        rows += page.rows as u64;
+        sub_jobs.extend(page.sub_jobs);
+        query.offset += u32::try_from(page.rows).unwrap_or(PAGE);
+        if page.rows == 0 || rows >= page.total || query.offset > MAX_OFFSET {
+            break;
+        }
+    }
+    let complete = steady && rows >= first_total.unwrap_or_default();
+    pass.seen.sweep = Some(Sweep { sub_jobs, complete });
+    quiet(pass, context);
+    Ok(())
+}
+
+/// Asks live whether another request has the job: an object that a watch no longer shows has it too.
+pub(super) async fn owner(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(), Error> {
+    let uid = pass.object.uid();
+    let parameters = ListParams::default().fields(&format!("status.jobID={job}"));
+    let mut owned = false;
+    for scope in context.claims.scopes() {
+        let requests = scope.api::<DesktopDeletion>(&context.client);
+        let found = api::call("list the requests of a job", requests.list(&parameters)).await?;
+        owned |= found.items.iter().any(|other| other.uid() != uid);
+    }
+    pass.seen.owned_elsewhere.insert(job.clone(), owned);
+    Ok(())
+}
+
+pub(super) fn job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(), Error> {
+    let (project, login) = pass.home().ok_or(Error::Fault("a job read without a project"))?;
+    let attempts = &pass.seen.request.status.attempts;
+    let submitted = attempts.iter().find(|attempt| attempt.job_ids.contains(job));
+    let wanted = Wanted {
+        job: job.clone(),
+        desktops: submitted.map_or(0, |attempt| attempt.desktop_ids.len()),
+        age: facts::age_of_submission(pass, context),
+        object: pass.reference(),
+    };
+    let view = match context.pollers.follow(wanted, project, login, &pass.cloud()?) {
+        News::NotYet => JobView::default(),
+        News::Known(view) => view,
+        News::Trouble(error) => {
+            trouble(pass, &error, context);
+            JobView::default()
+        }
+    };
+    pass.seen.jobs.insert(job.clone(), view);
+    Ok(())
+}
+
+fn begin_read(pass: &mut Pass, context: &Context) -> Timestamp {
+    pass.seen.last_look = false;
+    pass.read_at = pass.read_at.or_else(|| Some(Instant::now()));
+    context.clock.now()
+}
+
+pub(super) fn trouble(pass: &mut Pass, error: &CloudFailure, context: &Context) {
+    context
+        .memory
+        .change(&pass.uid(), |r| r.failures = r.failures.saturating_add(1));
+    let error_stored = cloud_error(error, Time(context.clock.now()));
+    let withheld = matches!(error.failure, Failure::Withheld { .. });
+    pass.seen.trouble = Some(Trouble {
+        class: classify(error),
+        error: error_stored,
+        withheld,
+    });
+}
+
+/// A read went well.
+fn quiet(pass: &Pass, context: &Context) {
+    context.memory.change(&pass.uid(), |r| r.failures = 0);
+}
+
+/// An error of the cloud as the status stores it.
+pub fn cloud_error(error: &CloudFailure, time: Time) -> CloudError {
+    let mut stored = CloudError {
+        time,
+        operation: error.operation.as_str().to_owned(),
+        class: classify(error).as_str().to_owned(),
+        http_status: None,
+        code: None,
+        message: None,
+        detail: None,
+        request_id: None,
+        encoded_authorization_message: None,
+    };
+    match &error.failure {
+        Failure::Refused(refusal) => {
+            stored.http_status = Some(i32::from(refusal.status));
+            stored.code.clone_from(&refusal.code);
+            stored.message.clone_from(&refusal.message);
+            stored.detail.clone_from(&refusal.detail);
+            stored.request_id.clone_from(&refusal.request_id);
+            stored
+                .encoded_authorization_message
+                .clone_from(&refusal.encoded_authorization_message);
+        }
+        Failure::Unreadable {
+            status,
+            request_id,
+            reason,
+        } => {
+            stored.http_status = Some(i32::from(*status));
+            stored.message = Some(reason.clone());
+            stored.request_id.clone_from(request_id);
+        }
+        Failure::NotSent { reason } | Failure::Withheld { reason, .. } | Failure::NoAnswer { reason } => {
+            stored.message = Some(reason.clone());
+        }
+    }
+    stored
+}

@@ -1,0 +1,74 @@
+//! Writes to the object, each fenced by uid and resourceVersion.
+
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+
+use super::super::pass::Pass;
+use super::super::{Error, report};
+use crate::controllers::{Context, api};
+use crate::crd::deletion::DesktopDeletionStatus;
+use crate::crd::{DesktopDeletion, FINALIZER};
+
+/// Changes our finalizer by a patch that carries the resourceVersion of what was validated. Of an answer that adds
+/// it, everything is looked at anew.
+pub(super) async fn finalizers(pass: &mut Pass, present: bool, context: &Context) -> Result<(), Error> {
+    if !present && pass.seen.request.deleting {
+        report::let_go(pass);
+    }
+    let mut finalizers: Vec<String> = pass.object.finalizers().to_vec();
+    finalizers.retain(|finalizer| finalizer != FINALIZER);
+    if present {
+        finalizers.push(FINALIZER.to_owned());
+    }
+    let patch = json!({"metadata": {
+        "uid": pass.object.uid(),
+        "resourceVersion": pass.object.resource_version(),
+        "finalizers": finalizers,
+    }});
+    let action = if present {
+        "add the finalizer"
+    } else {
+        "remove the finalizer"
+    };
+    let requests = pass.requests(context);
+    let name = pass.object.name_any();
+    let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    let patched = api::call(action, requests.patch(&name, &parameters, &patch)).await?;
+    context.metrics.api_write(
+        "DesktopDeletion",
+        if present { "AddFinalizer" } else { "DropFinalizer" },
+    );
+    pass.seen.last_look = false;
+    pass.update(patched);
+    Ok(())
+}
+
+/// Replaces the status under compare-and-swap: a PUT with uid and resourceVersion. (A patch without a
+/// resourceVersion would go through over anything.)
+///
+/// # Errors
+/// The object changed meanwhile, or the API server did not do it.
+pub(super) async fn status(
+    pass: &mut Pass,
+    status: DesktopDeletionStatus,
+    step: &'static str,
+    context: &Context,
+) -> Result<(), Error> {
+    let before = pass.seen.request.status.clone();
+    let next = DesktopDeletion {
+        status: Some(status),
+        ..pass.object.clone()
+    };
+    let requests = pass.requests(context);
+    let (name, parameters) = (next.name_any(), PostParams::default());
+    let written = api::call(
+        "write the status",
+        requests.replace_status(&name, &parameters, &next),
+    )
+    .await?;
+    context.metrics.api_write("DesktopDeletion", step);
+    pass.update(written);
+    report::changed(&before, pass, context).await;
+    Ok(())
+}
