@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A page, its fenced code left out of everything but [`Page::text`].
+/// A page. Fenced code is in its text, and in nothing else that is read from it.
 pub(super) struct Page {
     pub(super) path: PathBuf,
     pub(super) text: String,
@@ -76,7 +76,7 @@ impl Page {
     pub(super) fn links(&self) -> Vec<String> {
         let mut links = Vec::new();
         for line in self.lines() {
-            // Every second part stands between backticks, but a link may have code for its text.
+            // A link may have code for its text.
             let bare = line.replace('`', "");
             for part in bare.split("](").skip(1) {
                 if let Some((target, _)) = part.split_once(')') {
