@@ -6,6 +6,7 @@
 mod deploy;
 mod docs;
 mod layering;
+mod lease;
 mod manifests;
 mod signing_vectors;
 mod workspace_client;

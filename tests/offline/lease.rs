@@ -1,0 +1,276 @@
+//! The leader election against an API server in memory, in paused time: hand-over, renewal, silence, races.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use desktop_deletion_operator::clock::{Clock, Source};
+use desktop_deletion_operator::config::Election;
+use desktop_deletion_operator::operator::health::Health;
+use desktop_deletion_operator::operator::lease::{Elector, Leadership, Loss};
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout};
+
+mod api_server;
+mod exclusion;
+
+use api_server::{ApiServer, Fate};
+
+const LEASE_DURATION: Duration = Duration::from_secs(15);
+const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(2);
+/// Until the next try has surely come to its end.
+const NEXT_TRY: Duration = Duration::from_millis(2100);
+
+/// The defaults of the flags.
+fn election() -> Election {
+    Election {
+        lease_duration: LEASE_DURATION,
+        renew_deadline: RENEW_DEADLINE,
+        retry: RETRY,
+    }
+}
+
+/// A time of day that stands still and differs by hours between replicas: it must not matter.
+#[derive(Debug)]
+struct Wall {
+    now: Timestamp,
+    random: AtomicU64,
+}
+
+impl Source for Wall {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn random(&self) -> u64 {
+        self.random.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// One replica.
+struct Replica {
+    elector: Elector,
+    leadership: Leadership,
+    health: Health,
+}
+
+fn replica(server: &ApiServer, name: &str) -> Replica {
+    let hours = i64::from(name.bytes().last().unwrap_or_default()) * 3600;
+    let clock: Clock = Arc::new(Wall {
+        now: Timestamp::from_second(1_000_000 + hours).unwrap(),
+        random: AtomicU64::new(server.ordinal()),
+    });
+    let health = Health::default();
+    let elector = Elector::new(server.client(), "operators", name, election(), clock, &health);
+    Replica {
+        leadership: elector.leadership(),
+        elector,
+        health,
+    }
+}
+
+impl Replica {
+    /// It leads at once, since nobody else does.
+    async fn lead(&mut self) {
+        assert!(self.leads_within(RETRY).await, "{}", self.readiness());
+    }
+
+    /// Whether it leads within `bound`.
+    async fn leads_within(&mut self, bound: Duration) -> bool {
+        timeout(bound, self.elector.acquire()).await.is_ok()
+    }
+
+    fn readiness(&self) -> String {
+        self.health.ready().to_string()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_one_leads_and_the_other_one_stands_by_ready() {
+    let server = ApiServer::default();
+    let (mut a, mut b) = (replica(&server, "a"), replica(&server, "b"));
+    assert!(!a.leadership.holds());
+    assert!(a.leads_within(NEXT_TRY).await);
+    assert!(a.leadership.holds());
+    assert_eq!(a.readiness(), "[+]leader-election ok: this replica leads\nok\n");
+
+    let holding = tokio::spawn(async move { a.elector.hold().await });
+    assert!(
+        !b.leads_within(LEASE_DURATION * 10).await,
+        "the lease is renewed all the time"
+    );
+    assert!(!b.leadership.holds());
+    assert!(!holding.is_finished());
+    assert_eq!(
+        b.readiness(),
+        format!("[+]leader-election ok: standby, {} leads\nok\n", server.holder())
+    );
+    holding.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_given_back_is_taken_at_the_next_try() {
+    let server = ApiServer::default();
+    let (mut a, mut b) = (replica(&server, "a"), replica(&server, "b"));
+    a.lead().await;
+    assert!(!b.leads_within(RETRY * 2).await);
+    a.elector.release().await;
+    assert!(!a.leadership.holds());
+    assert_eq!(server.holder(), "");
+    assert!(b.leads_within(NEXT_TRY).await);
+    assert_eq!(server.holder(), b.elector.identity());
+    assert_eq!(server.lease()["spec"]["leaseTransitions"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_of_one_that_died_is_taken_once_it_has_been_seen_unchanged_for_its_duration() {
+    let server = ApiServer::default();
+    let (mut a, mut b) = (replica(&server, "a"), replica(&server, "b"));
+    a.lead().await;
+    drop(a);
+    tokio::time::advance(LEASE_DURATION * 100).await;
+    // Whatever happened before: it has not seen it unchanged yet.
+    let met = Instant::now();
+    assert!(b.leads_within(LEASE_DURATION + RETRY * 2).await);
+    assert!(met.elapsed() >= LEASE_DURATION);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_processes_of_one_name_are_two() {
+    let server = ApiServer::default();
+    let (mut a, mut again) = (replica(&server, "a"), replica(&server, "a"));
+    a.lead().await;
+    assert_ne!(a.elector.identity(), again.elector.identity());
+    assert!(!again.leads_within(RETRY * 2).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_one_of_two_that_try_at_the_same_moment_leads() {
+    let server = ApiServer::default();
+    let (mut a, mut b) = (replica(&server, "a"), replica(&server, "b"));
+    // Both see that there is no lease before either has created it; and then that it has run out.
+    for bound in [NEXT_TRY, LEASE_DURATION + NEXT_TRY] {
+        server.script(|_, _| Fate::serve(Duration::from_millis(100)));
+        let both = futures::future::join(a.leads_within(bound), b.leads_within(bound));
+        let (a_leads, b_leads) = both.await;
+        assert!(a_leads != b_leads, "a {a_leads}, b {b_leads}");
+        assert_eq!(server.conflicts(), 1, "the slower write was refused");
+        (a, b) = (replica(&server, "a"), replica(&server, "b"));
+        server.forget_conflicts();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_the_term_within_the_deadline() {
+    let server = ApiServer::default();
+    let mut a = replica(&server, "a");
+    a.lead().await;
+    let renewed = Instant::now();
+    server.script(|_, _| Fate::Lost);
+    let loss = a.elector.hold().await;
+    assert_eq!(renewed.elapsed(), RENEW_DEADLINE);
+    assert!(!a.leadership.holds());
+    assert_eq!(
+        loss.to_string(),
+        "the lease operators/desktop-deletion-operator was not renewed for 10s (failed to take or renew the lease \
+         operators/desktop-deletion-operator: no answer within 5s), so another replica may lead by now: this one \
+         stops, and stands by after its restart"
+    );
+    assert!(!a.health.ready().holds());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_term_ends_on_time_even_if_the_elector_gets_no_turn() {
+    let server = ApiServer::default();
+    let mut a = replica(&server, "a");
+    a.lead().await;
+    tokio::time::advance(RENEW_DEADLINE).await;
+    assert!(!a.leadership.holds());
+    // It goes on too late: that the lease is still its own does not help.
+    assert!(matches!(a.elector.hold().await, Loss::Silence { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_within_the_deadline_is_no_loss() {
+    let hung = |number: u64| if number == 0 { Fate::Lost } else { Fate::PROMPT };
+    let failing = |number: u64| {
+        if number < 3 {
+            Fate::Refused(500, "etcd is slow")
+        } else {
+            Fate::PROMPT
+        }
+    };
+    let raced = |number: u64| {
+        if number == 1 {
+            Fate::Refused(409, "the object has been modified")
+        } else {
+            Fate::PROMPT
+        }
+    };
+    let faults: [fn(u64) -> Fate; 3] = [hung, failing, raced];
+    for fault in faults {
+        let server = ApiServer::default();
+        let mut a = replica(&server, "a");
+        a.lead().await;
+        server.script(move |number, _| fault(number));
+        let lost = timeout(RENEW_DEADLINE * 3, a.elector.hold()).await;
+        assert!(lost.is_err(), "{lost:?}");
+        assert!(a.leadership.holds());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_holder_ends_the_term_at_once() {
+    let server = ApiServer::default();
+    let mut a = replica(&server, "a");
+    a.lead().await;
+    server.seize("somebody");
+    let seized = Instant::now();
+    let loss = a.elector.hold().await;
+    assert!(seized.elapsed() <= RETRY);
+    assert!(!a.leadership.holds());
+    assert_eq!(
+        loss.to_string(),
+        "the lease operators/desktop-deletion-operator is held by somebody now: this replica stops, and stands by \
+         after its restart"
+    );
+    a.elector.release().await;
+    assert_eq!(server.holder(), "somebody", "it gives back only what is its own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_right_is_named_with_its_cure_and_mended_without_a_restart() {
+    let server = ApiServer::default();
+    server.script(|_, _| Fate::Refused(403, "leases is forbidden"));
+    let mut a = replica(&server, "a");
+    assert!(!a.leads_within(RETRY * 3).await);
+    assert_eq!(
+        a.readiness(),
+        "[-]leader-election failed: failed to take or renew the lease operators/desktop-deletion-operator: leases is \
+         forbidden; give the operator's ServiceAccount the Role desktop-deletion-operator-lease of deploy/base\nfailed\n"
+    );
+    server.script(|_, _| Fate::PROMPT);
+    assert!(a.leads_within(NEXT_TRY).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_somebody_deleted_is_made_anew_by_its_holder() {
+    let server = ApiServer::default();
+    let mut a = replica(&server, "a");
+    a.lead().await;
+    server.delete();
+    assert!(timeout(RENEW_DEADLINE * 2, a.elector.hold()).await.is_err());
+    assert_eq!(server.holder(), a.elector.identity());
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_the_lease_back_takes_no_longer_than_its_limit() {
+    let server = ApiServer::default();
+    let mut a = replica(&server, "a");
+    a.lead().await;
+    server.script(|_, _| Fate::Lost);
+    let asked = Instant::now();
+    a.elector.release().await;
+    assert_eq!(asked.elapsed(), RENEW_DEADLINE / 2);
+}
