@@ -3,7 +3,15 @@
 // A test that cannot go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod counts;
 mod crd_rules;
 mod deploy;
+mod doubt;
+mod door;
+mod intent;
 mod main_job;
+mod project;
+mod refusals;
+mod release;
+mod shutdown;
 mod stage;

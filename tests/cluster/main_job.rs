@@ -1,16 +1,14 @@
 //! The main job: a request is submitted once, followed, verified, and told in conditions.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use testkit::Cloud;
+use testkit::cloud::{PROJECT_ID, REGION};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{
     Ready, Reconciling, Stalled, Submitted, Succeeded,
 };
 
-use crate::stage::{Stage, desktop, says};
-
-fn pair(status: &str, reason: &str) -> (String, String) {
-    (status.to_owned(), reason.to_owned())
-}
+use crate::stage::{Stage, body, console_world, desktop, entry, message, pair, says};
 
 #[tokio::test]
 async fn a_request_is_submitted_once_followed_and_verified() {
@@ -35,7 +33,292 @@ async fn a_request_is_submitted_once_followed_and_verified() {
     assert_eq!(status["jobID"], posts[0]["jobID"]);
     assert_eq!(status["attempts"][0]["bodyDigest"], posts[0]["bodyDigest"]);
     assert_eq!(
-        crate::stage::body(&posts[0]),
+        body(&posts[0]),
         json!({"desktop_ids": ids, "delete_users": false, "email_notification": true, "is_force_delete": false})
     );
+}
+
+#[tokio::test]
+async fn the_flags_of_a_request_reach_the_cloud() {
+    let stage = Stage::set("flags", &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    let flags = json!({"deleteUsers": true, "emailNotification": false, "force": true});
+    stage.request_with("leaver", &["pc-1"], flags).await;
+    let status = stage.completed("leaver").await;
+
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(
+        stage.effective_posts(),
+        [json!({
+            "desktop_ids": ["pc-1"],
+            "delete_users": true,
+            "email_notification": false,
+            "is_force_delete": true,
+        })]
+    );
+}
+
+#[tokio::test]
+async fn only_the_desktops_that_exist_are_submitted() {
+    let stage = Stage::set("some-absent", &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &["pc-none", "pc-1"]).await;
+    let status = stage.completed("leavers").await;
+
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(entry(&status, "pc-none")["state"], "Absent");
+    assert_eq!(entry(&status, "pc-1")["state"], "Deleted");
+    let counts = json!({"total": 2, "absent": 1, "deleted": 1, "deleting": 0, "failed": 0, "pending": 0, "unknown": 0});
+    assert_eq!(status["summary"], counts);
+    let posts = stage.posts();
+    assert_eq!(posts.len(), 1, "{posts:#?}");
+    assert_eq!(body(&posts[0])["desktop_ids"], json!(["pc-1"]));
+    assert_eq!(status["attempts"][0]["desktopIDs"], json!(["pc-1"]));
+}
+
+#[tokio::test]
+async fn without_any_of_its_desktops_a_request_ends_without_a_trace_in_the_cloud() {
+    let stage = Stage::set("all-absent", &[]).await;
+    let _operator = stage.operator(&[]);
+    stage.project_says("prod", "CredentialsValid").await;
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = stage.completed("leavers").await;
+
+    assert_eq!(
+        says(&status, Succeeded),
+        pair("True", "AlreadyAbsent"),
+        "{status:#}"
+    );
+    assert_eq!(says(&status, Submitted), pair("False", "NothingToDelete"));
+    assert_eq!(says(&status, Stalled), pair("absent", "absent"));
+    let text = message(&status, Succeeded);
+    assert!(text.contains(PROJECT_ID) && text.contains(REGION), "{text}");
+    assert_eq!(status["summary"]["absent"], 2);
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+    let writes = stage.writes("leavers").await;
+    assert!(!writes.is_empty());
+    for write in writes {
+        let object = write.object_ref.as_ref().unwrap();
+        assert_eq!(
+            object.subresource, "status",
+            "no finalizer is ever written: {write:#?}"
+        );
+    }
+}
+
+fn failing(id: &str) -> Value {
+    let reason = "the port of the desktop could not be removed";
+    json!({"id": id, "outcome": {"result": "failed", "errorCode": "WKS.00010500", "failReason": reason}})
+}
+
+#[tokio::test]
+async fn a_desktop_that_the_cloud_fails_to_delete_is_named_with_the_cloud_s_reason() {
+    let stage = Stage::set("partial", &[desktop("pc-1"), failing("pc-2")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = stage.completed("leavers").await;
+
+    assert_eq!(
+        says(&status, Succeeded),
+        pair("False", "PartiallyFailed"),
+        "{status:#}"
+    );
+    assert_eq!(says(&status, Ready), pair("False", "PartiallyFailed"));
+    assert_eq!(says(&status, Stalled), pair("True", "PartiallyFailed"));
+    assert_eq!(says(&status, Submitted), pair("True", "JobAccepted"));
+    assert_eq!(entry(&status, "pc-1")["state"], "Deleted");
+    let failed = entry(&status, "pc-2");
+    assert_eq!(failed["state"], "Failed");
+    assert_eq!(failed["code"], "WKS.00010500");
+    assert_eq!(failed["message"], "the port of the desktop could not be removed");
+    let text = message(&status, Succeeded);
+    assert!(text.contains("pc-2") && text.contains("the port"), "{text}");
+    assert_eq!(stage.posts().len(), 1, "a failure in the cloud is not repeated");
+}
+
+#[tokio::test]
+async fn when_the_cloud_fails_to_delete_any_desktop_all_have_failed() {
+    let mut world = Cloud::world();
+    world["switches"] = json!({"failedDesktop": "deleteFailed", "parentFailure": "FAILED"});
+    let stage = Stage::set_with("all-fail", world, &[failing("pc-1"), failing("pc-2")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = stage.completed("leavers").await;
+
+    assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
+    assert_eq!(says(&status, Stalled), pair("True", "AllFailed"));
+    assert_eq!(status["summary"]["failed"], 2);
+    assert_eq!(stage.posts().len(), 1);
+}
+
+/// The desktop stays for a while after its job has ended, with an empty status, and then reads as `switches` say.
+async fn a_deletion_ends_well(name: &str, switches: Value) {
+    let mut world = Cloud::world();
+    world["timings"] =
+        json!({"waiting": "200ms", "running": "800ms", "emptyStatus": "500ms", "goneAfter": "1s"});
+    world["switches"] = switches;
+    let stage = Stage::set_with(name, world, &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(entry(&status, "pc-1")["state"], "Deleted");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_desktop_that_ends_in_404_is_deleted() {
+    a_deletion_ends_well("ends-404", json!({"deletedDesktop": "notFound"})).await;
+}
+
+#[tokio::test]
+async fn a_desktop_that_ends_as_deleted_is_deleted() {
+    let switches = json!({
+        "deletedDesktop": "deleted",
+        "listsShowDeleted": true,
+        "emptyStatus": "null",
+        "parentSuccess": "COMPLETE",
+    });
+    a_deletion_ends_well("ends-deleted", switches).await;
+}
+
+#[tokio::test]
+async fn a_region_that_ignores_the_filter_of_the_list_does_not_mislead() {
+    let mut world = Cloud::world();
+    world["switches"] = json!({"ignoreDesktopFilter": true, "desktopAsArray": true, "lowerCaseStatus": true});
+    let stage = Stage::set_with("no-filter", world, &["pc-1", "pc-2", "pc-3"].map(desktop)).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &["pc-3", "pc-none"]).await;
+    let status = stage.completed("leavers").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(entry(&status, "pc-none")["state"], "Absent");
+    let posts = stage.effective_posts();
+    assert_eq!(posts.len(), 1, "{posts:#?}");
+    assert_eq!(posts[0]["desktop_ids"], json!(["pc-3"]));
+}
+
+#[tokio::test]
+async fn a_job_that_waits_is_waited_for() {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "waiting": "3s"}});
+    let stage = Stage::set("waiting", &[slow, desktop("pc-2")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = stage.accepted("leavers").await;
+    assert_eq!(
+        says(&status, Reconciling),
+        pair("True", "JobRunning"),
+        "{status:#}"
+    );
+    let status = stage.completed("leavers").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn the_service_may_spell_the_ids_in_the_other_letter_case() {
+    let slow = json!({"id": "pc-1a", "outcome": {"result": "success", "running": "2s"}});
+    let stage = Stage::set("letter-case", &[slow]).await;
+    let listed = json!({"total_count": 1, "desktops": [{"desktop_id": "PC-1A", "status": "ACTIVE"}]});
+    let list = json!({"operation": "listDesktops", "desktop": "pc-1a", "nth": 1, "answer": {"status": 200, "body": listed}});
+    stage.cloud.add_fault(&list).unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1a"]).await;
+    let job = stage.accepted("leaver").await["jobID"].clone();
+    let row = json!({
+        "id": "sub-1", "job_id": job, "job_type": "deleteDesktops", "status": "SUCCESS",
+        "entities": {"desktop_id": "PC-1A"},
+    });
+    let jobs = json!({"status": 200, "body": {"total_count": 1, "jobs": [row]}});
+    stage
+        .cloud
+        .add_fault(&json!({"operation": "listSubJobs", "answer": jobs}))
+        .unwrap();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    let posts = stage.effective_posts();
+    assert_eq!(posts.len(), 1, "{posts:#?}");
+    assert_eq!(
+        posts[0]["desktop_ids"],
+        json!(["pc-1a"]),
+        "as the request spells it"
+    );
+}
+
+#[tokio::test]
+async fn a_hundred_desktops_go_in_one_call() {
+    let ids: Vec<_> = (0..100)
+        .map(|n| format!("{n:08x}-58f2-4cb1-9d0e-5c4e2d1b7a60"))
+        .collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let desktops: Vec<_> = ids.iter().copied().map(desktop).collect();
+    let stage = Stage::set("hundred", &desktops).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &ids).await;
+    let status = stage.completed("leavers").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(status["summary"]["deleted"], 100);
+    let posts = stage.posts();
+    assert_eq!(posts.len(), 1);
+    assert_eq!(body(&posts[0])["desktop_ids"], json!(ids));
+}
+
+#[tokio::test]
+async fn a_desktop_that_somebody_else_deletes_is_waited_for() {
+    let busy = |id: &str| json!({"id": id, "taskStatus": "deleting"});
+    let stage = Stage::set("elsewhere", &[busy("pc-1"), desktop("pc-2")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = stage.reason("leavers", Submitted, "DeletionInProgress").await;
+    assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
+    let text = message(&status, Submitted);
+    assert!(text.contains("pc-1") && !text.contains("pc-2"), "{text}");
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+
+    stage.cloud.add_desktop(&desktop("pc-1")).unwrap();
+    let status = stage.completed("leavers").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_desktop_that_somebody_else_has_deleted_is_absent() {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "2s"}});
+    let stage = Stage::set_with("elsewhere-gone", console_world(), &[slow]).await;
+    stage.delete_elsewhere(&["pc-1"]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(
+        says(&status, Succeeded),
+        pair("True", "AlreadyAbsent"),
+        "{status:#}"
+    );
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_job_of_somebody_else_that_failed_is_not_taken_for_our_own() {
+    let mut world = console_world();
+    // Only the job tells that somebody else is at it.
+    world["timings"]["desktopVisibleAfter"] = json!("1h");
+    let failing = json!({"id": "pc-1", "outcome": {"result": "failed", "running": "4s"}});
+    let stage = Stage::set_with("elsewhere-failed", world, &[failing]).await;
+    let _operator = stage.operator(&[]);
+    stage.project_says("prod", "CredentialsValid").await;
+    stage.delete_elsewhere(&["pc-1"]).await;
+    stage.request("leaver", &["pc-1"]).await;
+    stage.reason("leaver", Submitted, "DeletionInProgress").await;
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
+    let posts = stage.posts();
+    assert_eq!(posts.len(), 1, "{posts:#?}");
+    assert_eq!(status["jobID"], posts[0]["jobID"]);
+    let theirs = stage
+        .cloud
+        .calls(workspace_simulator::cloud::Operation::BatchDelete)[0]
+        .job_id
+        .clone();
+    assert_eq!(status["attempts"][0]["baselineJobIDs"], json!([theirs]));
 }

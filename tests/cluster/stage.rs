@@ -1,12 +1,16 @@
 //! What most tests of behaviour begin with: a namespace of the shared control plane, a cloud, and the operator as a
-//! process with the ServiceAccount and the rights that `deploy/` ships.
+//! process with the service account and the rights that `deploy/` ships.
 
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
-use testkit::{Cloud, ControlPlane, Namespace, Operator, OperatorOptions, eventually, manifests};
+use testkit::{AuditEvent, Cloud, ControlPlane, Namespace, Operator, OperatorOptions, eventually, manifests};
+use workspace_simulator::cloud::{LedgerEntry, Operation};
 
 use desktop_deletion_operator::crd::conditions::ConditionType;
 
@@ -27,12 +31,42 @@ const FLAGS: &[&str] = &[
     "--retry-max=2s",
 ];
 
+/// A token of the user `console`, of whom the operator knows nothing; for [`console_world`].
+const CONSOLE: &str = "test-console-token";
+
 /// One test's world.
 pub(crate) struct Stage {
     pub(crate) control_plane: &'static ControlPlane,
     pub(crate) namespace: Namespace,
     pub(crate) cloud: Cloud,
     kubeconfig: PathBuf,
+}
+
+/// A running operator; the end of its log is printed when its test fails.
+pub(crate) struct Running(Operator);
+
+impl Deref for Running {
+    type Target = Operator;
+
+    fn deref(&self) -> &Operator {
+        &self.0
+    }
+}
+
+impl Running {
+    /// Sends SIGTERM and gives the exit status.
+    pub(crate) async fn stopped(&self) -> i32 {
+        let ended = tokio::time::timeout(BOUND, self.0.terminate()).await;
+        ended.expect("the operator ends after SIGTERM").unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the end of the operator's log:\n{}", self.0.log_tail());
+        }
+    }
 }
 
 impl Stage {
@@ -43,6 +77,15 @@ impl Stage {
 
     /// The same with a world of its own.
     pub(crate) async fn set_with(name: &str, world: Value, desktops: &[Value]) -> Self {
+        let stage = Self::without_project(name, world, desktops).await;
+        stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+        let project = stage.cloud.project("prod", "login");
+        stage.namespace.apply(&project).await.unwrap();
+        stage
+    }
+
+    /// The same without Secret and project.
+    pub(crate) async fn without_project(name: &str, world: Value, desktops: &[Value]) -> Self {
         let control_plane = ControlPlane::shared().await;
         let namespace = control_plane.namespace(name).await.unwrap();
         let kubeconfig = control_plane
@@ -53,8 +96,6 @@ impl Stage {
         for desktop in desktops {
             cloud.add_desktop(desktop).unwrap();
         }
-        namespace.apply(&cloud.secret("login")).await.unwrap();
-        namespace.apply(&cloud.project("prod", "login")).await.unwrap();
         Self {
             control_plane,
             namespace,
@@ -64,36 +105,68 @@ impl Stage {
     }
 
     /// Starts an operator; flags given here win over the short pauses of all tests.
-    pub(crate) fn operator(&self, flags: &[&str]) -> Operator {
-        let namespaces = format!("--namespaces={}", self.namespace.name());
-        let named = |flag: &str| {
-            flags
-                .iter()
-                .any(|own| own.split('=').next() == flag.split('=').next())
-        };
+    pub(crate) fn operator(&self, flags: &[&str]) -> Running {
+        let own = format!("--namespaces={}", self.namespace.name());
+        let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+        let named = |flag: &str| flags.iter().any(|given| name(given) == name(flag));
         let mut arguments: Vec<&str> = FLAGS.iter().copied().filter(|flag| !named(flag)).collect();
         arguments.extend(flags);
-        arguments.push(&namespaces);
-        Operator::start(OperatorOptions {
+        if !named(&own) {
+            arguments.push(&own);
+        }
+        let started = Operator::start(OperatorOptions {
             binary: env!("CARGO_BIN_EXE_desktop-deletion-operator"),
             kubeconfig: Some(&self.kubeconfig),
             arguments: &arguments,
             environment: &[],
-        })
-        .unwrap()
+        });
+        Running(started.unwrap())
     }
 
     /// Applies a request for these desktops.
     pub(crate) async fn request(&self, name: &str, ids: &[&str]) -> DynamicObject {
-        self.namespace
-            .apply(&manifests::desktop_deletion(name, "prod", ids))
-            .await
-            .unwrap()
+        self.request_with(name, ids, json!({})).await
+    }
+
+    /// Applies a request with further fields of its spec.
+    pub(crate) async fn request_with(&self, name: &str, ids: &[&str], more: Value) -> DynamicObject {
+        let mut manifest = manifests::desktop_deletion(name, "prod", ids);
+        let spec = manifest["spec"].as_object_mut().unwrap();
+        spec.extend(more.as_object().unwrap().clone());
+        self.namespace.apply(&manifest).await.unwrap()
     }
 
     /// The requests of the namespace, as admin.
     pub(crate) fn requests(&self) -> Api<DynamicObject> {
         self.namespace.deletions()
+    }
+
+    /// Changes fields of a request's spec.
+    pub(crate) async fn change(&self, name: &str, spec: Value) {
+        change(&self.requests(), name, spec).await;
+    }
+
+    /// Changes fields of a project's spec.
+    pub(crate) async fn change_project(&self, name: &str, spec: Value) {
+        change(&self.namespace.projects(), name, spec).await;
+    }
+
+    /// Asks for the deletion of a request.
+    pub(crate) async fn delete(&self, name: &str) {
+        let deleted = self.requests().delete(name, &DeleteParams::default()).await;
+        deleted.unwrap();
+    }
+
+    /// Waits until a request is gone.
+    pub(crate) async fn gone(&self, name: &str) {
+        let what = format!("{name} is gone");
+        let look = async || match self.requests().get_opt(name).await.unwrap() {
+            None => Ok(()),
+            Some(object) => Err(format!("{:#}", object.data)),
+        };
+        eventually(&what, BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// The status of a request as it stands.
@@ -109,6 +182,12 @@ impl Stage {
         .await
     }
 
+    /// Waits until the request was submitted and its job is known, and gives the status.
+    pub(crate) async fn accepted(&self, name: &str) -> Value {
+        self.until(name, "its job is stored", |status| status["jobID"].is_string())
+            .await
+    }
+
     /// Waits until a condition has that reason, and gives the status.
     pub(crate) async fn reason(&self, name: &str, kind: ConditionType, reason: &str) -> Value {
         let what = format!("{} says {reason}", kind.as_str());
@@ -118,17 +197,30 @@ impl Stage {
 
     /// Waits until the status is as wanted.
     pub(crate) async fn until(&self, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let what = format!("{name}: {what}");
-        eventually(&what, BOUND, async || {
-            let status = self.status(name).await;
-            if wanted(&status) {
-                Ok(status)
+        until(&self.requests(), name, what, wanted).await
+    }
+
+    /// Waits until the condition `Ready` of a project has that reason, and gives the condition.
+    pub(crate) async fn project_says(&self, name: &str, reason: &str) -> Value {
+        let ready = |status: &Value| condition(status, ConditionType::Ready);
+        let what = format!("Ready says {reason}");
+        let says = |status: &Value| ready(status)["reason"] == reason;
+        ready(&until(&self.namespace.projects(), name, &what, says).await)
+    }
+
+    /// Waits until every fault has struck, that is, until the requests which they are for have arrived.
+    pub(crate) async fn struck(&self) {
+        let look = async || {
+            let faults = self.cloud.simulator().faults();
+            if faults.iter().all(|fault| fault.struck > 0) {
+                Ok(())
             } else {
-                Err(format!("{status:#}"))
+                Err(format!("{faults:#?}"))
             }
-        })
-        .await
-        .unwrap_or_else(|error| panic!("{error}"))
+        };
+        eventually("every fault has struck", BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Bodies of the batch-deletes that took effect, oldest first.
@@ -137,20 +229,131 @@ impl Stage {
         posts
             .iter()
             .filter(|p| p["tookEffect"] == true)
-            .map(|p| body(p))
+            .map(body)
             .collect()
     }
 
-    /// The ledger's lines of all batch-deletes, oldest first.
+    /// The ledger's lines of all batch-deletes of the operator, oldest first.
     pub(crate) fn posts(&self) -> Vec<Value> {
-        let calls = self
-            .cloud
-            .calls(workspace_simulator::cloud::Operation::BatchDelete);
+        let calls = self.cloud.calls(Operation::BatchDelete);
         calls
             .iter()
+            .filter(|call| call.caller.as_deref() != Some("console"))
             .map(|call| serde_json::to_value(call).unwrap())
             .collect()
     }
+
+    /// Looks at the open jobs of a cloud project: lists of sub-jobs by status.
+    pub(crate) fn ticks(&self, project_id: &str) -> Vec<LedgerEntry> {
+        let mut calls = self.cloud.calls(Operation::ListSubJobs);
+        calls.retain(|call| call.query.contains("status=") && call.path.contains(project_id));
+        calls
+    }
+
+    /// Waits until the open jobs of a cloud project have been looked at so many times more.
+    pub(crate) async fn more_ticks(&self, project_id: &str, more: usize) {
+        let wanted = self.ticks(project_id).len() + more;
+        let look = async || match self.ticks(project_id).len() {
+            count if count >= wanted => Ok(()),
+            count => Err(format!("{count} of {wanted}")),
+        };
+        eventually("the poller has looked again", BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// All that the operator has asked about a request so far, watches aside.
+    pub(crate) async fn asked(&self, name: &str) -> Vec<Arc<AuditEvent>> {
+        static MARKS: AtomicUsize = AtomicUsize::new(0);
+        // The log is in order: once it shows this read, it shows what came before.
+        let mark = format!("mark-{}", MARKS.fetch_add(1, Ordering::Relaxed));
+        let concerns =
+            |e: &AuditEvent, name: &str| e.concerns("desktopdeletions", self.namespace.name(), name);
+        self.requests().get_opt(&mark).await.unwrap();
+        let look = async || {
+            let events = self.control_plane.audit().events().unwrap();
+            if events.iter().any(|e| concerns(e, &mark)) {
+                Ok(events)
+            } else {
+                Err("it is not there")
+            }
+        };
+        let mut events = eventually("a read shows in the audit log", BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        let account = format!(
+            "system:serviceaccount:{}:{}",
+            self.namespace.name(),
+            testkit::SERVICE_ACCOUNT
+        );
+        events.retain(|e| e.user.username == account && e.verb != "watch" && concerns(e, name));
+        events
+    }
+
+    /// The operator's writes to a request so far, its status included, in any outcome.
+    pub(crate) async fn writes(&self, name: &str) -> Vec<Arc<AuditEvent>> {
+        let mut events = self.asked(name).await;
+        events.retain(|event| event.is_write());
+        events
+    }
+
+    /// Deletes desktops in the cloud as somebody else would, in a world of [`console_world`].
+    pub(crate) async fn delete_elsewhere(&self, ids: &[&str]) {
+        let simulator = self.cloud.simulator();
+        let url = format!(
+            "{}/v2/{}/desktops/batch-delete",
+            simulator.workspace,
+            testkit::cloud::PROJECT_ID
+        );
+        let call = self.http().post(url).header("X-Auth-Token", CONSOLE);
+        let answer = call.json(&json!({"desktop_ids": ids})).send().await.unwrap();
+        assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
+    }
+
+    /// Changes `timings` of the cloud.
+    pub(crate) async fn change_timings(&self, timings: Value) {
+        let url = format!("{}/timings", self.cloud.simulator().admin);
+        let answer = self.http().patch(url).json(&timings).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    }
+
+    /// A client that trusts the cloud.
+    pub(crate) fn http(&self) -> reqwest::Client {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let authority = reqwest::Certificate::from_pem(self.cloud.simulator().ca_pem.as_bytes());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([authority.unwrap()]);
+        client.build().unwrap()
+    }
+}
+
+async fn change(api: &Api<DynamicObject>, name: &str, spec: Value) {
+    let patch = Patch::Merge(json!({"spec": spec}));
+    let patched = api.patch(name, &PatchParams::default(), &patch).await;
+    patched.unwrap();
+}
+
+async fn until(api: &Api<DynamicObject>, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let what = format!("{name}: {what}");
+    let look = async || {
+        let status = api.get(name).await.unwrap().data["status"].clone();
+        if wanted(&status) {
+            Ok(status)
+        } else {
+            Err(format!("{status:#}"))
+        }
+    };
+    eventually(&what, BOUND, look)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A world in which somebody else may delete desktops too.
+pub(crate) fn console_world() -> Value {
+    let mut world = Cloud::world();
+    world["accounts"][0]["tokens"] = json!([{"token": CONSOLE, "user": "console"}]);
+    world
 }
 
 /// The body of a ledger line, read.
@@ -166,6 +369,14 @@ pub(crate) fn condition(status: &Value, kind: ConditionType) -> Value {
         .unwrap_or(Value::Null)
 }
 
+/// The message of a condition, empty if it is not there.
+pub(crate) fn message(status: &Value, kind: ConditionType) -> String {
+    condition(status, kind)["message"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
 /// `(status, reason)` of a condition.
 pub(crate) fn says(status: &Value, kind: ConditionType) -> (String, String) {
     let condition = condition(status, kind);
@@ -173,7 +384,23 @@ pub(crate) fn says(status: &Value, kind: ConditionType) -> (String, String) {
     (text("status"), text("reason"))
 }
 
+/// What [`says`] gives.
+pub(crate) fn pair(status: &str, reason: &str) -> (String, String) {
+    (status.to_owned(), reason.to_owned())
+}
+
+/// The entry of a desktop in a status.
+pub(crate) fn entry(status: &Value, id: &str) -> Value {
+    let all = status["desktops"].as_array().cloned().unwrap_or_default();
+    all.into_iter().find(|d| d["id"] == id).unwrap_or(Value::Null)
+}
+
 /// A desktop of that id whose deletion succeeds.
 pub(crate) fn desktop(id: &str) -> Value {
     json!({"id": id})
+}
+
+/// A desktop of that id whose deletion runs longer than any test.
+pub(crate) fn endless(id: &str) -> Value {
+    json!({"id": id, "outcome": {"result": "success", "running": "1h"}})
 }

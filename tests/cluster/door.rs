@@ -1,0 +1,68 @@
+//! A door before the cloud that can be shut: what comes then is let in and shown out without a word, so that no
+//! handshake comes about. Connections that stand are left alone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// The door; gone when dropped.
+pub(crate) struct Door {
+    address: SocketAddr,
+    open: Arc<AtomicBool>,
+    porter: JoinHandle<()>,
+}
+
+impl Door {
+    /// An open door to a URL such as `https://127.0.0.1:41234`.
+    pub(crate) async fn to(url: &str) -> Self {
+        let target = url.trim_start_matches("https://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let open = Arc::new(AtomicBool::new(true));
+        let porter = tokio::spawn(attend(listener, target, open.clone()));
+        Self {
+            address,
+            open,
+            porter,
+        }
+    }
+
+    /// Its own URL.
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// Nobody comes in any more.
+    pub(crate) fn shut(&self) {
+        self.open.store(false, Ordering::SeqCst);
+    }
+
+    /// Everybody may come in again.
+    pub(crate) fn unlock(&self) {
+        self.open.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.porter.abort();
+    }
+}
+
+async fn attend(listener: TcpListener, target: String, open: Arc<AtomicBool>) {
+    loop {
+        let (mut visitor, _) = listener.accept().await.unwrap();
+        if !open.load(Ordering::SeqCst) {
+            continue;
+        }
+        let target = target.clone();
+        tokio::spawn(async move {
+            let mut house = TcpStream::connect(target).await.unwrap();
+            // However the two part, there is nothing left to do.
+            tokio::io::copy_bidirectional(&mut visitor, &mut house).await.ok();
+        });
+    }
+}

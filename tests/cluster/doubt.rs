@@ -1,0 +1,188 @@
+//! The answer to a submission is lost: it is never repeated on a guess, and its job is found again.
+
+use serde_json::{Value, json};
+use testkit::Cloud;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Submitted, Succeeded};
+
+use crate::stage::{Stage, desktop, message, pair, says};
+
+/// A signature lives for six seconds, here and (see [`world`]) in the cloud.
+pub(crate) const FLAGS: &[&str] = &[
+    "--signature-window=6s",
+    "--send-guard=3s",
+    "--settle=1s",
+    "--clock-skew=2s",
+];
+
+/// A cloud that no longer takes a signature after the operator's window.
+pub(crate) fn world() -> Value {
+    let mut world = Cloud::world();
+    world["timings"]["signatureWindow"] = json!("6s");
+    world
+}
+
+/// A fault of the first batch-delete that names this desktop.
+pub(crate) fn lost(desktop: &str, effect_first: bool, answer: &Value) -> Value {
+    json!({
+        "operation": "batchDelete", "desktop": desktop, "nth": 1, "effectFirst": effect_first, "answer": answer,
+    })
+}
+
+/// The ledger's batch-deletes that name a desktop.
+fn posts_of(stage: &Stage, desktop: &str) -> Vec<Value> {
+    let mut posts = stage.posts();
+    posts.retain(|post| {
+        crate::stage::body(post)["desktop_ids"]
+            .as_array()
+            .unwrap()
+            .contains(&json!(desktop))
+    });
+    posts
+}
+
+fn assert_recovered(stage: &Stage, desktop: &str, status: &Value) {
+    let posts = posts_of(stage, desktop);
+    assert_eq!(posts.len(), 1, "never repeated: {posts:#?}");
+    assert_eq!(
+        says(status, Submitted),
+        pair("True", "JobRecovered"),
+        "{status:#}"
+    );
+    assert_eq!(says(status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(status["jobID"], posts[0]["jobID"], "{status:#}");
+    assert_eq!(status["attempts"][0]["outcome"], "Adopted");
+    assert_eq!(status["attempts"][0]["bodyDigest"], posts[0]["bodyDigest"]);
+}
+
+#[tokio::test]
+async fn a_submission_whose_answer_is_lost_is_found_again_and_never_repeated() {
+    let ways = [
+        ("reset", json!("reset")),
+        ("timeout", json!("timeout")),
+        ("cut", json!({"cutAfter": 5})),
+        ("gateway", json!({"status": 504})),
+        ("internal", json!({"status": 500})),
+        (
+            "moved",
+            json!({"status": 307, "headers": {"Location": "https://example.com/"}}),
+        ),
+        ("unreadable", json!({"status": 202, "body": "thank you"})),
+    ];
+    let desktops: Vec<_> = ways.iter().map(|(way, _)| desktop(way)).collect();
+    let stage = Stage::set_with("lost", world(), &desktops).await;
+    for (way, answer) in &ways {
+        stage.cloud.add_fault(&lost(way, true, answer)).unwrap();
+    }
+    let _operator = stage.operator(FLAGS);
+    for (way, _) in &ways {
+        stage.request(way, &[way]).await;
+    }
+    for (way, _) in &ways {
+        let status = stage.completed(way).await;
+        assert_recovered(&stage, way, &status);
+    }
+}
+
+#[tokio::test]
+async fn while_the_answer_is_missing_a_request_says_so() {
+    let stage = Stage::set("doubt", &[desktop("pc-1")]).await;
+    stage
+        .cloud
+        .add_fault(&lost("pc-1", true, &json!("reset")))
+        .unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Submitted, "AwaitingEvidence").await;
+    assert_eq!(
+        says(&status, Reconciling),
+        pair("True", "AwaitingEvidence"),
+        "{status:#}"
+    );
+    assert_eq!(says(&status, Succeeded), pair("Unknown", "Waiting"), "{status:#}");
+    assert_eq!(status["attempts"][0]["outcome"], "Pending");
+    assert_eq!(status["lastError"]["class"], "InDoubt");
+    let posts = stage.posts();
+    let job = posts[0]["jobID"].as_str().unwrap();
+    stage
+        .until("leaver", "the candidate is named", |status| {
+            message(status, Submitted).contains(job)
+        })
+        .await;
+    assert_eq!(posts.len(), 1);
+}
+
+#[tokio::test]
+async fn a_submission_that_never_took_effect_is_made_anew_once_it_is_surely_dead() {
+    let stage = Stage::set_with("no-effect", world(), &["pc-1", "pc-2"].map(desktop)).await;
+    stage
+        .cloud
+        .add_fault(&lost("pc-1", false, &json!("reset")))
+        .unwrap();
+    let _operator = stage.operator(FLAGS);
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = stage.completed("leavers").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(says(&status, Submitted), pair("True", "JobAccepted"));
+    let outcomes: Vec<_> = (0..3).map(|n| status["attempts"][n]["outcome"].clone()).collect();
+    assert_eq!(
+        outcomes,
+        [json!("NoEffect"), json!("Accepted"), Value::Null],
+        "{status:#}"
+    );
+    let posts = stage.posts();
+    assert_eq!(posts.len(), 2, "{posts:#?}");
+    assert_eq!(stage.effective_posts().len(), 1);
+    assert_eq!(status["jobID"], posts[1]["jobID"]);
+}
+
+/// The operator is killed while its submission is on the way, and started again.
+async fn killed(name: &str, effect_first: bool, answer: &Value) {
+    let stage = Stage::set_with(name, world(), &["pc-1", "pc-2"].map(desktop)).await;
+    stage
+        .cloud
+        .add_fault(&lost("pc-1", effect_first, answer))
+        .unwrap();
+    let operator = stage.operator(FLAGS);
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    stage.struck().await;
+    operator.kill().await.unwrap();
+    let status = stage.status("leavers").await;
+    assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
+    drop(operator);
+    let _operator = stage.operator(FLAGS);
+    let status = stage.completed("leavers").await;
+    assert_recovered(&stage, "pc-1", &status);
+}
+
+#[tokio::test]
+async fn a_job_is_found_again_by_the_operator_that_comes_after_a_crash() {
+    killed("killed", true, &json!("timeout")).await;
+}
+
+#[tokio::test]
+async fn a_submission_that_arrives_after_the_crash_of_its_sender_is_found_too() {
+    killed("killed-early", false, &json!({"delay": "3s"})).await;
+}
+
+#[tokio::test]
+async fn a_submission_that_arrives_after_its_window_is_refused_and_made_anew() {
+    let stage = Stage::set_with("too-late", world(), &[desktop("pc-1")]).await;
+    stage
+        .cloud
+        .add_fault(&lost("pc-1", false, &json!({"delay": "8s"})))
+        .unwrap();
+    let operator = stage.operator(FLAGS);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.struck().await;
+    operator.kill().await.unwrap();
+    drop(operator);
+    let _operator = stage.operator(FLAGS);
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    let posts = stage.posts();
+    let statuses: Vec<_> = posts.iter().map(|post| post["status"].clone()).collect();
+    assert_eq!(statuses, [json!(401), json!(202)], "{posts:#?}");
+    assert_eq!(status["attempts"][0]["outcome"], "NoEffect");
+    assert_eq!(status["jobID"], posts[1]["jobID"]);
+}

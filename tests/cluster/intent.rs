@@ -1,0 +1,310 @@
+//! Nothing is sent without an intent in etcd, and no intent is stored for a request that is held, changed, deleted or
+//! expired at that moment.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use testkit::cloud::PROJECT_ID;
+use testkit::{AuditEvent, Cloud};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, Submitted, Succeeded};
+
+use crate::stage::{Stage, desktop, endless, message, pair, says};
+
+/// Another project of the same account.
+const SECOND: &str = "second-project";
+
+/// The last read of the cloud before the intent takes long enough to change something meanwhile.
+fn slow_read(nth: u32) -> Value {
+    json!({"operation": "listSubJobs", "nth": nth, "answer": {"delay": "3s"}})
+}
+
+/// A refusal that passes by itself.
+fn conflict() -> Value {
+    let body = json!({"error_code": "WKS.00010032", "error_msg": "operation conflict"});
+    json!({"operation": "batchDelete", "nth": 1, "answer": {"status": 409, "body": body}})
+}
+
+fn two_projects() -> Value {
+    let mut world = Cloud::world();
+    world["projects"] = json!([{"id": PROJECT_ID}, {"id": SECOND}]);
+    world
+}
+
+/// Writes of the status that would store an intent.
+fn intents(writes: &[Arc<AuditEvent>]) -> Vec<&AuditEvent> {
+    let pending = |e: &&Arc<AuditEvent>| {
+        let attempts = e
+            .request_object
+            .as_ref()
+            .and_then(|o| o["status"]["attempts"].as_array());
+        attempts.is_some_and(|all| all.iter().any(|a| a["outcome"] == "Pending"))
+    };
+    writes.iter().filter(pending).map(|e| &**e).collect()
+}
+
+#[tokio::test]
+async fn the_intent_stands_in_etcd_before_the_request_arrives() {
+    let stage = Stage::set("intent", &["pc-1", "pc-2"].map(desktop)).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    stage.completed("leavers").await;
+
+    let posts = stage.posts();
+    assert_eq!(posts.len(), 1, "{posts:#?}");
+    let writes = stage.writes("leavers").await;
+    let intents = intents(&writes);
+    let [intent] = *intents else {
+        panic!("one intent: {intents:#?}")
+    };
+    assert_eq!(
+        (intent.verb.as_str(), intent.code()),
+        ("update", 200),
+        "{intent:#?}"
+    );
+    assert_eq!(intent.object_ref.as_ref().unwrap().subresource, "status");
+    let arrived: Timestamp = posts[0]["time"].as_str().unwrap().parse().unwrap();
+    assert!(
+        intent.stage_timestamp <= arrived,
+        "stored at {}, arrived at {arrived}",
+        intent.stage_timestamp
+    );
+    let attempt = &intent.response_object.as_ref().unwrap()["status"]["attempts"][0];
+    assert_eq!(attempt["bodyDigest"], posts[0]["bodyDigest"]);
+    assert_eq!(attempt["desktopIDs"], json!(["pc-1", "pc-2"]));
+    assert!(attempt["signedAt"].is_string() && attempt["notAfter"].is_string());
+}
+
+/// A request whose first try was refused, so that it carries the finalizer and its next try is about to be stored.
+async fn about_to_be_stored(name: &str) -> (Stage, crate::stage::Running) {
+    let stage = Stage::set(name, &[desktop("pc-1")]).await;
+    stage.cloud.add_fault(&conflict()).unwrap();
+    stage.cloud.add_fault(&slow_read(2)).unwrap();
+    let operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.struck().await;
+    assert_eq!(stage.posts().len(), 1);
+    (stage, operator)
+}
+
+/// The second intent met a newer object.
+async fn assert_fenced(stage: &Stage) {
+    let writes = stage.writes("leaver").await;
+    let codes: Vec<_> = intents(&writes).iter().map(|e| e.code()).collect();
+    assert_eq!(codes.get(..2), Some(&[200, 409][..]), "{codes:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_suspended_at_the_moment_of_the_intent_is_not_submitted() {
+    let (stage, _operator) = about_to_be_stored("fence-suspend").await;
+    stage.change("leaver", json!({"suspend": true})).await;
+    let status = stage.reason("leaver", Submitted, "Suspended").await;
+    assert_eq!(stage.posts().len(), 1, "{status:#}");
+    assert_fenced(&stage).await;
+
+    stage.change("leaver", json!({"suspend": false})).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.effective_posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_is_deleted_at_the_moment_of_the_intent_is_not_submitted() {
+    let (stage, _operator) = about_to_be_stored("fence-delete").await;
+    stage.delete("leaver").await;
+    stage.gone("leaver").await;
+    assert_eq!(stage.posts().len(), 1);
+    assert_fenced(&stage).await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_edited_at_the_moment_of_the_intent_is_looked_at_anew() {
+    let (stage, _operator) = about_to_be_stored("fence-edit").await;
+    let labels = Patch::Merge(json!({"metadata": {"labels": {"wave": "2"}}}));
+    let patched = stage
+        .requests()
+        .patch("leaver", &PatchParams::default(), &labels)
+        .await;
+    patched.unwrap();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 2);
+    assert_eq!(stage.effective_posts().len(), 1);
+    assert_fenced(&stage).await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_held_or_gone_before_its_finalizer_is_not_submitted() {
+    let stage = Stage::set("before-finalizer", &["pc-1", "pc-2"].map(desktop)).await;
+    stage.cloud.add_fault(&slow_read(1)).unwrap();
+    stage.cloud.add_fault(&slow_read(2)).unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("held", &["pc-1"]).await;
+    stage.request("deleted", &["pc-2"]).await;
+    stage.struck().await;
+    stage.delete("deleted").await;
+    stage.change("held", json!({"suspend": true})).await;
+    stage.reason("held", Submitted, "Suspended").await;
+    stage.gone("deleted").await;
+
+    // Whatever was on its way has been decided once a third request has gone all the way.
+    stage.cloud.add_desktop(&desktop("pc-3")).unwrap();
+    stage.request("third", &["pc-3"]).await;
+    stage.completed("third").await;
+    assert_eq!(stage.posts().len(), 1, "only the third was submitted");
+    assert_eq!(intents(&stage.writes("held").await).len(), 0);
+    assert_eq!(intents(&stage.writes("deleted").await).len(), 0);
+    assert_eq!(
+        stage.requests().get("held").await.unwrap().metadata.finalizers,
+        None
+    );
+}
+
+/// A request whose last cloud read is under way.
+async fn about_to_be_signed(name: &str) -> (Stage, crate::stage::Running) {
+    let stage = Stage::set_with(name, two_projects(), &[desktop("pc-1")]).await;
+    stage.cloud.add_fault(&slow_read(1)).unwrap();
+    let operator = stage.operator(&["--retry-max=10m"]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.struck().await;
+    (stage, operator)
+}
+
+#[tokio::test]
+async fn a_project_that_is_suspended_before_the_signature_stops_the_request() {
+    let (stage, _operator) = about_to_be_signed("last-look-suspend").await;
+    stage.change_project("prod", json!({"suspend": true})).await;
+    let status = stage.reason("leaver", Submitted, "ProjectSuspended").await;
+    assert_eq!(stage.posts(), Vec::<Value>::new(), "{status:#}");
+
+    stage.change_project("prod", json!({"suspend": false})).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+#[tokio::test]
+async fn a_project_that_is_pointed_elsewhere_before_the_signature_starts_the_request_anew() {
+    let (stage, _operator) = about_to_be_signed("last-look-project").await;
+    let projects = stage.namespace.projects();
+    projects.delete("prod", &DeleteParams::default()).await.unwrap();
+    let mut project = stage.cloud.project("prod", "login");
+    project["spec"]["projectID"] = json!(SECOND);
+    stage.namespace.apply(&project).await.unwrap();
+
+    let status = stage.completed("leaver").await;
+    assert_eq!(
+        says(&status, Succeeded),
+        pair("True", "AlreadyAbsent"),
+        "{status:#}"
+    );
+    assert!(message(&status, Succeeded).contains(SECOND), "{status:#}");
+    assert_eq!(
+        stage.posts(),
+        Vec::<Value>::new(),
+        "what was read in one project is sent to no other"
+    );
+}
+
+#[tokio::test]
+async fn a_login_that_is_spoilt_before_the_signature_is_not_used() {
+    let (stage, _operator) = about_to_be_signed("last-look-secret").await;
+    let wrong = [
+        ("accessKey", testkit::cloud::ACCESS_KEY),
+        ("secretKey", "not-the-secret"),
+    ];
+    let secret = testkit::manifests::secret("login", &wrong);
+    stage.namespace.apply(&secret).await.unwrap();
+    let status = stage.reason("leaver", Submitted, "AuthenticationFailed").await;
+    assert_eq!(
+        stage.posts(),
+        Vec::<Value>::new(),
+        "a read proves it first: {status:#}"
+    );
+
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+fn in_seconds(seconds: i64) -> String {
+    #[expect(clippy::disallowed_methods, reason = "a deadline by the real clock")]
+    let at = Timestamp::now() + SignedDuration::from_secs(seconds);
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[tokio::test]
+async fn a_request_whose_deadline_has_passed_is_never_sent() {
+    let stage = Stage::set("expired", &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage.project_says("prod", "CredentialsValid").await;
+    let before = stage.cloud.ledger().len();
+    let deadline = json!({"notAfter": "2026-01-01T00:00:00Z"});
+    stage.request_with("late", &["pc-1"], deadline).await;
+    let status = stage.completed("late").await;
+    assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
+    assert_eq!(says(&status, Submitted), pair("False", "Expired"));
+    assert_eq!(says(&status, Stalled), pair("True", "Expired"));
+    assert_eq!(stage.cloud.ledger().len(), before, "the cloud is not even asked");
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_while_a_request_is_held_ends_it() {
+    let stage = Stage::set("expires-held", &["pc-1", "pc-2"].map(desktop)).await;
+    let _operator = stage.operator(&[]);
+    stage.project_says("prod", "CredentialsValid").await;
+    stage.change_project("prod", json!({"suspend": true})).await;
+    let soon = in_seconds(4);
+    let held = json!({"notAfter": soon, "suspend": true});
+    stage.request_with("held", &["pc-1"], held).await;
+    stage
+        .request_with("project-held", &["pc-2"], json!({"notAfter": soon}))
+        .await;
+    stage.reason("held", Submitted, "Suspended").await;
+    stage.reason("project-held", Submitted, "ProjectSuspended").await;
+    for name in ["held", "project-held"] {
+        let status = stage.completed(name).await;
+        assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
+    }
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn suspend_holds_a_request_until_it_is_released() {
+    let stage = Stage::set("suspend", &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage
+        .request_with("leaver", &["pc-1"], json!({"suspend": true}))
+        .await;
+    let status = stage.reason("leaver", Submitted, "Suspended").await;
+    assert_eq!(says(&status, Ready), pair("False", "Suspended"), "{status:#}");
+    assert_eq!(says(&status, Stalled), pair("absent", "absent"));
+    stage.change("leaver", json!({"suspend": false})).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn suspend_after_the_submission_is_said_to_be_too_late() {
+    let stage = Stage::set("suspend-late", &[endless("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.accepted("leaver").await;
+    let signed_at = status["attempts"][0]["signedAt"].as_str().unwrap().to_owned();
+    stage.change("leaver", json!({"suspend": true})).await;
+    let status = stage
+        .until("leaver", "it says that suspend came too late", |status| {
+            message(status, Submitted).contains("too late")
+        })
+        .await;
+    assert_eq!(
+        says(&status, Submitted),
+        pair("True", "JobAccepted"),
+        "{status:#}"
+    );
+    assert!(message(&status, Submitted).contains(&signed_at), "{status:#}");
+    assert_eq!(status["observedGeneration"], 2);
+}

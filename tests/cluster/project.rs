@@ -1,0 +1,316 @@
+//! A project says whether its login works before any deletion depends on it; requests wait for it and go on by
+//! themselves once it is mended.
+
+use kube::api::{Api, DeleteParams};
+use serde_json::{Value, json};
+use testkit::cloud::{ACCESS_KEY, PROJECT_ID, SECRET_KEY};
+use testkit::{Cloud, manifests};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, Submitted, Succeeded};
+
+use crate::door::Door;
+use crate::stage::{Stage, condition, desktop, message, pair, says};
+
+/// Another project of the same account.
+const SECOND: &str = "second-project";
+
+/// An access key that may read no desktop.
+const BLIND: (&str, &str) = ("TESTBLINDKEY00000001", "canary-secret-key-0000000000000000000002");
+
+/// An access key whose secret is given wrongly, so that no other key is locked by it.
+const MISTYPED: (&str, &str) = ("TESTMISTYPED00000001", "canary-secret-key-0000000000000000000003");
+
+fn world() -> Value {
+    let mut world = Cloud::world();
+    let keys = world["accounts"][0]["accessKeys"].as_array_mut().unwrap();
+    keys.push(json!({"id": BLIND.0, "secret": BLIND.1, "permissions": ["workspace:jobs:*"]}));
+    keys.push(json!({"id": MISTYPED.0, "secret": MISTYPED.1}));
+    world["projects"] = json!([{"id": PROJECT_ID}, {"id": SECOND}]);
+    world
+}
+
+fn key_pair(id: &'static str, secret: &'static str) -> Values {
+    vec![("accessKey", id), ("secretKey", secret)]
+}
+
+type Values = Vec<(&'static str, &'static str)>;
+
+/// A Secret that does not work.
+struct UselessLogin {
+    /// Name of the project, its Secret, the request and its desktop.
+    name: &'static str,
+    /// What the Secret holds; `None`: there is none.
+    values: Option<Values>,
+    /// What the project says of it.
+    project: &'static str,
+    /// What a request says that waits for it.
+    request: &'static str,
+}
+
+fn useless_logins() -> Vec<UselessLogin> {
+    let case = |name, values, project, request| UselessLogin {
+        name,
+        values,
+        project,
+        request,
+    };
+    let invalid = |name, values| case(name, Some(values), "SecretInvalid", "ProjectNotReady");
+    let refused = |name, values, reason| case(name, Some(values), reason, reason);
+    vec![
+        case("no-secret", None, "SecretNotFound", "ProjectNotReady"),
+        invalid("missing-key", vec![("accessKey", ACCESS_KEY)]),
+        invalid("blank", key_pair(ACCESS_KEY, "  ")),
+        invalid("line-feed", key_pair(ACCESS_KEY, "canary-secret-key\n")),
+        refused(
+            "mistyped",
+            key_pair(MISTYPED.0, "canary-wrong"),
+            "AuthenticationFailed",
+        ),
+        refused("blind", key_pair(BLIND.0, BLIND.1), "PermissionDenied"),
+    ]
+}
+
+#[tokio::test]
+async fn a_login_that_does_not_work_is_named_and_requests_go_on_once_it_is_mended() {
+    let stage = Stage::without_project("logins", world(), &[]).await;
+    // So slow that only a change of the Secret can be why it goes on.
+    let _operator = stage.operator(&["--retry-max=10m"]);
+    for UselessLogin { name, values, .. } in useless_logins() {
+        stage.cloud.add_desktop(&desktop(name)).unwrap();
+        if let Some(values) = values {
+            stage
+                .namespace
+                .apply(&manifests::secret(name, &values))
+                .await
+                .unwrap();
+        }
+        stage
+            .namespace
+            .apply(&stage.cloud.project(name, name))
+            .await
+            .unwrap();
+        let there = json!({"projectRef": {"name": name}});
+        stage.request_with(name, &[name], there).await;
+    }
+    for UselessLogin {
+        name,
+        values,
+        project,
+        request,
+    } in useless_logins()
+    {
+        let ready = stage.project_says(name, project).await;
+        assert_eq!(ready["status"], "False", "{ready:#}");
+        let status = stage
+            .until(name, "it says what it waits for", |status| {
+                says(status, Submitted) == pair("False", request)
+                    && message(status, Submitted).contains(ready["message"].as_str().unwrap())
+            })
+            .await;
+        assert_eq!(says(&status, Succeeded), pair("Unknown", "Waiting"), "{status:#}");
+        for (key, value) in values.unwrap_or_default() {
+            let secret = key == "secretKey" && value.starts_with("canary");
+            assert!(
+                !secret || !status.to_string().contains(value),
+                "no secret is shown: {status:#}"
+            );
+        }
+    }
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+
+    let right = key_pair(ACCESS_KEY, SECRET_KEY);
+    for UselessLogin { name, .. } in useless_logins() {
+        stage
+            .namespace
+            .apply(&manifests::secret(name, &right))
+            .await
+            .unwrap();
+    }
+    for UselessLogin { name, .. } in useless_logins() {
+        stage.project_says(name, "CredentialsValid").await;
+        let status = stage.completed(name).await;
+        assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+        assert_eq!(status["lastError"], Value::Null, "{status:#}");
+    }
+    assert_eq!(stage.posts().len(), useless_logins().len());
+}
+
+#[tokio::test]
+async fn a_proven_login_is_said_to_be_valid_and_written_once() {
+    let stage = Stage::set("valid", &[]).await;
+    let _operator = stage.operator(&["--project-refresh=300ms"]);
+    let ready = stage.project_says("prod", "CredentialsValid").await;
+    assert_eq!(ready["status"], "True");
+    assert_eq!(ready["observedGeneration"], 1);
+    let proofs = || {
+        stage
+            .cloud
+            .calls(workspace_simulator::cloud::Operation::ListDesktops)
+            .len()
+    };
+    let look = async || match proofs() {
+        count if count >= 4 => Ok(()),
+        count => Err(count),
+    };
+    testkit::eventually("the login is proven again", crate::stage::BOUND, look)
+        .await
+        .unwrap();
+    let writes = stage
+        .control_plane
+        .audit()
+        .writes("workspaceprojects", stage.namespace.name(), "prod");
+    let by_operator =
+        |e: &&std::sync::Arc<testkit::AuditEvent>| e.by_service_account(testkit::SERVICE_ACCOUNT);
+    assert_eq!(writes.unwrap().iter().filter(by_operator).count(), 1);
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_allowed_is_never_spoken_to() {
+    let stage = Stage::without_project("not-allowed", Cloud::world(), &[desktop("pc-1")]).await;
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    stage
+        .namespace
+        .apply(&stage.cloud.project("prod", "login"))
+        .await
+        .unwrap();
+    let _operator = stage.operator(&["--allowed-endpoints=workspace.example.com"]);
+    stage.request("leaver", &["pc-1"]).await;
+    let ready = stage.project_says("prod", "EndpointNotAllowed").await;
+    assert_eq!(ready["status"], "False", "{ready:#}");
+    let status = stage.reason("leaver", Submitted, "ProjectNotReady").await;
+    assert!(message(&status, Submitted).contains("127.0.0.1"), "{status:#}");
+    assert_eq!(stage.cloud.ledger(), []);
+}
+
+#[tokio::test]
+async fn a_cloud_that_cannot_be_reached_is_tried_again() {
+    let stage = Stage::without_project("unreachable", Cloud::world(), &[desktop("pc-1")]).await;
+    let door = Door::to(&stage.cloud.simulator().workspace).await;
+    door.shut();
+    let mut project = stage.cloud.project("prod", "login");
+    project["spec"]["endpoint"] = json!(door.url());
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    stage.namespace.apply(&project).await.unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let ready = stage.project_says("prod", "EndpointUnreachable").await;
+    assert_eq!(ready["status"], "False", "{ready:#}");
+    let status = stage.reason("leaver", Submitted, "ServiceUnavailable").await;
+    assert_eq!(says(&status, Stalled), pair("absent", "absent"), "{status:#}");
+
+    door.unlock();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn clocks_that_are_too_far_apart_stop_submissions_until_they_are_set() {
+    let mut world = Cloud::world();
+    world["timings"]["clockAhead"] = json!("1m");
+    let stage = Stage::set_with("clock", world, &["pc-1", "pc-2"].map(desktop)).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.project_says("prod", "ClockSkew").await;
+    let status = stage.reason("leaver", Submitted, "ClockSkew").await;
+    assert_eq!(says(&status, Stalled), pair("True", "ClockSkew"), "{status:#}");
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+    stage.change_timings(json!({"clockAhead": "0s"})).await;
+    stage.project_says("prod", "CredentialsValid").await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+
+    // The project was proven, and the clocks have parted since.
+    stage.change_timings(json!({"clockBehind": "1m"})).await;
+    stage.request("second", &["pc-2"]).await;
+    let status = stage.reason("second", Submitted, "ClockSkew").await;
+    assert_eq!(says(&status, Stalled), pair("True", "ClockSkew"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+    stage.change_timings(json!({"clockBehind": "0s"})).await;
+    let status = stage.completed("second").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+#[tokio::test]
+async fn a_request_waits_for_a_project_that_comes_later() {
+    let stage = Stage::without_project("project-later", Cloud::world(), &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Submitted, "ProjectNotReady").await;
+    assert_eq!(
+        says(&status, Ready),
+        pair("Unknown", "Retrying"),
+        "with GitOps it may just come later: {status:#}"
+    );
+    stage
+        .namespace
+        .apply(&stage.cloud.project("prod", "login"))
+        .await
+        .unwrap();
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+#[tokio::test]
+async fn a_request_that_began_in_one_project_goes_to_no_other() {
+    let stage = Stage::set_with("repointed", world(), &[desktop("pc-1")]).await;
+    let conflict = json!({"error_code": "WKS.00010032", "error_msg": "operation conflict"});
+    let refusal = json!({"operation": "batchDelete", "answer": {"status": 409, "body": conflict}});
+    stage.cloud.add_fault(&refusal).unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.reason("leaver", Submitted, "Conflict").await;
+    let projects: Api<_> = stage.namespace.projects();
+    let point_to = async |project_id: &str| {
+        projects.delete("prod", &DeleteParams::default()).await.unwrap();
+        let mut project = stage.cloud.project("prod", "login");
+        project["spec"]["projectID"] = json!(project_id);
+        stage.namespace.apply(&project).await.unwrap();
+    };
+    point_to(SECOND).await;
+    let status = stage.reason("leaver", Submitted, "ProjectChanged").await;
+    assert_eq!(
+        says(&status, Stalled),
+        pair("True", "ProjectChanged"),
+        "{status:#}"
+    );
+    assert_eq!(status["project"]["projectID"], PROJECT_ID);
+
+    stage.cloud.clear_faults();
+    point_to(PROJECT_ID).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    let elsewhere =
+        |call: &workspace_simulator::cloud::LedgerEntry| call.path.contains(SECOND) && call.method == "POST";
+    assert!(!stage.cloud.ledger().iter().any(elsewhere));
+}
+
+#[tokio::test]
+async fn a_ready_token_is_a_login_too() {
+    let mut world = Cloud::world();
+    world["accounts"][0]["tokens"] = json!([{"token": "canary-token-0000001", "user": "robot"}]);
+    let stage = Stage::without_project("token", world, &[desktop("pc-1")]).await;
+    let secret = manifests::secret("login", &[("token", "canary-token-0000001")]);
+    stage.namespace.apply(&secret).await.unwrap();
+    let mut project = stage.cloud.project("prod", "login");
+    project["spec"]["credentials"] = json!({"token": {"secretRef": {"name": "login"}}});
+    stage.namespace.apply(&project).await.unwrap();
+    let operator = stage.operator(&["--log-level=debug"]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    let attempt = &status["attempts"][0];
+    assert_eq!(
+        (&attempt["auth"], &attempt["notAfter"]),
+        (&json!("Token"), &Value::Null)
+    );
+    let posts = stage.posts();
+    assert_eq!((posts.len(), &posts[0]["caller"]), (1, &json!("robot")));
+    assert!(!operator.log().contains("canary"), "no secret is logged");
+    let project = stage.project_says("prod", "CredentialsValid").await;
+    assert_eq!(
+        condition(&json!({"conditions": [project]}), Ready)["status"],
+        "True"
+    );
+}

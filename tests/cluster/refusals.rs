@@ -1,0 +1,313 @@
+//! What the cloud refuses, and what is done about it: told, retried, narrowed or given up, as the class of the error
+//! wants it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use testkit::cloud::{ACCESS_KEY, PROJECT_ID};
+use testkit::{Cloud, manifests};
+use workspace_simulator::cloud::Operation;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Stalled, Submitted, Succeeded};
+
+use crate::door::Door;
+use crate::stage::{Stage, body, desktop, entry, message, pair, says};
+
+/// An access key that may read but not delete.
+const READER: (&str, &str) = ("TESTREADERKEY0000001", "canary-secret-key-0000000000000000000004");
+
+fn reader_world() -> Value {
+    let mut world = Cloud::world();
+    let reads = [
+        "workspace:desktops:list",
+        "workspace:desktops:get",
+        "workspace:jobs:*",
+    ];
+    let keys = world["accounts"][0]["accessKeys"].as_array_mut().unwrap();
+    keys.push(json!({"id": READER.0, "secret": READER.1, "permissions": reads}));
+    world["switches"] = json!({"encodedAuthorizationMessage": true});
+    world
+}
+
+async fn log_in_as_reader(stage: &Stage) {
+    let values = [("accessKey", READER.0), ("secretKey", READER.1)];
+    let secret = manifests::secret("login", &values);
+    stage.namespace.apply(&secret).await.unwrap();
+}
+
+/// A refusal of the first batch-delete, or of every one.
+fn refusal(nth: Option<u32>, status: u16, code: &str) -> Value {
+    let body = json!({"error_code": code, "error_msg": "made up by a test"});
+    json!({"operation": "batchDelete", "nth": nth, "answer": {"status": status, "body": body}})
+}
+
+/// Between the arrivals of two calls.
+fn pause(first: &Value, second: &Value) -> SignedDuration {
+    let time = |line: &Value| line["time"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    time(second).duration_since(time(first))
+}
+
+async fn deleted_after_all(stage: &Stage, name: &str) -> Value {
+    let status = stage.completed(name).await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(status["lastError"], Value::Null, "cleared: {status:#}");
+    let kept = status["attempts"].as_array().unwrap();
+    assert_eq!(kept.len(), 1, "refused attempts make room: {status:#}");
+    assert_eq!(kept[0]["outcome"], "Accepted");
+    assert_eq!(stage.effective_posts().len(), 1);
+    status
+}
+
+#[tokio::test]
+async fn a_login_that_may_not_delete_is_told_the_missing_action_and_goes_on_once_the_secret_changed() {
+    let stage = Stage::set_with("denied", reader_world(), &[desktop("pc-1")]).await;
+    log_in_as_reader(&stage).await;
+    // So slow that only the change of the Secret can be why it goes on.
+    let _operator = stage.operator(&["--retry-max=10m"]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Submitted, "PermissionDenied").await;
+    assert_eq!(
+        says(&status, Stalled),
+        pair("True", "PermissionDenied"),
+        "{status:#}"
+    );
+    assert_eq!(
+        says(&status, Succeeded),
+        pair("Unknown", "Waiting"),
+        "it is not given up"
+    );
+    let text = message(&status, Submitted);
+    assert!(text.contains("workspace:desktops:batchDelete"), "{text}");
+    let error = &status["lastError"];
+    assert_eq!(error["operation"], "batchDelete", "{status:#}");
+    assert_eq!(
+        (&error["class"], &error["httpStatus"]),
+        (&json!("Permission"), &json!(403))
+    );
+    assert_eq!(error["code"], "WKS.0403");
+    for field in ["time", "message", "requestID", "encodedAuthorizationMessage"] {
+        assert!(error[field].is_string(), "{field}: {status:#}");
+    }
+    assert_eq!(status["attempts"][0]["outcome"], "Rejected");
+    assert_eq!(stage.posts().len(), 1);
+
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    let status = deleted_after_all(&stage, "leaver").await;
+    assert_eq!(status["refusedAttempts"], 1);
+    let callers: Vec<_> = stage.posts().iter().map(|post| post["caller"].clone()).collect();
+    assert_eq!(callers, [READER.0, ACCESS_KEY]);
+}
+
+#[tokio::test]
+async fn a_denied_request_is_tried_again_slowly() {
+    let stage = Stage::set_with("denied-again", reader_world(), &[desktop("pc-1")]).await;
+    log_in_as_reader(&stage).await;
+    let _operator = stage.operator(&["--retry-max=2s"]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage
+        .until("leaver", "it was refused twice", |status| {
+            status["refusedAttempts"] == 2
+        })
+        .await;
+    let posts = stage.posts();
+    assert!(
+        pause(&posts[0], &posts[1]) >= SignedDuration::from_secs(2),
+        "{posts:#?}"
+    );
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    deleted_after_all(&stage, "leaver").await;
+}
+
+#[tokio::test]
+async fn a_desktop_whose_state_denies_its_deletion_is_tried_again() {
+    let busy = json!({"id": "pc-1", "taskStatus": "rebuilding"});
+    let stage = Stage::set("conflict", &[busy]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Submitted, "Conflict").await;
+    assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
+    assert_eq!(status["lastError"]["code"], "WKS.00010032");
+    stage.cloud.add_desktop(&desktop("pc-1")).unwrap();
+    deleted_after_all(&stage, "leaver").await;
+}
+
+#[tokio::test]
+async fn the_cloud_says_how_long_to_wait() {
+    let stage = Stage::set("throttled", &[desktop("pc-1")]).await;
+    let mut fault = refusal(Some(1), 429, "APIGW.0308");
+    fault["answer"]["headers"] = json!({"Retry-After": "3"});
+    stage.cloud.add_fault(&fault).unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Submitted, "Throttled").await;
+    assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
+    deleted_after_all(&stage, "leaver").await;
+    let posts = stage.posts();
+    assert_eq!(posts.len(), 2);
+    assert!(
+        pause(&posts[0], &posts[1]) >= SignedDuration::from_secs(3),
+        "{posts:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_unavailable_is_asked_again() {
+    let stage = Stage::set("unavailable", &[desktop("pc-1")]).await;
+    stage
+        .cloud
+        .add_fault(&refusal(Some(1), 503, "APIGW.0613"))
+        .unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = deleted_after_all(&stage, "leaver").await;
+    assert_eq!(status["refusedAttempts"], 1);
+    assert_eq!(stage.posts().len(), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_as_it_stands_is_given_up_after_another_look() {
+    let stage = Stage::set("rejected", &[desktop("pc-1")]).await;
+    stage.cloud.add_fault(&refusal(None, 400, "WKS.9999")).unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("False", "Rejected"), "{status:#}");
+    assert_eq!(says(&status, Submitted), pair("False", "InvalidRequest"));
+    assert_eq!(says(&status, Stalled), pair("True", "Rejected"));
+    assert_eq!(entry(&status, "pc-1")["state"], "Failed");
+    assert_eq!(status["lastError"]["code"], "WKS.9999");
+    assert!(
+        message(&status, Succeeded).contains("made up by a test"),
+        "{status:#}"
+    );
+
+    let calls = stage.cloud.ledger();
+    let posted: Vec<_> = calls
+        .iter()
+        .enumerate()
+        .filter(|(_, call)| call.operation == Operation::BatchDelete)
+        .collect();
+    let [(at, _)] = posted[..] else {
+        panic!("one POST: {posted:#?}")
+    };
+    let looked = |call: &workspace_simulator::cloud::LedgerEntry| {
+        call.operation == Operation::ListDesktops && call.query.contains("pc-1")
+    };
+    assert!(
+        calls[at..].iter().any(looked),
+        "the desktops are looked at once more"
+    );
+}
+
+#[tokio::test]
+async fn a_desktop_that_vanished_meanwhile_is_left_out() {
+    let mut world = Cloud::world();
+    world["projects"] = json!([{"id": PROJECT_ID}, {"id": "second-project"}]);
+    let stage = Stage::set_with("narrowed", world, &["pc-1", "pc-2"].map(desktop)).await;
+    let late = json!({"operation": "batchDelete", "nth": 1, "answer": {"delay": "3s"}});
+    stage.cloud.add_fault(&late).unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    stage.struck().await;
+    // In another project it does not exist for this one.
+    let moved = json!({"id": "pc-2", "project": "second-project"});
+    stage.cloud.add_desktop(&moved).unwrap();
+    let status = deleted_after_all(&stage, "leavers").await;
+    assert_eq!(entry(&status, "pc-2")["state"], "Absent", "{status:#}");
+    let posts = stage.posts();
+    let sent: Vec<_> = posts
+        .iter()
+        .map(|post| (body(post)["desktop_ids"].clone(), post["status"].clone()))
+        .collect();
+    assert_eq!(
+        sent,
+        [
+            (json!(["pc-1", "pc-2"]), json!(404)),
+            (json!(["pc-1"]), json!(202))
+        ]
+    );
+}
+
+#[tokio::test]
+async fn desktops_that_are_listed_but_never_found_are_given_up() {
+    let stage = Stage::set("not-found", &[desktop("pc-1")]).await;
+    stage
+        .cloud
+        .add_fault(&refusal(None, 404, "WKS.00010404"))
+        .unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("False", "Rejected"), "{status:#}");
+    assert_eq!(says(&status, Submitted), pair("False", "NotFound"));
+    assert_eq!(stage.posts().len(), 3);
+}
+
+#[tokio::test]
+async fn a_request_of_which_no_byte_was_sent_is_sent_later() {
+    let stage = Stage::without_project("not-sent", Cloud::world(), &[desktop("pc-1")]).await;
+    let door = Door::to(&stage.cloud.simulator().workspace).await;
+    let mut project = stage.cloud.project("prod", "login");
+    project["spec"]["endpoint"] = json!(door.url());
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    stage.namespace.apply(&project).await.unwrap();
+    let slow = json!({"operation": "listSubJobs", "nth": 1, "answer": {"delay": "2s"}});
+    stage.cloud.add_fault(&slow).unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.struck().await;
+    // Reads go on over the connection that stands; the submission makes one of its own.
+    door.shut();
+    let status = stage.reason("leaver", Submitted, "ServiceUnavailable").await;
+    assert_eq!(status["lastError"]["class"], "Unreachable", "{status:#}");
+    assert_eq!(status["attempts"][0]["outcome"], "NotSent", "{status:#}");
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+    door.unlock();
+    deleted_after_all(&stage, "leaver").await;
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_read_that_fails_is_told_and_repeated() {
+    let stage = Stage::set("read-fails", &[desktop("pc-1")]).await;
+    let fault = json!({"operation": "listSubJobs", "answer": {"status": 500, "body": {"error_code": "WKS.0500", "error_msg": "made up by a test"}}});
+    stage.cloud.add_fault(&fault).unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Submitted, "ServiceUnavailable").await;
+    assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
+    let error = &status["lastError"];
+    assert_eq!(
+        (&error["operation"], &error["httpStatus"]),
+        (&json!("listSubJobs"), &json!(500))
+    );
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+    stage.cloud.clear_faults();
+    deleted_after_all(&stage, "leaver").await;
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_read_is_followed_further() {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "2s"}});
+    let stage = Stage::set("job-unread", &[slow]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.accepted("leaver").await;
+    stage
+        .cloud
+        .add_fault(&json!({"operation": "listSubJobs", "answer": "reset"}))
+        .unwrap();
+    let status = stage
+        .until("leaver", "the error is told", |status| {
+            status["lastError"].is_object()
+        })
+        .await;
+    assert_eq!(
+        says(&status, Submitted),
+        pair("True", "JobAccepted"),
+        "{status:#}"
+    );
+    assert_eq!(status["lastError"]["operation"], "listSubJobs");
+    stage.cloud.clear_faults();
+    deleted_after_all(&stage, "leaver").await;
+    assert_eq!(stage.posts().len(), 1);
+}

@@ -1,0 +1,132 @@
+//! The life of the process: its probes, and how it goes without losing what a submission came to.
+
+use serde_json::{Value, json};
+use testkit::eventually;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+
+use crate::stage::{BOUND, Running, Stage, desktop, endless, pair, says};
+
+/// The answer of a path of the operator's own server: status and text.
+async fn ask(stage: &Stage, operator: &Running, path: &str) -> Result<(u16, String), String> {
+    let log = operator.log();
+    let line = log.lines().find(|line| line.contains("serving /livez"));
+    let address = line.and_then(|line| line.split_once("address="));
+    let (_, address) = address.ok_or_else(|| format!("the log names no address: {log}"))?;
+    let address = address.split_whitespace().next().unwrap_or_default();
+    let answer = stage
+        .http()
+        .get(format!("http://{address}{path}"))
+        .send()
+        .await
+        .map_err(|error| error.to_string())?;
+    let status = answer.status().as_u16();
+    let text = answer.text().await.map_err(|error| error.to_string())?;
+    Ok((status, text))
+}
+
+/// Waits until a path answers with that status, and gives the text.
+async fn answers(stage: &Stage, operator: &Running, path: &str, status: u16) -> String {
+    let what = format!("{path} answers {status}");
+    let look = async || match ask(stage, operator, path).await {
+        Ok((found, text)) if found == status => Ok(text),
+        other => Err(format!("{other:?}")),
+    };
+    eventually(&what, BOUND, look)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[tokio::test]
+async fn the_operator_tells_that_it_is_alive_and_ready_and_what_it_has_done() {
+    let stage = Stage::set("probes", &[desktop("pc-1")]).await;
+    let operator = stage.operator(&[]);
+    answers(&stage, &operator, "/readyz", 200).await;
+    answers(&stage, &operator, "/livez", 200).await;
+    stage.request("leaver", &["pc-1"]).await;
+    stage.completed("leaver").await;
+    let metrics = answers(&stage, &operator, "/metrics", 200).await;
+    let accepted =
+        |line: &str| line.contains("submission") && line.contains("Accepted") && line.ends_with(" 1");
+    assert!(metrics.lines().any(accepted), "{metrics}");
+    assert_eq!(operator.stopped().await, 0);
+}
+
+#[tokio::test]
+async fn an_operator_that_cannot_watch_yet_is_alive_but_not_ready() {
+    let stage = Stage::set("not-ready", &[]).await;
+    let elsewhere = stage.control_plane.namespace("without-rights").await.unwrap();
+    let operator = stage.operator(&[&format!("--namespaces={}", elsewhere.name())]);
+    let text = answers(&stage, &operator, "/readyz", 503).await;
+    assert!(text.contains("desktopdeletions"), "{text}");
+    answers(&stage, &operator, "/livez", 200).await;
+    assert_eq!(operator.stopped().await, 0);
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_the_answer_of_a_submission_and_its_record() {
+    let stage = Stage::set("shutdown", &[endless("pc-1")]).await;
+    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "4s"}});
+    stage.cloud.add_fault(&late).unwrap();
+    let operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.struck().await;
+    let probed = async {
+        let text = answers(&stage, &operator, "/readyz", 503).await;
+        let live = answers(&stage, &operator, "/livez", 200).await;
+        (text, live)
+    };
+    let (exit, _) = tokio::join!(operator.stopped(), probed);
+    assert_eq!(exit, 0);
+    let status = stage.status("leaver").await;
+    assert_eq!(
+        says(&status, Submitted),
+        pair("True", "JobAccepted"),
+        "{status:#}"
+    );
+    let posts = stage.posts();
+    assert_eq!(posts.len(), 1);
+    assert_eq!(status["jobID"], posts[0]["jobID"]);
+}
+
+#[tokio::test]
+async fn an_operator_that_only_waits_goes_at_once_and_the_next_one_goes_on() {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "4s"}});
+    let stage = Stage::set(
+        "restart",
+        &[slow, json!({"id": "pc-2", "taskStatus": "deleting"})],
+    )
+    .await;
+    let operator = stage.operator(&[]);
+    stage.request("running", &["pc-1"]).await;
+    stage.request("waiting", &["pc-2"]).await;
+    stage.accepted("running").await;
+    stage.reason("waiting", Submitted, "DeletionInProgress").await;
+    assert_eq!(operator.stopped().await, 0);
+
+    let _operator = stage.operator(&[]);
+    stage.cloud.add_desktop(&desktop("pc-2")).unwrap();
+    for name in ["running", "waiting"] {
+        let status = stage.completed(name).await;
+        assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    }
+    let bodies: Vec<Value> = stage.effective_posts();
+    assert_eq!(bodies.len(), 2, "{bodies:#?}");
+}
+
+#[tokio::test]
+async fn an_operator_that_is_told_to_stop_begins_nothing_new() {
+    let stage = Stage::set("stopping", &[desktop("pc-1")]).await;
+    let slow = json!({"operation": "listSubJobs", "nth": 1, "answer": {"delay": "3s"}});
+    stage.cloud.add_fault(&slow).unwrap();
+    let operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.struck().await;
+    assert_eq!(operator.stopped().await, 0);
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+
+    let _operator = stage.operator(&[]);
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
