@@ -82,19 +82,29 @@ const MAX_JOBS: usize = 4;
 /// An earlier attempt may have reached the cloud.
 pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopDeletionStatus, IllegalMove> {
     let mut status = request.status.clone();
+    if let Some(unsettled) = unsettled(&status) {
+        return Err(IllegalMove::Unsettled(unsettled.id.clone()));
+    }
     status
         .attempts
         .retain(|a| !matches!(a.outcome, Outcome::Rejected | Outcome::NotSent));
-    let settled = |a: &&Attempt| a.outcome == Outcome::NoEffect && !a.took_effect();
-    if let Some(open) = status.attempts.iter().find(|a| !settled(a)) {
-        return Err(IllegalMove::Unsettled(open.id.clone()));
-    }
     status.attempts.push(intent.attempt.clone());
     status.project.get_or_insert_with(|| intent.project.clone());
     status.start_time.get_or_insert_with(|| now.clone());
     let absent = intent.absent.iter().map(|id| desktop(id, DesktopState::Absent));
     list_all(&mut status, request, absent);
     Ok(told(request, status, &intent.hold, now))
+}
+
+/// The attempt because of which no further one may begin: it may have reached the cloud, or has.
+pub fn unsettled(status: &DesktopDeletionStatus) -> Option<&Attempt> {
+    let settled = |a: &Attempt| {
+        matches!(
+            a.outcome,
+            Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
+        ) && !a.took_effect()
+    };
+    status.attempts.iter().find(|a| !settled(a))
 }
 
 /// The status that stores what came of an attempt. An attempt that was settled meanwhile keeps its outcome and only

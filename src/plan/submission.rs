@@ -6,7 +6,7 @@ use super::Step;
 use super::admission;
 use super::follow;
 use super::observed::{Observed, PostAnswer, Submission};
-use super::record::{Intent, Settlement, desktop};
+use super::record::{Intent, Settlement, desktop, unsettled};
 use super::standing::{Hold, Wake, desktops};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, Outcome};
@@ -28,7 +28,7 @@ fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
     let called_off = seen.request.deleting || seen.request.suspend || seen.facts.deadline_passed;
     let go = fresh && !called_off && !seen.facts.stopping;
     match stored {
-        None if go => intent(seen, attempt),
+        None if go && unsettled(&seen.request.status).is_none() => intent(seen, attempt),
         Some(Outcome::Pending) if go => Step::Post,
         Some(Outcome::Pending) => not_sent(attempt),
         _ => Step::StartOver,
