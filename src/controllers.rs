@@ -10,6 +10,7 @@
 //! | [`metered`] | stands before every call of the cloud: brakes, counters, the service's clock |
 //! | [`orphans`] | frees finished requests that still carry our finalizer |
 //! | [`poller`] | follows the open jobs of a project with one shared read a tick |
+//! | [`shared`] | reads of the cloud that many requests share |
 //! | [`watchdog`] | notices a watch that went silent |
 //! | [`api`] | calls of the API server that cannot hang |
 
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::crd::DesktopDeletion;
-use crate::operator::health::Health;
+use crate::operator::health::{Check, Health};
 use crate::operator::lease::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::workspace::connector::Connector;
@@ -40,6 +41,7 @@ pub mod metered;
 pub mod orphans;
 pub mod poller;
 pub mod project;
+pub mod shared;
 pub mod watchdog;
 
 use kube::runtime::reflector::{self, ObjectRef};
@@ -67,6 +69,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Which request may submit which desktop.
     pub claims: claims::Claims,
+    /// Reads of the cloud that requests share.
+    pub shared: shared::SharedReads,
     /// Follows open jobs.
     pub pollers: Pollers,
     /// What is remembered of each request between two passes.
@@ -123,6 +127,7 @@ impl Context {
             recorder: Recorder::new(client.clone(), reporter),
             pollers: Pollers::new(config.timing.clone(), waker, pulse),
             claims: claims::Claims::default(),
+            shared: shared::SharedReads::default(),
             memory: deletion::Memory::default(),
             submissions: deletion::Submissions::default(),
             client,
@@ -203,6 +208,22 @@ impl Scope {
             Self::All => kind.to_owned(),
         }
     }
+}
+
+/// Passes the check once the first list of a watch is there. Ends only if the operator stops before that: a controller
+/// waits for its first list even then, and it may never come.
+async fn stopped_unsynced<K>(store: reflector::Store<K>, ready: Check, stopping: CancellationToken)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    tokio::select! {
+        biased;
+        synced = store.wait_until_ready() => if synced.is_ok() {
+            ready.pass();
+        },
+        () = stopping.cancelled() => return,
+    }
+    std::future::pending().await
 }
 
 /// Brings each wake-up to the controller that watches the namespace of its object.

@@ -96,12 +96,7 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
         );
     let store = reader.clone();
     let ready = context.health.check(scope.check("desktopdeletions"));
-    let synced = reader.clone();
-    let until_synced = async move {
-        if synced.wait_until_ready().await.is_ok() {
-            ready.pass();
-        }
-    };
+    let unsynced = super::stopped_unsynced(reader.clone(), ready, context.stopping.clone());
     let interval = context.config.timing.watch_check;
     let pulse = context.health.pulse(
         format!("watch of {}", scope.check("desktopdeletions")),
@@ -130,7 +125,10 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
                 tracing::debug!(%error, "controller for desktopdeletions");
             }
         });
-    futures::join!(controller, until_synced, watchdog);
+    tokio::select! {
+        _ = futures::future::join(controller, watchdog) => {}
+        () = unsynced => {}
+    }
 }
 
 /// The unfinished requests of a project that changed.

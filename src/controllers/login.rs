@@ -29,6 +29,15 @@ pub struct Login {
     pub stamp: String,
 }
 
+/// A project as one login sees it: nobody reads with somebody else's login.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LoginKey {
+    /// Which project.
+    pub project: ProjectCoordinates,
+    /// What identifies the login.
+    pub stamp: String,
+}
+
 /// A client and what identifies its login, or why there is none.
 pub struct Access {
     /// The client.

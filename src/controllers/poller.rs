@@ -11,12 +11,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::login::LoginKey;
 use crate::config::Timing;
 use crate::crd::DesktopDeletion;
-use crate::crd::deletion::ProjectCoordinates;
 use crate::ids::JobID;
 use crate::operator::health::Pulse;
-use crate::plan::observed::{JobView, Word};
+use crate::plan::observed::JobView;
 use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
 use crate::workspace::error::Error;
 
@@ -49,14 +49,7 @@ struct Shared {
     timing: Timing,
     waker: UnboundedSender<ObjectRef<DesktopDeletion>>,
     pulse: Pulse,
-    projects: Mutex<HashMap<Key, Project>>,
-}
-
-/// A project as one login sees it: nobody's jobs are read with somebody else's login.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    project: ProjectCoordinates,
-    login: String,
+    projects: Mutex<HashMap<LoginKey, Project>>,
 }
 
 /// A job to follow.
@@ -90,7 +83,7 @@ struct Followed {
 
 impl Followed {
     fn is_done(&self) -> bool {
-        self.view.finished && self.view.words.values().all(|word| *word != Word::Open)
+        self.view.has_ended(self.desktops)
     }
 }
 
@@ -111,19 +104,14 @@ impl Pollers {
     pub fn follow(
         &self,
         wanted: Wanted,
-        project: &ProjectCoordinates,
-        login: &str,
+        key: &LoginKey,
         cloud: &Arc<dyn Workspace>,
     ) -> News {
-        let key = Key {
-            project: project.clone(),
-            login: login.to_owned(),
-        };
         let mut projects = self.shared.lock();
         // After a change of the Secret the job moves to the new login, with what is known of it.
-        let mut others = projects.iter_mut().filter(|(other, _)| **other != key);
+        let mut others = projects.iter_mut().filter(|(other, _)| *other != key);
         let moved = others.find_map(|(_, project)| project.jobs.remove(&wanted.job));
-        let known = projects.contains_key(&key);
+        let known = projects.contains_key(key);
         let entry = projects.entry(key.clone()).or_insert_with(|| Project {
             cloud: cloud.clone(),
             jobs: BTreeMap::new(),
@@ -146,7 +134,7 @@ impl Pollers {
             (None, false) => News::NotYet,
         };
         if !known {
-            tokio::spawn(poll(self.shared.clone(), key));
+            tokio::spawn(poll(self.shared.clone(), key.clone()));
         }
         news
     }
@@ -187,12 +175,12 @@ impl Pollers {
 
 impl Shared {
     /// A panic elsewhere cannot leave the map half written.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Project>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LoginKey, Project>> {
         self.projects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the project is to be looked at next; `None`, and it is forgotten, once nothing is followed there.
-    fn next_look(&self, key: &Key, last: Option<Instant>) -> Option<Instant> {
+    fn next_look(&self, key: &LoginKey, last: Option<Instant>) -> Option<Instant> {
         let mut projects = self.lock();
         let entry = projects.get_mut(key)?;
         entry.turned = Instant::now();
@@ -212,7 +200,7 @@ impl Shared {
     }
 
     /// The login, and the jobs that are due for a look.
-    fn due(&self, key: &Key) -> Option<(Arc<dyn Workspace>, Vec<JobID>)> {
+    fn due(&self, key: &LoginKey) -> Option<(Arc<dyn Workspace>, Vec<JobID>)> {
         let projects = self.lock();
         let entry = projects.get(key)?;
         let now = Instant::now();
@@ -224,7 +212,7 @@ impl Shared {
     }
 
     /// Stores what a tick found and wakes whom it concerns.
-    fn publish(&self, key: &Key, found: Vec<(JobID, JobView)>, trouble: Option<Error>) {
+    fn publish(&self, key: &LoginKey, found: Vec<(JobID, JobView)>, trouble: Option<Error>) {
         let mut projects = self.lock();
         let Some(entry) = projects.get_mut(key) else {
             return;
@@ -253,14 +241,14 @@ impl Shared {
     }
 
     /// What is known of a job, and how many desktops it was to delete.
-    fn view(&self, key: &Key, job: &JobID) -> Option<(JobView, usize)> {
+    fn view(&self, key: &LoginKey, job: &JobID) -> Option<(JobView, usize)> {
         let projects = self.lock();
         let followed = projects.get(key)?.jobs.get(job)?;
         Some((followed.view.clone(), followed.desktops))
     }
 }
 
-async fn poll(shared: Arc<Shared>, key: Key) {
+async fn poll(shared: Arc<Shared>, key: LoginKey) {
     let mut last = None;
     while let Some(at) = shared.next_look(&key, last) {
         tokio::time::sleep_until(at).await;
@@ -283,23 +271,41 @@ async fn poll(shared: Arc<Shared>, key: Key) {
 /// One look at the open jobs of a project, as far as it comes.
 async fn tick(
     shared: &Shared,
-    key: &Key,
+    key: &LoginKey,
     cloud: &dyn Workspace,
     due: Vec<JobID>,
     found: &mut Vec<(JobID, JobView)>,
 ) -> Result<(), Error> {
-    let open = open_sub_jobs(cloud).await?;
+    let open = list(cloud, &[SubJobStatus::Waiting, SubJobStatus::Running], u32::MAX).await?;
+    let mut left = Vec::new();
     for id in due {
         let Some((mut view, desktops)) = shared.view(key, &id) else {
             continue;
         };
         let own: Vec<SubJob> = open.iter().filter(|s| s.job == id).cloned().collect();
         view.learn(&own);
-        // A job that has left the list, or of which some desktops have, is read by its id until all has ended.
-        if own.len() < desktops {
+        // A job that has left the list, or of which some desktops have, is looked up until all has ended.
+        if own.len() < desktops { left.push((id, view, desktops)) } else { found.push((id, view)) }
+    }
+    if left.len() > 1 {
+        learn_ends(cloud, &mut left).await?;
+    }
+    for (id, mut view, desktops) in left {
+        if !view.has_ended(desktops) {
             read_job(cloud, &id, &mut view).await?;
         }
         found.push((id, view));
+    }
+    Ok(())
+}
+
+/// One list of what has ended serves many jobs, as long as it takes fewer calls than a look at each.
+async fn learn_ends(cloud: &dyn Workspace, left: &mut [(JobID, JobView, usize)]) -> Result<(), Error> {
+    let pages = u32::try_from(left.len()).unwrap_or(u32::MAX) - 1;
+    let ended = list(cloud, &[SubJobStatus::Success, SubJobStatus::Failed], pages).await?;
+    for (id, view, _) in left {
+        let own: Vec<SubJob> = ended.iter().filter(|s| s.job == *id).cloned().collect();
+        view.learn(&own);
     }
     Ok(())
 }
@@ -314,19 +320,17 @@ async fn read_job(cloud: &dyn Workspace, id: &JobID, view: &mut JobView) -> Resu
     Ok(())
 }
 
-async fn open_sub_jobs(cloud: &dyn Workspace) -> Result<Vec<SubJob>, Error> {
-    let mut query = SubJobQuery {
-        statuses: vec![SubJobStatus::Waiting, SubJobStatus::Running],
-        limit: PAGE,
-        ..SubJobQuery::default()
-    };
+/// Sub-jobs of these statuses, at most so many pages of them.
+async fn list(cloud: &dyn Workspace, statuses: &[SubJobStatus], pages: u32) -> Result<Vec<SubJob>, Error> {
+    let mut query = SubJobQuery { statuses: statuses.to_vec(), limit: PAGE, ..SubJobQuery::default() };
     let mut all = Vec::new();
-    loop {
+    for _ in 0..pages {
         let page = cloud.list_sub_jobs(&query).await?.value;
         all.extend(page.sub_jobs);
         query.offset += u32::try_from(page.rows).unwrap_or(PAGE);
         if page.rows == 0 || u64::from(query.offset) >= page.total || query.offset > MAX_OFFSET {
-            return Ok(all);
+            break;
         }
     }
+    Ok(all)
 }

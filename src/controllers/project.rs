@@ -39,12 +39,7 @@ pub async fn run(
             PredicateConfig::default(),
         );
     let ready = context.health.check(scope.check("workspaceprojects"));
-    let synced = reader.clone();
-    let until_synced = async move {
-        if synced.wait_until_ready().await.is_ok() {
-            ready.pass();
-        }
-    };
+    let unsynced = super::stopped_unsynced(reader.clone(), ready, context.stopping.clone());
     let shared = Arc::new(Prover {
         context: context.clone(),
         proofs: Mutex::default(),
@@ -58,7 +53,10 @@ pub async fn run(
                 tracing::debug!(%error, "controller for workspaceprojects");
             }
         });
-    futures::join!(controller, until_synced);
+    tokio::select! {
+        () = controller => {}
+        () = unsynced => {}
+    }
 }
 
 struct Prover {

@@ -268,7 +268,7 @@ fn wait(seen: &Observed, fates: &[(&DesktopID, Fate)], news: Vec<DesktopStatus>)
         self::running(running)
     } else {
         let message = format!(
-            "the job has ended; {} not settled are looked at again",
+            "the job has ended; the state of {} is looked at again",
             desktops(fates.len() - news.len())
         );
         Hold::moving(

@@ -248,6 +248,12 @@ pub enum Word {
 }
 
 impl JobView {
+    /// Nothing more is to be learned: the job has had its last word on each of so many desktops, or has ended.
+    pub fn has_ended(&self, desktops: usize) -> bool {
+        let open = self.words.values().any(|word| *word == Word::Open);
+        !open && (self.finished || (desktops > 0 && self.words.len() >= desktops))
+    }
+
     /// Takes in sub-jobs of this job. A later row about the same desktop wins over an earlier one, except that an
     /// end is never undone by a row that is still open.
     pub fn learn(&mut self, sub_jobs: &[SubJob]) {

@@ -45,8 +45,10 @@ impl Evidence {
 /// What the reads of this pass show of `attempt`; `None` while a read is missing.
 pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
     let sweep = seen.sweep.as_ref()?;
+    // A job of the baseline that is missing was erased, and others may be too.
+    let whole = attempt.baseline_job_ids.iter().all(|job| sweep.named_by(job).next().is_some());
     let mut evidence = Evidence {
-        complete: sweep.complete,
+        complete: sweep.complete && whole,
         ..Evidence::default()
     };
     let mut explained = BTreeSet::new();

@@ -20,11 +20,9 @@ pub fn next(seen: &Observed) -> Step {
         };
     }
     if follow::submitted(&seen.request.status) && !seen.facts.settled {
-        let count = seen.request.desktop_ids.len();
-        return Step::Wait(Hold {
-            wake: Wake::Settle,
-            ..follow::running(count)
-        });
+        let hold = follow::running(seen.request.desktop_ids.len());
+        let message = format!("{}; the object is kept for some minutes, until its job must show in the cloud", hold.message);
+        return Step::Wait(Hold { message, wake: Wake::Settle, ..hold });
     }
     Step::DropFinalizer
 }

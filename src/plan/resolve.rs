@@ -88,6 +88,9 @@ pub fn next(seen: &Observed) -> Option<Step> {
             resolve.attempt
         ));
     };
+    if resolve.verb == Verb::Abandon && attempt.took_effect() && !seen.facts.overdue && seen.project.is_none() {
+        return Some(Step::ReadProject);
+    }
     if resolve.verb == Verb::Abandon && attempt.took_effect() && may_give_up(seen) {
         return Some(admission::end(seen, follow::abandoned(seen, Some(value))));
     }

@@ -8,10 +8,9 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use tokio::time::Instant;
 
-use super::super::login::Login;
+use super::super::login::{Login, LoginKey};
 use super::super::{Context, api};
 use super::Error;
-use crate::crd::deletion::ProjectCoordinates;
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::observed::{Facts, Observed, Request, Submission};
 use crate::plan::recovery;
@@ -120,10 +119,16 @@ impl Pass {
             .ok_or(Error::Fault("a cloud read without a login"))
     }
 
-    /// Where the project is now, and what identifies its login.
-    pub fn home(&self) -> Option<(&ProjectCoordinates, &str)> {
-        let login = self.login.as_ref()?;
-        Some((login.view.coordinates.as_ref()?, &login.stamp))
+    /// Where the project is now, as its login sees it.
+    ///
+    /// # Errors
+    /// The decision asked for the cloud before the project was looked at: a fault.
+    pub fn home(&self) -> Result<LoginKey, Error> {
+        let fault = Error::Fault("a step in the cloud before the project was looked at");
+        let login = self.login.as_ref().ok_or(fault)?;
+        let project = login.view.coordinates.clone();
+        let project = project.ok_or(Error::Fault("a step in the cloud without a project"))?;
+        Ok(LoginKey { project, stamp: login.stamp.clone() })
     }
 
     /// The host that the request talks to, once known.

@@ -124,7 +124,7 @@ pub async fn late(pass: &Pass, settlement: &Settlement, context: &Context) {
         .collect::<Vec<_>>()
         .join(", ");
     let note = format!(
-        "attempt {} seemed to have had no effect, and now shows as job {jobs}: the cloud made it visible later than --settle assumes, raise it; the job is followed",
+        "attempt {} seemed to have had no effect, and now shows as job {jobs}: the cloud took it later than --signature-window, or showed it later than --settle assumes: raise these; the job is followed",
         settlement.attempt
     );
     tracing::error!(namespace, name, "{note}");
@@ -133,14 +133,16 @@ pub async fn late(pass: &Pass, settlement: &Settlement, context: &Context) {
 }
 
 /// The object is let go although an attempt of it was never settled.
-pub fn let_go(pass: &Pass) {
-    if let Some(attempt) = pass.seen.request.pending() {
-        let (name, namespace) = (pass.object.name_any(), pass.namespace());
-        tracing::warn!(
-            namespace,
-            name,
-            attempt = %attempt.id,
-            "the object is let go; whether this attempt took effect is unknown: look at its desktops in the console"
-        );
-    }
+pub async fn let_go(pass: &Pass, context: &Context) {
+    let Some(attempt) = pass.seen.request.pending() else {
+        return;
+    };
+    let (name, namespace) = (pass.object.name_any(), pass.namespace());
+    let note = format!(
+        "the object is let go, and whether attempt {} took effect is unknown: look at its desktops in the console",
+        attempt.id
+    );
+    tracing::warn!(namespace, name, "{note}");
+    context.metrics.submission("LetGo");
+    publish(pass, EventType::Warning, "LetGo", &note, context).await;
 }

@@ -10,14 +10,15 @@ use tokio::time::Instant;
 
 use super::super::pass::Pass;
 use super::super::{Error, facts};
-use crate::controllers::poller::{MAX_OFFSET, News, PAGE, Wanted};
+use crate::controllers::poller::{News, Wanted};
+use crate::controllers::shared::SWEEP_AGE;
 use crate::controllers::{Context, api, login};
 use crate::crd::DesktopDeletion;
 use crate::crd::deletion::CloudError;
 use crate::ids::{DesktopID, JobID};
 use crate::plan::classify::classify;
-use crate::plan::observed::{JobView, Sight, Sighting, Sweep, Trouble};
-use crate::workspace::api::{Desktop, Lookup, SubJob, SubJobQuery};
+use crate::plan::observed::{JobView, Sight, Sighting, Trouble};
+use crate::workspace::api::{Desktop, Lookup};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 /// How long a missing project may still come with the sync that brought the request.
@@ -46,18 +47,22 @@ pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Er
 }
 
 pub(super) async fn claim(pass: &mut Pass, context: &Context) -> Result<(), Error> {
-    let (home, _) = pass.home().ok_or(Error::Fault("a claim without a project"))?;
-    let claim = context.claims.claim(&pass.object, home).await;
+    let home = pass.home()?.project;
+    let claim = tokio::select! {
+        claim = context.claims.claim(&pass.object, &home) => claim,
+        // It waits for the watches of all namespaces, and one of them may never come about.
+        () = context.stopping.cancelled() => return Err(Error::StartOver),
+    };
     pass.seen.claim = Some(claim);
     Ok(())
 }
 
 pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Context) -> Result<(), Error> {
     let began = begin_read(pass, context);
-    match pass.cloud()?.list_desktops(ids).await {
+    let (key, cloud) = (pass.home()?, pass.cloud()?);
+    match context.shared.desktops(&key, cloud, ids).await {
         Err(error) => trouble(pass, &error, context),
-        Ok(answer) => {
-            let page = answer.value;
+        Ok(page) => {
             let asked = |d: &Desktop| ids.iter().any(|id| id.folded() == d.id.folded());
             // An older region may ignore the filter, and a list may be cut: then it proves nothing about an id that
             // is not in it.
@@ -114,34 +119,22 @@ fn saw(
     );
 }
 
+/// Before a submission an older sweep will do: a baseline that lacks a job errs on the safe side. Evidence about an
+/// attempt in doubt must be newer than this pass.
 pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), Error> {
     begin_read(pass, context);
-    let cloud = pass.cloud()?;
-    let mut query = SubJobQuery {
-        limit: PAGE,
-        ..SubJobQuery::default()
-    };
-    let mut sub_jobs: Vec<SubJob> = Vec::new();
-    let (mut rows, mut first_total, mut steady) = (0_u64, None, true);
-    loop {
-        let page = match cloud.list_sub_jobs(&query).await {
-            Ok(answer) => answer.value,
-            Err(error) => {
-                trouble(pass, &error, context);
-                return Ok(());
-            }
-        };
-        steady &= page.total >= *first_total.get_or_insert(page.total);
-        rows += page.rows as u64;
-        sub_jobs.extend(page.sub_jobs);
-        query.offset += u32::try_from(page.rows).unwrap_or(PAGE);
-        if page.rows == 0 || rows >= page.total || query.offset > MAX_OFFSET {
-            break;
+    let now = Instant::now();
+    let in_doubt = !pass.seen.request.status.attempts.is_empty();
+    let not_before = if in_doubt { Some(now) } else { now.checked_sub(context.config.timing.poll_interval * SWEEP_AGE) };
+    let (key, cloud) = (pass.home()?, pass.cloud()?);
+    let ids = pass.seen.request.desktop_ids.clone();
+    match context.shared.sweep(&key, &*cloud, &ids, not_before.unwrap_or(now)).await {
+        Err(error) => trouble(pass, &error, context),
+        Ok(sweep) => {
+            pass.seen.sweep = Some(sweep);
+            quiet(pass, context);
         }
     }
-    let complete = steady && rows >= first_total.unwrap_or_default();
-    pass.seen.sweep = Some(Sweep { sub_jobs, complete });
-    quiet(pass, context);
     Ok(())
 }
 
@@ -160,7 +153,7 @@ pub(super) async fn owner(pass: &mut Pass, job: &JobID, context: &Context) -> Re
 }
 
 pub(super) fn job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(), Error> {
-    let (project, login) = pass.home().ok_or(Error::Fault("a job read without a project"))?;
+    let key = pass.home()?;
     let attempts = &pass.seen.request.status.attempts;
     let submitted = attempts.iter().find(|attempt| attempt.job_ids.contains(job));
     let wanted = Wanted {
@@ -169,7 +162,7 @@ pub(super) fn job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(),
         age: facts::age_of_submission(pass, context),
         object: pass.reference(),
     };
-    let view = match context.pollers.follow(wanted, project, login, &pass.cloud()?) {
+    let view = match context.pollers.follow(wanted, &key, &pass.cloud()?) {
         News::NotYet => JobView::default(),
         News::Known(view) => view,
         News::Trouble(error) => {

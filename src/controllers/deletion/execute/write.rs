@@ -14,7 +14,7 @@ use crate::crd::{DesktopDeletion, FINALIZER};
 /// it, everything is looked at anew.
 pub(super) async fn finalizers(pass: &mut Pass, present: bool, context: &Context) -> Result<(), Error> {
     if !present && pass.seen.request.deleting {
-        report::let_go(pass);
+        report::let_go(pass, context).await;
     }
     let mut finalizers: Vec<String> = pass.object.finalizers().to_vec();
     finalizers.retain(|finalizer| finalizer != FINALIZER);

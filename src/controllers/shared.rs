@@ -1,0 +1,212 @@
+//! Reads of the cloud that many requests share: desktops asked for at the same time go out in calls of up to a hundred,
+//! and one sweep over the sub-jobs serves all who ask within a minute. Calls grow with desktops / 100, not with requests.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::login::LoginKey;
+use super::poller::{MAX_OFFSET, PAGE};
+use crate::ids::DesktopID;
+use crate::plan::observed::Sweep;
+use crate::workspace::api::{DesktopPage, MAX_BATCH, SubJob, SubJobQuery, Workspace};
+use crate::workspace::error::Error;
+
+/// How long the first to ask for desktops waits for company.
+const COMPANY: Duration = Duration::from_millis(20);
+
+/// How old a sweep may be for those who need no newer one, in ticks of the poller.
+pub const SWEEP_AGE: u32 = 4;
+
+/// Projects that nobody asked about for so long are forgotten.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// The shared reads of all logins; clones share them.
+#[derive(Clone, Default)]
+pub struct SharedReads(Arc<Mutex<HashMap<LoginKey, Entry>>>);
+
+#[derive(Clone)]
+struct Entry {
+    used: Instant,
+    desktops: Arc<Mutex<Queue>>,
+    sweep: Arc<tokio::sync::Mutex<Option<Swept>>>,
+}
+
+/// Who waits for a read of desktops.
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Asked>,
+    /// Somebody is reading, and will take care of those who come.
+    reading: bool,
+}
+
+struct Asked {
+    ids: Vec<DesktopID>,
+    answer: oneshot::Sender<Result<DesktopPage, Error>>,
+}
+
+/// A sweep, by folded desktop id.
+#[derive(Clone)]
+struct Swept {
+    began: Instant,
+    by_desktop: Arc<HashMap<DesktopID, Vec<SubJob>>>,
+    complete: bool,
+}
+
+impl SharedReads {
+    /// Reads desktops, together with whoever asks at the same time. Of an incomplete list `total` is larger than the
+    /// number of rows.
+    ///
+    /// # Errors
+    /// As the call of the cloud.
+    pub async fn desktops(
+        &self,
+        key: &LoginKey,
+        cloud: Arc<dyn Workspace>,
+        ids: &[DesktopID],
+    ) -> Result<DesktopPage, Error> {
+        let queue = self.entry(key).desktops;
+        let (answer, answered) = oneshot::channel();
+        let first = {
+            let mut queue = lock(&queue);
+            queue.waiting.push(Asked { ids: ids.to_vec(), answer });
+            !std::mem::replace(&mut queue.reading, true)
+        };
+        if first {
+            tokio::spawn(read(queue, cloud.clone()));
+        }
+        match answered.await {
+            Ok(result) => result,
+            // The reader died; this one asks for itself.
+            Err(_) => cloud.list_desktops(ids).await.map(|answer| answer.value),
+        }
+    }
+
+    /// What the sub-jobs of the project say of `ids`, from a sweep begun at `not_before` or later.
+    ///
+    /// # Errors
+    /// As the calls of the cloud.
+    pub async fn sweep(
+        &self,
+        key: &LoginKey,
+        cloud: &dyn Workspace,
+        ids: &[DesktopID],
+        not_before: Instant,
+    ) -> Result<Sweep, Error> {
+        let slot = self.entry(key).sweep;
+        let mut slot = slot.lock().await;
+        let swept = match slot.clone().filter(|swept| swept.began >= not_before) {
+            Some(swept) => swept,
+            None => slot.insert(sweep(cloud).await?).clone(),
+        };
+        drop(slot);
+        let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();
+        let sub_jobs = wanted.iter().filter_map(|id| swept.by_desktop.get(id)).flatten().cloned().collect();
+        Ok(Sweep { sub_jobs, complete: swept.complete })
+    }
+
+    fn entry(&self, key: &LoginKey) -> Entry {
+        let mut entries = lock(&self.0);
+        let now = Instant::now();
+        entries.retain(|other, entry| other == key || now.duration_since(entry.used) < IDLE);
+        let entry = entries.entry(key.clone()).or_insert_with(|| Entry {
+            used: now,
+            desktops: Arc::default(),
+            sweep: Arc::default(),
+        });
+        entry.used = now;
+        entry.clone()
+    }
+}
+
+/// Reads for all who wait, until nobody does.
+async fn read(queue: Arc<Mutex<Queue>>, cloud: Arc<dyn Workspace>) {
+    // If this task dies, those who wait see it, and the next one reads again.
+    let _reset = Reset(queue.clone());
+    tokio::time::sleep(COMPANY).await;
+    loop {
+        let party = lock(&queue).take_party();
+        if party.is_empty() {
+            return;
+        }
+        let ids: Vec<_> = party.iter().flat_map(|asked| asked.ids.iter().map(DesktopID::folded)).collect();
+        let ids: Vec<_> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let result = cloud.list_desktops(&ids).await.map(|answer| answer.value);
+        for asked in party {
+            let share = result.as_ref().map(|page| page_of(page, &ids, &asked.ids)).map_err(Clone::clone);
+            // Whoever asked may have gone.
+            asked.answer.send(share).ok();
+        }
+    }
+}
+
+impl Queue {
+    /// Those in front whose desktops go into one call; says that nobody reads any more if there are none.
+    fn take_party(&mut self) -> Vec<Asked> {
+        let mut ids = BTreeSet::new();
+        let mut size = 0;
+        for asked in &self.waiting {
+            ids.extend(asked.ids.iter().map(DesktopID::folded));
+            if size > 0 && ids.len() > MAX_BATCH {
+                break;
+            }
+            size += 1;
+        }
+        self.reading = size > 0;
+        self.waiting.drain(..size).collect()
+    }
+}
+
+struct Reset(Arc<Mutex<Queue>>);
+
+impl Drop for Reset {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.0);
+        if queue.reading {
+            queue.reading = false;
+            queue.waiting.clear();
+        }
+    }
+}
+
+/// The part of a page that concerns `ids`; a page that is not complete, or that nobody asked for, stays incomplete.
+fn page_of(page: &DesktopPage, asked: &[DesktopID], ids: &[DesktopID]) -> DesktopPage {
+    let among = |ids: &[DesktopID], id: &DesktopID| ids.iter().any(|other| other.folded() == id.folded());
+    let complete = page.total == page.desktops.len() as u64 && page.desktops.iter().all(|d| among(asked, &d.id));
+    let desktops: Vec<_> = page.desktops.iter().filter(|d| among(ids, &d.id)).cloned().collect();
+    DesktopPage { total: desktops.len() as u64 + u64::from(!complete), desktops }
+}
+
+/// Reads the sub-jobs of every status, all pages. The sweep is complete if the total did not fall meanwhile and as many
+/// rows came as it named first; past the rows that can be paged to it is not.
+async fn sweep(cloud: &dyn Workspace) -> Result<Swept, Error> {
+    let began = Instant::now();
+    let mut query = SubJobQuery { limit: PAGE, ..SubJobQuery::default() };
+    let mut by_desktop: HashMap<DesktopID, Vec<SubJob>> = HashMap::new();
+    let (mut seen, mut first_total, mut steady) = (BTreeSet::new(), None, true);
+    let mut unreadable = 0;
+    loop {
+        let page = cloud.list_sub_jobs(&query).await?.value;
+        steady &= page.total >= *first_total.get_or_insert(page.total);
+        unreadable += page.rows.saturating_sub(page.sub_jobs.len());
+        for sub_job in page.sub_jobs {
+            if seen.insert(sub_job.id.clone()) {
+                by_desktop.entry(sub_job.desktop.folded()).or_default().push(sub_job);
+            }
+        }
+        query.offset += u32::try_from(page.rows).unwrap_or(PAGE);
+        if page.rows == 0 || u64::from(query.offset) >= page.total || query.offset > MAX_OFFSET {
+            break;
+        }
+    }
+    let complete = steady && (seen.len() + unreadable) as u64 >= first_total.unwrap_or_default();
+    Ok(Swept { began, by_desktop: Arc::new(by_desktop), complete })
+}
+
+/// What is locked here is whole after every step, whoever panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
