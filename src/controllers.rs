@@ -223,7 +223,7 @@ where
         },
         () = stopping.cancelled() => return,
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Brings each wake-up to the controller that watches the namespace of its object.
