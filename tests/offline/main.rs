@@ -8,5 +8,6 @@ mod docs;
 mod layering;
 mod lease;
 mod manifests;
+mod plan;
 mod signing_vectors;
 mod workspace_client;

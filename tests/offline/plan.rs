@@ -1,0 +1,30 @@
+//! The decision, driven through its public functions: tables of situations for people to check, and properties for
+//! the machine.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `build` | situations, in few words |
+//! | `tell` | steps, in few words, and the tables that compare them |
+//! | `rules` | what every status must satisfy: the rules of the CRD and those of the conditions |
+//! | `classify` | every error that the vendor's API reference names, and what is done about it |
+//! | `admission`, `submission`, `recovery`, `follow`, `release`, `resolve` | tables: situation, next step |
+//! | `conditions` | what the conditions say in each situation of these tables |
+//! | `record` | the legal moves of the status |
+//! | `properties` | any situation that the status can be in |
+//! | `world`, `walk` | a cloud and an API server in which anything goes wrong, and what must hold all the same |
+
+mod admission;
+mod build;
+mod classify;
+mod conditions;
+mod follow;
+mod properties;
+mod record;
+mod recovery;
+mod release;
+mod resolve;
+mod rules;
+mod submission;
+mod tell;
+mod walk;
+mod world;

@@ -1,0 +1,540 @@
+//! Situations before anything was submitted.
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::Outcome::{NotSent, Rejected};
+use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::observed::{Sight, Sweep};
+use desktop_deletion_operator::plan::{Step, plan};
+
+use super::build::{Seen, id, job, no_effect, ready, refused, untouched};
+use super::tell::{Row, check, row, tell};
+
+#[test]
+fn before_anything_is_sent() {
+    check(&looks());
+    check(&holds());
+    check(&refusals());
+    check(&endings());
+}
+
+/// Every situation of the tables, for the conditions.
+pub(crate) fn rows() -> impl Iterator<Item = Row> {
+    [looks(), holds(), refusals(), endings()].into_iter().flatten()
+}
+
+/// A request for `a b`, its project looked at and its desktops claimed.
+fn admitted() -> Seen {
+    untouched("a b").project().claimed()
+}
+
+/// From nothing known to a signature.
+fn looks() -> Vec<Row> {
+    vec![
+        row("nothing is known", untouched("a b"), "read the project"),
+        row(
+            "the project may be used: the desktops are claimed",
+            untouched("a b").project(),
+            "claim",
+        ),
+        row("they are ours: they are read", admitted(), "list a b"),
+        row(
+            "only those that are not known are read",
+            admitted().sights("a Idle"),
+            "list b",
+        ),
+        row(
+            "a desktop that the list lacks is asked for by its id",
+            admitted().sights("a Idle b Missing"),
+            "get b",
+        ),
+        row(
+            "so is one that a cut list lacks",
+            admitted().sights("a Unlisted b Missing"),
+            "get a",
+        ),
+        row(
+            "something is left to delete: the jobs of others are read",
+            admitted().sights("a Gone b Idle"),
+            "sweep",
+        ),
+        row(
+            "nothing stands against it: the object must not vanish while a request is on its way",
+            ready("a b").no_finalizer(),
+            "finalizer on",
+        ),
+        row(
+            "the last look is at the project",
+            ready("a b").no_last_look(),
+            "read the project",
+        ),
+        row("all is in place", ready("a b"), "sign a b"),
+        row(
+            "a busy desktop is submitted: the cloud decides",
+            ready("a b").sights("b Busy"),
+            "sign a b",
+        ),
+        row(
+            "desktops that are gone are not submitted",
+            ready("a b c").sights("a Gone c Gone"),
+            "sign b",
+        ),
+        row(
+            "ended jobs that name a desktop of the body prove nothing later, others are none of ours",
+            ready("a b c")
+                .sights("c Gone")
+                .sweep("j1/a Failed j2/b Success j3/c Success j4/z Failed"),
+            "sign a b, known j1 j2",
+        ),
+        row(
+            "neither does a deletion that failed before",
+            ready("a b").sights("b DeleteFailed"),
+            "sign a b, failed before b",
+        ),
+        row(
+            "jobs that could not be read to their end are noted as such",
+            ready("a b").sweep("j1/a Failed").incomplete(),
+            "sign a b, known j1, baseline incomplete",
+        ),
+        row(
+            "letter case makes no other desktop",
+            ready("A b").sweep("j1/a Failed j2/B Failed"),
+            "sign A b, known j1 j2",
+        ),
+        row(
+            "a process that stops begins nothing",
+            ready("a b").stopping(),
+            "rest",
+        ),
+    ]
+}
+
+/// What holds it back.
+fn holds() -> Vec<Row> {
+    vec![
+        row(
+            "suspended",
+            ready("a b").suspended(),
+            "Suspended held until Change",
+        ),
+        row(
+            "suspended before anything is known",
+            untouched("a b").suspended(),
+            "Suspended held until Change",
+        ),
+        row(
+            "the project is missing, and may come with the next sync",
+            untouched("a b").obstacle(Reason::ProjectNotReady, false),
+            "ProjectNotReady retrying until Refresh",
+        ),
+        row(
+            "the project is missing, and should have come by now",
+            untouched("a b").obstacle(Reason::ProjectNotReady, true),
+            "ProjectNotReady stalled until Refresh",
+        ),
+        row(
+            "the project's login is not accepted",
+            untouched("a b").obstacle(Reason::AuthenticationFailed, true),
+            "AuthenticationFailed stalled until Refresh",
+        ),
+        row(
+            "the project is suspended",
+            untouched("a b").project_suspended(),
+            "ProjectSuspended held until Change",
+        ),
+        row(
+            "the project was suspended at the last look",
+            ready("a b").project_suspended(),
+            "ProjectSuspended held until Change",
+        ),
+        row(
+            "the project points elsewhere than where the request began",
+            ready("a b").begun().project_at("another"),
+            "ProjectChanged stalled until Refresh",
+        ),
+        row(
+            "a project that was made anew with the same coordinates goes on",
+            ready("a b").begun(),
+            "sign a b",
+        ),
+        row(
+            "another request holds a desktop",
+            untouched("a b").project().rival(Some("older")),
+            "Overlap retrying until Look",
+        ),
+        row(
+            "so does one of another namespace",
+            untouched("a b").project().rival(None),
+            "Overlap retrying until Look",
+        ),
+        row(
+            "somebody else is deleting a desktop, by its state",
+            ready("a b").sights("a Deleting"),
+            "DeletionInProgress retrying until Look",
+        ),
+        row(
+            "somebody else is deleting every desktop",
+            ready("a b").sights("a Deleting b Deleting"),
+            "DeletionInProgress retrying until Look",
+        ),
+        row(
+            "somebody else is deleting a desktop, by an open job",
+            ready("a b").sweep("j1/b Running"),
+            "DeletionInProgress retrying until Look",
+        ),
+        row(
+            "also if the job has not begun, and spells it otherwise",
+            ready("a b").sweep("j1/B Waiting"),
+            "DeletionInProgress retrying until Look",
+        ),
+        row(
+            "an open job of a desktop that is gone holds nothing",
+            ready("a b").sights("b Gone").sweep("j1/b Running"),
+            "sign a",
+        ),
+        row(
+            "the clocks are too far apart to sign",
+            ready("a b").clock_skewed(),
+            "ClockSkew stalled until Refresh",
+        ),
+        row(
+            "a read failed: Authentication",
+            admitted().trouble(Class::Authentication),
+            "AuthenticationFailed stalled until Refresh, error Authentication",
+        ),
+        row(
+            "a read failed: Permission",
+            admitted().trouble(Class::Permission),
+            "PermissionDenied stalled until Refresh, error Permission",
+        ),
+        row(
+            "a read failed: WrongEndpoint",
+            admitted().trouble(Class::WrongEndpoint),
+            "WrongEndpoint stalled until Refresh, error WrongEndpoint",
+        ),
+        row(
+            "a read failed: ServiceDisabled",
+            admitted().trouble(Class::ServiceDisabled),
+            "ServiceDisabled stalled until Refresh, error ServiceDisabled",
+        ),
+        row(
+            "a read failed: InvalidRequest (no person can mend a read)",
+            admitted().trouble(Class::InvalidRequest),
+            "InvalidRequest retrying until Backoff, error InvalidRequest",
+        ),
+        row(
+            "a read failed: NotFound",
+            admitted().trouble(Class::NotFound),
+            "NotFound retrying until Backoff, error NotFound",
+        ),
+        row(
+            "a read failed: Conflict",
+            admitted().trouble(Class::Conflict),
+            "Conflict retrying until Backoff, error Conflict",
+        ),
+        row(
+            "a read failed: Throttled",
+            admitted().trouble(Class::Throttled),
+            "Throttled retrying until Backoff, error Throttled",
+        ),
+        row(
+            "a read failed: Unavailable",
+            admitted().trouble(Class::Unavailable),
+            "ServiceUnavailable retrying until Backoff, error Unavailable",
+        ),
+        row(
+            "a read failed: Unreachable",
+            admitted().trouble(Class::Unreachable),
+            "ServiceUnavailable retrying until Backoff, error Unreachable",
+        ),
+        row(
+            "a read failed: InDoubt (a read has no effect)",
+            admitted().trouble(Class::InDoubt),
+            "ServiceUnavailable retrying until Backoff, error InDoubt",
+        ),
+    ]
+}
+
+/// After the cloud refused an attempt, or it was not sent.
+fn refusals() -> Vec<Row> {
+    let again = |outcome, class| {
+        ready("a b")
+            .begun()
+            .attempt(refused("a b", outcome, class))
+            .refusals(1)
+    };
+    let due = |outcome, class| again(outcome, class).retry_due();
+    vec![
+        row(
+            "refused for its content: looked at once more before that is final",
+            again(Rejected, Class::InvalidRequest),
+            "InvalidRequest retrying until Retry, error InvalidRequest",
+        ),
+        row(
+            "refused for its content, and the next pass has read nothing yet",
+            due(Rejected, Class::InvalidRequest).unread(),
+            "list a b",
+        ),
+        row(
+            "the fresh read changes nothing: final (the finalizer goes first)",
+            due(Rejected, Class::InvalidRequest),
+            "finalizer off",
+        ),
+        row(
+            "the finalizer is off: final",
+            due(Rejected, Class::InvalidRequest).no_finalizer(),
+            "finish Rejected (submitted: InvalidRequest); a Failed/X.1, b Failed/X.1",
+        ),
+        row(
+            "the fresh read narrows the body: tried again",
+            due(Rejected, Class::InvalidRequest).sights("b Gone"),
+            "sign a",
+        ),
+        row(
+            "the login was not accepted",
+            again(Rejected, Class::Authentication),
+            "AuthenticationFailed stalled until Retry, error Authentication",
+        ),
+        row(
+            "the login was not accepted, and may be mended: a read comes before the next try",
+            due(Rejected, Class::Authentication).unread(),
+            "list a b",
+        ),
+        row(
+            "the login was not accepted, and the read was",
+            due(Rejected, Class::Authentication),
+            "sign a b",
+        ),
+        row(
+            "a permission is missing",
+            again(Rejected, Class::Permission),
+            "PermissionDenied stalled until Retry, error Permission",
+        ),
+        row(
+            "the address is wrong",
+            again(Rejected, Class::WrongEndpoint),
+            "WrongEndpoint stalled until Retry, error WrongEndpoint",
+        ),
+        row(
+            "the service is disabled",
+            again(Rejected, Class::ServiceDisabled),
+            "ServiceDisabled stalled until Retry, error ServiceDisabled",
+        ),
+        row(
+            "something is not found",
+            again(Rejected, Class::NotFound),
+            "NotFound retrying until Retry, error NotFound",
+        ),
+        row(
+            "something is not found, though all are listed: tried again",
+            due(Rejected, Class::NotFound),
+            "sign a b",
+        ),
+        row(
+            "something is not found, and one has gone: the body narrows",
+            due(Rejected, Class::NotFound).refusals(3).sights("a Gone"),
+            "sign b",
+        ),
+        row(
+            "a state denies it",
+            again(Rejected, Class::Conflict),
+            "Conflict retrying until Retry, error Conflict",
+        ),
+        row(
+            "a state denied it, some time ago",
+            due(Rejected, Class::Conflict),
+            "sign a b",
+        ),
+        row(
+            "throttled",
+            again(Rejected, Class::Throttled),
+            "Throttled retrying until Retry, error Throttled",
+        ),
+        row(
+            "throttled, however often: only the deadline ends it",
+            due(Rejected, Class::Throttled).refusals(1000),
+            "sign a b",
+        ),
+        row(
+            "the service could not",
+            again(Rejected, Class::Unavailable),
+            "ServiceUnavailable retrying until Retry, error Unavailable",
+        ),
+        row(
+            "it could not be sent",
+            again(NotSent, Class::Unreachable),
+            "ServiceUnavailable retrying until Retry, error Unreachable",
+        ),
+        row(
+            "it could not be sent, some time ago",
+            due(NotSent, Class::Unreachable),
+            "sign a b",
+        ),
+        row(
+            "it was not sent in time: nothing to wait for",
+            ready("a b")
+                .begun()
+                .attempt(super::build::effective("a b", NotSent, "")),
+            "sign a b",
+        ),
+        row(
+            "an unknown class of a newer version is no refusal of the content",
+            ready("a b").begun().attempt(with_class("Unheard")).retry_due(),
+            "sign a b",
+        ),
+    ]
+}
+
+/// Ends without an effective submission.
+fn endings() -> Vec<Row> {
+    let gone = || ready("a b").sights("a Gone b Gone");
+    vec![
+        row("nothing is left", gone(), "finalizer off"),
+        row(
+            "nothing is left, and nothing holds the object: no job list is read for it",
+            gone().no_finalizer().no_sweep(),
+            "finish AlreadyAbsent (submitted: NothingToDelete); a Absent, b Absent",
+        ),
+        row("the deadline passed", ready("a b").too_late(), "finalizer off"),
+        row(
+            "the deadline passed, whatever else is unknown",
+            untouched("a b").too_late(),
+            "finish Expired (submitted: Expired)",
+        ),
+        row(
+            "the deadline passed while suspended",
+            untouched("a b").suspended().too_late(),
+            "finish Expired (submitted: Expired)",
+        ),
+        row(
+            "the deadline passed during a pause",
+            ready("a b")
+                .no_finalizer()
+                .begun()
+                .attempt(refused("a b", Rejected, Class::Permission))
+                .too_late(),
+            "finish Expired (submitted: Expired)",
+        ),
+        row(
+            "two submissions had no effect: a third is made",
+            ready("a b")
+                .begun()
+                .attempt(no_effect("n1", "a b"))
+                .attempt(no_effect("n2", "a b")),
+            "sign a b",
+        ),
+        row(
+            "three submissions had no effect",
+            ready("a b")
+                .no_finalizer()
+                .begun()
+                .attempt(no_effect("n1", "a b"))
+                .attempt(no_effect("n2", "a b"))
+                .attempt(no_effect("n3", "a b")),
+            "finish NoEffect (submitted: NoEffect)",
+        ),
+        row(
+            "finished, and our finalizer still on it: freed",
+            ready("a b").finished(),
+            "finalizer off",
+        ),
+        row("finished", untouched("a b").finished(), "rest"),
+        row(
+            "finished and being deleted",
+            untouched("a b").finished().deleting(),
+            "rest",
+        ),
+    ]
+}
+
+fn with_class(name: &str) -> desktop_deletion_operator::crd::deletion::Attempt {
+    let mut attempt = refused("a b", Rejected, Class::InvalidRequest);
+    attempt.error.as_mut().unwrap().class = name.to_owned();
+    attempt
+}
+
+#[test]
+fn messages_name_the_cause() {
+    for (seen, words) in [
+        (
+            untouched("a b").project_suspended(),
+            &["prod", "spec.suspend"][..],
+        ),
+        (
+            ready("a b").begun().project_at("another"),
+            &["prod", "another", "project project"],
+        ),
+        (
+            ready("a b").rival(Some("older")),
+            &["desktop a", "DesktopDeletion older"],
+        ),
+        (ready("a b").rival(None), &["desktop a", "another namespace"]),
+        (ready("a b").sights("b Deleting"), &["1 desktop ", "(b)"]),
+        (
+            untouched("a b").project().claimed().trouble(Class::Permission),
+            &["workspace:desktops:list", "HTTP 499 X.1", "so it is"],
+        ),
+        (
+            ready("a b")
+                .begun()
+                .attempt(refused("a b", Rejected, Class::Permission)),
+            &["workspace:desktops:batchDelete"],
+        ),
+        (
+            ready("a b")
+                .no_finalizer()
+                .begun()
+                .attempt(refused("a b", Rejected, Class::Permission))
+                .too_late(),
+            &["deadline", "workspace:desktops:batchDelete"],
+        ),
+        (
+            untouched("a b").project().claimed().all(Sight::Gone),
+            &[
+                "2 desktops",
+                "project project",
+                "ap-southeast-1",
+                "myhuaweicloud.com",
+            ],
+        ),
+    ] {
+        let step = plan(&seen.0);
+        let message = match &step {
+            Step::Wait(hold) | Step::RecordProgress(hold) => &hold.message,
+            Step::Finish(ending) => &ending.message,
+            _ => panic!("{}", tell(&step)),
+        };
+        for word in words {
+            assert!(message.contains(word), "no {word:?} in {message:?}");
+        }
+    }
+}
+
+#[test]
+fn a_rival_of_another_namespace_is_not_named() {
+    let Step::RecordProgress(hold) = plan(&ready("a b").rival(None).0) else {
+        panic!("nothing to say");
+    };
+    assert!(!hold.message.contains("DesktopDeletion"), "{}", hold.message);
+}
+
+#[test]
+fn a_baseline_is_cut_to_what_the_status_can_hold_and_says_so() {
+    let mut seen = ready("a");
+    let rows = (0..101).map(|number| desktop_deletion_operator::workspace::api::SubJob {
+        id: format!("sub-{number}"),
+        job: job(&format!("j{number}")),
+        desktop: id("a"),
+        status: desktop_deletion_operator::workspace::api::SubJobStatus::Failed,
+        code: None,
+        reason: None,
+    });
+    seen.0.sweep = Some(Sweep {
+        sub_jobs: rows.collect(),
+        complete: true,
+    });
+    let Step::Sign(batch) = plan(&seen.0) else {
+        panic!("not signed");
+    };
+    assert_eq!(batch.baseline_job_ids.len(), 100);
+    assert!(batch.baseline_incomplete);
+}

@@ -1,0 +1,246 @@
+//! Every error that the vendor's API reference names (sections "gateway codes", "Workspace codes", "throttling"),
+//! and what is done about it.
+
+use std::collections::BTreeMap;
+
+use desktop_deletion_operator::plan::classify::{ALL, Class, classify, explain};
+use desktop_deletion_operator::workspace::error::{Error, Failure, Operation, Pause, Refusal};
+
+/// One row is one error. The answer's status, then its code: `GW.` stands for both prefixes of the gateway, `json` for
+/// a JSON body without a code, `page` for a body that is no JSON object. Then: the class, the reason of the conditions,
+/// whether a person must mend something, and how soon it is tried again.
+const TABLE: &str = "
+    # No answer, or none that can be read.
+    NotSent     -             Unreachable      ServiceUnavailable    itself  Backoff
+    NoAnswer    -             InDoubt          ServiceUnavailable    itself  Backoff
+    Unreadable  -             InDoubt          ServiceUnavailable    itself  Backoff
+    # A call that was held back, to spare the login or the service, is no news of either.
+    Withheld    Login         Authentication   AuthenticationFailed  person  Slow
+    Withheld    Throttle      Throttled        Throttled             itself  Backoff
+
+    # Codes of the gateway.
+    404         GW.0101       WrongEndpoint    WrongEndpoint         person  Slow
+    404         GW.0103       WrongEndpoint    WrongEndpoint         person  Slow
+    400         GW.0104       WrongEndpoint    WrongEndpoint         person  Slow
+    500         GW.0105       WrongEndpoint    WrongEndpoint         person  Slow
+    400         GW.0201       InvalidRequest   InvalidRequest        person  Soon
+    413         GW.0201       InvalidRequest   InvalidRequest        person  Soon
+    414         GW.0201       InvalidRequest   InvalidRequest        person  Soon
+    494         GW.0201       InvalidRequest   InvalidRequest        person  Soon
+    500         GW.0201       InDoubt          ServiceUnavailable    itself  Backoff
+    502         GW.0201       InDoubt          ServiceUnavailable    itself  Backoff
+    504         GW.0201       InDoubt          ServiceUnavailable    itself  Backoff
+    400         GW.0204       WrongEndpoint    WrongEndpoint         person  Slow
+    401         GW.0301       Authentication   AuthenticationFailed  person  Slow
+    403         GW.0302       Permission       PermissionDenied      person  Slow
+    401         GW.0303       Authentication   AuthenticationFailed  person  Slow
+    403         GW.0304       Permission       PermissionDenied      person  Slow
+    401         GW.0305       Authentication   AuthenticationFailed  person  Slow
+    403         GW.0306       Permission       PermissionDenied      person  Slow
+    401         GW.0307       Authentication   AuthenticationFailed  person  Slow
+    429         GW.0308       Throttled        Throttled             itself  Backoff
+    403         GW.0310       Permission       PermissionDenied      person  Slow
+    400         GW.0311       Authentication   AuthenticationFailed  person  Slow
+    403         GW.0401       Permission       PermissionDenied      person  Slow
+    403         GW.0402       Permission       PermissionDenied      person  Slow
+    500         GW.0601       InDoubt          ServiceUnavailable    itself  Backoff
+    400         GW.0602       InvalidRequest   InvalidRequest        person  Soon
+    500         GW.0605       InDoubt          ServiceUnavailable    itself  Backoff
+    500         GW.0606       InDoubt          ServiceUnavailable    itself  Backoff
+    400         GW.0607       InvalidRequest   InvalidRequest        person  Soon
+    500         GW.0608       InDoubt          ServiceUnavailable    itself  Backoff
+    502         GW.0610       Unavailable      ServiceUnavailable    itself  Backoff
+    503         GW.0613       Unavailable      ServiceUnavailable    itself  Backoff
+    403         GW.0802       Permission       PermissionDenied      person  Slow
+    400         GW.1009       Authentication   AuthenticationFailed  person  Slow
+    # A code that no table has: the status decides, but the gateway knows no desktop.
+    400         GW.9999       InvalidRequest   InvalidRequest        person  Soon
+    404         GW.9999       WrongEndpoint    WrongEndpoint         person  Slow
+    500         GW.9999       InDoubt          ServiceUnavailable    itself  Backoff
+
+    # Codes of Workspace.
+    400         WKS.0001      InvalidRequest   InvalidRequest        person  Soon
+    409         WKS.00010032  Conflict         Conflict              itself  Backoff
+    400         WKS.0407      Conflict         Conflict              itself  Backoff
+    403         WKS.00010099  ServiceDisabled  ServiceDisabled       person  Slow
+    500         WKS.0202      InDoubt          ServiceUnavailable    itself  Backoff
+    400         WKS.00170312  InvalidRequest   InvalidRequest        person  Soon
+    400         WKS.00170117  InvalidRequest   InvalidRequest        person  Soon
+    400         WKS.00170208  InvalidRequest   InvalidRequest        person  Soon
+    500         WKS.00000003  InDoubt          ServiceUnavailable    itself  Backoff
+    404         WKS.00081103  NotFound         NotFound              itself  Soon
+    409         WKS.00081101  Conflict         Conflict              itself  Backoff
+
+    # Statuses of the operation, with a code that no table has, with none, and as a proxy's page.
+    400         json          InvalidRequest   InvalidRequest        person  Soon
+    400         page          InvalidRequest   InvalidRequest        person  Soon
+    401         json          Authentication   AuthenticationFailed  person  Slow
+    401         IAM.0011      Authentication   AuthenticationFailed  person  Slow
+    401         401           Authentication   AuthenticationFailed  person  Slow
+    401         page          Authentication   AuthenticationFailed  person  Slow
+    403         json          Permission       PermissionDenied      person  Slow
+    403         WKS.99999999  Permission       PermissionDenied      person  Slow
+    403         STS5.1001     Permission       PermissionDenied      person  Slow
+    403         page          Permission       PermissionDenied      person  Slow
+    404         json          NotFound         NotFound              itself  Soon
+    404         WKS.99999999  NotFound         NotFound              itself  Soon
+    404         page          WrongEndpoint    WrongEndpoint         person  Slow
+    405         json          WrongEndpoint    WrongEndpoint         person  Slow
+    405         page          WrongEndpoint    WrongEndpoint         person  Slow
+    408         json          InDoubt          ServiceUnavailable    itself  Backoff
+    408         page          InDoubt          ServiceUnavailable    itself  Backoff
+    409         json          Conflict         Conflict              itself  Backoff
+    413         json          InvalidRequest   InvalidRequest        person  Soon
+    413         page          InvalidRequest   InvalidRequest        person  Soon
+    414         json          InvalidRequest   InvalidRequest        person  Soon
+    414         page          InvalidRequest   InvalidRequest        person  Soon
+    429         json          Throttled        Throttled             itself  Backoff
+    429         page          Throttled        Throttled             itself  Backoff
+    500         json          InDoubt          ServiceUnavailable    itself  Backoff
+    500         page          InDoubt          ServiceUnavailable    itself  Backoff
+    502         json          InDoubt          ServiceUnavailable    itself  Backoff
+    502         page          InDoubt          ServiceUnavailable    itself  Backoff
+    503         json          InDoubt          ServiceUnavailable    itself  Backoff
+    503         page          InDoubt          ServiceUnavailable    itself  Backoff
+    504         json          InDoubt          ServiceUnavailable    itself  Backoff
+    504         page          InDoubt          ServiceUnavailable    itself  Backoff
+
+    # Neither a refusal nor what was asked for: a redirect, a good status that is not the documented one.
+    200         json          InDoubt          ServiceUnavailable    itself  Backoff
+    204         page          InDoubt          ServiceUnavailable    itself  Backoff
+    301         page          InDoubt          ServiceUnavailable    itself  Backoff
+    302         page          InDoubt          ServiceUnavailable    itself  Backoff
+    307         page          InDoubt          ServiceUnavailable    itself  Backoff
+";
+
+#[test]
+fn every_error_has_its_class_reason_and_pace() {
+    let mut wrong = Vec::new();
+    for (error, row) in rows() {
+        let class = classify(&error);
+        let treatment = class.treatment();
+        let said = [
+            class.as_str().to_owned(),
+            treatment.reason.to_string(),
+            if treatment.person { "person" } else { "itself" }.to_owned(),
+            format!("{:?}", treatment.pace),
+        ];
+        if said != row[2..] {
+            wrong.push(format!("{row:?}: {said:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_table_has_every_class() {
+    let covered: Vec<_> = rows().map(|(error, _)| classify(&error)).collect();
+    let missing: Vec<_> = ALL.iter().filter(|class| !covered.contains(class)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn a_class_is_found_by_its_name() {
+    let by_name: BTreeMap<_, _> = ALL.iter().map(|class| (class.as_str(), *class)).collect();
+    assert_eq!(by_name.len(), ALL.len(), "two classes share a name");
+    for (name, class) in by_name {
+        assert_eq!(Class::named(name), Some(class));
+    }
+    assert_eq!(Class::named("Unheard"), None);
+}
+
+#[test]
+fn an_answer_of_the_service_that_failed_is_never_taken_for_a_refusal() {
+    // What says "surely not carried out" must be listed: an unlisted 5xx may have deleted.
+    for status in 500..=599 {
+        for code in [None, Some("WKS.99999999"), Some("APIGW.9999"), Some("IAM.0011")] {
+            assert_eq!(
+                classify(&refused(status, code, true)),
+                Class::InDoubt,
+                "{status} {code:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_denial_names_the_permission_that_is_missing() {
+    for operation in Operation::ALL {
+        let text = explain(*operation, Class::Permission, "HTTP 403");
+        assert!(text.contains(operation.permission()), "{text}");
+    }
+}
+
+#[test]
+fn every_class_is_explained_with_what_the_cloud_said() {
+    for class in ALL {
+        let text = explain(Operation::BatchDelete, *class, "HTTP 499 X.1");
+        assert!(text.ends_with(" (HTTP 499 X.1)"), "{text}");
+    }
+}
+
+/// The errors of the table, each with its row; the gateway's once for each prefix.
+fn rows() -> impl Iterator<Item = (Error, Vec<&'static str>)> {
+    let lines = TABLE.lines().map(str::trim);
+    let rows = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    rows.flat_map(|line| {
+        let row: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(row.len(), 6, "{line}");
+        errors(row[0], row[1])
+            .into_iter()
+            .map(move |error| (error, row.clone()))
+    })
+}
+
+fn errors(status: &str, code: &str) -> Vec<Error> {
+    let reason = || "reason".to_owned();
+    match status {
+        "NotSent" => vec![failed(Failure::NotSent { reason: reason() })],
+        "NoAnswer" => vec![failed(Failure::NoAnswer { reason: reason() })],
+        "Withheld" => {
+            let pause = if code == "Login" {
+                Pause::Login
+            } else {
+                Pause::Throttle
+            };
+            vec![failed(Failure::Withheld {
+                pause,
+                reason: reason(),
+            })]
+        }
+        "Unreadable" => vec![failed(Failure::Unreadable {
+            status: 202,
+            request_id: None,
+            reason: reason(),
+        })],
+        status => {
+            let status = status.parse().unwrap();
+            match (code, code.strip_prefix("GW.")) {
+                (_, Some(number)) => ["APIGW", "APIG"]
+                    .iter()
+                    .map(|prefix| refused(status, Some(&format!("{prefix}.{number}")), true))
+                    .collect(),
+                ("json", _) => vec![refused(status, None, true)],
+                ("page", _) => vec![refused(status, None, false)],
+                _ => vec![refused(status, Some(code), true)],
+            }
+        }
+    }
+}
+
+fn refused(status: u16, code: Option<&str>, json: bool) -> Error {
+    failed(Failure::Refused(Box::new(Refusal {
+        status,
+        code: code.map(ToOwned::to_owned),
+        json,
+        ..Refusal::default()
+    })))
+}
+
+fn failed(failure: Failure) -> Error {
+    Error {
+        operation: Operation::BatchDelete,
+        failure,
+        service_time: None,
+    }
+}

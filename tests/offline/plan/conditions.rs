@@ -1,0 +1,213 @@
+//! What the status says in each situation of the tables.
+
+use desktop_deletion_operator::plan::{Step, plan};
+
+use super::build::{Seen, accepted, attempt, effective, failure, in_doubt, minute, ready, untouched};
+use super::rules;
+use super::tell::Row;
+use desktop_deletion_operator::crd::deletion::Outcome;
+use desktop_deletion_operator::plan::classify::Class;
+
+fn rows() -> impl Iterator<Item = Row> {
+    super::admission::rows()
+        .chain(super::submission::rows())
+        .chain(super::recovery::rows())
+        .chain(super::follow::rows())
+        .chain(super::release::rows())
+        .chain(super::resolve::rows())
+}
+
+#[test]
+fn every_write_obeys_the_rules_of_the_crd_and_of_the_conditions() {
+    let mut wrong = Vec::new();
+    let mut written = 0;
+    for row in rows() {
+        let step = plan(&row.seen.0);
+        written += usize::from(rules::written(&row.seen.0.request, &step, &minute(90)).is_some());
+        for rule in rules::wrongs(&row.seen.0.request, &step, &minute(90)) {
+            wrong.push(format!("{}: {rule}", row.name));
+        }
+    }
+    assert!(written > 50, "only {written} rows write anything");
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_was_told_once_is_not_told_again() {
+    let mut wrong = Vec::new();
+    for row in rows() {
+        let Step::RecordProgress(hold) = plan(&row.seen.0) else {
+            continue;
+        };
+        let mut seen = row.seen.0.clone();
+        seen.request.status =
+            rules::written(&seen.request, &Step::RecordProgress(hold), &minute(90)).unwrap();
+        if !matches!(plan(&seen), Step::Wait(_)) {
+            wrong.push(format!("{}: {:?}", row.name, plan(&seen)));
+        }
+    }
+    assert!(wrong.is_empty(), "I11\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_same_error_with_another_time_and_request_id_is_no_news() {
+    let mut seen = untouched("a b").project().claimed().trouble(Class::Throttled);
+    seen.0.request.status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
+    let again = &mut seen.0.trouble.as_mut().unwrap().error;
+    again.time = minute(91);
+    again.request_id = Some("r2".to_owned());
+    assert!(matches!(plan(&seen.0), Step::Wait(_)));
+    let other = &mut seen.0.trouble.as_mut().unwrap().error;
+    other.code = Some("X.2".to_owned());
+    assert!(matches!(plan(&seen.0), Step::RecordProgress(_)));
+}
+
+#[test]
+fn an_error_is_cleared_once_things_go_well() {
+    let mut seen = accepted().job("j1", "a Open b Open");
+    seen.0.request.status.last_error = Some(failure(Class::Throttled));
+    let status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
+    assert_eq!(status.last_error, None);
+}
+
+/// Type, status and reason of the conditions after the step, in the order in which they stand.
+fn said(seen: &Seen) -> Vec<String> {
+    let status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
+    let words = |c: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        format!("{} {} {}", c.type_, c.status, c.reason)
+    };
+    status.conditions.iter().map(words).collect()
+}
+
+#[test]
+fn the_conditions_of_a_life() {
+    for (what, seen, conditions) in [
+        (
+            "suspended",
+            ready("a b").suspended(),
+            &[
+                "Submitted False Suspended",
+                "Succeeded Unknown Waiting",
+                "Ready False Suspended",
+            ][..],
+        ),
+        (
+            "waiting for others",
+            ready("a b").sights("a Deleting"),
+            &[
+                "Submitted False DeletionInProgress",
+                "Succeeded Unknown Waiting",
+                "Ready Unknown Retrying",
+                "Reconciling True Retrying",
+            ],
+        ),
+        (
+            "waiting for a person",
+            ready("a b").clock_skewed(),
+            &[
+                "Submitted False ClockSkew",
+                "Succeeded Unknown Waiting",
+                "Ready False ClockSkew",
+                "Stalled True ClockSkew",
+            ],
+        ),
+        (
+            "submitting",
+            ready("a b").armed(attempt("a b")),
+            &[
+                "Submitted Unknown Submitting",
+                "Succeeded Unknown Waiting",
+                "Ready Unknown Submitting",
+                "Reconciling True Submitting",
+            ],
+        ),
+        (
+            "in doubt",
+            in_doubt("a b", attempt("a b")).deleting(),
+            &[
+                "Submitted Unknown AwaitingEvidence",
+                "Succeeded Unknown Waiting",
+                "Ready Unknown AwaitingEvidence",
+                "Reconciling True AwaitingEvidence",
+            ],
+        ),
+        (
+            "running",
+            accepted().job("j1", ""),
+            &[
+                "Submitted True JobAccepted",
+                "Succeeded Unknown JobRunning",
+                "Ready Unknown JobRunning",
+                "Reconciling True JobRunning",
+            ],
+        ),
+        (
+            "all deleted",
+            accepted()
+                .states("a Deleted b Deleted")
+                .job("j1", "")
+                .no_finalizer(),
+            &[
+                "Submitted True JobAccepted",
+                "Succeeded True AllDeleted",
+                "Ready True AllDeleted",
+            ],
+        ),
+        (
+            "all failed",
+            accepted()
+                .states("a Failed b Failed")
+                .job("j1", "")
+                .no_finalizer(),
+            &[
+                "Submitted True JobAccepted",
+                "Succeeded False AllFailed",
+                "Ready False AllFailed",
+                "Stalled True AllFailed",
+            ],
+        ),
+        (
+            "nothing to delete",
+            untouched("a").project().claimed().sights("a Gone"),
+            &[
+                "Submitted False NothingToDelete",
+                "Succeeded True AlreadyAbsent",
+                "Ready True AlreadyAbsent",
+            ],
+        ),
+        (
+            "expired",
+            untouched("a").too_late(),
+            &[
+                "Submitted False Expired",
+                "Succeeded False Expired",
+                "Ready False Expired",
+                "Stalled True Expired",
+            ],
+        ),
+    ] {
+        assert_eq!(said(&seen), conditions, "{what}");
+    }
+}
+
+#[test]
+fn submitted_says_how_the_job_became_known() {
+    let recovered = |jobs| {
+        in_doubt("a b", effective("a b", Outcome::Adopted, jobs))
+            .states("a Deleted b Deleted")
+            .no_finalizer()
+    };
+    let with_job = recovered("j1").job("j1", "");
+    assert_eq!(said(&with_job)[0], "Submitted True JobRecovered");
+    assert_eq!(said(&recovered(""))[0], "Submitted True JobUnknown");
+}
+
+#[test]
+fn suspend_that_came_too_late_is_said_with_the_time_of_the_submission() {
+    let seen = accepted().suspended().job("j1", "");
+    let status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
+    let submitted = rules::condition(&status, "Submitted").unwrap();
+    for word in ["2026-01-15T08:00:00Z", "job j1", "too late"] {
+        assert!(submitted.message.contains(word), "{}", submitted.message);
+    }
+}

@@ -1,0 +1,393 @@
+//! Situations in which a batch took effect.
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::Outcome;
+use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::{Step, plan};
+
+use super::build::{Seen, accepted, effective, untouched};
+use super::tell::{Row, check, row};
+
+#[test]
+fn the_job_is_followed() {
+    check(&running());
+}
+
+#[test]
+fn a_desktop_ends_by_two_witnesses() {
+    check(&fates());
+}
+
+#[test]
+fn a_job_that_takes_too_long() {
+    check(&overdue());
+}
+
+#[test]
+fn what_was_recovered_is_followed() {
+    check(&recovered());
+}
+
+#[test]
+fn all_have_ended() {
+    check(&verdicts());
+}
+
+/// Every situation of the tables, for the conditions.
+pub(crate) fn rows() -> impl Iterator<Item = Row> {
+    [running(), fates(), overdue(), recovered(), verdicts()]
+        .into_iter()
+        .flatten()
+}
+
+const RUNNING: &str = "JobRunning moving until Poll";
+
+fn running() -> Vec<Row> {
+    let mut unknown = accepted();
+    unknown.0.project = None;
+    vec![
+        row("nothing is known in this pass", unknown, "read the project"),
+        row("the poller is asked", accepted(), "read j1"),
+        row(
+            "the poller has not seen it yet",
+            accepted().job("j1", ""),
+            RUNNING,
+        ),
+        row("it runs", accepted().job("j1", "a Open b Open"), RUNNING),
+        row(
+            "a running job needs no read of the desktops",
+            accepted().job("j1", "a Open").sights("a Gone"),
+            RUNNING,
+        ),
+        row(
+            "suspend comes too late",
+            accepted().suspended().job("j1", "a Open b Open"),
+            RUNNING,
+        ),
+        row(
+            "so does the deadline",
+            accepted().too_late().job("j1", "a Open b Open"),
+            RUNNING,
+        ),
+        row(
+            "a suspended project is followed",
+            accepted().project_suspended().job("j1", "a Open b Open"),
+            RUNNING,
+        ),
+        row(
+            "the project points elsewhere: no verdict from the wrong place",
+            accepted().project_at("another"),
+            "ProjectChanged stalled until Refresh",
+        ),
+        row(
+            "the project cannot be used",
+            accepted().obstacle(Reason::ProjectNotReady, false),
+            "ProjectNotReady retrying until Refresh",
+        ),
+        row(
+            "a read failed: a person must mend it",
+            accepted().job("j1", "").trouble(Class::Permission),
+            "PermissionDenied stalled until Poll, error Permission",
+        ),
+        row(
+            "a read failed: it mends itself",
+            accepted().job("j1", "").trouble(Class::Throttled),
+            "Throttled retrying until Poll, error Throttled",
+        ),
+    ]
+}
+
+fn fates() -> Vec<Row> {
+    let half = || accepted().job("j1", "a Success b Open");
+    let both = || accepted().job("j1", "a Success b Success");
+    let failed = || accepted().job("j1", "a Success b Failed").sights("a Missing");
+    let silent = || {
+        accepted()
+            .job("j1", "a Success")
+            .parent_ended("j1", Some("quota"))
+            .sights("a Missing")
+    };
+    vec![
+        row("success is only the first witness", half(), "list a"),
+        row(
+            "missing from a complete list is the second",
+            half().sights("a Missing"),
+            "JobRunning moving until Poll; a Deleted",
+        ),
+        row(
+            "missing from a cut list is none: a GET decides",
+            half().sights("a Unlisted"),
+            "get a",
+        ),
+        row(
+            "one GET is enough",
+            half().sights("a Gone"),
+            "JobRunning moving until Poll; a Deleted",
+        ),
+        row(
+            "success, but still listed",
+            both().sights("a Missing b Idle"),
+            "Verifying moving until Look; a Deleted",
+        ),
+        row(
+            "success, but still being deleted",
+            both().sights("a Missing b Deleting"),
+            "Verifying moving until Look; a Deleted",
+        ),
+        row("failed: the desktop has the last word", failed(), "list b"),
+        row(
+            "failed, and idle: a second look must say so too",
+            failed().sights("b Idle"),
+            "Verifying moving until SecondLook; a Deleted",
+        ),
+        row(
+            "failed, and it says so itself: a second look all the same",
+            failed().sights("b DeleteFailed"),
+            "Verifying moving until SecondLook; a Deleted",
+        ),
+        row(
+            "failed, but somebody is deleting it",
+            failed().sights("b Deleting"),
+            "Verifying moving until Look; a Deleted",
+        ),
+        row(
+            "failed, but something is done to it",
+            failed().sights("b Busy"),
+            "Verifying moving until Look; a Deleted",
+        ),
+        row(
+            "failed, but the list lacks it: a GET decides",
+            failed().sights("b Missing"),
+            "get b",
+        ),
+        row(
+            "failed, but gone: the desktop beats the job",
+            failed().sights("b Gone").no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
+        ),
+        row(
+            "failed, and idle twice",
+            failed().sights("b Idle").idle_twice("b").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/WKS.1",
+        ),
+        row(
+            "failed without a word, and idle twice",
+            accepted()
+                .job("j1", "a Success b FailedSilently")
+                .sights("a Missing b Idle")
+                .idle_twice("b")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed",
+        ),
+        row(
+            "no sub-job, and the parent runs",
+            accepted().job("j1", "a Success").sights("a Missing"),
+            "JobRunning moving until Poll; a Deleted",
+        ),
+        row("no sub-job, and the parent has ended", silent(), "list b"),
+        row(
+            "no sub-job, the parent has ended, idle once",
+            silent().sights("b Idle"),
+            "Verifying moving until SecondLook; a Deleted",
+        ),
+        row(
+            "no sub-job, the parent has ended, idle twice",
+            silent().sights("b Idle").idle_twice("b").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
+        ),
+        row(
+            "no sub-job, the parent has ended, missing: a GET decides",
+            silent().sights("b Missing"),
+            "get b",
+        ),
+        row(
+            "what has ended is not looked at again",
+            accepted().states("a Deleted").job("j1", "a Open b Open"),
+            RUNNING,
+        ),
+    ]
+}
+
+fn overdue() -> Vec<Row> {
+    let late = || accepted().overdue().job("j1", "a Open b Success");
+    vec![
+        row(
+            "the desktops are looked at whatever the job says",
+            late(),
+            "list a b",
+        ),
+        row(
+            "gone though the job runs: one GET is enough",
+            late().sights("a Gone b Missing").no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
+        ),
+        row(
+            "missing though the job runs: a GET decides",
+            late().sights("a Missing b Missing"),
+            "get a",
+        ),
+        row(
+            "the job runs on: a person should look, and it is still followed",
+            late().sights("a Deleting b Missing"),
+            "JobOverdue stalled until Poll; b Deleted",
+        ),
+        row(
+            "idle though the job runs: no verdict while it may yet act",
+            late().sights("a Idle b Missing").idle_twice("a"),
+            "JobOverdue stalled until Poll; b Deleted",
+        ),
+        row(
+            "success, and still there: a list may lag, so once is not enough",
+            late().sights("a Gone b Idle"),
+            "JobOverdue stalled until Poll; a Deleted",
+        ),
+        row(
+            "success, and still being deleted: no verdict",
+            late().sights("a Gone b Deleting"),
+            "JobOverdue stalled until Poll; a Deleted",
+        ),
+        row(
+            "success, and still there twice",
+            late().sights("a Gone b Idle").idle_twice("b").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/StillPresent",
+        ),
+    ]
+}
+
+fn recovered() -> Vec<Row> {
+    let adopted = |jobs| {
+        untouched("a b")
+            .attempt(effective("a b", Outcome::Adopted, jobs))
+            .begun()
+            .states("a Deleting b Deleting")
+            .project()
+            .finalizer()
+    };
+    let partly = || adopted("j1").states("b Failed");
+    vec![
+        row(
+            "without a job the desktops are looked at",
+            adopted(""),
+            "list a b",
+        ),
+        row(
+            "without a job: gone by a GET",
+            adopted("").sights("a Gone b Gone").no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
+        ),
+        row(
+            "without a job: missing is asked for by its id",
+            adopted("").sights("a Gone b Missing"),
+            "get b",
+        ),
+        row(
+            "without a job: still being deleted",
+            adopted("").sights("a Gone b Deleting"),
+            "Verifying moving until Look; a Deleted",
+        ),
+        row(
+            "without a job: idle twice",
+            adopted("").sights("a Gone b Idle").idle_twice("b").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
+        ),
+        row("both jobs are read: the first", adopted("j1 j2"), "read j1"),
+        row(
+            "both jobs are read: the second",
+            adopted("j1 j2").job("j1", "a Open"),
+            "read j2",
+        ),
+        row(
+            "success in either is the first witness",
+            adopted("j1 j2")
+                .job("j1", "a Failed b Open")
+                .job("j2", "a Success"),
+            "list a",
+        ),
+        row(
+            "failed in one while the other still works on it: no verdict",
+            adopted("j1 j2")
+                .job("j1", "a Failed b Open")
+                .job("j2", "a Open")
+                .sights("a Idle")
+                .idle_twice("a"),
+            RUNNING,
+        ),
+        row(
+            "what was not submitted stays failed",
+            partly().job("j1", "a Success").sights("a Missing").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted",
+        ),
+    ]
+}
+
+fn verdicts() -> Vec<Row> {
+    let ended = |states| accepted().states(states).job("j1", "");
+    vec![
+        row(
+            "the finalizer goes before the last write, after which no event comes",
+            ended("a Deleted b Deleted"),
+            "finalizer off",
+        ),
+        row(
+            "all deleted",
+            ended("a Deleted b Deleted").no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted)",
+        ),
+        row(
+            "all that were there are deleted",
+            ended("a Deleted b Absent").no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted)",
+        ),
+        row(
+            "some failed",
+            ended("a Deleted b Failed").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed)",
+        ),
+        row(
+            "none was deleted",
+            ended("a Failed b Failed").no_finalizer(),
+            "finish AllFailed (submitted: AllFailed)",
+        ),
+    ]
+}
+
+/// The message of the step.
+fn message(seen: &Seen) -> String {
+    match plan(&seen.0) {
+        Step::Wait(hold) | Step::RecordProgress(hold) => hold.message,
+        Step::Finish(ending) => ending.message,
+        step => panic!("{}", super::tell::tell(&step)),
+    }
+}
+
+#[test]
+fn messages_name_what_failed_and_why() {
+    let failed = accepted()
+        .job("j1", "a Success b Failed")
+        .sights("a Missing b Idle")
+        .idle_twice("b")
+        .no_finalizer();
+    let text = message(&failed);
+    for word in ["1 desktop deleted", "1 failed (b)", "so it is"] {
+        assert!(text.contains(word), "no {word:?} in {text:?}");
+    }
+    let late = accepted()
+        .overdue()
+        .job("j1", "a Open b Success")
+        .sights("a Deleting b Missing");
+    let text = message(&late);
+    for word in ["1 desktop ", "(a)", "console"] {
+        assert!(text.contains(word), "no {word:?} in {text:?}");
+    }
+}
+
+#[test]
+fn the_parents_reason_is_told_for_a_desktop_without_a_sub_job() {
+    let seen = accepted()
+        .job("j1", "a Success")
+        .parent_ended("j1", Some("quota"))
+        .sights("a Missing b Idle")
+        .idle_twice("b")
+        .no_finalizer();
+    assert!(message(&seen).contains("quota"));
+}

@@ -1,0 +1,320 @@
+//! Situations in which a person settles an attempt by the annotation `cloud-desktops.dev/resolve`.
+
+use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
+use desktop_deletion_operator::ids::JobID;
+use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::observed::Sight;
+use desktop_deletion_operator::plan::resolve::{Resolve, Verb};
+use desktop_deletion_operator::plan::{Step, plan};
+
+use super::build::{Seen, accepted, attempt, effective, in_doubt, minute, no_effect, nonce, ready, refused};
+use super::rules;
+use super::tell::{Row, check, row, tell};
+
+#[test]
+fn a_person_settles_what_cannot_be_found_out() {
+    check(&answers());
+}
+
+#[test]
+fn what_is_no_answer_is_refused() {
+    check(&refusals());
+}
+
+#[test]
+fn what_was_given_up_holds_its_desktops_until_it_is_dead() {
+    check(&given_up());
+}
+
+/// Every situation of the tables, for the conditions.
+pub(crate) fn rows() -> impl Iterator<Item = Row> {
+    [answers(), refusals(), given_up()].into_iter().flatten()
+}
+
+fn doubt() -> Seen {
+    in_doubt("a b", attempt("a b"))
+}
+
+/// Everything was read, and nothing shows.
+fn untouched() -> Seen {
+    doubt().all(Sight::Idle).sweep("")
+}
+
+fn answers() -> Vec<Row> {
+    let adopt = |seen: Seen| seen.resolve("n1=adopt:j1");
+    vec![
+        row(
+            "retry, once the request is dead",
+            doubt().surely_dead().resolve("n1=retry"),
+            "record NoEffect: NoEffect retrying until Retry",
+        ),
+        row(
+            "abandon, at any time",
+            doubt().resolve("n1=abandon"),
+            "record Abandoned: AwaitingEvidence moving until Dead",
+        ),
+        row(
+            "abandon, without a project",
+            doubt()
+                .obstacle(
+                    desktop_deletion_operator::crd::conditions::Reason::ProjectNotReady,
+                    true,
+                )
+                .resolve("n1=abandon"),
+            "record Abandoned: AwaitingEvidence moving until Dead",
+        ),
+        row(
+            "abandon, while the object is being deleted",
+            doubt().deleting().resolve("n1=abandon"),
+            "record Abandoned: AwaitingEvidence moving until Dead",
+        ),
+        row(
+            "adopt: the job is looked at first",
+            adopt(doubt().all(Sight::Idle)),
+            "sweep",
+        ),
+        row(
+            "adopt a job that covers the body, at any time",
+            adopt(untouched().sweep("j1/a Running j1/b Running")),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "adopt a job that another request has: the person knows better",
+            adopt(untouched().sweep("j1/a Running j1/b Running").of_another("j1")),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "adopt one of two jobs: the other is not ours",
+            adopt(untouched().sweep("j1/a Running j2/a Failed j1/b Running")),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "adopt a job that names only one",
+            adopt(untouched().sweep("j1/a Running")),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Failed/NotSubmitted",
+        ),
+        row(
+            "adopt, while the evidence cannot be read: the annotation waits",
+            adopt(doubt().trouble(Class::Throttled)),
+            "AwaitingEvidence moving until Backoff, error Throttled",
+        ),
+        row(
+            "an overdue job may be given up (the finalizer goes first)",
+            accepted().overdue().resolve("n1=abandon"),
+            "finalizer off",
+        ),
+        row(
+            "an overdue job may be given up",
+            accepted()
+                .overdue()
+                .no_finalizer()
+                .states("a Deleted")
+                .resolve("n1=abandon"),
+            "finish Abandoned (submitted: Abandoned); b Unknown",
+        ),
+        row(
+            "so may a job whose project points elsewhere",
+            accepted()
+                .project_at("another")
+                .no_finalizer()
+                .resolve("n1=abandon"),
+            "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
+        ),
+        row(
+            "what is finished is not resolved",
+            accepted().finished().no_finalizer().resolve("n1=abandon"),
+            "rest",
+        ),
+        row(
+            "an answer that is not recorded comes first",
+            doubt()
+                .answered(desktop_deletion_operator::plan::observed::PostAnswer::Accepted(
+                    super::build::job("j1"),
+                ))
+                .resolve("n1=abandon"),
+            "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+    ]
+}
+
+fn refusals() -> Vec<Row> {
+    vec![
+        row("no form", doubt().resolve("please"), "refuse please"),
+        row("no such attempt", doubt().resolve("n7=retry"), "refuse n7=retry"),
+        row(
+            "retry, while the request may still take effect",
+            doubt().resolve("n1=retry"),
+            "refuse n1=retry",
+        ),
+        row(
+            "stale: the attempt is settled",
+            ready("a b")
+                .begun()
+                .attempt(no_effect("n1", "a b"))
+                .resolve("n1=retry"),
+            "refuse n1=retry",
+        ),
+        row(
+            "stale: the attempt was refused",
+            ready("a b")
+                .begun()
+                .attempt(refused("a b", Outcome::Rejected, Class::Throttled))
+                .resolve("n1=abandon"),
+            "refuse n1=abandon",
+        ),
+        row(
+            "a job that runs in time cannot be given up",
+            accepted().resolve("n1=abandon"),
+            "refuse n1=abandon",
+        ),
+        row(
+            "adopt a job of other desktops",
+            untouched().sweep("j1/c Running").resolve("n1=adopt:j1"),
+            "refuse n1=adopt:j1",
+        ),
+        row(
+            "adopt a job that does not exist",
+            untouched().resolve("n1=adopt:j1"),
+            "refuse n1=adopt:j1",
+        ),
+    ]
+}
+
+fn given_up() -> Vec<Row> {
+    let gave_up = || in_doubt("a b", effective("a b", Outcome::Abandoned, ""));
+    vec![
+        row(
+            "the request may still arrive",
+            gave_up(),
+            "AwaitingEvidence moving until Dead",
+        ),
+        row(
+            "it is dead: looked at once more",
+            gave_up().surely_dead(),
+            "list a b",
+        ),
+        row(
+            "dead, and nothing shows (the finalizer goes first)",
+            gave_up().surely_dead().all(Sight::Idle).sweep(""),
+            "finalizer off",
+        ),
+        row(
+            "dead, and nothing shows",
+            gave_up().surely_dead().all(Sight::Idle).sweep("").no_finalizer(),
+            "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
+        ),
+        row(
+            "dead, and it cannot be looked at: it does not hang on that",
+            gave_up().surely_dead().trouble(Class::Permission).no_finalizer(),
+            "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
+        ),
+        row(
+            "dead, and a job shows: it is followed",
+            gave_up()
+                .surely_dead()
+                .all(Sight::Deleting)
+                .sweep("j1/a Running j1/b Running"),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+    ]
+}
+
+#[test]
+fn the_annotation_has_three_forms() {
+    let read = |text: &str| Resolve::parse(text);
+    let verb = |verb| {
+        Ok(Resolve {
+            attempt: nonce("n1"),
+            verb,
+        })
+    };
+    assert_eq!(read("n1=retry"), verb(Verb::Retry));
+    assert_eq!(read(" n1=abandon\n"), verb(Verb::Abandon));
+    let job = JobID::try_from("j-1").unwrap();
+    assert_eq!(read("n1=adopt:j-1"), verb(Verb::Adopt(job)));
+    for text in [
+        "",
+        "n1",
+        "n1=",
+        "=retry",
+        "n1=Retry",
+        "n1=retry:j1",
+        "n1=abandon:",
+        "n1=adopt",
+        "n1=adopt:",
+        "n1=adopt:j/1",
+        "n/1=retry",
+        "n1 =retry",
+        "n1=retry n2=retry",
+    ] {
+        let why = read(text).unwrap_err();
+        assert!(
+            why.contains("=retry") && why.contains("=adopt:"),
+            "{text:?}: {why}"
+        );
+    }
+}
+
+#[test]
+fn an_annotation_is_answered_once() {
+    for row in answers().into_iter().chain(refusals()) {
+        let step = plan(&row.seen.0);
+        let Some(status) = rules::written(&row.seen.0.request, &step, &minute(90)) else {
+            continue;
+        };
+        if status.last_handled_resolve.is_none() {
+            continue;
+        }
+        let mut seen = row.seen.0.clone();
+        assert_eq!(status.last_handled_resolve, seen.request.resolve, "{}", row.name);
+        seen.request.status = status;
+        let again = plan(&seen);
+        let answered = match &again {
+            Step::RefuseResolve(_) => false,
+            Step::RecordOutcome(settlement) => settlement.answers.is_none(),
+            Step::Finish(ending) => ending.answers.is_none(),
+            _ => true,
+        };
+        assert!(answered, "{}: {}", row.name, tell(&again));
+    }
+}
+
+#[test]
+fn an_annotation_that_is_longer_than_the_status_can_hold_is_answered_once_too() {
+    let long = "x".repeat(3000);
+    let mut seen = doubt().resolve(&long).0;
+    let step = plan(&seen);
+    seen.request.status = rules::written(&seen.request, &step, &minute(90)).unwrap();
+    let length = seen.request.status.last_handled_resolve.as_ref().unwrap().len();
+    assert_eq!(length, 1024);
+    assert!(!matches!(plan(&seen), Step::RefuseResolve(_)));
+}
+
+#[test]
+fn an_open_attempt_whose_outcome_is_unknown_says_what_can_be_done() {
+    let token = Attempt {
+        auth: desktop_deletion_operator::crd::deletion::AuthMethod::Token,
+        not_after: None,
+        ..attempt("a b")
+    };
+    for seen in [
+        untouched()
+            .incomplete()
+            .earlier(super::build::evidence("", ""))
+            .evidence_overdue(),
+        doubt().trouble(Class::Permission).evidence_overdue(),
+        in_doubt("a b", token).all(Sight::Idle).sweep(""),
+    ] {
+        let Step::RecordProgress(hold) = plan(&seen.0) else {
+            panic!("nothing to say");
+        };
+        for word in [
+            "cloud-desktops.dev/resolve",
+            "n1=adopt:<job id>",
+            "=retry",
+            "=abandon",
+        ] {
+            assert!(hold.message.contains(word), "no {word:?} in {:?}", hold.message);
+        }
+    }
+}

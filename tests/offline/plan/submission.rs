@@ -1,0 +1,260 @@
+//! Situations between the signature and the record of what came of it.
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
+use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::observed::PostAnswer;
+use desktop_deletion_operator::plan::{Step, plan, record};
+
+use super::build::{Seen, attempt, effective, failure, in_doubt, job, jobs, minute, nonce, ready};
+use super::tell::{Row, check, row};
+
+#[test]
+fn from_the_signature_to_the_intent() {
+    check(&intents());
+}
+
+#[test]
+fn from_the_intent_to_the_request() {
+    check(&posts());
+}
+
+#[test]
+fn from_the_answer_to_the_record() {
+    check(&answers());
+}
+
+/// Every situation of the tables, for the conditions.
+pub(crate) fn rows() -> impl Iterator<Item = Row> {
+    [intents(), posts(), answers()].into_iter().flatten()
+}
+
+/// Signed, and the intent is not stored yet.
+fn intents() -> Vec<Row> {
+    let armed = || ready("a b").armed(attempt("a b"));
+    vec![
+        row("signed", armed(), "intend a b: Submitting moving until Poll"),
+        row(
+            "signed, and some were gone before",
+            ready("a b c").armed(attempt("b")),
+            "intend b, absent a c: Submitting moving until Poll",
+        ),
+        row(
+            "signed after an attempt without effect",
+            armed().begun().attempt(no_effect_before()),
+            "intend a b: Submitting moving until Poll",
+        ),
+        row(
+            "the signature is too old",
+            ready("a b").armed_long_ago(attempt("a b")),
+            "start over",
+        ),
+        row("the process stops", armed().stopping(), "start over"),
+        row("the object is being deleted", armed().deleting(), "start over"),
+        row("the object was suspended", armed().suspended(), "start over"),
+        row("the deadline passed", armed().too_late(), "start over"),
+        row("a task of this process is at it", ready("a b").underway(), "rest"),
+        row(
+            "a task of this process is at it, and the object is being deleted",
+            in_doubt("a b", attempt("a b")).deleting().underway(),
+            "rest",
+        ),
+    ]
+}
+
+/// The intent is stored.
+fn posts() -> Vec<Row> {
+    let stored = |outcome| {
+        let attempt = Attempt {
+            outcome,
+            ..attempt("a b")
+        };
+        in_doubt("a b", attempt)
+    };
+    let armed = || stored(Outcome::Pending).armed(attempt("a b"));
+    let not_sent = "record NotSent: ServiceUnavailable retrying until Retry";
+    vec![
+        row("the intent is stored", armed(), "post"),
+        row(
+            "the signature is too old",
+            stored(Outcome::Pending).armed_long_ago(attempt("a b")),
+            not_sent,
+        ),
+        row("the process stops", armed().stopping(), not_sent),
+        row("the object is being deleted", armed().deleting(), not_sent),
+        row("the object was suspended", armed().suspended(), not_sent),
+        row("the deadline passed", armed().too_late(), not_sent),
+        row(
+            "another replica took the intent for lost",
+            stored(Outcome::NotSent).armed(attempt("a b")),
+            "start over",
+        ),
+        row(
+            "a person gave it up meanwhile",
+            stored(Outcome::Abandoned).armed(attempt("a b")),
+            "start over",
+        ),
+        row(
+            "evidence settled it meanwhile",
+            stored(Outcome::NoEffect).armed(attempt("a b")),
+            "start over",
+        ),
+    ]
+}
+
+/// The request was sent and something came of it.
+fn answers() -> Vec<Row> {
+    let sent = |answer| in_doubt("a b", attempt("a b")).answered(answer);
+    let refused = |class| sent(PostAnswer::Refused(failure(class)));
+    vec![
+        row(
+            "accepted",
+            sent(PostAnswer::Accepted(job("j1"))),
+            "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "accepted, and the object is being deleted",
+            sent(PostAnswer::Accepted(job("j1"))).deleting(),
+            "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "accepted, and the process stops",
+            sent(PostAnswer::Accepted(job("j1"))).stopping(),
+            "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "no byte left",
+            sent(PostAnswer::NotSent(failure(Class::Unreachable))),
+            "record NotSent: ServiceUnavailable retrying until Retry, error Unreachable",
+        ),
+        row(
+            "refused: InvalidRequest",
+            refused(Class::InvalidRequest),
+            "record Rejected: InvalidRequest retrying until Retry, error InvalidRequest",
+        ),
+        row(
+            "refused: Authentication",
+            refused(Class::Authentication),
+            "record Rejected: AuthenticationFailed stalled until Retry, error Authentication",
+        ),
+        row(
+            "refused: Permission",
+            refused(Class::Permission),
+            "record Rejected: PermissionDenied stalled until Retry, error Permission",
+        ),
+        row(
+            "refused: WrongEndpoint",
+            refused(Class::WrongEndpoint),
+            "record Rejected: WrongEndpoint stalled until Retry, error WrongEndpoint",
+        ),
+        row(
+            "refused: ServiceDisabled",
+            refused(Class::ServiceDisabled),
+            "record Rejected: ServiceDisabled stalled until Retry, error ServiceDisabled",
+        ),
+        row(
+            "refused: NotFound",
+            refused(Class::NotFound),
+            "record Rejected: NotFound retrying until Retry, error NotFound",
+        ),
+        row(
+            "refused: Conflict",
+            refused(Class::Conflict),
+            "record Rejected: Conflict retrying until Retry, error Conflict",
+        ),
+        row(
+            "refused: Throttled",
+            refused(Class::Throttled),
+            "record Rejected: Throttled retrying until Retry, error Throttled",
+        ),
+        row(
+            "refused: Unavailable",
+            refused(Class::Unavailable),
+            "record Rejected: ServiceUnavailable retrying until Retry, error Unavailable",
+        ),
+        row(
+            "the answer was lost: never repeated",
+            sent(PostAnswer::Doubt(failure(Class::InDoubt))),
+            "record Pending: AwaitingEvidence moving until Dead, error InDoubt",
+        ),
+    ]
+}
+
+fn no_effect_before() -> Attempt {
+    super::build::no_effect("n0", "a b")
+}
+
+/// The situation in which the attempt has that outcome when an answer comes.
+fn late(outcome: Outcome, answer: PostAnswer) -> Seen {
+    in_doubt("a b", effective("a b", outcome, "")).answered(answer)
+}
+
+const SETTLED: [Outcome; 6] = [
+    Outcome::NotSent,
+    Outcome::Rejected,
+    Outcome::Accepted,
+    Outcome::Adopted,
+    Outcome::NoEffect,
+    Outcome::Abandoned,
+];
+
+#[test]
+fn a_job_that_comes_after_the_attempt_was_settled_is_kept_and_the_outcome_stays() {
+    for outcome in SETTLED {
+        let seen = late(outcome, PostAnswer::Accepted(job("j1")));
+        let Step::RecordOutcome(settlement) = plan(&seen.0) else {
+            panic!("the job of an attempt that is {outcome:?} is lost");
+        };
+        let status = record::settle(&seen.0.request, &settlement, &minute(2)).unwrap();
+        assert_eq!(status.attempts[0].outcome, outcome);
+        assert_eq!(status.attempts[0].job_ids, jobs("j1"), "{outcome:?}");
+        assert_eq!(status.job_id, Some(job("j1")), "{outcome:?}");
+    }
+}
+
+#[test]
+fn any_other_answer_that_comes_too_late_is_no_news() {
+    for outcome in SETTLED {
+        for answer in [
+            PostAnswer::NotSent(failure(Class::Unreachable)),
+            PostAnswer::Refused(failure(Class::Throttled)),
+            PostAnswer::Doubt(failure(Class::InDoubt)),
+        ] {
+            let seen = late(outcome, answer.clone());
+            assert_eq!(plan(&seen.0), Step::StartOver, "{outcome:?} {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_job_that_comes_after_the_end_is_kept_and_the_end_stays() {
+    let abandoned = effective("a b", Outcome::Abandoned, "");
+    let mut seen = in_doubt("a b", abandoned).no_finalizer();
+    let end = super::build::ending(Reason::Abandoned);
+    seen.0.request.status = record::finish(&seen.0.request, &end, &minute(1));
+    let seen = seen.answered(PostAnswer::Accepted(job("j1")));
+    let Step::RecordOutcome(settlement) = plan(&seen.0) else {
+        panic!("the job is lost");
+    };
+    let before = &seen.0.request.status;
+    let after = record::settle(&seen.0.request, &settlement, &minute(2)).unwrap();
+    assert_eq!(after.attempts[0].job_ids, jobs("j1"));
+    assert_eq!(after.completion_time, before.completion_time);
+    assert_eq!(after.conditions, before.conditions);
+    let wrong = super::rules::transition(&seen.0.request, &after);
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn the_intent_names_where_the_request_lives_and_what_was_signed() {
+    let signed = Attempt {
+        baseline_job_ids: jobs("j7"),
+        ..attempt("a b")
+    };
+    let Step::RecordIntent(intent) = plan(&ready("a b").armed(signed.clone()).0) else {
+        panic!("no intent");
+    };
+    assert_eq!(intent.attempt, signed);
+    assert_eq!(intent.project, super::build::here());
+    assert_eq!(intent.attempt.id, nonce("n1"));
+}

@@ -1,0 +1,125 @@
+//! Steps in few words, and the tables that compare them.
+
+use std::collections::BTreeSet;
+
+use desktop_deletion_operator::crd::deletion::DesktopStatus;
+use desktop_deletion_operator::plan::standing::{Activity, Hold};
+use desktop_deletion_operator::plan::{Step, plan};
+
+use super::build::Seen;
+
+/// A situation and the step that follows.
+pub(crate) struct Row {
+    /// The situation and the step in words.
+    pub(crate) name: &'static str,
+    pub(crate) seen: Seen,
+    /// The step as [`tell`] tells it.
+    pub(crate) step: &'static str,
+}
+
+pub(crate) fn row(name: &'static str, seen: Seen, step: &'static str) -> Row {
+    Row { name, seen, step }
+}
+
+/// Asks for the step of each situation.
+pub(crate) fn check(rows: &[Row]) {
+    let mut names = BTreeSet::new();
+    let wrong: Vec<_> = rows
+        .iter()
+        .filter_map(|row| {
+            assert!(names.insert(row.name), "two rows are called {:?}", row.name);
+            let step = tell(&plan(&row.seen.0));
+            (step != row.step).then(|| format!("{}\n  want: {}\n  got:  {step}", row.name, row.step))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A step in few words. A wait and the write that first tells of it read the same.
+pub(crate) fn tell(step: &Step) -> String {
+    match step {
+        Step::ReadProject => "read the project".to_owned(),
+        Step::Claim => "claim".to_owned(),
+        Step::ReadDesktops(ids) => format!("list {}", words(ids)),
+        Step::ReadDesktop(id) => format!("get {id}"),
+        Step::ReadSubJobs => "sweep".to_owned(),
+        Step::ReadOwner(job) => format!("owner of {job}"),
+        Step::ReadJob(job) => format!("read {job}"),
+        Step::AddFinalizer => "finalizer on".to_owned(),
+        Step::DropFinalizer => "finalizer off".to_owned(),
+        Step::Sign(batch) => {
+            let mut text = format!("sign {}", words(&batch.desktop_ids));
+            note(&mut text, "known", &words(&batch.baseline_job_ids));
+            note(&mut text, "failed before", &words(&batch.baseline_failed_ids));
+            if batch.baseline_incomplete {
+                text.push_str(", baseline incomplete");
+            }
+            text
+        }
+        Step::RecordIntent(intent) => {
+            let mut text = format!("intend {}", words(&intent.attempt.desktop_ids));
+            note(&mut text, "absent", &words(&intent.absent));
+            format!("{text}: {}", hold(&intent.hold))
+        }
+        Step::Post => "post".to_owned(),
+        Step::RecordOutcome(settlement) => {
+            let mut text = format!("record {:?}", settlement.outcome);
+            note(&mut text, "job", &words(&settlement.jobs));
+            format!("{text}: {}", hold(&settlement.hold))
+        }
+        Step::RefuseResolve(refusal) => format!("refuse {}", refusal.value),
+        Step::RecordProgress(told) | Step::Wait(told) => hold(told),
+        Step::Finish(ending) => format!(
+            "finish {} (submitted: {}){}",
+            ending.verdict,
+            ending.submitted,
+            fates(&ending.desktops)
+        ),
+        Step::StartOver => "start over".to_owned(),
+        Step::Rest => "rest".to_owned(),
+        #[allow(unreachable_patterns)] // a step that these tables do not know yet is told at length
+        other => format!("{other:?}"),
+    }
+}
+
+fn hold(hold: &Hold) -> String {
+    let shows = match hold.activity {
+        Activity::Reconciling(reason) if reason == hold.reason => "moving".to_owned(),
+        Activity::Reconciling(reason) => reason.to_string().to_lowercase(),
+        Activity::Held => "held".to_owned(),
+        Activity::Stalled => "stalled".to_owned(),
+    };
+    let mut text = format!("{} {shows} until {:?}", hold.reason, hold.wake);
+    if let Some(error) = &hold.error {
+        note(&mut text, "error", &error.class);
+    }
+    text + &fates(&hold.desktops)
+}
+
+fn fates(desktops: &[DesktopStatus]) -> String {
+    let told: Vec<_> = desktops
+        .iter()
+        .map(|d| match &d.code {
+            Some(code) => format!("{} {:?}/{code}", d.id, d.state),
+            None => format!("{} {:?}", d.id, d.state),
+        })
+        .collect();
+    if told.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", told.join(", "))
+    }
+}
+
+fn note(text: &mut String, what: &str, told: &str) {
+    if !told.is_empty() {
+        *text = format!("{text}, {what} {told}");
+    }
+}
+
+fn words<'a, T: ToString + 'a>(ids: impl IntoIterator<Item = &'a T>) -> String {
+    ids.into_iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
