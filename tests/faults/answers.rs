@@ -1,0 +1,173 @@
+//! The cloud refuses, loses or delays each of its calls, once, and is healthy again. All requests are played at the
+//! same time, under one operator; each has a cloud of its own.
+
+use serde_json::{Value, json};
+use testkit::{Cloud, eventually};
+use workspace_simulator::cloud::Operation;
+
+use crate::oracle::{self, End};
+use crate::scene::{BOUND, desktop};
+use crate::troupe::Troupe;
+
+/// A call of the cloud in the life of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// Before the submission: which desktops are there?
+    AdmissionList,
+    /// One was not in the list: is it gone?
+    AdmissionShow,
+    /// Who deletes them already?
+    AdmissionSubJobs,
+    /// The submission.
+    Post,
+    /// The poller: which jobs run?
+    PollerSubJobs,
+    /// The job has left that list: how did it end?
+    PollerJob,
+    /// The job says that they are gone: are they?
+    VerifyingList,
+}
+
+const CALLS: [Call; 7] = [
+    Call::AdmissionList,
+    Call::AdmissionShow,
+    Call::AdmissionSubJobs,
+    Call::Post,
+    Call::PollerSubJobs,
+    Call::PollerJob,
+    Call::VerifyingList,
+];
+
+const STATUSES: [u16; 11] = [400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504];
+
+/// What the cloud does to one call.
+#[derive(Debug, Clone)]
+struct Case {
+    name: String,
+    call: Call,
+    /// The POST takes effect, and its answer is lost.
+    effect_first: bool,
+    answer: Value,
+}
+
+fn case(call: Call, effect_first: bool, how: &str, answer: Value) -> Case {
+    let effect = if effect_first { "-with-effect" } else { "" };
+    Case {
+        name: format!("{call:?}-{how}{effect}").to_lowercase(),
+        call,
+        effect_first,
+        answer,
+    }
+}
+
+fn status(status: u16) -> Value {
+    let mut answer =
+        json!({"status": status, "body": {"error_code": "TEST.0001", "error_msg": "made up by a test"}});
+    if status == 429 {
+        answer["headers"] = json!({"Retry-After": "1"});
+    }
+    answer
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for call in CALLS {
+        cases.extend(STATUSES.map(|code| case(call, false, &code.to_string(), status(code))));
+        cases.push(case(call, false, "reset", json!("reset")));
+        cases.push(case(call, false, "timeout", json!("timeout")));
+    }
+    // The answer to a POST that took effect is lost.
+    cases.extend([500, 502, 503, 504].map(|code| case(Call::Post, true, &code.to_string(), status(code))));
+    cases.push(case(Call::Post, true, "reset", json!("reset")));
+    cases.push(case(Call::Post, true, "timeout", json!("timeout")));
+    cases.push(case(Call::Post, true, "cut", json!({"cutAfter": 9})));
+    cases
+}
+
+impl Case {
+    fn fault(&self) -> Value {
+        let (operation, desktop) = match self.call {
+            Call::AdmissionList | Call::VerifyingList => ("listDesktops", Some("pc-1")),
+            Call::AdmissionShow => ("showDesktop", Some("pc-gone")),
+            Call::AdmissionSubJobs | Call::PollerSubJobs => ("listSubJobs", None),
+            Call::Post => ("batchDelete", None),
+            Call::PollerJob => ("showJob", None),
+        };
+        json!({
+            "operation": operation, "desktop": desktop, "nth": 1,
+            "effectFirst": self.effect_first, "answer": self.answer,
+        })
+    }
+
+    /// Such a call is made before the submission too, so that the fault must come after it.
+    fn is_late(&self) -> bool {
+        matches!(self.call, Call::PollerSubJobs | Call::VerifyingList)
+    }
+
+    /// How it ends: as without the fault, unless the cloud refused the request as it stands.
+    fn end(&self) -> End {
+        let refused = self.call == Call::Post && matches!(self.answer["status"].as_u64(), Some(400 | 413));
+        let (truth, verdict, state) = if refused {
+            ("False", "Rejected", "Failed")
+        } else {
+            ("True", "AllDeleted", "Deleted")
+        };
+        let also = (self.call == Call::AdmissionShow).then_some(("pc-gone", "Absent"));
+        End::with(truth, verdict, [("pc-1", state)].into_iter().chain(also))
+    }
+}
+
+/// Waits until the cloud has accepted a submission, and then adds the fault.
+async fn add_late(cloud: &Cloud, fault: &Value) {
+    let accepted = async || {
+        let posts = cloud.calls(Operation::BatchDelete);
+        if posts.iter().any(|post| post.took_effect) {
+            Ok(())
+        } else {
+            Err(format!("{posts:?}"))
+        }
+    };
+    eventually("the submission was accepted", BOUND, accepted)
+        .await
+        .unwrap();
+    cloud.add_fault(fault).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_no_good_one_changes_nothing_about_the_end_unless_it_is_a_verdict() {
+    let cases = cases();
+    let mut troupe = Troupe::gather("answers").await;
+    for case in &cases {
+        let scene = troupe.add(&case.name, &[desktop("pc-1", "2s")]).await;
+        if case.call == Call::AdmissionShow {
+            scene.also_name("pc-gone");
+        }
+        if !case.is_late() {
+            scene.cloud.add_fault(&case.fault()).unwrap();
+        }
+    }
+    let late = cases
+        .iter()
+        .map(|case| case.is_late().then(|| case.fault()))
+        .collect::<Vec<_>>();
+    let runs = troupe
+        .play_with(async |scene, number| {
+            if let Some(fault) = &late[number] {
+                add_late(&scene.cloud, fault).await;
+            }
+        })
+        .await;
+
+    let mut broken = oracle::judge(&runs).await;
+    for (case, run) in cases.iter().zip(&runs) {
+        broken.extend(run.expect_end(&case.end()));
+        let faults = run.scene.cloud.simulator().faults();
+        if faults.iter().any(|fault| fault.struck == 0) {
+            broken.push(format!("{}: the fault never struck: {faults:?}", case.name));
+        }
+        if case.effect_first {
+            broken.extend(run.expect_submitted("JobRecovered"));
+        }
+    }
+    oracle::report(cases.len(), &broken);
+}

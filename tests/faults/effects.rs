@@ -1,0 +1,80 @@
+//! The operator's writes to the API server in the order of an undisturbed run, and how each is recognised on its way.
+
+use desktop_deletion_operator::crd::FINALIZER;
+use serde_json::Value;
+use testkit::{ApiRequest, ApiServerProxy, Moment, Trap};
+
+/// A write to a request. (The POST goes to the cloud: see [`crate::kill`].)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Our finalizer is put on it.
+    AddFinalizer,
+    /// The intent to send the POST is stored.
+    RecordIntent,
+    /// What came of the POST is stored, in this word.
+    RecordOutcome(&'static str),
+    /// That the answer to the POST was lost is stored.
+    RecordDoubt,
+    /// One of two desktops is gone.
+    RecordProgress,
+    /// Our finalizer is taken off.
+    DropFinalizer,
+    /// The verdict is stored.
+    Finish,
+}
+
+impl Effect {
+    /// All writes of an undisturbed run.
+    pub(crate) const CALM: [Self; 6] = [
+        Self::AddFinalizer,
+        Self::RecordIntent,
+        Self::RecordOutcome("Accepted"),
+        Self::RecordProgress,
+        Self::DropFinalizer,
+        Self::Finish,
+    ];
+
+    /// Lays a trap for the first such write to a request.
+    pub(crate) fn trap(self, proxy: &ApiServerProxy, moment: Moment, request: &str) -> Trap {
+        let name = request.to_owned();
+        proxy.trap(moment, 1, move |asked| self.is(asked, &name))
+    }
+
+    fn is(self, asked: &ApiRequest, name: &str) -> bool {
+        let finalizers = || {
+            let list = asked.body["metadata"]["finalizers"].as_array().cloned();
+            asked
+                .writes("desktopdeletions", "", name)
+                .then(|| list.unwrap_or_default().iter().any(|f| f == FINALIZER))
+        };
+        let status = || {
+            asked
+                .writes("desktopdeletions", "status", name)
+                .then(|| asked.body["status"].clone())
+                .unwrap_or_default()
+        };
+        match self {
+            Self::AddFinalizer => finalizers() == Some(true),
+            Self::DropFinalizer => finalizers() == Some(false),
+            Self::RecordIntent => {
+                let pending = last_attempt(&status());
+                pending["outcome"] == "Pending" && pending["error"].is_null()
+            }
+            Self::RecordDoubt => {
+                let doubtful = last_attempt(&status());
+                doubtful["outcome"] == "Pending" && doubtful["error"].is_object()
+            }
+            Self::RecordOutcome(outcome) => last_attempt(&status())["outcome"] == outcome,
+            Self::RecordProgress => {
+                let status = status();
+                status["summary"]["deleted"] == 1 && status["completionTime"].is_null()
+            }
+            Self::Finish => status()["completionTime"].is_string(),
+        }
+    }
+}
+
+fn last_attempt(status: &Value) -> Value {
+    let attempts = status["attempts"].as_array();
+    attempts.and_then(|all| all.last()).cloned().unwrap_or_default()
+}

@@ -1,0 +1,161 @@
+//! What must hold in every run, whatever was broken in it. It is read from the audit log of the API server and from
+//! the ledger of the cloud, not from what the operator says about itself; times of both are of one clock.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`invariants`] | the sentences, one function each |
+//! | [`record`] | what is known of a run: the ledger, the writes, the last status |
+//! | [`secrets`] | no secret in anything that the operator puts out |
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::{ApiServerProxy, Operator};
+
+use crate::scene::Scene;
+use crate::stage::says;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+use record::Record;
+
+mod invariants;
+mod record;
+mod secrets;
+
+/// How long nothing may be written after the end: ten ticks of the poller, and six of what else comes back by itself.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// One request, played to its end.
+pub(crate) struct Run {
+    pub(crate) scene: Scene,
+    /// Those that have worked on it, the last one still running.
+    pub(crate) operators: Arc<Vec<Operator>>,
+    /// What they reach the API server through.
+    pub(crate) proxy: Arc<ApiServerProxy>,
+    /// Its last status, or why there is none.
+    pub(crate) ended: Result<Value, String>,
+}
+
+impl Run {
+    /// Waits until the request has ended.
+    pub(crate) async fn to_its_end(
+        scene: Scene,
+        operators: Arc<Vec<Operator>>,
+        proxy: Arc<ApiServerProxy>,
+    ) -> Self {
+        let ended = scene.ended().await;
+        Self {
+            scene,
+            operators,
+            proxy,
+            ended,
+        }
+    }
+
+    /// What is wrong if it has not this end.
+    pub(crate) fn expect_end(&self, end: &End) -> Option<String> {
+        let status = self.ended.as_ref().ok()?;
+        let own = End::of(status);
+        (own != *end).then(|| format!("{}: the end is {own:?}, not {end:?}: {status:#}", self.scene.name))
+    }
+
+    /// What is wrong if `Submitted` has not this reason in the end.
+    pub(crate) fn expect_submitted(&self, reason: &str) -> Option<String> {
+        let status = self.ended.as_ref().ok()?;
+        let (_, own) = says(status, Submitted);
+        (own != reason).then(|| {
+            format!(
+                "{}: Submitted says {own}, not {reason}: {status:#}",
+                self.scene.name
+            )
+        })
+    }
+}
+
+/// How a request ends: what two runs must have in common to have had the same end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct End {
+    /// Status and reason of `Succeeded`.
+    verdict: (String, String),
+    /// Id and state of each desktop.
+    desktops: Vec<(String, String)>,
+}
+
+impl End {
+    /// All of these desktops were deleted.
+    pub(crate) fn all_deleted<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::with("True", "AllDeleted", ids.into_iter().map(|id| (id, "Deleted")))
+    }
+
+    /// This verdict, and these states of the desktops.
+    pub(crate) fn with<'a>(
+        truth: &str,
+        verdict: &str,
+        desktops: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let owned = |(id, state): (&str, &str)| (id.to_owned(), state.to_owned());
+        Self {
+            verdict: (truth.to_owned(), verdict.to_owned()),
+            desktops: desktops.into_iter().map(owned).collect(),
+        }
+    }
+
+    fn of(status: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let desktops = status["desktops"].as_array().into_iter().flatten();
+        Self {
+            verdict: says(status, Succeeded),
+            desktops: desktops.map(|d| (text(&d["id"]), text(&d["state"]))).collect(),
+        }
+    }
+}
+
+/// Judges all runs; gives a sentence for everything that does not hold.
+pub(crate) async fn judge(runs: &[Run]) -> Vec<String> {
+    let at_the_end = record::audit_so_far().await.len();
+    // An observation needs a time: what is to be seen is that nothing comes.
+    tokio::time::sleep(QUIET).await;
+    let events = record::audit_so_far().await;
+    let mut broken = Vec::new();
+    for run in runs {
+        if let Err(why) = &run.ended {
+            broken.push(format!("{}: {why}\n{}", run.scene.name, log_of(run)));
+        }
+        let record = Record::of(run, &events);
+        let found = invariants::ALL.iter().flat_map(|invariant| invariant(&record));
+        broken.extend(found.map(|what| format!("{}: {what}", run.scene.name)));
+        let late = Record::of(run, &events[at_the_end..]).writes;
+        broken.extend(
+            late.iter()
+                .map(|write| format!("{}: written after the end: {write:?}", run.scene.name)),
+        );
+    }
+    broken.extend(secrets::search(runs, &events).await);
+    broken
+}
+
+/// The lines of the last operator's log about a request.
+fn log_of(run: &Run) -> String {
+    let log = run.operators.last().map(Operator::log).unwrap_or_default();
+    let lines: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains(&run.scene.name))
+        .collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// Fails if anything is broken, and says all of it.
+pub(crate) fn report(cases: usize, broken: &[String]) {
+    println!("{cases} cases");
+    let mut text = String::new();
+    for sentence in broken {
+        let _ = writeln!(text, "- {sentence}");
+    }
+    assert!(
+        broken.is_empty(),
+        "{} things are broken in {cases} cases:\n{text}",
+        broken.len()
+    );
+}

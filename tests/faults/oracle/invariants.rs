@@ -1,0 +1,269 @@
+//! The sentences that must hold. Each function gives what is wrong about its sentence, and nothing if it holds.
+
+use serde_json::Value;
+
+use super::record::{Post, Record, Version};
+
+type Invariant = fn(&Record) -> Vec<String>;
+
+/// All of them.
+pub(super) const ALL: &[Invariant] = &[
+    only_what_was_admitted_is_posted,
+    no_desktop_is_posted_with_effect_twice,
+    an_intent_with_the_digest_is_stored_before_the_post,
+    no_attempt_is_posted_twice,
+    an_attempt_begins_only_when_all_others_had_no_effect,
+    every_accepted_job_is_stored_or_said_to_be_unknown,
+    what_is_final_stays,
+    an_attempt_that_may_have_reached_the_cloud_stays,
+    a_write_changes_something,
+    a_write_of_the_status_is_bound_to_a_version,
+];
+
+/// Outcomes of attempts that have had no effect.
+const WITHOUT_EFFECT: [&str; 3] = ["Rejected", "NotSent", "NoEffect"];
+
+/// I1: the ids of every POST are admitted ones.
+fn only_what_was_admitted_is_posted(record: &Record) -> Vec<String> {
+    let foreign = |post: &&Post| {
+        post.desktops.is_empty()
+            || post
+                .desktops
+                .iter()
+                .any(|id| !record.admitted.iter().any(|a| id == a))
+    };
+    let wrong = record.posts.iter().filter(foreign);
+    wrong
+        .map(|post| format!("posted, and not admitted: {post:?}"))
+        .collect()
+}
+
+/// The main promise: at most one effective POST per desktop and object.
+fn no_desktop_is_posted_with_effect_twice(record: &Record) -> Vec<String> {
+    let effective: Vec<_> = record.posts.iter().filter(|post| post.job.is_some()).collect();
+    let times = |id: &String| {
+        effective
+            .iter()
+            .filter(|post| post.desktops.iter().any(|d| d == id))
+            .count()
+    };
+    let twice = record.admitted.iter().filter(|id| times(id) > 1);
+    twice
+        .map(|id| format!("desktop {id} was deleted {} times: {effective:?}", times(id)))
+        .collect()
+}
+
+/// I1, I7: no POST without an earlier stored intent for the same desktops, with the same digest.
+fn an_intent_with_the_digest_is_stored_before_the_post(record: &Record) -> Vec<String> {
+    let without = |post: &&Post| {
+        let Some(version) = last_before(record, post) else {
+            return true;
+        };
+        let meant = |attempt: &&Value| {
+            attempt["outcome"] == "Pending"
+                && attempt["bodyDigest"] == post.digest.as_str()
+                && attempt["desktopIDs"].as_array() == Some(&post.desktops)
+        };
+        // A request that was long on its way may arrive when its attempt was settled already; it is then refused.
+        attempts(&version.status).iter().find(meant).is_none() && post.job.is_some()
+            || !record
+                .versions
+                .iter()
+                .take_while(|v| v.stored <= post.arrived)
+                .any(|v| attempts(&v.status).iter().any(|a| meant(&a)))
+    };
+    let wrong = record.posts.iter().filter(without);
+    wrong
+        .map(|post| format!("no intent was stored before {post:?}"))
+        .collect()
+}
+
+/// I2: per attempt at most one POST.
+fn no_attempt_is_posted_twice(record: &Record) -> Vec<String> {
+    let intents_before = |post: &Post| {
+        let stored = record.versions.iter().take_while(|v| v.stored <= post.arrived);
+        let mut ids: Vec<_> = stored
+            .flat_map(|v| attempts(&v.status))
+            .map(|a| a["id"].to_string())
+            .collect();
+        ids.sort();
+        ids.dedup();
+        ids.len()
+    };
+    let repeated = record
+        .posts
+        .iter()
+        .enumerate()
+        .filter(|(before, post)| before + 1 > intents_before(post));
+    repeated
+        .map(|(_, post)| format!("more POSTs than attempts: {post:?}"))
+        .collect()
+}
+
+/// I2: attempt n+1 exists only if every earlier one is Rejected, NotSent or NoEffect.
+fn an_attempt_begins_only_when_all_others_had_no_effect(record: &Record) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for version in &record.versions {
+        let all = attempts(&version.status);
+        let others = all.split_last().map_or(&[][..], |(_, others)| others);
+        let open = |a: &&Value| {
+            let settled = WITHOUT_EFFECT.iter().any(|word| a["outcome"] == *word);
+            !settled || a["jobIDs"].as_array().is_some_and(|jobs| !jobs.is_empty())
+        };
+        wrong.extend(
+            others
+                .iter()
+                .filter(open)
+                .map(|a| format!("another attempt began after {a}")),
+        );
+    }
+    wrong
+}
+
+/// I3: every accepted job id is stored, adopted, or declared unknown by name.
+fn every_accepted_job_is_stored_or_said_to_be_unknown(record: &Record) -> Vec<String> {
+    let nothing = Value::Null;
+    let status = record.last_status().unwrap_or(&nothing);
+    let named = |post: &&Post| {
+        let job = post.job.as_deref().unwrap_or_default();
+        let all = attempts(status);
+        let stored = all.iter().any(|a| {
+            a["jobIDs"]
+                .as_array()
+                .is_some_and(|jobs| jobs.iter().any(|j| j == job))
+        });
+        let given_up = |a: &&Value| {
+            let open = a["outcome"] == "Abandoned" || a["outcome"] == "Pending";
+            open && a["bodyDigest"] == post.digest.as_str()
+        };
+        let lost = record
+            .log
+            .lines()
+            .any(|line| line.contains(job) && line.contains("is gone"));
+        stored || all.iter().any(|a| given_up(&a)) || lost
+    };
+    let lost = record
+        .posts
+        .iter()
+        .filter(|post| post.job.is_some())
+        .filter(|post| !named(post));
+    lost.map(|post| format!("the job of {post:?} is not in {status:#}"))
+        .collect()
+}
+
+/// I4: terminal is final. What the operator tries counts, also where the API server refuses it.
+fn what_is_final_stays(record: &Record) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for write in record.writes.iter().filter(|write| write.verb == "update") {
+        let Some(before) = record.status_in(&write.from) else {
+            wrong.push(format!("made from a version that nobody wrote: {write:?}"));
+            continue;
+        };
+        if let Some(what) = unsettled(before, &write.status) {
+            wrong.push(format!("{what} was final: {before:#} became {:#}", write.status));
+        }
+    }
+    wrong
+}
+
+/// The final thing of `before` that `after` says otherwise.
+fn unsettled(before: &Value, after: &Value) -> Option<&'static str> {
+    let moved = |field: &str| !before[field].is_null() && before[field] != after[field];
+    if before["completionTime"].is_string() {
+        return (before != after).then_some("a finished status");
+    }
+    if moved("project") {
+        return Some("project");
+    }
+    if moved("jobID") {
+        return Some("jobID");
+    }
+    let same = |list: &str, item: &Value| items(after, list).iter().find(|a| a["id"] == item["id"]).cloned();
+    for desktop in items(before, "desktops")
+        .iter()
+        .filter(|d| d["state"] == "Deleted")
+    {
+        if same("desktops", desktop).is_none_or(|now| now["state"] != "Deleted") {
+            return Some("a deleted desktop");
+        }
+    }
+    for attempt in items(before, "attempts") {
+        let Some(now) = same("attempts", attempt) else {
+            continue;
+        };
+        if attempt["outcome"] != "Pending" && now["outcome"] != attempt["outcome"] {
+            return Some("the outcome of an attempt");
+        }
+        let lost = |job: &Value| !items(&now, "jobIDs").contains(job);
+        if items(attempt, "jobIDs").iter().any(lost) {
+            return Some("a job of an attempt");
+        }
+        for fact in [
+            "writer",
+            "auth",
+            "desktopIDs",
+            "baselineJobIDs",
+            "baselineFailedIDs",
+            "bodyDigest",
+            "signedAt",
+            "notAfter",
+        ] {
+            if attempt[fact] != now[fact] {
+                return Some("a fact of an attempt");
+            }
+        }
+    }
+    None
+}
+
+/// I8: attempts that may have reached the cloud are never removed.
+fn an_attempt_that_may_have_reached_the_cloud_stays(record: &Record) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for write in record.writes.iter().filter(|write| write.verb == "update") {
+        let before = record
+            .status_in(&write.from)
+            .map(|status| items(status, "attempts"))
+            .unwrap_or_default();
+        let removable = |a: &Value| a["outcome"] == "Rejected" || a["outcome"] == "NotSent";
+        let now = items(&write.status, "attempts");
+        let gone = before
+            .iter()
+            .filter(|a| !removable(a) && !now.iter().any(|n| n["id"] == a["id"]));
+        wrong.extend(gone.map(|a| format!("attempt {a} was removed")));
+    }
+    wrong
+}
+
+/// I11: no write without a change.
+fn a_write_changes_something(record: &Record) -> Vec<String> {
+    let idle = record
+        .writes
+        .iter()
+        .filter(|write| write.to.as_ref() == Some(&write.from));
+    idle.map(|write| format!("a write changed nothing: {write:?}"))
+        .collect()
+}
+
+/// Every write carries the version that it was decided on: the API server refuses it if that is not the last one.
+fn a_write_of_the_status_is_bound_to_a_version(record: &Record) -> Vec<String> {
+    let unbound = record.writes.iter().filter(|write| write.from.is_empty());
+    unbound
+        .map(|write| format!("a write is bound to no version: {write:?}"))
+        .collect()
+}
+
+fn last_before<'a>(record: &'a Record, post: &Post) -> Option<&'a Version> {
+    record
+        .versions
+        .iter()
+        .take_while(|version| version.stored <= post.arrived)
+        .last()
+}
+
+fn attempts(status: &Value) -> &[Value] {
+    items(status, "attempts")
+}
+
+fn items<'a>(of: &'a Value, list: &str) -> &'a [Value] {
+    of[list].as_array().map(Vec::as_slice).unwrap_or_default()
+}
