@@ -64,7 +64,12 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
         let undecided = kind == ConditionType::Succeeded && now.status == Truth::Unknown.as_str();
         // That it is about to be sent is no news: what comes of it is.
         let undecided = undecided || now.reason == Reason::Submitting.as_str();
-        let same = then.is_some_and(|then| (&then.status, &then.reason) == (&now.status, &now.reason));
+        // Of what was submitted the message tells facts: a job found late, a suspend that came too late.
+        let facts = kind == ConditionType::Submitted && now.status == Truth::True.as_str();
+        let same = then.is_some_and(|then| {
+            (&then.status, &then.reason) == (&now.status, &now.reason)
+                && (!facts || then.message == now.message)
+        });
         (!undecided && !same).then_some(now)
     })
 }
