@@ -130,13 +130,13 @@ impl ApiServer {
         match fate {
             // In a task of its own: the server goes on when the caller has given up.
             Fate::Served(before, after) => {
-                let served = tokio::spawn(async move {
+                let task = tokio::spawn(async move {
                     sleep(before).await;
                     let answer = serve();
                     sleep(after).await;
                     answer
                 });
-                Ok(served.await?)
+                Ok(task.await?)
             }
             Fate::Unanswered(before) => {
                 tokio::spawn(async move {
