@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use desktop_deletion_operator::cli::Cli;
 use desktop_deletion_operator::crd::{DesktopDeletion, WorkspaceProject};
+use desktop_deletion_operator::operator::lease;
 use desktop_deletion_operator::workspace::connector::Options;
 use desktop_deletion_operator::workspace::error::Operation;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Every call of the API server that the operator makes: API group, resource, verb.
 const CALLS: &[(&str, &str, &str)] = &[
@@ -44,6 +45,41 @@ fn the_operator_may_do_exactly_what_it_does() {
             .iter()
             .all(|role| name(role) != "desktop-deletion-operator")
     );
+}
+
+#[test]
+fn of_leases_the_operator_may_touch_its_own_only() {
+    let roles = of_kind("base", "Role");
+    let role = only(&roles, "Role");
+    assert_eq!(name(&role), format!("{}-lease", lease::NAME));
+    let group = "coordination.k8s.io";
+    // A right to create cannot be bound to a name.
+    let [create, own] = role["rules"].as_array().unwrap().as_slice() else {
+        panic!("{role:#}")
+    };
+    assert_eq!(
+        *create,
+        json!({"apiGroups": [group], "resources": ["leases"], "verbs": ["create"]})
+    );
+    assert_eq!(
+        *own,
+        json!({
+            "apiGroups": [group], "resources": ["leases"], "resourceNames": [lease::NAME], "verbs": ["get", "update"],
+        })
+    );
+}
+
+#[test]
+fn a_standby_is_there_before_a_leader_is_told_to_stop() {
+    let deployments = of_kind("base", "Deployment");
+    let spec = &deployments[0]["spec"];
+    assert_eq!(spec["replicas"], 2);
+    assert_eq!(spec["strategy"]["type"], "RollingUpdate");
+    assert_eq!(spec["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+    let environment = spec["template"]["spec"]["containers"][0]["env"]
+        .as_array()
+        .unwrap();
+    assert!(environment.contains(&json!({"name": "DESKTOP_DELETION_LEADER_ELECT", "value": "true"})));
 }
 
 #[test]
@@ -113,7 +149,7 @@ fn the_pod_is_restricted_and_probed_and_has_time_to_record_a_submission() {
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
     assert_eq!(
         container["securityContext"]["capabilities"]["drop"],
-        serde_json::json!(["ALL"])
+        json!(["ALL"])
     );
     assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/livez");
     assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
