@@ -20,8 +20,8 @@ pub struct Intent {
     pub attempt: Attempt,
     /// Where the request lives from now on.
     pub project: ProjectCoordinates,
-    /// Desktops that were gone before.
-    pub absent: Vec<DesktopID>,
+    /// Every desktop: gone before, or not yet, and what it is called.
+    pub desktops: Vec<DesktopStatus>,
     /// What the conditions say meanwhile.
     pub hold: Hold,
 }
@@ -91,8 +91,7 @@ pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopD
     status.attempts.push(intent.attempt.clone());
     status.project.get_or_insert_with(|| intent.project.clone());
     status.start_time.get_or_insert_with(|| now.clone());
-    let absent = intent.absent.iter().map(|id| desktop(id, DesktopState::Absent));
-    list_all(&mut status, request, absent);
+    list_all(&mut status, request, intent.desktops.iter().cloned());
     Ok(told(request, status, &intent.hold, now))
 }
 
@@ -239,7 +238,11 @@ fn list_all(
     for item in news {
         let known = status.desktops.iter_mut().find(|d| d.id == item.id);
         if let Some(known) = known.filter(|d| d.state != DesktopState::Deleted) {
-            *known = item;
+            let name = known.name.take();
+            *known = DesktopStatus {
+                name: item.name.clone().or(name),
+                ..item
+            };
         }
     }
 }

@@ -9,7 +9,7 @@ use super::observed::{Observed, PostAnswer, Submission};
 use super::record::{Intent, Settlement, desktop, unsettled};
 use super::standing::{Hold, Wake, desktops};
 use crate::crd::conditions::Reason;
-use crate::crd::deletion::{Attempt, CloudError, DesktopState, Outcome};
+use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{AttemptID, DesktopID};
 
 /// The next step of a submission that this process holds in memory; `None` if it holds none.
@@ -39,20 +39,28 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
     let Some(project) = seen.project.as_ref().and_then(|p| p.coordinates.clone()) else {
         return Step::StartOver;
     };
-    let posted = |id: &&DesktopID| attempt.desktop_ids.contains(id);
-    let absent = seen
-        .request
-        .desktop_ids
-        .iter()
-        .filter(|id| !posted(id))
-        .cloned()
-        .collect();
+    let state = |id: &DesktopID| {
+        let state = if attempt.desktop_ids.contains(id) {
+            DesktopState::Pending
+        } else {
+            DesktopState::Absent
+        };
+        let name = seen
+            .desktops
+            .get(&id.folded())
+            .and_then(|sighting| sighting.name.clone());
+        DesktopStatus {
+            name,
+            ..desktop(id, state)
+        }
+    };
+    let desktops_now = seen.request.desktop_ids.iter().map(state).collect();
     let message = format!("submitting {}", desktops(attempt.desktop_ids.len()));
     let hold = Hold::moving(Reason::Submitting, message, Wake::Poll);
     Step::RecordIntent(Intent {
         attempt: attempt.clone(),
         project,
-        absent,
+        desktops: desktops_now,
         hold,
     })
 }

@@ -121,7 +121,8 @@ fn take(request: &mut Request, number: usize, step: Move) {
     let hold = Hold::moving(Reason::Submitting, "so it is".to_owned(), Wake::Poll);
     let next = match step {
         Move::Intend { body, attempt } => {
-            let absent = all().into_iter().filter(|id| !body.contains(id)).collect();
+            let absent = all().into_iter().filter(|id| !body.contains(id));
+            let desktops = absent.map(|id| record::desktop(&id, DesktopState::Absent)).collect();
             let attempt = Attempt {
                 id: nonce(&format!("n{number}")),
                 desktop_ids: body,
@@ -132,7 +133,7 @@ fn take(request: &mut Request, number: usize, step: Move) {
                 &Intent {
                     attempt,
                     project: here(),
-                    absent,
+                    desktops,
                     hold,
                 },
                 &minute(0),

@@ -28,7 +28,7 @@ fn intent(body: &str) -> Intent {
             ..attempt(body)
         },
         project: here(),
-        absent: vec![],
+        desktops: vec![],
         hold: hold(),
     }
 }
@@ -37,7 +37,10 @@ fn intent(body: &str) -> Intent {
 fn an_intent_says_where_the_request_lives_and_lists_its_desktops() {
     let request = ready("a b c").0.request;
     let intent = Intent {
-        absent: vec![id("b")],
+        desktops: vec![desktop_deletion_operator::plan::record::desktop(
+            &id("b"),
+            DesktopState::Absent,
+        )],
         ..intent("a c")
     };
     let status = intend(&request, &intent, &minute(5)).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use desktop_deletion_operator::crd::deletion::DesktopStatus;
+use desktop_deletion_operator::crd::deletion::{DesktopState, DesktopStatus};
 use desktop_deletion_operator::plan::standing::{Activity, Hold};
 use desktop_deletion_operator::plan::{Step, plan};
 
@@ -58,7 +58,8 @@ pub(crate) fn tell(step: &Step) -> String {
         }
         Step::RecordIntent(intent) => {
             let mut text = format!("intend {}", words(&intent.attempt.desktop_ids));
-            note(&mut text, "absent", &words(&intent.absent));
+            let absent = intent.desktops.iter().filter(|d| d.state == DesktopState::Absent);
+            note(&mut text, "absent", &words(&absent.map(|d| d.id.clone()).collect::<Vec<_>>()));
             format!("{text}: {}", hold(&intent.hold))
         }
         Step::Post => "post".to_owned(),
