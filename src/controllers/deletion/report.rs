@@ -11,7 +11,7 @@ use super::pass::Pass;
 use crate::crd::RESOLVE_ANNOTATION;
 use crate::crd::conditions::{ConditionType, Reason, Truth};
 use crate::crd::deletion::DesktopDeletionStatus;
-use crate::plan::observed::{PostAnswer, Submission};
+use crate::plan::observed::{PostAnswer, Request, Submission};
 use crate::plan::record::Settlement;
 use crate::plan::resolve::Refusal;
 
@@ -24,8 +24,13 @@ const LONGEST_NOTE: usize = 1000;
 /// Tells what a status write changed.
 pub async fn changed(before: &DesktopDeletionStatus, pass: &Pass, context: &Context) {
     let after = &pass.seen.request.status;
-    let Some(news) = news(before, after) else { return };
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
+    if let Some(submitted) = too_late(before, &pass.seen.request) {
+        let message = &submitted.message;
+        tracing::warn!(namespace, name, "{message}");
+        publish(pass, EventType::Warning, "SuspendedTooLate", message, context).await;
+    }
+    let Some(news) = news(before, after) else { return };
     let (reason, message) = (&news.reason, &news.message);
     let warning = news.type_ == ConditionType::Stalled.as_str()
         || (news.type_ == ConditionType::Succeeded.as_str() && news.status == Truth::False.as_str());
@@ -48,6 +53,17 @@ pub async fn changed(before: &DesktopDeletionStatus, pass: &Pass, context: &Cont
     .await;
 }
 
+/// The condition `Submitted`, if a change of the object has just set `suspend` after the submission.
+fn too_late<'a>(before: &DesktopDeletionStatus, request: &'a Request) -> Option<&'a Condition> {
+    let took_effect =
+        |c: &&Condition| c.type_ == ConditionType::Submitted.as_str() && c.status == Truth::True.as_str();
+    let edited = before.observed_generation != request.status.observed_generation;
+    // Before the edit it was submitted already: else nothing came too late.
+    before.conditions.iter().find(took_effect)?;
+    let submitted = request.status.conditions.iter().find(took_effect);
+    submitted.filter(|_| edited && request.suspend)
+}
+
 /// The one condition that says most of what changed: the verdict, else what a person must look at, else the
 /// submission.
 fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) -> Option<&'a Condition> {
@@ -64,12 +80,7 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
         let undecided = kind == ConditionType::Succeeded && now.status == Truth::Unknown.as_str();
         // That it is about to be sent is no news: what comes of it is.
         let undecided = undecided || now.reason == Reason::Submitting.as_str();
-        // Of what was submitted the message tells facts: a job found late, a suspend that came too late.
-        let facts = kind == ConditionType::Submitted && now.status == Truth::True.as_str();
-        let same = then.is_some_and(|then| {
-            (&then.status, &then.reason) == (&now.status, &now.reason)
-                && (!facts || then.message == now.message)
-        });
+        let same = then.is_some_and(|then| (&then.status, &then.reason) == (&now.status, &now.reason));
         (!undecided && !same).then_some(now)
     })
 }
