@@ -11,7 +11,7 @@ use testkit::{AuditEvent, Cloud};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, Submitted, Succeeded};
 
-use crate::stage::{Stage, desktop, endless, message, pair, says};
+use crate::stage::{BOUND, Stage, desktop, endless, message, pair, says};
 
 /// Another project of the same account.
 const SECOND: &str = "second-project";
@@ -138,8 +138,8 @@ async fn a_request_that_is_edited_at_the_moment_of_the_intent_is_looked_at_anew(
 #[tokio::test]
 async fn a_request_that_is_held_or_gone_before_its_finalizer_is_not_submitted() {
     let stage = Stage::set("before-finalizer", &["pc-1", "pc-2"].map(desktop)).await;
+    // Both wait for the same read.
     stage.cloud.add_fault(&slow_read(1)).unwrap();
-    stage.cloud.add_fault(&slow_read(2)).unwrap();
     let _operator = stage.operator(&[]);
     stage.request("held", &["pc-1"]).await;
     stage.request("deleted", &["pc-2"]).await;
@@ -307,4 +307,88 @@ async fn suspend_after_the_submission_is_said_to_be_too_late() {
     );
     assert!(message(&status, Submitted).contains(&signed_at), "{status:#}");
     assert_eq!(status["observedGeneration"], 2);
+    let event = stage.event("leaver", "SuspendedTooLate", "too late").await;
+    assert_eq!(event.type_.as_deref(), Some("Warning"), "{event:#?}");
+}
+
+/// Lets the API server refuse every intent in a namespace.
+fn no_intents(namespace: &str) -> [Value; 2] {
+    let group = "admissionregistration.k8s.io/v1";
+    let rule = json!({
+        "apiGroups": ["cloud-desktops.dev"], "apiVersions": ["*"], "operations": ["UPDATE"],
+        "resources": ["desktopdeletions/status"],
+    });
+    let policy = json!({
+        "apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": namespace},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{
+                "expression": "!has(object.status.attempts) || !object.status.attempts.exists(a, a.outcome == 'Pending')",
+                "message": "no intents today",
+            }],
+        },
+    });
+    let here = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
+    let binding = json!({
+        "apiVersion": group, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": namespace},
+        "spec": {
+            "policyName": namespace, "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": here},
+        },
+    });
+    [policy, binding]
+}
+
+#[tokio::test]
+async fn an_intent_that_cannot_be_stored_is_not_sent() {
+    let stage = Stage::set("intent-refused", &[desktop("pc-1")]).await;
+    let namespace = stage.namespace.name();
+    for object in no_intents(namespace) {
+        let manifest = object.to_string();
+        let applied = stage
+            .control_plane
+            .kubectl_with_input(["apply", "--filename=-"], &manifest);
+        applied.await.unwrap().stdout().unwrap();
+    }
+    // The API server takes the policy up when it likes.
+    stage
+        .request_with("probe", &["pc-1"], json!({"suspend": true}))
+        .await;
+    let attempt = json!({
+        "id": "probe", "writer": "test", "auth": "Signature", "desktopIDs": ["pc-1"], "outcome": "Pending",
+        "bodyDigest": format!("sha256:{}", "0".repeat(64)), "signedAt": "2026-01-01T00:00:00Z",
+    });
+    let dry = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(json!({"status": {"attempts": [attempt]}}));
+    let look = async || match stage.requests().patch_status("probe", &dry, &patch).await {
+        Err(error) if error.to_string().contains("no intents today") => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    testkit::eventually("the policy holds", BOUND, look)
+        .await
+        .unwrap();
+
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Stalled, "IntentRefused").await;
+    assert!(
+        message(&status, Stalled).contains("no intents today"),
+        "{status:#}"
+    );
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+
+    let delete = ["delete", "validatingadmissionpolicybinding", namespace];
+    stage
+        .control_plane
+        .kubectl(delete)
+        .await
+        .unwrap()
+        .stdout()
+        .unwrap();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
 }

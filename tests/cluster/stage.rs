@@ -2,12 +2,13 @@
 //! process with the service account and the rights that `deploy/` ships.
 
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use testkit::{AuditEvent, Cloud, ControlPlane, Namespace, Operator, OperatorOptions, eventually, manifests};
 use workspace_simulator::cloud::{LedgerEntry, Operation};
@@ -106,6 +107,11 @@ impl Stage {
 
     /// Starts an operator; flags given here win over the short pauses of all tests.
     pub(crate) fn operator(&self, flags: &[&str]) -> Running {
+        self.operator_at(&self.kubeconfig, flags)
+    }
+
+    /// The same, on another way to the API server.
+    pub(crate) fn operator_at(&self, kubeconfig: &Path, flags: &[&str]) -> Running {
         let own = format!("--namespaces={}", self.namespace.name());
         let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
         let named = |flag: &str| flags.iter().any(|given| name(given) == name(flag));
@@ -116,7 +122,7 @@ impl Stage {
         }
         let started = Operator::start(OperatorOptions {
             binary: env!("CARGO_BIN_EXE_desktop-deletion-operator"),
-            kubeconfig: Some(&self.kubeconfig),
+            kubeconfig: Some(kubeconfig),
             arguments: &arguments,
             environment: &[],
         });
@@ -295,6 +301,25 @@ impl Stage {
         let mut events = self.asked(name).await;
         events.retain(|event| event.is_write());
         events
+    }
+
+    /// Waits for an Event about a request with that reason and that text in its note.
+    pub(crate) async fn event(&self, name: &str, reason: &str, text: &str) -> Event {
+        let what = format!("an Event {reason} of {name} says {text:?}");
+        let wanted = |event: &Event| {
+            event.regarding.as_ref().and_then(|object| object.name.as_deref()) == Some(name)
+                && event.reason.as_deref() == Some(reason)
+                && event.note.as_deref().is_some_and(|note| note.contains(text))
+        };
+        let events = self.namespace.api::<Event>();
+        let look = async || {
+            let all = events.list(&ListParams::default()).await.unwrap();
+            let found = all.items.iter().find(|event| wanted(event)).cloned();
+            found.ok_or_else(|| format!("{:#?}", all.items))
+        };
+        eventually(&what, BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Deletes desktops in the cloud as somebody else would, in a world of [`console_world`].
