@@ -6,7 +6,8 @@
 //! | [`error`] | what can go wrong, with everything that the service said |
 //! | [`connector`] | from endpoint and login to something that makes the calls |
 //! | [`endpoint`] | which hosts and addresses the operator talks to |
-//! | [`auth`] | the login, and the only place that sees its secrets |
+//! | [`auth`] | the login, and the only place that looks at its secrets |
+//! | [`iam`] | from a password to something that signs, and renewed in time |
 //! | [`signature`] | the request signature: a pure function |
 //! | `http` | the calls over HTTPS: time-outs, limits, what counts as not sent |
 //! | `wire` | bodies as documented, read tolerantly |
@@ -19,6 +20,7 @@ pub mod connector;
 pub mod endpoint;
 pub mod error;
 mod http;
+pub mod iam;
 mod refusal;
 pub mod signature;
 mod text;

@@ -62,7 +62,7 @@ impl Brakes {
             .get(login)
             .is_some_and(|(failed, _)| *failed >= FAILED_LOGINS)
         {
-            let reason = "the cloud refused this login twice in a row; more would lock the access key, so calls are held back until the Secret changes, or some minutes";
+            let reason = "the cloud refused this login twice in a row; more would lock it, so calls are held back until the Secret changes, or some minutes";
             return withheld(Pause::Login, reason);
         }
         if state.projects.contains_key(project) {
@@ -80,6 +80,8 @@ impl Brakes {
         let now = Instant::now();
         let class = result.as_ref().err().map(classify);
         match (class, result) {
+            // Nobody was asked.
+            (_, Err(error)) if matches!(error.failure, Failure::Withheld { .. }) => {}
             (Some(Class::Authentication), _) => {
                 let failed = state.logins.get(login).map_or(0, |(failed, _)| *failed);
                 state

@@ -9,11 +9,11 @@ use kube::{Api, ResourceExt};
 use super::metered::Metered;
 use super::{Context, api};
 use crate::crd::conditions::{ConditionType, Reason, Truth};
-use crate::crd::deletion::{AuthMethod, ProjectCoordinates};
+use crate::crd::deletion::ProjectCoordinates;
 use crate::crd::{WorkspaceProject, project::WorkspaceProjectSpec};
 use crate::plan::observed::{Obstacle, ProjectView};
 use crate::workspace::api::Workspace;
-use crate::workspace::auth::Credentials;
+use crate::workspace::auth;
 use crate::workspace::connector::Target;
 use crate::workspace::endpoint::Endpoint;
 
@@ -23,8 +23,6 @@ pub struct Login {
     pub view: ProjectView,
     /// The client; `None` if there is an obstacle to having one.
     pub cloud: Option<Arc<dyn Workspace>>,
-    /// How requests are authenticated.
-    pub auth: AuthMethod,
     /// Changes when the project or its Secret does: what was wrong may have been mended.
     pub stamp: String,
 }
@@ -42,8 +40,6 @@ pub struct LoginKey {
 pub struct Access {
     /// The client.
     pub cloud: Arc<dyn Workspace>,
-    /// How requests are authenticated.
-    pub auth: AuthMethod,
     /// Fingerprint of the login; not reversible.
     pub fingerprint: String,
 }
@@ -108,7 +104,6 @@ pub async fn look(
     Ok(Login {
         view,
         cloud: Some(access.cloud),
-        auth: access.auth,
         stamp,
     })
 }
@@ -134,7 +129,6 @@ impl Login {
                 suspended,
             },
             cloud: None,
-            auth: AuthMethod::Signature,
             stamp,
         }
     }
@@ -153,6 +147,12 @@ pub fn coordinates(spec: &WorkspaceProjectSpec) -> ProjectCoordinates {
     }
 }
 
+/// The identity service of a project; `None` if its endpoint is its own and names none beside it.
+fn iam_endpoint(spec: &WorkspaceProjectSpec) -> Option<String> {
+    let public = || spec.endpoint.is_none().then(|| Endpoint::of_iam(&spec.region));
+    spec.iam_endpoint.clone().or_else(public)
+}
+
 /// Reads the Secret of a project and makes a client of it.
 ///
 /// # Errors
@@ -163,16 +163,20 @@ pub async fn access(
     project: &WorkspaceProject,
 ) -> Result<Result<Access, NoAccess>, api::Error> {
     let credentials = &project.spec.credentials;
-    let (auth, source) = match (&credentials.access_key, &credentials.token) {
-        (Some(source), _) => (AuthMethod::Signature, source),
-        (None, Some(source)) => (AuthMethod::Token, source),
-        (None, None) => {
-            let message = "spec.credentials names no login".to_owned();
-            return Ok(Err(NoAccess {
-                reason: Reason::SecretInvalid,
-                message,
-            }));
-        }
+    let sources: [(_, Reader); 3] = [
+        (&credentials.access_key, auth::Login::access_key),
+        (&credentials.token, auth::Login::token),
+        (&credentials.password, auth::Login::password),
+    ];
+    let mut given = sources
+        .into_iter()
+        .filter_map(|(source, read)| Some((source.as_ref()?, read)));
+    let Some((source, read)) = given.next() else {
+        let message = "spec.credentials names no login that this version of the operator knows".to_owned();
+        return Ok(Err(NoAccess {
+            reason: Reason::SecretInvalid,
+            message,
+        }));
     };
     let name = &source.secret_ref.name;
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
@@ -195,13 +199,16 @@ pub async fn access(
         }
         Err(error) => return Err(error),
     };
-    Ok(connect(context, project, auth, name, secret))
+    Ok(connect(context, project, read, name, secret))
 }
+
+/// Reads a login from the content of a Secret.
+type Reader = fn(&auth::SecretData) -> Result<auth::Login, auth::InvalidSecret>;
 
 fn connect(
     context: &Context,
     project: &WorkspaceProject,
-    auth: AuthMethod,
+    read: Reader,
     name: &str,
     secret: Secret,
 ) -> Result<Access, NoAccess> {
@@ -211,23 +218,20 @@ fn connect(
         .into_iter()
         .map(|(key, value)| (key, value.0))
         .collect();
-    let parsed = match auth {
-        AuthMethod::Signature => Credentials::access_key(&data),
-        AuthMethod::Token => Credentials::token(&data),
-    };
-    let credentials = parsed.map_err(|error| NoAccess {
+    let login = read(&data).map_err(|error| NoAccess {
         reason: Reason::SecretInvalid,
         message: format!("Secret {name}: {error}"),
     })?;
-    let fingerprint = credentials.fingerprint();
+    let fingerprint = login.fingerprint();
     let target = Target {
         endpoint: coordinates(&project.spec).endpoint,
         project_id: project.spec.project_id.clone(),
         ca_bundle: project.spec.ca_bundle.clone(),
+        iam_endpoint: iam_endpoint(&project.spec),
     };
     let cloud = context
         .connector
-        .connect(&target, Arc::new(credentials))
+        .log_in(&target, login)
         .map_err(|error| NoAccess {
             reason: Reason::EndpointNotAllowed,
             message: error.to_string(),
@@ -244,7 +248,6 @@ fn connect(
     };
     Ok(Access {
         cloud: Arc::new(metered),
-        auth,
         fingerprint,
     })
 }

@@ -14,7 +14,8 @@ use crate::operator::metrics::{CallCode, Metrics};
 use crate::workspace::api::{
     Answer, BatchDelete, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery, Workspace,
 };
-use crate::workspace::error::{Error, Operation};
+use crate::workspace::error::{Error, Failure, Operation};
+use crate::workspace::iam::Witness;
 
 /// How far the clocks of the services are ahead of ours, by endpoint, from the `Date` of their last answers.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +70,10 @@ impl Metered {
         self.brakes.check(operation, &self.login, &self.project)?;
         let result = call.await;
         self.brakes.note(&self.login, &self.project, &result);
+        // IAM's calls are counted where they are made, and have a clock of their own.
+        if result.as_ref().is_err_and(|error| error.operation != operation) {
+            return result;
+        }
         let (code, time) = match &result {
             Ok(answer) => (CallCode::Http(good(&answer.value)), answer.service_time),
             Err(error) => (CallCode::from(&error.failure), error.service_time),
@@ -79,6 +84,12 @@ impl Metered {
                 .note(&self.endpoint, time.duration_since(self.clock.now()));
         }
         result
+    }
+}
+
+impl Witness for Metrics {
+    fn note(&self, operation: Operation, outcome: Result<u16, &Failure>) {
+        self.cloud_call(operation, outcome.map_or_else(CallCode::from, CallCode::Http));
     }
 }
 

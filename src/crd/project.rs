@@ -41,7 +41,11 @@ const INSTEAD: &str = "create a new WorkspaceProject instead";
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = rules::immutable_optional("endpoint", INSTEAD),
-    validation = rules::immutable_optional("iamEndpoint", INSTEAD)
+    validation = rules::immutable_optional("iamEndpoint", INSTEAD),
+    validation = rules::forbidden(
+        "!has(self.credentials.password) || !has(self.endpoint) || has(self.iamEndpoint)",
+        "a password needs iamEndpoint where endpoint is set, since it must not go to the identity service of another cloud; create a new WorkspaceProject with both"
+    )
 )]
 pub struct WorkspaceProjectSpec {
     /// Region of the project, such as ap-southeast-1. Immutable.
@@ -63,8 +67,9 @@ pub struct WorkspaceProjectSpec {
     #[x_kube(validation = rules::port())]
     pub endpoint: Option<String>,
 
-    /// URL of the identity service (IAM), https, without a path, as `endpoint`. Default:
-    /// `https://iam.{region}.myhuaweicloud.com`. Immutable, also whether it is set.
+    /// URL of the identity service (IAM), https, without a path, as `endpoint`. A password is sent there; a ready token is
+    /// sent there to learn when it ends. Default: `https://iam.{region}.myhuaweicloud.com` where `endpoint` is not set;
+    /// where it is set there is no default, so that no login goes to another cloud. Immutable, also whether it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::ENDPOINT), regex(pattern = rules::ENDPOINT))]
     #[x_kube(validation = rules::port())]
@@ -97,8 +102,8 @@ const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-
 /// Exactly one login.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.accessKey), has(self.token)].exists_one(set, set)")
-    .message("credentials needs exactly one login: set either accessKey or token"))]
+#[x_kube(validation = Rule::new("[has(self.accessKey), has(self.token), has(self.password)].exists_one(set, set)")
+    .message("credentials needs exactly one login: set one of accessKey, token and password"))]
 pub struct Credentials {
     /// An access key of an IAM user: the operator signs its calls with it. Keys of the Secret: accessKey, secretKey,
     /// and securityToken if the access key is a temporary one.
@@ -110,6 +115,13 @@ pub struct Credentials {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretSource")]
     pub token: Option<SecretSource>,
+
+    /// An IAM user and its password: the operator logs in, exchanges the token for a temporary access key and signs its
+    /// calls with that; where IAM refuses the exchange, it sends the token. Keys of the Secret: domainName (the account's
+    /// name), userName, password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretSource")]
+    pub password: Option<SecretSource>,
 }
 
 /// Where the login is kept.

@@ -152,7 +152,7 @@ impl Replica {
         };
         // The controllers are dropped by now, which cuts each pass short where it stands. Only a submission goes on: what
         // is not sent yet is not sent any more, and an answer is recorded, however long the API server is away.
-        tracing::error!("{loss}");
+        tracing::warn!("leading no longer: nothing is begun, and a submission on its way is recorded first");
         self.stopping.cancel();
         context.submissions.finished().await;
         Err(loss.into())
@@ -182,7 +182,8 @@ impl Replica {
             Options::default(),
             self.config.allowed_endpoints.clone(),
             self.clock.clone(),
-        );
+        )
+        .witnessed_by(Arc::new(self.metrics.clone()));
         Context::new(
             self.client.clone(),
             self.config.clone(),

@@ -1,10 +1,12 @@
 //! What the operator asks of the cloud, call by call. Plain data and one trait; no HTTP here.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::auth::Credentials;
 use super::error::Error;
 use crate::ids::{DesktopID, JobID};
 
@@ -45,7 +47,8 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     /// Serialises and signs `POST /v2/{project_id}/desktops/batch-delete` as of `now`. Sends nothing.
     ///
     /// # Errors
-    /// The login cannot sign (its key holds characters that no header may have).
+    /// The login cannot sign: its key holds characters that no header may have, or it must be renewed first, which every
+    /// other call does.
     fn sign_batch_delete(&self, body: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error>;
 
     /// Sends a signed request once: no retry, no redirect, no reused connection. Documented is 202; a job id that
@@ -192,6 +195,25 @@ pub struct SignedRequest {
     pub(super) digest: String,
     /// When it was signed, whole seconds.
     pub(super) signed_at: Timestamp,
+    /// What it was signed with.
+    pub(super) credentials: Arc<Credentials>,
+    /// What proves who sends it.
+    pub(super) proof: Proof,
+}
+
+/// What proves who sends a request, and until when it can be honoured, by the service's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// A signature, which ends some time after it was made, and with its access key if that is a temporary one.
+    Signature {
+        /// When the access key ends; `None` if that is not known, or never.
+        key_ends: Option<Timestamp>,
+    },
+    /// A token.
+    Token {
+        /// When the token ends; `None` if that is not known.
+        ends: Option<Timestamp>,
+    },
 }
 
 impl SignedRequest {
@@ -203,6 +225,11 @@ impl SignedRequest {
     /// When it was signed; the gateway refuses it some time after that.
     pub fn signed_at(&self) -> Timestamp {
         self.signed_at
+    }
+
+    /// What proves who sends it.
+    pub fn proof(&self) -> Proof {
+        self.proof
     }
 }
 

@@ -1,5 +1,10 @@
-//! The login: read from a Secret, checked, and used for one request after the other. The only file that sees
-//! secret values.
+//! The login: read from a Secret, checked, and used for one request after the other. Only here are secret values
+//! looked at.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | this | what requests are sent with: an access key or a token |
+//! | [`password`] | what IAM gives such a thing for: the name and password of a user |
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,14 +14,21 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::signature::hex;
 
+pub mod password;
+
+pub use password::PasswordLogin;
+
 /// Longest token: what the API definition allows for `X-Auth-Token`, in characters.
-const MAX_TOKEN: usize = 40_000;
+pub(super) const MAX_TOKEN: usize = 40_000;
 
 /// Longest access key id or secret key that is accepted. The vendor's have 20 and 40 characters.
 const MAX_KEY: usize = 255;
 
 /// Secrets shorter than this are not searched for in texts: they could be parts of ordinary words.
 const MIN_REDACTED: usize = 4;
+
+/// What stands in place of a secret.
+const REDACTED: &str = "[redacted]";
 
 /// Key of the Secret for the access key id.
 pub const ACCESS_KEY: &str = "accessKey";
@@ -29,6 +41,56 @@ pub const TOKEN: &str = "token";
 
 /// Content of a Secret: its `data`, decoded from base64.
 pub type SecretData = BTreeMap<String, Vec<u8>>;
+
+/// What a Secret holds.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// Something to send requests with.
+    Ready(Credentials),
+    /// A user and its password, for which IAM gives something to send requests with.
+    Password(PasswordLogin),
+}
+
+impl Login {
+    /// As [`Credentials::access_key`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn access_key(data: &SecretData) -> Result<Self, InvalidSecret> {
+        Credentials::access_key(data).map(Self::Ready)
+    }
+
+    /// As [`Credentials::token`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn token(data: &SecretData) -> Result<Self, InvalidSecret> {
+        Credentials::token(data).map(Self::Ready)
+    }
+
+    /// As [`PasswordLogin::read`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn password(data: &SecretData) -> Result<Self, InvalidSecret> {
+        PasswordLogin::read(data).map(Self::Password)
+    }
+
+    /// Changes whenever the content of the Secret does, and stays the same when IAM gives something new for it; nothing
+    /// can be read back from it.
+    pub fn fingerprint(&self) -> String {
+        match self {
+            Self::Ready(credentials) => credentials.fingerprint(),
+            Self::Password(login) => login.fingerprint(),
+        }
+    }
+}
+
+/// Something whose secrets can be taken out of a text.
+pub(super) trait Secrets: fmt::Debug + Sync {
+    /// The text without any part of this login, should a service or a library repeat one.
+    fn redact(&self, text: &str) -> String;
+}
 
 /// How requests prove who sends them.
 #[derive(Clone)]
@@ -83,32 +145,19 @@ impl Credentials {
         Ok(Self::Token(required(data, TOKEN, MAX_TOKEN)?.into()))
     }
 
+    /// An access key that IAM made.
+    pub(super) fn temporary(id: String, secret: SecretString, security_token: SecretString) -> Self {
+        Self::AccessKey(AccessKey {
+            id,
+            secret,
+            security_token: Some(security_token),
+        })
+    }
+
     /// Something that changes whenever the login does, and from which nothing can be read back: 16 hex digits of a
     /// SHA-256 over all parts.
     pub fn fingerprint(&self) -> String {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(b"desktop-deletion-operator login\0");
-        for (name, value) in self.parts() {
-            context.update(name.as_bytes());
-            context.update(&(value.len() as u64).to_be_bytes());
-            context.update(value.as_bytes());
-        }
-        hex(&context.finish().as_ref()[..8])
-    }
-
-    /// The text without any part of this login, should a service or a library repeat one.
-    pub fn redact(&self, text: &str) -> String {
-        self.parts()
-            .filter(|(_, secret)| secret.len() >= MIN_REDACTED)
-            .fold(text.to_owned(), |text, (name, secret)| {
-                if !text.contains(secret) {
-                    return text;
-                }
-                match self {
-                    Self::AccessKey(key) if name == ACCESS_KEY => text.replace(secret, &key.shown()),
-                    _ => text.replace(secret, "[redacted]"),
-                }
-            })
+        fingerprint(self.parts())
     }
 
     /// Name and value of each part, the longest first where one might hold another.
@@ -155,6 +204,22 @@ impl AccessKey {
     }
 }
 
+impl Secrets for Credentials {
+    fn redact(&self, text: &str) -> String {
+        self.parts()
+            .filter(|(_, secret)| secret.len() >= MIN_REDACTED)
+            .fold(text.to_owned(), |text, (name, secret)| {
+                if !text.contains(secret) {
+                    return text;
+                }
+                match self {
+                    Self::AccessKey(key) if name == ACCESS_KEY => text.replace(secret, &key.shown()),
+                    _ => text.replace(secret, REDACTED),
+                }
+            })
+    }
+}
+
 /// Shows which kind of login it is, and the first characters of an access key id.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -173,8 +238,29 @@ impl fmt::Debug for AccessKey {
     }
 }
 
+/// 16 hex digits that depend on every name and value.
+fn fingerprint<'a>(parts: impl Iterator<Item = (&'static str, &'a str)>) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(b"desktop-deletion-operator login\0");
+    for (name, value) in parts {
+        context.update(name.as_bytes());
+        context.update(&(value.len() as u64).to_be_bytes());
+        context.update(value.as_bytes());
+    }
+    hex(&context.finish().as_ref()[..8])
+}
+
 fn required(data: &SecretData, key: &'static str, max: usize) -> Result<String, InvalidSecret> {
-    optional(data, key, max)?.ok_or_else(|| {
+    present(data, key, optional(data, key, max)?)
+}
+
+fn optional(data: &SecretData, key: &'static str, max: usize) -> Result<Option<String>, InvalidSecret> {
+    checked(data, key, max, in_a_header)
+}
+
+/// What the Secret has to say about a key that must be there.
+fn present(data: &SecretData, key: &'static str, value: Option<String>) -> Result<String, InvalidSecret> {
+    value.ok_or_else(|| {
         let others: Vec<&str> = data.keys().take(8).map(String::as_str).collect();
         let has = if others.is_empty() {
             "nothing".to_owned()
@@ -188,18 +274,24 @@ fn required(data: &SecretData, key: &'static str, max: usize) -> Result<String, 
     })
 }
 
-fn optional(data: &SecretData, key: &'static str, max: usize) -> Result<Option<String>, InvalidSecret> {
+/// The value of a key as text; `flaw` says what is wrong with one that is neither empty nor too long.
+fn checked(
+    data: &SecretData,
+    key: &'static str,
+    max: usize,
+    flaw: fn(&str) -> Option<String>,
+) -> Result<Option<String>, InvalidSecret> {
     let Some(bytes) = data.get(key) else {
         return Ok(None);
     };
-    check(bytes, max)
-        .map(Some)
+    text(bytes, max)
+        .and_then(|text| flaw(text).map_or_else(|| Ok(Some(text.to_owned())), Err))
         .map_err(|why| InvalidSecret { key, why })
 }
 
-/// The value as text, if it can stand in a header. It is never trimmed: a Secret that needs mending says so once,
-/// here, rather than as a failed signature that counts towards the lock of the key.
-fn check(bytes: &[u8], max: usize) -> Result<String, String> {
+/// The value as text. It is never trimmed: a Secret that needs mending says so once, here, rather than as a failed login
+/// that counts towards a lock.
+fn text(bytes: &[u8], max: usize) -> Result<&str, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| {
         "is not text (UTF-8); was the value encoded in base64 twice, or not at all?".to_owned()
     })?;
@@ -221,13 +313,16 @@ fn check(bytes: &[u8], max: usize) -> Result<String, String> {
             text.len()
         ));
     }
-    if let Some(position) = text.bytes().position(|b| !b.is_ascii_graphic()) {
-        return Err(format!(
-            "holds a blank, a control character or a character outside of ASCII at position {}",
-            position + 1
-        ));
-    }
-    Ok(text.to_owned())
+    Ok(text)
+}
+
+/// Why a text cannot stand in a header, if it cannot.
+fn in_a_header(text: &str) -> Option<String> {
+    let position = text.bytes().position(|b| !b.is_ascii_graphic())?;
+    Some(format!(
+        "holds a blank, a control character or a character outside of ASCII at position {}",
+        position + 1
+    ))
 }
 
 #[cfg(test)]

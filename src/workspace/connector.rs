@@ -1,5 +1,5 @@
-//! From an endpoint and a login to a [`Workspace`]. HTTP clients are kept per endpoint and certificate authority,
-//! so that connecting again costs nothing.
+//! From an endpoint and a login to a [`Workspace`]. HTTP clients are kept per endpoint and certificate authority, and
+//! logins per project, so that connecting again costs nothing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,10 +8,13 @@ use std::time::Duration;
 use reqwest::{Certificate, ClientBuilder, redirect, retry};
 
 use super::api::Workspace;
-use super::auth::Credentials;
+use super::auth::{Credentials, Login};
 use super::endpoint::resolver::Filter;
 use super::endpoint::{Endpoint, EndpointError};
-use super::http::HttpWorkspace;
+use super::iam::http::HttpIam;
+use super::iam::member::{Door, Member};
+use super::iam::sessions::{Place, Sessions};
+use super::iam::{Grant, Iam, Witness};
 use super::signature::sha256_hex;
 use crate::clock::Clock;
 use crate::config::AllowedEndpoint;
@@ -60,6 +63,8 @@ pub struct Target {
     pub project_id: ProjectID,
     /// Certificates in PEM that replace the system's roots.
     pub ca_bundle: Option<String>,
+    /// IAM, as `endpoint`; see [`Endpoint::of_iam`]. `None`: no login may be shown to any.
+    pub iam_endpoint: Option<String>,
 }
 
 /// Why there is no connection to speak of.
@@ -68,6 +73,11 @@ pub enum ConnectError {
     /// The endpoint is not allowed.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// There is no IAM to show a password to.
+    #[error(
+        "a password needs spec.iamEndpoint where spec.endpoint is set; create a new WorkspaceProject with both"
+    )]
+    NoIam,
     /// The certificates cannot be used.
     #[error("the caBundle cannot be used: {0}")]
     CaBundle(String),
@@ -87,6 +97,8 @@ pub struct Connector {
     options: Options,
     allowed: Vec<AllowedEndpoint>,
     clock: Clock,
+    witness: Arc<dyn Witness>,
+    sessions: Sessions,
     kept: Mutex<HashMap<Key, Clients>>,
 }
 
@@ -112,8 +124,70 @@ impl Connector {
             options,
             allowed,
             clock,
+            witness: Arc::new(()),
+            sessions: Sessions::default(),
             kept: Mutex::default(),
         }
+    }
+
+    /// Tells `witness` how each call of IAM ended.
+    #[must_use]
+    pub fn witnessed_by(self, witness: Arc<dyn Witness>) -> Self {
+        Self { witness, ..self }
+    }
+
+    /// The calls of one project with what a Secret holds; a password is made into something that signs when it is first
+    /// needed, and shared by all who connect with it. Opens no connection yet.
+    ///
+    /// # Errors
+    /// An endpoint is not allowed, or its certificates cannot be used.
+    pub fn log_in(&self, target: &Target, login: Login) -> Result<Arc<dyn Workspace>, ConnectError> {
+        let project = target.project_id.clone();
+        let identity = match login {
+            Login::Ready(Credentials::Token(token)) => {
+                // That IAM cannot be asked about a token is no reason not to use it.
+                let place = target.iam_endpoint.as_ref().and_then(|_| self.iam(target).ok());
+                let (place, iam) = place.unzip();
+                self.sessions.token(place, project, token, || iam)
+            }
+            Login::Ready(credentials) => return self.connect(target, Arc::new(credentials)),
+            Login::Password(login) => {
+                let (place, iam) = self.iam(target)?;
+                self.sessions.password(place, project, login, || iam)
+            }
+        };
+        let door = self.door(target)?;
+        Ok(Arc::new(Member { identity, door }))
+    }
+
+    fn iam(&self, target: &Target) -> Result<(Place, Arc<dyn Iam>), ConnectError> {
+        let endpoint = target.iam_endpoint.as_ref().ok_or(ConnectError::NoIam)?;
+        let endpoint = Endpoint::parse(endpoint, &self.allowed)?;
+        let clients = self.clients(&endpoint, target.ca_bundle.as_deref())?;
+        let place = Place {
+            endpoint: endpoint.clone(),
+            authorities: target.ca_bundle.as_deref().map(hash),
+        };
+        let iam = HttpIam {
+            endpoint,
+            client: clients.submissions,
+            clock: Arc::clone(&self.clock),
+            options: self.options.clone(),
+            witness: Arc::clone(&self.witness),
+        };
+        Ok((place, Arc::new(iam)))
+    }
+
+    fn door(&self, target: &Target) -> Result<Door, ConnectError> {
+        let endpoint = Endpoint::parse(&target.endpoint, &self.allowed)?;
+        let clients = self.clients(&endpoint, target.ca_bundle.as_deref())?;
+        Ok(Door {
+            endpoint,
+            project_id: target.project_id.clone(),
+            clients,
+            clock: Arc::clone(&self.clock),
+            options: self.options.clone(),
+        })
     }
 
     /// The calls of one project with one login. Opens no connection yet.
@@ -125,20 +199,15 @@ impl Connector {
         target: &Target,
         credentials: Arc<Credentials>,
     ) -> Result<Arc<dyn Workspace>, ConnectError> {
-        let endpoint = Endpoint::parse(&target.endpoint, &self.allowed)?;
-        let clients = self.clients(&endpoint, target.ca_bundle.as_deref())?;
-        Ok(Arc::new(HttpWorkspace {
-            endpoint,
-            project_id: target.project_id.clone(),
+        let grant = Grant {
             credentials,
-            clients,
-            clock: Arc::clone(&self.clock),
-            options: self.options.clone(),
-        }))
+            ends: None,
+        };
+        Ok(Arc::new(self.door(target)?.open(&grant)))
     }
 
     fn clients(&self, endpoint: &Endpoint, ca_bundle: Option<&str>) -> Result<Clients, ConnectError> {
-        let key = (endpoint.clone(), ca_bundle.map(|pem| sha256_hex(pem.as_bytes())));
+        let key = (endpoint.clone(), ca_bundle.map(hash));
         if let Some(clients) = self.kept().get(&key) {
             return Ok(clients.clone());
         }
@@ -203,6 +272,10 @@ fn build(
     })
 }
 
+fn hash(pem: &str) -> String {
+    sha256_hex(pem.as_bytes())
+}
+
 fn certificates(pem: &str) -> Result<Vec<Certificate>, ConnectError> {
     if pem.contains("PRIVATE KEY-----") {
         return Err(ConnectError::CaBundle(
@@ -257,6 +330,7 @@ mod tests {
             endpoint: endpoint.to_owned(),
             project_id: ProjectID::try_from("p1").unwrap(),
             ca_bundle: ca_bundle.map(str::to_owned),
+            iam_endpoint: None,
         };
         connector.connect(
             &target,

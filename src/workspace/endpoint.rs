@@ -88,6 +88,11 @@ impl Endpoint {
         format!("https://workspace.{region}.myhuaweicloud.com").to_ascii_lowercase()
     }
 
+    /// The public endpoint of IAM in a region (vendor's API reference, endpoints).
+    pub fn of_iam(region: &Region) -> String {
+        format!("https://iam.{region}.myhuaweicloud.com").to_ascii_lowercase()
+    }
+
     fn admits_literal(&self, address: IpAddr) -> Result<(), String> {
         if self.networks.iter().any(|network| network.contains(&address)) {
             return Ok(());
@@ -216,6 +221,7 @@ mod tests {
         }
         let region = Region::try_from("cn-north-4").unwrap();
         assert!(defaults(&Endpoint::of_workspace(&region)).is_ok());
+        assert!(defaults(&Endpoint::of_iam(&region)).is_ok());
     }
 
     #[test]

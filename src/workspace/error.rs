@@ -19,6 +19,12 @@ pub enum Operation {
     ListSubJobs,
     /// `GET …/workspace-jobs/{job_id}`.
     ShowJob,
+    /// `POST /v3/auth/tokens` of IAM: a token for a password.
+    CreateToken,
+    /// `POST /v3.0/OS-CREDENTIAL/securitytokens` of IAM: a temporary access key for a token.
+    CreateTemporaryAccessKey,
+    /// `GET /v3/auth/tokens` of IAM: when a token ends.
+    ValidateToken,
 }
 
 impl Operation {
@@ -29,6 +35,9 @@ impl Operation {
         Self::ShowDesktop,
         Self::ListSubJobs,
         Self::ShowJob,
+        Self::CreateToken,
+        Self::CreateTemporaryAccessKey,
+        Self::ValidateToken,
     ];
 
     /// The call of that name.
@@ -47,10 +56,14 @@ impl Operation {
             Self::ShowDesktop => "showDesktop",
             Self::ListSubJobs => "listSubJobs",
             Self::ShowJob => "showJob",
+            Self::CreateToken => "createToken",
+            Self::CreateTemporaryAccessKey => "createTemporaryAccessKey",
+            Self::ValidateToken => "validateToken",
         }
     }
 
-    /// The permission that an identity policy must allow for it (vendor's API reference, permissions).
+    /// The permission that an identity policy must allow for it (vendor's API reference, permissions). IAM's own calls need
+    /// none, but an IAM user whom the account lets use them.
     pub fn permission(self) -> &'static str {
         match self {
             Self::BatchDelete => "workspace:desktops:batchDelete",
@@ -58,6 +71,9 @@ impl Operation {
             Self::ShowDesktop => "workspace:desktops:get",
             Self::ListSubJobs => "workspace:jobs:listSubJobs",
             Self::ShowJob => "workspace:jobs:get",
+            Self::CreateToken | Self::CreateTemporaryAccessKey | Self::ValidateToken => {
+                "programmatic access to IAM"
+            }
         }
     }
 }
@@ -137,7 +153,7 @@ pub enum Failure {
 /// Why a call is held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
-    /// More failed logins would lock the access key.
+    /// More failed logins would lock the access key, or the user.
     Login,
     /// The service asked to slow down.
     Throttle,

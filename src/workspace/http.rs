@@ -8,23 +8,25 @@ use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 
 use super::api::{
-    Answer, BatchDelete, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest, SubJobPage, SubJobQuery,
+    Answer, BatchDelete, DesktopPage, Job, Lookup, MAX_BATCH, Proof, SignedRequest, SubJobPage, SubJobQuery,
     SubJobStatus, Workspace,
 };
 use super::auth::Credentials;
 use super::connector::{Clients, Options};
 use super::endpoint::Endpoint;
-use super::error::{Error, Failure, Operation, Refusal};
+use super::error::{Error, Operation, Refusal};
 use super::signature::{canonical_query, sha256_hex};
 use super::text::Tidy;
-use super::{refusal, wire};
+use super::wire;
 use crate::clock::Clock;
 use crate::ids::{DesktopID, JobID, ProjectID};
 
-use exchange::{Limits, Lost, Received, exchange};
+use conversation::{Conversation, not_sent};
+use exchange::{Limits, Received};
 use headers::{Call, headers};
 
-mod exchange;
+pub(super) mod conversation;
+pub(super) mod exchange;
 mod headers;
 
 /// Furthest offset and largest page of the sub-job list (limits of the API definition).
@@ -39,6 +41,8 @@ pub(super) struct HttpWorkspace {
     pub(super) endpoint: Endpoint,
     pub(super) project_id: ProjectID,
     pub(super) credentials: Arc<Credentials>,
+    /// When the credentials end, by the service's clock, as far as that is known.
+    pub(super) ends: Option<Timestamp>,
     pub(super) clients: Clients,
     pub(super) clock: Clock,
     pub(super) options: Options,
@@ -153,6 +157,11 @@ impl Workspace for HttpWorkspace {
             digest: format!("sha256:{}", sha256_hex(&body)),
             body,
             signed_at: whole_seconds(now),
+            credentials: Arc::clone(&self.credentials),
+            proof: match *self.credentials {
+                Credentials::AccessKey(_) => Proof::Signature { key_ends: self.ends },
+                Credentials::Token(_) => Proof::Token { ends: self.ends },
+            },
         })
     }
 
@@ -175,9 +184,11 @@ impl Workspace for HttpWorkspace {
             .exchange(operation, call, self.options.max_small_answer)
             .await?;
         if received.status.is_success() {
-            return self.readable(operation, &received, |body, _| wire::accepted(body));
+            return self
+                .about(operation)
+                .readable(&received, |body, _| wire::accepted(body));
         }
-        Err(self.refused(operation, &received))
+        Err(self.about(operation).refused(&received))
     }
 }
 
@@ -231,30 +242,7 @@ impl HttpWorkspace {
             good: max,
             bad: self.options.max_small_answer,
         };
-        let received = exchange(call, limits)
-            .await
-            .map_err(|lost| self.lost(operation, &lost))?;
-        tracing::debug!(
-            %operation,
-            status = received.status.as_u16(),
-            request_id = refusal::request_id(&received.headers, self.tidy()),
-            "the cloud answered"
-        );
-        Ok(received)
-    }
-
-    fn lost(&self, operation: Operation, lost: &Lost) -> Error {
-        let reason = format!("{}: {}", self.endpoint, self.tidy().sentence(&lost.reason));
-        let failure = if lost.not_sent {
-            Failure::NotSent { reason }
-        } else {
-            Failure::NoAnswer { reason }
-        };
-        Error {
-            operation,
-            failure,
-            service_time: lost.service_time,
-        }
+        self.about(operation).exchange(call, limits).await
     }
 
     /// The value of an answer with status 200; an error for every other status.
@@ -265,61 +253,19 @@ impl HttpWorkspace {
         read: impl FnOnce(&[u8], Tidy<'_>) -> Result<T, wire::Unreadable>,
     ) -> Result<Answer<T>, Error> {
         if received.status == StatusCode::OK {
-            self.readable(operation, received, read)
+            self.about(operation).readable(received, read)
         } else {
-            Err(self.refused(operation, received))
+            Err(self.about(operation).refused(received))
         }
     }
 
-    fn readable<T>(
-        &self,
-        operation: Operation,
-        received: &Received,
-        read: impl FnOnce(&[u8], Tidy<'_>) -> Result<T, wire::Unreadable>,
-    ) -> Result<Answer<T>, Error> {
-        let service_time = refusal::service_time(&received.headers);
-        let value = match received.defect() {
-            Some(reason) => Err(reason),
-            None => read(&received.body, self.tidy()),
-        };
-        value
-            .map(|value| Answer { value, service_time })
-            .map_err(|reason| Error {
-                operation,
-                failure: Failure::Unreadable {
-                    status: received.status.as_u16(),
-                    request_id: refusal::request_id(&received.headers, self.tidy()),
-                    reason: self.tidy().sentence(&reason),
-                },
-                service_time,
-            })
-    }
-
-    fn refused(&self, operation: Operation, received: &Received) -> Error {
-        let service_time = refusal::service_time(&received.headers);
-        // A compressed or truncated text is not quoted.
-        let body = if received.defect().is_some() {
-            &[][..]
-        } else {
-            &received.body
-        };
-        let now = service_time.unwrap_or_else(|| self.clock.now());
-        let refusal = refusal::read(
-            received.status.as_u16(),
-            &received.headers,
-            body,
-            now,
-            self.tidy(),
-        );
-        Error {
+    fn about(&self, operation: Operation) -> Conversation<'_> {
+        Conversation {
             operation,
-            failure: Failure::Refused(Box::new(refusal)),
-            service_time,
+            endpoint: &self.endpoint,
+            tidy: Tidy(&*self.credentials),
+            clock: &self.clock,
         }
-    }
-
-    fn tidy(&self) -> Tidy<'_> {
-        Tidy(&self.credentials)
     }
 }
 
@@ -337,14 +283,6 @@ fn filter_word(status: SubJobStatus) -> &'static str {
         SubJobStatus::Running => "RUNNING",
         SubJobStatus::Success => "SUCCESS",
         SubJobStatus::Failed => "FAILED",
-    }
-}
-
-fn not_sent(operation: Operation, reason: String) -> Error {
-    Error {
-        operation,
-        failure: Failure::NotSent { reason },
-        service_time: None,
     }
 }
 

@@ -12,6 +12,9 @@ use super::text::{self, Tidy};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The same in answers of IAM.
+const TRACE_ID: HeaderName = HeaderName::from_static("x-iam-trace-id");
+
 /// Longest text taken over from a page that is no JSON.
 const PAGE: usize = 200;
 
@@ -42,9 +45,10 @@ pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp
     }
 }
 
-/// `X-Request-Id` of an answer.
+/// The id by which the service's support finds a request.
 pub(super) fn request_id(headers: &HeaderMap, tidy: Tidy<'_>) -> Option<String> {
-    tidy.line(headers.get(REQUEST_ID)?.to_str().ok()?, text::REQUEST_ID)
+    let id = headers.get(REQUEST_ID).or_else(|| headers.get(TRACE_ID))?;
+    tidy.line(id.to_str().ok()?, text::REQUEST_ID)
 }
 
 /// What an envelope holds, as sent.

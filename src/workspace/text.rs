@@ -1,7 +1,7 @@
 //! Texts that come from outside, made fit for status, Events and logs: one line, no control characters, no markup,
 //! not longer than documented.
 
-use super::auth::Credentials;
+use super::auth::Secrets;
 
 /// Longest error code that is kept (Workspace documents 12 characters, sub-jobs 55).
 pub(super) const CODE: usize = 64;
@@ -20,7 +20,7 @@ pub(super) const SHORT: usize = 255;
 
 /// Makes texts fit to show, and takes the login out of them should a service or a library repeat it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tidy<'a>(pub(super) &'a Credentials);
+pub(super) struct Tidy<'a>(pub(super) &'a dyn Secrets);
 
 impl Tidy<'_> {
     /// One clean line of at most `max` characters; `None` if nothing is left.

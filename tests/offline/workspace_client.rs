@@ -87,6 +87,7 @@ fn target(endpoint: &str, ca_bundle: &str) -> Target {
         endpoint: endpoint.to_owned(),
         project_id: ProjectID::try_from(PROJECT).unwrap(),
         ca_bundle: Some(ca_bundle.to_owned()),
+        iam_endpoint: None,
     }
 }
 

@@ -8,6 +8,9 @@
 //!
 //! Signing and sending stand here.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
@@ -19,7 +22,7 @@ use crate::ids::AttemptID;
 use crate::plan::classify::{Class, classify};
 use crate::plan::observed::{PostAnswer, Submission};
 use crate::plan::{Batch, Step, record};
-use crate::workspace::api::BatchDelete;
+use crate::workspace::api::{BatchDelete, Proof, SignedRequest};
 use crate::workspace::error::Error as CloudFailure;
 
 pub mod read;
@@ -107,12 +110,7 @@ fn sign(pass: &mut Pass, batch: Batch, context: &Context) -> Result<(), Error> {
             return Ok(());
         }
     };
-    let auth = pass
-        .login
-        .as_ref()
-        .map_or(AuthMethod::Signature, |login| login.auth);
-    let window = context.config.timing.signature_window;
-    let expires = (auth == AuthMethod::Signature).then(|| Time(facts::after(signed.signed_at(), window)));
+    let (auth, not_after) = validity(&signed, context.config.timing.signature_window);
     let attempt = Attempt {
         id: nonce(context),
         writer: context.config.identity.clone(),
@@ -123,7 +121,7 @@ fn sign(pass: &mut Pass, batch: Batch, context: &Context) -> Result<(), Error> {
         baseline_incomplete: batch.baseline_incomplete,
         body_digest: signed.digest().to_owned(),
         signed_at: Time(signed.signed_at()),
-        not_after: expires,
+        not_after: not_after.map(Time),
         outcome: Outcome::Pending,
         job_ids: vec![],
         error: None,
@@ -133,6 +131,20 @@ fn sign(pass: &mut Pass, batch: Batch, context: &Context) -> Result<(), Error> {
     pass.armed = Some((signed, since));
     pass.seen.submission = Submission::Armed { attempt, fresh: true };
     Ok(())
+}
+
+/// By what a request is honoured, and until when at the latest.
+fn validity(signed: &SignedRequest, window: Duration) -> (AuthMethod, Option<Timestamp>) {
+    match signed.proof() {
+        Proof::Signature { key_ends } => {
+            let end = facts::after(signed.signed_at(), window);
+            (
+                AuthMethod::Signature,
+                Some(key_ends.map_or(end, |key_ends| end.min(key_ends))),
+            )
+        }
+        Proof::Token { ends } => (AuthMethod::Token, ends),
+    }
 }
 
 fn nonce(context: &Context) -> AttemptID {

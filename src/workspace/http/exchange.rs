@@ -9,9 +9,9 @@ use crate::workspace::connector::root_cause;
 use crate::workspace::refusal;
 
 /// An answer with its body, whatever its status.
-pub(super) struct Received {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+pub(in crate::workspace) struct Received {
+    pub(in crate::workspace) status: StatusCode,
+    pub(in crate::workspace) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     /// There was more than `body` holds.
     truncated: bool,
@@ -28,11 +28,11 @@ pub(super) struct Lost {
 
 /// Longest bodies that are taken in, in bytes.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(in crate::workspace) struct Limits {
     /// Of an answer with a good status.
-    pub(super) good: usize,
+    pub(in crate::workspace) good: usize,
     /// Of any other.
-    pub(super) bad: usize,
+    pub(in crate::workspace) bad: usize,
 }
 
 /// Sends once, takes in the head and a bounded body.

@@ -1,0 +1,107 @@
+//! From what came back to what it means: the same for every service.
+
+use super::exchange::{Limits, Lost, Received, exchange};
+use crate::clock::Clock;
+use crate::workspace::api::Answer;
+use crate::workspace::endpoint::Endpoint;
+use crate::workspace::error::{Error, Failure, Operation};
+use crate::workspace::refusal;
+use crate::workspace::text::Tidy;
+use crate::workspace::wire::Unreadable;
+
+/// One call of one service.
+pub(in crate::workspace) struct Conversation<'a> {
+    pub(in crate::workspace) operation: Operation,
+    pub(in crate::workspace) endpoint: &'a Endpoint,
+    /// Takes the login out of what is said.
+    pub(in crate::workspace) tidy: Tidy<'a>,
+    pub(in crate::workspace) clock: &'a Clock,
+}
+
+impl Conversation<'_> {
+    /// Sends once.
+    pub(in crate::workspace) async fn exchange(
+        &self,
+        call: reqwest::RequestBuilder,
+        limits: Limits,
+    ) -> Result<Received, Error> {
+        let received = exchange(call, limits).await.map_err(|lost| self.lost(&lost))?;
+        tracing::debug!(
+            operation = %self.operation,
+            status = received.status.as_u16(),
+            request_id = refusal::request_id(&received.headers, self.tidy),
+            "the cloud answered"
+        );
+        Ok(received)
+    }
+
+    fn lost(&self, lost: &Lost) -> Error {
+        let reason = format!("{}: {}", self.endpoint, self.tidy.sentence(&lost.reason));
+        let failure = if lost.not_sent {
+            Failure::NotSent { reason }
+        } else {
+            Failure::NoAnswer { reason }
+        };
+        Error {
+            operation: self.operation,
+            failure,
+            service_time: lost.service_time,
+        }
+    }
+
+    /// The value of a good answer.
+    pub(in crate::workspace) fn readable<T>(
+        &self,
+        received: &Received,
+        read: impl FnOnce(&[u8], Tidy<'_>) -> Result<T, Unreadable>,
+    ) -> Result<Answer<T>, Error> {
+        let service_time = refusal::service_time(&received.headers);
+        let value = match received.defect() {
+            Some(reason) => Err(reason),
+            None => read(&received.body, self.tidy),
+        };
+        value
+            .map(|value| Answer { value, service_time })
+            .map_err(|reason| Error {
+                operation: self.operation,
+                failure: Failure::Unreadable {
+                    status: received.status.as_u16(),
+                    request_id: refusal::request_id(&received.headers, self.tidy),
+                    reason: self.tidy.sentence(&reason),
+                },
+                service_time,
+            })
+    }
+
+    /// An answer that is not the documented good one.
+    pub(in crate::workspace) fn refused(&self, received: &Received) -> Error {
+        let service_time = refusal::service_time(&received.headers);
+        // A compressed or truncated text is not quoted.
+        let body = if received.defect().is_some() {
+            &[][..]
+        } else {
+            &received.body
+        };
+        let refusal = refusal::read(
+            received.status.as_u16(),
+            &received.headers,
+            body,
+            service_time.unwrap_or_else(|| self.clock.now()),
+            self.tidy,
+        );
+        Error {
+            operation: self.operation,
+            failure: Failure::Refused(Box::new(refusal)),
+            service_time,
+        }
+    }
+}
+
+/// A call that was not even tried.
+pub(in crate::workspace) fn not_sent(operation: Operation, reason: String) -> Error {
+    Error {
+        operation,
+        failure: Failure::NotSent { reason },
+        service_time: None,
+    }
+}

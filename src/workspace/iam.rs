@@ -1,0 +1,102 @@
+//! IAM, the vendor's identity service: from the password of a user to something that signs requests.
+//!
+//! ```text
+//!  password ──► token, a day ──► temporary access key, an hour ──► signs
+//!                    └── where IAM refuses the exchange: sent as it is
+//! ```
+//!
+//! | file | what |
+//! | --- | --- |
+//! | this | the calls, and what they give |
+//! | `session` | one user in one project: logged in once, renewed in time |
+//! | `turn` | one login of a user at a time, and few wrong ones |
+//! | `ready_token` | a token that came from elsewhere: when does it end? |
+//! | `member` | a client of the cloud that renews its credentials |
+//! | `sessions` | what all clients of the process share |
+//! | `http`, `wire` | the calls over HTTPS, and their bodies |
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::auth::{Credentials, PasswordLogin};
+use super::error::{Error, Failure, Operation};
+use crate::ids::ProjectID;
+
+pub(super) mod http;
+pub(super) mod member;
+pub(super) mod ready_token;
+mod session;
+pub(super) mod sessions;
+mod turn;
+mod wire;
+
+/// The calls of IAM.
+#[async_trait]
+pub(super) trait Iam: Send + Sync + fmt::Debug {
+    /// `POST /v3/auth/tokens`: a token for one project.
+    async fn create_token(
+        &self,
+        login: &PasswordLogin,
+        project: &ProjectID,
+    ) -> Result<Issued<SecretString>, Error>;
+
+    /// `POST /v3.0/OS-CREDENTIAL/securitytokens`: a temporary access key with the rights of a token.
+    async fn create_temporary_key(&self, token: &SecretString) -> Result<Issued<Credentials>, Error>;
+
+    /// `GET /v3/auth/tokens`: when a token ends. Every user may ask about their own.
+    async fn token_end(&self, token: &SecretString) -> Result<Timestamp, Error>;
+}
+
+/// Something that IAM gave for a while.
+#[derive(Debug, Clone)]
+pub(super) struct Issued<T> {
+    pub(super) value: T,
+    /// When it ends, by the service's clock.
+    pub(super) ends: Timestamp,
+    /// How long that was away when it was given.
+    pub(super) left: Duration,
+}
+
+/// Where the credentials of the next call come from.
+#[async_trait]
+pub(super) trait Identity: Send + Sync + fmt::Debug {
+    /// What the next call is to be sent with.
+    async fn current(&self) -> Result<Grant, Error>;
+
+    /// The same without asking anybody; `None` if it must be renewed first.
+    fn held(&self) -> Option<Grant>;
+
+    /// The cloud did not accept these: they are not given out again. Whether [`current`](Self::current) can give others.
+    fn dismiss(&self, refused: &Arc<Credentials>) -> bool;
+}
+
+/// Something to send a request with.
+#[derive(Debug, Clone)]
+pub(super) struct Grant {
+    pub(super) credentials: Arc<Credentials>,
+    /// When they end, by the service's clock, as far as that is known.
+    pub(super) ends: Option<Timestamp>,
+}
+
+/// Hears how each call of IAM ended.
+pub trait Witness: Send + Sync + fmt::Debug {
+    /// With an answer of this HTTP status, or by a failure.
+    fn note(&self, operation: Operation, outcome: Result<u16, &Failure>);
+}
+
+/// Nobody listens.
+impl Witness for () {
+    fn note(&self, _: Operation, _: Result<u16, &Failure>) {}
+}
+
+/// Whether the service refused with one of these statuses.
+fn is_refused(error: &Error, statuses: &[u16]) -> bool {
+    error
+        .refusal()
+        .is_some_and(|refusal| statuses.contains(&refusal.status))
+}

@@ -1,0 +1,156 @@
+//! The calls of IAM over HTTPS, each on a connection of its own and never repeated: a wrong password that is sent twice
+//! counts twice.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderValue, header};
+use jiff::Timestamp;
+use reqwest::RequestBuilder;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::{Iam, Issued, Witness, wire};
+use crate::clock::Clock;
+use crate::ids::ProjectID;
+use crate::workspace::api::Answer;
+use crate::workspace::auth::{Credentials, PasswordLogin, Secrets};
+use crate::workspace::connector::Options;
+use crate::workspace::endpoint::Endpoint;
+use crate::workspace::error::{Error, Operation};
+use crate::workspace::http::conversation::{Conversation, not_sent};
+use crate::workspace::http::exchange::Limits;
+use crate::workspace::text::Tidy;
+use crate::workspace::wire::Unreadable;
+
+/// Path of the tokens; the catalogue of services would only make the answer long.
+const TOKENS: &str = "/v3/auth/tokens?nocatalog=true";
+
+/// Path of the exchange.
+const EXCHANGE: &str = "/v3.0/OS-CREDENTIAL/securitytokens";
+
+/// IAM at one endpoint.
+pub(in crate::workspace) struct HttpIam {
+    pub(in crate::workspace) endpoint: Endpoint,
+    pub(in crate::workspace) client: reqwest::Client,
+    pub(in crate::workspace) clock: Clock,
+    pub(in crate::workspace) options: Options,
+    pub(in crate::workspace) witness: Arc<dyn Witness>,
+}
+
+impl fmt::Debug for HttpIam {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpIam({})", self.endpoint)
+    }
+}
+
+#[async_trait]
+impl Iam for HttpIam {
+    async fn create_token(
+        &self,
+        login: &PasswordLogin,
+        project: &ProjectID,
+    ) -> Result<Issued<SecretString>, Error> {
+        let operation = Operation::CreateToken;
+        let call = self.post(TOKENS, &wire::login(login, project));
+        let answer = self
+            .call(operation, call, login, |headers, body| {
+                Ok((wire::token(headers)?, wire::token_end(body)?))
+            })
+            .await?;
+        Ok(self.issued(answer))
+    }
+
+    async fn create_temporary_key(&self, token: &SecretString) -> Result<Issued<Credentials>, Error> {
+        let operation = Operation::CreateTemporaryAccessKey;
+        let call = self
+            .post(EXCHANGE, &wire::exchange())
+            .headers(auth(operation, &["x-auth-token"], token)?);
+        let answer = self
+            .call(operation, call, &Credentials::Token(token.clone()), |_, body| {
+                wire::temporary_key(body)
+            })
+            .await?;
+        Ok(self.issued(answer))
+    }
+
+    async fn token_end(&self, token: &SecretString) -> Result<Timestamp, Error> {
+        let operation = Operation::ValidateToken;
+        let call = self
+            .client
+            .get(format!("{}{TOKENS}", self.endpoint))
+            .header(header::CONTENT_TYPE, "application/json")
+            .headers(auth(operation, &["x-auth-token", "x-subject-token"], token)?);
+        let answer = self
+            .call(operation, call, &Credentials::Token(token.clone()), |_, body| {
+                wire::token_end(body)
+            })
+            .await?;
+        Ok(answer.value)
+    }
+}
+
+impl HttpIam {
+    fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.client
+            .post(format!("{}{path}", self.endpoint))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.to_string())
+    }
+
+    async fn call<T>(
+        &self,
+        operation: Operation,
+        call: RequestBuilder,
+        secrets: &dyn Secrets,
+        read: impl FnOnce(&HeaderMap, &[u8]) -> Result<T, Unreadable>,
+    ) -> Result<Answer<T>, Error> {
+        let conversation = Conversation {
+            operation,
+            endpoint: &self.endpoint,
+            tidy: Tidy(secrets),
+            clock: &self.clock,
+        };
+        let limits = Limits {
+            good: self.options.max_answer,
+            bad: self.options.max_small_answer,
+        };
+        let result = match conversation.exchange(call, limits).await {
+            Ok(received) if received.status.is_success() => conversation
+                .readable(&received, |body, _| read(&received.headers, body))
+                .map(|answer| (received.status.as_u16(), answer)),
+            Ok(received) => Err(conversation.refused(&received)),
+            Err(error) => Err(error),
+        };
+        let outcome = result.as_ref().map(|(status, _)| *status);
+        self.witness
+            .note(operation, outcome.map_err(|error| &error.failure));
+        result.map(|(_, answer)| answer)
+    }
+
+    /// How long it lives is reckoned by the service's own clock, so that ours may be wrong.
+    fn issued<T>(&self, answer: Answer<(T, Timestamp)>) -> Issued<T> {
+        let (value, ends) = answer.value;
+        let now = answer.service_time.unwrap_or_else(|| self.clock.now());
+        Issued {
+            value,
+            ends,
+            left: Duration::try_from(ends.duration_since(now)).unwrap_or_default(),
+        }
+    }
+}
+
+/// Headers that carry a token.
+fn auth(operation: Operation, names: &[&'static str], token: &SecretString) -> Result<HeaderMap, Error> {
+    let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
+        not_sent(
+            operation,
+            "the token holds characters that no header may have".to_owned(),
+        )
+    })?;
+    value.set_sensitive(true);
+    let names = names.iter().copied().map(http::HeaderName::from_static);
+    Ok(names.map(|name| (name, value.clone())).collect())
+}
