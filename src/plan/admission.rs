@@ -2,7 +2,7 @@
 
 use super::classify::{Class, Pace, explain};
 use super::observed::{Claim, Observed, ProjectView, Rival, Sight, Sweep};
-use super::record::{Ending, desktop};
+use super::record::{Ending, desktop, was_not_found};
 use super::standing::{Hold, Wake, desktops, name_some};
 use super::{Batch, Step, recovery};
 use crate::crd::conditions::Reason;
@@ -13,8 +13,8 @@ use crate::workspace::error::Operation;
 /// Most earlier jobs that the record of an attempt holds.
 const BASELINE_JOBS: usize = crate::crd::limits::BASELINE_JOBS as usize;
 
-/// How often in a row the cloud may say "not found" about desktops that it lists, before that is its verdict.
-const NOT_FOUND_LIMIT: i32 = 3;
+/// How often the cloud may say "not found" about the same desktops, all of which it lists, before that is its verdict.
+const NOT_FOUND_LIMIT: usize = 3;
 
 /// How many submissions may prove to have had no effect, before no further one is made.
 const NO_EFFECT_LIMIT: usize = 3;
@@ -326,8 +326,7 @@ fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
         1 => "the desktop does not exist".to_owned(),
         many => format!("none of the {many} desktops exists"),
     };
-    let message =
-        format!("{who}{place}: nothing was submitted; if that is unexpected, check the project");
+    let message = format!("{who}{place}: nothing was submitted; if that is unexpected, check the project");
     Ending {
         verdict: Reason::AlreadyAbsent,
         submitted: Reason::NothingToDelete,
@@ -342,12 +341,19 @@ fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
     }
 }
 
+fn not_found(seen: &Observed, body: &[DesktopID]) -> usize {
+    let attempts = seen.request.status.attempts.iter();
+    attempts
+        .filter(|a| was_not_found(a) && a.desktop_ids == body)
+        .count()
+}
+
 /// A refusal that another look at the desktops did not change.
 fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Ending> {
     let (attempt, error) = refused(seen).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
     let final_class = match Class::named(&error.class)? {
         Class::InvalidRequest => true,
-        Class::NotFound => seen.request.status.refused_attempts >= NOT_FOUND_LIMIT,
+        Class::NotFound => not_found(seen, body) >= NOT_FOUND_LIMIT,
         _ => false,
     };
     if !final_class || attempt.desktop_ids != body {

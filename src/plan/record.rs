@@ -3,6 +3,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::classify::Class;
 use super::observed::Request;
 use super::resolve::Refusal;
 use super::standing::{self, Hold};
@@ -76,7 +77,8 @@ pub enum IllegalMove {
 /// Most jobs of one attempt that the status holds.
 const MAX_JOBS: usize = 4;
 
-/// The status that stores an intent. Records of refused attempts make room, all others stay for ever.
+/// The status that stores an intent. Records of refused attempts make room, except those that count towards a
+/// verdict; all others stay for ever.
 ///
 /// # Errors
 /// An earlier attempt may have reached the cloud.
@@ -85,14 +87,22 @@ pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopD
     if let Some(unsettled) = unsettled(&status) {
         return Err(IllegalMove::Unsettled(unsettled.id.clone()));
     }
+    // Refusals that are counted stay while they are about the same desktops.
+    let counts = |a: &Attempt| was_not_found(a) && a.desktop_ids == intent.attempt.desktop_ids;
     status
         .attempts
-        .retain(|a| !matches!(a.outcome, Outcome::Rejected | Outcome::NotSent));
+        .retain(|a| !matches!(a.outcome, Outcome::Rejected | Outcome::NotSent) || counts(a));
     status.attempts.push(intent.attempt.clone());
     status.project.get_or_insert_with(|| intent.project.clone());
     status.start_time.get_or_insert_with(|| now.clone());
     list_all(&mut status, request, intent.desktops.iter().cloned());
     Ok(told(request, status, &intent.hold, now))
+}
+
+/// The cloud refused it because something named in it does not exist.
+pub fn was_not_found(attempt: &Attempt) -> bool {
+    let class = attempt.error.as_ref().map(|error| &*error.class);
+    attempt.outcome == Outcome::Rejected && class == Some(Class::NotFound.as_str())
 }
 
 /// The attempt because of which no further one may begin: it may have reached the cloud, or has.

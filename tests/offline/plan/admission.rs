@@ -1,12 +1,13 @@
 //! Situations before anything was submitted.
 
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::crd::deletion::Outcome::{NotSent, Rejected};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::{Sight, Sweep};
 use desktop_deletion_operator::plan::{Step, plan};
 
-use super::build::{Seen, id, job, no_effect, ready, refused, untouched};
+use super::build::{Seen, id, job, no_effect, nonce, ready, refused, untouched};
 use super::tell::{Row, check, row, tell};
 
 #[test]
@@ -331,8 +332,18 @@ fn refusals() -> Vec<Row> {
         ),
         row(
             "something is not found, and one has gone: the body narrows",
-            due(Rejected, Class::NotFound).refusals(3).sights("a Gone"),
+            not_found_three_times().sights("a Gone"),
             "sign b",
+        ),
+        row(
+            "something is not found for the third time, though all are listed: final",
+            not_found_three_times().no_finalizer(),
+            "finish Rejected (submitted: NotFound); a Failed/X.1, b Failed/X.1",
+        ),
+        row(
+            "refusals of another kind do not count",
+            due(Rejected, Class::NotFound).refusals(1000),
+            "sign a b",
         ),
         row(
             "a state denies it",
@@ -446,7 +457,20 @@ fn endings() -> Vec<Row> {
     ]
 }
 
-fn with_class(name: &str) -> desktop_deletion_operator::crd::deletion::Attempt {
+/// The same desktops were not found three times, and that is some time ago.
+fn not_found_three_times() -> Seen {
+    let again = |seen: Seen, name: &str| {
+        seen.attempt(Attempt {
+            id: nonce(name),
+            ..refused("a b", Rejected, Class::NotFound)
+        })
+    };
+    ["n1", "n2", "n3"]
+        .into_iter()
+        .fold(ready("a b").begun().retry_due(), again)
+}
+
+fn with_class(name: &str) -> Attempt {
     let mut attempt = refused("a b", Rejected, Class::InvalidRequest);
     attempt.error.as_mut().unwrap().class = name.to_owned();
     attempt

@@ -122,7 +122,9 @@ fn take(request: &mut Request, number: usize, step: Move) {
     let next = match step {
         Move::Intend { body, attempt } => {
             let absent = all().into_iter().filter(|id| !body.contains(id));
-            let desktops = absent.map(|id| record::desktop(&id, DesktopState::Absent)).collect();
+            let desktops = absent
+                .map(|id| record::desktop(&id, DesktopState::Absent))
+                .collect();
             let attempt = Attempt {
                 id: nonce(&format!("n{number}")),
                 desktop_ids: body,

@@ -97,6 +97,32 @@ fn refused_attempts_make_room_and_no_other_does() {
 }
 
 #[test]
+fn refusals_that_are_counted_stay_while_they_are_about_the_same_desktops() {
+    let mut request = ready("a b")
+        .begun()
+        .attempt(refused("a b", Outcome::Rejected, Class::NotFound))
+        .0
+        .request;
+    request.status = intend(&request, &intent("a b"), &minute(5)).unwrap();
+    assert_eq!(request.status.attempts.len(), 2);
+    let not_found = Settlement {
+        attempt: nonce("n9"),
+        error: Some(failure(Class::NotFound)),
+        ..settlement(Outcome::Rejected, "")
+    };
+    request.status = settle(&request, &not_found, &minute(6)).unwrap();
+    let narrower = Intent {
+        attempt: Attempt {
+            id: nonce("n10"),
+            ..attempt("a")
+        },
+        ..intent("a")
+    };
+    let status = intend(&request, &narrower, &minute(7)).unwrap();
+    assert_eq!(status.attempts.len(), 1);
+}
+
+#[test]
 fn an_outcome_is_stored_once() {
     for first in outcomes() {
         for second in outcomes() {

@@ -298,6 +298,15 @@ fn verdicts() -> Vec<Row> {
             "OutcomeUnknown stalled until SecondLook",
         ),
         row(
+            "a job of the baseline is gone from the records: others may be too",
+            knowing(Attempt {
+                baseline_job_ids: jobs("j1"),
+                ..attempt("a b")
+            })
+            .earlier(evidence("", "")),
+            "AwaitingEvidence moving until SecondLook",
+        ),
+        row(
             "an incomplete baseline errs only towards evidence",
             knowing(Attempt {
                 baseline_incomplete: true,

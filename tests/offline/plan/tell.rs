@@ -59,7 +59,11 @@ pub(crate) fn tell(step: &Step) -> String {
         Step::RecordIntent(intent) => {
             let mut text = format!("intend {}", words(&intent.attempt.desktop_ids));
             let absent = intent.desktops.iter().filter(|d| d.state == DesktopState::Absent);
-            note(&mut text, "absent", &words(&absent.map(|d| d.id.clone()).collect::<Vec<_>>()));
+            note(
+                &mut text,
+                "absent",
+                &words(&absent.map(|d| d.id.clone()).collect::<Vec<_>>()),
+            );
             format!("{text}: {}", hold(&intent.hold))
         }
         Step::Post => "post".to_owned(),

@@ -502,7 +502,7 @@ impl Walk {
         if !self.dice.bad() {
             return Ok(());
         }
-        match self.dice.throw(10) {
+        match self.dice.throw(11) {
             0 => {}
             1 => self.set_suspend(!self.object.suspend),
             2 => {
@@ -517,6 +517,7 @@ impl Walk {
             6 => self.around.claimed_by_another ^= true,
             7 => self.around.clock_skewed ^= true,
             8 => self.around.stopping ^= true,
+            9 => self.resolve(),
             _ => self.cloud.meddle(&mut self.dice),
         }
         let (now, around, object) = (self.cloud.now, self.around, &self.object);
@@ -525,6 +526,39 @@ impl Walk {
             object.suspend, object.deleting
         ));
         if self.dice.bad() { self.sleep(1) } else { Ok(()) }
+    }
+
+    /// A person who knows what became of an open attempt says so, or gives up.
+    fn resolve(&mut self) {
+        let Some(open) = self
+            .object
+            .status
+            .attempts
+            .iter()
+            .rfind(|a| !a.job_ids.is_empty() || a.is_open())
+        else {
+            return;
+        };
+        let effect = self
+            .cloud
+            .effects
+            .iter()
+            .find(|(attempt, ..)| *attempt == open.id);
+        let verb = match (self.dice.throw(3), effect) {
+            (0, Some((_, job, _))) => format!("adopt:{job}"),
+            (0, None) if !self.cloud.is_awaited() => "retry".to_owned(),
+            (1, None) if !self.cloud.is_awaited() => "adopt:j1".to_owned(),
+            _ => "abandon".to_owned(),
+        };
+        self.trace.push(format!("-- {}={verb}", open.id));
+        self.object.resolve = Some(format!("{}={verb}", open.id));
+        self.version += 1;
+    }
+
+    fn was_abandoned(&self) -> bool {
+        let status = &self.object.status;
+        let attempts = status.attempts.iter().any(|a| a.outcome == Outcome::Abandoned);
+        attempts || rules::condition(status, "Succeeded").is_some_and(|c| c.reason == "Abandoned")
     }
 
     fn sleep(&mut self, least: i64) -> Result<(), String> {
@@ -544,7 +578,7 @@ impl Walk {
 
     /// The object is gone: nothing of ours may arrive any more, for a twin would post over it.
     fn gone(&self) -> Result<(), String> {
-        if self.cloud.is_awaited() {
+        if self.cloud.is_awaited() && !self.was_abandoned() {
             return Err("the object went while its request may still arrive".to_owned());
         }
         Ok(())
@@ -559,7 +593,7 @@ impl Walk {
         let known: BTreeSet<_> = status.attempts.iter().flat_map(|a| &a.job_ids).collect();
         let recovered = rules::condition(status, "Submitted").is_some_and(|c| c.reason == "JobUnknown");
         for (attempt, job, ids) in &self.cloud.effects {
-            if !known.contains(job) && !recovered {
+            if !known.contains(job) && !recovered && !self.was_abandoned() {
                 return Err(format!("I3: job {job} of {attempt} is not known"));
             }
             let mut ours = status.desktops.iter().filter(|d| ids.contains(&d.id));
@@ -582,6 +616,7 @@ impl Walk {
             DesktopState::Deleted => self.cloud.is_gone(id),
             // Somebody else may have deleted it since.
             DesktopState::Failed => !self.cloud.is_ours(id),
+            DesktopState::Unknown => self.was_abandoned(),
             _ => false,
         }
     }
@@ -615,7 +650,7 @@ fn dead_at(attempt: &Attempt) -> i64 {
 }
 
 proptest! {
-    #![proptest_config(cases(600))]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn whatever_goes_wrong_the_invariants_hold_and_it_ends(
