@@ -9,6 +9,7 @@ mod deploy;
 mod doubt;
 mod door;
 mod intent;
+mod jobs;
 mod main_job;
 mod project;
 mod refusals;

@@ -252,7 +252,7 @@ impl Stage {
     /// Looks at the open jobs of a cloud project: lists of sub-jobs by status.
     pub(crate) fn ticks(&self, project_id: &str) -> Vec<LedgerEntry> {
         let mut calls = self.cloud.calls(Operation::ListSubJobs);
-        calls.retain(|call| call.query.contains("status=") && call.path.contains(project_id));
+        calls.retain(|call| call.query.contains("status=WAITING") && call.path.contains(project_id));
         calls
     }
 

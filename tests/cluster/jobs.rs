@@ -1,0 +1,125 @@
+//! Jobs that end in odd ways: the desktops decide what became of them.
+
+use serde_json::{Value, json};
+use testkit::Cloud;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{
+    Ready, Reconciling, Stalled, Submitted, Succeeded,
+};
+
+use crate::stage::{Stage, desktop, endless, entry, message, pair, says};
+
+fn ending(id: &str, result: &str) -> Value {
+    json!({"id": id, "outcome": result})
+}
+
+#[tokio::test]
+async fn whatever_the_job_says_the_desktops_decide() {
+    let desktops = [
+        ending("said-to-have-failed", "failedButGone"),
+        ending("never-mentioned", "noSubJob"),
+        ending("passed-over", "ignored"),
+        desktop("well-behaved"),
+    ];
+    let ids = desktops.each_ref().map(|desktop| desktop["id"].as_str().unwrap());
+    let stage = Stage::set("odd-ends", &desktops).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &ids).await;
+    let status = stage.completed("leavers").await;
+    assert_eq!(
+        says(&status, Succeeded),
+        pair("False", "PartiallyFailed"),
+        "{status:#}"
+    );
+    let states = ids.map(|id| entry(&status, id)["state"].clone());
+    assert_eq!(states, ["Deleted", "Deleted", "Failed", "Deleted"], "{status:#}");
+    assert_eq!(entry(&status, "passed-over")["code"], "NoSubJob");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_that_shows_late_is_waited_for() {
+    let mut world = Cloud::world();
+    world["timings"]["jobVisibleAfter"] = json!("2s");
+    let stage = Stage::set_with("shows-late", world, &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&["--settle=3s"]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_that_takes_too_long_is_told_and_followed_further() {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
+    let stage = Stage::set("overdue", &[slow]).await;
+    let _operator = stage.operator(&["--job-overdue=2s"]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Stalled, "JobOverdue").await;
+    assert_eq!(says(&status, Ready), pair("False", "JobOverdue"), "{status:#}");
+    assert_eq!(says(&status, Reconciling), pair("absent", "absent"));
+    assert_eq!(says(&status, Submitted), pair("True", "JobAccepted"));
+    assert_eq!(says(&status, Succeeded), pair("Unknown", "JobRunning"));
+    assert!(message(&status, Stalled).contains("pc-1"), "{status:#}");
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(says(&status, Stalled), pair("absent", "absent"));
+}
+
+#[tokio::test]
+async fn a_desktop_that_stays_although_its_job_succeeded_has_failed() {
+    let stage = Stage::set("still-present", &[ending("pc-1", "successButPresent")]).await;
+    let _operator = stage.operator(&["--job-overdue=2s"]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
+    assert_eq!(entry(&status, "pc-1")["code"], "StillPresent");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_whose_records_were_removed_does_not_keep_a_request_for_ever() {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "2s"}});
+    let stage = Stage::set("erased", &[slow]).await;
+    let _operator = stage.operator(&["--job-overdue=4s"]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.accepted("leaver").await;
+    stage.cloud.simulator().erase_jobs();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn two_requests_never_have_one_desktop_in_flight() {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "2s"}});
+    let stage = Stage::set("overlap", &[slow, desktop("pc-2"), endless("pc-3")]).await;
+    stage.request("first", &["pc-1", "pc-2"]).await;
+    stage.request("second", &["pc-1"]).await;
+    stage.request("third", &["pc-2", "pc-1"]).await;
+    let _operator = stage.operator(&[]);
+    for name in ["first", "second", "third"] {
+        stage.completed(name).await;
+    }
+    let bodies = stage.effective_posts();
+    let mut named: Vec<_> = bodies
+        .iter()
+        .flat_map(|body| body["desktop_ids"].as_array().unwrap().clone())
+        .collect();
+    named.sort_by_key(ToString::to_string);
+    assert_eq!(named, ["pc-1", "pc-2"], "each once: {bodies:#?}");
+    let verdicts: Vec<_> = {
+        let mut all = Vec::new();
+        for name in ["first", "second", "third"] {
+            all.push(says(&stage.status(name).await, Succeeded).0);
+        }
+        all
+    };
+    assert_eq!(verdicts, ["True", "True", "True"]);
+
+    stage.request("fourth", &["pc-3"]).await;
+    stage.accepted("fourth").await;
+    stage.request("fifth", &["pc-3"]).await;
+    let status = stage.reason("fifth", Submitted, "Overlap").await;
+    assert!(message(&status, Submitted).contains("fourth"), "{status:#}");
+}
