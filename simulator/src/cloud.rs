@@ -174,6 +174,7 @@ impl Cloud {
         let clock = self.clock(now);
         match call.operation {
             Operation::CreateToken => return iam::create_token(self, clock, request),
+            Operation::ValidateToken => return iam::validate_token(self, clock, request),
             Operation::CreateTemporaryAccessKey => return iam::create_temporary_key(self, clock, request),
             _ => {}
         }

@@ -11,6 +11,9 @@ use super::refusal::Refusal;
 use super::{Cloud, Outcome, Request, Response};
 use crate::world::{Project, Span};
 
+/// When a token ends that never does: 9998-12-31T23:59:59Z, which every client can store.
+const NEVER: Timestamp = Timestamp::constant(253_370_764_799, 0);
+
 const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
 /// `POST /v3/auth/tokens`
@@ -43,7 +46,7 @@ pub(super) fn create_token(
         .ok_or_else(|| Refusal::keystone(StatusCode::UNAUTHORIZED, "The username or password is wrong."))?;
     let text = cloud.made_up_secret("token", 1024);
     let expires = cloud.world.timings.token_lifetime.after(clock);
-    let body = token_body(&caller, project.as_ref(), clock, expires);
+    let body = token_body(&caller, project.as_ref(), Some(clock), expires);
     cloud.logins.add_token(text.clone(), caller, expires);
     let mut response = Response::json(StatusCode::CREATED, &body);
     response.set(SUBJECT_TOKEN, &text);
@@ -76,11 +79,39 @@ fn scope<'a>(cloud: &'a Cloud, account: &str, scope: &Value) -> Result<Option<&'
     found.map(Some).ok_or_else(missing)
 }
 
-fn token_body(caller: &Caller, project: Option<&Project>, issued: Timestamp, expires: Timestamp) -> Value {
+/// `GET /v3/auth/tokens`: what a token is for, and when it ends.
+pub(super) fn validate_token(cloud: &Cloud, clock: Timestamp, request: &Request) -> Result<Outcome, Refusal> {
+    let token = |header: &str| {
+        request
+            .header(header)
+            .and_then(|text| cloud.logins.token(text, clock))
+    };
+    let caller = token("x-auth-token").ok_or_else(|| {
+        let message = "The request you have made requires authentication.";
+        Refusal::keystone(StatusCode::UNAUTHORIZED, message)
+    })?;
+    let subject = token(SUBJECT_TOKEN.as_str())
+        .ok_or_else(|| Refusal::keystone(StatusCode::NOT_FOUND, "The token does not exist."))?;
+    let (own, other) = (&caller.caller, &subject.caller);
+    if (&own.account, &own.user) != (&other.account, &other.user) {
+        let message = "You are not authorized to perform the requested action.";
+        return Err(Refusal::keystone(StatusCode::FORBIDDEN, message));
+    }
+    let project = other.project.as_ref().and_then(|id| cloud.project(id));
+    let body = token_body(other, project, None, subject.expires.unwrap_or(NEVER));
+    Ok(Outcome::read(&body))
+}
+
+fn token_body(
+    caller: &Caller,
+    project: Option<&Project>,
+    issued: Option<Timestamp>,
+    expires: Timestamp,
+) -> Value {
     let domain = json!({"id": caller.account_id, "name": caller.account});
     let mut token = json!({
         "methods": ["password"],
-        "issued_at": six_decimals(issued),
+        "issued_at": issued.map(six_decimals),
         "expires_at": six_decimals(expires),
         "user": {"id": "", "name": caller.user, "domain": domain, "password_expires_at": ""},
         "roles": [],

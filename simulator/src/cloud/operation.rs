@@ -24,6 +24,8 @@ pub enum Operation {
     ListSubJobs,
     /// `POST /v3/auth/tokens`
     CreateToken,
+    /// `GET /v3/auth/tokens`
+    ValidateToken,
     /// `POST /v3.0/OS-CREDENTIAL/securitytokens`
     CreateTemporaryAccessKey,
     /// `GET /v3/projects`
@@ -37,7 +39,7 @@ impl Operation {
     pub(super) fn of_iam(self) -> bool {
         matches!(
             self,
-            Self::CreateToken | Self::CreateTemporaryAccessKey | Self::ListProjects
+            Self::CreateToken | Self::ValidateToken | Self::CreateTemporaryAccessKey | Self::ListProjects
         )
     }
 
@@ -58,7 +60,11 @@ impl Operation {
             Self::ShowDesktop => Some("workspace:desktops:get"),
             Self::ShowJob => Some("workspace:jobs:get"),
             Self::ListSubJobs => Some("workspace:jobs:listSubJobs"),
-            Self::CreateToken | Self::CreateTemporaryAccessKey | Self::ListProjects | Self::Unknown => None,
+            Self::CreateToken
+            | Self::ValidateToken
+            | Self::CreateTemporaryAccessKey
+            | Self::ListProjects
+            | Self::Unknown => None,
         }
     }
 }
@@ -132,6 +138,7 @@ fn route<'a>(method: &Method, path: &[&'a str]) -> (Operation, &'a str, &'a str)
         ["v2", project, "workspace-jobs", job] if get => (Operation::ShowJob, project, job),
         ["v2", project, "workspace-sub-jobs"] if get => (Operation::ListSubJobs, project, ""),
         ["v3", "auth", "tokens"] if post => (Operation::CreateToken, "", ""),
+        ["v3", "auth", "tokens"] if get => (Operation::ValidateToken, "", ""),
         ["v3.0", "OS-CREDENTIAL", "securitytokens"] if post => (Operation::CreateTemporaryAccessKey, "", ""),
         ["v3", "projects"] if get => (Operation::ListProjects, "", ""),
         _ => (Operation::Unknown, "", ""),

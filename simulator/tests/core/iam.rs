@@ -164,3 +164,25 @@ fn projects_are_listed_by_name_for_their_account() {
     assert_eq!(ids(&mut sim, "/v3/projects?name=nowhere"), [""; 0]);
     assert_eq!(sim.ask(&get("/v3/projects")).status.as_u16(), 401);
 }
+
+#[test]
+fn a_user_may_ask_when_their_own_token_ends() {
+    let mut sim = Sim::new();
+    let ask = |sim: &mut Sim, own: &str, subject: &str| {
+        let request = with(get("/v3/auth/tokens?nocatalog=true"), "x-auth-token", own);
+        read(&sim.ask(&with(request, "x-subject-token", subject)))
+    };
+    let response = create_token(&mut sim, &login("right", &json!({"project": {"id": PROJECT}})));
+    let made = response.headers["x-subject-token"].to_str().unwrap().to_owned();
+    let (status, body) = ask(&mut sim, &made, &made);
+    assert_eq!(status, 200);
+    assert_eq!(body["token"]["expires_at"], "2026-11-25T12:00:00.000000Z");
+    assert_eq!(body["token"]["project"]["id"], PROJECT);
+    let (status, body) = ask(&mut sim, "ready-token", "ready-token");
+    assert_eq!(
+        (status, &body["token"]["expires_at"]),
+        (200, &json!("9998-12-31T23:59:59.000000Z"))
+    );
+    assert_eq!(ask(&mut sim, "old-token", "old-token").0, 401);
+    assert_eq!(ask(&mut sim, &made, "old-token").0, 404);
+}
