@@ -80,7 +80,7 @@ impl Turn {
     /// The failure of a login that ended since `asked`: whoever waited for it need not find out again. What IAM refuses
     /// for one project it may grant for another.
     pub(super) fn failure_since(&self, asked: Instant, project: &ProjectID) -> Option<Error> {
-        let failed = self.failed.as_ref().filter(|failed| failed.at >= asked)?;
+        let failed = self.failed.as_ref().filter(|failed| failed.at > asked)?;
         let refused = failed.error.refusal().is_some();
         if refused && failed.project != *project {
             return None;
