@@ -41,6 +41,9 @@ type Uid = String;
 
 struct Watch {
     projects: Store<WorkspaceProject>,
+    /// The store holds the first list of projects.
+    projects_synced: bool,
+    /// The first list of requests is in the table.
     synced: bool,
     /// Objects of a list that is being read.
     listed: HashSet<Uid>,
@@ -68,6 +71,7 @@ impl Claims {
             scope,
             Watch {
                 projects,
+                projects_synced: false,
                 synced: false,
                 listed: HashSet::new(),
             },
@@ -107,6 +111,13 @@ impl Claims {
         Vec::new()
     }
 
+    /// The store of projects holds what a watch has listed.
+    pub fn projects_listed(&self, scope: &Scope) {
+        if let Some(watch) = self.lock().watches.get_mut(scope) {
+            watch.projects_synced = true;
+        }
+    }
+
     /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until
     /// [`Claims::settle`].
     pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectCoordinates) -> Claim {
@@ -137,20 +148,12 @@ impl Claims {
         self.lock().remove(uid);
     }
 
-    /// Waits until every watch has listed its objects: what is not known yet could come first.
+    /// Waits until every watch has listed its objects: what is not known yet could come first. (The stores cannot be
+    /// awaited here: `Store::wait_until_ready` wakes one task only, and would leave the others waiting for ever.)
     async fn synced(&self) {
-        while !self.lock().watches.values().all(|watch| watch.synced) {
+        let synced = |watch: &Watch| watch.synced && watch.projects_synced;
+        while !self.lock().watches.values().all(synced) {
             tokio::time::sleep(SYNC_LOOK).await;
-        }
-        let stores: Vec<_> = self
-            .lock()
-            .watches
-            .values()
-            .map(|watch| watch.projects.clone())
-            .collect();
-        for store in stores {
-            // A store that is dropped belongs to an operator that is stopping.
-            store.wait_until_ready().await.ok();
         }
     }
 

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
 use kube::runtime::controller::{self, Action, Controller};
@@ -29,10 +29,16 @@ pub async fn run(
     writer: Writer<WorkspaceProject>,
 ) {
     let projects: Api<WorkspaceProject> = scope.api(&context.client);
+    let (watched, noting) = (scope.clone(), context.clone());
     let stream = watcher(projects, watcher::Config::default())
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                noting.claims.projects_listed(&watched);
+            }
+        })
         .applied_objects()
         .predicate_filter(
             predicates::generation.combine(predicates::annotations),
