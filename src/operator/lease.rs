@@ -61,7 +61,7 @@ pub enum Loss {
     Taken {
         /// Namespace and name of the Lease.
         lease: String,
-        /// Who holds it; empty if somebody emptied it by hand.
+        /// Who holds it.
         holder: String,
     },
 }
@@ -167,7 +167,8 @@ impl Elector {
 
     /// Renews the lease for as long as it can, and returns once it is lost. To be called after [`Self::acquire`].
     pub async fn hold(&mut self) -> Loss {
-        let mut reason = "no try came to an end".to_owned();
+        const NOTHING: &str = "no try came to an end";
+        let mut reason = NOTHING.to_owned();
         loop {
             let until = self.term.until();
             // A process that was frozen may find its time over and its answers waiting; it is too late all the same.
@@ -177,7 +178,7 @@ impl Elector {
                 timeout_at(until, self.renew()).await.ok()
             };
             match renewed {
-                Some(Ok(Standing::Leads)) => {}
+                Some(Ok(Standing::Leads)) => NOTHING.clone_into(&mut reason),
                 Some(Ok(Standing::StandsBy(holder))) => {
                     return self.lost(Loss::Taken {
                         lease: self.lease.clone(),
