@@ -10,6 +10,7 @@ mod doubt;
 mod door;
 mod intent;
 mod jobs;
+mod leader;
 mod main_job;
 mod project;
 mod refusals;

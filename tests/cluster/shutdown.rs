@@ -26,7 +26,7 @@ async fn ask(stage: &Stage, operator: &Running, path: &str) -> Result<(u16, Stri
 }
 
 /// Waits until a path answers with that status, and gives the text.
-async fn answers(stage: &Stage, operator: &Running, path: &str, status: u16) -> String {
+pub(crate) async fn answers(stage: &Stage, operator: &Running, path: &str, status: u16) -> String {
     let what = format!("{path} answers {status}");
     let look = async || match ask(stage, operator, path).await {
         Ok((found, text)) if found == status => Ok(text),

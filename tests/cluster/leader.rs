@@ -1,0 +1,352 @@
+//! Two replicas: one works and the other stands by, work is handed over whatever ends the leader, and with the election
+//! switched off both work at once. However it goes, each request is submitted once.
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use testkit::{ApiServerProxy, Moment, eventually};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+use desktop_deletion_operator::operator::lease::NAME;
+
+use crate::doubt;
+use crate::shutdown::answers;
+use crate::stage::{BOUND, Running, Stage, body, desktop, endless, pair, says};
+
+/// A lease that runs out soon, and yet is not lost when the machine is busy.
+const SHORT: &[&str] = &[
+    "--leader-elect",
+    "--lease-duration=6s",
+    "--renew-deadline=4s",
+    "--lease-retry=250ms",
+];
+
+/// A lease that does not run out in any test.
+const LONG: &[&str] = &[
+    "--leader-elect",
+    "--lease-duration=1h",
+    "--renew-deadline=30m",
+    "--lease-retry=250ms",
+];
+
+/// A replica that writes under that name, with the times of [`doubt::FLAGS`].
+fn replica(stage: &Stage, name: &str, election: &[&str]) -> Running {
+    let name = format!("--identity={name}");
+    stage.operator(&[&[name.as_str()], election, doubt::FLAGS].concat())
+}
+
+/// Waits until `/readyz` of a replica says its part.
+async fn plays(stage: &Stage, replica: &Running, part: &str) {
+    let look = async || {
+        let text = answers(stage, replica, "/readyz", 200).await;
+        if text.contains(part) { Ok(()) } else { Err(text) }
+    };
+    eventually(&format!("a replica says {part:?}"), BOUND, look)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
+async fn leads(stage: &Stage, replica: &Running) {
+    plays(stage, replica, "[+]leader-election ok: this replica leads").await;
+}
+
+/// A leader, and a standby that began after it.
+async fn two(stage: &Stage, election: &[&str]) -> (Running, Running) {
+    let a = replica(stage, "a", election);
+    leads(stage, &a).await;
+    let b = replica(stage, "b", election);
+    plays(stage, &b, "[+]leader-election ok: standby, a_").await;
+    (a, b)
+}
+
+async fn lease(stage: &Stage) -> Value {
+    let lease = stage.namespace.api::<Lease>().get(NAME).await.unwrap();
+    serde_json::to_value(lease.spec).unwrap()
+}
+
+/// Names and desktops of the requests of a test: `request-N` deletes `N-a` and `N-b`.
+fn batch(count: usize) -> Vec<(String, [String; 2])> {
+    (0..count)
+        .map(|n| (format!("request-{n}"), [format!("{n}-a"), format!("{n}-b")]))
+        .collect()
+}
+
+/// A cloud with the desktops of the requests that answers each batch-delete late, every other one before it took
+/// effect.
+async fn set(name: &str, batch: &[(String, [String; 2])]) -> Stage {
+    let desktops: Vec<_> = batch
+        .iter()
+        .flat_map(|(_, ids)| ids.iter().map(|id| desktop(id)))
+        .collect();
+    let stage = Stage::set_with(name, doubt::world(), &desktops).await;
+    for (number, (_, ids)) in batch.iter().enumerate() {
+        let late = json!({
+            "operation": "batchDelete", "desktop": ids[0], "effectFirst": number % 2 == 0, "answer": {"delay": "1s"},
+        });
+        stage.cloud.add_fault(&late).unwrap();
+    }
+    stage
+}
+
+async fn apply(stage: &Stage, batch: &[(String, [String; 2])]) {
+    for (name, [first, second]) in batch {
+        stage.request(name, &[first, second]).await;
+    }
+}
+
+/// Waits until the first submission has arrived in the cloud.
+async fn first_submission(stage: &Stage) {
+    let look = async || {
+        let faults = stage.cloud.simulator().faults();
+        faults
+            .iter()
+            .find(|fault| fault.struck > 0)
+            .ok_or("none")
+            .map(|_| ())
+    };
+    eventually("a submission has arrived", BOUND, look)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Every request ends well, and took effect by one POST.
+async fn each_was_submitted_once(stage: &Stage, batch: &[(String, [String; 2])]) {
+    for (name, ids) in batch {
+        let status = stage.completed(name).await;
+        assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+        let mut effective = stage.posts();
+        effective.retain(|post| {
+            post["tookEffect"] == true
+                && body(post)["desktop_ids"]
+                    .as_array()
+                    .unwrap()
+                    .contains(&json!(ids[0]))
+        });
+        assert_eq!(effective.len(), 1, "{name}: {effective:#?}");
+        assert_eq!(status["jobID"], effective[0]["jobID"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn one_works_the_other_stands_by_and_takes_over_what_is_given_back() {
+    let stage = Stage::set("standby", &["pc-1", "pc-2"].map(desktop)).await;
+    // Only a lease that is given back is ever taken here.
+    let (a, b) = two(&stage, LONG).await;
+    let leader = |text: &str, value: u8| {
+        let line = format!("desktop_deletion_leader {value}");
+        assert!(text.lines().any(|found| found == line), "{text}");
+    };
+    leader(&answers(&stage, &a, "/metrics", 200).await, 1);
+    let text = answers(&stage, &b, "/metrics", 200).await;
+    leader(&text, 0);
+    assert!(!text.contains("reconciles_total{"), "it watches nothing: {text}");
+    answers(&stage, &b, "/livez", 200).await;
+    stage.request("first", &["pc-1"]).await;
+    let status = stage.completed("first").await;
+    assert_eq!(status["attempts"][0]["writer"], "a");
+
+    assert_eq!(a.stopped().await, 0);
+    leads(&stage, &b).await;
+    leader(&answers(&stage, &b, "/metrics", 200).await, 1);
+    assert_eq!(lease(&stage).await["leaseTransitions"], 1);
+    stage.request("second", &["pc-2"]).await;
+    let status = stage.completed("second").await;
+    assert_eq!(status["attempts"][0]["writer"], "b");
+    assert_eq!(stage.posts().len(), 2);
+
+    // A standby that is told to stop leaves the lease alone.
+    let c = replica(&stage, "c", LONG);
+    plays(&stage, &c, "standby, b_").await;
+    assert_eq!(c.stopped().await, 0);
+    assert!(
+        lease(&stage).await["holderIdentity"]
+            .as_str()
+            .unwrap()
+            .starts_with("b_")
+    );
+    assert_eq!(b.stopped().await, 0);
+    assert_eq!(lease(&stage).await["holderIdentity"], "");
+}
+
+#[tokio::test]
+async fn a_leader_that_is_told_to_stop_hands_over_in_the_middle_of_its_work() {
+    let batch = batch(6);
+    let stage = set("hand-over", &batch).await;
+    let (a, b) = two(&stage, LONG).await;
+    apply(&stage, &batch).await;
+    first_submission(&stage).await;
+    assert_eq!(a.stopped().await, 0);
+    // What it had sent was answered and recorded before it went.
+    for (name, _) in &batch {
+        let status = stage.status(name).await;
+        assert_ne!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
+    }
+    leads(&stage, &b).await;
+    each_was_submitted_once(&stage, &batch).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_told_to_stop_leads_until_its_last_submission_is_recorded() {
+    let stage = Stage::set_with("drain", doubt::world(), &[endless("pc-1")]).await;
+    // Longer than a lease that nobody renews would last.
+    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "8s"}});
+    stage.cloud.add_fault(&late).unwrap();
+    let (a, b) = two(&stage, SHORT).await;
+    stage.request("leaver", &["pc-1"]).await;
+    stage.struck().await;
+    assert_eq!(a.stopped().await, 0);
+    assert!(a.log().contains("the lease is given back"), "{}", a.log());
+    let status = stage.status("leaver").await;
+    assert_eq!(
+        says(&status, Submitted),
+        pair("True", "JobAccepted"),
+        "{status:#}"
+    );
+    leads(&stage, &b).await;
+    assert_eq!(lease(&stage).await["leaseTransitions"], 1);
+}
+
+#[tokio::test]
+async fn a_leader_that_is_killed_in_the_middle_of_its_work_is_replaced() {
+    let batch = batch(6);
+    let stage = set("killed-leader", &batch).await;
+    let (a, b) = two(&stage, SHORT).await;
+    apply(&stage, &batch).await;
+    first_submission(&stage).await;
+    a.kill().await.unwrap();
+    leads(&stage, &b).await;
+    each_was_submitted_once(&stage, &batch).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_was_frozen_in_the_middle_of_its_work_does_nothing_new_when_it_goes_on() {
+    let batch = batch(6);
+    let stage = set("frozen-leader", &batch).await;
+    let (a, b) = two(&stage, SHORT).await;
+    apply(&stage, &batch).await;
+    first_submission(&stage).await;
+    a.freeze();
+    leads(&stage, &b).await;
+    let led_by_b = lease(&stage).await;
+    a.thaw();
+    let exit = tokio::time::timeout(BOUND, a.wait()).await;
+    assert_eq!(exit.expect("it ends by itself").unwrap(), 1);
+    let log = a.log();
+    let told = log
+        .lines()
+        .filter(|line| line.contains("ERROR") && line.contains("lease"));
+    assert_eq!(told.count(), 1, "{log}");
+    each_was_submitted_once(&stage, &batch).await;
+    assert_eq!(lease(&stage).await["acquireTime"], led_by_b["acquireTime"]);
+}
+
+#[tokio::test]
+async fn a_leader_that_lost_the_lease_records_the_answer_on_its_way_begins_nothing_and_exits() {
+    let stage = Stage::set_with("lost-lease", doubt::world(), &["pc-1", "pc-2"].map(endless)).await;
+    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "4s"}});
+    stage.cloud.add_fault(&late).unwrap();
+    let a = replica(&stage, "a", SHORT);
+    leads(&stage, &a).await;
+    stage.request("on-its-way", &["pc-1"]).await;
+    stage.struck().await;
+
+    let somebody = Patch::Merge(json!({"spec": {"holderIdentity": "somebody"}}));
+    let leases = stage.namespace.api::<Lease>();
+    leases
+        .patch(NAME, &PatchParams::default(), &somebody)
+        .await
+        .unwrap();
+    let text = answers(&stage, &a, "/readyz", 503).await;
+    assert!(text.contains("[-]leader-election failed: the lease is lost"), "{text}");
+    let status = stage.status("on-its-way").await;
+    assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
+    stage.request("too-late", &["pc-2"]).await;
+
+    let exit = tokio::time::timeout(BOUND, a.wait()).await;
+    assert_eq!(exit.expect("it ends by itself").unwrap(), 1);
+    assert!(a.log().contains("is held by somebody now"), "{}", a.log());
+    let status = stage.status("on-its-way").await;
+    assert_eq!(
+        says(&status, Submitted),
+        pair("True", "JobAccepted"),
+        "{status:#}"
+    );
+    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(stage.status("too-late").await["attempts"], Value::Null);
+    assert_eq!(lease(&stage).await["holderIdentity"], "somebody");
+
+    // Nobody renews the other's lease: it runs out.
+    let _again = replica(&stage, "again", SHORT);
+    stage.accepted("too-late").await;
+    assert_eq!(stage.posts().len(), 2);
+}
+
+#[tokio::test]
+async fn a_leader_that_cannot_renew_the_lease_gives_way_and_still_records_its_answer() {
+    let stage = Stage::set_with("silence", doubt::world(), &["pc-1", "pc-2"].map(endless)).await;
+    let late = json!({"operation": "batchDelete", "desktop": "pc-1", "effectFirst": true, "answer": {"delay": "8s"}});
+    stage.cloud.add_fault(&late).unwrap();
+    let proxy = ApiServerProxy::start(
+        stage.control_plane,
+        stage.namespace.name(),
+        testkit::SERVICE_ACCOUNT,
+    )
+    .await;
+    let proxy = proxy.unwrap();
+    let flags = [&["--identity=a"], SHORT, doubt::FLAGS].concat();
+    let a = stage.operator_at(proxy.kubeconfig(), &flags);
+    leads(&stage, &a).await;
+    let b = replica(&stage, "b", SHORT);
+    plays(&stage, &b, "standby, a_").await;
+    stage.request("on-its-way", &["pc-1"]).await;
+    stage.struck().await;
+
+    // From now on no call about the lease is answered.
+    let hanging = async {
+        let mut held = Vec::new();
+        loop {
+            let trap = proxy.trap(Moment::Before, 1, |request| request.resource == "leases");
+            held.push(trap.sprung().await.unwrap());
+        }
+    };
+    let exit = async {
+        let ended = tokio::time::timeout(BOUND, a.wait()).await;
+        ended.expect("it ends by itself").unwrap()
+    };
+    let exit = tokio::select! {
+        exit = exit => exit,
+        never = hanging => never,
+    };
+    assert_eq!(exit, 1);
+    assert!(a.log().contains("was not renewed for 4s"), "{}", a.log());
+    let status = stage.status("on-its-way").await;
+    assert_eq!(
+        says(&status, Submitted),
+        pair("True", "JobAccepted"),
+        "{status:#}"
+    );
+
+    leads(&stage, &b).await;
+    stage.request("next", &["pc-2"]).await;
+    let status = stage.accepted("next").await;
+    assert_eq!(status["attempts"][0]["writer"], "b");
+    assert_eq!(stage.posts().len(), 2);
+}
+
+#[tokio::test]
+async fn two_that_work_at_once_submit_each_request_once() {
+    let batch = batch(10);
+    let stage = set("two-leaders", &batch).await;
+    let both = ["a", "b"].map(|name| replica(&stage, name, &["--leader-elect=false"]));
+    for replica in &both {
+        answers(&stage, replica, "/readyz", 200).await;
+        let text = answers(&stage, replica, "/metrics", 200).await;
+        assert!(text.contains("desktop_deletion_leader 1\n"), "{text}");
+    }
+    apply(&stage, &batch).await;
+    each_was_submitted_once(&stage, &batch).await;
+    assert_eq!(stage.posts().len(), batch.len(), "not even one that was refused");
+    for replica in &both {
+        assert_eq!(replica.stopped().await, 0);
+    }
+}
