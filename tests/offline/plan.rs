@@ -10,10 +10,11 @@
 //! | `admission`, `submission`, `recovery`, `follow`, `release`, `resolve` | tables: situation, next step |
 //! | `conditions` | what the conditions say in each situation of these tables |
 //! | `record` | the legal moves of the status |
-//! | `properties` | any situation that the status can be in |
-//! | `world`, `walk` | a cloud and an API server in which anything goes wrong, and what must hold all the same |
+//! | `arbitrary`, `properties` | any situation that the status can be in, and what no step may do in it |
+//! | `walk` | a process, an API server and a cloud in which anything goes wrong, and what must hold all the same |
 
 mod admission;
+mod arbitrary;
 mod build;
 mod classify;
 mod conditions;
@@ -27,4 +28,3 @@ mod rules;
 mod submission;
 mod tell;
 mod walk;
-mod world;

@@ -1,26 +1,28 @@
 //! Situations before anything was submitted.
 
 use desktop_deletion_operator::crd::conditions::Reason;
-use desktop_deletion_operator::crd::deletion::Attempt;
-use desktop_deletion_operator::crd::deletion::Outcome::{NotSent, Rejected};
+use desktop_deletion_operator::crd::deletion::Outcome::Rejected;
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::{Sight, Sweep};
 use desktop_deletion_operator::plan::{Step, plan};
+use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 
-use super::build::{Seen, id, job, no_effect, nonce, ready, refused, untouched};
+use super::build::{Seen, id, job, no_effect, ready, refused, untouched};
 use super::tell::{Row, check, row, tell};
+
+mod refusals;
 
 #[test]
 fn before_anything_is_sent() {
     check(&looks());
     check(&holds());
-    check(&refusals());
     check(&endings());
 }
 
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    [looks(), holds(), refusals(), endings()].into_iter().flatten()
+    let tables = [looks(), holds(), endings()];
+    tables.into_iter().flatten().chain(refusals::rows())
 }
 
 /// A request for `a b`, its project looked at and its desktops claimed.
@@ -197,201 +199,6 @@ fn holds() -> Vec<Row> {
             ready("a b").clock_skewed(),
             "ClockSkew stalled until Refresh",
         ),
-        row(
-            "a read failed: Authentication",
-            admitted().trouble(Class::Authentication),
-            "AuthenticationFailed stalled until Refresh, error Authentication",
-        ),
-        row(
-            "a read failed: Permission",
-            admitted().trouble(Class::Permission),
-            "PermissionDenied stalled until Refresh, error Permission",
-        ),
-        row(
-            "a read failed: WrongEndpoint",
-            admitted().trouble(Class::WrongEndpoint),
-            "WrongEndpoint stalled until Refresh, error WrongEndpoint",
-        ),
-        row(
-            "a read failed: ServiceDisabled",
-            admitted().trouble(Class::ServiceDisabled),
-            "ServiceDisabled stalled until Refresh, error ServiceDisabled",
-        ),
-        row(
-            "a read failed: InvalidRequest (no person can mend a read)",
-            admitted().trouble(Class::InvalidRequest),
-            "InvalidRequest retrying until Backoff, error InvalidRequest",
-        ),
-        row(
-            "a read failed: NotFound",
-            admitted().trouble(Class::NotFound),
-            "NotFound retrying until Backoff, error NotFound",
-        ),
-        row(
-            "a read failed: Conflict",
-            admitted().trouble(Class::Conflict),
-            "Conflict retrying until Backoff, error Conflict",
-        ),
-        row(
-            "a read failed: Throttled",
-            admitted().trouble(Class::Throttled),
-            "Throttled retrying until Backoff, error Throttled",
-        ),
-        row(
-            "a read failed: Unavailable",
-            admitted().trouble(Class::Unavailable),
-            "ServiceUnavailable retrying until Backoff, error Unavailable",
-        ),
-        row(
-            "a read failed: Unreachable",
-            admitted().trouble(Class::Unreachable),
-            "ServiceUnavailable retrying until Backoff, error Unreachable",
-        ),
-        row(
-            "a read failed: InDoubt (a read has no effect)",
-            admitted().trouble(Class::InDoubt),
-            "ServiceUnavailable retrying until Backoff, error InDoubt",
-        ),
-    ]
-}
-
-/// After the cloud refused an attempt, or it was not sent.
-fn refusals() -> Vec<Row> {
-    let again = |outcome, class| {
-        ready("a b")
-            .begun()
-            .attempt(refused("a b", outcome, class))
-            .refusals(1)
-    };
-    let due = |outcome, class| again(outcome, class).retry_due();
-    vec![
-        row(
-            "refused for its content: looked at once more before that is final",
-            again(Rejected, Class::InvalidRequest),
-            "InvalidRequest retrying until Retry, error InvalidRequest",
-        ),
-        row(
-            "refused for its content, and the next pass has read nothing yet",
-            due(Rejected, Class::InvalidRequest).unread(),
-            "list a b",
-        ),
-        row(
-            "the fresh read changes nothing: final (the finalizer goes first)",
-            due(Rejected, Class::InvalidRequest),
-            "finalizer off",
-        ),
-        row(
-            "the finalizer is off: final",
-            due(Rejected, Class::InvalidRequest).no_finalizer(),
-            "finish Rejected (submitted: InvalidRequest); a Failed/X.1, b Failed/X.1",
-        ),
-        row(
-            "the fresh read narrows the body: tried again",
-            due(Rejected, Class::InvalidRequest).sights("b Gone"),
-            "sign a",
-        ),
-        row(
-            "the login was not accepted",
-            again(Rejected, Class::Authentication),
-            "AuthenticationFailed stalled until Retry, error Authentication",
-        ),
-        row(
-            "the login was not accepted, and may be mended: a read comes before the next try",
-            due(Rejected, Class::Authentication).unread(),
-            "list a b",
-        ),
-        row(
-            "the login was not accepted, and the read was",
-            due(Rejected, Class::Authentication),
-            "sign a b",
-        ),
-        row(
-            "a permission is missing",
-            again(Rejected, Class::Permission),
-            "PermissionDenied stalled until Retry, error Permission",
-        ),
-        row(
-            "the address is wrong",
-            again(Rejected, Class::WrongEndpoint),
-            "WrongEndpoint stalled until Retry, error WrongEndpoint",
-        ),
-        row(
-            "the service is disabled",
-            again(Rejected, Class::ServiceDisabled),
-            "ServiceDisabled stalled until Retry, error ServiceDisabled",
-        ),
-        row(
-            "something is not found",
-            again(Rejected, Class::NotFound),
-            "NotFound retrying until Retry, error NotFound",
-        ),
-        row(
-            "something is not found, though all are listed: tried again",
-            due(Rejected, Class::NotFound),
-            "sign a b",
-        ),
-        row(
-            "something is not found, and one has gone: the body narrows",
-            not_found_three_times().sights("a Gone"),
-            "sign b",
-        ),
-        row(
-            "something is not found for the third time, though all are listed: final",
-            not_found_three_times().no_finalizer(),
-            "finish Rejected (submitted: NotFound); a Failed/X.1, b Failed/X.1",
-        ),
-        row(
-            "refusals of another kind do not count",
-            due(Rejected, Class::NotFound).refusals(1000),
-            "sign a b",
-        ),
-        row(
-            "a state denies it",
-            again(Rejected, Class::Conflict),
-            "Conflict retrying until Retry, error Conflict",
-        ),
-        row(
-            "a state denied it, some time ago",
-            due(Rejected, Class::Conflict),
-            "sign a b",
-        ),
-        row(
-            "throttled",
-            again(Rejected, Class::Throttled),
-            "Throttled retrying until Retry, error Throttled",
-        ),
-        row(
-            "throttled, however often: only the deadline ends it",
-            due(Rejected, Class::Throttled).refusals(1000),
-            "sign a b",
-        ),
-        row(
-            "the service could not",
-            again(Rejected, Class::Unavailable),
-            "ServiceUnavailable retrying until Retry, error Unavailable",
-        ),
-        row(
-            "it could not be sent",
-            again(NotSent, Class::Unreachable),
-            "ServiceUnavailable retrying until Retry, error Unreachable",
-        ),
-        row(
-            "it could not be sent, some time ago",
-            due(NotSent, Class::Unreachable),
-            "sign a b",
-        ),
-        row(
-            "it was not sent in time: nothing to wait for",
-            ready("a b")
-                .begun()
-                .attempt(super::build::effective("a b", NotSent, "")),
-            "sign a b",
-        ),
-        row(
-            "an unknown class of a newer version is no refusal of the content",
-            ready("a b").begun().attempt(with_class("Unheard")).retry_due(),
-            "sign a b",
-        ),
     ]
 }
 
@@ -455,25 +262,6 @@ fn endings() -> Vec<Row> {
             "rest",
         ),
     ]
-}
-
-/// The same desktops were not found three times, and that is some time ago.
-fn not_found_three_times() -> Seen {
-    let again = |seen: Seen, name: &str| {
-        seen.attempt(Attempt {
-            id: nonce(name),
-            ..refused("a b", Rejected, Class::NotFound)
-        })
-    };
-    ["n1", "n2", "n3"]
-        .into_iter()
-        .fold(ready("a b").begun().retry_due(), again)
-}
-
-fn with_class(name: &str) -> Attempt {
-    let mut attempt = refused("a b", Rejected, Class::InvalidRequest);
-    attempt.error.as_mut().unwrap().class = name.to_owned();
-    attempt
 }
 
 #[test]
@@ -544,11 +332,11 @@ fn a_rival_of_another_namespace_is_not_named() {
 #[test]
 fn a_baseline_is_cut_to_what_the_status_can_hold_and_says_so() {
     let mut seen = ready("a");
-    let rows = (0..101).map(|number| desktop_deletion_operator::workspace::api::SubJob {
+    let rows = (0..101).map(|number| SubJob {
         id: format!("sub-{number}"),
         job: job(&format!("j{number}")),
         desktop: id("a"),
-        status: desktop_deletion_operator::workspace::api::SubJobStatus::Failed,
+        status: SubJobStatus::Failed,
         code: None,
         reason: None,
     });

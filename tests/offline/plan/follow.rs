@@ -1,12 +1,13 @@
 //! Situations in which a batch took effect.
 
 use desktop_deletion_operator::crd::conditions::Reason;
-use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::{Step, plan};
 
-use super::build::{Seen, accepted, effective, untouched};
+use super::build::{Seen, accepted};
 use super::tell::{Row, check, row};
+
+mod ends;
 
 #[test]
 fn the_job_is_followed() {
@@ -15,29 +16,14 @@ fn the_job_is_followed() {
 
 #[test]
 fn a_desktop_ends_by_two_witnesses() {
-    check(&fates());
-}
-
-#[test]
-fn a_job_that_takes_too_long() {
-    check(&overdue());
-}
-
-#[test]
-fn what_was_recovered_is_followed() {
-    check(&recovered());
-}
-
-#[test]
-fn all_have_ended() {
-    check(&verdicts());
+    check(&successes());
+    check(&failures());
 }
 
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    [running(), fates(), overdue(), recovered(), verdicts()]
-        .into_iter()
-        .flatten()
+    let tables = [running(), successes(), failures()];
+    tables.into_iter().flatten().chain(ends::rows())
 }
 
 const RUNNING: &str = "JobRunning moving until Poll";
@@ -97,16 +83,9 @@ fn running() -> Vec<Row> {
     ]
 }
 
-fn fates() -> Vec<Row> {
+fn successes() -> Vec<Row> {
     let half = || accepted().job("j1", "a Success b Open");
     let both = || accepted().job("j1", "a Success b Success");
-    let failed = || accepted().job("j1", "a Success b Failed").sights("a Missing");
-    let silent = || {
-        accepted()
-            .job("j1", "a Success")
-            .parent_ended("j1", Some("quota"))
-            .sights("a Missing")
-    };
     vec![
         row("success is only the first witness", half(), "list a"),
         row(
@@ -134,6 +113,18 @@ fn fates() -> Vec<Row> {
             both().sights("a Missing b Deleting"),
             "Verifying moving until Look; a Deleted",
         ),
+    ]
+}
+
+fn failures() -> Vec<Row> {
+    let failed = || accepted().job("j1", "a Success b Failed").sights("a Missing");
+    let silent = || {
+        accepted()
+            .job("j1", "a Success")
+            .parent_ended("j1", Some("quota"))
+            .sights("a Missing")
+    };
+    vec![
         row("failed: the desktop has the last word", failed(), "list b"),
         row(
             "failed, and idle: a second look must say so too",
@@ -204,149 +195,6 @@ fn fates() -> Vec<Row> {
             "what has ended is not looked at again",
             accepted().states("a Deleted").job("j1", "a Open b Open"),
             RUNNING,
-        ),
-    ]
-}
-
-fn overdue() -> Vec<Row> {
-    let late = || accepted().overdue().job("j1", "a Open b Success");
-    vec![
-        row(
-            "the desktops are looked at whatever the job says",
-            late(),
-            "list a b",
-        ),
-        row(
-            "gone though the job runs: one GET is enough",
-            late().sights("a Gone b Missing").no_finalizer(),
-            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
-        ),
-        row(
-            "missing though the job runs: a GET decides",
-            late().sights("a Missing b Missing"),
-            "get a",
-        ),
-        row(
-            "the job runs on: a person should look, and it is still followed",
-            late().sights("a Deleting b Missing"),
-            "JobOverdue stalled until Poll; b Deleted",
-        ),
-        row(
-            "idle though the job runs: no verdict while it may yet act",
-            late().sights("a Idle b Missing").idle_twice("a"),
-            "JobOverdue stalled until Poll; b Deleted",
-        ),
-        row(
-            "success, and still there: a list may lag, so once is not enough",
-            late().sights("a Gone b Idle"),
-            "JobOverdue stalled until Poll; a Deleted",
-        ),
-        row(
-            "success, and still being deleted: no verdict",
-            late().sights("a Gone b Deleting"),
-            "JobOverdue stalled until Poll; a Deleted",
-        ),
-        row(
-            "success, and still there twice",
-            late().sights("a Gone b Idle").idle_twice("b").no_finalizer(),
-            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/StillPresent",
-        ),
-    ]
-}
-
-fn recovered() -> Vec<Row> {
-    let adopted = |jobs| {
-        untouched("a b")
-            .attempt(effective("a b", Outcome::Adopted, jobs))
-            .begun()
-            .states("a Deleting b Deleting")
-            .project()
-            .finalizer()
-    };
-    let partly = || adopted("j1").states("b Failed");
-    vec![
-        row(
-            "without a job the desktops are looked at",
-            adopted(""),
-            "list a b",
-        ),
-        row(
-            "without a job: gone by a GET",
-            adopted("").sights("a Gone b Gone").no_finalizer(),
-            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
-        ),
-        row(
-            "without a job: missing is asked for by its id",
-            adopted("").sights("a Gone b Missing"),
-            "get b",
-        ),
-        row(
-            "without a job: still being deleted",
-            adopted("").sights("a Gone b Deleting"),
-            "Verifying moving until Look; a Deleted",
-        ),
-        row(
-            "without a job: idle twice",
-            adopted("").sights("a Gone b Idle").idle_twice("b").no_finalizer(),
-            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
-        ),
-        row("both jobs are read: the first", adopted("j1 j2"), "read j1"),
-        row(
-            "both jobs are read: the second",
-            adopted("j1 j2").job("j1", "a Open"),
-            "read j2",
-        ),
-        row(
-            "success in either is the first witness",
-            adopted("j1 j2")
-                .job("j1", "a Failed b Open")
-                .job("j2", "a Success"),
-            "list a",
-        ),
-        row(
-            "failed in one while the other still works on it: no verdict",
-            adopted("j1 j2")
-                .job("j1", "a Failed b Open")
-                .job("j2", "a Open")
-                .sights("a Idle")
-                .idle_twice("a"),
-            RUNNING,
-        ),
-        row(
-            "what was not submitted stays failed",
-            partly().job("j1", "a Success").sights("a Missing").no_finalizer(),
-            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted",
-        ),
-    ]
-}
-
-fn verdicts() -> Vec<Row> {
-    let ended = |states| accepted().states(states).job("j1", "");
-    vec![
-        row(
-            "the finalizer goes before the last write, after which no event comes",
-            ended("a Deleted b Deleted"),
-            "finalizer off",
-        ),
-        row(
-            "all deleted",
-            ended("a Deleted b Deleted").no_finalizer(),
-            "finish AllDeleted (submitted: AllDeleted)",
-        ),
-        row(
-            "all that were there are deleted",
-            ended("a Deleted b Absent").no_finalizer(),
-            "finish AllDeleted (submitted: AllDeleted)",
-        ),
-        row(
-            "some failed",
-            ended("a Deleted b Failed").no_finalizer(),
-            "finish PartiallyFailed (submitted: PartiallyFailed)",
-        ),
-        row(
-            "none was deleted",
-            ended("a Failed b Failed").no_finalizer(),
-            "finish AllFailed (submitted: AllFailed)",
         ),
     ]
 }

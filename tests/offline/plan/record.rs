@@ -10,11 +10,11 @@ use desktop_deletion_operator::plan::record::{
 use desktop_deletion_operator::plan::standing::{Hold, Wake};
 use proptest::prelude::*;
 
+use super::arbitrary::{outcomes, requests};
 use super::build::{
     accepted, attempt, cases, effective, ending, failure, here, id, in_doubt, job, jobs, minute, no_effect,
     nonce, ready, refused, settlement,
 };
-use super::properties::{outcomes, requests};
 use super::rules;
 
 fn hold() -> Hold {
@@ -47,9 +47,9 @@ fn an_intent_says_where_the_request_lives_and_lists_its_desktops() {
     assert_eq!(status.project, Some(here()));
     assert_eq!(status.start_time, Some(minute(5)));
     assert_eq!(status.attempts, [intent.attempt]);
-    let states: Vec<_> = status.desktops.iter().map(|d| d.state).collect();
+    let told: Vec<_> = status.desktops.iter().map(|d| d.state).collect();
     assert_eq!(
-        states,
+        told,
         [DesktopState::Pending, DesktopState::Absent, DesktopState::Pending]
     );
 }

@@ -1,23 +1,29 @@
 //! A process, an API server and a cloud in which anything goes wrong, step by step. What must hold is checked at each
 //! step; once the throws are used up all goes well, and the request must come to its end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use desktop_deletion_operator::crd::conditions::Reason;
-use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState, Outcome};
+use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::ids::{AttemptID, DesktopID};
-use desktop_deletion_operator::plan::classify::{ALL, Class};
-use desktop_deletion_operator::plan::observed::{Facts, Observed, PostAnswer, Request, Sight, Submission};
-use desktop_deletion_operator::plan::recovery::{self, Evidence};
-use desktop_deletion_operator::plan::standing::{Hold, Wake};
+use desktop_deletion_operator::plan::observed::{Facts, Observed, Request, Submission};
+use desktop_deletion_operator::plan::recovery::Evidence;
 use desktop_deletion_operator::plan::{Step, plan};
 use proptest::prelude::*;
 
-use super::build::{Seen, attempt, cases, failure, here, ids, minute, nonce, sighting, untouched};
+use super::build::{Seen, cases, ids, minute, untouched};
 use super::properties::violations;
 use super::rules;
 use super::tell::tell;
-use super::world::{Answer, Cloud, Dice, SETTLE, SIGNATURE, TOKEN};
+use dice::Dice;
+use world::{Cloud, SETTLE, TOKEN};
+
+mod dice;
+mod people;
+mod steps;
+mod store;
+mod truth;
+mod world;
 
 /// Allowance for clocks, and how long a job may take, in minutes.
 const SKEW: i64 = 5;
@@ -117,16 +123,6 @@ impl Walk {
         Err("I5: the request does not come to an end".to_owned())
     }
 
-    /// Whoever could mend something has done so.
-    fn mend(&mut self) {
-        let home = self.object.status.project.as_ref();
-        self.around = Surroundings {
-            elsewhere: home.is_some_and(|home| *home != here()),
-            ..Surroundings::default()
-        };
-        self.set_suspend(false);
-    }
-
     fn pass(&mut self) -> Result<(), String> {
         let mut pass = self.load();
         for _ in 0..100 {
@@ -137,7 +133,7 @@ impl Walk {
             if !wrong.is_empty() {
                 return Err(wrong.join("\n"));
             }
-            if let Then::End { sleep } = self.take(&mut pass, step)? {
+            if let Then::End { sleep } = self.take(&mut pass, &step)? {
                 return self.sleep(sleep);
             }
             if self.dice.bad() {
@@ -171,14 +167,16 @@ impl Walk {
         let dead_at = open.map(dead_at);
         let effective = status.attempts.iter().find(|a| a.took_effect()).map(signed_at);
         let refused = status.attempts.last().and_then(|a| a.error.as_ref());
-        let mut facts = Facts::default();
-        facts.stopping = self.around.stopping;
-        facts.deadline_passed = self.deadline <= now;
-        facts.retry_due = refused.is_none_or(|error| minutes(&error.time) < now);
-        facts.clock_skewed = self.around.clock_skewed;
-        facts.settled = effective.is_none_or(|at| at + 1 + SETTLE <= now);
-        facts.overdue = effective.is_some_and(|at| at + OVERDUE <= now);
-        facts.surely_dead = dead_at.is_some_and(|at| at <= pass.began);
+        let mut facts = Facts {
+            stopping: self.around.stopping,
+            deadline_passed: self.deadline <= now,
+            retry_due: refused.is_none_or(|error| minutes(&error.time) < now),
+            clock_skewed: self.around.clock_skewed,
+            settled: effective.is_none_or(|at| at + 1 + SETTLE <= now),
+            overdue: effective.is_some_and(|at| at + OVERDUE <= now),
+            surely_dead: dead_at.is_some_and(|at| at <= pass.began),
+            ..Facts::default()
+        };
         facts.evidence_overdue = dead_at.is_some_and(|at| at + 30 <= pass.began);
         let earlier = self
             .memory
@@ -196,371 +194,6 @@ impl Walk {
         }
     }
 
-    /// Carries out a step.
-    fn take(&mut self, pass: &mut Pass, step: Step) -> Result<Then, String> {
-        match &step {
-            Step::ReadProject => self.read_project(pass),
-            Step::Claim => {
-                let seen = Seen(pass.seen.clone());
-                let asked = if self.around.claimed_by_another {
-                    seen.rival(None)
-                } else {
-                    seen.claimed()
-                };
-                pass.seen = asked.0;
-            }
-            Step::ReadOwner(job) => {
-                let others = !self.cloud.effects.iter().any(|(_, ours, _)| ours == job) && self.dice.bad();
-                pass.seen.owned_elsewhere.insert(job.clone(), others);
-            }
-            Step::ReadDesktops(ids) => self.read_desktops(pass, ids),
-            Step::ReadDesktop(id) => {
-                if self.readable(pass) {
-                    let sight = self.cloud.look(id, &mut self.dice);
-                    self.saw(pass, id, sight);
-                }
-            }
-            Step::ReadSubJobs => {
-                if self.readable(pass) {
-                    pass.seen.sweep = Some(self.cloud.sweep(&mut self.dice));
-                }
-            }
-            Step::ReadJob(job) => {
-                let view = self.cloud.view(job, &mut self.dice);
-                pass.seen.jobs.insert(job.clone(), view);
-            }
-            Step::AddFinalizer => return Ok(self.set_finalizer(pass, true)),
-            Step::DropFinalizer => return Ok(self.set_finalizer(pass, false)),
-            Step::Sign(batch) => {
-                self.attempts_made += 1;
-                let token = self.dice.bad();
-                let signed = Attempt {
-                    id: nonce(&format!("n{}", self.attempts_made)),
-                    auth: if token {
-                        AuthMethod::Token
-                    } else {
-                        AuthMethod::Signature
-                    },
-                    desktop_ids: batch.desktop_ids.clone(),
-                    baseline_job_ids: batch.baseline_job_ids.clone(),
-                    baseline_failed_ids: batch.baseline_failed_ids.clone(),
-                    baseline_incomplete: batch.baseline_incomplete,
-                    signed_at: minute(self.cloud.now),
-                    not_after: (!token).then(|| minute(self.cloud.now + SIGNATURE)),
-                    ..attempt("a")
-                };
-                self.memory.idle_since.clear();
-                pass.armed_at = self.cloud.now;
-                pass.seen.submission = Submission::Armed {
-                    attempt: signed,
-                    fresh: true,
-                };
-            }
-            Step::RecordIntent(_) => return self.store_intent(pass, &step),
-            Step::Post => self.post(pass)?,
-            Step::RecordOutcome(_) => return self.store_outcome(pass, &step),
-            Step::RefuseResolve(_) | Step::RecordProgress(_) | Step::Finish(_) => {
-                return self.write(pass, &step);
-            }
-            Step::Wait(hold) => {
-                self.remember(pass, hold);
-                let sleep = self.until(pass, hold.wake);
-                return Ok(Then::End { sleep });
-            }
-            Step::StartOver => return Ok(Then::End { sleep: 0 }),
-            Step::Rest => return Ok(Then::End { sleep: 10 }),
-        }
-        Ok(Then::GoOn)
-    }
-
-    fn read_project(&mut self, pass: &mut Pass) {
-        let seen = Seen(pass.seen.clone());
-        let seen = if self.around.missing {
-            let person = self.dice.throw(2) == 1;
-            seen.obstacle(Reason::ProjectNotReady, person)
-        } else if self.around.elsewhere {
-            seen.project_at("another")
-        } else if self.around.project_suspended {
-            seen.project_suspended()
-        } else {
-            seen.project()
-        };
-        pass.seen = seen.last_look().0;
-    }
-
-    /// A read of the cloud, which may fail.
-    fn readable(&mut self, pass: &mut Pass) -> bool {
-        pass.seen.last_look = false;
-        pass.read_at = pass.read_at.or(Some(self.cloud.now));
-        if !self.dice.bad() {
-            return true;
-        }
-        let class = ALL[usize::from(self.dice.throw(11))];
-        pass.seen = Seen(pass.seen.clone()).trouble(class).0;
-        false
-    }
-
-    fn read_desktops(&mut self, pass: &mut Pass, ids: &[DesktopID]) {
-        if !self.readable(pass) {
-            return;
-        }
-        let cut = self.dice.bad();
-        for id in ids {
-            let sight = match self.cloud.look(id, &mut self.dice) {
-                Sight::Gone if cut => Sight::Unlisted,
-                Sight::Gone => Sight::Missing,
-                there => there,
-            };
-            self.saw(pass, id, sight);
-        }
-    }
-
-    fn saw(&mut self, pass: &mut Pass, id: &DesktopID, sight: Sight) {
-        let now = self.cloud.now;
-        let mut seen = sighting(sight);
-        if sight.is_idle() {
-            let since = *self.memory.idle_since.entry(id.folded()).or_insert(now);
-            seen.idle_twice = since + SETTLE <= now;
-        } else {
-            self.memory.idle_since.remove(&id.folded());
-        }
-        pass.seen.desktops.insert(id.folded(), seen);
-    }
-
-    /// The first look for evidence is remembered for the second.
-    fn remember(&mut self, pass: &Pass, hold: &Hold) {
-        let Some(attempt) = pass
-            .seen
-            .request
-            .pending()
-            .filter(|_| hold.wake == Wake::SecondLook)
-        else {
-            return;
-        };
-        let Some(evidence) = recovery::evidence(&pass.seen, attempt) else {
-            return;
-        };
-        let known = self.memory.evidence.as_ref();
-        if known.is_none_or(|(id, _, first)| *id != attempt.id || !first.complete) {
-            self.memory.evidence = Some((attempt.id.clone(), pass.began, evidence));
-        }
-    }
-
-    fn until(&self, pass: &Pass, wake: Wake) -> i64 {
-        let open = pass.seen.request.status.attempts.iter().find(|a| a.is_open());
-        let dead = open.map_or(1, |a| dead_at(a) - self.cloud.now);
-        match wake {
-            Wake::Dead => dead.max(1),
-            Wake::Settle | Wake::SecondLook => SETTLE + 1,
-            Wake::Change => 10,
-            _ => 2,
-        }
-    }
-
-    // The API server.
-
-    /// Writes the status that a step makes, unless the object changed meanwhile.
-    fn write(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
-        if self.conflicts(pass) {
-            return Ok(Then::End { sleep: 0 });
-        }
-        self.store(step)?;
-        self.reload(pass);
-        Ok(Then::GoOn)
-    }
-
-    fn store(&mut self, step: &Step) -> Result<(), String> {
-        let now = minute(self.cloud.now);
-        if self.object.status.completion_time.is_some() {
-            return Err("I4: a finished request was written".to_owned());
-        }
-        let wrong = rules::wrongs(&self.object, step, &now);
-        if !wrong.is_empty() {
-            return Err(wrong.join("\n"));
-        }
-        self.object.status = rules::written(&self.object, step, &now).unwrap();
-        self.version += 1;
-        Ok(())
-    }
-
-    fn conflicts(&mut self, pass: &Pass) -> bool {
-        !self.exists || pass.version != self.version || self.dice.bad()
-    }
-
-    fn reload(&self, pass: &mut Pass) {
-        pass.seen.request = self.object.clone();
-        pass.version = self.version;
-    }
-
-    /// The answer to the intent may be lost; then the object says whether it is there.
-    fn store_intent(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
-        let Step::RecordIntent(intent) = step else {
-            return Ok(Then::GoOn);
-        };
-        if self.conflicts(pass) {
-            return Ok(Then::End { sleep: 0 });
-        }
-        let way = self.dice.throw(3);
-        if way != 2 {
-            self.store(step)?;
-        }
-        if way != 0 {
-            // Lost: the object is read again, and somebody may have changed it since.
-            self.meddle()?;
-        }
-        self.reload(pass);
-        let stored = self
-            .object
-            .status
-            .attempts
-            .iter()
-            .any(|a| a.id == intent.attempt.id);
-        if self.exists && stored {
-            Ok(Then::GoOn)
-        } else {
-            Ok(Then::End { sleep: 0 })
-        }
-    }
-
-    /// Stored as often as it takes.
-    fn store_outcome(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
-        if !self.exists {
-            return Ok(Then::End { sleep: 0 });
-        }
-        if self.conflicts(pass) {
-            self.reload(pass);
-            return Ok(Then::GoOn);
-        }
-        self.store(step)?;
-        self.reload(pass);
-        pass.seen.submission = Submission::None;
-        Ok(Then::GoOn)
-    }
-
-    fn set_finalizer(&mut self, pass: &mut Pass, on: bool) -> Then {
-        if self.conflicts(pass) {
-            return Then::End { sleep: 0 };
-        }
-        self.object.finalizer = on;
-        self.version += 1;
-        if !on && self.object.deleting {
-            self.exists = false;
-            return Then::End { sleep: 0 };
-        }
-        self.reload(pass);
-        pass.seen.last_look = false;
-        Then::GoOn
-    }
-
-    fn set_suspend(&mut self, suspend: bool) {
-        let frozen = self.object.status.completion_time.is_some();
-        if self.object.suspend != suspend && !frozen {
-            self.object.suspend = suspend;
-            self.object.generation += 1;
-            self.version += 1;
-        }
-    }
-
-    // The cloud.
-
-    fn post(&mut self, pass: &mut Pass) -> Result<(), String> {
-        let Submission::Armed { attempt, .. } = pass.seen.submission.clone() else {
-            return Err("I7: nothing is signed".to_owned());
-        };
-        let intent = self.object.status.attempts.iter().find(|a| a.id == attempt.id);
-        if intent.is_none_or(|a| a.outcome != Outcome::Pending || a.body_digest != attempt.body_digest) {
-            return Err("I7: a request without a stored intent".to_owned());
-        }
-        let life = if attempt.not_after.is_some() {
-            SIGNATURE
-        } else {
-            TOKEN
-        };
-        let answer = self
-            .cloud
-            .submit(&attempt.id, &attempt.desktop_ids, life, &mut self.dice)?;
-        let error = |class: Class| {
-            let mut error = failure(class);
-            error.time = minute(self.cloud.now);
-            error
-        };
-        self.trace.push(format!("-- answer: {answer:?}"));
-        pass.seen.submission = Submission::Answered {
-            attempt: attempt.id,
-            answer: match answer {
-                Answer::Accepted(job) => PostAnswer::Accepted(job),
-                Answer::Refused(class) => PostAnswer::Refused(error(class)),
-                Answer::NotSent => PostAnswer::NotSent(error(Class::Unreachable)),
-                Answer::Lost => PostAnswer::Doubt(error(Class::InDoubt)),
-            },
-        };
-        Ok(())
-    }
-
-    /// Somebody does something.
-    fn meddle(&mut self) -> Result<(), String> {
-        if !self.dice.bad() {
-            return Ok(());
-        }
-        match self.dice.throw(11) {
-            0 => {}
-            1 => self.set_suspend(!self.object.suspend),
-            2 => {
-                self.object.deleting = true;
-                self.version += 1;
-                // Without a finalizer it is gone at once.
-                self.exists = self.object.finalizer;
-            }
-            3 => self.around.missing ^= true,
-            4 => self.around.elsewhere ^= true,
-            5 => self.around.project_suspended ^= true,
-            6 => self.around.claimed_by_another ^= true,
-            7 => self.around.clock_skewed ^= true,
-            8 => self.around.stopping ^= true,
-            9 => self.resolve(),
-            _ => self.cloud.meddle(&mut self.dice),
-        }
-        let (now, around, object) = (self.cloud.now, self.around, &self.object);
-        self.trace.push(format!(
-            "-- at {now}: {around:?}, suspend {}, deleting {}",
-            object.suspend, object.deleting
-        ));
-        if self.dice.bad() { self.sleep(1) } else { Ok(()) }
-    }
-
-    /// A person who knows what became of an open attempt says so, or gives up.
-    fn resolve(&mut self) {
-        let Some(open) = self
-            .object
-            .status
-            .attempts
-            .iter()
-            .rfind(|a| !a.job_ids.is_empty() || a.is_open())
-        else {
-            return;
-        };
-        let effect = self
-            .cloud
-            .effects
-            .iter()
-            .find(|(attempt, ..)| *attempt == open.id);
-        let verb = match (self.dice.throw(3), effect) {
-            (0, Some((_, job, _))) => format!("adopt:{job}"),
-            (0, None) if !self.cloud.is_awaited() => "retry".to_owned(),
-            (1, None) if !self.cloud.is_awaited() => "adopt:j1".to_owned(),
-            _ => "abandon".to_owned(),
-        };
-        self.trace.push(format!("-- {}={verb}", open.id));
-        self.object.resolve = Some(format!("{}={verb}", open.id));
-        self.version += 1;
-    }
-
-    fn was_abandoned(&self) -> bool {
-        let status = &self.object.status;
-        let attempts = status.attempts.iter().any(|a| a.outcome == Outcome::Abandoned);
-        attempts || rules::condition(status, "Succeeded").is_some_and(|c| c.reason == "Abandoned")
-    }
-
     fn sleep(&mut self, least: i64) -> Result<(), String> {
         let more = match self.dice.throw(6) {
             1 => 1,
@@ -572,53 +205,6 @@ impl Walk {
         let open = self.object.status.attempts.iter().any(Attempt::is_open);
         let none = self.object.status.attempts.is_empty();
         self.cloud.pass(least + more, open || none, &mut self.dice)
-    }
-
-    // The end.
-
-    /// The object is gone: nothing of ours may arrive any more, for a twin would post over it.
-    fn gone(&self) -> Result<(), String> {
-        if self.cloud.is_awaited() && !self.was_abandoned() {
-            return Err("the object went while its request may still arrive".to_owned());
-        }
-        Ok(())
-    }
-
-    /// What was said last is true.
-    fn ended(&self) -> Result<(), String> {
-        let status = &self.object.status;
-        if self.cloud.is_awaited() {
-            return Err("finished while a request may still arrive".to_owned());
-        }
-        let known: BTreeSet<_> = status.attempts.iter().flat_map(|a| &a.job_ids).collect();
-        let recovered = rules::condition(status, "Submitted").is_some_and(|c| c.reason == "JobUnknown");
-        for (attempt, job, ids) in &self.cloud.effects {
-            if !known.contains(job) && !recovered && !self.was_abandoned() {
-                return Err(format!("I3: job {job} of {attempt} is not known"));
-            }
-            let mut ours = status.desktops.iter().filter(|d| ids.contains(&d.id));
-            if let Some(d) = ours.find(|d| !self.is_true(&d.id, d.state)) {
-                return Err(format!("wrong verdict: {} is not {:?}", d.id, d.state));
-            }
-        }
-        for d in &status.desktops {
-            let gone = matches!(d.state, DesktopState::Deleted | DesktopState::Absent);
-            if gone && !self.cloud.is_gone(&d.id) {
-                return Err(format!("wrong verdict: {} is not {:?}", d.id, d.state));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the state of a desktop that was submitted with effect is as it is.
-    fn is_true(&self, id: &DesktopID, state: DesktopState) -> bool {
-        match state {
-            DesktopState::Deleted => self.cloud.is_gone(id),
-            // Somebody else may have deleted it since.
-            DesktopState::Failed => !self.cloud.is_ours(id),
-            DesktopState::Unknown => self.was_abandoned(),
-            _ => false,
-        }
     }
 
     fn note(&mut self, pass: &Pass, step: &Step) {

@@ -1,0 +1,262 @@
+//! Situations in which the cloud refused something.
+
+use desktop_deletion_operator::crd::deletion::Attempt;
+use desktop_deletion_operator::crd::deletion::Outcome::{self, NotSent, Rejected};
+use desktop_deletion_operator::plan::classify::Class;
+
+use super::super::build::{Seen, effective, nonce, ready, refused, untouched};
+use super::super::tell::{Row, check, row};
+
+#[test]
+fn after_the_cloud_refused_an_attempt() {
+    check(&content());
+    check(&mended());
+    check(&passing());
+}
+
+#[test]
+fn after_a_read_failed() {
+    check(&troubles());
+}
+
+/// Every situation of the tables, for the conditions.
+pub(super) fn rows() -> impl Iterator<Item = Row> {
+    [content(), mended(), passing(), troubles()].into_iter().flatten()
+}
+
+/// The last attempt was refused or not sent, and the pause is not over.
+fn again(outcome: Outcome, class: Class) -> Seen {
+    ready("a b")
+        .begun()
+        .attempt(refused("a b", outcome, class))
+        .refusals(1)
+}
+
+/// The same, and the pause is over.
+fn due(outcome: Outcome, class: Class) -> Seen {
+    again(outcome, class).retry_due()
+}
+
+/// Refused for what it asks for.
+fn content() -> Vec<Row> {
+    vec![
+        row(
+            "refused for its content: looked at once more before that is final",
+            again(Rejected, Class::InvalidRequest),
+            "InvalidRequest retrying until Retry, error InvalidRequest",
+        ),
+        row(
+            "refused for its content, and the next pass has read nothing yet",
+            due(Rejected, Class::InvalidRequest).unread(),
+            "list a b",
+        ),
+        row(
+            "the fresh read changes nothing: final (the finalizer goes first)",
+            due(Rejected, Class::InvalidRequest),
+            "finalizer off",
+        ),
+        row(
+            "the finalizer is off: final",
+            due(Rejected, Class::InvalidRequest).no_finalizer(),
+            "finish Rejected (submitted: InvalidRequest); a Failed/X.1, b Failed/X.1",
+        ),
+        row(
+            "the fresh read narrows the body: tried again",
+            due(Rejected, Class::InvalidRequest).sights("b Gone"),
+            "sign a",
+        ),
+    ]
+}
+
+/// Refused, and somebody must mend something or look.
+fn mended() -> Vec<Row> {
+    vec![
+        row(
+            "the login was not accepted",
+            again(Rejected, Class::Authentication),
+            "AuthenticationFailed stalled until Retry, error Authentication",
+        ),
+        row(
+            "the login was not accepted, and may be mended: a read comes before the next try",
+            due(Rejected, Class::Authentication).unread(),
+            "list a b",
+        ),
+        row(
+            "the login was not accepted, and the read was",
+            due(Rejected, Class::Authentication),
+            "sign a b",
+        ),
+        row(
+            "a permission is missing",
+            again(Rejected, Class::Permission),
+            "PermissionDenied stalled until Retry, error Permission",
+        ),
+        row(
+            "the address is wrong",
+            again(Rejected, Class::WrongEndpoint),
+            "WrongEndpoint stalled until Retry, error WrongEndpoint",
+        ),
+        row(
+            "the service is disabled",
+            again(Rejected, Class::ServiceDisabled),
+            "ServiceDisabled stalled until Retry, error ServiceDisabled",
+        ),
+        row(
+            "something is not found",
+            again(Rejected, Class::NotFound),
+            "NotFound retrying until Retry, error NotFound",
+        ),
+        row(
+            "something is not found, though all are listed: tried again",
+            due(Rejected, Class::NotFound),
+            "sign a b",
+        ),
+        row(
+            "something is not found, and one has gone: the body narrows",
+            not_found_three_times().sights("a Gone"),
+            "sign b",
+        ),
+        row(
+            "something is not found for the third time, though all are listed: final",
+            not_found_three_times().no_finalizer(),
+            "finish Rejected (submitted: NotFound); a Failed/X.1, b Failed/X.1",
+        ),
+        row(
+            "refusals of another kind do not count",
+            due(Rejected, Class::NotFound).refusals(1000),
+            "sign a b",
+        ),
+    ]
+}
+
+/// Refused or not sent for now.
+fn passing() -> Vec<Row> {
+    vec![
+        row(
+            "a state denies it",
+            again(Rejected, Class::Conflict),
+            "Conflict retrying until Retry, error Conflict",
+        ),
+        row(
+            "a state denied it, some time ago",
+            due(Rejected, Class::Conflict),
+            "sign a b",
+        ),
+        row(
+            "throttled",
+            again(Rejected, Class::Throttled),
+            "Throttled retrying until Retry, error Throttled",
+        ),
+        row(
+            "throttled, however often: only the deadline ends it",
+            due(Rejected, Class::Throttled).refusals(1000),
+            "sign a b",
+        ),
+        row(
+            "the service could not",
+            again(Rejected, Class::Unavailable),
+            "ServiceUnavailable retrying until Retry, error Unavailable",
+        ),
+        row(
+            "it could not be sent",
+            again(NotSent, Class::Unreachable),
+            "ServiceUnavailable retrying until Retry, error Unreachable",
+        ),
+        row(
+            "it could not be sent, some time ago",
+            due(NotSent, Class::Unreachable),
+            "sign a b",
+        ),
+        row(
+            "it was not sent in time: nothing to wait for",
+            ready("a b").begun().attempt(effective("a b", NotSent, "")),
+            "sign a b",
+        ),
+        row(
+            "an unknown class of a newer version is no refusal of the content",
+            ready("a b").begun().attempt(with_class("Unheard")).retry_due(),
+            "sign a b",
+        ),
+    ]
+}
+
+/// The same desktops were not found three times, and that is some time ago.
+fn not_found_three_times() -> Seen {
+    let again = |seen: Seen, name: &str| {
+        seen.attempt(Attempt {
+            id: nonce(name),
+            ..refused("a b", Rejected, Class::NotFound)
+        })
+    };
+    ["n1", "n2", "n3"]
+        .into_iter()
+        .fold(ready("a b").begun().retry_due(), again)
+}
+
+fn with_class(name: &str) -> Attempt {
+    let mut attempt = refused("a b", Rejected, Class::InvalidRequest);
+    attempt.error.as_mut().unwrap().class = name.into();
+    attempt
+}
+
+/// A read failed.
+fn troubles() -> Vec<Row> {
+    let failed = |class| untouched("a b").project().claimed().trouble(class);
+    vec![
+        row(
+            "a read failed: Authentication",
+            failed(Class::Authentication),
+            "AuthenticationFailed stalled until Refresh, error Authentication",
+        ),
+        row(
+            "a read failed: Permission",
+            failed(Class::Permission),
+            "PermissionDenied stalled until Refresh, error Permission",
+        ),
+        row(
+            "a read failed: WrongEndpoint",
+            failed(Class::WrongEndpoint),
+            "WrongEndpoint stalled until Refresh, error WrongEndpoint",
+        ),
+        row(
+            "a read failed: ServiceDisabled",
+            failed(Class::ServiceDisabled),
+            "ServiceDisabled stalled until Refresh, error ServiceDisabled",
+        ),
+        row(
+            "a read failed: InvalidRequest (no person can mend a read)",
+            failed(Class::InvalidRequest),
+            "InvalidRequest retrying until Backoff, error InvalidRequest",
+        ),
+        row(
+            "a read failed: NotFound",
+            failed(Class::NotFound),
+            "NotFound retrying until Backoff, error NotFound",
+        ),
+        row(
+            "a read failed: Conflict",
+            failed(Class::Conflict),
+            "Conflict retrying until Backoff, error Conflict",
+        ),
+        row(
+            "a read failed: Throttled",
+            failed(Class::Throttled),
+            "Throttled retrying until Backoff, error Throttled",
+        ),
+        row(
+            "a read failed: Unavailable",
+            failed(Class::Unavailable),
+            "ServiceUnavailable retrying until Backoff, error Unavailable",
+        ),
+        row(
+            "a read failed: Unreachable",
+            failed(Class::Unreachable),
+            "ServiceUnavailable retrying until Backoff, error Unreachable",
+        ),
+        row(
+            "a read failed: InDoubt (a read has no effect)",
+            failed(Class::InDoubt),
+            "ServiceUnavailable retrying until Backoff, error InDoubt",
+        ),
+    ]
+}

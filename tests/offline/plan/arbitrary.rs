@@ -1,0 +1,396 @@
+//! Situations by chance: any status that came about by legal moves, and anything read and remembered.
+
+use std::collections::BTreeMap;
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState, Outcome};
+use desktop_deletion_operator::ids::{DesktopID, JobID};
+use desktop_deletion_operator::plan::classify::{ALL, Class};
+use desktop_deletion_operator::plan::observed::{
+    Facts, JobView, Observed, PostAnswer, Request, Sight, Sighting, Submission, Sweep, Word,
+};
+use desktop_deletion_operator::plan::record::{self, Intent, Settlement};
+use desktop_deletion_operator::plan::recovery::Evidence;
+use desktop_deletion_operator::plan::standing::{Hold, Wake};
+use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
+use proptest::collection::{btree_map, vec};
+use proptest::option::{of, weighted};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::build::{Seen, attempt, failure, here, ids, job, jobs, minute, nonce, settlement, untouched};
+
+/// Every word for an outcome.
+pub(crate) fn outcomes() -> [Outcome; 7] {
+    [
+        Outcome::Pending,
+        Outcome::NotSent,
+        Outcome::Rejected,
+        Outcome::Accepted,
+        Outcome::Adopted,
+        Outcome::NoEffect,
+        Outcome::Abandoned,
+    ]
+}
+
+/// One step in the life of a status.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // a handful live at a time
+enum Move {
+    Intend {
+        body: Vec<DesktopID>,
+        attempt: Attempt,
+    },
+    Settle {
+        outcome: Outcome,
+        class: Class,
+        jobs: Vec<JobID>,
+    },
+    Tell {
+        states: Vec<DesktopState>,
+    },
+}
+
+fn all() -> Vec<DesktopID> {
+    ids("a B c")
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    let intend = (
+        subsequence(all(), 1..=3),
+        subsequence(jobs("j1 j2"), 0..=2),
+        subsequence(all(), 0..=1),
+        weighted(0.2, Just(())),
+        any::<bool>(),
+    )
+        .prop_map(|(body, known, failed, token, incomplete)| {
+            let token = token.is_some();
+            Move::Intend {
+                attempt: Attempt {
+                    auth: if token {
+                        AuthMethod::Token
+                    } else {
+                        AuthMethod::Signature
+                    },
+                    not_after: (!token).then(|| minute(15)),
+                    baseline_job_ids: known,
+                    baseline_failed_ids: failed.into_iter().filter(|id| body.contains(id)).collect(),
+                    baseline_incomplete: incomplete,
+                    ..attempt("a")
+                },
+                body,
+            }
+        });
+    let settle = (
+        select(outcomes().to_vec()),
+        select(ALL),
+        subsequence(jobs("j3 j4 j5"), 1..=2),
+    )
+        .prop_map(|(outcome, class, jobs)| Move::Settle { outcome, class, jobs });
+    let states = select(vec![
+        DesktopState::Deleting,
+        DesktopState::Deleted,
+        DesktopState::Pending,
+    ]);
+    let tell = vec(states, 3).prop_map(|states| Move::Tell { states });
+    prop_oneof![3 => intend, 3 => settle, 1 => tell]
+}
+
+/// Requests whose status came about by legal moves.
+pub(crate) fn requests() -> impl Strategy<Value = Request> {
+    (vec(moves(), 0..8), any::<[bool; 3]>()).prop_map(|(moves, [suspend, deleting, finalizer])| {
+        let mut request = untouched("a B c").0.request;
+        for (number, step) in moves.into_iter().enumerate() {
+            take(&mut request, number, step);
+        }
+        Request {
+            suspend,
+            deleting,
+            finalizer,
+            ..request
+        }
+    })
+}
+
+/// Makes the move, if it is legal.
+fn take(request: &mut Request, number: usize, step: Move) {
+    let hold = Hold::moving(Reason::Submitting, "so it is".to_owned(), Wake::Poll);
+    let next = match step {
+        Move::Intend { body, attempt } => {
+            let absent = all().into_iter().filter(|id| !body.contains(id));
+            let desktops = absent
+                .map(|id| record::desktop(&id, DesktopState::Absent))
+                .collect();
+            let attempt = Attempt {
+                id: nonce(&format!("n{number}")),
+                desktop_ids: body,
+                ..attempt
+            };
+            record::intend(
+                request,
+                &Intent {
+                    attempt,
+                    project: here(),
+                    desktops,
+                    hold,
+                },
+                &minute(0),
+            )
+            .ok()
+        }
+        Move::Settle { outcome, class, jobs } => request.pending().cloned().and_then(|pending| {
+            let refused = matches!(outcome, Outcome::Rejected | Outcome::NotSent | Outcome::Pending);
+            let jobs = match outcome {
+                Outcome::Accepted => jobs[..1].to_vec(),
+                Outcome::Adopted => jobs,
+                _ => vec![],
+            };
+            let settlement = Settlement {
+                attempt: pending.id,
+                jobs,
+                error: refused.then(|| failure(class)),
+                ..settlement(outcome, "")
+            };
+            record::settle(request, &settlement, &minute(2)).ok()
+        }),
+        Move::Tell { states } => {
+            let news = all()
+                .iter()
+                .zip(states)
+                .map(|(id, s)| record::desktop(id, s))
+                .collect();
+            Some(record::progress(request, &hold.with_desktops(news), &minute(3)))
+        }
+    };
+    if let Some(status) = next {
+        request.status = status;
+    }
+}
+
+fn sights() -> impl Strategy<Value = Sight> {
+    select(vec![
+        Sight::Idle,
+        Sight::Busy,
+        Sight::Deleting,
+        Sight::DeleteFailed,
+        Sight::Missing,
+        Sight::Unlisted,
+        Sight::Gone,
+    ])
+}
+
+fn folded() -> impl Strategy<Value = DesktopID> {
+    select(ids("a b c"))
+}
+
+fn sweeps() -> impl Strategy<Value = Sweep> {
+    let row = (
+        select(jobs("j1 j2 j3 j4 j5")),
+        select(ids("a b B c z")),
+        select(vec![
+            SubJobStatus::Waiting,
+            SubJobStatus::Running,
+            SubJobStatus::Success,
+            SubJobStatus::Failed,
+        ]),
+    )
+        .prop_map(|(job, desktop, status)| SubJob {
+            id: "sub".to_owned(),
+            job,
+            desktop,
+            status,
+            code: None,
+            reason: None,
+        });
+    (vec(row, 0..4), any::<bool>()).prop_map(|(sub_jobs, complete)| Sweep { sub_jobs, complete })
+}
+
+fn views() -> impl Strategy<Value = JobView> {
+    let word = prop_oneof![
+        Just(Word::Open),
+        Just(Word::Success),
+        of("[a-z]{0,300}").prop_map(|text| Word::Failed {
+            code: text.clone(),
+            reason: text
+        }),
+    ];
+    (btree_map(folded(), word, 0..=3), any::<bool>()).prop_map(|(words, finished)| JobView {
+        seen: true,
+        finished,
+        parent_reason: None,
+        words,
+    })
+}
+
+fn looks() -> impl Strategy<Value = Evidence> {
+    (
+        subsequence(jobs("j1 j3 j5"), 0..=2),
+        subsequence(ids("a b c"), 0..=2),
+        any::<bool>(),
+    )
+        .prop_map(|(jobs, touched, complete)| Evidence {
+            jobs: jobs.into_iter().collect(),
+            touched: touched.into_iter().collect(),
+            complete,
+        })
+}
+
+fn answers() -> impl Strategy<Value = PostAnswer> {
+    let refusals = select(
+        ALL.iter()
+            .copied()
+            .filter(|class| !matches!(class, Class::Unreachable | Class::InDoubt))
+            .collect::<Vec<_>>(),
+    );
+    prop_oneof![
+        Just(PostAnswer::Accepted(job("j9"))),
+        Just(PostAnswer::NotSent(failure(Class::Unreachable))),
+        refusals.prop_map(|class| PostAnswer::Refused(failure(class))),
+        Just(PostAnswer::Doubt(failure(Class::InDoubt))),
+    ]
+}
+
+/// What the process may hold in memory about that request.
+fn submissions(request: &Request) -> BoxedStrategy<Submission> {
+    let signed = Attempt {
+        id: nonce("signed"),
+        desktop_ids: request.desktop_ids[..1].to_vec(),
+        ..attempt("a")
+    };
+    let armed = |attempt: Attempt| {
+        any::<bool>().prop_map(move |fresh| Submission::Armed {
+            attempt: attempt.clone(),
+            fresh,
+        })
+    };
+    let common = prop_oneof![3 => Just(Submission::None), 1 => Just(Submission::Underway)];
+    match request.pending().cloned() {
+        None => prop_oneof![3 => common, 2 => armed(signed)].boxed(),
+        Some(pending) => {
+            let id = pending.id.clone();
+            let answered = answers().prop_map(move |answer| Submission::Answered {
+                attempt: id.clone(),
+                answer,
+            });
+            prop_oneof![3 => common, 1 => armed(pending), 2 => answered, 1 => armed(signed)].boxed()
+        }
+    }
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    any::<[bool; 8]>().prop_map(
+        |[
+            stopping,
+            deadline_passed,
+            retry_due,
+            clock_skewed,
+            settled,
+            overdue,
+            surely_dead,
+            late,
+        ]| {
+            let mut facts = Facts {
+                stopping,
+                deadline_passed,
+                retry_due,
+                clock_skewed,
+                settled,
+                overdue,
+                surely_dead,
+                ..Facts::default()
+            };
+            facts.evidence_overdue = surely_dead && late;
+            facts
+        },
+    )
+}
+
+/// Whatever this pass has looked at.
+#[derive(Debug, Clone)]
+struct Reads {
+    project: u8,
+    claim: u8,
+    last_look: bool,
+    desktops: BTreeMap<DesktopID, Sighting>,
+    sweep: Option<Sweep>,
+    jobs: BTreeMap<JobID, JobView>,
+    trouble: Option<Class>,
+    earlier: Option<Evidence>,
+    owners: BTreeMap<JobID, bool>,
+    resolve: Option<String>,
+}
+
+fn reads() -> impl Strategy<Value = Reads> {
+    let sighting = (sights(), any::<bool>()).prop_map(|(sight, twice)| Sighting {
+        sight,
+        idle_twice: twice && sight.is_idle(),
+        name: None,
+    });
+    let owners = btree_map(select(jobs("j1 j2 j3 j4 j5")), any::<bool>(), 0..=5);
+    let verb = select(vec!["retry", "abandon", "adopt:j3", "adopt:j4", "nonsense"]);
+    let resolve = (0..8, verb).prop_map(|(number, verb)| format!("n{number}={verb}"));
+    (
+        (0_u8..8, 0_u8..5, any::<bool>()),
+        btree_map(folded(), sighting, 0..=3),
+        (weighted(0.7, sweeps()), owners),
+        btree_map(select(jobs("j3 j4 j5")), views(), 0..=3),
+        weighted(0.2, select(ALL)),
+        of(looks()),
+        weighted(0.2, resolve),
+    )
+        .prop_map(
+            |((project, claim, last_look), desktops, (sweep, owners), jobs, trouble, earlier, resolve)| {
+                Reads {
+                    project,
+                    claim,
+                    last_look,
+                    desktops,
+                    sweep,
+                    jobs,
+                    trouble,
+                    earlier,
+                    owners,
+                    resolve,
+                }
+            },
+        )
+}
+
+/// Any situation.
+pub(crate) fn situations() -> impl Strategy<Value = Observed> {
+    requests().prop_flat_map(|request| {
+        let submissions = submissions(&request);
+        (Just(request), reads(), submissions, facts()).prop_map(|(request, reads, submission, facts)| {
+            let seen = untouched("a B c");
+            let seen = match reads.project {
+                0 => seen,
+                1 => seen.project_at("another"),
+                2 => seen.obstacle(Reason::ProjectNotReady, false),
+                3 => seen.obstacle(Reason::PermissionDenied, true),
+                4 => seen.project_suspended(),
+                _ => seen.project(),
+            };
+            let seen = match reads.claim {
+                0 => seen,
+                1 => seen.rival(Some("older")),
+                _ => seen.claimed(),
+            };
+            let seen = match reads.trouble {
+                Some(class) => seen.trouble(class),
+                None => seen,
+            };
+            let Seen(mut seen) = seen;
+            seen.request = request;
+            seen.request.resolve = reads.resolve;
+            seen.owned_elsewhere = reads.owners;
+            seen.last_look = reads.last_look && seen.project.is_some();
+            seen.desktops = reads.desktops;
+            seen.sweep = reads.sweep;
+            seen.jobs = reads.jobs;
+            seen.earlier_evidence = reads.earlier;
+            seen.submission = submission;
+            seen.facts = facts;
+            seen
+        })
+    })
+}

@@ -1,0 +1,388 @@
+//! How a situation differs from a good day.
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus};
+use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::observed::{
+    Claim, JobView, Observed, Obstacle, PostAnswer, ProjectView, Rival, Sight, Sighting, Submission, Sweep,
+    Trouble, Word,
+};
+use desktop_deletion_operator::plan::record::desktop;
+use desktop_deletion_operator::plan::recovery::Evidence;
+use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
+
+use super::{Seen, coordinates, failure, here, id, ids, job, jobs, minute, nonce};
+
+impl Seen {
+    fn with(mut self, change: impl FnOnce(&mut Observed)) -> Self {
+        change(&mut self.0);
+        self
+    }
+
+    // The object.
+
+    pub(crate) fn suspended(self) -> Self {
+        self.with(|o| o.request.suspend = true)
+    }
+
+    pub(crate) fn deleting(self) -> Self {
+        self.with(|o| o.request.deleting = true)
+    }
+
+    pub(crate) fn finalizer(self) -> Self {
+        self.with(|o| o.request.finalizer = true)
+    }
+
+    pub(crate) fn no_finalizer(self) -> Self {
+        self.with(|o| o.request.finalizer = false)
+    }
+
+    /// One more attempt in the status.
+    pub(crate) fn attempt(self, attempt: Attempt) -> Self {
+        self.with(|o| o.request.status.attempts.push(attempt))
+    }
+
+    /// So many attempts were refused or not sent.
+    pub(crate) fn refusals(self, count: i32) -> Self {
+        self.with(|o| o.request.status.refused_attempts = count)
+    }
+
+    /// The first intent was stored: the request lives somewhere and lists its desktops.
+    pub(crate) fn begun(self) -> Self {
+        self.with(|o| {
+            o.request.status.project = Some(here());
+            o.request.status.start_time = Some(minute(0));
+            if o.request.status.desktops.is_empty() {
+                o.request.status.desktops = o
+                    .request
+                    .desktop_ids
+                    .iter()
+                    .map(|id| desktop(id, DesktopState::Pending))
+                    .collect();
+            }
+        })
+    }
+
+    pub(crate) fn job_id(self, text: &str) -> Self {
+        self.with(|o| o.request.status.job_id = Some(job(text)))
+    }
+
+    /// `"a Deleted b Failed"`: what the status says of desktops.
+    pub(crate) fn states(self, text: &str) -> Self {
+        self.with(|o| {
+            for (name, state) in pairs(text) {
+                let state = state_named(state);
+                let known = o.request.status.desktops.iter_mut().find(|d| d.id == id(name));
+                let told = DesktopStatus {
+                    message: (state == DesktopState::Failed).then(|| "so it is".to_owned()),
+                    ..desktop(&id(name), state)
+                };
+                *known.unwrap() = told;
+            }
+        })
+    }
+
+    pub(crate) fn finished(self) -> Self {
+        self.with(|o| o.request.status.completion_time = Some(minute(60)))
+    }
+
+    // What this pass has looked at.
+
+    /// The project is there, may be used and points here.
+    pub(crate) fn project(self) -> Self {
+        self.project_at("project")
+    }
+
+    pub(crate) fn project_at(self, project: &str) -> Self {
+        self.with(|o| {
+            o.project = Some(ProjectView {
+                coordinates: Some(coordinates(project)),
+                obstacle: None,
+                suspended: false,
+            });
+        })
+    }
+
+    pub(crate) fn project_suspended(self) -> Self {
+        let mut seen = self.project();
+        seen.0.project.as_mut().unwrap().suspended = true;
+        seen
+    }
+
+    /// The project cannot be used; whether a person must mend it.
+    pub(crate) fn obstacle(self, reason: Reason, person: bool) -> Self {
+        self.with(|o| {
+            o.project = Some(ProjectView {
+                coordinates: None,
+                obstacle: Some(Obstacle {
+                    reason,
+                    message: "the project says why".to_owned(),
+                    person,
+                }),
+                suspended: false,
+            });
+        })
+    }
+
+    pub(crate) fn last_look(self) -> Self {
+        self.with(|o| o.last_look = true)
+    }
+
+    pub(crate) fn no_last_look(self) -> Self {
+        self.with(|o| o.last_look = false)
+    }
+
+    pub(crate) fn claimed(self) -> Self {
+        self.with(|o| o.claim = Some(Claim::Granted))
+    }
+
+    /// A request of that name, or of another namespace, comes first for desktop `a`.
+    pub(crate) fn rival(self, name: Option<&str>) -> Self {
+        self.with(|o| {
+            o.claim = Some(Claim::Held(Rival {
+                desktop: id("a"),
+                name: name.map(ToOwned::to_owned),
+            }));
+        })
+    }
+
+    /// Every desktop was read so.
+    pub(crate) fn all(self, sight: Sight) -> Self {
+        let every = self.0.request.desktop_ids.clone();
+        self.with(|o| {
+            for id in every {
+                o.desktops.insert(id.folded(), sighting(sight));
+            }
+        })
+    }
+
+    /// `"a Gone b Idle"`: what reads said.
+    pub(crate) fn sights(self, text: &str) -> Self {
+        self.with(|o| {
+            for (name, sight) in pairs(text) {
+                o.desktops.insert(id(name).folded(), sighting(sight_named(sight)));
+            }
+        })
+    }
+
+    pub(crate) fn unread(self) -> Self {
+        self.with(|o| o.desktops.clear())
+    }
+
+    /// These desktops were idle a settle time ago too.
+    pub(crate) fn idle_twice(self, text: &str) -> Self {
+        self.with(|o| {
+            for id in ids(text) {
+                o.desktops.get_mut(&id.folded()).unwrap().idle_twice = true;
+            }
+        })
+    }
+
+    /// `"j1/a Running j2/b Failed"`: the sub-jobs of the project, all of them; no other request has these jobs.
+    pub(crate) fn sweep(self, text: &str) -> Self {
+        let row = |(name, status): (&str, &str)| {
+            let (parent, desktop) = name.split_once('/').unwrap();
+            SubJob {
+                id: format!("sub-{parent}-{desktop}"),
+                job: job(parent),
+                desktop: id(desktop),
+                status: sub_job_status(status),
+                code: None,
+                reason: None,
+            }
+        };
+        let sub_jobs: Vec<_> = pairs(text).map(row).collect();
+        let complete = true;
+        self.with(|o| {
+            o.owned_elsewhere = sub_jobs.iter().map(|s| (s.job.clone(), false)).collect();
+            o.sweep = Some(Sweep { sub_jobs, complete });
+        })
+    }
+
+    /// Whose these jobs are was not asked in this pass.
+    pub(crate) fn unasked(self, text: &str) -> Self {
+        self.with(|o| o.owned_elsewhere.retain(|job, _| !jobs(text).contains(job)))
+    }
+
+    /// Another request has these jobs.
+    pub(crate) fn of_another(self, text: &str) -> Self {
+        self.with(|o| {
+            let others = jobs(text).into_iter().map(|job| (job, true));
+            o.owned_elsewhere.extend(others);
+        })
+    }
+
+    pub(crate) fn no_sweep(self) -> Self {
+        self.with(|o| o.sweep = None)
+    }
+
+    pub(crate) fn incomplete(self) -> Self {
+        self.with(|o| o.sweep.as_mut().unwrap().complete = false)
+    }
+
+    /// `"a Success b Failed"`: what a running job has said.
+    pub(crate) fn job(self, name: &str, text: &str) -> Self {
+        let words = pairs(text).map(|(name, word)| (id(name).folded(), word_named(word)));
+        let view = JobView {
+            seen: true,
+            words: words.collect(),
+            ..JobView::default()
+        };
+        self.with(|o| {
+            o.jobs.insert(job(name), view);
+        })
+    }
+
+    /// That job's parent has ended, and gave this reason.
+    pub(crate) fn parent_ended(self, name: &str, reason: Option<&str>) -> Self {
+        self.with(|o| {
+            let view = o.jobs.get_mut(&job(name)).unwrap();
+            view.finished = true;
+            view.parent_reason = reason.map(ToOwned::to_owned);
+        })
+    }
+
+    /// A read failed.
+    pub(crate) fn trouble(self, class: Class) -> Self {
+        let error = CloudError {
+            operation: "listDesktops".to_owned(),
+            ..failure(class)
+        };
+        self.with(|o| {
+            o.trouble = Some(Trouble {
+                class,
+                error,
+                withheld: false,
+            });
+        })
+    }
+
+    pub(crate) fn earlier(self, evidence: Evidence) -> Self {
+        self.with(|o| o.earlier_evidence = Some(evidence))
+    }
+
+    /// A person wrote that into the annotation.
+    pub(crate) fn resolve(self, value: &str) -> Self {
+        self.with(|o| o.request.resolve = Some(value.to_owned()))
+    }
+
+    // What the process holds in memory.
+
+    pub(crate) fn armed(self, attempt: Attempt) -> Self {
+        let fresh = true;
+        self.with(|o| o.submission = Submission::Armed { attempt, fresh })
+    }
+
+    pub(crate) fn armed_long_ago(self, attempt: Attempt) -> Self {
+        let fresh = false;
+        self.with(|o| o.submission = Submission::Armed { attempt, fresh })
+    }
+
+    pub(crate) fn answered(self, answer: PostAnswer) -> Self {
+        let attempt = nonce("n1");
+        self.with(|o| o.submission = Submission::Answered { attempt, answer })
+    }
+
+    pub(crate) fn underway(self) -> Self {
+        self.with(|o| o.submission = Submission::Underway)
+    }
+
+    // Facts.
+
+    pub(crate) fn stopping(self) -> Self {
+        self.with(|o| o.facts.stopping = true)
+    }
+
+    pub(crate) fn too_late(self) -> Self {
+        self.with(|o| o.facts.deadline_passed = true)
+    }
+
+    pub(crate) fn retry_due(self) -> Self {
+        self.with(|o| o.facts.retry_due = true)
+    }
+
+    pub(crate) fn clock_skewed(self) -> Self {
+        self.with(|o| o.facts.clock_skewed = true)
+    }
+
+    pub(crate) fn settled(self) -> Self {
+        self.with(|o| o.facts.settled = true)
+    }
+
+    pub(crate) fn overdue(self) -> Self {
+        self.with(|o| o.facts.overdue = true)
+    }
+
+    pub(crate) fn surely_dead(self) -> Self {
+        self.with(|o| o.facts.surely_dead = true)
+    }
+
+    pub(crate) fn evidence_overdue(self) -> Self {
+        self.surely_dead().with(|o| o.facts.evidence_overdue = true)
+    }
+}
+
+pub(crate) fn sighting(sight: Sight) -> Sighting {
+    Sighting {
+        sight,
+        idle_twice: false,
+        name: None,
+    }
+}
+
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let words: Vec<_> = text.split_whitespace().collect();
+    assert!(words.len().is_multiple_of(2), "not in pairs: {text}");
+    let pairs: Vec<_> = words.chunks(2).map(|pair| (pair[0], pair[1])).collect();
+    pairs.into_iter()
+}
+
+fn sight_named(name: &str) -> Sight {
+    match name {
+        "Idle" => Sight::Idle,
+        "Busy" => Sight::Busy,
+        "Deleting" => Sight::Deleting,
+        "DeleteFailed" => Sight::DeleteFailed,
+        "Missing" => Sight::Missing,
+        "Unlisted" => Sight::Unlisted,
+        "Gone" => Sight::Gone,
+        _ => panic!("no sight is called {name}"),
+    }
+}
+
+fn state_named(name: &str) -> DesktopState {
+    match name {
+        "Pending" => DesktopState::Pending,
+        "Absent" => DesktopState::Absent,
+        "Deleting" => DesktopState::Deleting,
+        "Deleted" => DesktopState::Deleted,
+        "Failed" => DesktopState::Failed,
+        _ => panic!("no state is called {name}"),
+    }
+}
+
+fn sub_job_status(name: &str) -> SubJobStatus {
+    match name {
+        "Waiting" => SubJobStatus::Waiting,
+        "Running" => SubJobStatus::Running,
+        "Success" => SubJobStatus::Success,
+        "Failed" => SubJobStatus::Failed,
+        _ => panic!("no sub-job status is called {name}"),
+    }
+}
+
+fn word_named(name: &str) -> Word {
+    match name {
+        "Open" => Word::Open,
+        "Success" => Word::Success,
+        "Failed" => Word::Failed {
+            code: Some("WKS.1".to_owned()),
+            reason: Some("so it is".to_owned()),
+        },
+        "FailedSilently" => Word::Failed {
+            code: None,
+            reason: None,
+        },
+        _ => panic!("no word is called {name}"),
+    }
+}

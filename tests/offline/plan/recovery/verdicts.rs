@@ -1,0 +1,209 @@
+//! Two looks, after the request is surely dead.
+
+use desktop_deletion_operator::crd::deletion::Attempt;
+use desktop_deletion_operator::plan::observed::Sight;
+use desktop_deletion_operator::plan::recovery::Evidence;
+
+use super::super::build::{Seen, attempt, evidence, ids, in_doubt, jobs};
+use super::super::tell::{Row, check, row};
+use super::nothing_happened;
+
+#[test]
+fn two_looks_settle_it() {
+    check(&clear());
+    check(&partial());
+    check(&before());
+    check(&unsure());
+}
+
+/// Every situation of the tables, for the conditions.
+pub(super) fn rows() -> impl Iterator<Item = Row> {
+    [clear(), partial(), before(), unsure()].into_iter().flatten()
+}
+
+/// The request is dead, both desktops are idle, no job shows; nobody has looked before.
+fn dead() -> Seen {
+    nothing_happened().surely_dead()
+}
+
+/// The same, and an earlier look had found nothing.
+fn twice() -> Seen {
+    dead().earlier(evidence("", ""))
+}
+
+/// The same, of an attempt that knew more.
+fn knowing(attempt: Attempt) -> Seen {
+    let seen = in_doubt("a b", attempt).all(Sight::Idle).sweep("");
+    seen.surely_dead().earlier(evidence("", ""))
+}
+
+/// Nothing came of it, or a job that names every desktop.
+fn clear() -> Vec<Row> {
+    vec![
+        row(
+            "two looks show every desktop untouched: no effect",
+            twice(),
+            "record NoEffect: NoEffect retrying until Retry",
+        ),
+        row(
+            "a desktop that is only busy is untouched",
+            twice().sights("a Busy"),
+            "record NoEffect: NoEffect retrying until Retry",
+        ),
+        row(
+            "a new job that covers the body",
+            twice().sweep("j1/a Running j1/b Waiting"),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "a new job, spelled otherwise",
+            twice().sweep("j1/A Running j1/B Failed"),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "two new jobs: both are followed",
+            twice().sweep("j1/a Success j2/b Failed"),
+            "record Adopted, job j1 j2: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "a job of other desktops is no evidence",
+            twice().sweep("j1/c Running"),
+            "record NoEffect: NoEffect retrying until Retry",
+        ),
+    ]
+}
+
+/// It shows for some, or in one look.
+fn partial() -> Vec<Row> {
+    vec![
+        row(
+            "the first look after it is dead settles nothing",
+            dead(),
+            "AwaitingEvidence moving until SecondLook",
+        ),
+        row(
+            "not even with evidence",
+            dead().sights("a Deleting").sweep("j1/a Running"),
+            "AwaitingEvidence moving until SecondLook",
+        ),
+        row(
+            "mixed evidence: what was not touched was not submitted, and is never sent again",
+            twice().sweep("j1/a Running"),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Failed/NotSubmitted",
+        ),
+        row(
+            "desktops are gone without a job: it took effect, the job is unknown",
+            twice().sights("a Gone b Gone"),
+            "record Adopted: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "one is being deleted without a job",
+            twice().sights("a Deleting"),
+            "record Adopted: JobRunning moving until Poll; a Deleting, b Failed/NotSubmitted",
+        ),
+        row(
+            "what the first look found counts though the second does not",
+            dead().earlier(evidence("j1", "a b")),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "what either look found counts",
+            dead().sweep("j2/b Running").earlier(evidence("j1", "a")),
+            "record Adopted, job j1 j2: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "no evidence, but the first look had not read the jobs to their end",
+            dead().earlier(Evidence::default()),
+            "AwaitingEvidence moving until SecondLook",
+        ),
+    ]
+}
+
+/// What was so before, or is the doing of another request.
+fn before() -> Vec<Row> {
+    vec![
+        row(
+            "one failed to be deleted and had not before",
+            twice().sights("b DeleteFailed"),
+            "record Adopted: JobRunning moving until Poll; a Failed/NotSubmitted, b Deleting",
+        ),
+        row(
+            "one failed to be deleted, as it had before",
+            knowing(Attempt {
+                baseline_failed_ids: ids("b"),
+                ..attempt("a b")
+            })
+            .sights("b DeleteFailed"),
+            "record NoEffect: NoEffect retrying until Retry",
+        ),
+        row(
+            "a job that was known before proves nothing",
+            knowing(Attempt {
+                baseline_job_ids: jobs("j1"),
+                ..attempt("a b")
+            })
+            .sweep("j1/a Failed"),
+            "record NoEffect: NoEffect retrying until Retry",
+        ),
+        row(
+            "a job of another request explains what happened to its desktop",
+            twice()
+                .sights("a Deleting")
+                .sweep("j1/a Running")
+                .of_another("j1"),
+            "record NoEffect: NoEffect retrying until Retry",
+        ),
+        row(
+            "but not to another one",
+            twice()
+                .sights("a Deleting b Deleting")
+                .sweep("j1/a Running")
+                .of_another("j1"),
+            "record Adopted: JobRunning moving until Poll; a Failed/NotSubmitted, b Deleting",
+        ),
+        row(
+            "a job of another request and one of ours",
+            twice()
+                .sweep("j1/a Failed j2/a Running j2/b Running")
+                .of_another("j1"),
+            "record Adopted, job j2: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+    ]
+}
+
+/// The evidence may have gaps.
+fn unsure() -> Vec<Row> {
+    vec![
+        row(
+            "no evidence, but the jobs could not be read to their end: looked at again",
+            twice().incomplete(),
+            "AwaitingEvidence moving until SecondLook",
+        ),
+        row(
+            "the jobs cannot be read to their end for long",
+            twice().incomplete().evidence_overdue(),
+            "OutcomeUnknown stalled until SecondLook",
+        ),
+        row(
+            "a job of the baseline is gone from the records: others may be too",
+            knowing(Attempt {
+                baseline_job_ids: jobs("j1"),
+                ..attempt("a b")
+            }),
+            "AwaitingEvidence moving until SecondLook",
+        ),
+        row(
+            "an incomplete baseline errs only towards evidence",
+            knowing(Attempt {
+                baseline_incomplete: true,
+                ..attempt("a b")
+            }),
+            "record NoEffect: NoEffect retrying until Retry",
+        ),
+        row(
+            "evidence counts also in an incomplete list",
+            twice().sweep("j1/a Running j1/b Running").incomplete(),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+    ]
+}

@@ -1,0 +1,213 @@
+//! What each step of the process does to the world, and what it learns.
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
+use desktop_deletion_operator::ids::DesktopID;
+use desktop_deletion_operator::plan::classify::{ALL, Class};
+use desktop_deletion_operator::plan::observed::{PostAnswer, Sight, Submission};
+use desktop_deletion_operator::plan::recovery;
+use desktop_deletion_operator::plan::standing::{Hold, Wake};
+use desktop_deletion_operator::plan::{Batch, Step};
+
+use super::super::build::{Seen, attempt, failure, minute, nonce, sighting};
+use super::world::{Answer, SETTLE, SIGNATURE, TOKEN};
+use super::{Pass, Then, Walk, dead_at};
+
+impl Walk {
+    /// Carries out a step.
+    pub(super) fn take(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
+        match step {
+            Step::ReadProject => self.read_project(pass),
+            Step::Claim => {
+                let seen = Seen(pass.seen.clone());
+                let asked = if self.around.claimed_by_another {
+                    seen.rival(None)
+                } else {
+                    seen.claimed()
+                };
+                pass.seen = asked.0;
+            }
+            Step::ReadOwner(job) => {
+                let others = !self.cloud.effects.iter().any(|(_, ours, _)| ours == job) && self.dice.bad();
+                pass.seen.owned_elsewhere.insert(job.clone(), others);
+            }
+            Step::ReadDesktops(ids) => self.read_desktops(pass, ids),
+            Step::ReadDesktop(id) => {
+                if self.readable(pass) {
+                    let sight = self.cloud.look(id, &mut self.dice);
+                    self.saw(pass, id, sight);
+                }
+            }
+            Step::ReadSubJobs => {
+                if self.readable(pass) {
+                    pass.seen.sweep = Some(self.cloud.sweep(&mut self.dice));
+                }
+            }
+            Step::ReadJob(job) => {
+                let view = self.cloud.view(job, &mut self.dice);
+                pass.seen.jobs.insert(job.clone(), view);
+            }
+            Step::AddFinalizer => return Ok(self.set_finalizer(pass, true)),
+            Step::DropFinalizer => return Ok(self.set_finalizer(pass, false)),
+            Step::Sign(batch) => self.sign(pass, batch),
+            Step::RecordIntent(_) => return self.store_intent(pass, step),
+            Step::Post => self.post(pass)?,
+            Step::RecordOutcome(_) => return self.store_outcome(pass, step),
+            Step::RefuseResolve(_) | Step::RecordProgress(_) | Step::Finish(_) => {
+                return self.write(pass, step);
+            }
+            Step::Wait(hold) => {
+                self.remember(pass, hold);
+                let sleep = self.until(pass, hold.wake);
+                return Ok(Then::End { sleep });
+            }
+            Step::StartOver => return Ok(Then::End { sleep: 0 }),
+            Step::Rest => return Ok(Then::End { sleep: 10 }),
+        }
+        Ok(Then::GoOn)
+    }
+
+    fn sign(&mut self, pass: &mut Pass, batch: &Batch) {
+        self.attempts_made += 1;
+        let token = self.dice.bad();
+        let signed = Attempt {
+            id: nonce(&format!("n{}", self.attempts_made)),
+            auth: if token {
+                AuthMethod::Token
+            } else {
+                AuthMethod::Signature
+            },
+            desktop_ids: batch.desktop_ids.clone(),
+            baseline_job_ids: batch.baseline_job_ids.clone(),
+            baseline_failed_ids: batch.baseline_failed_ids.clone(),
+            baseline_incomplete: batch.baseline_incomplete,
+            signed_at: minute(self.cloud.now),
+            not_after: (!token).then(|| minute(self.cloud.now + SIGNATURE)),
+            ..attempt("a")
+        };
+        self.memory.idle_since.clear();
+        pass.armed_at = self.cloud.now;
+        pass.seen.submission = Submission::Armed {
+            attempt: signed,
+            fresh: true,
+        };
+    }
+
+    fn read_project(&mut self, pass: &mut Pass) {
+        let seen = Seen(pass.seen.clone());
+        let seen = if self.around.missing {
+            let person = self.dice.throw(2) == 1;
+            seen.obstacle(Reason::ProjectNotReady, person)
+        } else if self.around.elsewhere {
+            seen.project_at("another")
+        } else if self.around.project_suspended {
+            seen.project_suspended()
+        } else {
+            seen.project()
+        };
+        pass.seen = seen.last_look().0;
+    }
+
+    /// A read of the cloud, which may fail.
+    fn readable(&mut self, pass: &mut Pass) -> bool {
+        pass.seen.last_look = false;
+        pass.read_at = pass.read_at.or(Some(self.cloud.now));
+        if !self.dice.bad() {
+            return true;
+        }
+        let class = ALL[usize::from(self.dice.throw(11))];
+        pass.seen = Seen(pass.seen.clone()).trouble(class).0;
+        false
+    }
+
+    fn read_desktops(&mut self, pass: &mut Pass, ids: &[DesktopID]) {
+        if !self.readable(pass) {
+            return;
+        }
+        let cut = self.dice.bad();
+        for id in ids {
+            let sight = match self.cloud.look(id, &mut self.dice) {
+                Sight::Gone if cut => Sight::Unlisted,
+                Sight::Gone => Sight::Missing,
+                there => there,
+            };
+            self.saw(pass, id, sight);
+        }
+    }
+
+    fn saw(&mut self, pass: &mut Pass, id: &DesktopID, sight: Sight) {
+        let now = self.cloud.now;
+        let mut seen = sighting(sight);
+        if sight.is_idle() {
+            let since = *self.memory.idle_since.entry(id.folded()).or_insert(now);
+            seen.idle_twice = since + SETTLE <= now;
+        } else {
+            self.memory.idle_since.remove(&id.folded());
+        }
+        pass.seen.desktops.insert(id.folded(), seen);
+    }
+
+    /// The first look for evidence is remembered for the second.
+    fn remember(&mut self, pass: &Pass, hold: &Hold) {
+        let Some(attempt) = pass
+            .seen
+            .request
+            .pending()
+            .filter(|_| hold.wake == Wake::SecondLook)
+        else {
+            return;
+        };
+        let Some(evidence) = recovery::evidence(&pass.seen, attempt) else {
+            return;
+        };
+        let known = self.memory.evidence.as_ref();
+        if known.is_none_or(|(id, _, first)| *id != attempt.id || !first.complete) {
+            self.memory.evidence = Some((attempt.id.clone(), pass.began, evidence));
+        }
+    }
+
+    fn until(&self, pass: &Pass, wake: Wake) -> i64 {
+        let open = pass.seen.request.status.attempts.iter().find(|a| a.is_open());
+        let dead = open.map_or(1, |a| dead_at(a) - self.cloud.now);
+        match wake {
+            Wake::Dead => dead.max(1),
+            Wake::Settle | Wake::SecondLook => SETTLE + 1,
+            Wake::Change => 10,
+            _ => 2,
+        }
+    }
+
+    fn post(&mut self, pass: &mut Pass) -> Result<(), String> {
+        let Submission::Armed { attempt, .. } = pass.seen.submission.clone() else {
+            return Err("I7: nothing is signed".to_owned());
+        };
+        let intent = self.object.status.attempts.iter().find(|a| a.id == attempt.id);
+        if intent.is_none_or(|a| a.outcome != Outcome::Pending || a.body_digest != attempt.body_digest) {
+            return Err("I7: a request without a stored intent".to_owned());
+        }
+        let life = if attempt.not_after.is_some() {
+            SIGNATURE
+        } else {
+            TOKEN
+        };
+        let answer = self
+            .cloud
+            .submit(&attempt.id, &attempt.desktop_ids, life, &mut self.dice)?;
+        let error = |class: Class| {
+            let mut error = failure(class);
+            error.time = minute(self.cloud.now);
+            error
+        };
+        self.trace.push(format!("-- answer: {answer:?}"));
+        pass.seen.submission = Submission::Answered {
+            attempt: attempt.id,
+            answer: match answer {
+                Answer::Accepted(job) => PostAnswer::Accepted(job),
+                Answer::Refused(class) => PostAnswer::Refused(error(class)),
+                Answer::NotSent => PostAnswer::NotSent(error(Class::Unreachable)),
+                Answer::Lost => PostAnswer::Doubt(error(Class::InDoubt)),
+            },
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The API server: writes conflict, and the answer to one may be lost.
+
+use desktop_deletion_operator::plan::Step;
+use desktop_deletion_operator::plan::observed::Submission;
+
+use super::super::build::minute;
+use super::super::rules;
+use super::{Pass, Then, Walk};
+
+impl Walk {
+    /// Writes the status that a step makes, unless the object changed meanwhile.
+    pub(super) fn write(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
+        if self.conflicts(pass) {
+            return Ok(Then::End { sleep: 0 });
+        }
+        self.store(step)?;
+        self.reload(pass);
+        Ok(Then::GoOn)
+    }
+
+    fn store(&mut self, step: &Step) -> Result<(), String> {
+        let now = minute(self.cloud.now);
+        if self.object.status.completion_time.is_some() {
+            return Err("I4: a finished request was written".to_owned());
+        }
+        let wrong = rules::wrongs(&self.object, step, &now);
+        if !wrong.is_empty() {
+            return Err(wrong.join("\n"));
+        }
+        self.object.status = rules::written(&self.object, step, &now).unwrap();
+        self.version += 1;
+        Ok(())
+    }
+
+    fn conflicts(&mut self, pass: &Pass) -> bool {
+        !self.exists || pass.version != self.version || self.dice.bad()
+    }
+
+    fn reload(&self, pass: &mut Pass) {
+        pass.seen.request = self.object.clone();
+        pass.version = self.version;
+    }
+
+    /// The answer to the intent may be lost; then the object says whether it is there.
+    pub(super) fn store_intent(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
+        let Step::RecordIntent(intent) = step else {
+            return Ok(Then::GoOn);
+        };
+        if self.conflicts(pass) {
+            return Ok(Then::End { sleep: 0 });
+        }
+        let way = self.dice.throw(3);
+        if way != 2 {
+            self.store(step)?;
+        }
+        if way != 0 {
+            // Lost: the object is read again, and somebody may have changed it since.
+            self.meddle()?;
+        }
+        self.reload(pass);
+        let stored = self
+            .object
+            .status
+            .attempts
+            .iter()
+            .any(|a| a.id == intent.attempt.id);
+        if self.exists && stored {
+            Ok(Then::GoOn)
+        } else {
+            Ok(Then::End { sleep: 0 })
+        }
+    }
+
+    /// Stored as often as it takes.
+    pub(super) fn store_outcome(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
+        if !self.exists {
+            return Ok(Then::End { sleep: 0 });
+        }
+        if self.conflicts(pass) {
+            self.reload(pass);
+            return Ok(Then::GoOn);
+        }
+        self.store(step)?;
+        self.reload(pass);
+        pass.seen.submission = Submission::None;
+        Ok(Then::GoOn)
+    }
+
+    pub(super) fn set_finalizer(&mut self, pass: &mut Pass, on: bool) -> Then {
+        if self.conflicts(pass) {
+            return Then::End { sleep: 0 };
+        }
+        self.object.finalizer = on;
+        self.version += 1;
+        if !on && self.object.deleting {
+            self.exists = false;
+            return Then::End { sleep: 0 };
+        }
+        self.reload(pass);
+        pass.seen.last_look = false;
+        Then::GoOn
+    }
+}
