@@ -6,6 +6,7 @@
 //! | `submission` | the one call that must not be repeated: its bytes, its connection, its answer |
 //! | `failures` | sent or not sent: everything that can happen to a connection |
 //! | `refusals` | every envelope of an error |
+//! | `logins` | passwords and ready tokens: from IAM to something that signs |
 //! | `simulated` | the same client against the simulated cloud |
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use server::{Server, authority};
 
 mod failures;
+mod logins;
 mod reads;
 mod refusals;
 mod server;
