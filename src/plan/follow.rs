@@ -35,7 +35,7 @@ pub fn land(seen: &Observed, attempt: &Attempt) -> Step {
     }
     match recovery::look(seen, attempt) {
         Ok(evidence) if !evidence.jobs.is_empty() => {
-            Step::RecordOutcome(recovery::adopted(attempt, &evidence))
+            Step::RecordOutcome(recovery::adopted(seen, attempt, &evidence))
         }
         Ok(_) | Err(Step::Wait(_)) => admission::end(seen, abandoned(seen, None)),
         Err(read) => read,

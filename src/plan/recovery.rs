@@ -3,6 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::admission;
 use super::observed::{Observed, Sight, Sweep};
 use super::record::{Settlement, desktop};
@@ -12,6 +15,9 @@ use super::{Step, follow};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{DesktopID, JobID};
+
+/// How long a request may stay in doubt before a person is asked: longer than any signature lives.
+const UNASKED: SignedDuration = SignedDuration::from_mins(30);
 
 /// What reads show of a request that may have taken effect, judged against the baseline of its attempt. Times
 /// exclude nothing: the service's times may be missing or in an unknown zone.
@@ -46,7 +52,10 @@ impl Evidence {
 pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
     let sweep = seen.sweep.as_ref()?;
     // A job of the baseline that is missing was erased, and others may be too.
-    let whole = attempt.baseline_job_ids.iter().all(|job| sweep.named_by(job).next().is_some());
+    let whole = attempt
+        .baseline_job_ids
+        .iter()
+        .all(|job| sweep.named_by(job).next().is_some());
     let mut evidence = Evidence {
         complete: sweep.complete && whole,
         ..Evidence::default()
@@ -141,7 +150,7 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
     };
     let evidence = evidence.or(earlier);
     if evidence.found() {
-        return Step::RecordOutcome(adopted(attempt, &evidence));
+        return Step::RecordOutcome(adopted(seen, attempt, &evidence));
     }
     if evidence.complete {
         return Step::RecordOutcome(no_effect(attempt));
@@ -165,7 +174,7 @@ pub fn late(seen: &Observed, attempt: &Attempt) -> Option<Step> {
     evidence.touched = evidence.jobs.iter().flat_map(|job| sweep.named_by(job)).collect();
     let settlement = Settlement {
         outcome: Outcome::NoEffect,
-        ..adopted(attempt, &evidence)
+        ..adopted(seen, attempt, &evidence)
     };
     evidence.found().then_some(Step::RecordOutcome(settlement))
 }
@@ -178,9 +187,17 @@ pub fn in_doubt(attempt: &Attempt) -> Hold {
         attempt.signed_at.0
     );
     let hold = Hold::moving(Reason::AwaitingEvidence, message, Wake::Dead).with_error_of(attempt);
-    // Such a token may live for a day: nobody should have to wait for that unasked.
-    let endless = attempt.auth == AuthMethod::Token && attempt.not_after.is_none();
-    if endless { unknown(attempt, hold) } else { hold }
+    if outlives_patience(attempt) {
+        unknown(attempt, hold)
+    } else {
+        hold
+    }
+}
+
+/// A token may live for a day, or for years: nobody should have to wait for its end unasked.
+fn outlives_patience(attempt: &Attempt) -> bool {
+    let life = |end: &Time| end.0.duration_since(attempt.signed_at.0);
+    attempt.auth == AuthMethod::Token && attempt.not_after.as_ref().is_none_or(|end| life(end) > UNASKED)
 }
 
 /// A person must look.
@@ -220,7 +237,10 @@ fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Hold) -> Hold {
 }
 
 /// The attempt took effect. What it did not touch has failed: a second request for these is a person's to make.
-pub fn adopted(attempt: &Attempt, evidence: &Evidence) -> Settlement {
+pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settlement {
+    let mut jobs: Vec<_> = evidence.jobs.iter().cloned().collect();
+    // The first one is the request's job: rather the one that covers the whole body than one of somebody else.
+    jobs.sort_by_key(|job| !covers(seen, attempt, job));
     let states = attempt.desktop_ids.iter().map(|id| {
         if evidence.touched.contains(&id.folded()) {
             desktop(id, DesktopState::Deleting)
@@ -231,11 +251,17 @@ pub fn adopted(attempt: &Attempt, evidence: &Evidence) -> Settlement {
     Settlement {
         attempt: attempt.id.clone(),
         outcome: Outcome::Adopted,
-        jobs: evidence.jobs.iter().cloned().collect(),
+        jobs,
         error: attempt.error.clone(),
         answers: None,
         hold: follow::running(evidence.touched.len()).with_desktops(states.collect()),
     }
+}
+
+/// Whether a job names every desktop of the body, as far as this pass has seen.
+fn covers(seen: &Observed, attempt: &Attempt, job: &JobID) -> bool {
+    let named: BTreeSet<_> = seen.sweep.iter().flat_map(|sweep| sweep.named_by(job)).collect();
+    attempt.desktop_ids.iter().all(|id| named.contains(&id.folded()))
 }
 
 fn not_submitted(id: &DesktopID) -> DesktopStatus {

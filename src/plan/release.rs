@@ -21,8 +21,15 @@ pub fn next(seen: &Observed) -> Step {
     }
     if follow::submitted(&seen.request.status) && !seen.facts.settled {
         let hold = follow::running(seen.request.desktop_ids.len());
-        let message = format!("{}; the object is kept for some minutes, until its job must show in the cloud", hold.message);
-        return Step::Wait(Hold { message, wake: Wake::Settle, ..hold });
+        let message = format!(
+            "{}; the object is kept for some minutes, until its job must show in the cloud",
+            hold.message
+        );
+        return Step::Wait(Hold {
+            message,
+            wake: Wake::Settle,
+            ..hold
+        });
     }
     Step::DropFinalizer
 }
@@ -43,7 +50,7 @@ fn held(attempt: &Attempt) -> Hold {
 /// The request is dead: any job that came of it is stored before the object goes, if it can be read.
 fn last_look(seen: &Observed, attempt: &Attempt) -> Step {
     match recovery::look(seen, attempt) {
-        Ok(evidence) if evidence.found() => Step::RecordOutcome(recovery::adopted(attempt, &evidence)),
+        Ok(evidence) if evidence.found() => Step::RecordOutcome(recovery::adopted(seen, attempt, &evidence)),
         Ok(_) | Err(Step::Wait(_)) => Step::DropFinalizer,
         Err(read) => read,
     }

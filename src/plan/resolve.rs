@@ -88,7 +88,8 @@ pub fn next(seen: &Observed) -> Option<Step> {
             resolve.attempt
         ));
     };
-    if resolve.verb == Verb::Abandon && attempt.took_effect() && !seen.facts.overdue && seen.project.is_none() {
+    if resolve.verb == Verb::Abandon && attempt.took_effect() && !seen.facts.overdue && seen.project.is_none()
+    {
         return Some(Step::ReadProject);
     }
     if resolve.verb == Verb::Abandon && attempt.took_effect() && may_give_up(seen) {
@@ -142,7 +143,7 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
             evidence.touched.extend(sub_jobs.map(|s| s.desktop.folded()));
             let settlement = Settlement {
                 answers: Some(value),
-                ..recovery::adopted(attempt, &evidence)
+                ..recovery::adopted(seen, attempt, &evidence)
             };
             Some(Step::RecordOutcome(settlement))
         }

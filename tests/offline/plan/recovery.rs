@@ -6,7 +6,7 @@ use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::Sight;
 use desktop_deletion_operator::plan::{Step, plan};
 
-use super::build::{Seen, attempt, effective, evidence, in_doubt, jobs, no_effect, ready};
+use super::build::{Seen, attempt, effective, evidence, in_doubt, jobs, minute, no_effect, ready};
 use super::tell::{Row, check, row};
 
 mod verdicts;
@@ -157,6 +157,33 @@ fn early() -> Vec<Row> {
             .all(Sight::Idle)
             .sweep(""),
             "OutcomeUnknown stalled until Dead",
+        ),
+        row(
+            "a token that lives for a day: nobody should wait for its end unasked",
+            in_doubt(
+                "a b",
+                Attempt {
+                    auth: AuthMethod::Token,
+                    not_after: Some(minute(24 * 60)),
+                    ..attempt("a b")
+                },
+            )
+            .all(Sight::Idle)
+            .sweep(""),
+            "OutcomeUnknown stalled until Dead",
+        ),
+        row(
+            "a token that ends soon",
+            in_doubt(
+                "a b",
+                Attempt {
+                    auth: AuthMethod::Token,
+                    ..attempt("a b")
+                },
+            )
+            .all(Sight::Idle)
+            .sweep(""),
+            "AwaitingEvidence moving until Dead",
         ),
     ]
 }
