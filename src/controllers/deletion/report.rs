@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 use kube::{Resource, ResourceExt};
@@ -86,13 +87,26 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
 }
 
 async fn publish(pass: &Pass, type_: EventType, reason: &str, note: &str, context: &Context) {
+    publish_about(pass, None, type_, reason, note, context).await;
+}
+
+/// The recorder folds Events that differ in their notes alone, and keeps the first note: `related` tells apart what
+/// must be read one by one.
+async fn publish_about(
+    pass: &Pass,
+    related: Option<ObjectReference>,
+    type_: EventType,
+    reason: &str,
+    note: &str,
+    context: &Context,
+) {
     let note = note.chars().take(LONGEST_NOTE).collect();
     let event = Event {
         type_,
         reason: reason.to_owned(),
         note: Some(note),
         action: "Delete".to_owned(),
-        secondary: None,
+        secondary: related,
     };
     let reference = pass.object.object_ref(&());
     match tokio::time::timeout(LIMIT, context.recorder.publish(&event, &reference)).await {
@@ -127,7 +141,13 @@ pub async fn refused(pass: &Pass, refusal: &Refusal, context: &Context) {
         refusal.value, refusal.why
     );
     tracing::warn!(namespace, name, "{note}");
-    publish(pass, EventType::Warning, "ResolveRefused", &note, context).await;
+    // Each annotation is answered by a version of its own.
+    let answered_in = ObjectReference {
+        resource_version: pass.object.resource_version(),
+        ..pass.object.object_ref(&())
+    };
+    let (type_, reason) = (EventType::Warning, "ResolveRefused");
+    publish_about(pass, Some(answered_in), type_, reason, &note, context).await;
 }
 
 /// A submission that was taken to have had no effect shows one: the cloud let it be seen later than assumed.
