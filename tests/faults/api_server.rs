@@ -5,7 +5,7 @@ use testkit::{Caught, Moment};
 
 use crate::effects::Effect;
 use crate::oracle::{self, End};
-use crate::scene::desktop;
+use crate::scene;
 use crate::troupe::Troupe;
 
 /// What becomes of a write.
@@ -77,8 +77,7 @@ async fn a_write_that_is_lost_refused_or_never_answered_changes_nothing_about_th
     let cases = cases();
     let mut troupe = Troupe::gather("api-server").await;
     for case in &cases {
-        let desktops = [desktop("pc-1", "300ms"), desktop("pc-2", "2500ms")];
-        troupe.add(&case.name, &desktops).await;
+        troupe.add(&case.name, &scene::one_of_two_fails()).await;
     }
     let traps: Vec<_> = cases
         .iter()
@@ -101,7 +100,7 @@ async fn a_write_that_is_lost_refused_or_never_answered_changes_nothing_about_th
     }
 
     let mut broken = oracle::judge(&runs).await;
-    let undisturbed = End::all_deleted(["pc-1", "pc-2"]);
+    let undisturbed = End::one_of_two_failed();
     for run in &runs {
         broken.extend(run.expect_end(&undisturbed));
     }

@@ -15,7 +15,7 @@ pub(crate) enum Effect {
     RecordOutcome(&'static str),
     /// That the answer to the POST was lost is stored.
     RecordDoubt,
-    /// One of two desktops is gone.
+    /// One of two desktops is gone, and the other one is looked at once more.
     RecordProgress,
     /// Our finalizer is taken off.
     DropFinalizer,
@@ -42,16 +42,18 @@ impl Effect {
 
     fn is(self, asked: &ApiRequest, name: &str) -> bool {
         let finalizers = || {
-            let list = asked.body["metadata"]["finalizers"].as_array().cloned();
-            asked
-                .writes("desktopdeletions", "", name)
-                .then(|| list.unwrap_or_default().iter().any(|f| f == FINALIZER))
+            let list = asked.body["metadata"]["finalizers"].as_array();
+            let ours = asked.writes("desktopdeletions", "", name);
+            list.filter(|_| ours)
+                .map(|list| list.iter().any(|finalizer| finalizer == FINALIZER))
         };
         let status = || {
-            asked
-                .writes("desktopdeletions", "status", name)
-                .then(|| asked.body["status"].clone())
-                .unwrap_or_default()
+            let ours = asked.writes("desktopdeletions", "status", name);
+            if ours {
+                asked.body["status"].clone()
+            } else {
+                Value::Null
+            }
         };
         match self {
             Self::AddFinalizer => finalizers() == Some(true),

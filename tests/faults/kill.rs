@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use testkit::{ApiServerProxy, ControlPlane, Moment, SERVICE_ACCOUNT, eventually};
+use testkit::{ApiServerProxy, Caught, ControlPlane, Moment, SERVICE_ACCOUNT, Trap};
 
 use crate::effects::Effect;
 use crate::oracle::{self, End, Run};
-use crate::scene::{self, BOUND, Scene, desktop};
+use crate::scene::{self, Scene, lost};
 
 /// Where the operator is killed.
 #[derive(Debug, Clone)]
@@ -28,10 +28,6 @@ struct Case {
     point: Point,
     post: Option<Value>,
     submitted: &'static str,
-}
-
-fn lost(effect_first: bool, answer: Value) -> Value {
-    json!({"operation": "batchDelete", "nth": 1, "effectFirst": effect_first, "answer": answer})
 }
 
 fn write(name: &'static str, moment: Moment, effect: Effect, submitted: &'static str) -> Case {
@@ -57,7 +53,7 @@ fn doubt(name: &'static str, moment: Moment, effect: Effect, took_effect: bool) 
     Case {
         name,
         point: Point::Write(moment, effect),
-        post: Some(lost(took_effect, json!("reset"))),
+        post: Some(lost(took_effect, &json!("reset"))),
         submitted: if took_effect {
             "JobRecovered"
         } else {
@@ -77,9 +73,9 @@ fn cases() -> Vec<Case> {
         write("before-intent", Before, RecordIntent, "JobAccepted"),
         // The gap between intent and POST: one POST after the expiry of the first.
         write("after-intent", After, RecordIntent, "JobAccepted"),
-        post("post-never-arrives", lost(false, json!("timeout")), "JobAccepted"),
-        post("post-arrives-later", lost(false, json!({"delay": "3s"})), "JobRecovered"),
-        post("post-accepted", lost(true, json!("timeout")), "JobRecovered"),
+        post("post-never-arrives", lost(false, &json!("timeout")), "JobAccepted"),
+        post("post-arrives-later", lost(false, &json!({"delay": "3s"})), "JobRecovered"),
+        post("post-accepted", lost(true, &json!("timeout")), "JobRecovered"),
         write("before-outcome", Before, RecordOutcome("Accepted"), "JobRecovered"),
         write("after-outcome", After, RecordOutcome("Accepted"), "JobAccepted"),
         write("before-progress", Before, RecordProgress, "JobAccepted"),
@@ -108,38 +104,18 @@ impl Case {
             .deploy("deploy/base", namespace.name())
             .await
             .unwrap();
-        let desktops = [desktop("pc-1", "300ms"), desktop("pc-2", "2500ms")];
-        let scene = Scene::set(&namespace, self.name, number, &desktops).await;
+        let scene = Scene::set(&namespace, self.name, number, &scene::one_of_two_fails()).await;
         let proxy = ApiServerProxy::start(control_plane, namespace.name(), SERVICE_ACCOUNT)
             .await
             .unwrap();
-        let point = if let Point::Post(fault) = &self.point {
-            Some(fault)
-        } else {
-            None
-        };
-        for fault in self.post.iter().chain(point) {
+        for fault in self.post.iter().chain(self.point.fault()) {
             scene.cloud.add_fault(fault).unwrap();
         }
-        let trap = match self.point {
-            Point::Write(moment, effect) => Some(effect.trap(&proxy, moment, self.name)),
-            Point::Nowhere | Point::Post(_) => None,
-        };
-
-        let operator = scene::operator(proxy.kubeconfig(), namespace.name());
+        let trap = self.point.trap(&proxy, self.name);
+        let mut operators = vec![scene::operator(proxy.kubeconfig(), namespace.name())];
         scene.begin().await;
-        let mut operators = vec![operator];
         if !matches!(self.point, Point::Nowhere) {
-            let caught =
-                match trap {
-                    Some(trap) => Some(trap.sprung().await.unwrap_or_else(|error| {
-                        panic!("{}: {error}\n{}", self.name, operators[0].log_tail())
-                    })),
-                    None => {
-                        struck(&scene).await;
-                        None
-                    }
-                };
+            let caught = reached(&scene, trap).await;
             operators[0].kill().await.unwrap();
             // Nobody is left for whom it could be carried out or answered.
             drop(caught);
@@ -149,16 +125,32 @@ impl Case {
     }
 }
 
-async fn struck(scene: &Scene) {
-    let look = async || {
-        let faults = scene.cloud.simulator().faults();
-        if faults.iter().all(|fault| fault.struck > 0) {
-            Ok(())
+impl Point {
+    fn fault(&self) -> Option<&Value> {
+        if let Self::Post(fault) = self {
+            Some(fault)
         } else {
-            Err(format!("{faults:?}"))
+            None
         }
-    };
-    eventually("the POST has arrived", BOUND, look).await.unwrap();
+    }
+
+    fn trap(&self, proxy: &ApiServerProxy, request: &str) -> Option<Trap> {
+        if let Self::Write(moment, effect) = self {
+            Some(effect.trap(proxy, *moment, request))
+        } else {
+            None
+        }
+    }
+}
+
+/// Waits until the operator is where it is to be killed.
+async fn reached(scene: &Scene, trap: Option<Trap>) -> Option<Caught> {
+    if let Some(trap) = trap {
+        let caught = trap.sprung().await;
+        return Some(caught.unwrap_or_else(|error| panic!("{}: {error}", scene.name)));
+    }
+    scene.struck().await;
+    None
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,7 +158,7 @@ async fn an_operator_that_is_killed_before_or_after_any_effect_leaves_what_the_n
     let cases = cases();
     let runs = join_all(cases.iter().enumerate().map(|(number, case)| case.play(number))).await;
     let mut broken = oracle::judge(&runs).await;
-    let undisturbed = End::all_deleted(["pc-1", "pc-2"]);
+    let undisturbed = End::one_of_two_failed();
     for (case, run) in cases.iter().zip(&runs) {
         broken.extend(run.expect_end(&undisturbed));
         broken.extend(run.expect_submitted(case.submitted));

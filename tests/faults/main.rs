@@ -11,6 +11,8 @@
 //! | [`kill`] | SIGKILL before and after each effect |
 //! | [`api_server`] | the API server loses, refuses or delays each write |
 //! | [`answers`] | the cloud refuses, loses or delays each call |
+//! | [`person`] | a person settles what cannot be found out |
+//! | [`foreign`] | what others do to the desktops meanwhile |
 #![allow(missing_docs)] // a test is documented by its name
 // A test that cannot go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -18,8 +20,10 @@
 mod answers;
 mod api_server;
 mod effects;
+mod foreign;
 mod kill;
 mod oracle;
+mod person;
 mod scene;
 // What its own suite shares with this one, and some more.
 #[path = "../cluster/stage.rs"]

@@ -84,9 +84,13 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// All of these desktops were deleted.
-    pub(crate) fn all_deleted<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::with("True", "AllDeleted", ids.into_iter().map(|id| (id, "Deleted")))
+    /// The end of [`crate::scene::one_of_two_fails`].
+    pub(crate) fn one_of_two_failed() -> Self {
+        Self::with(
+            "False",
+            "PartiallyFailed",
+            [("pc-1", "Deleted"), ("pc-2", "Failed")],
+        )
     }
 
     /// This verdict, and these states of the desktops.

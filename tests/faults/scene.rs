@@ -4,10 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kube::api::DynamicObject;
+use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
-use testkit::{Cloud, Namespace, Operator, OperatorOptions, manifests};
+use testkit::cloud::PROJECT_ID;
+use testkit::{Cloud, Namespace, Operator, OperatorOptions, eventually, manifests};
+use workspace_simulator::cloud::Operation;
 
 /// Long enough for any machine: a wait ends as soon as its condition holds.
 pub(crate) const BOUND: Duration = Duration::from_secs(180);
@@ -32,6 +35,12 @@ pub(crate) const FLAGS: &[&str] = &[
     "--log-level=info,desktop_deletion_operator=debug",
 ];
 
+/// A token of the user [`CONSOLE`], of whom the operator knows nothing.
+const CONSOLE_TOKEN: &str = "test-console-token";
+
+/// Somebody else who deletes desktops.
+pub(crate) const CONSOLE: &str = "console";
+
 /// One request and its cloud.
 pub(crate) struct Scene {
     pub(crate) name: String,
@@ -47,9 +56,13 @@ impl Scene {
         let mut world = Cloud::world();
         // Jobs of different clouds have different ids.
         world["seed"] = json!(number);
-        let [id, secret, token] = login(name);
+        // If somebody else deletes a desktop too, that is another job.
+        world["switches"] = json!({"repeatedDesktop": "accept"});
+        let [id, secret, token, ready] = login(name);
         let key = json!({"id": id, "secret": secret, "securityToken": token});
         world["accounts"][0]["accessKeys"] = json!([key]);
+        world["accounts"][0]["tokens"] =
+            json!([{"token": ready, "user": "operator"}, {"token": CONSOLE_TOKEN, "user": CONSOLE}]);
         let cloud = Cloud::start(&world).await.unwrap();
         for desktop in desktops {
             cloud.add_desktop(desktop).unwrap();
@@ -70,6 +83,16 @@ impl Scene {
             cloud,
             desktops: ids.collect(),
         }
+    }
+
+    /// The operator logs in with a ready token instead of the access key.
+    pub(crate) async fn log_in_by_token(&self) {
+        let [.., ready] = login(&self.name);
+        let secret = manifests::secret(&self.name, &[("token", &ready)]);
+        self.namespace.apply(&secret).await.unwrap();
+        let mut project = self.cloud.project(&self.name, &self.name);
+        project["spec"]["credentials"] = json!({"token": {"secretRef": {"name": self.name}}});
+        self.namespace.apply(&project).await.unwrap();
     }
 
     /// The request names a desktop too that the cloud does not have.
@@ -93,20 +116,80 @@ impl Scene {
     /// # Errors
     /// It does not end; the text shows its status.
     pub(crate) async fn ended(&self) -> Result<Value, String> {
-        let over = |object: Option<&DynamicObject>| {
-            object.is_some_and(|object| object.data["status"]["completionTime"].is_string())
-        };
+        self.until("it has ended", |status| status["completionTime"].is_string())
+            .await
+    }
+
+    /// Waits until the status is as wanted, and gives it.
+    ///
+    /// # Errors
+    /// It never is; the text shows the status.
+    pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value, String> {
         let requests = self.namespace.deletions();
-        let ended = await_condition(requests.clone(), &self.name, over);
-        match tokio::time::timeout(BOUND, ended).await {
+        let wanted = |object: Option<&DynamicObject>| object.is_some_and(|o| wanted(&o.data["status"]));
+        let waiting = await_condition(requests.clone(), &self.name, wanted);
+        match tokio::time::timeout(BOUND, waiting).await {
             Ok(Ok(Some(object))) => Ok(object.data["status"].clone()),
             Ok(other) => Err(format!("the watch of {} ended: {other:?}", self.name)),
             Err(_) => {
                 let object = requests.get_opt(&self.name).await.unwrap();
                 let status = object.map(|object| object.data["status"].clone());
-                Err(format!("it has not ended: {:#}", status.unwrap_or_default()))
+                Err(format!("never: {what}: {:#}", status.unwrap_or_default()))
             }
         }
+    }
+
+    /// Waits until every fault of the cloud has struck.
+    pub(crate) async fn struck(&self) {
+        let look = async || {
+            let faults = self.cloud.simulator().faults();
+            if faults.iter().all(|fault| fault.struck > 0) {
+                Ok(())
+            } else {
+                Err(format!("{faults:?}"))
+            }
+        };
+        eventually("every fault has struck", BOUND, look).await.unwrap();
+    }
+
+    /// A person settles an attempt.
+    pub(crate) async fn resolve(&self, value: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {RESOLVE_ANNOTATION: value}}}));
+        let patched = self
+            .namespace
+            .deletions()
+            .patch(&self.name, &PatchParams::default(), &patch)
+            .await;
+        patched.unwrap();
+    }
+
+    /// Somebody else deletes desktops; gives the job.
+    pub(crate) async fn console_deletes(&self, ids: &[&str]) -> String {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let simulator = self.cloud.simulator();
+        let authority = reqwest::Certificate::from_pem(simulator.ca_pem.as_bytes()).unwrap();
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([authority]);
+        let url = format!("{}/v2/{PROJECT_ID}/desktops/batch-delete", simulator.workspace);
+        let call = client
+            .build()
+            .unwrap()
+            .post(url)
+            .header("X-Auth-Token", CONSOLE_TOKEN);
+        let answer = call.json(&json!({"desktop_ids": ids})).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        answer["job_id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{answer}"))
+            .to_owned()
+    }
+
+    /// The job of the operator's last submission that took effect.
+    pub(crate) fn job(&self) -> Option<String> {
+        let posts = self.cloud.calls(Operation::BatchDelete);
+        let own = posts
+            .into_iter()
+            .rfind(|post| post.took_effect && post.caller.as_deref() != Some(CONSOLE));
+        own.and_then(|post| post.job_id)
     }
 
     /// What nobody may print.
@@ -115,18 +198,19 @@ impl Scene {
     }
 }
 
-/// Id, secret and security token of a scene's access key.
-fn login(name: &str) -> [String; 3] {
+/// Id, secret and security token of a scene's access key, and its ready token.
+fn login(name: &str) -> [String; 4] {
     [
         format!("KEY-{name}"),
         format!("canary-secret-{name}-8d5c0f"),
         format!("canary-token-{name}-41b7a2"),
+        format!("canary-ready-{name}-f3906e"),
     ]
 }
 
-/// Starts an operator for the namespaces named.
-pub(crate) fn operator(kubeconfig: &Path, namespaces: &str) -> Operator {
-    let own = format!("--namespaces={namespaces}");
+/// Starts an operator for a namespace.
+pub(crate) fn operator(kubeconfig: &Path, namespace: &str) -> Operator {
+    let own = format!("--namespaces={namespace}");
     let mut arguments = FLAGS.to_vec();
     arguments.push(&own);
     let started = Operator::start(OperatorOptions {
@@ -138,7 +222,19 @@ pub(crate) fn operator(kubeconfig: &Path, namespaces: &str) -> Operator {
     started.unwrap()
 }
 
+/// A fault of the first submission: it takes effect or not, and is then answered so.
+pub(crate) fn lost(effect_first: bool, answer: &Value) -> Value {
+    json!({"operation": "batchDelete", "nth": 1, "effectFirst": effect_first, "answer": answer})
+}
+
 /// A desktop whose deletion takes so long.
 pub(crate) fn desktop(id: &str, running: &str) -> Value {
     json!({"id": id, "outcome": {"result": "success", "running": running}})
+}
+
+/// Two desktops, of which the cloud fails to delete the second: that is found out in two looks some time apart, so
+/// that there is something to be told meanwhile, however slow the machine is.
+pub(crate) fn one_of_two_fails() -> [Value; 2] {
+    let failed = json!({"result": "failed", "errorCode": "TEST.0002", "failReason": "made up by a test"});
+    [json!({"id": "pc-1"}), json!({"id": "pc-2", "outcome": failed})]
 }

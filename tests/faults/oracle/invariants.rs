@@ -100,7 +100,7 @@ fn no_attempt_is_posted_twice(record: &Record) -> Vec<String> {
         .collect()
 }
 
-/// I2: attempt n+1 exists only if every earlier one is Rejected, NotSent or NoEffect.
+/// I2: attempt n+1 exists only if every earlier one is `Rejected`, `NotSent` or `NoEffect`.
 fn an_attempt_begins_only_when_all_others_had_no_effect(record: &Record) -> Vec<String> {
     let mut wrong = Vec::new();
     for version in &record.versions {

@@ -9,7 +9,7 @@ use testkit::{AuditEvent, ControlPlane, SERVICE_ACCOUNT, eventually};
 use workspace_simulator::cloud::{LedgerEntry, Operation};
 
 use super::Run;
-use crate::scene::BOUND;
+use crate::scene::{BOUND, CONSOLE};
 
 /// The facts about one request.
 pub(super) struct Record {
@@ -40,8 +40,6 @@ pub(super) struct Post {
 pub(super) struct Change {
     /// `update` or `patch`.
     pub(super) verb: String,
-    /// HTTP status of its answer.
-    pub(super) code: u16,
     /// The version that it was made from.
     pub(super) from: String,
     /// The version that it made, if it went through.
@@ -50,10 +48,10 @@ pub(super) struct Change {
     pub(super) status: Value,
 }
 
-/// The object at one time.
+/// The object at one time; its name is the resourceVersion.
 #[derive(Debug)]
 pub(super) struct Version {
-    pub(super) version: String,
+    pub(super) name: String,
     /// Stored no later than this.
     pub(super) stored: Timestamp,
     pub(super) status: Value,
@@ -68,7 +66,8 @@ impl Record {
             .iter()
             .filter(|e| e.is_write() && e.concerns("desktopdeletions", namespace, &run.scene.name))
             .collect();
-        let posts = run.scene.cloud.calls(Operation::BatchDelete);
+        let mut posts = run.scene.cloud.calls(Operation::BatchDelete);
+        posts.retain(|post| post.caller.as_deref() != Some(CONSOLE));
         Self {
             admitted: run.scene.desktops().to_vec(),
             posts: posts.iter().map(Post::of).collect(),
@@ -86,7 +85,7 @@ impl Record {
     pub(super) fn status_in(&self, version: &str) -> Option<&Value> {
         self.versions
             .iter()
-            .find(|v| v.version == version)
+            .find(|v| v.name == version)
             .map(|v| &v.status)
     }
 
@@ -114,11 +113,10 @@ impl Change {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Self {
             verb: event.verb.clone(),
-            code: event.code(),
             from: sent
                 .map(|sent| text(&sent["metadata"]["resourceVersion"]))
                 .unwrap_or_default(),
-            to: Version::of(event).map(|made| made.version),
+            to: Version::of(event).map(|made| made.name),
             status: sent.map(|sent| sent["status"].clone()).unwrap_or_default(),
         }
     }
@@ -131,7 +129,7 @@ impl Version {
             .as_ref()
             .filter(|_| (200..300).contains(&event.code()))?;
         Some(Self {
-            version: object["metadata"]["resourceVersion"].as_str()?.to_owned(),
+            name: object["metadata"]["resourceVersion"].as_str()?.to_owned(),
             stored: event.stage_timestamp,
             status: object["status"].clone(),
         })

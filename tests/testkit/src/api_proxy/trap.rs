@@ -1,6 +1,7 @@
 //! Traps: where the proxy stops and asks the test what to do.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header, request::Parts};
@@ -9,7 +10,9 @@ use tokio::sync::oneshot;
 
 use super::request::ApiRequest;
 use crate::error::Error;
-use crate::eventually::GENEROUS;
+
+/// How long a trap waits for its request: longer than any answer that the operator may wait for before.
+const BOUND: Duration = Duration::from_secs(180);
 
 /// On which side of the effect a trap springs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +69,10 @@ impl Trap {
     ///
     /// No such request came in a long time, or the proxy ended.
     pub async fn sprung(self) -> Result<Caught, Error> {
-        match tokio::time::timeout(GENEROUS, self.caught).await {
+        match tokio::time::timeout(BOUND, self.caught).await {
             Ok(Ok(caught)) => Ok(caught),
             Ok(Err(_)) => Err(Error::Other("the proxy ended before its trap sprang".to_owned())),
-            Err(_) => Err(Error::Other(format!("a trap has not sprung within {GENEROUS:?}"))),
+            Err(_) => Err(Error::Other(format!("a trap has not sprung within {BOUND:?}"))),
         }
     }
 }

@@ -1,0 +1,218 @@
+//! A login with a ready token: its request may live as long as the token, so a person is asked at once, and each of
+//! the three answers works. What cannot be done is refused once, with an Event.
+
+use std::time::Duration;
+
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+use workspace_simulator::cloud::Operation;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted};
+
+use crate::oracle::{self, End};
+use crate::scene::{Scene, lost};
+use crate::stage::{message, pair, says};
+use crate::troupe::Troupe;
+
+/// What a person does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Adopt,
+    AbandonWhatTookEffect,
+    AbandonWhatDidNot,
+    /// Too early first, and once the token is over.
+    Retry,
+    /// Nothing that can be done, before what can.
+    Nonsense,
+}
+
+/// `--token-life`, `--clock-skew` and `--settle`, and two seconds for a `Date` in whole seconds.
+const SURELY_DEAD: Duration = Duration::from_secs(8 + 3 + 1 + 2);
+
+async fn add(troupe: &mut Troupe, answer: Answer) -> &Scene {
+    let name = format!("{answer:?}").to_lowercase();
+    let scene = troupe.add(&name, &[json!({"id": "pc-1"})]).await;
+    scene.log_in_by_token().await;
+    let took_effect = !matches!(answer, Answer::AbandonWhatDidNot | Answer::Retry);
+    scene
+        .cloud
+        .add_fault(&lost(took_effect, &json!("reset")))
+        .unwrap();
+}
+
+/// Waits until a person is asked; gives the attempt's id.
+async fn asked(scene: &Scene) -> String {
+    let asks = |status: &Value| says(status, Stalled) == pair("True", "OutcomeUnknown");
+    let status = scene.until("a person is asked", asks).await.unwrap();
+    assert_eq!(
+        says(&status, Submitted),
+        pair("Unknown", "OutcomeUnknown"),
+        "{status:#}"
+    );
+    let attempt = status["attempts"][0]["id"].as_str().unwrap().to_owned();
+    for way in ["adopt:<job id>", "retry", "abandon"] {
+        let text = message(&status, Stalled);
+        assert!(text.contains(&attempt) && text.contains(way), "{text}");
+    }
+    attempt
+}
+
+/// Waits until an annotation was answered, and gives the status.
+async fn answered(scene: &Scene, value: &str) -> Value {
+    scene.resolve(value).await;
+    scene
+        .until("it was answered", |status| status["lastHandledResolve"] == value)
+        .await
+        .unwrap()
+}
+
+/// Notes of the Events that refuse an annotation of this request.
+async fn refusals(scene: &Scene) -> Vec<String> {
+    let events: Api<Event> = scene.namespace.api();
+    let events = events.list(&ListParams::default()).await.unwrap();
+    let ours = |e: &Event| {
+        let about = e.regarding.as_ref().and_then(|r| r.name.as_deref());
+        e.reason.as_deref() == Some("ResolveRefused") && about == Some(&*scene.name)
+    };
+    events
+        .items
+        .into_iter()
+        .filter(ours)
+        .filter_map(|e| e.note)
+        .collect()
+}
+
+impl Answer {
+    async fn give(self, scene: &Scene) {
+        let attempt = asked(scene).await;
+        match self {
+            Self::Adopt => adopt(scene, &attempt).await,
+            Self::AbandonWhatTookEffect | Self::AbandonWhatDidNot => {
+                let status = answered(scene, &format!("{attempt}=abandon")).await;
+                assert_eq!(status["attempts"][0]["outcome"], "Abandoned", "{status:#}");
+                let text = message(&status, Submitted);
+                assert!(text.contains("can still take effect until"), "{text}");
+            }
+            Self::Retry => retry(scene, &attempt).await,
+            Self::Nonsense => {
+                nonsense(scene, &attempt).await;
+                adopt(scene, &attempt).await;
+            }
+        }
+    }
+
+    fn end(self) -> End {
+        if self == Self::AbandonWhatDidNot {
+            return End::with("False", "Abandoned", [("pc-1", "Unknown")]);
+        }
+        End::with("True", "AllDeleted", [("pc-1", "Deleted")])
+    }
+}
+
+async fn adopt(scene: &Scene, attempt: &str) {
+    let job = scene.job().unwrap();
+    let status = answered(scene, &format!("{attempt}=adopt:{job}")).await;
+    assert_eq!(status["jobID"], job, "{status:#}");
+    assert_eq!(
+        says(&status, Submitted),
+        pair("True", "JobRecovered"),
+        "{status:#}"
+    );
+}
+
+/// While the evidence cannot be read, only a person can know that nothing happened.
+async fn retry(scene: &Scene, attempt: &str) {
+    let unreadable = json!({"operation": "listSubJobs", "answer": {"status": 500}});
+    scene.cloud.add_fault(&unreadable).unwrap();
+    let value = format!("{attempt}=retry");
+    let status = answered(scene, &value).await;
+    assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
+    let refused = refusals(scene).await;
+    assert!(
+        refused.iter().any(|note| note.contains("can still take effect")),
+        "{refused:?}"
+    );
+
+    // The token is over: not by a change that could be seen, but by the time.
+    tokio::time::sleep(SURELY_DEAD).await;
+    asked(scene).await;
+    let status = answered(scene, &format!("{value} ")).await;
+    assert_eq!(status["attempts"][0]["outcome"], "NoEffect", "{status:#}");
+    assert_eq!(scene.cloud.calls(Operation::BatchDelete).len(), 1);
+    scene.cloud.clear_faults();
+}
+
+async fn nonsense(scene: &Scene, attempt: &str) {
+    scene.cloud.add_desktop(&json!({"id": "pc-of-others"})).unwrap();
+    let foreign = scene.console_deletes(&["pc-of-others"]).await;
+    let values = [
+        ("do it".to_owned(), "write <attempt id>=retry"),
+        ("0123456789abcdef=abandon".to_owned(), "is not in the status"),
+        (format!("{attempt}=retry"), "can still take effect"),
+        (
+            format!("{attempt}=adopt:{foreign}"),
+            "names no desktop of attempt",
+        ),
+        (
+            format!("{attempt}=adopt:no-such-job"),
+            "names no desktop of attempt",
+        ),
+    ];
+    for (value, _) in &values {
+        let status = answered(scene, value).await;
+        assert_eq!(status["attempts"][0]["outcome"], "Pending", "{value}: {status:#}");
+        assert_eq!(
+            says(&status, Stalled),
+            pair("True", "OutcomeUnknown"),
+            "{status:#}"
+        );
+    }
+    let refused = refusals(scene).await;
+    for (value, why) in &values {
+        let notes = refused
+            .iter()
+            .filter(|note| note.contains(&format!("={value}: ")) && note.contains(why));
+        assert_eq!(
+            notes.count(),
+            1,
+            "{value} is refused once, since it {why}: {refused:#?}"
+        );
+    }
+}
+
+async fn play(troupe: Troupe, answers: &[Answer]) {
+    let runs = troupe
+        .play_with(async |scene, number| answers[number].give(scene).await)
+        .await;
+    let mut broken = oracle::judge(&runs).await;
+    for (answer, run) in answers.iter().zip(&runs) {
+        broken.extend(run.expect_end(&answer.end()));
+    }
+    oracle::report(answers.len(), &broken);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_settles_what_a_token_leaves_open_for_longer_than_anybody_waits() {
+    let mut troupe = Troupe::gather("person").await;
+    let answers = [Answer::Adopt, Answer::Nonsense];
+    for answer in answers {
+        add(&mut troupe, answer).await;
+    }
+    play(troupe, &answers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_gives_up_or_wants_repeated_waits_until_the_token_is_over() {
+    let mut troupe = Troupe::gather("person-waits").await;
+    let answers = [
+        Answer::AbandonWhatTookEffect,
+        Answer::AbandonWhatDidNot,
+        Answer::Retry,
+    ];
+    for answer in answers {
+        hide_the_end(add(&mut troupe, answer).await);
+    }
+    play(troupe, &answers).await;
+}
