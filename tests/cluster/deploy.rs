@@ -16,6 +16,8 @@ async fn one_command_installs_the_operator_and_the_overlays_change_its_rights_on
         "update desktopdeletions --subresource=status",
         "get secrets/any",
         "create events.events.k8s.io",
+        "create leases",
+        "update leases/desktop-deletion-operator",
     ] {
         assert!(can(&cluster, NAMESPACE, allowed).await, "{allowed}");
     }
@@ -31,6 +33,9 @@ async fn one_command_installs_the_operator_and_the_overlays_change_its_rights_on
         "patch workspaceprojects --subresource=status",
         "get pods",
         "get configmaps",
+        "get leases/other",
+        "update leases/other",
+        "list leases",
     ] {
         assert!(!can(&cluster, NAMESPACE, denied).await, "{denied}");
     }
@@ -73,6 +78,9 @@ async fn one_command_installs_the_operator_and_the_overlays_change_its_rights_on
     assert!(can(&cluster, "kube-system", "list desktopdeletions").await);
     assert!(can(&cluster, "kube-system", "get secrets/any").await);
     assert!(!can(&cluster, "kube-system", "list secrets").await);
+    // The Lease lies beside the operator, whatever it serves.
+    assert!(can(&cluster, NAMESPACE, "update leases/desktop-deletion-operator").await);
+    assert!(!can(&cluster, "kube-system", "create leases").await);
 }
 
 #[tokio::test]

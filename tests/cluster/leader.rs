@@ -257,7 +257,10 @@ async fn a_leader_that_lost_the_lease_records_the_answer_on_its_way_begins_nothi
         .await
         .unwrap();
     let text = answers(&stage, &a, "/readyz", 503).await;
-    assert!(text.contains("[-]leader-election failed: the lease is lost"), "{text}");
+    assert!(
+        text.contains("[-]leader-election failed: the lease is lost"),
+        "{text}"
+    );
     let status = stage.status("on-its-way").await;
     assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
     stage.request("too-late", &["pc-2"]).await;
