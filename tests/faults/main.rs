@@ -13,6 +13,8 @@
 //! | [`answers`] | the cloud refuses, loses or delays each call |
 //! | [`person`] | a person settles what cannot be found out |
 //! | [`foreign`] | what others do to the desktops meanwhile |
+//! | [`overlap`] | two requests for one desktop |
+//! | [`leaving`] | objects that go while something is under way |
 #![allow(missing_docs)] // a test is documented by its name
 // A test that cannot go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -22,7 +24,9 @@ mod api_server;
 mod effects;
 mod foreign;
 mod kill;
+mod leaving;
 mod oracle;
+mod overlap;
 mod person;
 mod scene;
 // What its own suite shares with this one, and some more.

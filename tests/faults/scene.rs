@@ -67,22 +67,30 @@ impl Scene {
         for desktop in desktops {
             cloud.add_desktop(desktop).unwrap();
         }
+        let scene = Self {
+            name: name.to_owned(),
+            namespace: namespace.clone(),
+            cloud,
+            desktops: desktops
+                .iter()
+                .map(|d| d["id"].as_str().unwrap().to_owned())
+                .collect(),
+        };
+        scene.put_project_into(namespace).await;
+        scene
+    }
+
+    /// Applies the project and its Secret, to the scene's namespace or to another one.
+    pub(crate) async fn put_project_into(&self, namespace: &Namespace) {
+        let name = &self.name;
+        let [id, secret, token, _] = login(name);
         let values = [
             ("accessKey", &*id),
             ("secretKey", &secret),
             ("securityToken", &token),
         ];
         namespace.apply(&manifests::secret(name, &values)).await.unwrap();
-        namespace.apply(&cloud.project(name, name)).await.unwrap();
-        let ids = desktops
-            .iter()
-            .map(|desktop| desktop["id"].as_str().unwrap().to_owned());
-        Self {
-            name: name.to_owned(),
-            namespace: namespace.clone(),
-            cloud,
-            desktops: ids.collect(),
-        }
+        namespace.apply(&self.cloud.project(name, name)).await.unwrap();
     }
 
     /// The operator logs in with a ready token instead of the access key.

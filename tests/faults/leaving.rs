@@ -1,0 +1,126 @@
+//! Objects that go while something of theirs is under way, and what is left on those that have ended.
+
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use testkit::eventually;
+
+use desktop_deletion_operator::crd::FINALIZER;
+use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+
+use crate::scene::{BOUND, FLAGS, lost};
+use crate::stage::{Stage, desktop, message, pair, says};
+
+#[tokio::test]
+async fn a_twin_that_is_made_while_the_submission_is_in_flight_does_not_submit_again() {
+    let stage = Stage::set("twin-in-flight", &[desktop("pc-1")]).await;
+    // It is on its way while the object goes, and takes effect then.
+    stage
+        .cloud
+        .add_fault(&lost(false, &json!({"delay": "4s"})))
+        .unwrap();
+    let _operator = stage.operator(&FLAGS[1..]);
+    let first = stage.request("leaver", &["pc-1"]).await;
+    stage.struck().await;
+    stage.delete("leaver").await;
+    // Whoever applies it again has it again as soon as the first is gone.
+    let look = async || {
+        let object = stage.request("leaver", &["pc-1"]).await;
+        if object.metadata.uid == first.metadata.uid {
+            Err("it is still the first")
+        } else {
+            Ok(())
+        }
+    };
+    eventually("there is a twin", BOUND, look).await.unwrap();
+    assert_eq!(
+        stage.effective_posts().len(),
+        1,
+        "the first is kept until its submission has arrived"
+    );
+    let status = stage.completed("leaver").await;
+    assert_eq!(
+        says(&status, Succeeded),
+        pair("True", "AlreadyAbsent"),
+        "{status:#}"
+    );
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_finished_request_that_carries_our_finalizer_again_is_freed_at_the_start() {
+    let stage = Stage::set("freed", &[desktop("pc-1")]).await;
+    let operator = stage.operator(&FLAGS[1..]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(operator.terminate().await.unwrap(), 0);
+
+    let finalizers = Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER, "example.com/another"]}}));
+    let requests = stage.requests();
+    requests
+        .patch("leaver", &PatchParams::default(), &finalizers)
+        .await
+        .unwrap();
+    let _operator = stage.operator(&FLAGS[1..]);
+    let look = async || {
+        let object = requests.get("leaver").await.unwrap();
+        let left = object.metadata.finalizers.unwrap_or_default();
+        if left == ["example.com/another"] {
+            Ok(object.data["status"].clone())
+        } else {
+            Err(format!("{left:?}"))
+        }
+    };
+    let freed = eventually("only the finalizer of others is left", BOUND, look)
+        .await
+        .unwrap();
+    assert_eq!(freed, status, "nothing else was changed");
+}
+
+/// Deletes a namespace as the namespace controller does, the Secret first.
+async fn delete_namespace(stage: &Stage) {
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(stage.namespace.client());
+    let (one, all) = (DeleteParams::default(), ListParams::default());
+    namespaces.delete(stage.namespace.name(), &one).await.unwrap();
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> = stage.namespace.api();
+    secrets.delete_collection(&one, &all).await.unwrap();
+    stage
+        .namespace
+        .projects()
+        .delete_collection(&one, &all)
+        .await
+        .unwrap();
+    stage.requests().delete_collection(&one, &all).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_deleted_waits_for_what_may_still_take_effect_and_for_nothing_else() {
+    let endless = json!({"id": "pc-2", "outcome": {"result": "success", "running": "1h"}});
+    let stage = Stage::set("namespace-goes", &[desktop("pc-1"), endless, desktop("pc-3")]).await;
+    let mut doubt = lost(true, &json!("reset"));
+    doubt["desktop"] = json!("pc-1");
+    stage.cloud.add_fault(&doubt).unwrap();
+    let operator = stage.operator(&FLAGS[1..]);
+    stage.request("in-doubt", &["pc-1"]).await;
+    stage.request("running", &["pc-2"]).await;
+    stage
+        .request_with("held", &["pc-3"], json!({"suspend": true}))
+        .await;
+    stage.reason("in-doubt", Submitted, "AwaitingEvidence").await;
+    stage.reason("running", Submitted, "JobAccepted").await;
+    stage.reason("held", Submitted, "Suspended").await;
+
+    delete_namespace(&stage).await;
+    // Events can no longer be made there, and nothing depends on them.
+    let kept = |status: &Value| message(status, Submitted).contains("is kept until");
+    stage.until("in-doubt", "it says why it is kept", kept).await;
+    stage.gone("held").await;
+    stage.gone("running").await;
+    stage.gone("in-doubt").await;
+    let log = operator.log();
+    assert!(
+        log.contains("whether attempt") && log.contains("took effect is unknown"),
+        "{log}"
+    );
+    assert_eq!(stage.posts().len(), 2);
+}
