@@ -83,8 +83,10 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
     let Some(attempt) = seen.request.attempt(id) else {
         return Step::Rest;
     };
-    // Of an attempt that was settled meanwhile only a job is news.
-    if attempt.outcome != Outcome::Pending && !matches!(answer, PostAnswer::Accepted(_)) {
+    // Of an attempt that was settled meanwhile only a job is news, and one that it does not have yet: the record may
+    // have been made, and only the answer to it been lost.
+    let news = matches!(answer, PostAnswer::Accepted(job) if !attempt.job_ids.contains(job));
+    if attempt.outcome != Outcome::Pending && !news {
         return Step::StartOver;
     }
     let settlement = |outcome, jobs, error: Option<&CloudError>, hold| {

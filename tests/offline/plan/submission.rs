@@ -227,6 +227,13 @@ fn any_other_answer_that_comes_too_late_is_no_news() {
 }
 
 #[test]
+fn a_job_that_is_recorded_already_is_no_news() {
+    let accepted = effective("a b", Outcome::Accepted, "j1");
+    let seen = in_doubt("a b", accepted).answered(PostAnswer::Accepted(job("j1")));
+    assert_eq!(plan(&seen.0), Step::StartOver);
+}
+
+#[test]
 fn a_job_that_comes_after_the_end_is_kept_and_the_end_stays() {
     let abandoned = effective("a b", Outcome::Abandoned, "");
     let mut seen = in_doubt("a b", abandoned).no_finalizer();
