@@ -219,10 +219,12 @@ impl Times<'_> {
             .find(|a| a.took_effect())
     }
 
-    /// When an accepted request must be visible at the latest.
+    /// When an accepted request must be visible at the latest. It is sent before the send guard is over, and accepted
+    /// before another one is: its answer is not awaited for longer.
     fn settled_at(&self) -> Option<Timestamp> {
+        let accepted = self.timing.send_guard * 2;
         self.effective()
-            .map(|a| after(a.signed_at.0, self.timing.send_guard + self.timing.settle))
+            .map(|a| after(a.signed_at.0, accepted + self.timing.settle))
     }
 
     fn overdue_at(&self) -> Option<Timestamp> {
