@@ -1,0 +1,136 @@
+//! I5, and I3 with it: once nothing goes wrong any more, every path comes to its end in bounded time, or waits for a
+//! person, and then every job that the cloud accepted is in the status, or declared unknown by name.
+
+use desktop_deletion_operator::crd::deletion::Outcome;
+
+use crate::action::{Action, Fate, Luck};
+use crate::moves::Protocol;
+use crate::names::{self, CONSOLE};
+use crate::world::{Held, Post, World};
+
+/// Rounds within which it must settle: each is one tick.
+const ROUNDS: usize = 40;
+/// Steps of one pass at most.
+const STEPS: usize = 60;
+
+impl Protocol {
+    /// Goes on without faults and meddling.
+    ///
+    /// # Errors
+    /// It does not settle, or what it settled at is not true; in words.
+    pub fn settles(&self, from: &World) -> Result<(), String> {
+        if from.wrong.is_some() {
+            return Ok(());
+        }
+        let mut world = World {
+            faults: 0,
+            meddling: 0,
+            ..*from
+        };
+        for _ in 0..ROUNDS {
+            self.deliver(&mut world);
+            for operator in 0..self.config.operators {
+                self.finish_pass(&mut world, operator)?;
+                if world.operators[operator].stopping {
+                    world = self.after(&world, Action::Restart(operator));
+                }
+            }
+            if self.is_over(&world) {
+                return self.keeps_every_job(&world);
+            }
+            self.carry_out_jobs(&mut world);
+            for operator in 0..self.config.operators {
+                if world.object.is_some() {
+                    world = self.after(&world, Action::Begin(operator));
+                    self.finish_pass(&mut world, operator)?;
+                }
+            }
+            world = self.after(&world, Action::Tick);
+            if let Some(wrong) = world.wrong {
+                return Err(format!("{}: {}", wrong.invariant.words(), wrong.how));
+            }
+        }
+        Err(format!("it does not settle: {}", self.tell(&world)))
+    }
+
+    fn deliver(&self, world: &mut World) {
+        if world.stray.is_some() {
+            *world = self.after(world, Action::Land);
+        }
+        for attempt in 0..world.letters.len() {
+            let Some(letter) = world.letters[attempt].filter(|letter| letter.post == Post::Flying) else {
+                continue;
+            };
+            let fate = if letter.gateway_age >= self.config.true_window() {
+                Fate::Expired
+            } else if letter.body & !world.cloud.gone == 0 {
+                Fate::Invalid
+            } else {
+                Fate::Accepted
+            };
+            *world = self.after(world, Action::Arrive(attempt, fate));
+        }
+    }
+
+    fn finish_pass(&self, world: &mut World, operator: usize) -> Result<(), String> {
+        for _ in 0..STEPS {
+            match world.operators[operator].pass {
+                None => return Ok(()),
+                Some(pass) if matches!(pass.held, Held::Waiting(_)) => self.deliver(world),
+                Some(_) => *world = self.after(world, Action::Step(operator, Luck::Well)),
+            }
+        }
+        Err(format!("a pass does not come to an end: {}", self.tell(world)))
+    }
+
+    fn carry_out_jobs(&self, world: &mut World) {
+        for job in 0..world.cloud.jobs.len() {
+            let Some(state) = world.cloud.jobs[job] else {
+                continue;
+            };
+            if !state.visible {
+                *world = self.after(world, Action::Show(job));
+            }
+            for desktop in names::members(state.open()) {
+                let end = Action::End {
+                    job,
+                    desktop,
+                    deleted: true,
+                };
+                *world = self.after(world, end);
+            }
+        }
+    }
+
+    /// Finished, gone, or held back by a person before anything was submitted.
+    fn is_over(&self, world: &World) -> bool {
+        let Some(object) = world.object else {
+            return world.operators.iter().all(|it| it.pass.is_none());
+        };
+        let known = self.requests.get(object.request);
+        let untouched = known.doubtful() == 0 && known.effective == 0;
+        (known.finished && !known.request.finalizer)
+            || (known.request.suspend && untouched && !known.request.deleting && !world.late)
+    }
+
+    fn keeps_every_job(&self, world: &World) -> Result<(), String> {
+        let Some(object) = world.object else {
+            return Ok(());
+        };
+        let known = self.requests.get(object.request);
+        let given_up = known.with(|o| o == Outcome::Abandoned);
+        for attempt in 0..CONSOLE {
+            let ours = world.letters[attempt].is_some_and(|letter| letter.uid == object.uid);
+            let accepted = ours && world.cloud.jobs[attempt].is_some();
+            let told = names::has(known.jobs, attempt) || names::has(given_up, attempt) || known.job_unknown;
+            if accepted && !told {
+                return Err(format!(
+                    "job {} was accepted and is nowhere in the status: {}",
+                    attempt + 1,
+                    self.tell(world)
+                ));
+            }
+        }
+        Ok(())
+    }
+}

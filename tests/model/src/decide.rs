@@ -1,0 +1,393 @@
+//! Asks the shipped decision. What an operator of the model sees is turned into the [`Observed`] of the product, the
+//! step it answers is turned into an [`Act`], and both are remembered: the same view is never decided twice.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{PoisonError, RwLock};
+
+use desktop_deletion_operator::crd::deletion::{
+    Attempt, AuthMethod, CloudError, Outcome, ProjectCoordinates,
+};
+use desktop_deletion_operator::ids::{ProjectID, Region};
+use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::observed::{
+    Claim, Facts, JobView, Observed, PostAnswer, ProjectView, Request, Sight, Sighting, Submission,
+    Sweep as ShippedSweep, Trouble,
+};
+use desktop_deletion_operator::plan::standing::Wake;
+use desktop_deletion_operator::plan::{self, Step, record, recovery};
+use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
+use desktop_deletion_operator::workspace::error::Operation;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::names::{self, DESKTOPS, JOBS, Set};
+use crate::requests::{RequestId, Requests};
+use crate::world::{Answer, Batch, Draft, Evidence, Held, Look, Pass, Row, Sighted, Sweep, WriteKind};
+
+/// All that the decision looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_excessive_bools)] // independent of each other
+struct View {
+    request: RequestId,
+    project: bool,
+    last_look: bool,
+    claim: bool,
+    desktops: [Option<Sighted>; DESKTOPS],
+    sweep: Option<Sweep>,
+    asked: Set,
+    jobs: [Option<Row>; JOBS],
+    trouble: bool,
+    earlier: Option<Evidence>,
+    held: Held,
+    times: Times,
+}
+
+/// The facts of the product, which cannot be hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_excessive_bools)] // independent of each other
+pub struct Times {
+    /// As in [`Facts`].
+    pub stopping: bool,
+    /// As in [`Facts`].
+    pub deadline_passed: bool,
+    /// As in [`Facts`].
+    pub retry_due: bool,
+    /// As in [`Facts`].
+    pub settled: bool,
+    /// As in [`Facts`].
+    pub overdue: bool,
+    /// As in [`Facts`].
+    pub surely_dead: bool,
+    /// As in [`Facts`].
+    pub evidence_overdue: bool,
+}
+
+/// A step of the product, in the numbers of the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Act {
+    /// Read the project.
+    ReadProject,
+    /// Claim the desktops.
+    Claim,
+    /// Read these desktops in one list.
+    ReadDesktops(Set),
+    /// Read one desktop.
+    ReadDesktop(usize),
+    /// Read the sub-jobs.
+    ReadSubJobs,
+    /// Ask who has the job.
+    ReadOwner(usize),
+    /// Ask the poller about the job.
+    ReadJob(usize),
+    /// Write, and what is stored then.
+    Write(WriteKind, RequestId),
+    /// Sign a request.
+    Sign(Batch),
+    /// Send the request of that attempt.
+    Post(u8),
+    /// Nothing to do now; what this pass found for the next one.
+    Wait(Option<(u8, Evidence)>),
+    /// Forget everything.
+    StartOver,
+    /// Nothing to do.
+    Rest,
+    /// The move that was decided is not legal: the pass ends with an error.
+    Illegal,
+}
+
+/// Decisions that were made already.
+pub struct Decisions {
+    auth: AuthMethod,
+    made: RwLock<HashMap<View, Act>>,
+}
+
+impl Decisions {
+    /// None yet.
+    pub fn new(auth: AuthMethod) -> Self {
+        Self {
+            auth,
+            made: RwLock::default(),
+        }
+    }
+
+    /// How many different views were decided.
+    pub fn len(&self) -> usize {
+        self.made.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// None was.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next step of the pass.
+    pub fn next(&self, requests: &Requests, pass: &Pass, times: Times) -> Act {
+        let pending = requests.get(pass.request).with(|o| o == Outcome::Pending);
+        let view = View {
+            request: pass.request,
+            project: pass.project,
+            last_look: pass.last_look,
+            claim: pass.claim,
+            desktops: pass.desktops,
+            sweep: pass.sweep,
+            asked: pass.asked,
+            jobs: pass.jobs,
+            trouble: pass.trouble,
+            earlier: pass
+                .earlier
+                .filter(|(attempt, _)| names::has(pending, usize::from(*attempt)))
+                .map(|(_, evidence)| evidence),
+            held: pass.held,
+            times,
+        };
+        let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(act) = made.get(&view) {
+            return *act;
+        }
+        drop(made);
+        let act = self.decide(requests, &view);
+        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
+        made.insert(view, act);
+        act
+    }
+
+    fn decide(&self, requests: &Requests, view: &View) -> Act {
+        let seen = self.observed(&requests.get(view.request).request, view);
+        let request = &seen.request;
+        let (now, finalizer) = (epoch(), |kind| {
+            let edit = match kind {
+                WriteKind::AddFinalizer => crate::requests::Edit::AddFinalizer,
+                _ => crate::requests::Edit::DropFinalizer,
+            };
+            Act::Write(kind, requests.edit(view.request, edit))
+        });
+        let store = |kind, status| Act::Write(kind, requests.with_status(view.request, status));
+        match plan::plan(&seen) {
+            Step::ReadProject => Act::ReadProject,
+            Step::Claim => Act::Claim,
+            Step::ReadDesktops(ids) => Act::ReadDesktops(names::desktop_set(&ids)),
+            Step::ReadDesktop(id) => Act::ReadDesktop(number(names::desktop_set([&id]))),
+            Step::ReadSubJobs => Act::ReadSubJobs,
+            Step::ReadOwner(job) => Act::ReadOwner(number(names::job_set([&job]))),
+            Step::ReadJob(job) => Act::ReadJob(number(names::job_set([&job]))),
+            Step::AddFinalizer => finalizer(WriteKind::AddFinalizer),
+            Step::DropFinalizer => finalizer(WriteKind::DropFinalizer),
+            Step::Sign(batch) => Act::Sign(Batch {
+                body: names::desktop_set(&batch.desktop_ids),
+                baseline_jobs: names::job_set(&batch.baseline_job_ids),
+                baseline_failed: names::desktop_set(&batch.baseline_failed_ids),
+                baseline_incomplete: batch.baseline_incomplete,
+            }),
+            Step::RecordIntent(intent) => {
+                let Held::Armed(draft) = view.held else {
+                    return Act::Illegal;
+                };
+                match record::intend(request, &intent, &now) {
+                    Ok(status) => store(WriteKind::Intent(draft.attempt), status),
+                    Err(_) => Act::Illegal,
+                }
+            }
+            Step::Post => match view.held {
+                Held::Armed(draft) => Act::Post(draft.attempt),
+                _ => Act::Illegal,
+            },
+            Step::RecordOutcome(settlement) => match record::settle(request, &settlement, &now) {
+                Ok(status) => store(WriteKind::Outcome, status),
+                Err(_) => Act::Illegal,
+            },
+            Step::RefuseResolve(refusal) => {
+                store(WriteKind::Refusal, record::refuse_resolve(request, &refusal))
+            }
+            Step::RecordProgress(hold) => store(WriteKind::Progress, record::progress(request, &hold, &now)),
+            Step::Finish(ending) => store(WriteKind::Finish, record::finish(request, &ending, &now)),
+            Step::Wait(hold) => Act::Wait((hold.wake == Wake::SecondLook).then(|| noted(&seen)).flatten()),
+            Step::StartOver => Act::StartOver,
+            Step::Rest => Act::Rest,
+        }
+    }
+
+    fn observed(&self, request: &Request, view: &View) -> Observed {
+        Observed {
+            request: request.clone(),
+            project: view.project.then(|| ProjectView {
+                coordinates: Some(home()),
+                obstacle: None,
+                suspended: false,
+            }),
+            last_look: view.last_look,
+            claim: view.claim.then_some(Claim::Granted),
+            desktops: sightings(view.desktops),
+            sweep: view.sweep.map(|sweep| ShippedSweep {
+                sub_jobs: (0..JOBS).flat_map(|job| sub_jobs(job, sweep.rows[job])).collect(),
+                complete: sweep.complete,
+            }),
+            owned_elsewhere: names::jobs(view.asked)
+                .into_iter()
+                .map(|job| (job, false))
+                .collect(),
+            jobs: (0..JOBS)
+                .filter_map(|job| Some((names::job(job).clone(), job_view(job, view.jobs[job]?))))
+                .collect(),
+            trouble: view.trouble.then(|| Trouble {
+                class: Class::Unavailable,
+                error: error(Operation::ListDesktops, Class::Unavailable),
+                withheld: false,
+            }),
+            earlier_evidence: view.earlier.map(|found| recovery::Evidence {
+                jobs: names::jobs(found.jobs).into_iter().collect(),
+                touched: names::desktops(found.touched).into_iter().collect(),
+                complete: found.complete,
+            }),
+            submission: self.submission(view.held),
+            facts: facts(view.times),
+        }
+    }
+
+    fn submission(&self, held: Held) -> Submission {
+        match held {
+            Held::Nothing => Submission::None,
+            Held::Armed(draft) => Submission::Armed {
+                attempt: self.attempt(draft),
+                fresh: draft.fresh,
+            },
+            Held::Waiting(_) => Submission::Underway,
+            Held::Answered(attempt, answer) => Submission::Answered {
+                attempt: names::attempt(usize::from(attempt)).clone(),
+                answer: shipped_answer(usize::from(attempt), answer),
+            },
+        }
+    }
+
+    fn attempt(&self, draft: Draft) -> Attempt {
+        let expires = epoch().0 + SignedDuration::from_mins(15);
+        Attempt {
+            id: names::attempt(usize::from(draft.attempt)).clone(),
+            writer: "operator".to_owned(),
+            auth: self.auth,
+            desktop_ids: names::desktops(draft.batch.body),
+            baseline_job_ids: names::jobs(draft.batch.baseline_jobs),
+            baseline_failed_ids: names::desktops(draft.batch.baseline_failed),
+            baseline_incomplete: draft.batch.baseline_incomplete,
+            body_digest: format!("sha256:{:064x}", draft.batch.body),
+            signed_at: epoch(),
+            not_after: (self.auth == AuthMethod::Signature).then_some(Time(expires)),
+            outcome: Outcome::Pending,
+            job_ids: vec![],
+            error: None,
+        }
+    }
+}
+
+/// What this pass found, for the second look of the next one.
+fn noted(seen: &Observed) -> Option<(u8, Evidence)> {
+    let attempt = seen.request.pending()?;
+    let found = recovery::evidence(seen, attempt)?;
+    let evidence = Evidence {
+        jobs: names::job_set(&found.jobs),
+        touched: names::desktop_set(&found.touched),
+        complete: found.complete,
+    };
+    let number = u8::try_from(names::attempt_number(&attempt.id)?).ok()?;
+    Some((number, evidence))
+}
+
+fn sightings(
+    desktops: [Option<Sighted>; DESKTOPS],
+) -> BTreeMap<desktop_deletion_operator::ids::DesktopID, Sighting> {
+    let sighting = |sighted: Sighted| Sighting {
+        sight: match sighted.look {
+            Look::Idle => Sight::Idle,
+            Look::Deleting => Sight::Deleting,
+            Look::DeleteFailed => Sight::DeleteFailed,
+            Look::Missing => Sight::Missing,
+            Look::Gone => Sight::Gone,
+        },
+        idle_twice: sighted.idle_twice,
+        name: None,
+    };
+    (0..DESKTOPS)
+        .filter_map(|desktop| Some((names::desktop(desktop).clone(), sighting(desktops[desktop]?))))
+        .collect()
+}
+
+fn sub_jobs(job: usize, row: Row) -> Vec<SubJob> {
+    let of = |set: Set, status: SubJobStatus| {
+        names::desktops(set).into_iter().map(move |desktop| SubJob {
+            id: "sub-job".to_owned(),
+            job: names::job(job).clone(),
+            desktop,
+            status,
+            code: None,
+            reason: None,
+        })
+    };
+    of(row.open, SubJobStatus::Running)
+        .chain(of(row.deleted, SubJobStatus::Success))
+        .chain(of(row.failed, SubJobStatus::Failed))
+        .collect()
+}
+
+fn job_view(job: usize, row: Row) -> JobView {
+    let mut view = JobView::default();
+    view.learn(&sub_jobs(job, row));
+    view.finished = view.seen && row.open == 0;
+    view
+}
+
+fn shipped_answer(attempt: usize, answer: Answer) -> PostAnswer {
+    let error = |class| error(Operation::BatchDelete, class);
+    match answer {
+        Answer::Accepted => PostAnswer::Accepted(names::job(attempt).clone()),
+        Answer::NotSent => PostAnswer::NotSent(error(Class::Unreachable)),
+        Answer::Throttled => PostAnswer::Refused(error(Class::Throttled)),
+        Answer::Invalid => PostAnswer::Refused(error(Class::InvalidRequest)),
+        Answer::Expired => PostAnswer::Refused(error(Class::Authentication)),
+        Answer::Doubt => PostAnswer::Doubt(error(Class::InDoubt)),
+    }
+}
+
+fn facts(times: Times) -> Facts {
+    Facts {
+        stopping: times.stopping,
+        deadline_passed: times.deadline_passed,
+        retry_due: times.retry_due,
+        clock_skewed: false,
+        settled: times.settled,
+        overdue: times.overdue,
+        surely_dead: times.surely_dead,
+        evidence_overdue: times.evidence_overdue,
+    }
+}
+
+fn error(operation: Operation, class: Class) -> CloudError {
+    CloudError {
+        time: epoch(),
+        operation: operation.as_str().to_owned(),
+        class: class.as_str().to_owned(),
+        http_status: None,
+        code: None,
+        message: None,
+        detail: None,
+        request_id: None,
+        encoded_authorization_message: None,
+    }
+}
+
+/// The only time that stands in an object of the model.
+pub fn epoch() -> Time {
+    Time(Timestamp::UNIX_EPOCH)
+}
+
+fn home() -> ProjectCoordinates {
+    // Letters, digits and hyphens are always an identifier.
+    #[allow(clippy::expect_used)]
+    ProjectCoordinates {
+        region: Region::try_from("region".to_owned()).expect("an identifier"),
+        project_id: ProjectID::try_from("project".to_owned()).expect("an identifier"),
+        endpoint: "https://workspace.region.example".to_owned(),
+    }
+}
+
+fn number(set: Set) -> usize {
+    set.trailing_zeros() as usize
+}

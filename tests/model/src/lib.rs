@@ -1,0 +1,26 @@
+//! Checks the operator's decisions against every order of events, in a world small enough to be searched.
+//!
+//! The decision function and the moves of the status are the shipped ones; only the world around them is modelled.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`world`] | one state: API server, operators, cloud, what is on its way, ages |
+//! | [`decide`] | from a state to the shipped decision and back |
+//! | [`action`], [`moves`] | what can happen, and what the world is like then |
+//! | [`judge`], [`calm`] | the invariants; and that every path settles once nothing goes wrong any more |
+//! | [`search`] | the search by `stateright`, and what it covered |
+//! | [`story`] | a path in words |
+//! | [`config`] | size of the world, and mutants |
+//! | [`names`], [`requests`] | small numbers for large things |
+
+pub mod action;
+pub mod calm;
+pub mod config;
+pub mod decide;
+pub mod judge;
+pub mod moves;
+pub mod names;
+pub mod requests;
+pub mod search;
+pub mod story;
+pub mod world;

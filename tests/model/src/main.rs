@@ -1,0 +1,66 @@
+//! Searches a world of a size of one's choice, and says what was found.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use desktop_deletion_operator::crd::deletion::AuthMethod;
+use protocol_model::config::{Config, Mutant};
+use protocol_model::search;
+
+/// Checks the operator's decisions against every order of events in a small world.
+#[derive(Parser)]
+struct Arguments {
+    /// Desktops in the request (1 or 2).
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    desktops: u8,
+    /// Operators that believe they lead (1 or 2).
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    operators: u8,
+    /// Things that may go wrong on one path.
+    #[arg(long, default_value_t = 2)]
+    faults: u8,
+    /// Things that people may do on one path.
+    #[arg(long, default_value_t = 2)]
+    meddling: u8,
+    /// Attempts that may be made on one path (1 to 4).
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=4))]
+    attempts: u8,
+    /// Log in by a token whose expiry is not known, instead of by a signature.
+    #[arg(long)]
+    token: bool,
+    /// From one state in so many it is checked that a run without faults settles.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    settle_every: u64,
+    /// Take this safety mechanism away.
+    #[arg(long)]
+    mutant: Option<Mutant>,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+#[allow(clippy::print_stdout)]
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = Config {
+        desktops: usize::from(arguments.desktops),
+        operators: usize::from(arguments.operators),
+        auth: if arguments.token {
+            AuthMethod::Token
+        } else {
+            AuthMethod::Signature
+        },
+        faults: arguments.faults,
+        meddling: arguments.meddling,
+        attempts: usize::from(arguments.attempts),
+        settle_every: arguments.settle_every,
+        mutant: arguments.mutant,
+    };
+    let report = search::run(config, arguments.threads);
+    println!("{report}");
+    if report.broken.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

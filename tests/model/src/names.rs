@@ -1,0 +1,105 @@
+//! The few things of the model world, by number and by name, and sets of them as bits.
+
+use std::sync::LazyLock;
+
+use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID};
+
+/// Desktops at most.
+pub const DESKTOPS: usize = 2;
+/// Attempts at most, over all requests and operators.
+pub const ATTEMPTS: usize = 4;
+/// Jobs at most: one of each attempt, and one of the console.
+pub const JOBS: usize = ATTEMPTS + 1;
+/// The job that somebody started in the console.
+pub const CONSOLE: usize = ATTEMPTS;
+
+/// Some of the things of one kind: bit n is thing n.
+pub type Set = u8;
+
+/// The set of one.
+pub fn only(member: usize) -> Set {
+    1 << member
+}
+
+/// Whether `member` is in `set`.
+pub fn has(set: Set, member: usize) -> bool {
+    set & only(member) != 0
+}
+
+/// The members of a set, in order.
+pub fn members(set: Set) -> impl Iterator<Item = usize> {
+    (0..8).filter(move |member| has(set, *member))
+}
+
+/// The set of these.
+pub fn set(members: impl IntoIterator<Item = usize>) -> Set {
+    members.into_iter().fold(0, |set, member| set | only(member))
+}
+
+struct Names {
+    desktops: Vec<DesktopID>,
+    attempts: Vec<AttemptID>,
+    jobs: Vec<JobID>,
+}
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| {
+    // Letters, digits and hyphens are always an identifier.
+    #[allow(clippy::expect_used)]
+    Names {
+        desktops: ["desktop-a", "desktop-b"]
+            .map(|name| DesktopID::try_from(name).expect("an identifier"))
+            .to_vec(),
+        attempts: (1..=ATTEMPTS)
+            .map(|n| AttemptID::try_from(format!("attempt-{n}")).expect("an identifier"))
+            .collect(),
+        jobs: (1..=ATTEMPTS)
+            .map(|n| format!("job-{n}"))
+            .chain(["job-of-the-console".to_owned()])
+            .map(|name| JobID::try_from(name).expect("an identifier"))
+            .collect(),
+    }
+});
+
+/// Name of a desktop.
+pub fn desktop(number: usize) -> &'static DesktopID {
+    &NAMES.desktops[number]
+}
+
+/// Names of desktops.
+pub fn desktops(set: Set) -> Vec<DesktopID> {
+    members(set).map(|number| desktop(number).clone()).collect()
+}
+
+/// Numbers of desktops.
+pub fn desktop_set<'a>(names: impl IntoIterator<Item = &'a DesktopID>) -> Set {
+    set(names
+        .into_iter()
+        .filter_map(|name| NAMES.desktops.iter().position(|known| known == name)))
+}
+
+/// Name of an attempt.
+pub fn attempt(number: usize) -> &'static AttemptID {
+    &NAMES.attempts[number]
+}
+
+/// Number of an attempt.
+pub fn attempt_number(name: &AttemptID) -> Option<usize> {
+    NAMES.attempts.iter().position(|known| known == name)
+}
+
+/// Name of a job.
+pub fn job(number: usize) -> &'static JobID {
+    &NAMES.jobs[number]
+}
+
+/// Names of jobs.
+pub fn jobs(set: Set) -> Vec<JobID> {
+    members(set).map(|number| job(number).clone()).collect()
+}
+
+/// Numbers of jobs.
+pub fn job_set<'a>(names: impl IntoIterator<Item = &'a JobID>) -> Set {
+    set(names
+        .into_iter()
+        .filter_map(|name| NAMES.jobs.iter().position(|known| known == name)))
+}

@@ -1,0 +1,347 @@
+//! The search: every order of events, breadth first, so that the first path to a violation is a shortest one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use desktop_deletion_operator::crd::deletion::{DesktopState, Outcome};
+use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
+
+use crate::action::{Action, Fate, Luck};
+use crate::config::Config;
+use crate::decide::Act;
+use crate::judge::Invariant;
+use crate::moves::Protocol;
+use crate::world::{World, WriteKind};
+
+/// Name of the property that every path settles.
+const SETTLES: &str =
+    "I5, I3: once nothing goes wrong any more it ends, or waits for a person, with every job stored";
+
+/// What a search found.
+#[derive(Debug)]
+pub struct Report {
+    /// Different states.
+    pub states: usize,
+    /// Length of the longest path that was needed to reach a state.
+    pub depth: usize,
+    /// Different objects that the API server held.
+    pub objects: usize,
+    /// Different situations that the shipped decision was asked about.
+    pub decisions: usize,
+    /// Broken properties, each with its story.
+    pub broken: Vec<(&'static str, String)>,
+    /// Things that must be reachable and were not reached.
+    pub unreached: Vec<&'static str>,
+    /// How often each kind of transition was taken.
+    pub taken: BTreeMap<&'static str, u64>,
+}
+
+/// The model as `stateright` searches it.
+struct Search {
+    protocol: Protocol,
+    taken: Arc<Taken>,
+}
+
+/// How often each kind of transition was taken.
+struct Taken(Vec<AtomicU64>);
+
+/// Searches all of it, with so many threads.
+pub fn run(config: Config, threads: usize) -> Report {
+    let taken = Arc::new(Taken(KINDS.iter().map(|_| AtomicU64::new(0)).collect()));
+    let search = Search {
+        protocol: Protocol::new(config),
+        taken: taken.clone(),
+    };
+    let checker = search
+        .checker()
+        .threads(threads)
+        .finish_when(HasDiscoveries::AnyFailures)
+        .spawn_bfs()
+        .join();
+    let found = checker.discoveries();
+    let model = checker.model();
+    let mut broken = vec![];
+    let mut unreached = vec![];
+    for property in model.properties() {
+        let path = found.get(property.name);
+        match (&property.expectation, path) {
+            (Expectation::Sometimes, None) => unreached.push(property.name),
+            (Expectation::Sometimes, Some(_)) | (_, None) => {}
+            (_, Some(path)) => broken.push((property.name, model.story(path.clone().into_vec()))),
+        }
+    }
+    Report {
+        states: checker.unique_state_count(),
+        depth: checker.max_depth(),
+        objects: model.protocol.requests.len(),
+        decisions: model.protocol.decisions.len(),
+        broken,
+        unreached,
+        taken: KINDS
+            .iter()
+            .zip(&taken.0)
+            .map(|(kind, count)| (*kind, count.load(Ordering::Relaxed)))
+            .collect(),
+    }
+}
+
+impl Search {
+    fn story(&self, path: Vec<(World, Option<Action>)>) -> String {
+        let Some((last, _)) = path.last().copied() else {
+            return String::new();
+        };
+        let steps: Vec<_> = path
+            .into_iter()
+            .filter_map(|(world, action)| Some((world, action?)))
+            .collect();
+        let mut story = self.protocol.story(&steps, &last);
+        if let Err(why) = self.protocol.settles(&last) {
+            story.push_str("  => from here, without any further fault: ");
+            story.push_str(&why);
+            story.push('\n');
+        }
+        story
+    }
+
+    fn is_sample(&self, world: &World) -> bool {
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        hasher
+            .hash_one(world)
+            .is_multiple_of(self.protocol.config.settle_every)
+    }
+
+    fn some_attempt(&self, world: &World, wanted: impl Fn(Outcome) -> bool) -> bool {
+        let object = world.object;
+        object.is_some_and(|object| self.protocol.requests.get(object.request).with(wanted) != 0)
+    }
+
+    fn ended(&self, world: &World, state: DesktopState) -> bool {
+        world.object.is_some_and(|object| {
+            let known = self.protocol.requests.get(object.request);
+            known.finished && known.desktops(state) != 0
+        })
+    }
+}
+
+macro_rules! always {
+    ($($invariant:ident),*) => {
+        vec![$(Property::always(Invariant::$invariant.words(), |_, world: &World| {
+            world.wrong.is_none_or(|wrong| wrong.invariant != Invariant::$invariant)
+        })),*]
+    };
+}
+
+impl Model for Search {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![self.protocol.beginning()]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        self.protocol.possible(world, actions);
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        self.taken
+            .count(kind(action, action_act(&self.protocol, world, action)));
+        let after = self.protocol.after(world, action);
+        (after != *world).then_some(after)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut properties = always![
+            OnlyWhatWasAdmitted,
+            AtMostOnce,
+            NoJobIsLost,
+            TerminalIsFinal,
+            IntentForTheLiveObject,
+            IntentFirst,
+            AttemptsStay,
+            OneRequestPerDesktop,
+            WritesChange,
+            TrueVerdict
+        ];
+        properties.push(Property::always(SETTLES, |search: &Self, world| {
+            !search.is_sample(world) || search.protocol.settles(world).is_ok()
+        }));
+        properties.push(Property::sometimes("a job is adopted", |search: &Self, world| {
+            search.some_attempt(world, |outcome| outcome == Outcome::Adopted)
+        }));
+        properties.push(Property::sometimes(
+            "an attempt had no effect",
+            |search: &Self, world| search.some_attempt(world, |outcome| outcome == Outcome::NoEffect),
+        ));
+        properties.push(Property::sometimes(
+            "a second attempt is accepted",
+            |_: &Self, world: &World| world.cloud.jobs[1].is_some(),
+        ));
+        properties.push(Property::sometimes(
+            "the desktops are deleted",
+            |search: &Self, world| search.ended(world, DesktopState::Deleted),
+        ));
+        properties.push(Property::sometimes("a desktop fails", |search: &Self, world| {
+            search.ended(world, DesktopState::Failed)
+        }));
+        properties
+    }
+}
+
+impl Taken {
+    fn count(&self, kind: &str) {
+        if let Some(at) = KINDS.iter().position(|known| *known == kind) {
+            self.0[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn action_act(protocol: &Protocol, world: &World, action: Action) -> Option<(Act, bool)> {
+    match action {
+        Action::Step(operator, _) => {
+            let act = protocol.next_act(world, operator)?;
+            Some((act, protocol.would_write(world, operator)))
+        }
+        _ => None,
+    }
+}
+
+/// Every kind of transition.
+pub const KINDS: &[&str] = &[
+    "begin a pass",
+    "read the object again",
+    "read desktops",
+    "read one desktop",
+    "read sub-jobs",
+    "follow a job",
+    "read fails",
+    "sub-jobs incomplete",
+    "add finalizer",
+    "drop finalizer",
+    "store intent",
+    "record outcome",
+    "answer an annotation",
+    "write progress",
+    "write verdict",
+    "write conflicts",
+    "write lost",
+    "answer to a write lost",
+    "write delayed",
+    "delayed write lands",
+    "send",
+    "accepted",
+    "accepted, answer lost",
+    "accepted, answered with 5xx",
+    "5xx without effect",
+    "request lost",
+    "not sent",
+    "refused 429",
+    "refused 400",
+    "refused as expired",
+    "answer not awaited",
+    "job shows",
+    "desktop deleted",
+    "desktop deletion fails",
+    "tick",
+    "crash",
+    "stop",
+    "restart",
+    "object deleted",
+    "object created anew",
+    "suspended",
+    "resumed",
+    "desktop deleted in the console",
+    "attempt given up by a person",
+    "deadline passes",
+];
+
+/// The kind of a transition.
+fn kind(action: Action, act: Option<(Act, bool)>) -> &'static str {
+    match action {
+        Action::Begin(_) => "begin a pass",
+        Action::Step(_, luck) => step_kind(luck, act),
+        Action::GiveUp(_) => "answer not awaited",
+        Action::Crash(_) => "crash",
+        Action::Stop(_) => "stop",
+        Action::Restart(_) => "restart",
+        Action::Arrive(_, fate) => match fate {
+            Fate::Accepted => "accepted",
+            Fate::AcceptedAnswerLost => "accepted, answer lost",
+            Fate::AcceptedWith5xx => "accepted, answered with 5xx",
+            Fate::Failed5xx => "5xx without effect",
+            Fate::RequestLost => "request lost",
+            Fate::NotSent => "not sent",
+            Fate::Throttled => "refused 429",
+            Fate::Invalid => "refused 400",
+            Fate::Expired => "refused as expired",
+        },
+        Action::Show(_) => "job shows",
+        Action::End { deleted: true, .. } => "desktop deleted",
+        Action::End { deleted: false, .. } => "desktop deletion fails",
+        Action::Tick => "tick",
+        Action::Land => "delayed write lands",
+        Action::Delete => "object deleted",
+        Action::Recreate => "object created anew",
+        Action::Suspend => "suspended",
+        Action::Resume => "resumed",
+        Action::Console(_) => "desktop deleted in the console",
+        Action::Abandon(_) => "attempt given up by a person",
+        Action::Deadline => "deadline passes",
+    }
+}
+
+fn step_kind(luck: Luck, act: Option<(Act, bool)>) -> &'static str {
+    match luck {
+        Luck::Trouble => return "read fails",
+        Luck::Incomplete => return "sub-jobs incomplete",
+        Luck::RequestLost => return "write lost",
+        Luck::AnswerLost => return "answer to a write lost",
+        Luck::Late => return "write delayed",
+        Luck::Well => {}
+    }
+    match act {
+        None => "read the object again",
+        Some((Act::Write(..), false)) => "write conflicts",
+        Some((Act::Write(kind, _), true)) => match kind {
+            WriteKind::AddFinalizer => "add finalizer",
+            WriteKind::DropFinalizer => "drop finalizer",
+            WriteKind::Intent(_) => "store intent",
+            WriteKind::Outcome => "record outcome",
+            WriteKind::Refusal => "answer an annotation",
+            WriteKind::Progress => "write progress",
+            WriteKind::Finish => "write verdict",
+        },
+        Some((Act::ReadDesktops(_), _)) => "read desktops",
+        Some((Act::ReadDesktop(_), _)) => "read one desktop",
+        Some((Act::ReadSubJobs, _)) => "read sub-jobs",
+        Some((Act::ReadJob(_), _)) => "follow a job",
+        Some((Act::Post(_), _)) => "send",
+        Some(_) => "forget",
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (kind, count) in &self.taken {
+            writeln!(f, "{count:12}  {kind}")?;
+        }
+        for goal in &self.unreached {
+            writeln!(f, "never reached: {goal}")?;
+        }
+        for (property, story) in &self.broken {
+            writeln!(f, "\nBROKEN: {property}\n{story}")?;
+        }
+        write!(
+            f,
+            "{} states, depth {}, {} objects, {} situations decided, {} properties broken",
+            self.states,
+            self.depth,
+            self.objects,
+            self.decisions,
+            self.broken.len()
+        )
+    }
+}

@@ -1,0 +1,225 @@
+//! A path in words, for people.
+
+use std::fmt::Write;
+
+use crate::action::{Action, Fate, Luck};
+use crate::decide::Act;
+use crate::moves::Protocol;
+use crate::names;
+use crate::world::{Answer, Held, Pass, Post, World, WriteKind};
+
+impl Protocol {
+    /// A path in words: what happened, and how the world stood then.
+    pub fn story(&self, path: &[(World, Action)], last: &World) -> String {
+        let mut text = String::new();
+        let mut number = 0;
+        for (at, (before, action)) in path.iter().enumerate() {
+            let after = path.get(at + 1).map_or(last, |(world, _)| world);
+            number += 1;
+            let what = self.happens(before, *action);
+            // Writing to a text never fails.
+            writeln!(text, "{number:3}. {what}").ok();
+            if self.tell(before) != self.tell(after) {
+                writeln!(text, "       now: {}", self.tell(after)).ok();
+            }
+        }
+        if let Some(wrong) = last.wrong {
+            writeln!(
+                text,
+                "  => {}\n     broken: {}",
+                wrong.how,
+                wrong.invariant.words()
+            )
+            .ok();
+        }
+        text
+    }
+
+    /// What happens, in one sentence.
+    pub fn happens(&self, before: &World, action: Action) -> String {
+        match action {
+            Action::Begin(operator) => format!("{} begins a pass: it reads the live object", who(operator)),
+            Action::Step(operator, luck) => self.steps(before, operator, luck),
+            Action::GiveUp(operator) => format!(
+                "{} stops waiting for the answer to its POST, which is still on its way",
+                who(operator)
+            ),
+            Action::Crash(operator) => format!("{} dies and starts anew without memory", who(operator)),
+            Action::Stop(operator) => format!("{} is told to stop", who(operator)),
+            Action::Restart(operator) => format!("{} is replaced by a new process", who(operator)),
+            Action::Arrive(attempt, fate) => format!("the POST of attempt {} {}", attempt + 1, arrives(fate)),
+            Action::Show(job) => format!("{} shows in reads from now on", job_name(job)),
+            Action::End {
+                job,
+                desktop,
+                deleted,
+            } => {
+                let end = if deleted { "deletes" } else { "fails to delete" };
+                format!("{} {end} {}", job_name(job), names::desktop(desktop))
+            }
+            Action::Tick => "time passes: one tick".to_owned(),
+            Action::Land => "the write that nobody waits for any more lands".to_owned(),
+            Action::Delete => "somebody deletes the object".to_owned(),
+            Action::Recreate => "somebody creates the object anew, same name and content".to_owned(),
+            Action::Suspend => "somebody sets spec.suspend".to_owned(),
+            Action::Resume => "somebody takes spec.suspend back".to_owned(),
+            Action::Console(desktop) => {
+                format!("somebody deletes {} in the console", names::desktop(desktop))
+            }
+            Action::Abandon(attempt) => format!("somebody gives up attempt {} by annotation", attempt + 1),
+            Action::Deadline => "the deadline of the request passes".to_owned(),
+        }
+    }
+
+    fn steps(&self, before: &World, operator: usize, luck: Luck) -> String {
+        if before.operators[operator]
+            .pass
+            .is_some_and(|pass| pass.reload.is_some())
+        {
+            return format!("{} reads the object again to see how it stands", who(operator));
+        }
+        let act = self.next_act(before, operator);
+        let what = act.map_or_else(String::new, does);
+        let writes = matches!(act, Some(Act::Write(..)));
+        let end = match luck {
+            Luck::Well if writes && !self.would_write(before, operator) => {
+                ": its copy is old, so the API server should refuse it (409)"
+            }
+            Luck::Well => "",
+            Luck::Trouble => ": the read fails",
+            Luck::Incomplete => ": not all rows can be read",
+            Luck::RequestLost => ": the request is lost",
+            Luck::AnswerLost => ": it is stored, but the answer is lost",
+            Luck::Late => ": it gives up on it, but the request is still on its way",
+        };
+        format!("{} {what}{end}", who(operator))
+    }
+
+    /// How the world stands.
+    pub fn tell(&self, world: &World) -> String {
+        let mut parts = vec![match world.object {
+            None => "no object".to_owned(),
+            Some(object) => {
+                let known = self.requests.get(object.request);
+                let mut words = vec![format!("object {}", object.uid)];
+                let flags = [
+                    (known.request.deleting, "being deleted"),
+                    (known.request.suspend, "suspended"),
+                    (known.request.finalizer, "held by the finalizer"),
+                    (known.finished, "finished"),
+                ];
+                words.extend(
+                    flags
+                        .iter()
+                        .filter(|(is, _)| *is)
+                        .map(|(_, word)| (*word).to_owned()),
+                );
+                for attempt in &known.request.status.attempts {
+                    words.push(format!(
+                        "{} {:?} {:?}",
+                        attempt.id,
+                        attempt.outcome,
+                        names_of(&attempt.job_ids)
+                    ));
+                }
+                let ready = known
+                    .request
+                    .status
+                    .conditions
+                    .iter()
+                    .find(|c| c.type_ == "Ready");
+                if let Some(ready) = ready {
+                    words.push(format!("Ready {} {}", ready.status, ready.reason));
+                }
+                words.join(", ")
+            }
+        }];
+        for (number, letter) in world.letters.iter().enumerate() {
+            if let Some(letter) = letter.filter(|letter| letter.post == Post::Flying) {
+                parts.push(format!(
+                    "POST of attempt {} on its way, {} ticks old",
+                    number + 1,
+                    letter.age
+                ));
+            }
+        }
+        for (number, job) in world.cloud.jobs.iter().enumerate() {
+            if let Some(job) = job {
+                let seen = if job.visible { "" } else { " (not visible yet)" };
+                let state = if job.open() == 0 { "ended" } else { "running" };
+                parts.push(format!("{} {state}{seen}", job_name(number)));
+            }
+        }
+        for (number, it) in world.operators.iter().enumerate() {
+            if let Some(pass) = it.pass {
+                parts.push(format!("{} {}", who(number), holds(&pass)));
+            }
+        }
+        parts.join("; ")
+    }
+}
+
+fn names_of(jobs: &[desktop_deletion_operator::ids::JobID]) -> Vec<String> {
+    jobs.iter().map(ToString::to_string).collect()
+}
+
+fn who(operator: usize) -> String {
+    format!("operator {}", ["A", "B"][operator])
+}
+
+fn job_name(job: usize) -> String {
+    names::job(job).to_string()
+}
+
+fn holds(pass: &Pass) -> String {
+    match pass.held {
+        Held::Nothing => "is in a pass".to_owned(),
+        Held::Armed(draft) => format!("has attempt {} signed", draft.attempt + 1),
+        Held::Waiting(attempt) => format!("waits for the answer to attempt {}", attempt + 1),
+        Held::Answered(attempt, answer) => {
+            let answer = match answer {
+                Answer::Accepted => "a job",
+                Answer::NotSent => "not sent",
+                Answer::Throttled => "429",
+                Answer::Invalid => "400",
+                Answer::Expired => "401, too old",
+                Answer::Doubt => "no usable answer",
+            };
+            format!("has to record for attempt {}: {answer}", attempt + 1)
+        }
+    }
+}
+
+fn does(act: Act) -> String {
+    match act {
+        Act::ReadDesktops(_) => "lists the desktops".to_owned(),
+        Act::ReadDesktop(desktop) => format!("looks at {} alone", names::desktop(desktop)),
+        Act::ReadSubJobs => "reads the sub-jobs".to_owned(),
+        Act::ReadJob(job) => format!("follows {}", job_name(job)),
+        Act::Write(kind, _) => match kind {
+            WriteKind::AddFinalizer => "puts the finalizer on".to_owned(),
+            WriteKind::DropFinalizer => "takes the finalizer off".to_owned(),
+            WriteKind::Intent(attempt) => format!("stores the intent of attempt {}", attempt + 1),
+            WriteKind::Outcome => "records what came of the attempt".to_owned(),
+            WriteKind::Refusal => "answers the annotation with no".to_owned(),
+            WriteKind::Progress => "writes the conditions".to_owned(),
+            WriteKind::Finish => "writes the verdict".to_owned(),
+        },
+        Act::Post(attempt) => format!("sends the POST of attempt {}", attempt + 1),
+        other => format!("goes on ({other:?})"),
+    }
+}
+
+fn arrives(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Accepted => "is accepted",
+        Fate::AcceptedAnswerLost => "is accepted, and the answer is lost",
+        Fate::AcceptedWith5xx => "is accepted, though the answer is a 5xx",
+        Fate::Failed5xx => "is answered with a 5xx, and nothing happened",
+        Fate::RequestLost => "is lost on its way",
+        Fate::NotSent => "never left the operator",
+        Fate::Throttled => "is refused (429)",
+        Fate::Invalid => "is refused (400)",
+        Fate::Expired => "comes too late and is refused (401)",
+    }
+}

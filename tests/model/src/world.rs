@@ -1,0 +1,338 @@
+//! One state of the model world: the API server with one object, the operators, the cloud, what is on its way between
+//! them, and the ages that the clock gives to things.
+//!
+//! One tick of the clock is the send guard. Ages stop at [`CAP`], past which nothing depends on them.
+
+use std::hash::{Hash, Hasher};
+
+use crate::judge::Wrong;
+use crate::names::{ATTEMPTS, DESKTOPS, JOBS, Set};
+use crate::requests::RequestId;
+
+/// Age at which a signed request is not sent any more.
+pub const GUARD: u8 = 1;
+/// Within so many ticks an accepted request shows (assumption A2).
+pub const SETTLE: u8 = 1;
+/// Age at which a job without an end is said to be overdue.
+pub const OVERDUE: u8 = 6;
+/// Where ages stop.
+pub const CAP: u8 = 7;
+/// Operators at most.
+pub const OPERATORS: usize = 2;
+
+/// One state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct World {
+    /// The object, while there is one.
+    pub object: Option<Object>,
+    /// How often an object of that name was made.
+    pub made: u8,
+    /// The deadline of the request has passed.
+    pub late: bool,
+    /// A write whose sender has given up on it. It still lands if nothing else is written before.
+    pub stray: Option<Stray>,
+    /// Each signed request.
+    pub letters: [Option<Letter>; ATTEMPTS],
+    /// The cloud.
+    pub cloud: Cloud,
+    /// The operators; each believes that it leads.
+    pub operators: [Operator; OPERATORS],
+    /// How many things may still go wrong.
+    pub faults: u8,
+    /// How often people may still do something.
+    pub meddling: u8,
+    /// An invariant that was broken.
+    pub wrong: Option<Wrong>,
+}
+
+/// Which of two operators is which makes no difference to what can happen, so it makes none to the hash.
+impl Hash for World {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b] = &self.operators;
+        (
+            self.object,
+            self.made,
+            self.late,
+            self.stray,
+            self.letters,
+            self.cloud,
+            a.min(b),
+            a.max(b),
+            self.faults,
+            self.meddling,
+            self.wrong,
+        )
+            .hash(state);
+    }
+}
+
+/// The object at the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Object {
+    /// Which of the objects of that name.
+    pub uid: u8,
+    /// Its content.
+    pub request: RequestId,
+}
+
+/// A write that is still on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stray {
+    /// What it stores.
+    pub request: RequestId,
+    /// What kind of write.
+    pub kind: WriteKind,
+}
+
+/// What a write stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WriteKind {
+    /// The finalizer goes on.
+    AddFinalizer,
+    /// The finalizer goes off.
+    DropFinalizer,
+    /// An attempt, before it is sent.
+    Intent(u8),
+    /// What came of an attempt.
+    Outcome,
+    /// An annotation is answered with no.
+    Refusal,
+    /// What the conditions say meanwhile.
+    Progress,
+    /// The verdict.
+    Finish,
+}
+
+/// A signed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Letter {
+    /// Whose.
+    pub uid: u8,
+    /// The desktops in its body.
+    pub body: Set,
+    /// Since it was signed.
+    pub age: u8,
+    /// The same as the gateway sees it.
+    pub gateway_age: u8,
+    /// The intent was stored.
+    pub stored: bool,
+    /// A person gave it up, and with it the wait for its end.
+    pub given_up: bool,
+    /// Where it is.
+    pub post: Post,
+}
+
+/// Where a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Post {
+    /// In memory.
+    Unsent,
+    /// Somewhere between the operator and the service.
+    Flying,
+    /// Carried out, refused or lost.
+    Over,
+}
+
+/// The cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Cloud {
+    /// Desktops that are gone.
+    pub gone: Set,
+    /// Desktops whose last deletion failed.
+    pub failed: Set,
+    /// Deletions: of each attempt, and of the console.
+    pub jobs: [Option<Job>; JOBS],
+}
+
+/// A deletion in the cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Job {
+    /// Its desktops.
+    pub body: Set,
+    /// Reads show it.
+    pub visible: bool,
+    /// Ticks for which they did not.
+    pub lag: u8,
+    /// Those that it deleted.
+    pub deleted: Set,
+    /// Those that it could not delete.
+    pub failed: Set,
+}
+
+impl Job {
+    /// Desktops that it is still deleting.
+    pub fn open(self) -> Set {
+        self.body & !self.deleted & !self.failed
+    }
+}
+
+/// An operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Operator {
+    /// It lost its lease or was told to stop: nothing new is begun.
+    pub stopping: bool,
+    /// Its run over the object, if one is going on.
+    pub pass: Option<Pass>,
+    /// What it remembers from one pass to the next.
+    pub memory: Memory,
+}
+
+/// What an operator remembers of the object, and loses with a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Memory {
+    /// Of which object.
+    pub uid: u8,
+    /// The first look for evidence of an attempt that was surely dead, and how long ago.
+    pub look: Option<(u8, Evidence, u8)>,
+    /// For how long each desktop was idle in every read.
+    pub idle: [Option<u8>; DESKTOPS],
+}
+
+/// What a look for evidence found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Evidence {
+    /// Jobs that may be the attempt's.
+    pub jobs: Set,
+    /// Desktops on which something had an effect.
+    pub touched: Set,
+    /// Everything was read.
+    pub complete: bool,
+}
+
+/// One run over the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(clippy::struct_excessive_bools)] // independent of each other
+pub struct Pass {
+    /// Of which object.
+    pub uid: u8,
+    /// Its copy of the object.
+    pub request: RequestId,
+    /// Nothing was written since: its resourceVersion is the current one.
+    pub current: bool,
+    /// It is in the task that submits, which nothing cancels.
+    pub task: bool,
+    /// A write failed in that task, and the object is to be read again.
+    pub reload: Option<WriteKind>,
+    /// The project was read.
+    pub project: bool,
+    /// The project was read after everything else.
+    pub last_look: bool,
+    /// The desktops were claimed.
+    pub claim: bool,
+    /// Reads of desktops.
+    pub desktops: [Option<Sighted>; DESKTOPS],
+    /// The read of the sub-jobs.
+    pub sweep: Option<Sweep>,
+    /// The reads are older than the send guard.
+    pub old_reads: bool,
+    /// Jobs that it asked for an owner.
+    pub asked: Set,
+    /// What is known of jobs that are followed; an empty row: nothing yet.
+    pub jobs: [Option<Row>; JOBS],
+    /// A read failed.
+    pub trouble: bool,
+    /// The first look for evidence, made long enough before this pass began.
+    pub earlier: Option<(u8, Evidence)>,
+    /// Attempts that were surely dead when this pass began.
+    pub dead: Set,
+    /// What it holds of a submission.
+    pub held: Held,
+}
+
+/// A read of a desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sighted {
+    /// What it showed.
+    pub look: Look,
+    /// It was idle a settle time before, and ever since.
+    pub idle_twice: bool,
+}
+
+/// What a read shows of a desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Look {
+    /// Idle.
+    Idle,
+    /// Being deleted.
+    Deleting,
+    /// Idle after a deletion that failed.
+    DeleteFailed,
+    /// Not in a complete list.
+    Missing,
+    /// Gone by a read of its own.
+    Gone,
+}
+
+/// A read of the sub-jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sweep {
+    /// The sub-jobs of each job.
+    pub rows: [Row; JOBS],
+    /// Every row was read.
+    pub complete: bool,
+}
+
+/// The sub-jobs of one job, by what they say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Row {
+    /// Waiting or running.
+    pub open: Set,
+    /// Success.
+    pub deleted: Set,
+    /// Failed.
+    pub failed: Set,
+}
+
+/// What an operator holds of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Held {
+    /// Nothing.
+    Nothing,
+    /// A signed request.
+    Armed(Draft),
+    /// It was sent, and the answer is awaited.
+    Waiting(u8),
+    /// It was answered.
+    Answered(u8, Answer),
+}
+
+/// A signed request and what was known before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Draft {
+    /// Number of the attempt.
+    pub attempt: u8,
+    /// It is younger than the send guard.
+    pub fresh: bool,
+    /// What is in it.
+    pub batch: Batch,
+}
+
+/// What a request names, and what was known of these desktops before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Batch {
+    /// Desktops to delete.
+    pub body: Set,
+    /// Jobs that named one of them already.
+    pub baseline_jobs: Set,
+    /// Those whose earlier deletion had failed.
+    pub baseline_failed: Set,
+    /// Not every earlier job could be read.
+    pub baseline_incomplete: bool,
+}
+
+/// What came of sending a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Answer {
+    /// 202 with a job.
+    Accepted,
+    /// No byte left the operator.
+    NotSent,
+    /// Too many requests.
+    Throttled,
+    /// The request is refused as it stands.
+    Invalid,
+    /// The signature or token is too old.
+    Expired,
+    /// Anything else: it may have taken effect.
+    Doubt,
+}
