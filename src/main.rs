@@ -11,7 +11,9 @@ use desktop_deletion_operator::operator::{process, telemetry};
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Crds(args) => exit(args.deliver(&mut io::stdout()), |error| eprintln!("error: {error}")),
+        Command::Crds(args) => exit(args.deliver(&mut io::stdout()), |error| {
+            eprintln!("error: {error}");
+        }),
         Command::Run(args) => {
             let (format, filter) = args.log();
             if let Err(error) = telemetry::init(format, filter) {

@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::plan::classify::{Class, classify};
@@ -14,6 +15,9 @@ use crate::workspace::error::{Error, Failure, Operation, Pause};
 /// Failed logins in a row after which a login is held back. The vendor locks a key after more than five; other
 /// programs may use it too.
 const FAILED_LOGINS: u32 = 2;
+
+/// Calls of one login at one time: so many may fail before the first failure is known.
+const AT_ONCE: usize = 2;
 
 /// How long a login is held back: the vendor's lock of five minutes, and a little.
 const LOGIN_PAUSE: Duration = Duration::from_secs(360);
@@ -32,11 +36,44 @@ pub struct Brakes(Arc<Mutex<State>>);
 struct State {
     /// Failed logins in a row and the time of the last, by fingerprint: another Secret is another login.
     logins: HashMap<String, (u32, Instant)>,
-    /// Until when a project is to be left alone.
+    /// Until when a project is to be left alone by a login.
     projects: HashMap<String, Instant>,
+    /// Who may call, by fingerprint.
+    gates: HashMap<String, Arc<Semaphore>>,
+}
+
+/// The right to make one call.
+#[derive(Debug)]
+pub struct Permit {
+    _permit: Option<OwnedSemaphorePermit>,
+    /// It had to be waited for, so what was known before may be old.
+    pub waited: bool,
 }
 
 impl Brakes {
+    /// Waits until the login may make one more call, and keeps its place until the permit is dropped.
+    pub async fn enter(&self, login: &str) -> Permit {
+        let gate = {
+            let mut state = self.lock();
+            state
+                .gates
+                .retain(|other, gate| other == login || Arc::strong_count(gate) > 1);
+            let gate = state.gates.entry(login.to_owned());
+            gate.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))).clone()
+        };
+        if let Ok(permit) = gate.clone().try_acquire_owned() {
+            return Permit {
+                _permit: Some(permit),
+                waited: false,
+            };
+        }
+        // The gate is never closed.
+        Permit {
+            _permit: gate.acquire_owned().await.ok(),
+            waited: true,
+        }
+    }
+
     /// Whether a call may be made now.
     ///
     /// # Errors
@@ -57,11 +94,12 @@ impl Brakes {
                 service_time: None,
             })
         };
-        if state
-            .logins
-            .get(login)
-            .is_some_and(|(failed, _)| *failed >= FAILED_LOGINS)
-        {
+        let failed = state.logins.get(login).map_or(0, |(failed, _)| *failed);
+        if failed > 0 && operation == Operation::BatchDelete {
+            let reason = "the cloud has just refused this login, so no batch is submitted with it before a read has proven it anew";
+            return withheld(Pause::Login, reason);
+        }
+        if failed >= FAILED_LOGINS {
             let reason = "the cloud refused this login twice in a row; more would lock it, so calls are held back until the Secret changes, or some minutes";
             return withheld(Pause::Login, reason);
         }

@@ -17,7 +17,11 @@ use crate::crd::conditions::{ConditionType, Truth};
 use crate::crd::deletion::{DesktopDeletionStatus, Outcome, ProjectCoordinates};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::ids::DesktopID;
+use crate::plan::classify::Class;
 use crate::plan::observed::{Claim, Rival};
+
+/// How long a request waits for the watches before it is told so.
+const SYNC_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often a watch that has not synced is asked again.
 const SYNC_LOOK: Duration = Duration::from_millis(50);
@@ -58,7 +62,7 @@ struct Entry {
     home: Option<ProjectCoordinates>,
     desktops: Vec<DesktopID>,
     created: Timestamp,
-    /// Suspended, or being deleted: it submits nothing.
+    /// Suspended, being deleted, or without the right: it submits nothing.
     idle: bool,
     /// Some attempt may have reached the cloud.
     in_flight: bool,
@@ -121,7 +125,9 @@ impl Claims {
     /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until
     /// [`Claims::settle`].
     pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectCoordinates) -> Claim {
-        self.synced().await;
+        if tokio::time::timeout(SYNC_LIMIT, self.synced()).await.is_err() {
+            return Claim::NotYet;
+        }
         let mut table = self.lock();
         let uid = object.uid().unwrap_or_default();
         let claim = table
@@ -175,7 +181,9 @@ impl Table {
             home: status.and_then(|s| s.project.clone()),
             desktops: object.spec.desktop_ids.iter().map(DesktopID::folded).collect(),
             created: created(object),
-            idle: object.spec.suspend || object.metadata.deletion_timestamp.is_some(),
+            idle: object.spec.suspend
+                || object.metadata.deletion_timestamp.is_some()
+                || status.is_some_and(may_not),
             in_flight: status.is_some_and(in_flight),
         };
         for id in &entry.desktops {
@@ -283,6 +291,15 @@ fn created(object: &DesktopDeletion) -> Timestamp {
         .creation_timestamp
         .as_ref()
         .map_or(Timestamp::MAX, |time| time.0)
+}
+
+/// Its login was refused: it must not reserve what it may not delete.
+fn may_not(status: &DesktopDeletionStatus) -> bool {
+    let last = status.attempts.last().filter(|a| a.outcome == Outcome::Rejected);
+    let class = last
+        .and_then(|a| a.error.as_ref())
+        .and_then(|error| Class::named(&error.class));
+    matches!(class, Some(Class::Permission | Class::Authentication))
 }
 
 fn in_flight(status: &DesktopDeletionStatus) -> bool {

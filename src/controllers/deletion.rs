@@ -152,6 +152,9 @@ async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Resul
         .catch_unwind()
         .await
         .unwrap_or(Err(Error::Fault("panic in reconcile; see the log")));
+    if result.is_ok() {
+        context.memory.api_is_well(&object.uid().unwrap_or_default());
+    }
     let word = match &result {
         Ok(_) => "ok",
         Err(Error::StartOver | Error::Api(api::Error::Conflict)) => "conflict",
@@ -183,6 +186,10 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
             return Err(Error::StartOver);
         };
         facts::refresh(pass, context);
+        if pass.seen.facts.stopping {
+            // Whoever leads next goes on from what is stored.
+            return Ok(Action::await_change());
+        }
         match plan(&pass.seen) {
             Step::Rest => return Ok(Action::await_change()),
             Step::Wait(hold) => {
@@ -190,6 +197,11 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
                 return Ok(Action::requeue(facts::delay(pass, hold.wake, context)));
             }
             Step::StartOver => return Err(Error::StartOver),
+            Step::Sign(_) if pass.permit.is_none() => {
+                let permit = context.brakes.enter(pass.fingerprint()?).await;
+                pass.seen.last_look &= !permit.waited;
+                pass.permit = Some(permit);
+            }
             // From the signature to the record nothing may cut in.
             step @ Step::Sign(_) => {
                 if let Some(pass) = current.take() {
@@ -231,8 +243,8 @@ fn error_policy(object: Arc<DesktopDeletion>, error: &Error, context: Arc<Contex
         Error::Api(_) | Error::IntentRefused(_) | Error::Illegal(_) | Error::Fault(_) => {
             let uid = object.uid().unwrap_or_default();
             let failures = context.memory.change(&uid, |remembered| {
-                remembered.failures = remembered.failures.saturating_add(1);
-                remembered.failures
+                remembered.api_failures = remembered.api_failures.saturating_add(1);
+                remembered.api_failures
             });
             let (name, namespace) = (object.name_any(), object.namespace());
             tracing::warn!(namespace, name, %error, "a pass over a DesktopDeletion failed, tried again");

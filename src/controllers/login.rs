@@ -23,6 +23,8 @@ pub struct Login {
     pub view: ProjectView,
     /// The client; `None` if there is an obstacle to having one.
     pub cloud: Option<Arc<dyn Workspace>>,
+    /// Fingerprint of the login; empty if there is none.
+    pub fingerprint: String,
     /// Changes when the project or its Secret does: what was wrong may have been mended.
     pub stamp: String,
 }
@@ -104,6 +106,7 @@ pub async fn look(
     Ok(Login {
         view,
         cloud: Some(access.cloud),
+        fingerprint: access.fingerprint,
         stamp,
     })
 }
@@ -129,6 +132,7 @@ impl Login {
                 suspended,
             },
             cloud: None,
+            fingerprint: String::new(),
             stamp,
         }
     }
@@ -238,7 +242,7 @@ fn connect(
         })?;
     let metered = Metered {
         cloud,
-        project: format!("{}/{}", target.endpoint, target.project_id),
+        project: format!("{}/{}/{fingerprint}", target.endpoint, target.project_id),
         endpoint: target.endpoint,
         login: fingerprint.clone(),
         brakes: context.brakes.clone(),

@@ -67,8 +67,16 @@ impl Metered {
         good: impl FnOnce(&T) -> u16,
         call: impl Future<Output = Result<Answer<T>, Error>>,
     ) -> Result<Answer<T>, Error> {
+        // A submission has taken its permit before it was signed: a signature must not wait.
+        let submission = operation == Operation::BatchDelete;
+        let permit = if submission {
+            None
+        } else {
+            Some(self.brakes.enter(&self.login).await)
+        };
         self.brakes.check(operation, &self.login, &self.project)?;
         let result = call.await;
+        drop(permit);
         self.brakes.note(&self.login, &self.project, &result);
         // IAM's calls are counted where they are made, and have a clock of their own.
         if result.as_ref().is_err_and(|error| error.operation != operation) {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::login::LoginKey;
 use crate::config::Timing;
 use crate::crd::DesktopDeletion;
-use crate::ids::JobID;
+use crate::ids::{DesktopID, JobID};
 use crate::operator::health::Pulse;
 use crate::plan::observed::JobView;
 use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
@@ -57,8 +57,8 @@ struct Shared {
 pub struct Wanted {
     /// Which job.
     pub job: JobID,
-    /// How many desktops it was to delete.
-    pub desktops: usize,
+    /// The desktops that it was to delete, folded.
+    pub desktops: Vec<DesktopID>,
     /// How long ago it was submitted.
     pub age: Duration,
     /// For whom.
@@ -75,7 +75,8 @@ struct Project {
 
 struct Followed {
     object: ObjectRef<DesktopDeletion>,
-    desktops: usize,
+    desktops: Vec<DesktopID>,
+    trouble: Option<Error>,
     due: Instant,
     looked: bool,
     view: JobView,
@@ -83,7 +84,7 @@ struct Followed {
 
 impl Followed {
     fn is_done(&self) -> bool {
-        self.view.has_ended(self.desktops)
+        self.view.has_ended(&self.desktops)
     }
 }
 
@@ -101,12 +102,7 @@ impl Pollers {
     }
 
     /// Follows a job from now on, with this login, and says what is known of it.
-    pub fn follow(
-        &self,
-        wanted: Wanted,
-        key: &LoginKey,
-        cloud: &Arc<dyn Workspace>,
-    ) -> News {
+    pub fn follow(&self, wanted: Wanted, key: &LoginKey, cloud: &Arc<dyn Workspace>) -> News {
         let mut projects = self.shared.lock();
         // After a change of the Secret the job moves to the new login, with what is known of it.
         let mut others = projects.iter_mut().filter(|(other, _)| *other != key);
@@ -123,12 +119,16 @@ impl Pollers {
             moved.unwrap_or(Followed {
                 object: wanted.object,
                 desktops: wanted.desktops,
+                trouble: None,
                 due,
                 looked: false,
                 view: JobView::default(),
             })
         });
-        let news = match (&entry.trouble, followed.looked) {
+        let news = match (
+            entry.trouble.as_ref().or(followed.trouble.as_ref()),
+            followed.looked,
+        ) {
             (Some(error), _) => News::Trouble(error.clone()),
             (None, true) => News::Known(followed.view.clone()),
             (None, false) => News::NotYet,
@@ -212,19 +212,21 @@ impl Shared {
     }
 
     /// Stores what a tick found and wakes whom it concerns.
-    fn publish(&self, key: &LoginKey, found: Vec<(JobID, JobView)>, trouble: Option<Error>) {
+    fn publish(&self, key: &LoginKey, found: Vec<Found>, trouble: Option<Error>) {
         let mut projects = self.lock();
         let Some(entry) = projects.get_mut(key) else {
             return;
         };
         let mood_changed = entry.trouble.is_some() != trouble.is_some();
         entry.trouble = trouble;
-        for (id, view) in found {
+        for Found { id, view, trouble } in found {
             let Some(followed) = entry.jobs.get_mut(&id) else {
                 continue;
             };
-            let changed = followed.view != view || !followed.looked;
+            let changed =
+                followed.view != view || !followed.looked || followed.trouble.is_some() != trouble.is_some();
             followed.view = view;
+            followed.trouble = trouble;
             followed.looked = true;
             if changed && !mood_changed {
                 self.wake(followed);
@@ -240,11 +242,11 @@ impl Shared {
         self.waker.send(followed.object.clone()).ok();
     }
 
-    /// What is known of a job, and how many desktops it was to delete.
-    fn view(&self, key: &LoginKey, job: &JobID) -> Option<(JobView, usize)> {
+    /// What is known of a job, and the desktops that it was to delete.
+    fn view(&self, key: &LoginKey, job: &JobID) -> Option<(JobView, Vec<DesktopID>)> {
         let projects = self.lock();
         let followed = projects.get(key)?.jobs.get(job)?;
-        Some((followed.view.clone(), followed.desktops))
+        Some((followed.view.clone(), followed.desktops.clone()))
     }
 }
 
@@ -268,13 +270,20 @@ async fn poll(shared: Arc<Shared>, key: LoginKey) {
     }
 }
 
+/// What one look gave of one job.
+struct Found {
+    id: JobID,
+    view: JobView,
+    trouble: Option<Error>,
+}
+
 /// One look at the open jobs of a project, as far as it comes.
 async fn tick(
     shared: &Shared,
     key: &LoginKey,
     cloud: &dyn Workspace,
     due: Vec<JobID>,
-    found: &mut Vec<(JobID, JobView)>,
+    found: &mut Vec<Found>,
 ) -> Result<(), Error> {
     let open = list(cloud, &[SubJobStatus::Waiting, SubJobStatus::Running], u32::MAX).await?;
     let mut left = Vec::new();
@@ -284,23 +293,36 @@ async fn tick(
         };
         let own: Vec<SubJob> = open.iter().filter(|s| s.job == id).cloned().collect();
         view.learn(&own);
-        // A job that has left the list, or of which some desktops have, is looked up until all has ended.
-        if own.len() < desktops { left.push((id, view, desktops)) } else { found.push((id, view)) }
+        // A job that has left the list is looked up until all has ended.
+        if own.is_empty() {
+            left.push((id, view, desktops));
+        } else {
+            found.push(Found {
+                id,
+                view,
+                trouble: None,
+            });
+        }
     }
     if left.len() > 1 {
         learn_ends(cloud, &mut left).await?;
     }
     for (id, mut view, desktops) in left {
-        if !view.has_ended(desktops) {
-            read_job(cloud, &id, &mut view).await?;
+        let mut trouble = None;
+        if !view.has_ended(&desktops) {
+            // One job that cannot be read must not hide the others.
+            trouble = read_job(cloud, &id, &mut view).await.err();
         }
-        found.push((id, view));
+        found.push(Found { id, view, trouble });
     }
     Ok(())
 }
 
 /// One list of what has ended serves many jobs, as long as it takes fewer calls than a look at each.
-async fn learn_ends(cloud: &dyn Workspace, left: &mut [(JobID, JobView, usize)]) -> Result<(), Error> {
+async fn learn_ends(
+    cloud: &dyn Workspace,
+    left: &mut [(JobID, JobView, Vec<DesktopID>)],
+) -> Result<(), Error> {
     let pages = u32::try_from(left.len()).unwrap_or(u32::MAX) - 1;
     let ended = list(cloud, &[SubJobStatus::Success, SubJobStatus::Failed], pages).await?;
     for (id, view, _) in left {
@@ -322,7 +344,11 @@ async fn read_job(cloud: &dyn Workspace, id: &JobID, view: &mut JobView) -> Resu
 
 /// Sub-jobs of these statuses, at most so many pages of them.
 async fn list(cloud: &dyn Workspace, statuses: &[SubJobStatus], pages: u32) -> Result<Vec<SubJob>, Error> {
-    let mut query = SubJobQuery { statuses: statuses.to_vec(), limit: PAGE, ..SubJobQuery::default() };
+    let mut query = SubJobQuery {
+        statuses: statuses.to_vec(),
+        limit: PAGE,
+        ..SubJobQuery::default()
+    };
     let mut all = Vec::new();
     for _ in 0..pages {
         let page = cloud.list_sub_jobs(&query).await?.value;

@@ -19,7 +19,7 @@ use super::{Context, Scope, api, login};
 use crate::crd::conditions::{Claim, ConditionType, Reason, Truth, merge};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
 use crate::plan::classify::{Pace, classify, explain};
-use crate::workspace::error::{Error as CloudFailure, Failure, Operation};
+use crate::workspace::error::{Error as CloudFailure, Failure};
 
 /// Runs the controller over one namespace, or over all of them, until the operator stops.
 pub async fn run(
@@ -68,6 +68,16 @@ pub async fn run(
 struct Prover {
     context: Arc<Context>,
     proofs: Mutex<HashMap<String, Proof>>,
+}
+
+impl Prover {
+    fn remember(&self, uid: String, proof: Proof) {
+        let forgotten = self.context.config.timing.project_refresh * 2;
+        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of a project that is gone nobody asks any more.
+        proofs.retain(|_, proof| proof.at.elapsed() < forgotten);
+        proofs.insert(uid, proof);
+    }
 }
 
 /// The last time that a login was tried.
@@ -166,11 +176,7 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
             }
         }
     };
-    prover
-        .proofs
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(uid, proof.clone());
+    prover.remember(uid, proof.clone());
     write(project, &proof.verdict, context).await?;
     let refresh = context.config.timing.secret_refresh;
     let next = pause(&proof, context).saturating_sub(proof.at.elapsed());
@@ -230,7 +236,7 @@ fn verdict<T>(result: Result<crate::workspace::api::Answer<T>, CloudFailure>, co
                 Failure::NotSent { .. } | Failure::NoAnswer { .. } => Reason::EndpointUnreachable,
                 _ => treatment.reason,
             };
-            let message = explain(Operation::ListDesktops, class, &error.to_string());
+            let message = explain(error.operation, class, &error.to_string());
             failed(reason, message, treatment.pace)
         }
     }

@@ -72,7 +72,10 @@ impl SharedReads {
         let (answer, answered) = oneshot::channel();
         let first = {
             let mut queue = lock(&queue);
-            queue.waiting.push(Asked { ids: ids.to_vec(), answer });
+            queue.waiting.push(Asked {
+                ids: ids.to_vec(),
+                answer,
+            });
             !std::mem::replace(&mut queue.reading, true)
         };
         if first {
@@ -104,8 +107,16 @@ impl SharedReads {
         };
         drop(slot);
         let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();
-        let sub_jobs = wanted.iter().filter_map(|id| swept.by_desktop.get(id)).flatten().cloned().collect();
-        Ok(Sweep { sub_jobs, complete: swept.complete })
+        let sub_jobs = wanted
+            .iter()
+            .filter_map(|id| swept.by_desktop.get(id))
+            .flatten()
+            .cloned()
+            .collect();
+        Ok(Sweep {
+            sub_jobs,
+            complete: swept.complete,
+        })
     }
 
     fn entry(&self, key: &LoginKey) -> Entry {
@@ -132,11 +143,17 @@ async fn read(queue: Arc<Mutex<Queue>>, cloud: Arc<dyn Workspace>) {
         if party.is_empty() {
             return;
         }
-        let ids: Vec<_> = party.iter().flat_map(|asked| asked.ids.iter().map(DesktopID::folded)).collect();
+        let ids: Vec<_> = party
+            .iter()
+            .flat_map(|asked| asked.ids.iter().map(DesktopID::folded))
+            .collect();
         let ids: Vec<_> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         let result = cloud.list_desktops(&ids).await.map(|answer| answer.value);
         for asked in party {
-            let share = result.as_ref().map(|page| page_of(page, &ids, &asked.ids)).map_err(Clone::clone);
+            let share = result
+                .as_ref()
+                .map(|page| page_of(page, &ids, &asked.ids))
+                .map_err(Clone::clone);
             // Whoever asked may have gone.
             asked.answer.send(share).ok();
         }
@@ -175,16 +192,28 @@ impl Drop for Reset {
 /// The part of a page that concerns `ids`; a page that is not complete, or that nobody asked for, stays incomplete.
 fn page_of(page: &DesktopPage, asked: &[DesktopID], ids: &[DesktopID]) -> DesktopPage {
     let among = |ids: &[DesktopID], id: &DesktopID| ids.iter().any(|other| other.folded() == id.folded());
-    let complete = page.total == page.desktops.len() as u64 && page.desktops.iter().all(|d| among(asked, &d.id));
-    let desktops: Vec<_> = page.desktops.iter().filter(|d| among(ids, &d.id)).cloned().collect();
-    DesktopPage { total: desktops.len() as u64 + u64::from(!complete), desktops }
+    let complete =
+        page.total == page.desktops.len() as u64 && page.desktops.iter().all(|d| among(asked, &d.id));
+    let desktops: Vec<_> = page
+        .desktops
+        .iter()
+        .filter(|d| among(ids, &d.id))
+        .cloned()
+        .collect();
+    DesktopPage {
+        total: desktops.len() as u64 + u64::from(!complete),
+        desktops,
+    }
 }
 
 /// Reads the sub-jobs of every status, all pages. The sweep is complete if the total did not fall meanwhile and as many
 /// rows came as it named first; past the rows that can be paged to it is not.
 async fn sweep(cloud: &dyn Workspace) -> Result<Swept, Error> {
     let began = Instant::now();
-    let mut query = SubJobQuery { limit: PAGE, ..SubJobQuery::default() };
+    let mut query = SubJobQuery {
+        limit: PAGE,
+        ..SubJobQuery::default()
+    };
     let mut by_desktop: HashMap<DesktopID, Vec<SubJob>> = HashMap::new();
     let (mut seen, mut first_total, mut steady) = (BTreeSet::new(), None, true);
     let mut unreadable = 0;
@@ -193,8 +222,11 @@ async fn sweep(cloud: &dyn Workspace) -> Result<Swept, Error> {
         steady &= page.total >= *first_total.get_or_insert(page.total);
         unreadable += page.rows.saturating_sub(page.sub_jobs.len());
         for sub_job in page.sub_jobs {
-            if seen.insert(sub_job.id.clone()) {
-                by_desktop.entry(sub_job.desktop.folded()).or_default().push(sub_job);
+            if seen.insert((sub_job.id.clone(), sub_job.job.clone(), sub_job.desktop.folded())) {
+                by_desktop
+                    .entry(sub_job.desktop.folded())
+                    .or_default()
+                    .push(sub_job);
             }
         }
         query.offset += u32::try_from(page.rows).unwrap_or(PAGE);
@@ -203,7 +235,11 @@ async fn sweep(cloud: &dyn Workspace) -> Result<Swept, Error> {
         }
     }
     let complete = steady && (seen.len() + unreadable) as u64 >= first_total.unwrap_or_default();
-    Ok(Swept { began, by_desktop: Arc::new(by_desktop), complete })
+    Ok(Swept {
+        began,
+        by_desktop: Arc::new(by_desktop),
+        complete,
+    })
 }
 
 /// What is locked here is whole after every step, whoever panicked.

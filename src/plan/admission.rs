@@ -2,7 +2,7 @@
 
 use super::classify::{Class, Pace, explain};
 use super::observed::{Claim, Observed, ProjectView, Rival, Sight, Sweep};
-use super::record::{Ending, desktop, was_not_found};
+use super::record::{Ending, desktop, same_error, was_not_found};
 use super::standing::{Hold, Wake, desktops, name_some};
 use super::{Batch, Step, recovery};
 use crate::crd::conditions::Reason;
@@ -22,7 +22,7 @@ const NO_EFFECT_LIMIT: usize = 3;
 /// The next step of a request of which nothing was submitted.
 pub fn next(seen: &Observed) -> Step {
     if seen.facts.deadline_passed {
-        return end(seen, expired(seen));
+        return ask_the_time(seen).unwrap_or_else(|| end(seen, expired(seen)));
     }
     if let Some(step) = hold_back(seen) {
         return step;
@@ -34,6 +34,18 @@ pub fn next(seen: &Observed) -> Step {
         Ok(sorted) => submit(seen, sorted),
         Err(step) => step,
     }
+}
+
+/// The end is final, so it is not said by this machine's clock alone while the service can be asked.
+fn ask_the_time(seen: &Observed) -> Option<Step> {
+    if seen.facts.service_clock_known || seen.trouble.is_some() {
+        return None;
+    }
+    let Some(project) = &seen.project else {
+        return Some(Step::ReadProject);
+    };
+    let usable = unusable(seen, project).is_none() && seen.desktops.is_empty();
+    usable.then(|| Step::ReadDesktops(seen.request.desktop_ids.clone()))
 }
 
 /// What keeps the request from being looked at in the cloud at all.
@@ -62,9 +74,15 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     match &seen.claim {
         None => return Some(Step::Claim),
         Some(Claim::Held(rival)) => return Some(Step::Wait(overlap(rival))),
+        Some(Claim::NotYet) => return Some(Step::Wait(unlisted())),
         Some(Claim::Granted) => {}
     }
     trouble(seen).map(Step::Wait)
+}
+
+fn unlisted() -> Hold {
+    let message = "not every namespace that the operator watches has been listed yet, so another request may have one of the desktops: if this stays, look at the operator's /readyz";
+    Hold::retrying(Reason::Overlap, message.to_owned(), Wake::Look)
 }
 
 fn overlap(rival: &Rival) -> Hold {
@@ -105,7 +123,10 @@ pub fn trouble(seen: &Observed) -> Option<Hold> {
     let trouble = seen.trouble.as_ref()?;
     let treatment = trouble.class.treatment();
     let known = seen.request.status.last_error.as_ref();
-    let known = known.filter(|known| trouble.withheld && known.class == trouble.error.class);
+    let known = known.filter(|known| {
+        let withheld = trouble.withheld && known.class == trouble.error.class;
+        withheld || same_error(known, &trouble.error)
+    });
     let error = known.unwrap_or(&trouble.error);
     let message = said(error);
     let wake = if treatment.pace == Pace::Slow {

@@ -165,7 +165,10 @@ fn by_status(refusal: &Refusal) -> Class {
         409 => Class::Conflict,
         429 => Class::Throttled,
         408 => Class::InDoubt,
-        400..=499 => Class::InvalidRequest,
+        407 | 421 | 423 | 425 => Class::Unavailable,
+        400..=499 if refusal.json => Class::InvalidRequest,
+        413 | 414 => Class::InvalidRequest,
+        400..=499 => Class::WrongEndpoint,
         // A redirect, a 5xx without a code that says otherwise, a 2xx that is not the documented one.
         _ => Class::InDoubt,
     }
@@ -177,6 +180,14 @@ pub fn explain(operation: Operation, class: Class, error: &str) -> String {
         Class::InvalidRequest => "the request is refused as it stands: correct it in a new object".to_owned(),
         Class::Authentication => {
             "the cloud does not accept the login: put valid credentials into the project's Secret".to_owned()
+        }
+        // Of these it is not a permission that is missing, and the gateway's words say what.
+        Class::Permission
+            if ["0310", "0401", "0402", "0802"]
+                .iter()
+                .any(|code| error.contains(&format!(".{code}"))) =>
+        {
+            "the gateway does not serve this caller, project or region: do what its message says".to_owned()
         }
         Class::Permission => {
             format!(

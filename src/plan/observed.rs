@@ -106,6 +106,8 @@ pub enum Claim {
     Granted,
     /// Another one does.
     Held(Rival),
+    /// Not every watch has listed its requests, so nobody knows yet.
+    NotYet,
 }
 
 /// A request that comes first for some desktop.
@@ -248,10 +250,11 @@ pub enum Word {
 }
 
 impl JobView {
-    /// Nothing more is to be learned: the job has had its last word on each of so many desktops, or has ended.
-    pub fn has_ended(&self, desktops: usize) -> bool {
-        let open = self.words.values().any(|word| *word == Word::Open);
-        !open && (self.finished || (desktops > 0 && self.words.len() >= desktops))
+    /// Nothing more is to be learned: the job has had its last word on each of these desktops, or has ended.
+    pub fn has_ended(&self, desktops: &[DesktopID]) -> bool {
+        let word = |id: &DesktopID| self.words.get(id);
+        let open = desktops.iter().any(|id| word(id) == Some(&Word::Open));
+        !open && (self.finished || desktops.iter().all(|id| word(id).is_some()))
     }
 
     /// Takes in sub-jobs of this job. A later row about the same desktop wins over an earlier one, except that an
@@ -338,6 +341,8 @@ pub struct Facts {
     pub stopping: bool,
     /// The deadline of the request passed, by the service's clock where it is known.
     pub deadline_passed: bool,
+    /// The service has told its time to this process.
+    pub service_clock_known: bool,
     /// After a refusal: the pause is over, or what was wrong may have been mended.
     pub retry_due: bool,
     /// This machine's clock and the service's are too far apart to sign.

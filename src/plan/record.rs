@@ -34,8 +34,10 @@ pub struct Settlement {
     pub attempt: AttemptID,
     /// Its outcome; `Pending` notes an error and leaves the outcome open.
     pub outcome: Outcome,
-    /// Jobs that are its own.
+    /// Jobs that are its own, or may be.
     pub jobs: Vec<JobID>,
+    /// The one of them that covers the whole body: surely its own.
+    pub job: Option<JobID>,
     /// Why, if it was no success.
     pub error: Option<CloudError>,
     /// The annotation that this answers.
@@ -142,8 +144,8 @@ pub fn settle(
             status.refused_attempts = status.refused_attempts.saturating_add(1);
         }
     }
-    if let [job] = &*settlement.jobs {
-        status.job_id.get_or_insert_with(|| job.clone());
+    if status.job_id.is_none() {
+        status.job_id.clone_from(&settlement.job);
     }
     if settlement.answers.is_some() {
         status.last_handled_resolve.clone_from(&settlement.answers);
@@ -175,14 +177,14 @@ pub fn finish(request: &Request, ending: &Ending, now: &Time) -> DesktopDeletion
     }
     status.start_time.get_or_insert_with(|| now.clone());
     list_all(&mut status, request, ending.desktops.iter().cloned());
-    if status.job_id.is_none() {
-        status.job_id = status.attempts.iter().find_map(|a| a.job_ids.first().cloned());
-    }
     status.last_error.clone_from(&ending.error);
     if ending.answers.is_some() {
         status.last_handled_resolve.clone_from(&ending.answers);
     }
     let claims = standing::ended(request, &status, ending);
+    if status.job_id.is_none() {
+        status.job_id = status.attempts.iter().find_map(|a| a.job_ids.first().cloned());
+    }
     status.completion_time = Some(now.clone());
     stamp(request, status, &claims, now)
 }
@@ -203,6 +205,10 @@ fn told(
     if !hold.desktops.is_empty() {
         list_all(&mut status, request, hold.desktops.iter().cloned());
     }
+    // Taken away and set again, an annotation is a new question.
+    if request.resolve.is_none() {
+        status.last_handled_resolve = None;
+    }
     // The same error again is no news, though its time and request id differ.
     let known = status
         .last_error
@@ -216,7 +222,8 @@ fn told(
     stamp(request, status, &claims, now)
 }
 
-fn same_error(a: &CloudError, b: &CloudError) -> bool {
+/// Two errors that say the same, though their times, texts and request ids may differ.
+pub fn same_error(a: &CloudError, b: &CloudError) -> bool {
     (&a.operation, &a.class, a.http_status, &a.code) == (&b.operation, &b.class, b.http_status, &b.code)
 }
 

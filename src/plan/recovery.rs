@@ -75,7 +75,12 @@ pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
             Sight::Missing | Sight::Unlisted => return None,
             Sight::Gone | Sight::Deleting => true,
             Sight::DeleteFailed => !attempt.baseline_failed_ids.contains(id),
-            Sight::Idle | Sight::Busy => false,
+            // Something is being done to it: it may turn out to be a deletion.
+            Sight::Busy => {
+                evidence.complete = false;
+                false
+            }
+            Sight::Idle => false,
         };
         if touched && !explained.contains(&id.folded()) {
             evidence.touched.insert(id.folded());
@@ -251,6 +256,7 @@ pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settl
     Settlement {
         attempt: attempt.id.clone(),
         outcome: Outcome::Adopted,
+        job: jobs.first().filter(|job| covers(seen, attempt, job)).cloned(),
         jobs,
         error: attempt.error.clone(),
         answers: None,
@@ -282,6 +288,7 @@ fn no_effect(attempt: &Attempt) -> Settlement {
         attempt: attempt.id.clone(),
         outcome: Outcome::NoEffect,
         jobs: vec![],
+        job: None,
         error: attempt.error.clone(),
         answers: None,
         hold: Hold::retrying(Reason::NoEffect, message, Wake::Retry),

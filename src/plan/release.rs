@@ -51,7 +51,16 @@ fn held(attempt: &Attempt) -> Hold {
 fn last_look(seen: &Observed, attempt: &Attempt) -> Step {
     match recovery::look(seen, attempt) {
         Ok(evidence) if evidence.found() => Step::RecordOutcome(recovery::adopted(seen, attempt, &evidence)),
+        // One failed read is no reason to lose a job; a login that is gone may never come back.
+        Err(Step::Wait(hold)) if passing(seen) && !seen.facts.evidence_overdue => Step::Wait(hold),
         Ok(_) | Err(Step::Wait(_)) => Step::DropFinalizer,
         Err(read) => read,
     }
+}
+
+/// A read failed for a reason that passes by itself.
+fn passing(seen: &Observed) -> bool {
+    seen.trouble
+        .as_ref()
+        .is_some_and(|trouble| !trouble.class.treatment().person)
 }

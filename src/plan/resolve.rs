@@ -95,6 +95,12 @@ pub fn next(seen: &Observed) -> Option<Step> {
     if resolve.verb == Verb::Abandon && attempt.took_effect() && may_give_up(seen) {
         return Some(admission::end(seen, follow::abandoned(seen, Some(value))));
     }
+    if resolve.verb == Verb::Abandon && attempt.took_effect() {
+        return refuse(format!(
+            "attempt {} took effect and its job is followed; it can be given up once the job is overdue: set the annotation anew then",
+            attempt.id
+        ));
+    }
     if attempt.outcome != Outcome::Pending {
         return refuse(format!(
             "attempt {} is settled already ({:?})",
@@ -104,7 +110,7 @@ pub fn next(seen: &Observed) -> Option<Step> {
     match resolve.verb {
         Verb::Abandon => Some(Step::RecordOutcome(abandoned(attempt, value))),
         Verb::Retry if !seen.facts.surely_dead => refuse(format!(
-            "the request of attempt {} can still take effect, so it must not be repeated yet: try again later, or abandon it",
+            "the request of attempt {} can still take effect, so it must not be repeated yet: take the annotation away and set it again later, or abandon it",
             attempt.id
         )),
         Verb::Retry => Some(Step::RecordOutcome(retried(attempt, value))),
@@ -130,7 +136,8 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
                 .sweep
                 .as_ref()
                 .is_some_and(|s| s.jobs_naming(&attempt.desktop_ids).contains(job));
-            if !named {
+            let earlier = attempt.baseline_job_ids.contains(job);
+            if !named || earlier {
                 let why = format!(
                     "job {job} names no desktop of attempt {}: look the job up in the console",
                     attempt.id
@@ -155,6 +162,7 @@ fn abandoned(attempt: &Attempt, value: String) -> Settlement {
         attempt: attempt.id.clone(),
         outcome: Outcome::Abandoned,
         jobs: vec![],
+        job: None,
         error: attempt.error.clone(),
         answers: Some(value),
         hold: follow::landing(attempt),
@@ -170,6 +178,7 @@ fn retried(attempt: &Attempt, value: String) -> Settlement {
         attempt: attempt.id.clone(),
         outcome: Outcome::NoEffect,
         jobs: vec![],
+        job: None,
         error: attempt.error.clone(),
         answers: Some(value),
         hold: Hold::retrying(Reason::NoEffect, message, Wake::Retry),

@@ -5,6 +5,7 @@ use super::observed::Request;
 use super::record::Ending;
 use crate::crd::conditions::{Claim, ConditionType, Reason, Truth};
 use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, DesktopStatus, Outcome};
+use crate::ids::JobID;
 
 /// Why a request is where it is, and when to look again.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,7 +160,7 @@ pub fn ended(request: &Request, status: &DesktopDeletionStatus, ending: &Ending)
     let truth = if good { Truth::True } else { Truth::False };
     let message = ending.message.clone();
     let submitted = match effective(status) {
-        Some(attempt) => took_effect(request, attempt),
+        Some(attempt) => took_effect(request, attempt, status.job_id.as_ref()),
         None => claim(
             ConditionType::Submitted,
             Truth::False,
@@ -185,7 +186,7 @@ pub fn ended(request: &Request, status: &DesktopDeletionStatus, ending: &Ending)
 
 fn submitted(request: &Request, status: &DesktopDeletionStatus, hold: &Hold) -> Claim {
     if let Some(attempt) = effective(status) {
-        return took_effect(request, attempt);
+        return took_effect(request, attempt, status.job_id.as_ref());
     }
     let open = status.attempts.iter().any(Attempt::is_open);
     let truth = if open { Truth::Unknown } else { Truth::False };
@@ -203,12 +204,13 @@ fn effective(status: &DesktopDeletionStatus) -> Option<&Attempt> {
     status.attempts.iter().find(|attempt| attempt.took_effect())
 }
 
-fn took_effect(request: &Request, attempt: &Attempt) -> Claim {
+fn took_effect(request: &Request, attempt: &Attempt, job: Option<&JobID>) -> Claim {
     let when = attempt.signed_at.0;
-    let reason = match (attempt.outcome, attempt.job_ids.is_empty()) {
+    let own = job.filter(|job| attempt.job_ids.contains(job));
+    let reason = match (attempt.outcome, own) {
         (Outcome::Accepted, _) => Reason::JobAccepted,
-        (_, false) => Reason::JobRecovered,
-        (_, true) => Reason::JobUnknown,
+        (_, Some(_)) => Reason::JobRecovered,
+        (_, None) => Reason::JobUnknown,
     };
     let jobs = attempt
         .job_ids
@@ -222,7 +224,12 @@ fn took_effect(request: &Request, attempt: &Attempt) -> Claim {
         Reason::JobRecovered => {
             format!("submitted {count} at {when}; the answer was lost, and found again as job {jobs}")
         }
-        _ => format!("submitted {count} at {when} and it took effect, but the job cannot be named"),
+        _ if attempt.job_ids.is_empty() => {
+            format!("submitted {count} at {when} and it took effect, but the job cannot be named")
+        }
+        _ => format!(
+            "submitted {count} at {when} and the answer was lost; job {jobs} deletes some of them and may be somebody else's: nothing is sent again"
+        ),
     };
     if request.suspend {
         message.push_str("; suspend came too late: what was submitted cannot be called back");

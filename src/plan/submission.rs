@@ -10,13 +10,13 @@ use super::record::{Intent, Settlement, desktop, unsettled};
 use super::standing::{Hold, Wake, desktops};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
-use crate::ids::{AttemptID, DesktopID};
+use crate::ids::{AttemptID, DesktopID, JobID};
 
 /// The next step of a submission that this process holds in memory; `None` if it holds none.
 pub fn next(seen: &Observed) -> Option<Step> {
     match &seen.submission {
         Submission::None => None,
-        // The task that sends and records reports by the object's own change.
+        // The task that sends and records has the object looked at once it is done.
         Submission::Underway => Some(Step::Rest),
         Submission::Armed { attempt, fresh } => Some(armed(seen, attempt, *fresh)),
         Submission::Answered { attempt, answer } => Some(answered(seen, attempt, answer)),
@@ -73,6 +73,7 @@ fn not_sent(attempt: &Attempt) -> Step {
         attempt: attempt.id.clone(),
         outcome: Outcome::NotSent,
         jobs: vec![],
+        job: None,
         error: None,
         answers: None,
         hold: Hold::retrying(Reason::ServiceUnavailable, message, Wake::Retry),
@@ -89,10 +90,11 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
     if attempt.outcome != Outcome::Pending && !news {
         return Step::StartOver;
     }
-    let settlement = |outcome, jobs, error: Option<&CloudError>, hold| {
+    let settlement = |outcome, jobs: Vec<JobID>, error: Option<&CloudError>, hold| {
         Step::RecordOutcome(Settlement {
             attempt: id.clone(),
             outcome,
+            job: jobs.first().cloned(),
             jobs,
             error: error.cloned(),
             answers: None,

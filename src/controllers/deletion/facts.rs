@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
 
 use super::super::Context;
 use super::super::brakes::RETRY_AFTER;
@@ -12,7 +11,7 @@ use super::pass::Pass;
 use crate::config::Timing;
 use crate::crd::deletion::{Attempt, Outcome};
 use crate::plan::classify::{Class, Pace};
-use crate::plan::observed::{Facts, Submission};
+use crate::plan::observed::{Facts, Sight, Submission};
 use crate::plan::standing::Wake;
 
 /// Brings the facts of a pass up to date.
@@ -31,6 +30,7 @@ pub fn refresh(pass: &mut Pass, context: &Context) {
     let facts = Facts {
         stopping: context.stopping.is_cancelled() || !context.leadership.holds(),
         deadline_passed: times.deadline().is_some_and(|at| at <= service_now),
+        service_clock_known: times.ahead.is_some(),
         retry_due: times.login_changed() || times.retry_at().is_none_or(|at| at <= now),
         clock_skewed: times
             .ahead
@@ -51,16 +51,24 @@ pub fn refresh(pass: &mut Pass, context: &Context) {
     age(pass, timing);
 }
 
-/// Reads that are older than the send guard say nothing about now, and neither does such a signature.
+/// Reads that are older than the send guard are no ground to send upon, and neither is such a signature. What is gone
+/// stays gone: with many desktops to look up one by one, a pass would never come to an end otherwise.
 fn age(pass: &mut Pass, timing: &Timing) {
+    let unsent = !pass
+        .seen
+        .request
+        .status
+        .attempts
+        .iter()
+        .any(|a| a.is_open() || a.took_effect());
     if let Submission::Armed { fresh, .. } = &mut pass.seen.submission {
-        *fresh = pass
-            .armed
-            .as_ref()
-            .is_some_and(|(_, since)| since.elapsed() < timing.send_guard);
-    } else if pass.read_at.is_some_and(|at| at.elapsed() >= timing.send_guard) {
+        let armed = pass.armed.as_ref();
+        *fresh = armed.is_some_and(|(_, since)| since.elapsed() < timing.send_guard);
+    } else if unsent && pass.read_at.is_some_and(|at| at.elapsed() >= timing.send_guard) {
         pass.read_at = None;
-        pass.seen.desktops.clear();
+        pass.seen
+            .desktops
+            .retain(|_, sighting| sighting.sight == Sight::Gone);
         pass.seen.sweep = None;
     }
 }
@@ -257,9 +265,4 @@ fn after_signed(at: Timestamp, later: SignedDuration) -> Timestamp {
 
 fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
-}
-
-/// When something began, for reads whose age counts.
-pub fn oldest(known: Option<Instant>) -> Option<Instant> {
-    known.or_else(|| Some(Instant::now()))
 }

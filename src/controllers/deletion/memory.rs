@@ -21,6 +21,8 @@ pub struct Remembered {
     pub failures: u32,
     /// When the last refusal came; the status knows whole seconds only.
     pub refused_at: Option<Timestamp>,
+    /// Passes in a row that the API server let fail.
+    pub api_failures: u32,
     /// What the cloud asked to wait at its last refusal.
     pub retry_after: Option<Duration>,
     /// The login at the last refusal.
@@ -54,6 +56,13 @@ impl Memory {
     /// Changes what is remembered.
     pub fn change<T>(&self, uid: &str, change: impl FnOnce(&mut Remembered) -> T) -> T {
         change(self.lock().entry(uid.to_owned()).or_default())
+    }
+
+    /// A pass went well as far as the API server is concerned.
+    pub fn api_is_well(&self, uid: &str) {
+        if let Some(remembered) = self.lock().get_mut(uid) {
+            remembered.api_failures = 0;
+        }
     }
 
     /// Forgets a request that has ended or is gone.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::super::login::{Login, LoginKey};
 use super::super::{Context, api};
 use super::Error;
+use crate::controllers::brakes::Permit;
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::observed::{Facts, Observed, Request, Submission};
 use crate::plan::recovery;
@@ -29,6 +30,8 @@ pub struct Pass {
     pub read_at: Option<Instant>,
     /// The project as it was last looked at.
     pub login: Option<Login>,
+    /// The permit to send, taken before anything is signed.
+    pub permit: Option<Permit>,
     /// The signed request, if one is ready to go, and since when.
     pub armed: Option<(SignedRequest, Instant)>,
 }
@@ -70,6 +73,7 @@ impl Pass {
             began,
             read_at: None,
             login: None,
+            permit: None,
             armed: None,
         }))
     }
@@ -128,7 +132,22 @@ impl Pass {
         let login = self.login.as_ref().ok_or(fault)?;
         let project = login.view.coordinates.clone();
         let project = project.ok_or(Error::Fault("a step in the cloud without a project"))?;
-        Ok(LoginKey { project, stamp: login.stamp.clone() })
+        Ok(LoginKey {
+            project,
+            stamp: login.stamp.clone(),
+        })
+    }
+
+    /// What identifies the login to the brakes.
+    ///
+    /// # Errors
+    /// The project was not looked at: a fault.
+    pub fn fingerprint(&self) -> Result<&str, Error> {
+        let login = self
+            .login
+            .as_ref()
+            .ok_or(Error::Fault("a submission without a login"))?;
+        Ok(&login.fingerprint)
     }
 
     /// The host that the request talks to, once known.

@@ -127,7 +127,7 @@ pub async fn lost(pass: &Pass, context: &Context) {
         PostAnswer::Doubt(_) => format!("whether attempt {attempt} took effect is unknown"),
         PostAnswer::NotSent(_) | PostAnswer::Refused(_) => return,
     };
-    let message = format!("{text}, but the object is gone: look at the desktops in the console");
+    let message = format!("{text}, but that could not be stored: look at the desktops in the console");
     tracing::error!(namespace, name, %attempt, "{message}");
     context.metrics.submission("Lost");
     publish(pass, EventType::Warning, "JobLost", &message, context).await;

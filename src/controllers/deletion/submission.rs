@@ -18,6 +18,9 @@ use crate::plan::{Step, plan};
 /// First and longest pause between two tries to store what came of a submission.
 const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// How often the API server may refuse what came of a submission, before that is only told elsewhere.
+const MOST_REFUSALS: u32 = 20;
+
 /// The submissions that are under way.
 #[derive(Debug, Default)]
 pub struct Submissions {
@@ -125,19 +128,27 @@ async fn store_intent(pass: &mut Pass, step: Step, context: &Context) -> Result<
     let Submission::Armed { attempt, .. } = &pass.seen.submission else {
         return Err(Error::StartOver);
     };
-    if pass.seen.request.attempt(&attempt.id).is_some() {
-        Ok(())
-    } else {
-        Err(Error::StartOver)
+    match (pass.seen.request.attempt(&attempt.id), error) {
+        (Some(_), _) => Ok(()),
+        (None, api::Error::Conflict) => Err(Error::StartOver),
+        (None, error) => Err(Error::Api(error)),
     }
 }
 
 /// Stores what came of the submission, as often as it takes.
 async fn store_outcome(pass: &mut Pass, mut step: Step, context: &Context) -> Result<(), Error> {
     let mut pause = RECORD_PAUSES.0;
+    let mut refusals = 0;
     loop {
-        match execute::step(pass, step.clone(), context).await {
+        let result = execute::step(pass, step.clone(), context).await;
+        refusals += u32::from(matches!(result, Err(Error::Api(api::Error::Refused { .. }))));
+        match result {
             Ok(()) => return Ok(()),
+            // The attempt stays open; recovery judges it by evidence.
+            Err(_) if refusals > MOST_REFUSALS => {
+                report::lost(pass, context).await;
+                return Err(Error::StartOver);
+            }
             Err(Error::Api(api::Error::NotFound) | Error::Illegal(_)) => {
                 report::lost(pass, context).await;
                 return Err(Error::StartOver);

@@ -137,6 +137,10 @@ pub(crate) fn settlement(outcome: Outcome, job_ids: &str) -> Settlement {
         attempt: nonce("n1"),
         outcome,
         jobs: jobs(job_ids),
+        job: jobs(job_ids)
+            .into_iter()
+            .next()
+            .filter(|_| jobs(job_ids).len() == 1),
         error: None,
         answers: None,
         hold: Hold::moving(Reason::Submitting, "so it is".to_owned(), Wake::Poll),

@@ -73,7 +73,7 @@ const TABLE: &str = "
 
     # Statuses of the operation, with a code that no table has, with none, and as a proxy's page.
     400         json          InvalidRequest   InvalidRequest        person  Soon
-    400         page          InvalidRequest   InvalidRequest        person  Soon
+    400         page          WrongEndpoint    WrongEndpoint         person  Slow
     401         json          Authentication   AuthenticationFailed  person  Slow
     401         IAM.0011      Authentication   AuthenticationFailed  person  Slow
     401         401           Authentication   AuthenticationFailed  person  Slow
@@ -87,6 +87,10 @@ const TABLE: &str = "
     404         page          WrongEndpoint    WrongEndpoint         person  Slow
     405         json          WrongEndpoint    WrongEndpoint         person  Slow
     405         page          WrongEndpoint    WrongEndpoint         person  Slow
+    407         page          Unavailable      ServiceUnavailable    itself  Backoff
+    421         json          Unavailable      ServiceUnavailable    itself  Backoff
+    423         json          Unavailable      ServiceUnavailable    itself  Backoff
+    425         json          Unavailable      ServiceUnavailable    itself  Backoff
     408         json          InDoubt          ServiceUnavailable    itself  Backoff
     408         page          InDoubt          ServiceUnavailable    itself  Backoff
     409         json          Conflict         Conflict              itself  Backoff

@@ -2,7 +2,7 @@
 
 use desktop_deletion_operator::plan::{Step, plan};
 
-use super::build::{Seen, accepted, attempt, effective, failure, in_doubt, minute, ready, untouched};
+use super::build::{Seen, accepted, attempt, effective, failure, in_doubt, jobs, minute, ready, untouched};
 use super::rules;
 use super::tell::Row;
 use desktop_deletion_operator::crd::deletion::Outcome;
@@ -200,7 +200,8 @@ fn submitted_says_how_the_job_became_known() {
             .states("a Deleted b Deleted")
             .no_finalizer()
     };
-    let with_job = recovered("j1").job("j1", "");
+    let mut with_job = recovered("j1").job("j1", "");
+    with_job.0.request.status.job_id = jobs("j1").pop();
     assert_eq!(said(&with_job)[0], "True JobRecovered");
     assert_eq!(said(&recovered(""))[0], "True JobUnknown");
 }

@@ -15,6 +15,7 @@ use crate::controllers::shared::SWEEP_AGE;
 use crate::controllers::{Context, api, login};
 use crate::crd::DesktopDeletion;
 use crate::crd::deletion::CloudError;
+use crate::crd::limits;
 use crate::ids::{DesktopID, JobID};
 use crate::plan::classify::classify;
 use crate::plan::observed::{JobView, Sight, Sighting, Trouble};
@@ -125,10 +126,18 @@ pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), E
     begin_read(pass, context);
     let now = Instant::now();
     let in_doubt = !pass.seen.request.status.attempts.is_empty();
-    let not_before = if in_doubt { Some(now) } else { now.checked_sub(context.config.timing.poll_interval * SWEEP_AGE) };
+    let not_before = if in_doubt {
+        Some(now)
+    } else {
+        now.checked_sub(context.config.timing.poll_interval * SWEEP_AGE)
+    };
     let (key, cloud) = (pass.home()?, pass.cloud()?);
     let ids = pass.seen.request.desktop_ids.clone();
-    match context.shared.sweep(&key, &*cloud, &ids, not_before.unwrap_or(now)).await {
+    match context
+        .shared
+        .sweep(&key, &*cloud, &ids, not_before.unwrap_or(now))
+        .await
+    {
         Err(error) => trouble(pass, &error, context),
         Ok(sweep) => {
             pass.seen.sweep = Some(sweep);
@@ -158,7 +167,9 @@ pub(super) fn job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(),
     let submitted = attempts.iter().find(|attempt| attempt.job_ids.contains(job));
     let wanted = Wanted {
         job: job.clone(),
-        desktops: submitted.map_or(0, |attempt| attempt.desktop_ids.len()),
+        desktops: submitted
+            .map(|a| a.desktop_ids.iter().map(DesktopID::folded).collect())
+            .unwrap_or_default(),
         age: facts::age_of_submission(pass, context),
         object: pass.reference(),
     };
@@ -235,5 +246,18 @@ pub fn cloud_error(error: &CloudFailure, time: Time) -> CloudError {
             stored.message = Some(reason.clone());
         }
     }
+    // Whatever the error says, the status can be written.
+    cut(&mut stored.message, limits::ERROR_TEXT);
+    cut(&mut stored.detail, limits::ERROR_TEXT);
+    cut(&mut stored.code, limits::ERROR_CODE);
+    cut(&mut stored.request_id, limits::REQUEST_ID);
     stored
+}
+
+fn cut(text: &mut Option<String>, most: u32) {
+    if let Some(text) = text
+        && let Some((end, _)) = text.char_indices().nth(most as usize)
+    {
+        text.truncate(end);
+    }
 }

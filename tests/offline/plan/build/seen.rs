@@ -294,7 +294,10 @@ impl Seen {
     }
 
     pub(crate) fn too_late(self) -> Self {
-        self.with(|o| o.facts.deadline_passed = true)
+        self.with(|o| {
+            o.facts.deadline_passed = true;
+            o.facts.service_clock_known = true;
+        })
     }
 
     pub(crate) fn retry_due(self) -> Self {

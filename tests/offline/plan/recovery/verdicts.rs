@@ -46,9 +46,9 @@ fn clear() -> Vec<Row> {
             "record NoEffect: NoEffect retrying until Retry",
         ),
         row(
-            "a desktop that is only busy is untouched",
+            "a desktop that is busy may turn out to be in a deletion: not settled yet",
             twice().sights("a Busy"),
-            "record NoEffect: NoEffect retrying until Retry",
+            "AwaitingEvidence moving until SecondLook",
         ),
         row(
             "a new job that covers the body",
