@@ -8,6 +8,7 @@ mod crd_rules;
 mod deploy;
 mod doubt;
 mod door;
+mod identity;
 mod intent;
 mod jobs;
 mod leader;

@@ -289,7 +289,8 @@ async fn a_request_that_began_in_one_project_goes_to_no_other() {
 #[tokio::test]
 async fn a_ready_token_is_a_login_too() {
     let mut world = Cloud::world();
-    world["accounts"][0]["tokens"] = json!([{"token": "canary-token-0000001", "user": "robot"}]);
+    let token = json!({"token": "canary-token-0000001", "user": "robot", "expires": "2032-02-03T04:05:06Z"});
+    world["accounts"][0]["tokens"] = json!([token]);
     let stage = Stage::without_project("token", world, &[desktop("pc-1")]).await;
     let secret = manifests::secret("login", &[("token", "canary-token-0000001")]);
     stage.namespace.apply(&secret).await.unwrap();
@@ -303,7 +304,8 @@ async fn a_ready_token_is_a_login_too() {
     let attempt = &status["attempts"][0];
     assert_eq!(
         (&attempt["auth"], &attempt["notAfter"]),
-        (&json!("Token"), &Value::Null)
+        (&json!("Token"), &json!("2032-02-03T04:05:06Z")),
+        "IAM says when it ends"
     );
     let posts = stage.posts();
     assert_eq!((posts.len(), &posts[0]["caller"]), (1, &json!("robot")));

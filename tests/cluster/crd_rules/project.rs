@@ -8,11 +8,12 @@ const ENDPOINT: &str =
     "endpoint is immutable and can neither be added nor removed; create a new WorkspaceProject instead";
 const IAM: &str =
     "iamEndpoint is immutable and can neither be added nor removed; create a new WorkspaceProject instead";
-const LOGIN: &str = "credentials needs exactly one login: set either accessKey or token";
+const LOGIN: &str = "credentials needs exactly one login: set one of accessKey, token and password";
+const OTHER_CLOUD: &str = "a password needs iamEndpoint where endpoint is set";
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
 pub(super) fn rows() -> Vec<Row> {
-    [creation(), credentials(), urls(), immutability()]
+    [creation(), credentials(), passwords(), urls(), immutability()]
         .into_iter()
         .flatten()
         .collect()
@@ -84,8 +85,28 @@ fn credentials() -> Vec<Row> {
             Allowed,
         ),
         row(
+            "create a project with a password",
+            json!({"accessKey": null, "password": secret("login")}),
+            Allowed,
+        ),
+        row(
             "create a project with two logins",
             json!({"token": secret("login")}),
+            Refused(LOGIN),
+        ),
+        row(
+            "create a project with an access key and a password",
+            json!({"password": secret("login")}),
+            Refused(LOGIN),
+        ),
+        row(
+            "create a project with a token and a password",
+            json!({"accessKey": null, "token": secret("login"), "password": secret("login")}),
+            Refused(LOGIN),
+        ),
+        row(
+            "create a project with all three logins",
+            json!({"token": secret("login"), "password": secret("login")}),
             Refused(LOGIN),
         ),
         row(
@@ -125,6 +146,40 @@ fn credentials() -> Vec<Row> {
             before: json!({}),
             change: Object(json!({"spec": {"credentials": {"accessKey": null}}})),
             expected: Refused(LOGIN),
+        },
+    ]
+}
+
+/// A password goes to the identity service of the cloud that the project is in.
+fn passwords() -> Vec<Row> {
+    let password = json!({"accessKey": null, "password": {"secretRef": {"name": "login"}}});
+    let (own, iam) = ("https://workspace.example.com", "https://iam.example.com");
+    let row = |name, urls: Value, expected| {
+        let mut spec = urls;
+        spec["credentials"] = password.clone();
+        create(name, spec, expected)
+    };
+    vec![
+        row(
+            "create a project of a private cloud with a password and without an identity service",
+            json!({"endpoint": own}),
+            Refused(OTHER_CLOUD),
+        ),
+        row(
+            "create a project of a private cloud with a password and an identity service",
+            json!({"endpoint": own, "iamEndpoint": iam}),
+            Allowed,
+        ),
+        row(
+            "create a project with a password and another identity service",
+            json!({"iamEndpoint": iam}),
+            Allowed,
+        ),
+        Row {
+            name: "exchange the access key of a private cloud for a password",
+            before: under("spec", json!({"endpoint": own})),
+            change: Object(json!({"spec": {"credentials": password}})),
+            expected: Refused(OTHER_CLOUD),
         },
     ]
 }

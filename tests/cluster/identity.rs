@@ -1,0 +1,378 @@
+//! Every kind of login: that of a user with a password, who logs in by themselves, and what happens when a login changes
+//! in the midst of the work.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use testkit::cloud::{ACCESS_KEY, SECRET_KEY};
+use testkit::{Cloud, eventually, manifests};
+use workspace_simulator::cloud::{LedgerEntry, Operation};
+
+use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
+use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
+
+use crate::doubt::{FLAGS, lost};
+use crate::shutdown::answers;
+use crate::stage::{BOUND, Running, Stage, desktop, message, pair, says};
+
+/// The password of the user `robot`, and the one after its change.
+const PASSWORD: &str = "canary-password-0000001";
+const NEW_PASSWORD: &str = "canary-password-0000002";
+
+/// What a Secret holds.
+type Values = &'static [(&'static str, &'static str)];
+
+const USER: Values = &[
+    ("domainName", "test"),
+    ("userName", "robot"),
+    ("password", PASSWORD),
+];
+const CHANGED_USER: Values = &[
+    ("domainName", "test"),
+    ("userName", "robot"),
+    ("password", NEW_PASSWORD),
+];
+
+/// The world with the user `robot`.
+fn with_robot(mut world: Value) -> Value {
+    world["accounts"][0]["users"] = json!([{"name": "robot", "password": PASSWORD}]);
+    world
+}
+
+/// A project that logs in with this kind of login, and these values in its Secret.
+async fn stage(name: &str, world: Value, kind: &str, values: Values, desktops: &[Value]) -> Stage {
+    let stage = Stage::without_project(name, world, desktops).await;
+    put_secret(&stage, values).await;
+    let mut project = stage.cloud.project("prod", "login");
+    project["spec"]["credentials"] = json!({kind: {"secretRef": {"name": "login"}}});
+    stage.namespace.apply(&project).await.unwrap();
+    stage
+}
+
+async fn put_secret(stage: &Stage, values: Values) {
+    let secret = manifests::secret("login", values);
+    stage.namespace.apply(&secret).await.unwrap();
+}
+
+/// Puts another account in place of the one of its name: all of its tokens and temporary keys end.
+async fn put_account(stage: &Stage, account: &Value) {
+    let url = format!("{}/accounts", stage.cloud.simulator().admin);
+    let answer = stage.http().post(url).json(account).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+}
+
+/// Neither log nor metrics nor any object or Event shows a secret; every one of these tests begins with `canary`.
+async fn assert_no_secret_shows(stage: &Stage, operator: &Running) {
+    let all = ListParams::default();
+    let shown = [
+        operator.log(),
+        answers(stage, operator, "/metrics", 200).await,
+        format!("{:?}", stage.requests().list(&all).await.unwrap()),
+        format!("{:?}", stage.namespace.projects().list(&all).await.unwrap()),
+        format!("{:?}", events(stage).list(&all).await.unwrap()),
+    ];
+    for text in shown {
+        let line = text.lines().find(|line| line.contains("canary"));
+        assert_eq!(line, None);
+    }
+}
+
+fn events(stage: &Stage) -> kube::Api<k8s_openapi::api::events::v1::Event> {
+    stage.namespace.api()
+}
+
+fn time(value: &Value) -> Timestamp {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_user_with_a_password_is_a_login_too() {
+    let world = with_robot(Cloud::world());
+    let desktops = ["pc-1", "pc-2", "pc-3"];
+    let stage = stage("password", world, "password", USER, &desktops.map(desktop)).await;
+    let operator = stage.operator(&["--log-level=debug"]);
+    for name in desktops {
+        stage.request(name, &[name]).await;
+    }
+    for name in desktops {
+        let status = stage.completed(name).await;
+        assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+        let attempt = &status["attempts"][0];
+        assert_eq!(attempt["auth"], "Signature");
+        let life = time(&attempt["notAfter"]).duration_since(time(&attempt["signedAt"]));
+        assert_eq!(life, SignedDuration::from_mins(15), "it expires by itself");
+    }
+    for post in stage.posts() {
+        let caller = post["caller"].as_str().unwrap();
+        assert!(caller.starts_with("HST"), "signed by a temporary key: {caller}");
+    }
+    for operation in [Operation::CreateToken, Operation::CreateTemporaryAccessKey] {
+        let calls = stage.cloud.calls(operation);
+        assert_eq!(calls.len(), 1, "one login serves all: {calls:#?}");
+    }
+    stage.project_says("prod", "CredentialsValid").await;
+    let metrics = answers(&stage, &operator, "/metrics", 200).await;
+    let counted = "desktop_deletion_cloud_calls_total{operation=\"createToken\",code=\"201\"} 1";
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+    assert_no_secret_shows(&stage, &operator).await;
+}
+
+#[tokio::test]
+async fn with_a_password_a_lost_answer_is_found_again_without_a_person() {
+    let world = with_robot(crate::doubt::world());
+    let stage = stage("password-lost", world, "password", USER, &[desktop("pc-1")]).await;
+    let fault = lost("pc-1", true, &json!("reset"));
+    stage.cloud.add_fault(&fault).unwrap();
+    let _operator = stage.operator(FLAGS);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Submitted, "AwaitingEvidence").await;
+    assert_eq!(says(&status, Stalled), pair("absent", "absent"), "{status:#}");
+    let status = stage.completed("leaver").await;
+    assert_eq!(
+        says(&status, Submitted),
+        pair("True", "JobRecovered"),
+        "{status:#}"
+    );
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn where_the_exchange_is_refused_a_lost_answer_waits_for_the_end_of_the_token() {
+    let mut world = with_robot(crate::doubt::world());
+    world["switches"] = json!({"tokenExchange": false});
+    world["timings"]["tokenLifetime"] = json!("15s");
+    let stage = stage("no-exchange", world, "password", USER, &[desktop("pc-1")]).await;
+    let fault = lost("pc-1", false, &json!("reset"));
+    stage.cloud.add_fault(&fault).unwrap();
+    let operator = stage.operator(FLAGS);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Submitted, "AwaitingEvidence").await;
+    let attempt = &status["attempts"][0];
+    assert_eq!(attempt["auth"], "Token", "{status:#}");
+    let end = time(&attempt["notAfter"]);
+    let logins = stage.cloud.calls(Operation::CreateToken);
+    let rounded_up = |login: &LedgerEntry| {
+        let exact = login.time + Duration::from_secs(15);
+        (-1..1000).contains(&end.duration_since(exact).as_millis())
+    };
+    assert!(
+        logins.iter().any(rounded_up),
+        "{end} is when a token ends: {logins:#?}"
+    );
+    // It never took effect, so it is made anew, but not before the first one is surely dead.
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    let posts = stage.posts();
+    assert_eq!(posts.len(), 2, "{posts:#?}");
+    assert!(time(&posts[1]["time"]) > end, "{posts:#?}");
+    assert_eq!(status["attempts"][0]["outcome"], "NoEffect");
+    assert_eq!(status["attempts"][1]["outcome"], "Accepted");
+    assert_no_secret_shows(&stage, &operator).await;
+}
+
+#[tokio::test]
+async fn a_person_need_not_wait_for_a_token_that_lives_for_a_day() {
+    let mut world = with_robot(crate::doubt::world());
+    world["switches"] = json!({"tokenExchange": false});
+    let stage = stage("long-token", world, "password", USER, &[desktop("pc-1")]).await;
+    let fault = lost("pc-1", true, &json!("reset"));
+    stage.cloud.add_fault(&fault).unwrap();
+    let _operator = stage.operator(FLAGS);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Submitted, "OutcomeUnknown").await;
+    assert_eq!(
+        says(&status, Stalled),
+        pair("True", "OutcomeUnknown"),
+        "{status:#}"
+    );
+    let attempt = &status["attempts"][0];
+    let life = time(&attempt["notAfter"]).duration_since(time(&attempt["signedAt"]));
+    assert!(life > SignedDuration::from_hours(23), "{status:#}");
+    let posts = stage.posts();
+    let answer = format!(
+        "{}=adopt:{}",
+        attempt["id"].as_str().unwrap(),
+        posts[0]["jobID"].as_str().unwrap()
+    );
+    let annotate = json!({"metadata": {"annotations": {RESOLVE_ANNOTATION: answer}}});
+    let parameters = PatchParams::default();
+    let requests = stage.requests();
+    let patched = requests
+        .patch("leaver", &parameters, &Patch::Merge(annotate))
+        .await;
+    patched.unwrap();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_not_tried_until_the_user_is_locked() {
+    let world = with_robot(Cloud::world());
+    let names = ["pc-1", "pc-2", "pc-3"];
+    let wrong: Values = &[
+        ("domainName", "test"),
+        ("userName", "robot"),
+        ("password", "canary-wrong"),
+    ];
+    let stage = stage("wrong-password", world, "password", wrong, &names.map(desktop)).await;
+    let operator = stage.operator(&["--project-refresh=300ms"]);
+    for name in names {
+        stage.request(name, &[name]).await;
+    }
+    let ready = stage.project_says("prod", "AuthenticationFailed").await;
+    assert_eq!(ready["status"], "False");
+    for name in names {
+        let status = stage.reason(name, Submitted, "AuthenticationFailed").await;
+        assert_eq!(says(&status, Stalled), pair("True", "AuthenticationFailed"));
+        assert!(message(&status, Submitted).contains("Secret"), "{status:#}");
+    }
+    // The Secret is read many times meanwhile.
+    let looks = || {
+        let mut events = stage.control_plane.audit().events().unwrap();
+        let namespace = stage.namespace.name();
+        events.retain(|event| event.verb == "get" && event.concerns("secrets", namespace, "login"));
+        events.len()
+    };
+    let enough = looks() + 12;
+    let look = async || match looks() {
+        count if count >= enough => Ok(()),
+        count => Err(count),
+    };
+    eventually("the Secret is read again and again", BOUND, look)
+        .await
+        .unwrap();
+    let logins = stage.cloud.calls(Operation::CreateToken);
+    assert!(logins.len() <= 2, "{logins:#?}");
+    assert_eq!(
+        stage.cloud.ledger().len(),
+        logins.len(),
+        "and nothing else is asked"
+    );
+    put_secret(&stage, USER).await;
+    for name in names {
+        let status = stage.completed(name).await;
+        assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    }
+    stage.project_says("prod", "CredentialsValid").await;
+    assert_no_secret_shows(&stage, &operator).await;
+}
+
+/// A login that is exchanged for another one.
+struct Rotation {
+    kind: &'static str,
+    /// The account before and after.
+    accounts: [Value; 2],
+    /// The Secret before and after.
+    values: [Values; 2],
+}
+
+fn rotations() -> [Rotation; 3] {
+    let account = |field: &str, login: Value| json!({"name": "test", field: [login]});
+    let key = |id, secret| account("accessKeys", json!({"id": id, "secret": secret}));
+    let token = |text| account("tokens", json!({"token": text, "user": "robot"}));
+    let user = |password| account("users", json!({"name": "robot", "password": password}));
+    [
+        Rotation {
+            kind: "accessKey",
+            accounts: [
+                key(ACCESS_KEY, SECRET_KEY),
+                key("TESTNEWKEY0000000001", "canary-new-secret-key"),
+            ],
+            values: [
+                &[("accessKey", ACCESS_KEY), ("secretKey", SECRET_KEY)],
+                &[
+                    ("accessKey", "TESTNEWKEY0000000001"),
+                    ("secretKey", "canary-new-secret-key"),
+                ],
+            ],
+        },
+        Rotation {
+            kind: "token",
+            accounts: [token("canary-token-old"), token("canary-token-new")],
+            values: [&[("token", "canary-token-old")], &[("token", "canary-token-new")]],
+        },
+        Rotation {
+            kind: "password",
+            accounts: [user(PASSWORD), user(NEW_PASSWORD)],
+            values: [USER, CHANGED_USER],
+        },
+    ]
+}
+
+/// Requests of one desktop each, half of them before a change and half of them after it.
+const LOAD: usize = 24;
+
+/// Exchanges a login while requests are worked on; gives the calls that were refused.
+async fn rotate(name: &str, rotation: Rotation, flags: &[&str]) -> Vec<Operation> {
+    let Rotation {
+        kind,
+        accounts,
+        values,
+    } = rotation;
+    let names: Vec<_> = (0..LOAD).map(|n| format!("pc-{n}")).collect();
+    let desktops: Vec<_> = names.iter().map(|name| desktop(name)).collect();
+    let mut world = Cloud::world();
+    world["accounts"] = json!([accounts[0]]);
+    let stage = stage(name, world, kind, values[0], &desktops).await;
+    // So slow that only the change of the Secret can be why a request that was refused goes on.
+    let operator = stage.operator(&[&["--retry-max=10m"], flags].concat());
+    let (before, after) = names.split_at(LOAD / 2);
+    for name in before {
+        stage.request(name, &[name]).await;
+    }
+    stage.accepted(&before[0]).await;
+    // The old login is worth nothing already when the new one is stored.
+    put_account(&stage, &accounts[1]).await;
+    put_secret(&stage, values[1]).await;
+    for name in after {
+        stage.request(name, &[name]).await;
+    }
+    for name in &names {
+        let status = stage.completed(name).await;
+        assert_eq!(
+            says(&status, Succeeded),
+            pair("True", "AllDeleted"),
+            "{kind}: {status:#}"
+        );
+    }
+    assert_eq!(stage.effective_posts().len(), LOAD, "{kind}: each once");
+    assert_eq!(operator.exit_status(), None, "{kind}: it was not restarted");
+    assert_no_secret_shows(&stage, &operator).await;
+    let mut calls = stage.cloud.ledger();
+    calls.retain(|call| call.status == Some(401));
+    calls.iter().map(|call| call.operation).collect()
+}
+
+#[tokio::test]
+async fn a_login_is_exchanged_under_load_without_a_restart() {
+    join_all(rotations().map(async |rotation| {
+        let name = format!("rotate-{}", rotation.kind.to_lowercase());
+        let refused = rotate(&name, rotation, &[]).await;
+        let count = |iam: bool| {
+            let calls = refused.iter();
+            calls
+                .filter(|call| (**call == Operation::CreateToken) == iam)
+                .count()
+        };
+        // Two calls of a login are on their way at most, and a third one may set out between their answers.
+        assert!(count(false) <= 3, "{name}: {refused:?}");
+        assert!(count(true) <= 2, "{name}: {refused:?}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn one_submission_at_most_meets_the_old_login_where_they_go_one_by_one() {
+    join_all(rotations().map(async |rotation| {
+        let name = format!("rotate-one-by-one-{}", rotation.kind.to_lowercase());
+        let refused = rotate(&name, rotation, &["--concurrency=1"]).await;
+        let posts = refused.iter().filter(|call| **call == Operation::BatchDelete);
+        assert!(posts.count() <= 1, "{name}: {refused:?}");
+    }))
+    .await;
+}
