@@ -348,6 +348,7 @@ fn shipped_answer(attempt: usize, answer: Answer) -> PostAnswer {
 
 fn facts(times: Times) -> Facts {
     Facts {
+        service_clock_known: true,
         stopping: times.stopping,
         deadline_passed: times.deadline_passed,
         retry_due: times.retry_due,
