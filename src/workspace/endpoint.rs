@@ -242,7 +242,7 @@ mod tests {
             format!("https://{host}#a"),
             format!("https://{host}\\@evil.example"),
             format!("https://{host}\n"),
-            format!("https://work\tspace.cn-north-4.myhuaweicloud.com"),
+            "https://work\tspace.cn-north-4.myhuaweicloud.com".to_owned(),
             format!(" https://{host}"),
             format!("https://{host}:"),
             format!("https://{host}:0"),

@@ -31,8 +31,8 @@ async fn whatever_the_job_says_the_desktops_decide() {
         pair("False", "PartiallyFailed"),
         "{status:#}"
     );
-    let states = ids.map(|id| entry(&status, id)["state"].clone());
-    assert_eq!(states, ["Deleted", "Deleted", "Failed", "Deleted"], "{status:#}");
+    let outcomes = ids.map(|id| entry(&status, id)["state"].clone());
+    assert_eq!(outcomes, ["Deleted", "Deleted", "Failed", "Deleted"], "{status:#}");
     assert_eq!(entry(&status, "passed-over")["code"], "NoSubJob");
     assert_eq!(stage.posts().len(), 1);
 }
