@@ -32,7 +32,11 @@ async fn whatever_the_job_says_the_desktops_decide() {
         "{status:#}"
     );
     let outcomes = ids.map(|id| entry(&status, id)["state"].clone());
-    assert_eq!(outcomes, ["Deleted", "Deleted", "Failed", "Deleted"], "{status:#}");
+    assert_eq!(
+        outcomes,
+        ["Deleted", "Deleted", "Failed", "Deleted"],
+        "{status:#}"
+    );
     assert_eq!(entry(&status, "passed-over")["code"], "NoSubJob");
     assert_eq!(stage.posts().len(), 1);
 }

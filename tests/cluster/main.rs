@@ -6,8 +6,8 @@
 mod counts;
 mod crd_rules;
 mod deploy;
-mod doubt;
 mod door;
+mod doubt;
 mod identity;
 mod intent;
 mod jobs;

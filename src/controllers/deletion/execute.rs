@@ -4,7 +4,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`read`] | reads of the project, its Secret, and the cloud |
-//! | [`write`] | writes to the object |
+//! | [`write`](mod@write) | writes to the object |
 //!
 //! Signing and sending stand here.
 
