@@ -150,3 +150,69 @@ impl Brakes {
 fn forget<K: Eq + Hash, V>(map: &mut HashMap<K, V>, over: impl Fn(&V) -> bool) {
     map.retain(|_, value| !over(value));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::error::Refusal;
+
+    fn ended(failure: Failure) -> Result<(), Error> {
+        Err(Error {
+            operation: Operation::ListDesktops,
+            failure,
+            service_time: None,
+        })
+    }
+
+    fn refused() -> Result<(), Error> {
+        ended(Failure::Refused(Box::new(Refusal {
+            status: 401,
+            ..Refusal::default()
+        })))
+    }
+
+    fn may(brakes: &Brakes, operation: Operation) -> bool {
+        brakes.check(operation, "login", "project").is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_one_refusal_a_login_reads_before_it_submits() {
+        let brakes = Brakes::default();
+        brakes.note("login", "project", &refused());
+        assert!(!may(&brakes, Operation::BatchDelete));
+        assert!(may(&brakes, Operation::ListDesktops));
+        brakes.note("login", "project", &Ok(()));
+        assert!(may(&brakes, Operation::BatchDelete));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_two_refusals_a_login_rests_longer_than_the_vendors_lock() {
+        let brakes = Brakes::default();
+        brakes.note("login", "project", &refused());
+        brakes.note("login", "project", &refused());
+        assert!(!may(&brakes, Operation::ListDesktops));
+        assert!(brakes.check(Operation::ListDesktops, "other", "project").is_ok());
+        tokio::time::advance(Duration::from_secs(301)).await;
+        assert!(!may(&brakes, Operation::ListDesktops));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(may(&brakes, Operation::ListDesktops));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_held_back_or_lost_says_nothing_of_the_login() {
+        let brakes = Brakes::default();
+        brakes.note("login", "project", &refused());
+        let withheld = Failure::Withheld {
+            pause: Pause::Login,
+            reason: "spared".to_owned(),
+        };
+        let lost = Failure::NoAnswer {
+            reason: "reset".to_owned(),
+        };
+        for failure in [withheld, lost] {
+            brakes.note("login", "project", &ended(failure));
+            assert!(may(&brakes, Operation::ListDesktops));
+            assert!(!may(&brakes, Operation::BatchDelete));
+        }
+    }
+}

@@ -122,6 +122,12 @@ pub fn classify(error: &Error) -> Class {
             ..
         } => Class::Throttled,
         Failure::NoAnswer { .. } | Failure::Unreadable { .. } => Class::InDoubt,
+        // These requests hold nothing that a person wrote for this one: what does not fit is the address, or what it names.
+        Failure::Refused(refusal)
+            if error.operation.is_of_iam() && matches!(refusal.status, 400 | 404 | 405) =>
+        {
+            Class::WrongEndpoint
+        }
         Failure::Refused(refusal) => by_code(refusal).unwrap_or_else(|| by_status(refusal)),
     }
 }
@@ -196,7 +202,15 @@ pub fn explain(operation: Operation, class: Class, error: &str) -> String {
             )
         }
         Class::WrongEndpoint => {
-            "this address is not the Workspace service: check region and endpoint of the project".to_owned()
+            let (service, field) = if operation.is_of_iam() {
+                (
+                    "IAM, or knows no such project",
+                    "iamEndpoint, region and project ID",
+                )
+            } else {
+                ("the Workspace service", "region and endpoint")
+            };
+            format!("this address is not {service}: check {field} of the project")
         }
         Class::ServiceDisabled => {
             "Workspace is not enabled for this account and region: enable it, or correct the project"

@@ -62,6 +62,14 @@ impl Operation {
         }
     }
 
+    /// Whether it is a call of IAM rather than of Workspace.
+    pub fn is_of_iam(self) -> bool {
+        matches!(
+            self,
+            Self::CreateToken | Self::CreateTemporaryAccessKey | Self::ValidateToken
+        )
+    }
+
     /// The permission that an identity policy must allow for it (vendor's API reference, permissions). IAM's own calls need
     /// none, but an IAM user whom the account lets use them.
     pub fn permission(self) -> &'static str {

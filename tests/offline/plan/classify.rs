@@ -168,6 +168,26 @@ fn an_answer_of_the_service_that_failed_is_never_taken_for_a_refusal() {
 }
 
 #[test]
+fn iam_that_does_not_know_what_it_is_asked_is_the_wrong_one() {
+    for operation in [Operation::CreateToken, Operation::CreateTemporaryAccessKey] {
+        for (status, json) in [(400, true), (404, true), (404, false), (405, false)] {
+            let error = Error {
+                operation,
+                ..refused(status, None, json)
+            };
+            assert_eq!(classify(&error), Class::WrongEndpoint, "{status} {json}");
+        }
+        let error = Error {
+            operation,
+            ..refused(401, Some("401"), true)
+        };
+        assert_eq!(classify(&error), Class::Authentication);
+    }
+    let text = explain(Operation::CreateToken, Class::WrongEndpoint, "HTTP 404");
+    assert!(text.contains("iamEndpoint"), "{text}");
+}
+
+#[test]
 fn a_denial_names_the_permission_that_is_missing() {
     for operation in Operation::ALL {
         let text = explain(*operation, Class::Permission, "HTTP 403");
