@@ -15,6 +15,8 @@ pub(crate) enum Effect {
     RecordOutcome(&'static str),
     /// That the answer to the POST was lost is stored.
     RecordDoubt,
+    /// An annotation is refused.
+    RefuseResolve,
     /// One of two desktops is gone, and the other one is looked at once more.
     RecordProgress,
     /// Our finalizer is taken off.
@@ -71,6 +73,7 @@ impl Effect {
                 let status = status();
                 status["summary"]["deleted"] == 1 && status["completionTime"].is_null()
             }
+            Self::RefuseResolve => status()["lastHandledResolve"].is_string(),
             Self::Finish => status()["completionTime"].is_string(),
         }
     }

@@ -46,7 +46,7 @@ impl Case {
     }
 
     async fn meanwhile(self, scene: &Scene) {
-        scene.struck().await;
+        scene.struck().await.unwrap();
         match self {
             Self::ConsoleInstead | Self::ConsoleToo => drop(scene.console_deletes(&["pc-1"]).await),
             Self::FailedBefore => {}

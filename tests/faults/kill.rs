@@ -64,7 +64,7 @@ fn doubt(name: &'static str, moment: Moment, effect: Effect, took_effect: bool) 
 
 #[rustfmt::skip]
 fn cases() -> Vec<Case> {
-    use Effect::{AddFinalizer, DropFinalizer, Finish, RecordDoubt, RecordIntent, RecordOutcome, RecordProgress};
+    use Effect::{AddFinalizer, DropFinalizer, Finish, RecordDoubt, RecordIntent, RecordOutcome, RecordProgress, RefuseResolve};
     use Moment::{After, Before};
     vec![
         Case { name: "undisturbed", point: Point::Nowhere, post: None, submitted: "JobAccepted" },
@@ -80,6 +80,8 @@ fn cases() -> Vec<Case> {
         write("after-outcome", After, RecordOutcome("Accepted"), "JobAccepted"),
         write("before-progress", Before, RecordProgress, "JobAccepted"),
         write("after-progress", After, RecordProgress, "JobAccepted"),
+        write("before-refusal", Before, RefuseResolve, "JobAccepted"),
+        write("after-refusal", After, RefuseResolve, "JobAccepted"),
         write("before-release", Before, DropFinalizer, "JobAccepted"),
         write("after-release", After, DropFinalizer, "JobAccepted"),
         write("before-finish", Before, Finish, "JobAccepted"),
@@ -114,8 +116,14 @@ impl Case {
         let trap = self.point.trap(&proxy, self.name);
         let mut operators = vec![scene::operator(proxy.kubeconfig(), namespace.name())];
         scene.begin().await;
+        if matches!(self.point, Point::Write(_, Effect::RefuseResolve)) {
+            scene.resolve("nonsense").await;
+        }
         if !matches!(self.point, Point::Nowhere) {
-            let caught = reached(&scene, trap).await;
+            let caught = match reached(&scene, trap).await {
+                Ok(caught) => caught,
+                Err(why) => return Run::stuck(scene, operators, proxy, why),
+            };
             operators[0].kill().await.unwrap();
             // Nobody is left for whom it could be carried out or answered.
             drop(caught);
@@ -144,13 +152,14 @@ impl Point {
 }
 
 /// Waits until the operator is where it is to be killed.
-async fn reached(scene: &Scene, trap: Option<Trap>) -> Option<Caught> {
-    if let Some(trap) = trap {
-        let caught = trap.sprung().await;
-        return Some(caught.unwrap_or_else(|error| panic!("{}: {error}", scene.name)));
+///
+/// # Errors
+/// It never gets there.
+async fn reached(scene: &Scene, trap: Option<Trap>) -> Result<Option<Caught>, String> {
+    match trap {
+        Some(trap) => trap.sprung().await.map(Some).map_err(|error| error.to_string()),
+        None => scene.struck().await.map(|()| None),
     }
-    scene.struck().await;
-    None
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -54,6 +54,16 @@ impl Run {
         }
     }
 
+    /// It never came to where it was wanted.
+    pub(crate) fn stuck(scene: Scene, operators: Vec<Operator>, proxy: ApiServerProxy, why: String) -> Self {
+        Self {
+            scene,
+            operators: Arc::new(operators),
+            proxy: Arc::new(proxy),
+            ended: Err(why),
+        }
+    }
+
     /// What is wrong if it has not this end.
     pub(crate) fn expect_end(&self, end: &End) -> Option<String> {
         let status = self.ended.as_ref().ok()?;

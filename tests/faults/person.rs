@@ -7,12 +7,13 @@ use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
+use testkit::eventually;
 use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted};
 
 use crate::oracle::{self, End};
-use crate::scene::{Scene, lost};
+use crate::scene::{BOUND, Scene, lost};
 use crate::stage::{message, pair, says};
 use crate::troupe::Troupe;
 
@@ -73,20 +74,29 @@ async fn answered(scene: &Scene, value: &str) -> Value {
         .unwrap()
 }
 
-/// Notes of the Events that refuse an annotation of this request.
-async fn refusals(scene: &Scene) -> Vec<String> {
+/// Waits for so many Events that refuse an annotation of this request, which come after their record; gives the notes.
+async fn refusals(scene: &Scene, count: usize) -> Vec<String> {
     let events: Api<Event> = scene.namespace.api();
-    let events = events.list(&ListParams::default()).await.unwrap();
     let ours = |e: &Event| {
         let about = e.regarding.as_ref().and_then(|r| r.name.as_deref());
         e.reason.as_deref() == Some("ResolveRefused") && about == Some(&*scene.name)
     };
-    events
-        .items
-        .into_iter()
-        .filter(ours)
-        .filter_map(|e| e.note)
-        .collect()
+    let look = async || {
+        let listed = events.list(&ListParams::default()).await.unwrap();
+        let notes: Vec<_> = listed
+            .items
+            .into_iter()
+            .filter(ours)
+            .filter_map(|e| e.note)
+            .collect();
+        if notes.len() >= count {
+            Ok(notes)
+        } else {
+            Err(format!("{notes:#?}"))
+        }
+    };
+    let notes = eventually("each refusal has its Event", BOUND, look).await;
+    notes.unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl Answer {
@@ -134,7 +144,7 @@ async fn retry(scene: &Scene, attempt: &str) {
     let value = format!("{attempt}=retry");
     let status = answered(scene, &value).await;
     assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
-    let refused = refusals(scene).await;
+    let refused = refusals(scene, 1).await;
     assert!(
         refused.iter().any(|note| note.contains("can still take effect")),
         "{refused:?}"
@@ -174,7 +184,7 @@ async fn nonsense(scene: &Scene, attempt: &str) {
             "{status:#}"
         );
     }
-    let refused = refusals(scene).await;
+    let refused = refusals(scene, values.len()).await;
     for (value, why) in &values {
         let notes = refused
             .iter()

@@ -148,7 +148,10 @@ impl Scene {
     }
 
     /// Waits until every fault of the cloud has struck.
-    pub(crate) async fn struck(&self) {
+    ///
+    /// # Errors
+    /// One never does.
+    pub(crate) async fn struck(&self) -> Result<(), String> {
         let look = async || {
             let faults = self.cloud.simulator().faults();
             if faults.iter().all(|fault| fault.struck > 0) {
@@ -157,7 +160,8 @@ impl Scene {
                 Err(format!("{faults:?}"))
             }
         };
-        eventually("every fault has struck", BOUND, look).await.unwrap();
+        let struck = eventually("every fault has struck", BOUND, look).await;
+        struck.map_err(|error| error.to_string())
     }
 
     /// A person settles an attempt.

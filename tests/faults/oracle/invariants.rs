@@ -1,8 +1,9 @@
 //! The sentences that must hold. Each function gives what is wrong about its sentence, and nothing if it holds.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::record::{Post, Record, Version};
+use super::record::{Change, Post, Record, Version};
 
 type Invariant = fn(&Record) -> Vec<String>;
 
@@ -11,10 +12,13 @@ pub(super) const ALL: &[Invariant] = &[
     only_what_was_admitted_is_posted,
     no_desktop_is_posted_with_effect_twice,
     an_intent_with_the_digest_is_stored_before_the_post,
+    no_effect_comes_after_the_verdict_that_there_is_none,
+    no_effect_is_said_only_after_the_expiry,
     no_attempt_is_posted_twice,
     an_attempt_begins_only_when_all_others_had_no_effect,
     every_accepted_job_is_stored_or_said_to_be_unknown,
     what_is_final_stays,
+    nothing_is_written_after_the_end,
     an_attempt_that_may_have_reached_the_cloud_stays,
     a_write_changes_something,
     a_write_of_the_status_is_bound_to_a_version,
@@ -55,33 +59,57 @@ fn no_desktop_is_posted_with_effect_twice(record: &Record) -> Vec<String> {
 
 /// I1, I7: no POST without an earlier stored intent for the same desktops, with the same digest.
 fn an_intent_with_the_digest_is_stored_before_the_post(record: &Record) -> Vec<String> {
-    let without = |post: &&Post| {
-        let Some(version) = last_before(record, post) else {
-            return true;
-        };
-        let meant = |attempt: &&Value| {
-            attempt["outcome"] == "Pending"
-                && attempt["bodyDigest"] == post.digest.as_str()
-                && attempt["desktopIDs"].as_array() == Some(&post.desktops)
-        };
-        // A request that was long on its way may arrive when its attempt was settled already; it is then refused.
-        attempts(&version.status).iter().find(meant).is_none() && post.job.is_some()
-            || !record
-                .versions
-                .iter()
-                .take_while(|v| v.stored <= post.arrived)
-                .any(|v| attempts(&v.status).iter().any(|a| meant(&a)))
+    let meant = |post: &&Post| {
+        let mut stored = stored_before(record, post).flat_map(|version| attempts(&version.status));
+        stored.any(|attempt| attempt["outcome"] == "Pending" && is_of(attempt, post))
     };
-    let wrong = record.posts.iter().filter(without);
-    wrong
+    let without = record.posts.iter().filter(|post| !meant(post));
+    without
         .map(|post| format!("no intent was stored before {post:?}"))
         .collect()
+}
+
+/// Nothing takes effect for an attempt that was settled as one without effect.
+fn no_effect_comes_after_the_verdict_that_there_is_none(record: &Record) -> Vec<String> {
+    let open = |post: &&Post| {
+        let last = stored_before(record, post).last();
+        last.is_some_and(|version| {
+            let own = attempts(&version.status)
+                .iter()
+                .filter(|attempt| is_of(attempt, post));
+            own.into_iter()
+                .any(|attempt| !WITHOUT_EFFECT.iter().any(|word| attempt["outcome"] == *word))
+        })
+    };
+    let late = record
+        .posts
+        .iter()
+        .filter(|post| post.job.is_some() && !open(post));
+    late.map(|post| format!("it took effect when its attempt was settled: {post:?}"))
+        .collect()
+}
+
+/// I5 of a lost answer: that a signed request had no effect is said only once it is expired.
+fn no_effect_is_said_only_after_the_expiry(record: &Record) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for version in &record.versions {
+        for attempt in attempts(&version.status)
+            .iter()
+            .filter(|a| a["outcome"] == "NoEffect")
+        {
+            let end: Option<Timestamp> = attempt["notAfter"].as_str().and_then(|text| text.parse().ok());
+            if end.is_some_and(|end| version.stored <= end) {
+                wrong.push(format!("settled at {} already: {attempt}", version.stored));
+            }
+        }
+    }
+    wrong
 }
 
 /// I2: per attempt at most one POST.
 fn no_attempt_is_posted_twice(record: &Record) -> Vec<String> {
     let intents_before = |post: &Post| {
-        let stored = record.versions.iter().take_while(|v| v.stored <= post.arrived);
+        let stored = stored_before(record, post);
         let mut ids: Vec<_> = stored
             .flat_map(|v| attempts(&v.status))
             .map(|a| a["id"].to_string())
@@ -164,6 +192,17 @@ fn what_is_final_stays(record: &Record) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// The last write is the verdict: nothing that comes after it would wake the operator again.
+fn nothing_is_written_after_the_end(record: &Record) -> Vec<String> {
+    let finished = |write: &&Change| {
+        let before = record.status_in(&write.from);
+        before.is_some_and(|status| status["completionTime"].is_string())
+    };
+    let late = record.writes.iter().filter(finished);
+    late.map(|write| format!("written after the verdict: {write:?}"))
+        .collect()
 }
 
 /// The final thing of `before` that `after` says otherwise.
@@ -252,12 +291,17 @@ fn a_write_of_the_status_is_bound_to_a_version(record: &Record) -> Vec<String> {
         .collect()
 }
 
-fn last_before<'a>(record: &'a Record, post: &Post) -> Option<&'a Version> {
+fn stored_before<'a>(record: &'a Record, post: &Post) -> impl Iterator<Item = &'a Version> {
+    let arrived = post.arrived;
     record
         .versions
         .iter()
-        .take_while(|version| version.stored <= post.arrived)
-        .last()
+        .take_while(move |version| version.stored <= arrived)
+}
+
+/// Is the POST as the attempt says?
+fn is_of(attempt: &Value, post: &Post) -> bool {
+    attempt["bodyDigest"] == post.digest.as_str() && attempt["desktopIDs"].as_array() == Some(&post.desktops)
 }
 
 fn attempts(status: &Value) -> &[Value] {
