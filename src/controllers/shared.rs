@@ -143,11 +143,9 @@ async fn read(queue: Arc<Mutex<Queue>>, cloud: Arc<dyn Workspace>) {
         if party.is_empty() {
             return;
         }
-        let ids: Vec<_> = party
-            .iter()
-            .flat_map(|asked| asked.ids.iter().map(DesktopID::folded))
-            .collect();
-        let ids: Vec<_> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        // As each asked: a service may tell upper from lower case, and would not list what is spelt otherwise.
+        let ids: BTreeSet<_> = party.iter().flat_map(|asked| asked.ids.iter().cloned()).collect();
+        let ids: Vec<_> = ids.into_iter().collect();
         let result = cloud.list_desktops(&ids).await.map(|answer| answer.value);
         for asked in party {
             let share = result
@@ -166,7 +164,7 @@ impl Queue {
         let mut ids = BTreeSet::new();
         let mut size = 0;
         for asked in &self.waiting {
-            ids.extend(asked.ids.iter().map(DesktopID::folded));
+            ids.extend(&asked.ids);
             if size > 0 && ids.len() > MAX_BATCH {
                 break;
             }
