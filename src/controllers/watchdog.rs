@@ -76,3 +76,55 @@ fn stale<'a>(
         .find(|(object, version)| cached(object).is_none_or(|cached| cached < **version))
         .map(|(object, _)| object)
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+
+    fn object(name: &str, version: &str) -> DesktopDeletion {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "cloud-desktops.dev/v1alpha1",
+            "kind": "DesktopDeletion",
+            "metadata": {"name": name, "namespace": "vdi", "resourceVersion": version},
+            "spec": {"projectRef": {"name": "prod"}, "desktopIDs": ["pc-1"]},
+        }))
+        .unwrap()
+    }
+
+    fn listed(name: &str, version: u64) -> Versions {
+        [(ObjectRef::new(name).within("vdi"), version)].into()
+    }
+
+    fn cache(objects: impl IntoIterator<Item = DesktopDeletion>) -> Store<DesktopDeletion> {
+        let (store, mut writer) = reflector::store();
+        for object in objects {
+            writer.apply_watcher_event(&Event::Apply(object));
+        }
+        store
+    }
+
+    #[test]
+    fn a_cache_that_follows_is_not_stale() {
+        let cache = cache([object("leavers", "7")]);
+        assert_eq!(stale(&listed("leavers", 7), &listed("leavers", 9), &cache), None);
+    }
+
+    #[test]
+    fn an_object_that_the_cache_lacks_or_shows_as_it_was_long_ago_is_named() {
+        let before = listed("leavers", 7);
+        let old = cache([object("leavers", "5")]);
+        let empty = cache([]);
+        for cache in [old, empty] {
+            let named = stale(&before, &listed("leavers", 9), &cache);
+            assert_eq!(named, before.keys().next());
+        }
+    }
+
+    #[test]
+    fn an_object_that_is_no_longer_listed_is_missed_by_nobody() {
+        assert_eq!(stale(&listed("leavers", 7), &Versions::new(), &cache([])), None);
+    }
+}

@@ -149,3 +149,14 @@ pub enum Outcome {
     #[serde(other)]
     Pending,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_that_only_a_newer_version_knows_is_open() {
+        let outcome: Outcome = serde_json::from_value("Superseded".into()).unwrap();
+        assert_eq!(outcome, Outcome::Pending);
+    }
+}
