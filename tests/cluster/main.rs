@@ -8,6 +8,7 @@ mod crd_rules;
 mod deploy;
 mod door;
 mod doubt;
+mod holds;
 mod identity;
 mod intent;
 mod jobs;

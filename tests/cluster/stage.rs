@@ -15,6 +15,12 @@ use workspace_simulator::cloud::{LedgerEntry, Operation};
 
 use desktop_deletion_operator::crd::conditions::ConditionType;
 
+mod read;
+mod world;
+
+pub(crate) use read::{body, condition, entry, message, pair, says};
+pub(crate) use world::{console_world, desktop, endless};
+
 /// Long enough for any machine: a wait ends as soon as its condition holds.
 pub(crate) const BOUND: Duration = Duration::from_secs(120);
 
@@ -31,9 +37,6 @@ const FLAGS: &[&str] = &[
     "--retry-min=300ms",
     "--retry-max=2s",
 ];
-
-/// A token of the user `console`, of whom the operator knows nothing; for [`console_world`].
-const CONSOLE: &str = "test-console-token";
 
 /// One test's world.
 pub(crate) struct Stage {
@@ -330,7 +333,7 @@ impl Stage {
             simulator.workspace,
             testkit::cloud::PROJECT_ID
         );
-        let call = self.http().post(url).header("X-Auth-Token", CONSOLE);
+        let call = self.http().post(url).header("X-Auth-Token", world::CONSOLE);
         let answer = call.json(&json!({"desktop_ids": ids})).send().await.unwrap();
         assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
     }
@@ -372,60 +375,4 @@ async fn until(api: &Api<DynamicObject>, name: &str, what: &str, wanted: impl Fn
     eventually(&what, BOUND, look)
         .await
         .unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// A world in which somebody else may delete desktops too.
-pub(crate) fn console_world() -> Value {
-    let mut world = Cloud::world();
-    world["accounts"][0]["tokens"] = json!([{"token": CONSOLE, "user": "console"}]);
-    world
-}
-
-/// The body of a ledger line, read.
-pub(crate) fn body(line: &Value) -> Value {
-    serde_json::from_str(line["body"].as_str().unwrap()).unwrap()
-}
-
-/// A condition of a status; null if it is not there.
-pub(crate) fn condition(status: &Value, kind: ConditionType) -> Value {
-    let all = status["conditions"].as_array().cloned().unwrap_or_default();
-    all.into_iter()
-        .find(|c| c["type"] == kind.as_str())
-        .unwrap_or(Value::Null)
-}
-
-/// The message of a condition, empty if it is not there.
-pub(crate) fn message(status: &Value, kind: ConditionType) -> String {
-    condition(status, kind)["message"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
-}
-
-/// `(status, reason)` of a condition.
-pub(crate) fn says(status: &Value, kind: ConditionType) -> (String, String) {
-    let condition = condition(status, kind);
-    let text = |field: &str| condition[field].as_str().unwrap_or("absent").to_owned();
-    (text("status"), text("reason"))
-}
-
-/// What [`says`] gives.
-pub(crate) fn pair(status: &str, reason: &str) -> (String, String) {
-    (status.to_owned(), reason.to_owned())
-}
-
-/// The entry of a desktop in a status.
-pub(crate) fn entry(status: &Value, id: &str) -> Value {
-    let all = status["desktops"].as_array().cloned().unwrap_or_default();
-    all.into_iter().find(|d| d["id"] == id).unwrap_or(Value::Null)
-}
-
-/// A desktop of that id whose deletion succeeds.
-pub(crate) fn desktop(id: &str) -> Value {
-    json!({"id": id})
-}
-
-/// A desktop of that id whose deletion runs longer than any test.
-pub(crate) fn endless(id: &str) -> Value {
-    json!({"id": id, "outcome": {"result": "success", "running": "1h"}})
 }

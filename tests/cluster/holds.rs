@@ -1,0 +1,90 @@
+//! What holds a request back on purpose, and how long that may last: suspend and deadlines.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, Submitted, Succeeded};
+
+use crate::stage::{Stage, desktop, endless, message, pair, says};
+
+fn in_seconds(seconds: i64) -> String {
+    #[expect(clippy::disallowed_methods, reason = "a deadline by the real clock")]
+    let at = Timestamp::now() + SignedDuration::from_secs(seconds);
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[tokio::test]
+async fn a_request_whose_deadline_has_passed_is_never_sent() {
+    let stage = Stage::set("expired", &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage.project_says("prod", "CredentialsValid").await;
+    let before = stage.cloud.ledger().len();
+    let deadline = json!({"notAfter": "2026-01-01T00:00:00Z"});
+    stage.request_with("late", &["pc-1"], deadline).await;
+    let status = stage.completed("late").await;
+    assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
+    assert_eq!(says(&status, Submitted), pair("False", "Expired"));
+    assert_eq!(says(&status, Stalled), pair("True", "Expired"));
+    assert_eq!(stage.cloud.ledger().len(), before, "the cloud is not even asked");
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_while_a_request_is_held_ends_it() {
+    let stage = Stage::set("expires-held", &["pc-1", "pc-2"].map(desktop)).await;
+    let _operator = stage.operator(&[]);
+    stage.project_says("prod", "CredentialsValid").await;
+    stage.change_project("prod", json!({"suspend": true})).await;
+    let soon = in_seconds(4);
+    let held = json!({"notAfter": soon, "suspend": true});
+    stage.request_with("held", &["pc-1"], held).await;
+    stage
+        .request_with("project-held", &["pc-2"], json!({"notAfter": soon}))
+        .await;
+    stage.reason("held", Submitted, "Suspended").await;
+    stage.reason("project-held", Submitted, "ProjectSuspended").await;
+    for name in ["held", "project-held"] {
+        let status = stage.completed(name).await;
+        assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
+    }
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn suspend_holds_a_request_until_it_is_released() {
+    let stage = Stage::set("suspend", &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage
+        .request_with("leaver", &["pc-1"], json!({"suspend": true}))
+        .await;
+    let status = stage.reason("leaver", Submitted, "Suspended").await;
+    assert_eq!(says(&status, Ready), pair("False", "Suspended"), "{status:#}");
+    assert_eq!(says(&status, Stalled), pair("absent", "absent"));
+    stage.change("leaver", json!({"suspend": false})).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn suspend_after_the_submission_is_said_to_be_too_late() {
+    let stage = Stage::set("suspend-late", &[endless("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.accepted("leaver").await;
+    let signed_at = status["attempts"][0]["signedAt"].as_str().unwrap().to_owned();
+    stage.change("leaver", json!({"suspend": true})).await;
+    let status = stage
+        .until("leaver", "it says that suspend came too late", |status| {
+            message(status, Submitted).contains("too late")
+        })
+        .await;
+    assert_eq!(
+        says(&status, Submitted),
+        pair("True", "JobAccepted"),
+        "{status:#}"
+    );
+    assert!(message(&status, Submitted).contains(&signed_at), "{status:#}");
+    assert_eq!(status["observedGeneration"], 2);
+    let event = stage.event("leaver", "SuspendedTooLate", "too late").await;
+    assert_eq!(event.type_.as_deref(), Some("Warning"), "{event:#?}");
+}
