@@ -15,7 +15,10 @@ use workspace_simulator::cloud::{LedgerEntry, Operation};
 
 use desktop_deletion_operator::crd::conditions::ConditionType;
 
+// Another suite includes this file from its own folder, hence the paths.
+#[path = "stage/read.rs"]
 mod read;
+#[path = "stage/world.rs"]
 mod world;
 
 pub(crate) use read::{body, condition, entry, message, pair, says};
