@@ -31,6 +31,6 @@ mod person;
 mod scene;
 // What its own suite shares with this one, and some more.
 #[path = "../cluster/stage.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod stage;
 mod troupe;
