@@ -215,7 +215,14 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
                     }
                 }
             }
-            step => execute::step(pass, step, context).await?,
+            step => {
+                // A read of the cloud takes a permit of its own: two passes that kept theirs meanwhile would wait for
+                // each other for ever.
+                if step != Step::ReadProject {
+                    pass.permit = None;
+                }
+                execute::step(pass, step, context).await?;
+            }
         }
     }
     Err(Error::Fault("a pass did not come to an end"))
