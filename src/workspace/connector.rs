@@ -9,6 +9,7 @@ use reqwest::{Certificate, ClientBuilder, redirect, retry};
 
 use super::api::Workspace;
 use super::auth::{Credentials, Login};
+use super::carrier::Carrier;
 use super::endpoint::resolver::Filter;
 use super::endpoint::{Endpoint, EndpointError};
 use super::iam::http::HttpIam;
@@ -99,20 +100,22 @@ pub struct Connector {
     clock: Clock,
     witness: Arc<dyn Witness>,
     sessions: Sessions,
+    /// What carries every call instead of the network.
+    carrier: Option<Arc<dyn Carrier>>,
     kept: Mutex<HashMap<Key, Clients>>,
 }
 
 /// An endpoint and the hash of its certificates.
 type Key = (Endpoint, Option<String>);
 
-/// The two HTTP clients of one endpoint.
+/// What carries the calls to one endpoint.
 #[derive(Debug, Clone)]
 pub(super) struct Clients {
     /// For calls that may be repeated.
-    pub(super) reads: reqwest::Client,
+    pub(super) reads: Arc<dyn Carrier>,
     /// For the call that may not: every request has a connection of its own, since on a reused one a request may be
     /// lost without anybody knowing, and nothing is ever sent again.
-    pub(super) submissions: reqwest::Client,
+    pub(super) submissions: Arc<dyn Carrier>,
 }
 
 impl Connector {
@@ -126,6 +129,7 @@ impl Connector {
             clock,
             witness: Arc::new(()),
             sessions: Sessions::default(),
+            carrier: None,
             kept: Mutex::default(),
         }
     }
@@ -134,6 +138,15 @@ impl Connector {
     #[must_use]
     pub fn witnessed_by(self, witness: Arc<dyn Witness>) -> Self {
         Self { witness, ..self }
+    }
+
+    /// Sends nothing over the network, but everything by `carrier`, to any endpoint that is allowed.
+    #[must_use]
+    pub fn carried_by(self, carrier: Arc<dyn Carrier>) -> Self {
+        Self {
+            carrier: Some(carrier),
+            ..self
+        }
     }
 
     /// The calls of one project with what a Secret holds; a password is made into something that signs when it is first
@@ -170,7 +183,7 @@ impl Connector {
         };
         let iam = HttpIam {
             endpoint,
-            client: clients.submissions,
+            carrier: clients.submissions,
             clock: Arc::clone(&self.clock),
             options: self.options.clone(),
             witness: Arc::clone(&self.witness),
@@ -207,20 +220,30 @@ impl Connector {
     }
 
     fn clients(&self, endpoint: &Endpoint, ca_bundle: Option<&str>) -> Result<Clients, ConnectError> {
+        if let Some(carrier) = &self.carrier {
+            return Ok(Clients {
+                reads: Arc::clone(carrier),
+                submissions: Arc::clone(carrier),
+            });
+        }
         let key = (endpoint.clone(), ca_bundle.map(hash));
         if let Some(clients) = self.kept().get(&key) {
             return Ok(clients.clone());
         }
         let roots = ca_bundle.map(certificates).transpose()?;
         let clients = Clients {
-            reads: build(self.builder(endpoint, roots.as_deref()), endpoint, ca_bundle)?,
-            submissions: build(
+            reads: Arc::new(build(
+                self.builder(endpoint, roots.as_deref()),
+                endpoint,
+                ca_bundle,
+            )?),
+            submissions: Arc::new(build(
                 self.builder(endpoint, roots.as_deref())
                     .pool_max_idle_per_host(0)
                     .retry(retry::never()),
                 endpoint,
                 ca_bundle,
-            )?,
+            )?),
         };
         let mut kept = self.kept();
         if kept.len() >= MAX_KEPT {

@@ -12,6 +12,7 @@ use super::api::{
     SubJobStatus, Workspace,
 };
 use super::auth::Credentials;
+use super::carrier::Carrier;
 use super::connector::{Clients, Options};
 use super::endpoint::Endpoint;
 use super::error::{Error, Operation, Refusal};
@@ -174,14 +175,18 @@ impl Workspace for HttpWorkspace {
                 "it was signed for another endpoint or project".to_owned(),
             ));
         }
-        let call = self
-            .clients
-            .submissions
-            .post(request.url)
-            .headers(request.headers)
-            .body(request.body);
         let received = self
-            .exchange(operation, call, self.options.max_small_answer)
+            .exchange(
+                operation,
+                &*self.clients.submissions,
+                Call {
+                    method: &Method::POST,
+                    url: &request.url,
+                    body: &request.body,
+                },
+                request.headers,
+                self.options.max_small_answer,
+            )
             .await?;
         if received.status.is_success() {
             return self
@@ -218,8 +223,8 @@ impl HttpWorkspace {
             body: &[],
         };
         let headers = self.headers(operation, &call, self.clock.now())?;
-        let call = self.clients.reads.get(url).headers(headers);
-        self.exchange(operation, call, max).await
+        self.exchange(operation, &*self.clients.reads, call, headers, max)
+            .await
     }
 
     fn headers(&self, operation: Operation, call: &Call<'_>, now: Timestamp) -> Result<HeaderMap, Error> {
@@ -235,14 +240,19 @@ impl HttpWorkspace {
     async fn exchange(
         &self,
         operation: Operation,
-        call: reqwest::RequestBuilder,
+        carrier: &dyn Carrier,
+        call: Call<'_>,
+        headers: HeaderMap,
         max: usize,
     ) -> Result<Received, Error> {
         let limits = Limits {
             good: max,
             bad: self.options.max_small_answer,
         };
-        self.about(operation).exchange(call, limits).await
+        let call = call
+            .with(headers)
+            .map_err(|error| not_sent(operation, error.to_string()))?;
+        self.about(operation).exchange(carrier, call, limits).await
     }
 
     /// The value of an answer with status 200; an error for every other status.

@@ -3,6 +3,7 @@
 use super::exchange::{Limits, Lost, Received, exchange};
 use crate::clock::Clock;
 use crate::workspace::api::Answer;
+use crate::workspace::carrier::Carrier;
 use crate::workspace::endpoint::Endpoint;
 use crate::workspace::error::{Error, Failure, Operation};
 use crate::workspace::refusal;
@@ -22,10 +23,13 @@ impl Conversation<'_> {
     /// Sends once.
     pub(in crate::workspace) async fn exchange(
         &self,
-        call: reqwest::RequestBuilder,
+        carrier: &dyn Carrier,
+        call: http::Request<Vec<u8>>,
         limits: Limits,
     ) -> Result<Received, Error> {
-        let received = exchange(call, limits).await.map_err(|lost| self.lost(&lost))?;
+        let received = exchange(carrier, call, limits)
+            .await
+            .map_err(|lost| self.lost(&lost))?;
         tracing::debug!(
             operation = %self.operation,
             status = received.status.as_u16(),

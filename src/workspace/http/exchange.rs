@@ -3,9 +3,8 @@
 
 use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
-use reqwest::RequestBuilder;
 
-use crate::workspace::connector::root_cause;
+use crate::workspace::carrier::{Carrier, Undelivered};
 use crate::workspace::refusal;
 
 /// An answer with its body, whatever its status.
@@ -36,8 +35,15 @@ pub(in crate::workspace) struct Limits {
 }
 
 /// Sends once, takes in the head and a bounded body.
-pub(super) async fn exchange(call: RequestBuilder, limits: Limits) -> Result<Received, Lost> {
-    let mut response = call.send().await.map_err(|error| Lost::by(&error, None))?;
+pub(super) async fn exchange(
+    carrier: &dyn Carrier,
+    call: http::Request<Vec<u8>>,
+    limits: Limits,
+) -> Result<Received, Lost> {
+    let call = call
+        .try_into()
+        .map_err(|error| Lost::by(Undelivered::by(&error), None))?;
+    let mut response = carrier.carry(call).await.map_err(|lost| Lost::by(lost, None))?;
     let (status, headers) = (response.status(), response.headers().clone());
     let service_time = refusal::service_time(&headers);
     let max = if status.is_success() {
@@ -54,7 +60,7 @@ pub(super) async fn exchange(call: RequestBuilder, limits: Limits) -> Result<Rec
     while let Some(part) = response
         .chunk()
         .await
-        .map_err(|error| Lost::by(&error, service_time))?
+        .map_err(|error| Lost::by(Undelivered::by(&error), service_time))?
     {
         let room = max - received.body.len();
         received.body.extend_from_slice(&part[..part.len().min(room)]);
@@ -67,36 +73,13 @@ pub(super) async fn exchange(call: RequestBuilder, limits: Limits) -> Result<Rec
 }
 
 impl Lost {
-    /// `is_connect` covers the name, the connection and the TLS handshake, and a builder error comes before them. Whatever
-    /// else goes wrong may have gone wrong after the first byte.
-    fn by(error: &reqwest::Error, service_time: Option<Timestamp>) -> Self {
-        let cause = explained(&root_cause(error));
-        let (not_sent, reason) = if error.is_builder() {
-            (true, format!("it could not be built: {cause}"))
-        } else if error.is_connect() {
-            (true, format!("no connection: {cause}"))
-        } else if error.is_timeout() {
-            (false, "it did not come in time".to_owned())
-        } else {
-            (false, cause)
-        };
+    fn by(lost: Undelivered, service_time: Option<Timestamp>) -> Self {
         Self {
-            not_sent,
-            reason,
+            not_sent: lost.not_sent,
+            reason: lost.reason,
             service_time,
         }
     }
-}
-
-/// The words of libraries, where an operator of clusters would not know what to do with them.
-fn explained(cause: &str) -> String {
-    if cause.contains("close_notify") {
-        return "the connection was closed".to_owned();
-    }
-    if cause.contains("invalid peer certificate") {
-        return format!("{cause}; the authority of a private cloud must stand in the caBundle");
-    }
-    cause.to_owned()
 }
 
 impl Received {

@@ -1,12 +1,12 @@
 //! The headers of a call, proof of the caller included.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
 use crate::ids::ProjectID;
 use crate::workspace::auth::Credentials;
-use crate::workspace::signature::{Request, sign};
+use crate::workspace::signature::{self, sign};
 
 const SECRET: [&str; 3] = ["authorization", "x-auth-token", "x-security-token"];
 
@@ -16,6 +16,21 @@ pub(super) struct Call<'a> {
     /// The query in canonical form: it is signed like this and must be sent like this.
     pub(super) url: &'a str,
     pub(super) body: &'a [u8],
+}
+
+impl Call<'_> {
+    /// As it is to be sent.
+    ///
+    /// # Errors
+    /// The URL is none.
+    pub(super) fn with(&self, headers: HeaderMap) -> Result<Request<Vec<u8>>, http::Error> {
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(self.url)
+            .body(self.body.to_vec())?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
 }
 
 /// Every header to send; `None` if the login holds characters that no header may have.
@@ -33,7 +48,7 @@ pub(super) fn headers(
     let mut all: Vec<(String, String)> = match credentials {
         Credentials::AccessKey(key) => {
             given.extend(key.security_token().map(|token| ("X-Security-Token", token)));
-            let request = Request {
+            let request = signature::Request {
                 method: call.method.as_str(),
                 url: call.url,
                 headers: &given,

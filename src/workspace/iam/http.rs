@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use jiff::Timestamp;
-use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 
 use super::{Iam, Issued, Witness, wire};
 use crate::clock::Clock;
 use crate::ids::ProjectID;
 use crate::workspace::api::Answer;
 use crate::workspace::auth::{Credentials, PasswordLogin, Secrets};
+use crate::workspace::carrier::Carrier;
 use crate::workspace::connector::Options;
 use crate::workspace::endpoint::Endpoint;
 use crate::workspace::error::{Error, Operation};
@@ -34,7 +33,7 @@ const EXCHANGE: &str = "/v3.0/OS-CREDENTIAL/securitytokens";
 /// IAM at one endpoint.
 pub(in crate::workspace) struct HttpIam {
     pub(in crate::workspace) endpoint: Endpoint,
-    pub(in crate::workspace) client: reqwest::Client,
+    pub(in crate::workspace) carrier: Arc<dyn Carrier>,
     pub(in crate::workspace) clock: Clock,
     pub(in crate::workspace) options: Options,
     pub(in crate::workspace) witness: Arc<dyn Witness>,
@@ -54,7 +53,12 @@ impl Iam for HttpIam {
         project: &ProjectID,
     ) -> Result<Issued<SecretString>, Error> {
         let operation = Operation::CreateToken;
-        let call = self.post(TOKENS, &wire::login(login, project));
+        let call = self.request(
+            operation,
+            Method::POST,
+            TOKENS,
+            wire::login(login, project).to_string(),
+        )?;
         let answer = self
             .call(operation, call, login, |headers, body| {
                 Ok((wire::token(headers)?, wire::token_end(body)?))
@@ -65,9 +69,9 @@ impl Iam for HttpIam {
 
     async fn create_temporary_key(&self, token: &SecretString) -> Result<Issued<Credentials>, Error> {
         let operation = Operation::CreateTemporaryAccessKey;
-        let call = self
-            .post(EXCHANGE, &wire::exchange())
-            .headers(auth(operation, &["x-auth-token"], token)?);
+        let mut call = self.request(operation, Method::POST, EXCHANGE, wire::exchange().to_string())?;
+        call.headers_mut()
+            .extend(auth(operation, &["x-auth-token"], token)?);
         let answer = self
             .call(operation, call, &Credentials::Token(token.clone()), |_, body| {
                 wire::temporary_key(body)
@@ -78,11 +82,9 @@ impl Iam for HttpIam {
 
     async fn token_end(&self, token: &SecretString) -> Result<Timestamp, Error> {
         let operation = Operation::ValidateToken;
-        let call = self
-            .client
-            .get(format!("{}{TOKENS}", self.endpoint))
-            .header(header::CONTENT_TYPE, "application/json")
-            .headers(auth(operation, &["x-auth-token", "x-subject-token"], token)?);
+        let mut call = self.request(operation, Method::GET, TOKENS, String::new())?;
+        call.headers_mut()
+            .extend(auth(operation, &["x-auth-token", "x-subject-token"], token)?);
         let answer = self
             .call(operation, call, &Credentials::Token(token.clone()), |_, body| {
                 wire::token_end(body)
@@ -93,17 +95,25 @@ impl Iam for HttpIam {
 }
 
 impl HttpIam {
-    fn post(&self, path: &str, body: &Value) -> RequestBuilder {
-        self.client
-            .post(format!("{}{path}", self.endpoint))
+    fn request(
+        &self,
+        operation: Operation,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<Request<Vec<u8>>, Error> {
+        Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.endpoint))
             .header(header::CONTENT_TYPE, "application/json")
-            .body(body.to_string())
+            .body(body.into_bytes())
+            .map_err(|error| not_sent(operation, error.to_string()))
     }
 
     async fn call<T>(
         &self,
         operation: Operation,
-        call: RequestBuilder,
+        call: Request<Vec<u8>>,
         secrets: &dyn Secrets,
         read: impl FnOnce(&HeaderMap, &[u8]) -> Result<T, Unreadable>,
     ) -> Result<Answer<T>, Error> {
@@ -117,7 +127,7 @@ impl HttpIam {
             good: self.options.max_answer,
             bad: self.options.max_small_answer,
         };
-        let result = match conversation.exchange(call, limits).await {
+        let result = match conversation.exchange(&*self.carrier, call, limits).await {
             Ok(received) if received.status.is_success() => conversation
                 .readable(&received, |body, _| read(&received.headers, body))
                 .map(|answer| (received.status.as_u16(), answer)),
