@@ -15,6 +15,7 @@
 //! | [`foreign`] | what others do to the desktops meanwhile |
 //! | [`overlap`] | two requests for one desktop |
 //! | [`leaving`] | objects that go while something is under way |
+//! | [`old_reads`] | what was read before a request had its turn |
 #![allow(missing_docs)] // a test is documented by its name
 // A test that cannot go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -25,6 +26,7 @@ mod effects;
 mod foreign;
 mod kill;
 mod leaving;
+mod old_reads;
 mod oracle;
 mod overlap;
 mod person;

@@ -1,0 +1,44 @@
+//! What a request has read grows old while it waits for its turn, and is read again before anything is sent.
+
+use serde_json::json;
+use testkit::eventually;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
+
+use crate::scene::{BOUND, FLAGS};
+use crate::stage::{Stage, desktop, pair, says};
+
+/// More than the calls of one login at one time, so that some must wait.
+const REQUESTS: usize = 8;
+
+#[tokio::test]
+async fn requests_of_one_login_whose_reads_grow_old_while_they_wait_for_their_turn_are_all_submitted() {
+    let names: Vec<_> = (0..REQUESTS).map(|number| format!("pc-{number}")).collect();
+    let desktops: Vec<_> = names.iter().map(|name| desktop(name)).collect();
+    let stage = Stage::set("old-reads", &desktops).await;
+    // The first submissions are answered so late that what the others have read is old by then.
+    for nth in [1, 2] {
+        let late =
+            json!({"operation": "batchDelete", "nth": nth, "effectFirst": true, "answer": {"delay": "3s"}});
+        stage.cloud.add_fault(&late).unwrap();
+    }
+    let guard = |flag: &&&str| flag.starts_with("--send-guard");
+    let mut flags: Vec<_> = FLAGS[1..].iter().filter(|flag| !guard(flag)).copied().collect();
+    flags.push("--send-guard=1s");
+    for name in &names {
+        stage.request(name, &[name]).await;
+    }
+    let _operator = stage.operator(&flags);
+    let sent = async || match stage.posts().len() {
+        REQUESTS => Ok(()),
+        count => Err(format!("{count} of {REQUESTS}")),
+    };
+    eventually("each request was submitted", BOUND, sent)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    for name in &names {
+        let status = stage.completed(name).await;
+        assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    }
+    assert_eq!(stage.posts().len(), REQUESTS, "each of them once");
+}
