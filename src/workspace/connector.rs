@@ -10,7 +10,7 @@ use reqwest::{Certificate, ClientBuilder, redirect, retry};
 use super::api::Workspace;
 use super::auth::{Credentials, Login};
 use super::carrier::Carrier;
-use super::endpoint::resolver::Filter;
+use super::endpoint::resolver::{self, Filter, Names};
 use super::endpoint::{Endpoint, EndpointError};
 use super::iam::http::HttpIam;
 use super::iam::member::{Door, Member};
@@ -98,6 +98,7 @@ pub struct Connector {
     options: Options,
     allowed: Vec<AllowedEndpoint>,
     clock: Clock,
+    names: Arc<dyn Names>,
     witness: Arc<dyn Witness>,
     sessions: Sessions,
     /// What carries every call instead of the network.
@@ -127,6 +128,7 @@ impl Connector {
             options,
             allowed,
             clock,
+            names: Arc::new(resolver::System),
             witness: Arc::new(()),
             sessions: Sessions::default(),
             carrier: None,
@@ -147,6 +149,12 @@ impl Connector {
             carrier: Some(carrier),
             ..self
         }
+    }
+
+    /// Resolves the hosts of endpoints by `names` instead of this machine's resolver.
+    #[must_use]
+    pub fn resolving_by(self, names: Arc<dyn Names>) -> Self {
+        Self { names, ..self }
     }
 
     /// The calls of one project with what a Secret holds; a password is made into something that signs when it is first
@@ -270,7 +278,7 @@ impl Connector {
             .no_brotli()
             .no_zstd()
             .no_deflate()
-            .dns_resolver(Filter::of(endpoint))
+            .dns_resolver(Filter::of(endpoint, Arc::clone(&self.names)))
             .connect_timeout(self.options.connect_timeout)
             .read_timeout(self.options.read_timeout)
             .timeout(self.options.total_timeout);

@@ -3,17 +3,43 @@
 //!
 //! A literal address never gets here; [`Endpoint::parse`](super::Endpoint::parse) judges it.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::{Endpoint, address};
 
+/// Where a name leads at this moment.
+#[async_trait]
+pub trait Names: fmt::Debug + Send + Sync {
+    /// All addresses of a name.
+    ///
+    /// # Errors
+    /// The name does not exist, or nobody could be asked.
+    async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// The names as this machine resolves them.
+#[derive(Debug)]
+pub struct System;
+
+#[async_trait]
+impl Names for System {
+    async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let found = tokio::net::lookup_host((name, 0)).await?;
+        Ok(found.map(|socket| socket.ip()).collect())
+    }
+}
+
 /// A resolver for one endpoint.
 #[derive(Debug, Clone)]
 pub struct Filter {
+    names: Arc<dyn Names>,
     admitted: Arc<[IpNet]>,
 }
 
@@ -24,36 +50,37 @@ enum Unusable {
     NoAddress { name: String },
     #[error(
         "{name} resolves to {address}, {what}, which only an entry of --allowed-endpoints with a network admits, such as {name}={}",
-        IpNet::from(*.address)
+        IpNet::from(.address.to_canonical())
     )]
     Refused {
         name: String,
-        address: std::net::IpAddr,
+        address: IpAddr,
         what: &'static str,
     },
 }
 
 impl Filter {
-    /// The rule of `endpoint`.
-    pub fn of(endpoint: &Endpoint) -> Self {
+    /// The rule of `endpoint`, for what `names` says.
+    pub fn of(endpoint: &Endpoint, names: Arc<dyn Names>) -> Self {
         Self {
+            names,
             admitted: Arc::clone(&endpoint.networks),
         }
     }
 
     /// The addresses that may be connected to; an error if there is none.
-    fn admit(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Unusable> {
-        let refused = found.iter().find_map(|socket| {
-            let what = address::refusal(socket.ip(), &self.admitted)?;
+    fn admit(&self, name: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unusable> {
+        let refused = found.iter().find_map(|&address| {
+            let what = address::refusal(address, &self.admitted)?;
             Some(Unusable::Refused {
                 name: name.to_owned(),
-                address: socket.ip(),
+                address,
                 what,
             })
         });
-        let admitted: Vec<SocketAddr> = found
+        let admitted: Vec<IpAddr> = found
             .into_iter()
-            .filter(|socket| address::refusal(socket.ip(), &self.admitted).is_none())
+            .filter(|&address| address::refusal(address, &self.admitted).is_none())
             .collect();
         if admitted.is_empty() {
             return Err(refused.unwrap_or_else(|| Unusable::NoAddress {
@@ -69,9 +96,10 @@ impl Resolve for Filter {
         let filter = self.clone();
         Box::pin(async move {
             let name = name.as_str();
-            let found = tokio::net::lookup_host((name, 0)).await?.collect();
+            let found = filter.names.addresses(name).await?;
             let admitted = filter.admit(name, found)?;
-            Ok(Box::new(admitted.into_iter()) as Addrs)
+            // The port of the URL takes the place of 0.
+            Ok(Box::new(admitted.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
 }
@@ -82,13 +110,11 @@ mod tests {
 
     fn admit(found: &[&str], networks: &[&str]) -> Result<Vec<String>, String> {
         let admitted = networks.iter().map(|network| network.parse().unwrap()).collect();
-        let found = found
-            .iter()
-            .map(|ip| SocketAddr::new(ip.parse().unwrap(), 0))
-            .collect();
-        Filter { admitted }
+        let found = found.iter().map(|ip| ip.parse().unwrap()).collect();
+        let names = Arc::new(System);
+        Filter { names, admitted }
             .admit("a.example", found)
-            .map(|admitted| admitted.iter().map(|socket| socket.ip().to_string()).collect())
+            .map(|admitted| admitted.iter().map(IpAddr::to_string).collect())
             .map_err(|error| error.to_string())
     }
 
