@@ -5,6 +5,7 @@
 //! | `reads` | what is asked, and how answers are read |
 //! | `submission` | the one call that must not be repeated: its bytes, its connection, its answer |
 //! | `failures` | sent or not sent: everything that can happen to a connection |
+//! | `endpoints` | tricks in endpoints, none of which leads anywhere |
 //! | `refusals` | every envelope of an error |
 //! | `logins` | passwords and ready tokens: from IAM to something that signs |
 //! | `simulated` | the same client against the simulated cloud |
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 
 use server::{Server, authority};
 
+mod endpoints;
 mod failures;
 mod logins;
 mod reads;
