@@ -163,6 +163,7 @@ pub async fn run(
         wakers.insert(scope.clone(), waker);
         let (projects, writer) = reflector::store();
         context.claims.expect(scope.clone(), projects.clone());
+        context.metrics.watch_projects(projects.clone());
         loops.push(Box::pin(deletion::run(context.clone(), scope.clone(), receiver)));
         loops.push(Box::pin(orphans::run(
             context.client.clone(),

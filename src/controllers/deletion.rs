@@ -94,6 +94,9 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
                 .combine(predicates::annotations),
             PredicateConfig::default(),
         );
+    let submissions = context.submissions.clone();
+    let underway = move |uid: &str| submissions.is_underway(uid);
+    context.metrics.watch_requests(reader.clone(), underway);
     let store = reader.clone();
     let ready = context.health.check(scope.check("desktopdeletions"));
     let unsynced = super::stopped_unsynced(reader.clone(), ready, context.stopping.clone());

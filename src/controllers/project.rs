@@ -140,6 +140,7 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
         .cloned();
     let proof = match login::access(context, &namespace, project).await? {
         Err(login::NoAccess { reason, message }) => {
+            context.metrics.login_checked(reason);
             let verdict = Verdict {
                 status: Truth::False,
                 reason,
@@ -160,6 +161,7 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
                 Some(proof) if proof.at.elapsed() < pause(&proof, context) => proof,
                 still => {
                     let verdict = verdict(access.cloud.list_desktops(&[]).await, context);
+                    context.metrics.login_checked(verdict.reason);
                     let before = still.map_or(0, |proof| proof.failures);
                     let failures = if verdict.status == Truth::True {
                         0

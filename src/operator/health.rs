@@ -97,6 +97,14 @@ impl Health {
         report
     }
 
+    /// How long each loop has given no sign of life, by name.
+    #[must_use]
+    pub fn silences(&self) -> Vec<(String, Duration)> {
+        let state = self.lock();
+        let silence = |(name, beat): (&String, &Beat)| (name.clone(), beat.last.elapsed());
+        state.pulses.iter().map(silence).collect()
+    }
+
     /// A panic elsewhere cannot leave the maps half written, so a poisoned lock is as good as a sound one.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

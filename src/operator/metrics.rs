@@ -1,200 +1,196 @@
-//! What is counted, by the naming conventions of Prometheus, each name beginning with `desktop_deletion_`.
+//! What is counted, by the naming conventions of Prometheus, each name beginning with `desktop_deletion_`. The page
+//! `docs/metrics.md` lists every metric and says what to watch.
 //!
-//! | metric | labels | says |
-//! | --- | --- | --- |
-//! | `submissions_total` | `outcome` | attempts that were settled |
-//! | `cloud_calls_total` | `operation`, `code` | calls of the cloud |
-//! | `reconciles_total` | `kind`, `result` | runs of a controller |
-//! | `reconcile_duration_seconds` | `kind` | how long they took |
-//! | `api_writes_total` | `kind`, `step` | writes to the API server |
-//! | `leader` | | 1 while this replica works, 0 while it stands by |
-//! | `build_info` | `version` | which build this is |
-//!
-//! The values of every label come from this program, never from an object, a Secret or an answer: the number of
-//! series stays bounded.
+//! | file | what |
+//! | --- | --- |
+//! | [`counts`] | counters and histograms: counted up where it happens |
+//! | [`live`] | gauges: read from the caches when somebody asks |
+//! | [`labels`] | what tells the series of one metric apart |
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use kube::runtime::reflector::Store;
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
 
-use crate::workspace::error::{Failure, Operation};
+use super::health::Health;
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{Outcome, Summary};
+use crate::crd::{DesktopDeletion, WorkspaceProject};
+use crate::workspace::error::{Operation, Pause};
+
+mod counts;
+mod labels;
+mod live;
+
+pub use labels::CallCode;
+
+use counts::{Counts, states};
+use live::Live;
 
 /// Media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Upper bounds of the histogram, in seconds: from a run that only looked at the cache to one that timed out.
-const BUCKETS: [f64; 10] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
-
-/// The counters of the process; clones share them.
+/// The metrics of the process; clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    submissions: Family<Submission, Counter>,
-    cloud_calls: Family<CloudCall, Counter>,
-    reconciles: Family<Reconcile, Counter>,
-    durations: Family<Kind, Histogram>,
-    api_writes: Family<ApiWrite, Counter>,
-    leader: Gauge,
+    counts: Counts,
+    live: Arc<Live>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Submission {
-    outcome: &'static str,
+/// What a person must look into, although the object no longer says so, or says something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incident {
+    /// What came of a submission could not be stored.
+    JobLost,
+    /// A submission that was taken to have had no effect had one.
+    LateEffect,
+    /// An object was let go although an attempt of it was never settled.
+    LetGo,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CloudCall {
-    operation: &'static str,
-    code: CallCode,
-}
+impl Incident {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::JobLost, Self::LateEffect, Self::LetGo];
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reconcile {
-    kind: &'static str,
-    result: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kind {
-    kind: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ApiWrite {
-    kind: &'static str,
-    step: &'static str,
-}
-
-/// How a call of the cloud ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CallCode {
-    /// With an answer of this HTTP status.
-    Http(u16),
-    /// No byte was sent.
-    NotSent,
-    /// Sent, or perhaps sent, but without a whole answer.
-    NoAnswer,
-}
-
-impl From<&Failure> for CallCode {
-    fn from(failure: &Failure) -> Self {
-        match failure {
-            Failure::NotSent { .. } | Failure::Withheld { .. } => Self::NotSent,
-            Failure::NoAnswer { .. } => Self::NoAnswer,
-            Failure::Refused(refusal) => Self::Http(refusal.status),
-            Failure::Unreadable { status, .. } => Self::Http(*status),
-        }
-    }
-}
-
-impl EncodeLabelValue for CallCode {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), fmt::Error> {
+    /// The reason of the Event that tells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Http(status) => EncodeLabelValue::encode(status, encoder),
-            Self::NotSent => EncodeLabelValue::encode(&"notSent", encoder),
-            Self::NoAnswer => EncodeLabelValue::encode(&"noAnswer", encoder),
+            Self::JobLost => "JobLost",
+            Self::LateEffect => "LateEffect",
+            Self::LetGo => "LetGo",
         }
     }
 }
 
 impl Metrics {
-    /// All counters at zero.
+    /// All counters at zero, and nothing to look at yet.
     #[must_use]
     pub fn new() -> Self {
-        let submissions = Family::default();
-        let cloud_calls = Family::default();
-        let reconciles = Family::default();
-        let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
-        let api_writes = Family::default();
-        let leader = Gauge::default();
-
         let mut registry = Registry::with_prefix("desktop_deletion");
-        registry.register(
-            "submissions",
-            "Attempts to submit a batch, by what became of them",
-            submissions.clone(),
-        );
-        registry.register(
-            "cloud_calls",
-            "Calls of the cloud, by operation and HTTP status, or notSent, or noAnswer",
-            cloud_calls.clone(),
-        );
-        registry.register(
-            "reconciles",
-            "Runs of a controller over an object, by result",
-            reconciles.clone(),
-        );
-        registry.register_with_unit(
-            "reconcile_duration",
-            "Time that a run of a controller over an object took",
-            Unit::Seconds,
-            durations.clone(),
-        );
-        registry.register(
-            "api_writes",
-            "Writes to the API server, by kind of object and step",
-            api_writes.clone(),
-        );
-        registry.register(
-            "leader",
-            "1 while this replica works (always, without leader election), 0 while it stands by",
-            leader.clone(),
-        );
-        registry.register(
-            "build",
-            "Which build this is",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
+        let counts = Counts::new(&mut registry);
+        let live = Arc::new(Live::default());
+        registry.register_collector(Box::new(live.clone()));
         Self {
             registry: Arc::new(registry),
-            submissions,
-            cloud_calls,
-            reconciles,
-            durations,
-            api_writes,
-            leader,
+            counts,
+            live,
         }
+    }
+
+    /// Shows the requests of this cache, which holds unfinished ones only, from now on. `underway` says of a request,
+    /// by its uid, whether this process is submitting it right now.
+    pub fn watch_requests(
+        &self,
+        cache: Store<DesktopDeletion>,
+        underway: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) {
+        self.live.requests(cache, Arc::new(underway));
+    }
+
+    /// Shows the projects of this cache from now on.
+    pub fn watch_projects(&self, cache: Store<WorkspaceProject>) {
+        self.live.projects(cache);
+    }
+
+    /// Shows from now on how many logins, or projects of a login, each brake holds back; asked at every scrape.
+    pub fn watch_brakes(&self, held: impl Fn() -> Vec<(Pause, usize)> + Send + Sync + 'static) {
+        self.live.brakes(Arc::new(held));
+    }
+
+    /// Shows from now on how long each loop has been silent.
+    pub fn watch_health(&self, health: Health) {
+        self.live.health(health);
     }
 
     /// This replica works now, or does so no longer.
     pub fn leads(&self, leads: bool) {
-        self.leader.set(i64::from(leads));
+        self.counts.leader.set(i64::from(leads));
     }
 
-    /// An attempt was settled with this outcome.
-    pub fn submission(&self, outcome: &'static str) {
-        self.submissions.get_or_create(&Submission { outcome }).inc();
+    /// An attempt was settled, after an error of this class if it was refused or not sent.
+    pub fn settled(&self, outcome: Outcome, class: Option<&'static str>) {
+        let refused = matches!(outcome, Outcome::Rejected | Outcome::NotSent);
+        let class = class.filter(|_| refused).unwrap_or_default();
+        let outcome = outcome_name(outcome);
+        let labels = labels::Submission { outcome, class };
+        self.counts.submissions.get_or_create(&labels).inc();
+    }
+
+    /// The answer to a submission did not come, or could not be read.
+    pub fn answer_lost(&self) {
+        self.counts.lost_answers.inc();
+    }
+
+    /// Something happened that a person must look into.
+    pub fn incident(&self, incident: Incident) {
+        let reason = incident.as_str();
+        let labels = labels::Reason { reason };
+        self.counts.incidents.get_or_create(&labels).inc();
+    }
+
+    /// A request ended with this verdict.
+    pub fn completed(&self, verdict: Reason, desktops: Summary) {
+        let verdict = verdict.as_str();
+        let labels = labels::Verdict { verdict };
+        self.counts.completed_requests.get_or_create(&labels).inc();
+        for (state, number) in states(desktops) {
+            let labels = labels::State { state };
+            let counter = self.counts.completed_desktops.get_or_create(&labels);
+            counter.inc_by(u64::try_from(number).unwrap_or_default());
+        }
+    }
+
+    /// The login of a project was tried, and the project's `Ready` has this reason for it.
+    pub fn login_checked(&self, reason: Reason) {
+        let reason = reason.as_str();
+        let labels = labels::Reason { reason };
+        self.counts.login_checks.get_or_create(&labels).inc();
     }
 
     /// A call of the cloud ended.
     pub fn cloud_call(&self, operation: Operation, code: CallCode) {
-        self.cloud_calls
-            .get_or_create(&CloudCall {
-                operation: operation.as_str(),
-                code,
-            })
-            .inc();
+        let operation = operation.as_str();
+        let labels = labels::CloudCall { operation, code };
+        self.counts.cloud_calls.get_or_create(&labels).inc();
+    }
+
+    /// A call of the cloud was not made, since this brake was on.
+    pub fn withheld(&self, operation: Operation, brake: Pause) {
+        let (operation, brake) = (operation.as_str(), brake_name(brake));
+        let labels = labels::WithheldCall { operation, brake };
+        self.counts.withheld_calls.get_or_create(&labels).inc();
+    }
+
+    /// A brake was put on the calls of a login, or of a project by a login.
+    pub fn brake(&self, brake: Pause) {
+        let brake = brake_name(brake);
+        self.counts.brakes.get_or_create(&labels::Brake { brake }).inc();
+    }
+
+    /// A call of the cloud waited so long for its turn; zero counts too.
+    pub fn permit_wait(&self, right_of_way: &'static str, waited: Duration) {
+        let labels = labels::Right { right_of_way };
+        let histogram = self.counts.permit_waits.get_or_create(&labels);
+        histogram.observe(waited.as_secs_f64());
     }
 
     /// A run of the controller for `kind` ended after `duration`.
     pub fn reconcile(&self, kind: &'static str, result: &'static str, duration: Duration) {
-        self.reconciles.get_or_create(&Reconcile { kind, result }).inc();
-        self.durations
-            .get_or_create(&Kind { kind })
-            .observe(duration.as_secs_f64());
+        let labels = labels::Reconcile { kind, result };
+        self.counts.reconciles.get_or_create(&labels).inc();
+        let histogram = self.counts.durations.get_or_create(&labels::Kind { kind });
+        histogram.observe(duration.as_secs_f64());
     }
 
     /// An object of `kind` was written to the API server by this step.
     pub fn api_write(&self, kind: &'static str, step: &'static str) {
-        self.api_writes.get_or_create(&ApiWrite { kind, step }).inc();
+        let labels = labels::ApiWrite { kind, step };
+        self.counts.api_writes.get_or_create(&labels).inc();
     }
 
     /// Everything in the text format of [`CONTENT_TYPE`].
@@ -214,45 +210,139 @@ impl Default for Metrics {
     }
 }
 
+fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::NotSent => "NotSent",
+        Outcome::Rejected => "Rejected",
+        Outcome::Accepted => "Accepted",
+        Outcome::Adopted => "Adopted",
+        Outcome::NoEffect => "NoEffect",
+        Outcome::Abandoned => "Abandoned",
+        Outcome::Pending => "Pending",
+    }
+}
+
+fn brake_name(pause: Pause) -> &'static str {
+    match pause {
+        Pause::Login => "login",
+        Pause::Throttle => "throttle",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::error::Failure;
+
+    /// The value of a series.
+    pub(super) fn value(metrics: &Metrics, series: &str) -> Option<String> {
+        let text = metrics.encode().unwrap();
+        let mut values = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        values.next().map(ToOwned::to_owned)
+    }
+
+    pub(super) fn assert_shows(metrics: &Metrics, series: &[(&str, &str)]) {
+        for (series, expected) in series {
+            let found = value(metrics, &format!("desktop_deletion_{series}"));
+            assert_eq!(
+                found.as_deref(),
+                Some(*expected),
+                "{series} in\n{}",
+                metrics.encode().unwrap()
+            );
+        }
+    }
 
     #[test]
     fn what_was_counted_is_shown_under_its_name() {
         let metrics = Metrics::new();
-        metrics.submission("Accepted");
+        metrics.settled(Outcome::Accepted, None);
+        metrics.settled(Outcome::Rejected, Some("Throttled"));
+        metrics.settled(Outcome::Adopted, Some("InDoubt"));
+        metrics.answer_lost();
+        metrics.incident(Incident::LateEffect);
+        let desktops = Summary {
+            total: 3,
+            deleted: 2,
+            failed: 1,
+            ..Summary::default()
+        };
+        metrics.completed(Reason::PartiallyFailed, desktops);
+        metrics.login_checked(Reason::SecretNotFound);
         metrics.cloud_call(Operation::BatchDelete, CallCode::Http(202));
+        let reason = "reset".to_owned();
         metrics.cloud_call(
             Operation::BatchDelete,
-            CallCode::from(&Failure::NoAnswer {
-                reason: "reset".to_owned(),
-            }),
+            CallCode::from(&Failure::NoAnswer { reason }),
         );
+        metrics.withheld(Operation::ListDesktops, Pause::Login);
+        metrics.brake(Pause::Login);
+        metrics.permit_wait("poll", Duration::from_millis(200));
         metrics
             .clone()
             .reconcile("DesktopDeletion", "ok", Duration::from_millis(3));
         metrics.api_write("DesktopDeletion", "RecordIntent");
         metrics.leads(true);
-        let text = metrics.encode().unwrap();
-        for line in [
-            "desktop_deletion_submissions_total{outcome=\"Accepted\"} 1",
-            "desktop_deletion_cloud_calls_total{operation=\"batchDelete\",code=\"202\"} 1",
-            "desktop_deletion_cloud_calls_total{operation=\"batchDelete\",code=\"noAnswer\"} 1",
-            "desktop_deletion_reconciles_total{kind=\"DesktopDeletion\",result=\"ok\"} 1",
-            "desktop_deletion_reconcile_duration_seconds_bucket{le=\"0.005\",kind=\"DesktopDeletion\"} 1",
-            "desktop_deletion_api_writes_total{kind=\"DesktopDeletion\",step=\"RecordIntent\"} 1",
-            "desktop_deletion_leader 1",
-            &format!(
-                "desktop_deletion_build_info{{version=\"{}\"}} 1",
-                env!("CARGO_PKG_VERSION")
-            ),
-            "# EOF",
-        ] {
-            assert!(
-                text.lines().any(|shown| shown == line),
-                "{line} is not in\n{text}"
-            );
-        }
+        let build = format!("build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+        assert_shows(
+            &metrics,
+            &[
+                ("submissions_total{outcome=\"Accepted\",class=\"\"}", "1"),
+                ("submissions_total{outcome=\"Rejected\",class=\"Throttled\"}", "1"),
+                // The error of an attempt in doubt is not the class of its outcome.
+                ("submissions_total{outcome=\"Adopted\",class=\"\"}", "1"),
+                ("lost_answers_total", "1"),
+                ("incidents_total{reason=\"LateEffect\"}", "1"),
+                ("completed_requests_total{verdict=\"PartiallyFailed\"}", "1"),
+                ("completed_desktops_total{state=\"Deleted\"}", "2"),
+                ("completed_desktops_total{state=\"Failed\"}", "1"),
+                ("login_checks_total{reason=\"SecretNotFound\"}", "1"),
+                ("cloud_calls_total{operation=\"batchDelete\",code=\"202\"}", "1"),
+                (
+                    "cloud_calls_total{operation=\"batchDelete\",code=\"noAnswer\"}",
+                    "1",
+                ),
+                (
+                    "withheld_calls_total{operation=\"listDesktops\",brake=\"login\"}",
+                    "1",
+                ),
+                ("brakes_applied_total{brake=\"login\"}", "1"),
+                (
+                    "permit_wait_seconds_bucket{le=\"0.5\",right_of_way=\"poll\"}",
+                    "1",
+                ),
+                ("reconciles_total{kind=\"DesktopDeletion\",result=\"ok\"}", "1"),
+                (
+                    "reconcile_duration_seconds_bucket{le=\"0.005\",kind=\"DesktopDeletion\"}",
+                    "1",
+                ),
+                (
+                    "api_writes_total{kind=\"DesktopDeletion\",step=\"RecordIntent\"}",
+                    "1",
+                ),
+                ("leader", "1"),
+                (&build, "1"),
+            ],
+        );
+        assert!(metrics.encode().unwrap().ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn what_an_alert_asks_for_stands_at_zero_from_the_start() {
+        assert_shows(
+            &Metrics::new(),
+            &[
+                ("submissions_total{outcome=\"NoEffect\",class=\"\"}", "0"),
+                ("lost_answers_total", "0"),
+                ("incidents_total{reason=\"JobLost\"}", "0"),
+                ("completed_requests_total{verdict=\"AllFailed\"}", "0"),
+                ("completed_desktops_total{state=\"Failed\"}", "0"),
+                ("login_checks_total{reason=\"AuthenticationFailed\"}", "0"),
+                ("brakes_applied_total{brake=\"throttle\"}", "0"),
+                ("leader", "0"),
+            ],
+        );
     }
 }

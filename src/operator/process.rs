@@ -70,6 +70,7 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
 
     let health = Health::default();
     let metrics = Metrics::new();
+    metrics.watch_health(health.clone());
     let server = Server::bind(config.listen).await?;
     let closing = CancellationToken::new();
     let serving = tokio::spawn(server.run(health.clone(), metrics.clone(), closing.clone()));

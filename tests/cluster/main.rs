@@ -14,6 +14,7 @@ mod intent;
 mod jobs;
 mod leader;
 mod main_job;
+mod metrics;
 mod project;
 mod refusals;
 mod release;

@@ -8,6 +8,7 @@ mod docs;
 mod layering;
 mod lease;
 mod manifests;
+mod metrics;
 mod plan;
 mod signing_vectors;
 mod workspace_client;

@@ -21,6 +21,7 @@ use crate::crd::deletion::{Attempt, AuthMethod, Outcome};
 use crate::ids::AttemptID;
 use crate::plan::classify::{Class, classify};
 use crate::plan::observed::{PostAnswer, Submission};
+use crate::plan::record::Settlement;
 use crate::plan::{Batch, Step, record};
 use crate::workspace::api::{BatchDelete, Proof, SignedRequest};
 use crate::workspace::error::Error as CloudFailure;
@@ -58,6 +59,8 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
         }
         Step::Post => post(pass, context).await,
         Step::RecordOutcome(settlement) => {
+            let attempt = pass.seen.request.attempt(&settlement.attempt);
+            let open = attempt.is_some_and(|a| a.outcome == Outcome::Pending);
             let status = record::settle(&pass.seen.request, &settlement, &now)?;
             write::status(pass, status, "RecordOutcome", context).await?;
             pass.seen.submission = Submission::None;
@@ -69,8 +72,8 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
                 && !settlement.jobs.is_empty();
             if late {
                 report::late(pass, &settlement, context).await;
-            } else if settlement.outcome != Outcome::Pending {
-                context.metrics.submission(outcome_name(settlement.outcome));
+            } else if open {
+                count(&settlement, context);
             }
             Ok(())
         }
@@ -87,6 +90,8 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
         Step::Finish(ending) => {
             let status = record::finish(&pass.seen.request, &ending, &now);
             write::status(pass, status, "Finish", context).await?;
+            let desktops = pass.seen.request.status.summary.unwrap_or_default();
+            context.metrics.completed(ending.verdict, desktops);
             context.forget(&pass.uid());
             Ok(())
         }
@@ -185,14 +190,10 @@ fn refused(pass: &Pass, error: &CloudFailure, context: &Context) -> PostAnswer {
     }
 }
 
-fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::NotSent => "NotSent",
-        Outcome::Rejected => "Rejected",
-        Outcome::Accepted => "Accepted",
-        Outcome::Adopted => "Adopted",
-        Outcome::NoEffect => "NoEffect",
-        Outcome::Abandoned => "Abandoned",
-        Outcome::Pending => "Pending",
+fn count(settlement: &Settlement, context: &Context) {
+    let class = settlement.error.as_ref().and_then(|e| Class::named(&e.class));
+    match settlement.outcome {
+        Outcome::Pending => context.metrics.answer_lost(),
+        outcome => context.metrics.settled(outcome, class.map(Class::as_str)),
     }
 }

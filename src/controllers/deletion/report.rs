@@ -12,6 +12,7 @@ use super::pass::Pass;
 use crate::crd::RESOLVE_ANNOTATION;
 use crate::crd::conditions::{ConditionType, Reason, Truth};
 use crate::crd::deletion::DesktopDeletionStatus;
+use crate::operator::metrics::Incident;
 use crate::plan::observed::{PostAnswer, Request, Submission};
 use crate::plan::record::Settlement;
 use crate::plan::resolve::Refusal;
@@ -129,7 +130,7 @@ pub async fn lost(pass: &Pass, context: &Context) {
     };
     let message = format!("{text}, but that could not be stored: look at the desktops in the console");
     tracing::error!(namespace, name, %attempt, "{message}");
-    context.metrics.submission("Lost");
+    context.metrics.incident(Incident::JobLost);
     publish(pass, EventType::Warning, "JobLost", &message, context).await;
 }
 
@@ -164,7 +165,7 @@ pub async fn late(pass: &Pass, settlement: &Settlement, context: &Context) {
         settlement.attempt
     );
     tracing::error!(namespace, name, "{note}");
-    context.metrics.submission("LateEffect");
+    context.metrics.incident(Incident::LateEffect);
     publish(pass, EventType::Warning, "LateEffect", &note, context).await;
 }
 
@@ -179,6 +180,6 @@ pub async fn let_go(pass: &Pass, context: &Context) {
         attempt.id
     );
     tracing::warn!(namespace, name, "{note}");
-    context.metrics.submission("LetGo");
+    context.metrics.incident(Incident::LetGo);
     publish(pass, EventType::Warning, "LetGo", &note, context).await;
 }

@@ -21,8 +21,8 @@ const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duratio
 /// How often the API server may refuse what came of a submission, before that is only told elsewhere.
 const MOST_REFUSALS: u32 = 20;
 
-/// The submissions that are under way.
-#[derive(Debug, Default)]
+/// The submissions that are under way; clones share them.
+#[derive(Debug, Clone, Default)]
 pub struct Submissions {
     tasks: TaskTracker,
     uids: Arc<Mutex<HashSet<String>>>,

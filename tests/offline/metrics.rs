@@ -1,0 +1,226 @@
+//! The page on metrics and the alerts speak of what the operator really exports: every metric of `/metrics` has its row,
+//! and no row, alert or label is of something that does not exist.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::{Outcome, Summary};
+use desktop_deletion_operator::operator::health::Health;
+use desktop_deletion_operator::operator::metrics::{CallCode, Incident, Metrics};
+use desktop_deletion_operator::workspace::error::{Operation, Pause};
+use kube::runtime::reflector;
+use serde_json::Value;
+
+/// What is exported of one metric.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Exported {
+    kind: String,
+    labels: BTreeSet<String>,
+    /// Values of the labels, as far as they were seen.
+    values: BTreeSet<(String, String)>,
+}
+
+#[test]
+fn every_metric_has_its_row_and_every_row_its_metric() {
+    let exported: BTreeMap<_, _> = exported()
+        .into_iter()
+        .map(|(name, metric)| (name, (metric.kind, metric.labels)))
+        .collect();
+    let mut rows = BTreeMap::new();
+    for row in rows_of("What is exported") {
+        let [name, kind, labels, meaning] = row.try_into().unwrap();
+        let labels: BTreeSet<String> = code(&labels).into_iter().collect();
+        assert!(meaning.ends_with('.'), "{name}: {meaning}");
+        rows.insert(code(&name).remove(0), (kind, labels));
+    }
+    assert_eq!(rows, exported);
+}
+
+#[test]
+fn the_help_of_every_metric_is_one_sentence() {
+    let text = all().encode().unwrap();
+    let helps: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("# HELP ")).collect();
+    assert_eq!(helps.len(), exported().len());
+    for help in helps {
+        assert!(help.ends_with('.') && !help.ends_with(".."), "{help}");
+    }
+}
+
+#[test]
+fn the_alerts_of_the_page_are_those_of_the_rule_file() {
+    let of = |rule: &Value| {
+        let severity = rule["labels"]["severity"].as_str().unwrap().to_owned();
+        (rule["alert"].as_str().unwrap().to_owned(), severity)
+    };
+    let rules: Vec<_> = rules().iter().map(of).collect();
+    let rows: Vec<_> = rows_of("Alerts")
+        .into_iter()
+        .map(|row| (code(&row[0]).remove(0), row[1].clone()))
+        .collect();
+    assert_eq!(rows, rules);
+}
+
+#[test]
+fn the_alerts_ask_for_what_is_exported() {
+    let exported = exported();
+    let mut selectors = 0;
+    for rule in rules() {
+        let (alert, expression) = (&rule["alert"], rule["expr"].as_str().unwrap());
+        for (name, matchers) in selected(expression) {
+            selectors += 1;
+            let metric = exported.get(&name);
+            let metric = metric.unwrap_or_else(|| panic!("{alert}: {name} is not exported"));
+            for (label, value) in matchers {
+                assert!(
+                    metric.labels.contains(&label),
+                    "{alert}: {name} has no label {label}"
+                );
+                // The codes of the cloud are open-ended; of all else every value is there from the start.
+                for value in value.split('|').filter(|_| label != "code") {
+                    assert!(
+                        metric.values.contains(&(label.clone(), value.to_owned())),
+                        "{alert}: {label} of {name} is never {value}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(selectors > rules().len(), "{selectors} selectors were found");
+}
+
+#[test]
+fn every_incident_is_explained_as_an_event() {
+    let page = read("docs/conditions.md");
+    for incident in Incident::ALL {
+        let heading = format!("### {}\n\nEvent\n", incident.as_str());
+        assert!(page.contains(&heading), "docs/conditions.md lacks:\n{heading}");
+    }
+}
+
+/// Metrics of which each has at least one series.
+fn all() -> Metrics {
+    let metrics = Metrics::new();
+    let (requests, _) = reflector::store();
+    let (projects, _) = reflector::store();
+    metrics.watch_requests(requests, |_| false);
+    metrics.watch_projects(projects);
+    let health = Health::default();
+    // A pulse that was dropped still has an age.
+    drop(health.pulse("pollers", Duration::from_secs(1)));
+    metrics.watch_health(health);
+    metrics.watch_brakes(|| vec![(Pause::Login, 0), (Pause::Throttle, 0)]);
+    metrics.settled(Outcome::Accepted, None);
+    metrics.completed(Reason::AllDeleted, Summary::default());
+    metrics.cloud_call(Operation::BatchDelete, CallCode::Http(202));
+    metrics.withheld(Operation::BatchDelete, Pause::Login);
+    metrics.permit_wait("poll", Duration::ZERO);
+    for result in ["ok", "conflict", "error"] {
+        metrics.reconcile("DesktopDeletion", result, Duration::ZERO);
+    }
+    metrics.api_write("DesktopDeletion", "Finish");
+    metrics
+}
+
+/// By the name that a query uses; a histogram by what its series have in common.
+fn exported() -> BTreeMap<String, Exported> {
+    let text = all().encode().unwrap();
+    let mut metrics = BTreeMap::new();
+    let mut current = (String::new(), Exported::default());
+    for line in text.lines() {
+        if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (family, kind) = kind.split_once(' ').unwrap();
+            let suffix = match kind {
+                "counter" => "_total",
+                "info" => "_info",
+                _ => "",
+            };
+            metrics.extend([std::mem::take(&mut current)]);
+            current.0 = format!("{family}{suffix}");
+            kind.clone_into(&mut current.1.kind);
+        } else if !line.starts_with('#') {
+            let labels = line.split_once('{').map_or("", |(_, rest)| rest);
+            let labels = labels.rsplit_once('}').map_or("", |(labels, _)| labels);
+            for (label, value) in matchers(labels).into_iter().filter(|(label, _)| label != "le") {
+                current.1.labels.insert(label.clone());
+                current.1.values.insert((label, value));
+            }
+        }
+    }
+    metrics.extend([current]);
+    metrics.remove("");
+    metrics
+}
+
+/// The selectors of a query: name, and its label matchers whatever their operator.
+fn selected(expression: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let starts = expression.match_indices("desktop_deletion_");
+    let selector = |(start, _): (usize, &str)| {
+        let rest = &expression[start..];
+        let end = rest.find(|c| !part(c)).unwrap_or(rest.len());
+        let (name, rest) = rest.split_at(end);
+        let braces = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        (name.to_owned(), matchers(braces.map_or("", |(inside, _)| inside)))
+    };
+    starts.map(selector).collect()
+}
+
+/// Labels and values of `a="x", b=~"y"`.
+fn matchers(text: &str) -> Vec<(String, String)> {
+    let parts: Vec<_> = text.split('"').collect();
+    let pair = |pair: &[&str]| {
+        let label = pair[0].trim_matches([',', ' ', '=', '!', '~']);
+        (label.to_owned(), pair[1].to_owned())
+    };
+    parts.chunks_exact(2).map(pair).collect()
+}
+
+fn rules() -> Vec<Value> {
+    let file: Value = serde_saphyr::from_str(&read("docs/alerts.yaml")).unwrap();
+    let groups = file["groups"].as_array().unwrap();
+    let rules: Vec<_> = groups
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap())
+        .cloned()
+        .collect();
+    for rule in &rules {
+        let summary = rule["annotations"]["summary"].as_str().unwrap_or_default();
+        assert!(summary.ends_with('.'), "{rule:#}");
+    }
+    rules
+}
+
+/// The cells of the table below a heading of the page, without its head.
+fn rows_of(heading: &str) -> Vec<Vec<String>> {
+    let page = read("docs/metrics.md");
+    let section = page.split("\n## ").find(|section| section.starts_with(heading));
+    let rows = section
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .skip(2);
+    let cells = |row: &str| {
+        row.trim_matches('|')
+            .split('|')
+            .map(|c| c.trim().to_owned())
+            .collect()
+    };
+    rows.map(cells).collect()
+}
+
+/// What stands between backticks.
+fn code(cell: &str) -> Vec<String> {
+    cell.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
