@@ -40,6 +40,10 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
         "an attempt can only name desktops that spec.desktopIDs names, in the same spelling"
     ),
     validation = rules::forbidden(
+        EVERY_DESKTOP_IS_LISTED,
+        "status.desktops lists the desktops of spec.desktopIDs, each one of them and no other, in the same spelling"
+    ),
+    validation = rules::forbidden(
         "!has(oldSelf.status) || !has(oldSelf.status.completionTime) || self.spec == oldSelf.spec",
         "the request is finished and its spec is frozen; create a new DesktopDeletion instead"
     ),
@@ -122,6 +126,10 @@ pub struct DesktopDeletionSpec {
 /// changes.
 const BODY_IS_ADMITTED: &str = "!has(self.status) || !has(self.status.attempts) \
     || self.status.attempts.all(a, a.outcome != 'Pending' || a.desktopIDs.all(id, id in self.spec.desktopIDs))";
+
+const EVERY_DESKTOP_IS_LISTED: &str = "!has(self.status) || !has(self.status.desktops) \
+    || (self.status.desktops.size() == self.spec.desktopIDs.size() \
+    && self.status.desktops.all(d, d.id in self.spec.desktopIDs))";
 
 fn yes() -> bool {
     true

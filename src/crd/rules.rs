@@ -24,11 +24,8 @@ pub(super) fn immutable(field: &str, instead: &str) -> Rule {
 
 /// An optional field of the object that carries the rule neither changes, nor appears, nor vanishes.
 pub(super) fn immutable_optional(field: &str, instead: &str) -> Rule {
-    let kept = format!(
-        "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
-    );
     forbidden(
-        &kept,
+        &same(field),
         &format!("{field} is immutable and can neither be added nor removed; {instead}"),
     )
     .field_path(format!(".{field}"))
@@ -42,6 +39,21 @@ pub(super) fn write_once(field: &str) -> Rule {
         &format!("{field} is written once and can neither be changed nor removed"),
     )
     .field_path(format!(".{field}"))
+}
+
+/// An optional number of the object that carries the rule stays or grows; a missing one is 0.
+pub(super) fn never_falls(field: &str) -> Rule {
+    let kept = format!(
+        "!has(oldSelf.{field}) || oldSelf.{field} == 0 || (has(self.{field}) && self.{field} >= oldSelf.{field})"
+    );
+    forbidden(&kept, &format!("{field} counts up and never down")).field_path(format!(".{field}"))
+}
+
+/// An expression: an optional field is as it was.
+pub(super) fn same(field: &str) -> String {
+    format!(
+        "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+    )
 }
 
 /// A rule about what may never happen, whatever the value.

@@ -14,6 +14,8 @@ mod project;
 mod seen;
 mod size;
 
+pub(crate) use attempts::attempt;
+
 /// One case.
 struct Row {
     /// What is tried, as the end of the sentence "the API server is asked to ...".
@@ -102,6 +104,7 @@ fn every_rule_of_the_schemas_has_a_row_that_it_refuses() {
         .iter()
         .flatten()
         .filter_map(|row| row.expected.refusal())
+        .chain(crate::attack::refusals())
         .collect();
     let mut messages = Vec::new();
     for kind in crd::all() {
@@ -264,7 +267,7 @@ fn under(field: &str, value: Value) -> Value {
 }
 
 /// What the API server said is wrong.
-fn causes(error: &kube::Error) -> Vec<String> {
+pub(crate) fn causes(error: &kube::Error) -> Vec<String> {
     let kube::Error::Api(status) = error else {
         return vec![error.to_string()];
     };

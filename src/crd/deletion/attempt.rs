@@ -23,6 +23,16 @@ use crate::ids::{AttemptID, DesktopID, JobID};
     )
     .field_path(".outcome"),
     validation = rules::forbidden(
+        ERROR_IS_FINAL,
+        "the error of an attempt is written until its outcome is decided, and never again"
+    )
+    .field_path(".error"),
+    validation = rules::forbidden(
+        "self.outcome != 'Accepted' || has(self.jobIDs)",
+        "an attempt that the cloud accepted names its job"
+    )
+    .field_path(".jobIDs"),
+    validation = rules::forbidden(
         "!has(oldSelf.jobIDs) || (has(self.jobIDs) && oldSelf.jobIDs.all(job, job in self.jobIDs))",
         "a job that was recorded stays recorded; jobIDs may only grow"
     )
@@ -107,6 +117,9 @@ impl Attempt {
         matches!(self.outcome, Outcome::Pending | Outcome::Abandoned) && !self.took_effect()
     }
 }
+
+const ERROR_IS_FINAL: &str = "oldSelf.outcome == 'Pending' \
+    || (has(self.error) == has(oldSelf.error) && (!has(self.error) || self.error == oldSelf.error))";
 
 /// Everything of an attempt that is known when it is written.
 const FACTS_ARE_FINAL: &str = "self.writer == oldSelf.writer && self.auth == oldSelf.auth \

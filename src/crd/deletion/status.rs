@@ -20,6 +20,28 @@ use crate::ids::{DesktopID, JobID, ProjectID, Region};
     validation = rules::write_once("project"),
     validation = rules::write_once("jobID"),
     validation = rules::write_once("completionTime"),
+    validation = rules::write_once("startTime"),
+    validation = rules::never_falls("refusedAttempts"),
+    validation = rules::forbidden(
+        &the_end_stays(),
+        "the request is finished: nothing of its status changes any more, but for jobs that are found late"
+    ),
+    validation = rules::forbidden(
+        SUCCESS_MEANS_GONE,
+        "condition Succeeded is True only if every desktop is Deleted or Absent"
+    )
+    .field_path(".conditions"),
+    validation = rules::forbidden(
+        FINISHED_MEANS_STILL,
+        "completionTime cannot be set while a desktop is Deleting"
+    )
+    .field_path(".completionTime"),
+    validation = rules::forbidden(
+        &summary_counts(),
+        "summary must count the desktops that the status lists"
+    )
+    .field_path(".summary"),
+    validation = rules::forbidden(FIRST_ATTEMPT, A_NEW_ATTEMPT).field_path(".attempts"),
     validation = rules::forbidden(
         SUCCEEDED_IS_FINAL,
         "condition Succeeded is decided: its status and reason can neither be changed nor removed"
@@ -84,7 +106,11 @@ pub struct DesktopDeletionStatus {
         ),
         validation = rules::forbidden(
             NEW_ATTEMPT,
-            "a new attempt begins as Pending, and only when every other attempt is Rejected, NotSent or NoEffect"
+            A_NEW_ATTEMPT
+        ),
+        validation = rules::forbidden(
+            ATTEMPTS_IN_ORDER,
+            "attempts stay in the order in which they began, and a new one comes last"
         )
     )]
     pub attempts: Vec<Attempt>,
@@ -143,6 +169,56 @@ const SUCCEEDED_IS_FINAL: &str = "!has(oldSelf.conditions) \
 const FINISHED_MEANS_DECIDED: &str = "!has(self.completionTime) \
     || (has(self.conditions) && self.conditions.exists(c, c.type == 'Succeeded' && c.status != 'Unknown') \
     && (!has(self.attempts) || self.attempts.all(a, a.outcome != 'Pending')))";
+
+/// What the record of a late answer may still add to the status of a finished request: a job, and the annotation that
+/// it answers.
+fn the_end_stays() -> String {
+    let optional = [
+        "observedGeneration",
+        "conditions",
+        "desktops",
+        "summary",
+        "lastError",
+        "refusedAttempts",
+    ];
+    let same = optional.map(rules::same).join(" && ");
+    format!(
+        "!has(oldSelf.completionTime) || ({same} && (!has(oldSelf.attempts) \
+        || (has(self.attempts) && self.attempts.size() == oldSelf.attempts.size())))"
+    )
+}
+
+const SUCCESS_MEANS_GONE: &str = "!has(self.desktops) || !has(self.conditions) \
+    || !self.conditions.exists(c, c.type == 'Succeeded' && c.status == 'True') \
+    || self.desktops.all(d, d.state in ['Deleted', 'Absent'])";
+
+const FINISHED_MEANS_STILL: &str = "!has(self.completionTime) || !has(self.desktops) \
+    || self.desktops.all(d, d.state != 'Deleting')";
+
+/// The states are few, so each is counted.
+fn summary_counts() -> String {
+    let states = ["Absent", "Deleted", "Deleting", "Failed", "Pending", "Unknown"];
+    let count = |state: &str| {
+        let field = state.to_lowercase();
+        format!("self.summary.{field} == self.desktops.filter(d, d.state == '{state}').size()")
+    };
+    let counts = states.map(count).join(" && ");
+    format!(
+        "!has(self.summary) || !has(self.desktops) \
+        || (self.summary.total == self.desktops.size() && {counts})"
+    )
+}
+
+/// A status that nobody has seen may have a past: that of an object restored from a backup.
+const FIRST_ATTEMPT: &str = "has(oldSelf.attempts) || !has(self.attempts) \
+    || !has(oldSelf.observedGeneration) || oldSelf.observedGeneration == -1 \
+    || self.attempts.all(a, a.outcome == 'Pending')";
+
+const A_NEW_ATTEMPT: &str =
+    "a new attempt begins as Pending, and only when every other attempt is Rejected, NotSent or NoEffect";
+
+const ATTEMPTS_IN_ORDER: &str = "oldSelf.filter(o, self.exists(n, n.id == o.id)).map(o, o.id) \
+    + self.filter(n, !oldSelf.exists(o, o.id == n.id)).map(n, n.id) == self.map(n, n.id)";
 
 const ATTEMPTS_STAY: &str = "an attempt that may have reached the cloud cannot be removed; \
     only Rejected and NotSent attempts may be replaced";

@@ -14,7 +14,7 @@ const OUTCOME: &str = "the outcome of an attempt is decided once: it leaves Pend
 const JOBS: &str = "a job that was recorded stays recorded; jobIDs may only grow";
 
 /// An attempt with these fields besides or instead.
-pub(super) fn attempt(id: &str, outcome: &str, fields: Value) -> Value {
+pub(crate) fn attempt(id: &str, outcome: &str, fields: Value) -> Value {
     let mut attempt = json!({
         "id": id,
         "writer": "operator-0",
@@ -27,6 +27,9 @@ pub(super) fn attempt(id: &str, outcome: &str, fields: Value) -> Value {
         "notAfter": "2026-12-01T00:15:00Z",
         "outcome": outcome,
     });
+    if outcome == "Accepted" {
+        attempt["jobIDs"] = json!(["job-1"]);
+    }
     lay_over(&mut attempt, fields);
     attempt
         .as_object_mut()
@@ -376,7 +379,7 @@ fn jobs() -> Vec<Row> {
         "conditions": succeeded("False", "Abandoned"),
     });
     vec![
-        row("record a job", "Accepted", json!(null), json!(["job-1"]), Allowed),
+        row("record a job", "Adopted", json!(null), json!(["job-1"]), Allowed),
         row(
             "record a second job",
             "Adopted",

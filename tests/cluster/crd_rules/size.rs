@@ -82,7 +82,7 @@ fn largest_status(last_outcome: &str) -> Value {
         "refusedAttempts": i32::MAX,
         "desktops": desktops,
         "summary": {
-            "total": 100, "absent": 0, "deleted": 0, "deleting": 0, "failed": 100, "pending": 0, "unknown": 0,
+            "total": 100, "absent": 0, "deleted": 0, "deleting": 100, "failed": 0, "pending": 0, "unknown": 0,
         },
         "lastError": largest_error(),
         "lastHandledResolve": text(limits::HANDLED_RESOLVE),

@@ -1,0 +1,103 @@
+//! The API server as the last defence: an administrator, who may do everything that rights can give, tries to rewrite
+//! what a request has on record. Each row is one lie, told on every road there is; the API server refuses it, so a
+//! faulty operator could not tell it either.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`victims`] | the requests that are attacked: in doubt, followed, finished |
+//! | [`lies`] | an edit of a status, and the roads on which it is tried |
+//! | [`log`] | attempts removed, exchanged, put in another order, invented |
+//! | [`record`] | one attempt: its outcome, jobs, error and facts |
+//! | [`verdict`] | what was decided, and what is said of it |
+//! | [`powers`] | what an administrator can still do, since nothing in the object shows that it is a lie |
+//! | [`reach`] | what the rights of the operator and the roles for people do not reach |
+
+use serde_json::Value;
+use testkit::ControlPlane;
+
+mod lies;
+mod log;
+mod powers;
+mod reach;
+mod record;
+mod verdict;
+mod victims;
+
+use lies::Lie;
+
+/// What is refused, as a table: who is attacked, what is tried, what the API server says.
+fn table() -> Vec<Lie> {
+    [
+        log::removed(),
+        log::invented(),
+        record::settled_again(),
+        record::jobs_and_errors(),
+        record::facts(),
+        record::baselines(),
+        verdict::taken_back(),
+        verdict::desktops_taken_back(),
+        verdict::made_up(),
+        verdict::after_the_end(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What the API server says to the lies, for the check that each of its rules has a case.
+pub(crate) fn refusals() -> Vec<&'static str> {
+    table().into_iter().map(|lie| lie.refusal).collect()
+}
+
+#[tokio::test]
+async fn what_is_on_record_cannot_be_rewritten_even_by_an_administrator() {
+    let control_plane = ControlPlane::shared().await;
+    control_plane.install_crds().await.unwrap();
+    let namespace = control_plane.namespace("attack").await.unwrap();
+    let lies = table();
+    let mut wrong = Vec::new();
+    for (number, lie) in lies.iter().enumerate() {
+        wrong.extend(lie.told(&namespace, &format!("victim-{number}")).await);
+    }
+    assert!(wrong.is_empty(), "of {} lies:\n{}", lies.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_field_of_the_status_is_attacked_or_known_to_be_free() {
+    let mut leaves = Vec::new();
+    let kinds = desktop_deletion_operator::crd::all();
+    let schema = serde_json::to_value(&kinds[0].spec.versions[0].schema).unwrap();
+    collect_leaves(
+        &schema["openAPIV3Schema"]["properties"]["status"],
+        String::new(),
+        &mut leaves,
+    );
+    assert!(leaves.len() > 40, "{leaves:?}");
+    let attacked: Vec<_> = table().iter().flat_map(Lie::fields).collect();
+    let free = powers::fields();
+    let missing: Vec<_> = leaves
+        .iter()
+        .filter(|leaf| !attacked.iter().chain(&free).any(|field| is_part(leaf, field)))
+        .collect();
+    assert!(missing.is_empty(), "nobody attacks {missing:?}");
+}
+
+/// Is the leaf the field, or a part of it?
+fn is_part(leaf: &str, field: &str) -> bool {
+    let rest = leaf.strip_prefix(field);
+    // Whoever removes an item of a list has not tried to change what it says.
+    rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('/') && !field.ends_with('*')))
+}
+
+/// Paths of the fields that hold a value, such as `/attempts/*/outcome`.
+fn collect_leaves(schema: &Value, path: String, leaves: &mut Vec<String>) {
+    if let Some(fields) = schema["properties"].as_object() {
+        for (name, field) in fields {
+            collect_leaves(field, format!("{path}/{name}"), leaves);
+        }
+    } else if schema["items"]["properties"].is_object() {
+        collect_leaves(&schema["items"], format!("{path}/*"), leaves);
+    } else {
+        leaves.push(path);
+    }
+}

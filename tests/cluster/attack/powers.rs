@@ -1,0 +1,184 @@
+//! What an administrator can still do: whoever may write `/status` is believed where nothing in the object contradicts.
+//! `docs/security.md` says what comes of each.
+
+use serde_json::{Value, json};
+use testkit::ControlPlane;
+
+use super::lies::{Attempted, Edit, Road, drop, put, victim};
+use super::victims::{condition, error, finished, followed, in_doubt, waiting};
+use crate::crd_rules::{attempt, causes};
+
+/// One row: what is done, to whom, and how.
+struct Power {
+    name: &'static str,
+    before: fn() -> Value,
+    edits: Vec<Edit>,
+}
+
+fn power(name: &'static str, before: fn() -> Value, edits: impl Into<Vec<Edit>>) -> Power {
+    let edits = edits.into();
+    Power { name, before, edits }
+}
+
+/// Fields that anybody with the right to write `/status` may write at any time.
+pub(super) fn fields() -> Vec<String> {
+    vec!["/lastHandledResolve".to_owned()]
+}
+
+fn table() -> Vec<Power> {
+    [settling(), beginning(), telling()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Settle what is in doubt, without any evidence.
+fn settling() -> Vec<Power> {
+    let outcome = "/attempts/2/outcome";
+    let job = || put("/attempts/2/jobIDs", json!(["job-9"]));
+    vec![
+        power(
+            "settle the call in doubt as refused",
+            in_doubt,
+            [put(outcome, "Rejected")],
+        ),
+        power(
+            "settle the call in doubt as unsent",
+            in_doubt,
+            [put(outcome, "NotSent")],
+        ),
+        power(
+            "settle the call in doubt as without effect",
+            in_doubt,
+            [put(outcome, "NoEffect")],
+        ),
+        power(
+            "settle the call in doubt as accepted, with a made-up job",
+            in_doubt,
+            [put(outcome, "Accepted"), job()],
+        ),
+        power(
+            "settle the call in doubt as found",
+            in_doubt,
+            [put(outcome, "Adopted")],
+        ),
+        power("give the call in doubt up", in_doubt, [put(outcome, "Abandoned")]),
+        power(
+            "give the call in doubt another error",
+            in_doubt,
+            [put("/attempts/2/error", error("Throttled", 429))],
+        ),
+        power(
+            "put a foreign job to a call",
+            followed,
+            [put("/attempts/1/jobIDs", json!(["job-1", "job-9"]))],
+        ),
+        power(
+            "put a late job to a finished request",
+            finished,
+            [put("/attempts/1/jobIDs", json!(["job-1", "job-9"]))],
+        ),
+        power("name a job that no call has", in_doubt, [put("/jobID", "job-9")]),
+        power(
+            "remove a refused call before the end",
+            in_doubt,
+            [drop("/attempts/0")],
+        ),
+    ]
+}
+
+/// Begin what nobody will send.
+fn beginning() -> Vec<Power> {
+    let elsewhere = || {
+        json!({
+            "region": "cn-north-4",
+            "projectID": "fedcba9876543210",
+            "endpoint": "https://workspace.cn-north-4.myhuaweicloud.com",
+        })
+    };
+    let pending = || json!([attempt("new", "Pending", json!({}))]);
+    vec![
+        power(
+            "record an intent that nobody signed",
+            waiting,
+            [put("/attempts", pending())],
+        ),
+        power(
+            "say where a request lives before it is admitted",
+            waiting,
+            [put("/project", elsewhere())],
+        ),
+        power("count more refusals", in_doubt, [put("/refusedAttempts", 9)]),
+    ]
+}
+
+/// Say of an unfinished request what is not so.
+fn telling() -> Vec<Power> {
+    let failed = || put("/conditions/0", condition("Succeeded", "False", "Rejected"));
+    let end = || put("/completionTime", "2026-12-01T01:00:00Z");
+    let both_gone = || json!([{"id": "d1", "state": "Deleted"}, {"id": "d2", "state": "Deleted"}]);
+    let counted = || super::victims::summary(&[("deleted", 2)]);
+    vec![
+        power(
+            "end a request before anything was submitted",
+            waiting,
+            [failed(), end()],
+        ),
+        power(
+            "say that both desktops are gone, and end",
+            followed,
+            [
+                put("/desktops", both_gone()),
+                put("/summary", counted()),
+                put("/conditions/0", condition("Succeeded", "True", "AllDeleted")),
+                end(),
+            ],
+        ),
+        power(
+            "say that it is ready",
+            followed,
+            [put("/conditions/-", condition("Ready", "True", "AllDeleted"))],
+        ),
+        power(
+            "make up a last error",
+            followed,
+            [put("/lastError", error("Throttled", 429))],
+        ),
+        power(
+            "say that another generation was seen",
+            followed,
+            [put("/observedGeneration", 9)],
+        ),
+        power(
+            "answer the annotation in the place of the operator",
+            finished,
+            [put("/lastHandledResolve", "done=retry")],
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_an_administrator_can_still_write_is_known() {
+    let control_plane = ControlPlane::shared().await;
+    control_plane.install_crds().await.unwrap();
+    let namespace = control_plane.namespace("powers").await.unwrap();
+    let mut wrong = Vec::new();
+    for (number, power) in table().iter().enumerate() {
+        let name = format!("victim-{number}");
+        let before = victim(&namespace, &name, &(power.before)()).await.unwrap();
+        let attempted = Attempted {
+            namespace: &namespace,
+            before: &before,
+            edits: &power.edits,
+            subresource: "/status",
+        };
+        if let Err(error) = attempted.by(Road::Put).await {
+            wrong.push(format!(
+                "{}: was refused: {}",
+                power.name,
+                causes(&error).join("; ")
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

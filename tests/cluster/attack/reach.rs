@@ -1,0 +1,165 @@
+//! What the rights do not reach: through `/status` nothing but the status, and through the roles for people no status.
+
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+use testkit::{ControlPlane, manifests};
+
+use super::lies::{OWNER, victim};
+use super::victims::followed;
+
+#[tokio::test]
+async fn who_may_write_a_status_cannot_touch_the_rest_of_the_object() {
+    let control_plane = ControlPlane::shared().await;
+    control_plane.install_crds().await.unwrap();
+    let namespace = control_plane.namespace("attack-rest").await.unwrap();
+    let api = namespace.deletions();
+    let before = victim(&namespace, "victim", &followed()).await.unwrap();
+    let rest = json!({
+        "metadata": {
+            "name": "victim",
+            "finalizers": ["example.com/for-ever"],
+            "labels": {"team": "other"},
+            "annotations": {"cloud-desktops.dev/resolve": "done=abandon"},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "b"}],
+        },
+        "spec": {"desktopIDs": ["d3"], "suspend": true},
+    });
+    let mut whole = before.clone();
+    whole.metadata.finalizers = Some(vec!["example.com/for-ever".to_owned()]);
+    whole.data["spec"]["desktopIDs"] = json!(["d3"]);
+    let mut applied = rest.clone();
+    applied["apiVersion"] = json!("cloud-desktops.dev/v1alpha1");
+    applied["kind"] = json!("DesktopDeletion");
+
+    api.replace_status("victim", &PostParams::default(), &whole)
+        .await
+        .unwrap();
+    let merge = Patch::Merge(&rest);
+    api.patch_status("victim", &PatchParams::default(), &merge)
+        .await
+        .unwrap();
+    let owner = PatchParams::apply(&format!("{OWNER}-of-the-rest")).force();
+    api.patch_status("victim", &owner, &Patch::Apply(&applied))
+        .await
+        .unwrap();
+
+    let mut after = api.get("victim").await.unwrap();
+    assert_eq!(after.data, before.data);
+    after
+        .metadata
+        .managed_fields
+        .clone_from(&before.metadata.managed_fields);
+    after
+        .metadata
+        .resource_version
+        .clone_from(&before.metadata.resource_version);
+    assert_eq!(after.metadata, before.metadata);
+}
+
+#[tokio::test]
+async fn a_request_is_born_without_a_past() {
+    let control_plane = ControlPlane::shared().await;
+    control_plane.install_crds().await.unwrap();
+    let namespace = control_plane.namespace("attack-birth").await.unwrap();
+    let mut manifest = manifests::desktop_deletion("victim", "prod", ["d1", "d2"]);
+    manifest["status"] = followed();
+    let object = serde_json::from_value(manifest).unwrap();
+    let created = namespace
+        .deletions()
+        .create(&PostParams::default(), &object)
+        .await
+        .unwrap();
+    assert_eq!(created.data["status"], json!({"observedGeneration": -1}));
+}
+
+/// Every right that a role for people must not give, and one that it must, so that the question is the right one.
+const ROLES: [(&str, &str, &[&str]); 3] = [
+    (
+        "desktop-deletion-viewer",
+        "list desktopdeletions",
+        &[
+            "create desktopdeletions",
+            "patch desktopdeletions",
+            "delete desktopdeletions",
+            "patch workspaceprojects",
+        ],
+    ),
+    (
+        "desktop-deletion-requester",
+        "create desktopdeletions",
+        &[
+            "deletecollection desktopdeletions",
+            "create workspaceprojects",
+            "patch workspaceprojects",
+        ],
+    ),
+    (
+        "desktop-deletion-project-admin",
+        "create workspaceprojects",
+        &[
+            "create desktopdeletions",
+            "patch desktopdeletions",
+            "delete desktopdeletions",
+        ],
+    ),
+];
+
+/// What none of them gives.
+const NOBODY: [&str; 9] = [
+    "update desktopdeletions --subresource=status",
+    "patch desktopdeletions --subresource=status",
+    "update workspaceprojects --subresource=status",
+    "patch workspaceprojects --subresource=status",
+    "get secrets",
+    "list secrets",
+    "create secrets",
+    "update leases",
+    "create events.events.k8s.io",
+];
+
+#[tokio::test]
+async fn no_role_for_people_reaches_a_status_or_a_secret() {
+    let control_plane = ControlPlane::shared().await;
+    let namespace = control_plane.namespace("roles").await.unwrap();
+    let other = control_plane.namespace("roles-other").await.unwrap();
+    control_plane
+        .deploy("deploy/base", namespace.name())
+        .await
+        .unwrap();
+    for (role, given, withheld) in ROLES {
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": role},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": role}],
+        });
+        namespace.apply(&binding).await.unwrap();
+        assert!(
+            can(control_plane, role, namespace.name(), given).await,
+            "{role} may {given}"
+        );
+        for right in withheld.iter().chain(&NOBODY) {
+            assert!(
+                !can(control_plane, role, namespace.name(), right).await,
+                "{role} may not {right}"
+            );
+        }
+        assert!(
+            !can(control_plane, role, other.name(), given).await,
+            "{role} ends with its namespace"
+        );
+    }
+}
+
+/// Whether a user may do `VERB RESOURCE [--subresource=NAME]` in a namespace.
+async fn can(control_plane: &ControlPlane, user: &str, namespace: &str, right: &str) -> bool {
+    let user = format!("--as={user}");
+    let question = ["auth", "can-i", "--quiet", &user, "--namespace", namespace];
+    let output = control_plane
+        .kubectl(question.into_iter().chain(right.split(' ')))
+        .await
+        .unwrap();
+    assert_eq!(output.stderr, "", "{right}");
+    output.status == 0
+}

@@ -1,0 +1,260 @@
+//! What was decided stays decided, what is said of it adds up, and the end is the end (I4).
+
+use serde_json::{Value, json};
+
+use super::lies::{Lie, drop, lie, put};
+use super::victims::{condition, error, finished, followed, in_doubt, summary, waiting};
+
+const SUCCEEDED: &str =
+    "condition Succeeded is decided: its status and reason can neither be changed nor removed";
+const LISTED: &str = "status.desktops lists the desktops of spec.desktopIDs, each one of them and no other, in the same spelling";
+const COUNTS: &str = "summary must count the desktops that the status lists";
+const GONE: &str = "condition Succeeded is True only if every desktop is Deleted or Absent";
+const DECIDED: &str =
+    "completionTime needs condition Succeeded to be True or False and no attempt to be Pending";
+const END: &str =
+    "the request is finished: nothing of its status changes any more, but for jobs that are found late";
+
+pub(super) fn taken_back() -> Vec<Lie> {
+    let once = |name, edit, refusal| lie(name, followed, [edit], refusal);
+    let job = "jobID is written once and can neither be changed nor removed";
+    let project = "project is written once and can neither be changed nor removed";
+    let begun = "startTime is written once and can neither be changed nor removed";
+    let ended = "completionTime is written once and can neither be changed nor removed";
+    let count = "refusedAttempts counts up and never down";
+    vec![
+        once("name another job", put("/jobID", "job-2"), job),
+        once("forget the job", drop("/jobID"), job),
+        once(
+            "move the request to another region",
+            put("/project/region", "cn-north-4"),
+            project,
+        ),
+        once(
+            "move the request to another project",
+            put("/project/projectID", "fedcba9876543210"),
+            project,
+        ),
+        once(
+            "move the request to another cloud",
+            put("/project/endpoint", "https://workspace.example.com"),
+            project,
+        ),
+        once("forget where the request lives", drop("/project"), project),
+        once(
+            "say that it began later",
+            put("/startTime", "2026-12-02T00:00:00Z"),
+            begun,
+        ),
+        once("forget when it began", drop("/startTime"), begun),
+        once("count fewer refusals", put("/refusedAttempts", 1), count),
+        once("count no refusal", drop("/refusedAttempts"), count),
+        lie(
+            "let a finished request run again",
+            finished,
+            [drop("/completionTime")],
+            ended,
+        ),
+        lie(
+            "say that it ended later",
+            finished,
+            [put("/completionTime", "2026-12-02T00:00:00Z")],
+            ended,
+        ),
+        lie(
+            "turn the verdict round",
+            finished,
+            [put("/conditions/0/status", "True")],
+            SUCCEEDED,
+        ),
+        lie(
+            "open the verdict again",
+            finished,
+            [put("/conditions/0/status", "Unknown")],
+            SUCCEEDED,
+        ),
+        lie(
+            "give the verdict another reason",
+            finished,
+            [put("/conditions/0/reason", "Expired")],
+            SUCCEEDED,
+        ),
+        lie("remove the verdict", finished, [drop("/conditions/0")], SUCCEEDED),
+        lie(
+            "call the verdict by another name",
+            finished,
+            [put("/conditions/0/type", "Failed")],
+            SUCCEEDED,
+        ),
+        lie(
+            "remove all conditions",
+            finished,
+            [drop("/conditions")],
+            SUCCEEDED,
+        ),
+    ]
+}
+
+pub(super) fn desktops_taken_back() -> Vec<Lie> {
+    let once = |name, edit, refusal| lie(name, followed, [edit], refusal);
+    vec![
+        once(
+            "bring a deleted desktop back",
+            put("/desktops/0/state", "Failed"),
+            "a desktop that is Deleted stays Deleted",
+        ),
+        once(
+            "say that a deleted desktop was never submitted",
+            put("/desktops/0/state", "Pending"),
+            "stays Deleted",
+        ),
+        once(
+            "take a desktop off the list",
+            drop("/desktops/1"),
+            "a desktop that is listed in status stays listed",
+        ),
+        once(
+            "exchange a desktop for another",
+            put("/desktops/1/id", "d3"),
+            "a desktop that is listed in status stays listed",
+        ),
+        once(
+            "remove the list of desktops",
+            drop("/desktops"),
+            "desktops cannot be removed",
+        ),
+    ]
+}
+
+pub(super) fn made_up() -> Vec<Lie> {
+    let count = |name, path, number: u32| lie(name, followed, [put(path, number)], COUNTS);
+    let succeeded = |status, reason| put("/conditions/0", condition("Succeeded", status, reason));
+    let end = || put("/completionTime", "2026-12-01T01:00:00Z");
+    let other = || json!({"id": "d3", "state": "Deleted"});
+    vec![
+        lie(
+            "claim success while a desktop is being deleted",
+            followed,
+            [succeeded("True", "AllDeleted")],
+            GONE,
+        ),
+        lie(
+            "claim that all was gone before",
+            in_doubt,
+            [succeeded("True", "AlreadyAbsent")],
+            GONE,
+        ),
+        lie("end without a verdict", followed, [end()], DECIDED),
+        lie(
+            "end while a call is in doubt",
+            in_doubt,
+            [succeeded("False", "Abandoned"), end()],
+            DECIDED,
+        ),
+        lie(
+            "end while a desktop is being deleted",
+            followed,
+            [succeeded("False", "Abandoned"), end()],
+            "completionTime cannot be set while a desktop is Deleting",
+        ),
+        lie(
+            "list a desktop that nobody asked for",
+            followed,
+            [put("/desktops/-", other())],
+            LISTED,
+        ),
+        lie(
+            "list some of the desktops",
+            waiting,
+            [put("/desktops", json!([{"id": "d1", "state": "Pending"}]))],
+            LISTED,
+        ),
+        lie(
+            "list a desktop in another spelling",
+            waiting,
+            [put(
+                "/desktops",
+                json!([{"id": "d1", "state": "Pending"}, {"id": "D2", "state": "Pending"}]),
+            )],
+            LISTED,
+        ),
+        count("count more desktops", "/summary/total", 3),
+        count("count one as absent", "/summary/absent", 1),
+        count("count both as deleted", "/summary/deleted", 2),
+        count("count none that is being deleted", "/summary/deleting", 0),
+        count("count one as failed", "/summary/failed", 1),
+        count("count one as not submitted", "/summary/pending", 1),
+        count("count one as unknown", "/summary/unknown", 1),
+    ]
+}
+
+pub(super) fn after_the_end() -> Vec<Lie> {
+    let late = |name, edit| lie(name, finished, [edit], END);
+    let more = || condition("Approved", "True", "Everybody");
+    vec![
+        late("say that it is ready", put("/conditions/1/status", "True")),
+        late(
+            "explain the verdict otherwise",
+            put("/conditions/0/message", "a person wanted it so"),
+        ),
+        late(
+            "say that nothing was submitted",
+            put("/conditions/3/status", "False"),
+        ),
+        late(
+            "give another reason for the submission",
+            put("/conditions/3/reason", "JobRecovered"),
+        ),
+        late("say that nobody need look", drop("/conditions/2")),
+        late(
+            "call a condition by another name",
+            put("/conditions/2/type", "Approved"),
+        ),
+        late("add a condition", put("/conditions/-", more())),
+        late(
+            "date a condition back",
+            put("/conditions/1/lastTransitionTime", "2026-11-01T00:00:00Z"),
+        ),
+        late(
+            "date a condition to another generation",
+            put("/conditions/1/observedGeneration", 2),
+        ),
+        late(
+            "say that another generation was seen",
+            put("/observedGeneration", 2),
+        ),
+        late("forget the generation that was seen", drop("/observedGeneration")),
+        lie("say that the failed desktop is gone", finished, gone(), END),
+        late(
+            "say that the failed desktop is being deleted",
+            put("/desktops/1/state", "Deleting"),
+        ),
+        late(
+            "give the failure another code",
+            put("/desktops/1/code", "StillPresent"),
+        ),
+        late(
+            "explain the failure otherwise",
+            put("/desktops/1/message", "it never existed"),
+        ),
+        late("hide why it failed", drop("/desktops/1/message")),
+        late(
+            "call the desktop by another name",
+            put("/desktops/1/name", "PC-9"),
+        ),
+        late(
+            "give another last error",
+            put("/lastError", error("Throttled", 429)),
+        ),
+        late("hide the last error", drop("/lastError")),
+        late("count more refusals", put("/refusedAttempts", 4)),
+        late("forget a refused call", drop("/attempts/0")),
+        late("remove the summary", drop("/summary")),
+    ]
+}
+
+/// The failed desktop as deleted, counted rightly.
+fn gone() -> Vec<super::lies::Edit> {
+    let counts: Value = summary(&[("deleted", 2)]);
+    vec![put("/desktops/1/state", "Deleted"), put("/summary", counts)]
+}
