@@ -260,10 +260,12 @@ impl Cloud {
         )
     }
 
-    /// The next secret of this kind, `length` hexadecimal digits.
+    /// The next secret of this kind, `length` letters and digits. The word in it makes a secret that shows where it
+    /// should not, a log for instance, easy to search for.
     fn made_up_secret(&mut self, kind: &'static str, length: usize) -> String {
         let mut text = String::new();
         while text.len() < length {
+            text.push_str("canary");
             text.push_str(&self.made_up_id(kind));
         }
         text.truncate(length);

@@ -11,6 +11,7 @@
 //! | [`verdict`] | what was decided, and what is said of it |
 //! | [`powers`] | what an administrator can still do, since nothing in the object shows that it is a lie |
 //! | [`reach`] | what the rights of the operator and the roles for people do not reach |
+//! | [`secrets`] | a cloud that says every secret aloud |
 
 use serde_json::Value;
 use testkit::ControlPlane;
@@ -20,6 +21,7 @@ mod log;
 mod powers;
 mod reach;
 mod record;
+mod secrets;
 mod verdict;
 mod victims;
 

@@ -160,7 +160,7 @@ pub(super) fn create_temporary_key(
         return Err(Refusal::iam(StatusCode::FORBIDDEN, "IAM.0002", message));
     }
     let key = TemporaryKey {
-        access: format!("HST{}", cloud.made_up_secret("access key", 17).to_uppercase()),
+        access: format!("HST{}", cloud.made_up_id("access key")[..17].to_uppercase()),
         secret: cloud.made_up_secret("secret key", 40),
         security_token: cloud.made_up_secret("security token", 512),
         expires: Span::from_secs(seconds).after(clock),

@@ -1,7 +1,5 @@
 //! The audit log of the API server: who asked what, when, and what came of it.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,21 +7,23 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::{Context, Error};
+use crate::error::Error;
+use crate::growing_file::GrowingFile;
+
+/// Its name in the folder of the control plane.
+pub(crate) const FILE: &str = "audit.log";
 
 /// The audit log of one control plane.
 ///
 /// It has one event per request, written when the request is over; a client may have its answer a moment before
 /// the event can be read, so wait for an expected event with [`crate::eventually`]. Watches appear when they end.
 pub struct AuditLog {
-    path: PathBuf,
     read: Mutex<Progress>,
 }
 
 /// What was read already; the log only grows.
-#[derive(Default)]
 struct Progress {
-    offset: u64,
+    file: GrowingFile,
     events: Vec<Arc<AuditEvent>>,
 }
 
@@ -47,7 +47,7 @@ pub struct AuditEvent {
     /// The outcome.
     #[serde(default)]
     pub response_status: Option<ResponseStatus>,
-    /// Body of a write to one of the project's kinds.
+    /// Body of a write to one of the project's kinds, an Event or a Lease.
     #[serde(default)]
     pub request_object: Option<Value>,
     /// The object after such a write, or the refusal of it.
@@ -125,9 +125,12 @@ impl AuditEvent {
 
 impl AuditLog {
     pub(crate) fn new(path: PathBuf) -> Self {
+        let progress = Progress {
+            file: GrowingFile::new(path),
+            events: Vec::new(),
+        };
         Self {
-            path,
-            read: Mutex::default(),
+            read: Mutex::new(progress),
         }
     }
 
@@ -138,7 +141,7 @@ impl AuditLog {
     /// The log cannot be read, or has a line that is no event.
     pub fn events(&self) -> Result<Vec<Arc<AuditEvent>>, Error> {
         let mut progress = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = self.new_lines(&mut progress.offset)?;
+        let text = progress.file.new_lines()?;
         for line in text.lines() {
             let event = serde_json::from_str(line);
             let event =
@@ -150,7 +153,7 @@ impl AuditLog {
 
     /// The writes to one object, its status included, in any outcome and by anybody.
     ///
-    /// Of the project's own kinds only: the log knows the name of a newly created object from the request's body,
+    /// Of the kinds only whose bodies are kept: the log knows the name of a newly created object from the request's body,
     /// which it holds for these alone.
     ///
     /// # Errors
@@ -160,25 +163,5 @@ impl AuditLog {
         let mut events = self.events()?;
         events.retain(|event| event.is_write() && event.concerns(resource, namespace, name));
         Ok(events)
-    }
-
-    /// The whole lines behind `offset`, which moves behind them.
-    fn new_lines(&self, offset: &mut u64) -> Result<String, Error> {
-        let mut bytes = Vec::new();
-        let mut read = || {
-            let mut file = File::open(&self.path)?;
-            file.seek(SeekFrom::Start(*offset))?;
-            file.read_to_end(&mut bytes)
-        };
-        read().context(|| format!("read {}", self.path.display()))?;
-        // The last line may still be under way.
-        bytes.truncate(
-            bytes
-                .iter()
-                .rposition(|&byte| byte == b'\n')
-                .map_or(0, |end| end + 1),
-        );
-        *offset += bytes.len() as u64;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }

@@ -3,10 +3,11 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use workspace_simulator::cloud::{LedgerEntry, Operation};
+use workspace_simulator::world::World;
 use workspace_simulator::{Options, Running};
 
 use crate::error::Error;
-use crate::manifests;
+use crate::{canary, manifests};
 
 /// Region of [`Cloud::world`].
 pub const REGION: &str = "local-1";
@@ -42,7 +43,9 @@ impl Cloud {
     ///
     /// The world has not the form of a world file, or does not fit together.
     pub async fn start(world: &Value) -> Result<Self, Error> {
-        let options = Options::new(parse(world, "a world")?);
+        let world = parse(world, "a world")?;
+        guard_secrets(&world);
+        let options = Options::new(world);
         let simulator = workspace_simulator::serve(options).await;
         let simulator =
             simulator.map_err(|error| Error::Other(format!("start the simulated cloud: {error}")))?;
@@ -107,6 +110,16 @@ impl Cloud {
         manifest["spec"]["iamEndpoint"] = json!(self.simulator.iam);
         manifest["spec"]["caBundle"] = json!(self.simulator.ca_pem);
         manifest
+    }
+}
+
+fn guard_secrets(world: &World) {
+    for account in &world.accounts {
+        let keys = account.access_keys.iter();
+        keys.flat_map(|key| key.security_token.iter().chain([&key.secret]))
+            .chain(account.users.iter().map(|user| &user.password))
+            .chain(account.tokens.iter().map(|token| &token.token))
+            .for_each(|secret| canary::guard(secret));
     }
 }
 

@@ -41,7 +41,7 @@ impl ControlPlane {
         let binaries =
             binaries.map_err(|error| Error::Other(format!("provide the control plane: {error}")))??;
         let started = start::start(&binaries).await?;
-        let audit = AuditLog::new(started.folder.path().join("audit.log"));
+        let audit = AuditLog::new(started.folder.path().join(crate::audit::FILE));
         let namespaces = AtomicU32::new(0);
         let control_plane = Self {
             started,

@@ -16,11 +16,13 @@
 mod api_proxy;
 mod audit;
 mod binaries;
+pub mod canary;
 pub mod cloud;
 mod control_plane;
 mod deploy;
 mod error;
 mod eventually;
+mod growing_file;
 mod kubeconfig;
 mod kubectl;
 pub mod manifests;

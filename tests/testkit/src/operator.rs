@@ -1,10 +1,12 @@
 //! The operator as a process of its own.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::Error;
-use crate::places;
 use crate::supervised::{Options, Supervised, tail};
+use crate::{canary, places};
 
 /// How to start an operator.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,8 +23,13 @@ pub struct OperatorOptions<'a> {
 }
 
 /// A running operator; killed when the value is dropped, and when this process ends in any way.
+///
+/// When the value is dropped, its whole log, its metrics and what was written to the API server are searched for
+/// secrets ([`canary`]); the test fails if there is one.
 pub struct Operator {
     process: Supervised,
+    kubeconfig: Option<PathBuf>,
+    frozen: AtomicBool,
 }
 
 impl Operator {
@@ -50,7 +57,11 @@ impl Operator {
             options.arguments,
             &environment,
         )?;
-        Ok(Self { process })
+        Ok(Self {
+            process,
+            kubeconfig: options.kubeconfig.map(Path::to_path_buf),
+            frozen: AtomicBool::new(false),
+        })
     }
 
     /// Its process id.
@@ -66,6 +77,16 @@ impl Operator {
     /// The last lines of its log, for the message of a test that failed.
     pub fn log_tail(&self) -> String {
         tail(&self.log(), 40)
+    }
+
+    /// Where it serves its probes and metrics, as it says in its log.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("serving /livez"))?;
+        // As text or as JSON.
+        let (_, rest) = line.split_once("address")?;
+        let rest = rest.trim_start_matches(['=', '"', ':']);
+        rest.split([' ', '"']).next()?.parse().ok()
     }
 
     /// Exit status, 128 + signal if a signal ended it; `None` while it runs.
@@ -104,11 +125,32 @@ impl Operator {
 
     /// Freezes it with SIGSTOP, as an overloaded node would.
     pub fn freeze(&self) {
+        self.frozen.store(true, Ordering::Relaxed);
         self.process.signal("STOP");
     }
 
     /// Lets it run on after [`Operator::freeze`].
     pub fn thaw(&self) {
         self.process.signal("CONT");
+        self.frozen.store(false, Ordering::Relaxed);
+    }
+
+    /// Every place where a secret stands.
+    fn leaks(&mut self) -> Vec<String> {
+        let answers = self.exit_status().is_none() && !self.frozen.load(Ordering::Relaxed);
+        let metrics = self.address().filter(|_| answers).and_then(canary::metrics);
+        let log = match self.process.stop() {
+            Ok(log) => canary::search(&format!("the log of operator {}", self.pid()), &log),
+            Err(error) => Some(error.to_string()),
+        };
+        let metrics = metrics.and_then(|text| canary::search("the metrics", &text));
+        let audit = self.kubeconfig.as_deref().and_then(canary::search_audit);
+        [log, metrics, audit].into_iter().flatten().collect()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        canary::report(&self.leaks());
     }
 }

@@ -6,7 +6,8 @@
 //! that a signal is only ever sent by the child's own parent, which knows that the process is still the same.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -108,6 +109,24 @@ impl Supervised {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// Ends it if it still runs, and gives all that it has ever printed.
+    pub(crate) fn stop(&mut self) -> Result<String, Error> {
+        let context = || format!("read the log of {}", self.name);
+        // Its folder goes with it; a file that is open can still be read.
+        let mut log = File::open(&self.log).context(context)?;
+        self.let_go();
+        let mut bytes = Vec::new();
+        let context = || format!("read the log of {}", self.name);
+        log.read_to_end(&mut bytes).context(context)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The supervisor kills the process and ends.
+    fn let_go(&mut self) {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.shell.wait().ok();
+    }
+
     /// Sends a signal, named without `SIG`; does nothing once the process has ended.
     pub(crate) fn signal(&self, name: &str) {
         let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,8 +163,7 @@ impl Supervised {
 
 impl Drop for Supervised {
     fn drop(&mut self) {
-        self.signals.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.shell.wait().ok();
+        self.let_go();
     }
 }
 

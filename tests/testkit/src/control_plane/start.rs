@@ -22,8 +22,8 @@ const ATTEMPTS: usize = 5;
 /// What both servers log before they end when their port is taken.
 const PORT_TAKEN: &str = "address already in use";
 
-/// Requests on the project's own kinds are kept with their bodies, so that tests can read what was written and
-/// when; of others only who asked for what, so that Secrets stay out of the log.
+/// Writes of all that the operator writes are kept with their bodies, so that tests can read what was written and when;
+/// of others only who asked for what, so that Secrets stay out of the log.
 const AUDIT_POLICY: &str = r"
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -32,7 +32,7 @@ omitManagedFields: true
 rules:
   - level: RequestResponse
     verbs: [create, update, patch, delete]
-    resources: [{group: cloud-desktops.dev}]
+    resources: [{group: cloud-desktops.dev}, {group: events.k8s.io}, {group: coordination.k8s.io}]
   - level: Metadata
 ";
 
@@ -153,7 +153,7 @@ fn start_kube_apiserver(
         "--disable-admission-plugins=ServiceAccount".to_owned(),
         "--endpoint-reconciler-type=none".to_owned(),
         format!("--audit-policy-file={}", policy.display()),
-        format!("--audit-log-path={}", folder.join("audit.log").display()),
+        format!("--audit-log-path={}", folder.join(crate::audit::FILE).display()),
         // An event stands in the file when its request is over, and the file is never rotated.
         "--audit-log-mode=blocking".to_owned(),
         "--audit-log-maxsize=100000".to_owned(),
