@@ -7,6 +7,9 @@ use super::duration::text;
 /// How long the gateway honours a signature after its `X-Sdk-Date` (vendor's signing guide).
 pub const GATEWAY_SIGNATURE_WINDOW: Duration = Duration::from_secs(15 * 60);
 
+/// How long a token lives (vendor's IAM reference).
+pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Every duration that the operator waits, allows or works with. Each is a flag of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
@@ -131,6 +134,15 @@ impl Timing {
                 text(GATEWAY_SIGNATURE_WINDOW)
             ));
         }
+        if self.token_life < TOKEN_LIFE {
+            warnings.push(format!(
+                "--token-life ({}) is shorter than the {} for which a token of Huawei Cloud lives: where IAM does not tell \
+                 when a token ends, a request without an answer may be given up while it can still take effect; use it \
+                 for rehearsals only",
+                text(self.token_life),
+                text(TOKEN_LIFE)
+            ));
+        }
         warnings
     }
 }
@@ -176,5 +188,16 @@ mod tests {
         let timing = config(&["--signature-window=20s", "--send-guard=5s"]).timing;
         assert_eq!(timing.check(), Ok(()));
         assert_eq!(timing.warnings().len(), 1);
+    }
+
+    #[test]
+    fn a_token_that_seems_to_live_shorter_than_it_may_is_allowed_and_named() {
+        let timing = config(&["--token-life=23h"]).timing;
+        assert_eq!(timing.check(), Ok(()));
+        let warnings = timing.warnings();
+        assert!(
+            warnings.len() == 1 && warnings[0].starts_with("--token-life (23h) is shorter than the 24h "),
+            "{warnings:?}"
+        );
     }
 }
