@@ -27,6 +27,9 @@ const MAX_KEPT: usize = 256;
 /// How this operator names itself to services.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
+/// A whole call takes no longer: what the service has not answered by then is not waited for.
+pub const LONGEST_CALL: Duration = Duration::from_secs(30);
+
 /// Bounds on time and size of every call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -48,7 +51,7 @@ impl Default for Options {
         Self {
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(10),
-            total_timeout: Duration::from_secs(30),
+            total_timeout: LONGEST_CALL,
             max_answer: 8 << 20,
             max_small_answer: 64 << 10,
         }

@@ -1,8 +1,10 @@
 //! Deleting the object deletes nothing in the cloud, and lets nothing get lost or be done twice.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+use desktop_deletion_operator::workspace::connector::LONGEST_CALL;
 
 use crate::doubt::{self, lost};
 use crate::stage::{Stage, desktop, endless, message, pair, says};
@@ -33,9 +35,20 @@ async fn a_request_whose_job_runs_can_be_deleted_and_the_job_goes_on() {
     let stage = Stage::set("job-runs", &[endless("pc-1")]).await;
     let _operator = stage.operator(&["--send-guard=3s"]);
     stage.request("leaver", &["pc-1"]).await;
-    stage.accepted("leaver").await;
+    let status = stage.accepted("leaver").await;
     stage.delete("leaver").await;
     stage.gone("leaver").await;
+    let signed: Timestamp = status["attempts"][0]["signedAt"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let kept = Timestamp::now().duration_since(signed);
+    let longest = SignedDuration::try_from(LONGEST_CALL).unwrap();
+    assert!(
+        kept >= SignedDuration::from_secs(3 + 1) + longest,
+        "a request that was sent just in time could have been accepted later than it was kept: {kept}"
+    );
     let desktops = stage.cloud.simulator().desktops();
     assert_eq!(desktops[0].task_status, "deleting");
     assert_eq!(stage.posts().len(), 1);

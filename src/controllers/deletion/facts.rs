@@ -13,6 +13,7 @@ use crate::crd::deletion::{Attempt, Outcome};
 use crate::plan::classify::{Class, Pace};
 use crate::plan::observed::{Facts, Sight, Submission};
 use crate::plan::standing::Wake;
+use crate::workspace::connector::LONGEST_CALL;
 
 /// Brings the facts of a pass up to date.
 pub fn refresh(pass: &mut Pass, context: &Context) {
@@ -228,9 +229,9 @@ impl Times<'_> {
     }
 
     /// When an accepted request must be visible at the latest. It is sent before the send guard is over, and accepted
-    /// before another one is: its answer is not awaited for longer.
+    /// while its answer is awaited.
     fn settled_at(&self) -> Option<Timestamp> {
-        let accepted = self.timing.send_guard * 2;
+        let accepted = self.timing.send_guard + LONGEST_CALL;
         self.effective()
             .map(|a| after(a.signed_at.0, accepted + self.timing.settle))
     }
