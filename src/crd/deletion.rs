@@ -38,15 +38,18 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
     validation = rules::forbidden(
         BODY_IS_ADMITTED,
         "an attempt can only name desktops that spec.desktopIDs names, in the same spelling"
-    ),
+    )
+    .field_path(".status.attempts"),
     validation = rules::forbidden(
         EVERY_DESKTOP_IS_LISTED,
         "status.desktops lists the desktops of spec.desktopIDs, each one of them and no other, in the same spelling"
-    ),
+    )
+    .field_path(".status.desktops"),
     validation = rules::forbidden(
         "!has(oldSelf.status) || !has(oldSelf.status.completionTime) || self.spec == oldSelf.spec",
         "the request is finished and its spec is frozen; create a new DesktopDeletion instead"
-    ),
+    )
+    .field_path(".spec"),
     selectable = ".spec.projectRef.name",
     selectable = ".status.jobID",
     selectable = ".status.completionTime",
