@@ -28,7 +28,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use faults::{ArmedFault, ConnectionFault, CutFault, DelayFault, Fault, FaultAnswer, StatusFault};
+pub use faults::{
+    ArmedFault, ConnectionFault, CutFault, DelayFault, DripFault, Fault, FaultAnswer, StatusFault,
+};
 pub(crate) use gateway::MAX_BODY;
 pub use ledger::LedgerEntry;
 pub use message::{Answer, Request, Response};
@@ -126,12 +128,20 @@ impl Cloud {
                 after: cut.cut_after,
                 response: self.carry_out(now, request, call, Sent::Own),
             },
-            FaultAnswer::Connection(broken) => {
+            FaultAnswer::Drip(slow) => Answer::Dripping {
+                pause: slow.drip,
+                response: self.carry_out(now, request, call, Sent::Own),
+            },
+            FaultAnswer::Connection(ConnectionFault::Endless) => {
+                Answer::Endless(self.carry_out(now, request, call, Sent::Own))
+            }
+            FaultAnswer::Connection(ConnectionFault::Reset) => {
                 self.replace(now, request, call, fault.effect_first, None);
-                match broken {
-                    ConnectionFault::Reset => Answer::Reset,
-                    ConnectionFault::Timeout => Answer::Timeout,
-                }
+                Answer::Reset
+            }
+            FaultAnswer::Connection(ConnectionFault::Timeout) => {
+                self.replace(now, request, call, fault.effect_first, None);
+                Answer::Timeout
             }
             FaultAnswer::Status(other) => {
                 self.replace(now, request, call, fault.effect_first, Some(other.status));

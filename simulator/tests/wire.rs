@@ -235,6 +235,39 @@ async fn a_cut_answer_announces_more_than_it_brings() {
 }
 
 #[tokio::test]
+async fn a_dripping_answer_comes_byte_by_byte_and_whole() {
+    let process = Process::start();
+    process
+        .fault(json!({"operation": "listDesktops", "nth": 1, "answer": {"drip": "1ms"}}))
+        .await;
+    let slow = process.list().await.unwrap();
+    assert_eq!(slow.status(), 200);
+    assert_eq!(
+        slow.text().await.unwrap(),
+        process.list().await.unwrap().text().await.unwrap()
+    );
+}
+
+#[tokio::test]
+async fn an_endless_answer_begins_well_and_never_ends() {
+    let process = Process::start();
+    process
+        .fault(json!({"operation": "listDesktops", "nth": 1, "answer": "endless"}))
+        .await;
+    let mut endless = process.list().await.unwrap();
+    assert_eq!((endless.status().as_u16(), endless.content_length()), (200, None));
+    let mut got = Vec::new();
+    while got.len() < 1 << 20 {
+        got.extend_from_slice(&endless.chunk().await.unwrap().expect("it goes on"));
+    }
+    let text = String::from_utf8(got).unwrap();
+    assert_eq!(
+        text.trim_end(),
+        process.list().await.unwrap().text().await.unwrap()
+    );
+}
+
+#[tokio::test]
 async fn a_timeout_leaves_the_connection_open_and_silent() {
     let process = Process::start();
     process

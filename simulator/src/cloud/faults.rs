@@ -40,17 +40,19 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(
     untagged,
-    expecting = r#"an answer must be "reset", "timeout", {"status": 504}, {"delay": "3s"} or {"cutAfter": 12}"#
+    expecting = r#"an answer must be "reset", "timeout", "endless", {"status": 504}, {"delay": "3s"}, {"cutAfter": 12} or {"drip": "1s"}"#
 )]
 pub enum FaultAnswer {
-    /// `"reset"` or `"timeout"`.
+    /// `"reset"`, `"timeout"` or `"endless"`.
     Connection(ConnectionFault),
-    /// `{"status": 504, "headers": {…}, "body": …}`
+    /// `{"status": 504, "headers": {…}, "body": …}`, or `bodyHex` in place of `body`
     Status(StatusFault),
     /// `{"delay": "3s"}`
     Delay(DelayFault),
     /// `{"cutAfter": 12}`
     Cut(CutFault),
+    /// `{"drip": "1s"}`
+    Drip(DripFault),
 }
 
 /// What happens to the connection.
@@ -61,11 +63,13 @@ pub enum ConnectionFault {
     Reset,
     /// It stays open and nothing is answered.
     Timeout,
+    /// It stays open, and blanks without end follow the body. The request is carried out in any case.
+    Endless,
 }
 
 /// Another answer.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StatusFault {
     /// The HTTP status, 200 to 999.
     pub status: u16,
@@ -77,6 +81,10 @@ pub struct StatusFault {
     /// The body: a text is sent as it is, anything else as JSON; empty by default.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub body: Value,
+
+    /// In place of `body`: the bytes of one that is no text, two hexadecimal digits each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_hex: Option<String>,
 }
 
 /// A late answer. With `effectFirst` the request is carried out at once and answered late; without, it is carried
@@ -94,6 +102,14 @@ pub struct DelayFault {
 pub struct CutFault {
     /// How many bytes of the body still come.
     pub cut_after: usize,
+}
+
+/// A slow answer. The request is carried out in any case.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DripFault {
+    /// The pause before each byte of the body.
+    pub drip: Span,
 }
 
 /// A fault with the count of requests that matched it.
@@ -169,6 +185,12 @@ impl Fault {
         if !(200..=999).contains(&fault.status) {
             return Err(format!("the status {} is not within 200 and 999", fault.status));
         }
+        if let Some(hex) = &fault.body_hex {
+            if !fault.body.is_null() {
+                return Err("there are both body and bodyHex".to_owned());
+            }
+            bytes_of(hex).ok_or("bodyHex must be pairs of hexadecimal digits")?;
+        }
         for (name, value) in &fault.headers {
             let named = HeaderName::from_bytes(name.as_bytes()).is_ok();
             let valued = value
@@ -186,8 +208,10 @@ impl StatusFault {
     /// The answer of this fault; `service` holds the headers that the service sends with every answer.
     pub(super) fn response(&self, service: HeaderMap) -> Response {
         let mut headers = service;
+        // Faults are checked when they are added, so that digits, names and values are legal here.
+        let bytes = self.body_hex.as_deref().and_then(bytes_of).unwrap_or_default();
         let body = match &self.body {
-            Value::Null => Bytes::new(),
+            Value::Null => Bytes::from(bytes),
             Value::String(text) => Bytes::from(text.clone()),
             json => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -195,7 +219,6 @@ impl StatusFault {
             }
         };
         for (name, value) in &self.headers {
-            // Faults are checked when they are added, so that names and values are legal here.
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
                 continue;
             };
@@ -211,4 +234,17 @@ impl StatusFault {
             body,
         }
     }
+}
+
+/// The bytes of hexadecimal digits.
+fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+    let pairs = hex.as_bytes().chunks(2);
+    pairs
+        .map(|pair| match std::str::from_utf8(pair) {
+            Ok(digits) if pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit) => {
+                u8::from_str_radix(digits, 16).ok()
+            }
+            _ => None,
+        })
+        .collect()
 }

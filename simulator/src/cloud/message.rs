@@ -90,6 +90,17 @@ pub enum Answer {
         response: Response,
     },
 
+    /// Announce the whole answer, then send its body byte by byte.
+    Dripping {
+        /// The pause before each byte.
+        pause: Span,
+        /// The answer.
+        response: Response,
+    },
+
+    /// Send this answer without a length, and blanks after it until the client goes away.
+    Endless(Response),
+
     /// Wait, then hand the same request to [`Cloud::resume`](super::Cloud::resume): it is still on its way.
     /// It arrives even when the client has given up.
     Held {

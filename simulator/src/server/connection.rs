@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header;
@@ -38,6 +39,14 @@ enum Break {
     Reset,
     /// In the middle of an answer, of which these bytes are still sent.
     Cut(Vec<u8>),
+    /// With an answer whose body comes byte by byte.
+    Drip {
+        head: Vec<u8>,
+        body: Bytes,
+        pause: Duration,
+    },
+    /// With these bytes, and blanks for as long as somebody takes them.
+    Endless(Vec<u8>),
 }
 
 /// Accepts connections until the simulator stops.
@@ -114,6 +123,14 @@ async fn respond(
         }
         Answer::Reset => Break::Reset,
         Answer::Cut { after, response } => Break::Cut(begun(&response, after)),
+        Answer::Dripping { pause, response } => Break::Drip {
+            head: begun(&response, 0),
+            body: response.body,
+            pause: pause.unsigned(),
+        },
+        Answer::Endless(response) => {
+            Break::Endless([&head(&response), &b"\r\n"[..], &response.body].concat())
+        }
         Answer::Timeout | Answer::Held { .. } => return pending().await,
     };
     // The connection takes the break before it ends, so that nobody is left to miss it.
@@ -122,7 +139,7 @@ async fn respond(
 }
 
 /// Carries a held request out when its time has come, even when its connection is gone by then.
-async fn resume_later(service: &Service, request: Request, delay: std::time::Duration) -> Answer {
+async fn resume_later(service: &Service, request: Request, delay: Duration) -> Answer {
     let shared = service.shared.clone();
     let stopping = service.stopping.clone();
     let arrival = service.tasks.spawn(async move {
@@ -160,6 +177,14 @@ fn whole(response: Response) -> http::Response<Full<Bytes>> {
 
 /// The bytes of an answer that announces its whole length and breaks off after some bytes of the body.
 fn begun(response: &Response, after: usize) -> Vec<u8> {
+    let mut bytes = head(response);
+    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", response.body.len()).as_bytes());
+    bytes.extend_from_slice(&response.body[..after.min(response.body.len())]);
+    bytes
+}
+
+/// Status and headers of an answer, its length and the empty line apart.
+fn head(response: &Response) -> Vec<u8> {
     let status = response.status;
     let mut head = format!(
         "HTTP/1.1 {} {}\r\n",
@@ -174,10 +199,7 @@ fn begun(response: &Response, after: usize) -> Vec<u8> {
         // Writing to a String cannot fail.
         let _ = write!(head, "{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()));
     }
-    let _ = write!(head, "content-length: {}\r\n\r\n", response.body.len());
-    let mut bytes = head.into_bytes();
-    bytes.extend_from_slice(&response.body[..after.min(response.body.len())]);
-    bytes
+    head.into_bytes()
 }
 
 /// Ends a connection in an unfriendly way; that this may fail is no matter, the client sees an end all the same.
@@ -190,5 +212,29 @@ async fn break_off(mut stream: TlsStream<TcpStream>, how: Break) {
             let _ = stream.write_all(&bytes).await;
             let _ = stream.flush().await;
         }
+        Break::Drip { head, body, pause } => {
+            let _ = drip(&mut stream, &head, &body, pause).await;
+        }
+        Break::Endless(mut bytes) => {
+            while stream.write_all(&bytes).await.is_ok() {
+                bytes = vec![b' '; 16 << 10];
+            }
+        }
     }
+}
+
+async fn drip(
+    stream: &mut TlsStream<TcpStream>,
+    head: &[u8],
+    body: &[u8],
+    pause: Duration,
+) -> std::io::Result<()> {
+    stream.write_all(head).await?;
+    stream.flush().await?;
+    for byte in body.chunks(1) {
+        tokio::time::sleep(pause).await;
+        stream.write_all(byte).await?;
+        stream.flush().await?;
+    }
+    Ok(())
 }

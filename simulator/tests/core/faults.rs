@@ -204,6 +204,55 @@ fn a_cut_answer_belongs_to_a_request_that_was_carried_out() {
 }
 
 #[test]
+fn a_slow_or_endless_answer_belongs_to_a_request_that_was_carried_out() {
+    let mut sim = Sim::new();
+    add(
+        &mut sim,
+        json!({"operation": "batchDelete", "nth": 1, "answer": {"drip": "1s"}}),
+    );
+    add(
+        &mut sim,
+        json!({"operation": "batchDelete", "nth": 2, "answer": "endless"}),
+    );
+    let Answer::Dripping { response, .. } = delete(&mut sim, &["a"]) else {
+        panic!("not slow")
+    };
+    assert_eq!((response.status.as_u16(), sim.last().took_effect), (202, true));
+    let Answer::Endless(response) = delete(&mut sim, &["b"]) else {
+        panic!("not endless")
+    };
+    assert_eq!((response.status.as_u16(), sim.last().took_effect), (202, true));
+}
+
+#[test]
+fn an_answer_may_be_bytes_that_are_no_text() {
+    let mut sim = Sim::new();
+    add(
+        &mut sim,
+        json!({"answer": {"status": 200, "headers": {"Content-Encoding": "gzip"}, "bodyHex": "1f8B00ff"}}),
+    );
+    assert_eq!(&sim.ask(&get("/x")).body[..], [0x1f, 0x8b, 0, 0xff]);
+    for (answer, why) in [
+        (
+            json!({"status": 200, "bodyHex": "1f8"}),
+            "pairs of hexadecimal digits",
+        ),
+        (
+            json!({"status": 200, "bodyHex": "+f"}),
+            "pairs of hexadecimal digits",
+        ),
+        (
+            json!({"status": 200, "bodyHex": "", "body": "x"}),
+            "both body and bodyHex",
+        ),
+    ] {
+        let fault = serde_json::from_value(json!({"answer": answer})).unwrap();
+        let error = sim.cloud.add_fault(fault).unwrap_err();
+        assert!(error.contains(why), "{answer}: {error}");
+    }
+}
+
+#[test]
 fn of_several_faults_the_oldest_strikes_and_all_count() {
     let mut sim = Sim::new();
     add(&mut sim, json!({"nth": 1, "answer": {"status": 500}}));
