@@ -29,6 +29,10 @@ pub const PAGE: u32 = 1000;
 /// Highest offset that the API definition allows.
 pub const MAX_OFFSET: u32 = 10_000;
 
+/// Most pages that are read in a row. Eleven full ones hold all that can be paged to; a list that promises rows for ever
+/// and brings few is left after this many.
+pub const MAX_PAGES: u32 = 100;
+
 /// What is known of a job that is followed.
 #[derive(Debug, Clone)]
 pub enum News {
@@ -350,7 +354,7 @@ async fn list(cloud: &dyn Workspace, statuses: &[SubJobStatus], pages: u32) -> R
         ..SubJobQuery::default()
     };
     let mut all = Vec::new();
-    for _ in 0..pages {
+    for _ in 0..pages.min(MAX_PAGES) {
         let page = cloud.list_sub_jobs(&query).await?.value;
         all.extend(page.sub_jobs);
         query.offset += u32::try_from(page.rows).unwrap_or(PAGE);

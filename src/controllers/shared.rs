@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::login::LoginKey;
-use super::poller::{MAX_OFFSET, PAGE};
+use super::poller::{MAX_OFFSET, MAX_PAGES, PAGE};
 use crate::ids::DesktopID;
 use crate::plan::observed::Sweep;
 use crate::workspace::api::{DesktopPage, MAX_BATCH, SubJob, SubJobQuery, Workspace};
@@ -205,7 +205,7 @@ fn page_of(page: &DesktopPage, asked: &[DesktopID], ids: &[DesktopID]) -> Deskto
 }
 
 /// Reads the sub-jobs of every status, all pages. The sweep is complete if the total did not fall meanwhile and as many
-/// rows came as it named first; past the rows that can be paged to it is not.
+/// rows came as it named first; past the rows and pages that are read it is not.
 async fn sweep(cloud: &dyn Workspace) -> Result<Swept, Error> {
     let began = Instant::now();
     let mut query = SubJobQuery {
@@ -215,7 +215,7 @@ async fn sweep(cloud: &dyn Workspace) -> Result<Swept, Error> {
     let mut by_desktop: HashMap<DesktopID, Vec<SubJob>> = HashMap::new();
     let (mut seen, mut first_total, mut steady) = (BTreeSet::new(), None, true);
     let mut unreadable = 0;
-    loop {
+    for _ in 0..MAX_PAGES {
         let page = cloud.list_sub_jobs(&query).await?.value;
         steady &= page.total >= *first_total.get_or_insert(page.total);
         unreadable += page.rows.saturating_sub(page.sub_jobs.len());
@@ -243,4 +243,64 @@ async fn sweep(cloud: &dyn Workspace) -> Result<Swept, Error> {
 /// What is locked here is whole after every step, whoever panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::ids::JobID;
+    use crate::workspace::api::{Answer, BatchDelete, Job, Lookup, SignedRequest, SubJobPage};
+
+    /// A cloud that promises a billion sub-jobs and brings one unreadable row at a time.
+    #[derive(Debug, Default)]
+    struct Promises(AtomicUsize);
+
+    #[async_trait]
+    impl Workspace for Promises {
+        async fn list_sub_jobs(&self, _: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let value = SubJobPage {
+                total: 1_000_000_000,
+                rows: 1,
+                sub_jobs: vec![],
+            };
+            Ok(Answer {
+                value,
+                service_time: None,
+            })
+        }
+
+        async fn list_desktops(&self, _: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
+            unreachable!("not asked for")
+        }
+
+        async fn show_desktop(&self, _: &DesktopID) -> Result<Answer<Lookup>, Error> {
+            unreachable!("not asked for")
+        }
+
+        async fn show_job(&self, _: &JobID) -> Result<Answer<Job>, Error> {
+            unreachable!("not asked for")
+        }
+
+        fn sign_batch_delete(&self, _: &BatchDelete, _: Timestamp) -> Result<SignedRequest, Error> {
+            unreachable!("not asked for")
+        }
+
+        async fn send(&self, _: SignedRequest) -> Result<Answer<JobID>, Error> {
+            unreachable!("not asked for")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_never_comes_to_its_end_is_left_and_not_taken_for_complete() {
+        let cloud = Promises::default();
+        let swept = sweep(&cloud).await.unwrap();
+        assert_eq!(cloud.0.into_inner(), 100);
+        assert!(!swept.complete);
+    }
 }
