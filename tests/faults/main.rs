@@ -11,6 +11,7 @@
 //! | [`kill`] | SIGKILL before and after each effect |
 //! | [`api_server`] | the API server loses, refuses or delays each write |
 //! | [`answers`] | the cloud refuses, loses or delays each call |
+//! | [`bad_answers`] | the cloud answers what is no answer, or not true |
 //! | [`person`] | a person settles what cannot be found out |
 //! | [`foreign`] | what others do to the desktops meanwhile |
 //! | [`overlap`] | two requests for one desktop |
@@ -22,6 +23,7 @@
 
 mod answers;
 mod api_server;
+mod bad_answers;
 mod effects;
 mod foreign;
 mod kill;

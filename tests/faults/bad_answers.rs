@@ -1,0 +1,176 @@
+//! The cloud answers, and not as it should: with nothing, with something else, too much, too slowly, or with what is
+//! not true. No such answer is taken for a verdict, none makes a desktop be submitted with effect twice, and none
+//! keeps the operator from others: each is given until somebody else's request, which began after it, has ended.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`rows`] | the answers, in tables that read as documentation |
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use testkit::eventually;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use workspace_simulator::cloud::Operation;
+
+use crate::oracle::{self, End, Run};
+use crate::scene::{BOUND, Scene, desktop};
+use crate::stage::{pair, says};
+use crate::troupe::Troupe;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
+use rows::{Call, Row};
+
+mod rows;
+
+/// Where redirects lead: it counts who comes.
+async fn sink() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let visits = Arc::new(AtomicUsize::new(0));
+    let counted = visits.clone();
+    tokio::spawn(async move {
+        loop {
+            let _visitor = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (format!("https://{address}"), visits)
+}
+
+impl Row {
+    /// Sets the fault, if it strikes before the submission.
+    fn begin(&self, scene: &Scene) {
+        if !self.call.is_late() {
+            scene.cloud.add_fault(&self.fault("no-job-yet")).unwrap();
+        }
+    }
+
+    /// Plays the fault; it lasts until `others` have ended.
+    async fn play(&self, scene: &Scene, others: &Others) -> Result<(), String> {
+        if self.call.is_late() {
+            let job = submitted(scene).await;
+            scene.cloud.add_fault(&self.fault(&job)).unwrap();
+        }
+        let struck = async || {
+            let fault = &scene.cloud.simulator().faults()[0];
+            if fault.struck > 0 { Ok(()) } else { Err("not yet") }
+        };
+        let said = if self.told.is_empty() {
+            let struck = eventually("the answer was given", BOUND, struck).await;
+            struck.map_err(|error| error.to_string())
+        } else {
+            let wanted = |status: &Value| status.to_string().contains(self.told);
+            let told = scene.until(&format!("it says {:?}", self.told), wanted).await;
+            told.map(|_| ())
+        };
+        others.bad_is_under_way();
+        others.ended().await;
+        scene.cloud.clear_faults();
+        said
+    }
+
+    /// What is wrong about how it ended.
+    fn judge(&self, run: &Run) -> Vec<String> {
+        let also = (self.call == Call::AdmissionShow).then_some(("pc-gone", "Absent"));
+        let end = End::with(
+            "True",
+            "AllDeleted",
+            [("pc-1", "Deleted")].into_iter().chain(also),
+        );
+        let posts = run.scene.cloud.calls(Operation::BatchDelete).len();
+        let count = (posts != self.posts()).then(|| format!("{}: {posts} POSTs", run.scene.name));
+        let reasons = [
+            run.expect_end(&end),
+            run.expect_submitted(self.submitted()),
+            count,
+        ];
+        reasons.into_iter().flatten().collect()
+    }
+}
+
+/// Waits until a submission has taken effect; gives its job.
+async fn submitted(scene: &Scene) -> String {
+    let look = async || scene.job().ok_or("no job");
+    eventually("the submission was accepted", BOUND, look)
+        .await
+        .unwrap()
+}
+
+/// The requests of others, among all those that are badly answered.
+struct Others {
+    /// How many bad answers are still to come.
+    awaited: AtomicUsize,
+    begin: Notify,
+    ended: tokio::sync::watch::Sender<bool>,
+}
+
+impl Others {
+    fn bad_is_under_way(&self) {
+        if self.awaited.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.begin.notify_one();
+        }
+    }
+
+    /// Somebody's request, which comes when all the others are badly answered.
+    async fn play(&self, scene: &Scene) {
+        self.begin.notified().await;
+        let late = Scene::set(
+            &scene.namespace,
+            "late",
+            usize::MAX >> 1,
+            &[desktop("pc-1", "100ms")],
+        )
+        .await;
+        late.begin().await;
+        let status = late.ended().await.unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+        self.ended.send_replace(true);
+    }
+
+    async fn ended(&self) {
+        self.ended.subscribe().wait_for(|ended| *ended).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_none_is_no_verdict_and_hinders_nobody_else() {
+    let (url, visits) = sink().await;
+    let rows = rows::all(&url);
+    let mut troupe = Troupe::gather("bad-answers").await;
+    troupe.add("others", &[desktop("pc-1", "100ms")]).await;
+    for row in &rows {
+        let running = if row.call.is_late() { "10s" } else { "1s" };
+        let scene = troupe.add(&row.name(), &[desktop("pc-1", running)]).await;
+        if row.call == Call::AdmissionShow {
+            scene.also_name("pc-gone");
+        }
+        row.begin(scene);
+    }
+    let others = Others {
+        awaited: AtomicUsize::new(rows.len()),
+        begin: Notify::new(),
+        ended: tokio::sync::watch::Sender::new(false),
+    };
+    let silent = Mutex::new(Vec::new());
+    let runs = troupe
+        .play_with(async |scene, number| match number.checked_sub(1) {
+            None => others.play(scene).await,
+            Some(number) => {
+                if let Err(why) = rows[number].play(scene, &others).await {
+                    silent.lock().unwrap().push(format!("{}: {why}", scene.name));
+                }
+            }
+        })
+        .await;
+
+    let mut broken = oracle::judge(&runs).await;
+    broken.extend(silent.into_inner().unwrap());
+    for (row, run) in rows.iter().zip(&runs[1..]) {
+        broken.extend(row.judge(run));
+    }
+    assert_eq!(visits.load(Ordering::SeqCst), 0, "no redirect was followed");
+    oracle::report(rows.len(), &broken);
+}
