@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod attack;
+mod bad_input;
 mod counts;
 mod crd_rules;
 mod deploy;

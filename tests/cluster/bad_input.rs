@@ -1,0 +1,10 @@
+//! Bad input, and the layer that stops it: nothing takes effect twice, nothing is said that is not so, and the operator
+//! goes on serving others meanwhile. Each table reads as documentation: what is given, and what is said about it.
+//!
+//! | layer | what comes in | where |
+//! | --- | --- | --- |
+//! | schema and CEL | specs and status, created, edited, forged | [`crd_rules`](crate::crd_rules) |
+//! | operator | Secrets that hold no login | [`credentials`] |
+//! | cloud | answers that are none, or not true | `tests/faults/bad_answers.rs` |
+
+mod credentials;
