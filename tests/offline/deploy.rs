@@ -83,6 +83,17 @@ fn a_standby_is_there_before_a_leader_is_told_to_stop() {
 }
 
 #[test]
+fn drained_nodes_take_the_pods_one_after_the_other() {
+    let budget = only(&of_kind("base", "PodDisruptionBudget"), "PodDisruptionBudget");
+    let deployment = only(&of_kind("base", "Deployment"), "Deployment");
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+    assert_eq!(budget["spec"]["selector"], deployment["spec"]["selector"]);
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(&budget["spec"]["selector"]["matchLabels"], labels);
+}
+
+#[test]
 fn every_rule_gives_its_reason() {
     let mut rules = 0;
     for file in files("") {
