@@ -139,7 +139,9 @@ async fn one_works_the_other_stands_by_and_takes_over_what_is_given_back() {
     leader(&answers(&stage, &a, "/metrics", 200).await, 1);
     let text = answers(&stage, &b, "/metrics", 200).await;
     leader(&text, 0);
-    assert!(!text.contains("reconciles_total{"), "it watches nothing: {text}");
+    for work in ["reconciles_total{", "unfinished_requests", "projects{"] {
+        assert!(!text.contains(work), "it watches nothing: {text}");
+    }
     answers(&stage, &b, "/livez", 200).await;
     stage.request("first", &["pc-1"]).await;
     let status = stage.completed("first").await;
