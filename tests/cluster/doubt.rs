@@ -113,6 +113,26 @@ async fn while_the_answer_is_missing_a_request_says_so() {
 }
 
 #[tokio::test]
+async fn evidence_that_could_not_be_read_to_its_end_at_first_counts_once_it_can() {
+    let stage = Stage::set_with("unread", world(), &[desktop("pc-1")]).await;
+    let fault = lost("pc-1", false, &json!("reset"));
+    stage.cloud.add_fault(&fault).unwrap();
+    let _operator = stage.operator(&[FLAGS, &["--evidence-patience=2s"]].concat());
+    stage.request("leaver", &["pc-1"]).await;
+    stage.struck().await;
+    // A list that lacks what it counts.
+    let short = json!({"status": 200, "body": {"total_count": 3, "jobs": []}});
+    let fault = json!({"operation": "listSubJobs", "answer": short});
+    stage.cloud.add_fault(&fault).unwrap();
+    stage.reason("leaver", Submitted, "OutcomeUnknown").await;
+    stage.cloud.clear_faults();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(status["attempts"][0]["outcome"], "NoEffect", "{status:#}");
+    assert_eq!(posts_of(&stage, "pc-1").len(), 2);
+}
+
+#[tokio::test]
 async fn a_submission_that_never_took_effect_is_made_anew_once_it_is_surely_dead() {
     let stage = Stage::set_with("no-effect", world(), &["pc-1", "pc-2"].map(desktop)).await;
     stage

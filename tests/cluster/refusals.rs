@@ -1,16 +1,21 @@
 //! What the cloud refuses, and what is done about it: told, retried, narrowed or given up, as the class of the error
 //! wants it.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use testkit::cloud::{ACCESS_KEY, PROJECT_ID};
-use testkit::{Cloud, manifests};
+use testkit::{ApiServerProxy, Cloud, Moment, SERVICE_ACCOUNT, manifests};
 use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Stalled, Submitted, Succeeded};
 
 use crate::door::Door;
 use crate::stage::{Stage, body, desktop, entry, message, pair, says};
+
+/// How long the record of a refusal takes in a test: ten times the shortest pause after a refusal.
+const RECORD: Duration = Duration::from_secs(3);
 
 /// An access key that may read but not delete.
 const READER: (&str, &str) = ("TESTREADERKEY0000001", "canary-secret-key-0000000000000000000004");
@@ -225,6 +230,39 @@ async fn a_desktop_that_vanished_meanwhile_is_left_out() {
             (json!(["pc-1"]), json!(202))
         ]
     );
+}
+
+#[tokio::test]
+async fn after_a_refusal_that_took_long_to_store_the_desktops_are_read_anew() {
+    let mut world = Cloud::world();
+    world["projects"] = json!([{"id": PROJECT_ID}, {"id": "second-project"}]);
+    let stage = Stage::set_with("read-anew", world, &["pc-1", "pc-2"].map(desktop)).await;
+    let late = json!({"operation": "batchDelete", "nth": 1, "answer": {"delay": "3s"}});
+    stage.cloud.add_fault(&late).unwrap();
+    let namespace = stage.namespace.name();
+    let proxy = ApiServerProxy::start(stage.control_plane, namespace, SERVICE_ACCOUNT).await;
+    let proxy = proxy.unwrap();
+    let stored = proxy.trap(Moment::After, 1, |asked| {
+        asked.writes("desktopdeletions", "status", "leavers")
+            && asked.body["status"]["attempts"][0]["outcome"] == "Rejected"
+    });
+    let _operator = stage.operator_at(proxy.kubeconfig(), &[]);
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    stage.struck().await;
+    let moved = json!({"id": "pc-2", "project": "second-project"});
+    stage.cloud.add_desktop(&moved).unwrap();
+    let stored = stored.sprung().await.unwrap();
+    // The pause after a refusal is long over when the record is there, so nothing else makes the operator look again.
+    tokio::time::sleep(RECORD).await;
+    stored.go_on();
+    let status = deleted_after_all(&stage, "leavers").await;
+    assert_eq!(entry(&status, "pc-2")["state"], "Absent", "{status:#}");
+    let posts = stage.posts();
+    let sent: Vec<_> = posts
+        .iter()
+        .map(|post| body(post)["desktop_ids"].clone())
+        .collect();
+    assert_eq!(sent, [json!(["pc-1", "pc-2"]), json!(["pc-1"])]);
 }
 
 #[tokio::test]
