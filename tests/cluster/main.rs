@@ -22,3 +22,4 @@ mod refusals;
 mod release;
 mod shutdown;
 mod stage;
+mod uninstall;
