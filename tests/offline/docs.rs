@@ -184,6 +184,38 @@ fn every_file_that_the_docs_name_exists() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
+#[test]
+fn every_test_that_is_named_as_a_case_exists() {
+    let page = Page::read(&root().join("docs/crash-safety.md"));
+    let is_name = |code: &str| {
+        code.matches('_').count() > 2 && code.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    };
+    let names: Vec<_> = page.code().into_iter().filter(|code| is_name(code)).collect();
+    assert!(names.len() > 10, "{names:?}");
+    let code = ["tests", "src"]
+        .map(|folder| code_below(&root().join(folder)))
+        .concat();
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !code.contains(&format!("fn {name}(")))
+        .collect();
+    assert!(missing.is_empty(), "no test has the name {missing:?}");
+}
+
+/// All Rust code in a folder.
+fn code_below(folder: &Path) -> String {
+    let mut code = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            code += &code_below(&path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            code += &std::fs::read_to_string(&path).unwrap();
+        }
+    }
+    code
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
