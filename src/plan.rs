@@ -101,8 +101,9 @@ fn decide(seen: &Observed) -> Step {
     let request = &seen.request;
     if request.status.completion_time.is_some() {
         return match submission::next(seen) {
-            // A job that becomes known only now is still added to its attempt.
-            Some(step @ Step::RecordOutcome(_)) => step,
+            // A job that becomes known only now is still added to its attempt. Any other answer is no news, and whoever
+            // holds it must not go on as if it were.
+            Some(step @ (Step::RecordOutcome(_) | Step::StartOver)) => step,
             _ if request.finalizer => Step::DropFinalizer,
             _ => Step::Rest,
         };

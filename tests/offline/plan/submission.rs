@@ -253,6 +253,20 @@ fn a_job_that_comes_after_the_end_is_kept_and_the_end_stays() {
 }
 
 #[test]
+fn an_answer_that_is_no_news_is_not_recorded_over_the_end() {
+    let answers = [
+        PostAnswer::Accepted(job("j1")),
+        PostAnswer::Refused(failure(Class::Throttled)),
+        PostAnswer::Doubt(failure(Class::InDoubt)),
+    ];
+    for answer in answers {
+        let settled = effective("a b", Outcome::Adopted, "j1");
+        let ended = in_doubt("a b", settled).finished().answered(answer.clone());
+        assert_eq!(plan(&ended.0), Step::StartOver, "{answer:?}");
+    }
+}
+
+#[test]
 fn the_intent_names_where_the_request_lives_and_what_was_signed() {
     let signed = Attempt {
         baseline_job_ids: jobs("j7"),
