@@ -84,10 +84,14 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
     let Some(attempt) = seen.request.attempt(id) else {
         return Step::Rest;
     };
-    // Of an attempt that was settled meanwhile only a job is news, and one that it does not have yet: the record may
-    // have been made, and only the answer to it been lost.
-    let news = matches!(answer, PostAnswer::Accepted(job) if !attempt.job_ids.contains(job));
-    if attempt.outcome != Outcome::Pending && !news {
+    // The record may have been made, and only the answer to it been lost. Of an attempt that was settled meanwhile only
+    // a job is news, and one that it does not have yet.
+    let news = match answer {
+        PostAnswer::Accepted(job) => !attempt.job_ids.contains(job),
+        PostAnswer::Doubt(_) => attempt.outcome == Outcome::Pending && attempt.error.is_none(),
+        PostAnswer::NotSent(_) | PostAnswer::Refused(_) => attempt.outcome == Outcome::Pending,
+    };
+    if !news {
         return Step::StartOver;
     }
     let settlement = |outcome, jobs: Vec<JobID>, error: Option<&CloudError>, hold| {

@@ -234,6 +234,17 @@ fn a_job_that_is_recorded_already_is_no_news() {
 }
 
 #[test]
+fn a_doubt_that_is_recorded_already_is_no_news() {
+    let doubt = failure(Class::InDoubt);
+    let doubtful = Attempt {
+        error: Some(doubt.clone()),
+        ..attempt("a b")
+    };
+    let seen = in_doubt("a b", doubtful).answered(PostAnswer::Doubt(doubt));
+    assert_eq!(plan(&seen.0), Step::StartOver);
+}
+
+#[test]
 fn a_job_that_comes_after_the_end_is_kept_and_the_end_stays() {
     let abandoned = effective("a b", Outcome::Abandoned, "");
     let mut seen = in_doubt("a b", abandoned).no_finalizer();
