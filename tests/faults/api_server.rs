@@ -1,15 +1,19 @@
-//! The API server loses, refuses or holds each of the operator's writes, before or after it has carried it out. All
-//! requests are played at the same time, under one operator.
+//! The API server loses, refuses, holds or cuts each of the operator's writes, before or after it has carried it out,
+//! and each of its reads. The requests of a test are played at the same time, under one operator.
 
+use std::sync::Mutex;
+
+use serde_json::json;
 use testkit::{Caught, Moment};
 
-use crate::effects::Effect;
+use crate::effects::{Effect, Read, owner_trap};
 use crate::oracle::{self, End};
-use crate::scene;
+use crate::plans;
+use crate::scene::{self, Scene, lost};
 use crate::troupe::Troupe;
 
-/// What becomes of a write.
-#[derive(Debug, Clone, Copy)]
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Blow {
     /// The connection is closed: without an effect the request was lost, with it the answer.
     Lost,
@@ -17,9 +21,11 @@ enum Blow {
     Hung,
     /// It is answered with this status.
     Status(u16),
+    /// The answer breaks off in the middle.
+    Cut,
 }
 
-const BLOWS: [Blow; 9] = [
+const BLOWS: [Blow; 10] = [
     Blow::Lost,
     Blow::Hung,
     Blow::Status(401),
@@ -29,35 +35,83 @@ const BLOWS: [Blow; 9] = [
     Blow::Status(500),
     Blow::Status(503),
     Blow::Status(504),
+    Blow::Cut,
 ];
 
-struct Case {
-    name: String,
-    effect: Effect,
+/// A call of the API server.
+#[derive(Debug, Clone, Copy)]
+enum Call {
+    Write(Effect),
+    Read(Read),
+    /// Whether another request has the job that was found.
+    Owner,
+}
+
+/// What happens to one call of one request.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    call: Call,
     moment: Moment,
     blow: Blow,
 }
 
-fn cases() -> Vec<Case> {
+impl Case {
+    fn new(call: Call, moment: Moment, blow: Blow) -> Self {
+        let name = match call {
+            Call::Write(effect) => format!("{moment:?} {effect:?} {blow:?}"),
+            Call::Read(read) => format!("{read:?} {blow:?}"),
+            Call::Owner => format!("owner {blow:?}"),
+        };
+        let name = name
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+            .to_lowercase();
+        let name = name.trim_matches('-').replace("--", "-");
+        Self {
+            name,
+            call,
+            moment,
+            blow,
+        }
+    }
+}
+
+fn writes(effects: &[Effect]) -> Vec<Case> {
     let mut cases = Vec::new();
-    for effect in Effect::CALM {
-        for moment in [Moment::Before, Moment::After] {
-            for blow in BLOWS {
-                let name = format!("{moment:?} {effect:?} {blow:?}");
-                let name = name
-                    .replace(|c: char| !c.is_ascii_alphanumeric(), "-")
-                    .to_lowercase();
-                let name = name.trim_matches('-').replace("--", "-");
-                cases.push(Case {
-                    name,
-                    effect,
-                    moment,
-                    blow,
-                });
+    for effect in effects {
+        for blow in BLOWS {
+            cases.push(Case::new(Call::Write(*effect), Moment::After, blow));
+            // There is nothing to cut yet.
+            if blow != Blow::Cut {
+                cases.push(Case::new(Call::Write(*effect), Moment::Before, blow));
             }
         }
     }
     cases
+}
+
+fn reads(call: Call) -> [Case; BLOWS.len()] {
+    BLOWS.map(|blow| Case::new(call, Moment::After, blow))
+}
+
+/// Calls of a request whose submission is answered.
+pub(crate) fn answered() -> Vec<Case> {
+    let mut cases = writes(&Effect::CALM);
+    for read in [Read::Request, Read::Project, Read::Secret] {
+        cases.extend(reads(Call::Read(read)));
+    }
+    cases
+}
+
+/// Calls of a request whose submission took effect and was not answered.
+pub(crate) fn unanswered() -> Vec<Case> {
+    let mut cases = writes(&[Effect::RecordDoubt, Effect::RecordOutcome("Adopted")]);
+    cases.extend(reads(Call::Owner));
+    cases
+}
+
+/// Calls of a request whose submission had no effect and was not answered.
+pub(crate) fn without_effect() -> Vec<Case> {
+    writes(&[Effect::RecordOutcome("NoEffect")])
 }
 
 impl Blow {
@@ -67,42 +121,68 @@ impl Blow {
             Self::Lost => caught.drop_connection(),
             Self::Hung => return Some(caught),
             Self::Status(status) => caught.answer(status).unwrap(),
+            Self::Cut => caught.cut_answer(),
         }
         None
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_is_lost_refused_or_never_answered_changes_nothing_about_the_end() {
-    let cases = cases();
-    let mut troupe = Troupe::gather("api-server").await;
+/// Plays the cases; the first submission of each is answered, or took effect or not and was not answered.
+async fn play(name: &str, mut cases: Vec<Case>, took_effect: Option<bool>) {
+    cases.retain(|case| plans::is_wanted(&case.name));
+    let mut troupe = Troupe::gather(name).await;
     for case in &cases {
-        troupe.add(&case.name, &scene::one_of_two_fails()).await;
+        let scene = troupe.add(&case.name, &scene::one_of_two_fails()).await;
+        if let Some(took_effect) = took_effect {
+            scene
+                .cloud
+                .add_fault(&lost(took_effect, &json!("reset")))
+                .unwrap();
+        }
     }
-    let traps: Vec<_> = cases
-        .iter()
-        .map(|case| case.effect.trap(&troupe.proxy, case.moment, &case.name))
-        .collect();
-    let strikes = cases.iter().zip(traps).map(|(case, trap)| {
-        let (blow, name) = (case.blow, case.name.clone());
-        tokio::spawn(async move {
-            let caught = trap
-                .sprung()
-                .await
-                .unwrap_or_else(|error| panic!("{name}: {error}"));
-            blow.strike(caught)
-        })
-    });
-    let strikes: Vec<_> = strikes.collect();
-    let runs = troupe.play().await;
-    for strike in strikes {
-        strike.await.unwrap();
-    }
-
+    let lay = |case: &Case| match case.call {
+        Call::Write(effect) => Some(effect.trap(&troupe.proxy, case.moment, &case.name)),
+        Call::Read(read) => Some(read.trap(&troupe.proxy, case.moment, &case.name)),
+        // It names the job, which is not known yet.
+        Call::Owner => None,
+    };
+    let traps: Vec<_> = cases.iter().map(|case| Mutex::new(lay(case))).collect();
+    let proxy = troupe.proxy.clone();
+    let plot = async |scene: &Scene, number: usize| {
+        let laid = traps[number].lock().unwrap().take();
+        let trap = match laid {
+            Some(trap) => trap,
+            None => owner_trap(&proxy, &scene.effective_job().await?),
+        };
+        let caught = trap.sprung().await.map_err(|error| error.to_string())?;
+        let held = cases[number].blow.strike(caught);
+        let ended = scene.ended().await;
+        drop(held);
+        ended
+    };
+    let runs = troupe.play_through(plot).await;
     let mut broken = oracle::judge(&runs).await;
     let undisturbed = End::one_of_two_failed();
     for run in &runs {
         broken.extend(run.expect_end(&undisturbed));
+        if took_effect == Some(true) {
+            broken.extend(run.expect_submitted("JobRecovered"));
+        }
     }
     oracle::report(cases.len(), &broken);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_lost_refused_cut_or_never_answered_changes_nothing_about_the_end() {
+    play("api-server", answered(), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_fails_while_a_lost_answer_is_settled_changes_nothing_about_the_end() {
+    play("api-server-doubt", unanswered(), Some(true)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_fails_while_a_lost_submission_is_settled_changes_nothing_about_the_end() {
+    play("api-server-no-effect", without_effect(), Some(false)).await;
 }

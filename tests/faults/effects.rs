@@ -1,4 +1,7 @@
-//! The operator's writes to the API server in the order of an undisturbed run, and how each is recognised on its way.
+//! The operator's calls of the API server, and how each is recognised on its way: its writes, in the order of an
+//! undisturbed run, and its reads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use desktop_deletion_operator::crd::FINALIZER;
 use serde_json::Value;
@@ -42,7 +45,8 @@ impl Effect {
         proxy.trap(moment, 1, move |asked| self.is(asked, &name))
     }
 
-    fn is(self, asked: &ApiRequest, name: &str) -> bool {
+    /// Whether a request is this write to the request of that name.
+    pub(crate) fn is(self, asked: &ApiRequest, name: &str) -> bool {
         let finalizers = || {
             let list = asked.body["metadata"]["finalizers"].as_array();
             let ours = asked.writes("desktopdeletions", "", name);
@@ -77,6 +81,52 @@ impl Effect {
             Self::Finish => status()["completionTime"].is_string(),
         }
     }
+}
+
+/// A read of something that belongs to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// The request itself.
+    Request,
+    /// Its project.
+    Project,
+    /// The Secret of its project.
+    Secret,
+}
+
+impl Read {
+    /// Lays a trap for the first such read once the request itself was read.
+    pub(crate) fn trap(self, proxy: &ApiServerProxy, moment: Moment, request: &str) -> Trap {
+        let name = request.to_owned();
+        let begun = AtomicBool::new(false);
+        proxy.trap(moment, 1, move |asked| {
+            if is_get(asked, "desktopdeletions", &name) {
+                begun.store(true, Ordering::Relaxed);
+            }
+            begun.load(Ordering::Relaxed) && self.is(asked, &name)
+        })
+    }
+
+    fn is(self, asked: &ApiRequest, name: &str) -> bool {
+        match self {
+            Self::Request => is_get(asked, "desktopdeletions", name),
+            Self::Project => is_get(asked, "workspaceprojects", name),
+            Self::Secret => is_get(asked, "secrets", name),
+        }
+    }
+}
+
+/// Lays a trap for the question whether another request has the job.
+pub(crate) fn owner_trap(proxy: &ApiServerProxy, job: &str) -> Trap {
+    let job = job.to_owned();
+    proxy.trap(Moment::After, 1, move |asked| {
+        asked.verb == "list" && asked.query.contains("status.jobID") && asked.query.contains(&job)
+    })
+}
+
+/// Whether an object is read by its name.
+pub(crate) fn is_get(asked: &ApiRequest, resource: &str, name: &str) -> bool {
+    asked.verb == "get" && asked.resource == resource && asked.name == name
 }
 
 fn last_attempt(status: &Value) -> Value {

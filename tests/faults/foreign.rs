@@ -4,10 +4,9 @@
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use testkit::manifests;
-use workspace_simulator::cloud::Operation;
 
 use crate::oracle::{self, End, Run};
-use crate::scene::{CONSOLE, Scene, lost};
+use crate::scene::{Scene, lost};
 use crate::stage::entry;
 use crate::troupe::Troupe;
 
@@ -70,11 +69,7 @@ impl Case {
             Self::FailedBefore | Self::JobOfAnother => End::with("True", "AllDeleted", [("pc-1", "Deleted")]),
         };
         let mut wrong: Vec<_> = run.expect_end(&end).into_iter().collect();
-        let posts = run.scene.cloud.calls(Operation::BatchDelete);
-        let own = posts
-            .iter()
-            .filter(|post| post.caller.as_deref() != Some(CONSOLE))
-            .count();
+        let own = run.scene.own_posts().len();
         let mut check = |holds: bool, what: &str| {
             if !holds {
                 wrong.push(format!("{}: not so: {what}: {status:#}", run.scene.name));

@@ -5,11 +5,17 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`oracle`] | what must hold in every run |
+//! | [`plans`] | the plans by name, and how one of them is run again |
+//! | [`points`] | the points P00 to P24 of the protocol: each call in flight |
 //! | [`scene`] | one request with a cloud of its own |
 //! | [`troupe`] | many scenes at the same time under one operator |
-//! | [`effects`] | the operator's writes, and how a proxy recognises them |
-//! | [`kill`] | SIGKILL before and after each effect |
-//! | [`api_server`] | the API server loses, refuses or delays each write |
+//! | [`crew`] | operators of which one follows the other |
+//! | [`effects`] | the operator's calls of the API server, and how a proxy recognises them |
+//! | [`process`] | SIGKILL and SIGSTOP at each point, with things as they are or as they were |
+//! | [`kill`] | SIGKILL before and after each effect, and what is said in the end |
+//! | [`edits`] | the request is deleted, suspended, resumed or made anew at each point |
+//! | [`replicas`] | two replicas at each point at the same time |
+//! | [`api_server`] | the API server loses, refuses, delays or cuts each call |
 //! | [`answers`] | the cloud refuses, loses or delays each call |
 //! | [`bad_answers`] | the cloud answers what is no answer, or not true |
 //! | [`person`] | a person settles what cannot be found out |
@@ -24,6 +30,8 @@
 mod answers;
 mod api_server;
 mod bad_answers;
+mod crew;
+mod edits;
 mod effects;
 mod foreign;
 mod kill;
@@ -32,6 +40,10 @@ mod old_reads;
 mod oracle;
 mod overlap;
 mod person;
+mod plans;
+mod points;
+mod process;
+mod replicas;
 mod scene;
 // What its own suite shares with this one, and some more.
 #[path = "../cluster/stage.rs"]

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 use testkit::cloud::PROJECT_ID;
 use testkit::{Cloud, Namespace, Operator, OperatorOptions, eventually, manifests};
-use workspace_simulator::cloud::Operation;
+use workspace_simulator::cloud::{LedgerEntry, Operation};
 
 /// Long enough for any machine: a wait ends as soon as its condition holds.
 pub(crate) const BOUND: Duration = Duration::from_secs(180);
@@ -119,6 +119,26 @@ impl Scene {
         self.namespace.apply(&manifest).await.unwrap();
     }
 
+    /// Asks for the deletion of the request.
+    pub(crate) async fn delete(&self) {
+        let requests = self.namespace.deletions();
+        let deleted = requests.delete(&self.name, &DeleteParams::default()).await;
+        deleted.unwrap();
+    }
+
+    /// The request as it stands, unless it is gone.
+    pub(crate) async fn object(&self) -> Option<DynamicObject> {
+        self.namespace.deletions().get_opt(&self.name).await.unwrap()
+    }
+
+    /// Its status as it stands; null if it is gone.
+    pub(crate) async fn status(&self) -> Value {
+        let object = self.object().await;
+        object
+            .map(|object| object.data["status"].clone())
+            .unwrap_or_default()
+    }
+
     /// Waits until the request has ended, and gives its status.
     ///
     /// # Errors
@@ -139,11 +159,7 @@ impl Scene {
         match tokio::time::timeout(BOUND, waiting).await {
             Ok(Ok(Some(object))) => Ok(object.data["status"].clone()),
             Ok(other) => Err(format!("the watch of {} ended: {other:?}", self.name)),
-            Err(_) => {
-                let object = requests.get_opt(&self.name).await.unwrap();
-                let status = object.map(|object| object.data["status"].clone());
-                Err(format!("never: {what}: {:#}", status.unwrap_or_default()))
-            }
+            Err(_) => Err(format!("never: {what}: {:#}", self.status().await)),
         }
     }
 
@@ -164,6 +180,24 @@ impl Scene {
         struck.map_err(|error| error.to_string())
     }
 
+    /// Waits until every fault of the cloud that is for a first call has struck.
+    ///
+    /// # Errors
+    /// One never does.
+    pub(crate) async fn struck_first(&self) -> Result<(), String> {
+        let look = async || {
+            let mut faults = self.cloud.simulator().faults();
+            faults.retain(|fault| fault.struck == 0 && fault.fault.nth == Some(1));
+            if faults.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{faults:?}"))
+            }
+        };
+        let struck = eventually("the first calls were struck", BOUND, look).await;
+        struck.map_err(|error| error.to_string())
+    }
+
     /// A person settles an attempt.
     pub(crate) async fn resolve(&self, value: &str) {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {RESOLVE_ANNOTATION: value}}}));
@@ -175,18 +209,39 @@ impl Scene {
         patched.unwrap();
     }
 
+    /// Changes fields of the request's spec.
+    ///
+    /// # Errors
+    /// The API server refuses it.
+    pub(crate) async fn change(&self, spec: Value) -> Result<(), String> {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        let requests = self.namespace.deletions();
+        let changed = requests.patch(&self.name, &PatchParams::default(), &patch).await;
+        changed.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Changes `timings` of the cloud.
+    pub(crate) async fn change_timings(&self, timings: &Value) {
+        let url = format!("{}/timings", self.cloud.simulator().admin);
+        let answer = self.http().patch(url).json(timings).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    }
+
+    /// A client that trusts the cloud.
+    fn http(&self) -> reqwest::Client {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let authority = reqwest::Certificate::from_pem(self.cloud.simulator().ca_pem.as_bytes());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([authority.unwrap()]);
+        client.build().unwrap()
+    }
+
     /// Somebody else deletes desktops; gives the job.
     pub(crate) async fn console_deletes(&self, ids: &[&str]) -> String {
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let simulator = self.cloud.simulator();
-        let authority = reqwest::Certificate::from_pem(simulator.ca_pem.as_bytes()).unwrap();
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only([authority]);
-        let url = format!("{}/v2/{PROJECT_ID}/desktops/batch-delete", simulator.workspace);
-        let call = client
-            .build()
-            .unwrap()
-            .post(url)
-            .header("X-Auth-Token", CONSOLE_TOKEN);
+        let workspace = &self.cloud.simulator().workspace;
+        let url = format!("{workspace}/v2/{PROJECT_ID}/desktops/batch-delete");
+        let call = self.http().post(url).header("X-Auth-Token", CONSOLE_TOKEN);
         let answer = call.json(&json!({"desktop_ids": ids})).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
         answer["job_id"]
@@ -195,13 +250,27 @@ impl Scene {
             .to_owned()
     }
 
+    /// The operator's submissions that have arrived, oldest first.
+    pub(crate) fn own_posts(&self) -> Vec<LedgerEntry> {
+        let mut posts = self.cloud.calls(Operation::BatchDelete);
+        posts.retain(|post| post.caller.as_deref() != Some(CONSOLE));
+        posts
+    }
+
+    /// Waits until a submission has taken effect; gives its job.
+    ///
+    /// # Errors
+    /// None ever does.
+    pub(crate) async fn effective_job(&self) -> Result<String, String> {
+        let look = async || self.job().ok_or_else(|| format!("{:?}", self.own_posts()));
+        let job = eventually("a submission has taken effect", BOUND, look).await;
+        job.map_err(|error| error.to_string())
+    }
+
     /// The job of the operator's last submission that took effect.
     pub(crate) fn job(&self) -> Option<String> {
-        let posts = self.cloud.calls(Operation::BatchDelete);
-        let own = posts
-            .into_iter()
-            .rfind(|post| post.took_effect && post.caller.as_deref() != Some(CONSOLE));
-        own.and_then(|post| post.job_id)
+        let last = self.own_posts().into_iter().rfind(|post| post.took_effect);
+        last.and_then(|post| post.job_id)
     }
 
     /// What nobody may print.
@@ -222,8 +291,16 @@ fn login(name: &str) -> [String; 4] {
 
 /// Starts an operator for a namespace.
 pub(crate) fn operator(kubeconfig: &Path, namespace: &str) -> Operator {
+    operator_with(kubeconfig, namespace, &[])
+}
+
+/// The same; flags given here win over those of all scenes.
+pub(crate) fn operator_with(kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Operator {
     let own = format!("--namespaces={namespace}");
-    let mut arguments = FLAGS.to_vec();
+    let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+    let given = |flag: &&&str| flags.iter().any(|given| name(given) == name(flag));
+    let mut arguments: Vec<_> = FLAGS.iter().filter(|flag| !given(flag)).copied().collect();
+    arguments.extend(flags);
     arguments.push(&own);
     let started = Operator::start(OperatorOptions {
         binary: env!("CARGO_BIN_EXE_desktop-deletion-operator"),

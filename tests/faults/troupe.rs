@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use serde_json::Value;
-use testkit::{ApiServerProxy, ControlPlane, Namespace, SERVICE_ACCOUNT};
+use testkit::{ApiServerProxy, ControlPlane, Namespace, Operator, SERVICE_ACCOUNT};
 
 use crate::oracle::Run;
 use crate::scene::{self, Scene};
@@ -13,7 +13,7 @@ use crate::scene::{self, Scene};
 pub(crate) struct Troupe {
     pub(crate) namespace: Namespace,
     /// What the operator goes through.
-    pub(crate) proxy: ApiServerProxy,
+    pub(crate) proxy: Arc<ApiServerProxy>,
     scenes: Vec<Scene>,
 }
 
@@ -31,7 +31,7 @@ impl Troupe {
             .unwrap();
         Self {
             namespace,
-            proxy,
+            proxy: Arc::new(proxy),
             scenes: Vec::new(),
         }
     }
@@ -43,19 +43,50 @@ impl Troupe {
         self.scenes.last_mut().unwrap()
     }
 
-    /// Plays all scenes to their ends.
-    pub(crate) async fn play(self) -> Vec<Run> {
-        self.play_with(async |_, _| ()).await
+    /// Its scenes.
+    pub(crate) fn scenes(&self) -> &[Scene] {
+        &self.scenes
+    }
+
+    /// Applies all requests.
+    pub(crate) async fn begin(&self) {
+        join_all(self.scenes.iter().map(Scene::begin)).await;
+    }
+
+    /// Its proxy and its scenes.
+    pub(crate) fn disband(self) -> (Arc<ApiServerProxy>, Vec<Scene>) {
+        (self.proxy, self.scenes)
     }
 
     /// Plays all scenes to their ends, and does something to each one of them meanwhile.
     pub(crate) async fn play_with(self, meanwhile: impl AsyncFn(&Scene, usize)) -> Vec<Run> {
+        let plot = async |scene: &Scene, number| {
+            meanwhile(scene, number).await;
+            scene.ended().await
+        };
+        self.play_through(plot).await
+    }
+
+    /// Plays all scenes; the plot of each is told by its number, and gives how it ended.
+    pub(crate) async fn play_through(
+        self,
+        plot: impl AsyncFn(&Scene, usize) -> Result<Value, String>,
+    ) -> Vec<Run> {
         let operator = scene::operator(self.proxy.kubeconfig(), self.namespace.name());
-        let (operators, proxy) = (Arc::new(vec![operator]), Arc::new(self.proxy));
-        join_all(self.scenes.iter().map(Scene::begin)).await;
+        self.begin().await;
+        self.play_under(vec![operator], plot).await
+    }
+
+    /// The same under operators that were started, of requests that have begun.
+    pub(crate) async fn play_under(
+        self,
+        operators: Vec<Operator>,
+        plot: impl AsyncFn(&Scene, usize) -> Result<Value, String>,
+    ) -> Vec<Run> {
+        let operators = Arc::new(operators);
         let play = async |(number, scene): (usize, Scene)| {
-            meanwhile(&scene, number).await;
-            Run::to_its_end(scene, operators.clone(), proxy.clone()).await
+            let ended = plot(&scene, number).await;
+            Run::new(scene, operators.clone(), self.proxy.clone(), ended)
         };
         join_all(self.scenes.into_iter().enumerate().map(play)).await
     }

@@ -1,5 +1,7 @@
 //! The sentences that must hold. Each function gives what is wrong about its sentence, and nothing if it holds.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -17,6 +19,8 @@ pub(super) const ALL: &[Invariant] = &[
     no_attempt_is_posted_twice,
     an_attempt_begins_only_when_all_others_had_no_effect,
     every_accepted_job_is_stored_or_said_to_be_unknown,
+    no_intent_is_stored_for_what_was_called_off,
+    nothing_takes_effect_for_an_object_that_is_gone,
     what_is_final_stays,
     nothing_is_written_after_the_end,
     an_attempt_that_may_have_reached_the_cloud_stays,
@@ -150,32 +154,62 @@ fn an_attempt_begins_only_when_all_others_had_no_effect(record: &Record) -> Vec<
 
 /// I3: every accepted job id is stored, adopted, or declared unknown by name.
 fn every_accepted_job_is_stored_or_said_to_be_unknown(record: &Record) -> Vec<String> {
-    let nothing = Value::Null;
-    let status = record.last_status().unwrap_or(&nothing);
     let named = |post: &&Post| {
         let job = post.job.as_deref().unwrap_or_default();
-        let all = attempts(status);
-        let stored = all.iter().any(|a| {
-            a["jobIDs"]
-                .as_array()
-                .is_some_and(|jobs| jobs.iter().any(|j| j == job))
+        // What was stored once stays stored, for as long as the object lives: see below.
+        let mut all = record
+            .versions
+            .iter()
+            .flat_map(|version| attempts(&version.status));
+        let stored = all.any(|attempt| items(attempt, "jobIDs").iter().any(|known| known == job));
+        let newest = record
+            .versions
+            .iter()
+            .rfind(|version| !attempts(&version.status).is_empty());
+        let given_up = newest.is_some_and(|version| {
+            let open = |a: &&Value| a["outcome"] == "Abandoned" || a["outcome"] == "Pending";
+            let own = attempts(&version.status).iter().filter(open);
+            own.into_iter()
+                .any(|attempt| attempt["bodyDigest"] == post.digest.as_str())
         });
-        let given_up = |a: &&Value| {
-            let open = a["outcome"] == "Abandoned" || a["outcome"] == "Pending";
-            open && a["bodyDigest"] == post.digest.as_str()
-        };
         let lost = record
             .log
             .lines()
-            .any(|line| line.contains(job) && line.contains("is gone"));
-        stored || all.iter().any(|a| given_up(&a)) || lost
+            .any(|line| line.contains(job) && line.contains("could not be stored"));
+        stored || given_up || lost
     };
     let lost = record
         .posts
         .iter()
         .filter(|post| post.job.is_some())
         .filter(|post| !named(post));
-    lost.map(|post| format!("the job of {post:?} is not in {status:#}"))
+    lost.map(|post| format!("the job of {post:?} is nowhere: {:?}", record.versions.last()))
+        .collect()
+}
+
+/// I6: no intent for an object that at commit time is deleted or suspended.
+fn no_intent_is_stored_for_what_was_called_off(record: &Record) -> Vec<String> {
+    let mut known = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for version in &record.versions {
+        for attempt in attempts(&version.status) {
+            if known.insert(attempt["id"].to_string()) && version.called_off {
+                wrong.push(format!("an intent was stored for what was called off: {attempt}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// An object goes only when nothing of it can take effect any more.
+fn nothing_takes_effect_for_an_object_that_is_gone(record: &Record) -> Vec<String> {
+    let gone = |post: &&Post| {
+        stored_before(record, post)
+            .last()
+            .is_some_and(|version| version.gone)
+    };
+    let late = record.posts.iter().filter(|post| post.job.is_some()).filter(gone);
+    late.map(|post| format!("its object was gone already: {post:?}"))
         .collect()
 }
 
@@ -278,7 +312,8 @@ fn a_write_changes_something(record: &Record) -> Vec<String> {
     let idle = record
         .writes
         .iter()
-        .filter(|write| write.to.as_ref() == Some(&write.from));
+        // What lets the object go makes no version of it.
+        .filter(|write| write.to.as_ref() == Some(&write.from) && !write.last);
     idle.map(|write| format!("a write changed nothing: {write:?}"))
         .collect()
 }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use jiff::Timestamp;
 use serde_json::Value;
 use testkit::{AuditEvent, ControlPlane, SERVICE_ACCOUNT, eventually};
-use workspace_simulator::cloud::{LedgerEntry, Operation};
+use workspace_simulator::cloud::LedgerEntry;
 
 use super::Run;
-use crate::scene::{BOUND, CONSOLE};
+use crate::scene::BOUND;
 
 /// The facts about one request.
 pub(super) struct Record {
@@ -46,6 +46,8 @@ pub(super) struct Change {
     pub(super) to: Option<String>,
     /// The status that it would store; null for a patch of the finalizers.
     pub(super) status: Value,
+    /// It let the object go.
+    pub(super) last: bool,
 }
 
 /// The object at one time; its name is the resourceVersion.
@@ -55,6 +57,10 @@ pub(super) struct Version {
     /// Stored no later than this.
     pub(super) stored: Timestamp,
     pub(super) status: Value,
+    /// Nothing may be submitted for it: it was being deleted, or `spec.suspend` was set.
+    pub(super) called_off: bool,
+    /// The object was gone with this.
+    pub(super) gone: bool,
 }
 
 impl Record {
@@ -66,11 +72,9 @@ impl Record {
             .iter()
             .filter(|e| e.is_write() && e.concerns("desktopdeletions", namespace, &run.scene.name))
             .collect();
-        let mut posts = run.scene.cloud.calls(Operation::BatchDelete);
-        posts.retain(|post| post.caller.as_deref() != Some(CONSOLE));
         Self {
             admitted: run.scene.desktops().to_vec(),
-            posts: posts.iter().map(Post::of).collect(),
+            posts: run.scene.own_posts().iter().map(Post::of).collect(),
             writes: own
                 .iter()
                 .filter(|e| e.user.username == account)
@@ -81,17 +85,17 @@ impl Record {
         }
     }
 
+    /// Whether the object has not changed since that version.
+    pub(super) fn is_newest(&self, version: &str) -> bool {
+        self.versions.last().is_some_and(|newest| newest.name == version)
+    }
+
     /// The status in a version.
     pub(super) fn status_in(&self, version: &str) -> Option<&Value> {
         self.versions
             .iter()
             .find(|v| v.name == version)
             .map(|v| &v.status)
-    }
-
-    /// The last status.
-    pub(super) fn last_status(&self) -> Option<&Value> {
-        self.versions.last().map(|v| &v.status)
     }
 }
 
@@ -111,12 +115,14 @@ impl Change {
     fn of(event: &AuditEvent) -> Self {
         let sent = event.request_object.as_ref();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let made = Version::of(event);
         Self {
+            last: made.as_ref().is_some_and(|made| made.gone),
             verb: event.verb.clone(),
             from: sent
                 .map(|sent| text(&sent["metadata"]["resourceVersion"]))
                 .unwrap_or_default(),
-            to: Version::of(event).map(|made| made.name),
+            to: made.map(|made| made.name),
             status: sent.map(|sent| sent["status"].clone()).unwrap_or_default(),
         }
     }
@@ -128,10 +134,22 @@ impl Version {
             .response_object
             .as_ref()
             .filter(|_| (200..300).contains(&event.code()))?;
+        let metadata = &object["metadata"];
+        let deleting = !metadata["deletionTimestamp"].is_null();
+        let held = metadata["finalizers"]
+            .as_array()
+            .is_some_and(|held| !held.is_empty());
+        // A deletion without delay is answered by the word that it is done.
+        let done = event.verb == "delete" && object["kind"] == "Status";
         Some(Self {
-            name: object["metadata"]["resourceVersion"].as_str()?.to_owned(),
+            name: metadata["resourceVersion"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
             stored: event.stage_timestamp,
             status: object["status"].clone(),
+            called_off: deleting || object["spec"]["suspend"] == true,
+            gone: done || (deleting && !held),
         })
     }
 }

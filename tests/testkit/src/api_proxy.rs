@@ -1,4 +1,5 @@
-//! A proxy in front of the API server, for the operator alone: it can hold, lose or replace any request or answer.
+//! A proxy in front of the API server, for the operator alone: it can hold, lose, cut or replace any request or answer,
+//! freeze its watches, and show it lists of an earlier time.
 //!
 //! What the test itself asks goes to the API server directly. So a test can stop the operator exactly before or
 //! exactly after one of its writes, and see what another operator makes of what is left.
@@ -9,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::stream;
 use http::{HeaderMap, Response, header};
-use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -24,22 +26,28 @@ use crate::kubeconfig;
 
 mod request;
 mod trap;
+mod watches;
 
 pub use request::ApiRequest;
 pub use trap::{Caught, Moment, Trap};
 
 use trap::{Traps, Verdict};
+use watches::Watches;
 
 /// A running proxy; it ends with this value, and with it every connection through it.
 pub struct ApiServerProxy {
     kubeconfig: PathBuf,
     token: String,
     traps: Arc<Traps>,
+    watches: Arc<Watches>,
     accepting: AbortHandle,
 }
 
-/// Answers as they are passed on: whole, or as they come (watches).
-type Body = UnsyncBoxBody<Bytes, reqwest::Error>;
+/// Answers as they are passed on: whole, cut, or as they come (watches).
+type Body = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Why an answer breaks off.
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// No answer: the connection is closed instead.
 #[derive(Debug, thiserror::Error)]
@@ -63,16 +71,18 @@ impl ApiServerProxy {
         let user = kubeconfig::User::Token(token.clone());
         let url = format!("http://{address}");
         kubeconfig::write(&path, &url, control_plane.authority(), &user, namespace)?;
-        let traps = Arc::new(Traps::default());
+        let (traps, watches) = (Arc::<Traps>::default(), Arc::<Watches>::default());
         let upstream = Upstream {
             url: control_plane.url().to_owned(),
             client: client(control_plane.authority())?,
             traps: traps.clone(),
+            watches: watches.clone(),
         };
         Ok(Self {
             kubeconfig: path,
             token,
             traps,
+            watches,
             accepting: tokio::spawn(accept(listener, upstream)).abort_handle(),
         })
     }
@@ -96,6 +106,38 @@ impl ApiServerProxy {
     ) -> Trap {
         self.traps.lay(moment, nth, Box::new(wanted))
     }
+
+    /// How many requests like this have come so far.
+    pub fn count(&self, wanted: impl Fn(&ApiRequest) -> bool) -> usize {
+        self.traps.count(wanted)
+    }
+
+    /// From now on no watch says anything, as if its other end had died; those that begin are silent too.
+    pub fn freeze_watches(&self) {
+        self.watches.freeze();
+    }
+
+    /// All watches go on where they stood.
+    pub fn thaw_watches(&self) {
+        self.watches.thaw();
+    }
+
+    /// All watches are told that they are too old (410), so that the operator lists anew: of what changed meanwhile it
+    /// sees the outcome only. Those that begin later are healthy.
+    pub fn lose_watches(&self) {
+        self.watches.lose();
+    }
+
+    /// From now on the lists that `wanted` picks show what was there at `version`, and a watch that follows such a list
+    /// begins there. It lasts until [`ApiServerProxy::come_back`].
+    pub fn travel_to(&self, version: &str, wanted: impl Fn(&ApiRequest) -> bool + Send + 'static) {
+        self.watches.travel(version, Box::new(wanted));
+    }
+
+    /// Lists show the present again.
+    pub fn come_back(&self) {
+        self.watches.come_back();
+    }
 }
 
 impl Drop for ApiServerProxy {
@@ -110,6 +152,7 @@ struct Upstream {
     url: String,
     client: reqwest::Client,
     traps: Arc<Traps>,
+    watches: Arc<Watches>,
 }
 
 /// A client that trusts the API server, and adds nothing of its own to what passes through.
@@ -140,7 +183,11 @@ async fn accept(listener: TcpListener, upstream: Upstream) {
 }
 
 async fn serve(stream: TcpStream, upstream: Upstream) {
-    let answering = service_fn(move |request| upstream.clone().pass(request));
+    // What has come is carried out, and springs its traps, also when nobody waits for the answer any more.
+    let answering = service_fn(move |request| {
+        let passing = tokio::spawn(upstream.clone().pass(request));
+        async { passing.await.map_err(|_| NoAnswer)? }
+    });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answering);
     // However it ended, the client knows.
     connection.await.ok();
@@ -156,32 +203,45 @@ impl Upstream {
         }
         let mut headers = head.headers;
         drop_connection_headers(&mut headers);
-        let call = self
-            .client
-            .request(head.method, format!("{}{}", self.url, head.uri))
-            .headers(headers)
-            .body(body);
-        // An API server that does not answer is one that does not answer.
-        let answer = call.send().await.map_err(|_| NoAnswer)?;
-        let (mut head, body) = Response::<reqwest::Body>::from(answer).into_parts();
-        drop_connection_headers(&mut head.headers);
+        let mut url = format!("{}{}", self.url, head.uri);
+        if let Some(past) = self.watches.asks_for(&asked) {
+            url.push(if head.uri.query().is_some() { '&' } else { '?' });
+            url.push_str(&past);
+        }
+        let call = self.client.request(head.method, url).headers(headers).body(body);
         if asked.verb == "watch" {
-            return Ok(Response::from_parts(head, body.boxed_unsync()));
+            let (head, body) = parts(call.send().await)?;
+            return Ok(Response::from_parts(
+                head,
+                self.watches.hold(body.into_data_stream()),
+            ));
         }
         // The effect is complete, and the answer is here, before a trap tells so.
+        let (head, body) = parts(call.send().await)?;
         let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
-        if let Some(instead) = verdict(self.traps.spring(Moment::After, &asked).await)? {
-            return Ok(instead);
+        match self.traps.spring(Moment::After, &asked).await {
+            Verdict::Cut => Ok(Response::from_parts(head, half(&body))),
+            other => Ok(verdict(other)?.unwrap_or_else(|| Response::from_parts(head, whole(body)))),
         }
-        Ok(Response::from_parts(head, whole(body)))
     }
+}
+
+/// The two parts of an answer. An API server that does not answer is one that does not answer.
+fn parts(
+    answer: Result<reqwest::Response, reqwest::Error>,
+) -> Result<(http::response::Parts, reqwest::Body), NoAnswer> {
+    let answer = answer.map_err(|_| NoAnswer)?;
+    let (mut head, body) = Response::<reqwest::Body>::from(answer).into_parts();
+    drop_connection_headers(&mut head.headers);
+    Ok((head, body))
 }
 
 /// What is answered instead of what the API server answers, if anything.
 fn verdict(verdict: Verdict) -> Result<Option<Response<Body>>, NoAnswer> {
     match verdict {
         Verdict::GoOn => Ok(None),
-        Verdict::Drop => Err(NoAnswer),
+        // Before there is an answer there is nothing to cut.
+        Verdict::Drop | Verdict::Cut => Err(NoAnswer),
         Verdict::Answer(answer) => Ok(Some(answer.map(|text| whole(Bytes::from(text))))),
     }
 }
@@ -190,6 +250,13 @@ fn whole(body: Bytes) -> Body {
     Full::new(body)
         .map_err(|never: Infallible| match never {})
         .boxed_unsync()
+}
+
+/// Half of the body, after which the connection breaks off.
+fn half(body: &Bytes) -> Body {
+    let part = Ok(Frame::data(body.slice(..body.len() / 2)));
+    let end = Err(BodyError::from("the test wants no more of it"));
+    StreamBody::new(stream::iter([part, end])).boxed_unsync()
 }
 
 /// Takes away what is said about one connection only, and the length, which is reckoned anew.

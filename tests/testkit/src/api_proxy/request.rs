@@ -19,6 +19,8 @@ pub struct ApiRequest {
     pub namespace: String,
     /// Name of the object; empty for a collection.
     pub name: String,
+    /// The query as it was sent, such as `watch=true&limit=5`; empty without one.
+    pub query: String,
     /// The body; null without one.
     pub body: Value,
 }
@@ -59,6 +61,7 @@ impl ApiRequest {
             name: part(1),
             subresource: part(2),
             namespace: namespace.to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
             body: serde_json::from_slice(body).unwrap_or_default(),
         }
     }
@@ -106,6 +109,7 @@ mod tests {
             (watch.verb, watch.resource.as_str(), watch.name.as_str()),
             ("watch", "desktopdeletions", "")
         );
+        assert_eq!(watch.query, "limit=5&watch=true");
         let secret = read("GET", "/api/v1/namespaces/n/secrets/login");
         assert_eq!(
             (secret.verb, secret.resource.as_str(), secret.name.as_str()),

@@ -1,6 +1,6 @@
 //! Traps: where the proxy stops and asks the test what to do.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub struct Trap {
 /// A request that is held, until the test says what becomes of it; dropping this closes its connection.
 pub struct Caught {
     /// What was asked.
-    pub request: ApiRequest,
+    pub request: Arc<ApiRequest>,
     verdict: oneshot::Sender<Verdict>,
 }
 
@@ -39,6 +39,7 @@ pub struct Caught {
 pub(super) enum Verdict {
     GoOn,
     Drop,
+    Cut,
     Answer(Box<Response<String>>),
 }
 
@@ -50,7 +51,7 @@ pub(super) struct Traps(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    requests: usize,
+    requests: Vec<Arc<ApiRequest>>,
     laid: Vec<Laid>,
 }
 
@@ -86,6 +87,12 @@ impl Caught {
     /// Closes the connection without an answer: the request, or the answer to it, is lost.
     pub fn drop_connection(self) {
         self.say(Verdict::Drop);
+    }
+
+    /// Breaks the connection off in the middle of the answer's body; before there is an answer, as
+    /// [`Caught::drop_connection`].
+    pub fn cut_answer(self) {
+        self.say(Verdict::Cut);
     }
 
     /// Answers with this status and the API server's form of an error.
@@ -125,14 +132,20 @@ impl Traps {
         Trap { caught }
     }
 
-    pub(super) fn number(&self, head: &Parts, body: &Bytes) -> ApiRequest {
+    pub(super) fn number(&self, head: &Parts, body: &Bytes) -> Arc<ApiRequest> {
         let mut state = self.lock();
-        state.requests += 1;
-        ApiRequest::read(state.requests, head, body)
+        let request = Arc::new(ApiRequest::read(state.requests.len() + 1, head, body));
+        state.requests.push(request.clone());
+        request
+    }
+
+    pub(super) fn count(&self, wanted: impl Fn(&ApiRequest) -> bool) -> usize {
+        let requests = self.lock().requests.clone();
+        requests.iter().filter(|request| wanted(request)).count()
     }
 
     /// Springs the oldest trap that is due; all that match count the request.
-    pub(super) async fn spring(&self, moment: Moment, request: &ApiRequest) -> Verdict {
+    pub(super) async fn spring(&self, moment: Moment, request: &Arc<ApiRequest>) -> Verdict {
         let Some(sender) = self.due(moment, request) else {
             return Verdict::GoOn;
         };

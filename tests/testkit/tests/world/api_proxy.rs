@@ -1,6 +1,7 @@
 //! The proxy in front of the API server passes everything on, and stops where a test wants it to.
 
-use kube::api::{Patch, PatchParams};
+use futures::TryStreamExt;
+use kube::api::{ListParams, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
@@ -73,5 +74,52 @@ async fn a_write_can_be_held_lost_and_replaced_on_either_side_of_its_effect() ->
     let error = answer.unwrap_err().to_string();
     assert!(error.contains("made up by a test"), "{error}");
     assert_eq!(wave().await?, "4", "the answer was replaced");
+
+    let trap = proxy.trap(Moment::After, 1, is_label);
+    let cut = async { trap.sprung().await.map(Caught::cut_answer) };
+    let (answer, done) = tokio::join!(label(&through, "5"), cut);
+    done?;
+    answer.unwrap_err();
+    assert_eq!(wave().await?, "5", "the answer broke off");
+    assert_eq!(proxy.count(is_label), 5, "each of them was counted");
+    Ok(())
+}
+
+#[tokio::test]
+async fn lists_show_the_past_and_a_watch_that_follows_catches_up() -> Result<()> {
+    let control_plane = ControlPlane::shared().await;
+    let namespace = control_plane.namespace("past").await?;
+    control_plane.deploy("deploy", namespace.name()).await?;
+    let applied = namespace
+        .apply(&manifests::desktop_deletion("leavers", "prod", ["pc-1"]))
+        .await?;
+    let past = applied.metadata.resource_version.unwrap();
+    let proxy = ApiServerProxy::start(control_plane, namespace.name(), SERVICE_ACCOUNT).await?;
+    let through = requests(&proxy, namespace.name()).await?;
+    label(&through, "1").await?;
+    let wave = |object: &DynamicObject| {
+        object
+            .metadata
+            .labels
+            .clone()
+            .unwrap_or_default()
+            .get("wave")
+            .cloned()
+    };
+
+    proxy.travel_to(&past, |request| request.resource == "desktopdeletions");
+    let listed = through.list(&ListParams::default()).await?;
+    assert_eq!(wave(&listed.items[0]), None, "as it was");
+    let version = listed.metadata.resource_version.unwrap();
+    assert_eq!(version, past);
+    let watch = through.watch(&WatchParams::default(), &version).await?;
+    let mut watch = std::pin::pin!(watch);
+    match watch.try_next().await? {
+        Some(WatchEvent::Modified(object)) => assert_eq!(wave(&object).as_deref(), Some("1")),
+        other => panic!("{other:?}"),
+    }
+    proxy.come_back();
+    let listed = through.list(&ListParams::default()).await?;
+    assert_eq!(wave(&listed.items[0]).as_deref(), Some("1"), "as it is");
     Ok(())
 }

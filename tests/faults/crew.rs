@@ -1,0 +1,275 @@
+//! What happens to the process: operators of which one follows the other, while the requests of several scenes are
+//! each at their point.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use testkit::{ApiRequest, ApiServerProxy, Namespace, Operator, eventually};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use desktop_deletion_operator::operator::lease;
+
+use crate::oracle::Run;
+use crate::points::{self, EXPIRY, Held, IN_FLIGHT, Laid, Point};
+use crate::scene::{self, BOUND, Scene};
+use crate::troupe::Troupe;
+
+/// What strikes the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blow {
+    /// SIGKILL; the next one sees things as they are.
+    Kill,
+    /// SIGKILL; the next one first sees a list of the time before anything was done, and a silent watch.
+    KillStale,
+    /// SIGSTOP, until another one leads and has looked; then it goes on.
+    FreezeLed,
+    /// SIGSTOP, until whatever was signed has run out and the other one has settled it; then it goes on.
+    FreezeExpired,
+}
+
+/// How long a point that was reached waits for the others. Whatever comes later is struck in a blow of its own.
+const COMPANY: Duration = Duration::from_millis(1500);
+
+/// A submission that arrives when its signature has run out.
+const TOO_LATE: &str = "9s";
+
+/// A lease that does not run out by itself: the test takes it away.
+const ELECTED: &[&str] = &[
+    "--leader-elect",
+    "--lease-duration=1h",
+    "--renew-deadline=30m",
+    "--lease-retry=250ms",
+];
+
+/// The name of a plan.
+pub(crate) fn plan(point: &Point, blow: Blow) -> String {
+    format!("{}-{blow:?}", point.id).to_lowercase()
+}
+
+/// Plays one scene for each point, and strikes the process when they are there.
+pub(crate) async fn play(points: &[&Point], blow: Blow) -> Vec<Run> {
+    let Some(first) = points.first() else {
+        return Vec::new();
+    };
+    let mut troupe = Troupe::gather(&format!("{}-on", plan(first, blow))).await;
+    for point in points {
+        troupe.add(&plan(point, blow), &points::desktops("failed")).await;
+    }
+    let mut laid = Vec::new();
+    for (scene, point) in troupe.scenes().iter().zip(points) {
+        let too_late = blow == Blow::FreezeExpired && point.is_submission();
+        if too_late {
+            scene.change_timings(&json!({"signatureWindow": "6s"})).await;
+        }
+        laid.push(point.lay_for(&troupe.proxy, scene, if too_late { TOO_LATE } else { IN_FLIGHT }));
+    }
+    troupe.begin().await;
+    let mut crew = Crew::begin(&troupe, blow).await;
+    let (proxy, scenes) = troupe.disband();
+    let (sender, mut arriving) = mpsc::unbounded_channel();
+    let arrivals = arrivals(&scenes, laid, sender);
+    let strikes = async {
+        let mut stuck = vec![None; scenes.len()];
+        while let Some(party) = party(&mut arriving).await {
+            let mut there = Vec::new();
+            for (number, held) in party {
+                match held {
+                    Ok(held) => there.push((&scenes[number], held)),
+                    Err(why) => stuck[number] = Some(why),
+                }
+            }
+            if let Err(why) = crew.strike(there).await {
+                stuck.fill(Some(why));
+            }
+        }
+        stuck
+    };
+    let ((), stuck) = tokio::join!(arrivals, strikes);
+    let operators = Arc::new(crew.operators);
+    let end = async |(scene, stuck): (Scene, Option<String>)| {
+        let ended = match stuck {
+            Some(why) => Err(why),
+            None => scene.ended().await,
+        };
+        Run::new(scene, operators.clone(), proxy.clone(), ended)
+    };
+    join_all(scenes.into_iter().zip(stuck).map(end)).await
+}
+
+/// The number of a scene, once it is at its point.
+type Arrival = (usize, Result<Held, String>);
+
+async fn arrivals(scenes: &[Scene], laid: Vec<Laid>, sender: mpsc::UnboundedSender<Arrival>) {
+    let sender = &sender;
+    let arrive = async |(number, (scene, laid)): (usize, (&Scene, Laid))| {
+        // Whoever strikes listens until all have arrived.
+        sender.send((number, laid.held(scene).await)).ok();
+    };
+    join_all(scenes.iter().zip(laid).enumerate().map(arrive)).await;
+}
+
+/// Those that are at their points at about the same time; `None` once there are no more.
+async fn party(arriving: &mut mpsc::UnboundedReceiver<Arrival>) -> Option<Vec<Arrival>> {
+    let mut party = vec![arriving.recv().await?];
+    let departure = Instant::now() + COMPANY;
+    while let Ok(Some(next)) = timeout_at(departure, arriving.recv()).await {
+        party.push(next);
+    }
+    Some(party)
+}
+
+/// The operators of a namespace, of which one works.
+struct Crew {
+    namespace: Namespace,
+    proxy: Arc<ApiServerProxy>,
+    blow: Blow,
+    /// Those that have worked, the one that works, and with an election one more that stands by.
+    operators: Vec<Operator>,
+    /// The time before anything was done.
+    past: String,
+}
+
+impl Crew {
+    async fn begin(troupe: &Troupe, blow: Blow) -> Self {
+        let now = troupe.namespace.deletions().list(&ListParams::default()).await;
+        let mut crew = Self {
+            namespace: troupe.namespace.clone(),
+            proxy: troupe.proxy.clone(),
+            blow,
+            operators: Vec::new(),
+            past: now.unwrap().metadata.resource_version.unwrap(),
+        };
+        crew.start();
+        if crew.is_elected() {
+            crew.leads(0).await.unwrap();
+            crew.start();
+        }
+        crew
+    }
+
+    fn is_elected(&self) -> bool {
+        matches!(self.blow, Blow::FreezeLed | Blow::FreezeExpired)
+    }
+
+    fn start(&mut self) {
+        let identity = format!("--identity=replica-{}", self.operators.len());
+        let mut flags = vec![&*identity];
+        if self.is_elected() {
+            flags.extend(ELECTED);
+        }
+        let operator = scene::operator_with(self.proxy.kubeconfig(), self.namespace.name(), &flags);
+        self.operators.push(operator);
+    }
+
+    /// Waits until the operator of that number leads.
+    async fn leads(&self, number: usize) -> Result<(), String> {
+        let leases = self.namespace.api::<Lease>();
+        let name = format!("replica-{number}_");
+        let look = async || {
+            let lease = leases.get_opt(lease::NAME).await.unwrap();
+            let holder = lease
+                .and_then(|lease| lease.spec?.holder_identity)
+                .unwrap_or_default();
+            if holder.starts_with(&name) {
+                Ok(())
+            } else {
+                Err(holder)
+            }
+        };
+        let led = eventually(&format!("{name} leads"), BOUND, look).await;
+        led.map_err(|error| error.to_string())
+    }
+
+    /// Strikes once, while the requests of these scenes are at their points.
+    async fn strike(&mut self, there: Vec<(&Scene, Held)>) -> Result<(), String> {
+        if self.is_elected() {
+            self.freeze(there).await
+        } else {
+            self.kill(there).await
+        }
+    }
+
+    async fn kill(&mut self, there: Vec<(&Scene, Held)>) -> Result<(), String> {
+        let working = self.operators.last().expect("one works");
+        working.kill().await.map_err(|error| error.to_string())?;
+        let mut reads = Vec::new();
+        for (scene, held) in there {
+            // Nobody is left for whom it could be carried out or answered.
+            held.lose();
+            reads.push((scene, points::reads(scene, &self.proxy)));
+        }
+        let stale = self.blow == Blow::KillStale;
+        if stale {
+            self.proxy.freeze_watches();
+            self.proxy.travel_to(&self.past, begins_a_watch);
+        }
+        self.start();
+        if stale {
+            self.all_looked_at(&reads).await?;
+            self.proxy.come_back();
+            self.proxy.thaw_watches();
+        }
+        Ok(())
+    }
+
+    async fn freeze(&mut self, there: Vec<(&Scene, Held)>) -> Result<(), String> {
+        let next = self.operators.len() - 1;
+        self.operators[next - 1].freeze();
+        let reads: Vec<_> = there
+            .iter()
+            .map(|(scene, _)| (*scene, points::reads(scene, &self.proxy)))
+            .collect();
+        let free = Patch::Merge(json!({"spec": {"holderIdentity": ""}}));
+        let leases = self.namespace.api::<Lease>();
+        let freed = leases.patch(lease::NAME, &PatchParams::default(), &free).await;
+        freed.map_err(|error| error.to_string())?;
+        self.leads(next).await?;
+        if self.blow == Blow::FreezeExpired {
+            tokio::time::sleep(EXPIRY).await;
+            join_all(reads.iter().map(|(scene, _)| settled(scene))).await;
+        }
+        self.all_looked_at(&reads).await?;
+        // What the frozen one had sent arrives now, and its answer is the first thing that it sees.
+        for (_, held) in there {
+            held.release();
+        }
+        let frozen = &self.operators[next - 1];
+        frozen.thaw();
+        let ended = tokio::time::timeout(BOUND, frozen.wait()).await;
+        let exit = ended.map_err(|_| "it never notices that it leads no longer".to_owned())?;
+        let exit = exit.map_err(|error| error.to_string())?;
+        if exit != 1 {
+            return Err(format!("it ends with status {exit}: {}", frozen.log_tail()));
+        }
+        self.start();
+        Ok(())
+    }
+
+    async fn all_looked_at(&self, reads: &[(&Scene, usize)]) -> Result<(), String> {
+        let looks = reads
+            .iter()
+            .map(|(scene, before)| points::looked_at(scene, &self.proxy, *before));
+        join_all(looks).await.into_iter().collect()
+    }
+}
+
+/// Waits until no attempt of the request is open.
+async fn settled(scene: &Scene) -> Result<(), String> {
+    let open = |attempt: &Value| attempt["outcome"] == "Pending";
+    let settled = |status: &Value| {
+        !status["attempts"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(open))
+    };
+    scene.until("it is settled", settled).await.map(drop)
+}
+
+/// The list that a watch of the requests begins with; what is asked of the present stays there.
+fn begins_a_watch(asked: &ApiRequest) -> bool {
+    asked.resource == "desktopdeletions" && asked.query.contains("limit=500")
+}

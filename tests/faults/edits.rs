@@ -1,0 +1,228 @@
+//! What people do to the request while a call of it is in flight, at every point: it is deleted, or suspended; or it is
+//! suspended and resumed, or deleted and made anew, while the watch is silent, so that the operator never sees the
+//! state between. All requests of one edit are played at the same time, under one operator.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use testkit::{ApiServerProxy, eventually};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+
+use crate::oracle::{self, End, Run};
+use crate::plans;
+use crate::points::{self, Laid, POINTS, Point};
+use crate::scene::{self, BOUND, Scene};
+use crate::stage::{pair, says};
+use crate::troupe::Troupe;
+
+/// What is done to the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Edit {
+    Deleted,
+    Suspended,
+    ResumedUnseen,
+    RecreatedUnseen,
+}
+
+impl Edit {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Deleted,
+        Self::Suspended,
+        Self::ResumedUnseen,
+        Self::RecreatedUnseen,
+    ];
+
+    /// The name of a plan.
+    pub(crate) fn plan(self, point: &Point) -> String {
+        format!("{}-{self:?}", point.id).to_lowercase()
+    }
+
+    fn is_unseen(self) -> bool {
+        matches!(self, Self::ResumedUnseen | Self::RecreatedUnseen)
+    }
+
+    /// What becomes of the second desktop. A request that is made anew would submit one that is still there once more,
+    /// and rightly so.
+    fn result(self) -> &'static str {
+        if self == Self::RecreatedUnseen {
+            "success"
+        } else {
+            "failed"
+        }
+    }
+
+    async fn make(self, scene: &Scene, point: &Point) -> Result<(), String> {
+        match self {
+            Self::Deleted => scene.delete().await,
+            // At once where nothing holds it, and else as soon as it is let go.
+            Self::RecreatedUnseen => {
+                scene.delete().await;
+                scene.begin().await;
+            }
+            Self::Suspended => suspend(scene, point, true).await?,
+            Self::ResumedUnseen => {
+                suspend(scene, point, true).await?;
+                suspend(scene, point, false).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the end that the request has after this edit.
+    async fn end(self, scene: &Scene, first: &str) -> Result<Value, String> {
+        match self {
+            Self::Deleted => gone(scene).await,
+            Self::Suspended => {
+                let held = |status: &Value| says(status, Submitted) == pair("False", "Suspended");
+                let rests = |status: &Value| status["completionTime"].is_string() || held(status);
+                let status = scene.until("it is held, or has ended", rests).await?;
+                if held(&status) {
+                    scene.change(json!({"suspend": false})).await?;
+                }
+                scene.ended().await
+            }
+            Self::ResumedUnseen => scene.ended().await,
+            Self::RecreatedUnseen => {
+                remade(scene, first).await?;
+                scene.ended().await
+            }
+        }
+    }
+
+    fn judge(self, point: &Point, run: &Run) -> Vec<String> {
+        let posts = run.scene.own_posts();
+        let mut wrong = Vec::new();
+        let name = &run.scene.name;
+        match self {
+            Self::Deleted if point.is_before_the_intent() && !point.passes() && !posts.is_empty() => {
+                wrong.push(format!(
+                    "{name}: it was deleted before it was submitted: {posts:?}"
+                ));
+            }
+            Self::Suspended | Self::ResumedUnseen => wrong.extend(run.expect_end(&End::one_of_two_failed())),
+            Self::RecreatedUnseen => {
+                // Whoever comes second finds the desktops there, going, or gone.
+                let ends = ["AllDeleted", "AlreadyAbsent"];
+                let verdict = run.ended.as_ref().ok().map(|status| says(status, Succeeded));
+                if verdict.is_some_and(|(truth, reason)| truth != "True" || !ends.contains(&&*reason)) {
+                    wrong.push(format!(
+                        "{name}: the one that was made anew ends badly: {:?}",
+                        run.ended
+                    ));
+                }
+            }
+            Self::Deleted => {}
+        }
+        wrong
+    }
+}
+
+/// Sets `suspend`, which the API server takes until the verdict is stored.
+async fn suspend(scene: &Scene, point: &Point, suspend: bool) -> Result<(), String> {
+    let changed = scene.change(json!({"suspend": suspend})).await;
+    match changed {
+        Err(_) if point.is_over() && suspend => Ok(()),
+        Ok(()) if point.is_over() && suspend => Err("a finished request was changed".to_owned()),
+        changed => changed,
+    }
+}
+
+async fn gone(scene: &Scene) -> Result<Value, String> {
+    let look = async || match scene.object().await {
+        None => Ok(Value::Null),
+        Some(object) => Err(format!("{:#}", object.data)),
+    };
+    let gone = eventually("the request is gone", BOUND, look).await;
+    gone.map_err(|error| error.to_string())
+}
+
+/// Applies the request until it is another one than the first.
+async fn remade(scene: &Scene, first: &str) -> Result<(), String> {
+    let look = async || {
+        scene.begin().await;
+        match scene.object().await.and_then(|object| object.metadata.uid) {
+            Some(uid) if uid != first => Ok(()),
+            _ => Err("it is still the first"),
+        }
+    };
+    let remade = eventually("the request was made anew", BOUND, look).await;
+    remade.map_err(|error| error.to_string())
+}
+
+async fn play(edit: Edit) {
+    let wanted = |point: &&Point| plans::is_wanted(&edit.plan(point));
+    let points: Vec<_> = POINTS.iter().filter(wanted).collect();
+    let mut troupe = Troupe::gather(&format!("{edit:?}").to_lowercase()).await;
+    for point in &points {
+        let scene = troupe
+            .add(&edit.plan(point), &points::desktops(edit.result()))
+            .await;
+        // So that one desktop is gone while the other one is still looked at, also where both deletions go well.
+        scene.change_timings(&json!({"goneAfter": "4s"})).await;
+    }
+    let lay = |(scene, point): (&Scene, &&Point)| Mutex::new(Some(point.lay(&troupe.proxy, scene)));
+    let laid: Vec<_> = troupe.scenes().iter().zip(&points).map(lay).collect();
+    troupe.begin().await;
+    let operator = scene::operator(troupe.proxy.kubeconfig(), troupe.namespace.name());
+    let proxy = troupe.proxy.clone();
+    if edit.is_unseen() {
+        watched(&proxy).await;
+        proxy.freeze_watches();
+    }
+    let left = AtomicUsize::new(points.len());
+    let plot = async |scene: &Scene, number: usize| {
+        let first = scene.object().await.and_then(|object| object.metadata.uid);
+        let edited = strike(edit, scene, points[number], &laid[number]).await;
+        // The watches are heard again when all is done.
+        if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            proxy.lose_watches();
+        }
+        edited?;
+        edit.end(scene, &first.unwrap_or_default()).await
+    };
+    let runs = troupe.play_under(vec![operator], plot).await;
+    let mut broken = oracle::judge(&runs).await;
+    for (point, run) in points.iter().zip(&runs) {
+        broken.extend(edit.judge(point, run));
+    }
+    oracle::report(runs.len(), &broken);
+}
+
+async fn strike(edit: Edit, scene: &Scene, point: &Point, laid: &Mutex<Option<Laid>>) -> Result<(), String> {
+    let laid = laid.lock().unwrap().take().expect("each scene is played once");
+    let held = laid.held(scene).await?;
+    let made = edit.make(scene, point).await;
+    held.release();
+    made
+}
+
+/// Waits until the operator has listed the requests and watches them.
+async fn watched(proxy: &ApiServerProxy) {
+    let look = async || {
+        let watches = proxy.count(|asked| asked.verb == "watch" && asked.resource == "desktopdeletions");
+        if watches > 0 { Ok(()) } else { Err("no watch") }
+    };
+    eventually("the requests are watched", BOUND, look).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_deleted_while_a_call_is_in_flight_is_let_go_without_losing_a_job() {
+    play(Edit::Deleted).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_suspended_while_a_call_is_in_flight_is_held_or_it_is_too_late() {
+    play(Edit::Suspended).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_suspended_and_resumed_unseen_ends_as_if_nothing_had_been() {
+    play(Edit::ResumedUnseen).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_made_anew_unseen_submits_nothing_that_the_first_one_has_submitted() {
+    play(Edit::RecreatedUnseen).await;
+}

@@ -1,0 +1,290 @@
+//! The points of the protocol: every call of a request's life in flight, either on its way or carried out with its
+//! answer on the way back. The gap between two effects is the point at which the second one is on its way and has not
+//! arrived: nobody but the operator itself can tell the two apart. Each plan of this suite is a point times a fault.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::{ApiRequest, ApiServerProxy, Caught, Moment, Trap, eventually};
+
+use crate::effects::{Effect, is_get};
+use crate::scene::{BOUND, Scene, lost};
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Point {
+    /// Its number, as names of plans begin with it.
+    pub(crate) id: &'static str,
+    /// What is in flight.
+    pub(crate) meaning: &'static str,
+    place: Place,
+    /// The submission took effect and its answer was lost before.
+    doubt: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// The operator reads the request itself.
+    LiveRead,
+    /// Before it signs it reads the Secret once more.
+    LastLook,
+    /// A write to the request.
+    Write(Moment, Effect),
+    /// A call of the cloud.
+    Cloud(Call),
+}
+
+/// Which call of the cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    AdmissionList,
+    AdmissionSubJobs,
+    PostUnheard,
+    PostHeard,
+    PollerSubJobs,
+    VerifyingList,
+    EvidenceSubJobs,
+}
+
+const fn point(id: &'static str, place: Place, doubt: bool, meaning: &'static str) -> Point {
+    Point {
+        id,
+        meaning,
+        place,
+        doubt,
+    }
+}
+
+use Effect::{AddFinalizer, DropFinalizer, Finish, RecordDoubt, RecordIntent, RecordOutcome, RecordProgress};
+use Moment::{After, Before};
+use Place::{Cloud, LastLook, LiveRead, Write};
+
+const ACCEPTED: Effect = RecordOutcome("Accepted");
+const ADOPTED: Effect = RecordOutcome("Adopted");
+
+#[rustfmt::skip]
+pub(crate) const POINTS: [Point; 25] = [
+    point("p00", LiveRead,                       false, "the request was seen, and is being read"),
+    point("p01", Cloud(Call::AdmissionList),     false, "its desktops are being listed"),
+    point("p02", Cloud(Call::AdmissionSubJobs),  false, "the jobs that name them are being listed"),
+    point("p03", Write(Before, AddFinalizer),    false, "the finalizer is on its way"),
+    point("p04", Write(After, AddFinalizer),     false, "the finalizer is on, and the operator does not know"),
+    point("p05", LastLook,                       false, "project and Secret are looked at for the last time"),
+    point("p06", Write(Before, RecordIntent),    false, "the request is signed, and the intent is on its way"),
+    point("p07", Write(After, RecordIntent),     false, "the intent is stored, and nothing was sent"),
+    point("p08", Cloud(Call::PostUnheard),       false, "the submission is on its way"),
+    point("p09", Cloud(Call::PostHeard),         false, "the submission took effect, and its answer is on its way"),
+    point("p10", Write(Before, ACCEPTED),        false, "the answer is here, and its record is on its way"),
+    point("p11", Write(After, ACCEPTED),         false, "the answer is recorded, and the operator does not know"),
+    point("p12", Cloud(Call::PollerSubJobs),     false, "the running job is being looked at"),
+    point("p13", Cloud(Call::VerifyingList),     false, "the desktops are being looked at again"),
+    point("p14", Write(Before, RecordProgress),  false, "what one desktop came to is on its way"),
+    point("p15", Write(After, RecordProgress),   false, "what one desktop came to is stored, and the operator does not know"),
+    point("p16", Write(Before, DropFinalizer),   false, "all is over, and the finalizer is about to go"),
+    point("p17", Write(After, DropFinalizer),    false, "the finalizer is off, and the operator does not know"),
+    point("p18", Write(Before, Finish),          false, "the verdict is on its way"),
+    point("p19", Write(After, Finish),           false, "the verdict is stored, and the operator does not know"),
+    point("p20", Write(Before, RecordDoubt),     true,  "the answer was lost, and the record of that is on its way"),
+    point("p21", Write(After, RecordDoubt),      true,  "that the answer was lost is recorded, and the operator does not know"),
+    point("p22", Cloud(Call::EvidenceSubJobs),   true,  "evidence is being looked for"),
+    point("p23", Write(Before, ADOPTED),         true,  "the evidence is found, and the settlement is on its way"),
+    point("p24", Write(After, ADOPTED),          true,  "the attempt is settled, and the operator does not know"),
+];
+
+/// For how long a call of the cloud is in flight.
+pub(crate) const IN_FLIGHT: &str = "3s";
+
+/// The desktops of a request that passes all points: one is gone at once, and the other one's deletion has `result`
+/// so much later that no pause of the machine hides the time between.
+pub(crate) fn desktops(result: &str) -> [Value; 2] {
+    [
+        json!({"id": "pc-1"}),
+        json!({"id": "pc-2", "outcome": {"result": result, "running": "10s"}}),
+    ]
+}
+
+/// A point of one scene that is waited for.
+pub(crate) enum Laid {
+    /// A call of the API server.
+    Trap(Trap),
+    /// A call of the cloud, whose fault is there already.
+    Fault,
+    /// The same, but such calls are made before the submission too: the faults come when it has arrived.
+    Late(Vec<Value>),
+    /// Somebody else waits for it.
+    Never,
+}
+
+/// A call that is in flight until it is let go; a call of the cloud ends its flight by itself.
+pub(crate) struct Held(Option<Caught>);
+
+impl Held {
+    /// Lets it go on.
+    pub(crate) fn release(self) {
+        if let Some(caught) = self.0 {
+            caught.go_on();
+        }
+    }
+
+    /// The connection is closed: the request, or the answer to it, is lost.
+    pub(crate) fn lose(self) {
+        drop(self.0);
+    }
+}
+
+impl Point {
+    /// Prepares a scene that has not begun, so that its request stops at this point.
+    pub(crate) fn lay(&self, proxy: &ApiServerProxy, scene: &Scene) -> Laid {
+        self.lay_for(proxy, scene, IN_FLIGHT)
+    }
+
+    /// The same with another length of the flight in the cloud.
+    pub(crate) fn lay_for(&self, proxy: &ApiServerProxy, scene: &Scene, in_flight: &str) -> Laid {
+        self.doubt_in(scene);
+        let Cloud(call) = self.place else {
+            return self.lay_trap(proxy, scene);
+        };
+        let fault = call.fault(in_flight, 1);
+        if call.is_late() {
+            return Laid::Late(vec![fault]);
+        }
+        scene.cloud.add_fault(&fault).unwrap();
+        Laid::Fault
+    }
+
+    /// The same for two replicas, each behind a proxy of its own; in the cloud the first two calls are in flight.
+    pub(crate) fn lay_in_both(&self, proxies: &[Arc<ApiServerProxy>; 2], scene: &Scene) -> [Laid; 2] {
+        self.doubt_in(scene);
+        let Cloud(call) = self.place else {
+            return [0, 1].map(|replica| self.lay_trap(&proxies[replica], scene));
+        };
+        let faults = [1, 2].map(|nth| call.fault(IN_FLIGHT, nth));
+        if call.is_late() {
+            return [Laid::Late(faults.to_vec()), Laid::Never];
+        }
+        for fault in faults {
+            scene.cloud.add_fault(&fault).unwrap();
+        }
+        [Laid::Fault, Laid::Never]
+    }
+
+    fn doubt_in(&self, scene: &Scene) {
+        if self.doubt {
+            scene.cloud.add_fault(&lost(true, &json!("reset"))).unwrap();
+        }
+    }
+
+    fn lay_trap(&self, proxy: &ApiServerProxy, scene: &Scene) -> Laid {
+        let name = scene.name.clone();
+        Laid::Trap(match self.place {
+            LastLook => proxy.trap(Before, 1, last_look(name)),
+            Write(moment, effect) => effect.trap(proxy, moment, &name),
+            LiveRead | Cloud(_) => {
+                proxy.trap(Before, 1, move |asked| is_get(asked, "desktopdeletions", &name))
+            }
+        })
+    }
+
+    /// The request may not yet have been submitted here: it is only prepared.
+    pub(crate) fn is_before_the_intent(&self) -> bool {
+        self.id <= "p06"
+    }
+
+    /// The verdict is stored.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.place, Write(After, Finish))
+    }
+
+    /// What is in flight ends its flight by itself, so that a slow machine may come too late for it.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self.place, Cloud(_))
+    }
+
+    /// The submission itself is on its way.
+    pub(crate) fn is_submission(&self) -> bool {
+        matches!(self.place, Cloud(Call::PostUnheard))
+    }
+}
+
+impl Laid {
+    /// Waits until the request is there.
+    ///
+    /// # Errors
+    /// It never gets there.
+    pub(crate) async fn held(self, scene: &Scene) -> Result<Held, String> {
+        match self {
+            Self::Trap(trap) => {
+                let caught = trap.sprung().await.map_err(|error| error.to_string())?;
+                return Ok(Held(Some(caught)));
+            }
+            Self::Fault => {}
+            Self::Late(faults) => {
+                scene.effective_job().await?;
+                for fault in &faults {
+                    scene.cloud.add_fault(fault).unwrap();
+                }
+            }
+            Self::Never => std::future::pending().await,
+        }
+        scene.struck_first().await.map(|()| Held(None))
+    }
+}
+
+impl Call {
+    /// Such calls are made before the submission too.
+    fn is_late(self) -> bool {
+        matches!(
+            self,
+            Self::PollerSubJobs | Self::VerifyingList | Self::EvidenceSubJobs
+        )
+    }
+
+    fn fault(self, in_flight: &str, nth: usize) -> Value {
+        let (operation, desktop) = match self {
+            Self::AdmissionList | Self::VerifyingList => ("listDesktops", Some("pc-1")),
+            Self::AdmissionSubJobs | Self::PollerSubJobs | Self::EvidenceSubJobs => ("listSubJobs", None),
+            Self::PostUnheard | Self::PostHeard => ("batchDelete", None),
+        };
+        json!({
+            "operation": operation, "desktop": desktop, "nth": nth,
+            "effectFirst": self == Self::PostHeard, "answer": {"delay": in_flight},
+        })
+    }
+}
+
+/// Picks the reads of the Secret that come after the finalizer.
+fn last_look(name: String) -> impl Fn(&ApiRequest) -> bool + Send {
+    let finalized = AtomicBool::new(false);
+    move |asked| {
+        if AddFinalizer.is(asked, &name) {
+            finalized.store(true, Ordering::Relaxed);
+        }
+        finalized.load(Ordering::Relaxed) && is_get(asked, "secrets", &name)
+    }
+}
+
+/// Waits until somebody has read the request anew since `before` reads, or until it has ended and nobody will.
+pub(crate) async fn looked_at(scene: &Scene, proxy: &ApiServerProxy, before: usize) -> Result<(), String> {
+    let look = async || {
+        let reads = reads(scene, proxy);
+        let status = scene.status().await;
+        if reads > before || status["completionTime"].is_string() {
+            Ok(())
+        } else {
+            Err(format!("{reads} reads, {before} before: {status:#}"))
+        }
+    };
+    let looked = eventually("the request was looked at", BOUND, look).await;
+    looked.map_err(|error| error.to_string())
+}
+
+/// How often the request was read.
+pub(crate) fn reads(scene: &Scene, proxy: &ApiServerProxy) -> usize {
+    proxy.count(|asked| is_get(asked, "desktopdeletions", &scene.name))
+}
+
+/// The time after which a submission of this moment can no longer take effect nor be invisible, by the flags of all
+/// scenes: signature window, clock skew and settle time, and a second for a `Date` in whole seconds.
+pub(crate) const EXPIRY: Duration = Duration::from_secs(6 + 3 + 1 + 1);

@@ -1,0 +1,62 @@
+//! SIGKILL and SIGSTOP at every point. One operator is struck for several scenes at a time.
+
+use futures::future::join_all;
+
+use crate::crew::{self, Blow};
+use crate::oracle::{self, End, Run};
+use crate::plans;
+use crate::points::{POINTS, Point};
+
+/// Points at which one operator is struck at a time: they come about together.
+const AT_ONCE: usize = 5;
+
+/// The points at which [`crate::kill`] does not kill.
+const NOT_KILLED_ELSEWHERE: [&str; 7] = ["p00", "p01", "p02", "p05", "p12", "p13", "p22"];
+
+/// The points of a blow.
+fn points(blow: Blow) -> Vec<&'static Point> {
+    let killed = |point: &&Point| blow != Blow::Kill || NOT_KILLED_ELSEWHERE.contains(&point.id);
+    POINTS.iter().filter(killed).collect()
+}
+
+/// The names of the plans of this file.
+pub(crate) fn plans() -> Vec<String> {
+    let blows = [Blow::Kill, Blow::KillStale, Blow::FreezeLed, Blow::FreezeExpired];
+    let each = blows
+        .iter()
+        .flat_map(|blow| points(*blow).into_iter().map(|point| (*blow, point)));
+    each.map(|(blow, point)| crew::plan(point, blow)).collect()
+}
+
+async fn play(blow: Blow) {
+    let mut points = points(blow);
+    points.retain(|point| plans::is_wanted(&crew::plan(point, blow)));
+    let groups = points.chunks(AT_ONCE).map(|group| crew::play(group, blow));
+    let runs: Vec<Run> = join_all(groups).await.into_iter().flatten().collect();
+    let mut broken = oracle::judge(&runs).await;
+    let undisturbed = End::one_of_two_failed();
+    for run in &runs {
+        broken.extend(run.expect_end(&undisturbed));
+    }
+    oracle::report(runs.len(), &broken);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_is_killed_while_a_call_is_in_flight_leaves_what_the_next_one_needs() {
+    play(Blow::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_begins_with_an_old_list_does_nothing_on_its_strength() {
+    play(Blow::KillStale).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_was_frozen_until_another_one_leads_adds_nothing_of_its_own() {
+    play(Blow::FreezeLed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_was_frozen_until_all_was_settled_adds_nothing_of_its_own() {
+    play(Blow::FreezeExpired).await;
+}

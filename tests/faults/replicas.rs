@@ -1,0 +1,71 @@
+//! Two replicas without an election, both at the same call at the same time, at every point. Where only one of them can
+//! be there, the other one goes on with what it can do meanwhile.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use testkit::{ApiServerProxy, ControlPlane, SERVICE_ACCOUNT};
+use tokio::time::timeout;
+
+use crate::oracle::{self, End};
+use crate::plans;
+use crate::points::{self, Held, Laid, POINTS, Point};
+use crate::scene::{self, Scene};
+use crate::troupe::Troupe;
+
+/// How long the first one at a point waits for the other one.
+const COMPANY: Duration = Duration::from_secs(2);
+
+/// The name of a plan.
+pub(crate) fn plan(point: &Point) -> String {
+    format!("{}-replica", point.id)
+}
+
+/// Waits until either replica is at the point, and a while for the other one; then lets both go on at once.
+async fn meet(scene: &Scene, [one, other]: [Laid; 2]) -> Result<(), String> {
+    let (mut one, mut other) = (Box::pin(one.held(scene)), Box::pin(other.held(scene)));
+    let (first, second) = tokio::select! {
+        held = &mut one => (held?, timeout(COMPANY, other).await),
+        held = &mut other => (held?, timeout(COMPANY, one).await),
+    };
+    first.release();
+    if let Ok(Ok(second)) = second {
+        Held::release(second);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_at_the_same_call_at_the_same_time_do_together_what_one_does() {
+    let points: Vec<_> = POINTS
+        .iter()
+        .filter(|point| plans::is_wanted(&plan(point)))
+        .collect();
+    let mut troupe = Troupe::gather("replica").await;
+    for point in &points {
+        troupe.add(&plan(point), &points::desktops("failed")).await;
+    }
+    let control_plane = ControlPlane::shared().await;
+    let second = ApiServerProxy::start(control_plane, troupe.namespace.name(), SERVICE_ACCOUNT);
+    let proxies = [troupe.proxy.clone(), Arc::new(second.await.unwrap())];
+    let lay = |(scene, point): (&Scene, &&Point)| Mutex::new(Some(point.lay_in_both(&proxies, scene)));
+    let laid: Vec<_> = troupe.scenes().iter().zip(&points).map(lay).collect();
+    troupe.begin().await;
+    let start = |proxy: &Arc<ApiServerProxy>| scene::operator(proxy.kubeconfig(), troupe.namespace.name());
+    let operators = proxies.iter().map(start).collect();
+    let plot = async |scene: &Scene, number: usize| {
+        let laid = laid[number]
+            .lock()
+            .unwrap()
+            .take()
+            .expect("each scene is played once");
+        meet(scene, laid).await?;
+        scene.ended().await
+    };
+    let runs = troupe.play_under(operators, plot).await;
+    let mut broken = oracle::judge(&runs).await;
+    for run in &runs {
+        broken.extend(run.expect_end(&End::one_of_two_failed()));
+    }
+    oracle::report(runs.len(), &broken);
+}
