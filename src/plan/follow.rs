@@ -84,14 +84,7 @@ pub fn next(seen: &Observed) -> Step {
             ..hold
         });
     }
-    let open: Vec<_> = seen
-        .request
-        .status
-        .desktops
-        .iter()
-        .filter(|d| !ended(d.state))
-        .collect();
-    let fates: Vec<_> = open.iter().map(|d| (&d.id, fate(seen, &d.id))).collect();
+    let fates: Vec<_> = open(seen).map(|id| (id, fate(seen, id))).collect();
     if let Some(read) = missing_read(&fates) {
         return read;
     }
@@ -100,7 +93,7 @@ pub fn next(seen: &Observed) -> Step {
         .filter_map(|(_, fate)| fate.ended())
         .cloned()
         .collect();
-    if news.len() == open.len() {
+    if news.len() == fates.len() {
         close(seen, news)
     } else {
         Step::Wait(wait(seen, &fates, news))
@@ -109,6 +102,13 @@ pub fn next(seen: &Observed) -> Step {
 
 fn jobs(status: &DesktopDeletionStatus) -> impl Iterator<Item = &JobID> {
     status.attempts.iter().flat_map(|attempt| &attempt.job_ids)
+}
+
+/// Desktops of the request that have not ended; one that the status does not list has not.
+fn open(seen: &Observed) -> impl Iterator<Item = &DesktopID> {
+    let listed = &seen.request.status.desktops;
+    let has_ended = |id: &DesktopID| listed.iter().any(|d| d.id == *id && ended(d.state));
+    seen.request.desktop_ids.iter().filter(move |id| !has_ended(id))
 }
 
 fn ended(state: DesktopState) -> bool {
@@ -289,14 +289,11 @@ fn close(seen: &Observed, news: Vec<DesktopStatus>) -> Step {
 }
 
 fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
-    let decided = |id: &DesktopID| news.iter().find(|d| d.id == *id);
-    let all: Vec<_> = seen
-        .request
-        .status
-        .desktops
-        .iter()
-        .map(|d| decided(&d.id).unwrap_or(d))
-        .collect();
+    let decided = |id: &DesktopID| {
+        let known = news.iter().chain(&seen.request.status.desktops);
+        known.into_iter().find(|d| d.id == *id)
+    };
+    let all: Vec<_> = seen.request.desktop_ids.iter().filter_map(decided).collect();
     let of = |state: DesktopState| all.iter().filter(|d| d.state == state).count();
     let (deleted, absent) = (of(DesktopState::Deleted), of(DesktopState::Absent));
     let failed: Vec<_> = all.iter().filter(|d| d.state == DesktopState::Failed).collect();

@@ -245,12 +245,10 @@ fn list_all(
     request: &Request,
     news: impl Iterator<Item = DesktopStatus>,
 ) {
-    if status.desktops.is_empty() {
-        status.desktops = request
-            .desktop_ids
-            .iter()
-            .map(|id| desktop(id, DesktopState::Pending))
-            .collect();
+    for id in &request.desktop_ids {
+        if !status.desktops.iter().any(|d| d.id == *id) {
+            status.desktops.push(desktop(id, DesktopState::Pending));
+        }
     }
     for item in news {
         let known = status.desktops.iter_mut().find(|d| d.id == item.id);

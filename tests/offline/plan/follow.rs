@@ -1,10 +1,12 @@
 //! Situations in which a batch took effect.
 
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::DesktopState;
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::{Step, plan};
 
-use super::build::{Seen, accepted};
+use super::build::{Seen, accepted, minute};
+use super::rules;
 use super::tell::{Row, check, row};
 
 mod ends;
@@ -20,6 +22,23 @@ fn a_desktop_ends_by_two_witnesses() {
     check(&failures());
 }
 
+/// No operator writes such a status; whoever does gets no verdict by it.
+#[test]
+fn a_desktop_that_the_status_does_not_list_has_not_ended() {
+    let mut seen = accepted().states("a Deleted");
+    seen.0.request.status.desktops.truncate(1);
+    let step = plan(&seen.clone().job("j1", "a Success b Open").0);
+    assert!(matches!(step, Step::RecordProgress(_)), "{step:?}");
+
+    let gone = seen
+        .no_finalizer()
+        .job("j1", "a Success b Success")
+        .sights("b Gone");
+    let ended = rules::written(&gone.0.request, &plan(&gone.0), &minute(90)).unwrap();
+    let states: Vec<_> = ended.desktops.iter().map(|d| d.state).collect();
+    assert_eq!(states, [DesktopState::Deleted; 2], "{ended:#?}");
+}
+
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
     let tables = [running(), successes(), failures()];
@@ -31,9 +50,16 @@ const RUNNING: &str = "JobRunning moving until Poll";
 fn running() -> Vec<Row> {
     let mut unknown = accepted();
     unknown.0.project = None;
+    let mut unlisted = accepted();
+    unlisted.0.request.status.desktops.clear();
     vec![
         row("nothing is known in this pass", unknown, "read the project"),
         row("the poller is asked", accepted(), "read j1"),
+        row(
+            "no desktop is in the status, which says nothing about their ends",
+            unlisted.job("j1", ""),
+            RUNNING,
+        ),
         row(
             "the poller has not seen it yet",
             accepted().job("j1", ""),
