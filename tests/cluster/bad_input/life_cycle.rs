@@ -1,0 +1,121 @@
+//! What people, tools and other controllers do to an object while it lives. All of it is done at the same time, in one
+//! namespace, under one operator and to one cloud; each scene has a request and a desktop of its own name. Whatever is
+//! done, each desktop is submitted with effect once at most.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`again`] | applied, deleted, restored and edited, over and over |
+//! | [`forged`] | a status that somebody else wrote |
+//!
+//! The end of a namespace is in `tests/faults/leaving.rs`, and a twin that is made while a submission is in flight too.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, join_all};
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
+
+use crate::doubt::{self, lost};
+use crate::stage::{Stage, body, desktop, endless, pair, says};
+
+mod again;
+mod forged;
+
+/// What is done, what comes of it, and the play that shows it.
+type Scene<'a> = (&'static str, &'static str, LocalBoxFuture<'a, ()>);
+
+fn scenes(stage: &Stage) -> Vec<Scene<'_>> {
+    let mut scenes = again::scenes(stage);
+    scenes.extend(forged::scenes(stage));
+    scenes
+}
+
+/// A desktop that is there for a while after its submission.
+fn slow(id: &str) -> Value {
+    json!({"id": id, "outcome": {"result": "success", "running": "3s"}})
+}
+
+/// Puts a desktop into the cloud and applies a request for it, both of one name.
+async fn apply(stage: &Stage, desktop: Value) {
+    let id = desktop["id"].as_str().unwrap().to_owned();
+    stage.cloud.add_desktop(&desktop).unwrap();
+    stage.request(&id, &[&id]).await;
+}
+
+/// Waits for an end, which must be this one.
+async fn ends(stage: &Stage, name: &str, verdict: &str) -> Value {
+    let status = stage.completed(name).await;
+    let (truth, _) = says(&status, Succeeded);
+    assert_eq!(says(&status, Succeeded), pair(&truth, verdict), "{status:#}");
+    status
+}
+
+/// Changes anything of a request, as a JSON merge patch.
+async fn patch(stage: &Stage, name: &str, change: Value) -> kube::Result<()> {
+    let (requests, parameters) = (stage.requests(), PatchParams::default());
+    let patched = requests.patch(name, &parameters, &Patch::Merge(change)).await;
+    patched.map(|_| ())
+}
+
+/// Writes a part of the status, as `kubectl patch --subresource=status` does.
+async fn forge(stage: &Stage, name: &str, status: Value) {
+    let (requests, parameters) = (stage.requests(), PatchParams::default());
+    let forged = Patch::Merge(json!({"status": status}));
+    requests
+        .patch_status(name, &parameters, &forged)
+        .await
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+/// How many submissions took effect for each desktop.
+fn effects(stage: &Stage) -> HashMap<String, usize> {
+    let mut effects = HashMap::new();
+    for post in stage.posts().iter().filter(|post| post["tookEffect"] == true) {
+        for id in body(post)["desktop_ids"].as_array().unwrap() {
+            *effects.entry(id.as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    effects
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_done_to_an_object_its_desktops_are_submitted_once_at_most() {
+    let stage = Stage::set_with("life-cycle", doubt::world(), &[]).await;
+    let mut flags = doubt::FLAGS.to_vec();
+    flags.extend(["--job-overdue=12s", "--concurrency=256"]);
+    let _operator = stage.operator(&flags);
+    let scenes = scenes(&stage);
+    let count = scenes.len();
+    let play = async |(what, then, play): Scene<'_>| {
+        let played = AssertUnwindSafe(play).catch_unwind().await;
+        println!("{what}: {then}");
+        played.err().map(|why| {
+            let text = why.downcast_ref::<String>().cloned();
+            format!("{what}: not {then}: {}", text.unwrap_or_default())
+        })
+    };
+    let broken: Vec<_> = join_all(scenes.into_iter().map(play))
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
+    assert!(
+        broken.is_empty(),
+        "{} of {count} scenes:\n{}",
+        broken.len(),
+        broken.join("\n")
+    );
+    let twice: Vec<_> = effects(&stage)
+        .into_iter()
+        .filter(|(_, times)| *times > 1)
+        .collect();
+    assert_eq!(
+        twice,
+        [],
+        "desktops that were submitted with effect more than once"
+    );
+}
