@@ -9,7 +9,7 @@
 //! | [`timing`] | every duration of the submission protocol, and how they must relate |
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 pub mod duration;
 pub mod election;
@@ -33,6 +33,8 @@ pub struct Config {
     pub election: Option<Election>,
     /// Most objects that are worked on at one time.
     pub concurrency: NonZeroU16,
+    /// Most calls of one endpoint that one login makes in any minute.
+    pub requests_per_minute: NonZeroU32,
     /// Where health and metrics are served; port 0 lets the system choose one.
     pub listen: SocketAddr,
     /// Who writes: the `writer` of an attempt and the reporter of Events.

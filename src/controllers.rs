@@ -11,6 +11,7 @@
 //! | [`orphans`] | frees finished requests that still carry our finalizer |
 //! | [`poller`] | follows the open jobs of a project with one shared read a tick |
 //! | [`shared`] | reads of the cloud that many requests share |
+//! | [`turns`] | so many at one time and in a minute, fair between namespaces |
 //! | [`watchdog`] | notices a watch that went silent |
 //! | [`api`] | calls of the API server that cannot hang |
 
@@ -42,6 +43,7 @@ pub mod orphans;
 pub mod poller;
 pub mod project;
 pub mod shared;
+pub mod turns;
 pub mod watchdog;
 
 use kube::runtime::reflector::{self, ObjectRef};
@@ -59,6 +61,8 @@ pub struct Context {
     pub connector: Connector,
     /// What holds calls of the cloud back.
     pub brakes: brakes::Brakes,
+    /// Which passes over a request may run.
+    pub passes: turns::Turns,
     /// What the clocks of the services say.
     pub service_clocks: metered::ServiceClocks,
     /// What is counted.
@@ -123,6 +127,8 @@ impl Context {
             stopping,
         } = process;
         let pulse = health.pulse("pollers", poller::SIGN_OF_LIFE);
+        let brakes = brakes::Brakes::new(config.requests_per_minute, stopping.clone());
+        let passes = turns::Turns::new(config.concurrency.get().into(), None);
         let context = Self {
             recorder: Recorder::new(client.clone(), reporter),
             pollers: Pollers::new(config.timing.clone(), waker, pulse),
@@ -134,7 +140,8 @@ impl Context {
             config,
             clock,
             connector,
-            brakes: brakes::Brakes::default(),
+            brakes,
+            passes,
             service_clocks: metered::ServiceClocks::default(),
             metrics,
             health,

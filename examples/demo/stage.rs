@@ -34,6 +34,7 @@ const FLAGS: [&str; 12] = [
     "--project-refresh=10s",
     "--retry-min=1s",
     "--retry-max=60s",
+    "--requests-per-minute=1000",
 ];
 
 /// All of it; what is dropped is stopped, the operator first.

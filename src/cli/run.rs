@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
@@ -182,6 +182,15 @@ struct ProcessArgs {
     )]
     concurrency: NonZeroU16,
 
+    /// Most calls of one cloud endpoint that one login makes in any minute; recovery goes first, then polls, then submissions
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "DESKTOP_DELETION_REQUESTS_PER_MINUTE",
+        default_value = "100"
+    )]
+    requests_per_minute: NonZeroU32,
+
     /// Address of /livez, /readyz and /metrics; port 0 takes a free one, which the log names
     #[arg(
         long,
@@ -257,6 +266,7 @@ impl RunArgs {
         } = self.replicas;
         let ProcessArgs {
             concurrency,
+            requests_per_minute,
             listen,
             identity,
             pod_name,
@@ -294,6 +304,7 @@ impl RunArgs {
             timing,
             election: leader_elect.then_some(election),
             concurrency,
+            requests_per_minute,
             listen,
             identity: identity.or(pod_name).unwrap_or_else(host_name),
         })

@@ -1,14 +1,17 @@
-//! Holds calls back that would do harm: more failed logins lock an access key (after five in a row), and more calls
-//! after a 429 prolong it. Shared by all requests, across namespaces.
+//! Holds calls back that would do harm: more failed logins lock an access key (after five in a row), more calls after a
+//! 429 prolong it, and more calls than the vendor allows in a minute bring it about. Shared by all requests, across
+//! namespaces.
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::turns::{Rate, RightOfWay, Turn, Turns};
 use crate::plan::classify::{Class, classify};
 use crate::workspace::error::{Error, Failure, Operation, Pause};
 
@@ -18,6 +21,9 @@ const FAILED_LOGINS: u32 = 2;
 
 /// Calls of one login at one time: so many may fail before the first failure is known.
 const AT_ONCE: usize = 2;
+
+/// Calls of a login at one time once it was refused, until it is proven anew.
+const PROBES: usize = 1;
 
 /// How long a login is held back: the vendor's lock of five minutes, and a little.
 const LOGIN_PAUSE: Duration = Duration::from_secs(360);
@@ -29,48 +35,60 @@ const THROTTLED: Duration = Duration::from_secs(5);
 pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// The brakes of all logins and projects; clones share them.
-#[derive(Debug, Clone, Default)]
-pub struct Brakes(Arc<Mutex<State>>);
+#[derive(Debug, Clone)]
+pub struct Brakes {
+    rate: Rate,
+    stopping: CancellationToken,
+    state: Arc<Mutex<State>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
     /// Failed logins in a row and the time of the last, by fingerprint: another Secret is another login.
     logins: HashMap<String, (u32, Instant)>,
     /// Until when a project is to be left alone by a login.
-    projects: HashMap<String, Instant>,
-    /// Who may call, by fingerprint.
-    gates: HashMap<String, Arc<Semaphore>>,
+    projects: HashMap<Caller, Instant>,
+    /// Who may call, by endpoint and login.
+    gates: HashMap<(String, String), Turns>,
 }
 
-/// The right to make one call.
-#[derive(Debug)]
-pub struct Permit {
-    _permit: Option<OwnedSemaphorePermit>,
-    /// It had to be waited for, so what was known before may be old.
-    pub waited: bool,
+/// Who calls whom.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Caller {
+    /// The service.
+    pub endpoint: String,
+    /// The project there.
+    pub project_id: String,
+    /// Fingerprint of the login.
+    pub login: String,
 }
 
 impl Brakes {
-    /// Waits until the login may make one more call, and keeps its place until the permit is dropped.
-    pub async fn enter(&self, login: &str) -> Permit {
+    /// Lets each login make so many calls of one endpoint in a minute, and nobody wait any more once the operator stops.
+    pub fn new(calls_per_minute: NonZeroU32, stopping: CancellationToken) -> Self {
+        Self {
+            stopping,
+            rate: Rate::per_minute(calls_per_minute.get()),
+            state: Arc::default(),
+        }
+    }
+
+    /// Waits until one more call may be made for a namespace, and keeps its place until the turn is dropped; `None` if
+    /// the operator is told to stop first.
+    pub async fn enter(&self, caller: &Caller, right: RightOfWay, namespace: &str) -> Option<Turn> {
         let gate = {
             let mut state = self.lock();
-            state
-                .gates
-                .retain(|other, gate| other == login || Arc::strong_count(gate) > 1);
-            let gate = state.gates.entry(login.to_owned());
-            gate.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))).clone()
+            state.gates.retain(|_, gate| !gate.is_idle());
+            let at_once = state.at_once(&caller.login);
+            let key = (caller.endpoint.clone(), caller.login.clone());
+            let gate = state.gates.entry(key);
+            let gate = gate.or_insert_with(|| Turns::new(at_once, Some(self.rate)));
+            gate.limit(at_once);
+            gate.clone()
         };
-        if let Ok(permit) = gate.clone().try_acquire_owned() {
-            return Permit {
-                _permit: Some(permit),
-                waited: false,
-            };
-        }
-        // The gate is never closed.
-        Permit {
-            _permit: gate.acquire_owned().await.ok(),
-            waited: true,
+        tokio::select! {
+            turn = gate.enter(right, namespace) => Some(turn),
+            () = self.stopping.cancelled() => None,
         }
     }
 
@@ -78,72 +96,94 @@ impl Brakes {
     ///
     /// # Errors
     /// [`Failure::Withheld`], which says why not.
-    pub fn check(&self, operation: Operation, login: &str, project: &str) -> Result<(), Error> {
+    pub fn check(&self, operation: Operation, caller: &Caller) -> Result<(), Error> {
         let mut state = self.lock();
         let now = Instant::now();
         forget(&mut state.projects, |until| *until <= now);
         forget(&mut state.logins, |(_, last)| *last + LOGIN_PAUSE <= now);
-        let withheld = |pause, reason: &str| {
-            let failure = Failure::Withheld {
-                pause,
-                reason: reason.to_owned(),
-            };
-            Err(Error {
-                operation,
-                failure,
-                service_time: None,
-            })
-        };
-        let failed = state.logins.get(login).map_or(0, |(failed, _)| *failed);
+        let failed = state.failed(&caller.login);
         if failed > 0 && operation == Operation::BatchDelete {
             let reason = "the cloud has just refused this login, so no batch is submitted with it before a read has proven it anew";
-            return withheld(Pause::Login, reason);
+            return Err(withheld(operation, Pause::Login, reason));
         }
         if failed >= FAILED_LOGINS {
             let reason = "the cloud refused this login twice in a row; more would lock it, so calls are held back until the Secret changes, or some minutes";
-            return withheld(Pause::Login, reason);
+            return Err(withheld(operation, Pause::Login, reason));
         }
-        if state.projects.contains_key(project) {
-            return withheld(
-                Pause::Throttle,
-                "calls of this project are held back since the cloud asked to slow down",
-            );
+        if state.projects.contains_key(caller) {
+            let reason = "calls of this project are held back since the cloud asked to slow down";
+            return Err(withheld(operation, Pause::Throttle, reason));
         }
         Ok(())
     }
 
-    /// Takes in how a call ended.
-    pub fn note<T>(&self, login: &str, project: &str, result: &Result<T, Error>) {
+    /// Takes in how a call ended that began at `began`. To be told before its turn is over: the next one may have to
+    /// wait for what this one says.
+    pub fn note<T>(&self, caller: &Caller, began: Instant, result: &Result<T, Error>) {
         let mut state = self.lock();
         let now = Instant::now();
-        let class = result.as_ref().err().map(classify);
-        match (class, result) {
+        match (result.as_ref().err().map(classify), result) {
             // Nobody was asked.
             (_, Err(error)) if matches!(error.failure, Failure::Withheld { .. }) => {}
             (Some(Class::Authentication), _) => {
-                let failed = state.logins.get(login).map_or(0, |(failed, _)| *failed);
-                state
-                    .logins
-                    .insert(login.to_owned(), (failed.saturating_add(1), now));
+                let failed = state.failed(&caller.login).saturating_add(1);
+                state.logins.insert(caller.login.clone(), (failed, now));
+                state.limit(&caller.login);
             }
             (Some(Class::Throttled), Err(error)) => {
                 let asked = error.refusal().and_then(|r| r.retry_after).unwrap_or(THROTTLED);
-                state.projects.insert(
-                    project.to_owned(),
-                    now + asked.clamp(RETRY_AFTER.0, RETRY_AFTER.1),
-                );
+                let until = now + asked.clamp(RETRY_AFTER.0, RETRY_AFTER.1);
+                state.projects.insert(caller.clone(), until);
             }
             // Without an answer nothing is known of the login.
             (Some(Class::Unreachable | Class::InDoubt), _) => {}
+            // What set out before the last refusal proves nothing about the time after it.
             _ => {
-                state.logins.remove(login);
+                if state
+                    .logins
+                    .get(&caller.login)
+                    .is_some_and(|(_, last)| *last <= began)
+                {
+                    state.logins.remove(&caller.login);
+                    state.limit(&caller.login);
+                }
             }
         }
     }
 
     /// The maps are whole after every step, whoever panicked.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// How often the login was refused in a row.
+    fn failed(&self, login: &str) -> u32 {
+        self.logins.get(login).map_or(0, |(failed, _)| *failed)
+    }
+
+    /// Calls that the login may make at one time.
+    fn at_once(&self, login: &str) -> usize {
+        if self.failed(login) > 0 { PROBES } else { AT_ONCE }
+    }
+
+    /// Has the gates of a login let so many pass as its standing allows.
+    fn limit(&self, login: &str) {
+        let own = self.gates.iter().filter(|((_, other), _)| other == login);
+        own.for_each(|(_, gate)| gate.limit(self.at_once(login)));
+    }
+}
+
+/// Nobody was asked.
+pub(super) fn withheld(operation: Operation, pause: Pause, reason: &str) -> Error {
+    Error {
+        operation,
+        failure: Failure::Withheld {
+            pause,
+            reason: reason.to_owned(),
+        },
+        service_time: None,
     }
 }
 
@@ -153,8 +193,10 @@ fn forget<K: Eq + Hash, V>(map: &mut HashMap<K, V>, over: impl Fn(&V) -> bool) {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
-    use crate::workspace::error::Refusal;
+    use crate::workspace::error::{Failure, Refusal};
 
     fn ended(failure: Failure) -> Result<(), Error> {
         Err(Error {
@@ -171,27 +213,79 @@ mod tests {
         })))
     }
 
+    fn caller(login: &str) -> Caller {
+        Caller {
+            endpoint: "https://workspace.example".to_owned(),
+            project_id: "project".to_owned(),
+            login: login.to_owned(),
+        }
+    }
+
+    fn brakes() -> Brakes {
+        Brakes::new(NonZeroU32::MAX, CancellationToken::new())
+    }
+
+    /// A call that begins and ends now.
+    fn note(brakes: &Brakes, result: &Result<(), Error>) {
+        brakes.note(&caller("login"), Instant::now(), result);
+    }
+
     fn may(brakes: &Brakes, operation: Operation) -> bool {
-        brakes.check(operation, "login", "project").is_ok()
+        brakes.check(operation, &caller("login")).is_ok()
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_one_refusal_a_login_reads_before_it_submits() {
-        let brakes = Brakes::default();
-        brakes.note("login", "project", &refused());
+        let brakes = brakes();
+        note(&brakes, &refused());
         assert!(!may(&brakes, Operation::BatchDelete));
         assert!(may(&brakes, Operation::ListDesktops));
-        brakes.note("login", "project", &Ok(()));
+        note(&brakes, &Ok(()));
         assert!(may(&brakes, Operation::BatchDelete));
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_call_that_set_out_before_the_refusal_proves_nothing() {
+        let brakes = brakes();
+        let before = Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        note(&brakes, &refused());
+        brakes.note(&caller("login"), before, &Ok(()));
+        assert!(!may(&brakes, Operation::BatchDelete));
+        note(&brakes, &refused());
+        assert!(
+            !may(&brakes, Operation::ListDesktops),
+            "it is the second in a row"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_login_is_proven_by_one_call_at_a_time() {
+        let brakes = brakes();
+        let enter = || {
+            let caller = caller("login");
+            let brakes = brakes.clone();
+            async move { brakes.enter(&caller, RightOfWay::Poll, "tenant").await }
+        };
+        let (first, second) = (enter().await, enter().await);
+        note(&brakes, &refused());
+        drop(first);
+        assert_eq!(enter().now_or_never().map(drop), None, "one is still on its way");
+        drop(second);
+        let probe = enter().await;
+        assert_eq!(enter().now_or_never().map(drop), None);
+        note(&brakes, &Ok(()));
+        let other = enter().await;
+        drop((probe, other));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn after_two_refusals_a_login_rests_longer_than_the_vendors_lock() {
-        let brakes = Brakes::default();
-        brakes.note("login", "project", &refused());
-        brakes.note("login", "project", &refused());
+        let brakes = brakes();
+        note(&brakes, &refused());
+        note(&brakes, &refused());
         assert!(!may(&brakes, Operation::ListDesktops));
-        assert!(brakes.check(Operation::ListDesktops, "other", "project").is_ok());
+        assert!(brakes.check(Operation::ListDesktops, &caller("other")).is_ok());
         tokio::time::advance(Duration::from_secs(301)).await;
         assert!(!may(&brakes, Operation::ListDesktops));
         tokio::time::advance(Duration::from_secs(60)).await;
@@ -200,17 +294,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_held_back_or_lost_says_nothing_of_the_login() {
-        let brakes = Brakes::default();
-        brakes.note("login", "project", &refused());
-        let withheld = Failure::Withheld {
-            pause: Pause::Login,
-            reason: "spared".to_owned(),
-        };
+        let brakes = brakes();
+        note(&brakes, &refused());
         let lost = Failure::NoAnswer {
             reason: "reset".to_owned(),
         };
-        for failure in [withheld, lost] {
-            brakes.note("login", "project", &ended(failure));
+        let spared = withheld(Operation::ListDesktops, Pause::Login, "spared");
+        for result in [Err(spared), ended(lost)] {
+            note(&brakes, &result);
             assert!(may(&brakes, Operation::ListDesktops));
             assert!(!may(&brakes, Operation::BatchDelete));
         }

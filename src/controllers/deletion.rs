@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::turns::RightOfWay;
 use super::{Context, Scope, api, watchdog};
 use crate::crd::conditions::Reason;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
@@ -113,6 +114,7 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
         context.stopping.clone(),
     );
     let stop = context.stopping.clone();
+    // Passes take turns by namespace, which the controller's own limit does not know.
     let controller = Controller::for_stream(stream, reader)
         .watches(projects, watcher::Config::default(), move |project| {
             of_project(&store, &project)
@@ -120,7 +122,6 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
         .reconcile_on(stream::unfold(woken, |mut woken| async move {
             Some((woken.recv().await?, woken))
         }))
-        .with_config(controller::Config::default().concurrency(context.config.concurrency.get()))
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile, error_policy, context.clone())
         .for_each(|result| async move {
@@ -149,6 +150,12 @@ fn of_project(store: &Store<DesktopDeletion>, project: &WorkspaceProject) -> Vec
 }
 
 async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<Action, Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let _turn = tokio::select! {
+        turn = context.passes.enter(RightOfWay::of(&object), &namespace) => turn,
+        // Whoever leads next goes on from what is stored.
+        () = context.stopping.cancelled() => return Ok(Action::await_change()),
+    };
     let started = tokio::time::Instant::now();
     // One poisoned object must not end the operator, which would be every object's end.
     let result = AssertUnwindSafe(Box::pin(run_pass(&object, &context)))
@@ -200,10 +207,17 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
                 return Ok(Action::requeue(facts::delay(pass, hold.wake, context)));
             }
             Step::StartOver => return Err(Error::StartOver),
-            Step::Sign(_) if pass.permit.is_none() => {
-                let permit = context.brakes.enter(pass.fingerprint()?).await;
-                pass.seen.last_look &= !permit.waited;
-                pass.permit = Some(permit);
+            Step::Sign(_) if pass.turn.is_none() => {
+                // Who had to read anew meanwhile does not wait in line again, or a long one would never end.
+                let right = if pass.had_turn {
+                    RightOfWay::Resumption
+                } else {
+                    RightOfWay::Submission
+                };
+                let line = pass.line()?.clone();
+                pass.turn = line.enter(right).await;
+                let at_once = pass.turn.as_ref().is_some_and(|turn| turn.waited.is_none());
+                pass.seen.last_look &= at_once;
             }
             // From the signature to the record nothing may cut in.
             step @ Step::Sign(_) => {
@@ -219,10 +233,10 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
                 }
             }
             step => {
-                // A read of the cloud takes a permit of its own: two passes that kept theirs meanwhile would wait for
-                // each other for ever.
+                // A read of the cloud takes a turn of its own: two passes that kept theirs meanwhile would wait for each
+                // other for ever.
                 if step != Step::ReadProject {
-                    pass.permit = None;
+                    pass.had_turn |= pass.turn.take().is_some();
                 }
                 execute::step(pass, step, context).await?;
             }

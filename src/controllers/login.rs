@@ -6,13 +6,13 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 
-use super::metered::Metered;
+use super::brakes::Caller;
+use super::metered::Line;
 use super::{Context, api};
 use crate::crd::conditions::{ConditionType, Reason, Truth};
 use crate::crd::deletion::ProjectCoordinates;
 use crate::crd::{WorkspaceProject, project::WorkspaceProjectSpec};
 use crate::plan::observed::{Obstacle, ProjectView};
-use crate::workspace::api::Workspace;
 use crate::workspace::auth;
 use crate::workspace::connector::Target;
 use crate::workspace::endpoint::Endpoint;
@@ -21,10 +21,8 @@ use crate::workspace::endpoint::Endpoint;
 pub struct Login {
     /// Plain data for the decision.
     pub view: ProjectView,
-    /// The client; `None` if there is an obstacle to having one.
-    pub cloud: Option<Arc<dyn Workspace>>,
-    /// Fingerprint of the login; empty if there is none.
-    pub fingerprint: String,
+    /// The line to the cloud; `None` if there is an obstacle to having one.
+    pub line: Option<Arc<Line>>,
     /// Changes when the project or its Secret does: what was wrong may have been mended.
     pub stamp: String,
 }
@@ -36,14 +34,6 @@ pub struct LoginKey {
     pub project: ProjectCoordinates,
     /// What identifies the login.
     pub stamp: String,
-}
-
-/// A client and what identifies its login, or why there is none.
-pub struct Access {
-    /// The client.
-    pub cloud: Arc<dyn Workspace>,
-    /// Fingerprint of the login; not reversible.
-    pub fingerprint: String,
 }
 
 /// Why there is no client: a reason of the project's `Ready` condition, and cause and cure.
@@ -80,8 +70,8 @@ pub async fn look(
     let coordinates = coordinates(&project.spec);
     let suspended = project.spec.suspend;
     let generation = project.metadata.generation.unwrap_or_default();
-    let access = match access(context, namespace, &project).await? {
-        Ok(access) => access,
+    let line = match access(context, namespace, &project).await? {
+        Ok(line) => line,
         Err(NoAccess { message, .. }) => {
             let stamp = format!("{generation}/{message}");
             let message = format!("WorkspaceProject {name}: {message}");
@@ -96,7 +86,7 @@ pub async fn look(
             ));
         }
     };
-    let stamp = format!("{generation}/{}", access.fingerprint);
+    let stamp = format!("{generation}/{}", line.caller.login);
     let obstacle = unproven(&project, patient);
     let view = ProjectView {
         coordinates: Some(coordinates),
@@ -105,8 +95,7 @@ pub async fn look(
     };
     Ok(Login {
         view,
-        cloud: Some(access.cloud),
-        fingerprint: access.fingerprint,
+        line: Some(line),
         stamp,
     })
 }
@@ -131,8 +120,7 @@ impl Login {
                 obstacle,
                 suspended,
             },
-            cloud: None,
-            fingerprint: String::new(),
+            line: None,
             stamp,
         }
     }
@@ -157,7 +145,7 @@ fn iam_endpoint(spec: &WorkspaceProjectSpec) -> Option<String> {
     spec.iam_endpoint.clone().or_else(public)
 }
 
-/// Reads the Secret of a project and makes a client of it.
+/// Reads the Secret of a project and makes a line to the cloud of it.
 ///
 /// # Errors
 /// The API server did not answer; within it, why there is no client.
@@ -165,7 +153,7 @@ pub async fn access(
     context: &Context,
     namespace: &str,
     project: &WorkspaceProject,
-) -> Result<Result<Access, NoAccess>, api::Error> {
+) -> Result<Result<Arc<Line>, NoAccess>, api::Error> {
     let credentials = &project.spec.credentials;
     let sources: [(_, Reader); 3] = [
         (&credentials.access_key, auth::Login::access_key),
@@ -203,7 +191,7 @@ pub async fn access(
         }
         Err(error) => return Err(error),
     };
-    Ok(connect(context, project, read, name, secret))
+    Ok(connect(context, namespace, project, read, name, secret))
 }
 
 /// Reads a login from the content of a Secret.
@@ -211,11 +199,12 @@ type Reader = fn(&auth::SecretData) -> Result<auth::Login, auth::InvalidSecret>;
 
 fn connect(
     context: &Context,
+    namespace: &str,
     project: &WorkspaceProject,
     read: Reader,
     name: &str,
     secret: Secret,
-) -> Result<Access, NoAccess> {
+) -> Result<Arc<Line>, NoAccess> {
     let data = secret
         .data
         .unwrap_or_default()
@@ -240,20 +229,19 @@ fn connect(
             reason: Reason::EndpointNotAllowed,
             message: error.to_string(),
         })?;
-    let metered = Metered {
+    Ok(Arc::new(Line {
         cloud,
-        project: format!("{}/{}/{fingerprint}", target.endpoint, target.project_id),
-        endpoint: target.endpoint,
-        login: fingerprint.clone(),
+        caller: Caller {
+            endpoint: target.endpoint,
+            project_id: target.project_id.to_string(),
+            login: fingerprint,
+        },
+        namespace: namespace.to_owned(),
         brakes: context.brakes.clone(),
         clock: context.clock.clone(),
         service_clocks: context.service_clocks.clone(),
         metrics: context.metrics.clone(),
-    };
-    Ok(Access {
-        cloud: Arc::new(metered),
-        fingerprint,
-    })
+    }))
 }
 
 /// What the project's own `Ready` condition has against it.

@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
-use super::brakes::Brakes;
+use super::brakes::{Brakes, Caller, withheld};
+use super::turns::{RightOfWay, Turn};
 use crate::clock::Clock;
 use crate::ids::{DesktopID, JobID};
 use crate::operator::metrics::{CallCode, Metrics};
 use crate::workspace::api::{
     Answer, BatchDelete, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery, Workspace,
 };
-use crate::workspace::error::{Error, Failure, Operation};
+use crate::workspace::error::{Error, Failure, Operation, Pause};
 use crate::workspace::iam::Witness;
 
 /// How far the clocks of the services are ahead of ours, by endpoint, from the `Date` of their last answers.
@@ -39,19 +41,24 @@ impl ServiceClocks {
     }
 }
 
-/// A client of the cloud that counts.
-#[derive(Debug)]
+/// A client of the cloud that waits for its turn, and counts.
+#[derive(Debug, Clone)]
 pub struct Metered {
+    line: Arc<Line>,
+    right: RightOfWay,
+}
+
+/// What the calls of one login to one project have in common.
+#[derive(Debug)]
+pub struct Line {
     /// The client.
     pub cloud: Arc<dyn Workspace>,
-    /// Where it goes.
-    pub endpoint: String,
+    /// Who calls whom.
+    pub caller: Caller,
+    /// For whom.
+    pub namespace: String,
     /// Our clock.
     pub clock: Clock,
-    /// Which project.
-    pub project: String,
-    /// Fingerprint of the login.
-    pub login: String,
     /// What holds calls back.
     pub brakes: Brakes,
     /// The services' clocks.
@@ -61,23 +68,31 @@ pub struct Metered {
 }
 
 impl Metered {
+    /// A client whose calls have this right of way.
+    pub fn new(line: Arc<Line>, right: RightOfWay) -> Arc<dyn Workspace> {
+        Arc::new(Self { line, right })
+    }
+
     async fn call<T>(
         &self,
         operation: Operation,
         good: impl FnOnce(&T) -> u16,
         call: impl Future<Output = Result<Answer<T>, Error>>,
     ) -> Result<Answer<T>, Error> {
-        // A submission has taken its permit before it was signed: a signature must not wait.
-        let submission = operation == Operation::BatchDelete;
-        let permit = if submission {
+        let line = &*self.line;
+        // A submission has taken its turn before it was signed: a signature must not wait.
+        let turn = if operation == Operation::BatchDelete {
             None
         } else {
-            Some(self.brakes.enter(&self.login).await)
+            let turn = line.enter(self.right).await;
+            let stopping = || withheld(operation, Pause::Throttle, "the operator is told to stop");
+            Some(turn.ok_or_else(stopping)?)
         };
-        self.brakes.check(operation, &self.login, &self.project)?;
+        line.brakes.check(operation, &line.caller)?;
+        let began = Instant::now();
         let result = call.await;
-        drop(permit);
-        self.brakes.note(&self.login, &self.project, &result);
+        line.brakes.note(&line.caller, began, &result);
+        drop(turn);
         // IAM's calls are counted where they are made, and have a clock of their own.
         if result.as_ref().is_err_and(|error| error.operation != operation) {
             return result;
@@ -86,12 +101,19 @@ impl Metered {
             Ok(answer) => (CallCode::Http(good(&answer.value)), answer.service_time),
             Err(error) => (CallCode::from(&error.failure), error.service_time),
         };
-        self.metrics.cloud_call(operation, code);
+        line.metrics.cloud_call(operation, code);
         if let Some(time) = time {
-            self.service_clocks
-                .note(&self.endpoint, time.duration_since(self.clock.now()));
+            line.service_clocks
+                .note(&line.caller.endpoint, time.duration_since(line.clock.now()));
         }
         result
+    }
+}
+
+impl Line {
+    /// Waits for a turn; `None` if the operator is told to stop first.
+    pub async fn enter(&self, right: RightOfWay) -> Option<Turn> {
+        self.brakes.enter(&self.caller, right, &self.namespace).await
     }
 }
 
@@ -104,32 +126,40 @@ impl Witness for Metrics {
 #[async_trait]
 impl Workspace for Metered {
     async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
-        self.call(Operation::ListDesktops, |_| 200, self.cloud.list_desktops(ids))
-            .await
+        self.call(
+            Operation::ListDesktops,
+            |_| 200,
+            self.line.cloud.list_desktops(ids),
+        )
+        .await
     }
 
     async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
         let code = |found: &Lookup| if *found == Lookup::Gone { 404 } else { 200 };
-        self.call(Operation::ShowDesktop, code, self.cloud.show_desktop(id))
+        self.call(Operation::ShowDesktop, code, self.line.cloud.show_desktop(id))
             .await
     }
 
     async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
-        self.call(Operation::ListSubJobs, |_| 200, self.cloud.list_sub_jobs(query))
-            .await
+        self.call(
+            Operation::ListSubJobs,
+            |_| 200,
+            self.line.cloud.list_sub_jobs(query),
+        )
+        .await
     }
 
     async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error> {
-        self.call(Operation::ShowJob, |_| 200, self.cloud.show_job(id))
+        self.call(Operation::ShowJob, |_| 200, self.line.cloud.show_job(id))
             .await
     }
 
     fn sign_batch_delete(&self, body: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error> {
-        self.cloud.sign_batch_delete(body, now)
+        self.line.cloud.sign_batch_delete(body, now)
     }
 
     async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error> {
-        self.call(Operation::BatchDelete, |_| 202, self.cloud.send(request))
+        self.call(Operation::BatchDelete, |_| 202, self.line.cloud.send(request))
             .await
     }
 }

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::login::LoginKey;
+use super::metered::{Line, Metered};
+use super::turns::RightOfWay;
 use crate::config::Timing;
 use crate::crd::DesktopDeletion;
 use crate::ids::{DesktopID, JobID};
@@ -106,14 +108,14 @@ impl Pollers {
     }
 
     /// Follows a job from now on, with this login, and says what is known of it.
-    pub fn follow(&self, wanted: Wanted, key: &LoginKey, cloud: &Arc<dyn Workspace>) -> News {
+    pub fn follow(&self, wanted: Wanted, key: &LoginKey, line: &Arc<Line>) -> News {
         let mut projects = self.shared.lock();
         // After a change of the Secret the job moves to the new login, with what is known of it.
         let mut others = projects.iter_mut().filter(|(other, _)| *other != key);
         let moved = others.find_map(|(_, project)| project.jobs.remove(&wanted.job));
         let known = projects.contains_key(key);
         let entry = projects.entry(key.clone()).or_insert_with(|| Project {
-            cloud: cloud.clone(),
+            cloud: Metered::new(line.clone(), RightOfWay::Poll),
             jobs: BTreeMap::new(),
             trouble: None,
             turned: Instant::now(),

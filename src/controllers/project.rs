@@ -15,6 +15,8 @@ use kube::{Api, ResourceExt};
 use tokio::time::Instant;
 
 use super::deletion::facts;
+use super::metered::Metered;
+use super::turns::RightOfWay;
 use super::{Context, Scope, api, login};
 use crate::crd::conditions::{Claim, ConditionType, Reason, Truth, merge};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
@@ -154,13 +156,14 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
                 failures: 0,
             }
         }
-        Ok(access) => {
-            let stamp = format!("{generation}/{}", access.fingerprint);
+        Ok(line) => {
+            let stamp = format!("{generation}/{}", line.caller.login);
             let still = known.filter(|known| known.stamp == stamp);
             match still {
                 Some(proof) if proof.at.elapsed() < pause(&proof, context) => proof,
                 still => {
-                    let verdict = verdict(access.cloud.list_desktops(&[]).await, context);
+                    let cloud = Metered::new(line, RightOfWay::Poll);
+                    let verdict = verdict(cloud.list_desktops(&[]).await, context);
                     context.metrics.login_checked(verdict.reason);
                     let before = still.map_or(0, |proof| proof.failures);
                     let failures = if verdict.status == Truth::True {

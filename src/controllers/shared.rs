@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::login::LoginKey;
 use super::poller::{MAX_OFFSET, MAX_PAGES, PAGE};
+use super::turns::RightOfWay;
 use crate::ids::DesktopID;
 use crate::plan::observed::Sweep;
 use crate::workspace::api::{DesktopPage, MAX_BATCH, SubJob, SubJobQuery, Workspace};
@@ -24,9 +25,10 @@ pub const SWEEP_AGE: u32 = 4;
 /// Projects that nobody asked about for so long are forgotten.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// The shared reads of all logins; clones share them.
+/// The shared reads of all logins, by right of way: what has to wait must not hold up what may go first. Clones share
+/// them.
 #[derive(Clone, Default)]
-pub struct SharedReads(Arc<Mutex<HashMap<LoginKey, Entry>>>);
+pub struct SharedReads(Arc<Mutex<HashMap<(LoginKey, RightOfWay), Entry>>>);
 
 #[derive(Clone)]
 struct Entry {
@@ -64,7 +66,7 @@ impl SharedReads {
     /// As the call of the cloud.
     pub async fn desktops(
         &self,
-        key: &LoginKey,
+        key: (LoginKey, RightOfWay),
         cloud: Arc<dyn Workspace>,
         ids: &[DesktopID],
     ) -> Result<DesktopPage, Error> {
@@ -94,7 +96,7 @@ impl SharedReads {
     /// As the calls of the cloud.
     pub async fn sweep(
         &self,
-        key: &LoginKey,
+        key: (LoginKey, RightOfWay),
         cloud: &dyn Workspace,
         ids: &[DesktopID],
         not_before: Instant,
@@ -119,11 +121,11 @@ impl SharedReads {
         })
     }
 
-    fn entry(&self, key: &LoginKey) -> Entry {
+    fn entry(&self, key: (LoginKey, RightOfWay)) -> Entry {
         let mut entries = lock(&self.0);
         let now = Instant::now();
-        entries.retain(|other, entry| other == key || now.duration_since(entry.used) < IDLE);
-        let entry = entries.entry(key.clone()).or_insert_with(|| Entry {
+        entries.retain(|other, entry| *other == key || now.duration_since(entry.used) < IDLE);
+        let entry = entries.entry(key).or_insert_with(|| Entry {
             used: now,
             desktops: Arc::default(),
             sweep: Arc::default(),

@@ -39,6 +39,7 @@ const FLAGS: &[&str] = &[
     "--secret-refresh=500ms",
     "--retry-min=300ms",
     "--retry-max=2s",
+    "--requests-per-minute=1000000",
 ];
 
 /// One test's world.

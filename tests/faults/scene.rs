@@ -31,6 +31,7 @@ pub(crate) const FLAGS: &[&str] = &[
     "--secret-refresh=500ms",
     "--retry-min=300ms",
     "--retry-max=2s",
+    "--requests-per-minute=1000000",
     "--concurrency=256",
     "--log-level=info,desktop_deletion_operator=debug",
 ];

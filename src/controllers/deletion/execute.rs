@@ -170,7 +170,7 @@ async fn post(pass: &mut Pass, context: &Context) -> Result<(), Error> {
         Ok(answer) => PostAnswer::Accepted(answer.value),
         Err(error) => refused(pass, &error, context),
     };
-    pass.permit = None;
+    pass.turn = None;
     pass.seen.submission = Submission::Answered { attempt, answer };
     Ok(())
 }

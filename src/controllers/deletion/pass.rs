@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use super::super::login::{Login, LoginKey};
 use super::super::{Context, api};
 use super::Error;
-use crate::controllers::brakes::Permit;
+use crate::controllers::metered::{Line, Metered};
+use crate::controllers::turns::{RightOfWay, Turn};
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::observed::{Facts, Observed, Request, Submission};
 use crate::plan::recovery;
@@ -30,8 +31,10 @@ pub struct Pass {
     pub read_at: Option<Instant>,
     /// The project as it was last looked at.
     pub login: Option<Login>,
-    /// The permit to send, taken before anything is signed.
-    pub permit: Option<Permit>,
+    /// The turn to send, taken before anything is signed.
+    pub turn: Option<Turn>,
+    /// It had a turn before, and gave it back to read anew.
+    pub had_turn: bool,
     /// The signed request, if one is ready to go, and since when.
     pub armed: Option<(SignedRequest, Instant)>,
 }
@@ -73,7 +76,8 @@ impl Pass {
             began,
             read_at: None,
             login: None,
-            permit: None,
+            turn: None,
+            had_turn: false,
             armed: None,
         }))
     }
@@ -112,15 +116,24 @@ impl Pass {
         requests(&self.object, context)
     }
 
-    /// The client of the cloud.
+    /// The line to the cloud.
     ///
     /// # Errors
     /// The decision asked for the cloud before the project gave a login: a fault.
-    pub fn cloud(&self) -> Result<Arc<dyn Workspace>, Error> {
+    pub fn line(&self) -> Result<&Arc<Line>, Error> {
         self.login
             .as_ref()
-            .and_then(|l| l.cloud.clone())
-            .ok_or(Error::Fault("a cloud read without a login"))
+            .and_then(|login| login.line.as_ref())
+            .ok_or(Error::Fault("a step in the cloud without a login"))
+    }
+
+    /// The client of the cloud.
+    ///
+    /// # Errors
+    /// As [`Pass::line`].
+    pub fn cloud(&self) -> Result<Arc<dyn Workspace>, Error> {
+        let right = RightOfWay::of(&self.object);
+        Ok(Metered::new(self.line()?.clone(), right))
     }
 
     /// Where the project is now, as its login sees it.
@@ -138,16 +151,12 @@ impl Pass {
         })
     }
 
-    /// What identifies the login to the brakes.
+    /// With whom it shares its reads of the cloud.
     ///
     /// # Errors
-    /// The project was not looked at: a fault.
-    pub fn fingerprint(&self) -> Result<&str, Error> {
-        let login = self
-            .login
-            .as_ref()
-            .ok_or(Error::Fault("a submission without a login"))?;
-        Ok(&login.fingerprint)
+    /// As [`Pass::home`].
+    pub fn shared(&self) -> Result<(LoginKey, RightOfWay), Error> {
+        Ok((self.home()?, RightOfWay::of(&self.object)))
     }
 
     /// The host that the request talks to, once known.

@@ -60,8 +60,8 @@ pub(super) async fn claim(pass: &mut Pass, context: &Context) -> Result<(), Erro
 
 pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Context) -> Result<(), Error> {
     let began = begin_read(pass, context);
-    let (key, cloud) = (pass.home()?, pass.cloud()?);
-    match context.shared.desktops(&key, cloud, ids).await {
+    let (key, cloud) = (pass.shared()?, pass.cloud()?);
+    match context.shared.desktops(key, cloud, ids).await {
         Err(error) => trouble(pass, &error, context),
         Ok(page) => {
             let asked = |d: &Desktop| ids.iter().any(|id| id.folded() == d.id.folded());
@@ -131,11 +131,11 @@ pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), E
     } else {
         now.checked_sub(context.config.timing.poll_interval * SWEEP_AGE)
     };
-    let (key, cloud) = (pass.home()?, pass.cloud()?);
+    let (key, cloud) = (pass.shared()?, pass.cloud()?);
     let ids = pass.seen.request.desktop_ids.clone();
     match context
         .shared
-        .sweep(&key, &*cloud, &ids, not_before.unwrap_or(now))
+        .sweep(key, &*cloud, &ids, not_before.unwrap_or(now))
         .await
     {
         Err(error) => trouble(pass, &error, context),
@@ -173,7 +173,7 @@ pub(super) fn job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(),
         age: facts::age_of_submission(pass, context),
         object: pass.reference(),
     };
-    let view = match context.pollers.follow(wanted, &key, &pass.cloud()?) {
+    let view = match context.pollers.follow(wanted, &key, pass.line()?) {
         News::NotYet => JobView::default(),
         News::Known(view) => view,
         News::Trouble(error) => {

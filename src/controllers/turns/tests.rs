@@ -1,0 +1,131 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, join_all};
+
+use super::RightOfWay::{Poll, Recovery, Resumption, Submission};
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The order in which turns came, and when.
+type Served = Rc<RefCell<Vec<(String, Instant)>>>;
+
+/// Waits in line and notes when its turn came; it is over at once.
+fn waiter<'a>(
+    turns: &'a Turns,
+    right: RightOfWay,
+    namespace: &'a str,
+    served: &Served,
+) -> LocalBoxFuture<'a, ()> {
+    let served = served.clone();
+    async move {
+        let turn = turns.enter(right, namespace).await;
+        served
+            .borrow_mut()
+            .push((format!("{}/{namespace}", right.as_str()), Instant::now()));
+        drop(turn);
+    }
+    .boxed_local()
+}
+
+fn names(served: &Served) -> Vec<String> {
+    served.borrow().iter().map(|(name, _)| name.clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_minute_has_more_turns_than_the_rate_allows_and_none_is_wasted() {
+    for most in [1, 2, 3, 60, 100] {
+        let turns = Turns::new(usize::MAX, Some(Rate::per_minute(most)));
+        let served = Served::default();
+        let began = Instant::now();
+        let wanted = most as usize * 5;
+        join_all((0..wanted).map(|_| waiter(&turns, Submission, "a", &served))).await;
+        let times: Vec<_> = served.borrow().iter().map(|(_, at)| *at).collect();
+        for (first, start) in times.iter().enumerate() {
+            let within = times[first..].iter().filter(|at| **at - *start < MINUTE).count();
+            assert!(within <= most as usize, "{within} of {most}");
+        }
+        assert!(began.elapsed() <= MINUTE * 9, "{most}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn recovery_goes_before_polls_and_polls_before_submissions() {
+    let turns = Turns::new(1, Some(Rate::per_minute(60)));
+    let taken = turns.enter(Submission, "a").await;
+    let served = Served::default();
+    let rights = [Submission, Poll, Recovery, Submission, Poll, Recovery];
+    let waiting = join_all(rights.map(|right| waiter(&turns, right, "a", &served)));
+    let finish = async { drop(taken) };
+    futures::join!(waiting, finish);
+    let expected = [
+        "recovery/a",
+        "recovery/a",
+        "poll/a",
+        "poll/a",
+        "submission/a",
+        "submission/a",
+    ];
+    assert_eq!(names(&served), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_with_a_thousand_lets_another_one_s_only_one_pass_after_one_turn() {
+    for rate in [None, Some(Rate::per_minute(10))] {
+        let turns = Turns::new(2, rate);
+        let taken = [
+            turns.enter(Submission, "crowd").await,
+            turns.enter(Submission, "crowd").await,
+        ];
+        let served = Served::default();
+        let crowd = (0..1000).map(|_| waiter(&turns, Submission, "crowd", &served));
+        let single = std::iter::once(waiter(&turns, Submission, "single", &served));
+        let waiting = join_all(crowd.chain(single));
+        let finish = async { drop(taken) };
+        futures::join!(waiting, finish);
+        let place = names(&served).iter().position(|name| name == "submission/single");
+        assert_eq!(place, Some(1));
+        assert_eq!(served.borrow().len(), 1001);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_paid_the_rate_before_goes_on_as_soon_as_there_is_room() {
+    let turns = Turns::new(1, Some(Rate::per_minute(1)));
+    let first = turns.enter(Submission, "a").await;
+    assert_eq!(turns.enter(Resumption, "a").now_or_never().map(drop), None);
+    drop(first);
+    assert_eq!(turns.enter(Poll, "a").now_or_never().map(drop), None, "the rate");
+    assert_eq!(turns.enter(Resumption, "a").await.waited, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_went_away_takes_no_turn() {
+    let turns = Turns::new(1, None);
+    let taken = turns.enter(Submission, "a").await;
+    let mut gone: Vec<_> = (0..3).map(|_| Box::pin(turns.enter(Poll, "a"))).collect();
+    for waiting in &mut gone {
+        assert!(waiting.now_or_never().is_none());
+    }
+    // The turn of the first one is on its way when it goes.
+    drop(taken);
+    drop(gone);
+    assert_eq!(turns.enter(Submission, "a").await.waited, None);
+    assert!(turns.is_idle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lower_limit_holds_once_what_is_taken_has_ended() {
+    let turns = Turns::new(2, None);
+    let (first, second) = (turns.enter(Poll, "a").await, turns.enter(Poll, "a").await);
+    turns.limit(1);
+    drop(first);
+    assert_eq!(turns.enter(Poll, "a").now_or_never().map(drop), None);
+    drop(second);
+    let only = turns.enter(Poll, "a").await;
+    assert_eq!(turns.enter(Poll, "a").now_or_never().map(drop), None);
+    turns.limit(2);
+    drop((turns.enter(Poll, "a").await, only));
+}
