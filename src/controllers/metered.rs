@@ -43,7 +43,7 @@ impl ServiceClocks {
 
 /// A client of the cloud that waits for its turn, and counts.
 #[derive(Debug, Clone)]
-pub struct Metered {
+struct Metered {
     line: Arc<Line>,
     right: RightOfWay,
 }
@@ -68,11 +68,6 @@ pub struct Line {
 }
 
 impl Metered {
-    /// A client whose calls have this right of way.
-    pub fn new(line: Arc<Line>, right: RightOfWay) -> Arc<dyn Workspace> {
-        Arc::new(Self { line, right })
-    }
-
     async fn call<T>(
         &self,
         operation: Operation,
@@ -111,6 +106,12 @@ impl Metered {
 }
 
 impl Line {
+    /// A client whose calls have this right of way.
+    pub fn client(self: &Arc<Self>, right: RightOfWay) -> Arc<dyn Workspace> {
+        let line = self.clone();
+        Arc::new(Metered { line, right })
+    }
+
     /// Waits for a turn; `None` if the operator is told to stop first.
     pub async fn enter(&self, right: RightOfWay) -> Option<Turn> {
         self.brakes.enter(&self.caller, right, &self.namespace).await

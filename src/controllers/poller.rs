@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::login::LoginKey;
-use super::metered::{Line, Metered};
+use super::metered::Line;
 use super::turns::RightOfWay;
 use crate::config::Timing;
 use crate::crd::DesktopDeletion;
@@ -115,7 +115,7 @@ impl Pollers {
         let moved = others.find_map(|(_, project)| project.jobs.remove(&wanted.job));
         let known = projects.contains_key(key);
         let entry = projects.entry(key.clone()).or_insert_with(|| Project {
-            cloud: Metered::new(line.clone(), RightOfWay::Poll),
+            cloud: line.client(RightOfWay::Poll),
             jobs: BTreeMap::new(),
             trouble: None,
             turned: Instant::now(),

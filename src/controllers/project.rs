@@ -15,7 +15,6 @@ use kube::{Api, ResourceExt};
 use tokio::time::Instant;
 
 use super::deletion::facts;
-use super::metered::Metered;
 use super::turns::RightOfWay;
 use super::{Context, Scope, api, login};
 use crate::crd::conditions::{Claim, ConditionType, Reason, Truth, merge};
@@ -162,7 +161,7 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
             match still {
                 Some(proof) if proof.at.elapsed() < pause(&proof, context) => proof,
                 still => {
-                    let cloud = Metered::new(line, RightOfWay::Poll);
+                    let cloud = line.client(RightOfWay::Poll);
                     let verdict = verdict(cloud.list_desktops(&[]).await, context);
                     context.metrics.login_checked(verdict.reason);
                     let before = still.map_or(0, |proof| proof.failures);

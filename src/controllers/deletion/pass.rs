@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::super::login::{Login, LoginKey};
 use super::super::{Context, api};
 use super::Error;
-use crate::controllers::metered::{Line, Metered};
+use crate::controllers::metered::Line;
 use crate::controllers::turns::{RightOfWay, Turn};
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::observed::{Facts, Observed, Request, Submission};
@@ -133,7 +133,7 @@ impl Pass {
     /// As [`Pass::line`].
     pub fn cloud(&self) -> Result<Arc<dyn Workspace>, Error> {
         let right = RightOfWay::of(&self.object);
-        Ok(Metered::new(self.line()?.clone(), right))
+        Ok(self.line()?.client(right))
     }
 
     /// Where the project is now, as its login sees it.
