@@ -1,4 +1,4 @@
-//! The operator's binary. `cargo run --example` builds the example alone, so the demo has the binary built.
+//! The operator's binary. `cargo run --example` builds the example alone, so the example has the binary built.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 ///
 /// The example is named beside it, and no package: so Cargo resolves the same features as for this example and for
 /// `cargo test`, and only the binary itself is built.
-pub(crate) async fn build() -> Result<PathBuf, Trouble> {
+pub(crate) async fn build(example: &str) -> Result<PathBuf, Trouble> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["build", "--quiet", "--bin", NAME, "--example", "demo"])
+        .args(["build", "--quiet", "--bin", NAME, "--example", example])
         .arg("--message-format=json-render-diagnostics")
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .current_dir(testkit::workspace())

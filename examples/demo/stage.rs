@@ -21,7 +21,7 @@ use crate::{Trouble, binary};
 const READ_ONLY_PROJECT: &str = "read-only";
 
 /// Short pauses, so that the tour takes a minute and not half an hour.
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 13] = [
     "run",
     "--allowed-endpoints=127.0.0.1=127.0.0.0/8",
     "--listen=127.0.0.1:0",
@@ -53,7 +53,7 @@ impl Stage {
     /// Sets everything up, and says what it is doing.
     pub(crate) async fn set(board: &mut Board) -> Result<Self, Trouble> {
         board.say("building the operator");
-        let binary = binary::build().await?;
+        let binary = binary::build("demo").await?;
         board.say("starting etcd and kube-apiserver (built from source the first time, which takes minutes)");
         let control_plane = ControlPlane::start().await?;
         let namespace = control_plane.namespace("demo").await?;

@@ -1,0 +1,194 @@
+//! What requests cost: a burst of `DesktopDeletion` objects of one desktop each, on a real control plane and a simulated
+//! cloud over TLS, the operator as its own process with its ordinary pauses. Prints cloud calls, writes and time per
+//! object, and the CPU time and the peak memory of the operator.
+//!
+//! `cargo run --release --example load -- --objects 1000`
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use desktop_deletion_operator::crd::DesktopDeletion;
+use futures::{TryStreamExt, stream};
+use kube::api::{ListParams, PostParams};
+use serde_json::{Value, json};
+use testkit::{Cloud, ControlPlane, Namespace, Operator, OperatorOptions, eventually, manifests};
+
+#[path = "../demo/binary.rs"]
+mod binary;
+mod cost;
+
+use cost::Cost;
+
+/// Whatever stops the measurement, as a sentence.
+type Trouble = Box<dyn std::error::Error + Send + Sync>;
+
+/// Objects that are created at one time.
+const CREATORS: usize = 8;
+
+/// Longest time for one object, all others included: long enough for any machine.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Ordinary pauses, but no limit of the vendor: how fast the operator is, and not how slow it has to be.
+const FLAGS: [&str; 4] = [
+    "run",
+    "--allowed-endpoints=127.0.0.1=127.0.0.0/8",
+    "--listen=127.0.0.1:0",
+    "--requests-per-minute=10000000",
+];
+
+/// Count what a burst of requests costs: cloud calls, writes, time, CPU and memory.
+#[derive(Parser)]
+#[command(bin_name = "cargo run --release --example load --")]
+struct Arguments {
+    /// How many objects of one desktop each
+    #[arg(long, default_value = "200")]
+    objects: NonZeroUsize,
+
+    /// Most objects that the operator works on at one time
+    #[arg(long, default_value = "16")]
+    concurrency: u16,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match measure(arguments.objects.get(), arguments.concurrency).await {
+        Ok(cost) => {
+            println!("{cost}");
+            ExitCode::SUCCESS
+        }
+        Err(trouble) => {
+            eprintln!("load: {trouble}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(objects: usize, concurrency: u16) -> Result<Cost, Trouble> {
+    eprintln!("building the operator");
+    let binary = binary::build("load").await?;
+    eprintln!("starting etcd and kube-apiserver (built from source the first time, which takes minutes)");
+    let control_plane = ControlPlane::start().await?;
+    let namespace = control_plane.namespace("load").await?;
+    let kubeconfig = control_plane.deploy("deploy/base", namespace.name()).await?;
+    let cloud = Cloud::start(&Cloud::world()).await?;
+    for n in 0..objects {
+        cloud.add_desktop(&json!({"id": desktop(n)}))?;
+    }
+    namespace.apply(&cloud.secret("login")).await?;
+    namespace.apply(&cloud.project("prod", "login")).await?;
+    let concurrency = format!("--concurrency={concurrency}");
+    let operator = start(&binary, &kubeconfig, &namespace, &concurrency)?;
+    ready(&namespace).await?;
+    eprintln!("creating {objects} objects");
+    let began = Instant::now();
+    create(&namespace, objects).await?;
+    eprintln!("waiting until all desktops are deleted");
+    if let Err(trouble) = all_deleted(&namespace, objects).await {
+        return Err(format!("{trouble}\n{}", operator.log_tail()).into());
+    }
+    let took = began.elapsed();
+    Ok(Cost {
+        objects,
+        took,
+        process: cost::process(operator.pid())?,
+        calls: cost::calls(&cloud),
+        writes: cost::writes(&control_plane, &namespace, objects).await?,
+    })
+}
+
+fn desktop(n: usize) -> String {
+    format!("pc-{n}")
+}
+
+fn start(
+    binary: &Path,
+    kubeconfig: &Path,
+    namespace: &Namespace,
+    concurrency: &str,
+) -> Result<Operator, Trouble> {
+    let namespaces = format!("--namespaces={}", namespace.name());
+    let arguments = [&FLAGS[..], &[concurrency, &namespaces]].concat();
+    let options = OperatorOptions {
+        binary: binary.to_str().ok_or("the path of the operator is no text")?,
+        kubeconfig: Some(kubeconfig),
+        arguments: &arguments,
+        environment: &[],
+    };
+    Ok(Operator::start(options)?)
+}
+
+/// Waits until the login is proven.
+async fn ready(namespace: &Namespace) -> Result<(), Trouble> {
+    let look = async || {
+        let project = namespace
+            .projects()
+            .get("prod")
+            .await
+            .map_err(|error| error.to_string())?;
+        match project.data["status"]["conditions"][0]["status"].as_str() {
+            Some("True") => Ok(()),
+            _ => Err(format!("{:#}", project.data["status"])),
+        }
+    };
+    Ok(eventually("the project is ready", Duration::from_secs(60), look).await?)
+}
+
+async fn create(namespace: &Namespace, objects: usize) -> Result<(), Trouble> {
+    let requests = namespace.api::<DesktopDeletion>();
+    let manifest = |n: usize| -> Result<DesktopDeletion, serde_json::Error> {
+        serde_json::from_value(manifests::desktop_deletion(&desktop(n), "prod", [desktop(n)]))
+    };
+    stream::iter((0..objects).map(Ok::<_, Trouble>))
+        .try_for_each_concurrent(CREATORS, |n| {
+            let requests = requests.clone();
+            async move {
+                requests.create(&PostParams::default(), &manifest(n)?).await?;
+                Ok(())
+            }
+        })
+        .await
+}
+
+/// Waits until each request has ended well.
+async fn all_deleted(namespace: &Namespace, objects: usize) -> Result<(), Trouble> {
+    let requests = namespace.deletions();
+    let unfinished = ListParams::default().fields("status.completionTime=").limit(1);
+    let look = async || {
+        let left = requests
+            .list(&unfinished)
+            .await
+            .map_err(|error| error.to_string())?;
+        match left.items.first() {
+            None => Ok(()),
+            Some(first) => Err(format!(
+                "{} are not finished, one of them: {:#}",
+                1 + left.metadata.remaining_item_count.unwrap_or_default(),
+                first.data
+            )),
+        }
+    };
+    let patience = Duration::from_secs(120) + PATIENCE * u32::try_from(objects)?;
+    eventually("all requests have ended", patience, look).await?;
+    let ended = requests.list(&ListParams::default()).await?;
+    let bad: Vec<_> = ended
+        .items
+        .iter()
+        .filter(|object| !is_deleted(&object.data))
+        .collect();
+    match bad.first() {
+        None => Ok(()),
+        Some(first) => Err(format!("{} did not succeed, one of them: {:#}", bad.len(), first.data).into()),
+    }
+}
+
+fn is_deleted(data: &Value) -> bool {
+    let conditions = data["status"]["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Succeeded" && condition["reason"] == "AllDeleted")
+}
