@@ -12,6 +12,7 @@
 //! | [`poller`] | follows the open jobs of a project with one shared read a tick |
 //! | [`shared`] | reads of the cloud that many requests share |
 //! | [`turns`] | so many at one time and in a minute, fair between namespaces |
+//! | [`upcoming`] | which desktops will be asked for next |
 //! | [`watchdog`] | notices a watch that went silent |
 //! | [`api`] | calls of the API server that cannot hang |
 
@@ -44,6 +45,7 @@ pub mod poller;
 pub mod project;
 pub mod shared;
 pub mod turns;
+pub mod upcoming;
 pub mod watchdog;
 
 use kube::runtime::reflector::{self, ObjectRef};
@@ -63,6 +65,8 @@ pub struct Context {
     pub brakes: brakes::Brakes,
     /// Which passes over a request may run.
     pub passes: turns::Turns,
+    /// Which requests wait for their pass.
+    pub upcoming: upcoming::Upcoming,
     /// What the clocks of the services say.
     pub service_clocks: metered::ServiceClocks,
     /// What is counted.
@@ -128,6 +132,8 @@ impl Context {
         } = process;
         let pulse = health.pulse("pollers", poller::SIGN_OF_LIFE);
         let brakes = brakes::Brakes::new(config.requests_per_minute, stopping.clone());
+        let asked = brakes.clone();
+        metrics.watch_brakes(move || asked.held());
         let passes = turns::Turns::new(config.concurrency.get().into(), None);
         let context = Self {
             recorder: Recorder::new(client.clone(), reporter),
@@ -142,6 +148,7 @@ impl Context {
             connector,
             brakes,
             passes,
+            upcoming: upcoming::Upcoming::default(),
             service_clocks: metered::ServiceClocks::default(),
             metrics,
             health,

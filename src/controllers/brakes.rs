@@ -117,26 +117,28 @@ impl Brakes {
         Ok(())
     }
 
-    /// Takes in how a call ended that began at `began`. To be told before its turn is over: the next one may have to
-    /// wait for what this one says.
-    pub fn note<T>(&self, caller: &Caller, began: Instant, result: &Result<T, Error>) {
+    /// Takes in how a call ended that began at `began`, and says which brake that has put on. To be told before its turn
+    /// is over: the next one may have to wait for what this one says.
+    pub fn note<T>(&self, caller: &Caller, began: Instant, result: &Result<T, Error>) -> Option<Pause> {
         let mut state = self.lock();
         let now = Instant::now();
         match (result.as_ref().err().map(classify), result) {
             // Nobody was asked.
-            (_, Err(error)) if matches!(error.failure, Failure::Withheld { .. }) => {}
+            (_, Err(error)) if matches!(error.failure, Failure::Withheld { .. }) => None,
             (Some(Class::Authentication), _) => {
                 let failed = state.failed(&caller.login).saturating_add(1);
                 state.logins.insert(caller.login.clone(), (failed, now));
                 state.limit(&caller.login);
+                (failed == FAILED_LOGINS).then_some(Pause::Login)
             }
             (Some(Class::Throttled), Err(error)) => {
                 let asked = error.refusal().and_then(|r| r.retry_after).unwrap_or(THROTTLED);
                 let until = now + asked.clamp(RETRY_AFTER.0, RETRY_AFTER.1);
                 state.projects.insert(caller.clone(), until);
+                Some(Pause::Throttle)
             }
             // Without an answer nothing is known of the login.
-            (Some(Class::Unreachable | Class::InDoubt), _) => {}
+            (Some(Class::Unreachable | Class::InDoubt), _) => None,
             // What set out before the last refusal proves nothing about the time after it.
             _ => {
                 if state
@@ -147,8 +149,22 @@ impl Brakes {
                     state.logins.remove(&caller.login);
                     state.limit(&caller.login);
                 }
+                None
             }
         }
+    }
+
+    /// How many logins, and projects of a login, are held back now.
+    pub fn held(&self) -> Vec<(Pause, usize)> {
+        let state = self.lock();
+        let now = Instant::now();
+        let logins = state.logins.values();
+        let logins = logins.filter(|(failed, last)| *failed >= FAILED_LOGINS && *last + LOGIN_PAUSE > now);
+        let projects = state.projects.values().filter(|until| **until > now);
+        vec![
+            (Pause::Login, logins.count()),
+            (Pause::Throttle, projects.count()),
+        ]
     }
 
     /// The maps are whole after every step, whoever panicked.

@@ -20,6 +20,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 
 use super::turns::RightOfWay;
 use super::{Context, Scope, api, watchdog};
@@ -150,15 +151,18 @@ fn of_project(store: &Store<DesktopDeletion>, project: &WorkspaceProject) -> Vec
 }
 
 async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<Action, Error> {
+    let asked = Instant::now();
+    let in_line = context.upcoming.announce(&object);
     let namespace = object.namespace().unwrap_or_default();
     let _turn = tokio::select! {
         turn = context.passes.enter(RightOfWay::of(&object), &namespace) => turn,
         // Whoever leads next goes on from what is stored.
         () = context.stopping.cancelled() => return Ok(Action::await_change()),
     };
-    let started = tokio::time::Instant::now();
+    drop(in_line);
+    let started = Instant::now();
     // One poisoned object must not end the operator, which would be every object's end.
-    let result = AssertUnwindSafe(Box::pin(run_pass(&object, &context)))
+    let result = AssertUnwindSafe(Box::pin(run_pass(&object, asked, &context)))
         .catch_unwind()
         .await
         .unwrap_or(Err(Error::Fault("panic in reconcile; see the log")));
@@ -176,8 +180,8 @@ async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Resul
     result
 }
 
-async fn run_pass(object: &DesktopDeletion, context: &Arc<Context>) -> Result<Action, Error> {
-    let Some(pass) = Pass::load(object, context).await? else {
+async fn run_pass(object: &DesktopDeletion, asked: Instant, context: &Arc<Context>) -> Result<Action, Error> {
+    let Some(pass) = Pass::load(object, asked, context).await? else {
         context.forget(&object.uid().unwrap_or_default());
         return Ok(Action::await_change());
     };
@@ -247,7 +251,7 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
 
 /// Tells that nothing was sent, since the API server refuses to store the intent, and tries again much later.
 async fn intent_refused(object: &DesktopDeletion, reason: &str, context: &Context) -> Result<Action, Error> {
-    if let Some(mut pass) = Pass::load(object, context).await? {
+    if let Some(mut pass) = Pass::load(object, Instant::now(), context).await? {
         let message = format!(
             "the API server refuses to store the intent, so nothing was sent: {reason}; check the rules of the CRD and the operator's rights"
         );

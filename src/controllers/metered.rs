@@ -83,10 +83,17 @@ impl Metered {
             let stopping = || withheld(operation, Pause::Throttle, "the operator is told to stop");
             Some(turn.ok_or_else(stopping)?)
         };
-        line.brakes.check(operation, &line.caller)?;
+        if let Err(error) = line.brakes.check(operation, &line.caller) {
+            if let Failure::Withheld { pause, .. } = error.failure {
+                line.metrics.withheld(operation, pause);
+            }
+            return Err(error);
+        }
         let began = Instant::now();
         let result = call.await;
-        line.brakes.note(&line.caller, began, &result);
+        if let Some(brake) = line.brakes.note(&line.caller, began, &result) {
+            line.metrics.brake(brake);
+        }
         drop(turn);
         // IAM's calls are counted where they are made, and have a clock of their own.
         if result.as_ref().is_err_and(|error| error.operation != operation) {
@@ -114,7 +121,11 @@ impl Line {
 
     /// Waits for a turn; `None` if the operator is told to stop first.
     pub async fn enter(&self, right: RightOfWay) -> Option<Turn> {
-        self.brakes.enter(&self.caller, right, &self.namespace).await
+        let turn = self.brakes.enter(&self.caller, right, &self.namespace).await;
+        let waited = turn.as_ref().and_then(|turn| turn.waited);
+        self.metrics
+            .permit_wait(right.as_str(), waited.unwrap_or_default());
+        turn
     }
 }
 

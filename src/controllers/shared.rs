@@ -1,5 +1,5 @@
-//! Reads of the cloud that many requests share: desktops asked for at the same time go out in calls of up to a hundred,
-//! and one sweep over the sub-jobs serves all who ask within a minute. Calls grow with desktops / 100, not with requests.
+//! Reads of the cloud that many requests share: desktops asked for at the same time, or soon after, go out in calls of up
+//! to a hundred, and one sweep over the sub-jobs serves all who ask within a minute. Calls grow with desktops / 100, not with requests.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,10 @@ use crate::workspace::api::{DesktopPage, MAX_BATCH, SubJob, SubJobQuery, Workspa
 use crate::workspace::error::Error;
 
 /// How long the first to ask for desktops waits for company.
-const COMPANY: Duration = Duration::from_millis(20);
+const COMPANY: Duration = Duration::from_millis(100);
+
+/// How long a read is kept for those who ask soon after it; each says itself how old an answer may be.
+const KEPT: Duration = Duration::from_secs(60);
 
 /// How old a sweep may be for those who need no newer one, in ticks of the poller.
 pub const SWEEP_AGE: u32 = 4;
@@ -34,6 +37,7 @@ pub struct SharedReads(Arc<Mutex<HashMap<(LoginKey, RightOfWay), Entry>>>);
 struct Entry {
     used: Instant,
     desktops: Arc<Mutex<Queue>>,
+    pages: Arc<Mutex<Vec<Read>>>,
     sweep: Arc<tokio::sync::Mutex<Option<Swept>>>,
 }
 
@@ -47,7 +51,31 @@ struct Queue {
 
 struct Asked {
     ids: Vec<DesktopID>,
-    answer: oneshot::Sender<Result<DesktopPage, Error>>,
+    upcoming: Vec<DesktopID>,
+    answer: oneshot::Sender<Result<Read, Error>>,
+}
+
+/// What is wanted of a read of desktops.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The desktops.
+    pub ids: Vec<DesktopID>,
+    /// Desktops that others will ask for soon: the same call takes along as many as it can.
+    pub upcoming: Vec<DesktopID>,
+    /// An answer that somebody else's call took along must have been begun since then.
+    pub since: Instant,
+    /// Such an answer counts only if it shows none of the desktops: what is gone stays gone, all else may have changed.
+    pub gone_only: bool,
+}
+
+/// A read of desktops.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// When it began.
+    pub began: Instant,
+    asked: Vec<DesktopID>,
+    /// What it gave. Of an incomplete list `total` is larger than the number of rows.
+    pub page: DesktopPage,
 }
 
 /// A sweep, by folded desktop id.
@@ -59,8 +87,7 @@ struct Swept {
 }
 
 impl SharedReads {
-    /// Reads desktops, together with whoever asks at the same time. Of an incomplete list `total` is larger than the
-    /// number of rows.
+    /// Reads desktops, together with whoever asks at the same time, or has just asked.
     ///
     /// # Errors
     /// As the call of the cloud.
@@ -68,25 +95,34 @@ impl SharedReads {
         &self,
         key: (LoginKey, RightOfWay),
         cloud: Arc<dyn Workspace>,
-        ids: &[DesktopID],
-    ) -> Result<DesktopPage, Error> {
-        let queue = self.entry(key).desktops;
+        question: Question,
+    ) -> Result<Read, Error> {
+        let entry = self.entry(key);
+        let known = lock(&entry.pages)
+            .iter()
+            .rev()
+            .find_map(|read| read.answer(&question));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let ids = question.ids.clone();
         let (answer, answered) = oneshot::channel();
         let first = {
-            let mut queue = lock(&queue);
+            let mut queue = lock(&entry.desktops);
             queue.waiting.push(Asked {
-                ids: ids.to_vec(),
+                ids: question.ids,
+                upcoming: question.upcoming,
                 answer,
             });
             !std::mem::replace(&mut queue.reading, true)
         };
         if first {
-            tokio::spawn(read(queue, cloud.clone()));
+            tokio::spawn(read(entry.desktops, entry.pages, cloud.clone()));
         }
         match answered.await {
             Ok(result) => result,
             // The reader died; this one asks for itself.
-            Err(_) => cloud.list_desktops(ids).await.map(|answer| answer.value),
+            Err(_) => read_now(&*cloud, ids).await,
         }
     }
 
@@ -128,6 +164,7 @@ impl SharedReads {
         let entry = entries.entry(key).or_insert_with(|| Entry {
             used: now,
             desktops: Arc::default(),
+            pages: Arc::default(),
             sweep: Arc::default(),
         });
         entry.used = now;
@@ -136,28 +173,49 @@ impl SharedReads {
 }
 
 /// Reads for all who wait, until nobody does.
-async fn read(queue: Arc<Mutex<Queue>>, cloud: Arc<dyn Workspace>) {
+async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Read>>>, cloud: Arc<dyn Workspace>) {
     // If this task dies, those who wait see it, and the next one reads again.
     let _reset = Reset(queue.clone());
-    tokio::time::sleep(COMPANY).await;
     loop {
+        tokio::time::sleep(COMPANY).await;
         let party = lock(&queue).take_party();
         if party.is_empty() {
             return;
         }
-        // As each asked: a service may tell upper from lower case, and would not list what is spelt otherwise.
-        let ids: BTreeSet<_> = party.iter().flat_map(|asked| asked.ids.iter().cloned()).collect();
-        let ids: Vec<_> = ids.into_iter().collect();
-        let result = cloud.list_desktops(&ids).await.map(|answer| answer.value);
+        let result = read_now(&*cloud, ids_of(&party)).await;
+        if let Ok(read) = &result {
+            let mut pages = lock(&pages);
+            pages.retain(|page| page.began.elapsed() < KEPT);
+            pages.extend(Some(read.clone()).filter(Read::is_complete));
+        }
         for asked in party {
-            let share = result
-                .as_ref()
-                .map(|page| page_of(page, &ids, &asked.ids))
-                .map_err(Clone::clone);
+            let share = result.as_ref().map(|read| read.part(&asked.ids));
             // Whoever asked may have gone.
-            asked.answer.send(share).ok();
+            asked.answer.send(share.map_err(Clone::clone)).ok();
         }
     }
+}
+
+/// As each asked: a service may tell upper from lower case, and would not list what is spelt otherwise.
+fn ids_of(party: &[Asked]) -> Vec<DesktopID> {
+    let mut ids: BTreeSet<_> = party.iter().flat_map(|asked| asked.ids.iter().cloned()).collect();
+    for id in party.iter().flat_map(|asked| &asked.upcoming) {
+        if ids.len() >= MAX_BATCH {
+            break;
+        }
+        ids.insert(id.clone());
+    }
+    ids.into_iter().collect()
+}
+
+async fn read_now(cloud: &dyn Workspace, ids: Vec<DesktopID>) -> Result<Read, Error> {
+    let began = Instant::now();
+    let page = cloud.list_desktops(&ids).await?.value;
+    Ok(Read {
+        began,
+        asked: ids,
+        page,
+    })
 }
 
 impl Queue {
@@ -189,20 +247,35 @@ impl Drop for Reset {
     }
 }
 
-/// The part of a page that concerns `ids`; a page that is not complete, or that nobody asked for, stays incomplete.
-fn page_of(page: &DesktopPage, asked: &[DesktopID], ids: &[DesktopID]) -> DesktopPage {
-    let among = |ids: &[DesktopID], id: &DesktopID| ids.iter().any(|other| other.folded() == id.folded());
-    let complete =
-        page.total == page.desktops.len() as u64 && page.desktops.iter().all(|d| among(asked, &d.id));
-    let desktops: Vec<_> = page
-        .desktops
-        .iter()
-        .filter(|d| among(ids, &d.id))
-        .cloned()
-        .collect();
-    DesktopPage {
-        total: desktops.len() as u64 + u64::from(!complete),
-        desktops,
+impl Read {
+    /// An older region may ignore the filter, and a list may be cut: then it proves nothing about an id that is not in
+    /// it.
+    pub fn is_complete(&self) -> bool {
+        let asked = |id: &DesktopID| self.asked.iter().any(|other| other.folded() == id.folded());
+        self.page.total == self.page.desktops.len() as u64 && self.page.desktops.iter().all(|d| asked(&d.id))
+    }
+
+    /// The part that concerns `ids`; of an incomplete list it is incomplete.
+    fn part(&self, ids: &[DesktopID]) -> Self {
+        let mut desktops = self.page.desktops.clone();
+        desktops.retain(|desktop| ids.iter().any(|id| id.folded() == desktop.id.folded()));
+        Self {
+            began: self.began,
+            asked: ids.to_vec(),
+            page: DesktopPage {
+                total: desktops.len() as u64 + u64::from(!self.is_complete()),
+                desktops,
+            },
+        }
+    }
+
+    /// The answer to a question, if this read has one.
+    fn answer(&self, question: &Question) -> Option<Self> {
+        let asked = |id: &DesktopID| self.asked.contains(id);
+        if self.began < question.since || !question.ids.iter().all(asked) {
+            return None;
+        }
+        Some(self.part(&question.ids)).filter(|part| !question.gone_only || part.page.desktops.is_empty())
     }
 }
 

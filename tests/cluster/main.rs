@@ -5,6 +5,7 @@
 
 mod attack;
 mod bad_input;
+mod burst;
 mod counts;
 mod crd_rules;
 mod deploy;

@@ -51,7 +51,7 @@ pub(crate) struct Stage {
 }
 
 /// A running operator; the end of its log is printed when its test fails.
-pub(crate) struct Running(Operator);
+pub(crate) struct Running(pub(crate) Operator);
 
 impl Deref for Running {
     type Target = Operator;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::super::Context;
 use super::super::brakes::RETRY_AFTER;
@@ -67,6 +68,7 @@ fn age(pass: &mut Pass, timing: &Timing) {
         *fresh = armed.is_some_and(|(_, since)| since.elapsed() < timing.send_guard);
     } else if unsent && pass.read_at.is_some_and(|at| at.elapsed() >= timing.send_guard) {
         pass.read_at = None;
+        pass.reads_since = Instant::now();
         pass.seen
             .desktops
             .retain(|_, sighting| sighting.sight == Sight::Gone);

@@ -29,6 +29,8 @@ pub struct Pass {
     pub began: Timestamp,
     /// When the oldest cloud read of the pass was made.
     pub read_at: Option<Instant>,
+    /// Reads of the cloud that began earlier say nothing to this pass.
+    pub reads_since: Instant,
     /// The project as it was last looked at.
     pub login: Option<Login>,
     /// The turn to send, taken before anything is signed.
@@ -40,11 +42,16 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Reads the live object; `None` if it is gone or another one has taken its name.
+    /// Reads the live object, for a pass that has waited since `asked`; `None` if it is gone or another one has taken
+    /// its name.
     ///
     /// # Errors
     /// The API server did not answer.
-    pub async fn load(object: &DesktopDeletion, context: &Context) -> Result<Option<Self>, Error> {
+    pub async fn load(
+        object: &DesktopDeletion,
+        asked: Instant,
+        context: &Context,
+    ) -> Result<Option<Self>, Error> {
         let began = context.clock.now();
         let requests = requests(object, context);
         let live = api::call("read the DesktopDeletion", requests.get_opt(&object.name_any())).await?;
@@ -75,6 +82,7 @@ impl Pass {
             seen,
             began,
             read_at: None,
+            reads_since: asked,
             login: None,
             turn: None,
             had_turn: false,
@@ -91,6 +99,7 @@ impl Pass {
     /// Forgets what was read of the cloud, and what was claimed there.
     pub fn forget_reads(&mut self) {
         self.read_at = None;
+        self.reads_since = Instant::now();
         self.seen.claim = None;
         self.seen.desktops.clear();
         self.seen.sweep = None;

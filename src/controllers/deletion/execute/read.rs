@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use super::super::pass::Pass;
 use super::super::{Error, facts};
 use crate::controllers::poller::{News, Wanted};
-use crate::controllers::shared::SWEEP_AGE;
+use crate::controllers::shared::{Question, SWEEP_AGE};
+use crate::controllers::turns::RightOfWay;
 use crate::controllers::{Context, api, login};
 use crate::crd::DesktopDeletion;
 use crate::crd::deletion::CloudError;
@@ -19,7 +20,7 @@ use crate::crd::limits;
 use crate::ids::{DesktopID, JobID};
 use crate::plan::classify::classify;
 use crate::plan::observed::{JobView, Sight, Sighting, Trouble};
-use crate::workspace::api::{Desktop, Lookup};
+use crate::workspace::api::{Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 /// How long a missing project may still come with the sync that brought the request.
@@ -59,17 +60,18 @@ pub(super) async fn claim(pass: &mut Pass, context: &Context) -> Result<(), Erro
 }
 
 pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Context) -> Result<(), Error> {
-    let began = begin_read(pass, context);
+    begin_read(pass, context);
     let (key, cloud) = (pass.shared()?, pass.cloud()?);
-    match context.shared.desktops(key, cloud, ids).await {
+    let question = question(pass, ids, key.1, context);
+    match context.shared.desktops(key, cloud, question).await {
         Err(error) => trouble(pass, &error, context),
-        Ok(page) => {
-            let asked = |d: &Desktop| ids.iter().any(|id| id.folded() == d.id.folded());
-            // An older region may ignore the filter, and a list may be cut: then it proves nothing about an id that
-            // is not in it.
-            let complete = page.total == page.desktops.len() as u64 && page.desktops.iter().all(asked);
+        Ok(read) => {
+            pass.read_at = pass.read_at.min(Some(read.began));
+            let began = context.clock.now().checked_sub(read.began.elapsed());
+            let began = began.unwrap_or(Timestamp::MIN);
+            let complete = read.is_complete();
             for id in ids {
-                let row = page.desktops.iter().find(|d| d.id.folded() == id.folded());
+                let row = read.page.desktops.iter().find(|d| d.id.folded() == id.folded());
                 let sight = row.map_or(if complete { Sight::Missing } else { Sight::Unlisted }, Sight::of);
                 saw(pass, id, sight, row.and_then(|d| d.name.clone()), began, context);
             }
@@ -77,6 +79,31 @@ pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Conte
         }
     }
     Ok(())
+}
+
+/// Before a submission a read of a moment ago will do. Once something was accepted, only that a desktop is gone is worth
+/// telling from before, and what came of an attempt in doubt is asked anew.
+fn question(pass: &Pass, ids: &[DesktopID], right: RightOfWay, context: &Context) -> Question {
+    let now = Instant::now();
+    let fresh = now
+        .checked_sub(context.config.timing.send_guard / 2)
+        .unwrap_or(now);
+    let in_doubt = right == RightOfWay::Recovery;
+    let room = MAX_BATCH.saturating_sub(ids.len());
+    Question {
+        ids: ids.to_vec(),
+        upcoming: if in_doubt {
+            vec![]
+        } else {
+            context.upcoming.with(&pass.object, room)
+        },
+        since: if in_doubt {
+            now
+        } else {
+            pass.reads_since.max(fresh)
+        },
+        gone_only: right != RightOfWay::Submission,
+    }
 }
 
 pub(super) async fn desktop(pass: &mut Pass, id: &DesktopID, context: &Context) -> Result<(), Error> {

@@ -1,0 +1,101 @@
+//! Which desktops will be asked for next: those of the requests whose pass waits for its turn. A read that is made anyway
+//! takes them along ([`shared`](super::shared)).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kube::ResourceExt;
+
+use super::turns::RightOfWay;
+use crate::crd::DesktopDeletion;
+use crate::ids::DesktopID;
+
+/// The requests in line; clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Upcoming(Arc<Mutex<Lines>>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// Counts arrivals, so that those in front are taken first.
+    arrivals: u64,
+    waiting: HashMap<Line, BTreeMap<u64, Vec<DesktopID>>>,
+}
+
+/// Those who will ask alike: the project of a namespace, and what for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Line {
+    namespace: String,
+    project: String,
+    right: RightOfWay,
+}
+
+/// A request in line, until this is dropped.
+#[derive(Debug)]
+pub struct InLine {
+    upcoming: Upcoming,
+    line: Line,
+    arrival: u64,
+}
+
+impl Upcoming {
+    /// A request gets in line.
+    pub fn announce(&self, object: &DesktopDeletion) -> InLine {
+        let line = Line::of(object);
+        let mut lines = self.lock();
+        lines.arrivals += 1;
+        let arrival = lines.arrivals;
+        let waiting = lines.waiting.entry(line.clone()).or_default();
+        waiting.insert(arrival, object.spec.desktop_ids.clone());
+        drop(lines);
+        InLine {
+            upcoming: self.clone(),
+            line,
+            arrival,
+        }
+    }
+
+    /// The desktops of those in line who will ask as `object` does now, whole requests, at most so many desktops.
+    pub fn with(&self, object: &DesktopDeletion, most: usize) -> Vec<DesktopID> {
+        let mut ids = Vec::new();
+        let lines = self.lock();
+        for more in lines
+            .waiting
+            .get(&Line::of(object))
+            .into_iter()
+            .flat_map(BTreeMap::values)
+        {
+            if ids.len() + more.len() > most {
+                break;
+            }
+            ids.extend(more.iter().cloned());
+        }
+        ids
+    }
+
+    /// The lines are whole after every step, whoever panicked.
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    fn of(object: &DesktopDeletion) -> Self {
+        Self {
+            namespace: object.namespace().unwrap_or_default(),
+            project: object.spec.project_ref.name.clone(),
+            right: RightOfWay::of(object),
+        }
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        let mut lines = self.upcoming.lock();
+        if let Some(waiting) = lines.waiting.get_mut(&self.line) {
+            waiting.remove(&self.arrival);
+            if waiting.is_empty() {
+                lines.waiting.remove(&self.line);
+            }
+        }
+    }
+}

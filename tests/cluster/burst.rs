@@ -1,0 +1,208 @@
+//! Many requests at one time: what they cost, and that the crowd of one tenant does not hold up another.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use kube::api::ListParams;
+use serde_json::{Value, json};
+use testkit::cloud::PROJECT_ID;
+use testkit::{
+    Cloud, ControlPlane, Namespace, Operator, OperatorOptions, SERVICE_ACCOUNT, eventually, manifests,
+};
+use workspace_simulator::cloud::Operation;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Succeeded};
+
+use crate::stage::{BOUND, Running, Stage, condition, desktop, pair, says};
+
+/// Long enough for hundreds of requests on any machine.
+const LONG: Duration = Duration::from_secs(600);
+
+/// Ordinary pauses: what is read once a tick must not depend on how fast the machine is.
+const ORDINARY: &[&str] = &["--poll-interval=15s", "--first-look=10s", "--settle=120s"];
+
+async fn create(namespace: &Namespace, names: &[String]) {
+    let apply = |name: &String| {
+        let manifest = manifests::desktop_deletion(name, "prod", [name]);
+        async move { namespace.apply(&manifest).await.unwrap() }
+    };
+    stream::iter(names.iter().map(apply))
+        .buffer_unordered(8)
+        .count()
+        .await;
+}
+
+fn names(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{prefix}-{n}")).collect()
+}
+
+#[tokio::test]
+async fn two_hundred_requests_share_their_reads_and_cost_five_writes_each() {
+    const COUNT: usize = 200;
+    let names = names("pc", COUNT);
+    let desktops: Vec<_> = names.iter().map(|name| desktop(name)).collect();
+    let stage = Stage::set("burst", &desktops).await;
+    let _operator = stage.operator(ORDINARY);
+    stage.project_says("prod", "CredentialsValid").await;
+    create(&stage.namespace, &names).await;
+    all_ended(&stage.namespace).await;
+    let requests = stage.requests();
+    let ended = requests.list(&ListParams::default()).await.unwrap();
+    assert_eq!(ended.items.len(), COUNT);
+    for object in ended.items {
+        let status = &object.data["status"];
+        assert_eq!(says(status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    }
+
+    let mut calls: BTreeMap<String, usize> = BTreeMap::new();
+    for call in stage.cloud.ledger() {
+        *calls.entry(format!("{:?}", call.operation)).or_default() += 1;
+    }
+    let all: usize = calls.values().sum();
+    assert_eq!(calls["BatchDelete"], COUNT);
+    assert!(
+        all * 100 <= COUNT * 115,
+        "{all} calls for {COUNT} requests: {calls:#?}"
+    );
+
+    // The log is in order: once the last one's writes show, all do.
+    stage.writes(&names[COUNT - 1]).await;
+    let mut writes: BTreeMap<String, usize> = BTreeMap::new();
+    for event in stage.control_plane.audit().events().unwrap() {
+        let Some(object) = &event.object_ref else { continue };
+        let own = object.resource == "desktopdeletions" && object.namespace == stage.namespace.name();
+        if own && event.is_write() && event.by_service_account(SERVICE_ACCOUNT) {
+            *writes.entry(object.name.clone()).or_default() += 1;
+        }
+    }
+    assert_eq!(writes.len(), COUNT);
+    writes.retain(|_, count| *count > 5);
+    assert!(writes.is_empty(), "more than five writes: {writes:#?}");
+}
+
+async fn all_ended(namespace: &Namespace) {
+    let requests = namespace.deletions();
+    let unfinished = ListParams::default().fields("status.completionTime=").limit(1);
+    let look = async || match requests.list(&unfinished).await.unwrap().items.first() {
+        None => Ok(()),
+        Some(object) => Err(format!("{:#}", object.data)),
+    };
+    let waited = eventually("all requests have ended", LONG, look).await;
+    waited.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Requests of the tenant that asks for much.
+const CROWD: usize = 1000;
+
+/// Most POSTs of the crowd between the single request of another tenant and that one's own. The passes that are under
+/// way when it comes, sixteen, and those that take their turns while it is read, stored and sent.
+const BETWEEN: usize = 48;
+
+/// A tenant with a namespace and a project of its own, whose desktops are called like it.
+async fn tenant(stage: &Stage, namespace: &Namespace, project_id: &str, secret: &Value, desktops: &[String]) {
+    for name in desktops {
+        let desktop = json!({"id": name, "project": project_id});
+        stage.cloud.add_desktop(&desktop).unwrap();
+    }
+    namespace.apply(secret).await.unwrap();
+    let mut project = stage.cloud.project("prod", "login");
+    project["spec"]["projectID"] = json!(project_id);
+    namespace.apply(&project).await.unwrap();
+}
+
+/// An operator over two namespaces, with the rights that the overlay for all namespaces gives.
+async fn operator(control_plane: &ControlPlane, namespaces: [&Namespace; 2], flags: &[&str]) -> Running {
+    let [first, second] = namespaces.map(Namespace::name);
+    let kubeconfig = control_plane
+        .deploy("deploy/all-namespaces", first)
+        .await
+        .unwrap();
+    let watched = format!("--namespaces={first},{second}");
+    let own = [
+        "run",
+        "--allowed-endpoints=127.0.0.1=127.0.0.0/8",
+        "--listen=127.0.0.1:0",
+        &watched,
+    ];
+    let started = Operator::start(OperatorOptions {
+        binary: env!("CARGO_BIN_EXE_desktop-deletion-operator"),
+        kubeconfig: Some(&kubeconfig),
+        arguments: &[&own, flags].concat(),
+        environment: &[],
+    });
+    Running(started.unwrap())
+}
+
+/// Waits until the login of the project is proven.
+async fn proven(namespace: &Namespace) {
+    let look = async || {
+        let status = namespace.projects().get("prod").await.unwrap().data["status"].clone();
+        let proven = condition(&status, Ready)["reason"] == "CredentialsValid";
+        if proven {
+            Ok(())
+        } else {
+            Err(format!("{status:#}"))
+        }
+    };
+    let waited = eventually("the login is proven", BOUND, look).await;
+    waited.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Lets the crowd come first and the single one afterwards, and counts the crowd's POSTs in between.
+async fn posts_in_between(name: &str, login_of_its_own: bool, flags: &[&str]) -> usize {
+    const OTHER_PROJECT: &str = "1b5f3a7c9d1e4f60826b4a5c7d8e9f02";
+    const OTHER_KEY: (&str, &str) = ("TESTACCESSKEY0000002", "canary-secret-key-of-the-other-tenant");
+    let mut world = Cloud::world();
+    let owner = if login_of_its_own { "other" } else { "test" };
+    world["projects"] = json!([{"id": PROJECT_ID}, {"id": OTHER_PROJECT, "account": owner}]);
+    let account = json!({"name": "other", "accessKeys": [{"id": OTHER_KEY.0, "secret": OTHER_KEY.1}]});
+    world["accounts"].as_array_mut().unwrap().push(account);
+    let crowd = names("crowd", CROWD);
+    let single = names("single", 1);
+    let stage = Stage::without_project(name, world, &[]).await;
+    let other = stage
+        .control_plane
+        .namespace(&format!("{name}-other"))
+        .await
+        .unwrap();
+    let shared_login = stage.cloud.secret("login");
+    let own_login = manifests::secret("login", &[("accessKey", OTHER_KEY.0), ("secretKey", OTHER_KEY.1)]);
+    let login = if login_of_its_own {
+        own_login
+    } else {
+        shared_login.clone()
+    };
+    tenant(&stage, &stage.namespace, PROJECT_ID, &shared_login, &crowd).await;
+    tenant(&stage, &other, OTHER_PROJECT, &login, &single).await;
+    create(&stage.namespace, &crowd).await;
+    let operator = operator(stage.control_plane, [&stage.namespace, &other], flags).await;
+    let posts = || {
+        let calls = stage.cloud.calls(Operation::BatchDelete);
+        let of_single = calls.iter().position(|call| call.body.contains("single"));
+        (calls.len(), of_single)
+    };
+    let look = async || if posts().0 > 0 { Ok(()) } else { Err("no POST") };
+    let begun = eventually("the crowd is served", BOUND, look).await;
+    begun.unwrap_or_else(|error| panic!("{error}\n{}", operator.log_tail()));
+    proven(&other).await;
+    let before = posts().0;
+    assert!(before < CROWD / 2, "the crowd is not served yet");
+    create(&other, &single).await;
+    let look = async || posts().1.ok_or("it is not sent");
+    let place = eventually("the single request is sent", LONG, look).await;
+    let place = place.unwrap_or_else(|error| panic!("{error}\n{}", operator.log_tail()));
+    place - before
+}
+
+#[tokio::test]
+async fn a_tenant_with_a_thousand_requests_does_not_hold_up_the_single_one_of_another() {
+    let between = posts_in_between("tenants", true, &["--requests-per-minute=1000000"]).await;
+    assert!(between <= BETWEEN, "{between} POSTs of the crowd came first");
+}
+
+#[tokio::test]
+async fn namespaces_that_share_a_login_take_turns_under_its_rate() {
+    let between = posts_in_between("one-login", false, &["--requests-per-minute=240"]).await;
+    assert!(between <= BETWEEN, "{between} POSTs of the crowd came first");
+}
