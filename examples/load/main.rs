@@ -7,7 +7,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
 use desktop_deletion_operator::crd::DesktopDeletion;
@@ -15,6 +15,7 @@ use futures::{TryStreamExt, stream};
 use kube::api::{ListParams, PostParams};
 use serde_json::{Value, json};
 use testkit::{Cloud, ControlPlane, Namespace, Operator, OperatorOptions, eventually, manifests};
+use tokio::time::Instant;
 
 #[path = "../demo/binary.rs"]
 mod binary;
