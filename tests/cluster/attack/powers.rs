@@ -182,3 +182,27 @@ async fn what_an_administrator_can_still_write_is_known() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[tokio::test]
+async fn what_had_no_effect_can_be_exchanged_by_two_writes() {
+    let control_plane = ControlPlane::shared().await;
+    control_plane.install_crds().await.unwrap();
+    let namespace = control_plane.namespace("two-writes").await.unwrap();
+    let refused = || {
+        let mut status = waiting();
+        status["attempts"] = json!([attempt("a", "Rejected", json!({}))]);
+        status
+    };
+    let mut object = victim(&namespace, "victim", &refused()).await.unwrap();
+    let pending = json!([attempt("a", "Pending", json!({"desktopIDs": ["d1"]}))]);
+    for edits in [[drop("/attempts")], [put("/attempts", pending)]] {
+        let attempted = Attempted {
+            namespace: &namespace,
+            before: &object,
+            edits: &edits,
+            subresource: "/status",
+        };
+        object = attempted.by(Road::Put).await.unwrap();
+    }
+    assert_eq!(object.data["status"]["attempts"][0]["outcome"], "Pending");
+}
