@@ -1,0 +1,136 @@
+//! What the cloud does with a request, and what it shows.
+
+use super::Protocol;
+use crate::action::Fate;
+use crate::config::Mutant;
+use crate::names::{self, Set};
+use crate::world::{Answer, Cloud, Held, Job, Look, Post, Row, Sweep, World};
+
+impl Protocol {
+    pub(super) fn arrive(&self, world: &mut World, attempt: usize, fate: Fate) {
+        let harmless = matches!(fate, Fate::Accepted | Fate::Expired);
+        world.faults = world.faults.saturating_sub(u8::from(!harmless));
+        if fate.takes_effect() {
+            world.judge_effect(attempt);
+            world.accept(attempt);
+        }
+        let listener = world.listener(attempt);
+        let answer = match fate {
+            Fate::Accepted => Answer::Accepted,
+            Fate::NotSent => Answer::NotSent,
+            Fate::Throttled => Answer::Throttled,
+            Fate::Invalid => Answer::Invalid,
+            Fate::Expired => Answer::Expired,
+            _ => self.doubt(),
+        };
+        let again = answer == Answer::Doubt && self.config.lacks(Mutant::ClientRetries);
+        if let Some(letter) = &mut world.letters[attempt]
+            && !(again && listener.is_some())
+        {
+            letter.post = Post::Over;
+        }
+        if let (Some(operator), false) = (listener, again) {
+            world.give_up(operator, answer);
+        }
+    }
+
+    /// What an answer that says nothing is taken for.
+    pub(super) fn doubt(&self) -> Answer {
+        if self.config.lacks(Mutant::DoubtTakenAsRefusal) {
+            Answer::Throttled
+        } else {
+            Answer::Doubt
+        }
+    }
+}
+
+impl World {
+    pub(super) fn give_up(&mut self, operator: usize, answer: Answer) {
+        if let Some(pass) = &mut self.operators[operator].pass
+            && let Held::Waiting(attempt) = pass.held
+        {
+            pass.held = Held::Answered(attempt, answer);
+        }
+    }
+
+    pub(super) fn accept(&mut self, attempt: usize) {
+        if let Some(letter) = self.letters[attempt] {
+            self.cloud.jobs[attempt] = Some(Job::new(letter.body & !self.cloud.gone));
+        }
+    }
+
+    pub(super) fn change_job(&mut self, job: usize, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = &mut self.cloud.jobs[job] {
+            change(job);
+        }
+    }
+
+    pub(super) fn end(&mut self, job: usize, desktop: usize, deleted: bool) {
+        let desktop = names::only(desktop);
+        if deleted {
+            self.cloud.gone |= desktop;
+            self.cloud.failed &= !desktop;
+        } else if self.cloud.gone & desktop == 0 {
+            self.cloud.failed |= desktop;
+        }
+        self.change_job(job, |job| {
+            if deleted {
+                job.deleted |= desktop;
+            } else {
+                job.failed |= desktop;
+            }
+        });
+    }
+}
+
+impl Cloud {
+    /// What a list shows of a desktop.
+    pub(super) fn listed(&self, desktop: usize) -> Look {
+        match self.shown(desktop) {
+            Look::Gone => Look::Missing,
+            look => look,
+        }
+    }
+
+    /// What a read of one desktop shows.
+    pub(super) fn shown(&self, desktop: usize) -> Look {
+        let deleting = |job: &Job| job.visible && names::has(job.open(), desktop);
+        if names::has(self.gone, desktop) {
+            Look::Gone
+        } else if self.jobs.iter().flatten().any(deleting) {
+            Look::Deleting
+        } else if names::has(self.failed, desktop) {
+            Look::DeleteFailed
+        } else {
+            Look::Idle
+        }
+    }
+
+    pub(super) fn row(&self, job: usize) -> Row {
+        let visible = self.jobs[job].filter(|job| job.visible);
+        visible.map_or_else(Row::default, |job| Row {
+            open: job.open(),
+            deleted: job.deleted,
+            failed: job.failed,
+        })
+    }
+
+    pub(super) fn sweep(&self) -> Sweep {
+        Sweep {
+            rows: std::array::from_fn(|job| self.row(job)),
+            complete: true,
+        }
+    }
+}
+
+impl Job {
+    pub(super) fn new(body: Set) -> Self {
+        Self {
+            body,
+            visible: false,
+            lag: 0,
+            deleted: 0,
+            failed: 0,
+        }
+    }
+}
