@@ -13,6 +13,7 @@ mod deletion_status;
 mod project;
 mod seen;
 mod size;
+mod strange;
 
 pub(crate) use attempts::attempt;
 
@@ -32,6 +33,8 @@ struct Row {
 enum Change {
     /// Create an object like this, instead of changing one.
     Create(Value),
+    /// Create an object like this by an apply that is strict about fields, as that of `kubectl` is.
+    Strict(Value),
     /// Change the object through the main resource.
     Object(Value),
     /// Change its status through `/status`.
@@ -47,7 +50,7 @@ enum Expected {
     Refused(&'static str),
 }
 
-use Change::{Create, Object, Status, WholeStatus};
+use Change::{Create, Object, Status, Strict, WholeStatus};
 use Expected::{Allowed, Refused};
 
 /// A request of two desktops with every optional field away.
@@ -90,6 +93,16 @@ async fn the_attempts_of_a_deletion() {
 #[tokio::test]
 async fn the_spec_of_a_project() {
     judge("project", project(), project::rows()).await;
+}
+
+#[tokio::test]
+async fn strange_values_in_a_deletion() {
+    judge("strange-deletion", deletion(), strange::deletions()).await;
+}
+
+#[tokio::test]
+async fn strange_values_in_a_project() {
+    judge("strange-project", project(), strange::projects()).await;
 }
 
 #[test]
@@ -160,7 +173,7 @@ async fn judge(namespace: &str, base: Value, rows: Vec<Row>) {
 impl Row {
     async fn judge(&self, api: &Api<DynamicObject>, base: &Value, name: &str) -> Result<(), String> {
         let before = match &self.change {
-            Create(_) => None,
+            Create(_) | Strict(_) => None,
             _ => Some(
                 prepare(api, base, &self.before, name)
                     .await
@@ -206,6 +219,11 @@ impl Change {
         let merge = PatchParams::default();
         match self {
             Create(overlay) => create(api, base, overlay, name).await,
+            Strict(overlay) => {
+                let manifest = Patch::Apply(laid_over(base, overlay, name));
+                let strict = PatchParams::apply("row").validation_strict();
+                api.patch(name, &strict, &manifest).await
+            }
             Object(change) => api.patch(name, &merge, &Patch::Merge(change)).await,
             Status(change) => {
                 api.patch_status(name, &merge, &Patch::Merge(json!({"status": change})))
@@ -243,11 +261,15 @@ async fn create(
     overlay: &Value,
     name: &str,
 ) -> kube::Result<DynamicObject> {
+    let object = serde_json::from_value(laid_over(base, overlay, name)).unwrap();
+    api.create(&PostParams::default(), &object).await
+}
+
+fn laid_over(base: &Value, overlay: &Value, name: &str) -> Value {
     let mut manifest = base.clone();
     lay_over(&mut manifest, overlay.clone());
     manifest["metadata"]["name"] = json!(name);
-    let object = serde_json::from_value(manifest).unwrap();
-    api.create(&PostParams::default(), &object).await
+    manifest
 }
 
 /// Lays objects over each other field by field; any other value, null included, takes the place of the old one.

@@ -1,0 +1,127 @@
+//! Endpoints that the API server has nothing against, and the operator does: each is named on the project and on the
+//! request that waits for it, and nothing connects. The whole corpus of tricks is tried on the client, in
+//! `tests/offline/workspace_client/endpoints`; what is no URL of a host at all the schema refuses
+//! ([`crd_rules`](crate::crd_rules)).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use testkit::{Cloud, manifests};
+use tokio::net::TcpListener;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+
+use crate::stage::{Stage, desktop, message, pair, says};
+
+/// Names that lead to this machine, and an address of it, without a network that admits it.
+const ALLOWED: &str = "--allowed-endpoints=127.0.0.1=127.0.0.0/8;127.0.0.2;localhost;allowed.example;workspace.*.myhuaweicloud.com";
+
+const SPELLING: &str = "the host must be a DNS name or an address in its usual spelling";
+const LABELS: &str = "without a dot at the end";
+const NOBODY: &str = "no entry of the operator's --allowed-endpoints names the host";
+const NETWORK: &str = "a literal address needs an entry of --allowed-endpoints with a network that holds it";
+const LOOPBACK: &str = "localhost resolves to ";
+
+const NOT_ALLOWED: &str = "EndpointNotAllowed";
+const UNREACHABLE: &str = "EndpointUnreachable";
+
+/// What is tried, the endpoint (`PORT` is the sink's), the project's reason and a part of its message.
+type Row = (&'static str, &'static str, &'static str, &'static str);
+
+/// Each is tried as the service's endpoint and as that of IAM.
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    ("decimal address", "https://2130706433:PORT", NOT_ALLOWED, SPELLING),
+    ("hexadecimal address", "https://0x7f000001:PORT", NOT_ALLOWED, SPELLING),
+    ("octal address", "https://0177.0.0.1:PORT", NOT_ALLOWED, SPELLING),
+    ("short address", "https://127.1:PORT", NOT_ALLOWED, SPELLING),
+    ("address with a dot at its end", "https://127.0.0.1.:PORT", NOT_ALLOWED, SPELLING),
+    ("address of which no entry admits the network", "https://127.0.0.2:PORT", NOT_ALLOWED, NETWORK),
+    ("address that no entry names", "https://127.0.0.3:PORT", NOT_ALLOWED, NOBODY),
+    ("metadata service", "https://169.254.169.254:PORT", NOT_ALLOWED, NOBODY),
+    ("name of a metadata service", "https://metadata.google.internal:PORT", NOT_ALLOWED, NOBODY),
+    ("API server", "https://kubernetes.default.svc:PORT", NOT_ALLOWED, NOBODY),
+    ("allowed host as the beginning", "https://allowed.example.evil.com:PORT", NOT_ALLOWED, NOBODY),
+    ("allowed host with a dot at its end", "https://allowed.example.:PORT", NOT_ALLOWED, LABELS),
+    ("allowed name that leads to this machine", "https://localhost:PORT", UNREACHABLE, LOOPBACK),
+];
+
+/// Where the tricks lead: it counts who comes.
+async fn sink() -> (u16, Arc<AtomicUsize>) {
+    let visits = Arc::new(AtomicUsize::new(0));
+    let mut port = 0;
+    for address in ["127.0.0.1", "127.0.0.2", "127.0.0.3", "::1"] {
+        // Without one of them the others still count.
+        let Ok(listener) = TcpListener::bind((address, port)).await else {
+            continue;
+        };
+        port = listener.local_addr().unwrap().port();
+        let visits = visits.clone();
+        tokio::spawn(async move {
+            loop {
+                let _visitor = listener.accept().await.unwrap();
+                visits.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+    (port, visits)
+}
+
+/// Applies a project whose `place` is that endpoint, with a login that is shown there, and a request for it; all have
+/// that name.
+async fn put(stage: &Stage, place: &str, endpoint: &str, name: &str) {
+    let user = [
+        ("domainName", "test"),
+        ("userName", "robot"),
+        ("password", "canary-password"),
+    ];
+    let (login, secret) = match place {
+        "iamEndpoint" => ("password", manifests::secret(name, &user)),
+        _ => ("accessKey", stage.cloud.secret(name)),
+    };
+    let mut project = stage.cloud.project(name, name);
+    project["spec"][place] = json!(endpoint);
+    project["spec"]["credentials"] = json!({login: {"secretRef": {"name": name}}});
+    stage.namespace.apply(&secret).await.unwrap();
+    stage.namespace.apply(&project).await.unwrap();
+    let there = json!({"projectRef": {"name": name}});
+    stage.request_with(name, &[name], there).await;
+}
+
+/// Waits until project and request say it.
+async fn is_told(stage: &Stage, name: &str, reason: &str, told: &str) {
+    let ready = stage.project_says(name, reason).await;
+    assert!(ready["message"].as_str().unwrap().contains(told), "{ready:#}");
+    let says_so = |status: &Value| message(status, Submitted).contains(told);
+    let status = stage.until(name, told, says_so).await;
+    assert_eq!(says(&status, Succeeded), pair("Unknown", "Waiting"), "{status:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_would_take_a_login_elsewhere_is_told_and_nothing_connects() {
+    let stage = Stage::without_project("endpoints", Cloud::world(), &[desktop("good")]).await;
+    let (port, visits) = sink().await;
+    let _operator = stage.operator(&[ALLOWED, "--secret-refresh=2s"]);
+    let judge = async |(number, (what, endpoint, reason, told)): (usize, &Row)| {
+        let endpoint = endpoint.replace("PORT", &port.to_string());
+        for place in ["endpoint", "iamEndpoint"] {
+            println!("{what}, as {place}: {reason}, {told}");
+            let name = format!("row-{number}-{}", place.to_lowercase());
+            put(&stage, place, &endpoint, &name).await;
+            is_told(&stage, &name, reason, told).await;
+        }
+    };
+    join_all(ROWS.iter().enumerate().map(judge)).await;
+
+    // Among all of them one that can be served is.
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    let project = stage.cloud.project("prod", "login");
+    stage.namespace.apply(&project).await.unwrap();
+    stage.request("good", &["good"]).await;
+    let status = stage.completed("good").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(visits.load(Ordering::SeqCst), 0, "nothing connects");
+    assert_eq!(stage.posts().len(), 1);
+}
