@@ -1,11 +1,11 @@
 //! Every kind of login: that of a user with a password, who logs in by themselves, and what happens when a login changes
-//! in the midst of the work.
+//! in the midst of the work. No secret of theirs shows: the test kit searches all that an operator puts out when it ends.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use testkit::cloud::{ACCESS_KEY, SECRET_KEY};
 use testkit::{Cloud, eventually, manifests};
@@ -16,7 +16,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitt
 
 use crate::doubt::{FLAGS, lost};
 use crate::shutdown::answers;
-use crate::stage::{BOUND, Running, Stage, desktop, message, pair, says};
+use crate::stage::{BOUND, Stage, desktop, message, pair, says};
 
 /// The password of the user `robot`, and the one after its change.
 const PASSWORD: &str = "canary-password-0000001";
@@ -64,26 +64,6 @@ async fn put_account(stage: &Stage, account: &Value) {
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
 }
 
-/// Neither log nor metrics nor any object or Event shows a secret; every one of these tests begins with `canary`.
-async fn assert_no_secret_shows(stage: &Stage, operator: &Running) {
-    let all = ListParams::default();
-    let shown = [
-        operator.log(),
-        answers(stage, operator, "/metrics", 200).await,
-        format!("{:?}", stage.requests().list(&all).await.unwrap()),
-        format!("{:?}", stage.namespace.projects().list(&all).await.unwrap()),
-        format!("{:?}", events(stage).list(&all).await.unwrap()),
-    ];
-    for text in shown {
-        let line = text.lines().find(|line| line.contains("canary"));
-        assert_eq!(line, None);
-    }
-}
-
-fn events(stage: &Stage) -> kube::Api<k8s_openapi::api::events::v1::Event> {
-    stage.namespace.api()
-}
-
 fn time(value: &Value) -> Timestamp {
     value.as_str().unwrap().parse().unwrap()
 }
@@ -117,7 +97,6 @@ async fn a_user_with_a_password_is_a_login_too() {
     let metrics = answers(&stage, &operator, "/metrics", 200).await;
     let counted = "desktop_deletion_cloud_calls_total{operation=\"createToken\",code=\"201\"} 1";
     assert!(metrics.lines().any(|line| line == counted), "{metrics}");
-    assert_no_secret_shows(&stage, &operator).await;
 }
 
 #[tokio::test]
@@ -148,7 +127,7 @@ async fn where_the_exchange_is_refused_a_lost_answer_waits_for_the_end_of_the_to
     let stage = stage("no-exchange", world, "password", USER, &[desktop("pc-1")]).await;
     let fault = lost("pc-1", false, &json!("reset"));
     stage.cloud.add_fault(&fault).unwrap();
-    let operator = stage.operator(FLAGS);
+    let _operator = stage.operator(FLAGS);
     stage.request("leaver", &["pc-1"]).await;
     let status = stage.reason("leaver", Submitted, "AwaitingEvidence").await;
     let attempt = &status["attempts"][0];
@@ -171,7 +150,6 @@ async fn where_the_exchange_is_refused_a_lost_answer_waits_for_the_end_of_the_to
     assert!(time(&posts[1]["time"]) > end, "{posts:#?}");
     assert_eq!(status["attempts"][0]["outcome"], "NoEffect");
     assert_eq!(status["attempts"][1]["outcome"], "Accepted");
-    assert_no_secret_shows(&stage, &operator).await;
 }
 
 #[tokio::test]
@@ -220,7 +198,7 @@ async fn a_wrong_password_is_told_and_not_tried_until_the_user_is_locked() {
         ("password", "canary-wrong"),
     ];
     let stage = stage("wrong-password", world, "password", wrong, &names.map(desktop)).await;
-    let operator = stage.operator(&["--project-refresh=300ms"]);
+    let _operator = stage.operator(&["--project-refresh=300ms"]);
     for name in names {
         stage.request(name, &[name]).await;
     }
@@ -259,7 +237,6 @@ async fn a_wrong_password_is_told_and_not_tried_until_the_user_is_locked() {
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     }
     stage.project_says("prod", "CredentialsValid").await;
-    assert_no_secret_shows(&stage, &operator).await;
 }
 
 /// A login that is exchanged for another one.
@@ -342,7 +319,6 @@ async fn rotate(name: &str, rotation: Rotation, flags: &[&str]) -> Vec<Operation
     }
     assert_eq!(stage.effective_posts().len(), LOAD, "{kind}: each once");
     assert_eq!(operator.exit_status(), None, "{kind}: it was not restarted");
-    assert_no_secret_shows(&stage, &operator).await;
     let mut calls = stage.cloud.ledger();
     calls.retain(|call| call.status == Some(401));
     calls.iter().map(|call| call.operation).collect()
