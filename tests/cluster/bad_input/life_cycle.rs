@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
-use crate::doubt::{self, lost};
+use crate::doubt::lost;
 use crate::stage::{Stage, body, desktop, endless, pair, says};
 
 mod again;
@@ -84,10 +84,9 @@ fn effects(stage: &Stage) -> HashMap<String, usize> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_done_to_an_object_its_desktops_are_submitted_once_at_most() {
-    let stage = Stage::set_with("life-cycle", doubt::world(), &[]).await;
-    let mut flags = doubt::FLAGS.to_vec();
-    flags.extend(["--job-overdue=12s", "--concurrency=256"]);
-    let _operator = stage.operator(&flags);
+    let stage = Stage::set("life-cycle", &[]).await;
+    // A signature lives for a quarter of an hour, so that what is in doubt stays so while something is done to it.
+    let _operator = stage.operator(&["--job-overdue=12s", "--concurrency=256"]);
     let scenes = scenes(&stage);
     let count = scenes.len();
     let play = async |(what, then, play): Scene<'_>| {
