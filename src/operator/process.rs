@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::reflector::ObjectRef;
@@ -21,6 +22,10 @@ use crate::workspace::connector::{Connector, Options};
 
 /// Oldest Kubernetes minor version that has selectable fields of custom resources, which the watch needs.
 const OLDEST: (u32, u32) = (1, 32);
+
+/// How long a connection to the API server may be silent before it counts as dead, in the middle of a call or of a
+/// watch. A watch is never silent for that long: the server sends bookmarks every minute, and ends it after 290 s.
+pub const SILENCE: Duration = Duration::from_secs(300);
 
 /// Why the operator could not run.
 #[derive(Debug, thiserror::Error)]
@@ -213,6 +218,10 @@ impl Drop for Resigns<'_> {
 async fn connect() -> Result<(Client, String), ProcessError> {
     let mut config = kube::Config::infer().await?;
     config.default_retry = false;
+    // A list without an answer would leave a controller deaf for ever: kube has no limit of its own.
+    config.read_timeout = Some(SILENCE);
+    // Silence before a call says nothing about its answer.
+    config.reset_reader_on_write = true;
     let own = config.default_namespace.clone();
     Ok((Client::try_from(config).map_err(ProcessError::Client)?, own))
 }
