@@ -1,0 +1,161 @@
+//! What people and machines do meanwhile, and when.
+
+use std::fmt;
+
+use crate::calls::Call;
+use crate::dice::Dice;
+
+/// Something that somebody does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// The operator dies, and is started again so many milliseconds later.
+    Crash(u64),
+    /// The operator is told to stop, and another one starts at once.
+    HandOver,
+    /// Another operator starts, which believes that it leads too.
+    SecondLeader,
+    /// A person suspends this request.
+    Suspend(usize),
+    /// A person resumes it.
+    Resume(usize),
+    /// A person deletes it.
+    Delete(usize),
+    /// A person deletes it, and creates the same again as soon as it is gone.
+    Recreate(usize),
+    /// A person gives its open attempt up.
+    Abandon(usize),
+    /// A person suspends the project.
+    SuspendProject,
+    /// A person resumes the project.
+    ResumeProject,
+    /// A person puts a wrong key into the Secret.
+    BreakSecret,
+    /// A person puts the right key into it.
+    MendSecret,
+    /// A person deletes a desktop in the console.
+    Console(usize),
+    /// Every watch breaks.
+    CutWatches,
+    /// Every watch falls silent for so many milliseconds, and shows late what happened.
+    FreezeWatches(u64),
+    /// Every watch breaks, and the API server has forgotten what it would have to show.
+    Compact,
+}
+
+/// When it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// So many milliseconds after the begin.
+    At(u64),
+    /// Before the call of this kind and number is carried out.
+    Before(Call, u32),
+    /// After it was carried out, before it is answered.
+    After(Call, u32),
+    /// After it was answered.
+    Answered(Call, u32),
+}
+
+/// A deed and its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Act {
+    /// When.
+    pub when: Trigger,
+    /// What.
+    pub deed: Deed,
+}
+
+/// Within this time everything begins that is to go wrong.
+pub const TROUBLED: u64 = 15 * 60_000;
+
+impl Act {
+    /// One that a seed gives, in a world with so many requests and desktops.
+    pub fn draw(requests: usize, desktops: usize, dice: &mut Dice) -> Self {
+        let mut one = |of: usize| usize::try_from(dice.within(0..of.max(1) as u64)).unwrap_or_default();
+        let (request, desktop) = (one(requests), one(desktops));
+        let deed = match dice.within(0..24) {
+            0..6 => Deed::Crash(*dice.one_of(&[500, 5_000, 60_000, 600_000, 1_500_000])),
+            6 => Deed::HandOver,
+            7 => Deed::SecondLeader,
+            8 => Deed::Suspend(request),
+            9 => Deed::Resume(request),
+            10 | 11 => Deed::Delete(request),
+            12..15 => Deed::Recreate(request),
+            15 => Deed::Abandon(request),
+            16 => Deed::SuspendProject,
+            17 => Deed::BreakSecret,
+            18 => Deed::Console(desktop),
+            19 => Deed::CutWatches,
+            20 | 21 => Deed::FreezeWatches(*dice.one_of(&[3_000, 60_000, 500_000])),
+            22 => Deed::Compact,
+            _ => Deed::MendSecret,
+        };
+        Self {
+            when: Trigger::draw(dice),
+            deed,
+        }
+    }
+}
+
+impl Trigger {
+    fn draw(dice: &mut Dice) -> Self {
+        let early = dice.within(0..60_000);
+        let call = match dice.within(0..8) {
+            0 => return Self::At(early),
+            1 => return Self::At(dice.within(0..TROUBLED)),
+            2..5 => Call::BatchDelete,
+            5 | 6 => Call::WriteStatus,
+            _ => *dice.one_of(&[
+                Call::GetRequest,
+                Call::PatchRequest,
+                Call::GetProject,
+                Call::ListDesktops,
+                Call::ListSubJobs,
+            ]),
+        };
+        let nth = 1 + u32::try_from(dice.within(0..if call == Call::BatchDelete { 2 } else { 8 }))
+            .unwrap_or_default();
+        match dice.within(0..3) {
+            0 => Self::Before(call, nth),
+            1 => Self::After(call, nth),
+            _ => Self::Answered(call, nth),
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.when {
+            Trigger::At(millis) => write!(f, "after {} s", millis / 1000)?,
+            Trigger::Before(call, nth) => write!(f, "before {call}, number {nth}, is carried out")?,
+            Trigger::After(call, nth) => write!(f, "after {call}, number {nth}, before its answer")?,
+            Trigger::Answered(call, nth) => write!(f, "after the answer to {call}, number {nth}")?,
+        }
+        write!(f, ": {}", self.deed)
+    }
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crash(again) => write!(f, "the operator dies, and starts again {} s later", again / 1000),
+            Self::HandOver => write!(f, "the operator is told to stop, and another one starts"),
+            Self::SecondLeader => write!(f, "another operator starts and believes that it leads"),
+            Self::Suspend(request) => write!(f, "request {request} is suspended"),
+            Self::Resume(request) => write!(f, "request {request} is resumed"),
+            Self::Delete(request) => write!(f, "request {request} is deleted"),
+            Self::Recreate(request) => write!(
+                f,
+                "request {request} is deleted, and created again once it is gone"
+            ),
+            Self::Abandon(request) => write!(f, "the open attempt of request {request} is given up"),
+            Self::SuspendProject => write!(f, "the project is suspended"),
+            Self::ResumeProject => write!(f, "the project is resumed"),
+            Self::BreakSecret => write!(f, "the Secret gets a wrong key"),
+            Self::MendSecret => write!(f, "the Secret gets the right key"),
+            Self::Console(desktop) => write!(f, "somebody deletes desktop {desktop} in the console"),
+            Self::CutWatches => write!(f, "all watches break"),
+            Self::FreezeWatches(millis) => write!(f, "all watches are silent for {} s", millis / 1000),
+            Self::Compact => write!(f, "all watches break, and what they would show is forgotten"),
+        }
+    }
+}

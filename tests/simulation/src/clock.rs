@@ -1,0 +1,73 @@
+//! The time of the simulated world, and what an operator's machine takes it for.
+
+use std::time::Duration;
+
+use desktop_deletion_operator::clock::Source;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::dice::mix;
+
+/// The paused clock of the runtime, and the time of day that it began at.
+#[derive(Debug, Clone, Copy)]
+pub struct Era {
+    began: Instant,
+    dawn: Timestamp,
+}
+
+impl Era {
+    /// Begins now. Every world begins at the same time of day.
+    pub fn begin() -> Self {
+        Self {
+            began: Instant::now(),
+            // A Monday, at the first second of which nothing happens.
+            dawn: Timestamp::from_second(1_767_600_000).unwrap_or_default(),
+        }
+    }
+
+    /// Milliseconds since it began.
+    pub fn elapsed(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The moment that is so many milliseconds after its begin.
+    pub fn at(&self, millis: u64) -> Instant {
+        self.began + Duration::from_millis(millis)
+    }
+
+    /// The true time of day.
+    pub fn now(&self) -> Timestamp {
+        self.time(self.elapsed())
+    }
+
+    /// The time of day so many milliseconds after its begin.
+    pub fn time(&self, millis: u64) -> Timestamp {
+        let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+        self.dawn
+            .checked_add(SignedDuration::from_millis(millis))
+            .unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// The clock and the chance of one process.
+#[derive(Debug)]
+pub struct Watch {
+    /// The world's time.
+    pub era: Era,
+    /// How far the machine's clock is ahead.
+    pub ahead: SignedDuration,
+    /// Makes the numbers of this process its own.
+    pub seed: u64,
+}
+
+impl Source for Watch {
+    fn now(&self) -> Timestamp {
+        self.era.now().checked_add(self.ahead).unwrap_or(Timestamp::MAX)
+    }
+
+    /// One number for each millisecond: who asks first within one is up to the order in which hash tables are walked,
+    /// which differs from run to run, and must not show.
+    fn random(&self) -> u64 {
+        mix(self.seed ^ mix(self.era.elapsed()))
+    }
+}

@@ -1,0 +1,48 @@
+//! What happened, for the judge.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+/// Who wrote an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// The operator of that number.
+    Operator(usize),
+    /// A person.
+    Person,
+}
+
+/// A submission that arrived in the cloud.
+#[derive(Debug, Clone)]
+pub struct Post {
+    /// By which operator.
+    pub who: usize,
+    /// When.
+    pub arrived: Timestamp,
+    /// The newest resource version at that time.
+    pub revision: u64,
+    /// Its `X-Sdk-Date`.
+    pub signed_at: String,
+    /// `sha256:` and the digest of its body.
+    pub digest: String,
+    /// The desktops that it names.
+    pub desktops: Vec<String>,
+    /// The job that it started, if it took effect.
+    pub job: Option<String>,
+}
+
+/// All of it. The versions of the objects are in the history of the API server.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Who made which resource version.
+    pub authors: BTreeMap<u64, Author>,
+    /// Every submission that arrived.
+    pub posts: Vec<Post>,
+    /// Writes of the operator that changed nothing.
+    pub idle_writes: Vec<String>,
+    /// All that the operators logged, warnings and worse.
+    pub log: String,
+    /// Two operators worked at one time.
+    pub two_leaders: bool,
+}

@@ -1,0 +1,127 @@
+//! What goes wrong, and when: drawn from the seed before anything happens, so that it can be said in advance.
+
+use std::fmt;
+
+use crate::calls::Call;
+use crate::dice::Dice;
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes through.
+    Well,
+    /// No connection: surely nothing was sent.
+    Unreachable,
+    /// It is lost on its way, and nobody says so.
+    Lost,
+    /// It is lost on its way, and the connection breaks.
+    Reset,
+    /// It is carried out, and the answer is lost without a word.
+    AnswerLost,
+    /// It is carried out, and the connection breaks before the answer.
+    AnswerReset,
+    /// It is carried out, and the answer breaks off.
+    AnswerCut,
+    /// It is answered with this status and not carried out.
+    Refused(u16),
+    /// It is carried out and answered with this status all the same.
+    Denied(u16),
+    /// It arrives so many milliseconds late.
+    Late(u64),
+    /// Its answer arrives so many milliseconds late.
+    AnswerLate(u64),
+}
+
+/// Calls that go wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Calls of this kind.
+    pub call: Call,
+    /// From this one on, counted from 1.
+    pub from: u32,
+    /// So many of them.
+    pub count: u32,
+    /// What becomes of them.
+    pub fate: Fate,
+}
+
+impl Rule {
+    /// Whether the `nth` call of its kind is struck.
+    pub fn strikes(&self, call: Call, nth: u32) -> bool {
+        call == self.call && nth >= self.from && nth - self.from < self.count
+    }
+
+    /// One that a seed gives.
+    pub fn draw(dice: &mut Dice) -> Self {
+        // The calls that matter most are drawn most.
+        let call = match dice.within(0..12) {
+            0..4 => Call::BatchDelete,
+            4..7 => Call::WriteStatus,
+            7 => Call::PatchRequest,
+            8 | 9 => *dice.one_of(&Call::OF_API),
+            _ => *dice.one_of(&Call::OF_CLOUD),
+        };
+        let first = if call == Call::BatchDelete { 2 } else { 8 };
+        Self {
+            call,
+            from: 1 + u32::try_from(dice.within(0..first)).unwrap_or_default(),
+            count: *dice.one_of(&[1, 1, 1, 2, 3, 8]),
+            fate: Fate::draw(call, dice),
+        }
+    }
+}
+
+impl Fate {
+    fn draw(call: Call, dice: &mut Dice) -> Self {
+        let late = *dice.one_of(&[2_000, 8_000, 40_000, 90_000, 400_000, 880_000, 1_300_000]);
+        match dice.within(0..10) {
+            0 => Self::Unreachable,
+            1 => Self::Lost,
+            2 => Self::Reset,
+            3 => Self::AnswerLost,
+            4 => Self::AnswerReset,
+            5 => Self::AnswerCut,
+            6 => Self::Late(late),
+            7 => Self::AnswerLate(late),
+            8 => Self::Denied(*dice.one_of(&[500, 502, 504])),
+            _ if call.is_of_cloud() => {
+                Self::Refused(*dice.one_of(&[302, 401, 403, 404, 409, 429, 500, 503, 504]))
+            }
+            _ => Self::Refused(*dice.one_of(&[409, 429, 500, 503, 504])),
+        }
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |millis: &u64| millis / 1000;
+        match self {
+            Self::Well => write!(f, "goes through"),
+            Self::Unreachable => write!(f, "no connection"),
+            Self::Lost => write!(f, "lost on its way, in silence"),
+            Self::Reset => write!(f, "lost on its way, connection reset"),
+            Self::AnswerLost => write!(f, "carried out, answer lost in silence"),
+            Self::AnswerReset => write!(f, "carried out, connection reset before the answer"),
+            Self::AnswerCut => write!(f, "carried out, answer cut"),
+            Self::Refused(code) => write!(f, "not carried out, answered {code}"),
+            Self::Denied(code) => write!(f, "carried out, answered {code}"),
+            Self::Late(late) => write!(f, "arrives {} s late", seconds(late)),
+            Self::AnswerLate(late) => write!(f, "answer {} s late", seconds(late)),
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            call,
+            from,
+            count,
+            fate,
+        } = self;
+        match count {
+            1 => write!(f, "{call}, number {from}: {fate}"),
+            _ => write!(f, "{call}, numbers {from} to {}: {fate}", from + count - 1),
+        }
+    }
+}

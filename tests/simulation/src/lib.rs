@@ -1,0 +1,32 @@
+//! Runs the operator's controllers, as they are shipped, in a world that is made of one seed: an API server and a cloud
+//! that are pure functions, a clock that is paused, and chance that breaks calls, kills operators and lets people meddle.
+//! In the end nothing goes wrong any more, everything must settle, and the invariants are judged.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`scenario`] | what a seed is about |
+//! | [`faults`], [`acts`], [`mutant`] | what goes wrong, what happens meanwhile, what is broken on purpose |
+//! | [`world`] | what happens next: calls on their way, watches, deeds |
+//! | [`api_server`] | the API server |
+//! | [`lines`], [`operators`] | what operators talk through, and how they are started |
+//! | [`run`] | one seed, from begin to end |
+//! | [`judge`], [`facts`] | the invariants, and what they are judged by |
+//! | [`story`] | what happened, for people |
+//! | [`dice`], [`clock`], [`calls`] | chance, time, and names for calls |
+
+pub mod acts;
+pub mod api_server;
+mod brief;
+pub mod calls;
+pub mod clock;
+pub mod dice;
+pub mod facts;
+pub mod faults;
+pub mod judge;
+pub mod lines;
+pub mod mutant;
+pub mod operators;
+pub mod run;
+pub mod scenario;
+pub mod story;
+pub mod world;

@@ -1,0 +1,159 @@
+//! What an operator talks through: below its client of Kubernetes, and below its client of the cloud. Everything above
+//! is the operator's own.
+
+use std::fmt;
+use std::io;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use desktop_deletion_operator::operator::process;
+use desktop_deletion_operator::workspace::carrier::{Carrier, Undelivered};
+use futures::{StreamExt, stream};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
+use kube::client::Body;
+use tokio::sync::oneshot;
+use tower::{BoxError, Service};
+use workspace_simulator::cloud;
+
+use crate::api_server;
+use crate::world::Shared;
+use crate::world::post::{ApiReply, CloudReply, Freight, Reply};
+
+/// How long the client of the cloud waits for an answer, as the operator's own does.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// The line of one operator.
+#[derive(Clone)]
+pub struct Line {
+    /// To what.
+    pub world: Shared,
+    /// Which operator.
+    pub who: usize,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Line({})", self.who)
+    }
+}
+
+type ApiResponse = http::Response<BoxBody<Bytes, io::Error>>;
+
+impl Service<http::Request<Body>> for Line {
+    type Response = ApiResponse;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<ApiResponse, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let line = self.clone();
+        Box::pin(async move { line.ask_api(request).await })
+    }
+}
+
+impl Line {
+    async fn ask_api(self, request: http::Request<Body>) -> Result<ApiResponse, BoxError> {
+        let request = taken_apart(request).await?;
+        let (reply, answer) = oneshot::channel();
+        self.world
+            .lock()
+            .send(self.who, Freight::Api(request), Reply::Api(reply));
+        match tokio::time::timeout(process::SILENCE, answer).await {
+            Ok(Ok(Ok(answer))) => Ok(api_response(answer)?),
+            Ok(Ok(Err(reason))) => Err(io::Error::other(reason).into()),
+            Ok(Err(_)) => die(),
+            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+        }
+    }
+}
+
+/// Ends a task of a process that was killed: nothing of it may go on, not even to say so.
+fn die() -> ! {
+    resume_unwind(Box::new("its process was killed"))
+}
+
+/// A request as the simulated API server takes it.
+pub(crate) async fn taken_apart(request: http::Request<Body>) -> Result<api_server::Request, BoxError> {
+    let (head, body) = request.into_parts();
+    let header = |name: &str| {
+        let value = head.headers.get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    };
+    let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
+    Ok(api_server::Request {
+        path: head.uri.path().to_owned(),
+        query: query.map(|(k, v)| (k.into_owned(), v.into_owned())).collect(),
+        content_type: header("content-type"),
+        accept: header("accept"),
+        method: head.method,
+        body: body.collect().await?.to_bytes(),
+    })
+}
+
+fn api_response(answer: ApiReply) -> Result<ApiResponse, http::Error> {
+    match answer {
+        ApiReply::Whole(code, body) => {
+            let body = Full::new(body).map_err(|never| match never {}).boxed();
+            http::Response::builder().status(code).body(body)
+        }
+        ApiReply::Watch(lines) => {
+            let frames = lines.map(|line| Ok(Frame::data(line)));
+            http::Response::builder().body(BodyExt::boxed(StreamBody::new(frames)))
+        }
+    }
+}
+
+#[async_trait]
+impl Carrier for Line {
+    async fn carry(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered> {
+        let body = request
+            .body()
+            .and_then(reqwest::Body::as_bytes)
+            .unwrap_or_default();
+        let request = cloud::Request {
+            method: request.method().clone(),
+            path: request.url().path().to_owned(),
+            query: request.url().query().unwrap_or_default().to_owned(),
+            headers: request.headers().clone(),
+            body: Bytes::copy_from_slice(body),
+        };
+        let (reply, answer) = oneshot::channel();
+        self.world
+            .lock()
+            .send(self.who, Freight::Cloud(request), Reply::Cloud(reply));
+        match tokio::time::timeout(SILENCE, answer).await {
+            Ok(Ok(Ok(answer))) => Ok(cloud_response(answer)),
+            Ok(Ok(Err(undelivered))) => Err(undelivered),
+            Ok(Err(_)) => die(),
+            Err(_) => Err(Undelivered {
+                not_sent: false,
+                reason: "it did not come in time".to_owned(),
+            }),
+        }
+    }
+}
+
+fn cloud_response(answer: CloudReply) -> reqwest::Response {
+    let CloudReply { response, cut } = answer;
+    let body = if cut {
+        let begun = response.body.slice(..response.body.len() / 2);
+        let broken = io::Error::new(io::ErrorKind::UnexpectedEof, "the answer breaks off");
+        let parts = stream::iter([Ok(Frame::data(begun)), Err(broken)]);
+        reqwest::Body::wrap(StreamBody::new(parts))
+    } else {
+        reqwest::Body::from(response.body)
+    };
+    let mut whole = http::Response::new(body);
+    *whole.status_mut() = response.status;
+    *whole.headers_mut() = response.headers;
+    whole.into()
+}

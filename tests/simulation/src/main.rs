@@ -1,0 +1,88 @@
+//! Plays as many seeds as one likes, or one with its story.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use simulation::mutant::Mutant;
+use simulation::run::{self, Covered};
+use simulation::scenario::Scenario;
+use simulation::story;
+
+/// Runs the operator's controllers in worlds that chance breaks.
+#[derive(Parser)]
+struct Arguments {
+    /// How many seeds to play.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Play this one alone.
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+    /// Tell what happens, line by line.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Leave out everything that goes wrong.
+    #[arg(long, requires = "seed")]
+    peace: bool,
+    /// Break this on purpose.
+    #[arg(long)]
+    mutant: Option<Mutant>,
+}
+
+#[allow(clippy::print_stdout, clippy::disallowed_methods)]
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(seed) = arguments.seed {
+        let scenario = Scenario::draw(seed, arguments.mutant);
+        let scenario = if arguments.peace {
+            scenario.in_peace()
+        } else {
+            scenario
+        };
+        let report = run::scenario(scenario, arguments.trace);
+        println!("{}", report.scenario);
+        if arguments.trace {
+            println!("{}", story::LEGEND);
+        }
+        for line in &report.story {
+            println!("{line}");
+        }
+        for what in &report.broken {
+            println!("BROKEN  {what}");
+        }
+        println!("{:?}", report.covered);
+        return if report.broken.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
+    let began = Instant::now();
+    let mut covered = Covered::default();
+    let mut bad = 0;
+    for seed in arguments.from..arguments.from + arguments.seeds {
+        let report = run::seed(seed, arguments.mutant, false);
+        covered = covered.and(report.covered);
+        if !report.broken.is_empty() {
+            bad += 1;
+            println!("seed {seed}:");
+            for what in &report.broken {
+                println!("  {what}");
+            }
+        }
+    }
+    println!("{covered:?}");
+    println!(
+        "{} seeds, {bad} of them broken, in {:.1?}",
+        arguments.seeds,
+        began.elapsed()
+    );
+    if bad == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

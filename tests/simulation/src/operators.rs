@@ -1,0 +1,89 @@
+//! Starts an operator: the controllers as they are shipped, with the flags of production.
+
+use std::sync::{Arc, OnceLock};
+
+use clap::Parser;
+use desktop_deletion_operator::cli::{Cli, Command};
+use desktop_deletion_operator::clock::Clock;
+use desktop_deletion_operator::config::Config;
+use desktop_deletion_operator::controllers::{self, Context, Surroundings};
+use desktop_deletion_operator::operator::health::Health;
+use desktop_deletion_operator::operator::lease::Leadership;
+use desktop_deletion_operator::operator::metrics::Metrics;
+use desktop_deletion_operator::workspace::connector::{Connector, Options};
+use jiff::SignedDuration;
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Watch;
+use crate::dice::mix;
+use crate::lines::Line;
+use crate::scenario::NAMESPACE;
+use crate::world::{Process, Shared};
+
+/// What `run` does without flags.
+fn defaults() -> Config {
+    static DEFAULTS: OnceLock<Config> = OnceLock::new();
+    let parsed = DEFAULTS.get_or_init(|| {
+        // No flag is given that could be wrong.
+        #[allow(clippy::expect_used)]
+        let cli = Cli::try_parse_from(["desktop-deletion-operator", "run", "--identity=operator"])
+            .expect("the flags have defaults");
+        match cli.command {
+            #[allow(clippy::expect_used)]
+            Command::Run(arguments) => arguments.config().expect("the defaults fit together"),
+            Command::Crds(_) => unreachable!("`run` is the subcommand"),
+        }
+    });
+    parsed.clone()
+}
+
+/// Starts one more operator in this world, on this runtime.
+pub fn start(world: &Shared) {
+    let (who, era, scenario) = {
+        let world = world.lock();
+        (
+            world.operators.len(),
+            world.era,
+            (world.scenario.seed, world.scenario.ahead),
+        )
+    };
+    let (seed, ahead) = scenario;
+    let config = Config {
+        identity: format!("operator-{who}"),
+        ..defaults()
+    };
+    let clock: Clock = Arc::new(Watch {
+        era,
+        ahead: SignedDuration::from_secs(ahead),
+        seed: mix(seed ^ mix(who as u64 + 1)),
+    });
+    let line = Line {
+        world: world.clone(),
+        who,
+    };
+    let client = Client::new(line.clone(), NAMESPACE);
+    let connector = Connector::new(
+        Options::default(),
+        config.allowed_endpoints.clone(),
+        clock.clone(),
+    )
+    .carried_by(Arc::new(line));
+    let stopping = CancellationToken::new();
+    let surroundings = Surroundings {
+        health: Health::default(),
+        metrics: Metrics::new(),
+        leadership: Leadership::always(),
+        stopping: stopping.clone(),
+    };
+    let (context, woken) = Context::new(client, config, clock, connector, surroundings);
+    let work = controllers::run(context, woken, Some(vec![NAMESPACE.to_owned()]));
+    let task = tokio::spawn(work);
+    let mut world = world.lock();
+    world.operators.push(Process {
+        alive: true,
+        task: Some(task.abort_handle()),
+        stopping,
+    });
+    world.tell("world", || format!("operator-{who} starts"));
+}

@@ -1,0 +1,120 @@
+//! One seed, from begin to end.
+
+use crate::judge;
+use crate::mutant::Mutant;
+use crate::operators;
+use crate::scenario::Scenario;
+use crate::story::{Log, Story};
+use crate::world::{Order, Shared, World};
+
+/// What came of a seed.
+#[derive(Debug)]
+pub struct Report {
+    /// What the run was about.
+    pub scenario: Scenario,
+    /// Every invariant that was broken, in a sentence.
+    pub broken: Vec<String>,
+    /// What happened, if that was asked for.
+    pub story: Vec<String>,
+    /// What it covered.
+    pub covered: Covered,
+}
+
+/// What a run covered, so that nobody takes an empty run for a good one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Covered {
+    /// Submissions that arrived in the cloud.
+    pub posts: u64,
+    /// Jobs that they started.
+    pub jobs: u64,
+    /// Attempts that were adopted.
+    pub adopted: u64,
+    /// Attempts of which it was found that they had no effect.
+    pub without_effect: u64,
+    /// Requests that ended.
+    pub ended: u64,
+    /// Operators that were started.
+    pub operators: u64,
+    /// Virtual seconds.
+    pub seconds: u64,
+}
+
+impl Covered {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            posts: self.posts + other.posts,
+            jobs: self.jobs + other.jobs,
+            adopted: self.adopted + other.adopted,
+            without_effect: self.without_effect + other.without_effect,
+            ended: self.ended + other.ended,
+            operators: self.operators + other.operators,
+            seconds: self.seconds + other.seconds,
+        }
+    }
+}
+
+/// Plays a seed.
+pub fn seed(seed: u64, mutant: Option<Mutant>, trace: bool) -> Report {
+    scenario(Scenario::draw(seed, mutant), trace)
+}
+
+/// Plays a scenario.
+///
+/// # Panics
+/// No runtime can be made.
+pub fn scenario(scenario: Scenario, trace: bool) -> Report {
+    // What the libraries throw dice for, such as the pauses of a watch that broke.
+    fastrand::seed(scenario.seed);
+    #[allow(clippy::expect_used)]
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime needs nothing");
+    let log = Log::default();
+    let listening = log.listen();
+    let report = runtime.block_on(async {
+        let world = Shared::new(World::new(scenario, Story::new(trace), log));
+        direct(&world).await;
+        let mut world = world.lock();
+        Report {
+            scenario: world.scenario.clone(),
+            broken: judge::judge(&world),
+            covered: judge::covered(&world),
+            story: std::mem::take(&mut world.story).into_lines(),
+        }
+    });
+    drop(runtime);
+    drop(listening);
+    report
+}
+
+/// Lets one thing happen after the other.
+async fn direct(world: &Shared) {
+    let bell = world.lock().bell.clone();
+    loop {
+        let (next, era) = {
+            let mut world = world.lock();
+            if world.is_over() {
+                return;
+            }
+            (world.next_event(), world.era)
+        };
+        let Some(next) = next else {
+            bell.notified().await;
+            continue;
+        };
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(era.at(next)) => {
+                let order = world.lock().proceed();
+                if order == Some(Order::StartOperator) {
+                    operators::start(world);
+                }
+            }
+            () = bell.notified() => {}
+        }
+    }
+}

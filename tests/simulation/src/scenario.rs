@@ -1,0 +1,243 @@
+//! What one seed is about: the desktops, the requests, how the cloud behaves, what goes wrong.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+use workspace_simulator::world::World as CloudWorld;
+
+use crate::acts::Act;
+use crate::dice::Dice;
+use crate::faults::Rule;
+use crate::mutant::Mutant;
+
+/// The namespace of everything.
+pub const NAMESPACE: &str = "vdi";
+/// The only project.
+pub const PROJECT: &str = "prod";
+/// Its Secret.
+pub const SECRET: &str = "prod-login";
+/// Its id in the cloud.
+pub const PROJECT_ID: &str = "0b5f3a7c9d1e4f60826b4a5c7d8e9f01";
+/// Its region.
+pub const REGION: &str = "ap-southeast-1";
+/// The access key of the operator.
+pub const ACCESS_KEY: &str = "SIMULATEDOPERATOR001";
+/// Its secret.
+pub const SECRET_KEY: &str = "the-secret-of-the-operator-0000000000001";
+/// The token of somebody in the console.
+pub const CONSOLE: &str = "the-token-of-the-console";
+
+/// One run, before it begins.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// The seed.
+    pub seed: u64,
+    /// Ids of the desktops.
+    pub desktops: Vec<String>,
+    /// The requests.
+    pub requests: Vec<RequestPlan>,
+    /// How the cloud is.
+    pub cloud: Value,
+    /// Calls that go wrong.
+    pub rules: Vec<Rule>,
+    /// What happens meanwhile.
+    pub acts: Vec<Act>,
+    /// How many seconds the operator's clock is ahead of the true time.
+    pub ahead: i64,
+    /// What is broken on purpose.
+    pub mutant: Option<Mutant>,
+}
+
+/// A `DesktopDeletion` to be.
+#[derive(Debug, Clone)]
+pub struct RequestPlan {
+    /// Its name.
+    pub name: String,
+    /// The desktops that it names.
+    pub desktops: Vec<String>,
+    /// When it is created, in milliseconds.
+    pub created: u64,
+    /// It begins suspended.
+    pub suspended: bool,
+}
+
+impl Scenario {
+    /// What a seed gives.
+    pub fn draw(seed: u64, mutant: Option<Mutant>) -> Self {
+        let mut dice = Dice::new(seed);
+        let desktops: Vec<_> = (1..=dice.within(1..5)).map(|n| format!("pc-{n}")).collect();
+        let requests: Vec<_> = (1..=*dice.one_of(&[1, 1, 1, 2, 2, 3]))
+            .map(|n| RequestPlan::draw(n, &desktops, &mut dice))
+            .collect();
+        let cloud = cloud(seed, &desktops, &mut dice);
+        let rules = (0..dice.within(0..5)).map(|_| Rule::draw(&mut dice)).collect();
+        let acts = (0..dice.within(0..4))
+            .map(|_| Act::draw(requests.len(), desktops.len(), &mut dice))
+            .collect();
+        let ahead = *dice.one_of(&[0, 0, 0, 7, -7, 200, -200]);
+        Self {
+            seed,
+            desktops,
+            requests,
+            cloud,
+            rules,
+            acts,
+            ahead,
+            mutant,
+        }
+    }
+
+    /// The same without anything that goes wrong.
+    #[must_use]
+    pub fn in_peace(self) -> Self {
+        Self {
+            rules: vec![],
+            acts: vec![],
+            ..self
+        }
+    }
+
+    /// The world file of the cloud.
+    ///
+    /// # Errors
+    /// It has not the form of one, which is a fault of the simulation.
+    pub fn cloud_world(&self) -> serde_json::Result<CloudWorld> {
+        serde_json::from_value(self.cloud.clone())
+    }
+
+    /// The `WorkspaceProject`.
+    pub fn project() -> Value {
+        json!({
+            "metadata": {"name": PROJECT},
+            "spec": {
+                "region": REGION,
+                "projectID": PROJECT_ID,
+                "credentials": {"accessKey": {"secretRef": {"name": SECRET}}},
+            },
+        })
+    }
+}
+
+impl RequestPlan {
+    fn draw(number: u64, desktops: &[String], dice: &mut Dice) -> Self {
+        let mut own: Vec<_> = desktops.iter().filter(|_| !dice.once_in(3)).cloned().collect();
+        if own.is_empty() {
+            own.push(dice.one_of(desktops).clone());
+        }
+        if dice.once_in(12) {
+            own.push("pc-unknown".to_owned());
+        }
+        Self {
+            name: format!("leavers-{number}"),
+            desktops: own,
+            created: dice.within(0..8_000),
+            suspended: dice.once_in(10),
+        }
+    }
+
+    /// The object.
+    pub fn manifest(&self) -> Value {
+        json!({
+            "metadata": {"name": self.name},
+            "spec": {
+                "projectRef": {"name": PROJECT},
+                "desktopIDs": self.desktops,
+                "suspend": self.suspended,
+            },
+        })
+    }
+}
+
+/// Where the documents of the cloud leave something open, the seed decides.
+fn cloud(seed: u64, desktops: &[String], dice: &mut Dice) -> Value {
+    let desktops: Vec<_> = desktops
+        .iter()
+        .map(|id| {
+            let result = *dice.one_of(&[
+                "success",
+                "success",
+                "success",
+                "success",
+                "success",
+                "failed",
+                "failedButGone",
+                "noSubJob",
+            ]);
+            json!({"id": id, "outcome": result})
+        })
+        .collect();
+    let seconds = |of: &[u64], dice: &mut Dice| format!("{}s", dice.one_of(of));
+    json!({
+        "seed": seed,
+        "regions": [REGION],
+        "accounts": [{
+            "name": "test",
+            "accessKeys": [{"id": ACCESS_KEY, "secret": SECRET_KEY}],
+            "tokens": [{"token": CONSOLE, "user": "console"}],
+        }],
+        "projects": [{"id": PROJECT_ID}],
+        "desktops": desktops,
+        "timings": {
+            "jobVisibleAfter": seconds(&[0, 0, 1, 20, 100], dice),
+            "desktopVisibleAfter": seconds(&[0, 0, 1, 20, 100], dice),
+            "waiting": seconds(&[0, 1, 10], dice),
+            "running": seconds(&[1, 10, 90], dice),
+            "stagger": seconds(&[0, 0, 5], dice),
+            "goneAfter": seconds(&[0, 0, 10], dice),
+        },
+        "switches": {
+            "repeatedDesktop": dice.one_of(&["conflict", "accept", "fail", "notFound"]),
+            "unknownDesktop": dice.one_of(&["refuse", "skip", "fail"]),
+            "deletedDesktop": dice.one_of(&["notFound", "deleted"]),
+            "listsShowDeleted": dice.once_in(3),
+            "failedDesktop": dice.one_of(&["idle", "deleteFailed"]),
+            "emptyStatus": dice.one_of(&["empty", "null"]),
+            "desktopAsArray": dice.once_in(4),
+            "lowerCaseStatus": dice.once_in(4),
+            "jobTimes": !dice.once_in(3),
+            "newestJobFirst": !dice.once_in(3),
+        },
+    })
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}", self.seed)?;
+        let desktops = self.cloud["desktops"].as_array().into_iter().flatten();
+        for desktop in desktops {
+            writeln!(
+                f,
+                "  desktop {}: deletion would end as {}",
+                desktop["id"].as_str().unwrap_or_default(),
+                desktop["outcome"].as_str().unwrap_or_default()
+            )?;
+        }
+        for (place, request) in self.requests.iter().enumerate() {
+            let RequestPlan {
+                name,
+                desktops,
+                created,
+                suspended,
+            } = request;
+            let state = if *suspended { ", suspended" } else { "" };
+            writeln!(
+                f,
+                "  request {place} ({name}): {} at {created} ms{state}",
+                desktops.join(", ")
+            )?;
+        }
+        writeln!(f, "  cloud: {}", self.cloud["timings"])?;
+        writeln!(f, "  cloud: {}", self.cloud["switches"])?;
+        writeln!(f, "  the operator's clock is {} s ahead", self.ahead)?;
+        for rule in &self.rules {
+            writeln!(f, "  fault: {rule}")?;
+        }
+        for act in &self.acts {
+            writeln!(f, "  act: {act}")?;
+        }
+        if let Some(mutant) = self.mutant {
+            writeln!(f, "  broken on purpose: {}", mutant.words())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,310 @@
+//! The world between the operators and the services: one agenda of what happens next, and nothing happens twice at
+//! one time, so that a seed gives the same run again.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | this | the agenda |
+//! | [`post`] | calls on their way, and what goes wrong with them |
+//! | [`handling`] | what the services make of them |
+//! | [`watches`] | open watches |
+//! | [`deeds`] | what people and machines do |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use workspace_simulator::cloud::Cloud;
+
+use crate::acts::{Act, TROUBLED, Trigger};
+use crate::api_server::ApiServer;
+use crate::api_server::resource::Resource;
+use crate::calls::Call;
+use crate::clock::Era;
+use crate::dice::Dice;
+use crate::facts::Facts;
+use crate::mutant::Mutant;
+use crate::scenario::Scenario;
+use crate::story::{Log, Story};
+
+mod deeds;
+mod handling;
+pub mod post;
+mod watches;
+
+use post::{Parcel, Reply, Returned};
+use watches::OpenWatch;
+
+/// How long everything is looked on after the last request has ended.
+const AFTERWARDS: u64 = 120_000;
+
+/// How long after the last fault everything must have ended: six hours.
+const PATIENCE: u64 = 6 * 3_600_000;
+
+/// The world, shared with what the operators talk to it through.
+#[derive(Clone)]
+pub struct Shared(Arc<Mutex<World>>);
+
+impl Shared {
+    /// Shares a world.
+    pub fn new(world: World) -> Self {
+        Self(Arc::new(Mutex::new(world)))
+    }
+
+    /// Looks at it.
+    pub fn lock(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Something that will happen.
+pub(crate) enum Event {
+    /// What was sent a moment ago is taken in, in an order of its own.
+    TakeIn,
+    /// A call arrives.
+    Arrives(Box<Parcel>),
+    /// An answer arrives.
+    Returns(Box<Returned>),
+    /// Events of a watch arrive.
+    Shows(u64, Vec<String>),
+    /// A watch tells how far it has come.
+    Bookmark(u64),
+    /// The API server ends a watch.
+    Ends(u64),
+    /// An operator starts.
+    Starts,
+    /// A request is created.
+    Creates(usize),
+    /// A deed whose time is fixed.
+    Does(Act),
+    /// Everything is mended.
+    Heals,
+}
+
+/// What the world cannot do by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Start another operator.
+    StartOperator,
+}
+
+/// An operator.
+pub struct Process {
+    /// It runs.
+    pub alive: bool,
+    /// Ends it as SIGKILL would.
+    pub task: Option<AbortHandle>,
+    /// Ends it as SIGTERM would.
+    pub stopping: CancellationToken,
+}
+
+/// Everything outside the operators.
+pub struct World {
+    /// What the run is about.
+    pub scenario: Scenario,
+    /// The time.
+    pub era: Era,
+    /// The API server.
+    pub api: ApiServer,
+    /// The cloud.
+    pub cloud: Cloud,
+    /// What happened, for people.
+    pub story: Story,
+    /// What happened, for the judge.
+    pub facts: Facts,
+    /// Every operator that ever ran, by number.
+    pub operators: Vec<Process>,
+    /// Rings when the agenda changes.
+    pub bell: Arc<Notify>,
+    /// What the operators log.
+    pub log: Log,
+    dice: Dice,
+    agenda: BTreeMap<u64, Event>,
+    inbox: Vec<Parcel>,
+    counts: BTreeMap<Call, u32>,
+    waiting: Vec<Act>,
+    watches: BTreeMap<u64, OpenWatch>,
+    watches_opened: u64,
+    /// Replies that never come, by the operator that waits for one and must not notice that nobody will send it.
+    limbo: Vec<(usize, Reply)>,
+    /// Requests that are created again once they are gone.
+    wanted: Vec<usize>,
+    healed: bool,
+    ends_at: Option<u64>,
+}
+
+impl World {
+    /// The world of a scenario, at its begin.
+    ///
+    /// # Panics
+    /// The scenario describes no cloud, which is a fault of the simulation.
+    pub fn new(scenario: Scenario, story: Story, log: Log) -> Self {
+        // The scenario is made by this crate.
+        #[allow(clippy::expect_used)]
+        let cloud = scenario.cloud_world().expect("a world file");
+        #[allow(clippy::expect_used)]
+        let cloud = Cloud::new(cloud).expect("a world that fits together");
+        let mut world = Self {
+            era: Era::begin(),
+            api: ApiServer::default(),
+            cloud,
+            story,
+            facts: Facts::default(),
+            operators: Vec::new(),
+            bell: Arc::default(),
+            log,
+            dice: Dice::new(scenario.seed).fork(),
+            agenda: BTreeMap::new(),
+            inbox: Vec::new(),
+            counts: BTreeMap::new(),
+            waiting: Vec::new(),
+            watches: BTreeMap::new(),
+            watches_opened: 0,
+            limbo: Vec::new(),
+            wanted: Vec::new(),
+            healed: false,
+            ends_at: None,
+            scenario,
+        };
+        world.furnish();
+        world
+    }
+
+    fn furnish(&mut self) {
+        if self.scenario.mutant == Some(Mutant::StatusWithoutResourceVersion) {
+            self.api.faults.status_unfenced = true;
+        }
+        if self.scenario.mutant == Some(Mutant::FinalizersIgnored) {
+            self.api.faults.finalizers_ignored = true;
+        }
+        if self.scenario.mutant.is_some() {
+            let mut timings = self.cloud.timings().clone();
+            match self.scenario.mutant {
+                Some(Mutant::SignaturesLiveLong) => {
+                    timings.signature_window = workspace_simulator::world::Span::from_secs(7200);
+                }
+                Some(Mutant::JobsShowLate) => {
+                    let late = workspace_simulator::world::Span::from_secs(3600);
+                    timings.job_visible_after = late;
+                    timings.desktop_visible_after = late;
+                    timings.waiting = workspace_simulator::world::Span::from_secs(7200);
+                }
+                _ => {}
+            }
+            self.cloud.set_timings(timings);
+        }
+        self.put_secret(true);
+        self.create_project();
+        for request in 0..self.scenario.requests.len() {
+            let at = self.scenario.requests[request].created;
+            self.schedule(at, Event::Creates(request));
+        }
+        for act in self.scenario.acts.clone() {
+            match act.when {
+                Trigger::At(millis) => {
+                    self.schedule(millis, Event::Does(act));
+                }
+                _ => self.waiting.push(act),
+            }
+        }
+        self.schedule(0, Event::Starts);
+        self.schedule(TROUBLED, Event::Heals);
+    }
+
+    /// Puts an event on the agenda: at that time, or as soon after as nothing else happens. Gives the time.
+    pub(crate) fn schedule(&mut self, millis: u64, event: Event) -> u64 {
+        let mut at = millis.max(self.era.elapsed() + 1);
+        while self.agenda.contains_key(&at) {
+            at += 1;
+        }
+        self.agenda.insert(at, event);
+        self.bell.notify_one();
+        at
+    }
+
+    /// In so many milliseconds.
+    pub(crate) fn schedule_in(&mut self, millis: u64, event: Event) {
+        self.schedule(self.era.elapsed() + millis, event);
+    }
+
+    /// When the next thing happens.
+    pub fn next_event(&self) -> Option<u64> {
+        self.agenda.first_key_value().map(|(at, _)| *at)
+    }
+
+    /// Lets the next thing happen, if its time has come.
+    pub fn proceed(&mut self) -> Option<Order> {
+        let due = self.next_event().is_some_and(|at| at <= self.era.elapsed());
+        let (_, event) = due.then(|| self.agenda.pop_first()).flatten()?;
+        let order = self.carry_out(event);
+        self.listen();
+        order
+    }
+
+    fn carry_out(&mut self, event: Event) -> Option<Order> {
+        match event {
+            Event::TakeIn => self.take_in(),
+            Event::Arrives(parcel) => self.arrive(*parcel),
+            Event::Returns(returned) => self.give_back(*returned),
+            Event::Shows(watch, lines) => self.show(watch, lines),
+            Event::Bookmark(watch) => self.bookmark(watch),
+            Event::Ends(watch) => self.end_watch(watch),
+            Event::Creates(request) => self.create_request(request),
+            Event::Does(act) => self.act(act),
+            Event::Heals => self.heal(),
+            Event::Starts => return Some(Order::StartOperator),
+        }
+        None
+    }
+
+    /// Takes the log of the operators into the story.
+    fn listen(&mut self) {
+        let said = self.log.take();
+        let now = self.era.elapsed();
+        for line in said.lines() {
+            self.story.tell(now, "log", || line.trim().to_owned());
+        }
+        self.facts.log.push_str(&said);
+    }
+
+    /// Whether the run is over.
+    pub fn is_over(&mut self) -> bool {
+        let now = self.era.elapsed();
+        if !self.healed {
+            return false;
+        }
+        if !self.has_settled() {
+            self.ends_at = None;
+            return now > TROUBLED + PATIENCE;
+        }
+        now > *self.ends_at.get_or_insert(now + AFTERWARDS)
+    }
+
+    /// Every request has ended or is gone, and nothing more is to come.
+    pub fn has_settled(&self) -> bool {
+        let mut requests = self.api.store.list(Resource::Deletions, None);
+        let ended = requests.all(|request| {
+            let deleting = !request["metadata"]["deletionTimestamp"].is_null();
+            !request["status"]["completionTime"].is_null() && !deleting
+        });
+        ended && self.wanted.is_empty() && !self.is_submission_under_way()
+    }
+
+    /// The desktops that the cloud still has.
+    pub fn desktops_there(&self) -> BTreeSet<String> {
+        let there = self.cloud.desktops(self.era.now());
+        let there = there.into_iter().filter(|desktop| desktop.status != "DELETED");
+        there.map(|desktop| desktop.id).collect()
+    }
+
+    /// Somebody's name in the story.
+    pub(crate) fn name(who: usize) -> String {
+        format!("operator-{who}")
+    }
+
+    pub(crate) fn tell(&mut self, who: &str, what: impl FnOnce() -> String) {
+        let now = self.era.elapsed();
+        self.story.tell(now, who, what);
+    }
+}

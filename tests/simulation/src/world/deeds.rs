@@ -1,0 +1,256 @@
+//! What people and machines do, and how everything is mended in the end.
+
+use bytes::Bytes;
+use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
+use http::{HeaderMap, HeaderValue, Method};
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+use workspace_simulator::cloud;
+
+use super::{Event, World};
+use crate::acts::{Act, Deed, Trigger};
+use crate::api_server::resource::Resource;
+use crate::api_server::store::Key;
+use crate::api_server::{Answer, Request};
+use crate::facts::Author;
+use crate::scenario::{ACCESS_KEY, CONSOLE, NAMESPACE, PROJECT, PROJECT_ID, SECRET, SECRET_KEY, Scenario};
+
+impl World {
+    /// Does what waits for this.
+    pub(super) fn trigger(&mut self, happened: Trigger) {
+        if self.healed {
+            return;
+        }
+        let (due, waiting) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|act: &Act| act.when == happened);
+        self.waiting = waiting;
+        let due: Vec<Act> = due;
+        for act in due {
+            if matches!(happened, Trigger::Answered(..)) {
+                // The answer is taken in first.
+                self.schedule_in(1, Event::Does(act));
+            } else {
+                self.act(act);
+            }
+        }
+    }
+
+    pub(super) fn act(&mut self, act: Act) {
+        if self.healed {
+            return;
+        }
+        let deed = act.deed;
+        self.tell("act", || deed.to_string());
+        match deed {
+            Deed::Crash(again) => {
+                self.crash();
+                self.schedule_in(again, Event::Starts);
+            }
+            Deed::HandOver => {
+                for process in self.operators.iter().filter(|process| process.alive) {
+                    process.stopping.cancel();
+                }
+                self.schedule_in(50, Event::Starts);
+            }
+            Deed::SecondLeader => {
+                self.facts.two_leaders = true;
+                self.schedule_in(5, Event::Starts);
+            }
+            Deed::Suspend(request) => self.suspend(request, true),
+            Deed::Resume(request) => self.suspend(request, false),
+            Deed::Delete(request) => self.delete_request(request),
+            Deed::Recreate(request) => {
+                if self.is_there(request) && !self.wanted.contains(&request) {
+                    self.wanted.push(request);
+                }
+                self.delete_request(request);
+                self.create_wanted();
+            }
+            Deed::Abandon(request) => self.abandon(request),
+            Deed::SuspendProject => self.suspend_project(true),
+            Deed::ResumeProject => self.suspend_project(false),
+            Deed::BreakSecret => self.put_secret(false),
+            Deed::MendSecret => self.put_secret(true),
+            Deed::Console(desktop) => self.delete_in_console(desktop),
+            Deed::CutWatches => self.cut_watches(),
+            Deed::FreezeWatches(millis) => self.freeze_watches(millis),
+            Deed::Compact => {
+                self.api.store.compact();
+                self.cut_watches();
+            }
+        }
+    }
+
+    /// Every operator dies, as by SIGKILL. A task of it that still runs ends as soon as it asks for anything: the world
+    /// takes nothing from it and gives nothing to it.
+    fn crash(&mut self) {
+        for who in 0..self.operators.len() {
+            let process = &mut self.operators[who];
+            process.alive = false;
+            if let Some(task) = process.task.take() {
+                task.abort();
+            }
+            self.forget_watches_of(who);
+        }
+        self.limbo.clear();
+    }
+
+    /// From now on nothing goes wrong any more, and people have done what they were asked to do.
+    pub(super) fn heal(&mut self) {
+        self.tell("world", || "from here on nothing goes wrong any more".to_owned());
+        self.healed = true;
+        self.freeze_watches(0);
+        self.put_secret(true);
+        self.suspend_project(false);
+        for request in 0..self.scenario.requests.len() {
+            self.suspend(request, false);
+        }
+        // Whoever leads, one does from now on.
+        self.agenda.retain(|_, event| !matches!(event, Event::Starts));
+        let working = |process: &&super::Process| process.alive && !process.stopping.is_cancelled();
+        if self.operators.iter().filter(working).count() != 1 {
+            self.crash();
+            self.schedule_in(5, Event::Starts);
+        }
+    }
+
+    pub(super) fn create_request(&mut self, request: usize) {
+        let manifest = self.scenario.requests[request].manifest();
+        self.person(Method::POST, Resource::Deletions, "", &manifest);
+    }
+
+    /// Creates again what is gone.
+    pub(super) fn create_wanted(&mut self) {
+        let wanted = std::mem::take(&mut self.wanted);
+        for request in wanted {
+            if self.is_there(request) {
+                self.wanted.push(request);
+            } else {
+                self.create_request(request);
+            }
+        }
+    }
+
+    fn key(&self, request: usize) -> Key {
+        Key {
+            resource: Resource::Deletions,
+            namespace: NAMESPACE.to_owned(),
+            name: self.scenario.requests[request].name.clone(),
+        }
+    }
+
+    fn is_there(&self, request: usize) -> bool {
+        self.api.store.get(&self.key(request)).is_some()
+    }
+
+    fn suspend(&mut self, request: usize, suspend: bool) {
+        let key = self.key(request);
+        let open = self.api.store.get(&key).is_some_and(|object| {
+            object["status"]["completionTime"].is_null() && object["spec"]["suspend"] != suspend
+        });
+        if open {
+            let patch = json!({"spec": {"suspend": suspend}});
+            self.person(Method::PATCH, Resource::Deletions, &key.name, &patch);
+        }
+    }
+
+    fn delete_request(&mut self, request: usize) {
+        let name = self.key(request).name;
+        self.person(Method::DELETE, Resource::Deletions, &name, &Value::Null);
+    }
+
+    fn abandon(&mut self, request: usize) {
+        let key = self.key(request);
+        let object = self.api.store.get(&key);
+        let attempts = object.and_then(|object| object["status"]["attempts"].as_array());
+        let pending = attempts.into_iter().flatten().find(|a| a["outcome"] == "Pending");
+        if let Some(attempt) = pending.and_then(|a| a["id"].as_str()) {
+            let resolve = format!("{attempt}=abandon");
+            let patch = json!({"metadata": {"annotations": {RESOLVE_ANNOTATION: resolve}}});
+            self.person(Method::PATCH, Resource::Deletions, &key.name, &patch);
+        }
+    }
+
+    pub(super) fn create_project(&mut self) {
+        self.person(Method::POST, Resource::Projects, "", &Scenario::project());
+    }
+
+    fn suspend_project(&mut self, suspend: bool) {
+        let patch = json!({"spec": {"suspend": suspend}});
+        self.person(Method::PATCH, Resource::Projects, PROJECT, &patch);
+    }
+
+    /// Puts the right or a wrong key into the Secret.
+    pub(super) fn put_secret(&mut self, right: bool) {
+        let secret = if right {
+            SECRET_KEY
+        } else {
+            "a-wrong-secret-key-0000000000000000001"
+        };
+        let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+        let data = json!({"accessKey": bytes(ACCESS_KEY), "secretKey": bytes(secret)});
+        let key = Key {
+            resource: Resource::Secrets,
+            namespace: NAMESPACE.to_owned(),
+            name: SECRET.to_owned(),
+        };
+        if self.api.store.get(&key).is_some() {
+            self.person(Method::PATCH, Resource::Secrets, SECRET, &json!({"data": data}));
+        } else {
+            let secret = json!({"metadata": {"name": SECRET}, "data": data});
+            self.person(Method::POST, Resource::Secrets, "", &secret);
+        }
+    }
+
+    /// A call of a person, which always goes through.
+    fn person(&mut self, method: Method, resource: Resource, name: &str, body: &Value) {
+        let before = self.api.store.revision();
+        let prefix = if resource == Resource::Secrets {
+            "api"
+        } else {
+            "apis"
+        };
+        let (version, plural) = (resource.api_version(), resource.plural());
+        let request = Request {
+            method,
+            path: format!("/{prefix}/{version}/namespaces/{NAMESPACE}/{plural}/{name}"),
+            query: vec![],
+            content_type: "application/merge-patch+json".to_owned(),
+            accept: "application/json".to_owned(),
+            body: Bytes::from(body.to_string()),
+        };
+        let answer = self.api.handle(self.era.now(), &request);
+        if let Answer::Whole(response) = answer {
+            let code = response.code;
+            self.tell("person", || {
+                format!("{} {plural}/{name} {body} -> {code}", request.method)
+            });
+        }
+        let after = self.api.store.revision();
+        if after > before {
+            self.facts.authors.insert(after, Author::Person);
+        }
+        self.pump();
+    }
+
+    fn delete_in_console(&mut self, desktop: usize) {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-auth-token", HeaderValue::from_static(CONSOLE));
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        let body = json!({"desktop_ids": [self.scenario.desktops[desktop]]});
+        let request = cloud::Request {
+            method: Method::POST,
+            path: format!("/v2/{PROJECT_ID}/desktops/batch-delete"),
+            query: String::new(),
+            headers,
+            body: Bytes::from(body.to_string()),
+        };
+        let now = self.era.now();
+        if let cloud::Answer::Complete(response) = self.cloud.handle(now, &request) {
+            self.tell("console", || {
+                format!("{} {}", response.status, String::from_utf8_lossy(&response.body))
+            });
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the services make of a call, and what the judge has to know of it.
+
+use bytes::Bytes;
+use serde_json::Value;
+use workspace_simulator::cloud;
+
+use super::World;
+use super::post::{Answer, ApiReply, CloudReply, Freight, Parcel};
+use crate::api_server;
+use crate::brief;
+use crate::calls::Call;
+use crate::facts::{Author, Post};
+
+impl World {
+    /// Carries a call out.
+    pub(super) fn handle(&mut self, parcel: &Parcel) -> Answer {
+        match &parcel.freight {
+            Freight::Api(request) => self.handle_api(parcel, request),
+            Freight::Cloud(request) => self.handle_cloud(parcel, request),
+        }
+    }
+
+    fn handle_api(&mut self, parcel: &Parcel, request: &api_server::Request) -> Answer {
+        let before = self.api.store.revision();
+        let answer = self.api.handle(self.era.now(), request);
+        let after = self.api.store.revision();
+        if after > before {
+            self.facts.authors.insert(after, Author::Operator(parcel.who));
+        }
+        let (who, call) = (Self::name(parcel.who), parcel.call);
+        match answer {
+            api_server::Answer::Whole(response) => {
+                let writes = matches!(call, Call::WriteStatus | Call::PatchRequest);
+                if writes && response.code == 200 && after == before {
+                    let what = format!("{who}: {call} of {} changed nothing", request.path);
+                    self.facts.idle_writes.push(what);
+                }
+                self.tell(&who, || format!("{call} {}", brief::exchange(request, &response)));
+                let body = Bytes::from(response.body.to_string());
+                self.pump();
+                self.create_wanted();
+                Answer::Api(ApiReply::Whole(response.code, body))
+            }
+            api_server::Answer::Watch(watch) => {
+                let shown = watch.shown;
+                self.tell(&who, || format!("{call} from {shown}"));
+                Answer::Api(ApiReply::Watch(self.open_watch(parcel.who, watch)))
+            }
+        }
+    }
+
+    fn handle_cloud(&mut self, parcel: &Parcel, request: &cloud::Request) -> Answer {
+        let now = self.era.now();
+        // Faults are this world's, not the cloud's.
+        let cloud::Answer::Complete(response) = self.cloud.handle(now, request) else {
+            return Answer::Broken {
+                not_sent: false,
+                reason: "the cloud broke off",
+            };
+        };
+        if parcel.call == Call::BatchDelete {
+            self.note_post(parcel.who, request);
+        }
+        let (who, call) = (Self::name(parcel.who), parcel.call);
+        self.tell(&who, || format!("{call} {}", brief::answer(request, &response)));
+        Answer::Cloud(CloudReply { response, cut: false })
+    }
+
+    fn note_post(&mut self, who: usize, request: &cloud::Request) {
+        let entry = self.cloud.ledger().last();
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let desktops = body["desktop_ids"].as_array();
+        let text = |id: &Value| id.as_str().unwrap_or_default().to_owned();
+        self.facts.posts.push(Post {
+            who,
+            arrived: self.era.now(),
+            revision: self.api.store.revision(),
+            signed_at: request.header("x-sdk-date").unwrap_or_default().to_owned(),
+            digest: entry.map(|e| e.body_digest.clone()).unwrap_or_default(),
+            desktops: desktops.into_iter().flatten().map(text).collect(),
+            job: entry.and_then(|e| e.job_id.clone().filter(|_| e.took_effect)),
+        });
+    }
+}

@@ -1,0 +1,331 @@
+//! Calls on their way from an operator to a service, and answers on their way back.
+
+use bytes::Bytes;
+use desktop_deletion_operator::workspace::carrier::Undelivered;
+use futures::channel::mpsc::UnboundedReceiver;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::sync::oneshot;
+use workspace_simulator::cloud;
+
+use super::{Event, World};
+use crate::acts::Trigger;
+use crate::api_server;
+use crate::calls::Call;
+use crate::faults::Fate;
+use crate::mutant::Mutant;
+
+/// A call on its way.
+pub struct Parcel {
+    /// Which operator makes it.
+    pub who: usize,
+    /// What for.
+    pub call: Call,
+    /// Which call of its kind it is.
+    pub number: u32,
+    /// What becomes of it.
+    pub fate: Fate,
+    /// What is sent.
+    pub freight: Freight,
+    /// Where the answer goes.
+    pub reply: Reply,
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub enum Freight {
+    /// To the API server.
+    Api(api_server::Request),
+    /// To the cloud.
+    Cloud(cloud::Request),
+}
+
+/// Where an answer goes.
+pub enum Reply {
+    /// To the client of Kubernetes.
+    Api(oneshot::Sender<Result<ApiReply, String>>),
+    /// To the client of the cloud.
+    Cloud(oneshot::Sender<Result<CloudReply, Undelivered>>),
+    /// To nobody.
+    Nobody,
+}
+
+/// An answer of the API server.
+pub enum ApiReply {
+    /// This, and nothing more.
+    Whole(u16, Bytes),
+    /// A watch: one line after the other.
+    Watch(UnboundedReceiver<Bytes>),
+}
+
+/// An answer of the cloud.
+#[derive(Debug)]
+pub struct CloudReply {
+    /// The answer.
+    pub response: cloud::Response,
+    /// It breaks off in the middle of the body.
+    pub cut: bool,
+}
+
+/// An answer on its way.
+pub struct Returned {
+    who: usize,
+    call: Call,
+    number: u32,
+    reply: Reply,
+    answer: Answer,
+}
+
+/// What comes back.
+pub(super) enum Answer {
+    Api(ApiReply),
+    Cloud(CloudReply),
+    Broken { not_sent: bool, reason: &'static str },
+}
+
+impl Freight {
+    /// By what calls that were made at one time are put in order.
+    fn order(&self) -> (String, &[u8]) {
+        match self {
+            Self::Api(request) => (
+                format!("{}{}{:?}", request.path, request.method, request.query),
+                &request.body,
+            ),
+            Self::Cloud(request) => (
+                format!("{}{}{}", request.path, request.method, request.query),
+                &request.body,
+            ),
+        }
+    }
+}
+
+impl World {
+    /// Takes a call from an operator.
+    pub fn send(&mut self, who: usize, freight: Freight, reply: Reply) {
+        let call = match &freight {
+            Freight::Api(request) => Call::of_api(request),
+            Freight::Cloud(request) => Call::of_cloud(request),
+        };
+        if self.inbox.is_empty() {
+            self.schedule_in(1, Event::TakeIn);
+        }
+        self.inbox.push(Parcel {
+            who,
+            call,
+            number: 0,
+            fate: Fate::Well,
+            freight,
+            reply,
+        });
+    }
+
+    /// Decides the fate of what was sent a moment ago.
+    pub(super) fn take_in(&mut self) {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        inbox.sort_by(|a, b| (a.who, a.freight.order()).cmp(&(b.who, b.freight.order())));
+        for mut parcel in inbox {
+            if !self.operators[parcel.who].alive {
+                continue;
+            }
+            let count = self.counts.entry(parcel.call).or_default();
+            *count += 1;
+            parcel.number = *count;
+            let rules = &self.scenario.rules;
+            let struck = rules.iter().find(|rule| rule.strikes(parcel.call, parcel.number));
+            if let Some(rule) = struck.filter(|_| !self.healed) {
+                parcel.fate = rule.fate;
+            }
+            self.set_off(parcel);
+        }
+    }
+
+    fn set_off(&mut self, parcel: Parcel) {
+        let latency = self.dice.within(1..12);
+        let (who, call, number, fate) = (parcel.who, parcel.call, parcel.number, parcel.fate);
+        if fate != Fate::Well {
+            self.tell("fault", || {
+                format!("{call}, number {number}, of operator-{who}: {fate}")
+            });
+        }
+        match fate {
+            Fate::Unreachable => self.break_off(parcel, true, "connection refused", latency),
+            Fate::Reset => self.break_off(parcel, false, "connection reset", latency),
+            Fate::Lost => self.limbo.push((parcel.who, parcel.reply)),
+            Fate::Late(late) => self.schedule_in(late + latency, Event::Arrives(Box::new(parcel))),
+            _ => self.schedule_in(latency, Event::Arrives(Box::new(parcel))),
+        }
+    }
+
+    fn break_off(&mut self, parcel: Parcel, not_sent: bool, reason: &'static str, latency: u64) {
+        let answer = Answer::Broken { not_sent, reason };
+        self.return_in(latency, parcel, answer);
+    }
+
+    fn return_in(&mut self, latency: u64, parcel: Parcel, answer: Answer) {
+        let returned = Returned {
+            who: parcel.who,
+            call: parcel.call,
+            number: parcel.number,
+            reply: parcel.reply,
+            answer,
+        };
+        self.schedule_in(latency, Event::Returns(Box::new(returned)));
+    }
+
+    /// A call arrives at its service.
+    pub(super) fn arrive(&mut self, parcel: Parcel) {
+        let (call, number) = (parcel.call, parcel.number);
+        let was_alive = self.operators[parcel.who].alive;
+        self.trigger(Trigger::Before(call, number));
+        // What a process had sent when it died may still arrive.
+        if was_alive && !self.operators[parcel.who].alive && self.dice.once_in(2) {
+            self.tell("network", || {
+                format!("{call}, number {number}, is lost with its sender")
+            });
+            return;
+        }
+        let answer = if let Fate::Refused(code) = parcel.fate {
+            self.refuse(&parcel, code)
+        } else {
+            let answer = self.handle(&parcel);
+            self.spoil(&parcel, answer)
+        };
+        self.trigger(Trigger::After(call, number));
+        self.resend(&parcel);
+        let latency = self.dice.within(1..12);
+        match parcel.fate {
+            Fate::AnswerLost => self.limbo.push((parcel.who, parcel.reply)),
+            Fate::AnswerLate(late) => self.return_in(late + latency, parcel, answer),
+            _ => self.return_in(latency, parcel, answer),
+        }
+    }
+
+    /// What a client does that repeats calls.
+    fn resend(&mut self, parcel: &Parcel) {
+        let retries = self.scenario.mutant == Some(Mutant::ClientRetries);
+        let lost = matches!(parcel.fate, Fate::AnswerReset | Fate::AnswerLost);
+        if retries && lost && parcel.call == Call::BatchDelete {
+            let again = Parcel {
+                who: parcel.who,
+                call: parcel.call,
+                number: parcel.number,
+                fate: Fate::Well,
+                freight: parcel.freight.clone(),
+                reply: Reply::Nobody,
+            };
+            self.schedule_in(1_000, Event::Arrives(Box::new(again)));
+        }
+    }
+
+    fn refuse(&mut self, parcel: &Parcel, code: u16) -> Answer {
+        let call = parcel.call;
+        self.tell(&Self::name(parcel.who), || format!("{call} -> {code}"));
+        match &parcel.freight {
+            Freight::Api(_) => {
+                let reason = if code == 409 { "Conflict" } else { "InternalError" };
+                let refusal = api_server::Refusal::new(code, reason, "the simulated API server refuses");
+                let body = refusal.response().body.to_string();
+                Answer::Api(ApiReply::Whole(code, Bytes::from(body)))
+            }
+            Freight::Cloud(_) => Answer::Cloud(CloudReply {
+                response: self.refusal_of_cloud(code),
+                cut: false,
+            }),
+        }
+    }
+
+    /// What the gateway or the service would say with this status.
+    fn refusal_of_cloud(&self, code: u16) -> cloud::Response {
+        let word = match code {
+            401 => "APIGW.0301",
+            403 => "WKS.0403",
+            404 => "WKS.00010004",
+            409 => "WKS.00010032",
+            429 => "APIGW.0308",
+            503 => "APIGW.0613",
+            _ => "APIGW.0201",
+        };
+        let mut headers = self.dated();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if code == 429 {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("7"));
+        }
+        if code == 302 {
+            headers.insert(
+                header::LOCATION,
+                HeaderValue::from_static("https://elsewhere.example/"),
+            );
+        }
+        let body = format!(r#"{{"error_code":"{word}","error_msg":"the simulated service refuses"}}"#);
+        cloud::Response {
+            status: StatusCode::from_u16(code).unwrap_or_default(),
+            headers,
+            body: Bytes::from(body),
+        }
+    }
+
+    /// The service's clock is the true time.
+    fn dated(&self) -> HeaderMap {
+        let date = self.era.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let date = HeaderValue::from_str(&date).ok();
+        date.map(|date| (header::DATE, date)).into_iter().collect()
+    }
+
+    /// What is left of an answer on its way back.
+    fn spoil(&mut self, parcel: &Parcel, answer: Answer) -> Answer {
+        match (parcel.fate, answer) {
+            (Fate::AnswerReset, _) => Answer::Broken {
+                not_sent: false,
+                reason: "connection reset",
+            },
+            (Fate::AnswerCut, Answer::Api(ApiReply::Whole(code, body))) => {
+                Answer::Api(ApiReply::Whole(code, body.slice(..body.len() / 2)))
+            }
+            (Fate::AnswerCut, Answer::Cloud(reply)) => Answer::Cloud(CloudReply { cut: true, ..reply }),
+            (Fate::Denied(code), Answer::Api(ApiReply::Whole(..))) => self.refuse(parcel, code),
+            (Fate::Denied(code), Answer::Cloud(_)) => Answer::Cloud(CloudReply {
+                response: cloud::Response {
+                    status: StatusCode::from_u16(code).unwrap_or_default(),
+                    headers: self.dated(),
+                    body: Bytes::from_static(b"<html>bad gateway</html>"),
+                },
+                cut: false,
+            }),
+            (_, answer) => answer,
+        }
+    }
+
+    /// An answer arrives at the operator.
+    pub(super) fn give_back(&mut self, returned: Returned) {
+        let Returned {
+            who,
+            call,
+            number,
+            reply,
+            answer,
+        } = returned;
+        if !self.operators[who].alive {
+            return;
+        }
+        // Whoever asked may have stopped waiting.
+        match (reply, answer) {
+            (Reply::Api(reply), Answer::Api(answer)) => drop(reply.send(Ok(answer))),
+            (Reply::Cloud(reply), Answer::Cloud(answer)) => drop(reply.send(Ok(answer))),
+            (Reply::Api(reply), Answer::Broken { reason, .. }) => {
+                drop(reply.send(Err(reason.to_owned())));
+            }
+            (Reply::Cloud(reply), Answer::Broken { not_sent, reason }) => {
+                let reason = reason.to_owned();
+                drop(reply.send(Err(Undelivered { not_sent, reason })));
+            }
+            (reply, _) => self.limbo.push((who, reply)),
+        }
+        self.trigger(Trigger::Answered(call, number));
+    }
+
+    /// A submission is still on its way.
+    pub(super) fn is_submission_under_way(&self) -> bool {
+        let sent = |parcel: &Parcel| parcel.call == Call::BatchDelete;
+        let flying = |event: &Event| matches!(event, Event::Arrives(parcel) if sent(parcel));
+        self.inbox.iter().any(sent) || self.agenda.values().any(flying)
+    }
+}

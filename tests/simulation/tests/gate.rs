@@ -1,0 +1,166 @@
+//! The seeds of the gate, and what the simulation must be able to see.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on says so by a panic
+
+use std::fmt::Write;
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use clap::ValueEnum;
+use simulation::calls::Call;
+use simulation::faults::{Fate, Rule};
+use simulation::mutant::Mutant;
+use simulation::run::{self, Covered, Report};
+use simulation::scenario::Scenario;
+use simulation::story;
+
+/// How many lines of a story are shown, and how much of each.
+const SHOWN: usize = 80;
+const WIDTH: usize = 400;
+
+/// Plays seeds on every core.
+fn play(seeds: u64, mutant: Option<Mutant>) -> (Covered, Vec<Report>) {
+    let next = AtomicU64::new(0);
+    let found = Mutex::new((Covered::default(), Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        return;
+                    }
+                    let report = run::seed(seed, mutant, false);
+                    let mut found = found.lock().unwrap();
+                    found.0 = found.0.and(report.covered);
+                    if !report.broken.is_empty() {
+                        found.1.push(report);
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap()
+}
+
+/// What is wrong with a run, and how it came to it.
+fn tell(report: &Report) -> String {
+    let again = run::scenario(report.scenario.clone(), true);
+    let mut text = format!("{}", again.scenario);
+    for what in &report.broken {
+        let _ = writeln!(text, "  broken: {what}");
+    }
+    let _ = writeln!(text, "{}", story::LEGEND);
+    for line in story::essence(&again.story).take(SHOWN) {
+        let line: String = line.chars().take(WIDTH).collect();
+        let _ = writeln!(text, "{line}");
+    }
+    let seed = again.scenario.seed;
+    let _ = writeln!(
+        text,
+        "all of it: cargo run -p simulation -- --seed {seed} --trace"
+    );
+    text
+}
+
+#[test]
+fn whatever_goes_wrong_the_invariants_hold_and_everything_settles() {
+    let seeds = if cfg!(debug_assertions) { 300 } else { 10_000 };
+    let (covered, broken) = play(seeds, None);
+    println!("{seeds} seeds: {covered:?}");
+    if let Some(first) = broken.first() {
+        panic!(
+            "{} of {seeds} seeds are broken, such as\n{}",
+            broken.len(),
+            tell(first)
+        );
+    }
+    // The runs are not empty.
+    assert!(covered.jobs > seeds / 2, "{covered:?}");
+    assert!(covered.adopted > seeds / 20, "{covered:?}");
+    assert!(covered.without_effect > seeds / 50, "{covered:?}");
+    assert!(covered.ended > seeds, "{covered:?}");
+    assert!(covered.operators > seeds, "{covered:?}");
+}
+
+#[test]
+fn where_nothing_goes_wrong_each_request_is_submitted_once() {
+    for seed in 0..20 {
+        let scenario = Scenario::draw(seed, None).in_peace();
+        let requests = scenario.requests.len() as u64;
+        let report = run::scenario(scenario, false);
+        assert!(report.broken.is_empty(), "{}", tell(&report));
+        assert!(report.covered.posts <= requests, "{}", tell(&report));
+        assert_eq!(report.covered.ended, requests, "{}", tell(&report));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..60 {
+        let [one, other] = [0, 1].map(|_| run::seed(seed, None, true).story);
+        let differs = one.iter().zip(&other).find(|(a, b)| a != b);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!(one.len(), other.len(), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_is_broken_on_purpose_is_noticed_and_told() {
+    for mutant in Mutant::value_variants() {
+        let caught = (0..3_000)
+            .map(|seed| run::seed(seed, Some(*mutant), false))
+            .find(|report| !report.broken.is_empty());
+        let report = caught.unwrap_or_else(|| panic!("{mutant:?} is not noticed"));
+        let story = tell(&report);
+        assert!(story.contains(mutant.words()), "{story}");
+        println!("{story}");
+    }
+}
+
+/// A world in which this alone goes wrong.
+fn world_with(rules: Vec<Rule>) -> Scenario {
+    Scenario {
+        rules,
+        ..Scenario::draw(1, None).in_peace()
+    }
+}
+
+fn rule(call: Call, from: u32, count: u32, fate: Fate) -> Rule {
+    Rule {
+        call,
+        from,
+        count,
+        fate,
+    }
+}
+
+/// Found by a seed: the same doubt was stored a second time.
+#[test]
+fn a_doubt_is_not_stored_again_when_only_the_answer_was_lost() {
+    let report = run::scenario(
+        world_with(vec![
+            rule(Call::BatchDelete, 1, 1, Fate::AnswerReset),
+            rule(Call::WriteStatus, 2, 1, Fate::AnswerReset),
+        ]),
+        true,
+    );
+    assert!(report.broken.is_empty(), "{}", tell(&report));
+    assert_eq!(report.covered.adopted, 1, "{}", tell(&report));
+}
+
+/// Found by a seed: the operator waited for ever for the answer to its first list.
+#[test]
+fn a_list_that_is_never_answered_is_asked_for_again() {
+    for call in [
+        Call::ListProjects,
+        Call::ListRequests,
+        Call::WatchProjects,
+        Call::WatchRequests,
+    ] {
+        let report = run::scenario(world_with(vec![rule(call, 1, 2, Fate::Lost)]), false);
+        assert!(report.broken.is_empty(), "{call}: {}", tell(&report));
+        assert_eq!(report.covered.jobs, 1, "{call}: {}", tell(&report));
+    }
+}
