@@ -18,7 +18,7 @@ pub struct Upcoming(Arc<Mutex<Lines>>);
 struct Lines {
     /// Counts arrivals, so that those in front are taken first.
     arrivals: u64,
-    waiting: HashMap<Line, BTreeMap<u64, Vec<DesktopID>>>,
+    waiting: HashMap<Line, BTreeMap<u64, Arc<DesktopDeletion>>>,
 }
 
 /// Those who will ask alike: the project of a namespace, and what for.
@@ -39,13 +39,13 @@ pub struct InLine {
 
 impl Upcoming {
     /// A request gets in line.
-    pub fn announce(&self, object: &DesktopDeletion) -> InLine {
+    pub fn announce(&self, object: &Arc<DesktopDeletion>) -> InLine {
         let line = Line::of(object);
         let mut lines = self.lock();
         lines.arrivals += 1;
         let arrival = lines.arrivals;
         let waiting = lines.waiting.entry(line.clone()).or_default();
-        waiting.insert(arrival, object.spec.desktop_ids.clone());
+        waiting.insert(arrival, object.clone());
         drop(lines);
         InLine {
             upcoming: self.clone(),
@@ -64,10 +64,10 @@ impl Upcoming {
             .into_iter()
             .flat_map(BTreeMap::values)
         {
-            if ids.len() + more.len() > most {
+            if ids.len() + more.spec.desktop_ids.len() > most {
                 break;
             }
-            ids.extend(more.iter().cloned());
+            ids.extend(more.spec.desktop_ids.iter().cloned());
         }
         ids
     }
