@@ -1,0 +1,247 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::*;
+use crate::ids::JobID;
+use crate::workspace::api::{
+    Answer, BatchDelete, Desktop, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest, SubJobPage, SubJobQuery,
+};
+use crate::workspace::error::{Failure, Operation, Refusal};
+
+/// A cloud with some desktops, that promises a billion sub-jobs and brings one unreadable row at a time.
+#[derive(Debug, Default)]
+struct Fake {
+    /// The desktops of each list that was asked for.
+    lists: Mutex<Vec<BTreeSet<String>>>,
+    present: &'static [&'static str],
+    /// A list that names this desktop is refused.
+    refused: Option<&'static str>,
+    /// Lists lack rows.
+    cut: bool,
+    pages: AtomicUsize,
+}
+
+fn answer<T>(value: T) -> Answer<T> {
+    Answer {
+        value,
+        service_time: None,
+    }
+}
+
+#[async_trait]
+impl Workspace for Fake {
+    async fn list_sub_jobs(&self, _: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
+        self.pages.fetch_add(1, Ordering::Relaxed);
+        Ok(answer(SubJobPage {
+            total: 1_000_000_000,
+            rows: 1,
+            sub_jobs: vec![],
+        }))
+    }
+
+    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
+        let asked: BTreeSet<_> = ids.iter().map(ToString::to_string).collect();
+        lock(&self.lists).push(asked.clone());
+        if self.refused.is_some_and(|id| asked.contains(id)) {
+            let refusal = Refusal {
+                status: 400,
+                ..Refusal::default()
+            };
+            return Err(Error {
+                operation: Operation::ListDesktops,
+                failure: Failure::Refused(Box::new(refusal)),
+                service_time: None,
+            });
+        }
+        let here = self.present.iter().filter(|id| asked.contains(**id));
+        let desktops: Vec<_> = here.map(|id| desktop(id)).collect();
+        Ok(answer(DesktopPage {
+            total: desktops.len() as u64 + u64::from(self.cut),
+            desktops,
+        }))
+    }
+
+    async fn show_desktop(&self, _: &DesktopID) -> Result<Answer<Lookup>, Error> {
+        unreachable!("not asked for")
+    }
+
+    async fn show_job(&self, _: &JobID) -> Result<Answer<Job>, Error> {
+        unreachable!("not asked for")
+    }
+
+    fn sign_batch_delete(&self, _: &BatchDelete, _: Timestamp) -> Result<SignedRequest, Error> {
+        unreachable!("not asked for")
+    }
+
+    async fn send(&self, _: SignedRequest) -> Result<Answer<JobID>, Error> {
+        unreachable!("not asked for")
+    }
+}
+
+fn desktop(id: &str) -> Desktop {
+    Desktop {
+        id: ids(&[id]).remove(0),
+        name: None,
+        status: "ACTIVE".to_owned(),
+        task_status: String::new(),
+    }
+}
+
+fn ids(names: &[&str]) -> Vec<DesktopID> {
+    let id = |name: &&str| DesktopID::try_from((*name).to_owned()).unwrap();
+    names.iter().map(id).collect()
+}
+
+/// A question before a submission, at any age of the answer.
+fn question(names: &[&str], upcoming: &[&str], since: Instant) -> Question {
+    Question {
+        ids: ids(names),
+        upcoming: ids(upcoming),
+        since,
+        gone_only: false,
+    }
+}
+
+fn shown(read: &Read) -> Vec<String> {
+    read.page
+        .desktops
+        .iter()
+        .map(|desktop| desktop.id.to_string())
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_takes_along_what_is_asked_for_next() {
+    let cloud = Arc::new(Fake {
+        present: &["a", "b", "c"],
+        ..Fake::default()
+    });
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let first = reads
+        .read(cloud.clone(), question(&["a"], &["b", "gone"], start))
+        .await
+        .unwrap();
+    assert_eq!(shown(&first), ["a"]);
+    let next = reads
+        .read(cloud.clone(), question(&["b", "gone"], &[], start))
+        .await
+        .unwrap();
+    assert_eq!(
+        (shown(&next), next.is_complete(), next.began),
+        (vec!["b".to_owned()], true, first.began)
+    );
+    assert_eq!(lock(&cloud.lists).len(), 1, "it was known already");
+    let other = reads
+        .read(cloud.clone(), question(&["b", "c"], &[], start))
+        .await
+        .unwrap();
+    assert_eq!(shown(&other), ["b", "c"], "c was not asked about");
+    assert_eq!(lock(&cloud.lists).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_older_than_the_question_is_read_anew() {
+    let cloud = Arc::new(Fake {
+        present: &["a"],
+        ..Fake::default()
+    });
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let first = reads
+        .read(cloud.clone(), question(&["a"], &[], start))
+        .await
+        .unwrap();
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let again = reads
+        .read(cloud.clone(), question(&["a"], &[], Instant::now()))
+        .await
+        .unwrap();
+    assert!(again.began > first.began);
+    assert_eq!(lock(&cloud.lists).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_submission_only_that_a_desktop_is_gone_is_known_from_before() {
+    let cloud = Arc::new(Fake {
+        present: &["here"],
+        ..Fake::default()
+    });
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let after = |name| Question {
+        gone_only: true,
+        ..question(&[name], &["here", "gone"], start)
+    };
+    reads.read(cloud.clone(), after("here")).await.unwrap();
+    assert_eq!(
+        shown(&reads.read(cloud.clone(), after("gone")).await.unwrap()),
+        [""; 0]
+    );
+    assert_eq!(lock(&cloud.lists).len(), 1);
+    assert_eq!(
+        shown(&reads.read(cloud.clone(), after("here")).await.unwrap()),
+        ["here"]
+    );
+    assert_eq!(lock(&cloud.lists).len(), 2, "it may have changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_was_cut_answers_nobody_else() {
+    let cloud = Arc::new(Fake {
+        cut: true,
+        ..Fake::default()
+    });
+    let (reads, start) = (Desktops::default(), Instant::now());
+    for _ in 0..2 {
+        let read = reads
+            .read(cloud.clone(), question(&["a"], &["a"], start))
+            .await
+            .unwrap();
+        assert!(!read.is_complete());
+    }
+    assert_eq!(lock(&cloud.lists).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ids_of_one_are_not_the_trouble_of_another() {
+    let cloud = Arc::new(Fake {
+        present: &["a", "b"],
+        refused: Some("odd"),
+        ..Fake::default()
+    });
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let ask = |names: &'static [&str], upcoming: &'static [&str]| {
+        reads.read(cloud.clone(), question(names, upcoming, start))
+    };
+    let (odd, good) = tokio::join!(ask(&["odd"], &[]), ask(&["a"], &[]));
+    assert!(odd.is_err());
+    assert_eq!(shown(&good.unwrap()), ["a"]);
+    let good = ask(&["b"], &["odd"]).await;
+    assert_eq!(shown(&good.unwrap()), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_has_a_hundred_desktops_at_most() {
+    let cloud = Arc::new(Fake::default());
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let names: Vec<_> = (0..250).map(|n| format!("pc-{n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let all = names
+        .chunks(50)
+        .map(|own| reads.read(cloud.clone(), question(own, &names, start)));
+    for read in futures::future::join_all(all).await {
+        assert!(read.unwrap().is_complete());
+    }
+    let lists = lock(&cloud.lists);
+    assert!(lists.iter().all(|list| list.len() == MAX_BATCH), "{lists:#?}");
+    assert_eq!(lists.len(), 3);
+}
+
+#[tokio::test]
+async fn a_list_that_never_comes_to_its_end_is_left_and_not_taken_for_complete() {
+    let cloud = Fake::default();
+    let swept = sweep(&cloud).await.unwrap();
+    assert_eq!(cloud.pages.into_inner(), 100);
+    assert!(!swept.complete);
+}
