@@ -18,6 +18,8 @@
 //! | [`api_server`] | the API server loses, refuses, delays or cuts each call |
 //! | [`answers`] | the cloud refuses, loses or delays each call |
 //! | [`bad_answers`] | the cloud answers what is no answer, or not true |
+//! | [`outages`] | API server or etcd are away, or of an earlier time; the watch is dead |
+//! | [`clocks`] | the operator's clock is wrong |
 //! | [`person`] | a person settles what cannot be found out |
 //! | [`foreign`] | what others do to the desktops meanwhile |
 //! | [`overlap`] | two requests for one desktop |
@@ -30,6 +32,7 @@
 mod answers;
 mod api_server;
 mod bad_answers;
+mod clocks;
 mod crew;
 mod edits;
 mod effects;
@@ -38,6 +41,7 @@ mod kill;
 mod leaving;
 mod old_reads;
 mod oracle;
+mod outages;
 mod overlap;
 mod person;
 mod plans;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{ApiServerProxy, Operator};
+use testkit::{ApiServerProxy, ControlPlane, Operator};
 
 use crate::plans;
 use crate::scene::Scene;
@@ -134,10 +134,15 @@ impl End {
 
 /// Judges all runs; gives a sentence for everything that does not hold.
 pub(crate) async fn judge(runs: &[Run]) -> Vec<String> {
-    let at_the_end = record::audit_so_far().await.len();
+    judge_on(ControlPlane::shared().await, runs).await
+}
+
+/// The same of runs on a control plane of their own.
+pub(crate) async fn judge_on(control_plane: &ControlPlane, runs: &[Run]) -> Vec<String> {
+    let at_the_end = record::audit_so_far(control_plane).await.len();
     // An observation needs a time: what is to be seen is that nothing comes.
     tokio::time::sleep(QUIET).await;
-    let events = record::audit_so_far().await;
+    let events = record::audit_so_far(control_plane).await;
     let mut broken = Vec::new();
     for run in runs {
         if let Err(why) = &run.ended {

@@ -297,6 +297,16 @@ pub(crate) fn operator(kubeconfig: &Path, namespace: &str) -> Operator {
 
 /// The same; flags given here win over those of all scenes.
 pub(crate) fn operator_with(kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Operator {
+    operator_in(kubeconfig, namespace, flags, &[])
+}
+
+/// The same in an environment.
+pub(crate) fn operator_in(
+    kubeconfig: &Path,
+    namespace: &str,
+    flags: &[&str],
+    environment: &[(&str, &str)],
+) -> Operator {
     let own = format!("--namespaces={namespace}");
     let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
     let given = |flag: &&&str| flags.iter().any(|given| name(given) == name(flag));
@@ -307,9 +317,29 @@ pub(crate) fn operator_with(kubeconfig: &Path, namespace: &str, flags: &[&str]) 
         binary: env!("CARGO_BIN_EXE_desktop-deletion-operator"),
         kubeconfig: Some(kubeconfig),
         arguments: &arguments,
-        environment: &[],
+        environment,
     });
     started.unwrap()
+}
+
+/// The answer of a path of the operator's own server: status and text.
+///
+/// # Errors
+/// It does not answer (yet).
+pub(crate) async fn ask(operator: &Operator, path: &str) -> Result<(u16, String), String> {
+    let log = operator.log();
+    let line = log.lines().find(|line| line.contains("serving /livez"));
+    let address = line.and_then(|line| line.split_once("address="));
+    let (_, address) = address.ok_or_else(|| format!("the log names no address: {log}"))?;
+    let address = address.split_whitespace().next().unwrap_or_default();
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let client = reqwest::Client::builder().no_proxy().build();
+    let call = client
+        .map_err(|error| error.to_string())?
+        .get(format!("http://{address}{path}"));
+    let answer = call.send().await.map_err(|error| error.to_string())?;
+    let status = answer.status().as_u16();
+    Ok((status, answer.text().await.map_err(|error| error.to_string())?))
 }
 
 /// A fault of the first submission: it takes effect or not, and is then answered so.

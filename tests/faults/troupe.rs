@@ -20,7 +20,11 @@ pub(crate) struct Troupe {
 impl Troupe {
     /// An empty namespace with the operator's account.
     pub(crate) async fn gather(name: &str) -> Self {
-        let control_plane = ControlPlane::shared().await;
+        Self::gather_on(ControlPlane::shared().await, name).await
+    }
+
+    /// The same on a control plane of its own.
+    pub(crate) async fn gather_on(control_plane: &ControlPlane, name: &str) -> Self {
         let namespace = control_plane.namespace(name).await.unwrap();
         control_plane
             .deploy("deploy/base", namespace.name())

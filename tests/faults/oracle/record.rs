@@ -155,11 +155,10 @@ impl Version {
 }
 
 /// The audit log up to now.
-pub(super) async fn audit_so_far() -> Vec<Arc<AuditEvent>> {
+pub(super) async fn audit_so_far(control_plane: &ControlPlane) -> Vec<Arc<AuditEvent>> {
     static MARKS: AtomicUsize = AtomicUsize::new(0);
     // The log is in order: once it shows this read, it shows what came before.
     let mark = format!("mark-of-the-oracle-{}", MARKS.fetch_add(1, Ordering::Relaxed));
-    let control_plane = ControlPlane::shared().await;
     let kinds = kube::Api::<k8s_openapi::api::core::v1::ConfigMap>::namespaced(
         control_plane.admin_client().await.unwrap(),
         "default",

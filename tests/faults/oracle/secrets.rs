@@ -9,6 +9,7 @@ use kube::api::ListParams;
 use testkit::{AuditEvent, Operator};
 
 use super::Run;
+use crate::scene;
 
 /// Says which secret stands where.
 pub(super) async fn search(runs: &[Run], events: &[Arc<AuditEvent>]) -> Vec<String> {
@@ -73,21 +74,5 @@ async fn places(runs: &[Run], events: &[Arc<AuditEvent>]) -> BTreeMap<String, St
 
 /// What `/metrics` shows.
 async fn metrics(operator: &Operator) -> String {
-    let log = operator.log();
-    let line = log
-        .lines()
-        .find(|line| line.contains("serving /livez"))
-        .unwrap_or_default();
-    let address = line
-        .split_once("address=")
-        .and_then(|(_, rest)| rest.split_whitespace().next());
-    let address = address.unwrap_or_else(|| panic!("the log names no address: {log}"));
-    rustls::crypto::ring::default_provider().install_default().ok();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let answer = client
-        .get(format!("http://{address}/metrics"))
-        .send()
-        .await
-        .unwrap();
-    answer.text().await.unwrap()
+    scene::ask(operator, "/metrics").await.unwrap().1
 }

@@ -12,7 +12,11 @@ use crate::namespace::Namespace;
 use crate::{kubeconfig, places};
 
 mod certificates;
+mod outage;
+mod server;
 mod start;
+
+pub use outage::Snapshot;
 
 /// The oldest minor version of Kubernetes 1 that the operator supports: selectable fields of custom resources
 /// are stable since 1.32.
@@ -105,8 +109,15 @@ impl ControlPlane {
     }
 
     /// Process ids of kube-apiserver and etcd.
-    pub fn pids(&self) -> [u32; 2] {
-        [self.started.kube_apiserver.pid(), self.started.etcd.pid()]
+    ///
+    /// # Errors
+    ///
+    /// One of them was never started.
+    pub fn pids(&self) -> Result<[u32; 2], Error> {
+        let start::Started {
+            kube_apiserver, etcd, ..
+        } = &self.started;
+        Ok([kube_apiserver.newest()?.pid(), etcd.newest()?.pid()])
     }
 
     /// PEM of the authority that signed the API server's certificate.

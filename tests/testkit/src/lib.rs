@@ -34,7 +34,7 @@ mod supervised;
 pub use api_proxy::{ApiRequest, ApiServerProxy, Caught, Moment, Trap};
 pub use audit::{AuditEvent, AuditLog, AuditUser, ObjectRef, ResponseStatus};
 pub use cloud::Cloud;
-pub use control_plane::ControlPlane;
+pub use control_plane::{ControlPlane, Snapshot};
 pub use deploy::SERVICE_ACCOUNT;
 pub use error::Error;
 pub use eventually::{GENEROUS, eventually};

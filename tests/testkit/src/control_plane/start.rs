@@ -7,10 +7,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::certificates::Certificates;
+use super::server::{Command, Server};
 use crate::binaries::Binaries;
 use crate::error::{Context, Error};
 use crate::eventually::eventually;
-use crate::supervised::{Options, Supervised};
 use crate::{kubeconfig, places};
 
 /// How long a start may take; on an idle machine it takes three seconds.
@@ -39,8 +39,8 @@ rules:
 /// The servers of a control plane and their folder.
 pub(super) struct Started {
     // In this order, so that the API server does not see etcd vanish.
-    pub(super) kube_apiserver: Supervised,
-    pub(super) etcd: Supervised,
+    pub(super) kube_apiserver: Server,
+    pub(super) etcd: Server,
     pub(super) folder: TempDir,
     pub(super) url: String,
     pub(super) kubeconfig: PathBuf,
@@ -91,7 +91,7 @@ fn start_etcd(
     binaries: &Binaries,
     certificates: &Certificates,
     port: u16,
-) -> Result<(Supervised, String), Error> {
+) -> Result<(Server, String), Error> {
     // Its supervisor removes the folder, also when this process is killed.
     let folder = places::temporary_folder("etcd")?.keep();
     let url = format!("https://127.0.0.1:{port}");
@@ -109,12 +109,14 @@ fn start_etcd(
         "--unsafe-no-fsync".to_owned(),
         "--log-level=warn".to_owned(),
     ];
-    let options = Options {
+    let command = Command {
         name: "etcd",
+        program: &binaries.etcd,
+        arguments: arguments.into(),
         log: folder.join("log"),
-        folder: Some(&folder),
+        folder: &folder,
     };
-    Ok((Supervised::spawn(options, &binaries.etcd, arguments, &[])?, url))
+    Ok((Server::start(command)?, url))
 }
 
 fn start_kube_apiserver(
@@ -123,7 +125,7 @@ fn start_kube_apiserver(
     port: u16,
     etcd: &str,
     folder: &Path,
-) -> Result<(Supervised, String), Error> {
+) -> Result<(Server, String), Error> {
     let policy = folder.join("audit-policy.yaml");
     std::fs::write(&policy, AUDIT_POLICY).context(|| format!("write {}", policy.display()))?;
     let arguments = [
@@ -158,21 +160,23 @@ fn start_kube_apiserver(
         "--audit-log-mode=blocking".to_owned(),
         "--audit-log-maxsize=100000".to_owned(),
     ];
-    let options = Options {
+    let command = Command {
         name: "kube-apiserver",
+        program: &binaries.kube_apiserver,
+        arguments: arguments.into(),
         log: folder.join("kube-apiserver.log"),
-        folder: Some(folder),
+        folder,
     };
-    let server = Supervised::spawn(options, &binaries.kube_apiserver, arguments, &[])?;
-    Ok((server, format!("https://127.0.0.1:{port}")))
+    Ok((Server::start(command)?, format!("https://127.0.0.1:{port}")))
 }
 
 impl Started {
     /// Waits for `/readyz`, and gives up at once when a server has ended.
-    async fn ready(&self) -> Result<(), Error> {
+    pub(super) async fn ready(&self) -> Result<(), Error> {
         let client = kubeconfig::client(&self.kubeconfig).await?;
         let answer = eventually("the API server is ready", BOUND, async || {
-            for server in [&self.etcd, &self.kube_apiserver] {
+            for server in [self.etcd.newest(), self.kube_apiserver.newest()] {
+                let server = server.map_err(|error| error.to_string())?;
                 if let Some(status) = server.exit_status() {
                     return Ok(Err(
                         server.not_started(format!("it ended with exit status {status}"))
@@ -189,7 +193,7 @@ impl Started {
         });
         match answer.await {
             Ok(answer) => answer,
-            Err(error) => Err(self.kube_apiserver.not_started(error.to_string())),
+            Err(error) => Err(self.kube_apiserver.newest()?.not_started(error.to_string())),
         }
     }
 }
@@ -226,7 +230,7 @@ mod tests {
         let (kube_apiserver, _) =
             start_kube_apiserver(&binaries, &certificates, port, &url, &server).unwrap();
         for server in [etcd, kube_apiserver] {
-            assert_ne!(server.wait().await.unwrap(), 0);
+            assert_ne!(server.newest().unwrap().wait().await.unwrap(), 0);
             assert!(server.log().contains(PORT_TAKEN), "{}", server.log());
         }
     }

@@ -127,7 +127,7 @@ async fn a_service_account_has_the_rights_that_were_bound_and_no_more() -> Resul
 async fn owner_to_be_killed() -> Result<(), Error> {
     if std::env::var_os(OWNER).is_some() {
         let control_plane = ControlPlane::start().await?;
-        let [kube_apiserver, etcd] = control_plane.pids();
+        let [kube_apiserver, etcd] = control_plane.pids().unwrap();
         println!(
             "\n{MARK} {kube_apiserver} {etcd} {}",
             control_plane.folder().display()
