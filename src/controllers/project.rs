@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
 use kube::runtime::controller::{self, Action, Controller};
@@ -19,7 +20,7 @@ use super::turns::RightOfWay;
 use super::{Context, Scope, api, login};
 use crate::crd::conditions::{Claim, ConditionType, Reason, Truth, merge};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
-use crate::plan::classify::{Pace, classify, explain};
+use crate::plan::classify::{Class, Pace, classify, explain};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 /// Runs the controller over one namespace, or over all of them, until the operator stops.
@@ -162,7 +163,9 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
                 Some(proof) if proof.at.elapsed() < pause(&proof, context) => proof,
                 still => {
                     let cloud = line.client(RightOfWay::Poll);
-                    let verdict = verdict(cloud.list_desktops(&[]).await, context);
+                    let result = cloud.list_desktops(&[]).await;
+                    let endpoint = login::coordinates(&project.spec).endpoint;
+                    let verdict = verdict(result, context.service_clocks.ahead(&endpoint), context);
                     context.metrics.login_checked(verdict.reason);
                     let before = still.map_or(0, |proof| proof.failures);
                     let failures = if verdict.status == Truth::True {
@@ -203,38 +206,48 @@ fn pause(proof: &Proof, context: &Context) -> Duration {
     }
 }
 
-fn verdict<T>(result: Result<crate::workspace::api::Answer<T>, CloudFailure>, context: &Context) -> Verdict {
+/// What a read proves of a login; `known` is how far the service's clock was ahead at its last answer.
+fn verdict<T>(
+    result: Result<crate::workspace::api::Answer<T>, CloudFailure>,
+    known: Option<SignedDuration>,
+    context: &Context,
+) -> Verdict {
     let failed = |reason, message, again| Verdict {
         status: Truth::False,
         reason,
         message,
         again,
     };
+    let skewed = |ahead: Option<SignedDuration>| {
+        let skew = context.config.timing.clock_skew;
+        let ahead = ahead?.unsigned_abs();
+        let message = format!(
+            "this machine's clock and the service's are {} s apart, {} s are allowed: set the node's clock (NTP)",
+            ahead.as_secs(),
+            skew.as_secs()
+        );
+        (ahead > skew).then(|| failed(Reason::ClockSkew, message, Pace::Soon))
+    };
     match result {
         Ok(answer) => {
             let ahead = answer
                 .service_time
                 .map(|time| time.duration_since(context.clock.now()));
-            let skew = context.config.timing.clock_skew;
-            match ahead.filter(|ahead| ahead.unsigned_abs() > skew) {
-                Some(ahead) => {
-                    let message = format!(
-                        "this machine's clock and the service's are {} s apart, {} s are allowed: set the node's clock (NTP)",
-                        ahead.unsigned_abs().as_secs(),
-                        skew.as_secs()
-                    );
-                    failed(Reason::ClockSkew, message, Pace::Soon)
-                }
-                None => Verdict {
-                    status: Truth::True,
-                    reason: Reason::CredentialsValid,
-                    message: "the login was proven by listing desktops".to_owned(),
-                    again: Pace::Slow,
-                },
-            }
+            skewed(ahead).unwrap_or_else(|| Verdict {
+                status: Truth::True,
+                reason: Reason::CredentialsValid,
+                message: "the login was proven by listing desktops".to_owned(),
+                again: Pace::Slow,
+            })
         }
         Err(error) => {
             let class = classify(&error);
+            // The service refuses a signature of a wrong time as it refuses a wrong one.
+            if class == Class::Authentication
+                && let Some(verdict) = skewed(known)
+            {
+                return verdict;
+            }
             let treatment = class.treatment();
             let reason = match error.failure {
                 Failure::NotSent { .. } | Failure::NoAnswer { .. } => Reason::EndpointUnreachable,

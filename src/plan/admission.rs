@@ -128,6 +128,10 @@ pub fn trouble(seen: &Observed) -> Option<Hold> {
         withheld || same_error(known, &trouble.error)
     });
     let error = known.unwrap_or(&trouble.error);
+    // The service refuses a signature of a wrong time as it refuses a wrong one.
+    if trouble.class == Class::Authentication && seen.facts.clock_skewed {
+        return Some(clock_skew().with_error(error.clone()));
+    }
     let message = said(error);
     let wake = if treatment.pace == Pace::Slow {
         Wake::Refresh
@@ -138,6 +142,11 @@ pub fn trouble(seen: &Observed) -> Option<Hold> {
     let person = treatment.person && trouble.class != Class::InvalidRequest;
     let build = if person { Hold::stalled } else { Hold::retrying };
     Some(build(treatment.reason, message, wake).with_error(error.clone()))
+}
+
+fn clock_skew() -> Hold {
+    let message = "this machine's clock and the service's are too far apart to sign a request: set the node's clock (NTP)";
+    Hold::stalled(Reason::ClockSkew, message.to_owned(), Wake::Refresh)
 }
 
 /// The last attempt, if the cloud refused it or it was not sent.
@@ -261,9 +270,7 @@ fn deletion_in_progress(foreign: &[&DesktopID]) -> Hold {
 /// What is still to be done before signing.
 fn ready(seen: &Observed) -> Option<Step> {
     if seen.facts.clock_skewed {
-        let message = "this machine's clock and the service's are too far apart to sign a request: set the node's clock (NTP)";
-        let hold = Hold::stalled(Reason::ClockSkew, message.to_owned(), Wake::Refresh);
-        return Some(Step::Wait(hold));
+        return Some(Step::Wait(clock_skew()));
     }
     if !seen.request.finalizer {
         return Some(Step::AddFinalizer);

@@ -209,6 +209,11 @@ fn troubles() -> Vec<Row> {
             "AuthenticationFailed stalled until Refresh, error Authentication",
         ),
         row(
+            "a read failed: Authentication, by a clock that is wrong",
+            failed(Class::Authentication).clock_skewed(),
+            "ClockSkew stalled until Refresh, error Authentication",
+        ),
+        row(
             "a read failed: Permission",
             failed(Class::Permission),
             "PermissionDenied stalled until Refresh, error Permission",
