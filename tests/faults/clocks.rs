@@ -1,9 +1,11 @@
-//! The clock of the operator's machine is wrong by twenty minutes, either way: nothing is submitted by it, and a lost
-//! answer is settled by the clock of the cloud.
+//! The clock of the operator's machine is wrong by twenty minutes, either way: nothing is submitted by it, nothing that
+//! is in doubt is settled by it, and a person is told what to mend. The next operator, whose clock is right, goes on.
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::LazyLock;
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 use testkit::{Operator, target, workspace};
 
@@ -12,10 +14,10 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitt
 use crate::oracle::{self, End};
 use crate::points;
 use crate::scene::{self, Scene, lost};
-use crate::stage::{pair, says};
+use crate::stage::{message, pair, says};
 use crate::troupe::Troupe;
 
-/// By how many seconds it is wrong.
+/// By how many seconds it is wrong. The cloud refuses the operator's signatures then, as it does wrong ones.
 const WRONG: [(&str, &str); 2] = [("ahead", "1200"), ("behind", "-1200")];
 
 /// What became of the submission that a healthy operator had sent before.
@@ -24,6 +26,8 @@ const BEFORE: [(&str, Option<bool>); 3] = [
     ("lost-answer", Some(true)),
     ("lost-request", Some(false)),
 ];
+
+static WRONG_CLOCK: LazyLock<PathBuf> = LazyLock::new(wrong_clock);
 
 /// Builds what makes a clock wrong, with the compiler that Rust links with.
 fn wrong_clock() -> PathBuf {
@@ -53,15 +57,28 @@ fn off(troupe: &Troupe, library: &str, seconds: &str) -> Operator {
     )
 }
 
-/// Waits until a request says that the clock is wrong, or has ended.
-async fn rests(scene: &Scene) -> Result<Value, String> {
-    let skewed = |status: &Value| says(status, Submitted) == pair("False", "ClockSkew");
-    let rests = |status: &Value| status["completionTime"].is_string() || skewed(status);
-    scene.until("the clock is wrong, or it has ended", rests).await
+/// Waits until a request says that the clock is wrong.
+async fn rests(scene: &Scene, effect: Option<bool>) {
+    let submitted = match effect {
+        Some(_) => pair("Unknown", "OutcomeUnknown"),
+        None => pair("False", "ClockSkew"),
+    };
+    let told = |status: &Value| {
+        says(status, Submitted) == submitted && message(status, Stalled).contains("set the node's clock")
+    };
+    let status = scene.until("it says that the clock is wrong", told).await;
+    status.unwrap_or_else(|error| panic!("{}: {error}", scene.name));
+    let sent = usize::from(effect.is_some());
+    assert_eq!(
+        scene.own_posts().len(),
+        sent,
+        "{}: nothing is sent by a wrong clock",
+        scene.name
+    );
 }
 
-async fn play(name: &str, seconds: &str) {
-    let library = wrong_clock().display().to_string();
+async fn play((name, seconds): (&str, &str)) {
+    let library = WRONG_CLOCK.display().to_string();
     let mut troupe = Troupe::gather(&format!("clock-{name}")).await;
     for (before, effect) in BEFORE {
         let scene = troupe
@@ -82,18 +99,8 @@ async fn play(name: &str, seconds: &str) {
     first.kill().await.unwrap();
     nothing.begin().await;
     let second = off(&troupe, &library, seconds);
-    for scene in troupe.scenes() {
-        let status = rests(scene).await.unwrap();
-        if status["completionTime"].is_null() {
-            assert_eq!(says(&status, Stalled), pair("True", "ClockSkew"), "{status:#}");
-        }
-        let sent = scene.own_posts().len();
-        assert_eq!(
-            sent,
-            usize::from(!std::ptr::eq(scene, nothing)),
-            "{}: by a wrong clock nothing is sent",
-            scene.name
-        );
+    for (scene, (_, effect)) in troupe.scenes().iter().zip(BEFORE) {
+        rests(scene, effect).await;
     }
     second.kill().await.unwrap();
     let third = scene::operator(troupe.proxy.kubeconfig(), troupe.namespace.name());
@@ -108,8 +115,6 @@ async fn play(name: &str, seconds: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_whose_clock_is_wrong_submits_nothing_and_settles_by_the_clock_of_the_cloud() {
-    for (name, seconds) in WRONG {
-        play(name, seconds).await;
-    }
+async fn an_operator_whose_clock_is_wrong_submits_nothing_settles_nothing_and_says_so() {
+    join_all(WRONG.map(play)).await;
 }

@@ -20,6 +20,7 @@
 //! | [`bad_answers`] | the cloud answers what is no answer, or not true |
 //! | [`outages`] | API server or etcd are away, or of an earlier time; the watch is dead |
 //! | [`clocks`] | the operator's clock is wrong |
+//! | [`assumptions`] | what is assumed of the cloud is false |
 //! | [`person`] | a person settles what cannot be found out |
 //! | [`foreign`] | what others do to the desktops meanwhile |
 //! | [`overlap`] | two requests for one desktop |
@@ -31,6 +32,7 @@
 
 mod answers;
 mod api_server;
+mod assumptions;
 mod bad_answers;
 mod clocks;
 mod crew;
