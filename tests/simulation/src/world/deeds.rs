@@ -116,7 +116,11 @@ impl World {
     }
 
     pub(super) fn create_request(&mut self, request: usize) {
-        let manifest = self.scenario.requests[request].manifest();
+        let mut manifest = self.scenario.requests[request].manifest();
+        if self.healed {
+            // Nobody would be there to resume it.
+            manifest["spec"]["suspend"] = json!(false);
+        }
         self.person(Method::POST, Resource::Deletions, "", &manifest);
     }
 
