@@ -206,3 +206,29 @@ async fn a_submission_that_arrives_after_its_window_is_refused_and_made_anew() {
     assert_eq!(status["attempts"][0]["outcome"], "NoEffect");
     assert_eq!(status["jobID"], posts[1]["jobID"]);
 }
+
+#[tokio::test]
+async fn a_submission_that_arrives_late_and_shows_later_still_is_found_too() {
+    let mut world = world();
+    world["timings"]["jobVisibleAfter"] = json!("10s");
+    world["timings"]["desktopVisibleAfter"] = json!("10s");
+    let stage = Stage::set_with("shows-late-too", world, &[desktop("pc-1")]).await;
+    stage
+        .cloud
+        .add_fault(&lost("pc-1", false, &json!({"delay": "3s"})))
+        .unwrap();
+    let flags = [
+        "--signature-window=6s",
+        "--send-guard=3s",
+        "--settle=11s",
+        "--clock-skew=2s",
+    ];
+    let operator = stage.operator(&flags);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.struck().await;
+    operator.kill().await.unwrap();
+    drop(operator);
+    let _operator = stage.operator(&flags);
+    let status = stage.completed("leaver").await;
+    assert_recovered(&stage, "pc-1", &status);
+}

@@ -15,6 +15,7 @@ mod holds;
 mod identity;
 mod intent;
 mod jobs;
+mod late;
 mod leader;
 mod main_job;
 mod metrics;

@@ -186,11 +186,16 @@ fn every_file_that_the_docs_name_exists() {
 
 #[test]
 fn every_test_that_is_named_as_a_case_exists() {
-    let page = Page::read(&root().join("docs/crash-safety.md"));
-    let is_name = |code: &str| {
+    let pages = ["docs/crash-safety.md", "docs/mutants.md"].map(|page| Page::read(&root().join(page)));
+    let is_name = |code: &&str| {
         code.matches('_').count() > 2 && code.chars().all(|c| c.is_ascii_lowercase() || c == '_')
     };
-    let names: Vec<_> = page.code().into_iter().filter(|code| is_name(code)).collect();
+    let names: Vec<_> = pages
+        .iter()
+        .flat_map(Page::code)
+        .filter_map(|code| code.rsplit("::").next())
+        .filter(is_name)
+        .collect();
     assert!(names.len() > 10, "{names:?}");
     let code = ["tests", "src"]
         .map(|folder| code_below(&root().join(folder)))

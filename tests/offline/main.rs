@@ -9,6 +9,7 @@ mod layering;
 mod lease;
 mod manifests;
 mod metrics;
+mod mutants;
 mod plan;
 mod signing_vectors;
 mod workspace_client;

@@ -1,0 +1,75 @@
+//! What comes too late, or meets an object that changed, between the signature and the record.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testkit::{ApiServerProxy, Moment};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+
+use crate::doubt;
+use crate::stage::{Stage, desktop, pair, says};
+
+/// Send guard of [`doubt::FLAGS`].
+const GUARD: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn a_signature_that_grew_old_while_its_intent_was_stored_is_not_sent() {
+    let stage = Stage::set_with("old-signature", doubt::world(), &[desktop("pc-1")]).await;
+    let proxy = ApiServerProxy::start(
+        stage.control_plane,
+        stage.namespace.name(),
+        testkit::SERVICE_ACCOUNT,
+    )
+    .await
+    .unwrap();
+    let intent = proxy.trap(Moment::After, 1, |asked| {
+        asked.writes("desktopdeletions", "status", "leaver")
+            && asked.body["status"]["attempts"][0]["outcome"] == "Pending"
+    });
+    let _operator = stage.operator_at(proxy.kubeconfig(), doubt::FLAGS);
+    stage.request("leaver", &["pc-1"]).await;
+    let stored = intent.sprung().await.unwrap();
+    let first = stored.request.body["status"]["attempts"][0]["id"].clone();
+    // It was signed before it was stored.
+    tokio::time::sleep(GUARD).await;
+    assert_eq!(
+        stage.posts().len(),
+        0,
+        "nothing is sent before its intent is known to be stored"
+    );
+    stored.go_on();
+
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_ne!(status["attempts"][0]["id"], first, "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_is_stored_although_its_object_changed_meanwhile() {
+    let stage = Stage::set_with("changed-meanwhile", doubt::world(), &[desktop("pc-1")]).await;
+    let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "3s"}});
+    stage.cloud.add_fault(&late).unwrap();
+    let _operator = stage.operator(doubt::FLAGS);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.struck().await;
+    stage.change("leaver", json!({"suspend": true})).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(
+        says(&status, Submitted),
+        pair("True", "JobAccepted"),
+        "{status:#}"
+    );
+    assert_eq!(status["attempts"][0]["outcome"], "Accepted", "{status:#}");
+    let posts = stage.posts();
+    assert_eq!(posts.len(), 1);
+    assert_eq!(status["jobID"], posts[0]["jobID"]);
+    let codes: Vec<_> = stage
+        .writes("leaver")
+        .await
+        .iter()
+        .map(|write| write.code())
+        .collect();
+    assert!(codes.contains(&409), "the record met a newer object: {codes:?}");
+}

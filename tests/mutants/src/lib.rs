@@ -1,0 +1,102 @@
+//! Mutants of the protocol, in the code: each takes one safety mechanism away, and must make a test fail.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`list`] | the mutants, as data |
+//! | [`page`] | `docs/mutants.md`: which test notices which mutant |
+//! | [`workshop`] | a copy of the sources, in which one mutant at a time is made |
+//! | [`trial`] | runs tests, and reads which of them failed |
+
+use std::fmt;
+
+pub mod list;
+pub mod page;
+pub mod trial;
+pub mod workshop;
+
+/// One safety mechanism taken away.
+#[derive(Debug)]
+pub struct Mutant {
+    /// By which it is called.
+    pub name: &'static str,
+    /// What the code does without it, as the page says it.
+    pub does: &'static str,
+    /// How it is taken away.
+    pub edits: &'static [Edit],
+    /// Where a test is to notice, the cheapest layer first.
+    pub trials: &'static [Trial],
+}
+
+/// One change of one file.
+#[derive(Debug)]
+pub struct Edit {
+    /// Path from the root of the project.
+    pub file: &'static str,
+    /// What stands there, once.
+    pub find: &'static str,
+    /// What takes its place.
+    pub replace: &'static str,
+}
+
+/// Tests of one layer.
+#[derive(Debug)]
+pub struct Trial {
+    /// Which layer.
+    pub layer: Layer,
+    /// Parts of the names of the tests.
+    pub tests: &'static [&'static str],
+}
+
+/// A layer of tests (`tests/README.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Layer {
+    /// At the end of the files of `src/`.
+    Unit,
+    /// `tests/offline`.
+    Offline,
+    /// `tests/model`.
+    Model,
+    /// `tests/cluster`.
+    Cluster,
+    /// `tests/faults`.
+    Faults,
+}
+
+impl Layer {
+    /// Every layer, cheapest first.
+    pub const ALL: [Self; 5] = [
+        Self::Unit,
+        Self::Offline,
+        Self::Model,
+        Self::Cluster,
+        Self::Faults,
+    ];
+
+    /// Name in the page.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Offline => "offline",
+            Self::Model => "model",
+            Self::Cluster => "cluster",
+            Self::Faults => "faults",
+        }
+    }
+
+    /// The arguments of `cargo test` that select it.
+    pub fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Unit => &["--package=desktop-deletion-operator", "--lib"],
+            Self::Offline => &["--package=desktop-deletion-operator", "--test=offline"],
+            Self::Model => &["--package=protocol-model", "--test=gate"],
+            Self::Cluster => &["--package=desktop-deletion-operator", "--test=cluster"],
+            Self::Faults => &["--package=desktop-deletion-operator", "--test=faults"],
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,152 @@
+//! Patience and evidence, where the answer was lost.
+
+use crate::{Edit, Layer, Mutant, Trial};
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "no-wait-for-expiry",
+        does: "A call whose answer was lost counts as dead before its signature has run out",
+        edits: &[Edit {
+            file: "src/controllers/deletion/facts.rs",
+            find: ".map(|attempt| after(self.expiry(attempt), allowance))",
+            replace: ".map(|attempt| after(attempt.signed_at.0, allowance))",
+        }],
+        trials: &[Trial {
+            layer: Layer::Cluster,
+            tests: &["a_submission_that_arrives_after_its_window_is_refused_and_made_anew"],
+        }],
+    },
+    Mutant {
+        name: "no-settle-time",
+        does: "No time is left for an accepted call to show, neither after its expiry nor between two looks",
+        edits: &[
+            Edit {
+                file: "src/controllers/deletion/facts.rs",
+                find: "let allowance = self.timing.clock_skew + self.timing.settle + unknown;",
+                replace: "let allowance = self.timing.clock_skew + unknown;",
+            },
+            Edit {
+                file: "src/controllers/deletion/facts.rs",
+                find: "&& after(*began, timing.settle) <= pass.began",
+                replace: "&& *began <= pass.began",
+            },
+            Edit {
+                file: "src/controllers/deletion/facts.rs",
+                find: "        Wake::SecondLook => timing.settle,",
+                replace: "        Wake::SecondLook => Duration::ZERO,",
+            },
+        ],
+        trials: &[Trial {
+            layer: Layer::Cluster,
+            tests: &["a_submission_that_arrives_late_and_shows_later_still_is_found_too"],
+        }],
+    },
+    Mutant {
+        name: "settled-before-dead",
+        does: "What is seen settles an attempt although its call can still take effect",
+        edits: &[Edit {
+            file: "src/plan/recovery.rs",
+            find: "    if !seen.facts.surely_dead {
+        return Step::Wait(waiting(attempt, &evidence, Wake::Dead));
+    }
+",
+            replace: "",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::recovery", "plan::walk"],
+        }],
+    },
+    Mutant {
+        name: "evidence-ignored",
+        does: "What is seen of an effect counts for nothing",
+        edits: &[Edit {
+            file: "src/plan/recovery.rs",
+            find: "    if evidence.found() {
+        return Step::RecordOutcome(adopted(seen, attempt, &evidence));
+    }
+",
+            replace: "",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::recovery"],
+        }],
+    },
+    Mutant {
+        name: "one-look-is-enough",
+        does: "One look without evidence is enough to submit anew",
+        edits: &[Edit {
+            file: "src/plan/recovery.rs",
+            find: "    let Some(earlier) = &seen.earlier_evidence else {
+        return Step::Wait(waiting(attempt, &evidence, Wake::SecondLook));
+    };
+    let evidence = evidence.or(earlier);
+",
+            replace: "    let earlier = seen.earlier_evidence.clone().unwrap_or_else(|| evidence.clone());
+    let evidence = evidence.or(&earlier);
+",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::recovery"],
+        }],
+    },
+    Mutant {
+        name: "incomplete-look-is-enough",
+        does: "A list that was not read to its end proves that there is no job",
+        edits: &[Edit {
+            file: "src/plan/recovery.rs",
+            find: "    if evidence.complete {
+        return",
+            replace: "    if evidence.complete || !evidence.found() {
+        return",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::recovery"],
+        }],
+    },
+    Mutant {
+        name: "baseline-ignored",
+        does: "Jobs from before the call prove that it took effect",
+        edits: &[Edit {
+            file: "src/plan/recovery.rs",
+            find: "    jobs.retain(|job| !attempt.baseline_job_ids.contains(job));
+",
+            replace: "",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::recovery"],
+        }],
+    },
+    Mutant {
+        name: "finalizer-dropped-while-pending",
+        does: "A deleted object goes although its call may still take effect",
+        edits: &[Edit {
+            file: "src/plan/release.rs",
+            find: "            Step::Wait(held(attempt))
+",
+            replace: "            Step::DropFinalizer
+",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::release"],
+        }],
+    },
+    Mutant {
+        name: "finalizer-dropped-before-the-job-shows",
+        does: "A deleted object goes although the job of its call need not show yet, so that one made anew would not see it",
+        edits: &[Edit {
+            file: "src/plan/release.rs",
+            find: "if follow::submitted(&seen.request.status) && !seen.facts.settled {",
+            replace: "if follow::submitted(&seen.request.status) && seen.trouble.is_some() {",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::release"],
+        }],
+    },
+];

@@ -1,0 +1,155 @@
+//! The call is made once, and its answer is not misread.
+
+use crate::{Edit, Layer, Mutant, Trial};
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "client-retries",
+        does: "The client sends a call again that was answered by a 5xx",
+        edits: &[Edit {
+            file: "src/workspace/http/conversation.rs",
+            find: "        let received = exchange(carrier, call, limits)
+            .await
+            .map_err(|lost| self.lost(&lost))?;
+",
+            replace: "        let again = call.clone();
+        let mut received = exchange(carrier, call, limits)
+            .await
+            .map_err(|lost| self.lost(&lost))?;
+        if received.status.is_server_error() {
+            received = exchange(carrier, again, limits)
+                .await
+                .map_err(|lost| self.lost(&lost))?;
+        }
+",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["workspace_client::submission"],
+        }],
+    },
+    Mutant {
+        name: "client-retries-what-was-lost",
+        does: "The client sends a call again whose answer did not come",
+        edits: &[Edit {
+            file: "src/workspace/http/conversation.rs",
+            find: "        let received = exchange(carrier, call, limits)
+            .await
+            .map_err(|lost| self.lost(&lost))?;
+",
+            replace: "        let again = call.clone();
+        let received = match exchange(carrier, call, limits).await {
+            Ok(received) => received,
+            Err(_) => exchange(carrier, again, limits)
+                .await
+                .map_err(|lost| self.lost(&lost))?,
+        };
+",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["workspace_client::failures"],
+        }],
+    },
+    Mutant {
+        name: "redirects-followed",
+        does: "The client follows redirects",
+        edits: &[Edit {
+            file: "src/workspace/connector.rs",
+            find: ".redirect(redirect::Policy::none())",
+            replace: ".redirect(redirect::Policy::limited(10))",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["workspace_client::submission"],
+        }],
+    },
+    Mutant {
+        name: "connections-reused",
+        does: "A call may go out on a connection that was used before, where it can be lost without anybody knowing",
+        edits: &[Edit {
+            file: "src/workspace/connector.rs",
+            find: ".pool_max_idle_per_host(0)",
+            replace: ".pool_max_idle_per_host(8)",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["workspace_client::submission"],
+        }],
+    },
+    Mutant {
+        name: "refused-login-repeats-the-call",
+        does: "A call that is refused with 401 is sent again",
+        edits: &[Edit {
+            file: "src/workspace/iam/member.rs",
+            find: "        let result = self.door.open(&grant).send(request).await;
+",
+            replace: "        let again = SignedRequest {
+            url: request.url.clone(),
+            body: request.body.clone(),
+            headers: request.headers.clone(),
+            digest: request.digest.clone(),
+            signed_at: request.signed_at,
+            credentials: Arc::clone(&request.credentials),
+            proof: request.proof,
+        };
+        let mut result = self.door.open(&grant).send(request).await;
+        if result.as_ref().is_err_and(|error| is_refused(error, &[401])) {
+            result = self.door.open(&grant).send(again).await;
+        }
+",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["workspace_client::logins"],
+        }],
+    },
+    Mutant {
+        name: "login-repeated",
+        does: "A password that IAM refuses is sent a second time, towards the lock of the user",
+        edits: &[Edit {
+            file: "src/workspace/iam/session.rs",
+            find: "        let result = self.iam.create_token(&self.login, &self.project).await;
+",
+            replace: "        let mut result = self.iam.create_token(&self.login, &self.project).await;
+        if result.is_err() {
+            result = self.iam.create_token(&self.login, &self.project).await;
+        }
+",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["workspace_client::logins"],
+        }],
+    },
+    Mutant {
+        name: "doubt-taken-as-refusal",
+        does: "An answer that says nothing, such as a 500, counts as a refusal",
+        edits: &[Edit {
+            file: "src/plan/classify.rs",
+            find: "        _ => Class::InDoubt,
+    }
+}",
+            replace: "        _ => Class::Unavailable,
+    }
+}",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::classify"],
+        }],
+    },
+    Mutant {
+        name: "lost-counts-as-not-sent",
+        does: "A connection that breaks after the first byte counts as if nothing had been sent",
+        edits: &[Edit {
+            file: "src/workspace/carrier.rs",
+            find: "            (false, cause)",
+            replace: "            (true, cause)",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["workspace_client::failures"],
+        }],
+    },
+];

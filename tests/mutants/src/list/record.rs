@@ -1,0 +1,82 @@
+//! What came of the call is kept.
+
+use crate::{Edit, Layer, Mutant, Trial};
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "record-gives-up-on-conflict",
+        does: "The answer is forgotten when its object changed meanwhile",
+        edits: &[Edit {
+            file: "src/controllers/deletion/submission.rs",
+            find: "            Err(Error::Api(api::Error::NotFound) | Error::Illegal(_)) => {",
+            replace: "            Err(Error::Api(api::Error::NotFound | api::Error::Conflict) | Error::Illegal(_)) => {",
+        }],
+        trials: &[Trial {
+            layer: Layer::Cluster,
+            tests: &["an_answer_is_stored_although_its_object_changed_meanwhile"],
+        }],
+    },
+    Mutant {
+        name: "exit-before-the-record",
+        does: "The process exits without waiting for the answer of a call and its record",
+        edits: &[Edit {
+            file: "src/controllers/deletion/submission.rs",
+            find: "        self.tasks.wait().await;
+",
+            replace: "",
+        }],
+        trials: &[Trial {
+            layer: Layer::Cluster,
+            // A controller that is told to stop waits for its passes anyway; one whose lease is lost is dropped.
+            tests: &["a_leader_that_lost_the_lease_records_the_answer_on_its_way"],
+        }],
+    },
+    Mutant {
+        name: "outcome-overwritten",
+        does: "An outcome is stored over one that was decided before",
+        edits: &[Edit {
+            file: "src/plan/record.rs",
+            find: "    if attempt.outcome == Outcome::Pending {
+        attempt.outcome = settlement.outcome;",
+            replace: "    if attempt.outcome == Outcome::Pending || settlement.outcome != Outcome::Pending {
+        attempt.outcome = settlement.outcome;",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::record", "plan::submission"],
+        }],
+    },
+    Mutant {
+        name: "terminal-overwritten",
+        does: "A request that has ended is decided once more",
+        edits: &[Edit {
+            file: "src/plan.rs",
+            find: "    if request.status.completion_time.is_some() {
+        return match",
+            replace: "    if request.status.completion_time.is_some() && request.deleting {
+        return match",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::properties", "plan::follow"],
+        }],
+    },
+    Mutant {
+        name: "counted-attempts-removed",
+        does: "The record of an attempt that had no effect makes room for the next one",
+        edits: &[Edit {
+            file: "src/plan/record.rs",
+            find: "        .retain(|a| !matches!(a.outcome, Outcome::Rejected | Outcome::NotSent) || counts(a));",
+            replace: "        .retain(|a| {
+            !matches!(
+                a.outcome,
+                Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
+            ) || counts(a)
+        });",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::record", "plan::submission"],
+        }],
+    },
+];

@@ -1,0 +1,191 @@
+//! Makes each mutant, runs the tests that are to notice it until one fails, and writes down which.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use mutants::list::mutants;
+use mutants::page::{self, Killer};
+use mutants::trial::{self, Verdict};
+use mutants::workshop::{self, Workshop};
+use mutants::{Layer, Mutant};
+
+/// Takes one safety mechanism of the operator away at a time, and finds the test that notices.
+#[derive(Parser)]
+struct Arguments {
+    /// Only the mutant of this name; may be repeated.
+    #[arg(long)]
+    only: Vec<String>,
+    /// Only tests of these layers; a mutant for which none is left is passed over.
+    #[arg(long, value_delimiter = ',')]
+    layers: Vec<Layer>,
+    /// Names the mutants and ends.
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("no mutant is called {0}; --list names them")]
+    NoSuchMutant(String),
+    #[error(transparent)]
+    Workshop(#[from] workshop::Error),
+    #[error("mutant {0}: {1}")]
+    Trial(&'static str, trial::Error),
+    #[error("the code as it is: {0}")]
+    Control(trial::Error),
+    #[error("the code as it is fails in layer {0}: {1:?}")]
+    Fails(Layer, Vec<String>),
+    #[error("no test notices {0:?}")]
+    Survivors(Vec<&'static str>),
+    #[error("the page cannot be written: {0}")]
+    Page(std::io::Error),
+}
+
+#[allow(clippy::print_stderr)]
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+// It says how long real builds took.
+#[allow(clippy::print_stdout, clippy::disallowed_methods)]
+fn run(arguments: &Arguments) -> Result<(), Error> {
+    let chosen = chosen(arguments)?;
+    if arguments.list {
+        for mutant in chosen {
+            println!("{}: {}", mutant.name, mutant.does);
+        }
+        return Ok(());
+    }
+    let root = root();
+    let workshop = Workshop::open(&root, &folder())?;
+    control(&workshop, &chosen, arguments)?;
+    let mut survivors = Vec::new();
+    for mutant in chosen {
+        let begun = Instant::now();
+        let killer = attack(&workshop, mutant, arguments)?;
+        let seconds = begun.elapsed().as_secs();
+        if let Some(killer) = killer {
+            let row = page::row(mutant, &killer);
+            println!("{row} {seconds} s");
+            write(&root, mutant, row)?;
+        } else {
+            println!("{} SURVIVES, {seconds} s", mutant.name);
+            survivors.push(mutant.name);
+        }
+    }
+    workshop.restore()?;
+    if survivors.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Survivors(survivors))
+    }
+}
+
+fn chosen(arguments: &Arguments) -> Result<Vec<&'static Mutant>, Error> {
+    if let Some(name) = arguments
+        .only
+        .iter()
+        .find(|name| mutants().all(|mutant| mutant.name != **name))
+    {
+        return Err(Error::NoSuchMutant(name.clone()));
+    }
+    let wanted = |mutant: &&Mutant| {
+        let named = arguments.only.is_empty() || arguments.only.iter().any(|name| name == mutant.name);
+        named && mutant.trials.iter().any(|trial| arguments.admits(trial.layer))
+    };
+    Ok(mutants().filter(wanted).collect())
+}
+
+impl Arguments {
+    fn admits(&self, layer: Layer) -> bool {
+        self.layers.is_empty() || self.layers.contains(&layer)
+    }
+}
+
+/// The code as it is passes every test that is to notice a mutant.
+#[allow(clippy::print_stdout)]
+fn control(workshop: &Workshop, chosen: &[&Mutant], arguments: &Arguments) -> Result<(), Error> {
+    workshop.restore()?;
+    let mut tests: BTreeMap<Layer, Vec<&str>> = BTreeMap::new();
+    for trial in chosen.iter().flat_map(|mutant| mutant.trials) {
+        if arguments.admits(trial.layer) {
+            tests.entry(trial.layer).or_default().extend(trial.tests);
+        }
+    }
+    for (layer, mut tests) in tests {
+        tests.sort_unstable();
+        tests.dedup();
+        let verdict = trial::run(workshop, layer, &tests).map_err(Error::Control)?;
+        if !verdict.failed.is_empty() {
+            return Err(Error::Fails(layer, verdict.failed));
+        }
+        println!(
+            "the code as it is passes {} tests of layer {layer}",
+            verdict.passed.len()
+        );
+    }
+    Ok(())
+}
+
+/// Makes a mutant and finds what notices it.
+fn attack(workshop: &Workshop, mutant: &Mutant, arguments: &Arguments) -> Result<Option<Killer>, Error> {
+    workshop.restore()?;
+    workshop.make(mutant)?;
+    for trial in mutant.trials.iter().filter(|trial| arguments.admits(trial.layer)) {
+        let Verdict { failed, .. } = trial::run(workshop, trial.layer, trial.tests)
+            .map_err(|error| Error::Trial(mutant.name, error))?;
+        if !failed.is_empty() {
+            return Ok(Some(Killer {
+                layer: trial.layer,
+                tests: failed,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// The rows of the present page that are about mutants as they are now.
+fn known_rows(root: &Path) -> BTreeMap<&'static str, String> {
+    let text = fs::read_to_string(root.join(page::PATH)).unwrap_or_default();
+    let row = |mutant: &'static Mutant| {
+        let begin = page::row_begins(mutant);
+        let row = page::rows(&text).find(|row| row.starts_with(&begin))?;
+        Some((mutant.name, row.to_owned()))
+    };
+    mutants().filter_map(row).collect()
+}
+
+/// Puts the row of a mutant in the place of the one that it had.
+fn write(root: &Path, mutant: &Mutant, row: String) -> Result<(), Error> {
+    let mut rows = known_rows(root);
+    rows.insert(mutant.name, row);
+    let rows: Vec<_> = mutants()
+        .filter_map(|mutant| rows.get(mutant.name).cloned())
+        .collect();
+    fs::write(root.join(page::PATH), page::page(&rows)).map_err(Error::Page)
+}
+
+fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // This crate is tests/mutants, two levels below it.
+    own.ancestors().nth(2).unwrap_or(own).to_owned()
+}
+
+/// Below the target folder, in which this very program lies in a folder of its profile.
+fn folder() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    let target = own.ancestors().nth(2);
+    target
+        .map_or_else(|| root().join("target"), Path::to_owned)
+        .join("mutants")
+}

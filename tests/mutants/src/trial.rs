@@ -1,0 +1,137 @@
+//! Runs tests of the copy, and reads which of them failed. That a mutant does not build proves nothing, so it is built
+//! first.
+
+use std::ffi::OsString;
+use std::process::{Command, Output, Stdio};
+
+use crate::Layer;
+use crate::workshop::Workshop;
+
+/// What came of a run of tests.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Those that passed.
+    pub passed: Vec<String>,
+    /// Those that failed.
+    pub failed: Vec<String>,
+}
+
+/// Why nothing is known.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Cargo cannot be run.
+    #[error("cargo cannot be run: {0}")]
+    Cargo(std::io::Error),
+    /// The sources do not build.
+    #[error("the tests of layer {layer} do not build:\n{output}")]
+    Build {
+        /// Which tests.
+        layer: Layer,
+        /// What Cargo says.
+        output: String,
+    },
+    /// The run did not end as runs of tests do.
+    #[error("the tests of layer {layer} ended without naming one that failed:\n{output}")]
+    Broken {
+        /// Which tests.
+        layer: Layer,
+        /// The end of what was printed.
+        output: String,
+    },
+    /// No test has such a name.
+    #[error("no test of layer {layer} has {tests:?} in its name")]
+    NoTest {
+        /// In which layer.
+        layer: Layer,
+        /// What was looked for.
+        tests: Vec<String>,
+    },
+}
+
+/// Builds and runs the tests of a layer that have one of `tests` in their names.
+///
+/// # Errors
+/// They do not build, there is none of that name, or they did not come to an end.
+pub fn run(workshop: &Workshop, layer: Layer, tests: &[&str]) -> Result<Verdict, Error> {
+    let built = cargo(workshop, layer, &["--no-run"])?;
+    if !built.status.success() {
+        let output = String::from_utf8_lossy(&built.stderr).into_owned();
+        return Err(Error::Build { layer, output });
+    }
+    let ran = cargo(workshop, layer, &[&["--"], tests].concat())?;
+    let output = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let verdict = Verdict::read(&output);
+    let known = |part: &&&str| verdict.all().any(|name| name.contains(**part));
+    let unknown: Vec<String> = tests
+        .iter()
+        .filter(|part| !known(part))
+        .map(|part| (*part).to_owned())
+        .collect();
+    if ran.status.success() != verdict.failed.is_empty() {
+        let output = format!("{}{}", tail(&output), tail(&String::from_utf8_lossy(&ran.stderr)));
+        return Err(Error::Broken { layer, output });
+    }
+    if !unknown.is_empty() {
+        let tests = unknown;
+        return Err(Error::NoTest { layer, tests });
+    }
+    Ok(verdict)
+}
+
+fn cargo(workshop: &Workshop, layer: Layer, more: &[&str]) -> Result<Output, Error> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    Command::new(cargo)
+        .args(["test", "--locked"])
+        .args(layer.arguments())
+        .args(more)
+        .current_dir(&workshop.sources)
+        .env("CARGO_TARGET_DIR", &workshop.build)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(Error::Cargo)
+}
+
+impl Verdict {
+    /// Reads the lines by which the test harness says how each test ended.
+    fn read(output: &str) -> Self {
+        let mut verdict = Self::default();
+        for line in output.lines() {
+            let Some((name, end)) = line
+                .strip_prefix("test ")
+                .and_then(|line| line.split_once(" ... "))
+            else {
+                continue;
+            };
+            match end {
+                "ok" => verdict.passed.push(name.to_owned()),
+                "FAILED" => verdict.failed.push(name.to_owned()),
+                _ => {}
+            }
+        }
+        verdict.failed.sort();
+        verdict
+    }
+
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.passed.iter().chain(&self.failed)
+    }
+}
+
+fn tail(output: &str) -> String {
+    let lines: Vec<_> = output.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_each_test_ended_is_read_from_what_the_harness_prints() {
+        let output = "\nrunning 3 tests\ntest a::b ... ok\ntest a::d ... FAILED\ntest a::c ... FAILED\n\
+                      test e ... ignored\n\nfailures:\n\n---- a::c stdout ----\ntest of a text\n";
+        let verdict = Verdict::read(output);
+        assert_eq!(verdict.passed, ["a::b"]);
+        assert_eq!(verdict.failed, ["a::c", "a::d"]);
+    }
+}
