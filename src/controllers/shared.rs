@@ -4,8 +4,8 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`desktops`] | who is asked about together, and whose answer serves another |
-//! | [`sub_jobs`] | one sweep over all sub-jobs of a project |
+//! | `desktops` | who is asked about together, and whose answer serves another |
+//! | `sub_jobs` | one sweep over all sub-jobs of a project |
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,9 +3,9 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`counts`] | counters and histograms: counted up where it happens |
-//! | [`live`] | gauges: read from the caches when somebody asks |
-//! | [`labels`] | what tells the series of one metric apart |
+//! | `counts` | counters and histograms: counted up where it happens |
+//! | `live` | gauges: read from the caches when somebody asks |
+//! | `labels` | what tells the series of one metric apart |
 
 use std::fmt;
 use std::sync::Arc;

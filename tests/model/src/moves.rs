@@ -4,12 +4,12 @@
 //! | file | what |
 //! | --- | --- |
 //! | this | the model, and which event leads where |
-//! | [`steps`] | steps of an operator: what it does alone, reads, sends |
-//! | [`writes`] | its writes: carried out, refused, lost, late |
-//! | [`memory`] | what it remembers |
-//! | [`clock`] | how time passes, and what the operators know of it |
-//! | [`cloud`] | what the cloud does and shows |
-//! | [`people`] | what people do |
+//! | `steps` | steps of an operator: what it does alone, reads, sends |
+//! | `writes` | its writes: carried out, refused, lost, late |
+//! | `memory` | what it remembers |
+//! | `clock` | how time passes, and what the operators know of it |
+//! | `cloud` | what the cloud does and shows |
+//! | `people` | what people do |
 
 use desktop_deletion_operator::crd::deletion::DesktopDeletionStatus;
 use desktop_deletion_operator::plan::observed::Request;
