@@ -2,10 +2,10 @@
 //!
 //! | file | what they lack |
 //! | --- | --- |
-//! | [`before`] | what stands between the decision to submit and the call |
-//! | [`call`] | that the call is made once, and that its answer is not misread |
-//! | [`record`] | that what came of it is kept |
-//! | [`after`] | patience and evidence, where the answer was lost |
+//! | `before` | what stands between the decision to submit and the call |
+//! | `call` | that the call is made once, and that its answer is not misread |
+//! | `record` | that what came of it is kept |
+//! | `after` | patience and evidence, where the answer was lost |
 
 use crate::Mutant;
 

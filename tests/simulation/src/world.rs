@@ -4,10 +4,10 @@
 //! | file | what |
 //! | --- | --- |
 //! | this | the agenda |
-//! | [`post`] | calls on their way, and what goes wrong with them |
-//! | [`handling`] | what the services make of them |
-//! | [`watches`] | open watches |
-//! | [`deeds`] | what people and machines do |
+//! | `post` | calls on their way, and what goes wrong with them |
+//! | `handling` | what the services make of them |
+//! | `watches` | open watches |
+//! | `deeds` | what people and machines do |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
