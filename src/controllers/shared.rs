@@ -56,7 +56,7 @@ impl SharedReads {
         key: (LoginKey, RightOfWay),
         cloud: Arc<dyn Workspace>,
         question: Question,
-    ) -> Result<Read, Error> {
+    ) -> Result<Arc<Read>, Error> {
         self.entry(key).desktops.read(cloud, question).await
     }
 

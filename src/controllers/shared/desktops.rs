@@ -1,6 +1,6 @@
 //! Reads of desktops: who is asked about together, and whose answer serves another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::lock;
 use crate::ids::DesktopID;
-use crate::workspace::api::{DesktopPage, MAX_BATCH, Workspace};
+use crate::workspace::api::{Desktop, DesktopPage, MAX_BATCH, Workspace};
 use crate::workspace::error::Error;
 
 /// How long the first to ask for desktops waits for company.
@@ -31,21 +31,24 @@ pub struct Question {
     pub gone_only: bool,
 }
 
-/// A read of desktops.
-#[derive(Debug, Clone)]
+/// A read of desktops, of those asked for and maybe of others.
+#[derive(Debug)]
 pub struct Read {
     /// When it began.
     pub began: Instant,
-    asked: Vec<DesktopID>,
-    /// What it gave. Of an incomplete list `total` is larger than the number of rows.
-    pub page: DesktopPage,
+    /// An older region may ignore the filter, and a list may be cut: then it proves nothing about a desktop that it does
+    /// not show.
+    pub complete: bool,
+    asked: HashSet<DesktopID>,
+    /// By folded id.
+    desktops: HashMap<DesktopID, Desktop>,
 }
 
 /// The reads of one login and right of way; clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Desktops {
     queue: Arc<Mutex<Queue>>,
-    pages: Arc<Mutex<Vec<Read>>>,
+    pages: Arc<Mutex<Vec<Arc<Read>>>>,
 }
 
 /// Who waits for a read of desktops.
@@ -59,16 +62,21 @@ struct Queue {
 struct Asked {
     ids: Vec<DesktopID>,
     upcoming: Vec<DesktopID>,
-    answer: oneshot::Sender<Result<Read, Error>>,
+    answer: oneshot::Sender<Result<Arc<Read>, Error>>,
 }
 
 impl Desktops {
     /// Reads desktops, together with whoever asks at the same time, or has just asked.
-    pub(super) async fn read(&self, cloud: Arc<dyn Workspace>, question: Question) -> Result<Read, Error> {
+    pub(super) async fn read(
+        &self,
+        cloud: Arc<dyn Workspace>,
+        question: Question,
+    ) -> Result<Arc<Read>, Error> {
         let known = lock(&self.pages)
             .iter()
             .rev()
-            .find_map(|read| read.answer(&question));
+            .find(|read| read.answers(&question))
+            .cloned();
         if let Some(known) = known {
             return Ok(known);
         }
@@ -95,7 +103,7 @@ impl Desktops {
 }
 
 /// Reads for all who wait, until nobody does.
-async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Read>>>, cloud: Arc<dyn Workspace>) {
+async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud: Arc<dyn Workspace>) {
     // If this task dies, those who wait see it, and the next one reads again.
     let _reset = Reset(queue.clone());
     loop {
@@ -109,7 +117,7 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Read>>>, cloud: Arc
         if let Ok(read) = &result {
             let mut pages = lock(&pages);
             pages.retain(|page| page.began.elapsed() < KEPT);
-            pages.extend(Some(read.clone()).filter(Read::is_complete));
+            pages.extend(read.complete.then(|| read.clone()));
         }
         let spoilt = result.as_ref().is_err_and(is_about_the_ids);
         for asked in party {
@@ -117,8 +125,7 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Read>>>, cloud: Arc
                 // The ids of one must not be the trouble of another.
                 read_now(&*cloud, asked.ids).await
             } else {
-                let share = result.as_ref().map(|read| read.part(&asked.ids));
-                share.map_err(Clone::clone)
+                result.clone()
             };
             // Whoever asked may have gone.
             asked.answer.send(share).ok();
@@ -145,14 +152,10 @@ fn ids_of(party: &[Asked]) -> Vec<DesktopID> {
     ids.into_iter().collect()
 }
 
-async fn read_now(cloud: &dyn Workspace, ids: Vec<DesktopID>) -> Result<Read, Error> {
+async fn read_now(cloud: &dyn Workspace, ids: Vec<DesktopID>) -> Result<Arc<Read>, Error> {
     let began = Instant::now();
     let page = cloud.list_desktops(&ids).await?.value;
-    Ok(Read {
-        began,
-        asked: ids,
-        page,
-    })
+    Ok(Arc::new(Read::of(began, &ids, page)))
 }
 
 impl Queue {
@@ -185,33 +188,33 @@ impl Drop for Reset {
 }
 
 impl Read {
-    /// An older region may ignore the filter, and a list may be cut: then it proves nothing about an id that is not in
-    /// it.
-    pub fn is_complete(&self) -> bool {
-        let asked = |id: &DesktopID| self.asked.iter().any(|other| other.folded() == id.folded());
-        self.page.total == self.page.desktops.len() as u64 && self.page.desktops.iter().all(|d| asked(&d.id))
+    fn of(began: Instant, asked: &[DesktopID], page: DesktopPage) -> Self {
+        let folded: HashSet<_> = asked.iter().map(DesktopID::folded).collect();
+        let ours = page
+            .desktops
+            .iter()
+            .all(|desktop| folded.contains(&desktop.id.folded()));
+        Self {
+            began,
+            complete: ours && page.total == page.desktops.len() as u64,
+            asked: asked.iter().cloned().collect(),
+            desktops: page
+                .desktops
+                .into_iter()
+                .map(|desktop| (desktop.id.folded(), desktop))
+                .collect(),
+        }
     }
 
-    /// The part that concerns `ids`; of an incomplete list it is incomplete.
-    fn part(&self, ids: &[DesktopID]) -> Self {
-        let mut desktops = self.page.desktops.clone();
-        desktops.retain(|desktop| ids.iter().any(|id| id.folded() == desktop.id.folded()));
-        Self {
-            began: self.began,
-            asked: ids.to_vec(),
-            page: DesktopPage {
-                total: desktops.len() as u64 + u64::from(!self.is_complete()),
-                desktops,
-            },
-        }
+    /// What it shows of a desktop, in whichever letter case it was asked for.
+    pub fn shows(&self, id: &DesktopID) -> Option<&Desktop> {
+        self.desktops.get(&id.folded())
     }
 
     /// The answer to a question, if this read has one.
-    fn answer(&self, question: &Question) -> Option<Self> {
-        let asked = |id: &DesktopID| self.asked.contains(id);
-        if self.began < question.since || !question.ids.iter().all(asked) {
-            return None;
-        }
-        Some(self.part(&question.ids)).filter(|part| !question.gone_only || part.page.desktops.is_empty())
+    fn answers(&self, question: &Question) -> bool {
+        self.began >= question.since
+            && question.ids.iter().all(|id| self.asked.contains(id))
+            && !(question.gone_only && question.ids.iter().any(|id| self.shows(id).is_some()))
     }
 }

@@ -69,10 +69,14 @@ pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Conte
             pass.read_at = pass.read_at.min(Some(read.began));
             let began = context.clock.now().checked_sub(read.began.elapsed());
             let began = began.unwrap_or(Timestamp::MIN);
-            let complete = read.is_complete();
+            let unseen = if read.complete {
+                Sight::Missing
+            } else {
+                Sight::Unlisted
+            };
             for id in ids {
-                let row = read.page.desktops.iter().find(|d| d.id.folded() == id.folded());
-                let sight = row.map_or(if complete { Sight::Missing } else { Sight::Unlisted }, Sight::of);
+                let row = read.shows(id);
+                let sight = row.map_or(unseen, Sight::of);
                 saw(pass, id, sight, row.and_then(|d| d.name.clone()), began, context);
             }
             quiet(pass, context);
