@@ -19,17 +19,18 @@ use crate::error::{Context, Error};
 
 /// `$1` is the log file, `$2` a folder to remove at the end or empty, the rest the command.
 ///
+/// The log is there before the process id is told, since whoever stops the process at once reads it all the same.
 /// The reader of signals is a background job; `3` keeps the pipe open for it, since a shell gives background jobs
 /// an empty standard input. Broken pipes are ignored, since nobody may be left to read what the shell
 /// reports. The folder outlives a child that ended by itself: its logs are still wanted.
 const SUPERVISOR: &str = r#"
 log=$1; folder=$2; shift 2
-exec 3<&0 </dev/null
-"$@" >>"$log" 2>&1 3<&- &
+exec 3<&0 </dev/null 4>>"$log"
+"$@" >&4 2>&1 3<&- 4>&- &
 pid=$!
 trap '' PIPE
 echo "$pid"
-{ while read -r signal; do kill -s "$signal" "$pid"; done; kill -s KILL "$pid"; } <&3 >/dev/null 2>&1 &
+{ while read -r signal; do kill -s "$signal" "$pid"; done; kill -s KILL "$pid"; } <&3 >/dev/null 2>&1 4>&- &
 reader=$!
 wait "$pid"
 echo "$?"
