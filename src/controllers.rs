@@ -77,6 +77,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Which request may submit which desktop.
     pub claims: claims::Claims,
+    /// Looks at projects that requests share.
+    pub looks: login::looks::Looks,
     /// Reads of the cloud that requests share.
     pub shared: shared::SharedReads,
     /// Follows open jobs.
@@ -139,6 +141,7 @@ impl Context {
             recorder: Recorder::new(client.clone(), reporter),
             pollers: Pollers::new(config.timing.clone(), waker, pulse),
             claims: claims::Claims::default(),
+            looks: login::looks::Looks::default(),
             shared: shared::SharedReads::default(),
             memory: deletion::Memory::default(),
             submissions: deletion::Submissions::default(),

@@ -18,6 +18,8 @@ pub(crate) struct Cost {
     pub(crate) process: Process,
     /// Calls of the cloud by operation.
     pub(crate) calls: BTreeMap<String, usize>,
+    /// Requests to the API server by verb and resource.
+    pub(crate) requests: BTreeMap<String, usize>,
     pub(crate) writes: Writes,
 }
 
@@ -65,6 +67,21 @@ pub(crate) fn calls(cloud: &Cloud) -> BTreeMap<String, usize> {
         *calls.entry(format!("{:?}", call.operation)).or_default() += 1;
     }
     calls
+}
+
+/// Counts the operator's requests in the audit log. Watches are not in it before they end.
+pub(crate) fn requests(control_plane: &ControlPlane) -> Result<BTreeMap<String, usize>, Trouble> {
+    let mut requests = BTreeMap::new();
+    for event in control_plane.audit().events()? {
+        if let Some(object) = &event.object_ref
+            && event.by_service_account(SERVICE_ACCOUNT)
+        {
+            *requests
+                .entry(format!("{} {}", event.verb, object.resource))
+                .or_default() += 1;
+        }
+    }
+    Ok(requests)
 }
 
 /// Counts the operator's writes in the audit log, once it shows the last one of each object.
@@ -116,7 +133,12 @@ impl fmt::Display for Cost {
         writeln!(f, "objects                  {}", self.objects)?;
         writeln!(f, "cloud calls an object    {:.3}", calls as f64 / objects)?;
         for (operation, calls) in &self.calls {
-            writeln!(f, "  {operation:<22} {calls}")?;
+            writeln!(f, "  {operation:<30} {calls}")?;
+        }
+        let requests: usize = self.requests.values().sum();
+        writeln!(f, "API requests an object   {:.3}", requests as f64 / objects)?;
+        for (request, times) in &self.requests {
+            writeln!(f, "  {request:<30} {times}")?;
         }
         writeln!(
             f,

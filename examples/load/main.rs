@@ -98,6 +98,7 @@ async fn measure(objects: usize, concurrency: u16) -> Result<Cost, Trouble> {
         process: cost::process(operator.pid())?,
         calls: cost::calls(&cloud),
         writes: cost::writes(&control_plane, &namespace, objects).await?,
+        requests: cost::requests(&control_plane)?,
     })
 }
 

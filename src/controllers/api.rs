@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const LIMIT: Duration = Duration::from_secs(15);
 
 /// What became of a call that failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The object changed meanwhile, or is another one now.
     #[error("the object changed meanwhile")]

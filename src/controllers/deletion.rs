@@ -14,7 +14,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
@@ -79,7 +79,7 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
     let requests: Api<DesktopDeletion> = scope.api(&context.client);
     let projects: Api<WorkspaceProject> = scope.api(&context.client);
     let (reader, writer) = reflector::store();
-    let (watched, noting) = (scope.clone(), context.clone());
+    let (watched, noting, echoing) = (scope.clone(), context.clone(), context.clone());
     let stream = watcher(requests, watcher::Config::default().fields(UNFINISHED))
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
@@ -90,12 +90,8 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
         })
         .reflect(writer)
         .applied_objects()
-        .predicate_filter(
-            predicates::generation
-                .combine(predicates::finalizers)
-                .combine(predicates::annotations),
-            PredicateConfig::default(),
-        );
+        .predicate_filter(waking_hash, PredicateConfig::default())
+        .try_filter(move |object| future::ready(!echoing.memory.foresaw(object)));
     let submissions = context.submissions.clone();
     let underway = move |uid: &str| submissions.is_underway(uid);
     context.metrics.watch_requests(reader.clone(), underway);
@@ -131,9 +127,17 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
             }
         });
     tokio::select! {
-        _ = futures::future::join(controller, watchdog) => {}
+        _ = future::join(controller, watchdog) => {}
         () = unsynced => {}
     }
+}
+
+/// A hash of what wakes a request when it changes: spec, finalizers, annotations. Status is written by us alone.
+pub fn waking_hash(object: &DesktopDeletion) -> Option<u64> {
+    predicates::generation
+        .combine(predicates::finalizers)
+        .combine(predicates::annotations)
+        .hash_property(object)
 }
 
 /// The unfinished requests of a project that changed.

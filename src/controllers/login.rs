@@ -1,10 +1,15 @@
 //! A `WorkspaceProject` and its Secret, read live and made into a client of the cloud. Secrets are read by name,
 //! in the project's own namespace, and never listed.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`looks`] | one look for all who ask at the same time |
 
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
+use tokio::time::Instant;
 
 use super::brakes::Caller;
 use super::metered::Line;
@@ -17,7 +22,11 @@ use crate::workspace::auth;
 use crate::workspace::connector::Target;
 use crate::workspace::endpoint::Endpoint;
 
-/// What one look at a project gives.
+pub mod looks;
+
+use looks::Look;
+
+/// What a request makes of a look at its project.
 pub struct Login {
     /// Plain data for the decision.
     pub view: ProjectView,
@@ -26,6 +35,9 @@ pub struct Login {
     /// Changes when the project or its Secret does: what was wrong may have been mended.
     pub stamp: String,
 }
+
+/// A project as it was read, and what came of its Secret; `None` if it does not exist.
+pub type Looked = Option<(WorkspaceProject, Result<Arc<Line>, NoAccess>)>;
 
 /// A project as one login sees it: nobody reads with somebody else's login.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,81 +56,58 @@ pub struct NoAccess {
     pub message: String,
 }
 
-/// Reads the project `name` and its Secret for a request. `patient`: the request is so young that the project may
-/// still come with the same sync.
-///
-/// # Errors
-/// The API server did not answer.
-pub async fn look(
-    context: &Context,
-    namespace: &str,
-    name: &str,
-    patient: bool,
-) -> Result<Login, api::Error> {
-    let projects: Api<WorkspaceProject> = Api::namespaced(context.client.clone(), namespace);
-    let Some(project) = api::call("read the project", projects.get_opt(name)).await? else {
-        let message = format!("WorkspaceProject {name} does not exist in namespace {namespace}: create it");
-        return Ok(Login::none(
-            None,
-            Reason::ProjectNotReady,
-            message,
-            !patient,
-            false,
-            String::new(),
-        ));
+/// A look at the project `name` and its Secret, begun at `since` or later.
+pub async fn look(context: &Context, namespace: &str, name: &str, since: Instant) -> Look {
+    let read = || async {
+        let projects: Api<WorkspaceProject> = Api::namespaced(context.client.clone(), namespace);
+        let Some(mut project) = api::call("read the project", projects.get_opt(name)).await? else {
+            return Ok(None);
+        };
+        project.managed_fields_mut().clear();
+        let access = access(context, namespace, &project).await?;
+        Ok(Some((project, access)))
     };
-    let coordinates = coordinates(&project.spec);
-    let suspended = project.spec.suspend;
-    let generation = project.metadata.generation.unwrap_or_default();
-    let line = match access(context, namespace, &project).await? {
-        Ok(line) => line,
-        Err(NoAccess { message, .. }) => {
-            let stamp = format!("{generation}/{message}");
-            let message = format!("WorkspaceProject {name}: {message}");
-            let reason = Reason::ProjectNotReady;
-            return Ok(Login::none(
-                Some(coordinates),
-                reason,
-                message,
-                !patient,
-                suspended,
-                stamp,
-            ));
-        }
-    };
-    let stamp = format!("{generation}/{}", line.caller.login);
-    let obstacle = unproven(&project, patient);
-    let view = ProjectView {
-        coordinates: Some(coordinates),
-        obstacle,
-        suspended,
-    };
-    Ok(Login {
-        view,
-        line: Some(line),
-        stamp,
-    })
+    context.looks.since(namespace, name, since, read).await
 }
 
 impl Login {
-    fn none(
-        coordinates: Option<ProjectCoordinates>,
-        reason: Reason,
-        message: String,
-        person: bool,
-        suspended: bool,
-        stamp: String,
-    ) -> Self {
-        let obstacle = Some(Obstacle {
-            reason,
-            message,
-            person,
-        });
+    /// What a request makes of a look at the project `name`. `patient`: the request is so young that the project may
+    /// still come with the same sync.
+    pub fn of(looked: &Looked, namespace: &str, name: &str, patient: bool) -> Self {
+        let Some((project, access)) = looked else {
+            let message =
+                format!("WorkspaceProject {name} does not exist in namespace {namespace}: create it");
+            return Self::none(None, message, patient, String::new());
+        };
+        let generation = project.metadata.generation.unwrap_or_default();
+        match access {
+            Err(NoAccess { message, .. }) => {
+                let stamp = format!("{generation}/{message}");
+                let message = format!("WorkspaceProject {name}: {message}");
+                Self::none(Some(project), message, patient, stamp)
+            }
+            Ok(line) => Self {
+                stamp: format!("{generation}/{}", line.caller.login),
+                view: ProjectView {
+                    coordinates: Some(coordinates(&project.spec)),
+                    obstacle: unproven(project, patient),
+                    suspended: project.spec.suspend,
+                },
+                line: Some(line.clone()),
+            },
+        }
+    }
+
+    fn none(project: Option<&WorkspaceProject>, message: String, patient: bool, stamp: String) -> Self {
         Self {
             view: ProjectView {
-                coordinates,
-                obstacle,
-                suspended,
+                coordinates: project.map(|project| coordinates(&project.spec)),
+                obstacle: Some(Obstacle {
+                    reason: Reason::ProjectNotReady,
+                    message,
+                    person: !patient,
+                }),
+                suspended: project.is_some_and(|project| project.spec.suspend),
             },
             line: None,
             stamp,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::waking_hash;
+use crate::crd::DesktopDeletion;
 use crate::ids::{AttemptID, DesktopID};
 use crate::plan::observed::Sight;
 use crate::plan::recovery::Evidence;
@@ -31,6 +33,9 @@ pub struct Remembered {
     pub idle_since: HashMap<DesktopID, Timestamp>,
     /// The first look for evidence of an attempt that was surely dead: when it began and what it found.
     pub evidence: Option<(AttemptID, Timestamp, Evidence)>,
+    /// The [`waking_hash`] of the object once our last change of its finalizers is stored. The pass that made it goes on from
+    /// there, so the event of it wakes nobody.
+    pub foreseen: Option<u64>,
 }
 
 impl Remembered {
@@ -56,6 +61,13 @@ impl Memory {
     /// Changes what is remembered.
     pub fn change<T>(&self, uid: &str, change: impl FnOnce(&mut Remembered) -> T) -> T {
         change(self.lock().entry(uid.to_owned()).or_default())
+    }
+
+    /// The object shows what we changed, and nothing else new.
+    pub fn foresaw(&self, object: &DesktopDeletion) -> bool {
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        let foreseen = self.lock().get(uid).and_then(|remembered| remembered.foreseen);
+        foreseen.is_some() && foreseen == waking_hash(object)
     }
 
     /// A pass went well as far as the API server is concerned.

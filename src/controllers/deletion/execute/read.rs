@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::super::pass::Pass;
 use super::super::{Error, facts};
+use crate::controllers::login::{self, Login};
 use crate::controllers::poller::{News, Wanted};
 use crate::controllers::shared::{Question, SWEEP_AGE};
 use crate::controllers::turns::RightOfWay;
-use crate::controllers::{Context, api, login};
+use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
 use crate::crd::deletion::CloudError;
 use crate::crd::limits;
@@ -34,16 +35,23 @@ pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Er
         .as_ref()
         .map_or(Timestamp::MIN, |t| t.0);
     let patient = context.clock.now() < facts::after(created, PATIENCE);
-    let login = login::look(context, &pass.namespace(), &pass.seen.request.project, patient).await?;
-    let same = |before: &login::Login| {
-        (&before.stamp, &before.view.coordinates) == (&login.stamp, &login.view.coordinates)
+    let (namespace, name) = (pass.namespace(), pass.seen.request.project.clone());
+    let asked = Instant::now();
+    // What is read upon the first look is looked at again before anything is sent; the last look is live.
+    let since = match &pass.login {
+        None => pass.reads_since.max(fresh(asked, context)),
+        Some(_) => asked,
     };
+    let look = login::look(context, &namespace, &name, since).await;
+    let login = Login::of(&*look.result?, &namespace, &name, patient);
+    let same =
+        |before: &Login| (&before.stamp, &before.view.coordinates) == (&login.stamp, &login.view.coordinates);
     if !pass.login.as_ref().is_none_or(same) {
         // What was read in another project says nothing here, and a new login is proven by a read, not by the call.
         pass.forget_reads();
     }
     pass.seen.project = Some(login.view.clone());
-    pass.seen.last_look = true;
+    pass.seen.last_look = look.began >= asked;
     pass.login = Some(login);
     Ok(())
 }
@@ -89,9 +97,6 @@ pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Conte
 /// telling from before, and what came of an attempt in doubt is asked anew.
 fn question(pass: &Pass, ids: &[DesktopID], right: RightOfWay, context: &Context) -> Question {
     let now = Instant::now();
-    let fresh = now
-        .checked_sub(context.config.timing.send_guard / 2)
-        .unwrap_or(now);
     let in_doubt = right == RightOfWay::Recovery;
     let room = MAX_BATCH.saturating_sub(ids.len());
     Question {
@@ -104,10 +109,16 @@ fn question(pass: &Pass, ids: &[DesktopID], right: RightOfWay, context: &Context
         since: if in_doubt {
             now
         } else {
-            pass.reads_since.max(fresh)
+            pass.reads_since.max(fresh(now, context))
         },
         gone_only: right != RightOfWay::Submission,
     }
+}
+
+/// Who still has to look again before anything is sent can do with a read begun since then.
+fn fresh(now: Instant, context: &Context) -> Instant {
+    let age = context.config.timing.send_guard / 2;
+    now.checked_sub(age).unwrap_or(now)
 }
 
 pub(super) async fn desktop(pass: &mut Pass, id: &DesktopID, context: &Context) -> Result<(), Error> {

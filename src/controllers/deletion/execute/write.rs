@@ -5,7 +5,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::super::pass::Pass;
-use super::super::{Error, report};
+use super::super::{Error, report, waking_hash};
 use crate::controllers::{Context, api};
 use crate::crd::deletion::DesktopDeletionStatus;
 use crate::crd::{DesktopDeletion, FINALIZER};
@@ -26,6 +26,13 @@ pub(super) async fn finalizers(pass: &mut Pass, present: bool, context: &Context
         "resourceVersion": pass.object.resource_version(),
         "finalizers": finalizers,
     }});
+    if present {
+        // Before the call: the event may come before its answer.
+        let mut next = pass.object.clone();
+        *next.finalizers_mut() = finalizers;
+        let foreseen = waking_hash(&next);
+        context.memory.change(&pass.uid(), |r| r.foreseen = foreseen);
+    }
     let action = if present {
         "add the finalizer"
     } else {

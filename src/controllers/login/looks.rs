@@ -1,0 +1,141 @@
+//! Looks at projects that requests share. Whoever asks while a look is under way waits for the next one, together with
+//! all who ask meanwhile: each answer was begun no earlier than it was asked for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Looked;
+use crate::controllers::api;
+
+/// Projects that nobody looked at for so long are forgotten.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The last look at each project; clones share them.
+#[derive(Clone, Default)]
+pub struct Looks(Arc<Mutex<HashMap<Place, Entry>>>);
+
+/// Namespace and name of a project.
+type Place = (String, String);
+
+#[derive(Clone)]
+struct Entry {
+    used: Instant,
+    last: Slot,
+}
+
+/// The last look, locked while the next one is under way.
+type Slot = Arc<tokio::sync::Mutex<Option<Look>>>;
+
+/// A look that has ended. One that failed is shared too, or those who wait would time out one after the other.
+#[derive(Clone)]
+pub struct Look {
+    /// When it was begun.
+    pub began: Instant,
+    /// What it showed.
+    pub result: Result<Arc<Looked>, api::Error>,
+}
+
+impl Looks {
+    /// A look at the project that was begun at `since` or later: the last one, or by `look` a new one.
+    pub async fn since<F>(
+        &self,
+        namespace: &str,
+        name: &str,
+        since: Instant,
+        look: impl FnOnce() -> F,
+    ) -> Look
+    where
+        F: Future<Output = Result<Looked, api::Error>>,
+    {
+        let slot = self.slot((namespace.to_owned(), name.to_owned()));
+        let mut last = slot.lock().await;
+        if let Some(known) = last.as_ref().filter(|known| known.began >= since) {
+            return known.clone();
+        }
+        let began = Instant::now();
+        let result = look().await.map(Arc::new);
+        last.insert(Look { began, result }).clone()
+    }
+
+    fn slot(&self, place: Place) -> Slot {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        entries.retain(|other, entry| *other == place || now.duration_since(entry.used) < IDLE);
+        let entry = entries.entry(place).or_insert_with(|| Entry {
+            used: now,
+            last: Slot::default(),
+        });
+        entry.used = now;
+        entry.last.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::future::join_all;
+
+    use super::*;
+
+    /// Looks that take a second each, counted.
+    #[derive(Default)]
+    struct Project {
+        looks: Looks,
+        made: AtomicUsize,
+    }
+
+    impl Project {
+        async fn look(&self, since: Instant) -> Look {
+            let look = async || {
+                self.made.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Err(api::Error::NotFound)
+            };
+            self.looks.since("namespace", "prod", since, look).await
+        }
+
+        fn made(&self) -> usize {
+            self.made.load(Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_during_a_look_shares_the_next_one() {
+        let project = Project::default();
+        let asked = Instant::now();
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let asked = Instant::now();
+            let looks = join_all((0..20).map(|_| project.look(asked))).await;
+            assert!(looks.iter().all(|look| look.began >= asked));
+        };
+        tokio::join!(project.look(asked), late);
+        assert_eq!(project.made(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_look_serves_whom_it_is_new_enough() {
+        let project = Project::default();
+        let asked = Instant::now();
+        project.look(asked).await;
+        project.look(asked).await;
+        assert_eq!(project.made(), 1);
+        project.look(Instant::now()).await;
+        assert_eq!(project.made(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_is_given_up_holds_up_nobody() {
+        let project = Project::default();
+        let brief = Duration::from_millis(10);
+        let asked = Instant::now();
+        let given_up = tokio::time::timeout(brief, project.look(asked)).await;
+        assert!(given_up.is_err());
+        project.look(asked).await;
+        assert_eq!(project.made(), 2);
+    }
+}
