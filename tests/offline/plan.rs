@@ -6,6 +6,7 @@
 //! | `build` | situations, in few words |
 //! | `tell` | steps, in few words, and the tables that compare them |
 //! | `rules` | what every status must satisfy: the rules of the CRD and those of the conditions |
+//! | `observed` | what is made of the service's words about desktops and jobs |
 //! | `classify` | every error that the vendor's API reference names, and what is done about it |
 //! | `admission`, `submission`, `recovery`, `follow`, `release`, `resolve` | tables: situation, next step |
 //! | `conditions` | what the conditions say in each situation of these tables |
@@ -19,6 +20,7 @@ mod build;
 mod classify;
 mod conditions;
 mod follow;
+mod observed;
 mod properties;
 mod record;
 mod recovery;

@@ -10,6 +10,7 @@ use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use super::build::{Seen, id, job, no_effect, ready, refused, untouched};
 use super::tell::{Row, check, row, tell};
 
+mod deadline;
 mod refusals;
 
 #[test]
@@ -22,7 +23,11 @@ fn before_anything_is_sent() {
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
     let tables = [looks(), holds(), endings()];
-    tables.into_iter().flatten().chain(refusals::rows())
+    tables
+        .into_iter()
+        .flatten()
+        .chain(deadline::rows())
+        .chain(refusals::rows())
 }
 
 /// A request for `a b`, its project looked at and its desktops claimed.
@@ -331,22 +336,24 @@ fn a_rival_of_another_namespace_is_not_named() {
 
 #[test]
 fn a_baseline_is_cut_to_what_the_status_can_hold_and_says_so() {
-    let mut seen = ready("a");
-    let rows = (0..101).map(|number| SubJob {
-        id: format!("sub-{number}"),
-        job: job(&format!("j{number}")),
-        desktop: id("a"),
-        status: SubJobStatus::Failed,
-        code: None,
-        reason: None,
-    });
-    seen.0.sweep = Some(Sweep {
-        sub_jobs: rows.collect(),
-        complete: true,
-    });
-    let Step::Sign(batch) = plan(&seen.0) else {
-        panic!("not signed");
-    };
-    assert_eq!(batch.baseline_job_ids.len(), 100);
-    assert!(batch.baseline_incomplete);
+    for (jobs, kept, incomplete) in [(99, 99, false), (100, 100, false), (101, 100, true)] {
+        let mut seen = ready("a");
+        let rows = (0..jobs).map(|number| SubJob {
+            id: format!("sub-{number}"),
+            job: job(&format!("j{number}")),
+            desktop: id("a"),
+            status: SubJobStatus::Failed,
+            code: None,
+            reason: None,
+        });
+        seen.0.sweep = Some(Sweep {
+            sub_jobs: rows.collect(),
+            complete: true,
+        });
+        let Step::Sign(batch) = plan(&seen.0) else {
+            panic!("not signed");
+        };
+        assert_eq!(batch.baseline_job_ids.len(), kept);
+        assert_eq!(batch.baseline_incomplete, incomplete, "{jobs} jobs");
+    }
 }

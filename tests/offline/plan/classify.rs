@@ -168,6 +168,22 @@ fn an_answer_of_the_service_that_failed_is_never_taken_for_a_refusal() {
 }
 
 #[test]
+fn a_code_of_the_gateway_means_the_same_whatever_the_status() {
+    let codes = rows().filter(|(_, row)| {
+        let number = row[1].strip_prefix("GW.");
+        // Too large a request, or no answer behind the gateway: one code for both. The other is no code of the table.
+        number.is_some_and(|number| !["0201", "9999"].contains(&number))
+    });
+    for (error, row) in codes {
+        let code = error.refusal().unwrap().code.as_deref();
+        for status in [400, 401, 403, 404, 409, 429, 500, 502, 503] {
+            let class = classify(&refused(status, code, true));
+            assert_eq!(class.as_str(), row[2], "{status} {code:?}");
+        }
+    }
+}
+
+#[test]
 fn iam_that_does_not_know_what_it_is_asked_is_the_wrong_one() {
     for operation in [Operation::CreateToken, Operation::CreateTemporaryAccessKey] {
         for (status, json) in [(400, true), (404, true), (404, false), (405, false)] {
@@ -192,6 +208,19 @@ fn a_denial_names_the_permission_that_is_missing() {
     for operation in Operation::ALL {
         let text = explain(*operation, Class::Permission, "HTTP 403");
         assert!(text.contains(operation.permission()), "{text}");
+    }
+}
+
+#[test]
+fn a_denial_that_is_no_matter_of_permissions_names_none() {
+    for code in ["APIGW.0310", "APIG.0401", "APIGW.0402", "APIG.0802"] {
+        let text = explain(
+            Operation::BatchDelete,
+            Class::Permission,
+            &format!("HTTP 403 {code}"),
+        );
+        assert!(!text.contains(Operation::BatchDelete.permission()), "{text}");
+        assert!(text.contains("do what its message says"), "{text}");
     }
 }
 

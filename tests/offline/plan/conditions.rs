@@ -1,12 +1,15 @@
 //! What the status says in each situation of the tables.
 
-use desktop_deletion_operator::plan::{Step, plan};
-
-use super::build::{Seen, accepted, attempt, effective, failure, in_doubt, jobs, minute, ready, untouched};
-use super::rules;
-use super::tell::Row;
+use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::observed::Sight;
+use desktop_deletion_operator::plan::standing::{Hold, Wake};
+use desktop_deletion_operator::plan::{Step, plan, record};
+
+use super::build::{Seen, accepted, attempt, effective, failure, in_doubt, minute, ready, untouched};
+use super::rules;
+use super::tell::Row;
 
 fn rows() -> impl Iterator<Item = Row> {
     super::admission::rows()
@@ -60,6 +63,28 @@ fn the_same_error_with_another_time_and_request_id_is_no_news() {
     let other = &mut seen.0.trouble.as_mut().unwrap().error;
     other.code = Some("X.2".to_owned());
     assert!(matches!(plan(&seen.0), Step::RecordProgress(_)));
+}
+
+#[test]
+fn a_call_that_was_held_back_is_no_news_of_the_error_that_holds_it_back() {
+    let mut seen = untouched("a b")
+        .project()
+        .claimed()
+        .trouble(Class::Authentication);
+    seen.0.request.status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
+    let trouble = seen.0.trouble.as_mut().unwrap();
+    trouble.withheld = true;
+    trouble.error.http_status = None;
+    trouble.error.code = None;
+    assert!(matches!(plan(&seen.0), Step::Wait(_)), "the same login");
+
+    let of_another_kind = seen.0.trouble.as_mut().unwrap();
+    of_another_kind.class = Class::Throttled;
+    of_another_kind.error.class = Class::Throttled.as_str().to_owned();
+    let Step::RecordProgress(hold) = plan(&seen.0) else {
+        panic!("nothing to say");
+    };
+    assert_eq!(hold.error.unwrap().class, "Throttled");
 }
 
 #[test]
@@ -194,16 +219,50 @@ fn the_conditions_of_a_life() {
 }
 
 #[test]
+fn after_the_job_it_is_looked_whether_the_desktops_are_gone() {
+    let seen = accepted().job("j1", "a Success b Success").all(Sight::Idle);
+    let conditions = [
+        "True JobAccepted",
+        "Unknown Verifying",
+        "Unknown Verifying",
+        "Reconciling Verifying",
+    ];
+    assert_eq!(said(&seen), conditions);
+}
+
+#[test]
 fn submitted_says_how_the_job_became_known() {
     let recovered = |jobs| {
         in_doubt("a b", effective("a b", Outcome::Adopted, jobs))
             .states("a Deleted b Deleted")
             .no_finalizer()
     };
-    let mut with_job = recovered("j1").job("j1", "");
-    with_job.0.request.status.job_id = jobs("j1").pop();
-    assert_eq!(said(&with_job)[0], "True JobRecovered");
-    assert_eq!(said(&recovered(""))[0], "True JobUnknown");
+    let shared = recovered("j1").job("j1", "");
+    let own = shared.clone().job_id("j1");
+    let accepted = accepted().job("j1", "");
+    for (seen, submitted, words) in [
+        (accepted, "True JobAccepted", "accepted 2 desktops as job j1"),
+        (own, "True JobRecovered", "found again as job j1"),
+        (shared, "True JobUnknown", "job j1 deletes some of them"),
+        (recovered(""), "True JobUnknown", "the job cannot be named"),
+    ] {
+        assert_eq!(said(&seen)[0], submitted);
+        let status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
+        let message = &rules::condition(&status, "Submitted").unwrap().message;
+        assert!(message.contains(words), "no {words:?} in {message:?}");
+    }
+}
+
+#[test]
+fn whatever_is_in_the_way_of_an_open_attempt_submitted_says_that_it_is_open() {
+    let request = in_doubt("a b", attempt("a b")).0.request;
+    let other = Hold::stalled(Reason::ProjectChanged, "so it is".to_owned(), Wake::Refresh);
+    let status = record::progress(&request, &other, &minute(90));
+    let submitted = rules::condition(&status, "Submitted").unwrap();
+    assert_eq!(
+        (&*submitted.status, &*submitted.reason),
+        ("Unknown", "AwaitingEvidence")
+    );
 }
 
 #[test]

@@ -245,6 +245,12 @@ fn messages_name_what_failed_and_why() {
     for word in ["1 desktop deleted", "1 failed (b)", "so it is"] {
         assert!(text.contains(word), "no {word:?} in {text:?}");
     }
+    assert!(!text.contains("absent"), "{text:?}");
+    let some_were_gone = accepted()
+        .states("a Deleted b Absent")
+        .job("j1", "")
+        .no_finalizer();
+    assert_eq!(message(&some_were_gone), "1 desktop deleted, 1 already absent");
     let late = accepted()
         .overdue()
         .job("j1", "a Open b Success")

@@ -1,7 +1,7 @@
 //! The legal moves of the status.
 
 use desktop_deletion_operator::crd::conditions::Reason;
-use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState, Outcome};
+use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::Request;
 use desktop_deletion_operator::plan::record::{
@@ -215,6 +215,25 @@ fn deleted_stays_deleted() {
             &minute(1),
         );
         assert_eq!(ended.desktops[0].state, DesktopState::Deleted);
+    }
+}
+
+#[test]
+fn a_desktop_keeps_its_name_until_another_is_known() {
+    let mut request = accepted().0.request;
+    let named = |name: &str| DesktopStatus {
+        name: Some(name.to_owned()),
+        ..desktop(&id("a"), DesktopState::Deleting)
+    };
+    let nameless = desktop(&id("a"), DesktopState::Deleting);
+    for (news, name) in [
+        (nameless.clone(), None),
+        (named("pc-1"), Some("pc-1")),
+        (nameless, Some("pc-1")),
+        (named("pc-2"), Some("pc-2")),
+    ] {
+        request.status = progress(&request, &hold().with_desktops(vec![news]), &minute(1));
+        assert_eq!(request.status.desktops[0].name.as_deref(), name);
     }
 }
 

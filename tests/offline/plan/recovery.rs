@@ -5,6 +5,7 @@ use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::Sight;
 use desktop_deletion_operator::plan::{Step, plan};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::build::{Seen, attempt, effective, evidence, in_doubt, jobs, minute, no_effect, ready};
 use super::tell::{Row, check, row};
@@ -98,6 +99,16 @@ fn looks() -> Vec<Row> {
     ]
 }
 
+/// The request carried a token that ends then, if that is known; nothing happened.
+fn token(not_after: Option<Time>) -> Seen {
+    let attempt = Attempt {
+        auth: AuthMethod::Token,
+        not_after,
+        ..attempt("a b")
+    };
+    in_doubt("a b", attempt).all(Sight::Idle).sweep("")
+}
+
 fn early() -> Vec<Row> {
     let wait = "AwaitingEvidence moving until Dead";
     vec![
@@ -146,43 +157,22 @@ fn early() -> Vec<Row> {
         ),
         row(
             "a token whose end is unknown: a person may know more at once",
-            in_doubt(
-                "a b",
-                Attempt {
-                    auth: AuthMethod::Token,
-                    not_after: None,
-                    ..attempt("a b")
-                },
-            )
-            .all(Sight::Idle)
-            .sweep(""),
+            token(None),
             "OutcomeUnknown stalled until Dead",
         ),
         row(
             "a token that lives for a day: nobody should wait for its end unasked",
-            in_doubt(
-                "a b",
-                Attempt {
-                    auth: AuthMethod::Token,
-                    not_after: Some(minute(24 * 60)),
-                    ..attempt("a b")
-                },
-            )
-            .all(Sight::Idle)
-            .sweep(""),
+            token(Some(minute(24 * 60))),
             "OutcomeUnknown stalled until Dead",
         ),
         row(
+            "a token that ends as late as a person can be left unasked",
+            token(Some(minute(30))),
+            "AwaitingEvidence moving until Dead",
+        ),
+        row(
             "a token that ends soon",
-            in_doubt(
-                "a b",
-                Attempt {
-                    auth: AuthMethod::Token,
-                    ..attempt("a b")
-                },
-            )
-            .all(Sight::Idle)
-            .sweep(""),
+            token(Some(minute(15))),
             "AwaitingEvidence moving until Dead",
         ),
     ]

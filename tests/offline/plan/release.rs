@@ -101,7 +101,17 @@ fn in_flight() -> Vec<Row> {
             "finalizer off",
         ),
         row(
-            "dead, and the reads fail",
+            "dead, and a read fails that may succeed next time: a job must not be lost by that",
+            doubt().surely_dead().trouble(Class::Unavailable),
+            "AwaitingEvidence moving until Backoff, error Unavailable",
+        ),
+        row(
+            "dead, and such reads fail for long",
+            doubt().evidence_overdue().trouble(Class::Unavailable),
+            "finalizer off",
+        ),
+        row(
+            "dead, and the login is not accepted any more",
             doubt().surely_dead().trouble(Class::Authentication),
             "finalizer off",
         ),
@@ -147,4 +157,10 @@ fn a_held_object_says_until_when() {
     };
     let unknown = message(&in_doubt("a b", token).deleting());
     assert!(unknown.contains("a day after"), "{unknown}");
+}
+
+#[test]
+fn an_object_whose_job_must_show_first_says_so() {
+    let told = message(&accepted().deleting());
+    assert!(told.contains("kept for some minutes"), "{told}");
 }

@@ -14,6 +14,7 @@ use super::tell::{Row, check, row, tell};
 #[test]
 fn a_person_settles_what_cannot_be_found_out() {
     check(&answers());
+    check(&followed());
 }
 
 #[test]
@@ -28,7 +29,8 @@ fn what_was_given_up_holds_its_desktops_until_it_is_dead() {
 
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    [answers(), refusals(), given_up()].into_iter().flatten()
+    let tables = [answers(), followed(), refusals(), given_up()];
+    tables.into_iter().flatten()
 }
 
 fn doubt() -> Seen {
@@ -38,6 +40,13 @@ fn doubt() -> Seen {
 /// Everything was read, and nothing shows.
 fn untouched() -> Seen {
     doubt().all(Sight::Idle).sweep("")
+}
+
+/// A job runs, and the project was not looked at in this pass.
+fn accepted_somewhere() -> Seen {
+    let mut seen = accepted();
+    seen.0.project = None;
+    seen
 }
 
 fn answers() -> Vec<Row> {
@@ -99,6 +108,26 @@ fn answers() -> Vec<Row> {
             "AwaitingEvidence moving until Backoff, error Throttled",
         ),
         row(
+            "what is finished is not resolved",
+            accepted().finished().no_finalizer().resolve("n1=abandon"),
+            "rest",
+        ),
+        row(
+            "an answer that is not recorded comes first",
+            doubt()
+                .answered(desktop_deletion_operator::plan::observed::PostAnswer::Accepted(
+                    super::build::job("j1"),
+                ))
+                .resolve("n1=abandon"),
+            "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+    ]
+}
+
+/// A job that is followed, and perhaps need not be.
+fn followed() -> Vec<Row> {
+    vec![
+        row(
             "an overdue job may be given up (the finalizer goes first)",
             accepted().overdue().resolve("n1=abandon"),
             "finalizer off",
@@ -113,26 +142,22 @@ fn answers() -> Vec<Row> {
             "finish Abandoned (submitted: Abandoned); b Unknown",
         ),
         row(
+            "an overdue job may be given up, whatever became of the project",
+            accepted_somewhere().overdue().resolve("n1=abandon"),
+            "finalizer off",
+        ),
+        row(
+            "of a job that runs in time it is looked first whether its project still points there",
+            accepted_somewhere().resolve("n1=abandon"),
+            "read the project",
+        ),
+        row(
             "so may a job whose project points elsewhere",
             accepted()
                 .project_at("another")
                 .no_finalizer()
                 .resolve("n1=abandon"),
             "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
-        ),
-        row(
-            "what is finished is not resolved",
-            accepted().finished().no_finalizer().resolve("n1=abandon"),
-            "rest",
-        ),
-        row(
-            "an answer that is not recorded comes first",
-            doubt()
-                .answered(desktop_deletion_operator::plan::observed::PostAnswer::Accepted(
-                    super::build::job("j1"),
-                ))
-                .resolve("n1=abandon"),
-            "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
         ),
     ]
 }
@@ -161,6 +186,11 @@ fn refusals() -> Vec<Row> {
                 .attempt(refused("a b", Outcome::Rejected, Class::Throttled))
                 .resolve("n1=abandon"),
             "refuse n1=abandon",
+        ),
+        row(
+            "what took effect is never repeated",
+            accepted_somewhere().resolve("n1=retry"),
+            "refuse n1=retry",
         ),
         row(
             "a job that runs in time cannot be given up",
@@ -256,8 +286,40 @@ fn the_annotation_has_three_forms() {
 }
 
 #[test]
+fn what_settles_an_attempt_for_a_person_answers_the_annotation() {
+    let covered = || untouched().sweep("j1/a Running j1/b Running");
+    for (seen, value) in [
+        (doubt().surely_dead(), "n1=retry"),
+        (doubt(), "n1=abandon"),
+        (covered(), "n1=adopt:j1"),
+    ] {
+        let Step::RecordOutcome(settlement) = plan(&seen.resolve(value).0) else {
+            panic!("{value} settles nothing");
+        };
+        assert_eq!(settlement.answers.as_deref(), Some(value));
+    }
+}
+
+#[test]
+fn a_refused_annotation_says_why() {
+    for (seen, value, why) in [
+        (doubt(), "n7=retry", "not in the status"),
+        (doubt(), "n1=retry", "can still take effect"),
+        (accepted(), "n1=retry", "settled already"),
+        (accepted(), "n1=adopt:j1", "settled already"),
+        (accepted(), "n1=abandon", "once the job is overdue"),
+        (untouched(), "n1=adopt:j1", "names no desktop"),
+    ] {
+        let Step::RefuseResolve(refusal) = plan(&seen.resolve(value).0) else {
+            panic!("{value} is not refused");
+        };
+        assert!(refusal.why.contains(why), "no {why:?} in {:?}", refusal.why);
+    }
+}
+
+#[test]
 fn an_annotation_is_answered_once() {
-    for row in answers().into_iter().chain(refusals()) {
+    for row in answers().into_iter().chain(followed()).chain(refusals()) {
         let step = plan(&row.seen.0);
         let Some(status) = rules::written(&row.seen.0.request, &step, &minute(90)) else {
             continue;

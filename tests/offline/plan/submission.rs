@@ -6,7 +6,7 @@ use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::PostAnswer;
 use desktop_deletion_operator::plan::{Step, plan, record};
 
-use super::build::{Seen, attempt, effective, failure, in_doubt, job, jobs, minute, nonce, ready};
+use super::build::{Seen, attempt, effective, failure, id, in_doubt, job, jobs, minute, nonce, ready};
 use super::tell::{Row, check, row};
 
 #[test]
@@ -289,4 +289,15 @@ fn the_intent_names_where_the_request_lives_and_what_was_signed() {
     assert_eq!(intent.attempt, signed);
     assert_eq!(intent.project, super::build::here());
     assert_eq!(intent.attempt.id, nonce("n1"));
+}
+
+#[test]
+fn the_intent_keeps_what_the_desktops_are_called() {
+    let mut seen = ready("a b").armed(attempt("a b"));
+    seen.0.desktops.get_mut(&id("a")).unwrap().name = Some("pc-1".to_owned());
+    let Step::RecordIntent(intent) = plan(&seen.0) else {
+        panic!("no intent");
+    };
+    let names: Vec<_> = intent.desktops.iter().map(|d| d.name.as_deref()).collect();
+    assert_eq!(names, [Some("pc-1"), None]);
 }

@@ -32,15 +32,6 @@ pub struct Post {
     pub job: Option<String>,
 }
 
-/// A write that was carried out and changed nothing.
-#[derive(Debug, Clone)]
-pub struct IdleWrite {
-    /// To which object.
-    pub uid: String,
-    /// What it was.
-    pub what: String,
-}
-
 /// All of it. The versions of the objects are in the history of the API server.
 #[derive(Debug, Default)]
 pub struct Facts {
@@ -49,7 +40,7 @@ pub struct Facts {
     /// Every submission that arrived.
     pub posts: Vec<Post>,
     /// Writes of the operator that changed nothing.
-    pub idle_writes: Vec<IdleWrite>,
+    pub idle_writes: Vec<String>,
     /// All that the operators logged, warnings and worse.
     pub log: String,
     /// Two operators worked at one time.

@@ -3,6 +3,7 @@
 use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::crd::deletion::Outcome::{self, NotSent, Rejected};
 use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::{Step, plan};
 
 use super::super::build::{Seen, effective, nonce, ready, refused, untouched};
 use super::super::tell::{Row, check, row};
@@ -112,6 +113,16 @@ fn mended() -> Vec<Row> {
             "sign a b",
         ),
         row(
+            "something is not found for the second time, after another refusal: tried again",
+            not_found_twice_after(refused("a b", Rejected, Class::Throttled)),
+            "sign a b",
+        ),
+        row(
+            "something is not found for the second time, and before of fewer desktops: tried again",
+            not_found_twice_after(refused("a", Rejected, Class::NotFound)),
+            "sign a b",
+        ),
+        row(
             "something is not found, and one has gone: the body narrows",
             not_found_three_times().sights("a Gone"),
             "sign b",
@@ -182,15 +193,20 @@ fn passing() -> Vec<Row> {
 
 /// The same desktops were not found three times, and that is some time ago.
 fn not_found_three_times() -> Seen {
+    not_found_twice_after(refused("a b", Rejected, Class::NotFound))
+}
+
+/// After that attempt the desktops were not found twice.
+fn not_found_twice_after(first: Attempt) -> Seen {
     let again = |seen: Seen, name: &str| {
         seen.attempt(Attempt {
             id: nonce(name),
             ..refused("a b", Rejected, Class::NotFound)
         })
     };
-    ["n1", "n2", "n3"]
+    ["n2", "n3"]
         .into_iter()
-        .fold(ready("a b").begun().retry_due(), again)
+        .fold(ready("a b").begun().retry_due().attempt(first), again)
 }
 
 fn with_class(name: &str) -> Attempt {
@@ -264,4 +280,29 @@ fn troubles() -> Vec<Row> {
             "ServiceUnavailable retrying until Backoff, error InDoubt",
         ),
     ]
+}
+
+#[test]
+fn a_refusal_is_told_by_what_the_cloud_gave_of_status_code_and_words() {
+    for (status, code, words, told) in [
+        (
+            Some(499),
+            Some("X.1"),
+            Some("no"),
+            "(batchDelete: HTTP 499 X.1: no)",
+        ),
+        (Some(499), Some("X.1"), None, "(batchDelete: HTTP 499 X.1)"),
+        (Some(499), None, Some("no"), "(batchDelete: HTTP 499: no)"),
+        (None, None, Some("reset"), "(batchDelete: reset)"),
+    ] {
+        let mut attempt = refused("a b", Rejected, Class::Throttled);
+        let error = attempt.error.as_mut().unwrap();
+        error.http_status = status;
+        error.code = code.map(ToOwned::to_owned);
+        error.message = words.map(ToOwned::to_owned);
+        let Step::RecordProgress(hold) = plan(&ready("a b").begun().attempt(attempt).0) else {
+            panic!("nothing to say");
+        };
+        assert!(hold.message.ends_with(told), "no {told:?} in {:?}", hold.message);
+    }
 }

@@ -293,11 +293,15 @@ impl Seen {
         self.with(|o| o.facts.stopping = true)
     }
 
+    /// The deadline passed, by the service's clock.
     pub(crate) fn too_late(self) -> Self {
-        self.with(|o| {
-            o.facts.deadline_passed = true;
-            o.facts.service_clock_known = true;
-        })
+        self.too_late_by_our_clock()
+            .with(|o| o.facts.service_clock_known = true)
+    }
+
+    /// The deadline passed, by the clock of a machine that the service has not told its time yet.
+    pub(crate) fn too_late_by_our_clock(self) -> Self {
+        self.with(|o| o.facts.deadline_passed = true)
     }
 
     pub(crate) fn retry_due(self) -> Self {

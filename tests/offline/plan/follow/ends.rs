@@ -2,7 +2,7 @@
 
 use desktop_deletion_operator::crd::deletion::Outcome;
 
-use super::super::build::{accepted, effective, untouched};
+use super::super::build::{accepted, effective, in_doubt, untouched};
 use super::super::tell::{Row, check, row};
 use super::RUNNING;
 
@@ -140,6 +140,10 @@ fn recovered() -> Vec<Row> {
 
 fn verdicts() -> Vec<Row> {
     let ended = |states| accepted().states(states).job("j1", "");
+    let three = || {
+        let accepted = effective("a b c", Outcome::Accepted, "j1");
+        in_doubt("a b c", accepted).job_id("j1").job("j1", "")
+    };
     vec![
         row(
             "the finalizer goes before the last write, after which no event comes",
@@ -159,6 +163,11 @@ fn verdicts() -> Vec<Row> {
         row(
             "some failed",
             ended("a Deleted b Failed").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed)",
+        ),
+        row(
+            "one of three failed",
+            three().states("a Deleted b Deleted c Failed").no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed)",
         ),
         row(

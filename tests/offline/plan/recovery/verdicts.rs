@@ -1,8 +1,10 @@
 //! Two looks, after the request is surely dead.
 
-use desktop_deletion_operator::crd::deletion::Attempt;
+use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState};
 use desktop_deletion_operator::plan::observed::Sight;
+use desktop_deletion_operator::plan::record::Settlement;
 use desktop_deletion_operator::plan::recovery::Evidence;
+use desktop_deletion_operator::plan::{Step, plan};
 
 use super::super::build::{Seen, attempt, evidence, ids, in_doubt, jobs};
 use super::super::tell::{Row, check, row};
@@ -37,6 +39,51 @@ fn knowing(attempt: Attempt) -> Seen {
     seen.surely_dead().earlier(evidence("", ""))
 }
 
+/// Two looks at a request for `a` alone.
+fn one_desktop() -> Seen {
+    let seen = in_doubt("a", attempt("a")).all(Sight::Idle);
+    seen.surely_dead().earlier(evidence("", ""))
+}
+
+/// What is stored of the attempt.
+fn settlement(seen: &Seen) -> Settlement {
+    match plan(&seen.0) {
+        Step::RecordOutcome(settlement) => settlement,
+        step => panic!("{}", super::super::tell::tell(&step)),
+    }
+}
+
+#[test]
+fn only_a_job_that_names_every_desktop_is_surely_the_requests_own() {
+    for (sweep, own) in [
+        ("j1/a Running j1/b Running", Some("j1")),
+        ("j1/a Running j2/a Failed j2/b Running", Some("j2")),
+        ("j1/a Running", None),
+        ("j1/a Running j2/b Running", None),
+    ] {
+        let settlement = settlement(&twice().sweep(sweep));
+        assert_eq!(
+            settlement.job.as_ref().map(ToString::to_string).as_deref(),
+            own,
+            "{sweep}"
+        );
+    }
+}
+
+#[test]
+fn what_is_told_is_about_the_desktops_of_the_attempt() {
+    let told = settlement(&one_desktop().sweep("j1/a Running j1/z Running")).hold;
+    assert!(told.message.contains("1 desktop"), "{}", told.message);
+}
+
+#[test]
+fn a_desktop_that_the_submission_did_not_reach_says_what_can_be_done() {
+    let desktops = settlement(&twice().sweep("j1/a Running")).hold.desktops;
+    let untouched = desktops.iter().find(|d| d.state == DesktopState::Failed).unwrap();
+    let message = untouched.message.as_ref().unwrap();
+    assert!(message.contains("create a new request"), "{message}");
+}
+
 /// Nothing came of it, or a job that names every desktop.
 fn clear() -> Vec<Row> {
     vec![
@@ -64,6 +111,16 @@ fn clear() -> Vec<Row> {
             "two new jobs: both are followed",
             twice().sweep("j1/a Success j2/b Failed"),
             "record Adopted, job j1 j2: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "two new jobs, and the later one names every desktop: it comes first",
+            twice().sweep("j1/a Running j2/a Failed j2/b Running"),
+            "record Adopted, job j2 j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "a new job that names a desktop of somebody else too",
+            one_desktop().sweep("j1/a Running j1/z Running"),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting",
         ),
         row(
             "a job of other desktops is no evidence",

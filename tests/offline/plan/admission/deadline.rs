@@ -1,0 +1,59 @@
+//! Situations in which the deadline has passed. That ends a request for good, so it is not said by this machine's clock
+//! alone while the service can be asked.
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::observed::Sight;
+
+use super::super::build::{Seen, untouched};
+use super::super::tell::{Row, check, row};
+
+#[test]
+fn the_service_is_asked_for_the_time_before_a_request_expires() {
+    check(&rows());
+}
+
+/// Every situation of the table, for the conditions.
+pub(super) fn rows() -> Vec<Row> {
+    let late = || untouched("a b").too_late_by_our_clock();
+    let known = |seen: Seen| seen.too_late();
+    let expired = "finish Expired (submitted: Expired)";
+    vec![
+        row("nothing is known", late(), "read the project"),
+        row(
+            "any answer of the service tells its time",
+            late().project(),
+            "list a b",
+        ),
+        row(
+            "it is asked for a suspended request too",
+            late().suspended().project(),
+            "list a b",
+        ),
+        row(
+            "it answered and told no time: the machine's clock counts",
+            late().project().all(Sight::Idle),
+            expired,
+        ),
+        row(
+            "it cannot be reached: the same",
+            late().project().trouble(Class::Unreachable),
+            expired,
+        ),
+        row(
+            "the project cannot be used: the same",
+            late().obstacle(Reason::ProjectNotReady, true),
+            expired,
+        ),
+        row(
+            "the project points elsewhere: nobody is asked there",
+            late().begun().project_at("another"),
+            expired,
+        ),
+        row(
+            "its time is known: nothing is read for it",
+            known(untouched("a b").project()),
+            expired,
+        ),
+    ]
+}

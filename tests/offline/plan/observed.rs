@@ -1,0 +1,195 @@
+//! What is made of the service's words about desktops and jobs.
+
+use std::collections::BTreeSet;
+
+use desktop_deletion_operator::ids::DesktopID;
+use desktop_deletion_operator::plan::observed::{JobView, Sight, Sweep, Word};
+use desktop_deletion_operator::workspace::api::{Desktop, Job, SubJob, SubJobStatus};
+
+use super::build::{id, ids, job, jobs};
+
+/// `status` and `task_status` of a desktop, and what that is taken for.
+const DESKTOPS: &[(&str, &str, Sight)] = &[
+    ("ACTIVE", "", Sight::Idle),
+    ("SHUTOFF", "", Sight::Idle),
+    ("ACTIVE", "scheduling", Sight::Busy),
+    ("ACTIVE", "deleting", Sight::Deleting),
+    ("ACTIVE", "DELETING", Sight::Deleting),
+    ("DELETING", "", Sight::Deleting),
+    ("deleting", "scheduling", Sight::Deleting),
+    // A machine that is gone underneath while its deletion finishes.
+    ("", "", Sight::Deleting),
+    ("", "scheduling", Sight::Deleting),
+    ("ACTIVE", "deleteFailed", Sight::DeleteFailed),
+    ("ERROR", "deletefailed", Sight::DeleteFailed),
+    ("", "deleteFailed", Sight::DeleteFailed),
+    ("DELETED", "", Sight::Missing),
+    ("deleted", "deleting", Sight::Missing),
+    ("DELETED", "deleteFailed", Sight::Missing),
+];
+
+#[test]
+fn every_state_of_a_desktop_is_taken_for_something() {
+    for (status, task, sight) in DESKTOPS {
+        let desktop = Desktop {
+            id: id("a"),
+            name: None,
+            status: (*status).to_owned(),
+            task_status: (*task).to_owned(),
+        };
+        assert_eq!(Sight::of(&desktop), *sight, "{status:?} {task:?}");
+    }
+}
+
+fn sub_job(parent: &str, desktop: &str, status: SubJobStatus) -> SubJob {
+    SubJob {
+        id: format!("sub-{parent}-{desktop}"),
+        job: job(parent),
+        desktop: id(desktop),
+        status,
+        code: (status == SubJobStatus::Failed).then(|| "WKS.1".to_owned()),
+        reason: (status == SubJobStatus::Failed).then(|| "so it is".to_owned()),
+    }
+}
+
+fn failed() -> Word {
+    Word::Failed {
+        code: Some("WKS.1".to_owned()),
+        reason: Some("so it is".to_owned()),
+    }
+}
+
+/// What a job has said of desktop `a` after rows of these statuses, in that order.
+fn last_word(statuses: &[SubJobStatus]) -> Option<Word> {
+    let rows: Vec<_> = statuses
+        .iter()
+        .map(|status| sub_job("j1", "a", *status))
+        .collect();
+    let mut view = JobView::default();
+    view.learn(&rows);
+    assert_eq!(view.seen, !rows.is_empty(), "{statuses:?}");
+    view.words.get(&id("a")).cloned()
+}
+
+#[test]
+fn the_last_word_of_a_job_is_an_end_if_there_was_one() {
+    use SubJobStatus::{Failed, Running, Success, Waiting};
+    for (statuses, word) in [
+        (&[][..], None),
+        (&[Waiting], Some(Word::Open)),
+        (&[Running], Some(Word::Open)),
+        (&[Success], Some(Word::Success)),
+        (&[Failed], Some(failed())),
+        (&[Waiting, Running, Success], Some(Word::Success)),
+        // Rows of an old page may come after newer ones.
+        (&[Success, Running], Some(Word::Success)),
+        (&[Failed, Waiting], Some(failed())),
+        // The cloud tried again, and says so in a row of its own.
+        (&[Failed, Success], Some(Word::Success)),
+        (&[Success, Failed], Some(failed())),
+    ] {
+        assert_eq!(last_word(statuses), word, "{statuses:?}");
+    }
+}
+
+#[test]
+fn letter_case_makes_no_other_desktop_of_a_job() {
+    let mut view = JobView::default();
+    view.learn(&[
+        sub_job("j1", "A", SubJobStatus::Running),
+        sub_job("j1", "a", SubJobStatus::Success),
+    ]);
+    assert_eq!(
+        view.words.into_iter().collect::<Vec<_>>(),
+        [(id("a"), Word::Success)]
+    );
+}
+
+#[test]
+fn a_read_of_the_parent_says_whether_it_ended_and_why() {
+    for (code, reason, told) in [
+        (None, None, None),
+        (Some("WKS.9"), None, Some("WKS.9")),
+        (Some("WKS.9"), Some("quota"), Some("quota")),
+    ] {
+        let mut view = JobView::default();
+        view.learn_parent(&Job {
+            id: job("j1"),
+            finished: true,
+            code: code.map(ToOwned::to_owned),
+            reason: reason.map(ToOwned::to_owned),
+            sub_jobs: vec![sub_job("j1", "a", SubJobStatus::Success)],
+        });
+        assert!(view.seen && view.finished);
+        assert_eq!(view.parent_reason.as_deref(), told);
+        assert_eq!(view.words.get(&id("a")), Some(&Word::Success));
+    }
+}
+
+/// Whether nothing more is to be learned about `a b` from a job that has said this.
+fn has_ended(words: &[(&str, Word)], finished: bool) -> bool {
+    let view = JobView {
+        seen: true,
+        finished,
+        parent_reason: None,
+        words: words
+            .iter()
+            .map(|(name, word)| (id(name), word.clone()))
+            .collect(),
+    };
+    view.has_ended(&ids("a b"))
+}
+
+#[test]
+fn a_job_has_ended_once_it_says_no_more_about_our_desktops() {
+    let success = |name| (name, Word::Success);
+    let open = |name| (name, Word::Open);
+    for (what, words, finished, ended) in [
+        ("it has said nothing", vec![], false, false),
+        ("it has said nothing, and has ended", vec![], true, true),
+        ("one has its last word", vec![success("a")], false, false),
+        ("one has, and it has ended", vec![success("a")], true, true),
+        ("both have", vec![success("a"), ("b", failed())], false, true),
+        ("one is open", vec![success("a"), open("b")], false, false),
+        (
+            "one is open, though the parent has ended",
+            vec![success("a"), open("b")],
+            true,
+            false,
+        ),
+        ("both are open", vec![open("a"), open("b")], false, false),
+        (
+            "a desktop of somebody else is open",
+            vec![success("a"), success("b"), open("z")],
+            false,
+            true,
+        ),
+    ] {
+        assert_eq!(has_ended(&words, finished), ended, "{what}");
+    }
+}
+
+#[test]
+fn sub_jobs_are_found_by_desktop_and_by_job_however_they_are_spelled() {
+    use SubJobStatus::{Failed, Running, Success, Waiting};
+    let sweep = Sweep {
+        sub_jobs: vec![
+            sub_job("j1", "A", Success),
+            sub_job("j2", "b", Waiting),
+            sub_job("j2", "C", Failed),
+            sub_job("j3", "c", Running),
+        ],
+        complete: true,
+    };
+    let naming = |text| sweep.jobs_naming(&ids(text)).into_iter().collect::<Vec<_>>();
+    assert_eq!(naming("a"), jobs("j1"));
+    assert_eq!(naming("c B"), jobs("j2 j3"));
+    assert_eq!(naming("z"), []);
+    let named = |text| sweep.named_by(&job(text)).collect::<BTreeSet<DesktopID>>();
+    assert_eq!(named("j2"), ids("b c").into_iter().collect());
+    assert_eq!(named("j9"), BTreeSet::new());
+    let open = |text| sweep.open_job_of(&id(text)).map(ToString::to_string);
+    assert_eq!(open("a"), None);
+    assert_eq!(open("B").as_deref(), Some("j2"));
+    assert_eq!(open("C").as_deref(), Some("j3"));
+}
