@@ -3,8 +3,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`invariants`] | the sentences, one function each |
-//! | [`record`] | what is known of a run: the ledger, the writes, the last status |
+//! | [`history`] | what happened in a run, for the crate `invariants`, which says what must hold |
 //! | [`secrets`] | no secret in anything that the operator puts out |
 
 use std::fmt::Write;
@@ -19,10 +18,8 @@ use crate::scene::Scene;
 use crate::stage::says;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
-use record::{Change, Record};
 
-mod invariants;
-mod record;
+mod history;
 mod secrets;
 
 /// How long nothing may be written after the end: ten ticks of the poller, and six of what else comes back by itself.
@@ -139,26 +136,14 @@ pub(crate) async fn judge(runs: &[Run]) -> Vec<String> {
 
 /// The same of runs on a control plane of their own.
 pub(crate) async fn judge_on(control_plane: &ControlPlane, runs: &[Run]) -> Vec<String> {
-    let at_the_end = record::audit_so_far(control_plane).await.len();
+    let at_the_end = history::audit_so_far(control_plane).await.len();
     // An observation needs a time: what is to be seen is that nothing comes.
     tokio::time::sleep(QUIET).await;
-    let events = record::audit_so_far(control_plane).await;
+    let events = history::audit_so_far(control_plane).await;
     let mut broken = Vec::new();
     for run in runs {
-        if let Err(why) = &run.ended {
-            broken.push(format!("{}: {why}\n{}", run.scene.name, log_of(run)));
-        }
-        let record = Record::of(run, &events);
-        let found = invariants::ALL.iter().flat_map(|invariant| invariant(&record));
-        broken.extend(found.map(|what| format!("{}: {what}", run.scene.name)));
-        let late = Record::of(run, &events[at_the_end..]).writes;
-        // That of a slower replica which knows less is refused, and no harm.
-        let refused = |write: &Change| write.to.is_none() && !record.is_newest(&write.from);
-        broken.extend(
-            late.iter()
-                .filter(|write| !refused(write))
-                .map(|write| format!("{}: written after the end: {write:?}", run.scene.name)),
-        );
+        let found = invariants::judge(&history::of(run, &events, at_the_end));
+        broken.extend(found.iter().map(|what| format!("{}: {what}", run.scene.name)));
     }
     broken.extend(secrets::search(runs, &events).await);
     broken

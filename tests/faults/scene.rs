@@ -39,6 +39,9 @@ pub(crate) const FLAGS: &[&str] = &[
 /// A token of the user [`CONSOLE`], of whom the operator knows nothing.
 const CONSOLE_TOKEN: &str = "test-console-token";
 
+/// The user of the operator's own tokens.
+const USER: &str = "operator";
+
 /// Somebody else who deletes desktops.
 pub(crate) const CONSOLE: &str = "console";
 
@@ -63,7 +66,7 @@ impl Scene {
         let key = json!({"id": id, "secret": secret, "securityToken": token});
         world["accounts"][0]["accessKeys"] = json!([key]);
         world["accounts"][0]["tokens"] =
-            json!([{"token": ready, "user": "operator"}, {"token": CONSOLE_TOKEN, "user": CONSOLE}]);
+            json!([{"token": ready, "user": USER}, {"token": CONSOLE_TOKEN, "user": CONSOLE}]);
         let cloud = Cloud::start(&world).await.unwrap();
         for desktop in desktops {
             cloud.add_desktop(desktop).unwrap();
@@ -272,6 +275,12 @@ impl Scene {
     pub(crate) fn job(&self) -> Option<String> {
         let last = self.own_posts().into_iter().rfind(|post| post.took_effect);
         last.and_then(|post| post.job_id)
+    }
+
+    /// What the cloud calls the operator, by its access key and by its ready token.
+    pub(crate) fn callers(&self) -> [String; 2] {
+        let [key, ..] = login(&self.name);
+        [key, USER.to_owned()]
     }
 
     /// What nobody may print.

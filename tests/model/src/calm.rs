@@ -2,6 +2,9 @@
 //! person, and then every job that the cloud accepted is in the status, or declared unknown by name.
 
 use desktop_deletion_operator::crd::deletion::Outcome;
+use invariants::history::Rest;
+use invariants::no_job_is_lost::Account;
+use invariants::{it_comes_to_rest, no_job_is_lost};
 
 use crate::action::{Action, Fate, Luck};
 use crate::moves::Protocol;
@@ -47,10 +50,10 @@ impl Protocol {
             }
             world = self.after(&world, Action::Tick);
             if let Some(wrong) = world.wrong {
-                return Err(format!("{}: {}", wrong.invariant.words(), wrong.how));
+                return Err(wrong.invariant.broken(wrong.how, "").to_string());
             }
         }
-        Err(format!("it does not settle: {}", self.tell(&world)))
+        Err(self.restless("within so many rounds", &world))
     }
 
     fn deliver(&self, world: &mut World) {
@@ -80,7 +83,12 @@ impl Protocol {
                 Some(_) => *world = self.after(world, Action::Step(operator, Luck::Well)),
             }
         }
-        Err(format!("a pass does not come to an end: {}", self.tell(world)))
+        Err(self.restless("a pass does not come to an end", world))
+    }
+
+    fn restless(&self, what: &str, world: &World) -> String {
+        let how = Rest::Not(format!("{what}: {}", self.tell(world)));
+        it_comes_to_rest::rest(&how).map_or_else(String::new, |broken| broken.to_string())
     }
 
     fn carry_out_jobs(&self, world: &mut World) {
@@ -119,18 +127,20 @@ impl Protocol {
         };
         let known = self.requests.get(object.request);
         let given_up = known.with(|o| o == Outcome::Abandoned);
-        for attempt in 0..CONSOLE {
-            let ours = world.letters[attempt].is_some_and(|letter| letter.uid == object.uid);
-            let accepted = ours && world.cloud.jobs[attempt].is_some();
-            let told = names::has(known.jobs, attempt) || names::has(given_up, attempt) || known.job_unknown;
-            if accepted && !told {
-                return Err(format!(
-                    "job {} was accepted and is nowhere in the status: {}",
-                    attempt + 1,
-                    self.tell(world)
-                ));
-            }
-        }
-        Ok(())
+        let accepted = (0..CONSOLE).filter(|attempt| {
+            let ours = world.letters[*attempt].is_some_and(|letter| letter.uid == object.uid);
+            ours && world.cloud.jobs[*attempt].is_some()
+        });
+        let mut lost = accepted.filter_map(|attempt| {
+            let account = Account {
+                stored: names::has(known.jobs, attempt),
+                declared: known.object.status.job_unknown,
+                given_up: names::has(given_up, attempt),
+                open: false,
+            };
+            no_job_is_lost::job(names::job(attempt).as_str(), account)
+        });
+        lost.next()
+            .map_or(Ok(()), |broken| Err(broken.of(&self.tell(world)).to_string()))
     }
 }

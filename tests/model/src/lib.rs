@@ -7,7 +7,7 @@
 //! | [`world`] | one state: API server, operators, cloud, what is on its way, ages |
 //! | [`decide`] | from a state to the shipped decision and back |
 //! | [`action`], [`moves`] | what can happen, and what the world is like then |
-//! | [`judge`], [`calm`] | the invariants; and that every path settles once nothing goes wrong any more |
+//! | [`judge`], [`calm`] | the events that the invariants judge; and that every path settles once nothing goes wrong any more |
 //! | [`search`] | the search by `stateright`, and what it covered |
 //! | [`story`] | a path in words |
 //! | [`config`] | size of the world, and mutants |

@@ -40,15 +40,22 @@ struct Names {
     desktops: Vec<DesktopID>,
     attempts: Vec<AttemptID>,
     jobs: Vec<JobID>,
+    texts: Vec<Vec<String>>,
+    objects: Vec<String>,
 }
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| {
     // Letters, digits and hyphens are always an identifier.
     #[allow(clippy::expect_used)]
+    let desktops = ["desktop-a", "desktop-b"].map(|name| DesktopID::try_from(name).expect("an identifier"));
+    let text = |number: usize| desktops[number].as_str().to_owned();
+    #[allow(clippy::expect_used)]
     Names {
-        desktops: ["desktop-a", "desktop-b"]
-            .map(|name| DesktopID::try_from(name).expect("an identifier"))
-            .to_vec(),
+        texts: (0..1 << DESKTOPS)
+            .map(|set| members(set).map(text).collect())
+            .collect(),
+        objects: (0..=u8::MAX).map(|uid| format!("object {uid}")).collect(),
+        desktops: desktops.to_vec(),
         attempts: (1..=ATTEMPTS)
             .map(|n| AttemptID::try_from(format!("attempt-{n}")).expect("an identifier"))
             .collect(),
@@ -68,6 +75,16 @@ pub fn desktop(number: usize) -> &'static DesktopID {
 /// Names of desktops.
 pub fn desktops(set: Set) -> Vec<DesktopID> {
     members(set).map(|number| desktop(number).clone()).collect()
+}
+
+/// Names of desktops, as texts.
+pub fn texts(set: Set) -> &'static [String] {
+    &NAMES.texts[usize::from(set)]
+}
+
+/// Name of one of the objects of a name.
+pub fn object(uid: u8) -> &'static str {
+    &NAMES.objects[usize::from(uid)]
 }
 
 /// Numbers of desktops.

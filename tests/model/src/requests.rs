@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use desktop_deletion_operator::crd::conditions::{ConditionType, Reason};
-use desktop_deletion_operator::crd::deletion::{Attempt, DesktopDeletionStatus, DesktopState, Outcome};
+use desktop_deletion_operator::crd::deletion::{DesktopDeletionStatus, DesktopState, Outcome};
 use desktop_deletion_operator::plan::observed::Request;
+use invariants::history::{Object, Status};
+use invariants::reading::Frozen;
 
 use crate::names::{self, ATTEMPTS, Set};
 
@@ -19,6 +20,8 @@ pub struct RequestId(u32);
 pub struct Known {
     /// The content.
     pub request: Request,
+    /// The same as the invariants see it.
+    pub object: Object,
     /// Outcome of each attempt in the status.
     pub outcomes: [Option<Outcome>; ATTEMPTS],
     /// Attempts that took effect.
@@ -31,8 +34,6 @@ pub struct Known {
     pub last_failed: bool,
     /// `status.completionTime` is set.
     pub finished: bool,
-    /// `Submitted` says that it took effect and that the job cannot be named.
-    pub job_unknown: bool,
 }
 
 impl Known {
@@ -52,19 +53,14 @@ impl Known {
             jobs |= names::job_set(&attempt.job_ids);
             last = Some(number);
         }
-        let submitted = request
-            .status
-            .conditions
-            .iter()
-            .find(|c| c.type_ == ConditionType::Submitted.as_str());
         Self {
+            object: object(&request),
             outcomes,
             effective,
             jobs,
             last,
             last_failed: request.status.attempts.last().is_some_and(|a| a.error.is_some()),
             finished: request.status.completion_time.is_some(),
-            job_unknown: submitted.is_some_and(|c| c.reason == Reason::JobUnknown.as_str()),
             request,
         }
     }
@@ -79,15 +75,21 @@ impl Known {
         names::set((0..ATTEMPTS).filter(|a| self.outcomes[*a].is_some_and(&wanted)))
     }
 
-    /// The record of an attempt.
-    pub fn attempt(&self, number: usize) -> Option<&Attempt> {
-        self.request.attempt(names::attempt(number))
-    }
-
     /// The desktops that the status says to be in that state.
     pub fn desktops(&self, state: DesktopState) -> Set {
         let status = &self.request.status;
         names::desktop_set(status.desktops.iter().filter(|d| d.state == state).map(|d| &d.id))
+    }
+}
+
+/// Times are no part of an object here: what is final is what it says to people.
+fn object(request: &Request) -> Object {
+    let status = serde_json::to_value(&request.status).unwrap_or_default();
+    Object {
+        deleting: request.deleting,
+        suspended: request.suspend,
+        spec: format!("generation {}", request.generation),
+        status: Status::read(&status, Frozen::Verdict),
     }
 }
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use desktop_deletion_operator::crd::deletion::{DesktopState, Outcome};
+use invariants::Invariant;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
 use crate::action::{Action, Fate, Luck};
 use crate::config::Config;
 use crate::decide::Act;
-use crate::judge::Invariant;
 use crate::moves::Protocol;
 use crate::world::{World, WriteKind};
 

@@ -1,10 +1,14 @@
 //! Any situation that the status can be in, with anything read and anything remembered.
 
 use desktop_deletion_operator::crd::conditions::Reason;
-use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
+use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::observed::{Observed, Submission};
 use desktop_deletion_operator::plan::{Step, plan, record};
+use invariants::{
+    at_most_once, intent_first, intent_for_the_live_object, one_request_per_desktop, only_what_was_admitted,
+    terminal_is_final, writes_change,
+};
 use proptest::prelude::*;
 
 use super::arbitrary::situations;
@@ -15,53 +19,52 @@ use super::tell::tell;
 /// What a step must not do in that situation, by the invariants.
 pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
     let mut wrong = Vec::new();
+    let mut broken = Vec::new();
     let mut must = |holds: bool, what: &str| {
         if !holds {
             wrong.push(format!("{what}: {}", tell(step)));
         }
     };
     let request = &seen.request;
-    let ours = |ids: &[DesktopID]| !ids.is_empty() && ids.iter().all(|id| request.desktop_ids.contains(id));
-    let settled = |a: &Attempt| {
-        let over = matches!(
-            a.outcome,
-            Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
-        );
-        over && !a.took_effect()
+    let admitted = rules::texts(&request.desktop_ids);
+    let body = |ids: &[DesktopID]| only_what_was_admitted::body(&rules::texts(ids), &admitted);
+    let begin = || {
+        let known = rules::object(request, &request.status);
+        at_most_once::may_begin(&known.status.attempts, "that is to come")
     };
     if matches!(step, Step::Sign(_) | Step::RecordIntent(_) | Step::Post) {
-        must(
-            !request.deleting,
-            "something is sent for an object that is being deleted",
-        );
-        must(!request.suspend, "something is sent for a suspended object");
+        broken.extend(intent_for_the_live_object::live(
+            request.deleting,
+            request.suspend,
+            "",
+        ));
         must(!seen.facts.stopping, "something is sent by a process that stops");
         must(
             !seen.facts.deadline_passed,
             "something is sent after the deadline",
         );
     }
-    if request.status.completion_time.is_some() {
-        must(matches!(step, Step::DropFinalizer | Step::Rest), "I4");
-    }
+    let leaves_it = matches!(step, Step::DropFinalizer | Step::Rest);
+    let finished = request.status.completion_time.is_some();
+    broken.extend(terminal_is_final::write(finished && !leaves_it, ""));
     match step {
         Step::Sign(batch) => {
-            must(ours(&batch.desktop_ids), "I1");
-            must(request.status.attempts.iter().all(settled), "I2");
+            broken.extend(body(&batch.desktop_ids));
+            broken.extend(begin());
             must(
                 request.finalizer && seen.last_look,
                 "signed without finalizer or last look",
             );
         }
         Step::RecordIntent(intent) => {
-            must(ours(&intent.attempt.desktop_ids), "I1");
-            must(request.status.attempts.iter().all(settled), "I2");
+            broken.extend(body(&intent.attempt.desktop_ids));
+            broken.extend(begin());
         }
         Step::Post => {
             let stored = |id| request.attempt(id).is_some_and(|a| a.outcome == Outcome::Pending);
             let armed =
                 matches!(&seen.submission, Submission::Armed { attempt, fresh: true } if stored(&attempt.id));
-            must(armed, "I7");
+            broken.extend(intent_first::sent(armed, String::new));
         }
         Step::RecordOutcome(settlement) => {
             let open = request.pending().is_some_and(|a| a.id == settlement.attempt);
@@ -69,20 +72,19 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             // A person who adopts a job knows that the request arrived.
             let told = settlement.answers.is_some();
             let arrived = told && settlement.outcome == Outcome::Adopted;
-            must(
-                !guessed || arrived || seen.facts.surely_dead,
-                "settled before the request is surely dead",
-            );
+            let may_settle = !guessed || arrived || seen.facts.surely_dead;
+            broken.extend(at_most_once::settled(may_settle, settlement.attempt.as_str()));
             let twice = seen.earlier_evidence.is_some() || request.deleting;
             must(!guessed || told || twice, "settled by one look");
         }
         Step::Finish(_) => {
             must(!request.finalizer, "finished with the finalizer on");
-            must(request.pending().is_none(), "finished with an open attempt");
+            let open = request.pending().is_some();
+            broken.extend(one_request_per_desktop::finished(open, ""));
         }
         Step::DropFinalizer => {
             let held = request.pending().is_some() && !seen.facts.surely_dead;
-            must(!held, "let go while a request may reach the cloud");
+            broken.extend(one_request_per_desktop::let_go(held, ""));
         }
         // A read that is there is not read again: else a pass would not end.
         Step::ReadProject => must(seen.project.is_none() || !seen.last_look, "read again"),
@@ -108,10 +110,13 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
         told.request.status = record::progress(request, hold, &minute(90));
         let news = told.request.status != request.status;
         let again = plan(&told);
-        if !news || !matches!(again, Step::Wait(_)) {
-            wrong.push(format!("I11: {} and then {}", tell(step), tell(&again)));
-        }
+        let once = news && matches!(again, Step::Wait(_));
+        broken.extend(writes_change::write(once, || {
+            format!("and then {}", tell(&again))
+        }));
     }
+    let broken = broken.into_iter().map(|what| what.of(&tell(step)).to_string());
+    wrong.extend(broken);
     wrong
 }
 

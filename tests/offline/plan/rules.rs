@@ -1,12 +1,19 @@
-//! What every status must satisfy. The rules of the CRD, which the API server would refuse a write for, and those of
-//! the conditions, which it does not check.
+//! What every status must satisfy: the invariants of the protocol, the other rules of the CRD, which the API server
+//! would refuse a write for, and those of the conditions, which it does not check.
 
 use desktop_deletion_operator::crd::deletion::{
     Attempt, DesktopDeletionStatus, DesktopState, Outcome, Summary,
 };
 use desktop_deletion_operator::crd::limits;
+use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::observed::Request;
 use desktop_deletion_operator::plan::{Step, record};
+use invariants::history::{Object, Status};
+use invariants::reading::Frozen;
+use invariants::{
+    Violation, at_most_once, attempts_stay, intent_for_the_live_object, only_what_was_admitted,
+    terminal_is_final,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 mod conditions;
@@ -64,87 +71,67 @@ pub(crate) fn moves(old: &Request, new: &DesktopDeletionStatus) -> Vec<String> {
 
 /// The same without the conditions, which are only as good as what they were told.
 pub(crate) fn transition(old: &Request, new: &DesktopDeletionStatus) -> Vec<String> {
+    let mut wrong = Wrong(invariants(old, new));
     let before = &old.status;
-    let mut wrong = Wrong::default();
-    wrong.unless(
-        kept(before.project.as_ref(), new.project.as_ref()),
-        "project changed",
-    );
-    wrong.unless(kept(before.job_id.as_ref(), new.job_id.as_ref()), "jobID changed");
-    wrong.unless(
-        kept(before.completion_time.as_ref(), new.completion_time.as_ref()),
-        "completionTime changed",
-    );
     wrong.unless(
         kept(before.start_time.as_ref(), new.start_time.as_ref()),
         "startTime changed",
     );
     wrong.unless(new.refused_attempts >= before.refused_attempts, "refusals shrank");
-    let decided = condition(before, "Succeeded").filter(|c| c.status != "Unknown");
-    if let Some(old) = decided {
-        let same = |new: &Condition| (&new.status, &new.reason) == (&old.status, &old.reason);
-        wrong.unless(condition(new, "Succeeded").is_some_and(same), "Succeeded changed");
-    }
-    for attempt in &before.attempts {
-        match new.attempts.iter().find(|a| a.id == attempt.id) {
-            Some(after) => attempt_moves(attempt, after, &mut wrong),
-            None => wrong.unless(
-                refused(attempt.outcome),
-                "I8: an attempt that may have reached the cloud was removed",
-            ),
-        }
-    }
-    for attempt in &new.attempts {
-        if before.attempts.iter().all(|a| a.id != attempt.id) {
-            begins(old, new, attempt, &mut wrong);
-        }
-    }
-    for desktop in &before.desktops {
-        let after = new.desktops.iter().find(|d| d.id == desktop.id);
-        wrong.unless(after.is_some(), "a desktop vanished");
-        wrong.unless(
-            desktop.state != DesktopState::Deleted || after.is_none_or(|d| d.state == DesktopState::Deleted),
-            "Deleted did not stay Deleted",
-        );
-    }
+    let known = |attempt: &Attempt| before.attempts.iter().any(|a| a.id == attempt.id);
+    wrong.unless(
+        new.attempts
+            .iter()
+            .all(|a| known(a) || a.outcome == Outcome::Pending),
+        "a new attempt is not Pending",
+    );
+    let listed = |id: &DesktopID| new.desktops.iter().any(|d| d.id == *id);
+    wrong.unless(
+        before.desktops.iter().all(|d| listed(&d.id)),
+        "a desktop vanished",
+    );
     wrong.0.extend(stands(old, new));
     wrong.0
 }
 
-/// A new attempt.
-fn begins(old: &Request, new: &DesktopDeletionStatus, attempt: &Attempt, wrong: &mut Wrong) {
-    wrong.unless(
-        attempt.outcome == Outcome::Pending,
-        "a new attempt is not Pending",
-    );
-    let settled = |a: &Attempt| refused(a.outcome) || (a.outcome == Outcome::NoEffect && !a.took_effect());
-    wrong.unless(
-        new.attempts.iter().all(|a| a.id == attempt.id || settled(a)),
-        "I2: a new attempt though an earlier one may have had effect",
-    );
-    wrong.unless(
-        attempt.desktop_ids.iter().all(|id| old.desktop_ids.contains(id)),
-        "I1: an attempt names a desktop that the request does not",
-    );
-    wrong.unless(
-        !old.deleting && !old.suspend,
-        "I6: an intent for a deleted or suspended object",
-    );
+/// The invariants of a write.
+fn invariants(old: &Request, new: &DesktopDeletionStatus) -> Vec<String> {
+    let (before, after) = (object(old, &old.status), object(old, new));
+    let attempts = (&before.status.attempts, &after.status.attempts);
+    let admitted = texts(&old.desktop_ids);
+    let begun = attempts
+        .1
+        .iter()
+        .filter(|a| before.status.attempt(&a.id).is_none());
+    let mut broken = terminal_is_final::change(&before.status, &after.status);
+    broken.extend(attempts_stay::change(attempts.0, attempts.1));
+    broken.extend(at_most_once::change(attempts.0, attempts.1));
+    broken.extend(intent_for_the_live_object::change(&before, &after));
+    broken.extend(begun.filter_map(|new| only_what_was_admitted::body(&new.desktops, &admitted)));
+    broken.iter().map(ToString::to_string).collect()
 }
 
-fn attempt_moves(old: &Attempt, new: &Attempt, wrong: &mut Wrong) {
-    let later = Attempt {
-        outcome: old.outcome,
-        job_ids: old.job_ids.clone(),
-        error: old.error.clone(),
-        ..new.clone()
-    };
-    wrong.unless(later == *old, "the facts of an attempt changed");
-    wrong.unless(
-        old.outcome == Outcome::Pending || new.outcome == old.outcome,
-        "an outcome changed after it left Pending",
-    );
-    wrong.unless(new.job_ids.starts_with(&old.job_ids), "jobIDs did not only grow");
+/// A request with that status, as the invariants see it.
+pub(crate) fn object(request: &Request, status: &DesktopDeletionStatus) -> Object {
+    let status = serde_json::to_value(status).unwrap();
+    Object {
+        deleting: request.deleting,
+        suspended: request.suspend,
+        spec: format!("generation {}", request.generation),
+        // A job that is learned after the end is kept: what is final is what the end says.
+        status: Status::read(&status, Frozen::Verdict),
+    }
+}
+
+/// The ids as texts.
+pub(crate) fn texts(ids: &[DesktopID]) -> Vec<String> {
+    ids.iter().map(|id| id.as_str().to_owned()).collect()
+}
+
+/// What is broken, as an error.
+pub(crate) fn holds(broken: impl IntoIterator<Item = Violation>) -> Result<(), String> {
+    let broken = broken.into_iter().next();
+    broken.map_or(Ok(()), |what| Err(what.to_string()))
 }
 
 /// What is wrong with that status of the request, whatever it was before.
@@ -214,10 +201,6 @@ fn summary(request: &Request, status: &DesktopDeletionStatus) -> Summary {
 /// The condition of that type.
 pub(crate) fn condition<'a>(status: &'a DesktopDeletionStatus, kind: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|c| c.type_ == kind)
-}
-
-fn refused(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Rejected | Outcome::NotSent)
 }
 
 /// Write-once.

@@ -9,6 +9,8 @@ use desktop_deletion_operator::ids::{AttemptID, DesktopID};
 use desktop_deletion_operator::plan::observed::{Facts, Observed, Request, Submission};
 use desktop_deletion_operator::plan::recovery::Evidence;
 use desktop_deletion_operator::plan::{Step, plan};
+use invariants::history::Rest;
+use invariants::it_comes_to_rest;
 use proptest::prelude::*;
 
 use super::build::{Seen, cases, ids, minute, untouched};
@@ -120,7 +122,8 @@ impl Walk {
         if resolved_by_a_person {
             return Ok(());
         }
-        Err("I5: the request does not come to an end".to_owned())
+        let restless = Rest::Not("2000 passes were not enough".to_owned());
+        rules::holds(it_comes_to_rest::rest(&restless))
     }
 
     fn pass(&mut self) -> Result<(), String> {

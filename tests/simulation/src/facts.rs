@@ -32,6 +32,15 @@ pub struct Post {
     pub job: Option<String>,
 }
 
+/// A write that was carried out and changed nothing.
+#[derive(Debug, Clone)]
+pub struct IdleWrite {
+    /// To which object.
+    pub uid: String,
+    /// What it was.
+    pub what: String,
+}
+
 /// All of it. The versions of the objects are in the history of the API server.
 #[derive(Debug, Default)]
 pub struct Facts {
@@ -40,7 +49,7 @@ pub struct Facts {
     /// Every submission that arrived.
     pub posts: Vec<Post>,
     /// Writes of the operator that changed nothing.
-    pub idle_writes: Vec<String>,
+    pub idle_writes: Vec<IdleWrite>,
     /// All that the operators logged, warnings and worse.
     pub log: String,
     /// Two operators worked at one time.

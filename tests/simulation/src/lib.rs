@@ -10,7 +10,7 @@
 //! | [`api_server`] | the API server |
 //! | [`lines`], [`operators`] | what operators talk through, and how they are started |
 //! | [`run`] | one seed, from begin to end |
-//! | [`judge`], [`facts`] | the invariants, and what they are judged by |
+//! | [`judge`], [`facts`] | what happened, as the invariants want it |
 //! | [`story`] | what happened, for people |
 //! | [`dice`], [`clock`], [`calls`] | chance, time, and names for calls |
 

@@ -1,12 +1,12 @@
 //! Writes of an operator: carried out, refused, lost, late, and what the submitting task does then.
 
 use desktop_deletion_operator::crd::deletion::Outcome;
+use invariants::{one_request_per_desktop, writes_change};
 
 use super::Protocol;
 use crate::action::Luck;
 use crate::config::Mutant;
 use crate::decide::Act;
-use crate::judge::Invariant;
 use crate::names;
 use crate::requests::{Edit, RequestId};
 use crate::world::{Held, Memory, Stray, World, WriteKind};
@@ -87,13 +87,10 @@ impl Protocol {
                 letter.given_up = true;
             }
         }
-        world.judge_write(old, new, kind, self.config.window());
+        world.judge_write(old, new, self.config.window());
         // The record of an outcome whose answer was lost is stored once more: the API server takes it for no change.
-        world.unless(
-            object.request != to || kind == WriteKind::Outcome,
-            Invariant::WritesChange,
-            "a write changed nothing",
-        );
+        let changes = object.request != to || kind == WriteKind::Outcome;
+        world.note(writes_change::write(changes, String::new));
         if object.request == to {
             return;
         }
@@ -103,10 +100,8 @@ impl Protocol {
             pass.current = true;
         }
         if kind == WriteKind::DropFinalizer && new.request.deleting {
-            world.judge_nothing_lands(
-                self.config.window(),
-                "the object was let go while a POST of it can still land",
-            );
+            let lands = world.something_can_land(self.config.window());
+            world.note(one_request_per_desktop::let_go(lands, ""));
             world.object = None;
         }
     }

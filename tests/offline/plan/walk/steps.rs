@@ -8,8 +8,10 @@ use desktop_deletion_operator::plan::observed::{PostAnswer, Sight, Submission};
 use desktop_deletion_operator::plan::recovery;
 use desktop_deletion_operator::plan::standing::{Hold, Wake};
 use desktop_deletion_operator::plan::{Batch, Step};
+use invariants::intent_first;
 
 use super::super::build::{Seen, attempt, failure, minute, nonce, sighting};
+use super::super::rules;
 use super::world::{Answer, SETTLE, SIGNATURE, TOKEN};
 use super::{Pass, Then, Walk, dead_at};
 
@@ -179,12 +181,12 @@ impl Walk {
 
     fn post(&mut self, pass: &mut Pass) -> Result<(), String> {
         let Submission::Armed { attempt, .. } = pass.seen.submission.clone() else {
-            return Err("I7: nothing is signed".to_owned());
+            return rules::holds(intent_first::sent(false, || "nothing is signed".to_owned()));
         };
         let intent = self.object.status.attempts.iter().find(|a| a.id == attempt.id);
-        if intent.is_none_or(|a| a.outcome != Outcome::Pending || a.body_digest != attempt.body_digest) {
-            return Err("I7: a request without a stored intent".to_owned());
-        }
+        let stored =
+            intent.is_some_and(|a| a.outcome == Outcome::Pending && a.body_digest == attempt.body_digest);
+        rules::holds(intent_first::sent(stored, || attempt.id.to_string()))?;
         let life = if attempt.not_after.is_some() {
             SIGNATURE
         } else {

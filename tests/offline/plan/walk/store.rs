@@ -2,9 +2,11 @@
 
 use desktop_deletion_operator::plan::Step;
 use desktop_deletion_operator::plan::observed::Submission;
+use invariants::terminal_is_final;
 
 use super::super::build::minute;
 use super::super::rules;
+use super::super::tell::tell;
 use super::{Pass, Then, Walk};
 
 impl Walk {
@@ -20,9 +22,8 @@ impl Walk {
 
     fn store(&mut self, step: &Step) -> Result<(), String> {
         let now = minute(self.cloud.now);
-        if self.object.status.completion_time.is_some() {
-            return Err("I4: a finished request was written".to_owned());
-        }
+        let finished = self.object.status.completion_time.is_some();
+        rules::holds(terminal_is_final::write(finished, &tell(step)))?;
         let wrong = rules::wrongs(&self.object, step, &now);
         if !wrong.is_empty() {
             return Err(wrong.join("\n"));

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use desktop_deletion_operator::crd::deletion::{DesktopState, Outcome};
+use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
+use invariants::no_job_is_lost::{self, Account};
+use invariants::one_request_per_desktop;
+use invariants::true_verdict::{self, Truth};
 
 use super::super::rules;
 use super::Walk;
@@ -11,46 +14,40 @@ use super::Walk;
 impl Walk {
     /// The object is gone: nothing of ours may arrive any more, for a twin would post over it.
     pub(super) fn gone(&self) -> Result<(), String> {
-        if self.cloud.is_awaited() && !self.was_abandoned() {
-            return Err("the object went while its request may still arrive".to_owned());
-        }
-        Ok(())
+        let lands = self.cloud.is_awaited() && !self.was_abandoned();
+        rules::holds(one_request_per_desktop::let_go(lands, ""))
     }
 
     /// What was said last is true.
     pub(super) fn ended(&self) -> Result<(), String> {
         let status = &self.object.status;
-        if self.cloud.is_awaited() {
-            return Err("finished while a request may still arrive".to_owned());
-        }
+        rules::holds(one_request_per_desktop::finished(self.cloud.is_awaited(), ""))?;
         let known: BTreeSet<_> = status.attempts.iter().flat_map(|a| &a.job_ids).collect();
         let recovered = rules::condition(status, "Submitted").is_some_and(|c| c.reason == "JobUnknown");
-        for (attempt, job, ids) in &self.cloud.effects {
-            if !known.contains(job) && !recovered && !self.was_abandoned() {
-                return Err(format!("I3: job {job} of {attempt} is not known"));
-            }
-            let mut ours = status.desktops.iter().filter(|d| ids.contains(&d.id));
-            if let Some(d) = ours.find(|d| !self.is_true(&d.id, d.state)) {
-                return Err(format!("wrong verdict: {} is not {:?}", d.id, d.state));
-            }
+        for (attempt, job, _) in &self.cloud.effects {
+            let account = Account {
+                stored: known.contains(job),
+                declared: recovered,
+                given_up: self.was_abandoned(),
+                open: false,
+            };
+            let lost = no_job_is_lost::job(job.as_str(), account);
+            rules::holds(lost.map(|what| what.of(attempt.as_str())))?;
         }
-        for d in &status.desktops {
-            let gone = matches!(d.state, DesktopState::Deleted | DesktopState::Absent);
-            if gone && !self.cloud.is_gone(&d.id) {
-                return Err(format!("wrong verdict: {} is not {:?}", d.id, d.state));
-            }
+        let seen = rules::object(&self.object, status);
+        for (said, read) in status.desktops.iter().zip(&seen.status.desktops) {
+            rules::holds(true_verdict::desktop(&read.id, read.state, self.truth(&said.id)))?;
         }
         Ok(())
     }
 
-    /// Whether the state of a desktop that was submitted with effect is as it is.
-    fn is_true(&self, id: &DesktopID, state: DesktopState) -> bool {
-        match state {
-            DesktopState::Deleted => self.cloud.is_gone(id),
+    fn truth(&self, id: &DesktopID) -> Truth {
+        Truth {
+            there: !self.cloud.is_gone(id),
             // Somebody else may have deleted it since.
-            DesktopState::Failed => !self.cloud.is_ours(id),
-            DesktopState::Unknown => self.was_abandoned(),
-            _ => false,
+            ours: self.cloud.is_ours(id),
+            submitted: self.cloud.effects.iter().any(|(.., ids)| ids.contains(id)),
+            given_up: self.was_abandoned(),
         }
     }
 

@@ -7,8 +7,11 @@ use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::{JobView, Sight, Sweep};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
+use invariants::at_most_once;
+use invariants::history::Effect;
 
 use super::super::build::job;
+use super::super::rules;
 use super::dice::Dice;
 
 /// Time by which an accepted batch shows in the sub-jobs (assumption A2).
@@ -167,17 +170,20 @@ impl Cloud {
         if there.is_empty() {
             return Ok(None);
         }
-        for (earlier, _, ids) in &self.effects {
-            if let Some(id) = there.iter().find(|id| ids.contains(id)) {
-                return Err(format!(
-                    "desktop {id} was submitted twice with effect, by {earlier} and {}",
-                    flight.attempt
-                ));
-            }
-        }
+        self.judge_effect(&flight.attempt, &there)?;
         let job = self.begin(&there, dice);
         self.effects.push((flight.attempt.clone(), job.clone(), there));
         Ok(Some(job))
+    }
+
+    fn judge_effect(&self, attempt: &AttemptID, body: &[DesktopID]) -> Result<(), String> {
+        let body = rules::texts(body);
+        for (earlier, _, ids) in &self.effects {
+            let ids = rules::texts(ids);
+            let theirs = effect(earlier, &ids);
+            rules::holds(at_most_once::effect(&effect(attempt, &body), [theirs]))?;
+        }
+        Ok(())
     }
 
     fn begin(&mut self, ids: &[DesktopID], dice: &mut Dice) -> JobID {
@@ -294,6 +300,15 @@ impl Cloud {
         view.seen = true;
         view.finished = ours.iter().all(|row| row.status != SubJobStatus::Running);
         view
+    }
+}
+
+fn effect<'a>(attempt: &'a AttemptID, desktops: &'a [String]) -> Effect<'a> {
+    Effect {
+        request: "the request",
+        attempt: attempt.as_str(),
+        desktops,
+        given_up: false,
     }
 }
 

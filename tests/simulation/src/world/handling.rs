@@ -9,7 +9,7 @@ use super::post::{Answer, ApiReply, CloudReply, Freight, Parcel};
 use crate::api_server;
 use crate::brief;
 use crate::calls::Call;
-use crate::facts::{Author, Post};
+use crate::facts::{Author, IdleWrite, Post};
 
 impl World {
     /// Carries a call out.
@@ -32,8 +32,11 @@ impl World {
             api_server::Answer::Whole(response) => {
                 let writes = matches!(call, Call::WriteStatus | Call::PatchRequest);
                 if writes && response.code == 200 && after == before {
-                    let what = format!("{who}: {call} of {} changed nothing", request.path);
-                    self.facts.idle_writes.push(what);
+                    let uid = response.body["metadata"]["uid"].as_str().unwrap_or_default();
+                    self.facts.idle_writes.push(IdleWrite {
+                        uid: uid.to_owned(),
+                        what: format!("{who}: {call} of {}", request.path),
+                    });
                 }
                 self.tell(&who, || format!("{call} {}", brief::exchange(request, &response)));
                 let body = Bytes::from(response.body.to_string());

@@ -1,0 +1,218 @@
+//! What happened in a run, as the invariants want it. Times of the audit log and of the ledger are of one clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use invariants::History;
+use invariants::history::{Basis, Call, Came, Login, Object, Post, Request, Rest, Status, Version, Write};
+use invariants::reading::{Frozen, items, texts};
+use jiff::Timestamp;
+use serde_json::Value;
+use testkit::cloud::PROJECT_ID;
+use testkit::{AuditEvent, ControlPlane, Operator, SERVICE_ACCOUNT, eventually};
+use workspace_simulator::cloud::LedgerEntry;
+
+use super::Run;
+use crate::scene::{BOUND, CONSOLE};
+
+/// The history of a run in the audit log; from that event on it was over.
+pub(super) fn of(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> History {
+    let log: String = run.operators.iter().map(Operator::log).collect();
+    let posts = run.scene.own_posts();
+    let lost = |job: &&String| {
+        let said = |line: &str| line.contains(job.as_str()) && line.contains("could not be stored");
+        log.lines().any(said)
+    };
+    History {
+        requests: vec![request(run, events, over)],
+        posts: posts.iter().map(post).collect(),
+        declared: posts
+            .iter()
+            .filter_map(|post| post.job_id.as_ref())
+            .filter(lost)
+            .cloned()
+            .collect(),
+        calls: calls(run),
+        logins: logins(run),
+        ..History::default()
+    }
+}
+
+fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
+    let namespace = run.scene.namespace.name();
+    let account = format!("system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}");
+    let own = |events: &[Arc<AuditEvent>]| -> Vec<Arc<AuditEvent>> {
+        let concerns =
+            |e: &&Arc<AuditEvent>| e.is_write() && e.concerns("desktopdeletions", namespace, &run.scene.name);
+        events.iter().filter(concerns).cloned().collect()
+    };
+    let by_operator = |e: &&Arc<AuditEvent>| e.user.username == account;
+    let all = own(events);
+    let versions = versions(&all);
+    let writes = all.iter().filter(by_operator).map(|e| write(e, &versions));
+    Request {
+        name: run.scene.name.clone(),
+        admitted: run.scene.desktops().to_vec(),
+        writes: writes.collect(),
+        versions: versions.into_iter().map(|stored| stored.version).collect(),
+        rest: match &run.ended {
+            Ok(_) => Rest::Reached,
+            Err(why) => Rest::Not(format!("{why}\n{}", super::log_of(run))),
+        },
+        quiet_from: Some(own(&events[..over]).iter().filter(by_operator).count()),
+    }
+}
+
+/// A version and its resourceVersion.
+struct Stored {
+    name: String,
+    version: Version,
+}
+
+/// What the object was after each write that went through, by anybody.
+fn versions(events: &[Arc<AuditEvent>]) -> Vec<Stored> {
+    let mut versions: Vec<Stored> = Vec::new();
+    for event in events {
+        let Some(object) = answered(event) else { continue };
+        let uid = text(&object["metadata"]["uid"]);
+        let before = versions.last();
+        let stored = Stored {
+            name: text(&object["metadata"]["resourceVersion"]),
+            version: Version {
+                at: event.stage_timestamp.as_microsecond(),
+                // The word that it is done names no object.
+                uid: match before {
+                    Some(before) if uid.is_empty() => before.version.uid.clone(),
+                    _ => uid,
+                },
+                object: Object {
+                    status: status(&object["status"]),
+                    ..Object::read(object, Frozen::Whole)
+                },
+                gone: lets_go(event, object),
+            },
+        };
+        versions.push(stored);
+    }
+    versions
+}
+
+/// The object in the answer to a write that went through.
+fn answered(event: &AuditEvent) -> Option<&Value> {
+    let done = (200..300).contains(&event.code());
+    event.response_object.as_ref().filter(|_| done)
+}
+
+/// With this write the object is gone.
+fn lets_go(event: &AuditEvent, object: &Value) -> bool {
+    let deleting = !object["metadata"]["deletionTimestamp"].is_null();
+    let held = !items(&object["metadata"], "finalizers").is_empty();
+    // A deletion without delay is answered by the word that it is done.
+    let done = event.verb == "delete" && object["kind"] == "Status";
+    done || (deleting && !held)
+}
+
+fn status(shown: &Value) -> Status {
+    let mut status = Status::read(shown, Frozen::Whole);
+    // Every job of these scenes can be found, and what a person gives up in them cannot land any more.
+    status.job_unknown = false;
+    for (attempt, shown) in status.attempts.iter_mut().zip(items(shown, "attempts")) {
+        let end = shown["notAfter"].as_str();
+        let end = end.and_then(|text| text.parse::<Timestamp>().ok());
+        attempt.not_after = end.map(Timestamp::as_microsecond);
+        attempt.given_up = false;
+    }
+    status
+}
+
+fn write(event: &AuditEvent, versions: &[Stored]) -> Write {
+    let sent = event.request_object.as_ref();
+    let from = sent.map(|sent| text(&sent["metadata"]["resourceVersion"]));
+    let from = from.filter(|from| !from.is_empty());
+    let made = answered(event);
+    let to = made.map(|object| text(&object["metadata"]["resourceVersion"]));
+    // What lets the object go makes no version of it.
+    let last = made.is_some_and(|object| lets_go(event, object));
+    let updates = event.verb == "update";
+    Write {
+        name: format!("{} of {from:?}, by {}: {to:?}", event.verb, event.user.username),
+        by_operator: true,
+        from: match &from {
+            None => Basis::Any,
+            Some(from) => {
+                let at = versions.iter().rposition(|stored| stored.name == *from);
+                at.map_or(Basis::Unheard, Basis::Version)
+            }
+        },
+        status: sent.filter(|_| updates).map(|sent| status(&sent["status"])),
+        came: match &to {
+            None => Came::Refused,
+            Some(_) if to == from && !last => Came::Unchanged,
+            Some(_) => Came::Stored,
+        },
+    }
+}
+
+fn post(entry: &LedgerEntry) -> Post {
+    let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
+    Post {
+        at: entry.time.as_microsecond(),
+        digest: entry.body_digest.clone(),
+        desktops: texts(&body, "desktop_ids"),
+        // The ledger does not show it.
+        signature: None,
+        job: entry.job_id.clone().filter(|_| entry.took_effect),
+    }
+}
+
+/// Every call of the scene's cloud but those of somebody else. Each scene has a cloud and logins of its own.
+fn calls(run: &Run) -> Vec<Call> {
+    let entries = run.scene.cloud.ledger().into_iter();
+    let own = entries.filter(|entry| entry.caller.as_deref() != Some(CONSOLE));
+    own.map(|entry| {
+        let mut parts = entry.path.split('/').skip_while(|part| part.is_empty());
+        let workspace = parts.next().is_some_and(|version| version.starts_with("v2"));
+        Call {
+            endpoint: run.scene.name.clone(),
+            project: parts.next().filter(|_| workspace).map(str::to_owned),
+            credential: entry.caller,
+        }
+    })
+    .collect()
+}
+
+fn logins(run: &Run) -> Vec<Login> {
+    let own = run.scene.callers().map(|credential| Login {
+        credential,
+        endpoint: run.scene.name.clone(),
+        project: PROJECT_ID.to_owned(),
+    });
+    own.to_vec()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The audit log up to now.
+pub(super) async fn audit_so_far(control_plane: &ControlPlane) -> Vec<Arc<AuditEvent>> {
+    static MARKS: AtomicUsize = AtomicUsize::new(0);
+    // The log is in order: once it shows this read, it shows what came before.
+    let mark = format!("mark-of-the-oracle-{}", MARKS.fetch_add(1, Ordering::Relaxed));
+    let kinds = kube::Api::<k8s_openapi::api::core::v1::ConfigMap>::namespaced(
+        control_plane.admin_client().await.unwrap(),
+        "default",
+    );
+    kinds.get_opt(&mark).await.unwrap();
+    let look = async || {
+        let events = control_plane.audit().events().unwrap();
+        let shows = events
+            .iter()
+            .rev()
+            .any(|e| e.concerns("configmaps", "default", &mark));
+        if shows { Ok(events) } else { Err("it is not there") }
+    };
+    eventually("a read shows in the audit log", BOUND, look)
+        .await
+        .unwrap()
+}

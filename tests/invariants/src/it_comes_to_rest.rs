@@ -1,0 +1,71 @@
+//! I5: once faults stop: terminal, or waiting for a person or a named condition, in bounded time.
+
+use crate::history::{Basis, Came, History, Request, Rest};
+use crate::invariant::{Invariant::ItComesToRest, Violation};
+
+/// How a request stands once faults have stopped and the time for it is over.
+pub fn rest(rest: &Rest) -> Option<Violation> {
+    match rest {
+        Rest::Reached => None,
+        Rest::Not(how) => Some(ItComesToRest.broken("it does not come to rest", how)),
+    }
+}
+
+/// Judges all requests.
+pub fn judge(history: &History) -> Vec<Violation> {
+    let of = |request: &Request| {
+        let restless = rest(&request.rest).into_iter().chain(late_writes(request));
+        restless.map(|what| what.of(&request.name)).collect::<Vec<_>>()
+    };
+    history.requests.iter().flat_map(of).collect()
+}
+
+/// Writes after its end was seen. That of a replica which knows less is refused, and no harm.
+fn late_writes(request: &Request) -> Vec<Violation> {
+    let late = request
+        .writes
+        .iter()
+        .skip(request.quiet_from.unwrap_or(usize::MAX));
+    let newest = Basis::Version(request.versions.len().wrapping_sub(1));
+    let restless = late.filter(|w| w.by_operator && (w.came != Came::Refused || w.from == newest));
+    restless
+        .map(|write| ItComesToRest.broken("something was written after the end was seen", &write.name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{hows, life};
+
+    #[test]
+    fn a_request_that_ended_and_is_quiet_is_right() {
+        let mut history = life();
+        history.requests[0].quiet_from = Some(history.requests[0].writes.len());
+        assert_eq!(judge(&history), []);
+    }
+
+    #[test]
+    fn a_request_that_goes_on_for_ever_is_told() {
+        let mut history = life();
+        history.requests[0].rest = Rest::Not("its attempt is still Pending".to_owned());
+        let broken = judge(&history);
+        assert_eq!(hows(&broken), ["it does not come to rest"]);
+        assert_eq!(broken[0].about, "leavers: its attempt is still Pending");
+    }
+
+    #[test]
+    fn a_write_after_the_end_is_told_unless_it_was_refused_for_its_old_version() {
+        let mut history = life();
+        let request = &mut history.requests[0];
+        request.quiet_from = Some(request.writes.len() - 1);
+        let how = ["something was written after the end was seen"];
+        assert_eq!(hows(&judge(&history)), how);
+        let last = history.requests[0].writes.len() - 1;
+        history.requests[0].writes[last].came = Came::Refused;
+        assert_eq!(judge(&history), [], "it was made from an old version");
+        let newest = history.requests[0].versions.len() - 1;
+        history.requests[0].writes[last].from = Basis::Version(newest);
+        assert_eq!(hows(&judge(&history)), how);
+    }
+}

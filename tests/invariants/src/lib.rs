@@ -1,0 +1,147 @@
+//! What must hold of the operator whatever happens, in one place: the model, the simulation, the faults suite and the
+//! property tests all judge by this crate. It knows neither the operator's types nor how a run was made. A layer hands
+//! in what it saw as a [`History`], or asks at the single event that could break something.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`invariant`] | the invariants in words, and how it is said that one is broken |
+//! | [`history`] | what a layer saw: versions of requests, writes, submissions, calls |
+//! | [`reading`] | a status as the API server shows it, as plain data |
+//! | [`only_what_was_admitted`] | I1 |
+//! | [`at_most_once`] | I2 |
+//! | [`no_job_is_lost`] | I3 |
+//! | [`terminal_is_final`] | I4 |
+//! | [`it_comes_to_rest`] | I5 |
+//! | [`intent_for_the_live_object`] | I6 |
+//! | [`intent_first`] | I7 |
+//! | [`attempts_stay`] | I8 |
+//! | [`credentials_stay_home`] | I9 |
+//! | [`one_request_per_desktop`] | I10 |
+//! | [`writes_change`] | I11 |
+//! | [`true_verdict`] | and that what is said in the end is true |
+//!
+//! Each of these has a `judge` of a whole history, and functions for one event, from which the judge is made.
+//!
+//! # Which layer judges what
+//!
+//! *History*: the layer judges whole runs. *Event*: it has no history, and judges each event as it happens.
+//!
+//! | | model | simulation | faults | tables, properties and walk of `plan` |
+//! | --- | --- | --- | --- | --- |
+//! | I1 | event: a POST leaves | history | history | event: a step signs, stores an intent or sends |
+//! | I2 | event: a write, a POST, an effect | history | history; the ledger does not show which of two equal POSTs is whose, so they are counted | event: a step, a write, an effect |
+//! | I3 | event: an outcome; at rest | history | history | at rest |
+//! | I4 | event: a write; an end is its verdict, times are not modelled | history | history, refused writes too | event: a write; an end is its verdict |
+//! | I5 | at rest, from a sample of states | history | history, and some seconds of quiet | at rest |
+//! | I6 | event: a write; the API server compares versions | history | history, and each write names its version | event: a step, a write |
+//! | I7 | event: a POST leaves | history | history | event: a POST leaves |
+//! | I8 | event: a write | history | history, refused writes too | event: a write |
+//! | I9 | *not*: no login is modelled | *not*: there is one login and one project, nothing to mistake | history | *not*: `plan` has no login |
+//! | I10 | event: an effect, an end, a release; of one name: requests of two names are not modelled | history | history of one request: what lands after it; two requests have a case of their own | event: an end, a release; one request |
+//! | I11 | event: a write; but not that an outcome is stored again after a lost answer | history | history | event: a progress is told once |
+//! | verdict | event: an end | history: what is said to be gone | *not*: each case compares the end with the one it wants | at rest |
+
+pub mod at_most_once;
+pub mod attempts_stay;
+pub mod credentials_stay_home;
+pub mod history;
+pub mod intent_first;
+pub mod intent_for_the_live_object;
+pub mod invariant;
+pub mod it_comes_to_rest;
+pub mod no_job_is_lost;
+pub mod one_request_per_desktop;
+pub mod only_what_was_admitted;
+pub mod reading;
+pub mod terminal_is_final;
+pub mod true_verdict;
+pub mod writes_change;
+
+#[cfg(test)]
+mod example;
+
+pub use history::History;
+pub use invariant::{Invariant, Violation};
+
+/// Judges a whole history by every invariant.
+pub fn judge(history: &History) -> Vec<Violation> {
+    let mut broken = only_what_was_admitted::judge(history);
+    broken.extend(at_most_once::judge(history));
+    broken.extend(no_job_is_lost::judge(history));
+    broken.extend(terminal_is_final::judge(history));
+    broken.extend(it_comes_to_rest::judge(history));
+    broken.extend(intent_for_the_live_object::judge(history));
+    broken.extend(intent_first::judge(history));
+    broken.extend(attempts_stay::judge(history));
+    broken.extend(credentials_stay_home::judge(history));
+    broken.extend(one_request_per_desktop::judge(history));
+    broken.extend(writes_change::judge(history));
+    broken.extend(true_verdict::judge(history));
+    broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each invariant, and the file that judges it.
+    const FILES: [(Invariant, &str); 12] = [
+        (
+            Invariant::OnlyWhatWasAdmitted,
+            include_str!("only_what_was_admitted.rs"),
+        ),
+        (Invariant::AtMostOnce, include_str!("at_most_once.rs")),
+        (Invariant::NoJobIsLost, include_str!("no_job_is_lost.rs")),
+        (Invariant::TerminalIsFinal, include_str!("terminal_is_final.rs")),
+        (Invariant::ItComesToRest, include_str!("it_comes_to_rest.rs")),
+        (
+            Invariant::IntentForTheLiveObject,
+            include_str!("intent_for_the_live_object.rs"),
+        ),
+        (Invariant::IntentFirst, include_str!("intent_first.rs")),
+        (Invariant::AttemptsStay, include_str!("attempts_stay.rs")),
+        (
+            Invariant::CredentialsStayHome,
+            include_str!("credentials_stay_home.rs"),
+        ),
+        (
+            Invariant::OneRequestPerDesktop,
+            include_str!("one_request_per_desktop.rs"),
+        ),
+        (Invariant::WritesChange, include_str!("writes_change.rs")),
+        (Invariant::TrueVerdict, include_str!("true_verdict.rs")),
+    ];
+
+    #[test]
+    fn each_invariant_has_a_file_that_begins_with_its_words() {
+        assert_eq!(FILES.map(|(invariant, _)| invariant), Invariant::ALL);
+        for (invariant, text) in FILES {
+            let head: Vec<_> = text.lines().map_while(|line| line.strip_prefix("//! ")).collect();
+            let head = head.join(" ");
+            assert!(head.starts_with(invariant.words()), "{invariant:?}: {head}");
+        }
+    }
+
+    #[test]
+    fn the_page_for_engineers_has_the_same_words() {
+        let page = include_str!("../../../docs/crash-safety.md").to_lowercase();
+        for invariant in Invariant::ALL {
+            let (number, says) = invariant.words().split_once(": ").unwrap_or_default();
+            let row = format!("| {number} | {says}. |").to_lowercase();
+            assert!(
+                page.lines().any(|line| line == row),
+                "docs/crash-safety.md lacks {row}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_ordinary_life_breaks_nothing() {
+        assert_eq!(judge(&example::life()), []);
+    }
+
+    #[test]
+    fn a_lost_answer_that_is_settled_and_a_further_attempt_break_nothing() {
+        assert_eq!(judge(&example::second_attempt()), []);
+    }
+}

@@ -1,0 +1,155 @@
+//! I3: every accepted job id is stored, adopted, or declared unknown by name.
+
+use crate::history::{Attempt, History, Outcome, Post};
+use crate::invariant::{Invariant::NoJobIsLost, Violation};
+
+/// What the operator has made known of a job that the cloud accepted. One of these is enough.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // independent of each other
+pub struct Account {
+    /// It is in the status.
+    pub stored: bool,
+    /// Its attempt is said to have had an effect whose job is not known; or job or attempt are named in the log.
+    pub declared: bool,
+    /// A person gave its attempt up.
+    pub given_up: bool,
+    /// Its attempt is still open, in an object that is still there.
+    pub open: bool,
+}
+
+/// A job that the cloud accepted, once nothing is on its way any more.
+pub fn job(job: &str, account: Account) -> Option<Violation> {
+    let known = account.stored || account.declared || account.given_up || account.open;
+    NoJobIsLost.unless(
+        known,
+        "the cloud accepted a job that is nowhere to be found",
+        || format!("job {job}"),
+    )
+}
+
+/// How an attempt stands that the cloud has accepted.
+pub fn accepted(attempt: &Attempt) -> Option<Violation> {
+    NoJobIsLost.unless(
+        !attempt.is_over(),
+        "an attempt was said to have had no effect, but the cloud accepted it",
+        || format!("attempt {} is {:?}", attempt.id, attempt.outcome),
+    )
+}
+
+/// Judges every submission that took effect.
+pub fn judge(history: &History) -> Vec<Violation> {
+    let took = history.posts.iter().filter_map(|post| {
+        let id = post.job.as_deref()?;
+        let lost = job(id, account(history, post, id)).map(|what| what.of(&format!("{post:?}")));
+        let mut broken: Vec<_> = lost.into_iter().collect();
+        broken.extend(settled_before(history, post));
+        broken.extend(settled_after(history, post));
+        Some(broken)
+    });
+    took.flatten().collect()
+}
+
+fn account(history: &History, post: &Post, job: &str) -> Account {
+    let every = history.requests.iter().flat_map(|request| &request.versions);
+    let stored = every
+        .flat_map(|version| &version.object.status.attempts)
+        .any(|attempt| attempt.jobs.iter().any(|own| own == job));
+    let (mut declared, mut given_up, mut open) = (history.declared.contains(job), false, false);
+    if let Some((request, attempt)) = history.owner(post) {
+        let unknown = request
+            .versions
+            .last()
+            .is_some_and(|last| last.object.status.job_unknown);
+        declared |= history.declared.contains(&attempt.id);
+        declared |= attempt.outcome == Outcome::Adopted && unknown;
+        given_up = attempt.outcome == Outcome::Abandoned;
+        open = attempt.outcome == Outcome::Pending && !request.is_gone();
+    }
+    Account {
+        stored,
+        declared,
+        given_up,
+        open,
+    }
+}
+
+/// It took effect although its attempt had been settled as one without effect.
+fn settled_before(history: &History, post: &Post) -> Option<Violation> {
+    let (request, attempt) = history.owner(post)?;
+    let then = request.at(post.at)?;
+    let mut own = then.object.status.attempts.iter().filter(|a| a.may_be(post));
+    own.all(|a| a.outcome.is_without_effect()).then(|| {
+        let about = format!("{}: attempt {} when {post:?} arrived", request.name, attempt.id);
+        NoJobIsLost.broken(
+            "a POST took effect when its attempt was settled already, or not on record",
+            about,
+        )
+    })
+}
+
+/// It had taken effect when its attempt was settled as one without effect. Only a signature says surely whose it is.
+fn settled_after(history: &History, post: &Post) -> Option<Violation> {
+    post.signature.as_ref()?;
+    let (request, own) = history.owner(post)?;
+    let later = request.versions.iter().filter(|version| version.at > post.at);
+    let mut settled = later.filter_map(|version| accepted(version.object.status.attempt(&own.id)?));
+    settled.next().map(|what| what.of(&request.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{hows, life, second_attempt, without_the_job};
+
+    const LOST: &str = "the cloud accepted a job that is nowhere to be found";
+
+    #[test]
+    fn a_job_that_is_stored_is_not_lost() {
+        assert_eq!(judge(&life()), []);
+        assert_eq!(judge(&second_attempt()), []);
+    }
+
+    #[test]
+    fn a_job_that_nobody_names_is_told() {
+        let history = without_the_job(Outcome::Accepted);
+        let broken = judge(&history);
+        assert_eq!(hows(&broken), [LOST]);
+        assert!(broken[0].about.ends_with(": job j1"), "{}", broken[0]);
+    }
+
+    #[test]
+    fn a_job_that_is_declared_unknown_or_given_up_is_not_lost() {
+        let mut unknown = without_the_job(Outcome::Adopted);
+        assert_eq!(hows(&judge(&unknown)), [LOST]);
+        for version in &mut unknown.requests[0].versions {
+            version.object.status.job_unknown = true;
+        }
+        assert_eq!(judge(&unknown), []);
+        assert_eq!(judge(&without_the_job(Outcome::Abandoned)), []);
+        for named in ["j1", "n1"] {
+            let mut history = without_the_job(Outcome::Accepted);
+            history.declared.insert(named.to_owned());
+            assert_eq!(judge(&history), []);
+        }
+    }
+
+    #[test]
+    fn an_open_attempt_keeps_its_job_only_while_its_object_is_there() {
+        let mut history = without_the_job(Outcome::Pending);
+        assert_eq!(judge(&history), []);
+        let last = history.requests[0].versions.last_mut();
+        last.expect("a version").gone = true;
+        assert_eq!(hows(&judge(&history)), [LOST]);
+    }
+
+    #[test]
+    fn an_effect_of_what_was_settled_as_without_one_is_told() {
+        let mut history = second_attempt();
+        history.posts[0].job = Some("j0".to_owned());
+        let said = "an attempt was said to have had no effect, but the cloud accepted it";
+        assert!(hows(&judge(&history)).contains(&said));
+        history.posts[0].at = 6;
+        let said = "a POST took effect when its attempt was settled already, or not on record";
+        assert!(hows(&judge(&history)).contains(&said));
+    }
+}

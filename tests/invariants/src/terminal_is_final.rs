@@ -1,0 +1,171 @@
+//! I4: terminal is final. An end, a decided outcome, a job, what was known of an attempt, a deleted desktop.
+
+use crate::history::{Attempt, Basis, History, Request, State, Status};
+use crate::invariant::{Invariant::TerminalIsFinal, Violation};
+
+/// A status becomes another.
+pub fn change(before: &Status, after: &Status) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    let mut kept = |what, before: &Option<String>, after: &Option<String>| {
+        let final_stays = before.is_none() || before == after;
+        broken.extend(TerminalIsFinal.unless(final_stays, what, || format!("{before:?} became {after:?}")));
+    };
+    kept("a finished status was changed", &before.finished, &after.finished);
+    kept("a verdict was changed", &before.verdict, &after.verdict);
+    kept("the project was changed", &before.project, &after.project);
+    kept("the job was changed", &before.job, &after.job);
+    for attempt in &before.attempts {
+        if let Some(now) = after.attempt(&attempt.id) {
+            broken.extend(attempt_change(attempt, now));
+        }
+    }
+    for desktop in before.desktops.iter().filter(|d| d.state == State::Deleted) {
+        let now = after.desktops.iter().find(|d| d.id == desktop.id);
+        broken.extend(TerminalIsFinal.unless(
+            now.is_some_and(|now| now.state == State::Deleted),
+            "it was taken back that a desktop is deleted",
+            || format!("desktop {} became {now:?}", desktop.id),
+        ));
+    }
+    broken
+}
+
+fn attempt_change(before: &Attempt, after: &Attempt) -> Vec<Violation> {
+    let about = || format!("{before:?} became {after:?}");
+    let outcome = TerminalIsFinal.unless(
+        before.outcome == crate::history::Outcome::Pending || before.outcome == after.outcome,
+        "the outcome of an attempt was changed after it was decided",
+        about,
+    );
+    let jobs = TerminalIsFinal.unless(
+        after.jobs.starts_with(&before.jobs),
+        "the jobs of an attempt did not only grow",
+        about,
+    );
+    let facts = TerminalIsFinal.unless(
+        before.facts == after.facts,
+        "what was known of an attempt when it was written was changed",
+        about,
+    );
+    [outcome, jobs, facts].into_iter().flatten().collect()
+}
+
+/// An operator writes to a request, or means to.
+pub fn write(finished: bool, name: &str) -> Option<Violation> {
+    TerminalIsFinal.unless(!finished, "something was written after the verdict", || {
+        name.to_owned()
+    })
+}
+
+/// Judges every write, also those that were refused.
+pub fn judge(history: &History) -> Vec<Violation> {
+    history.requests.iter().flat_map(of_request).collect()
+}
+
+fn of_request(request: &Request) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for attempted in &request.writes {
+        let name = &attempted.name;
+        match (attempted.from, &attempted.status) {
+            (Basis::Version(from), status) => {
+                let before = &request.versions[from].object.status;
+                let changes = status.iter().flat_map(|status| change(before, status));
+                broken.extend(changes.map(|what| what.of(name)));
+                broken.extend(write(attempted.by_operator && before.finished.is_some(), name));
+            }
+            (Basis::Unheard, Some(_)) => broken.push(
+                TerminalIsFinal.broken("a status was made from a version that nobody has stored", name),
+            ),
+            _ => {}
+        }
+    }
+    broken.into_iter().map(|what| what.of(&request.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{finished, hows, life, second_attempt};
+    use crate::history::{Came, Outcome, Write};
+
+    #[test]
+    fn a_life_in_which_everything_only_grows_is_right() {
+        assert_eq!(judge(&life()), []);
+        assert_eq!(judge(&second_attempt()), []);
+        assert_eq!(change(&finished(), &finished()), []);
+    }
+
+    #[test]
+    fn each_thing_that_is_final_is_told_when_it_moves() {
+        type Move = (fn(&mut Status), &'static str);
+        let moves: [Move; 9] = [
+            (|s| s.finished = None, "a finished status was changed"),
+            (
+                |s| s.verdict = Some("False AllFailed".to_owned()),
+                "a verdict was changed",
+            ),
+            (|s| s.project = None, "the project was changed"),
+            (|s| s.job = Some("j2".to_owned()), "the job was changed"),
+            (
+                |s| s.attempts[0].outcome = Outcome::NoEffect,
+                "the outcome of an attempt was changed after it was decided",
+            ),
+            (
+                |s| s.attempts[0].jobs.clear(),
+                "the jobs of an attempt did not only grow",
+            ),
+            (
+                |s| s.attempts[0].facts.push('!'),
+                "what was known of an attempt when it was written was changed",
+            ),
+            (
+                |s| s.desktops[0].state = State::Failed,
+                "it was taken back that a desktop is deleted",
+            ),
+            (
+                |s| drop(s.desktops.remove(0)),
+                "it was taken back that a desktop is deleted",
+            ),
+        ];
+        for (change_it, how) in moves {
+            let mut after = finished();
+            change_it(&mut after);
+            assert_eq!(hows(&change(&finished(), &after)), [how]);
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_added_and_a_first_outcome_are_right() {
+        let mut before = finished();
+        before.attempts[0].outcome = Outcome::Pending;
+        let mut after = finished();
+        after.attempts[0].jobs.push("j2".to_owned());
+        assert_eq!(change(&before, &after), []);
+    }
+
+    #[test]
+    fn a_write_after_the_end_is_told_even_if_it_was_refused() {
+        let mut history = life();
+        let last = history.requests[0].versions.len() - 1;
+        history.requests[0].writes.push(Write {
+            name: "a late write".to_owned(),
+            by_operator: true,
+            from: Basis::Version(last),
+            status: None,
+            came: Came::Refused,
+        });
+        let broken = judge(&history);
+        assert_eq!(hows(&broken), ["something was written after the verdict"]);
+        assert_eq!(broken[0].about, "leavers: a late write");
+        history.requests[0].writes[0].by_operator = false;
+        let late = history.requests[0].writes.last_mut();
+        late.expect("a write").from = Basis::Unheard;
+        assert_eq!(judge(&history), [], "a patch says nothing of the status");
+        let late = history.requests[0].writes.last_mut();
+        late.expect("a write").status = Some(finished());
+        assert_eq!(
+            hows(&judge(&history)),
+            ["a status was made from a version that nobody has stored"]
+        );
+    }
+}

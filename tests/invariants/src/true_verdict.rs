@@ -1,0 +1,97 @@
+//! verdict: what is said of a desktop in the end is true.
+
+use crate::history::{History, Request, State};
+use crate::invariant::{Invariant::TrueVerdict, Violation};
+
+/// How it is with a desktop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // independent of each other
+pub struct Truth {
+    /// The cloud has it.
+    pub there: bool,
+    /// A job of this request deletes it, or has.
+    pub ours: bool,
+    /// A submission of this request took effect on it.
+    pub submitted: bool,
+    /// A person gave an attempt of this request up.
+    pub given_up: bool,
+}
+
+/// What is said of a desktop in the end.
+pub fn desktop(id: &str, state: State, truth: Truth) -> Option<Violation> {
+    let how = match state {
+        State::Deleted | State::Absent if truth.there => "a desktop is said to be gone, and is there",
+        State::Failed if truth.ours => "a desktop is said to have failed, but this request deletes it",
+        State::Unknown if truth.submitted && !truth.given_up => {
+            "a desktop is said to be unknown, and nobody gave it up"
+        }
+        State::Absent | State::Pending | State::Deleting if truth.submitted => {
+            "what became of a desktop that was submitted is not said"
+        }
+        _ => return None,
+    };
+    Some(TrueVerdict.broken(how, format!("desktop {id} is {state:?}")))
+}
+
+/// Judges the last word on each desktop, where somebody looked into the cloud in the end.
+pub fn judge(history: &History) -> Vec<Violation> {
+    let Some(there) = &history.there else {
+        return vec![];
+    };
+    let of = |request: &Request| {
+        let said = request.versions.last().into_iter();
+        let said = said.flat_map(|last| &last.object.status.desktops);
+        let wrong = said.filter_map(|said| {
+            let truth = Truth {
+                there: there.contains(&said.id),
+                ..Truth::default()
+            };
+            desktop(&said.id, said.state, truth)
+        });
+        wrong.map(|what| what.of(&request.name)).collect::<Vec<_>>()
+    };
+    history.requests.iter().flat_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{hows, life};
+
+    #[test]
+    fn desktops_that_are_gone_are_deleted() {
+        assert_eq!(judge(&life()), []);
+    }
+
+    #[test]
+    fn a_deleted_desktop_that_is_there_is_told() {
+        let mut history = life();
+        history.there = Some(["pc-2".to_owned()].into());
+        let broken = judge(&history);
+        assert_eq!(hows(&broken), ["a desktop is said to be gone, and is there"]);
+        assert_eq!(broken[0].about, "leavers: desktop pc-2 is Deleted");
+    }
+
+    #[test]
+    fn each_state_that_is_not_true_is_told() {
+        let truth = Truth {
+            submitted: true,
+            ..Truth::default()
+        };
+        let ours = Truth { ours: true, ..truth };
+        let given_up = Truth {
+            given_up: true,
+            ..truth
+        };
+        for (state, right, wrong) in [
+            (State::Failed, truth, ours),
+            (State::Unknown, given_up, truth),
+            (State::Absent, Truth::default(), truth),
+            (State::Pending, Truth::default(), truth),
+            (State::Deleting, Truth::default(), truth),
+        ] {
+            assert_eq!(desktop("pc-1", state, right), None, "{state:?}");
+            assert!(desktop("pc-1", state, wrong).is_some(), "{state:?}");
+        }
+    }
+}
