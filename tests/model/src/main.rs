@@ -1,6 +1,7 @@
 //! Searches a world of a size of one's choice, and says what was found.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use desktop_deletion_operator::crd::deletion::AuthMethod;
@@ -34,6 +35,9 @@ struct Arguments {
     /// Take this safety mechanism away.
     #[arg(long)]
     mutant: Option<Mutant>,
+    /// Stop after so many minutes, and say how far the search came.
+    #[arg(long)]
+    minutes: Option<u64>,
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -56,7 +60,8 @@ fn main() -> ExitCode {
         settle_every: arguments.settle_every,
         mutant: arguments.mutant,
     };
-    let report = search::run(config, arguments.threads);
+    let limit = arguments.minutes.map(|minutes| Duration::from_secs(60 * minutes));
+    let report = search::run(config, arguments.threads, limit);
     println!("{report}");
     if report.broken.is_empty() {
         ExitCode::SUCCESS

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use desktop_deletion_operator::crd::deletion::{DesktopState, Outcome};
 use invariants::Invariant;
@@ -23,6 +24,10 @@ const SETTLES: &str =
 /// What a search found.
 #[derive(Debug)]
 pub struct Report {
+    /// It was not stopped by the clock, which leaves states of which nothing is known.
+    pub complete: bool,
+    /// How long it took.
+    pub took: Duration,
     /// Different states.
     pub states: usize,
     /// Length of the longest path that was needed to reach a state.
@@ -43,17 +48,28 @@ pub struct Report {
 struct Search {
     protocol: Protocol,
     taken: Arc<Taken>,
+    hourglass: Hourglass,
+}
+
+/// When a search ends that has not come to its end.
+struct Hourglass {
+    began: Instant,
+    limit: Option<Duration>,
+    run_out: AtomicBool,
+    /// The search is over; to tell how a state was reached takes as long as it takes.
+    stopped: AtomicBool,
 }
 
 /// How often each kind of transition was taken.
 struct Taken(Vec<AtomicU64>);
 
-/// Searches all of it, with so many threads.
-pub fn run(config: Config, threads: usize) -> Report {
+/// Searches all of it, or as much as the time allows, with so many threads.
+pub fn run(config: Config, threads: usize, limit: Option<Duration>) -> Report {
     let taken = Arc::new(Taken(KINDS.iter().map(|_| AtomicU64::new(0)).collect()));
     let search = Search {
         protocol: Protocol::new(config),
         taken: taken.clone(),
+        hourglass: Hourglass::new(limit),
     };
     let checker = search
         .checker()
@@ -61,8 +77,10 @@ pub fn run(config: Config, threads: usize) -> Report {
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()
         .join();
-    let found = checker.discoveries();
     let model = checker.model();
+    let took = model.hourglass.elapsed();
+    model.hourglass.stop();
+    let found = checker.discoveries();
     let mut broken = vec![];
     let mut unreached = vec![];
     for property in model.properties() {
@@ -74,6 +92,8 @@ pub fn run(config: Config, threads: usize) -> Report {
         }
     }
     Report {
+        complete: !model.hourglass.run_out.load(Ordering::Relaxed),
+        took,
         states: checker.unique_state_count(),
         depth: checker.max_depth(),
         objects: model.protocol.requests.len(),
@@ -85,6 +105,36 @@ pub fn run(config: Config, threads: usize) -> Report {
             .zip(&taken.0)
             .map(|(kind, count)| (*kind, count.load(Ordering::Relaxed)))
             .collect(),
+    }
+}
+
+impl Hourglass {
+    #[allow(clippy::disallowed_methods)] // the time of the search itself
+    fn new(limit: Option<Duration>) -> Self {
+        Self {
+            began: Instant::now(),
+            limit,
+            run_out: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Whether the time is over. Only asked where something is left to do.
+    fn has_run_out(&self) -> bool {
+        let over =
+            !self.stopped.load(Ordering::Relaxed) && self.limit.is_some_and(|limit| self.elapsed() >= limit);
+        if over {
+            self.run_out.store(true, Ordering::Relaxed);
+        }
+        over
     }
 }
 
@@ -143,7 +193,9 @@ impl Model for Search {
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        self.protocol.possible(world, actions);
+        if !self.hourglass.has_run_out() {
+            self.protocol.possible(world, actions);
+        }
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
@@ -334,9 +386,13 @@ impl fmt::Display for Report {
         for (property, story) in &self.broken {
             writeln!(f, "\nBROKEN: {property}\n{story}")?;
         }
+        if !self.complete {
+            writeln!(f, "stopped by the clock: more states are left")?;
+        }
         write!(
             f,
-            "{} states, depth {}, {} objects, {} situations decided, {} properties broken",
+            "{:.0?}: {} states, depth {}, {} objects, {} situations decided, {} properties broken",
+            self.took,
             self.states,
             self.depth,
             self.objects,

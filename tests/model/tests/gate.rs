@@ -12,7 +12,7 @@ const THREADS: usize = 2;
 
 /// Searches that world, in which all must hold.
 fn holds(name: &str, config: Config) -> Report {
-    let report = search::run(config, THREADS);
+    let report = search::run(config, THREADS, None);
     println!("{name}: {report}");
     assert!(report.broken.is_empty(), "{name}: {report}");
     report
@@ -90,7 +90,7 @@ fn each_safety_mechanism_is_needed() {
             mutant: Some(*mutant),
             ..Config::default()
         };
-        let report = search::run(config, THREADS);
+        let report = search::run(config, THREADS, None);
         let Some((property, story)) = report.broken.first() else {
             panic!("{mutant:?} survives a search of {} states", report.states);
         };
