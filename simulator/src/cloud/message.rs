@@ -56,7 +56,8 @@ impl Response {
         Self {
             status,
             headers,
-            body: Bytes::from(body.to_string()),
+            // Every key is text, so that nothing can go wrong.
+            body: Bytes::from(serde_json::to_vec(body).unwrap_or_default()),
         }
     }
 

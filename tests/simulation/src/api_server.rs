@@ -14,10 +14,12 @@
 //! | [`watch`] | what a watch shows |
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Method;
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 pub mod resource;
@@ -64,7 +66,26 @@ pub struct Response {
     /// HTTP status.
     pub code: u16,
     /// The body.
-    pub body: Value,
+    pub body: Arc<Value>,
+}
+
+impl Response {
+    /// This body is made for this answer.
+    fn new(code: u16, body: Value) -> Self {
+        let body = Arc::new(body);
+        Self { code, body }
+    }
+
+    /// The body as it is sent.
+    pub fn bytes(&self) -> Bytes {
+        bytes_of(&*self.body)
+    }
+}
+
+/// Anything as it is sent.
+pub(crate) fn bytes_of(body: &impl Serialize) -> Bytes {
+    // Nothing here has a key that is no text, which is all that could go wrong.
+    Bytes::from(serde_json::to_vec(body).unwrap_or_default())
 }
 
 /// A refusal, as Kubernetes answers it.
@@ -104,13 +125,13 @@ impl Refusal {
 
     /// The answer.
     pub fn response(&self) -> Response {
-        Response {
-            code: self.code,
-            body: json!({
+        Response::new(
+            self.code,
+            json!({
                 "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
                 "message": self.message, "reason": self.reason, "code": self.code,
             }),
-        }
+        )
     }
 }
 
@@ -261,7 +282,7 @@ impl ApiServer {
         let object = self.store.get(key).ok_or_else(|| key.not_found())?;
         Ok(Response {
             code: 200,
-            body: Value::clone(object),
+            body: object.clone(),
         })
     }
 
@@ -292,14 +313,12 @@ impl ApiServer {
                 format!("{}List", target.resource.kind()),
             )
         };
-        Ok(Answer::Whole(Response {
-            code: 200,
-            body: json!({
-                "apiVersion": api_version, "kind": kind,
-                "metadata": {"resourceVersion": self.store.revision().to_string()},
-                "items": items,
-            }),
-        }))
+        let mut list = json!({
+            "apiVersion": api_version, "kind": kind,
+            "metadata": {"resourceVersion": self.store.revision().to_string()},
+        });
+        list["items"] = Value::Array(items);
+        Ok(Answer::Whole(Response::new(200, list)))
     }
 
     fn next_uid(&mut self) -> String {

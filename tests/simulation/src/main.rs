@@ -9,6 +9,9 @@ use simulation::run::{self, Covered};
 use simulation::scenario::Scenario;
 use simulation::story;
 
+/// After so many seeds it is said how far it has come.
+const PROGRESS: u64 = 100_000;
+
 /// Runs the operator's controllers in worlds that chance breaks.
 #[derive(Parser)]
 struct Arguments {
@@ -62,24 +65,23 @@ fn main() -> ExitCode {
     }
     let began = Instant::now();
     let mut covered = Covered::default();
-    let mut bad = 0;
-    for seed in arguments.from..arguments.from + arguments.seeds {
-        let report = run::seed(seed, arguments.mutant, false);
+    let (mut played, mut bad) = (0, 0);
+    let seeds = arguments.from..arguments.from + arguments.seeds;
+    run::seeds(seeds, arguments.mutant, |report| {
         covered = covered.and(report.covered);
+        played += 1;
         if !report.broken.is_empty() {
             bad += 1;
-            println!("seed {seed}:");
+            println!("seed {}:", report.scenario.seed);
             for what in &report.broken {
                 println!("  {what}");
             }
         }
-    }
+        if played % PROGRESS == 0 || played == arguments.seeds {
+            println!("{played} seeds, {bad} of them broken, in {:.1?}", began.elapsed());
+        }
+    });
     println!("{covered:?}");
-    println!(
-        "{} seeds, {bad} of them broken, in {:.1?}",
-        arguments.seeds,
-        began.elapsed()
-    );
     if bad == 0 {
         ExitCode::SUCCESS
     } else {

@@ -1,4 +1,10 @@
-//! One seed, from begin to end.
+//! One seed, from begin to end, or many.
+
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::judge;
 use crate::mutant::Mutant;
@@ -58,6 +64,29 @@ impl Covered {
 /// Plays a seed.
 pub fn seed(seed: u64, mutant: Option<Mutant>, trace: bool) -> Report {
     scenario(Scenario::draw(seed, mutant), trace)
+}
+
+/// Plays seeds on every core, in no order, and hands what came of each to `heard`.
+///
+/// # Panics
+/// As [`scenario`].
+pub fn seeds(seeds: Range<u64>, mutant: Option<Mutant>, heard: impl FnMut(Report) + Send) {
+    let next = AtomicU64::new(seeds.start);
+    let heard = Mutex::new(heard);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= seeds.end {
+                        return;
+                    }
+                    let report = seed(number, mutant, false);
+                    heard.lock().unwrap_or_else(PoisonError::into_inner)(report);
+                }
+            });
+        }
+    });
 }
 
 /// Plays a scenario.

@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -67,7 +68,7 @@ pub(crate) enum Event {
     /// An answer arrives.
     Returns(Box<Returned>),
     /// Events of a watch arrive.
-    Shows(u64, Vec<String>),
+    Shows(u64, Vec<Bytes>),
     /// A watch tells how far it has come.
     Bookmark(u64),
     /// The API server ends a watch.

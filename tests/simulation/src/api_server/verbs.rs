@@ -1,5 +1,7 @@
 //! Create, replace, patch and delete, in the order in which Kubernetes looks at things.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -67,7 +69,7 @@ impl ApiServer {
         }
         Ok(Response {
             code: 201,
-            body: Value::clone(&stored),
+            body: stored,
         })
     }
 
@@ -122,17 +124,14 @@ impl ApiServer {
         };
         rules::check(key.resource, Some(old), &next)?;
         if next == *old && !self.unstored.contains(key) {
-            return Ok(Response {
-                code: 200,
-                body: next,
-            });
+            return Ok(Response::new(200, next));
         }
         self.unstored.remove(key);
         let body = if is_released(&next) {
             self.store.remove(key);
-            next
+            Arc::new(next)
         } else {
-            Value::clone(&self.store.put(key, next))
+            self.store.put(key, next)
         };
         Ok(Response { code: 200, body })
     }
@@ -146,21 +145,21 @@ impl ApiServer {
             let body = json!({
                 "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Success", "details": details,
             });
-            return Ok(Response { code: 200, body });
+            return Ok(Response::new(200, body));
+        }
+        if !old["metadata"]["deletionTimestamp"].is_null() {
+            return Ok(Response { code: 200, body: old });
         }
         let mut next = Value::clone(&old);
-        if old["metadata"]["deletionTimestamp"].is_null() {
-            next["metadata"]["deletionTimestamp"] = json!(whole_seconds(now));
-            next["metadata"]["deletionGracePeriodSeconds"] = json!(0);
-            if let Some(generation) = old["metadata"]["generation"].as_i64() {
-                next["metadata"]["generation"] = json!(generation + 1);
-            }
-            self.unstored.remove(key);
-            next = Value::clone(&self.store.put(key, next));
+        next["metadata"]["deletionTimestamp"] = json!(whole_seconds(now));
+        next["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+        if let Some(generation) = old["metadata"]["generation"].as_i64() {
+            next["metadata"]["generation"] = json!(generation + 1);
         }
+        self.unstored.remove(key);
         Ok(Response {
             code: 200,
-            body: next,
+            body: self.store.put(key, next),
         })
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::resource::{Resource, metadata_of};
 use super::selector::Selector;
 use super::store::{Change, Store};
-use super::{Refusal, Request, Target};
+use super::{Refusal, Request, Target, bytes_of};
 
 /// A watch.
 #[derive(Debug, Clone)]
@@ -25,6 +27,36 @@ pub struct Watch {
     pub shown: u64,
     /// It begins with the objects that are there.
     initial: bool,
+}
+
+/// What a watch says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
+    pub kind: &'static str,
+    /// Of what, as it is then.
+    pub object: Arc<Value>,
+}
+
+impl Event {
+    fn new(kind: &'static str, object: Value) -> Self {
+        let object = Arc::new(object);
+        Self { kind, object }
+    }
+
+    /// The line that is sent.
+    pub fn line(&self) -> Bytes {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            r#type: &'a str,
+            object: &'a Value,
+        }
+        let line = bytes_of(&Line {
+            r#type: self.kind,
+            object: &self.object,
+        });
+        [&line[..], b"\n"].concat().into()
+    }
 }
 
 impl Watch {
@@ -48,11 +80,14 @@ impl Watch {
     ///
     /// # Errors
     /// The changes that it would have to show are forgotten: the last thing that it says is 410.
-    pub fn next(&mut self, store: &Store) -> Result<Vec<Value>, Value> {
+    pub fn next(&mut self, store: &Store) -> Result<Vec<Event>, Event> {
         if self.shown < store.compacted() {
             let message = format!("too old resource version: {} ({})", self.shown, store.compacted());
-            let status = Refusal::new(410, "Expired", message).response().body;
-            return Err(json!({"type": "ERROR", "object": status}));
+            let object = Refusal::new(410, "Expired", message).response().body;
+            return Err(Event {
+                kind: "ERROR",
+                object,
+            });
         }
         let mut events = Vec::new();
         if std::mem::take(&mut self.initial) {
@@ -67,16 +102,17 @@ impl Watch {
     }
 
     /// Tells how far it has come.
-    pub fn bookmark(&self) -> Value {
-        json!({"type": "BOOKMARK", "object": {
+    pub fn bookmark(&self) -> Event {
+        let object = json!({
             "apiVersion": self.resource.api_version(),
             "kind": self.resource.kind(),
             "metadata": {"resourceVersion": self.shown.to_string()},
-        }})
+        });
+        Event::new("BOOKMARK", object)
     }
 
     /// An object that the selector admits no longer is deleted as far as the watch is concerned.
-    fn show(&self, change: &Change) -> Option<Value> {
+    fn show(&self, change: &Change) -> Option<Event> {
         let key = &change.key;
         let here = self
             .namespace
@@ -94,17 +130,17 @@ impl Watch {
             (Some(before), None) => {
                 let mut last = Value::clone(&before);
                 last["metadata"]["resourceVersion"] = json!(change.revision.to_string());
-                Some(self.event("DELETED", &last))
+                Some(self.event("DELETED", &Arc::new(last)))
             }
         }
     }
 
-    fn event(&self, kind: &str, object: &Value) -> Value {
-        let object = if self.metadata_only {
-            metadata_of(object)
+    fn event(&self, kind: &'static str, object: &Arc<Value>) -> Event {
+        if self.metadata_only {
+            Event::new(kind, metadata_of(object))
         } else {
-            object.clone()
-        };
-        json!({"type": kind, "object": object})
+            let object = object.clone();
+            Event { kind, object }
+        }
     }
 }

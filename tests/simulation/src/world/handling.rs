@@ -1,6 +1,5 @@
 //! What the services make of a call, and what the judge has to know of it.
 
-use bytes::Bytes;
 use serde_json::Value;
 use workspace_simulator::cloud;
 
@@ -39,7 +38,7 @@ impl World {
                     });
                 }
                 self.tell(&who, || format!("{call} {}", brief::exchange(request, &response)));
-                let body = Bytes::from(response.body.to_string());
+                let body = response.bytes();
                 self.pump();
                 self.create_wanted();
                 Answer::Api(ApiReply::Whole(response.code, body))

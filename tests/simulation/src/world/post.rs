@@ -223,8 +223,7 @@ impl World {
             Freight::Api(_) => {
                 let reason = if code == 409 { "Conflict" } else { "InternalError" };
                 let refusal = api_server::Refusal::new(code, reason, "the simulated API server refuses");
-                let body = refusal.response().body.to_string();
-                Answer::Api(ApiReply::Whole(code, Bytes::from(body)))
+                Answer::Api(ApiReply::Whole(code, refusal.response().bytes()))
             }
             Freight::Cloud(_) => Answer::Cloud(CloudReply {
                 response: self.refusal_of_cloud(code),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
 use super::{Event, World};
-use crate::api_server::watch::Watch;
+use crate::api_server::watch::{self, Watch};
 
 /// How often a watch tells how far it has come.
 const BOOKMARKS: u64 = 60_000;
@@ -63,7 +63,7 @@ impl World {
             }
             // One after the other, however long each takes.
             let at = (now + latency).max(open.latest + 1).max(open.frozen_until);
-            let lines = events.iter().map(|event| format!("{event}\n")).collect();
+            let lines = events.iter().map(watch::Event::line).collect();
             let at = self.schedule(at, Event::Shows(id, lines));
             if let Some(open) = self.watches.get_mut(&id) {
                 open.latest = at;
@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    pub(super) fn show(&mut self, id: u64, lines: Vec<String>) {
+    pub(super) fn show(&mut self, id: u64, lines: Vec<Bytes>) {
         let Some(open) = self.watches.get_mut(&id) else {
             return;
         };
@@ -89,7 +89,7 @@ impl World {
         }
         for line in lines {
             // Nobody reads any more if this fails.
-            open.lines.unbounded_send(Bytes::from(line)).ok();
+            open.lines.unbounded_send(line).ok();
         }
     }
 
@@ -100,8 +100,7 @@ impl World {
         };
         // A bookmark must not overtake what it speaks of.
         if now > open.latest && now >= open.frozen_until {
-            let line = format!("{}\n", open.watch.bookmark());
-            open.lines.unbounded_send(Bytes::from(line)).ok();
+            open.lines.unbounded_send(open.watch.bookmark().line()).ok();
         }
         self.schedule_in(BOOKMARKS, Event::Bookmark(id));
     }

@@ -1,6 +1,7 @@
 //! The two servers, and a client that remembers what each said last.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use kube::client::Body;
 use serde_json::{Value, json};
+use simulation::api_server::watch::Event;
 use simulation::api_server::{Answer, ApiServer, Request};
 
 use crate::sequence::{Step, Uid, Verb, Version};
@@ -86,7 +88,7 @@ impl Server for Real {
 impl Server for Simulated {
     async fn ask(&mut self, asked: Asked) -> (u16, Value) {
         match self.answer(asked) {
-            Answer::Whole(response) => (response.code, response.body),
+            Answer::Whole(response) => (response.code, Arc::unwrap_or_clone(response.body)),
             Answer::Watch(_) => unreachable!("nobody asks for a watch so"),
         }
     }
@@ -95,12 +97,14 @@ impl Server for Simulated {
         let Answer::Watch(mut watch) = self.answer((Method::GET, path, String::new(), String::new())) else {
             unreachable!("the query asks for a watch");
         };
+        let shown = |event: &Event| json!({"type": event.kind, "object": *event.object});
         match watch.next(&self.0.store) {
             Ok(events) => events
-                .into_iter()
-                .take_while(|event| event["object"]["metadata"]["name"] != last)
+                .iter()
+                .take_while(|event| event.object["metadata"]["name"] != last)
+                .map(shown)
                 .collect(),
-            Err(gone) => vec![gone],
+            Err(gone) => vec![shown(&gone)],
         }
     }
 }
