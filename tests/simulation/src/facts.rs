@@ -24,6 +24,9 @@ pub struct Post {
     pub revision: u64,
     /// Its `X-Sdk-Date`.
     pub signed_at: String,
+    /// The attempt that it is of. Two requests may have the same desktops, one after the other, and be signed within one
+    /// second: the attempt is the one with its signature and desktops whose intent was stored last before it left.
+    pub intent: Option<String>,
     /// `sha256:` and the digest of its body.
     pub digest: String,
     /// The desktops that it names.

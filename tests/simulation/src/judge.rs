@@ -132,8 +132,7 @@ fn version(revision: u64, object: &Value) -> Version {
         .iter_mut()
         .zip(items(&object["status"], "attempts"))
     {
-        let signed = text(&shown["signedAt"]).replace(['-', ':'], "");
-        attempt.signature = Some(signature(text(&shown["writer"]), &signed));
+        attempt.signature = Some(text(&shown["id"]).to_owned());
     }
     Version {
         at: moment(revision),
@@ -159,14 +158,10 @@ fn post(post: &facts::Post) -> Post {
         at: moment(post.revision),
         digest: post.digest.clone(),
         desktops: post.desktops.clone(),
-        signature: Some(signature(&format!("operator-{}", post.who), &post.signed_at)),
+        // Attempts may have one signature, so that the world says whose it is.
+        signature: Some(post.intent.clone().unwrap_or_default()),
         job: post.job.clone(),
     }
-}
-
-/// One operator makes no two signatures at one time.
-fn signature(who: &str, signed_at: &str) -> String {
-    format!("of {who} at {signed_at}")
 }
 
 /// Jobs that the log names, and attempts of which it says that nobody knows whether they had an effect.

@@ -133,6 +133,13 @@ fn a_doubt_is_not_stored_again_when_only_the_answer_was_lost() {
     assert_eq!(report.covered.adopted, 1, "{}", tell(&report));
 }
 
+/// Found by a seed, a false alarm: two requests submitted one desktop within a second, the first of them in vain.
+#[test]
+fn requests_that_submit_the_same_within_a_second_are_told_apart() {
+    let report = run::seed(52_311, None, false);
+    assert!(report.broken.is_empty(), "{}", tell(&report));
+}
+
 /// Found by a seed: the operator waited for ever for the answer to its first list.
 #[test]
 fn a_list_that_is_never_answered_is_asked_for_again() {

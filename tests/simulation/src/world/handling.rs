@@ -61,26 +61,56 @@ impl World {
             };
         };
         if parcel.call == Call::BatchDelete {
-            self.note_post(parcel.who, request);
+            self.note_post(parcel, request);
         }
         let (who, call) = (Self::name(parcel.who), parcel.call);
         self.tell(&who, || format!("{call} {}", brief::answer(request, &response)));
         Answer::Cloud(CloudReply { response, cut: false })
     }
 
-    fn note_post(&mut self, who: usize, request: &cloud::Request) {
+    /// The attempt that a submission is of, which leaves now.
+    pub(super) fn intent_of(&self, who: usize, request: &cloud::Request) -> Option<String> {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let signed_at = request.header("x-sdk-date").unwrap_or_default();
+        let writer = Self::name(who);
+        let signed_alike = |attempt: &&Value| {
+            attempt["desktopIDs"] == body["desktop_ids"]
+                && attempt["writer"] == *writer
+                && text(&attempt["signedAt"]).replace(['-', ':'], "") == signed_at
+        };
+        let stored = self.api.store.history().iter().filter_map(|c| c.after.as_ref());
+        let attempts = stored.filter_map(|object| object["status"]["attempts"].as_array());
+        let mut known = Vec::new();
+        for attempt in attempts.flatten().filter(signed_alike) {
+            let id = text(&attempt["id"]);
+            if !known.contains(&id) {
+                known.push(id);
+            }
+        }
+        known.last().map(|id| (*id).to_owned())
+    }
+
+    fn note_post(&mut self, parcel: &Parcel, request: &cloud::Request) {
         let entry = self.cloud.ledger().last();
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let desktops = body["desktop_ids"].as_array();
-        let text = |id: &Value| id.as_str().unwrap_or_default().to_owned();
         self.facts.posts.push(Post {
-            who,
+            who: parcel.who,
+            intent: parcel.intent.clone(),
             arrived: self.era.now(),
             revision: self.api.store.revision(),
             signed_at: request.header("x-sdk-date").unwrap_or_default().to_owned(),
             digest: entry.map(|e| e.body_digest.clone()).unwrap_or_default(),
-            desktops: desktops.into_iter().flatten().map(text).collect(),
+            desktops: desktops
+                .into_iter()
+                .flatten()
+                .map(|id| text(id).to_owned())
+                .collect(),
             job: entry.and_then(|e| e.job_id.clone().filter(|_| e.took_effect)),
         });
     }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }

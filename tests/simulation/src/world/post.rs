@@ -24,6 +24,8 @@ pub struct Parcel {
     pub number: u32,
     /// What becomes of it.
     pub fate: Fate,
+    /// The attempt that it is of, if it is a submission.
+    pub intent: Option<String>,
     /// What is sent.
     pub freight: Freight,
     /// Where the answer goes.
@@ -108,11 +110,16 @@ impl World {
         if self.inbox.is_empty() {
             self.schedule_in(1, Event::TakeIn);
         }
+        let intent = match &freight {
+            Freight::Cloud(request) if call == Call::BatchDelete => self.intent_of(who, request),
+            _ => None,
+        };
         self.inbox.push(Parcel {
             who,
             call,
             number: 0,
             fate: Fate::Well,
+            intent,
             freight,
             reply,
         });
@@ -209,6 +216,7 @@ impl World {
                 call: parcel.call,
                 number: parcel.number,
                 fate: Fate::Well,
+                intent: parcel.intent.clone(),
                 freight: parcel.freight.clone(),
                 reply: Reply::Nobody,
             };
