@@ -197,6 +197,11 @@ impl Running {
         self.shared.with(|cloud, _| cloud.clear_faults());
     }
 
+    /// Lets reads show all that was accepted so far, however late it was to be seen.
+    pub fn show_jobs(&self) {
+        self.shared.with(Cloud::show_jobs);
+    }
+
     /// Removes the records of all jobs so far.
     pub fn erase_jobs(&self) {
         self.shared.with(|cloud, _| cloud.erase_jobs());

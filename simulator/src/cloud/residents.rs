@@ -146,6 +146,17 @@ impl Residents {
         (resident.desktop.project == project).then_some(resident)
     }
 
+    /// Lets every deletion so far be seen.
+    pub(super) fn show_deletions(&mut self, now: Timestamp) {
+        for deletion in self
+            .all
+            .iter_mut()
+            .filter_map(|resident| resident.deletion.as_mut())
+        {
+            deletion.visible = deletion.visible.min(now);
+        }
+    }
+
     pub(super) fn begin_deletion(&mut self, id: &str, deletion: Deletion) {
         if let Some(place) = self.places.get(id) {
             self.all[*place].deletion = Some(deletion);

@@ -93,6 +93,14 @@ impl Cloud {
         self.faults.clear();
     }
 
+    /// Lets reads show all that was accepted so far, however late it was to be seen.
+    pub fn show_jobs(&mut self, now: Timestamp) {
+        for job in &mut self.jobs {
+            job.visible = job.visible.min(now);
+        }
+        self.residents.show_deletions(now);
+    }
+
     /// Removes the records of all jobs so far, as users of the cloud may; the desktops go their way.
     pub fn erase_jobs(&mut self) {
         for job in &mut self.jobs {

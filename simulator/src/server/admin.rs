@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::shared::Shared;
-use crate::cloud::Fault;
+use crate::cloud::{Cloud, Fault};
 use crate::world::{Account, Desktop};
 
 /// Status and JSON text of an answer.
@@ -87,6 +87,10 @@ fn answer(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Result<R
             shared.with(|cloud, _| cloud.clear_faults());
             Ok((StatusCode::NO_CONTENT, String::new()))
         }
+        ("POST", "/jobs/show") => {
+            shared.with(Cloud::show_jobs);
+            Ok((StatusCode::NO_CONTENT, String::new()))
+        }
         ("DELETE", "/jobs") => {
             shared.with(|cloud, _| cloud.erase_jobs());
             Ok((StatusCode::NO_CONTENT, String::new()))
@@ -105,7 +109,7 @@ fn answer(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Result<R
             StatusCode::NOT_FOUND,
             &format!(
                 "{method} {path} does not exist; there are GET /ledger, GET and POST /desktops, POST /accounts, \
-                 GET, POST and DELETE /faults, DELETE /jobs, GET and PATCH /timings and /switches"
+                 GET, POST and DELETE /faults, POST /jobs/show, DELETE /jobs, GET and PATCH /timings and /switches"
             ),
         )),
     }

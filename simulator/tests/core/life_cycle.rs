@@ -200,6 +200,24 @@ fn records_of_jobs_vanish_when_erased_or_after_their_time() {
 }
 
 #[test]
+fn what_was_to_be_seen_late_is_seen_once_it_is_shown() {
+    let mut sim = Sim::timed("{waiting: 10s, running: 20s, jobVisibleAfter: 1h, desktopVisibleAfter: 1h}");
+    let job = sim.delete(&["a"]);
+    sim.pass(5);
+    assert_eq!(sim.sub_jobs(&job).len(), 0);
+    assert_eq!(sim.desktop("a"), pair("ACTIVE", ""));
+    sim.cloud.show_jobs(sim.now);
+    assert_eq!(sim.sub_jobs(&job), vec![pair("a", "WAITING")]);
+    assert_eq!(sim.desktop("a"), pair("ACTIVE", "deleting"));
+    let later = sim.delete(&["b"]);
+    assert_eq!(
+        sim.sub_jobs(&later).len(),
+        0,
+        "what comes after is seen late again"
+    );
+}
+
+#[test]
 fn the_same_requests_at_the_same_times_give_the_same_answers() {
     let run = || {
         let mut sim = Sim::new();
