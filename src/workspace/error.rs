@@ -203,3 +203,75 @@ impl fmt::Display for Refusal {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(failure: Failure) -> Error {
+        Error {
+            operation: Operation::BatchDelete,
+            failure,
+            service_time: None,
+        }
+    }
+
+    /// A failure of each kind, whether the call surely did not leave this process, and what is said of it.
+    fn failures() -> [(Failure, bool, &'static str); 5] {
+        let reason = || "so it is".to_owned();
+        [
+            (
+                Failure::NotSent { reason: reason() },
+                true,
+                "batchDelete: the request was not sent: so it is",
+            ),
+            (
+                Failure::Withheld {
+                    pause: Pause::Login,
+                    reason: reason(),
+                },
+                true,
+                "batchDelete: the call was not made: so it is",
+            ),
+            (
+                Failure::NoAnswer { reason: reason() },
+                false,
+                "batchDelete: the request was sent but no answer came back: so it is",
+            ),
+            (
+                Failure::Refused(Box::new(Refusal {
+                    status: 403,
+                    code: Some("X.1".to_owned()),
+                    message: Some("no".to_owned()),
+                    request_id: Some("r1".to_owned()),
+                    ..Refusal::default()
+                })),
+                false,
+                "batchDelete: the service answered HTTP 403 X.1 (no), request id r1",
+            ),
+            (
+                Failure::Unreadable {
+                    status: 202,
+                    request_id: None,
+                    reason: reason(),
+                },
+                false,
+                "batchDelete: the answer (HTTP 202) could not be read: so it is",
+            ),
+        ]
+    }
+
+    #[test]
+    fn only_what_never_left_this_process_was_surely_not_sent() {
+        for (failure, not_sent, _) in failures() {
+            assert_eq!(failed(failure.clone()).was_not_sent(), not_sent, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_which_call_failed_and_how() {
+        for (failure, _, words) in failures() {
+            assert_eq!(failed(failure).to_string(), words);
+        }
+    }
+}

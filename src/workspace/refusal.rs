@@ -170,6 +170,11 @@ mod tests {
             (r#"{"errorCode":"X.1","errorMsg":"m"}"#, "X.1", "m"),
             (r#"{"code":"X.2","message":"m"}"#, "X.2", "m"),
             (
+                r#"{"error_code":"","code":"X.4","error_msg":"","message":"m"}"#,
+                "X.4",
+                "m",
+            ),
+            (
                 r#"{"status":"failed","fault":{"errorCode":"X.3","errorMsg":"m"}}"#,
                 "X.3",
                 "m",
