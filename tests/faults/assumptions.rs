@@ -2,11 +2,11 @@
 //! or the history of jobs is erased. What happens is what that page says.
 
 use serde_json::{Value, json};
-use testkit::{Cloud, GENEROUS, eventually};
+use testkit::{Cloud, eventually};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
-use crate::scene::{FLAGS, lost};
+use crate::scene::{BOUND, FLAGS, lost};
 use crate::stage::{Stage, console_world, pair, says};
 
 /// Longer than any test: what was accepted shows when the test says so.
@@ -18,7 +18,7 @@ async fn lagging(name: &str, repeated: &str) -> Stage {
     world["timings"]["jobVisibleAfter"] = json!(LAG);
     world["timings"]["desktopVisibleAfter"] = json!(LAG);
     world["switches"] = json!({"repeatedDesktop": repeated});
-    let running = json!({"id": "pc-1", "outcome": {"result": "success", "running": "60s"}});
+    let running = json!({"id": "pc-1", "outcome": {"result": "success", "running": "90s"}});
     let stage = Stage::set_with(name, world, &[running]).await;
     stage.cloud.add_fault(&lost(true, &json!("reset"))).unwrap();
     stage
@@ -26,9 +26,23 @@ async fn lagging(name: &str, repeated: &str) -> Stage {
 
 /// Waits until the first attempt was settled without having been seen, and another one was answered.
 async fn tried_again(stage: &Stage) {
-    eventually("another attempt", GENEROUS, async || match stage.posts().len() {
+    eventually("another attempt", BOUND, async || match stage.posts().len() {
         0 | 1 => Err("there is one attempt"),
         _ => Ok(()),
+    })
+    .await
+    .unwrap();
+}
+
+/// Waits until the cloud has deleted the desktop in truth.
+async fn gone(stage: &Stage) {
+    eventually("the desktop is gone", BOUND, async || {
+        let left = stage.cloud.simulator().desktops();
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{left:?}"))
+        }
     })
     .await
     .unwrap();
@@ -41,6 +55,7 @@ async fn a_job_that_shows_later_than_the_settle_time_is_found_before_another_att
     stage.request("leaver", &["pc-1"]).await;
     tried_again(&stage).await;
     stage.cloud.simulator().show_jobs();
+    gone(&stage).await;
     let status = stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let first = &status["attempts"][0];
@@ -62,6 +77,7 @@ async fn a_second_submission_that_is_accepted_before_the_first_one_shows_is_foll
     stage.request("leaver", &["pc-1"]).await;
     tried_again(&stage).await;
     stage.cloud.simulator().show_jobs();
+    gone(&stage).await;
     let status = stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let posts = stage.posts();
