@@ -33,8 +33,8 @@ pub struct Remembered {
     pub idle_since: HashMap<DesktopID, Timestamp>,
     /// The first look for evidence of an attempt that was surely dead: when it began and what it found.
     pub evidence: Option<(AttemptID, Timestamp, Evidence)>,
-    /// The [`waking_hash`] of the object once our last change of its finalizers is stored. The pass that made it goes on from
-    /// there, so the event of it wakes nobody.
+    /// The [`waking_hash`] of the object once the finalizer that we are adding is stored. The pass that adds it goes on
+    /// from there, so the event of it wakes nobody.
     pub foreseen: Option<u64>,
 }
 
@@ -63,11 +63,14 @@ impl Memory {
         change(self.lock().entry(uid.to_owned()).or_default())
     }
 
-    /// The object shows what we changed, and nothing else new.
+    /// The object shows what we changed, and nothing else new. True once only: that it looks so again later, after
+    /// somebody changed it and took that back, is news.
     pub fn foresaw(&self, object: &DesktopDeletion) -> bool {
         let uid = object.metadata.uid.as_deref().unwrap_or_default();
-        let foreseen = self.lock().get(uid).and_then(|remembered| remembered.foreseen);
-        foreseen.is_some() && foreseen == waking_hash(object)
+        let mut memory = self.lock();
+        let shown = waking_hash(object);
+        let foreseen = memory.get_mut(uid).map(|remembered| &mut remembered.foreseen);
+        foreseen.is_some_and(|foreseen| foreseen.take_if(|hash| Some(*hash) == shown).is_some())
     }
 
     /// A pass went well as far as the API server is concerned.
@@ -85,5 +88,34 @@ impl Memory {
     /// A panic elsewhere cannot leave the map half written.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt;
+    use serde_json::json;
+
+    use super::*;
+    use crate::crd::FINALIZER;
+
+    #[test]
+    fn the_event_of_our_own_finalizer_is_no_news_and_all_others_are() {
+        let mut object: DesktopDeletion = serde_json::from_value(json!({
+            "apiVersion": "cloud-desktops.dev/v1alpha1",
+            "kind": "DesktopDeletion",
+            "metadata": {"name": "leaver", "uid": "u1", "generation": 1},
+            "spec": {"projectRef": {"name": "prod"}, "desktopIDs": ["pc-1"]},
+        }))
+        .unwrap();
+        let memory = Memory::default();
+        assert!(!memory.foresaw(&object), "nothing is known of it");
+        object.finalizers_mut().push(FINALIZER.to_owned());
+        memory.change("u1", |remembered| remembered.foreseen = waking_hash(&object));
+        let mut edited = object.clone();
+        edited.annotations_mut().insert("note".into(), "new".into());
+        assert!(!memory.foresaw(&edited), "somebody else changed it too");
+        assert!(memory.foresaw(&object));
+        assert!(!memory.foresaw(&object), "a change was taken back");
     }
 }
