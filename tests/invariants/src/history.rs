@@ -14,6 +14,10 @@ pub struct History {
     pub posts: Vec<Post>,
     /// Jobs and attempts that an operator said, outside of the status, to be lost; each by its id.
     pub declared: BTreeSet<String>,
+    /// Accepted jobs that the cloud never shows: its assumption A2 is false of them.
+    pub unseen: BTreeSet<String>,
+    /// Jobs that others began, such as a person in the console.
+    pub foreign: BTreeSet<String>,
     /// Desktops that the cloud has in the end; `None` where nobody looked.
     pub there: Option<BTreeSet<String>>,
     /// Two operators worked at one time.

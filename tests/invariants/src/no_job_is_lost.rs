@@ -1,4 +1,7 @@
 //! I3: every accepted job id is stored, adopted, or declared unknown by name.
+//!
+//! Nobody can tell a job that the cloud never shows from one that somebody else began on the same desktop meanwhile:
+//! `docs/assumptions.md` says under A2 what happens then.
 
 use crate::history::{Attempt, History, Outcome, Post};
 use crate::invariant::{Invariant::NoJobIsLost, Violation};
@@ -40,7 +43,8 @@ pub fn accepted(attempt: &Attempt) -> Option<Violation> {
 pub fn judge(history: &History) -> Vec<Violation> {
     let took = history.posts.iter().filter_map(|post| {
         let id = post.job.as_deref()?;
-        let lost = job(id, account(history, post, id)).map(|what| what.of(&format!("{post:?}")));
+        let lost = job(id, account(history, post, id)).filter(|_| !is_behind_another(history, post, id));
+        let lost = lost.map(|what| what.of(&format!("{post:?}")));
         let mut broken: Vec<_> = lost.into_iter().collect();
         broken.extend(settled_before(history, post));
         broken.extend(settled_after(history, post));
@@ -71,6 +75,14 @@ fn account(history: &History, post: &Post, job: &str) -> Account {
         given_up,
         open,
     }
+}
+
+/// The cloud never shows the job, but shows one that somebody else began on a desktop of it, which was adopted.
+fn is_behind_another(history: &History, post: &Post, job: &str) -> bool {
+    let adopted = history.owner(post).map(|(_, attempt)| attempt);
+    let adopted = adopted.filter(|attempt| attempt.outcome == Outcome::Adopted && !attempt.jobs.is_empty());
+    history.unseen.contains(job)
+        && adopted.is_some_and(|a| a.jobs.iter().all(|job| history.foreign.contains(job)))
 }
 
 /// It took effect although its attempt had been settled as one without effect.
@@ -131,6 +143,24 @@ mod tests {
             history.declared.insert(named.to_owned());
             assert_eq!(judge(&history), []);
         }
+    }
+
+    #[test]
+    fn only_a_job_that_is_never_shown_may_be_taken_for_that_of_somebody_else() {
+        let mut history = without_the_job(Outcome::Adopted);
+        for version in &mut history.requests[0].versions {
+            let adopted = version.object.status.attempts.iter_mut();
+            adopted
+                .filter(|attempt| attempt.outcome == Outcome::Adopted)
+                .for_each(|attempt| attempt.jobs.push("theirs".to_owned()));
+        }
+        assert_eq!(hows(&judge(&history)), [LOST]);
+        history.foreign.insert("theirs".to_owned());
+        assert_eq!(hows(&judge(&history)), [LOST], "ours was to be seen");
+        history.unseen.insert("j1".to_owned());
+        assert_eq!(judge(&history), []);
+        history.foreign.clear();
+        assert_eq!(hows(&judge(&history)), [LOST], "it is nobody's");
     }
 
     #[test]

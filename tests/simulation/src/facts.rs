@@ -1,6 +1,6 @@
 //! What happened, for the judge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -53,6 +53,8 @@ pub struct Facts {
     pub posts: Vec<Post>,
     /// Writes of the operator that changed nothing.
     pub idle_writes: Vec<IdleWrite>,
+    /// Jobs that a person began in the console.
+    pub foreign_jobs: BTreeSet<String>,
     /// All that the operators logged, warnings and worse.
     pub log: String,
     /// Two operators worked at one time.

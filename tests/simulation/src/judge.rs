@@ -52,6 +52,8 @@ fn history(world: &World) -> History {
     History {
         posts: world.facts.posts.iter().map(post).collect(),
         declared: declared(world, &requests),
+        unseen: unseen(world),
+        foreign: world.facts.foreign_jobs.clone(),
         there: Some(world.desktops_there()),
         two_leaders: world.facts.two_leaders,
         requests,
@@ -176,6 +178,21 @@ fn declared(world: &World, requests: &[Request]) -> BTreeSet<String> {
     let attempts = requests.iter().flat_map(|request| request.attempts().into_keys());
     let attempts = attempts.filter(|id| doubts.iter().any(|line| line.contains(id)));
     jobs.chain(attempts.map(str::to_owned)).collect()
+}
+
+/// Jobs of which no list shows anything, since the deletion of each of their desktops has no sub-job.
+fn unseen(world: &World) -> BTreeSet<String> {
+    let shown = |id: &String| {
+        let named = |desktop: &&Value| desktop["id"] == id.as_str();
+        let desktop = items(&world.scenario.cloud, "desktops").iter().find(named);
+        desktop.is_none_or(|desktop| desktop["outcome"] != "noSubJob")
+    };
+    let posts = world
+        .facts
+        .posts
+        .iter()
+        .filter(|post| !post.desktops.iter().any(shown));
+    posts.filter_map(|post| post.job.clone()).collect()
 }
 
 /// Everybody has done what there was to do: a request has ended or is gone.

@@ -140,6 +140,17 @@ fn requests_that_submit_the_same_within_a_second_are_told_apart() {
     assert!(report.broken.is_empty(), "{}", tell(&report));
 }
 
+/// Found by seeds: the cloud never shows the job, and somebody else deletes its desktop meanwhile. Nobody can tell whose
+/// the job is that shows.
+#[test]
+fn a_job_that_never_shows_may_be_taken_for_that_of_somebody_else() {
+    for seed in [6_468, 8_764] {
+        let report = run::seed(seed, None, false);
+        assert!(report.broken.is_empty(), "{}", tell(&report));
+        assert_eq!(report.covered.adopted, 1, "{}", tell(&report));
+    }
+}
+
 /// Found by a seed: the operator waited for ever for the answer to its first list.
 #[test]
 fn a_list_that_is_never_answered_is_asked_for_again() {

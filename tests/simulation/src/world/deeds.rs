@@ -252,6 +252,9 @@ impl World {
         };
         let now = self.era.now();
         if let cloud::Answer::Complete(response) = self.cloud.handle(now, &request) {
+            let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+            let job = answer["job_id"].as_str().map(str::to_owned);
+            self.facts.foreign_jobs.extend(job);
             self.tell("console", || {
                 format!("{} {}", response.status, String::from_utf8_lossy(&response.body))
             });
