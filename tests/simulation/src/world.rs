@@ -12,7 +12,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -68,7 +67,7 @@ pub(crate) enum Event {
     /// An answer arrives.
     Returns(Box<Returned>),
     /// Events of a watch arrive.
-    Shows(u64, Vec<Bytes>),
+    Shows(u64),
     /// A watch tells how far it has come.
     Bookmark(u64),
     /// The API server ends a watch.
@@ -248,7 +247,7 @@ impl World {
             Event::TakeIn => self.take_in(),
             Event::Arrives(parcel) => self.arrive(*parcel),
             Event::Returns(returned) => self.give_back(*returned),
-            Event::Shows(watch, lines) => self.show(watch, lines),
+            Event::Shows(watch) => self.show(watch),
             Event::Bookmark(watch) => self.bookmark(watch),
             Event::Ends(watch) => self.end_watch(watch),
             Event::Creates(request) => self.create_request(request),

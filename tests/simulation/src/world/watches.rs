@@ -1,5 +1,7 @@
 //! Open watches.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
@@ -14,6 +16,8 @@ pub(super) struct OpenWatch {
     who: usize,
     watch: Watch,
     lines: UnboundedSender<Bytes>,
+    /// What is on its way, in order: however long it takes, nothing overtakes anything.
+    under_way: VecDeque<Vec<Bytes>>,
     /// When the last thing that was sent arrives.
     latest: u64,
     /// Until then nothing arrives.
@@ -32,6 +36,7 @@ impl World {
             who,
             watch,
             lines,
+            under_way: VecDeque::new(),
             latest: 0,
             frozen_until: 0,
         };
@@ -64,7 +69,8 @@ impl World {
             // One after the other, however long each takes.
             let at = (now + latency).max(open.latest + 1).max(open.frozen_until);
             let lines = events.iter().map(watch::Event::line).collect();
-            let at = self.schedule(at, Event::Shows(id, lines));
+            open.under_way.push_back(lines);
+            let at = self.schedule(at, Event::Shows(id));
             if let Some(open) = self.watches.get_mut(&id) {
                 open.latest = at;
             }
@@ -74,20 +80,19 @@ impl World {
         }
     }
 
-    pub(super) fn show(&mut self, id: u64, lines: Vec<Bytes>) {
+    pub(super) fn show(&mut self, id: u64) {
         let Some(open) = self.watches.get_mut(&id) else {
             return;
         };
         if self.era.elapsed() < open.frozen_until {
-            // What comes after it waits too.
             let later = open.frozen_until.max(open.latest);
-            let at = self.schedule(later, Event::Shows(id, lines));
+            let at = self.schedule(later, Event::Shows(id));
             if let Some(open) = self.watches.get_mut(&id) {
                 open.latest = at;
             }
             return;
         }
-        for line in lines {
+        for line in open.under_way.pop_front().unwrap_or_default() {
             // Nobody reads any more if this fails.
             open.lines.unbounded_send(line).ok();
         }
