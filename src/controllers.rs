@@ -19,11 +19,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures::future::join_all;
 use k8s_openapi::NamespaceResourceScope;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::{Api, Client, Resource};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -73,8 +73,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Probes.
     pub health: Health,
-    /// Publishes Events.
-    pub recorder: Recorder,
+    /// Who publishes Events.
+    pub reporter: Reporter,
     /// Which request may submit which desktop.
     pub claims: claims::Claims,
     /// Looks at projects that requests share.
@@ -138,7 +138,7 @@ impl Context {
         metrics.watch_brakes(move || asked.held());
         let passes = turns::Turns::new(config.concurrency.get().into(), None);
         let context = Self {
-            recorder: Recorder::new(client.clone(), reporter),
+            reporter,
             pollers: Pollers::new(config.timing.clone(), waker, pulse),
             claims: claims::Claims::default(),
             looks: login::looks::Looks::default(),
@@ -174,27 +174,27 @@ pub async fn run(
         None => vec![Scope::All],
     };
     let mut wakers = HashMap::new();
-    let mut loops: Vec<futures::future::BoxFuture<'static, ()>> = Vec::new();
+    let mut loops = JoinSet::new();
     for scope in scopes {
         let (waker, receiver) = unbounded_channel();
         wakers.insert(scope.clone(), waker);
         let (projects, writer) = reflector::store();
         context.claims.expect(scope.clone(), projects.clone());
         context.metrics.watch_projects(projects.clone());
-        loops.push(Box::pin(deletion::run(context.clone(), scope.clone(), receiver)));
-        loops.push(Box::pin(orphans::run(
+        loops.spawn(deletion::run(context.clone(), scope.clone(), receiver));
+        loops.spawn(orphans::run(
             context.client.clone(),
             scope.clone(),
             context.stopping.clone(),
-        )));
-        loops.push(Box::pin(project::run(context.clone(), scope, projects, writer)));
+        ));
+        loops.spawn(project::run(context.clone(), scope, projects, writer));
     }
     let attesting = context.clone();
-    loops.push(Box::pin(async move {
+    loops.spawn(async move {
         attesting.pollers.attest(attesting.stopping.clone()).await;
-    }));
+    });
     let router = tokio::spawn(route(woken, wakers));
-    join_all(loops).await;
+    loops.join_all().await;
     context.submissions.finished().await;
     router.abort();
 }

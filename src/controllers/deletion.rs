@@ -21,6 +21,7 @@ use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watc
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::turns::RightOfWay;
 use super::{Context, Scope, api, watchdog};
@@ -154,7 +155,15 @@ fn of_project(store: &Store<DesktopDeletion>, project: &WorkspaceProject) -> Vec
         .collect()
 }
 
+/// Runs the pass as a task: all reconciles of kube's controller are one, polled whole whenever one of them can go on,
+/// which costs the square of how many wait in line. The task ends with the reconcile.
 async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<Action, Error> {
+    let pass = tokio::spawn(in_turn(object, context));
+    let ended = AbortOnDropHandle::new(pass).await;
+    ended.unwrap_or(Err(Error::Fault("a pass was cut short")))
+}
+
+async fn in_turn(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<Action, Error> {
     let asked = Instant::now();
     let in_line = context.upcoming.announce(&object);
     let namespace = object.namespace().unwrap_or_default();

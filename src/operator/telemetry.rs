@@ -7,9 +7,10 @@ use std::panic;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-/// kube logs each answer with a 5xx as an error of its own; the caller logs the same with what it means.
+/// kube logs each answer with a 5xx as an error of its own; the caller logs the same with what it means. It also opens a
+/// span for each reconcile, entered whenever any of them goes on; our lines name their object themselves.
 /// A filter that names the module again wins.
-const QUIET: &str = "kube_client::client::builder=off";
+const QUIET: &str = "kube_client::client::builder=off,kube_runtime::controller=warn";
 
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -55,9 +55,10 @@ impl Pass {
         let began = context.clock.now();
         let requests = requests(object, context);
         let live = api::call("read the DesktopDeletion", requests.get_opt(&object.name_any())).await?;
-        let Some(live) = live.filter(|live| live.uid() == object.uid()) else {
+        let Some(mut live) = live.filter(|live| live.uid() == object.uid()) else {
             return Ok(None);
         };
+        live.managed_fields_mut().clear();
         let underway = context.submissions.is_underway(&live.uid().unwrap_or_default());
         let seen = Observed {
             request: request(&live),
@@ -90,8 +91,10 @@ impl Pass {
         }))
     }
 
-    /// Takes in a newer copy of the object.
-    pub fn update(&mut self, object: DesktopDeletion) {
+    /// Takes in a newer copy of the object. Who owns which field is left out: it is of no use here, and a write without
+    /// it leaves it as the API server has it.
+    pub fn update(&mut self, mut object: DesktopDeletion) {
+        object.managed_fields_mut().clear();
         self.seen.request = request(&object);
         self.object = object;
     }
