@@ -73,8 +73,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Probes.
     pub health: Health,
-    /// Who publishes Events.
-    pub reporter: Reporter,
+    /// Who publishes the Events of which request.
+    pub recorders: deletion::Recorders,
     /// Which request may submit which desktop.
     pub claims: claims::Claims,
     /// Looks at projects that requests share.
@@ -138,7 +138,7 @@ impl Context {
         metrics.watch_brakes(move || asked.held());
         let passes = turns::Turns::new(config.concurrency.get().into(), None);
         let context = Self {
-            reporter,
+            recorders: deletion::Recorders::new(client.clone(), reporter),
             pollers: Pollers::new(config.timing.clone(), waker, pulse),
             claims: claims::Claims::default(),
             looks: login::looks::Looks::default(),
@@ -173,14 +173,19 @@ pub async fn run(
         Some(names) => names.into_iter().map(Scope::Namespace).collect(),
         None => vec![Scope::All],
     };
-    let mut wakers = HashMap::new();
-    let mut loops = JoinSet::new();
+    // No claim is granted before all watches have listed: all of them are known before the first begins.
+    let mut watched = Vec::new();
     for scope in scopes {
-        let (waker, receiver) = unbounded_channel();
-        wakers.insert(scope.clone(), waker);
         let (projects, writer) = reflector::store();
         context.claims.expect(scope.clone(), projects.clone());
         context.metrics.watch_projects(projects.clone());
+        watched.push((scope, projects, writer));
+    }
+    let mut wakers = HashMap::new();
+    let mut loops = JoinSet::new();
+    for (scope, projects, writer) in watched {
+        let (waker, receiver) = unbounded_channel();
+        wakers.insert(scope.clone(), waker);
         loops.spawn(deletion::run(context.clone(), scope.clone(), receiver));
         loops.spawn(orphans::run(
             context.client.clone(),

@@ -10,8 +10,7 @@ use mimalloc::MiMalloc;
 use desktop_deletion_operator::cli::{Cli, Command, RunArgs};
 use desktop_deletion_operator::operator::{process, telemetry};
 
-/// Answers of the API server and the cloud are many small strings; the allocator of glibc spends a fifth more CPU on a
-/// whole request (measured by `examples/load`).
+/// Objects and answers are many small strings: with the allocator of glibc a burst takes a fifth more CPU (`examples/load`).
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

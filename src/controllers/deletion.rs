@@ -9,12 +9,12 @@
 //! | [`submission`] | sends and records in a task that nothing cancels |
 //! | [`report`] | Events and log lines |
 //! | [`memory`] | what is remembered between two passes |
+//! | [`recorders`] | who publishes the Events of which request |
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
+use futures::{StreamExt, TryStreamExt, future, stream};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
@@ -22,6 +22,7 @@ use kube::{Api, ResourceExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use super::turns::RightOfWay;
 use super::{Context, Scope, api, watchdog};
@@ -35,10 +36,12 @@ pub mod execute;
 pub mod facts;
 pub mod memory;
 pub mod pass;
+pub mod recorders;
 pub mod report;
 pub mod submission;
 
 pub use memory::Memory;
+pub use recorders::Recorders;
 pub use submission::Submissions;
 
 use pass::Pass;
@@ -155,14 +158,21 @@ fn of_project(store: &Store<DesktopDeletion>, project: &WorkspaceProject) -> Vec
         .collect()
 }
 
-/// Runs the pass as a task: all reconciles of kube's controller are one, polled whole whenever one of them can go on,
-/// which costs the square of how many wait in line. The task ends with the reconcile.
+/// Runs the pass as a task, which is aborted with the reconcile. All reconciles of kube's controller are polled whenever
+/// one of them can go on: a task that is not ready costs next to nothing then, however many wait in line.
 async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<Action, Error> {
-    let pass = tokio::spawn(in_turn(object, context));
-    let ended = AbortOnDropHandle::new(pass).await;
-    ended.unwrap_or(Err(Error::Fault("a pass was cut short")))
+    let begun = Instant::now();
+    let pass = tokio::spawn(in_turn(object, context.clone()).in_current_span());
+    // One poisoned object must not end the operator, which would be every object's end.
+    AbortOnDropHandle::new(pass).await.unwrap_or_else(|_panic| {
+        context
+            .metrics
+            .reconcile("DesktopDeletion", "error", begun.elapsed());
+        Err(Error::Fault("panic in reconcile; see the log"))
+    })
 }
 
+/// Waits for its turn, and counts how the pass ended.
 async fn in_turn(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<Action, Error> {
     let asked = Instant::now();
     let in_line = context.upcoming.announce(&object);
@@ -174,11 +184,7 @@ async fn in_turn(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<
     };
     drop(in_line);
     let started = Instant::now();
-    // One poisoned object must not end the operator, which would be every object's end.
-    let result = AssertUnwindSafe(Box::pin(run_pass(&object, asked, &context)))
-        .catch_unwind()
-        .await
-        .unwrap_or(Err(Error::Fault("panic in reconcile; see the log")));
+    let result = Box::pin(run_pass(&object, asked, &context)).await;
     if result.is_ok() {
         context.memory.api_is_well(&object.uid().unwrap_or_default());
     }

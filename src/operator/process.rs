@@ -156,8 +156,9 @@ impl Replica {
                 return Ok(());
             }
         };
-        // The controllers are dropped by now, which cuts each pass short where it stands. Only a submission goes on: what
-        // is not sent yet is not sent any more, and an answer is recorded, however long the API server is away.
+        // The controllers are aborted by now, and each pass with them: one that moves once more sees that we lead no longer.
+        // Only a submission goes on: what is not sent yet is not sent any more, and an answer is recorded, however long the
+        // API server is away.
         tracing::warn!("leading no longer: nothing is begun, and a submission on its way is recorded first");
         self.stopping.cancel();
         context.submissions.finished().await;

@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::runtime::events::Recorder;
 
 use super::waking_hash;
 use crate::crd::DesktopDeletion;
@@ -14,11 +13,11 @@ use crate::plan::observed::Sight;
 use crate::plan::recovery::Evidence;
 
 /// Memory of all requests, by uid.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Memory(Mutex<HashMap<String, Remembered>>);
 
 /// Memory of one request.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Remembered {
     /// Reads that failed in a row.
     pub failures: u32,
@@ -37,9 +36,6 @@ pub struct Remembered {
     /// The [`waking_hash`] of the object once the finalizer that we are adding is stored. The pass that adds it goes on
     /// from there, so the event of it wakes nobody.
     pub foreseen: Option<u64>,
-    /// Publishes its Events. kube's recorder keeps each for six minutes, and goes through all of them at the next: one
-    /// for all requests would cost the square of their number.
-    pub recorder: Option<Recorder>,
 }
 
 impl Remembered {

@@ -55,10 +55,9 @@ impl Pass {
         let began = context.clock.now();
         let requests = requests(object, context);
         let live = api::call("read the DesktopDeletion", requests.get_opt(&object.name_any())).await?;
-        let Some(mut live) = live.filter(|live| live.uid() == object.uid()) else {
+        let Some(live) = live.filter(|live| live.uid() == object.uid()).map(slim) else {
             return Ok(None);
         };
-        live.managed_fields_mut().clear();
         let underway = context.submissions.is_underway(&live.uid().unwrap_or_default());
         let seen = Observed {
             request: request(&live),
@@ -91,10 +90,9 @@ impl Pass {
         }))
     }
 
-    /// Takes in a newer copy of the object. Who owns which field is left out: it is of no use here, and a write without
-    /// it leaves it as the API server has it.
-    pub fn update(&mut self, mut object: DesktopDeletion) {
-        object.managed_fields_mut().clear();
+    /// Takes in a newer copy of the object.
+    pub fn update(&mut self, object: DesktopDeletion) {
+        let object = slim(object);
         self.seen.request = request(&object);
         self.object = object;
     }
@@ -207,6 +205,13 @@ impl Pass {
 
 fn requests(object: &DesktopDeletion, context: &Context) -> Api<DesktopDeletion> {
     Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default())
+}
+
+/// Leaves out who owns which field, which is much of an object: it is of no use here, and a write without it leaves it as
+/// it is.
+fn slim(mut object: DesktopDeletion) -> DesktopDeletion {
+    object.metadata.managed_fields = None;
+    object
 }
 
 fn request(object: &DesktopDeletion) -> Request {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType};
 use kube::{Resource, ResourceExt};
 
 use super::super::Context;
@@ -110,14 +110,12 @@ async fn publish_about(
         secondary: related,
     };
     let reference = pass.object.object_ref(&());
-    let recorder = context.memory.change(&pass.uid(), |remembered| {
-        let new = || Recorder::new(context.client.clone(), context.reporter.clone());
-        remembered.recorder.get_or_insert_with(new).clone()
-    });
+    let (name, namespace) = (pass.object.name_any(), pass.namespace());
+    let recorder = context.recorders.of(&pass.uid());
     match tokio::time::timeout(LIMIT, recorder.publish(&event, &reference)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(reason, %error, "an Event could not be published"),
-        Err(_) => tracing::debug!(reason, "publishing an Event took too long"),
+        Ok(Err(error)) => tracing::debug!(namespace, name, reason, %error, "an Event could not be published"),
+        Err(_) => tracing::debug!(namespace, name, reason, "publishing an Event took too long"),
     }
 }
 

@@ -33,6 +33,6 @@ pub mod scenario;
 pub mod story;
 pub mod world;
 
-/// As in the operator: a fifth of a run is allocation.
+/// As in the operator, and for the same reason.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
