@@ -78,11 +78,14 @@ mod tests {
             uids
         };
         recorders.of("u1");
-        tokio::time::advance(FOLDS - SWEEP).await;
-        recorders.of("u2");
-        assert_eq!(kept(), ["u1", "u2"]);
         tokio::time::advance(SWEEP).await;
         recorders.of("u2");
-        assert_eq!(kept(), ["u2"]);
+        assert_eq!(kept(), ["u1", "u2"]);
+        tokio::time::advance(FOLDS).await;
+        recorders.of("u3");
+        assert_eq!(kept(), ["u3"]);
+        tokio::time::advance(SWEEP).await;
+        recorders.of("u4");
+        assert_eq!(kept(), ["u3", "u4"]);
     }
 }
