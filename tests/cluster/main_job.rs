@@ -1,5 +1,7 @@
 //! The main job: a request is submitted once, followed, verified, and told in conditions.
 
+use kube::ResourceExt;
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use testkit::Cloud;
 use testkit::cloud::{PROJECT_ID, REGION};
@@ -36,6 +38,26 @@ async fn a_request_is_submitted_once_followed_and_verified() {
         body(&posts[0]),
         json!({"desktop_ids": ids, "delete_users": false, "email_notification": true, "is_force_delete": false})
     );
+}
+
+/// Server-side apply, as Argo CD and Flux use it, lives on them: the operator does not send them back.
+#[tokio::test]
+async fn who_owns_which_field_of_the_spec_stays_as_it_was() {
+    let stage = Stage::set("owners", &[desktop("pc-1")]).await;
+    let spec_is_owned_by = |object: &DynamicObject| {
+        let owners = object.managed_fields().iter().filter(|owner| {
+            let fields = owner.fields_v1.as_ref().map(|fields| &fields.0);
+            fields.is_some_and(|fields| !fields["f:spec"].is_null())
+        });
+        owners.cloned().collect::<Vec<_>>()
+    };
+    let before = spec_is_owned_by(&stage.request("leaver", &["pc-1"]).await);
+    let _operator = stage.operator(&[]);
+    stage.completed("leaver").await;
+
+    let after = spec_is_owned_by(&stage.requests().get("leaver").await.unwrap());
+    assert_eq!(before.len(), 1, "{before:#?}");
+    assert_eq!(after, before);
 }
 
 #[tokio::test]

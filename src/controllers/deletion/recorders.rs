@@ -9,7 +9,7 @@ use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use tokio::time::Instant;
 
-/// For as long kube's recorder counts what is said again.
+/// For so long kube's recorder counts what is said again.
 const FOLDS: Duration = Duration::from_secs(360);
 
 /// How often those that have nothing left to fold are let go.
