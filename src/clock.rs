@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time::Instant;
 
 /// Where the time of day and random bytes come from. Waiting is `tokio::time`, which tests pause.
 pub trait Source: Send + Sync + fmt::Debug {
@@ -17,6 +19,32 @@ pub trait Source: Send + Sync + fmt::Debug {
 
 /// A shared [`Source`].
 pub type Clock = Arc<dyn Source>;
+
+/// Time since the start of the process, which no clock moves.
+#[derive(Debug, Clone, Copy)]
+pub struct Uptime(Instant);
+
+impl Uptime {
+    /// Starts now.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Now.
+    pub fn now(self) -> Duration {
+        self.0.elapsed()
+    }
+
+    /// What it was at that moment.
+    pub fn at(self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.0)
+    }
+
+    /// When it is so long.
+    pub fn moment(self, uptime: Duration) -> Instant {
+        self.0 + uptime
+    }
+}
 
 /// The machine's clock and random generator.
 #[derive(Debug, Default)]

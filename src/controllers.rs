@@ -26,12 +26,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Uptime};
 use crate::config::Config;
 use crate::crd::DesktopDeletion;
 use crate::operator::health::{Check, Health};
 use crate::operator::lease::Leadership;
 use crate::operator::metrics::Metrics;
+use crate::plan::clocks::Clocks;
 use crate::workspace::connector::Connector;
 
 pub mod api;
@@ -48,6 +49,7 @@ pub mod turns;
 pub mod upcoming;
 pub mod watchdog;
 
+use api::ApiServerClock;
 use kube::runtime::reflector::{self, ObjectRef};
 use poller::Pollers;
 
@@ -57,8 +59,12 @@ pub struct Context {
     pub client: Client,
     /// What the operator was told at its start.
     pub config: Config,
-    /// Time and chance.
+    /// Time of day and chance.
     pub clock: Clock,
+    /// Time since the start of the process.
+    pub uptime: Uptime,
+    /// What the clock of the API server says.
+    pub api_server_clock: ApiServerClock,
     /// Makes clients of the cloud.
     pub connector: Connector,
     /// What holds calls of the cloud back.
@@ -103,9 +109,21 @@ pub struct Surroundings {
     pub leadership: Leadership,
     /// Cancelled when the operator is told to stop.
     pub stopping: CancellationToken,
+    /// What the clock of the API server says.
+    pub api_server_clock: ApiServerClock,
 }
 
 impl Context {
+    /// What every clock shows now, for a request that lives at `endpoint`.
+    pub fn clocks(&self, endpoint: Option<&str>) -> Clocks {
+        Clocks {
+            uptime: self.uptime.now(),
+            ours: self.clock.now(),
+            service: endpoint.and_then(|endpoint| self.service_clocks.now(endpoint)),
+            api_server: self.api_server_clock.now(),
+        }
+    }
+
     /// Forgets a request that has ended or is gone.
     pub fn forget(&self, uid: &str) {
         self.memory.forget(uid);
@@ -131,7 +149,9 @@ impl Context {
             metrics,
             leadership,
             stopping,
+            api_server_clock,
         } = process;
+        let uptime = api_server_clock.uptime();
         let pulse = health.pulse("pollers", poller::SIGN_OF_LIFE);
         let brakes = brakes::Brakes::new(config.requests_per_minute, stopping.clone());
         let asked = brakes.clone();
@@ -152,7 +172,9 @@ impl Context {
             brakes,
             passes,
             upcoming: upcoming::Upcoming::default(),
-            service_clocks: metered::ServiceClocks::default(),
+            service_clocks: metered::ServiceClocks::new(uptime),
+            uptime,
+            api_server_clock,
             metrics,
             health,
             leadership,

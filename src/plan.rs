@@ -13,10 +13,16 @@
 //! | [`record`] | the legal moves of `status`, and nothing else writes it |
 //! | [`standing`] | what the conditions say |
 //! | [`classify`] | from an error of the cloud to what is done about it |
+//! | [`deadlines`] | every rule about time, from the [`clocks`] and the [`memory`] of the process |
+//! | [`finalizer`] | that the finalizer is there while a call may take effect |
 
 pub mod admission;
 pub mod classify;
+pub mod clocks;
+pub mod deadlines;
+pub mod finalizer;
 pub mod follow;
+pub mod memory;
 pub mod observed;
 pub mod record;
 pub mod recovery;
@@ -92,7 +98,14 @@ pub struct Batch {
 #[must_use]
 pub fn plan(seen: &Observed) -> Step {
     match decide(seen) {
-        Step::Wait(hold) if record::would_change(&seen.request, &hold) => Step::RecordProgress(hold),
+        Step::Wait(hold) => {
+            let hold = finalizer::mentioned(seen, hold);
+            if record::would_change(&seen.request, &hold) {
+                Step::RecordProgress(hold)
+            } else {
+                Step::Wait(hold)
+            }
+        }
         step => step,
     }
 }
@@ -109,6 +122,9 @@ fn decide(seen: &Observed) -> Step {
         };
     }
     if let Some(step) = submission::next(seen) {
+        return step;
+    }
+    if let Some(step) = finalizer::restored(seen) {
         return step;
     }
     if let Some(step) = resolve::next(seen) {

@@ -10,6 +10,9 @@ pub const GATEWAY_SIGNATURE_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// How long a token lives (vendor's IAM reference).
 pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A whole call of the cloud takes no longer: what is not answered by then is not waited for.
+pub const LONGEST_CALL: Duration = Duration::from_secs(30);
+
 /// Every duration that the operator waits, allows or works with. Each is a flag of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {

@@ -1,6 +1,13 @@
-//! Calls of the API server that cannot hang: kube has no time limit of its own.
+//! Calls of the API server that cannot hang, since kube has no time limit of its own, and what its clock says.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use http::{HeaderMap, header};
+use jiff::Timestamp;
+
+use crate::clock::Uptime;
+use crate::plan::clocks::{Reading, RemoteClock};
 
 /// How long one call of the API server may take.
 pub const LIMIT: Duration = Duration::from_secs(15);
@@ -30,6 +37,50 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+/// The clock of the API server, as the `Date` of its answers says; clones share it.
+#[derive(Debug, Clone)]
+pub struct ApiServerClock {
+    uptime: Uptime,
+    clock: Arc<Mutex<RemoteClock>>,
+}
+
+impl ApiServerClock {
+    /// A clock that is not known yet, in a process that starts now.
+    pub fn start() -> Self {
+        Self {
+            uptime: Uptime::start(),
+            clock: Arc::default(),
+        }
+    }
+
+    /// Time since the start of the process.
+    pub fn uptime(&self) -> Uptime {
+        self.uptime
+    }
+
+    /// What it shows now; `None` before two answers agreed.
+    pub fn now(&self) -> Option<Timestamp> {
+        let clock = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        clock.at(self.uptime.now())
+    }
+
+    /// Takes in the headers of an answer.
+    pub fn note(&self, headers: &HeaderMap) {
+        let date = headers.get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        if let Some(date) = date.and_then(|date| Timestamp::try_from(date).ok()) {
+            let reading = Reading {
+                date,
+                at: self.uptime.now(),
+            };
+            self.clock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .note(reading);
+        }
+    }
 }
 
 /// Runs one call of the API server.

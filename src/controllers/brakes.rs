@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::turns::{Rate, RightOfWay, Turn, Turns};
 use crate::plan::classify::{Class, classify};
+use crate::plan::deadlines::RETRY_AFTER;
 use crate::workspace::error::{Error, Failure, Operation, Pause};
 
 /// Failed logins in a row after which a login is held back. The vendor locks a key after more than five; other
@@ -30,9 +31,6 @@ const LOGIN_PAUSE: Duration = Duration::from_secs(360);
 
 /// Pause after a 429 without `Retry-After` (the vendor advises 2 to 5 seconds).
 const THROTTLED: Duration = Duration::from_secs(5);
-
-/// Shortest and longest pause that a `Retry-After` can ask for.
-pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// The brakes of all logins and projects; clones share them.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`pass`] | one run over one object: what was loaded and read so far |
-//! | [`facts`] | times, reduced to the facts that the decision takes, and waits turned into durations |
+//! | [`facts`] | hands the times to the rules of `plan`, and what follows to the decision |
 //! | [`execute`] | carries out one step: the only place with effects |
 //! | [`submission`] | sends and records in a task that nothing cancels |
 //! | [`report`] | Events and log lines |
@@ -30,7 +30,7 @@ use crate::crd::conditions::Reason;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::plan::record::{self, IllegalMove};
 use crate::plan::standing::{Hold, Wake};
-use crate::plan::{Step, plan};
+use crate::plan::{Step, deadlines, plan};
 
 pub mod execute;
 pub mod facts;
@@ -48,9 +48,6 @@ use pass::Pass;
 
 /// Most steps of one pass. The longest honest one reads a hundred desktops one by one.
 const MOST_STEPS: usize = 400;
-
-/// How long an object may go without being looked at, whatever else happens.
-const RESYNC: Duration = Duration::from_secs(600);
 
 /// How soon a pass that met a newer object starts over.
 const START_OVER: Duration = Duration::from_millis(250);
@@ -174,7 +171,12 @@ async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Resul
 
 /// Waits for its turn, and counts how the pass ended.
 async fn in_turn(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<Action, Error> {
-    let asked = Instant::now();
+    let asked = context.uptime.now();
+    context
+        .memory
+        .change(&object.uid().unwrap_or_default(), |memory| {
+            memory.first_seen.get_or_insert(asked);
+        });
     let in_line = context.upcoming.announce(&object);
     let namespace = object.namespace().unwrap_or_default();
     let _turn = tokio::select! {
@@ -199,7 +201,11 @@ async fn in_turn(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<
     result
 }
 
-async fn run_pass(object: &DesktopDeletion, asked: Instant, context: &Arc<Context>) -> Result<Action, Error> {
+async fn run_pass(
+    object: &DesktopDeletion,
+    asked: Duration,
+    context: &Arc<Context>,
+) -> Result<Action, Error> {
     let Some(pass) = Pass::load(object, asked, context).await? else {
         context.forget(&object.uid().unwrap_or_default());
         return Ok(Action::await_change());
@@ -270,7 +276,7 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
 
 /// Tells that nothing was sent, since the API server refuses to store the intent, and tries again much later.
 async fn intent_refused(object: &DesktopDeletion, reason: &str, context: &Context) -> Result<Action, Error> {
-    if let Some(mut pass) = Pass::load(object, Instant::now(), context).await? {
+    if let Some(mut pass) = Pass::load(object, context.uptime.now(), context).await? {
         let message = format!(
             "the API server refuses to store the intent, so nothing was sent: {reason}; check the rules of the CRD and the operator's rights"
         );
@@ -284,18 +290,15 @@ async fn intent_refused(object: &DesktopDeletion, reason: &str, context: &Contex
 
 #[allow(clippy::needless_pass_by_value)] // the signature is kube's
 fn error_policy(object: Arc<DesktopDeletion>, error: &Error, context: Arc<Context>) -> Action {
-    let again = |delay: Duration| Action::requeue(delay + facts::jitter(delay, &context));
+    let again = |delay| Action::requeue(deadlines::with_jitter(delay, context.clock.random()));
     match error {
         Error::StartOver | Error::Api(api::Error::Conflict | api::Error::NotFound) => again(START_OVER),
         Error::Api(_) | Error::IntentRefused(_) | Error::Illegal(_) | Error::Fault(_) => {
             let uid = object.uid().unwrap_or_default();
-            let failures = context.memory.change(&uid, |remembered| {
-                remembered.api_failures = remembered.api_failures.saturating_add(1);
-                remembered.api_failures
-            });
+            let failures = context.memory.api_failed(&uid);
             let (name, namespace) = (object.name_any(), object.namespace());
             tracing::warn!(namespace, name, %error, "a pass over a DesktopDeletion failed, tried again");
-            again(facts::exponential(failures, &context.config.timing))
+            again(deadlines::exponential(failures, &context.config.timing))
         }
     }
 }

@@ -227,7 +227,6 @@ fn connect(
         },
         namespace: namespace.to_owned(),
         brakes: context.brakes.clone(),
-        clock: context.clock.clone(),
         service_clocks: context.service_clocks.clone(),
         metrics: context.metrics.clone(),
     }))

@@ -5,39 +5,48 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::brakes::{Brakes, Caller, withheld};
 use super::turns::{RightOfWay, Turn};
-use crate::clock::Clock;
+use crate::clock::Uptime;
 use crate::ids::{DesktopID, JobID};
 use crate::operator::metrics::{CallCode, Metrics};
+use crate::plan::clocks::{Reading, RemoteClock};
 use crate::workspace::api::{
     Answer, BatchDelete, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery, Workspace,
 };
 use crate::workspace::error::{Error, Failure, Operation, Pause};
 use crate::workspace::iam::Witness;
 
-/// How far the clocks of the services are ahead of ours, by endpoint, from the `Date` of their last answers.
-#[derive(Debug, Clone, Default)]
-pub struct ServiceClocks(Arc<Mutex<HashMap<String, SignedDuration>>>);
+/// The clocks of the services, by endpoint, as the `Date` of their answers says.
+#[derive(Debug, Clone)]
+pub struct ServiceClocks {
+    uptime: Uptime,
+    clocks: Arc<Mutex<HashMap<String, RemoteClock>>>,
+}
 
 impl ServiceClocks {
-    /// How far the service's clock is ahead of ours (negative: behind); `None` before its first answer.
-    pub fn ahead(&self, endpoint: &str) -> Option<SignedDuration> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(endpoint)
-            .copied()
+    /// Clocks that are not known yet.
+    pub fn new(uptime: Uptime) -> Self {
+        Self {
+            uptime,
+            clocks: Arc::default(),
+        }
     }
 
-    fn note(&self, endpoint: &str, ahead: SignedDuration) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(endpoint.to_owned(), ahead);
+    /// What the service's clock shows now; `None` before two of its answers agreed.
+    pub fn now(&self, endpoint: &str) -> Option<Timestamp> {
+        let clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        clocks.get(endpoint)?.at(self.uptime.now())
+    }
+
+    fn note(&self, endpoint: &str, date: Timestamp) {
+        let at = self.uptime.now();
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = clocks.entry(endpoint.to_owned()).or_default();
+        clock.note(Reading { date, at });
     }
 }
 
@@ -57,8 +66,6 @@ pub struct Line {
     pub caller: Caller,
     /// For whom.
     pub namespace: String,
-    /// Our clock.
-    pub clock: Clock,
     /// What holds calls back.
     pub brakes: Brakes,
     /// The services' clocks.
@@ -105,8 +112,7 @@ impl Metered {
         };
         line.metrics.cloud_call(operation, code);
         if let Some(time) = time {
-            line.service_clocks
-                .note(&line.caller.endpoint, time.duration_since(line.clock.now()));
+            line.service_clocks.note(&line.caller.endpoint, time);
         }
         result
     }

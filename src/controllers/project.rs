@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
 use kube::runtime::controller::{self, Action, Controller};
@@ -15,12 +14,14 @@ use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watc
 use kube::{Api, ResourceExt};
 use tokio::time::Instant;
 
-use super::deletion::facts;
 use super::turns::RightOfWay;
 use super::{Context, Scope, api, login};
 use crate::crd::conditions::{Claim, ConditionType, Reason, Truth, merge};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
 use crate::plan::classify::{Class, Pace, classify, explain};
+use crate::plan::clocks::Clocks;
+use crate::plan::deadlines;
+use crate::workspace::api::{Answer, DesktopPage};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 /// Runs the controller over one namespace, or over all of them, until the operator stops.
@@ -126,7 +127,7 @@ fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, prover: Arc<
     let (name, namespace) = (project.name_any(), project.namespace());
     tracing::warn!(namespace, name, %error, "a pass over a WorkspaceProject failed, tried again");
     let pause = prover.context.config.timing.retry_min;
-    Action::requeue(pause + facts::jitter(pause, &prover.context))
+    Action::requeue(deadlines::with_jitter(pause, prover.context.clock.random()))
 }
 
 async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, api::Error> {
@@ -163,9 +164,13 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
                 Some(proof) if proof.at.elapsed() < pause(&proof, context) => proof,
                 still => {
                     let cloud = line.client(RightOfWay::Poll);
-                    let result = cloud.list_desktops(&[]).await;
                     let endpoint = login::coordinates(&project.spec).endpoint;
-                    let verdict = verdict(result, context.service_clocks.ahead(&endpoint), context);
+                    let mut result = cloud.list_desktops(&[]).await;
+                    // The service's clock counts once two answers agree.
+                    if result.is_ok() && context.service_clocks.now(&endpoint).is_none() {
+                        result = cloud.list_desktops(&[]).await;
+                    }
+                    let verdict = verdict(result, &context.clocks(Some(&endpoint)), context);
                     context.metrics.login_checked(verdict.reason);
                     let before = still.map_or(0, |proof| proof.failures);
                     let failures = if verdict.status == Truth::True {
@@ -201,26 +206,22 @@ fn pause(proof: &Proof, context: &Context) -> Duration {
     match (proof.verdict.status, proof.verdict.again) {
         (Truth::True, _) => timing.project_refresh,
         (_, Pace::Slow) => timing.retry_max,
-        (_, Pace::Backoff) => facts::exponential(proof.failures, timing),
+        (_, Pace::Backoff) => deadlines::exponential(proof.failures, timing),
         (_, Pace::Soon) => timing.secret_refresh,
     }
 }
 
-/// What a read proves of a login; `known` is how far the service's clock was ahead at its last answer.
-fn verdict<T>(
-    result: Result<crate::workspace::api::Answer<T>, CloudFailure>,
-    known: Option<SignedDuration>,
-    context: &Context,
-) -> Verdict {
+/// What a read proves of a login.
+fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, context: &Context) -> Verdict {
     let failed = |reason, message, again| Verdict {
         status: Truth::False,
         reason,
         message,
         again,
     };
-    let skewed = |ahead: Option<SignedDuration>| {
+    let skewed = |clocks: &Clocks| {
         let skew = context.config.timing.clock_skew;
-        let ahead = ahead?.unsigned_abs();
+        let ahead = clocks.difference()?.unsigned_abs();
         let message = format!(
             "this machine's clock and the service's are {} s apart, {} s are allowed: set the node's clock (NTP)",
             ahead.as_secs(),
@@ -229,22 +230,21 @@ fn verdict<T>(
         (ahead > skew).then(|| failed(Reason::ClockSkew, message, Pace::Soon))
     };
     match result {
-        Ok(answer) => {
-            let ahead = answer
-                .service_time
-                .map(|time| time.duration_since(context.clock.now()));
-            skewed(ahead).unwrap_or_else(|| Verdict {
-                status: Truth::True,
-                reason: Reason::CredentialsValid,
-                message: "the login was proven by listing desktops".to_owned(),
-                again: Pace::Slow,
-            })
-        }
+        Ok(_) => skewed(clocks).unwrap_or_else(|| Verdict {
+            status: Truth::True,
+            reason: Reason::CredentialsValid,
+            message: "the login was proven by listing desktops".to_owned(),
+            again: Pace::Slow,
+        }),
         Err(error) => {
             let class = classify(&error);
             // The service refuses a signature of a wrong time as it refuses a wrong one.
+            let said = Clocks {
+                service: clocks.service.or(error.service_time),
+                ..*clocks
+            };
             if class == Class::Authentication
-                && let Some(verdict) = skewed(known)
+                && let Some(verdict) = skewed(&said)
             {
                 return verdict;
             }

@@ -28,9 +28,6 @@ pub use desktops::{Question, Read};
 use desktops::Desktops;
 use sub_jobs::{Swept, sweep};
 
-/// How old a sweep may be for those who need no newer one, in ticks of the poller.
-pub const SWEEP_AGE: u32 = 4;
-
 /// Projects that nobody asked about for so long are forgotten.
 const IDLE: Duration = Duration::from_secs(600);
 

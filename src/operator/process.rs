@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use kube::client::ClientBuilder;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
+use tower::util::MapResponseLayer;
 
 use super::health::Health;
 use super::lease::{Elector, Leadership, Loss};
@@ -16,6 +18,7 @@ use super::server::{Server, ServerError};
 use super::shutdown;
 use crate::clock::{Clock, System};
 use crate::config::Config;
+use crate::controllers::api::ApiServerClock;
 use crate::controllers::{self, Context, Surroundings};
 use crate::crd::DesktopDeletion;
 use crate::workspace::connector::{Connector, Options};
@@ -67,7 +70,8 @@ pub enum ProcessError {
 pub async fn run(config: Config) -> Result<(), ProcessError> {
     rustls::crypto::ring::default_provider().install_default().ok();
     let stopping = shutdown::on_signal().map_err(ProcessError::Signals)?;
-    let (client, own) = connect().await?;
+    let api_server_clock = ApiServerClock::start();
+    let (client, own) = connect(api_server_clock.clone()).await?;
     check_version(&client).await?;
     for warning in config.timing.warnings() {
         tracing::warn!("{warning}");
@@ -86,6 +90,7 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
         own,
         config,
         clock: Arc::new(System),
+        api_server_clock,
         health,
         metrics,
         stopping,
@@ -114,6 +119,7 @@ struct Replica {
     own: String,
     config: Config,
     clock: Clock,
+    api_server_clock: ApiServerClock,
     health: Health,
     metrics: Metrics,
     stopping: CancellationToken,
@@ -201,6 +207,7 @@ impl Replica {
                 metrics: self.metrics.clone(),
                 leadership,
                 stopping: self.stopping.clone(),
+                api_server_clock: self.api_server_clock.clone(),
             },
         )
     }
@@ -215,8 +222,9 @@ impl Drop for Resigns<'_> {
     }
 }
 
-/// A client without hidden retries: a write that is repeated on its own would meet its own first try as a conflict.
-async fn connect() -> Result<(Client, String), ProcessError> {
+/// A client without hidden retries: a write that is repeated on its own would meet its own first try as a conflict. What
+/// the API server's answers say of the time is noted in `clock`.
+async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError> {
     let mut config = kube::Config::infer().await?;
     config.default_retry = false;
     // A list without an answer would leave a controller deaf for ever: kube has no limit of its own.
@@ -224,7 +232,12 @@ async fn connect() -> Result<(Client, String), ProcessError> {
     // Silence before a call says nothing about its answer.
     config.reset_reader_on_write = true;
     let own = config.default_namespace.clone();
-    Ok((Client::try_from(config).map_err(ProcessError::Client)?, own))
+    let noting = MapResponseLayer::new(move |answer: http::Response<_>| {
+        clock.note(answer.headers());
+        answer
+    });
+    let client = ClientBuilder::try_from(config).map_err(ProcessError::Client)?;
+    Ok((client.with_layer(&noting).build(), own))
 }
 
 async fn check_version(client: &Client) -> Result<(), ProcessError> {

@@ -1,10 +1,12 @@
 //! Before anything is sent: may it be submitted, and what exactly.
 
+use std::time::Duration;
+
 use super::classify::{Class, Pace, explain};
-use super::observed::{Claim, Observed, ProjectView, Rival, Sight, Sweep};
+use super::observed::{Claim, ClockSkew, Deadline, Observed, ProjectView, Rival, Sight, Sweep};
 use super::record::{Ending, desktop, same_error, was_not_found};
 use super::standing::{Hold, Wake, desktops, name_some};
-use super::{Batch, Step, recovery};
+use super::{Batch, Step, finalizer, recovery};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, Outcome};
 use crate::ids::DesktopID;
@@ -21,11 +23,14 @@ const NO_EFFECT_LIMIT: usize = 3;
 
 /// The next step of a request of which nothing was submitted.
 pub fn next(seen: &Observed) -> Step {
-    if seen.facts.deadline_passed {
+    if seen.facts.deadline == Deadline::Passed {
         return ask_the_time(seen).unwrap_or_else(|| end(seen, expired(seen)));
     }
     if let Some(step) = hold_back(seen) {
         return step;
+    }
+    if seen.facts.deadline == Deadline::Unclear {
+        return ask_the_time(seen).unwrap_or_else(|| Step::Wait(deadline_unclear(seen)));
     }
     if without_effect(seen) >= NO_EFFECT_LIMIT {
         return end(seen, no_effect());
@@ -36,16 +41,30 @@ pub fn next(seen: &Observed) -> Step {
     }
 }
 
-/// The end is final, so it is not said by this machine's clock alone while the service can be asked.
-fn ask_the_time(seen: &Observed) -> Option<Step> {
+/// What is for good needs the service's clock, so it is asked while it can be: it counts once two answers agree.
+pub fn ask_the_time(seen: &Observed) -> Option<Step> {
     if seen.facts.service_clock_known || seen.trouble.is_some() {
         return None;
     }
     let Some(project) = &seen.project else {
         return Some(Step::ReadProject);
     };
-    let usable = unusable(seen, project).is_none() && seen.desktops.is_empty();
-    usable.then(|| Step::ReadDesktops(seen.request.desktop_ids.clone()))
+    if unusable(seen, project).is_some() {
+        None
+    } else if seen.desktops.is_empty() {
+        Some(Step::ReadDesktops(seen.request.desktop_ids.clone()))
+    } else {
+        seen.sweep.is_none().then_some(Step::ReadSubJobs)
+    }
+}
+
+/// Nothing is sent any more, and nothing is final yet.
+fn deadline_unclear(seen: &Observed) -> Hold {
+    if let Some(skew) = seen.facts.clock_skew {
+        return clock_skew(skew);
+    }
+    let message = "the deadline has passed by this machine's clock or by the service's, so the request will not be submitted; it expires once the deadline has passed by both";
+    Hold::retrying(Reason::Expired, message.to_owned(), Wake::Retry)
 }
 
 /// What keeps the request from being looked at in the cloud at all.
@@ -129,8 +148,8 @@ pub fn trouble(seen: &Observed) -> Option<Hold> {
     });
     let error = known.unwrap_or(&trouble.error);
     // The service refuses a signature of a wrong time as it refuses a wrong one.
-    if trouble.class == Class::Authentication && seen.facts.clock_skewed {
-        return Some(clock_skew().with_error(error.clone()));
+    if let (Class::Authentication, Some(skew)) = (trouble.class, seen.facts.clock_skew) {
+        return Some(clock_skew(skew).with_error(error.clone()));
     }
     let message = said(error);
     let wake = if treatment.pace == Pace::Slow {
@@ -144,9 +163,33 @@ pub fn trouble(seen: &Observed) -> Option<Hold> {
     Some(build(treatment.reason, message, wake).with_error(error.clone()))
 }
 
-fn clock_skew() -> Hold {
-    let message = "this machine's clock and the service's are too far apart to sign a request: set the node's clock (NTP)";
-    Hold::stalled(Reason::ClockSkew, message.to_owned(), Wake::Refresh)
+fn clock_skew(skew: ClockSkew) -> Hold {
+    let other = if skew.of_service {
+        "the cloud service's clock"
+    } else {
+        "the API server's clock"
+    };
+    let apart = approximately(skew.ahead.unsigned_abs());
+    let direction = if skew.ahead.is_negative() {
+        "behind"
+    } else {
+        "ahead of"
+    };
+    let message = format!(
+        "{other} is {apart} {direction} the clock of the operator's node: nothing is sent and nothing expires until they agree; correct the clock that is wrong (NTP)"
+    );
+    Hold::stalled(Reason::ClockSkew, message, Wake::Refresh)
+}
+
+/// A duration in its largest unit.
+fn approximately(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// The last attempt, if the cloud refused it or it was not sent.
@@ -269,11 +312,11 @@ fn deletion_in_progress(foreign: &[&DesktopID]) -> Hold {
 
 /// What is still to be done before signing.
 fn ready(seen: &Observed) -> Option<Step> {
-    if seen.facts.clock_skewed {
-        return Some(Step::Wait(clock_skew()));
+    if let Some(skew) = seen.facts.clock_skew {
+        return Some(Step::Wait(clock_skew(skew)));
     }
     if !seen.request.finalizer {
-        return Some(Step::AddFinalizer);
+        return Some(finalizer::added(seen));
     }
     if !seen.last_look {
         return Some(Step::ReadProject);

@@ -31,7 +31,7 @@ pub fn landing(attempt: &Attempt) -> Hold {
 /// The next step of a request whose open attempt a person gave up.
 pub fn land(seen: &Observed, attempt: &Attempt) -> Step {
     if !seen.facts.surely_dead {
-        return Step::Wait(landing(attempt));
+        return admission::ask_the_time(seen).unwrap_or_else(|| Step::Wait(landing(attempt)));
     }
     match recovery::look(seen, attempt) {
         Ok(evidence) if !evidence.jobs.is_empty() => {

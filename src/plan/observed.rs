@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::classify::Class;
 use super::recovery::Evidence;
 use crate::crd::conditions::Reason;
@@ -53,6 +55,10 @@ pub struct Request {
     pub resolve: Option<String>,
     /// `metadata.generation`.
     pub generation: i64,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// `spec.notAfter`.
+    pub not_after: Option<Timestamp>,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
     /// Our finalizer is on it.
@@ -333,27 +339,52 @@ pub enum PostAnswer {
     Doubt(CloudError),
 }
 
-/// Times and circumstances, reduced to yes and no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Times and circumstances, reduced to what the decision asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[allow(clippy::struct_excessive_bools)] // facts are independent of each other
 pub struct Facts {
     /// The process is shutting down: nothing new is begun.
     pub stopping: bool,
-    /// The deadline of the request passed, by the service's clock where it is known.
-    pub deadline_passed: bool,
+    /// The deadline of the request, by both clocks.
+    pub deadline: Deadline,
     /// The service has told its time to this process.
     pub service_clock_known: bool,
-    /// After a refusal: the pause is over, or what was wrong may have been mended.
+    /// After a refusal: the pause is over, or what was wrong may have been corrected.
     pub retry_due: bool,
-    /// This machine's clock and the service's are too far apart to sign.
-    pub clock_skewed: bool,
+    /// This machine's clock and the other one differ by more than is allowed: nothing new is sent, and nothing expires.
+    pub clock_skew: Option<ClockSkew>,
     /// The settle time since the last acceptance is over.
     pub settled: bool,
     /// The job runs longer than deletions should take.
     pub overdue: bool,
     /// The request of an attempt in doubt can no longer be accepted, nor an accepted one be still invisible: its
-    /// expiry, the clock allowance and the settle time are over by the service's clock.
+    /// expiry, the clock allowance and the settle time are over by both clocks.
     pub surely_dead: bool,
     /// It has been so for so long that a person must look.
     pub evidence_overdue: bool,
+    /// An attempt may take effect or show, and the finalizer that holds the object until then was removed.
+    pub finalizer_missing: bool,
+    /// The finalizer may be put on now.
+    pub finalizer_due: bool,
+}
+
+/// How the deadline of a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Deadline {
+    /// It has passed by neither clock.
+    #[default]
+    Ahead,
+    /// It has passed by one clock, or by clocks that differ too much: nothing is sent, and nothing expires.
+    Unclear,
+    /// It has passed by both.
+    Passed,
+}
+
+/// Two clocks that differ by more than is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClockSkew {
+    /// How far the other clock is ahead of this machine's; negative if it is behind.
+    pub ahead: SignedDuration,
+    /// The other clock is the service's; else it is the API server's.
+    pub of_service: bool,
 }

@@ -2,9 +2,9 @@
 //! request of it may still reach the cloud: a twin made meanwhile must not post over it.
 
 use super::observed::Observed;
-use super::recovery;
 use super::standing::{Hold, Wake};
 use super::{Step, follow};
+use super::{admission, recovery};
 use crate::crd::deletion::Attempt;
 
 /// The next step for an object that is being deleted.
@@ -16,10 +16,13 @@ pub fn next(seen: &Observed) -> Step {
         return if seen.facts.surely_dead {
             last_look(seen, attempt)
         } else {
-            Step::Wait(held(attempt))
+            admission::ask_the_time(seen).unwrap_or_else(|| Step::Wait(held(attempt)))
         };
     }
     if follow::submitted(&seen.request.status) && !seen.facts.settled {
+        if let Some(step) = admission::ask_the_time(seen) {
+            return step;
+        }
         let hold = follow::running(seen.request.desktop_ids.len());
         let message = format!(
             "{}; the object is kept for some minutes, until its job must show in the cloud",

@@ -5,7 +5,7 @@
 use super::Step;
 use super::admission;
 use super::follow;
-use super::observed::{Observed, PostAnswer, Submission};
+use super::observed::{Deadline, Observed, PostAnswer, Submission};
 use super::record::{Intent, Settlement, desktop, unsettled};
 use super::standing::{Hold, Wake, desktops};
 use crate::crd::conditions::Reason;
@@ -25,7 +25,8 @@ pub fn next(seen: &Observed) -> Option<Step> {
 
 fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
     let stored = seen.request.attempt(&attempt.id).map(|stored| stored.outcome);
-    let called_off = seen.request.deleting || seen.request.suspend || seen.facts.deadline_passed;
+    let untimely = seen.facts.deadline != Deadline::Ahead || seen.facts.clock_skew.is_some();
+    let called_off = seen.request.deleting || seen.request.suspend || untimely;
     let go = fresh && !called_off && !seen.facts.stopping;
     match stored {
         None if go && unsettled(&seen.request.status).is_none() => intent(seen, attempt),

@@ -19,6 +19,7 @@ use super::iam::{Grant, Iam, Witness};
 use super::signature::sha256_hex;
 use crate::clock::Clock;
 use crate::config::AllowedEndpoint;
+use crate::config::timing::LONGEST_CALL;
 use crate::ids::ProjectID;
 
 /// More endpoints than anybody has; beyond it the kept clients are dropped, so that no tenant fills the memory.
@@ -26,9 +27,6 @@ const MAX_KEPT: usize = 256;
 
 /// How this operator names itself to services.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-
-/// A whole call takes no longer: what the service has not answered by then is not waited for.
-pub const LONGEST_CALL: Duration = Duration::from_secs(30);
 
 /// Bounds on time and size of every call.
 #[derive(Debug, Clone, PartialEq, Eq)]

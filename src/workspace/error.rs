@@ -100,7 +100,7 @@ pub struct Error {
     pub operation: Operation,
     /// How it failed.
     pub failure: Failure,
-    /// The `Date` header of the answer, if there was one.
+    /// The `Date` header of the answer, if the service or its gateway gave one in its own form.
     pub service_time: Option<Timestamp>,
 }
 

@@ -106,8 +106,11 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(Duration::try_from(then.duration_since(now)).unwrap_or_default())
 }
 
-/// The `Date` header: the service's clock.
+/// The `Date` header. Of an answer that a cache has kept (`Age`) it is not the time of the service now.
 pub(super) fn service_time(headers: &HeaderMap) -> Option<Timestamp> {
+    if headers.contains_key(http::header::AGE) {
+        return None;
+    }
     date(headers.get(http::header::DATE)?.to_str().ok()?)
 }
 

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use desktop_deletion_operator::config::timing::LONGEST_CALL;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
-use desktop_deletion_operator::workspace::connector::LONGEST_CALL;
 
 use crate::doubt::{self, lost};
 use crate::stage::{Stage, desktop, endless, message, pair, says};

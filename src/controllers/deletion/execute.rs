@@ -8,21 +8,20 @@
 //!
 //! Signing and sending stand here.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tokio::time::Instant;
 
 use super::super::Context;
 use super::pass::Pass;
-use super::{Error, facts, report};
+use super::{Error, report};
+use crate::config::Timing;
 use crate::crd::deletion::{Attempt, AuthMethod, Outcome};
 use crate::ids::AttemptID;
 use crate::plan::classify::{Class, classify};
+use crate::plan::memory::{Refusal, Remembered};
 use crate::plan::observed::{PostAnswer, Submission};
 use crate::plan::record::Settlement;
-use crate::plan::{Batch, Step, record};
+use crate::plan::{Batch, Step, deadlines, record};
 use crate::workspace::api::{BatchDelete, Proof, SignedRequest};
 use crate::workspace::error::Error as CloudFailure;
 
@@ -107,7 +106,7 @@ fn sign(pass: &mut Pass, batch: Batch, context: &Context) -> Result<(), Error> {
         email_notification: spec.email_notification,
         force: spec.force,
     };
-    let since = Instant::now();
+    let since = context.uptime.now();
     let signed = match pass.cloud()?.sign_batch_delete(&body, context.clock.now()) {
         Ok(signed) => signed,
         Err(error) => {
@@ -115,7 +114,7 @@ fn sign(pass: &mut Pass, batch: Batch, context: &Context) -> Result<(), Error> {
             return Ok(());
         }
     };
-    let (auth, not_after) = validity(&signed, context.config.timing.signature_window);
+    let (auth, not_after) = validity(&signed, &context.config.timing);
     let attempt = Attempt {
         id: nonce(context),
         writer: context.config.identity.clone(),
@@ -132,21 +131,18 @@ fn sign(pass: &mut Pass, batch: Batch, context: &Context) -> Result<(), Error> {
         error: None,
     };
     // That a desktop was idle before says nothing of what the job does to it.
-    context.memory.change(&pass.uid(), |r| r.idle_since.clear());
+    context.memory.change(&pass.uid(), Remembered::forget_idle);
     pass.armed = Some((signed, since));
     pass.seen.submission = Submission::Armed { attempt, fresh: true };
     Ok(())
 }
 
 /// By what a request is honoured, and until when at the latest.
-fn validity(signed: &SignedRequest, window: Duration) -> (AuthMethod, Option<Timestamp>) {
+fn validity(signed: &SignedRequest, timing: &Timing) -> (AuthMethod, Option<Timestamp>) {
     match signed.proof() {
         Proof::Signature { key_ends } => {
-            let end = facts::after(signed.signed_at(), window);
-            (
-                AuthMethod::Signature,
-                Some(key_ends.map_or(end, |key_ends| end.min(key_ends))),
-            )
+            let end = deadlines::end_of_signature(signed.signed_at(), key_ends, timing);
+            (AuthMethod::Signature, Some(end))
         }
         Proof::Token { ends } => (AuthMethod::Token, ends),
     }
@@ -168,21 +164,24 @@ async fn post(pass: &mut Pass, context: &Context) -> Result<(), Error> {
     // Between the guard in `plan` and this call there is no await.
     let answer = match pass.cloud()?.send(request).await {
         Ok(answer) => PostAnswer::Accepted(answer.value),
-        Err(error) => refused(pass, &error, context),
+        Err(error) => refused(pass, &attempt, &error, context),
     };
     pass.turn = None;
     pass.seen.submission = Submission::Answered { attempt, answer };
     Ok(())
 }
 
-fn refused(pass: &Pass, error: &CloudFailure, context: &Context) -> PostAnswer {
+fn refused(pass: &Pass, attempt: &AttemptID, error: &CloudFailure, context: &Context) -> PostAnswer {
     let stored = read::cloud_error(error, Time(context.clock.now()));
-    let stamp = pass.login.as_ref().map(|login| login.stamp.clone());
-    context.memory.change(&pass.uid(), |remembered| {
-        remembered.refused_at = Some(stored.time.0);
-        remembered.retry_after = error.refusal().and_then(|r| r.retry_after);
-        remembered.refused_login = stamp;
-    });
+    let refusal = Refusal {
+        attempt: attempt.clone(),
+        at: context.uptime.now(),
+        retry_after: error.refusal().and_then(|refusal| refusal.retry_after),
+        credentials: pass.login.as_ref().map(|login| login.stamp.clone()),
+    };
+    context
+        .memory
+        .change(&pass.uid(), |memory| memory.refusal = Some(refusal));
     match classify(error) {
         _ if error.was_not_sent() => PostAnswer::NotSent(stored),
         Class::InDoubt => PostAnswer::Doubt(stored),

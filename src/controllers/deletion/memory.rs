@@ -1,66 +1,53 @@
-//! What is remembered of a request between two passes, in memory only: losing it costs time, never safety.
+//! What is remembered of each request between two passes, in memory only.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use jiff::Timestamp;
 
 use super::waking_hash;
 use crate::crd::DesktopDeletion;
-use crate::ids::{AttemptID, DesktopID};
-use crate::plan::observed::Sight;
-use crate::plan::recovery::Evidence;
+use crate::plan::memory::Remembered;
 
 /// Memory of all requests, by uid.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<HashMap<String, Remembered>>);
+pub struct Memory(Mutex<HashMap<String, Entry>>);
 
 /// Memory of one request.
-#[derive(Debug, Clone, Default)]
-pub struct Remembered {
-    /// Reads that failed in a row.
-    pub failures: u32,
-    /// When the last refusal came; the status knows whole seconds only.
-    pub refused_at: Option<Timestamp>,
+#[derive(Debug, Default)]
+struct Entry {
+    plan: Remembered,
     /// Passes in a row that the API server let fail.
-    pub api_failures: u32,
-    /// What the cloud asked to wait at its last refusal.
-    pub retry_after: Option<Duration>,
-    /// The login at the last refusal.
-    pub refused_login: Option<String>,
-    /// Since when each desktop was idle in every read, by folded id.
-    pub idle_since: HashMap<DesktopID, Timestamp>,
-    /// The first look for evidence of an attempt that was surely dead: when it began and what it found.
-    pub evidence: Option<(AttemptID, Timestamp, Evidence)>,
+    api_failures: u32,
     /// The [`waking_hash`] of the object once the finalizer that we are adding is stored. The pass that adds it goes on
     /// from there, so the event of it wakes nobody.
-    pub foreseen: Option<u64>,
-}
-
-impl Remembered {
-    /// Notes a read of a desktop begun at `began`; says whether it was idle a `settle` time before too.
-    pub fn note(&mut self, id: &DesktopID, sight: Sight, began: Timestamp, settle: Duration) -> bool {
-        if !sight.is_idle() {
-            self.idle_since.remove(&id.folded());
-            return false;
-        }
-        let since = *self.idle_since.entry(id.folded()).or_insert(began);
-        since
-            .checked_add(settle)
-            .is_ok_and(|confirmed| confirmed <= began)
-    }
+    foreseen: Option<u64>,
 }
 
 impl Memory {
     /// What is remembered of the request.
     pub fn of(&self, uid: &str) -> Remembered {
-        self.lock().get(uid).cloned().unwrap_or_default()
+        let memory = self.lock();
+        memory
+            .get(uid)
+            .map(|entry| entry.plan.clone())
+            .unwrap_or_default()
     }
 
     /// Changes what is remembered.
     pub fn change<T>(&self, uid: &str, change: impl FnOnce(&mut Remembered) -> T) -> T {
-        change(self.lock().entry(uid.to_owned()).or_default())
+        change(&mut self.lock().entry(uid.to_owned()).or_default().plan)
+    }
+
+    /// The finalizer is being added, and the object will look like that afterwards.
+    pub fn foresee(&self, uid: &str, hash: Option<u64>) {
+        self.lock().entry(uid.to_owned()).or_default().foreseen = hash;
+    }
+
+    /// A pass failed because of the API server; says how many did in a row.
+    pub fn api_failed(&self, uid: &str) -> u32 {
+        let mut memory = self.lock();
+        let entry = memory.entry(uid.to_owned()).or_default();
+        entry.api_failures = entry.api_failures.saturating_add(1);
+        entry.api_failures
     }
 
     /// The object shows what we changed, and nothing else new. True once only: that it looks so again later, after
@@ -86,7 +73,7 @@ impl Memory {
     }
 
     /// A panic elsewhere cannot leave the map half written.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -111,7 +98,7 @@ mod tests {
         let memory = Memory::default();
         assert!(!memory.foresaw(&object), "nothing is known of it");
         object.finalizers_mut().push(FINALIZER.to_owned());
-        memory.change("u1", |remembered| remembered.foreseen = waking_hash(&object));
+        memory.foresee("u1", waking_hash(&object));
         let mut edited = object.clone();
         edited.annotations_mut().insert("note".into(), "new".into());
         assert!(!memory.foresaw(&edited), "somebody else changed it too");

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
-use tokio::time::Instant;
 
 use super::super::login::{Login, LoginKey};
 use super::super::{Context, api};
@@ -25,12 +24,14 @@ pub struct Pass {
     pub object: DesktopDeletion,
     /// What the decision looks at.
     pub seen: Observed,
-    /// When the pass began, by our clock: its reads began no earlier.
-    pub began: Timestamp,
+    /// When the pass began: its reads began no earlier. Moments are times since the start of the process.
+    pub began: Duration,
     /// When the oldest cloud read of the pass was made.
-    pub read_at: Option<Instant>,
+    pub read_at: Option<Duration>,
     /// Reads of the cloud that began earlier say nothing to this pass.
-    pub reads_since: Instant,
+    pub reads_since: Duration,
+    /// When another request last ceased to hold one of the desktops, as far as this process knows.
+    pub released: Option<Duration>,
     /// The project as it was last looked at.
     pub login: Option<Login>,
     /// The turn to send, taken before anything is signed.
@@ -38,7 +39,7 @@ pub struct Pass {
     /// It had a turn before, and gave it back to read anew.
     pub had_turn: bool,
     /// The signed request, if one is ready to go, and since when.
-    pub armed: Option<(SignedRequest, Instant)>,
+    pub armed: Option<(SignedRequest, Duration)>,
 }
 
 impl Pass {
@@ -49,10 +50,10 @@ impl Pass {
     /// The API server did not answer.
     pub async fn load(
         object: &DesktopDeletion,
-        asked: Instant,
+        asked: Duration,
         context: &Context,
     ) -> Result<Option<Self>, Error> {
-        let began = context.clock.now();
+        let began = context.uptime.now();
         let requests = requests(object, context);
         let live = api::call("read the DesktopDeletion", requests.get_opt(&object.name_any())).await?;
         let Some(live) = live.filter(|live| live.uid() == object.uid()).map(slim) else {
@@ -83,6 +84,7 @@ impl Pass {
             began,
             read_at: None,
             reads_since: asked,
+            released: None,
             login: None,
             turn: None,
             had_turn: false,
@@ -97,10 +99,10 @@ impl Pass {
         self.object = object;
     }
 
-    /// Forgets what was read of the cloud, and what was claimed there.
-    pub fn forget_reads(&mut self) {
+    /// Forgets what was read of the cloud before `now`, and what was claimed there.
+    pub fn forget_reads(&mut self, now: Duration) {
         self.read_at = None;
-        self.reads_since = Instant::now();
+        self.reads_since = now;
         self.seen.claim = None;
         self.seen.desktops.clear();
         self.seen.sweep = None;
@@ -190,15 +192,8 @@ impl Pass {
         let Some(evidence) = recovery::evidence(&self.seen, attempt) else {
             return;
         };
-        context.memory.change(&self.uid(), |remembered| {
-            // A look that was not complete settles nothing with any other: this one takes its place.
-            if remembered
-                .evidence
-                .as_ref()
-                .is_none_or(|(id, _, first)| *id != attempt.id || !first.complete)
-            {
-                remembered.evidence = Some((attempt.id.clone(), self.began, evidence));
-            }
+        context.memory.change(&self.uid(), |memory| {
+            memory.looked(&attempt.id, self.began, evidence)
         });
     }
 }
@@ -221,6 +216,8 @@ fn request(object: &DesktopDeletion) -> Request {
         suspend: object.spec.suspend,
         resolve: object.annotations().get(RESOLVE_ANNOTATION).cloned(),
         generation: object.metadata.generation.unwrap_or_default(),
+        created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        not_after: object.spec.not_after.as_ref().map(|time| time.0),
         deleting: object.metadata.deletion_timestamp.is_some(),
         finalizer: object.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
         status: object.status.clone().unwrap_or_default(),

@@ -171,6 +171,14 @@ pub async fn late(pass: &Pass, settlement: &Settlement, context: &Context) {
     publish(pass, EventType::Warning, "LateEffect", &note, context).await;
 }
 
+/// The finalizer was removed while a call may take effect, and is there again.
+pub async fn restored(pass: &Pass, context: &Context) {
+    let (name, namespace) = (pass.object.name_any(), pass.namespace());
+    let note = "another client removed the operator's finalizer while a call may still take effect; it was restored: update the object without replacing it (Argo CD: no Replace=true), or install the policy keep-finalizer";
+    tracing::warn!(namespace, name, "{note}");
+    publish(pass, EventType::Warning, "FinalizerRestored", note, context).await;
+}
+
 /// The object is let go although an attempt of it was never settled.
 pub async fn let_go(pass: &Pass, context: &Context) {
     let Some(attempt) = pass.seen.request.pending() else {

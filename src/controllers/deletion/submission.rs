@@ -105,7 +105,7 @@ async fn submit(pass: &mut Pass, sign: Step, context: &Context) -> Result<(), Er
             Step::RecordOutcome(_) => {
                 store_outcome(pass, step, context).await?;
                 // What was read before the call says nothing about the time after it.
-                pass.forget_reads();
+                pass.forget_reads(context.uptime.now());
                 return Ok(());
             }
             Step::StartOver => return Err(Error::StartOver),

@@ -46,8 +46,12 @@ words! {
         Throttled,
         /// The cloud cannot be reached or cannot answer at the moment.
         ServiceUnavailable,
-        /// The operator's clock and the service's are too far apart to sign a request. Set the clock of the node.
+        /// The clocks of the operator's node and of the service (or the API server) are too far apart. Nothing is sent and
+        /// nothing expires until they agree. Correct the clock that is wrong.
         ClockSkew,
+        /// Another client keeps removing the operator's finalizer while a call may take effect. Stop replacing the object,
+        /// or install the policy `keep-finalizer`.
+        FinalizerRemoved,
         /// The deadline (`spec.notAfter`) passed before the batch was submitted. Nothing was deleted.
         Expired,
         /// It is proven that no submission had an effect, as often as is tried. Nothing was deleted.

@@ -49,7 +49,8 @@ impl Conversation<'_> {
         Error {
             operation: self.operation,
             failure,
-            service_time: lost.service_time,
+            // An answer that was cut may have come from anywhere.
+            service_time: None,
         }
     }
 
@@ -73,13 +74,13 @@ impl Conversation<'_> {
                     request_id: refusal::request_id(&received.headers, self.tidy),
                     reason: self.tidy.sentence(&reason),
                 },
-                service_time,
+                service_time: None,
             })
     }
 
     /// An answer that is not the documented good one.
     pub(in crate::workspace) fn refused(&self, received: &Received) -> Error {
-        let service_time = refusal::service_time(&received.headers);
+        let date = refusal::service_time(&received.headers);
         // A compressed or truncated text is not quoted.
         let body = if received.defect().is_some() {
             &[][..]
@@ -90,13 +91,15 @@ impl Conversation<'_> {
             received.status.as_u16(),
             &received.headers,
             body,
-            service_time.unwrap_or_else(|| self.clock.now()),
+            date.unwrap_or_else(|| self.clock.now()),
             self.tidy,
         );
+        // The page of a proxy, or of whatever else lies between, has a clock of its own.
+        let of_service = refusal.json && refusal.code.is_some();
         Error {
             operation: self.operation,
             failure: Failure::Refused(Box::new(refusal)),
-            service_time,
+            service_time: date.filter(|_| of_service),
         }
     }
 }

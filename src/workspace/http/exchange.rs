@@ -2,10 +2,8 @@
 //! may have been, and an answer.
 
 use http::{HeaderMap, StatusCode, header};
-use jiff::Timestamp;
 
 use crate::workspace::carrier::{Carrier, Undelivered};
-use crate::workspace::refusal;
 
 /// An answer with its body, whatever its status.
 pub(in crate::workspace) struct Received {
@@ -21,8 +19,6 @@ pub(super) struct Lost {
     /// Surely no byte of the request left this process.
     pub(super) not_sent: bool,
     pub(super) reason: String,
-    /// `Date` of the answer, if at least its head came.
-    pub(super) service_time: Option<Timestamp>,
 }
 
 /// Longest bodies that are taken in, in bytes.
@@ -42,10 +38,9 @@ pub(super) async fn exchange(
 ) -> Result<Received, Lost> {
     let call = call
         .try_into()
-        .map_err(|error| Lost::by(Undelivered::by(&error), None))?;
-    let mut response = carrier.carry(call).await.map_err(|lost| Lost::by(lost, None))?;
+        .map_err(|error| Lost::by(Undelivered::by(&error)))?;
+    let mut response = carrier.carry(call).await.map_err(Lost::by)?;
     let (status, headers) = (response.status(), response.headers().clone());
-    let service_time = refusal::service_time(&headers);
     let max = if status.is_success() {
         limits.good
     } else {
@@ -60,7 +55,7 @@ pub(super) async fn exchange(
     while let Some(part) = response
         .chunk()
         .await
-        .map_err(|error| Lost::by(Undelivered::by(&error), service_time))?
+        .map_err(|error| Lost::by(Undelivered::by(&error)))?
     {
         let room = max - received.body.len();
         received.body.extend_from_slice(&part[..part.len().min(room)]);
@@ -73,11 +68,10 @@ pub(super) async fn exchange(
 }
 
 impl Lost {
-    fn by(lost: Undelivered, service_time: Option<Timestamp>) -> Self {
+    fn by(lost: Undelivered) -> Self {
         Self {
             not_sent: lost.not_sent,
             reason: lost.reason,
-            service_time,
         }
     }
 }

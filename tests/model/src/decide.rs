@@ -10,7 +10,7 @@ use desktop_deletion_operator::crd::deletion::{
 use desktop_deletion_operator::ids::{ProjectID, Region};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::{
-    Claim, Facts, JobView, Observed, PostAnswer, ProjectView, Request, Sight, Sighting, Submission,
+    Claim, Deadline, Facts, JobView, Observed, PostAnswer, ProjectView, Request, Sight, Sighting, Submission,
     Sweep as ShippedSweep, Trouble,
 };
 use desktop_deletion_operator::plan::standing::Wake;
@@ -350,13 +350,19 @@ fn facts(times: Times) -> Facts {
     Facts {
         service_clock_known: true,
         stopping: times.stopping,
-        deadline_passed: times.deadline_passed,
+        deadline: if times.deadline_passed {
+            Deadline::Passed
+        } else {
+            Deadline::Ahead
+        },
         retry_due: times.retry_due,
-        clock_skewed: false,
+        clock_skew: None,
         settled: times.settled,
         overdue: times.overdue,
         surely_dead: times.surely_dead,
         evidence_overdue: times.evidence_overdue,
+        finalizer_missing: false,
+        finalizer_due: true,
     }
 }
 

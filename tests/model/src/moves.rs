@@ -49,6 +49,8 @@ impl Protocol {
             suspend: false,
             resolve: None,
             generation: 1,
+            created: None,
+            not_after: None,
             deleting: false,
             finalizer: false,
             status: DesktopDeletionStatus {

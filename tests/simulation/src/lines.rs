@@ -13,9 +13,11 @@ use bytes::Bytes;
 use desktop_deletion_operator::operator::process;
 use desktop_deletion_operator::workspace::carrier::{Carrier, Undelivered};
 use futures::{StreamExt, stream};
+use http::header;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
+use jiff::Timestamp;
 use kube::client::Body;
 use tokio::sync::oneshot;
 use tower::{BoxError, Service};
@@ -68,7 +70,7 @@ impl Line {
             .lock()
             .send(self.who, Freight::Api(request), Reply::Api(reply));
         match tokio::time::timeout(process::SILENCE, answer).await {
-            Ok(Ok(Ok(answer))) => Ok(api_response(answer)?),
+            Ok(Ok(Ok(answer))) => Ok(api_response(answer, self.world.lock().era.now())?),
             Ok(Ok(Err(reason))) => Err(io::Error::other(reason).into()),
             Ok(Err(_)) => die(),
             Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
@@ -99,15 +101,16 @@ pub(crate) async fn taken_apart(request: http::Request<Body>) -> Result<api_serv
     })
 }
 
-fn api_response(answer: ApiReply) -> Result<ApiResponse, http::Error> {
+fn api_response(answer: ApiReply, now: Timestamp) -> Result<ApiResponse, http::Error> {
+    let head = http::Response::builder().header(header::DATE, httpdate::fmt_http_date(now.into()));
     match answer {
         ApiReply::Whole(code, body) => {
             let body = Full::new(body).map_err(|never| match never {}).boxed();
-            http::Response::builder().status(code).body(body)
+            head.status(code).body(body)
         }
         ApiReply::Watch(lines) => {
             let frames = lines.map(|line| Ok(Frame::data(line)));
-            http::Response::builder().body(BodyExt::boxed(StreamBody::new(frames)))
+            head.body(BodyExt::boxed(StreamBody::new(frames)))
         }
     }
 }

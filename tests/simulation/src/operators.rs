@@ -6,6 +6,7 @@ use clap::Parser;
 use desktop_deletion_operator::cli::{Cli, Command};
 use desktop_deletion_operator::clock::Clock;
 use desktop_deletion_operator::config::Config;
+use desktop_deletion_operator::controllers::api::ApiServerClock;
 use desktop_deletion_operator::controllers::{self, Context, Surroundings};
 use desktop_deletion_operator::operator::health::Health;
 use desktop_deletion_operator::operator::lease::Leadership;
@@ -14,6 +15,8 @@ use desktop_deletion_operator::workspace::connector::{Connector, Options};
 use jiff::SignedDuration;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
+use tower::Layer;
+use tower::util::MapResponseLayer;
 
 use crate::clock::Watch;
 use crate::dice::mix;
@@ -62,7 +65,13 @@ pub fn start(world: &Shared) {
         world: world.clone(),
         who,
     };
-    let client = Client::new(line.clone(), NAMESPACE);
+    let api_server_clock = ApiServerClock::start();
+    let noting = api_server_clock.clone();
+    let noting = MapResponseLayer::new(move |answer: http::Response<_>| {
+        noting.note(answer.headers());
+        answer
+    });
+    let client = Client::new(noting.layer(line.clone()), NAMESPACE);
     let connector = Connector::new(
         Options::default(),
         config.allowed_endpoints.clone(),
@@ -75,6 +84,7 @@ pub fn start(world: &Shared) {
         metrics: Metrics::new(),
         leadership: Leadership::always(),
         stopping: stopping.clone(),
+        api_server_clock,
     };
     let (context, woken) = Context::new(client, config, clock, connector, surroundings);
     let work = controllers::run(context, woken, Some(vec![NAMESPACE.to_owned()]));

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::ListParams;
-use tokio::time::Instant;
 
 use super::super::pass::Pass;
 use super::super::{Error, facts};
 use crate::controllers::login::{self, Login};
 use crate::controllers::poller::{News, Wanted};
-use crate::controllers::shared::{Question, SWEEP_AGE};
+use crate::controllers::shared::Question;
 use crate::controllers::turns::RightOfWay;
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
@@ -20,38 +18,32 @@ use crate::crd::deletion::CloudError;
 use crate::crd::limits;
 use crate::ids::{DesktopID, JobID};
 use crate::plan::classify::classify;
+use crate::plan::deadlines;
 use crate::plan::observed::{JobView, Sight, Sighting, Trouble};
 use crate::workspace::api::{Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
-/// How long a missing project may still come with the sync that brought the request.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Error> {
-    let created = pass
-        .object
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .map_or(Timestamp::MIN, |t| t.0);
-    let patient = context.clock.now() < facts::after(created, PATIENCE);
+    let patient = facts::project_may_come(pass, context);
     let (namespace, name) = (pass.namespace(), pass.seen.request.project.clone());
-    let asked = Instant::now();
+    let asked = context.uptime.now();
     // What is read upon the first look is looked at again before anything is sent; the last look is live.
     let since = match &pass.login {
-        None => pass.reads_since.max(fresh(asked, context)),
+        None => pass
+            .reads_since
+            .max(deadlines::oldest_first_read(asked, &context.config.timing)),
         Some(_) => asked,
     };
-    let look = login::look(context, &namespace, &name, since).await;
+    let look = login::look(context, &namespace, &name, context.uptime.moment(since)).await;
     let login = Login::of(&*look.result?, &namespace, &name, patient);
     let same =
         |before: &Login| (&before.stamp, &before.view.coordinates) == (&login.stamp, &login.view.coordinates);
     if !pass.login.as_ref().is_none_or(same) {
         // What was read in another project says nothing here, and a new login is proven by a read, not by the call.
-        pass.forget_reads();
+        pass.forget_reads(asked);
     }
     pass.seen.project = Some(login.view.clone());
-    pass.seen.last_look = look.began >= asked;
+    pass.seen.last_look = context.uptime.at(look.began) >= asked;
     pass.login = Some(login);
     Ok(())
 }
@@ -74,9 +66,8 @@ pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Conte
     match context.shared.desktops(key, cloud, question).await {
         Err(error) => trouble(pass, &error, context),
         Ok(read) => {
-            pass.read_at = pass.read_at.min(Some(read.began));
-            let began = context.clock.now().checked_sub(read.began.elapsed());
-            let began = began.unwrap_or(Timestamp::MIN);
+            let began = context.uptime.at(read.began);
+            pass.read_at = pass.read_at.min(Some(began));
             let unseen = if read.complete {
                 Sight::Missing
             } else {
@@ -96,9 +87,15 @@ pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Conte
 /// Before a submission a read of a moment ago will do. Once something was accepted, only that a desktop is gone is worth
 /// telling from before, and what came of an attempt in doubt is asked anew.
 fn question(pass: &Pass, ids: &[DesktopID], right: RightOfWay, context: &Context) -> Question {
-    let now = Instant::now();
+    let now = context.uptime.now();
     let in_doubt = right == RightOfWay::Recovery;
     let room = MAX_BATCH.saturating_sub(ids.len());
+    let since = if in_doubt {
+        now
+    } else {
+        pass.reads_since
+            .max(deadlines::oldest_first_read(now, &context.config.timing))
+    };
     Question {
         ids: ids.to_vec(),
         upcoming: if in_doubt {
@@ -106,19 +103,9 @@ fn question(pass: &Pass, ids: &[DesktopID], right: RightOfWay, context: &Context
         } else {
             context.upcoming.with(&pass.object, room)
         },
-        since: if in_doubt {
-            now
-        } else {
-            pass.reads_since.max(fresh(now, context))
-        },
+        since: context.uptime.moment(since),
         gone_only: right != RightOfWay::Submission,
     }
-}
-
-/// Who still has to look again before anything is sent can do with a read begun since then.
-fn fresh(now: Instant, context: &Context) -> Instant {
-    let age = context.config.timing.send_guard / 2;
-    now.checked_sub(age).unwrap_or(now)
 }
 
 pub(super) async fn desktop(pass: &mut Pass, id: &DesktopID, context: &Context) -> Result<(), Error> {
@@ -145,13 +132,13 @@ fn saw(
     id: &DesktopID,
     sight: Sight,
     name: Option<String>,
-    began: Timestamp,
+    began: Duration,
     context: &Context,
 ) {
     let settle = context.config.timing.settle;
     let idle_twice = context
         .memory
-        .change(&pass.uid(), |r| r.note(id, sight, began, settle));
+        .change(&pass.uid(), |memory| memory.idle_twice(id, sight, began, settle));
     pass.seen.desktops.insert(
         id.folded(),
         Sighting {
@@ -162,22 +149,21 @@ fn saw(
     );
 }
 
-/// Before a submission an older sweep will do: a baseline that lacks a job errs on the safe side. Evidence about an
-/// attempt in doubt must be newer than this pass.
+/// Before a first submission a sweep of a moment ago will do. Evidence about an attempt must be newer than this pass.
 pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), Error> {
     begin_read(pass, context);
-    let now = Instant::now();
-    let in_doubt = !pass.seen.request.status.attempts.is_empty();
-    let not_before = if in_doubt {
-        Some(now)
+    let now = context.uptime.now();
+    let first_seen = context.memory.of(&pass.uid()).first_seen;
+    let since = if pass.seen.request.status.attempts.is_empty() {
+        deadlines::oldest_admitting_read(now, first_seen, pass.released, &context.config.timing)
     } else {
-        now.checked_sub(context.config.timing.poll_interval * SWEEP_AGE)
+        now
     };
     let (key, cloud) = (pass.shared()?, pass.cloud()?);
     let ids = pass.seen.request.desktop_ids.clone();
     match context
         .shared
-        .sweep(key, &*cloud, &ids, not_before.unwrap_or(now))
+        .sweep(key, &*cloud, &ids, context.uptime.moment(since))
         .await
     {
         Err(error) => trouble(pass, &error, context),
@@ -227,10 +213,11 @@ pub(super) fn job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(),
     Ok(())
 }
 
-fn begin_read(pass: &mut Pass, context: &Context) -> Timestamp {
+fn begin_read(pass: &mut Pass, context: &Context) -> Duration {
+    let now = context.uptime.now();
     pass.seen.last_look = false;
-    pass.read_at = pass.read_at.or_else(|| Some(Instant::now()));
-    context.clock.now()
+    pass.read_at.get_or_insert(now);
+    now
 }
 
 pub(super) fn trouble(pass: &mut Pass, error: &CloudFailure, context: &Context) {

@@ -31,7 +31,11 @@ pub(super) async fn finalizers(pass: &mut Pass, present: bool, context: &Context
         let mut next = pass.object.clone();
         *next.finalizers_mut() = finalizers;
         let foreseen = waking_hash(&next);
-        context.memory.change(&pass.uid(), |r| r.foreseen = foreseen);
+        context.memory.foresee(&pass.uid(), foreseen);
+        let now = context.uptime.now();
+        context
+            .memory
+            .change(&pass.uid(), |memory| memory.adds_finalizer(now));
     }
     let action = if present {
         "add the finalizer"
@@ -42,6 +46,9 @@ pub(super) async fn finalizers(pass: &mut Pass, present: bool, context: &Context
     let name = pass.object.name_any();
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     let patched = api::call(action, requests.patch(&name, &parameters, &patch)).await?;
+    if present && pass.seen.facts.finalizer_missing {
+        report::restored(pass, context).await;
+    }
     context.metrics.api_write(
         "DesktopDeletion",
         if present { "AddFinalizer" } else { "DropFinalizer" },

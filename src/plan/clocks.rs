@@ -1,0 +1,241 @@
+//! What is known of the time. Two clocks count: this machine's, and that of the service, known from the `Date` of its
+//! answers. Where the service has not answered, that of the API server takes its place. A clock that is known from
+//! answers is carried on by the monotonic time of this process, so that a step of this machine's clock moves that one
+//! alone.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// How far two true answers may disagree: as long as a call may take.
+const AGREEMENT: SignedDuration = SignedDuration::from_secs(30);
+
+/// The `Date` of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Reading {
+    /// What it said.
+    pub date: Timestamp,
+    /// When it came, in time since the start of this process.
+    pub at: Duration,
+}
+
+impl Reading {
+    /// What that clock shows at `uptime`.
+    fn carried_to(self, uptime: Duration) -> Timestamp {
+        shifted(self.date, self.at, uptime)
+    }
+
+    fn agrees_with(self, other: Self) -> bool {
+        let expected = other.carried_to(self.at);
+        self.date.duration_since(expected).abs() <= AGREEMENT
+    }
+}
+
+/// A clock that is known from answers only. A first answer counts once a second one agrees with it, and a single one
+/// that disagrees with what is known moves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct RemoteClock {
+    known: Option<Reading>,
+    doubtful: Option<Reading>,
+}
+
+impl RemoteClock {
+    /// Takes in the `Date` of an answer.
+    pub fn note(&mut self, reading: Reading) {
+        let agrees = |other: Option<Reading>| other.is_some_and(|other| reading.agrees_with(other));
+        if agrees(self.known) || agrees(self.doubtful) {
+            self.known = Some(reading);
+            self.doubtful = None;
+        } else {
+            self.doubtful = Some(reading);
+        }
+    }
+
+    /// What it shows at `uptime`; `None` before two answers agreed.
+    pub fn at(&self, uptime: Duration) -> Option<Timestamp> {
+        self.known.map(|known| known.carried_to(uptime))
+    }
+}
+
+/// What every clock shows at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Clocks {
+    /// Time since the start of this process; it never steps.
+    pub uptime: Duration,
+    /// This machine's clock.
+    pub ours: Timestamp,
+    /// The service's clock, where it is known.
+    pub service: Option<Timestamp>,
+    /// The API server's clock, where it is known.
+    pub api_server: Option<Timestamp>,
+}
+
+impl Clocks {
+    /// The clock that counts beside ours.
+    pub fn other(&self) -> Option<Timestamp> {
+        self.service.or(self.api_server)
+    }
+
+    /// How far that clock is ahead of ours; negative if it is behind.
+    pub fn difference(&self) -> Option<SignedDuration> {
+        self.other().map(|other| other.duration_since(self.ours))
+    }
+
+    /// How long until both clocks are past `at`, each running on as it does now. Clocks that differ by more than
+    /// `allowed` must be past it by their difference too, since nobody knows which one is right. `None` where only ours
+    /// is known.
+    pub fn until(&self, at: Timestamp, allowed: Duration) -> Option<Duration> {
+        let apart = Duration::try_from(self.difference()?.abs()).unwrap_or(Duration::MAX);
+        let margin = if apart > allowed { apart } else { Duration::ZERO };
+        let behind = self.other()?.min(self.ours);
+        Some(between(behind, after(at, margin)))
+    }
+
+    /// What they showed at an earlier moment of this process.
+    #[must_use]
+    pub fn at(&self, uptime: Duration) -> Self {
+        let then = |now: Timestamp| shifted(now, self.uptime, uptime);
+        Self {
+            uptime,
+            ours: then(self.ours),
+            service: self.service.map(then),
+            api_server: self.api_server.map(then),
+        }
+    }
+}
+
+/// `at` and so much later; the end of time if that is beyond it.
+pub fn after(at: Timestamp, later: Duration) -> Timestamp {
+    at.checked_add(later).unwrap_or(Timestamp::MAX)
+}
+
+/// From `from` to `to`; zero if that is in the past.
+pub fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
+}
+
+/// What a clock that shows `shown` at uptime `from` shows at uptime `to`.
+fn shifted(shown: Timestamp, from: Duration, to: Duration) -> Timestamp {
+    if to >= from {
+        after(shown, to - from)
+    } else {
+        shown.checked_sub(from - to).unwrap_or(Timestamp::MIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SKEW: Duration = Duration::from_secs(300);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_767_600_000 + seconds).unwrap()
+    }
+
+    /// Answers as pairs of what they said and when they came, in seconds.
+    fn known_from(answers: &[(i64, u64)]) -> RemoteClock {
+        let mut clock = RemoteClock::default();
+        for (date, came) in answers {
+            clock.note(Reading {
+                date: at(*date),
+                at: Duration::from_secs(*came),
+            });
+        }
+        clock
+    }
+
+    fn clocks(ours: i64, service: Option<i64>) -> Clocks {
+        Clocks {
+            uptime: Duration::from_secs(1000),
+            ours: at(ours),
+            service: service.map(at),
+            api_server: None,
+        }
+    }
+
+    #[test]
+    fn a_first_answer_counts_once_a_second_one_agrees() {
+        let shown = |answers: &[(i64, u64)]| known_from(answers).at(Duration::from_secs(100));
+        assert_eq!(shown(&[]), None);
+        assert_eq!(shown(&[(0, 0)]), None);
+        assert_eq!(shown(&[(0, 0), (10, 10)]), Some(at(100)));
+        assert_eq!(
+            shown(&[(0, 0), (40, 10)]),
+            Some(at(130)),
+            "as far as a call takes"
+        );
+        assert_eq!(shown(&[(0, 0), (41, 10)]), None, "further than a call takes");
+        assert_eq!(shown(&[(9999, 0), (10, 10)]), None);
+        assert_eq!(shown(&[(9999, 0), (10, 10), (11, 11)]), Some(at(100)));
+    }
+
+    #[test]
+    fn one_answer_that_disagrees_moves_nothing_and_two_that_agree_do() {
+        let true_answers = [(0, 0), (1, 1)];
+        let shown = |more: &[(i64, u64)]| {
+            known_from(&[&true_answers, more].concat())
+                .at(Duration::from_secs(100))
+                .unwrap()
+        };
+        assert_eq!(shown(&[(9999, 2)]), at(100));
+        assert_eq!(
+            shown(&[(9999, 2), (3, 3), (10_001, 4)]),
+            at(100),
+            "a true one between"
+        );
+        assert_eq!(
+            shown(&[(9999, 2), (77, 3), (-5000, 4)]),
+            at(100),
+            "each says another time"
+        );
+        assert_eq!(
+            shown(&[(10_002, 2), (10_003, 3)]),
+            at(10_100),
+            "that clock was set"
+        );
+    }
+
+    #[test]
+    fn both_clocks_must_be_past_a_moment() {
+        for (ours, service, left) in [
+            (0, Some(0), Some(100)),
+            (100, Some(100), Some(0)),
+            (150, Some(100), Some(0)),
+            (150, Some(99), Some(1)),
+            (99, Some(400 - 1), Some(1)),
+            // Apart by more than is allowed: past it by the difference too.
+            (100, Some(401), Some(301)),
+            (100 + 301, Some(100 + 602), Some(0)),
+            (100_000, Some(99), Some(1 + 99_901)),
+            (100, None, None),
+        ] {
+            let seconds = |left: Duration| left.as_secs();
+            assert_eq!(
+                clocks(ours, service).until(at(100), SKEW).map(seconds),
+                left,
+                "{ours} {service:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_service_counts_before_the_api_server() {
+        let both = Clocks {
+            api_server: Some(at(7)),
+            ..clocks(0, Some(5))
+        };
+        assert_eq!(both.difference(), Some(SignedDuration::from_secs(5)));
+        let one = Clocks {
+            service: None,
+            ..both
+        };
+        assert_eq!(one.difference(), Some(SignedDuration::from_secs(7)));
+    }
+
+    #[test]
+    fn what_the_clocks_showed_before_follows_from_what_they_show_now() {
+        let then = clocks(50, Some(60)).at(Duration::from_secs(990));
+        assert_eq!((then.ours, then.service), (at(40), Some(at(50))));
+    }
+}

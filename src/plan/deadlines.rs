@@ -1,0 +1,369 @@
+//! Every rule about time. Moments of objects and of the cloud are compared by both clocks; what passes within this process
+//! is measured by its uptime, which no clock can move.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::classify::{Class, Pace};
+use super::clocks::{Clocks, after, between};
+use super::memory::Remembered;
+use super::observed::{ClockSkew, Deadline, Facts, Observed, Request, Sight, Submission};
+use super::standing::Wake;
+use crate::config::Timing;
+use crate::config::timing::LONGEST_CALL;
+use crate::crd::deletion::{Attempt, Outcome};
+
+/// How long an object may go without a reconciliation, whatever else happens.
+pub const RESYNC: Duration = Duration::from_secs(600);
+
+/// How long a missing project may still come with the sync that brought the request.
+const PROJECT_MAY_COME: Duration = Duration::from_secs(120);
+
+/// What a service that asks to wait may ask for: no less, and no more.
+pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// A moment later, so that a moment is over by any rounding.
+const ROUNDING: Duration = Duration::from_millis(50);
+
+/// What the rules look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines<'a> {
+    /// The object.
+    pub request: &'a Request,
+    /// What this process remembers of it.
+    pub memory: &'a Remembered,
+    /// The time.
+    pub clocks: Clocks,
+    /// The durations that the operator was given.
+    pub timing: &'a Timing,
+}
+
+/// What is no matter of time, but stands beside it in [`Facts`].
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// The process is shutting down, or leads no longer.
+    pub stopping: bool,
+    /// Version of project and credentials as they were last read.
+    pub credentials: Option<&'a str>,
+    /// When the reconciliation began: its reads began no earlier.
+    pub began: Duration,
+}
+
+impl Deadlines<'_> {
+    /// Reduces the times to what the decision asks.
+    pub fn facts(&self, around: &Circumstances<'_>) -> Facts {
+        let over = |left: Option<Duration>| left == Some(Duration::ZERO);
+        // Reads of this reconciliation count as evidence only if they were begun after that moment.
+        let at_begin = Self {
+            clocks: self.clocks.at(around.began),
+            ..*self
+        };
+        Facts {
+            stopping: around.stopping,
+            deadline: self.deadline_is(),
+            service_clock_known: self.clocks.service.is_some(),
+            retry_due: self.credentials_changed(around.credentials) || self.until_retry().is_none(),
+            clock_skew: self.clock_skew(),
+            settled: self.until_settled().is_none_or(|left| left.is_zero()),
+            overdue: self
+                .effective()
+                .is_some_and(|a| over(self.until(a, self.timing.job_overdue))),
+            surely_dead: at_begin.until_expired().is_some_and(|left| left.is_zero()),
+            evidence_overdue: over(self.until_doubt_ends(self.timing.evidence_patience)),
+            finalizer_missing: self.finalizer_is_missing(),
+            finalizer_due: self.until_finalizer().is_zero(),
+        }
+    }
+
+    /// How long to wait for `wake` at most.
+    pub fn delay(&self, wake: Wake) -> Duration {
+        let timing = self.timing;
+        let soon = |left: Option<Duration>| left.unwrap_or(timing.retry_min);
+        let delay = match wake {
+            Wake::Change => RESYNC,
+            // The poller wakes it; this only heals a wake-up that got lost.
+            Wake::Poll => timing.poll_interval * 8,
+            Wake::Look => timing.poll_interval,
+            Wake::Refresh => timing.secret_refresh,
+            Wake::Backoff => exponential(self.memory.failures, timing),
+            // A login may be corrected long before the pause is over.
+            Wake::Retry => soon(self.until_retry()).min(timing.secret_refresh),
+            Wake::Settle => soon(self.until_settled()).max(timing.settle.min(RESYNC)),
+            Wake::Dead => soon(self.until_expired()).min(timing.poll_interval.max(Duration::from_secs(60))),
+            Wake::SecondLook => timing.settle,
+        };
+        let deadline = self.until_deadline().filter(|left| !left.is_zero());
+        let finalizer = self.finalizer_is_missing().then(|| self.until_finalizer());
+        let soonest = deadline.into_iter().chain(finalizer).fold(delay, Duration::min);
+        soonest + ROUNDING
+    }
+
+    /// Whether the project may still come with the sync that brought the request.
+    pub fn project_may_come(&self) -> bool {
+        self.request
+            .created
+            .is_some_and(|created| self.clocks.ours < after(created, PROJECT_MAY_COME))
+    }
+
+    /// How long ago the newest attempt was signed.
+    pub fn age_of_submission(&self) -> Duration {
+        let newest = self.request.status.attempts.iter().map(|a| a.signed_at.0).max();
+        newest.map_or(Duration::ZERO, |at| between(at, self.clocks.ours))
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        let default = || Some(after(self.request.created?, self.timing.request_deadline));
+        self.request.not_after.or_else(default)
+    }
+
+    fn deadline_is(&self) -> Deadline {
+        let Some(at) = self.deadline() else {
+            return Deadline::Ahead;
+        };
+        let past = |clock: Timestamp| at <= clock;
+        if self.clocks.until(at, self.timing.clock_skew) == Some(Duration::ZERO)
+            && self.clock_skew().is_none()
+        {
+            Deadline::Passed
+        } else if past(self.clocks.ours) || self.clocks.other().is_some_and(past) {
+            Deadline::Unclear
+        } else {
+            Deadline::Ahead
+        }
+    }
+
+    /// Until the deadline passes by the next of the two clocks, while nothing was submitted.
+    fn until_deadline(&self) -> Option<Duration> {
+        let refused = |a: &Attempt| {
+            matches!(
+                a.outcome,
+                Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
+            )
+        };
+        if !self.request.status.attempts.iter().all(refused) {
+            return None;
+        }
+        let at = self.deadline()?;
+        let left = |clock: Timestamp| Some(between(clock, at)).filter(|left| !left.is_zero());
+        left(self.clocks.ours)
+            .into_iter()
+            .chain(self.clocks.other().and_then(left))
+            .min()
+            .or_else(|| self.clocks.until(at, self.timing.clock_skew))
+    }
+
+    fn clock_skew(&self) -> Option<ClockSkew> {
+        let ahead = self.clocks.difference()?;
+        (ahead.unsigned_abs() > self.timing.clock_skew).then(|| ClockSkew {
+            ahead,
+            of_service: self.clocks.service.is_some(),
+        })
+    }
+
+    /// After a refusal: until it is tried again; `None` if nothing keeps it from that.
+    fn until_retry(&self) -> Option<Duration> {
+        let last = self.request.status.attempts.last()?;
+        let error = last.error.as_ref()?;
+        let own = self
+            .memory
+            .refusal
+            .as_ref()
+            .filter(|refusal| refusal.attempt == last.id);
+        let pause = match Class::named(&error.class)
+            .unwrap_or(Class::InDoubt)
+            .treatment()
+            .pace
+        {
+            Pace::Soon => self.timing.retry_min,
+            Pace::Slow => self.timing.retry_max,
+            Pace::Backoff => {
+                let refusals = u32::try_from(self.request.status.refused_attempts).unwrap_or_default();
+                let asked = own.and_then(|refusal| refusal.retry_after);
+                let asked = asked.map(|asked| asked.clamp(RETRY_AFTER.0, RETRY_AFTER.1));
+                exponential(refusals, self.timing).max(asked.unwrap_or_default())
+            }
+        };
+        // A refusal that another process met is as old as this one knows it, or as our clock says if that is older.
+        let known_for = self.known_for(own.map(|refusal| refusal.at).or(self.memory.first_saw(&last.id)));
+        let age = match own {
+            Some(_) => known_for,
+            None => known_for.max(between(error.time.0, self.clocks.ours)),
+        };
+        Some(pause.saturating_sub(age)).filter(|left| !left.is_zero())
+    }
+
+    /// The project or its Secret changed since the last refusal.
+    fn credentials_changed(&self, now: Option<&str>) -> bool {
+        let refused = self
+            .memory
+            .refusal
+            .as_ref()
+            .and_then(|refusal| refusal.credentials.as_deref());
+        now.zip(refused).is_some_and(|(now, then)| now != then)
+    }
+
+    /// Until no request in doubt can take effect any more, nor an accepted one be invisible; `None` if none is in doubt.
+    fn until_expired(&self) -> Option<Duration> {
+        self.until_doubt_ends(Duration::ZERO)
+    }
+
+    /// The same, and `later`.
+    fn until_doubt_ends(&self, later: Duration) -> Option<Duration> {
+        let doubtful = |a: &&Attempt| matches!(a.outcome, Outcome::Pending | Outcome::Abandoned);
+        let attempts = self.request.status.attempts.iter().filter(doubtful);
+        attempts
+            .map(|a| {
+                let span = longest_life(a, self.timing).saturating_add(later);
+                self.until_over(a, span)
+            })
+            .max()
+    }
+
+    /// Until an accepted request must be visible; `None` if none was accepted. It is sent before the send guard is over,
+    /// and accepted while its answer is awaited.
+    fn until_settled(&self) -> Option<Duration> {
+        let span = self.timing.send_guard + LONGEST_CALL + self.timing.settle;
+        self.effective().map(|a| self.until_over(a, span))
+    }
+
+    fn effective(&self) -> Option<&Attempt> {
+        self.request
+            .status
+            .attempts
+            .iter()
+            .rev()
+            .find(|a| a.took_effect())
+    }
+
+    fn until(&self, attempt: &Attempt, span: Duration) -> Option<Duration> {
+        self.clocks
+            .until(after(attempt.signed_at.0, span), self.timing.clock_skew)
+    }
+
+    fn until_over(&self, attempt: &Attempt, span: Duration) -> Duration {
+        let known_for = self.known_for(self.memory.first_saw(&attempt.id));
+        until_over(attempt.signed_at.0, span, known_for, &self.clocks, self.timing)
+    }
+
+    /// For how long this process has known something that it first saw at `since`.
+    fn known_for(&self, since: Option<Duration>) -> Duration {
+        since.map_or(Duration::ZERO, |since| self.clocks.uptime.saturating_sub(since))
+    }
+
+    /// An attempt may take effect or show, and the finalizer that holds the object until then is gone. While the object is
+    /// being deleted the API server takes no new one.
+    fn finalizer_is_missing(&self) -> bool {
+        let waits = |left: Option<Duration>| left.is_some_and(|left| !left.is_zero());
+        !self.request.deleting
+            && !self.request.finalizer
+            && self.request.status.completion_time.is_none()
+            && (waits(self.until_expired()) || waits(self.until_settled()))
+    }
+
+    /// Until the finalizer may be put on: at once for the first time, then with a pause that grows.
+    fn until_finalizer(&self) -> Duration {
+        self.memory
+            .finalizer_added()
+            .map_or(Duration::ZERO, |(count, at)| {
+                exponential(count, self.timing).saturating_sub(self.clocks.uptime.saturating_sub(at))
+            })
+    }
+}
+
+/// For how long after its signature a request may take effect or stay invisible.
+pub fn longest_life(attempt: &Attempt, timing: &Timing) -> Duration {
+    let known = attempt
+        .not_after
+        .as_ref()
+        .map(|end| between(attempt.signed_at.0, end.0));
+    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.settle
+}
+
+/// Until a request that was signed at `signed_at` is past its `span`, for good. Both clocks must say so. Where the
+/// service's is not known, ours does not count: the request must have been known to this process for that long, and for
+/// twice the allowance more.
+pub fn until_over(
+    signed_at: Timestamp,
+    span: Duration,
+    known_for: Duration,
+    clocks: &Clocks,
+    timing: &Timing,
+) -> Duration {
+    if clocks.service.is_some() {
+        let both = clocks.until(after(signed_at, span), timing.clock_skew);
+        return both.unwrap_or(Duration::MAX);
+    }
+    let span = span.saturating_add(timing.clock_skew * 2);
+    let known = span.saturating_sub(known_for);
+    let there = clocks
+        .api_server
+        .map(|clock| between(clock, after(signed_at, span)));
+    known.max(there.unwrap_or_default())
+}
+
+/// When a request stops being honoured: some time after its signature, and with its access key if that is a temporary one.
+pub fn end_of_signature(signed_at: Timestamp, key_ends: Option<Timestamp>, timing: &Timing) -> Timestamp {
+    let end = after(signed_at, timing.signature_window);
+    key_ends.map_or(end, |key_ends| end.min(key_ends))
+}
+
+/// Since when a read must have been begun to admit a request that this process first saw at `first_seen`, on desktops of
+/// which the last claim of another request ended at `released`: after both, and no longer ago than half of the settle
+/// time.
+pub fn oldest_admitting_read(
+    uptime: Duration,
+    first_seen: Option<Duration>,
+    released: Option<Duration>,
+    timing: &Timing,
+) -> Duration {
+    uptime
+        .saturating_sub(timing.settle / 2)
+        .max(first_seen.unwrap_or(uptime))
+        .max(released.unwrap_or_default())
+}
+
+/// Since when a read must have been begun that is looked at once more before anything is sent.
+pub fn oldest_first_read(uptime: Duration, timing: &Timing) -> Duration {
+    uptime.saturating_sub(timing.send_guard / 2)
+}
+
+/// Whether a signature made at `signed` is too old to be sent, or reads made at `read` are too old to sign upon.
+pub fn is_stale(made: Duration, uptime: Duration, timing: &Timing) -> bool {
+    uptime.saturating_sub(made) >= timing.send_guard
+}
+
+/// Takes out of what was observed what is too old to act upon. What is gone stays gone: with many desktops to look up one
+/// by one, a reconciliation would never come to an end otherwise. Says whether reads were taken out.
+pub fn drop_stale(
+    seen: &mut Observed,
+    armed: Option<Duration>,
+    read: Option<Duration>,
+    uptime: Duration,
+    timing: &Timing,
+) -> bool {
+    if let Submission::Armed { fresh, .. } = &mut seen.submission {
+        *fresh = armed.is_some_and(|made| !is_stale(made, uptime, timing));
+        return false;
+    }
+    let attempts = &seen.request.status.attempts;
+    let submitted = attempts.iter().any(|a| a.is_open() || a.took_effect());
+    let stale = !submitted && read.is_some_and(|made| is_stale(made, uptime, timing));
+    if stale {
+        seen.desktops.retain(|_, sighting| sighting.sight == Sight::Gone);
+        seen.sweep = None;
+    }
+    stale
+}
+
+/// The pause after so many failures in a row.
+pub fn exponential(failures: u32, timing: &Timing) -> Duration {
+    let factor = 2_u32.saturating_pow(failures.saturating_sub(1).min(16));
+    timing.retry_min.saturating_mul(factor).min(timing.retry_max)
+}
+
+/// A pause and up to a fifth more by `chance`, so that many requests do not come back at one time.
+pub fn with_jitter(pause: Duration, chance: u64) -> Duration {
+    let share = u32::try_from(chance % 1000).unwrap_or_default();
+    pause + pause / 5 * share / 1000
+}

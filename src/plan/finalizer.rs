@@ -1,0 +1,43 @@
+//! The finalizer holds the object while a call of it may take effect or its job need not show yet. Clients that replace the
+//! object take it off without knowing; it is put back, but not in a race with a client that keeps removing it.
+
+use super::Step;
+use super::observed::Observed;
+use super::standing::{Activity, Hold, Wake};
+use crate::crd::conditions::Reason;
+
+const REMOVED: &str = "another client removed the operator's finalizer again and again, so deleting this object would let a \
+    new one submit while the call may still take effect: stop replacing the object (Argo CD: no Replace=true), or install \
+    the policy keep-finalizer; it is restored later";
+
+/// Puts the finalizer back where it is missed and may be put on.
+pub fn restored(seen: &Observed) -> Option<Step> {
+    (seen.facts.finalizer_missing && seen.facts.finalizer_due && !seen.facts.stopping)
+        .then_some(Step::AddFinalizer)
+}
+
+/// Puts the finalizer on before anything is signed.
+pub fn added(seen: &Observed) -> Step {
+    if seen.facts.finalizer_due {
+        Step::AddFinalizer
+    } else {
+        Step::Wait(Hold::stalled(
+            Reason::FinalizerRemoved,
+            REMOVED.to_owned(),
+            Wake::Look,
+        ))
+    }
+}
+
+/// A wait that says that the finalizer is missing, if it is and cannot be put back yet.
+pub fn mentioned(seen: &Observed, mut hold: Hold) -> Hold {
+    if !seen.facts.finalizer_missing || hold.reason == Reason::FinalizerRemoved {
+        return hold;
+    }
+    hold.message = format!("{}; {REMOVED}", hold.message);
+    if hold.activity != Activity::Stalled {
+        hold.reason = Reason::FinalizerRemoved;
+        hold.activity = Activity::Stalled;
+    }
+    hold
+}

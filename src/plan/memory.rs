@@ -1,0 +1,136 @@
+//! What a process remembers of a request between two reconciliations: plain data and the rules of its use. Losing it costs
+//! time, never safety. Moments are times since the start of the process.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::observed::{Request, Sight};
+use super::recovery::Evidence;
+use crate::ids::{AttemptID, DesktopID};
+
+/// Two clocks whose difference changed by less are as far apart as before: the `Date` of an answer knows whole seconds,
+/// and is as old as its call took.
+const SAME_DIFFERENCE: SignedDuration = SignedDuration::from_secs(30);
+
+/// Memory of one request.
+#[derive(Debug, Clone, Default)]
+pub struct Remembered {
+    /// When this process first saw the object.
+    pub first_seen: Option<Duration>,
+    /// When this process first saw each attempt.
+    attempts: Vec<(AttemptID, Duration)>,
+    /// Reads of the cloud that failed in a row.
+    pub failures: u32,
+    /// The last refusal of a submission of this process.
+    pub refusal: Option<Refusal>,
+    /// Since when each desktop was idle in every read, by folded id.
+    idle_since: BTreeMap<DesktopID, Duration>,
+    /// The first look for evidence of an attempt whose request had expired.
+    evidence: Option<FirstLook>,
+    /// How often the finalizer was put on, and when it was last.
+    finalizer: Option<(u32, Duration)>,
+    /// How far the other clock was ahead of ours when it was last said.
+    difference: Option<SignedDuration>,
+}
+
+/// A refusal of a submission, or a submission that was not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Of which attempt.
+    pub attempt: AttemptID,
+    /// When it came.
+    pub at: Duration,
+    /// For how long the cloud asked to wait.
+    pub retry_after: Option<Duration>,
+    /// Version of project and credentials that were refused.
+    pub credentials: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct FirstLook {
+    attempt: AttemptID,
+    began: Duration,
+    found: Evidence,
+}
+
+impl Remembered {
+    /// The object was loaded at that moment.
+    pub fn saw(&mut self, request: &Request, uptime: Duration) {
+        self.first_seen.get_or_insert(uptime);
+        let attempts = &request.status.attempts;
+        self.attempts
+            .retain(|(id, _)| attempts.iter().any(|a| a.id == *id));
+        for attempt in attempts {
+            if self.first_saw(&attempt.id).is_none() {
+                self.attempts.push((attempt.id.clone(), uptime));
+            }
+        }
+    }
+
+    /// When this process first saw the attempt.
+    pub fn first_saw(&self, attempt: &AttemptID) -> Option<Duration> {
+        self.attempts
+            .iter()
+            .find(|(id, _)| id == attempt)
+            .map(|(_, at)| *at)
+    }
+
+    /// Notes a read of a desktop begun at `began`; says whether it was idle a `settle` time before too, and in every
+    /// read between.
+    pub fn idle_twice(&mut self, id: &DesktopID, sight: Sight, began: Duration, settle: Duration) -> bool {
+        if !sight.is_idle() {
+            self.idle_since.remove(&id.folded());
+            return false;
+        }
+        let since = *self.idle_since.entry(id.folded()).or_insert(began);
+        since.saturating_add(settle) <= began
+    }
+
+    /// Forgets since when desktops were idle: before a submission that says nothing of what its job does to them.
+    pub fn forget_idle(&mut self) {
+        self.idle_since.clear();
+    }
+
+    /// Notes what a reconciliation begun at `began` found of an attempt whose request had expired. A look that was not
+    /// complete settles nothing with any other, so the next one takes its place.
+    pub fn looked(&mut self, attempt: &AttemptID, began: Duration, found: Evidence) {
+        let kept = |first: &FirstLook| first.attempt == *attempt && first.found.complete;
+        if !self.evidence.as_ref().is_some_and(kept) {
+            self.evidence = Some(FirstLook {
+                attempt: attempt.clone(),
+                began,
+                found,
+            });
+        }
+    }
+
+    /// What an earlier look at the pending attempt found, if it was begun a `settle` time before `began`.
+    pub fn earlier_look(&self, request: &Request, began: Duration, settle: Duration) -> Option<&Evidence> {
+        let first = self.evidence.as_ref()?;
+        let pending = request.pending().is_some_and(|a| a.id == first.attempt);
+        (pending && first.began.saturating_add(settle) <= began).then_some(&first.found)
+    }
+
+    /// The finalizer is being put on.
+    pub fn adds_finalizer(&mut self, uptime: Duration) {
+        let count = self.finalizer.map_or(0, |(count, _)| count);
+        self.finalizer = Some((count.saturating_add(1), uptime));
+    }
+
+    /// How often the finalizer was put on, and when it was last.
+    pub fn finalizer_added(&self) -> Option<(u32, Duration)> {
+        self.finalizer
+    }
+
+    /// The difference of two clocks as it was last said, unless it has changed since.
+    pub fn steady(&mut self, difference: SignedDuration) -> SignedDuration {
+        let known = self.difference.filter(|known| {
+            difference
+                .checked_sub(*known)
+                .is_some_and(|moved| moved.abs() <= SAME_DIFFERENCE)
+        });
+        *self.difference.insert(known.unwrap_or(difference))
+    }
+}
