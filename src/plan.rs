@@ -99,7 +99,7 @@ pub struct Batch {
 pub fn plan(seen: &Observed) -> Step {
     match decide(seen) {
         Step::Wait(hold) => {
-            let hold = finalizer::mentioned(seen, hold);
+            let hold = finalizer::mentioned(seen, recovery::delayed_by_clocks(seen, hold));
             if record::would_change(&seen.request, &hold) {
                 Step::RecordProgress(hold)
             } else {
@@ -124,9 +124,16 @@ fn decide(seen: &Observed) -> Step {
     if let Some(step) = submission::next(seen) {
         return step;
     }
-    if let Some(step) = finalizer::restored(seen) {
-        return step;
+    match unsubmitted(seen) {
+        // It was taken off for the verdict.
+        step @ Step::Finish(_) => step,
+        step => finalizer::restored(seen).unwrap_or(step),
     }
+}
+
+/// The next step of a request of which this process holds no submission in memory.
+fn unsubmitted(seen: &Observed) -> Step {
+    let request = &seen.request;
     if let Some(step) = resolve::next(seen) {
         return step;
     }

@@ -132,6 +132,14 @@ impl Cloud {
                 pause: slow.drip,
                 response: self.carry_out(now, request, call, Sent::Own),
             },
+            FaultAnswer::DateAhead(date) => {
+                let shown = date.date_ahead.after(self.clock(now));
+                Answer::Complete(dated(self.carry_out(now, request, call, Sent::Own), shown))
+            }
+            FaultAnswer::DateBehind(date) => {
+                let shown = date.date_behind.before(self.clock(now));
+                Answer::Complete(dated(self.carry_out(now, request, call, Sent::Own), shown))
+            }
             FaultAnswer::Connection(ConnectionFault::Endless) => {
                 Answer::Endless(self.carry_out(now, request, call, Sent::Own))
             }
@@ -231,11 +239,10 @@ impl Cloud {
 
     /// The headers of every answer: the service's own time, and the id under which it knows the request.
     fn service_headers(&self, now: Timestamp, request_id: &str) -> HeaderMap {
-        let date = httpdate::fmt_http_date(self.clock(now).max(Timestamp::UNIX_EPOCH).into());
         let mut headers = HeaderMap::new();
-        for (name, value) in [(header::DATE, date.as_str()), (REQUEST_ID, request_id)] {
-            headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
-        }
+        headers.extend(date_header(self.clock(now)));
+        let request_id = HeaderValue::from_str(request_id).ok();
+        headers.extend(request_id.map(|value| (REQUEST_ID, value)));
         headers
     }
 
@@ -281,6 +288,20 @@ impl Cloud {
         text.truncate(length);
         text
     }
+}
+
+/// The answer with another `Date`.
+fn dated(mut response: Response, shown: Timestamp) -> Response {
+    if let Some((name, value)) = date_header(shown) {
+        response.headers.insert(name, value);
+    }
+    response
+}
+
+fn date_header(shown: Timestamp) -> Option<(HeaderName, HeaderValue)> {
+    let text = httpdate::fmt_http_date(shown.max(Timestamp::UNIX_EPOCH).into());
+    let value = HeaderValue::from_str(&text).ok()?;
+    Some((header::DATE, value))
 }
 
 /// An id of 32 hexadecimal digits that depends on nothing but its arguments.

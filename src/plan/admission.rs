@@ -163,7 +163,8 @@ pub fn trouble(seen: &Observed) -> Option<Hold> {
     Some(build(treatment.reason, message, wake).with_error(error.clone()))
 }
 
-fn clock_skew(skew: ClockSkew) -> Hold {
+/// What the conditions say while clocks differ by more than is allowed.
+pub fn clock_skew(skew: ClockSkew) -> Hold {
     let other = if skew.of_service {
         "the cloud service's clock"
     } else {

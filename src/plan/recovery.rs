@@ -226,6 +226,23 @@ fn waiting(attempt: &Attempt, evidence: &Evidence, wake: Wake) -> Hold {
     Hold { wake, ..hold }
 }
 
+/// A wait for the end of a call that takes longer since clocks differ: a person must correct one of them.
+pub fn delayed_by_clocks(seen: &Observed, mut hold: Hold) -> Hold {
+    let open = seen.request.status.attempts.iter().any(Attempt::is_open);
+    let Some(skew) = seen.facts.clock_skew.filter(|_| open) else {
+        return hold;
+    };
+    let skew = admission::clock_skew(skew);
+    if !hold.message.contains(&skew.message) {
+        hold.message = format!("{}; {}", hold.message, skew.message);
+    }
+    if hold.activity != Activity::Stalled {
+        hold.reason = skew.reason;
+        hold.activity = skew.activity;
+    }
+    hold
+}
+
 fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Hold) -> Hold {
     let mut hold = in_doubt(attempt);
     hold.message = format!(

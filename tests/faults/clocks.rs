@@ -1,5 +1,5 @@
 //! The clock of the operator's machine is wrong by twenty minutes, either way: nothing is submitted by it, nothing that
-//! is in doubt is settled by it, and a person is told what to mend. The next operator, whose clock is right, goes on.
+//! is in doubt is settled by it, and a person is told what to correct. The next operator, whose clock is right, goes on.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -60,11 +60,12 @@ fn off(troupe: &Troupe, library: &str, seconds: &str) -> Operator {
 /// Waits until a request says that the clock is wrong.
 async fn rests(scene: &Scene, effect: Option<bool>) {
     let submitted = match effect {
-        Some(_) => pair("Unknown", "OutcomeUnknown"),
+        Some(_) => pair("Unknown", "AwaitingEvidence"),
         None => pair("False", "ClockSkew"),
     };
     let told = |status: &Value| {
-        says(status, Submitted) == submitted && message(status, Stalled).contains("set the node's clock")
+        says(status, Submitted) == submitted
+            && message(status, Stalled).contains("correct the clock that is wrong")
     };
     let status = scene.until("it says that the clock is wrong", told).await;
     status.unwrap_or_else(|error| panic!("{}: {error}", scene.name));

@@ -19,6 +19,8 @@ mod arbitrary;
 mod build;
 mod classify;
 mod conditions;
+mod deadlines;
+mod finalizer;
 mod follow;
 mod observed;
 mod properties;

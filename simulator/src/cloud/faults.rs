@@ -40,7 +40,7 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(
     untagged,
-    expecting = r#"an answer must be "reset", "timeout", "endless", {"status": 504}, {"delay": "3s"}, {"cutAfter": 12} or {"drip": "1s"}"#
+    expecting = r#"an answer must be "reset", "timeout", "endless", {"status": 504}, {"delay": "3s"}, {"cutAfter": 12}, {"drip": "1s"}, {"dateAhead": "25m"} or {"dateBehind": "25m"}"#
 )]
 pub enum FaultAnswer {
     /// `"reset"`, `"timeout"` or `"endless"`.
@@ -53,6 +53,10 @@ pub enum FaultAnswer {
     Cut(CutFault),
     /// `{"drip": "1s"}`
     Drip(DripFault),
+    /// `{"dateAhead": "25m"}`
+    DateAhead(DateAheadFault),
+    /// `{"dateBehind": "25m"}`
+    DateBehind(DateBehindFault),
 }
 
 /// What happens to the connection.
@@ -110,6 +114,22 @@ pub struct CutFault {
 pub struct DripFault {
     /// The pause before each byte of the body.
     pub drip: Span,
+}
+
+/// The right answer with a `Date` that is ahead. The request is carried out in any case.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DateAheadFault {
+    /// How far.
+    pub date_ahead: Span,
+}
+
+/// The right answer with a `Date` that is behind. The request is carried out in any case.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DateBehindFault {
+    /// How far.
+    pub date_behind: Span,
 }
 
 /// A fault with the count of requests that matched it.

@@ -48,6 +48,29 @@ fn without_nth_every_request_is_struck_until_the_faults_are_taken_away() {
 }
 
 #[test]
+fn an_answer_can_have_another_date_than_the_service() {
+    let mut sim = Sim::new();
+    let dates = [json!({"dateAhead": "25m"}), json!({"dateBehind": "1h"})];
+    for (nth, answer) in (1..).zip(dates) {
+        add(
+            &mut sim,
+            json!({"operation": "listDesktops", "nth": nth, "answer": answer}),
+        );
+    }
+    let ahead: Vec<i64> = (0..3)
+        .map(|_| {
+            let request = signed(get(&format!("/v2/{PROJECT}/desktops")), sim.now, KEY);
+            let response = sim.ask(&request);
+            assert_eq!(response.status.as_u16(), 200);
+            let date = response.headers["date"].to_str().unwrap();
+            let date = jiff::fmt::rfc2822::parse(date).unwrap().timestamp();
+            date.duration_since(sim.now).as_mins()
+        })
+        .collect();
+    assert_eq!(ahead, [25, -60, 0]);
+}
+
+#[test]
 fn a_fault_of_a_desktop_strikes_where_the_desktop_is_named() {
     let mut sim = Sim::new();
     add(&mut sim, json!({"desktop": "b", "answer": "reset"}));

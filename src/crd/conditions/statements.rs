@@ -3,10 +3,11 @@
 use super::Reason::{
     Abandoned, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingEvidence, ClockSkew,
     Conflict, CredentialsValid, DeletionInProgress, EndpointNotAllowed, EndpointUnreachable, Expired,
-    IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered, JobRunning, JobUnknown, NoEffect,
-    NotFound, NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed, PermissionDenied, ProjectChanged,
-    ProjectNotReady, ProjectSuspended, Rejected, Retrying, SecretInvalid, SecretNotFound, ServiceDisabled,
-    ServiceUnavailable, Submitting, Suspended, Throttled, Verifying, Waiting, WrongEndpoint,
+    FinalizerRemoved, IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered, JobRunning,
+    JobUnknown, NoEffect, NotFound, NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed,
+    PermissionDenied, ProjectChanged, ProjectNotReady, ProjectSuspended, Rejected, Retrying, SecretInvalid,
+    SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled, Verifying,
+    Waiting, WrongEndpoint,
 };
 use super::{ConditionType, Reason, Truth};
 
@@ -43,6 +44,7 @@ pub const DELETION: &[Statement] = &[
             Throttled,
             ServiceUnavailable,
             ClockSkew,
+            FinalizerRemoved,
             IntentRefused,
             Expired,
             NoEffect,
@@ -91,6 +93,7 @@ pub const DELETION: &[Statement] = &[
             ProjectNotReady,
             ProjectChanged,
             ClockSkew,
+            FinalizerRemoved,
             IntentRefused,
             OutcomeUnknown,
             JobOverdue,

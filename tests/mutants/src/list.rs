@@ -6,6 +6,7 @@
 //! | `call` | that the call is made once, and that its answer is not misread |
 //! | `record` | that what came of it is kept |
 //! | `after` | patience and evidence, where the answer was lost |
+//! | `time` | which clocks are believed, and the finalizer |
 
 use crate::Mutant;
 
@@ -13,10 +14,17 @@ mod after;
 mod before;
 mod call;
 mod record;
+mod time;
 
 /// Every mutant, in the order of the protocol.
 pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
-    [before::MUTANTS, call::MUTANTS, record::MUTANTS, after::MUTANTS]
-        .into_iter()
-        .flatten()
+    [
+        before::MUTANTS,
+        call::MUTANTS,
+        record::MUTANTS,
+        after::MUTANTS,
+        time::MUTANTS,
+    ]
+    .into_iter()
+    .flatten()
 }

@@ -204,6 +204,21 @@ fn holds() -> Vec<Row> {
             ready("a b").clock_skewed(),
             "ClockSkew stalled until Refresh",
         ),
+        row(
+            "the deadline passed by one clock: nothing is sent, and nothing is final",
+            ready("a b").late_by_one_clock(),
+            "Expired retrying until Retry",
+        ),
+        row(
+            "by clocks that differ too much: the same, and that is why",
+            ready("a b").late_by_one_clock().clock_skewed(),
+            "ClockSkew stalled until Refresh",
+        ),
+        row(
+            "a client keeps removing the finalizer: no race with it",
+            ready("a b").no_finalizer().finalizer_not_due(),
+            "FinalizerRemoved stalled until Look",
+        ),
     ]
 }
 

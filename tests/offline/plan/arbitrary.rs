@@ -7,7 +7,8 @@ use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState
 use desktop_deletion_operator::ids::{DesktopID, JobID};
 use desktop_deletion_operator::plan::classify::{ALL, Class};
 use desktop_deletion_operator::plan::observed::{
-    Facts, JobView, Observed, PostAnswer, Request, Sight, Sighting, Submission, Sweep, Word,
+    ClockSkew, Deadline, Facts, JobView, Observed, PostAnswer, Request, Sight, Sighting, Submission, Sweep,
+    Word,
 };
 use desktop_deletion_operator::plan::record::{self, Intent, Settlement};
 use desktop_deletion_operator::plan::recovery::Evidence;
@@ -278,29 +279,45 @@ fn submissions(request: &Request) -> BoxedStrategy<Submission> {
 }
 
 fn facts() -> impl Strategy<Value = Facts> {
-    any::<[bool; 8]>().prop_map(
-        |[
-            stopping,
-            deadline_passed,
-            retry_due,
-            clock_skewed,
-            settled,
-            overdue,
-            surely_dead,
-            late,
-        ]| {
-            let mut facts = Facts {
+    let deadline = prop_oneof![
+        4 => Just(Deadline::Ahead),
+        1 => Just(Deadline::Unclear),
+        2 => Just(Deadline::Passed),
+    ];
+    let skew = proptest::option::weighted(
+        0.2,
+        (-100_i64..100, any::<bool>()).prop_map(|(minutes, of_service)| ClockSkew {
+            ahead: jiff::SignedDuration::from_mins(minutes),
+            of_service,
+        }),
+    );
+    (any::<[bool; 9]>(), deadline, skew).prop_map(
+        |(
+            [
                 stopping,
-                deadline_passed,
+                service_clock_known,
                 retry_due,
-                clock_skewed,
                 settled,
                 overdue,
                 surely_dead,
-                ..Facts::default()
-            };
-            facts.evidence_overdue = surely_dead && late;
-            facts
+                late,
+                finalizer_missing,
+                finalizer_due,
+            ],
+            deadline,
+            clock_skew,
+        )| Facts {
+            stopping,
+            deadline,
+            service_clock_known,
+            retry_due,
+            clock_skew,
+            settled,
+            overdue,
+            surely_dead,
+            evidence_overdue: surely_dead && late,
+            finalizer_missing,
+            finalizer_due,
         },
     )
 }

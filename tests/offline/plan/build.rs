@@ -1,5 +1,8 @@
 //! Situations in few words: what is not said is as it is on a good day.
 
+use clap::Parser;
+use desktop_deletion_operator::cli::{Cli, Command};
+use desktop_deletion_operator::config::Timing;
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{
     Attempt, AuthMethod, CloudError, DesktopDeletionStatus, Outcome, ProjectCoordinates,
@@ -28,6 +31,18 @@ pub(crate) fn cases(count: u32) -> ProptestConfig {
     }
     config.failure_persistence = None;
     config
+}
+
+/// The durations that the operator has without flags.
+pub(crate) fn timing() -> Timing {
+    static TIMING: std::sync::LazyLock<Timing> = std::sync::LazyLock::new(|| {
+        let cli = Cli::try_parse_from(["desktop-deletion-operator", "run", "--identity=operator"]).unwrap();
+        let Command::Run(arguments) = cli.command else {
+            panic!("`run` is the subcommand")
+        };
+        arguments.config().unwrap().timing
+    });
+    TIMING.clone()
 }
 
 /// A moment, in minutes after the hour at which every story here begins.
@@ -182,6 +197,8 @@ pub(crate) fn untouched(desktop_ids: &str) -> Seen {
             suspend: false,
             resolve: None,
             generation: GENERATION,
+            created: Some(minute(0).0),
+            not_after: None,
             deleting: false,
             finalizer: false,
             status: DesktopDeletionStatus {
@@ -199,7 +216,11 @@ pub(crate) fn untouched(desktop_ids: &str) -> Seen {
         trouble: None,
         earlier_evidence: None,
         submission: Submission::None,
-        facts: Facts::default(),
+        facts: Facts {
+            service_clock_known: true,
+            finalizer_due: true,
+            ..Facts::default()
+        },
     })
 }
 

@@ -18,6 +18,7 @@ fn rows() -> impl Iterator<Item = Row> {
         .chain(super::follow::rows())
         .chain(super::release::rows())
         .chain(super::resolve::rows())
+        .chain(super::finalizer::rows())
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
-use desktop_deletion_operator::plan::observed::{Observed, Submission};
+use desktop_deletion_operator::plan::observed::{Deadline, Observed, Submission};
 use desktop_deletion_operator::plan::{Step, plan, record};
 use invariants::{
     at_most_once, intent_first, intent_for_the_live_object, one_request_per_desktop, only_what_was_admitted,
@@ -40,7 +40,11 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
         ));
         must(!seen.facts.stopping, "something is sent by a process that stops");
         must(
-            !seen.facts.deadline_passed,
+            seen.facts.clock_skew.is_none(),
+            "something is sent while clocks differ too much",
+        );
+        must(
+            seen.facts.deadline == Deadline::Ahead,
             "something is sent after the deadline",
         );
     }

@@ -114,6 +114,11 @@ fn early() -> Vec<Row> {
     vec![
         row("untouched", nothing_happened(), wait),
         row(
+            "clocks that differ too much make it later, and a person must look",
+            nothing_happened().clock_skewed(),
+            "ClockSkew stalled until Dead",
+        ),
+        row(
             "a job that covers the body",
             nothing_happened().sweep("j1/a Running j1/b Running"),
             wait,

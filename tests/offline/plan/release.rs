@@ -65,6 +65,16 @@ fn in_flight() -> Vec<Row> {
             held,
         ),
         row(
+            "the service's clock is asked for before ours is taken alone",
+            doubt().service_clock_unknown(),
+            "list a b",
+        ),
+        row(
+            "the finalizer was removed: it cannot be put back any more",
+            doubt().no_finalizer(),
+            "rest",
+        ),
+        row(
             "a request may still arrive, whatever the reads show",
             doubt().all(Sight::Deleting).sweep("j1/a Running j1/b Running"),
             held,

@@ -53,6 +53,12 @@ fn intents() -> Vec<Row> {
         row("the object is being deleted", armed().deleting(), "start over"),
         row("the object was suspended", armed().suspended(), "start over"),
         row("the deadline passed", armed().too_late(), "start over"),
+        row(
+            "it passed by one clock",
+            armed().late_by_one_clock(),
+            "start over",
+        ),
+        row("the clocks differ too much", armed().clock_skewed(), "start over"),
         row("a task of this process is at it", ready("a b").underway(), "rest"),
         row(
             "a task of this process is at it, and the object is being deleted",
@@ -84,6 +90,8 @@ fn posts() -> Vec<Row> {
         row("the object is being deleted", armed().deleting(), not_sent),
         row("the object was suspended", armed().suspended(), not_sent),
         row("the deadline passed", armed().too_late(), not_sent),
+        row("it passed by one clock", armed().late_by_one_clock(), not_sent),
+        row("the clocks differ too much", armed().clock_skewed(), not_sent),
         row(
             "another replica took the intent for lost",
             stored(Outcome::NotSent).armed(attempt("a b")),

@@ -1,24 +1,25 @@
 //! A process, an API server and a cloud in which anything goes wrong, step by step. What must hold is checked at each
 //! step; once the throws are used up all goes well, and the request must come to its end.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Attempt;
-use desktop_deletion_operator::ids::{AttemptID, DesktopID};
-use desktop_deletion_operator::plan::observed::{Facts, Observed, Request, Submission};
-use desktop_deletion_operator::plan::recovery::Evidence;
+use desktop_deletion_operator::plan::clocks::{Clocks, Reading, RemoteClock};
+use desktop_deletion_operator::plan::deadlines::{self, Circumstances, Deadlines};
+use desktop_deletion_operator::plan::memory::Remembered;
+use desktop_deletion_operator::plan::observed::{Observed, Request};
 use desktop_deletion_operator::plan::{Step, plan};
 use invariants::history::Rest;
 use invariants::it_comes_to_rest;
 use proptest::prelude::*;
 
-use super::build::{Seen, cases, ids, minute, untouched};
+use super::build::{Seen, cases, ids, minute, timing, untouched};
 use super::properties::violations;
 use super::rules;
 use super::tell::tell;
 use dice::Dice;
-use world::{Cloud, SETTLE, TOKEN};
+use world::Cloud;
 
 mod dice;
 mod people;
@@ -27,10 +28,8 @@ mod store;
 mod truth;
 mod world;
 
-/// Allowance for clocks, and how long a job may take, in minutes.
-const SKEW: i64 = 5;
-const OVERDUE: i64 = 60;
-const DEADLINE: i64 = 7 * 24 * 60;
+/// Passes until a request must have come to its end: a token lives for a day, and is looked at every minute.
+const MOST_PASSES: usize = 8000;
 
 /// How the project and the other requests look to the process.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,15 +39,16 @@ struct Surroundings {
     elsewhere: bool,
     project_suspended: bool,
     claimed_by_another: bool,
-    clock_skewed: bool,
     stopping: bool,
+    /// How many minutes the clock of the process is ahead of the true time.
+    ahead: i64,
 }
 
 /// What a process remembers between two passes, and loses with a crash.
 #[derive(Debug, Default)]
 struct Memory {
-    idle_since: BTreeMap<DesktopID, i64>,
-    evidence: Option<(AttemptID, i64, Evidence)>,
+    plan: Remembered,
+    service_clock: RemoteClock,
 }
 
 /// Everything.
@@ -60,7 +60,6 @@ struct Walk {
     object: Request,
     version: u64,
     exists: bool,
-    deadline: i64,
     memory: Memory,
     attempts_made: usize,
     trace: Vec<String>,
@@ -86,13 +85,14 @@ impl Walk {
         let mut dice = Dice::new(throws);
         let desktop_ids = ids("a B c");
         let cloud = Cloud::new(&desktop_ids, &mut dice);
+        let mut object = untouched("a B c").0.request;
+        object.not_after = dice.bad().then(|| minute(40).0);
         Self {
             cloud,
             around: Surroundings::default(),
-            object: untouched("a B c").0.request,
+            object,
             version: 0,
             exists: true,
-            deadline: if dice.bad() { 40 } else { DEADLINE },
             memory: Memory::default(),
             attempts_made: 0,
             trace: vec![],
@@ -102,7 +102,7 @@ impl Walk {
 
     /// Runs until the request has come to its end.
     fn run(&mut self) -> Result<(), String> {
-        for _ in 0..2000 {
+        for _ in 0..MOST_PASSES {
             if self.dice.is_used_up() {
                 self.mend();
             }
@@ -122,7 +122,7 @@ impl Walk {
         if resolved_by_a_person {
             return Ok(());
         }
-        let restless = Rest::Not("2000 passes were not enough".to_owned());
+        let restless = Rest::Not(format!("{MOST_PASSES} passes were not enough"));
         rules::holds(it_comes_to_rest::rest(&restless))
     }
 
@@ -162,39 +162,57 @@ impl Walk {
         }
     }
 
-    /// Times as facts, and reads that have grown old are forgotten.
+    /// What the shipped rules make of the time.
     fn facts(&mut self, pass: &mut Pass) {
-        let now = self.cloud.now;
-        let status = &pass.seen.request.status;
-        let open = status.attempts.iter().find(|a| a.is_open());
-        let dead_at = open.map(dead_at);
-        let effective = status.attempts.iter().find(|a| a.took_effect()).map(signed_at);
-        let refused = status.attempts.last().and_then(|a| a.error.as_ref());
-        let mut facts = Facts {
-            stopping: self.around.stopping,
-            deadline_passed: self.deadline <= now,
-            retry_due: refused.is_none_or(|error| minutes(&error.time) < now),
-            clock_skewed: self.around.clock_skewed,
-            settled: effective.is_none_or(|at| at + 1 + SETTLE <= now),
-            overdue: effective.is_some_and(|at| at + OVERDUE <= now),
-            surely_dead: dead_at.is_some_and(|at| at <= pass.began),
-            ..Facts::default()
+        let (clocks, timing) = (self.clocks(), timing());
+        let memory = &mut self.memory.plan;
+        memory.saw(&pass.seen.request, clocks.uptime);
+        let rules = Deadlines {
+            request: &pass.seen.request,
+            memory,
+            clocks,
+            timing: &timing,
         };
-        facts.evidence_overdue = dead_at.is_some_and(|at| at + 30 <= pass.began);
-        let earlier = self
-            .memory
-            .evidence
-            .as_ref()
-            .filter(|(id, began, _)| open.is_some_and(|a| a.id == *id) && began + SETTLE <= pass.began);
-        pass.seen.earlier_evidence = earlier.map(|(.., evidence)| evidence.clone());
-        pass.seen.facts = facts;
-        if let Submission::Armed { fresh, .. } = &mut pass.seen.submission {
-            *fresh = pass.armed_at == now;
-        } else if pass.read_at.is_some_and(|at| at < now) {
+        pass.seen.facts = rules.facts(&Circumstances {
+            stopping: self.around.stopping,
+            credentials: None,
+            began: uptime(pass.began),
+        });
+        let earlier = memory.earlier_look(&pass.seen.request, uptime(pass.began), timing.settle);
+        pass.seen.earlier_evidence = earlier.cloned();
+        let (armed, read) = (uptime(pass.armed_at), pass.read_at.map(uptime));
+        if deadlines::drop_stale(&mut pass.seen, Some(armed), read, clocks.uptime, &timing) {
             pass.read_at = None;
-            pass.seen.desktops.clear();
-            pass.seen.sweep = None;
         }
+    }
+
+    /// What every clock shows.
+    fn clocks(&self) -> Clocks {
+        let uptime = uptime(self.cloud.now);
+        Clocks {
+            uptime,
+            ours: self.wall(),
+            service: self.memory.service_clock.at(uptime),
+            api_server: Some(minute(self.cloud.now).0),
+        }
+    }
+
+    /// The time of day by the clock of the process.
+    fn wall(&self) -> jiff::Timestamp {
+        minute(self.cloud.now + self.around.ahead).0
+    }
+
+    /// The service answers, and tells the time: mostly its own.
+    fn answered(&mut self) {
+        let lie = if self.dice.bad() {
+            [25, -25, 1500, -1500][usize::from(self.dice.throw(4))]
+        } else {
+            0
+        };
+        self.memory.service_clock.note(Reading {
+            date: minute(self.cloud.now + lie).0,
+            at: uptime(self.cloud.now),
+        });
     }
 
     fn sleep(&mut self, least: i64) -> Result<(), String> {
@@ -221,21 +239,9 @@ impl Walk {
     }
 }
 
-fn minutes(time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time) -> i64 {
-    time.0.duration_since(minute(0).0).as_mins()
-}
-
-fn signed_at(attempt: &Attempt) -> i64 {
-    minutes(&attempt.signed_at)
-}
-
-/// When the request of an attempt can no longer take effect, nor its effect be invisible.
-fn dead_at(attempt: &Attempt) -> i64 {
-    let until = attempt
-        .not_after
-        .as_ref()
-        .map_or(signed_at(attempt) + TOKEN, minutes);
-    until + SKEW + SETTLE
+/// Minutes of the walk as time since the process began.
+fn uptime(minutes: i64) -> Duration {
+    Duration::from_mins(u64::try_from(minutes).unwrap_or_default())
 }
 
 proptest! {

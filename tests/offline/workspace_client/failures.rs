@@ -154,7 +154,7 @@ async fn a_cut_body_is_in_doubt_whatever_its_status() {
         let server = Server::start(Play::AnswerAndClose(bytes)).await;
         let error = submit(&*workspace(&server)).await.unwrap_err();
         no_answer(&error);
-        assert!(error.service_time.is_some(), "the head did arrive");
+        assert_eq!(error.service_time, None, "it may have come from anywhere");
     }
 }
 

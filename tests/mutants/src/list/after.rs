@@ -7,9 +7,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "no-wait-for-expiry",
         does: "A call whose answer was lost counts as dead before its signature has run out",
         edits: &[Edit {
-            file: "src/controllers/deletion/facts.rs",
-            find: ".map(|attempt| after(self.expiry(attempt), allowance))",
-            replace: ".map(|attempt| after(attempt.signed_at.0, allowance))",
+            file: "src/plan/deadlines.rs",
+            find: "    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.settle",
+            replace: "    known.unwrap_or(timing.token_life) * 0 + timing.clock_skew + timing.settle",
         }],
         trials: &[Trial {
             layer: Layer::Cluster,
@@ -21,19 +21,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "No time is left for an accepted call to show, neither after its expiry nor between two looks",
         edits: &[
             Edit {
-                file: "src/controllers/deletion/facts.rs",
-                find: "let allowance = self.timing.clock_skew + self.timing.settle + unknown;",
-                replace: "let allowance = self.timing.clock_skew + unknown;",
+                file: "src/plan/deadlines.rs",
+                find: "    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.settle",
+                replace: "    known.unwrap_or(timing.token_life) + timing.clock_skew",
             },
             Edit {
-                file: "src/controllers/deletion/facts.rs",
-                find: "&& after(*began, timing.settle) <= pass.began",
-                replace: "&& *began <= pass.began",
+                file: "src/plan/memory.rs",
+                find: "(pending && first.began.saturating_add(settle) <= began)",
+                replace: "(pending && first.began.saturating_add(settle * 0) <= began)",
             },
             Edit {
-                file: "src/controllers/deletion/facts.rs",
-                find: "        Wake::SecondLook => timing.settle,",
-                replace: "        Wake::SecondLook => Duration::ZERO,",
+                file: "src/plan/deadlines.rs",
+                find: "            Wake::SecondLook => timing.settle,",
+                replace: "            Wake::SecondLook => Duration::ZERO,",
             },
         ],
         trials: &[Trial {
@@ -126,10 +126,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A deleted object goes although its call may still take effect",
         edits: &[Edit {
             file: "src/plan/release.rs",
-            find: "            Step::Wait(held(attempt))
-",
-            replace: "            Step::DropFinalizer
-",
+            find: "admission::ask_the_time(seen).unwrap_or_else(|| Step::Wait(held(attempt)))",
+            replace: "admission::ask_the_time(seen).unwrap_or(Step::DropFinalizer)",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

@@ -48,9 +48,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The signature is made when the call is sent, so that its age says nothing of the intent's",
         edits: &[
             Edit {
-                file: "src/controllers/deletion/facts.rs",
-                find: "*fresh = armed.is_some_and(|(_, since)| since.elapsed() < timing.send_guard);",
-                replace: "*fresh = armed.is_some();",
+                file: "src/plan/deadlines.rs",
+                find: "*fresh = armed.is_some_and(|made| !is_stale(made, uptime, timing));",
+                replace: "*fresh = armed.is_some_and(|made| made <= uptime);",
             },
             Edit {
                 file: "src/controllers/deletion/execute.rs",

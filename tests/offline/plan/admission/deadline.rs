@@ -15,7 +15,7 @@ fn the_service_is_asked_for_the_time_before_a_request_expires() {
 
 /// Every situation of the table, for the conditions.
 pub(super) fn rows() -> Vec<Row> {
-    let late = || untouched("a b").too_late_by_our_clock();
+    let late = || untouched("a b").too_late().service_clock_unknown();
     let known = |seen: Seen| seen.too_late();
     let expired = "finish Expired (submitted: Expired)";
     vec![
@@ -31,8 +31,13 @@ pub(super) fn rows() -> Vec<Row> {
             "list a b",
         ),
         row(
-            "it answered and told no time: the machine's clock counts",
+            "one answer does not count alone",
             late().project().all(Sight::Idle),
+            "sweep",
+        ),
+        row(
+            "it answered and told no time: the API server's clock counts",
+            late().project().all(Sight::Idle).sweep(""),
             expired,
         ),
         row(

@@ -4,8 +4,8 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::{
-    Claim, JobView, Observed, Obstacle, PostAnswer, ProjectView, Rival, Sight, Sighting, Submission, Sweep,
-    Trouble, Word,
+    Claim, ClockSkew, Deadline, JobView, Observed, Obstacle, PostAnswer, ProjectView, Rival, Sight, Sighting,
+    Submission, Sweep, Trouble, Word,
 };
 use desktop_deletion_operator::plan::record::desktop;
 use desktop_deletion_operator::plan::recovery::Evidence;
@@ -293,23 +293,46 @@ impl Seen {
         self.with(|o| o.facts.stopping = true)
     }
 
-    /// The deadline passed, by the service's clock.
+    /// The deadline passed by both clocks.
     pub(crate) fn too_late(self) -> Self {
-        self.too_late_by_our_clock()
-            .with(|o| o.facts.service_clock_known = true)
+        self.with(|o| o.facts.deadline = Deadline::Passed)
     }
 
-    /// The deadline passed, by the clock of a machine that the service has not told its time yet.
-    pub(crate) fn too_late_by_our_clock(self) -> Self {
-        self.with(|o| o.facts.deadline_passed = true)
+    /// The deadline passed by one clock.
+    pub(crate) fn late_by_one_clock(self) -> Self {
+        self.with(|o| o.facts.deadline = Deadline::Unclear)
+    }
+
+    /// The service has not told its time to this process.
+    pub(crate) fn service_clock_unknown(self) -> Self {
+        self.with(|o| o.facts.service_clock_known = false)
     }
 
     pub(crate) fn retry_due(self) -> Self {
         self.with(|o| o.facts.retry_due = true)
     }
 
+    /// The service's clock is 25 minutes ahead.
     pub(crate) fn clock_skewed(self) -> Self {
-        self.with(|o| o.facts.clock_skewed = true)
+        self.with(|o| {
+            o.facts.clock_skew = Some(ClockSkew {
+                ahead: jiff::SignedDuration::from_mins(25),
+                of_service: true,
+            });
+        })
+    }
+
+    /// The finalizer was removed while a call may take effect.
+    pub(crate) fn finalizer_missing(self) -> Self {
+        self.with(|o| {
+            o.request.finalizer = false;
+            o.facts.finalizer_missing = true;
+        })
+    }
+
+    /// The finalizer was put on again and again.
+    pub(crate) fn finalizer_not_due(self) -> Self {
+        self.with(|o| o.facts.finalizer_due = false)
     }
 
     pub(crate) fn settled(self) -> Self {

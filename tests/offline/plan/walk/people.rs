@@ -19,7 +19,7 @@ impl Walk {
         if !self.dice.bad() {
             return Ok(());
         }
-        match self.dice.throw(11) {
+        match self.dice.throw(12) {
             0 => {}
             1 => self.set_suspend(!self.object.suspend),
             2 => {
@@ -32,9 +32,10 @@ impl Walk {
             4 => self.around.elsewhere ^= true,
             5 => self.around.project_suspended ^= true,
             6 => self.around.claimed_by_another ^= true,
-            7 => self.around.clock_skewed ^= true,
+            7 => self.around.ahead = [0, 4, -4, 60, -60, 1500][usize::from(self.dice.throw(6))],
             8 => self.around.stopping ^= true,
             9 => self.resolve(),
+            10 => self.replace(),
             _ => self.cloud.meddle(&mut self.dice),
         }
         let (now, around, object) = (self.cloud.now, self.around, &self.object);
@@ -70,6 +71,16 @@ impl Walk {
         self.trace.push(format!("-- {}={verb}", open.id));
         self.object.resolve = Some(format!("{}={verb}", open.id));
         self.version += 1;
+    }
+
+    /// A client replaces the object by one that lacks the finalizer. The policy keeps it while a call may take effect.
+    fn replace(&mut self) {
+        let attempts = &self.object.status.attempts;
+        let may_take_effect = attempts.iter().any(|a| a.is_open() || a.took_effect());
+        if self.object.finalizer && !may_take_effect {
+            self.object.finalizer = false;
+            self.version += 1;
+        }
     }
 
     fn set_suspend(&mut self, suspend: bool) {

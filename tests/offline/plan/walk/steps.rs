@@ -4,16 +4,18 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::classify::{ALL, Class};
+use desktop_deletion_operator::plan::deadlines::{self, Deadlines};
 use desktop_deletion_operator::plan::observed::{PostAnswer, Sight, Submission};
 use desktop_deletion_operator::plan::recovery;
 use desktop_deletion_operator::plan::standing::{Hold, Wake};
 use desktop_deletion_operator::plan::{Batch, Step};
 use invariants::intent_first;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::build::{Seen, attempt, failure, minute, nonce, sighting};
+use super::super::build::{Seen, attempt, failure, nonce, sighting, timing};
 use super::super::rules;
-use super::world::{Answer, SETTLE, SIGNATURE, TOKEN};
-use super::{Pass, Then, Walk, dead_at};
+use super::world::{Answer, SIGNATURE, TOKEN};
+use super::{Pass, Then, Walk, uptime};
 
 impl Walk {
     /// Carries out a step.
@@ -83,11 +85,11 @@ impl Walk {
             baseline_job_ids: batch.baseline_job_ids.clone(),
             baseline_failed_ids: batch.baseline_failed_ids.clone(),
             baseline_incomplete: batch.baseline_incomplete,
-            signed_at: minute(self.cloud.now),
-            not_after: (!token).then(|| minute(self.cloud.now + SIGNATURE)),
+            signed_at: Time(self.wall()),
+            not_after: (!token).then(|| Time(deadlines::end_of_signature(self.wall(), None, &timing()))),
             ..attempt("a")
         };
-        self.memory.idle_since.clear();
+        self.memory.plan.forget_idle();
         pass.armed_at = self.cloud.now;
         pass.seen.submission = Submission::Armed {
             attempt: signed,
@@ -115,6 +117,7 @@ impl Walk {
         pass.seen.last_look = false;
         pass.read_at = pass.read_at.or(Some(self.cloud.now));
         if !self.dice.bad() {
+            self.answered();
             return true;
         }
         let class = ALL[usize::from(self.dice.throw(11))];
@@ -138,14 +141,9 @@ impl Walk {
     }
 
     fn saw(&mut self, pass: &mut Pass, id: &DesktopID, sight: Sight) {
-        let now = self.cloud.now;
+        let now = uptime(self.cloud.now);
         let mut seen = sighting(sight);
-        if sight.is_idle() {
-            let since = *self.memory.idle_since.entry(id.folded()).or_insert(now);
-            seen.idle_twice = since + SETTLE <= now;
-        } else {
-            self.memory.idle_since.remove(&id.folded());
-        }
+        seen.idle_twice = self.memory.plan.idle_twice(id, sight, now, timing().settle);
         pass.seen.desktops.insert(id.folded(), seen);
     }
 
@@ -162,21 +160,20 @@ impl Walk {
         let Some(evidence) = recovery::evidence(&pass.seen, attempt) else {
             return;
         };
-        let known = self.memory.evidence.as_ref();
-        if known.is_none_or(|(id, _, first)| *id != attempt.id || !first.complete) {
-            self.memory.evidence = Some((attempt.id.clone(), pass.began, evidence));
-        }
+        let began = uptime(pass.began);
+        self.memory.plan.looked(&attempt.id, began, evidence);
     }
 
+    /// How long the shipped rules wait, in whole minutes.
     fn until(&self, pass: &Pass, wake: Wake) -> i64 {
-        let open = pass.seen.request.status.attempts.iter().find(|a| a.is_open());
-        let dead = open.map_or(1, |a| dead_at(a) - self.cloud.now);
-        match wake {
-            Wake::Dead => dead.max(1),
-            Wake::Settle | Wake::SecondLook => SETTLE + 1,
-            Wake::Change => 10,
-            _ => 2,
-        }
+        let timing = timing();
+        let rules = Deadlines {
+            request: &pass.seen.request,
+            memory: &self.memory.plan,
+            clocks: self.clocks(),
+            timing: &timing,
+        };
+        i64::try_from(rules.delay(wake).as_secs().div_ceil(60)).unwrap()
     }
 
     fn post(&mut self, pass: &mut Pass) -> Result<(), String> {
@@ -187,17 +184,19 @@ impl Walk {
         let stored =
             intent.is_some_and(|a| a.outcome == Outcome::Pending && a.body_digest == attempt.body_digest);
         rules::holds(intent_first::sent(stored, || attempt.id.to_string()))?;
+        // The gateway holds what the clock of the process said against its own.
         let life = if attempt.not_after.is_some() {
-            SIGNATURE
+            SIGNATURE + self.around.ahead
         } else {
             TOKEN
         };
         let answer = self
             .cloud
             .submit(&attempt.id, &attempt.desktop_ids, life, &mut self.dice)?;
+        let now = Time(self.wall());
         let error = |class: Class| {
             let mut error = failure(class);
-            error.time = minute(self.cloud.now);
+            error.time = now.clone();
             error
         };
         self.trace.push(format!("-- answer: {answer:?}"));

@@ -1,0 +1,127 @@
+//! Clients that replace the object, and take the operator's finalizer off without knowing.
+
+use kube::api::{DynamicObject, PostParams};
+use serde_json::json;
+use testkit::eventually;
+
+use desktop_deletion_operator::crd::FINALIZER;
+use desktop_deletion_operator::crd::conditions::ConditionType::Stalled;
+
+use crate::doubt::{self, lost};
+use crate::stage::{BOUND, Stage, desktop, endless, message};
+
+/// Replaces the object by what somebody has in a file, as `kubectl replace` does.
+async fn replace(stage: &Stage, name: &str) {
+    // The operator may write meanwhile; kubectl tries again too.
+    loop {
+        let mut object = stage.requests().get(name).await.unwrap();
+        object.metadata.finalizers = None;
+        object.metadata.managed_fields = None;
+        let replaced = stage
+            .requests()
+            .replace(name, &PostParams::default(), &object)
+            .await;
+        match replaced {
+            Ok(_) => return,
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn has_finalizer(object: &DynamicObject) -> bool {
+    let finalizers = object.metadata.finalizers.iter().flatten();
+    finalizers.into_iter().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// Waits until the finalizer is there again.
+async fn restored(stage: &Stage, name: &str) {
+    let look = async || match stage.requests().get(name).await.unwrap() {
+        object if has_finalizer(&object) => Ok(()),
+        object => Err(format!("{:?}", object.metadata.finalizers)),
+    };
+    eventually("the finalizer is there again", BOUND, look)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[tokio::test]
+async fn a_finalizer_that_a_replace_removed_is_restored() {
+    let stage = Stage::set("replaced", &[endless("pc-1")]).await;
+    let operator = stage.operator(&["--settle=10m"]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.accepted("leaver").await;
+    replace(&stage, "leaver").await;
+    restored(&stage, "leaver").await;
+    let event = stage.event("leaver", "FinalizerRestored", "Replace=true").await;
+    assert_eq!(event.type_.as_deref(), Some("Warning"), "{event:#?}");
+
+    operator.kill().await.unwrap();
+    drop(operator);
+    replace(&stage, "leaver").await;
+    let _operator = stage.operator(&["--settle=10m"]);
+    restored(&stage, "leaver").await;
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_finalizer_is_restored_while_an_answer_is_missing_and_after_it_was_given_up() {
+    let stage = Stage::set_with("replaced-doubt", doubt::world(), &[desktop("pc-1")]).await;
+    stage
+        .cloud
+        .add_fault(&lost("pc-1", true, &json!("reset")))
+        .unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage
+        .until("leaver", "the answer is missing", |status| {
+            status["attempts"][0]["error"]["class"] == "InDoubt"
+        })
+        .await;
+    replace(&stage, "leaver").await;
+    restored(&stage, "leaver").await;
+    let attempt = status["attempts"][0]["id"].as_str().unwrap();
+    let value = format!("{attempt}=abandon");
+    let patch = json!({"metadata": {"annotations": {"cloud-desktops.dev/resolve": value}}});
+    let patch = kube::api::Patch::Merge(&patch);
+    let parameters = kube::api::PatchParams::default();
+    stage
+        .requests()
+        .patch("leaver", &parameters, &patch)
+        .await
+        .unwrap();
+    stage
+        .until("leaver", "it was given up", |status| {
+            status["attempts"][0]["outcome"] == "Abandoned"
+        })
+        .await;
+    replace(&stage, "leaver").await;
+    restored(&stage, "leaver").await;
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn with_a_client_that_keeps_removing_it_there_is_no_race() {
+    let stage = Stage::set("keeps-replacing", &[endless("pc-1")]).await;
+    let flags = ["--settle=10m", "--retry-min=1s", "--retry-max=10m"];
+    let _operator = stage.operator(&flags);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.accepted("leaver").await;
+    let look = async || {
+        replace(&stage, "leaver").await;
+        let status = stage.status("leaver").await;
+        if message(&status, Stalled).contains("removed the operator's finalizer again and again") {
+            Ok(())
+        } else {
+            Err(format!("{status:#}"))
+        }
+    };
+    eventually("it says that the finalizer is removed", BOUND, look)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    let writes = stage.writes("leaver").await;
+    let added = writes.iter().filter(|write| write.verb == "patch").count();
+    // With pauses of 1, 2, 4, 8 … seconds a minute has room for seven.
+    assert!(added <= 10, "{added} patches of the finalizer");
+    restored(&stage, "leaver").await;
+}

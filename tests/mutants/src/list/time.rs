@@ -1,0 +1,102 @@
+//! Which clocks are believed, and that the finalizer outlives what clients do to the object.
+
+use crate::{Edit, Layer, Mutant, Trial};
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "one-date-is-believed",
+        does: "The `Date` of a single answer sets the service's clock",
+        edits: &[Edit {
+            file: "src/plan/clocks.rs",
+            find: "        if agrees(self.known) || agrees(self.doubtful) {",
+            replace: "        if agrees(self.known) || agrees(self.doubtful) || self.known.is_none_or(|_| true) {",
+        }],
+        trials: &[
+            Trial {
+                layer: Layer::Unit,
+                tests: &["plan::clocks"],
+            },
+            Trial {
+                layer: Layer::Cluster,
+                tests: &["false_clocks::one_answer_with_another_date_ends_nothing"],
+            },
+        ],
+    },
+    Mutant {
+        name: "any-page-tells-the-time",
+        does: "The `Date` of a page that is not the service's own answer counts as the service's clock",
+        edits: &[Edit {
+            file: "src/workspace/http/conversation.rs",
+            find: "            service_time: date.filter(|_| of_service),",
+            replace: "            service_time: date.filter(|_| of_service || date.is_some()),",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["workspace_client::refusals"],
+        }],
+    },
+    Mutant {
+        name: "the-service-alone-tells-the-time",
+        does: "The service's clock alone ends, settles and releases, whatever ours says",
+        edits: &[Edit {
+            file: "src/plan/clocks.rs",
+            find: "        let behind = self.other()?.min(self.ours);",
+            replace: "        let behind = self.other()?;",
+        }],
+        trials: &[
+            Trial {
+                layer: Layer::Unit,
+                tests: &["plan::clocks"],
+            },
+            Trial {
+                layer: Layer::Offline,
+                tests: &["plan::deadlines", "plan::walk"],
+            },
+        ],
+    },
+    Mutant {
+        name: "our-clock-counts-alone",
+        does: "Where the service's clock is not known, a call is over by this machine's clock, whenever this process saw it",
+        edits: &[Edit {
+            file: "src/plan/deadlines.rs",
+            find: "    let known = span.saturating_sub(known_for);",
+            replace: "    let known = between(clocks.ours, after(signed_at, span)).min(span.saturating_sub(known_for));",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::deadlines"],
+        }],
+    },
+    Mutant {
+        name: "finalizer-not-restored",
+        does: "A finalizer that another client removed while a call may take effect stays off",
+        edits: &[Edit {
+            file: "src/plan/finalizer.rs",
+            find: "    (seen.facts.finalizer_missing && seen.facts.finalizer_due && !seen.facts.stopping)",
+            replace: "    (seen.facts.finalizer_missing && seen.facts.finalizer_due && seen.facts.stopping)",
+        }],
+        trials: &[
+            Trial {
+                layer: Layer::Offline,
+                tests: &["plan::finalizer"],
+            },
+            Trial {
+                layer: Layer::Cluster,
+                tests: &["replaced::a_finalizer_that_a_replace_removed_is_restored"],
+            },
+        ],
+    },
+    Mutant {
+        name: "an-old-sweep-admits",
+        does: "A request is admitted by a sweep of the sub-jobs that is older than the object",
+        edits: &[Edit {
+            file: "src/plan/deadlines.rs",
+            find: "        .max(first_seen.unwrap_or(uptime))",
+            replace: "        .max(first_seen.map_or(uptime, |_| Duration::ZERO))",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::deadlines"],
+        }],
+    },
+];

@@ -1,0 +1,483 @@
+//! Each rule at the moment at which it turns, with clocks that are true, wrong and unknown.
+
+use std::time::Duration;
+
+use desktop_deletion_operator::config::Timing;
+use desktop_deletion_operator::config::timing::LONGEST_CALL;
+use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, CloudError, Outcome};
+use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::clocks::Clocks;
+use desktop_deletion_operator::plan::deadlines::{
+    Circumstances, Deadlines, exponential, is_stale, oldest_admitting_read, with_jitter,
+};
+use desktop_deletion_operator::plan::memory::{Refusal, Remembered};
+use desktop_deletion_operator::plan::observed::{Deadline, Facts, Request};
+use desktop_deletion_operator::plan::standing::Wake;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::build::{self, failure, nonce, timing, untouched};
+
+/// Seconds: what is left of a call with the flags that the operator has by itself.
+const WINDOW: i64 = 900;
+const SKEW: i64 = 300;
+const SETTLE: i64 = 120;
+/// A call is over for good: window, allowance and settle time.
+const OVER: i64 = WINDOW + SKEW + SETTLE;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_767_600_000 + seconds).unwrap()
+}
+
+fn seconds(count: i64) -> Duration {
+    Duration::from_secs(count.unsigned_abs())
+}
+
+fn attempt(outcome: Outcome) -> Attempt {
+    Attempt {
+        signed_at: Time(at(0)),
+        not_after: Some(Time(at(WINDOW))),
+        outcome,
+        ..build::attempt("a")
+    }
+}
+
+fn refused(class: Class) -> Attempt {
+    let error = CloudError {
+        time: Time(at(0)),
+        ..failure(class)
+    };
+    Attempt {
+        error: Some(error),
+        ..attempt(Outcome::Rejected)
+    }
+}
+
+/// A request created at 0, and what this process knows of it since its start.
+struct Case {
+    request: Request,
+    memory: Remembered,
+    clocks: Clocks,
+    began: i64,
+}
+
+impl Case {
+    fn new(attempts: Vec<Attempt>) -> Self {
+        let mut request = untouched("a").0.request;
+        request.created = Some(at(0));
+        request.finalizer = true;
+        request.status.attempts = attempts;
+        let mut memory = Remembered::default();
+        memory.saw(&request, Duration::ZERO);
+        let case = Self {
+            request,
+            memory,
+            clocks: Clocks {
+                uptime: Duration::ZERO,
+                ours: at(0),
+                service: Some(at(0)),
+                api_server: Some(at(0)),
+            },
+            began: 0,
+        };
+        case.later(0)
+    }
+
+    /// So many seconds later, by every clock; the reconciliation begins then.
+    fn later(mut self, by: i64) -> Self {
+        self.clocks = self.clocks.at(self.clocks.uptime + seconds(by));
+        self.began += by;
+        self
+    }
+
+    fn ours(mut self, ahead: i64) -> Self {
+        self.clocks.ours += SignedDuration::from_secs(ahead);
+        self
+    }
+
+    fn service(mut self, ahead: i64) -> Self {
+        self.clocks.service = self
+            .clocks
+            .service
+            .map(|clock| clock + SignedDuration::from_secs(ahead));
+        self
+    }
+
+    fn service_unknown(mut self) -> Self {
+        self.clocks.service = None;
+        self
+    }
+
+    fn facts(&self) -> Facts {
+        let timing = timing();
+        self.with(&timing, |rules| {
+            rules.facts(&Circumstances {
+                stopping: false,
+                credentials: None,
+                began: seconds(self.began),
+            })
+        })
+    }
+
+    fn with<T>(&self, timing: &Timing, ask: impl FnOnce(&Deadlines<'_>) -> T) -> T {
+        ask(&Deadlines {
+            request: &self.request,
+            memory: &self.memory,
+            clocks: self.clocks,
+            timing,
+        })
+    }
+
+    fn delay(&self, wake: Wake) -> Duration {
+        let timing = timing();
+        self.with(&timing, |rules| rules.delay(wake))
+    }
+}
+
+fn doubt() -> Case {
+    Case::new(vec![attempt(Outcome::Pending)])
+}
+
+#[test]
+fn a_call_is_over_once_both_clocks_say_so() {
+    for (what, case, over) in [
+        ("a moment before", doubt().later(OVER - 1), false),
+        ("then", doubt().later(OVER), true),
+        ("ours is ahead", doubt().later(OVER - 1).ours(60), false),
+        (
+            "the service's is ahead",
+            doubt().later(OVER - 1).service(60),
+            false,
+        ),
+        ("ours is behind", doubt().later(OVER + 59).ours(-60), false),
+        (
+            "ours is behind, and past it",
+            doubt().later(OVER + 60).ours(-60),
+            true,
+        ),
+        (
+            "the service lies far ahead",
+            doubt().later(180).service(1500),
+            false,
+        ),
+        ("and at the right time", doubt().later(OVER).service(1500), false),
+        (
+            "past it by the difference",
+            doubt().later(OVER + 1500).service(1500),
+            true,
+        ),
+        (
+            "a day ahead, by one clock or the other",
+            doubt().later(OVER).ours(86_400),
+            false,
+        ),
+        (
+            "abandoned: the same",
+            Case::new(vec![attempt(Outcome::Abandoned)]).later(OVER - 1),
+            false,
+        ),
+        (
+            "abandoned, over",
+            Case::new(vec![attempt(Outcome::Abandoned)]).later(OVER),
+            true,
+        ),
+        ("nothing in doubt", Case::new(vec![]).later(OVER), false),
+    ] {
+        assert_eq!(case.facts().surely_dead, over, "{what}");
+    }
+}
+
+#[test]
+fn without_the_services_clock_a_call_is_over_by_what_this_process_saw_and_by_the_api_server() {
+    let span = OVER + 2 * SKEW;
+    let doubt = || doubt().service_unknown();
+    for (what, case, over) in [
+        ("a moment before", doubt().later(span - 1), false),
+        ("then", doubt().later(span), true),
+        (
+            "our clock does not count",
+            doubt().later(span - 1).ours(86_400),
+            false,
+        ),
+        (
+            "not even if it is behind",
+            doubt().later(span).ours(-86_400),
+            true,
+        ),
+    ] {
+        assert_eq!(case.facts().surely_dead, over, "{what}");
+    }
+    let mut behind = doubt().later(span);
+    behind.clocks.api_server = Some(at(span - 1));
+    assert!(!behind.facts().surely_dead, "the API server's clock counts");
+    let mut late = doubt().later(span);
+    late.memory = Remembered::default();
+    late.memory.saw(&late.request, seconds(1));
+    assert!(!late.facts().surely_dead, "this process saw it a second later");
+}
+
+#[test]
+fn reads_count_as_evidence_only_if_they_were_begun_after_the_call_was_over() {
+    let mut case = doubt().later(OVER);
+    case.began -= 1;
+    assert!(!case.facts().surely_dead);
+}
+
+#[test]
+fn a_token_whose_end_is_unknown_lives_for_a_day() {
+    let token = Attempt {
+        auth: AuthMethod::Token,
+        not_after: None,
+        ..attempt(Outcome::Pending)
+    };
+    let over = 86_400 + SKEW + SETTLE;
+    assert!(!Case::new(vec![token.clone()]).later(over - 1).facts().surely_dead);
+    assert!(Case::new(vec![token]).later(over).facts().surely_dead);
+}
+
+#[test]
+fn evidence_is_overdue_half_an_hour_after_that() {
+    assert!(!doubt().later(OVER + 1799).facts().evidence_overdue);
+    assert!(doubt().later(OVER + 1800).facts().evidence_overdue);
+    assert!(!doubt().later(OVER + 1800).service(1500).facts().evidence_overdue);
+}
+
+#[test]
+fn an_accepted_call_has_settled_and_is_overdue_by_both_clocks() {
+    let accepted = || Case::new(vec![attempt(Outcome::Accepted)]);
+    // Age at which it is no longer sent, longest call, settle time.
+    let settled = 60 + 30 + SETTLE;
+    for (case, expected) in [
+        (accepted().later(settled - 1), false),
+        (accepted().later(settled), true),
+        (accepted().later(settled - 1).ours(200), false),
+        (accepted().later(settled - 1).service(200), false),
+        (Case::new(vec![]), true),
+    ] {
+        assert_eq!(case.facts().settled, expected);
+    }
+    assert!(!accepted().later(3599).ours(200).facts().overdue);
+    assert!(accepted().later(3600).ours(200).facts().overdue);
+    assert!(!accepted().later(3600).service(-1).facts().overdue);
+}
+
+#[test]
+fn a_deadline_passes_by_both_clocks_and_nothing_is_sent_once_it_has_passed_by_one() {
+    let due = || {
+        let mut case = Case::new(vec![]);
+        case.request.not_after = Some(at(1000));
+        case
+    };
+    for (what, case, deadline) in [
+        ("before", due().later(999), Deadline::Ahead),
+        ("at it", due().later(1000), Deadline::Passed),
+        ("by ours", due().later(999).ours(60), Deadline::Unclear),
+        (
+            "by the service's",
+            due().later(999).service(60),
+            Deadline::Unclear,
+        ),
+        (
+            "by clocks that differ too much",
+            due().later(10_000).service(301),
+            Deadline::Unclear,
+        ),
+        (
+            "by a service that lies",
+            due().later(10).service(60_000_000),
+            Deadline::Unclear,
+        ),
+        (
+            "by the API server's",
+            due().later(1000).service_unknown(),
+            Deadline::Passed,
+        ),
+    ] {
+        assert_eq!(case.facts().deadline, deadline, "{what}");
+    }
+    let mut ours_alone = due().later(1000).service_unknown();
+    ours_alone.clocks.api_server = None;
+    assert_eq!(ours_alone.facts().deadline, Deadline::Unclear);
+    let by_default = || Case::new(vec![]);
+    assert_eq!(
+        by_default().later(7 * 86_400 - 1).facts().deadline,
+        Deadline::Ahead
+    );
+    assert_eq!(by_default().later(7 * 86_400).facts().deadline, Deadline::Passed);
+}
+
+#[test]
+fn clocks_are_too_far_apart_beyond_the_allowance() {
+    let skew = |case: Case| {
+        case.facts()
+            .clock_skew
+            .map(|skew| (skew.ahead.as_secs(), skew.of_service))
+    };
+    assert_eq!(skew(Case::new(vec![]).service(300)), None);
+    assert_eq!(skew(Case::new(vec![]).service(301)), Some((301, true)));
+    assert_eq!(skew(Case::new(vec![]).service(-301)), Some((-301, true)));
+    assert_eq!(
+        skew(Case::new(vec![]).ours(301).service_unknown()),
+        Some((-301, false))
+    );
+}
+
+#[test]
+fn a_refusal_is_tried_again_after_a_pause_that_no_step_of_a_clock_changes() {
+    let own = |class, retry_after| {
+        let mut case = Case::new(vec![refused(class)]);
+        case.request.status.refused_attempts = 1;
+        case.memory.refusal = Some(Refusal {
+            attempt: build::attempt("a").id,
+            at: Duration::ZERO,
+            retry_after,
+            credentials: Some("1/old".to_owned()),
+        });
+        case
+    };
+    let due = |case: Case| case.facts().retry_due;
+    assert!(!due(own(Class::Conflict, None).later(4)));
+    assert!(due(own(Class::Conflict, None).later(5)));
+    assert!(!due(own(Class::Conflict, None).later(4).ours(86_400)));
+    assert!(due(own(Class::Conflict, None).later(5).ours(-86_400)));
+    assert!(!due(own(Class::Throttled, Some(seconds(60))).later(59)));
+    assert!(due(own(Class::Throttled, Some(seconds(60))).later(60)));
+    assert!(
+        due(own(Class::Throttled, Some(seconds(86_400))).later(300)),
+        "clamped"
+    );
+    assert!(!due(own(Class::Permission, None).later(299)));
+    assert!(due(own(Class::Permission, None).later(300)));
+    let another = || Case::new(vec![refused(Class::Permission)]);
+    assert!(!due(another().later(299)));
+    assert!(due(another().later(200).ours(100)), "older than this process");
+    assert!(due(another().later(300).ours(-86_400)), "our clock was set back");
+    assert!(due(Case::new(vec![])));
+}
+
+#[test]
+fn changed_credentials_are_tried_at_once() {
+    let mut case = Case::new(vec![refused(Class::Permission)]);
+    let refusal = Refusal {
+        attempt: build::attempt("a").id,
+        at: Duration::ZERO,
+        retry_after: None,
+        credentials: Some("1/old".to_owned()),
+    };
+    case.memory.refusal = Some(refusal);
+    let timing = timing();
+    for (credentials, due) in [(Some("1/old"), false), (Some("1/new"), true), (None, false)] {
+        let facts = case.with(&timing, |rules| {
+            rules.facts(&Circumstances {
+                stopping: false,
+                credentials,
+                began: Duration::ZERO,
+            })
+        });
+        assert_eq!(facts.retry_due, due, "{credentials:?}");
+    }
+}
+
+#[test]
+fn the_finalizer_is_missed_while_a_call_may_take_effect_or_show() {
+    let without = |case: Case| {
+        let mut case = case;
+        case.request.finalizer = false;
+        case
+    };
+    let accepted = || Case::new(vec![attempt(Outcome::Accepted)]);
+    for (what, case, missing) in [
+        ("there", doubt(), false),
+        ("in doubt", without(doubt().later(OVER - 1)), true),
+        ("over", without(doubt().later(OVER)), false),
+        ("accepted", without(accepted()), true),
+        ("settled", without(accepted().later(210)), false),
+        ("nothing submitted", without(Case::new(vec![])), false),
+    ] {
+        assert_eq!(case.facts().finalizer_missing, missing, "{what}");
+    }
+    let mut deleting = without(doubt());
+    deleting.request.deleting = true;
+    assert!(!deleting.facts().finalizer_missing);
+}
+
+#[test]
+fn a_finalizer_that_is_removed_again_and_again_is_put_back_less_and_less_often() {
+    let mut case = doubt();
+    assert!(case.facts().finalizer_due);
+    case.memory.adds_finalizer(Duration::ZERO);
+    assert!(!doubt_after(&case, 4).finalizer_due);
+    assert!(doubt_after(&case, 5).finalizer_due);
+    case.memory.adds_finalizer(Duration::ZERO);
+    assert!(!doubt_after(&case, 9).finalizer_due);
+    assert!(doubt_after(&case, 10).finalizer_due);
+}
+
+fn doubt_after(case: &Case, by: i64) -> Facts {
+    let later = Case {
+        memory: case.memory.clone(),
+        ..doubt()
+    };
+    later.later(by).facts()
+}
+
+#[test]
+fn waits_end_at_the_next_moment_at_which_something_changes() {
+    let rounded = |delay: Duration| delay.as_secs();
+    assert_eq!(rounded(doubt().later(OVER - 10).delay(Wake::Dead)), 10);
+    assert_eq!(
+        rounded(doubt().delay(Wake::Dead)),
+        60,
+        "the candidate is looked at"
+    );
+    assert_eq!(rounded(Case::new(vec![]).delay(Wake::Change)), 600);
+    let mut due = Case::new(vec![]);
+    due.request.not_after = Some(at(30));
+    assert_eq!(rounded(due.delay(Wake::Change)), 30);
+    let due = due.service(10);
+    assert_eq!(rounded(due.delay(Wake::Change)), 20, "by the first clock");
+    let due = due.later(25);
+    assert_eq!(rounded(due.delay(Wake::Change)), 5, "then by the other");
+    let mut missing = doubt();
+    missing.request.finalizer = false;
+    missing.memory.adds_finalizer(Duration::ZERO);
+    assert_eq!(rounded(missing.delay(Wake::Dead)), 5, "until it may be put back");
+}
+
+#[test]
+fn reads_grow_old() {
+    let timing = timing();
+    let oldest = |first_seen, released| oldest_admitting_read(seconds(1000), first_seen, released, &timing);
+    assert_eq!(
+        oldest(Some(seconds(10)), None),
+        seconds(940),
+        "half of the settle time"
+    );
+    assert_eq!(
+        oldest(Some(seconds(990)), None),
+        seconds(990),
+        "no older than the object is known"
+    );
+    assert_eq!(
+        oldest(Some(seconds(10)), Some(seconds(980))),
+        seconds(980),
+        "nor than the last claim"
+    );
+    assert_eq!(oldest(None, None), seconds(1000));
+    assert!(!is_stale(seconds(0), seconds(59), &timing));
+    assert!(is_stale(seconds(0), seconds(60), &timing));
+    // Whatever holds a desktop holds it for longer than a read may be old.
+    let hold = timing.send_guard + LONGEST_CALL + timing.settle;
+    assert!(hold > timing.settle / 2 + timing.send_guard);
+}
+
+#[test]
+fn pauses_double_and_are_spread_by_a_fifth() {
+    let timing = timing();
+    let pauses: Vec<_> = [0, 1, 2, 3, 100]
+        .map(|n| exponential(n, &timing).as_secs())
+        .into();
+    assert_eq!(pauses, [5, 5, 10, 20, 300]);
+    assert_eq!(with_jitter(seconds(10), 0), seconds(10));
+    assert_eq!(with_jitter(seconds(10), 999), Duration::from_millis(11_998));
+}

@@ -1,0 +1,63 @@
+//! Situations in which another client removed the finalizer that holds the object while a call may take effect.
+
+use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
+use desktop_deletion_operator::plan::observed::Sight;
+
+use super::build::{accepted, attempt, in_doubt};
+use super::tell::{Row, check, row};
+
+#[test]
+fn a_finalizer_that_was_removed_is_put_back_but_not_in_a_race() {
+    check(&rows());
+}
+
+/// Every situation of the table, for the conditions.
+pub(crate) fn rows() -> Vec<Row> {
+    let doubt = || in_doubt("a b", attempt("a b"));
+    let looked = || doubt().all(Sight::Idle).sweep("");
+    let abandoned = Attempt {
+        outcome: Outcome::Abandoned,
+        ..attempt("a b")
+    };
+    vec![
+        row("in doubt", doubt().finalizer_missing(), "finalizer on"),
+        row(
+            "accepted, and its job need not show yet",
+            accepted().finalizer_missing(),
+            "finalizer on",
+        ),
+        row(
+            "abandoned, and it may still take effect",
+            in_doubt("a b", abandoned).finalizer_missing(),
+            "finalizer on",
+        ),
+        row(
+            "removed again and again: the work goes on",
+            doubt().finalizer_missing().finalizer_not_due(),
+            "list a b",
+        ),
+        row(
+            "and what is waited for says so",
+            looked().finalizer_missing().finalizer_not_due(),
+            "FinalizerRemoved stalled until Dead",
+        ),
+        row(
+            "a person must look anyway",
+            looked().finalizer_missing().finalizer_not_due().clock_skewed(),
+            "ClockSkew stalled until Dead",
+        ),
+        row(
+            "the process stops",
+            looked().finalizer_missing().stopping(),
+            "FinalizerRemoved stalled until Dead",
+        ),
+        row(
+            "everything has ended: it was taken off for the verdict",
+            accepted()
+                .job("j1", "a Success b Success")
+                .sights("a Missing b Missing")
+                .finalizer_missing(),
+            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
+        ),
+    ]
+}
