@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use testkit::Cloud;
 
 use desktop_deletion_operator::config::timing::LONGEST_CALL;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
@@ -144,4 +145,21 @@ async fn a_request_is_kept_also_without_its_project_and_secret() {
     let event = stage.event("leaver", "LetGo", "took effect is unknown").await;
     assert_eq!(event.type_.as_deref(), Some("Warning"), "{event:#?}");
     assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_is_applied_again_is_not_admitted_by_a_sweep_of_before() {
+    let mut world = Cloud::world();
+    world["timings"]["desktopVisibleAfter"] = json!("1h");
+    world["switches"]["repeatedDesktop"] = json!("accept");
+    let stage = Stage::set_with("applied-again", world, &[endless("pc-1")]).await;
+    let flags = ["--poll-interval=60s", "--send-guard=3s", "--settle=2s"];
+    let _operator = stage.operator(&flags);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.accepted("leaver").await;
+    stage.delete("leaver").await;
+    stage.gone("leaver").await;
+    stage.request("leaver", &["pc-1"]).await;
+    stage.reason("leaver", Submitted, "DeletionInProgress").await;
+    assert_eq!(stage.posts().len(), 1, "{:#?}", stage.posts());
 }

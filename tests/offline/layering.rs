@@ -102,6 +102,27 @@ const LAYERS: &[Layer] = &[
         uses: EVERYTHING,
         never: &["clap"],
     },
+    Layer {
+        // What a moment means for a request is decided by `plan`; here it is only measured and handed on.
+        module: "controllers/deletion",
+        uses: EVERYTHING,
+        never: CLOCK_ARITHMETIC,
+    },
+    Layer {
+        module: "controllers/claims",
+        uses: EVERYTHING,
+        never: CLOCK_ARITHMETIC,
+    },
+];
+
+const CLOCK_ARITHMETIC: &[&str] = &[
+    "clap",
+    "SignedDuration",
+    "checked_add",
+    "checked_sub",
+    "duration_since",
+    "duration_until",
+    "saturating_duration_since",
 ];
 
 #[test]
@@ -162,6 +183,13 @@ fn what_is_forbidden_is_found() {
         let found_here: Vec<_> = violations(plan, &source::paths(code, &["plan", "record"])).collect();
         assert!(found_here.contains(&found.to_owned()), "{code}: {found_here:?}");
     }
+    let deletion = LAYERS
+        .iter()
+        .find(|layer| layer.module == "controllers/deletion")
+        .unwrap();
+    let code = "fn over(at: Timestamp) -> bool { at.checked_add(timing.settle).is_ok_and(|end| end < now) }";
+    let found: Vec<_> = violations(deletion, &source::paths(code, &["controllers", "deletion"])).collect();
+    assert_eq!(found, ["checked_add"]);
     for code in [
         "use crate::workspace::api::Desktop; // not crate::cli",
         "use super::record; use crate::crd::conditions::{Reason, Truth};",

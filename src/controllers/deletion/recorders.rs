@@ -45,10 +45,9 @@ impl Recorders {
     pub fn of(&self, uid: &str) -> Recorder {
         let now = Instant::now();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.duration_since(kept.swept) >= SWEEP {
+        if kept.swept.elapsed() >= SWEEP {
             kept.swept = now;
-            kept.recorders
-                .retain(|_, (used, _)| now.duration_since(*used) < FOLDS);
+            kept.recorders.retain(|_, (used, _)| used.elapsed() < FOLDS);
         }
         let new = || (now, Recorder::new(self.client.clone(), self.reporter.clone()));
         let (used, recorder) = kept.recorders.entry(uid.to_owned()).or_insert_with(new);
