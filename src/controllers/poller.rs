@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::login::LoginKey;
 use super::metered::Line;
+use super::shared::paging::{self, Extent, MAX_PAGES};
 use super::turns::RightOfWay;
 use crate::config::Timing;
 use crate::crd::DesktopDeletion;
@@ -24,16 +25,6 @@ use crate::workspace::error::Error;
 
 /// How long a poller may take for one turn before it counts as dead: longer than any tick with slow answers.
 pub const SIGN_OF_LIFE: Duration = Duration::from_secs(600);
-
-/// Rows of one page of sub-jobs, the most that the API gives.
-pub const PAGE: u32 = 1000;
-
-/// Highest offset that the API definition allows.
-pub const MAX_OFFSET: u32 = 10_000;
-
-/// Most pages that are read in a row. Eleven full ones hold all that can be paged to; a list that promises rows for ever
-/// and brings few is left after this many.
-pub const MAX_PAGES: u32 = 100;
 
 /// What is known of a job that is followed.
 #[derive(Debug, Clone)]
@@ -291,7 +282,7 @@ async fn tick(
     due: Vec<JobID>,
     found: &mut Vec<Found>,
 ) -> Result<(), Error> {
-    let open = list(cloud, &[SubJobStatus::Waiting, SubJobStatus::Running], u32::MAX).await?;
+    let open = list(cloud, &[SubJobStatus::Waiting, SubJobStatus::Running], MAX_PAGES).await?;
     let mut left = Vec::new();
     for id in due {
         let Some((mut view, desktops)) = shared.view(key, &id) else {
@@ -342,27 +333,27 @@ async fn read_job(cloud: &dyn Workspace, id: &JobID, view: &mut JobView) -> Resu
     match cloud.show_job(id).await {
         Ok(answer) => view.learn_parent(&answer.value),
         // Right after its submission a job may not show yet; afterwards the desktops decide.
-        Err(error) if error.refusal().is_some_and(|r| r.status == 404 && r.json) => {}
+        Err(error) if error.refusal().is_some_and(|r| r.status == 404 && r.json) => return Ok(()),
         Err(error) => return Err(error),
+    }
+    // What a cut answer does not show may have been submitted all the same.
+    if view.finished && !view.complete {
+        let query = SubJobQuery {
+            job: Some(id.clone()),
+            ..SubJobQuery::default()
+        };
+        let rows = paging::list(cloud, query, Extent::ToTheEnd).await?;
+        view.learn(&rows.sub_jobs);
+        view.complete = rows.complete && !rows.sub_jobs.is_empty();
     }
     Ok(())
 }
 
 /// Sub-jobs of these statuses, at most so many pages of them.
 async fn list(cloud: &dyn Workspace, statuses: &[SubJobStatus], pages: u32) -> Result<Vec<SubJob>, Error> {
-    let mut query = SubJobQuery {
+    let query = SubJobQuery {
         statuses: statuses.to_vec(),
-        limit: PAGE,
         ..SubJobQuery::default()
     };
-    let mut all = Vec::new();
-    for _ in 0..pages.min(MAX_PAGES) {
-        let page = cloud.list_sub_jobs(&query).await?.value;
-        all.extend(page.sub_jobs);
-        query.offset += u32::try_from(page.rows).unwrap_or(PAGE);
-        if page.rows == 0 || u64::from(query.offset) >= page.total || query.offset > MAX_OFFSET {
-            break;
-        }
-    }
-    Ok(all)
+    Ok(paging::list(cloud, query, Extent::Pages(pages)).await?.sub_jobs)
 }

@@ -6,8 +6,10 @@
 //! | --- | --- |
 //! | `desktops` | who is asked about together, and whose answer serves another |
 //! | `sub_jobs` | one sweep over all sub-jobs of a project |
+//! | [`paging`] | pages of the sub-job list, and whether they are all of it |
+//! | `known_rows` | rows that an earlier sweep showed |
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,17 +17,21 @@ use tokio::time::Instant;
 
 use super::login::LoginKey;
 use super::turns::RightOfWay;
-use crate::ids::DesktopID;
+use crate::ids::{DesktopID, ProjectID};
 use crate::plan::observed::Sweep;
 use crate::workspace::api::Workspace;
 use crate::workspace::error::Error;
 
 mod desktops;
+mod known_rows;
+pub mod paging;
 mod sub_jobs;
 
 pub use desktops::{Question, Read};
 
 use desktops::Desktops;
+use known_rows::KnownRows;
+use paging::RowKey;
 use sub_jobs::{Swept, sweep};
 
 /// Projects that nobody asked about for so long are forgotten.
@@ -34,7 +40,11 @@ const IDLE: Duration = Duration::from_secs(600);
 /// The shared reads of all logins, by right of way: what has to wait must not hold up what may go first. Clones share
 /// them.
 #[derive(Clone, Default)]
-pub struct SharedReads(Arc<Mutex<HashMap<(LoginKey, RightOfWay), Entry>>>);
+pub struct SharedReads {
+    entries: Arc<Mutex<HashMap<(LoginKey, RightOfWay), Entry>>>,
+    /// Rows of the sub-job list of each project, whoever read them.
+    rows: Arc<Mutex<HashMap<ProjectID, KnownRows>>>,
+}
 
 #[derive(Clone)]
 struct Entry {
@@ -68,11 +78,16 @@ impl SharedReads {
         ids: &[DesktopID],
         not_before: Instant,
     ) -> Result<Sweep, Error> {
+        let project = key.0.project.project_id.clone();
         let slot = self.entry(key).sweep;
         let mut slot = slot.lock().await;
         let swept = match slot.clone().filter(|swept| swept.began >= not_before) {
             Some(swept) => swept,
-            None => slot.insert(sweep(cloud).await?).clone(),
+            None => {
+                let (mut swept, shown) = sweep(cloud).await?;
+                swept.complete &= self.shows_all_known(project, &shown);
+                slot.insert(swept).clone()
+            }
         };
         drop(slot);
         let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();
@@ -88,8 +103,15 @@ impl SharedReads {
         })
     }
 
+    /// Takes in the rows of a sweep; says whether they are all that an earlier sweep showed.
+    fn shows_all_known(&self, project: ProjectID, shown: &HashSet<RowKey>) -> bool {
+        let mut rows = lock(&self.rows);
+        rows.retain(|_, known| !known.is_forgotten());
+        rows.entry(project).or_default().all_in(shown)
+    }
+
     fn entry(&self, key: (LoginKey, RightOfWay)) -> Entry {
-        let mut entries = lock(&self.0);
+        let mut entries = lock(&self.entries);
         let now = Instant::now();
         entries.retain(|other, entry| *other == key || now.duration_since(entry.used) < IDLE);
         let entry = entries.entry(key).or_insert_with(|| Entry {

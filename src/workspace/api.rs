@@ -167,6 +167,8 @@ pub struct Job {
     pub reason: Option<String>,
     /// Its sub-jobs that name a readable desktop.
     pub sub_jobs: Vec<SubJob>,
+    /// The answer holds all of its sub-jobs: as many rows as `sub_jobs_total` says.
+    pub complete: bool,
 }
 
 /// Body of batch-delete, every field always sent: `email_notification` left out would mean *true*.

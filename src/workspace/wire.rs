@@ -188,6 +188,8 @@ struct JobBody {
     job_error_code: String,
     #[serde(default, deserialize_with = "words")]
     fail_reason: String,
+    #[serde(default, deserialize_with = "count")]
+    sub_jobs_total: Option<u64>,
     #[serde(default)]
     sub_jobs: Option<Vec<Value>>,
 }
@@ -206,6 +208,7 @@ pub(super) fn job(body: &[u8], asked: &JobID, tidy: Tidy<'_>) -> Result<Job, Unr
             .any(|end| body.status.trim().eq_ignore_ascii_case(end)),
         code: tidy.line(&body.job_error_code, text::CODE),
         reason: tidy.line(&body.fail_reason, text::MESSAGE),
+        complete: body.sub_jobs_total == Some(rows.len() as u64),
         sub_jobs: rows
             .into_iter()
             .filter_map(row)

@@ -5,9 +5,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::*;
+use crate::crd::deletion::ProjectCoordinates;
 use crate::ids::JobID;
 use crate::workspace::api::{
-    Answer, BatchDelete, Desktop, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest, SubJobPage, SubJobQuery,
+    Answer, BatchDelete, Desktop, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest, SubJob, SubJobPage,
+    SubJobQuery, SubJobStatus,
 };
 use crate::workspace::error::{Failure, Operation, Refusal};
 
@@ -22,6 +24,8 @@ struct Fake {
     /// Lists lack rows.
     cut: bool,
     pages: AtomicUsize,
+    /// The pages of the sub-job list by their offset, with what they count, in place of that.
+    sub_jobs: Mutex<Vec<(u32, u64, Vec<SubJob>)>>,
 }
 
 fn answer<T>(value: T) -> Answer<T> {
@@ -33,8 +37,16 @@ fn answer<T>(value: T) -> Answer<T> {
 
 #[async_trait]
 impl Workspace for Fake {
-    async fn list_sub_jobs(&self, _: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
+    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
         self.pages.fetch_add(1, Ordering::Relaxed);
+        let planned = lock(&self.sub_jobs);
+        if let Some((_, total, rows)) = planned.iter().find(|(offset, ..)| *offset == query.offset) {
+            return Ok(answer(SubJobPage {
+                total: *total,
+                rows: rows.len(),
+                sub_jobs: rows.clone(),
+            }));
+        }
         Ok(answer(SubJobPage {
             total: 1_000_000_000,
             rows: 1,
@@ -243,10 +255,121 @@ async fn a_call_has_a_hundred_desktops_at_most() {
     assert_eq!(lists.len(), 3);
 }
 
+fn rows(names: &[&str]) -> Vec<SubJob> {
+    let row = |name: &&str| SubJob {
+        id: format!("sub-{name}"),
+        job: JobID::try_from("j1").unwrap(),
+        desktop: ids(&[name]).remove(0),
+        status: SubJobStatus::Failed,
+        code: None,
+        reason: None,
+    };
+    names.iter().map(row).collect()
+}
+
+fn listing(pages: Vec<(u32, u64, Vec<SubJob>)>) -> Fake {
+    Fake {
+        sub_jobs: Mutex::new(pages),
+        ..Fake::default()
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_is_complete_once_a_further_page_is_empty_and_the_count_agrees() {
+    let (abc, ab, c) = (rows(&["a", "b", "c"]), rows(&["a", "b"]), rows(&["c"]));
+    for (what, pages, complete) in [
+        ("nothing", vec![(0, 0, vec![])], true),
+        ("one page", vec![(0, 3, abc.clone()), (3, 3, vec![])], true),
+        (
+            "two pages",
+            vec![(0, 3, ab.clone()), (2, 3, c.clone()), (3, 3, vec![])],
+            true,
+        ),
+        (
+            "a count that is capped",
+            vec![(0, 2, ab.clone()), (2, 2, c.clone()), (3, 2, vec![])],
+            false,
+        ),
+        (
+            "a list that is cut",
+            vec![(0, 3, ab.clone()), (2, 3, vec![])],
+            false,
+        ),
+        ("nothing, and a count", vec![(0, 3, vec![])], false),
+        (
+            "a row that comes twice",
+            vec![(0, 4, ab.clone()), (2, 4, ab.clone()), (4, 4, vec![])],
+            false,
+        ),
+        (
+            "a count that falls",
+            vec![(0, 4, abc.clone()), (3, 3, vec![])],
+            false,
+        ),
+        (
+            "a count that grows with the rows",
+            vec![(0, 2, ab.clone()), (2, 3, c.clone()), (3, 3, vec![])],
+            true,
+        ),
+    ] {
+        let (swept, _) = sweep(&listing(pages)).await.unwrap();
+        assert_eq!(swept.complete, complete, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn the_open_jobs_are_read_past_a_count_that_is_capped_and_not_further_than_needed() {
+    for (pages, calls) in [
+        (vec![(0, 2, rows(&["a", "b"]))], 1),
+        (vec![(0, 3, rows(&["a", "b"])), (2, 3, rows(&["c"]))], 2),
+        (vec![(0, 9, rows(&["a", "b"])), (2, 9, vec![])], 2),
+    ] {
+        let cloud = listing(pages);
+        let extent = paging::Extent::Pages(10);
+        paging::list(&cloud, SubJobQuery::default(), extent)
+            .await
+            .unwrap();
+        assert_eq!(cloud.pages.into_inner(), calls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_lacks_a_row_of_an_earlier_one_is_not_complete_for_a_day() {
+    let shared = SharedReads::default();
+    let key = |stamp: &str| {
+        let project = ProjectCoordinates {
+            region: "r".to_owned().try_into().unwrap(),
+            project_id: "p".to_owned().try_into().unwrap(),
+            endpoint: "https://h".to_owned(),
+        };
+        let stamp = stamp.to_owned();
+        (LoginKey { project, stamp }, RightOfWay::Recovery)
+    };
+    let look = async |cloud: &Fake, stamp: &str| {
+        let asked = Instant::now();
+        let swept = shared.sweep(key(stamp), cloud, &ids(&["a"]), asked).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        swept.unwrap().complete
+    };
+    let both = listing(vec![(0, 2, rows(&["a", "b"])), (2, 2, vec![])]);
+    let (one, none) = (
+        listing(vec![(0, 1, rows(&["b"])), (1, 1, vec![])]),
+        listing(vec![(0, 0, vec![])]),
+    );
+    assert!(look(&none, "1").await);
+    assert!(look(&both, "1").await);
+    assert!(!look(&one, "1").await);
+    assert!(!look(&none, "2").await, "whoever reads");
+    assert!(!look(&none, "1").await, "as often as it is read");
+    assert!(look(&both, "1").await);
+    tokio::time::advance(Duration::from_secs(86_400)).await;
+    assert!(look(&none, "1").await, "records grow old");
+}
+
 #[tokio::test]
 async fn a_list_that_never_comes_to_its_end_is_left_and_not_taken_for_complete() {
     let cloud = Fake::default();
-    let swept = sweep(&cloud).await.unwrap();
+    let (swept, _) = sweep(&cloud).await.unwrap();
     assert_eq!(cloud.pages.into_inner(), 100);
     assert!(!swept.complete);
 }

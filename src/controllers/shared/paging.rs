@@ -1,0 +1,101 @@
+//! Pages of the sub-job list. The count that the service gives is not believed: it may be capped, or of another moment.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::workspace::api::{SubJob, SubJobQuery, Workspace};
+use crate::workspace::error::Error;
+
+/// Rows of one page of sub-jobs, the most that the API gives.
+const PAGE: u32 = 1000;
+
+/// Highest offset that the API definition allows.
+const MAX_OFFSET: u32 = 10_000;
+
+/// Rows that can be paged to at most.
+pub const MAX_ROWS: usize = (MAX_OFFSET + PAGE) as usize;
+
+/// Most pages that are read in a row. Eleven full ones hold all that can be paged to, and an empty one ends them; a list that
+/// never ends and brings few rows is left after this many.
+pub const MAX_PAGES: u32 = 100;
+
+/// What identifies a row. Two rows have the same by chance less often than memory fails.
+pub type RowKey = u64;
+
+/// The rows of a list, as far as it was read.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Readable rows, each once.
+    pub sub_jobs: Vec<SubJob>,
+    /// What identifies each of them.
+    pub keys: HashSet<RowKey>,
+    /// Every row that the list has was read: a further page was empty, no row came twice, and the count never fell and in
+    /// the end was the number of rows.
+    pub complete: bool,
+}
+
+/// How far a list is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Until a page is empty, so that it is known whether the list is complete.
+    ToTheEnd,
+    /// As long as it goes on, at most so many pages.
+    Pages(u32),
+}
+
+/// Reads a list page by page, from its first row.
+///
+/// # Errors
+/// As [`Workspace::list_sub_jobs`].
+pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> Result<Listed, Error> {
+    let mut query = SubJobQuery {
+        offset: 0,
+        limit: PAGE,
+        ..query
+    };
+    let mut listed = Listed::default();
+    let (mut received, mut highest, mut steady) = (0_u64, 0, true);
+    let most = match extent {
+        Extent::ToTheEnd => MAX_PAGES,
+        Extent::Pages(pages) => pages.min(MAX_PAGES),
+    };
+    for _ in 0..most {
+        let page = cloud.list_sub_jobs(&query).await?.value;
+        steady &= page.total >= highest;
+        highest = highest.max(page.total);
+        received += page.rows as u64;
+        let short = page.rows < PAGE as usize;
+        steady &= listed.take(page.sub_jobs);
+        if page.rows == 0 {
+            listed.complete = steady && page.total == received;
+            break;
+        }
+        let enough = extent != Extent::ToTheEnd && short && received >= page.total;
+        query.offset = u32::try_from(received).unwrap_or(u32::MAX);
+        if enough || !steady || query.offset > MAX_OFFSET {
+            break;
+        }
+    }
+    Ok(listed)
+}
+
+impl Listed {
+    /// Takes in a page; says whether all of its rows are new.
+    fn take(&mut self, page: Vec<SubJob>) -> bool {
+        let mut new = true;
+        for sub_job in page {
+            if self.keys.insert(key(&sub_job)) {
+                self.sub_jobs.push(sub_job);
+            } else {
+                new = false;
+            }
+        }
+        new
+    }
+}
+
+fn key(sub_job: &SubJob) -> RowKey {
+    let mut hasher = DefaultHasher::new();
+    (&sub_job.id, &sub_job.job, sub_job.desktop.folded()).hash(&mut hasher);
+    hasher.finish()
+}
