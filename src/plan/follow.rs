@@ -33,10 +33,19 @@ pub fn land(seen: &Observed, attempt: &Attempt) -> Step {
     if !seen.facts.surely_dead {
         return admission::ask_the_time(seen).unwrap_or_else(|| Step::Wait(landing(attempt)));
     }
+    let again = |wake| {
+        Step::Wait(Hold {
+            wake,
+            ..landing(attempt)
+        })
+    };
     match recovery::look(seen, attempt) {
         Ok(evidence) if !evidence.jobs.is_empty() => {
             Step::RecordOutcome(recovery::adopted(seen, attempt, &evidence))
         }
+        // What cannot be read now, or not to its end, may show a job later.
+        Ok(evidence) if !evidence.complete && !seen.facts.evidence_overdue => again(Wake::SecondLook),
+        Err(Step::Wait(hold)) if !seen.facts.evidence_overdue => again(hold.wake),
         Ok(_) | Err(Step::Wait(_)) => admission::end(seen, abandoned(seen, None)),
         Err(read) => read,
     }
@@ -149,7 +158,12 @@ impl Fate {
 enum LastWord<'a> {
     None,
     Success,
-    Failed { code: Option<&'a str>, reason: &'a str },
+    /// Every job of the request has ended, and none names it.
+    NotSubmitted,
+    Failed {
+        code: Option<&'a str>,
+        reason: &'a str,
+    },
 }
 
 fn fate(seen: &Observed, id: &DesktopID) -> Fate {
@@ -161,6 +175,10 @@ fn fate(seen: &Observed, id: &DesktopID) -> Fate {
             Fate::Ended(desktop(id, DesktopState::Deleted))
         }
         (_, Some(sight)) if sight.needs_lookup() => Fate::Unconfirmed,
+        // It is overdue, and no read will say more.
+        (LastWord::None, Some(sight)) if sight.is_idle() && nothing_more_shows(seen, id) => {
+            idle(sighting, || undecided(seen, id))
+        }
         (LastWord::None, Some(_)) => Fate::Running,
         // Right after a success a list may lag, however late the job is.
         (LastWord::Success, Some(sight)) if seen.facts.overdue && sight.is_idle() => {
@@ -169,6 +187,9 @@ fn fate(seen: &Observed, id: &DesktopID) -> Fate {
         }
         (LastWord::Failed { code, reason }, Some(sight)) if sight.is_idle() => {
             idle(sighting, || failed(id, code, reason))
+        }
+        (LastWord::NotSubmitted, Some(sight)) if sight.is_idle() => {
+            idle(sighting, || recovery::not_submitted(id))
         }
         (_, Some(_)) => Fate::Verifying,
     }
@@ -204,14 +225,47 @@ fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> LastWord<'a> {
             reason: reason.unwrap_or("the cloud gives no reason"),
         };
     }
-    let silent = words.is_empty() && views().all(|view| view.finished);
-    if silent {
+    let silent = words.is_empty() && views().all(|view| view.finished && view.complete);
+    // Without a job it is not known whether it was submitted at all.
+    if !silent || (is_unknown(seen, id) && views().next().is_none()) {
+        LastWord::None
+    } else if is_unknown(seen, id) {
+        LastWord::NotSubmitted
+    } else {
         LastWord::Failed {
             code: Some("NoSubJob"),
             reason: parent_reason(views()),
         }
-    } else {
-        LastWord::None
+    }
+}
+
+/// The status says that it may not have been submitted.
+fn is_unknown(seen: &Observed, id: &DesktopID) -> bool {
+    let listed = &seen.request.status.desktops;
+    listed
+        .iter()
+        .any(|d| d.id == *id && d.state == DesktopState::Unknown)
+}
+
+/// No job is known, or all have ended without a word on the desktop, though not all of their sub-jobs were shown.
+fn nothing_more_shows(seen: &Observed, id: &DesktopID) -> bool {
+    let folded = id.folded();
+    jobs(&seen.request.status).all(|job| {
+        let view = seen.jobs.get(job);
+        view.is_some_and(|view| view.finished && !view.words.contains_key(&folded))
+    })
+}
+
+/// The desktop is still there, and what was read of the jobs does not say why.
+fn undecided(seen: &Observed, id: &DesktopID) -> DesktopStatus {
+    if jobs(&seen.request.status).next().is_some() {
+        let text = "the job has ended and not all of its sub-jobs could be read; the desktop is still there: look at it in the console";
+        return failed(id, Some("NoSubJob"), text);
+    }
+    let text = "the submission reached other desktops; whether it reached this one is not known: look at it in the console";
+    DesktopStatus {
+        message: Some(text.to_owned()),
+        ..desktop(id, DesktopState::Unknown)
     }
 }
 
@@ -297,7 +351,8 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
     let of = |state: DesktopState| all.iter().filter(|d| d.state == state).count();
     let (deleted, absent) = (of(DesktopState::Deleted), of(DesktopState::Absent));
     let failed: Vec<_> = all.iter().filter(|d| d.state == DesktopState::Failed).collect();
-    let verdict = match (failed.len(), deleted) {
+    let unknown: Vec<_> = all.iter().filter(|d| d.state == DesktopState::Unknown).collect();
+    let verdict = match (failed.len() + unknown.len(), deleted) {
         (0, _) => Reason::AllDeleted,
         (_, 0) => Reason::AllFailed,
         _ => Reason::PartiallyFailed,
@@ -310,6 +365,13 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
         let why = first.message.as_deref().unwrap_or("no reason given");
         let names = name_some(failed.iter().map(|d| &d.id));
         parts.push(format!("{} failed ({names}): {why}", failed.len()));
+    }
+    if !unknown.is_empty() {
+        let names = name_some(unknown.iter().map(|d| &d.id));
+        parts.push(format!(
+            "{} unknown ({names}): look at them in the console",
+            unknown.len()
+        ));
     }
     Ending {
         verdict,

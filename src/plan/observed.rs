@@ -233,6 +233,8 @@ pub struct JobView {
     pub seen: bool,
     /// The parent has ended.
     pub finished: bool,
+    /// Every sub-job of it was shown since then.
+    pub complete: bool,
     /// `job_error_code` or `fail_reason` of the parent, for ids that no sub-job names.
     pub parent_reason: Option<String>,
     /// The last word on each desktop, by folded id.
@@ -256,11 +258,12 @@ pub enum Word {
 }
 
 impl JobView {
-    /// Nothing more is to be learned: the job has had its last word on each of these desktops, or has ended.
+    /// Nothing more is to be learned: the job has had its last word on each of these desktops, or has ended and showed
+    /// every sub-job.
     pub fn has_ended(&self, desktops: &[DesktopID]) -> bool {
         let word = |id: &DesktopID| self.words.get(id);
         let open = desktops.iter().any(|id| word(id) == Some(&Word::Open));
-        !open && (self.finished || desktops.iter().all(|id| word(id).is_some()))
+        !open && ((self.finished && self.complete) || desktops.iter().all(|id| word(id).is_some()))
     }
 
     /// Takes in sub-jobs of this job. A later row about the same desktop wins over an earlier one, except that an
@@ -287,6 +290,7 @@ impl JobView {
     pub fn learn_parent(&mut self, job: &Job) {
         self.seen = true;
         self.finished = job.finished;
+        self.complete = job.finished && job.complete;
         self.parent_reason = job.reason.clone().or_else(|| job.code.clone());
         self.learn(&job.sub_jobs);
     }

@@ -258,7 +258,8 @@ fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Hold) -> Hold {
     }
 }
 
-/// The attempt took effect. What it did not touch has failed: a second request for these is a person's to make.
+/// The attempt took effect. What it did not touch was perhaps not submitted: where no job is known, two complete looks say
+/// so. Else it is open until the job has shown all of its sub-jobs, since a list may have lacked a row.
 pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settlement {
     let mut jobs: Vec<_> = evidence.jobs.iter().cloned().collect();
     // The first one is the request's job: rather the one that covers the whole body than one of somebody else.
@@ -266,10 +267,13 @@ pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settl
     let states = attempt.desktop_ids.iter().map(|id| {
         if evidence.touched.contains(&id.folded()) {
             desktop(id, DesktopState::Deleting)
-        } else {
+        } else if jobs.is_empty() && evidence.complete {
             not_submitted(id)
+        } else {
+            perhaps_submitted(id)
         }
     });
+    let states: Vec<_> = states.collect();
     Settlement {
         attempt: attempt.id.clone(),
         outcome: Outcome::Adopted,
@@ -277,7 +281,7 @@ pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settl
         jobs,
         error: attempt.error.clone(),
         answers: None,
-        hold: follow::running(evidence.touched.len()).with_desktops(states.collect()),
+        hold: follow::running(evidence.touched.len()).with_desktops(states),
     }
 }
 
@@ -287,12 +291,21 @@ fn covers(seen: &Observed, attempt: &Attempt, job: &JobID) -> bool {
     attempt.desktop_ids.iter().all(|id| named.contains(&id.folded()))
 }
 
-fn not_submitted(id: &DesktopID) -> DesktopStatus {
+/// The submission reached others but not this one.
+pub fn not_submitted(id: &DesktopID) -> DesktopStatus {
     let message = "the submission reached other desktops but not this one: create a new request for it";
     DesktopStatus {
         code: Some("NotSubmitted".to_owned()),
         message: Some(message.to_owned()),
         ..desktop(id, DesktopState::Failed)
+    }
+}
+
+fn perhaps_submitted(id: &DesktopID) -> DesktopStatus {
+    let message = "the submission reached other desktops; whether it reached this one is not known yet";
+    DesktopStatus {
+        message: Some(message.to_owned()),
+        ..desktop(id, DesktopState::Unknown)
     }
 }
 

@@ -54,6 +54,11 @@ fn held(attempt: &Attempt) -> Hold {
 fn last_look(seen: &Observed, attempt: &Attempt) -> Step {
     match recovery::look(seen, attempt) {
         Ok(evidence) if evidence.found() => Step::RecordOutcome(recovery::adopted(seen, attempt, &evidence)),
+        // A list that was cut may lack the job.
+        Ok(evidence) if !evidence.complete && !seen.facts.evidence_overdue => Step::Wait(Hold {
+            wake: Wake::SecondLook,
+            ..held(attempt)
+        }),
         // One failed read is no reason to lose a job; a login that is gone may never come back.
         Err(Step::Wait(hold)) if passing(seen) && !seen.facts.evidence_overdue => Step::Wait(hold),
         Ok(_) | Err(Step::Wait(_)) => Step::DropFinalizer,

@@ -331,6 +331,7 @@ fn job_view(job: usize, row: Row) -> JobView {
     let mut view = JobView::default();
     view.learn(&sub_jobs(job, row));
     view.finished = view.seen && row.open == 0;
+    view.complete = view.finished;
     view
 }
 

@@ -215,12 +215,15 @@ fn views() -> impl Strategy<Value = JobView> {
             reason: text
         }),
     ];
-    (btree_map(folded(), word, 0..=3), any::<bool>()).prop_map(|(words, finished)| JobView {
-        seen: true,
-        finished,
-        parent_reason: None,
-        words,
-    })
+    (btree_map(folded(), word, 0..=3), any::<bool>(), any::<bool>()).prop_map(
+        |(words, finished, complete)| JobView {
+            seen: true,
+            finished,
+            complete: finished && complete,
+            parent_reason: None,
+            words,
+        },
+    )
 }
 
 fn looks() -> impl Strategy<Value = Evidence> {

@@ -16,7 +16,7 @@ use desktop_deletion_operator::plan::standing::Wake;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::build::{self, failure, nonce, timing, untouched};
+use super::build::{self, failure, timing, untouched};
 
 /// Seconds: what is left of a call with the flags that the operator has by itself.
 const WINDOW: i64 = 900;

@@ -119,8 +119,9 @@ fn a_read_of_the_parent_says_whether_it_ended_and_why() {
             code: code.map(ToOwned::to_owned),
             reason: reason.map(ToOwned::to_owned),
             sub_jobs: vec![sub_job("j1", "a", SubJobStatus::Success)],
+            complete: true,
         });
-        assert!(view.seen && view.finished);
+        assert!(view.seen && view.finished && view.complete);
         assert_eq!(view.parent_reason.as_deref(), told);
         assert_eq!(view.words.get(&id("a")), Some(&Word::Success));
     }
@@ -131,6 +132,7 @@ fn has_ended(words: &[(&str, Word)], finished: bool) -> bool {
     let view = JobView {
         seen: true,
         finished,
+        complete: finished,
         parent_reason: None,
         words: words
             .iter()

@@ -65,6 +65,16 @@ fn in_flight() -> Vec<Row> {
             held,
         ),
         row(
+            "its end is near, and the list was cut: a job may show in the next one",
+            doubt().surely_dead().all(Sight::Idle).sweep("").incomplete(),
+            "AwaitingEvidence moving until SecondLook",
+        ),
+        row(
+            "for long the list is cut: it does not hang on that",
+            doubt().evidence_overdue().all(Sight::Idle).sweep("").incomplete(),
+            "finalizer off",
+        ),
+        row(
             "the service's clock is asked for before ours is taken alone",
             doubt().service_clock_unknown(),
             "list a b",

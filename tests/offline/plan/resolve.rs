@@ -100,7 +100,7 @@ fn answers() -> Vec<Row> {
         row(
             "adopt a job that names only one",
             adopt(untouched().sweep("j1/a Running")),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Failed/NotSubmitted",
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Unknown",
         ),
         row(
             "adopt, while the evidence cannot be read: the annotation waits",
@@ -234,8 +234,21 @@ fn given_up() -> Vec<Row> {
             "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
         ),
         row(
-            "dead, and it cannot be looked at: it does not hang on that",
-            gave_up().surely_dead().trouble(Class::Permission).no_finalizer(),
+            "dead, and one read fails: a job may show in the next one",
+            gave_up().surely_dead().trouble(Class::Unavailable),
+            "AwaitingEvidence moving until Backoff",
+        ),
+        row(
+            "dead, and the list was cut: the same",
+            gave_up().surely_dead().all(Sight::Idle).sweep("").incomplete(),
+            "AwaitingEvidence moving until SecondLook",
+        ),
+        row(
+            "dead, and for long it cannot be looked at: it does not hang on that",
+            gave_up()
+                .evidence_overdue()
+                .trouble(Class::Permission)
+                .no_finalizer(),
             "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
         ),
         row(

@@ -166,7 +166,12 @@ fn stands(request: &Request, status: &DesktopDeletionStatus) -> Vec<String> {
             "the message of a desktop is too long",
         );
         wrong.unless(
-            (desktop.state == DesktopState::Failed) == (desktop.code.is_some() || desktop.message.is_some()),
+            match desktop.state {
+                DesktopState::Failed => desktop.code.is_some() || desktop.message.is_some(),
+                // It may say why it is not known.
+                DesktopState::Unknown => desktop.code.is_none(),
+                _ => desktop.code.is_none() && desktop.message.is_none(),
+            },
             "a desktop that failed does not say why, or another does",
         );
     }

@@ -238,8 +238,15 @@ impl Seen {
         self.with(|o| {
             let view = o.jobs.get_mut(&job(name)).unwrap();
             view.finished = true;
+            view.complete = true;
             view.parent_reason = reason.map(ToOwned::to_owned);
         })
+    }
+
+    /// That job has ended, and not all of its sub-jobs were read.
+    pub(crate) fn parent_ended_cut(self, name: &str) -> Self {
+        self.parent_ended(name, None)
+            .with(|o| o.jobs.get_mut(&job(name)).unwrap().complete = false)
     }
 
     /// A read failed.
@@ -387,6 +394,7 @@ fn state_named(name: &str) -> DesktopState {
         "Deleting" => DesktopState::Deleting,
         "Deleted" => DesktopState::Deleted,
         "Failed" => DesktopState::Failed,
+        "Unknown" => DesktopState::Unknown,
         _ => panic!("no state is called {name}"),
     }
 }

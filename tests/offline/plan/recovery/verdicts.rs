@@ -77,8 +77,17 @@ fn what_is_told_is_about_the_desktops_of_the_attempt() {
 }
 
 #[test]
+fn without_a_job_a_desktop_is_not_called_not_submitted_by_lists_that_were_cut() {
+    let desktops = settlement(&twice().incomplete().sights("a Deleting"))
+        .hold
+        .desktops;
+    let states: Vec<_> = desktops.iter().map(|d| d.state).collect();
+    assert_eq!(states, [DesktopState::Deleting, DesktopState::Unknown]);
+}
+
+#[test]
 fn a_desktop_that_the_submission_did_not_reach_says_what_can_be_done() {
-    let desktops = settlement(&twice().sweep("j1/a Running")).hold.desktops;
+    let desktops = settlement(&twice().sights("a Deleting")).hold.desktops;
     let untouched = desktops.iter().find(|d| d.state == DesktopState::Failed).unwrap();
     let message = untouched.message.as_ref().unwrap();
     assert!(message.contains("create a new request"), "{message}");
@@ -144,9 +153,9 @@ fn partial() -> Vec<Row> {
             "AwaitingEvidence moving until SecondLook",
         ),
         row(
-            "mixed evidence: what was not touched was not submitted, and is never sent again",
+            "mixed evidence: what the job has not shown yet stays open, and is never sent again",
             twice().sweep("j1/a Running"),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Failed/NotSubmitted",
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Unknown",
         ),
         row(
             "desktops are gone without a job: it took effect, the job is unknown",

@@ -12,6 +12,7 @@ impl Walk {
             ..Surroundings::default()
         };
         self.set_suspend(false);
+        self.cloud.finish_tasks();
     }
 
     /// Somebody does something.
