@@ -8,6 +8,7 @@ mod bad_input;
 mod burst;
 mod counts;
 mod crd_rules;
+mod cut_lists;
 mod deploy;
 mod door;
 mod doubt;

@@ -81,15 +81,7 @@ async fn a_finalizer_is_restored_while_an_answer_is_missing_and_after_it_was_giv
     replace(&stage, "leaver").await;
     restored(&stage, "leaver").await;
     let attempt = status["attempts"][0]["id"].as_str().unwrap();
-    let value = format!("{attempt}=abandon");
-    let patch = json!({"metadata": {"annotations": {"cloud-desktops.dev/resolve": value}}});
-    let patch = kube::api::Patch::Merge(&patch);
-    let parameters = kube::api::PatchParams::default();
-    stage
-        .requests()
-        .patch("leaver", &parameters, &patch)
-        .await
-        .unwrap();
+    stage.resolve("leaver", &format!("{attempt}=abandon")).await;
     stage
         .until("leaver", "it was given up", |status| {
             status["attempts"][0]["outcome"] == "Abandoned"

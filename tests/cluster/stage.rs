@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use testkit::{AuditEvent, Cloud, ControlPlane, Namespace, Operator, OperatorOptions, eventually, manifests};
 use workspace_simulator::cloud::{LedgerEntry, Operation};
 
+use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
 use desktop_deletion_operator::crd::conditions::ConditionType;
 
 // Another suite includes this file from its own folder, hence the paths.
@@ -157,6 +158,13 @@ impl Stage {
     /// Changes fields of a request's spec.
     pub(crate) async fn change(&self, name: &str, spec: Value) {
         change(&self.requests(), name, spec).await;
+    }
+
+    /// Settles an attempt by hand.
+    pub(crate) async fn resolve(&self, name: &str, value: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {RESOLVE_ANNOTATION: value}}}));
+        let patched = self.requests().patch(name, &PatchParams::default(), &patch).await;
+        patched.unwrap();
     }
 
     /// Changes fields of a project's spec.
