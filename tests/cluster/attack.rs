@@ -11,11 +11,13 @@
 //! | [`verdict`] | what was decided, and what is said of it |
 //! | [`powers`] | what an administrator can still do, since nothing in the object shows that it is a lie |
 //! | [`reach`] | what the rights of the operator and the roles for people do not reach |
+//! | [`finalizer`] | the policy that keeps the finalizer, on every road |
 //! | [`secrets`] | a cloud that says every secret aloud |
 
 use serde_json::Value;
 use testkit::ControlPlane;
 
+mod finalizer;
 mod lies;
 mod log;
 mod powers;
