@@ -6,6 +6,10 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+mod project_key;
+
+pub use project_key::{Origin, ProjectKey};
+
 /// Characters and length that every identifier of the Workspace API may have. The vendor documents only
 /// 1 to 255 characters; the narrower alphabet keeps path separators, query characters, line feeds and
 /// look-alike characters out of URLs and logs.

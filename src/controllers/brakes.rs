@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::turns::{Rate, RightOfWay, Turn, Turns};
+use crate::ids::{Origin, ProjectKey};
 use crate::plan::classify::{Class, classify};
 use crate::plan::deadlines::RETRY_AFTER;
 use crate::workspace::error::{Error, Failure, Operation, Pause};
@@ -47,16 +48,14 @@ struct State {
     /// Until when a project is to be left alone by a login.
     projects: HashMap<Caller, Instant>,
     /// Who may call, by endpoint and login.
-    gates: HashMap<(String, String), Turns>,
+    gates: HashMap<(Origin, String), Turns>,
 }
 
 /// Who calls whom.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caller {
-    /// The service.
-    pub endpoint: String,
-    /// The project there.
-    pub project_id: String,
+    /// The project.
+    pub project: ProjectKey,
     /// Fingerprint of the login.
     pub login: String,
 }
@@ -78,7 +77,7 @@ impl Brakes {
             let mut state = self.lock();
             state.gates.retain(|_, gate| !gate.is_idle());
             let at_once = state.at_once(&caller.login);
-            let key = (caller.endpoint.clone(), caller.login.clone());
+            let key = (caller.project.origin.clone(), caller.login.clone());
             let gate = state.gates.entry(key);
             let gate = gate.or_insert_with(|| Turns::new(at_once, Some(self.rate)));
             gate.limit(at_once);
@@ -229,8 +228,7 @@ mod tests {
 
     fn caller(login: &str) -> Caller {
         Caller {
-            endpoint: "https://workspace.example".to_owned(),
-            project_id: "project".to_owned(),
+            project: ProjectKey::of("https://workspace.example", &"project".try_into().unwrap()),
             login: login.to_owned(),
         }
     }

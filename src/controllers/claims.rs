@@ -16,7 +16,7 @@ use super::login::coordinates;
 use crate::crd::conditions::{ConditionType, Truth};
 use crate::crd::deletion::{DesktopDeletionStatus, Outcome, ProjectCoordinates};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
-use crate::ids::DesktopID;
+use crate::ids::{DesktopID, ProjectKey};
 use crate::plan::classify::Class;
 use crate::plan::observed::{Claim, Rival};
 
@@ -38,7 +38,7 @@ struct Table {
     by_desktop: HashMap<DesktopID, BTreeSet<Uid>>,
     /// Where those requests live that this process is submitting, or whose live status says that they may have
     /// reached the cloud.
-    holding: HashMap<Uid, ProjectCoordinates>,
+    holding: HashMap<Uid, ProjectKey>,
 }
 
 type Uid = String;
@@ -59,7 +59,7 @@ struct Entry {
     namespace: String,
     name: String,
     project: String,
-    home: Option<ProjectCoordinates>,
+    home: Option<ProjectKey>,
     desktops: Vec<DesktopID>,
     created: Timestamp,
     /// Suspended, being deleted, or without the right: it submits nothing.
@@ -124,7 +124,7 @@ impl Claims {
 
     /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until
     /// [`Claims::settle`].
-    pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectCoordinates) -> Claim {
+    pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectKey) -> Claim {
         if tokio::time::timeout(SYNC_LIMIT, self.synced()).await.is_err() {
             return Claim::NotYet;
         }
@@ -178,7 +178,9 @@ impl Table {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             project: object.spec.project_ref.name.clone(),
-            home: status.and_then(|s| s.project.clone()),
+            home: status
+                .and_then(|s| s.project.as_ref())
+                .map(ProjectCoordinates::key),
             desktops: object.spec.desktop_ids.iter().map(DesktopID::folded).collect(),
             created: created(object),
             idle: object.spec.suspend
@@ -229,7 +231,7 @@ impl Table {
     }
 
     /// Another request that comes first for one of the desktops.
-    fn rival(&self, object: &DesktopDeletion, uid: &str, home: &ProjectCoordinates) -> Option<Rival> {
+    fn rival(&self, object: &DesktopDeletion, uid: &str, home: &ProjectKey) -> Option<Rival> {
         let ours = (created(object), uid);
         for id in &object.spec.desktop_ids {
             for other in self
@@ -243,10 +245,12 @@ impl Table {
                     continue;
                 };
                 let older = !entry.idle && (entry.created, other.as_str()) < ours;
-                let first = self
+                // Two endpoints may be names of one service, so the project decides alone where a call may take effect.
+                let holds = self
                     .held(other, entry)
-                    .or_else(|| older.then(|| self.would(entry)).flatten());
-                if first.is_some_and(|theirs| same_project(&theirs, home)) {
+                    .is_some_and(|theirs| theirs.project_id == home.project_id);
+                let reserves = older && self.would(entry).as_ref() == Some(home);
+                if holds || reserves {
                     let same_namespace = object.namespace().as_deref() == Some(&*entry.namespace);
                     let name = same_namespace.then(|| entry.name.clone());
                     return Some(Rival {
@@ -260,17 +264,17 @@ impl Table {
     }
 
     /// Where a request lives that may have reached the cloud, or is about to.
-    fn held(&self, uid: &Uid, entry: &Entry) -> Option<ProjectCoordinates> {
+    fn held(&self, uid: &Uid, entry: &Entry) -> Option<ProjectKey> {
         let stored = entry.home.clone().filter(|_| entry.in_flight);
         self.holding.get(uid).cloned().or(stored)
     }
 
     /// Where a request would be submitted. A project whose login is not proven reserves nothing, so that nobody blocks
     /// desktops that are not theirs to delete.
-    fn would(&self, entry: &Entry) -> Option<ProjectCoordinates> {
+    fn would(&self, entry: &Entry) -> Option<ProjectKey> {
         let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
         let project = self.watches.get(&entry.scope)?.projects.get(&reference)?;
-        (is_ready(&project) && !project.spec.suspend).then(|| coordinates(&project.spec))
+        (is_ready(&project) && !project.spec.suspend).then(|| coordinates(&project.spec).key())
     }
 }
 
@@ -279,10 +283,6 @@ fn is_ready(project: &WorkspaceProject) -> bool {
     conditions
         .filter(|c| c.type_ == ConditionType::Ready.as_str())
         .any(|c| c.status == Truth::True.as_str())
-}
-
-fn same_project(a: &ProjectCoordinates, b: &ProjectCoordinates) -> bool {
-    a.project_id == b.project_id && a.endpoint.eq_ignore_ascii_case(&b.endpoint)
 }
 
 fn created(object: &DesktopDeletion) -> Timestamp {

@@ -17,6 +17,7 @@ use super::{Context, api};
 use crate::crd::conditions::{ConditionType, Reason, Truth};
 use crate::crd::deletion::ProjectCoordinates;
 use crate::crd::{WorkspaceProject, project::WorkspaceProjectSpec};
+use crate::ids::ProjectKey;
 use crate::plan::observed::{Obstacle, ProjectView};
 use crate::workspace::auth;
 use crate::workspace::connector::Target;
@@ -43,7 +44,7 @@ pub type Looked = Option<(WorkspaceProject, Result<Arc<Line>, NoAccess>)>;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LoginKey {
     /// Which project.
-    pub project: ProjectCoordinates,
+    pub project: ProjectKey,
     /// What identifies the login.
     pub stamp: String,
 }
@@ -221,8 +222,7 @@ fn connect(
     Ok(Arc::new(Line {
         cloud,
         caller: Caller {
-            endpoint: target.endpoint,
-            project_id: target.project_id.to_string(),
+            project: coordinates(&project.spec).key(),
             login: fingerprint,
         },
         namespace: namespace.to_owned(),

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::brakes::{Brakes, Caller, withheld};
 use super::turns::{RightOfWay, Turn};
 use crate::clock::Uptime;
-use crate::ids::{DesktopID, JobID};
+use crate::ids::{DesktopID, JobID, Origin};
 use crate::operator::metrics::{CallCode, Metrics};
 use crate::plan::clocks::{Reading, RemoteClock};
 use crate::workspace::api::{
@@ -24,7 +24,7 @@ use crate::workspace::iam::Witness;
 #[derive(Debug, Clone)]
 pub struct ServiceClocks {
     uptime: Uptime,
-    clocks: Arc<Mutex<HashMap<String, RemoteClock>>>,
+    clocks: Arc<Mutex<HashMap<Origin, RemoteClock>>>,
 }
 
 impl ServiceClocks {
@@ -39,13 +39,13 @@ impl ServiceClocks {
     /// What the service's clock shows now; `None` before two of its answers agreed.
     pub fn now(&self, endpoint: &str) -> Option<Timestamp> {
         let clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
-        clocks.get(endpoint)?.at(self.uptime.now())
+        clocks.get(&Origin::of(endpoint))?.at(self.uptime.now())
     }
 
-    fn note(&self, endpoint: &str, date: Timestamp) {
+    fn note(&self, origin: &Origin, date: Timestamp) {
         let at = self.uptime.now();
         let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let clock = clocks.entry(endpoint.to_owned()).or_default();
+        let clock = clocks.entry(origin.clone()).or_default();
         clock.note(Reading { date, at });
     }
 }
@@ -112,7 +112,7 @@ impl Metered {
         };
         line.metrics.cloud_call(operation, code);
         if let Some(time) = time {
-            line.service_clocks.note(&line.caller.endpoint, time);
+            line.service_clocks.note(&line.caller.project.origin, time);
         }
         result
     }

@@ -120,7 +120,7 @@ fn overlap(rival: &Rival) -> Hold {
 pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Hold> {
     let home = seen.request.status.project.as_ref();
     if let (Some(home), Some(now)) = (home, project.coordinates.as_ref())
-        && home != now
+        && home.key() != now.key()
     {
         let message = format!(
             "WorkspaceProject {} now points to project {} at {}, but this request began in project {} at {}: point it back, or create a new request",

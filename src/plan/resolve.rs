@@ -122,7 +122,7 @@ pub fn next(seen: &Observed) -> Option<Step> {
 fn may_give_up(seen: &Observed) -> bool {
     let home = seen.request.status.project.as_ref();
     let now = seen.project.as_ref().and_then(|p| p.coordinates.as_ref());
-    seen.facts.overdue || home.zip(now).is_some_and(|(home, now)| home != now)
+    seen.facts.overdue || home.zip(now).is_some_and(|(home, now)| home.key() != now.key())
 }
 
 /// A job is adopted only if it names desktops of the attempt.

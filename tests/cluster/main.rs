@@ -6,6 +6,7 @@
 mod attack;
 mod bad_input;
 mod burst;
+mod claims;
 mod counts;
 mod crd_rules;
 mod cut_lists;

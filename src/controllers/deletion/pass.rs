@@ -155,10 +155,10 @@ impl Pass {
     pub fn home(&self) -> Result<LoginKey, Error> {
         let fault = Error::Fault("a step in the cloud before the project was looked at");
         let login = self.login.as_ref().ok_or(fault)?;
-        let project = login.view.coordinates.clone();
+        let project = login.view.coordinates.as_ref();
         let project = project.ok_or(Error::Fault("a step in the cloud without a project"))?;
         Ok(LoginKey {
-            project,
+            project: project.key(),
             stamp: login.stamp.clone(),
         })
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Attempt;
 use crate::crd::{limits, rules, schema};
-use crate::ids::{DesktopID, JobID, ProjectID, Region};
+use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
 
 /// What the operator knows of the request. Written by the operator alone.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -249,6 +249,14 @@ pub struct ProjectCoordinates {
     /// URL of the Workspace service that the request is sent to.
     #[schemars(length(max = limits::ENDPOINT))]
     pub endpoint: String,
+}
+
+impl ProjectCoordinates {
+    /// The project in a form under which its spellings are equal. What was stored stays as it is, so whoever compares two
+    /// coordinates compares these.
+    pub fn key(&self) -> ProjectKey {
+        ProjectKey::of(&self.endpoint, &self.project_id)
+    }
 }
 
 /// One desktop of the request.

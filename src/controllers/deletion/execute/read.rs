@@ -14,7 +14,7 @@ use crate::controllers::shared::Question;
 use crate::controllers::turns::RightOfWay;
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
-use crate::crd::deletion::CloudError;
+use crate::crd::deletion::{CloudError, ProjectCoordinates};
 use crate::crd::limits;
 use crate::ids::{DesktopID, JobID};
 use crate::plan::classify::classify;
@@ -36,8 +36,8 @@ pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Er
     };
     let look = login::look(context, &namespace, &name, context.uptime.moment(since)).await;
     let login = Login::of(&*look.result?, &namespace, &name, patient);
-    let same =
-        |before: &Login| (&before.stamp, &before.view.coordinates) == (&login.stamp, &login.view.coordinates);
+    let place = |login: &Login| login.view.coordinates.as_ref().map(ProjectCoordinates::key);
+    let same = |before: &Login| before.stamp == login.stamp && place(before) == place(&login);
     if !pass.login.as_ref().is_none_or(same) {
         // What was read in another project says nothing here, and a new login is proven by a read, not by the call.
         pass.forget_reads(asked);
