@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`brakes`] | holds calls of the cloud back that would do harm |
 //! | [`claims`] | which request may submit which desktop |
+//! | [`clock_sources`] | every clock that is known |
 //! | [`deletion`] | `DesktopDeletion`: load, ask [`plan`](crate::plan), execute, report |
 //! | [`project`] | `WorkspaceProject`: proves the login by a harmless read |
 //! | [`login`] | reads a project and its Secret, and makes a client of them |
@@ -38,6 +39,7 @@ use crate::workspace::connector::Connector;
 pub mod api;
 pub mod brakes;
 pub mod claims;
+pub mod clock_sources;
 pub mod deletion;
 pub mod login;
 pub mod metered;
@@ -50,6 +52,7 @@ pub mod upcoming;
 pub mod watchdog;
 
 use api::ApiServerClock;
+use clock_sources::ClockSources;
 use kube::runtime::reflector::{self, ObjectRef};
 use poller::Pollers;
 
@@ -75,6 +78,8 @@ pub struct Context {
     pub upcoming: upcoming::Upcoming,
     /// What the clocks of the services say.
     pub service_clocks: metered::ServiceClocks,
+    /// All clocks at once.
+    pub clock_sources: ClockSources,
     /// What is counted.
     pub metrics: Metrics,
     /// Probes.
@@ -116,18 +121,13 @@ pub struct Surroundings {
 impl Context {
     /// What every clock shows now, for a request that lives at `endpoint`.
     pub fn clocks(&self, endpoint: Option<&str>) -> Clocks {
-        Clocks {
-            uptime: self.uptime.now(),
-            ours: self.clock.now(),
-            service: endpoint.and_then(|endpoint| self.service_clocks.now(endpoint)),
-            api_server: self.api_server_clock.now(),
-        }
+        self.clock_sources.now(endpoint)
     }
 
     /// Forgets a request that has ended or is gone.
     pub fn forget(&self, uid: &str) {
         self.memory.forget(uid);
-        self.claims.forget(uid);
+        self.claims.deleted(uid);
         self.pollers.unfollow(uid);
     }
 
@@ -156,11 +156,21 @@ impl Context {
         let brakes = brakes::Brakes::new(config.requests_per_minute, stopping.clone());
         let asked = brakes.clone();
         metrics.watch_brakes(move || asked.held());
+        let service_clocks = metered::ServiceClocks::new(uptime);
+        let clock_sources = ClockSources {
+            uptime,
+            ours: clock.clone(),
+            services: service_clocks.clone(),
+            api_server: api_server_clock.clone(),
+        };
+        let claims = claims::Claims::new(clock_sources.clone(), config.timing.clone());
+        let counted = claims.clone();
+        metrics.watch_claims(move || counted.of_deleted_requests());
         let passes = turns::Turns::new(config.concurrency.get().into(), None);
         let context = Self {
             recorders: deletion::Recorders::new(client.clone(), reporter),
             pollers: Pollers::new(config.timing.clone(), waker, pulse),
-            claims: claims::Claims::default(),
+            claims,
             looks: login::looks::Looks::default(),
             shared: shared::SharedReads::default(),
             memory: deletion::Memory::default(),
@@ -172,7 +182,8 @@ impl Context {
             brakes,
             passes,
             upcoming: upcoming::Upcoming::default(),
-            service_clocks: metered::ServiceClocks::new(uptime),
+            service_clocks,
+            clock_sources,
             uptime,
             api_server_clock,
             metrics,

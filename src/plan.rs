@@ -15,6 +15,8 @@
 //! | [`classify`] | from an error of the cloud to what is done about it |
 //! | [`deadlines`] | every rule about time, from the [`clocks`] and the [`memory`] of the process |
 //! | [`finalizer`] | that the finalizer is there while a call may take effect |
+//! | [`in_flight`] | an attempt that may have reached the cloud |
+//! | [`overlap`] | another request holds one of the desktops |
 
 pub mod admission;
 pub mod classify;
@@ -22,8 +24,10 @@ pub mod clocks;
 pub mod deadlines;
 pub mod finalizer;
 pub mod follow;
+pub mod in_flight;
 pub mod memory;
 pub mod observed;
+pub mod overlap;
 pub mod record;
 pub mod recovery;
 pub mod release;

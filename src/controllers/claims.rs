@@ -1,24 +1,39 @@
 //! Which request may submit which desktop: two unfinished requests never have one desktop in flight, also across
-//! namespaces that point to the same cloud project. Whoever may have reached the cloud holds its desktops; else the
-//! older object does. The table is rebuilt from the unfinished objects before the first submission.
+//! namespaces that point to the same cloud project. Whoever may have reached the cloud holds its desktops, also after its
+//! object is gone; else the older object does. The table is rebuilt from the unfinished objects before the first
+//! submission.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `table` | who comes first |
+//! | `entry` | what is known of an unfinished request |
+//! | `deleted` | claims of requests that are gone |
+//! | `released` | when desktops were last released |
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 
 use super::Scope;
-use super::login::coordinates;
-use crate::crd::conditions::{ConditionType, Truth};
-use crate::crd::deletion::{DesktopDeletionStatus, Outcome, ProjectCoordinates};
+use super::clock_sources::ClockSources;
+use crate::config::Timing;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
-use crate::ids::{DesktopID, ProjectKey};
-use crate::plan::classify::Class;
-use crate::plan::observed::{Claim, Rival};
+use crate::ids::{Origin, ProjectKey};
+use crate::plan::clocks::Clocks;
+use crate::plan::observed::Claim;
+use crate::plan::overlap::Released;
+use crate::plan::record::Settlement;
+
+mod deleted;
+mod entry;
+mod released;
+mod table;
+
+use table::{Table, Watch};
 
 /// How long a request waits for the watches before it is told so.
 const SYNC_LIMIT: Duration = Duration::from_secs(5);
@@ -26,60 +41,74 @@ const SYNC_LIMIT: Duration = Duration::from_secs(5);
 /// How often a watch that has not synced is asked again.
 const SYNC_LOOK: Duration = Duration::from_millis(50);
 
-/// The table of claims; clones share it.
-#[derive(Clone, Default)]
-pub struct Claims(Arc<Mutex<Table>>);
-
-#[derive(Default)]
-struct Table {
-    /// The watches, and whether each has listed its objects.
-    watches: HashMap<Scope, Watch>,
-    entries: HashMap<Uid, Entry>,
-    by_desktop: HashMap<DesktopID, BTreeSet<Uid>>,
-    /// Where those requests live that this process is submitting, or whose live status says that they may have
-    /// reached the cloud.
-    holding: HashMap<Uid, ProjectKey>,
-}
-
 type Uid = String;
 
-struct Watch {
-    projects: Store<WorkspaceProject>,
-    /// The store holds the first list of projects.
-    projects_synced: bool,
-    /// The first list of requests is in the table.
-    synced: bool,
-    /// Objects of a list that is being read.
-    listed: HashSet<Uid>,
+/// The table of claims; clones share it.
+#[derive(Clone)]
+pub struct Claims(Arc<Shared>);
+
+struct Shared {
+    time: Time,
+    table: Mutex<Table>,
 }
 
-/// What the table knows of an unfinished request.
-struct Entry {
-    scope: Scope,
-    namespace: String,
-    name: String,
-    project: String,
-    home: Option<ProjectKey>,
-    desktops: Vec<DesktopID>,
-    created: Timestamp,
-    /// Suspended, being deleted, or without the right: it submits nothing.
-    idle: bool,
-    /// Some attempt may have reached the cloud.
-    in_flight: bool,
+/// What the rules about time look at.
+struct Time {
+    clocks: ClockSources,
+    timing: Timing,
+}
+
+impl Time {
+    /// Time since the start of the process.
+    fn uptime(&self) -> Duration {
+        self.clocks.uptime.now()
+    }
+
+    /// What every clock shows now, for a service.
+    fn at(&self, service: &Origin) -> Clocks {
+        self.clocks.now(Some(service.as_str()))
+    }
+}
+
+/// The answer to a request that asks for its desktops.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Whether it may have them.
+    pub claim: Claim,
+    /// When a request in flight last released one of them, in time since the start of the process.
+    pub released: Option<Duration>,
+    /// The deleted request that holds one of them, if nobody has asked yet whether it is really gone: it may have been
+    /// finished by another leader.
+    pub unconfirmed: Option<ObjectRef<DesktopDeletion>>,
+}
+
+impl Answer {
+    fn refused(claim: Claim) -> Self {
+        Self {
+            claim,
+            released: None,
+            unconfirmed: None,
+        }
+    }
 }
 
 impl Claims {
+    /// An empty table.
+    pub fn new(clocks: ClockSources, timing: Timing) -> Self {
+        let table = Mutex::new(Table::new(timing.settle));
+        let time = Time { clocks, timing };
+        Self(Arc::new(Shared { time, table }))
+    }
+
     /// A watch will report here; nothing is granted before it has listed its objects.
     pub fn expect(&self, scope: Scope, projects: Store<WorkspaceProject>) {
-        self.lock().watches.insert(
-            scope,
-            Watch {
-                projects,
-                projects_synced: false,
-                synced: false,
-                listed: HashSet::new(),
-            },
-        );
+        let watch = Watch {
+            projects,
+            projects_synced: false,
+            synced: false,
+            listed: std::collections::HashSet::new(),
+        };
+        self.lock().watches.insert(scope, watch);
     }
 
     /// What is watched.
@@ -89,7 +118,7 @@ impl Claims {
 
     /// Takes in what a watch says, and names the objects that are gone by it.
     pub fn note(&self, scope: &Scope, event: &Event<DesktopDeletion>) -> Vec<String> {
-        let mut table = self.lock();
+        let (mut table, time) = (self.lock(), &self.0.time);
         match event {
             Event::Init => {
                 if let Some(watch) = table.watches.get_mut(scope) {
@@ -97,20 +126,16 @@ impl Claims {
                 }
             }
             Event::InitApply(object) => {
-                let uid = table.put(scope, object);
+                let uid = table.put(scope, object, time);
                 if let Some(watch) = table.watches.get_mut(scope) {
                     watch.listed.insert(uid);
                 }
             }
-            Event::InitDone => return table.listed(scope),
+            Event::InitDone => return table.listed(scope, time),
             Event::Apply(object) => {
-                table.put(scope, object);
+                table.put(scope, object, time);
             }
-            Event::Delete(object) => {
-                let uid = object.uid().unwrap_or_default();
-                table.remove(&uid);
-                return vec![uid];
-            }
+            Event::Delete(object) => return vec![table.deleted_by_watch(scope, object, time)],
         }
         Vec::new()
     }
@@ -124,34 +149,77 @@ impl Claims {
 
     /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until
     /// [`Claims::settle`].
-    pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectKey) -> Claim {
+    pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectKey) -> Answer {
         if tokio::time::timeout(SYNC_LIMIT, self.synced()).await.is_err() {
-            return Claim::NotYet;
+            return Answer::refused(Claim::NotYet);
         }
         let mut table = self.lock();
-        let uid = object.uid().unwrap_or_default();
-        let claim = table
-            .rival(object, &uid, home)
-            .map_or(Claim::Granted, Claim::Held);
-        if claim == Claim::Granted {
-            table.holding.insert(uid, home.clone());
+        let Some(claim) = table.conflict(object, home, &self.0.time) else {
+            table
+                .holding
+                .insert(object.uid().unwrap_or_default(), home.clone());
+            return Answer {
+                claim: Claim::Granted,
+                released: table.released.latest(&object.spec.desktop_ids),
+                unconfirmed: None,
+            };
+        };
+        let unconfirmed = match &claim {
+            Claim::HeldByDeleted(holder) => table.unconfirmed(&holder.uid),
+            _ => None,
+        };
+        Answer {
+            unconfirmed,
+            ..Answer::refused(claim)
         }
-        claim
+    }
+
+    /// The live `object` was read or written: a watch may show it later, or not at all before the object is gone.
+    pub fn observe(&self, object: &DesktopDeletion) {
+        self.lock().observe(object, &self.0.time);
     }
 
     /// A pass over the live `object` has ended, or a submission in it: its desktops stay held only if it may have
     /// reached the cloud.
     pub fn settle(&self, object: &DesktopDeletion) {
-        let uid = object.uid().unwrap_or_default();
-        let unfinished = |s: &DesktopDeletionStatus| s.completion_time.is_none() && in_flight(s);
-        if !object.status.as_ref().is_some_and(unfinished) {
-            self.lock().holding.remove(&uid);
+        if !object.status.as_ref().is_some_and(entry::is_in_flight) {
+            self.lock().holding.remove(&object.uid().unwrap_or_default());
         }
     }
 
+    /// The request is finished, as this process has written or read: it holds nothing any more.
+    pub fn finished(&self, uid: &str) {
+        self.lock().finish(uid, &self.0.time);
+    }
+
     /// The object is gone.
-    pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
+    pub fn deleted(&self, uid: &str) {
+        self.lock().delete(uid, &self.0.time);
+    }
+
+    /// The API server says that a deleted request is really gone.
+    pub fn confirm_deleted(&self, uid: &str) {
+        if let Some(deleted) = self.lock().deleted.get_mut(uid) {
+            deleted.confirmed = true;
+        }
+    }
+
+    /// What came of a call whose object is gone already.
+    pub fn learn(&self, uid: &str, settlement: &Settlement) {
+        self.lock().learn(uid, settlement, &self.0.time);
+    }
+
+    /// What was read ends the claim of a deleted request on these desktops.
+    pub fn release(&self, uid: &str, released: &Released) {
+        let mut table = self.lock();
+        table.deleted.release(uid, released);
+        let desktops = released.gone.iter().chain(&released.shown);
+        table.released.note(desktops, self.0.time.uptime());
+    }
+
+    /// How many deleted requests hold desktops.
+    pub fn of_deleted_requests(&self) -> usize {
+        self.lock().deleted.count(&self.0.time)
     }
 
     /// Waits until every watch has listed its objects: what is not known yet could come first. (The stores cannot be
@@ -165,148 +233,15 @@ impl Claims {
 
     /// A panic elsewhere leaves at worst a stale entry, which the next event of its object replaces.
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
-    fn put(&mut self, scope: &Scope, object: &DesktopDeletion) -> Uid {
-        let uid = object.uid().unwrap_or_default();
-        let status = object.status.as_ref();
-        let entry = Entry {
-            scope: scope.clone(),
-            namespace: object.namespace().unwrap_or_default(),
-            name: object.name_any(),
-            project: object.spec.project_ref.name.clone(),
-            home: status
-                .and_then(|s| s.project.as_ref())
-                .map(ProjectCoordinates::key),
-            desktops: object.spec.desktop_ids.iter().map(DesktopID::folded).collect(),
-            created: created(object),
-            idle: object.spec.suspend
-                || object.metadata.deletion_timestamp.is_some()
-                || status.is_some_and(may_not),
-            in_flight: status.is_some_and(in_flight),
-        };
-        for id in &entry.desktops {
-            self.by_desktop.entry(id.clone()).or_default().insert(uid.clone());
-        }
-        self.entries.insert(uid.clone(), entry);
-        uid
-    }
-
-    fn remove(&mut self, uid: &str) {
-        self.holding.remove(uid);
-        let Some(entry) = self.entries.remove(uid) else {
-            return;
-        };
-        for id in &entry.desktops {
-            if let Some(uids) = self.by_desktop.get_mut(id) {
-                uids.remove(uid);
-                if uids.is_empty() {
-                    self.by_desktop.remove(id);
-                }
-            }
-        }
-    }
-
-    /// A list was read to its end: what it did not show is gone.
-    fn listed(&mut self, scope: &Scope) -> Vec<Uid> {
-        let Some(known) = self.watches.get_mut(scope) else {
-            return Vec::new();
-        };
-        known.synced = true;
-        let listed = std::mem::take(&mut known.listed);
-        let gone = |(uid, entry): &(&Uid, &Entry)| entry.scope == *scope && !listed.contains(*uid);
-        let gone: Vec<_> = self
-            .entries
-            .iter()
-            .filter(gone)
-            .map(|(uid, _)| uid.clone())
-            .collect();
-        for uid in &gone {
-            self.remove(uid);
-        }
-        gone
-    }
-
-    /// Another request that comes first for one of the desktops.
-    fn rival(&self, object: &DesktopDeletion, uid: &str, home: &ProjectKey) -> Option<Rival> {
-        let ours = (created(object), uid);
-        for id in &object.spec.desktop_ids {
-            for other in self
-                .by_desktop
-                .get(&id.folded())
-                .into_iter()
-                .flatten()
-                .filter(|other| *other != uid)
-            {
-                let Some(entry) = self.entries.get(other) else {
-                    continue;
-                };
-                let older = !entry.idle && (entry.created, other.as_str()) < ours;
-                // Two endpoints may be names of one service, so the project decides alone where a call may take effect.
-                let holds = self
-                    .held(other, entry)
-                    .is_some_and(|theirs| theirs.project_id == home.project_id);
-                let reserves = older && self.would(entry).as_ref() == Some(home);
-                if holds || reserves {
-                    let same_namespace = object.namespace().as_deref() == Some(&*entry.namespace);
-                    let name = same_namespace.then(|| entry.name.clone());
-                    return Some(Rival {
-                        desktop: id.clone(),
-                        name,
-                    });
-                }
-            }
-        }
-        None
-    }
-
-    /// Where a request lives that may have reached the cloud, or is about to.
-    fn held(&self, uid: &Uid, entry: &Entry) -> Option<ProjectKey> {
-        let stored = entry.home.clone().filter(|_| entry.in_flight);
-        self.holding.get(uid).cloned().or(stored)
-    }
-
-    /// Where a request would be submitted. A project whose login is not proven reserves nothing, so that nobody blocks
-    /// desktops that are not theirs to delete.
-    fn would(&self, entry: &Entry) -> Option<ProjectKey> {
-        let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
-        let project = self.watches.get(&entry.scope)?.projects.get(&reference)?;
-        (is_ready(&project) && !project.spec.suspend).then(|| coordinates(&project.spec).key())
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims").finish_non_exhaustive()
     }
 }
 
-fn is_ready(project: &WorkspaceProject) -> bool {
-    let conditions = project.status.iter().flat_map(|status| &status.conditions);
-    conditions
-        .filter(|c| c.type_ == ConditionType::Ready.as_str())
-        .any(|c| c.status == Truth::True.as_str())
-}
-
-fn created(object: &DesktopDeletion) -> Timestamp {
-    object
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .map_or(Timestamp::MAX, |time| time.0)
-}
-
-/// Its login was refused: it must not reserve what it may not delete.
-fn may_not(status: &DesktopDeletionStatus) -> bool {
-    let last = status.attempts.last().filter(|a| a.outcome == Outcome::Rejected);
-    let class = last
-        .and_then(|a| a.error.as_ref())
-        .and_then(|error| Class::named(&error.class));
-    matches!(class, Some(Class::Permission | Class::Authentication))
-}
-
-fn in_flight(status: &DesktopDeletionStatus) -> bool {
-    status.attempts.iter().any(|a| {
-        !matches!(
-            a.outcome,
-            Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
-        )
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,8 @@ impl ServiceClocks {
         clocks.get(&Origin::of(endpoint))?.at(self.uptime.now())
     }
 
-    fn note(&self, origin: &Origin, date: Timestamp) {
+    /// Takes in the `Date` of an answer.
+    pub(super) fn note(&self, origin: &Origin, date: Timestamp) {
         let at = self.uptime.now();
         let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
         let clock = clocks.entry(origin.clone()).or_default();

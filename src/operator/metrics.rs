@@ -102,6 +102,11 @@ impl Metrics {
         self.live.brakes(Arc::new(held));
     }
 
+    /// Shows from now on how many deleted requests still hold desktops; asked at every scrape.
+    pub fn watch_claims(&self, of_deleted_requests: impl Fn() -> usize + Send + Sync + 'static) {
+        self.live.claims(Arc::new(of_deleted_requests));
+    }
+
     /// Shows from now on how long each loop has been silent.
     pub fn watch_health(&self, health: Health) {
         self.live.health(health);

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::classify::{Class, Pace, explain};
-use super::observed::{Claim, ClockSkew, Deadline, Observed, ProjectView, Rival, Sight, Sweep};
+use super::observed::{Claim, ClockSkew, Deadline, Observed, ProjectView, Sight, Sweep};
 use super::record::{Ending, desktop, same_error, was_not_found};
 use super::standing::{Hold, Wake, desktops, name_some};
-use super::{Batch, Step, finalizer, recovery};
+use super::{Batch, Step, finalizer, overlap, recovery};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, Outcome};
 use crate::ids::DesktopID;
@@ -92,28 +92,10 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     }
     match &seen.claim {
         None => return Some(Step::Claim),
-        Some(Claim::Held(rival)) => return Some(Step::Wait(overlap(rival))),
-        Some(Claim::NotYet) => return Some(Step::Wait(unlisted())),
         Some(Claim::Granted) => {}
+        Some(claim) => return Some(overlap::next(seen, claim)),
     }
     trouble(seen).map(Step::Wait)
-}
-
-fn unlisted() -> Hold {
-    let message = "not every namespace that the operator watches has been listed yet, so another request may have one of the desktops: if this stays, look at the operator's /readyz";
-    Hold::retrying(Reason::Overlap, message.to_owned(), Wake::Look)
-}
-
-fn overlap(rival: &Rival) -> Hold {
-    let holder = rival.name.as_ref().map_or_else(
-        || "another request, which lies in another namespace".to_owned(),
-        |name| format!("DesktopDeletion {name}"),
-    );
-    let message = format!(
-        "desktop {} is held by {holder}: waiting until that has ended",
-        rival.desktop
-    );
-    Hold::retrying(Reason::Overlap, message, Wake::Look)
 }
 
 /// Why the project cannot be used for this request, if so.

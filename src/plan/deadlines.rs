@@ -7,12 +7,17 @@ use jiff::Timestamp;
 
 use super::classify::{Class, Pace};
 use super::clocks::{Clocks, after, between};
+use super::in_flight::had_no_effect;
 use super::memory::Remembered;
 use super::observed::{ClockSkew, Deadline, Facts, Observed, Request, Sight, Submission};
 use super::standing::Wake;
 use crate::config::Timing;
 use crate::config::timing::LONGEST_CALL;
 use crate::crd::deletion::{Attempt, Outcome};
+
+mod claims;
+
+pub use claims::{claim_ends_by, until_claim_ends};
 
 /// How long an object may go without a reconciliation, whatever else happens.
 pub const RESYNC: Duration = Duration::from_secs(600);
@@ -135,12 +140,7 @@ impl Deadlines<'_> {
 
     /// Until the deadline passes by the next of the two clocks, while nothing was submitted.
     fn until_deadline(&self) -> Option<Duration> {
-        let refused = |a: &Attempt| {
-            matches!(
-                a.outcome,
-                Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
-            )
-        };
+        let refused = |a: &Attempt| had_no_effect(a.outcome);
         if !self.request.status.attempts.iter().all(refused) {
             return None;
         }
@@ -214,16 +214,16 @@ impl Deadlines<'_> {
         let attempts = self.request.status.attempts.iter().filter(doubtful);
         attempts
             .map(|a| {
-                let span = longest_life(a, self.timing).saturating_add(later);
-                self.until_over(a, span)
+                let not_after = a.not_after.as_ref().map(|end| end.0);
+                let span = may_take_effect_for(a.signed_at.0, not_after, self.timing);
+                self.until_over(a, span.saturating_add(later))
             })
             .max()
     }
 
-    /// Until an accepted request must be visible; `None` if none was accepted. It is sent before the send guard is over,
-    /// and accepted while its answer is awaited.
+    /// Until an accepted request must be visible; `None` if none was accepted.
     fn until_settled(&self) -> Option<Duration> {
-        let span = self.timing.send_guard + LONGEST_CALL + self.timing.settle;
+        let span = must_show_within(self.timing);
         self.effective().map(|a| self.until_over(a, span))
     }
 
@@ -271,13 +271,16 @@ impl Deadlines<'_> {
     }
 }
 
-/// For how long after its signature a request may take effect or stay invisible.
-pub fn longest_life(attempt: &Attempt, timing: &Timing) -> Duration {
-    let known = attempt
-        .not_after
-        .as_ref()
-        .map(|end| between(attempt.signed_at.0, end.0));
+/// For how long after its signature a request without an answer may take effect or stay invisible.
+fn may_take_effect_for(signed_at: Timestamp, not_after: Option<Timestamp>, timing: &Timing) -> Duration {
+    let known = not_after.map(|end| between(signed_at, end));
     known.unwrap_or(timing.token_life) + timing.clock_skew + timing.settle
+}
+
+/// For how long after its signature an accepted request may stay invisible: it is sent before the send guard is over, and
+/// accepted while its answer is awaited.
+fn must_show_within(timing: &Timing) -> Duration {
+    timing.send_guard + LONGEST_CALL + timing.settle
 }
 
 /// Until a request that was signed at `signed_at` is past its `span`, for good. Both clocks must say so. Where the

@@ -2,6 +2,7 @@
 //! so that the same function runs in production, in a model checker and in a simulation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -112,6 +113,8 @@ pub enum Claim {
     Granted,
     /// Another one does.
     Held(Rival),
+    /// One that was deleted does, since its call may still take effect, or its job not show yet.
+    HeldByDeleted(DeletedRequest),
     /// Not every watch has listed its requests, so nobody knows yet.
     NotYet,
 }
@@ -123,6 +126,23 @@ pub struct Rival {
     pub desktop: DesktopID,
     /// Its name, if it lies in the same namespace.
     pub name: Option<String>,
+}
+
+/// A request that was deleted while its call could still take effect, or its job did not show yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletedRequest {
+    /// Its uid.
+    pub uid: String,
+    /// One of the desktops that its call names, in the spelling of the request that waits.
+    pub desktop: DesktopID,
+    /// Its name, if it lies in the same namespace.
+    pub name: Option<String>,
+    /// When this process learned that it is gone, in time since its start.
+    pub gone_since: Duration,
+    /// The minute by which it will hold nothing any more.
+    pub until: Timestamp,
+    /// The jobs of its call, if the cloud accepted it.
+    pub jobs: BTreeSet<JobID>,
 }
 
 /// One look at one desktop.

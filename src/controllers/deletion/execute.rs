@@ -3,6 +3,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | `claim` | asks for the desktops |
 //! | [`read`] | reads of the project, its Secret, and the cloud |
 //! | [`write`](mod@write) | writes to the object |
 //!
@@ -25,6 +26,7 @@ use crate::plan::{Batch, Step, deadlines, record};
 use crate::workspace::api::{BatchDelete, Proof, SignedRequest};
 use crate::workspace::error::Error as CloudFailure;
 
+mod claim;
 pub mod read;
 pub mod write;
 
@@ -37,7 +39,7 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
     let now = Time(context.clock.now());
     match step {
         Step::ReadProject => read::project(pass, context).await,
-        Step::Claim => read::claim(pass, context).await,
+        Step::Claim => claim::claim(pass, context).await,
         Step::ReadDesktops(ids) => read::desktops(pass, &ids, context).await,
         Step::ReadDesktop(id) => read::desktop(pass, &id, context).await,
         Step::ReadSubJobs => read::sub_jobs(pass, context).await,
@@ -91,6 +93,7 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
             write::status(pass, status, "Finish", context).await?;
             let desktops = pass.seen.request.status.summary.unwrap_or_default();
             context.metrics.completed(ending.verdict, desktops);
+            context.claims.finished(&pass.uid());
             context.forget(&pass.uid());
             Ok(())
         }

@@ -59,6 +59,7 @@ impl Pass {
         let Some(live) = live.filter(|live| live.uid() == object.uid()).map(slim) else {
             return Ok(None);
         };
+        context.claims.observe(&live);
         let underway = context.submissions.is_underway(&live.uid().unwrap_or_default());
         let seen = Observed {
             request: request(&live),

@@ -149,7 +149,10 @@ async fn store_outcome(pass: &mut Pass, mut step: Step, context: &Context) -> Re
                 report::lost(pass, context).await;
                 return Err(Error::StartOver);
             }
-            Err(Error::Api(api::Error::NotFound) | Error::Illegal(_)) => {
+            Err(error @ (Error::Api(api::Error::NotFound) | Error::Illegal(_))) => {
+                if matches!(error, Error::Api(_)) {
+                    gone(pass, &step, context);
+                }
                 report::lost(pass, context).await;
                 return Err(Error::StartOver);
             }
@@ -159,6 +162,7 @@ async fn store_outcome(pass: &mut Pass, mut step: Step, context: &Context) -> Re
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RECORD_PAUSES.1);
                 if reload(pass, context, &error.to_string()).await.is_err() {
+                    gone(pass, &step, context);
                     report::lost(pass, context).await;
                     return Err(Error::StartOver);
                 }
@@ -173,6 +177,14 @@ async fn store_outcome(pass: &mut Pass, mut step: Step, context: &Context) -> Re
     }
 }
 
+/// The object is gone, and its desktops stay held as what came of the call asks for.
+fn gone(pass: &Pass, step: &Step, context: &Context) {
+    context.claims.deleted(&pass.uid());
+    if let Step::RecordOutcome(settlement) = step {
+        context.claims.learn(&pass.uid(), settlement);
+    }
+}
+
 /// Reads the object again, as often as it takes.
 ///
 /// # Errors
@@ -184,6 +196,7 @@ async fn reload(pass: &mut Pass, context: &Context, why: &str) -> Result<(), Err
     loop {
         match api::call("read the DesktopDeletion", requests.get_opt(&name)).await {
             Ok(Some(object)) if object.uid() == uid => {
+                context.claims.observe(&object);
                 pass.update(object);
                 return Ok(());
             }

@@ -33,6 +33,9 @@ type Underway = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 /// How many calls' owners each brake holds back now.
 type Brakes = Arc<dyn Fn() -> Vec<(Pause, usize)> + Send + Sync>;
 
+/// How many deleted requests still hold desktops.
+type Claims = Arc<dyn Fn() -> usize + Send + Sync>;
+
 /// What is looked at.
 #[derive(Default)]
 pub(super) struct Live(Mutex<Sources>);
@@ -42,6 +45,7 @@ struct Sources {
     requests: Vec<(Store<DesktopDeletion>, Underway)>,
     projects: Vec<Store<WorkspaceProject>>,
     brakes: Option<Brakes>,
+    claims: Option<Claims>,
     health: Option<Health>,
 }
 
@@ -56,6 +60,10 @@ impl Live {
 
     pub(super) fn brakes(&self, brakes: Brakes) {
         self.lock().brakes = Some(brakes);
+    }
+
+    pub(super) fn claims(&self, of_deleted_requests: Claims) {
+        self.lock().claims = Some(of_deleted_requests);
     }
 
     pub(super) fn health(&self, health: Health) {
@@ -91,6 +99,12 @@ impl Collector for Live {
             });
             let help = "Logins, or projects of a login, whose calls of the cloud a brake holds back now.";
             gauges(&mut encoder, "braked", help, series)?;
+        }
+        if let Some(claims) = sources.claims {
+            let help = "DesktopDeletions that were deleted while their call could still take effect or its job did not show yet, and whose desktops this process still holds.";
+            let name = "claims_of_deleted_requests";
+            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            gauge.encode_gauge(&count(claims()))?;
         }
         if let Some(health) = sources.health {
             let ages = health
@@ -282,6 +296,7 @@ mod tests {
         let health = Health::default();
         metrics.watch_health(health.clone());
         metrics.watch_brakes(|| vec![(Pause::Login, 2), (Pause::Throttle, 0)]);
+        metrics.watch_claims(|| 3);
         let pulse = health.pulse("watch of vdi/desktopdeletions", Duration::from_secs(90));
         let age = "heartbeat_age_seconds{task=\"watch of vdi/desktopdeletions\"}";
         tokio::time::advance(Duration::from_secs(50)).await;
@@ -291,6 +306,7 @@ mod tests {
                 (age, "50.0"),
                 ("braked{brake=\"login\"}", "2"),
                 ("braked{brake=\"throttle\"}", "0"),
+                ("claims_of_deleted_requests", "3"),
             ],
         );
         pulse.beat();

@@ -19,7 +19,7 @@ use crate::crd::limits;
 use crate::ids::{DesktopID, JobID};
 use crate::plan::classify::classify;
 use crate::plan::deadlines;
-use crate::plan::observed::{JobView, Sight, Sighting, Trouble};
+use crate::plan::observed::{Claim, JobView, Sight, Sighting, Trouble};
 use crate::workspace::api::{Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
@@ -45,17 +45,6 @@ pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Er
     pass.seen.project = Some(login.view.clone());
     pass.seen.last_look = context.uptime.at(look.began) >= asked;
     pass.login = Some(login);
-    Ok(())
-}
-
-pub(super) async fn claim(pass: &mut Pass, context: &Context) -> Result<(), Error> {
-    let home = pass.home()?.project;
-    let claim = tokio::select! {
-        claim = context.claims.claim(&pass.object, &home) => claim,
-        // It waits for the watches of all namespaces, and one of them may never come about.
-        () = context.stopping.cancelled() => return Err(Error::StartOver),
-    };
-    pass.seen.claim = Some(claim);
     Ok(())
 }
 
@@ -154,10 +143,13 @@ pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), E
     begin_read(pass, context);
     let now = context.uptime.now();
     let first_seen = context.memory.of(&pass.uid()).first_seen;
-    let since = if pass.seen.request.status.attempts.is_empty() {
-        deadlines::oldest_admitting_read(now, first_seen, pass.released, &context.config.timing)
-    } else {
-        now
+    let since = match &pass.seen.claim {
+        // Whether the job of a request that is gone shows by now: many may wait for that.
+        Some(Claim::HeldByDeleted(holder)) => pass.reads_since.max(holder.gone_since),
+        _ if pass.seen.request.status.attempts.is_empty() => {
+            deadlines::oldest_admitting_read(now, first_seen, pass.released, &context.config.timing)
+        }
+        _ => now,
     };
     let (key, cloud) = (pass.shared()?, pass.cloud()?);
     let ids = pass.seen.request.desktop_ids.clone();

@@ -82,6 +82,7 @@ pub(super) async fn status(
     )
     .await?;
     context.metrics.api_write("DesktopDeletion", step);
+    context.claims.observe(&written);
     pass.update(written);
     report::changed(&before, pass, context).await;
     Ok(())

@@ -1,0 +1,201 @@
+//! Claims of requests that are gone although their call may still take effect, or its job need not show yet. Normally the
+//! finalizer keeps such an object; a client that replaces it takes that off, and who abandons a request may delete it at
+//! once. These claims live in this process alone: a restart or another leader does not know of them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::{Time, Uid};
+use crate::ids::{DesktopID, JobID, ProjectKey};
+use crate::plan::deadlines::{claim_ends_by, until_claim_ends};
+use crate::plan::in_flight::InFlight;
+use crate::plan::overlap;
+
+/// Most claims of deleted requests. A new one takes the place of the one that ends soonest.
+pub(super) const MOST: usize = 10_000;
+
+/// A request that is gone, and what it still holds.
+#[derive(Debug)]
+pub(super) struct Deleted {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) project: ProjectKey,
+    /// When this process learned that it is gone.
+    pub(super) since: Duration,
+    /// The minute by which it will hold nothing any more, as it looked then.
+    pub(super) until: jiff::Timestamp,
+    /// The API server has said that it is gone. Before, it may have been finished by another leader: a finished object
+    /// leaves the watch as a deleted one does.
+    pub(super) confirmed: bool,
+    /// What may still take effect, with the desktops that it holds.
+    pub(super) attempts: Vec<InFlight>,
+}
+
+impl Deleted {
+    /// The claim of a request on what its attempts may still take effect on; `None` if there is nothing.
+    pub(super) fn begin(
+        (namespace, name): (String, String),
+        project: ProjectKey,
+        mut attempts: Vec<InFlight>,
+        time: &Time,
+    ) -> Option<Self> {
+        let clocks = time.at(&project.origin);
+        attempts.retain(|attempt| !until_claim_ends(attempt, &clocks, &time.timing).is_zero());
+        let left = |attempt: &InFlight| until_claim_ends(attempt, &clocks, &time.timing);
+        let left = attempts.iter().map(left).max()?;
+        Some(Self {
+            namespace,
+            name,
+            project,
+            since: clocks.uptime,
+            until: claim_ends_by(left, &clocks),
+            confirmed: false,
+            attempts,
+        })
+    }
+
+    /// The jobs of its accepted calls.
+    pub(super) fn jobs(&self) -> BTreeSet<JobID> {
+        self.attempts
+            .iter()
+            .flat_map(|a| a.jobs.iter().cloned())
+            .collect()
+    }
+
+    /// Until it holds nothing any more.
+    fn left(&self, time: &Time) -> Duration {
+        let clocks = time.at(&self.project.origin);
+        let left = self
+            .attempts
+            .iter()
+            .map(|a| until_claim_ends(a, &clocks, &time.timing));
+        left.max().unwrap_or_default()
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct DeletedRequests {
+    by_uid: HashMap<Uid, Deleted>,
+    by_desktop: HashMap<DesktopID, BTreeSet<Uid>>,
+}
+
+impl DeletedRequests {
+    /// A claim begins. Where there are too many, the one that ends soonest ends for that, and is given back.
+    pub(super) fn insert(&mut self, uid: Uid, deleted: Deleted, time: &Time) -> Option<Deleted> {
+        let displaced = if self.by_uid.len() >= MOST {
+            self.make_room(time)
+        } else {
+            None
+        };
+        for id in deleted.attempts.iter().flat_map(|a| &a.desktops) {
+            self.by_desktop.entry(id.clone()).or_default().insert(uid.clone());
+        }
+        self.by_uid.insert(uid, deleted);
+        displaced
+    }
+
+    /// Takes away what is over; if that is nothing, the claim that ends soonest.
+    fn make_room(&mut self, time: &Time) -> Option<Deleted> {
+        let left: Vec<_> = self
+            .by_uid
+            .iter()
+            .map(|(uid, d)| (d.left(time), uid.clone()))
+            .collect();
+        let over: Vec<_> = left.iter().filter(|(left, _)| left.is_zero()).collect();
+        for (_, uid) in &over {
+            self.remove(uid);
+        }
+        let soonest = left.iter().min().filter(|_| over.is_empty());
+        soonest.and_then(|(_, uid)| self.remove(uid))
+    }
+
+    /// The claim of that request, if it has one.
+    pub(super) fn get(&self, uid: &str) -> Option<&Deleted> {
+        self.by_uid.get(uid)
+    }
+
+    /// The same, to change it.
+    pub(super) fn get_mut(&mut self, uid: &str) -> Option<&mut Deleted> {
+        self.by_uid.get_mut(uid)
+    }
+
+    /// Takes the whole claim of a request away.
+    pub(super) fn remove(&mut self, uid: &str) -> Option<Deleted> {
+        let deleted = self.by_uid.remove(uid)?;
+        for id in deleted.attempts.iter().flat_map(|a| &a.desktops) {
+            self.unlist(id, uid);
+        }
+        Some(deleted)
+    }
+
+    /// Who holds a desktop of a cloud project now.
+    pub(super) fn holder(&self, folded: &DesktopID, project: &ProjectKey) -> Option<(&Uid, &Deleted)> {
+        let uids = self.by_desktop.get(folded)?;
+        let holders = uids.iter().filter_map(|uid| self.by_uid.get_key_value(uid));
+        // Where a call may take effect is for the project alone to say: two endpoints may be names of one service.
+        holders
+            .into_iter()
+            .find(|(_, deleted)| deleted.project.project_id == project.project_id)
+    }
+
+    /// Ends the claims on a desktop whose time is over; says whether there were any.
+    pub(super) fn expire(&mut self, folded: &DesktopID, time: &Time) -> bool {
+        let uids = self.by_desktop.get(folded).cloned().unwrap_or_default();
+        let mut ended = false;
+        for uid in uids {
+            ended |= self.expire_request(&uid, time);
+        }
+        ended
+    }
+
+    /// How many requests hold something now.
+    pub(super) fn count(&self, time: &Time) -> usize {
+        let holds = |deleted: &&Deleted| !deleted.left(time).is_zero();
+        self.by_uid.values().filter(holds).count()
+    }
+
+    fn expire_request(&mut self, uid: &str, time: &Time) -> bool {
+        let over = self
+            .by_uid
+            .get(uid)
+            .is_some_and(|deleted| deleted.left(time).is_zero());
+        over && self.remove(uid).is_some()
+    }
+
+    /// Ends the claim of a request on desktops, by what was read.
+    pub(super) fn release(&mut self, uid: &str, released: &overlap::Released) {
+        let Some(deleted) = self.by_uid.get_mut(uid) else {
+            return;
+        };
+        let among = |ids: &[DesktopID], id: &DesktopID| ids.iter().any(|other| other.folded() == *id);
+        let mut ended = Vec::new();
+        for attempt in &mut deleted.attempts {
+            let accepted = attempt.took_effect();
+            let (over, holding) = std::mem::take(&mut attempt.desktops)
+                .into_iter()
+                .partition(|id| among(&released.gone, id) || (accepted && among(&released.shown, id)));
+            attempt.desktops = holding;
+            ended.extend::<Vec<_>>(over);
+        }
+        deleted.attempts.retain(|attempt| !attempt.desktops.is_empty());
+        let held = |id: &DesktopID| deleted.attempts.iter().any(|a| a.desktops.contains(id));
+        ended.retain(|id| !held(id));
+        let nothing_left = deleted.attempts.is_empty();
+        for id in &ended {
+            self.unlist(id, uid);
+        }
+        if nothing_left {
+            self.by_uid.remove(uid);
+        }
+    }
+
+    fn unlist(&mut self, id: &DesktopID, uid: &str) {
+        if let Some(uids) = self.by_desktop.get_mut(id) {
+            uids.remove(uid);
+            if uids.is_empty() {
+                self.by_desktop.remove(id);
+            }
+        }
+    }
+}

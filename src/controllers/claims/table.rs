@@ -1,0 +1,328 @@
+//! The table of claims, and who comes first by it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store};
+
+use super::deleted::{Deleted, DeletedRequests};
+use super::entry::{self, Entry, created};
+use super::released::Released;
+use super::{Time, Uid};
+use crate::controllers::Scope;
+use crate::controllers::login::coordinates;
+use crate::crd::conditions::{ConditionType, Truth};
+use crate::crd::{DesktopDeletion, WorkspaceProject};
+use crate::ids::{AttemptID, DesktopID, ProjectKey};
+use crate::plan::in_flight::had_no_effect;
+use crate::plan::observed::{Claim, DeletedRequest, Rival};
+use crate::plan::record::Settlement;
+
+/// Everything that is known of claims.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// The watches, and whether each has listed its objects.
+    pub(super) watches: HashMap<Scope, Watch>,
+    entries: HashMap<Uid, Entry>,
+    by_desktop: HashMap<DesktopID, BTreeSet<Uid>>,
+    /// Where those requests live that this process is submitting, or whose live status says that they may have
+    /// reached the cloud.
+    pub(super) holding: HashMap<Uid, ProjectKey>,
+    /// Requests that are gone, and what they still hold.
+    pub(super) deleted: DeletedRequests,
+    /// When desktops were last released.
+    pub(super) released: Released,
+    /// Requests that this process finished, until their watch shows that too: it does so by a deletion.
+    finished: HashMap<Uid, Scope>,
+}
+
+/// What is watched.
+pub(super) struct Watch {
+    pub(super) projects: Store<WorkspaceProject>,
+    /// The store holds the first list of projects.
+    pub(super) projects_synced: bool,
+    /// The first list of requests is in the table.
+    pub(super) synced: bool,
+    /// Objects of a list that is being read.
+    pub(super) listed: HashSet<Uid>,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
+impl Table {
+    /// An empty table; when desktops were released is known for `kept_for`.
+    pub(super) fn new(kept_for: Duration) -> Self {
+        Self {
+            watches: HashMap::new(),
+            entries: HashMap::new(),
+            by_desktop: HashMap::new(),
+            holding: HashMap::new(),
+            deleted: DeletedRequests::default(),
+            released: Released::new(kept_for),
+            finished: HashMap::new(),
+        }
+    }
+
+    /// Takes in a copy of a request; one that is older than what is known changes nothing.
+    pub(super) fn put(&mut self, scope: &Scope, object: &DesktopDeletion, time: &Time) -> Uid {
+        let uid = object.uid().unwrap_or_default();
+        let before = self.entries.get(&uid);
+        if self.finished.contains_key(&uid) || before.is_some_and(|known| known.is_newer_than(object)) {
+            return uid;
+        }
+        let (now, gone) = (time.uptime(), self.deleted.get(&uid));
+        let first_seen = |attempt: &AttemptID| {
+            let known = before.and_then(|entry| entry.first_saw(attempt));
+            let gone = || entry::first_saw(&gone?.attempts, attempt);
+            known.or_else(gone).unwrap_or(now)
+        };
+        let entry = Entry::of(object, scope.clone(), first_seen);
+        if let Some(before) = before {
+            self.released.note(before.landed(Some(&entry)), now);
+        }
+        // It was taken for gone too early.
+        self.deleted.remove(&uid);
+        for id in &entry.desktops {
+            self.by_desktop.entry(id.clone()).or_default().insert(uid.clone());
+        }
+        self.entries.insert(uid.clone(), entry);
+        uid
+    }
+
+    /// Takes in a live copy of a request. If its watch has shown that it is gone, only a call in flight counts.
+    pub(super) fn observe(&mut self, object: &DesktopDeletion, time: &Time) {
+        let uid = object.uid().unwrap_or_default();
+        let status = object.status.as_ref();
+        if status.is_some_and(|s| s.completion_time.is_some()) {
+            self.finish(&uid, time);
+        } else if let Some(entry) = self.entries.get(&uid) {
+            let scope = entry.scope.clone();
+            self.put(&scope, object, time);
+        } else if self.deleted.get(&uid).is_none() && status.is_some_and(entry::is_in_flight) {
+            self.put(&Scope::All, object, time);
+            self.delete(&uid, time);
+        }
+    }
+
+    /// This process has finished the request, or seen that it is finished: it holds nothing any more. Until its watch
+    /// shows that, copies of the time before may still come.
+    pub(super) fn finish(&mut self, uid: &str, time: &Time) {
+        if let Some(entry) = self.take(uid) {
+            self.released.note(entry.landed(None), time.uptime());
+            self.finished.insert(uid.to_owned(), entry.scope);
+        }
+        self.end_deleted(uid, time);
+    }
+
+    /// The claim of a deleted request has ended.
+    pub(super) fn end_deleted(&mut self, uid: &str, time: &Time) {
+        if let Some(deleted) = self.deleted.remove(uid) {
+            let desktops = deleted.attempts.iter().flat_map(|a| &a.desktops);
+            self.released.note(desktops, time.uptime());
+        }
+    }
+
+    /// A watch says that an object is gone: it was deleted, or finished. `object` is its last state, of before it was
+    /// finished if it was.
+    pub(super) fn deleted_by_watch(&mut self, scope: &Scope, object: &DesktopDeletion, time: &Time) -> Uid {
+        let uid = object.uid().unwrap_or_default();
+        let known = self.deleted.get(&uid).is_some();
+        if self.finished.remove(&uid).is_none() && !known {
+            self.put(scope, object, time);
+            self.delete(&uid, time);
+        }
+        uid
+    }
+
+    /// The object is gone. What may still take effect holds its desktops until it cannot any more.
+    pub(super) fn delete(&mut self, uid: &str, time: &Time) {
+        let holding = self.holding.get(uid).cloned();
+        let Some(entry) = self.take(uid) else {
+            return;
+        };
+        let project = entry.home.clone().or(holding);
+        let in_flight = entry.attempts.clone();
+        let name = (entry.namespace.clone(), entry.name.clone());
+        self.released.note(entry.landed(None), time.uptime());
+        let Some(claim) = project.and_then(|project| Deleted::begin(name, project, in_flight, time)) else {
+            return;
+        };
+        tracing::warn!(
+            namespace = claim.namespace, name = claim.name, until = %claim.until,
+            "a DesktopDeletion was deleted while its call can still take effect, or its job may not be visible yet; its desktops stay held by this process"
+        );
+        if let Some(displaced) = self.deleted.insert(uid.to_owned(), claim, time) {
+            tracing::warn!(
+                namespace = displaced.namespace, name = displaced.name, until = %displaced.until,
+                "too many deleted requests hold desktops: the claim that ends soonest was dropped"
+            );
+        }
+    }
+
+    /// What came of a call whose object is gone already.
+    pub(super) fn learn(&mut self, uid: &str, settlement: &Settlement, time: &Time) {
+        let Some(mut deleted) = self.deleted.remove(uid) else {
+            return;
+        };
+        let desktops = deleted.attempts.iter().flat_map(|a| &a.desktops);
+        self.released.note(desktops, time.uptime());
+        for attempt in deleted.attempts.iter_mut().filter(|a| a.id == settlement.attempt) {
+            attempt.outcome = settlement.outcome;
+            attempt.jobs.extend(settlement.jobs.iter().cloned());
+        }
+        deleted.attempts.retain(|a| !had_no_effect(a.outcome));
+        let name = (deleted.namespace, deleted.name);
+        if let Some(claim) = Deleted::begin(name, deleted.project, deleted.attempts, time) {
+            self.deleted.insert(uid.to_owned(), claim, time);
+        }
+    }
+
+    /// The deleted request of that uid, if nobody has asked yet whether it is really gone.
+    pub(super) fn unconfirmed(&self, uid: &str) -> Option<ObjectRef<DesktopDeletion>> {
+        let deleted = self.deleted.get(uid).filter(|deleted| !deleted.confirmed)?;
+        let mut reference = ObjectRef::new(&deleted.name).within(&deleted.namespace);
+        reference.extra.uid = Some(uid.to_owned());
+        Some(reference)
+    }
+
+    /// A list was read to its end: what it did not show is gone.
+    pub(super) fn listed(&mut self, scope: &Scope, time: &Time) -> Vec<Uid> {
+        let Some(known) = self.watches.get_mut(scope) else {
+            return Vec::new();
+        };
+        known.synced = true;
+        let listed = std::mem::take(&mut known.listed);
+        self.finished
+            .retain(|uid, within| within != scope || listed.contains(uid));
+        let gone = |(uid, entry): &(&Uid, &Entry)| entry.scope == *scope && !listed.contains(*uid);
+        let gone: Vec<_> = self
+            .entries
+            .iter()
+            .filter(gone)
+            .map(|(uid, _)| uid.clone())
+            .collect();
+        for uid in &gone {
+            self.delete(uid, time);
+        }
+        gone
+    }
+
+    /// What keeps a request from its desktops, if something does.
+    pub(super) fn conflict(
+        &mut self,
+        object: &DesktopDeletion,
+        home: &ProjectKey,
+        time: &Time,
+    ) -> Option<Claim> {
+        for id in &object.spec.desktop_ids {
+            let conflict = self
+                .unfinished_conflict(object, id, home)
+                .or_else(|| self.deleted_conflict(object, id, home, time));
+            if conflict.is_some() {
+                return conflict;
+            }
+        }
+        None
+    }
+
+    /// Another unfinished request that comes first for a desktop.
+    fn unfinished_conflict(
+        &self,
+        object: &DesktopDeletion,
+        id: &DesktopID,
+        home: &ProjectKey,
+    ) -> Option<Claim> {
+        let uid = object.uid().unwrap_or_default();
+        let ours = (created(object), uid.as_str());
+        let others: Vec<_> = self.by_desktop.get(&id.folded())?.iter().cloned().collect();
+        for other in others.iter().filter(|other| **other != uid) {
+            let Some(entry) = self.entries.get(other) else {
+                continue;
+            };
+            let older = !entry.idle && (entry.created, other.as_str()) < ours;
+            // Two endpoints may be names of one service, so the project decides alone where a call may take effect.
+            let holds = self.holding.get(other).or(entry.in_flight());
+            let holds = holds.is_some_and(|theirs| theirs.project_id == home.project_id);
+            let rival = Rival {
+                desktop: id.clone(),
+                name: visible(object, &entry.namespace, &entry.name),
+            };
+            if holds || (older && self.reserves(other, home)) {
+                return Some(Claim::Held(rival));
+            }
+        }
+        None
+    }
+
+    /// A deleted request that still holds a desktop.
+    fn deleted_conflict(
+        &mut self,
+        object: &DesktopDeletion,
+        id: &DesktopID,
+        home: &ProjectKey,
+        time: &Time,
+    ) -> Option<Claim> {
+        let folded = id.folded();
+        if self.deleted.expire(&folded, time) {
+            self.released.note([&folded], time.uptime());
+        }
+        let (uid, deleted) = self.deleted.holder(&folded, home)?;
+        Some(Claim::HeldByDeleted(DeletedRequest {
+            uid: uid.clone(),
+            desktop: id.clone(),
+            name: visible(object, &deleted.namespace, &deleted.name),
+            gone_since: deleted.since,
+            until: deleted.until,
+            jobs: deleted.jobs(),
+        }))
+    }
+
+    /// Whether a request that was not submitted yet will be submitted in the project `home`. A project whose login is not
+    /// proven reserves nothing, so that nobody blocks desktops that are not theirs to delete.
+    fn reserves(&self, uid: &str, home: &ProjectKey) -> bool {
+        let project = self.entries.get(uid).and_then(|entry| {
+            let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
+            self.watches.get(&entry.scope)?.projects.get(&reference)
+        });
+        let goes_there =
+            |project: &WorkspaceProject| !project.spec.suspend && coordinates(&project.spec).key() == *home;
+        project.is_some_and(|project| is_ready(&project) && goes_there(&project))
+    }
+
+    /// How many finished requests the watches have not shown to be so.
+    #[cfg(test)]
+    pub(super) fn remembered_as_finished(&self) -> usize {
+        self.finished.len()
+    }
+
+    fn take(&mut self, uid: &str) -> Option<Entry> {
+        self.holding.remove(uid);
+        let entry = self.entries.remove(uid)?;
+        for id in &entry.desktops {
+            if let Some(uids) = self.by_desktop.get_mut(id) {
+                uids.remove(uid);
+                if uids.is_empty() {
+                    self.by_desktop.remove(id);
+                }
+            }
+        }
+        Some(entry)
+    }
+}
+
+/// The name of a request, for the eyes of whoever may see `object`: nothing of one namespace is shown in another.
+fn visible(object: &DesktopDeletion, namespace: &str, name: &str) -> Option<String> {
+    (object.namespace().as_deref() == Some(namespace)).then(|| name.to_owned())
+}
+
+fn is_ready(project: &WorkspaceProject) -> bool {
+    let conditions = project.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .filter(|c| c.type_ == ConditionType::Ready.as_str())
+        .any(|c| c.status == Truth::True.as_str())
+}

@@ -1,0 +1,94 @@
+//! Claims of requests that still exist.
+
+use super::*;
+
+fn is_held(claim: &Claim, by: Option<&str>) -> bool {
+    matches!(claim, Claim::Held(rival) if rival.name.as_deref() == by)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_granted_before_every_watch_has_listed_its_objects() {
+    let world = World::new();
+    let (projects, _writer) = reflector::store();
+    world.claims.expect(Scope::Namespace("late".into()), projects);
+    assert_eq!(world.claim(&request("here/one", 0, &["a"])).await, Claim::NotYet);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_older_of_two_comes_first_and_a_name_stays_in_its_namespace() {
+    let world = World::new();
+    let older = request("here/older", 0, &["a", "b"]);
+    world.shows(&older);
+    let younger = request("here/younger", 1, &["B"]);
+    assert!(is_held(&world.claim(&younger).await, Some("older")));
+    let elsewhere = request("there/younger", 1, &["b"]);
+    assert!(is_held(&world.claim(&elsewhere).await, None));
+    world.shows(&younger);
+    assert_eq!(world.claim(&older).await, Claim::Granted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_flight_holds_by_project_and_what_is_older_by_endpoint_too() {
+    let mut world = World::new();
+    world.project("other", "https://other.example", &json!({"ready": "True"}));
+    let mut older = request("there/older", 0, &["a"]);
+    older.spec.project_ref.name = "other".to_owned();
+    world.shows(&older);
+    let ours = request("here/ours", 1, &["a"]);
+    assert_eq!(
+        world.claim(&ours).await,
+        Claim::Granted,
+        "it may be another service"
+    );
+    let mut sent = submitted(older, "Pending", &["a"]);
+    sent.status.as_mut().unwrap().project.as_mut().unwrap().endpoint = "https://other.example".to_owned();
+    world.shows(&sent);
+    assert!(is_held(&world.claim(&ours).await, None), "it may be the same one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reservation_needs_the_same_service_however_it_is_spelt() {
+    let mut world = World::new();
+    world.project(
+        "prod",
+        "https://WorkSpace.example:443/",
+        &json!({"ready": "True"}),
+    );
+    world.shows(&request("here/older", 0, &["a"]));
+    let younger = request("here/younger", 1, &["a"]);
+    assert!(is_held(&world.claim(&younger).await, Some("older")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_copy_of_a_request_changes_nothing() {
+    let world = World::new();
+    let before = request("here/sent", 1, &["a"]);
+    world.shows(&before);
+    world
+        .claims
+        .observe(&submitted(before.clone(), "Pending", &["a"]));
+    let older = request("here/older", 0, &["a"]);
+    for late in [Event::Apply(before.clone()), Event::InitApply(before)] {
+        world.note(&late);
+        assert!(is_held(&world.claim(&older).await, Some("sent")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_request_in_flight_released_a_desktop_does_not_admit() {
+    let world = World::new();
+    let sent = in_flight("here/sent", "Pending", &["a"]);
+    world.shows(&sent);
+    let other = request("here/other", 1, &["A"]);
+    pass(&world, 10).await;
+    let mut refused = submitted(request("here/sent", 0, &["a"]), "Rejected", &["a"]);
+    refused.metadata.resource_version = Some("21".to_owned());
+    refused.metadata.creation_timestamp = None;
+    world.shows(&refused);
+    pass(&world, 10).await;
+    let answer = world.ask(&other).await;
+    assert_eq!(answer.claim, Claim::Granted);
+    assert_eq!(answer.released, Some(Duration::from_secs(10)));
+    let unconcerned = world.ask(&request("here/third", 1, &["b"])).await;
+    assert_eq!(unconcerned.released, None);
+}

@@ -1,0 +1,31 @@
+//! Every clock that is known, in one value.
+
+use super::api::ApiServerClock;
+use super::metered::ServiceClocks;
+use crate::clock::{Clock, Uptime};
+use crate::plan::clocks::Clocks;
+
+/// Where the clocks are read; clones read the same.
+#[derive(Debug, Clone)]
+pub struct ClockSources {
+    /// Time since the start of the process.
+    pub uptime: Uptime,
+    /// This machine's clock.
+    pub ours: Clock,
+    /// The clocks of the services.
+    pub services: ServiceClocks,
+    /// The API server's clock.
+    pub api_server: ApiServerClock,
+}
+
+impl ClockSources {
+    /// What every clock shows now, for a request that lives at `endpoint`.
+    pub fn now(&self, endpoint: Option<&str>) -> Clocks {
+        Clocks {
+            uptime: self.uptime.now(),
+            ours: self.ours.now(),
+            service: endpoint.and_then(|endpoint| self.services.now(endpoint)),
+            api_server: self.api_server.now(),
+        }
+    }
+}

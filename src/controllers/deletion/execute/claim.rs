@@ -1,0 +1,99 @@
+//! Asks for the desktops of a request.
+
+use kube::api::Api;
+use kube::runtime::reflector::ObjectRef;
+
+use super::super::Error;
+use super::super::pass::Pass;
+use crate::controllers::claims::Answer;
+use crate::controllers::{Context, api};
+use crate::crd::DesktopDeletion;
+use crate::ids::ProjectKey;
+use crate::plan::observed::{Claim, Sight};
+use crate::plan::overlap;
+
+/// Asks the table of claims, after telling it what this pass has read since a deleted request was found to hold a desktop.
+pub(super) async fn claim(pass: &mut Pass, context: &Context) -> Result<(), Error> {
+    let home = pass.home()?.project;
+    let before = holder_of(pass.seen.claim.as_ref());
+    if let Some(Claim::HeldByDeleted(holder)) = &pass.seen.claim {
+        let released = overlap::released(&pass.seen, holder);
+        context.claims.release(&holder.uid, &released);
+    }
+    let mut answer = ask(pass, &home, context).await?;
+    while let Some(deleted) = &answer.unconfirmed {
+        if !finished_after_all(deleted, context).await {
+            break;
+        }
+        answer = ask(pass, &home, context).await?;
+    }
+    if let Some(holder) = holder_of(Some(&answer.claim))
+        && before.as_ref() != Some(&holder)
+    {
+        // What was read before it was known to be gone does not count against it.
+        pass.seen.sweep = None;
+    }
+    if let Some(released) = answer.released {
+        admit_since(pass, released);
+    }
+    pass.seen.claim = Some(answer.claim);
+    Ok(())
+}
+
+fn holder_of(claim: Option<&Claim>) -> Option<String> {
+    match claim {
+        Some(Claim::HeldByDeleted(holder)) => Some(holder.uid.clone()),
+        _ => None,
+    }
+}
+
+async fn ask(pass: &Pass, home: &ProjectKey, context: &Context) -> Result<Answer, Error> {
+    tokio::select! {
+        answer = context.claims.claim(&pass.object, home) => Ok(answer),
+        // It waits for the watches of all namespaces, and one of them may never come about.
+        () = context.stopping.cancelled() => Err(Error::StartOver),
+    }
+}
+
+/// Asks the API server once whether a request that left its watch was finished by another leader, which looks like a
+/// deletion there. Says whether its claim has ended by that.
+async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Context) -> bool {
+    let uid = deleted.extra.uid.as_deref().unwrap_or_default();
+    let namespace = deleted.namespace.as_deref().unwrap_or_default();
+    let requests: Api<DesktopDeletion> = Api::namespaced(context.client.clone(), namespace);
+    let live = api::call("read a deleted DesktopDeletion", requests.get_opt(&deleted.name)).await;
+    let live = match live {
+        Ok(live) => live.filter(|live| live.metadata.uid.as_deref() == Some(uid)),
+        Err(error) => {
+            // It is asked again with the next pass; until then it counts as deleted.
+            tracing::debug!(namespace, name = deleted.name, %error, "a deleted DesktopDeletion could not be read");
+            return false;
+        }
+    };
+    match live {
+        None => {
+            context.claims.confirm_deleted(uid);
+            false
+        }
+        Some(live) => {
+            let finished = live.status.is_some_and(|s| s.completion_time.is_some());
+            if finished {
+                context.claims.finished(uid);
+            }
+            finished
+        }
+    }
+}
+
+/// What was read of a desktop or of its jobs before another request released it does not count. What is gone stays gone.
+fn admit_since(pass: &mut Pass, released: std::time::Duration) {
+    pass.released = Some(released);
+    pass.reads_since = pass.reads_since.max(released);
+    if pass.read_at.is_some_and(|read| read < released) {
+        pass.read_at = None;
+        pass.seen.sweep = None;
+        pass.seen
+            .desktops
+            .retain(|_, sighting| sighting.sight == Sight::Gone);
+    }
+}

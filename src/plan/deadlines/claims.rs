@@ -1,0 +1,117 @@
+//! How long a desktop is held by a request that is gone.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{may_take_effect_for, must_show_within, until_over};
+use crate::config::Timing;
+use crate::plan::clocks::{Clocks, after};
+use crate::plan::in_flight::InFlight;
+
+/// A message names whole minutes, so that it stays the same while the clocks drift a little.
+const MINUTE: i64 = 60;
+
+/// Until the claim of a deleted request on the desktops of this attempt ends, by the rules that would keep its object:
+/// the call can no longer take effect, nor an accepted one be invisible.
+pub fn until_claim_ends(attempt: &InFlight, clocks: &Clocks, timing: &Timing) -> Duration {
+    let known_for = clocks.uptime.saturating_sub(attempt.first_seen);
+    let doubtful = attempt
+        .is_in_doubt()
+        .then(|| may_take_effect_for(attempt.signed_at, attempt.not_after, timing));
+    let accepted = attempt.took_effect().then(|| must_show_within(timing));
+    let span = doubtful.max(accepted).unwrap_or_default();
+    until_over(attempt.signed_at, span, known_for, clocks, timing)
+}
+
+/// The minute by which a claim that lasts so much longer will have ended, by this machine's clock.
+pub fn claim_ends_by(left: Duration, clocks: &Clocks) -> Timestamp {
+    let second = after(clocks.ours, left).as_second();
+    let minute = second.div_euclid(MINUTE).saturating_add(1).saturating_mul(MINUTE);
+    Timestamp::from_second(minute).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::config;
+    use crate::crd::deletion::Outcome;
+
+    const SIGNED: i64 = 1_767_600_000;
+
+    /// The default durations: a signature lives for 900 s, clocks may be 300 s apart, a job shows after 120 s.
+    fn timing() -> Timing {
+        config(&[]).timing
+    }
+
+    fn attempt(outcome: Outcome, jobs: &[&str]) -> InFlight {
+        let at = |seconds| Timestamp::from_second(SIGNED + seconds).unwrap();
+        InFlight {
+            id: "0000000000000001".try_into().unwrap(),
+            desktops: vec!["pc-1".try_into().unwrap()],
+            signed_at: at(0),
+            not_after: Some(at(900)),
+            outcome,
+            jobs: jobs.iter().map(|job| (*job).try_into().unwrap()).collect(),
+            first_seen: Duration::from_secs(1000),
+        }
+    }
+
+    /// Clocks so many seconds after the signature, in a process that has known the attempt from the start.
+    fn clocks(ours: i64, service: Option<i64>) -> Clocks {
+        let at = |seconds| Timestamp::from_second(SIGNED + seconds).unwrap();
+        Clocks {
+            uptime: Duration::from_secs(1000 + ours.unsigned_abs()),
+            ours: at(ours),
+            service: service.map(at),
+            api_server: None,
+        }
+    }
+
+    #[test]
+    fn a_claim_lasts_as_long_as_its_object_would_have_been_kept() {
+        let in_doubt = 900 + 300 + 120;
+        let accepted = 60 + 30 + 120;
+        for (outcome, jobs, span) in [
+            (Outcome::Pending, &[][..], in_doubt),
+            (Outcome::Abandoned, &[], in_doubt),
+            (Outcome::Abandoned, &["job-1"], in_doubt),
+            (Outcome::Accepted, &["job-1"], accepted),
+            (Outcome::Adopted, &["job-1"], accepted),
+            (Outcome::Adopted, &[], accepted),
+        ] {
+            let attempt = attempt(outcome, jobs);
+            let left = |clocks: Clocks| until_claim_ends(&attempt, &clocks, &timing()).as_secs();
+            let name = format!("{outcome:?} {jobs:?}");
+            assert_eq!(left(clocks(0, Some(0))), span, "{name}");
+            let over = span.cast_signed();
+            assert_eq!(left(clocks(over, Some(over))), 0, "{name}");
+            assert_eq!(
+                left(clocks(over, Some(over - 200))),
+                200,
+                "{name}: both clocks count"
+            );
+            // Nobody has said what time it is there: our own clock does not count, what passed in this process does.
+            assert_eq!(left(clocks(100, None)), span + 600 - 100, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_call_whose_end_is_not_known_is_taken_to_live_as_long_as_a_token() {
+        let mut attempt = attempt(Outcome::Pending, &[]);
+        attempt.not_after = None;
+        let left = until_claim_ends(&attempt, &clocks(0, Some(0)), &timing());
+        assert_eq!(left.as_secs(), 86_400 + 300 + 120);
+    }
+
+    #[test]
+    fn the_end_that_is_shown_is_the_next_whole_minute() {
+        let shown = |left| claim_ends_by(Duration::from_secs(left), &clocks(0, None));
+        let minute = |minutes: i64| Timestamp::from_second(SIGNED + minutes * 60).unwrap();
+        assert_eq!(SIGNED % 60, 0);
+        assert_eq!(shown(0), minute(1));
+        assert_eq!(shown(59), minute(1));
+        assert_eq!(shown(60), minute(2));
+        assert_eq!(claim_ends_by(Duration::MAX, &clocks(0, None)), Timestamp::MAX);
+    }
+}

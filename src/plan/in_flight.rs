@@ -1,0 +1,57 @@
+//! An attempt that may have reached the cloud, as plain data that outlives its object.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::crd::deletion::{Attempt, Outcome};
+use crate::ids::{AttemptID, DesktopID, JobID};
+
+/// An attempt that was neither refused nor without effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlight {
+    /// Which attempt.
+    pub id: AttemptID,
+    /// The desktops in the body of its call, folded.
+    pub desktops: Vec<DesktopID>,
+    /// When the call was signed, by the clock of the operator that did it.
+    pub signed_at: Timestamp,
+    /// When the call can take effect at the latest; `None` if that is not known.
+    pub not_after: Option<Timestamp>,
+    /// What is known of its effect.
+    pub outcome: Outcome,
+    /// The jobs of the call, as far as they are known.
+    pub jobs: Vec<JobID>,
+    /// When this process first saw the attempt, in time since its start.
+    pub first_seen: Duration,
+}
+
+impl InFlight {
+    /// The attempt as this process has known it since `first_seen`; `None` if it certainly had no effect.
+    pub fn of(attempt: &Attempt, first_seen: Duration) -> Option<Self> {
+        (!had_no_effect(attempt.outcome)).then(|| Self {
+            id: attempt.id.clone(),
+            desktops: attempt.desktop_ids.iter().map(DesktopID::folded).collect(),
+            signed_at: attempt.signed_at.0,
+            not_after: attempt.not_after.as_ref().map(|end| end.0),
+            outcome: attempt.outcome,
+            jobs: attempt.job_ids.clone(),
+            first_seen,
+        })
+    }
+
+    /// Its call may still take effect, as far as the record says.
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self.outcome, Outcome::Pending | Outcome::Abandoned)
+    }
+
+    /// Its call took effect.
+    pub fn took_effect(&self) -> bool {
+        matches!(self.outcome, Outcome::Accepted | Outcome::Adopted) || !self.jobs.is_empty()
+    }
+}
+
+/// The cloud refused it, it was not sent, or it is certain that nothing came of it.
+pub fn had_no_effect(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect)
+}

@@ -1,0 +1,113 @@
+//! Another request holds one of the desktops. One that still exists holds it until it has ended. One that was deleted holds
+//! it while its call may take effect or its job need not show yet, and a read can show that earlier.
+
+use super::Step;
+use super::observed::{Claim, DeletedRequest, Observed, Rival, Sight};
+use super::standing::{Hold, Wake};
+use crate::crd::conditions::Reason;
+use crate::ids::DesktopID;
+
+/// The next step of a request that was not granted its desktops.
+pub fn next(seen: &Observed, claim: &Claim) -> Step {
+    match claim {
+        Claim::HeldByDeleted(holder) => read(seen, holder).unwrap_or_else(|| wait(deleted(holder))),
+        Claim::Held(rival) => wait(held(rival)),
+        Claim::NotYet => wait(unlisted()),
+        Claim::Granted => Step::StartOver,
+    }
+}
+
+/// Desktops on which a claim of a deleted request has ended, by what a reconciliation has read since the claim was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Released {
+    /// A single GET says that these are gone, so nothing can happen to them any more.
+    pub gone: Vec<DesktopID>,
+    /// The job of the accepted call shows on these, so whoever reads from now on sees it.
+    pub shown: Vec<DesktopID>,
+}
+
+/// What the reads of this reconciliation say of the desktops that `holder` holds.
+pub fn released(seen: &Observed, holder: &DeletedRequest) -> Released {
+    let ids = &seen.request.desktop_ids;
+    let of = |wanted: &dyn Fn(&DesktopID) -> bool| ids.iter().filter(|id| wanted(id)).cloned().collect();
+    Released {
+        gone: of(&|id| is_gone(seen, id)),
+        shown: of(&|id| shows(seen, holder, id)),
+    }
+}
+
+fn is_gone(seen: &Observed, id: &DesktopID) -> bool {
+    seen.desktops
+        .get(&id.folded())
+        .is_some_and(|s| s.sight == Sight::Gone)
+}
+
+fn shows(seen: &Observed, holder: &DeletedRequest, id: &DesktopID) -> bool {
+    let named = |sweep: &super::observed::Sweep| {
+        holder
+            .jobs
+            .iter()
+            .any(|job| sweep.named_by(job).any(|named| named == id.folded()))
+    };
+    seen.sweep.as_ref().is_some_and(named)
+}
+
+/// The read that may end the claim of a deleted request, and then the question for the claim. Of a call in doubt no job is
+/// known, and one that looks like its own may be somebody else's.
+fn read(seen: &Observed, holder: &DeletedRequest) -> Option<Step> {
+    let id = &holder.desktop;
+    if is_gone(seen, id) || shows(seen, holder, id) {
+        return Some(Step::Claim);
+    }
+    if seen.trouble.is_some() {
+        return None;
+    }
+    match seen.desktops.get(&id.folded()) {
+        None => Some(Step::ReadDesktops(unread(seen))),
+        Some(sighting) if sighting.sight.needs_lookup() => Some(Step::ReadDesktop(id.clone())),
+        Some(_) => (!holder.jobs.is_empty() && seen.sweep.is_none()).then_some(Step::ReadSubJobs),
+    }
+}
+
+fn unread(seen: &Observed) -> Vec<DesktopID> {
+    let unread = |id: &&DesktopID| !seen.desktops.contains_key(&id.folded());
+    seen.request.desktop_ids.iter().filter(unread).cloned().collect()
+}
+
+fn wait((message, wake): (String, Wake)) -> Step {
+    Step::Wait(Hold::retrying(Reason::Overlap, message, wake))
+}
+
+fn unlisted() -> (String, Wake) {
+    let message = "not every namespace that the operator watches has been listed yet, so another request may have one of the desktops: if this stays, look at the operator's /readyz";
+    (message.to_owned(), Wake::Look)
+}
+
+fn held(rival: &Rival) -> (String, Wake) {
+    let holder = rival.name.as_ref().map_or_else(
+        || "another request, which lies in another namespace".to_owned(),
+        |name| format!("DesktopDeletion {name}"),
+    );
+    let message = format!(
+        "desktop {} is held by {holder}: waiting until that has ended",
+        rival.desktop
+    );
+    (message, Wake::Look)
+}
+
+fn deleted(holder: &DeletedRequest) -> (String, Wake) {
+    let who = holder.name.as_ref().map_or_else(
+        || "a deleted request in another namespace".to_owned(),
+        |name| format!("the deleted DesktopDeletion {name}"),
+    );
+    let why = if holder.jobs.is_empty() {
+        "its call can take effect until about"
+    } else {
+        "the job of its call may not be visible until about"
+    };
+    let message = format!(
+        "desktop {} is held by {who}: {why} {}; waiting",
+        holder.desktop, holder.until
+    );
+    (message, Wake::Look)
+}
