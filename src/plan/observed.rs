@@ -115,6 +115,8 @@ pub enum Claim {
     Held(Rival),
     /// One that was deleted does, since its call may still take effect, or its job not show yet.
     HeldByDeleted(DeletedRequest),
+    /// An older one may, which is known once its project has been checked for the first time.
+    Unchecked(Rival),
     /// Not every watch has listed its requests, so nobody knows yet.
     NotYet,
 }

@@ -12,6 +12,7 @@ pub fn next(seen: &Observed, claim: &Claim) -> Step {
     match claim {
         Claim::HeldByDeleted(holder) => read(seen, holder).unwrap_or_else(|| wait(deleted(holder))),
         Claim::Held(rival) => wait(held(rival)),
+        Claim::Unchecked(rival) => wait(unchecked(rival)),
         Claim::NotYet => wait(unlisted()),
         Claim::Granted => Step::StartOver,
     }
@@ -90,6 +91,18 @@ fn held(rival: &Rival) -> (String, Wake) {
     );
     let message = format!(
         "desktop {} is held by {holder}: waiting until that has ended",
+        rival.desktop
+    );
+    (message, Wake::Look)
+}
+
+fn unchecked(rival: &Rival) -> (String, Wake) {
+    let older = rival.name.as_ref().map_or_else(
+        || "an older request in another namespace".to_owned(),
+        |name| format!("the older DesktopDeletion {name}"),
+    );
+    let message = format!(
+        "desktop {} is also requested by {older}, whose WorkspaceProject has not been checked yet: waiting for that check, for at most a minute",
         rival.desktop
     );
     (message, Wake::Look)

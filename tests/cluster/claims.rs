@@ -1,6 +1,7 @@
-//! Which request holds a desktop: also one that reaches the cloud by another name, and one
-//! that was deleted while its call could take effect.
+//! Which request holds a desktop: also one that reaches the cloud by another name, one whose project is still being
+//! checked, and one that was deleted while its call could take effect.
 
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use testkit::{Cloud, eventually, manifests};
 
@@ -199,4 +200,47 @@ async fn a_request_that_was_abandoned_and_deleted_holds_its_desktops_while_its_c
         "{status:#}"
     );
     assert_eq!(stage.effective_posts().len(), 1, "{:#?}", stage.posts());
+}
+
+#[tokio::test]
+async fn a_request_waits_for_the_first_check_of_the_project_of_an_older_one() {
+    let stage = Stage::set("unchecked", &[desktop("pc-1")]).await;
+    let operator = stage.operator(&[]);
+    stage.project_says("prod", "CredentialsValid").await;
+    assert_eq!(operator.stopped().await, 0);
+    drop(operator);
+    // The project of the older request was never checked, and its check takes long.
+    let other = stage.cloud.project("other", "login");
+    stage.namespace.apply(&other).await.unwrap();
+    let older = manifests::desktop_deletion("older", "other", ["pc-1"]);
+    let older = stage.namespace.apply(&older).await.unwrap();
+    younger(&stage, &older).await;
+    let slow = json!({"operation": "listDesktops", "answer": {"delay": "3s"}});
+    stage.cloud.add_fault(&slow).unwrap();
+    let _operator = stage.operator(&[]);
+    waits(&stage, "younger", "has not been checked yet").await;
+    stage.accepted("older").await;
+    let status = stage.completed("younger").await;
+    assert_eq!(
+        says(&status, Succeeded),
+        pair("True", "AlreadyAbsent"),
+        "{status:#}"
+    );
+    assert_eq!(stage.posts().len(), 1);
+}
+
+/// Applies a request for the same desktop in a later second, which is all that the API server tells of when it was made.
+async fn younger(stage: &Stage, older: &DynamicObject) {
+    let look = async || {
+        let applied = stage.request("younger", &["pc-1"]).await;
+        let created = |object: &DynamicObject| object.metadata.creation_timestamp.as_ref().unwrap().0;
+        if created(&applied) > created(older) {
+            return Ok(());
+        }
+        stage.delete("younger").await;
+        Err("made in the same second")
+    };
+    eventually("a request is younger than the other one", BOUND, look)
+        .await
+        .unwrap();
 }

@@ -58,8 +58,10 @@ async fn until(namespace: &Namespace, name: &str, what: &str, wanted: impl Fn(&V
     status.unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// It waits for another request, and no longer for the first check of that one's project.
 fn overlaps(status: &Value) -> bool {
-    says(status, Submitted) == pair("False", "Overlap")
+    let checked = !message(status, Submitted).contains("has not been checked yet");
+    says(status, Submitted) == pair("False", "Overlap") && checked
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,6 +15,7 @@ use crate::controllers::login::coordinates;
 use crate::crd::conditions::{ConditionType, Truth};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::ids::{AttemptID, DesktopID, ProjectKey};
+use crate::plan::deadlines::first_check_is_awaited;
 use crate::plan::in_flight::had_no_effect;
 use crate::plan::observed::{Claim, DeletedRequest, Rival};
 use crate::plan::record::Settlement;
@@ -35,6 +36,8 @@ pub(super) struct Table {
     pub(super) released: Released,
     /// Requests that this process finished, until their watch shows that too: it does so by a deletion.
     finished: HashMap<Uid, Scope>,
+    /// Since when this process has known projects unchecked, by uid.
+    unchecked: HashMap<Uid, Duration>,
 }
 
 /// What is watched.
@@ -54,6 +57,14 @@ impl std::fmt::Debug for Watch {
     }
 }
 
+/// Whether an older request that was not submitted yet reserves its desktops.
+enum Reservation {
+    No,
+    /// Once its project has been checked for the first time that will be known.
+    Unknown,
+    Yes,
+}
+
 impl Table {
     /// An empty table; when desktops were released is known for `kept_for`.
     pub(super) fn new(kept_for: Duration) -> Self {
@@ -65,6 +76,7 @@ impl Table {
             deleted: DeletedRequests::default(),
             released: Released::new(kept_for),
             finished: HashMap::new(),
+            unchecked: HashMap::new(),
         }
     }
 
@@ -221,7 +233,7 @@ impl Table {
     ) -> Option<Claim> {
         for id in &object.spec.desktop_ids {
             let conflict = self
-                .unfinished_conflict(object, id, home)
+                .unfinished_conflict(object, id, home, time)
                 .or_else(|| self.deleted_conflict(object, id, home, time));
             if conflict.is_some() {
                 return conflict;
@@ -232,10 +244,11 @@ impl Table {
 
     /// Another unfinished request that comes first for a desktop.
     fn unfinished_conflict(
-        &self,
+        &mut self,
         object: &DesktopDeletion,
         id: &DesktopID,
         home: &ProjectKey,
+        time: &Time,
     ) -> Option<Claim> {
         let uid = object.uid().unwrap_or_default();
         let ours = (created(object), uid.as_str());
@@ -252,8 +265,17 @@ impl Table {
                 desktop: id.clone(),
                 name: visible(object, &entry.namespace, &entry.name),
             };
-            if holds || (older && self.reserves(other, home)) {
+            if holds {
                 return Some(Claim::Held(rival));
+            }
+            match if older {
+                self.reservation(other, home, time)
+            } else {
+                Reservation::No
+            } {
+                Reservation::Yes => return Some(Claim::Held(rival)),
+                Reservation::Unknown => return Some(Claim::Unchecked(rival)),
+                Reservation::No => {}
             }
         }
         None
@@ -283,15 +305,38 @@ impl Table {
     }
 
     /// Whether a request that was not submitted yet will be submitted in the project `home`. A project whose login is not
-    /// proven reserves nothing, so that nobody blocks desktops that are not theirs to delete.
-    fn reserves(&self, uid: &str, home: &ProjectKey) -> bool {
+    /// proven reserves nothing, so that nobody blocks desktops that are not theirs to delete; right after a start,
+    /// though, that is not known before its first check.
+    fn reservation(&mut self, uid: &str, home: &ProjectKey, time: &Time) -> Reservation {
         let project = self.entries.get(uid).and_then(|entry| {
             let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
             self.watches.get(&entry.scope)?.projects.get(&reference)
         });
         let goes_there =
             |project: &WorkspaceProject| !project.spec.suspend && coordinates(&project.spec).key() == *home;
-        project.is_some_and(|project| is_ready(&project) && goes_there(&project))
+        let Some(project) = project.filter(|project| goes_there(project)) else {
+            return Reservation::No;
+        };
+        let project_uid = project.uid().unwrap_or_default();
+        match ready(&project) {
+            Truth::True => {
+                self.unchecked.remove(&project_uid);
+                Reservation::Yes
+            }
+            Truth::False => {
+                self.unchecked.remove(&project_uid);
+                Reservation::No
+            }
+            Truth::Unknown => {
+                let now = time.uptime();
+                let since = *self.unchecked.entry(project_uid).or_insert(now);
+                if first_check_is_awaited(since, now) {
+                    Reservation::Unknown
+                } else {
+                    Reservation::No
+                }
+            }
+        }
     }
 
     /// How many finished requests the watches have not shown to be so.
@@ -320,9 +365,15 @@ fn visible(object: &DesktopDeletion, namespace: &str, name: &str) -> Option<Stri
     (object.namespace().as_deref() == Some(namespace)).then(|| name.to_owned())
 }
 
-fn is_ready(project: &WorkspaceProject) -> bool {
+/// What the first check of a project has shown, of its current generation.
+fn ready(project: &WorkspaceProject) -> Truth {
     let conditions = project.status.iter().flat_map(|status| &status.conditions);
-    conditions
+    let ready = conditions
         .filter(|c| c.type_ == ConditionType::Ready.as_str())
-        .any(|c| c.status == Truth::True.as_str())
+        .find(|c| c.observed_generation == project.metadata.generation);
+    match ready.map(|c| c.status.as_str()) {
+        Some(status) if status == Truth::True.as_str() => Truth::True,
+        Some(status) if status == Truth::False.as_str() => Truth::False,
+        _ => Truth::Unknown,
+    }
 }

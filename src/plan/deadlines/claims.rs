@@ -1,4 +1,4 @@
-//! How long a desktop is held by a request that is gone.
+//! How long a desktop is held by a request that is gone, or by one whose project has not been checked.
 
 use std::time::Duration;
 
@@ -8,6 +8,9 @@ use super::{may_take_effect_for, must_show_within, until_over};
 use crate::config::Timing;
 use crate::plan::clocks::{Clocks, after};
 use crate::plan::in_flight::InFlight;
+
+/// How long a request waits for the first check of the project of an older one. A check is a read or two of the cloud.
+const FIRST_CHECK: Duration = Duration::from_secs(60);
 
 /// A message names whole minutes, so that it stays the same while the clocks drift a little.
 const MINUTE: i64 = 60;
@@ -29,6 +32,12 @@ pub fn claim_ends_by(left: Duration, clocks: &Clocks) -> Timestamp {
     let second = after(clocks.ours, left).as_second();
     let minute = second.div_euclid(MINUTE).saturating_add(1).saturating_mul(MINUTE);
     Timestamp::from_second(minute).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether a younger request still waits for the first check of a project that this process first saw unchecked at
+/// `since`. A check that does not come about must not hold up others for long.
+pub fn first_check_is_awaited(since: Duration, uptime: Duration) -> bool {
+    uptime.saturating_sub(since) < FIRST_CHECK
 }
 
 #[cfg(test)]
@@ -113,5 +122,14 @@ mod tests {
         assert_eq!(shown(59), minute(1));
         assert_eq!(shown(60), minute(2));
         assert_eq!(claim_ends_by(Duration::MAX, &clocks(0, None)), Timestamp::MAX);
+    }
+
+    #[test]
+    fn a_project_that_is_not_checked_holds_up_others_for_a_minute() {
+        let awaited =
+            |since, now| first_check_is_awaited(Duration::from_secs(since), Duration::from_secs(now));
+        assert!(awaited(100, 100));
+        assert!(awaited(100, 159));
+        assert!(!awaited(100, 160));
     }
 }

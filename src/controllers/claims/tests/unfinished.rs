@@ -60,6 +60,38 @@ async fn a_reservation_needs_the_same_service_however_it_is_spelt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_older_request_whose_project_was_not_checked_is_waited_for_a_minute() {
+    let mut world = World::new();
+    world.shows(&request("here/older", 0, &["a"]));
+    let younger = request("here/younger", 1, &["a"]);
+    for unchecked in [
+        json!({}),
+        json!({"ready": "Unknown"}),
+        json!({"ready": "True", "generation": 2}),
+    ] {
+        world.project("prod", ENDPOINT, &unchecked);
+        let claim = world.claim(&younger).await;
+        let named = matches!(&claim, Claim::Unchecked(older) if older.name.as_deref() == Some("older"));
+        assert!(named, "{unchecked}: {claim:?}");
+        // Its check has ended, and it may not submit anything.
+        world.project("prod", ENDPOINT, &json!({"ready": "False"}));
+        assert_eq!(world.claim(&younger).await, Claim::Granted, "{unchecked}");
+    }
+    world.project("prod", ENDPOINT, &json!({}));
+    assert!(matches!(world.claim(&younger).await, Claim::Unchecked(_)));
+    pass(&world, 59).await;
+    assert!(matches!(world.claim(&younger).await, Claim::Unchecked(_)));
+    pass(&world, 1).await;
+    assert_eq!(
+        world.claim(&younger).await,
+        Claim::Granted,
+        "it does not come about"
+    );
+    world.project("prod", ENDPOINT, &json!({"ready": "True"}));
+    assert!(is_held(&world.claim(&younger).await, Some("older")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_older_copy_of_a_request_changes_nothing() {
     let world = World::new();
     let before = request("here/sent", 1, &["a"]);
