@@ -112,6 +112,7 @@ fn all() -> Metrics {
     drop(health.pulse("pollers", Duration::from_secs(1)));
     metrics.watch_health(health);
     metrics.watch_brakes(|| vec![(Pause::Login, 0), (Pause::Throttle, 0)]);
+    metrics.watch_claims(|| 0);
     metrics.settled(Outcome::Accepted, None);
     metrics.completed(Reason::AllDeleted, Summary::default());
     metrics.cloud_call(Operation::BatchDelete, CallCode::Http(202));
