@@ -8,7 +8,7 @@
 //! | `rules` | what every status must satisfy: the rules of the CRD and those of the conditions |
 //! | `observed` | what is made of the service's words about desktops and jobs |
 //! | `classify` | every error that the vendor's API reference names, and what is done about it |
-//! | `admission`, `submission`, `recovery`, `follow`, `release`, `resolve` | tables: situation, next step |
+//! | `admission`, `overlap`, `submission`, `recovery`, `follow`, `release`, `resolve` | tables: situation, next step |
 //! | `conditions` | what the conditions say in each situation of these tables |
 //! | `record` | the legal moves of the status |
 //! | `arbitrary`, `properties` | any situation that the status can be in, and what no step may do in it |
@@ -23,6 +23,7 @@ mod deadlines;
 mod finalizer;
 mod follow;
 mod observed;
+mod overlap;
 mod properties;
 mod record;
 mod recovery;

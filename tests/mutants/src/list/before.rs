@@ -122,12 +122,82 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "Two requests may have one desktop in flight",
         edits: &[Edit {
             file: "src/controllers/claims.rs",
-            find: ".map_or(Claim::Granted, Claim::Held);",
-            replace: ".map_or(Claim::Granted, |_| Claim::Granted);",
+            find: "let Some(claim) = table.conflict(object, home, &self.0.time) else {",
+            replace: "let Some(claim) = table.conflict(object, home, &self.0.time).filter(|_| false) else {",
         }],
         trials: &[Trial {
             layer: Layer::Cluster,
             tests: &["two_requests_never_have_one_desktop_in_flight"],
+        }],
+    },
+    Mutant {
+        name: "claims-end-with-the-object",
+        does: "A request that is deleted in flight holds nothing any more",
+        edits: &[Edit {
+            file: "src/controllers/claims/table.rs",
+            find: "let Some(claim) = project.and_then(|project| Deleted::begin(name, project, in_flight, time)) else {",
+            replace: "let Some(claim) = project.and_then(|project| Deleted::begin(name, project, in_flight, time)).filter(|_| false) else {",
+        }],
+        trials: &[
+            Trial {
+                layer: Layer::Unit,
+                tests: &["claims::tests::deleted"],
+            },
+            Trial {
+                layer: Layer::Cluster,
+                tests: &["a_request_that_lost_its_finalizer_holds_its_desktops_after_its_deletion"],
+            },
+        ],
+    },
+    Mutant {
+        name: "the-endpoint-says-who-holds",
+        does: "What is in flight holds its desktops at its own endpoint only",
+        edits: &[Edit {
+            file: "src/controllers/claims/table.rs",
+            find: "holds.is_some_and(|theirs| theirs.project_id == home.project_id);",
+            replace: "holds.is_some_and(|theirs| theirs == home);",
+        }],
+        trials: &[
+            Trial {
+                layer: Layer::Unit,
+                tests: &["claims::tests::unfinished"],
+            },
+            Trial {
+                layer: Layer::Cluster,
+                tests: &["a_desktop_in_flight_is_held_whatever_name_the_endpoint_has"],
+            },
+        ],
+    },
+    Mutant {
+        name: "not-checked-is-not-ready",
+        does: "An older request reserves nothing before the first check of its project",
+        edits: &[Edit {
+            file: "src/controllers/claims/table.rs",
+            find: "if first_check_is_awaited(since, now) {",
+            replace: "if first_check_is_awaited(since, now) && since > now {",
+        }],
+        trials: &[
+            Trial {
+                layer: Layer::Unit,
+                tests: &["claims::tests::unfinished"],
+            },
+            Trial {
+                layer: Layer::Cluster,
+                tests: &["a_request_waits_for_the_first_check_of_the_project_of_an_older_one"],
+            },
+        ],
+    },
+    Mutant {
+        name: "reads-older-than-the-release",
+        does: "A read from before another request released a desktop admits the next one",
+        edits: &[Edit {
+            file: "src/controllers/claims.rs",
+            find: "released: table.released.latest(&object.spec.desktop_ids),",
+            replace: "released: table.released.latest(&object.spec.desktop_ids).filter(|_| false),",
+        }],
+        trials: &[Trial {
+            layer: Layer::Unit,
+            tests: &["claims::tests"],
         }],
     },
 ];

@@ -1,0 +1,142 @@
+//! Another request holds a desktop: what is read while it is one that was deleted, and what is said.
+
+use std::time::Duration;
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::observed::{Claim, DeletedRequest, Observed, Rival, Sight};
+use desktop_deletion_operator::plan::{Step, overlap, plan};
+
+use super::build::{Seen, id, ids, jobs, minute, untouched};
+use super::tell::{Row, check, row};
+
+const WAITS: &str = "Overlap retrying until Look";
+
+/// A deleted request holds desktop `a`; the cloud accepted its call as these jobs, or nothing is known of it.
+fn holder(name: Option<&str>, accepted_as: &str) -> DeletedRequest {
+    DeletedRequest {
+        uid: "gone".to_owned(),
+        desktop: id("a"),
+        name: name.map(ToOwned::to_owned),
+        gone_since: Duration::ZERO,
+        until: minute(23).0,
+        jobs: jobs(accepted_as).into_iter().collect(),
+    }
+}
+
+fn with_claim(mut seen: Seen, claim: Claim) -> Seen {
+    seen.0.claim = Some(claim);
+    seen
+}
+
+fn held(accepted_as: &str) -> Seen {
+    let claim = Claim::HeldByDeleted(holder(Some("leaver"), accepted_as));
+    with_claim(untouched("a b").project(), claim)
+}
+
+fn reads() -> Vec<Row> {
+    vec![
+        row("the desktops are read", held("j1"), "list a b"),
+        row(
+            "those that are not known yet",
+            held("j1").sights("b Idle"),
+            "list a",
+        ),
+        row(
+            "one that the list lacks is asked for by its id",
+            held("").sights("a Missing b Idle"),
+            "get a",
+        ),
+        row(
+            "one that is gone is free",
+            held("").sights("a Gone b Idle"),
+            "claim",
+        ),
+        row(
+            "a known job may show by now",
+            held("j1").sights("a Idle b Idle"),
+            "sweep",
+        ),
+        row(
+            "it shows on that desktop",
+            held("j1").sights("a Idle b Idle").sweep("j1/A Running"),
+            "claim",
+        ),
+        row(
+            "it shows on another one",
+            held("j1").sights("a Idle b Idle").sweep("j1/b Running"),
+            WAITS,
+        ),
+        row(
+            "another job shows",
+            held("j1").sights("a Idle b Idle").sweep("j2/a Running"),
+            WAITS,
+        ),
+        row(
+            "of a call in doubt no job is known, and a job that shows may be another's",
+            held("").sights("a Deleting b Idle"),
+            WAITS,
+        ),
+        row(
+            "a read failed",
+            held("j1").sights("a Idle b Idle").trouble(Class::Unreachable),
+            WAITS,
+        ),
+    ]
+}
+
+#[test]
+fn what_can_end_the_claim_of_a_deleted_request_is_read() {
+    check(&reads());
+}
+
+#[test]
+fn what_the_reads_say_is_told_of_each_desktop() {
+    let seen = held("j1")
+        .sights("a Gone b Missing")
+        .sweep("j1/B Running j2/a Running");
+    let released = overlap::released(&seen.0, &holder(None, "j1"));
+    assert_eq!(released.gone, ids("a"));
+    assert_eq!(released.shown, ids("b"));
+}
+
+fn said(seen: &Observed) -> String {
+    let (Step::RecordProgress(hold) | Step::Wait(hold)) = plan(seen) else {
+        panic!("{:?}", plan(seen))
+    };
+    assert_eq!(hold.reason, Reason::Overlap);
+    hold.message
+}
+
+#[test]
+fn the_message_names_the_desktop_the_holder_and_the_time() {
+    let read = |claim| with_claim(untouched("a b").project().all(Sight::Idle).sweep(""), claim);
+    let rival = |name: Option<&str>| Rival {
+        desktop: id("a"),
+        name: name.map(ToOwned::to_owned),
+    };
+    for (claim, message) in [
+        (
+            Claim::HeldByDeleted(holder(Some("leaver"), "")),
+            "desktop a is held by the deleted DesktopDeletion leaver: its call can take effect until about 2026-01-15T08:23:00Z; waiting",
+        ),
+        (
+            Claim::HeldByDeleted(holder(Some("leaver"), "j1")),
+            "desktop a is held by the deleted DesktopDeletion leaver: the job of its call may not be visible until about 2026-01-15T08:23:00Z; waiting",
+        ),
+        (
+            Claim::HeldByDeleted(holder(None, "")),
+            "desktop a is held by a deleted request in another namespace: its call can take effect until about 2026-01-15T08:23:00Z; waiting",
+        ),
+        (
+            Claim::Unchecked(rival(Some("older"))),
+            "desktop a is also requested by the older DesktopDeletion older, whose WorkspaceProject has not been checked yet: waiting for that check, for at most a minute",
+        ),
+        (
+            Claim::Unchecked(rival(None)),
+            "desktop a is also requested by an older request in another namespace, whose WorkspaceProject has not been checked yet: waiting for that check, for at most a minute",
+        ),
+    ] {
+        assert_eq!(said(&read(claim).0), message);
+    }
+}
