@@ -342,6 +342,7 @@ async fn a_sweep_that_lacks_a_row_of_an_earlier_one_is_not_complete_for_a_day() 
             project_id: "p".to_owned().try_into().unwrap(),
             endpoint: "https://h".to_owned(),
         };
+        let project = project.key();
         let stamp = stamp.to_owned();
         (LoginKey { project, stamp }, RightOfWay::Recovery)
     };
