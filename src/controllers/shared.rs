@@ -81,13 +81,13 @@ impl SharedReads {
         let project = key.0.project.project_id.clone();
         let slot = self.entry(key).sweep;
         let mut slot = slot.lock().await;
-        let swept = match slot.clone().filter(|swept| swept.began >= not_before) {
-            Some(swept) => swept,
-            None => {
-                let (mut swept, shown) = sweep(cloud).await?;
-                swept.complete &= self.shows_all_known(project, &shown);
-                slot.insert(swept).clone()
-            }
+        let kept = slot.clone().filter(|swept| swept.began >= not_before);
+        let swept = if let Some(swept) = kept {
+            swept
+        } else {
+            let (mut swept, shown) = sweep(cloud).await?;
+            swept.complete &= self.shows_all_known(project, &shown);
+            slot.insert(swept).clone()
         };
         drop(slot);
         let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();

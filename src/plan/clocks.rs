@@ -31,23 +31,32 @@ impl Reading {
     }
 }
 
-/// A clock that is known from answers only. A first answer counts once a second one agrees with it, and a single one
-/// that disagrees with what is known moves nothing.
+/// So many answers in a row must agree with each other before they move a clock that is known. One list may take two
+/// calls, so that two answers may be the doing of one faulty server.
+const IN_A_ROW: u8 = 3;
+
+/// A clock that is known from answers only. A first answer counts once a second one agrees with it, and those that
+/// disagree with what is known move nothing until there are three in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct RemoteClock {
     known: Option<Reading>,
-    doubtful: Option<Reading>,
+    /// The last answer that disagreed, and how many have agreed with it in a row.
+    doubtful: Option<(Reading, u8)>,
 }
 
 impl RemoteClock {
     /// Takes in the `Date` of an answer.
     pub fn note(&mut self, reading: Reading) {
-        let agrees = |other: Option<Reading>| other.is_some_and(|other| reading.agrees_with(other));
-        if agrees(self.known) || agrees(self.doubtful) {
+        let agreed = match self.doubtful {
+            Some((doubtful, count)) if reading.agrees_with(doubtful) => count + 1,
+            _ => 1,
+        };
+        let enough = if self.known.is_some() { IN_A_ROW } else { 2 };
+        if self.known.is_some_and(|known| reading.agrees_with(known)) || agreed >= enough {
             self.known = Some(reading);
             self.doubtful = None;
         } else {
-            self.doubtful = Some(reading);
+            self.doubtful = Some((reading, agreed));
         }
     }
 
@@ -116,10 +125,11 @@ pub fn between(from: Timestamp, to: Timestamp) -> Duration {
 
 /// What a clock that shows `shown` at uptime `from` shows at uptime `to`.
 fn shifted(shown: Timestamp, from: Duration, to: Duration) -> Timestamp {
-    if to >= from {
-        after(shown, to - from)
-    } else {
-        shown.checked_sub(from - to).unwrap_or(Timestamp::MIN)
+    match to.checked_sub(from) {
+        Some(later) => after(shown, later),
+        None => shown
+            .checked_sub(from.saturating_sub(to))
+            .unwrap_or(Timestamp::MIN),
     }
 }
 
@@ -171,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn one_answer_that_disagrees_moves_nothing_and_two_that_agree_do() {
+    fn answers_that_disagree_move_nothing_until_three_in_a_row_agree() {
         let true_answers = [(0, 0), (1, 1)];
         let shown = |more: &[(i64, u64)]| {
             known_from(&[&true_answers, more].concat())
@@ -191,6 +201,16 @@ mod tests {
         );
         assert_eq!(
             shown(&[(10_002, 2), (10_003, 3)]),
+            at(100),
+            "two calls of one list"
+        );
+        assert_eq!(
+            shown(&[(9_002, 2), (9_003, 3), (4, 4), (9_005, 5), (9_006, 6)]),
+            at(100),
+            "a true one between"
+        );
+        assert_eq!(
+            shown(&[(10_002, 2), (10_003, 3), (10_004, 4)]),
             at(10_100),
             "that clock was set"
         );

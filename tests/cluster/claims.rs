@@ -5,7 +5,6 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use testkit::{Cloud, eventually, manifests};
 
-use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Submitted, Succeeded};
 
 use crate::doubt;
@@ -114,9 +113,10 @@ async fn strip_and_delete(stage: &Stage, name: &str, delete_first: bool) {
 }
 
 async fn stripped(name: &str, delete_first: bool) {
-    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
-    let stage = Stage::set_with(name, silent_world("3s", "6s"), &[slow]).await;
-    let _operator = stage.operator(&["--settle=8s"]);
+    // Long enough that the second request is seen waiting on a slow machine too.
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "30s"}});
+    let stage = Stage::set_with(name, silent_world("20s", "25s"), &[slow]).await;
+    let _operator = stage.operator(&["--settle=30s"]);
     let first = stage.request("leaver", &["pc-1"]).await;
     stage.accepted("leaver").await;
     strip_and_delete(&stage, "leaver", delete_first).await;
@@ -170,14 +170,7 @@ async fn a_request_that_was_abandoned_and_deleted_holds_its_desktops_while_its_c
     let _operator = stage.operator(flags);
     let status = stage.reason("leaver", Submitted, "AwaitingEvidence").await;
     let attempt = status["attempts"][0]["id"].as_str().unwrap();
-    let answer = json!({"metadata": {"annotations": {RESOLVE_ANNOTATION: format!("{attempt}=abandon")}}});
-    let parameters = kube::api::PatchParams::default();
-    let patch = kube::api::Patch::Merge(&answer);
-    stage
-        .requests()
-        .patch("leaver", &parameters, &patch)
-        .await
-        .unwrap();
+    stage.resolve("leaver", &format!("{attempt}=abandon")).await;
     stage
         .until("leaver", "it is given up", |status| {
             status["attempts"][0]["outcome"] == "Abandoned"

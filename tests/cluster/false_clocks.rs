@@ -12,7 +12,7 @@ use crate::stage::{Stage, desktop, message, pair, says};
 const FAR: &str = "Sat, 01 Jan 2028 00:00:00 GMT";
 
 /// Another answer to the n-th list of that desktop, with that `Date`.
-fn dated(desktop: &str, nth: Option<u32>, status: u16, body: Value) -> Value {
+fn dated(desktop: &str, nth: Option<u32>, status: u16, body: &Value) -> Value {
     json!({
         "operation": "listDesktops", "desktop": desktop, "nth": nth,
         "answer": {"status": status, "headers": {"Date": FAR}, "body": body},
@@ -40,7 +40,7 @@ async fn one_answer_with_another_date_ends_nothing() {
     for (name, status, body) in answers.clone() {
         stage
             .cloud
-            .add_fault(&dated(name, Some(1), status, body))
+            .add_fault(&dated(name, Some(1), status, &body))
             .unwrap();
     }
     let _operator = stage.operator(&[]);
@@ -73,7 +73,7 @@ async fn one_answer_with_another_date_ends_none_of_the_requests_that_wait() {
     stage.cloud.clear_faults();
     stage
         .cloud
-        .add_fault(&dated("pc-0", Some(1), 503, refusal))
+        .add_fault(&dated("pc-0", Some(1), 503, &refusal))
         .unwrap();
     stage.struck().await;
     for name in &names {
@@ -141,7 +141,7 @@ async fn a_false_date_lets_no_deleted_object_go_whose_call_is_still_on_its_way()
     stage.struck().await;
     operator.kill().await.unwrap();
     drop(operator);
-    let pages = dated("pc-2", None, 502, json!("<html>Bad Gateway</html>"));
+    let pages = dated("pc-2", None, 502, &json!("<html>Bad Gateway</html>"));
     stage.cloud.add_fault(&pages).unwrap();
     let _operator = stage.operator(doubt::FLAGS);
     stage.delete("leaver").await;

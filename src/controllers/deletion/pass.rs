@@ -194,7 +194,7 @@ impl Pass {
             return;
         };
         context.memory.change(&self.uid(), |memory| {
-            memory.looked(&attempt.id, self.began, evidence)
+            memory.looked(&attempt.id, self.began, evidence);
         });
     }
 }

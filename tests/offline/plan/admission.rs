@@ -17,12 +17,13 @@ mod refusals;
 fn before_anything_is_sent() {
     check(&looks());
     check(&holds());
+    check(&untimely());
     check(&endings());
 }
 
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    let tables = [looks(), holds(), endings()];
+    let tables = [looks(), holds(), untimely(), endings()];
     tables
         .into_iter()
         .flatten()
@@ -204,6 +205,12 @@ fn holds() -> Vec<Row> {
             ready("a b").clock_skewed(),
             "ClockSkew stalled until Refresh",
         ),
+    ]
+}
+
+/// Clocks that differ, and clients that remove the finalizer.
+fn untimely() -> Vec<Row> {
+    vec![
         row(
             "the deadline passed by one clock: nothing is sent, and nothing is final",
             ready("a b").late_by_one_clock(),

@@ -117,7 +117,7 @@ fn said(seen: &Seen) -> [String; 4] {
 
 #[test]
 fn the_conditions_of_a_life() {
-    for (what, seen, conditions) in [
+    for (what, seen, conditions) in vec![
         (
             "suspended",
             ready("a b").suspended(),

@@ -241,7 +241,7 @@ impl Walk {
 
 /// Minutes of the walk as time since the process began.
 fn uptime(minutes: i64) -> Duration {
-    Duration::from_mins(u64::try_from(minutes).unwrap_or_default())
+    Duration::from_secs(u64::try_from(minutes * 60).unwrap_or_default())
 }
 
 proptest! {

@@ -40,6 +40,10 @@ pub enum Deed {
     FreezeWatches(u64),
     /// Every watch breaks, and the API server has forgotten what it would have to show.
     Compact,
+    /// The clock of the operators' machine is set, so many seconds ahead of the true time.
+    SetClock(i64),
+    /// A client replaces this request by one without finalizers.
+    Replace(usize),
 }
 
 /// When it happens.
@@ -88,6 +92,22 @@ impl Act {
             20 | 21 => Deed::FreezeWatches(*dice.one_of(&[3_000, 60_000, 500_000])),
             22 => Deed::Compact,
             _ => Deed::MendSecret,
+        };
+        Self {
+            when: Trigger::draw(dice),
+            deed,
+        }
+    }
+}
+
+impl Act {
+    /// One of a clock that is set, or of a client that replaces objects.
+    pub fn draw_untrue(requests: usize, dice: &mut Dice) -> Self {
+        let request = usize::try_from(dice.within(0..requests.max(1) as u64)).unwrap_or_default();
+        let deed = if dice.once_in(2) {
+            Deed::SetClock(*dice.one_of(&[0, 200, -200, 900, -900, 86_400, -86_400]))
+        } else {
+            Deed::Replace(request)
         };
         Self {
             when: Trigger::draw(dice),
@@ -156,6 +176,8 @@ impl fmt::Display for Deed {
             Self::CutWatches => write!(f, "all watches break"),
             Self::FreezeWatches(millis) => write!(f, "all watches are silent for {} s", millis / 1000),
             Self::Compact => write!(f, "all watches break, and what they would show is forgotten"),
+            Self::SetClock(ahead) => write!(f, "the operators' clock is set {ahead} s ahead"),
+            Self::Replace(request) => write!(f, "request {request} is replaced by one without finalizers"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The time of the simulated world, and what an operator's machine takes it for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use desktop_deletion_operator::clock::Source;
@@ -54,15 +56,16 @@ impl Era {
 pub struct Watch {
     /// The world's time.
     pub era: Era,
-    /// How far the machine's clock is ahead.
-    pub ahead: SignedDuration,
+    /// How many seconds the machine's clock is ahead.
+    pub ahead: Arc<AtomicI64>,
     /// Makes the numbers of this process its own.
     pub seed: u64,
 }
 
 impl Source for Watch {
     fn now(&self) -> Timestamp {
-        self.era.now().checked_add(self.ahead).unwrap_or(Timestamp::MAX)
+        let ahead = SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed));
+        self.era.now().checked_add(ahead).unwrap_or(Timestamp::MAX)
     }
 
     /// One number for each millisecond: who asks first within one is up to the order in which hash tables are walked,

@@ -30,6 +30,14 @@ pub enum Fate {
     Late(u64),
     /// Its answer arrives so many milliseconds late.
     AnswerLate(u64),
+    /// It is carried out, and the `Date` of its answer is so many seconds ahead.
+    Dated(i64),
+    /// It is not carried out: something that lies between answers with a page whose `Date` is so many seconds ahead.
+    Page(i64),
+    /// It is carried out, and the list that it answers with lacks rows; the count stays.
+    RowsCut,
+    /// It is carried out, and the count of the list that it answers with is too low.
+    CountLow,
 }
 
 /// Calls that go wrong.
@@ -71,6 +79,29 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// One about clocks and lists that are not true.
+    pub fn draw_untrue(dice: &mut Dice) -> Self {
+        let seconds = *dice.one_of(&[60, -60, 1_500, -1_500, 86_400, -86_400]);
+        let cloud = *dice.one_of(&Call::OF_CLOUD);
+        let (call, fate) = match dice.within(0..8) {
+            0 | 1 => (cloud, Fate::Dated(seconds)),
+            2 => (Call::ListSubJobs, Fate::Dated(seconds)),
+            3 => (cloud, Fate::Page(seconds)),
+            4 | 5 => (Call::ListSubJobs, Fate::RowsCut),
+            6 => (Call::ListSubJobs, Fate::CountLow),
+            // Long after its signature has run out.
+            _ => (Call::BatchDelete, Fate::Late(2_400_000)),
+        };
+        Self {
+            call,
+            from: 1 + u32::try_from(dice.within(0..6)).unwrap_or_default(),
+            count: *dice.one_of(&[1, 1, 2, 3, 40]),
+            fate,
+        }
+    }
+}
+
 impl Fate {
     fn draw(call: Call, dice: &mut Dice) -> Self {
         let late = *dice.one_of(&[2_000, 8_000, 40_000, 90_000, 400_000, 880_000, 1_300_000]);
@@ -107,6 +138,10 @@ impl fmt::Display for Fate {
             Self::Denied(code) => write!(f, "carried out, answered {code}"),
             Self::Late(late) => write!(f, "arrives {} s late", seconds(late)),
             Self::AnswerLate(late) => write!(f, "answer {} s late", seconds(late)),
+            Self::Dated(ahead) => write!(f, "carried out, its Date is {ahead} s ahead"),
+            Self::Page(ahead) => write!(f, "not carried out, a page whose Date is {ahead} s ahead"),
+            Self::RowsCut => write!(f, "carried out, the list lacks rows"),
+            Self::CountLow => write!(f, "carried out, the count of the list is too low"),
         }
     }
 }

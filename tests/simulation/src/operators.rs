@@ -12,7 +12,6 @@ use desktop_deletion_operator::operator::health::Health;
 use desktop_deletion_operator::operator::lease::Leadership;
 use desktop_deletion_operator::operator::metrics::Metrics;
 use desktop_deletion_operator::workspace::connector::{Connector, Options};
-use jiff::SignedDuration;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
@@ -48,7 +47,7 @@ pub fn start(world: &Shared) {
         (
             world.operators.len(),
             world.era,
-            (world.scenario.seed, world.scenario.ahead),
+            (world.scenario.seed, world.ahead.clone()),
         )
     };
     let (seed, ahead) = scenario;
@@ -58,7 +57,7 @@ pub fn start(world: &Shared) {
     };
     let clock: Clock = Arc::new(Watch {
         era,
-        ahead: SignedDuration::from_secs(ahead),
+        ahead,
         seed: mix(seed ^ mix(who as u64 + 1)),
     });
     let line = Line {

@@ -27,6 +27,9 @@ pub const SECRET_KEY: &str = "the-secret-of-the-operator-0000000000001";
 /// The token of somebody in the console.
 pub const CONSOLE: &str = "the-token-of-the-console";
 
+/// Makes the numbers by which untruths are drawn their own.
+const UNTRUTHS: u64 = 0x636c_6f63_6b73;
+
 /// One run, before it begins.
 #[derive(Debug, Clone)]
 pub struct Scenario {
@@ -85,6 +88,22 @@ impl Scenario {
             ahead,
             mutant,
         }
+        .with_untruths()
+    }
+
+    /// In every other world some clocks, lists and clients are not true. They are drawn apart, so that the rest of a world
+    /// is the same without them.
+    fn with_untruths(mut self) -> Self {
+        let mut dice = Dice::new(self.seed ^ UNTRUTHS);
+        if dice.once_in(2) {
+            let (rules, acts) = (dice.within(0..4), dice.within(0..3));
+            self.rules
+                .extend((0..rules).map(|_| Rule::draw_untrue(&mut dice)));
+            let requests = self.requests.len();
+            self.acts
+                .extend((0..acts).map(|_| Act::draw_untrue(requests, &mut dice)));
+        }
+        self
     }
 
     /// The same without anything that goes wrong.

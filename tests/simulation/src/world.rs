@@ -10,6 +10,7 @@
 //! | `deeds` | what people and machines do |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -105,6 +106,8 @@ pub struct World {
     pub scenario: Scenario,
     /// The time.
     pub era: Era,
+    /// How many seconds the clock of the operators' machine is ahead.
+    pub ahead: Arc<AtomicI64>,
     /// The API server.
     pub api: ApiServer,
     /// The cloud.
@@ -147,6 +150,7 @@ impl World {
         let cloud = Cloud::new(cloud).expect("a world that fits together");
         let mut world = Self {
             era: Era::begin(),
+            ahead: Arc::new(AtomicI64::new(scenario.ahead)),
             api: ApiServer::default(),
             cloud,
             story,

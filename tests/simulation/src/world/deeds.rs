@@ -1,8 +1,11 @@
 //! What people and machines do, and how everything is mended in the end.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
-use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
+use desktop_deletion_operator::crd::{FINALIZER, RESOLVE_ANNOTATION};
 use http::{HeaderMap, HeaderValue, Method};
+use invariants::reading::items;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 use workspace_simulator::cloud;
@@ -59,6 +62,10 @@ impl World {
             }
             Deed::Suspend(request) => self.suspend(request, true),
             Deed::Resume(request) => self.suspend(request, false),
+            // Without the finalizer it would go at once, whatever is on its way: only the policy keeps clients from that.
+            Deed::Delete(request) | Deed::Recreate(request) if self.lacks_finalizer_in_flight(request) => {
+                self.schedule_in(5_000, Event::Does(act));
+            }
             Deed::Delete(request) => self.delete_request(request),
             Deed::Recreate(request) => {
                 if self.is_there(request) && !self.wanted.contains(&request) {
@@ -75,6 +82,8 @@ impl World {
             Deed::Console(desktop) => self.delete_in_console(desktop),
             Deed::CutWatches => self.cut_watches(),
             Deed::FreezeWatches(millis) => self.freeze_watches(millis),
+            Deed::SetClock(ahead) => self.ahead.store(ahead, Ordering::Relaxed),
+            Deed::Replace(request) => self.replace_request(request),
             Deed::Compact => {
                 self.api.store.compact();
                 self.cut_watches();
@@ -102,6 +111,7 @@ impl World {
         self.healed = true;
         self.freeze_watches(0);
         self.put_secret(true);
+        self.ahead.store(0, Ordering::Relaxed);
         self.suspend_project(false);
         for request in 0..self.scenario.requests.len() {
             self.suspend(request, false);
@@ -162,6 +172,29 @@ impl World {
     fn delete_request(&mut self, request: usize) {
         let name = self.key(request).name;
         self.person(Method::DELETE, Resource::Deletions, &name, &Value::Null);
+    }
+
+    fn replace_request(&mut self, request: usize) {
+        let key = self.key(request);
+        let object = self.api.store.get(&key);
+        if object.is_some_and(|object| object["metadata"]["deletionTimestamp"].is_null()) {
+            let patch = json!({"metadata": {"finalizers": null}});
+            self.person(Method::PATCH, Resource::Deletions, &key.name, &patch);
+        }
+    }
+
+    /// A client has taken the finalizer off an object with a call that may take effect, and it is not back yet.
+    fn lacks_finalizer_in_flight(&self, request: usize) -> bool {
+        let Some(object) = self.api.store.get(&self.key(request)) else {
+            return false;
+        };
+        let held = items(&object["metadata"], "finalizers")
+            .iter()
+            .any(|f| f == FINALIZER);
+        let settled = ["Rejected", "NotSent", "NoEffect"];
+        let mut attempts = items(&object["status"], "attempts").iter();
+        let in_flight = attempts.any(|a| !settled.iter().any(|outcome| a["outcome"] == *outcome));
+        in_flight && !held && object["status"]["completionTime"].is_null()
     }
 
     fn abandon(&mut self, request: usize) {

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use desktop_deletion_operator::workspace::carrier::Undelivered;
 use futures::channel::mpsc::UnboundedReceiver;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tokio::sync::oneshot;
 use workspace_simulator::cloud;
 
@@ -192,6 +194,8 @@ impl World {
         }
         let answer = if let Fate::Refused(code) = parcel.fate {
             self.refuse(&parcel, code)
+        } else if let (Fate::Page(ahead), Freight::Cloud(_)) = (parcel.fate, &parcel.freight) {
+            self.page(ahead)
         } else {
             let answer = self.handle(&parcel);
             self.spoil(&parcel, answer)
@@ -272,9 +276,27 @@ impl World {
 
     /// The service's clock is the true time.
     fn dated(&self) -> HeaderMap {
-        let date = self.era.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        self.dated_ahead(0)
+    }
+
+    fn dated_ahead(&self, seconds: i64) -> HeaderMap {
+        let shown = self.era.now().checked_add(SignedDuration::from_secs(seconds));
+        let shown = shown.unwrap_or(Timestamp::MAX);
+        let date = shown.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let date = HeaderValue::from_str(&date).ok();
         date.map(|date| (header::DATE, date)).into_iter().collect()
+    }
+
+    /// What something that lies between the operator and the service says.
+    fn page(&self, ahead: i64) -> Answer {
+        Answer::Cloud(CloudReply {
+            response: cloud::Response {
+                status: StatusCode::BAD_GATEWAY,
+                headers: self.dated_ahead(ahead),
+                body: Bytes::from_static(b"<html>bad gateway</html>"),
+            },
+            cut: false,
+        })
     }
 
     /// What is left of an answer on its way back.
@@ -289,6 +311,19 @@ impl World {
             }
             (Fate::AnswerCut, Answer::Cloud(reply)) => Answer::Cloud(CloudReply { cut: true, ..reply }),
             (Fate::Denied(code), Answer::Api(ApiReply::Whole(..))) => self.refuse(parcel, code),
+            (Fate::Dated(ahead), Answer::Cloud(mut reply)) => {
+                reply.response.headers.extend(self.dated_ahead(ahead));
+                Answer::Cloud(reply)
+            }
+            (Fate::RowsCut, Answer::Cloud(reply)) => Answer::Cloud(relisted(reply, |list| {
+                if let Some(rows) = list["jobs"].as_array_mut() {
+                    rows.truncate(rows.len() / 2);
+                }
+            })),
+            (Fate::CountLow, Answer::Cloud(reply)) => Answer::Cloud(relisted(reply, |list| {
+                let count = list["total_count"].as_u64().unwrap_or_default();
+                list["total_count"] = count.saturating_sub(1).into();
+            })),
             (Fate::Denied(code), Answer::Cloud(_)) => Answer::Cloud(CloudReply {
                 response: cloud::Response {
                     status: StatusCode::from_u16(code).unwrap_or_default(),
@@ -335,4 +370,13 @@ impl World {
         let flying = |event: &Event| matches!(event, Event::Arrives(parcel) if sent(parcel));
         self.inbox.iter().any(sent) || self.agenda.values().any(flying)
     }
+}
+
+/// The answer with another list.
+fn relisted(mut reply: CloudReply, change: impl FnOnce(&mut Value)) -> CloudReply {
+    if let Ok(mut list) = serde_json::from_slice::<Value>(&reply.response.body) {
+        change(&mut list);
+        reply.response.body = Bytes::from(list.to_string());
+    }
+    reply
 }
