@@ -41,9 +41,11 @@ pub fn next(seen: &Observed) -> Step {
     }
 }
 
-/// What is for good needs the service's clock, so it is asked while it can be: it counts once two answers agree.
+/// What is for good needs the service's clock, so it is asked while it can be: it counts once two answers agree. A clock
+/// that differs from ours is asked again, or a false one would never be corrected.
 pub fn ask_the_time(seen: &Observed) -> Option<Step> {
-    if seen.facts.service_clock_known || seen.trouble.is_some() {
+    let agreed = seen.facts.service_clock_known && seen.facts.clock_skew.is_none();
+    if agreed || seen.trouble.is_some() {
         return None;
     }
     let Some(project) = &seen.project else {

@@ -94,7 +94,8 @@ impl Deadlines<'_> {
             Wake::Backoff => exponential(self.memory.failures, timing),
             // A login may be corrected long before the pause is over.
             Wake::Retry => soon(self.until_retry()).min(timing.secret_refresh),
-            Wake::Settle => soon(self.until_settled()).max(timing.settle.min(RESYNC)),
+            // Reckoned by a wrong clock it may be days, and the clock may be corrected meanwhile.
+            Wake::Settle => soon(self.until_settled()).clamp(timing.settle.min(RESYNC), RESYNC),
             Wake::Dead => soon(self.until_expired()).min(timing.poll_interval.max(Duration::from_secs(60))),
             Wake::SecondLook => timing.settle,
         };

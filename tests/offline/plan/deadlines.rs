@@ -438,6 +438,14 @@ fn waits_end_at_the_next_moment_at_which_something_changes() {
     assert_eq!(rounded(due.delay(Wake::Change)), 20, "by the first clock");
     let due = due.later(25);
     assert_eq!(rounded(due.delay(Wake::Change)), 5, "then by the other");
+    let accepted = Case::new(vec![attempt(Outcome::Accepted)]).later(100);
+    assert_eq!(rounded(accepted.delay(Wake::Settle)), 120);
+    let astray = Case::new(vec![attempt(Outcome::Accepted)]).ours(-86_400);
+    assert_eq!(
+        rounded(astray.delay(Wake::Settle)),
+        600,
+        "the clock may be corrected"
+    );
     let mut missing = doubt();
     missing.request.finalizer = false;
     missing.memory.adds_finalizer(Duration::ZERO);

@@ -149,6 +149,13 @@ fn a_watch_that_falls_silent_twice_keeps_its_order() {
     }
 }
 
+/// Found by a seed: a deleted request was to be looked at again in two days, reckoned by a clock that was corrected soon.
+#[test]
+fn a_wait_that_was_reckoned_by_a_wrong_clock_ends() {
+    let report = run::seed(8_144, None, false);
+    assert!(report.broken.is_empty(), "{}", tell(&report));
+}
+
 /// Found by seeds: the cloud never shows the job, and somebody else deletes its desktop meanwhile. Nobody can tell whose
 /// the job is that shows.
 #[test]

@@ -31,6 +31,15 @@ pub(super) fn rows() -> Vec<Row> {
             "list a b",
         ),
         row(
+            "its clock differs from ours: it is asked again, or it would never be corrected",
+            untouched("a b")
+                .late_by_one_clock()
+                .clock_skewed()
+                .project()
+                .claimed(),
+            "list a b",
+        ),
+        row(
             "one answer does not count alone",
             late().project().all(Sight::Idle),
             "sweep",

@@ -81,6 +81,7 @@ impl Walk {
         if self.object.finalizer && !may_take_effect {
             self.object.finalizer = false;
             self.version += 1;
+            self.exists = !self.object.deleting;
         }
     }
 

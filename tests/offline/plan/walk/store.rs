@@ -84,6 +84,11 @@ impl Walk {
         self.store(step)?;
         self.reload(pass);
         pass.seen.submission = Submission::None;
+        // What was read before the call says nothing about the time after it.
+        pass.seen.claim = None;
+        pass.seen.desktops.clear();
+        pass.seen.sweep = None;
+        pass.read_at = None;
         Ok(Then::GoOn)
     }
 
