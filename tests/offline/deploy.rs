@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use desktop_deletion_operator::cli::Cli;
-use desktop_deletion_operator::crd::{DesktopDeletion, WorkspaceProject};
+use desktop_deletion_operator::crd::deletion::Outcome;
+use desktop_deletion_operator::crd::{self, DesktopDeletion, WorkspaceProject};
 use desktop_deletion_operator::operator::lease;
 use desktop_deletion_operator::workspace::connector::Options;
 use desktop_deletion_operator::workspace::error::Operation;
@@ -119,9 +120,11 @@ fn every_rule_gives_its_reason() {
             rules += 1;
         }
     }
+    let places = ["/rules", "/spec/matchConstraints/resourceRules"];
     let declared: usize = manifests("")
         .iter()
-        .filter_map(|manifest| manifest["rules"].as_array())
+        .flat_map(|manifest| places.map(|place| manifest.pointer(place)))
+        .filter_map(|rules| rules?.as_array())
         .map(Vec::len)
         .sum();
     assert_eq!(rules, declared, "a rule that does not begin with its apiGroups");
@@ -147,6 +150,83 @@ fn roles_for_people_hold_no_secrets_no_status_and_are_part_of_no_other_role() {
             );
         }
     }
+}
+
+#[test]
+fn the_policy_exempts_the_account_of_the_operator_and_no_other() {
+    let policy = only(&manifests("policies"), "ValidatingAdmissionPolicy");
+    let namespace = name(&only(&of_kind("base", "Namespace"), "Namespace"));
+    let account = name(&only(&of_kind("base", "ServiceAccount"), "ServiceAccount"));
+    let kustomization = fs::read_to_string(deploy().join("base/kustomization.yaml")).unwrap();
+    let kustomization: Value = serde_saphyr::from_str(&kustomization).unwrap();
+    assert_eq!(kustomization["namespace"], namespace);
+    let deployment = only(&of_kind("base", "Deployment"), "Deployment");
+    assert_eq!(
+        deployment["spec"]["template"]["spec"]["serviceAccountName"],
+        account
+    );
+    let conditions = policy["spec"]["matchConditions"].as_array().unwrap();
+    let expressions: Vec<_> = conditions
+        .iter()
+        .map(|condition| condition["expression"].as_str().unwrap())
+        .collect();
+    let username = format!("system:serviceaccount:{namespace}:{account}");
+    assert_eq!(
+        expressions,
+        [format!("request.userInfo.username != \"{username}\"")]
+    );
+    let text = fs::read_to_string(deploy().join("policies/keep-finalizer.yaml")).unwrap();
+    assert_eq!(
+        text.matches("system:serviceaccount:").count(),
+        1,
+        "deploy/README.md changes the namespace in one place"
+    );
+}
+
+#[test]
+fn the_policy_keeps_the_finalizer_of_the_operator_and_denies_what_it_cannot_judge() {
+    let policies = manifests("policies");
+    let policy = only(&policies, "ValidatingAdmissionPolicy");
+    let binding = only(&policies, "ValidatingAdmissionPolicyBinding");
+    assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+    assert_eq!(
+        binding["spec"],
+        json!({"policyName": name(&policy), "validationActions": ["Deny"]})
+    );
+    let rules = json!([{
+        "apiGroups": [crd::GROUP],
+        "apiVersions": [crd::VERSION],
+        "resources": ["desktopdeletions"],
+        "operations": ["UPDATE"],
+    }]);
+    assert_eq!(
+        policy["spec"]["matchConstraints"],
+        json!({"resourceRules": rules})
+    );
+    let spec = policy["spec"].to_string();
+    let words = spec.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\\' | ','));
+    let finalizers: Vec<_> = words
+        .filter(|word| word.starts_with(crd::GROUP) && word.contains('/'))
+        .collect();
+    // Of the old and of the new object, and in both messages.
+    assert_eq!(finalizers, [crd::FINALIZER; 4]);
+}
+
+#[test]
+fn every_outcome_but_those_without_effect_keeps_the_finalizer() {
+    let policy = only(&manifests("policies"), "ValidatingAdmissionPolicy");
+    let spec = policy["spec"].to_string();
+    let (_, rest) = spec.split_once("a.outcome in [").unwrap();
+    let named: Vec<_> = rest
+        .split(']')
+        .next()
+        .unwrap()
+        .split([',', ' ', '"', '\\'])
+        .filter(|word| !word.is_empty())
+        .collect();
+    let without_effect = [Outcome::Rejected, Outcome::NotSent, Outcome::NoEffect];
+    let without_effect = without_effect.map(|outcome| serde_json::to_value(outcome).unwrap());
+    assert_eq!(json!(named), json!(without_effect));
 }
 
 #[test]
@@ -199,7 +279,7 @@ fn every_variable_that_the_pod_gets_is_one_that_the_program_reads() {
 
 #[test]
 fn every_manifest_belongs_to_a_kustomization() {
-    for folder in ["base", "watched-namespace"] {
+    for folder in ["base", "policies", "watched-namespace"] {
         let kustomization = fs::read_to_string(deploy().join(folder).join("kustomization.yaml")).unwrap();
         let kustomization: Value = serde_saphyr::from_str(&kustomization).unwrap();
         let listed = kustomization["resources"].as_array().unwrap();
