@@ -11,7 +11,7 @@
 //! | [`verdict`] | what was decided, and what is said of it |
 //! | [`powers`] | what an administrator can still do, since nothing in the object shows that it is a lie |
 //! | [`reach`] | what the rights of the operator and the roles for people do not reach |
-//! | [`finalizer`] | the policy that keeps the finalizer, on every road |
+//! | [`finalizer`] | who removes the operator's finalizer while the policy is installed |
 //! | [`secrets`] | a cloud that says every secret aloud |
 
 use serde_json::Value;

@@ -101,6 +101,17 @@ impl Stage {
             .deploy("deploy/base", namespace.name())
             .await
             .unwrap();
+        Self::deployed(control_plane, namespace, kubeconfig, world, desktops).await
+    }
+
+    /// The same where the operator's account is there already.
+    pub(crate) async fn deployed(
+        control_plane: &'static ControlPlane,
+        namespace: Namespace,
+        kubeconfig: PathBuf,
+        world: Value,
+        desktops: &[Value],
+    ) -> Self {
         let cloud = Cloud::start(&world).await.unwrap();
         for desktop in desktops {
             cloud.add_desktop(desktop).unwrap();

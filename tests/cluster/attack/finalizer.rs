@@ -1,224 +1,448 @@
-//! The policy `keep-finalizer`: while a call may take effect, nobody but the operator removes the finalizer that holds its
-//! object, on no road, not even an administrator.
+//! The policy of `deploy/policies`: nobody but the operator removes its finalizer while a call may still take effect. As
+//! the policy belongs to the whole cluster, these tests have a control plane of their own.
+
+use std::path::Path;
+
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+use testkit::{Cloud, ControlPlane, Namespace, SERVICE_ACCOUNT, eventually, manifests};
+use tokio::sync::OnceCell;
 
 use desktop_deletion_operator::crd::FINALIZER;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
-use serde_json::{Value, json};
-use testkit::{ControlPlane, Namespace, SERVICE_ACCOUNT, eventually, workspace};
+use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
-use super::lies::victim;
+use super::lies::{OWNER, ROADS, Road, victim};
 use super::victims::{finished, followed, in_doubt, waiting};
 use crate::crd_rules::attempt;
-use crate::doubt::{self, lost};
-use crate::stage::{BOUND, Stage, desktop};
+use crate::stage::{BOUND, Stage, desktop, endless, pair, says};
 
-use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+/// Where `deploy/` puts the operator.
+const OWN: &str = "desktop-deletion";
 
-/// Applies the shipped policy for one namespace, in which the operator's account is, and waits until it holds.
-async fn install(control_plane: &ControlPlane, namespace: &Namespace) {
-    let own = namespace.name();
-    let file = workspace().join("deploy/policies/keep-finalizer.yaml");
-    let text = std::fs::read_to_string(file).unwrap();
-    let shipped = "system:serviceaccount:desktop-deletion:";
-    assert!(text.contains(shipped), "{text}");
-    let text = text
-        .replace(shipped, &format!("system:serviceaccount:{own}:"))
-        .replace(
-            "desktop-deletion-keep-finalizer",
-            &format!("keep-finalizer-{own}"),
-        );
-    let client = control_plane.admin_client().await.unwrap();
-    for part in text.split("\n---\n") {
-        let mut object: Value = serde_saphyr::from_str(part).unwrap();
-        let kind = object["kind"].as_str().unwrap().to_owned();
-        if kind == "ValidatingAdmissionPolicyBinding" {
-            let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": own}});
-            object["spec"]["matchResources"] = json!({"namespaceSelector": selector});
+const POLICY: &str = "keep-finalizer.cloud-desktops.dev";
+
+/// A control plane with all of `deploy/` and the policy, which is in effect.
+async fn policed() -> &'static ControlPlane {
+    static POLICED: OnceCell<ControlPlane> = OnceCell::const_new();
+    POLICED
+        .get_or_init(async || {
+            let cluster = ControlPlane::start().await.unwrap();
+            kubectl(&cluster, &["apply", "--kustomize", &path("deploy")]).await;
+            let established = [
+                "wait",
+                "--for=condition=Established",
+                "crd",
+                "--all",
+                "--timeout=120s",
+            ];
+            kubectl(&cluster, &established).await;
+            kubectl(&cluster, &["apply", "--kustomize", &path("deploy/policies")]).await;
+            in_effect(&cluster).await;
+            cluster
+        })
+        .await
+}
+
+/// Waits until the API server enforces the policy, which takes it a moment.
+async fn in_effect(cluster: &ControlPlane) {
+    let namespace = cluster.namespace("probe").await.unwrap();
+    let client = namespace.client();
+    held(&namespace, "probe", Some(&in_doubt())).await;
+    let refused = async || match strip(Road::MergePatch, &client, namespace.name(), "probe").await {
+        Ok(_) => {
+            hold(&namespace, "probe").await;
+            Err("the finalizer could be removed".to_owned())
         }
-        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", &kind);
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
-        let object: DynamicObject = serde_json::from_value(object).unwrap();
-        api.create(&PostParams::default(), &object).await.unwrap();
-    }
-    held(namespace, "probe", &in_doubt()).await;
-    let look = async || {
-        if strip(namespace, "probe", Road::Merge).await.is_err() {
-            return Ok(());
-        }
-        put_on(namespace, "probe").await;
-        Err("the finalizer could be removed")
+        Err(error) => refusal(&error),
     };
-    eventually("the policy holds", BOUND, look)
+    eventually("the policy is in effect", BOUND, refused)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// How the finalizer is removed.
-#[derive(Debug, Clone, Copy)]
-enum Road {
-    Replace,
-    Merge,
-    Json,
-    Apply,
-}
-
-const ROADS: [Road; 4] = [Road::Replace, Road::Merge, Road::Json, Road::Apply];
-
-async fn strip(namespace: &Namespace, name: &str, road: Road) -> kube::Result<DynamicObject> {
-    strip_by(&namespace.deletions(), name, road).await
-}
-
-async fn strip_by(api: &Api<DynamicObject>, name: &str, road: Road) -> kube::Result<DynamicObject> {
-    let parameters = PatchParams::default();
-    match road {
-        Road::Replace => {
-            let mut object = api.get(name).await?;
-            object.metadata.finalizers = None;
-            object.metadata.managed_fields = None;
-            api.replace(name, &PostParams::default(), &object).await
+/// Whether the policy refused it, in its own words.
+fn refusal(error: &kube::Error) -> Result<(), String> {
+    match error {
+        kube::Error::Api(status)
+            if status.code == 403
+                && [POLICY, FINALIZER, "(Argo CD: no Replace=true)", "delete it"]
+                    .iter()
+                    .all(|text| status.message.contains(text)) =>
+        {
+            Ok(())
         }
-        Road::Merge => {
-            let patch = json!({"metadata": {"finalizers": null}});
-            api.patch(name, &parameters, &Patch::Merge(&patch)).await
-        }
-        Road::Json => {
-            let patch = serde_json::from_value(json!([{"op": "remove", "path": "/metadata/finalizers"}]));
-            api.patch::<()>(name, &parameters, &Patch::Json(patch.unwrap()))
-                .await
-        }
-        Road::Apply => {
-            // The field manager that put it on takes it back.
-            let patch = json!({
-                "apiVersion": "cloud-desktops.dev/v1alpha1", "kind": "DesktopDeletion",
-                "metadata": {"name": name},
-            });
-            let owner = PatchParams::apply(MANAGER).force();
-            api.patch(name, &owner, &Patch::Apply(&patch)).await
-        }
+        error => Err(format!("refused otherwise: {error}")),
     }
 }
 
-/// Who put the finalizer on.
-const MANAGER: &str = "holds";
-
-async fn put_on(namespace: &Namespace, name: &str) {
-    let patch = json!({
-        "apiVersion": "cloud-desktops.dev/v1alpha1", "kind": "DesktopDeletion",
-        "metadata": {"name": name, "finalizers": [FINALIZER]},
-    });
-    let owner = PatchParams::apply(MANAGER).force();
-    let deletions = namespace.deletions();
-    deletions
-        .patch(name, &owner, &Patch::Apply(&patch))
-        .await
-        .unwrap();
-}
-
-/// An object with that status and the finalizer.
-async fn held(namespace: &Namespace, name: &str, status: &Value) {
-    victim(namespace, name, status).await.unwrap();
-    put_on(namespace, name).await;
-}
-
-/// A request with that one attempt.
-fn with(outcome: &str) -> Value {
-    let mut status = in_doubt();
-    let more = if matches!(outcome, "Accepted" | "Adopted") {
-        json!({"jobIDs": ["job-1"]})
-    } else {
-        json!({})
+/// The states of a request, and whether the policy keeps the finalizer in it.
+fn states() -> Vec<(&'static str, Option<Value>, bool)> {
+    let with = |outcomes: &[&str]| {
+        let mut status = waiting();
+        let attempts = outcomes.iter().enumerate();
+        let attempts = attempts.map(|(number, outcome)| attempt(&format!("a{number}"), outcome, json!({})));
+        status["attempts"] = attempts.collect();
+        Some(status)
     };
-    status["attempts"] = json!([attempt("n1", outcome, more)]);
-    status.as_object_mut().unwrap().remove("refusedAttempts");
-    status
+    vec![
+        ("not seen by the operator", None, false),
+        ("no attempt", Some(waiting()), false),
+        ("Pending", with(&["Pending"]), true),
+        ("Pending after others", Some(in_doubt()), true),
+        ("Abandoned, unfinished", with(&["Abandoned"]), true),
+        ("Accepted, unfinished", Some(followed()), true),
+        ("Adopted, unfinished", with(&["Adopted"]), true),
+        ("Rejected", with(&["Rejected"]), false),
+        ("NotSent", with(&["NotSent"]), false),
+        ("NoEffect", with(&["NoEffect"]), false),
+        (
+            "all without effect",
+            with(&["Rejected", "NotSent", "NoEffect"]),
+            false,
+        ),
+        ("finished", Some(finished()), false),
+    ]
 }
 
-#[tokio::test]
-async fn while_a_call_may_take_effect_nobody_removes_the_finalizer() {
-    let control_plane = ControlPlane::shared().await;
-    control_plane.install_crds().await.unwrap();
-    let namespace = control_plane.namespace("keep-finalizer").await.unwrap();
-    install(control_plane, &namespace).await;
-    let states = [
-        ("waiting", waiting(), false),
-        ("rejected", with("Rejected"), false),
-        ("in-doubt", in_doubt(), true),
-        ("abandoned", with("Abandoned"), true),
-        ("accepted", followed(), true),
-        ("adopted", with("Adopted"), true),
-        ("finished", finished(), false),
-    ];
-    let mut wrong = Vec::new();
-    for (state, status, kept) in states {
-        for road in ROADS {
-            let name = format!("{state}-{road:?}").to_lowercase();
-            held(&namespace, &name, &status).await;
-            let refused = match strip(&namespace, &name, road).await {
-                Ok(object) if object.metadata.finalizers.is_none() => false,
-                Ok(object) => panic!("{name}: {:?}", object.metadata.finalizers),
-                Err(kube::Error::Api(error)) if error.message.contains("may still take effect") => true,
-                Err(error) => panic!("{name}: {error}"),
-            };
-            if refused != kept {
-                wrong.push(format!("{name}: {}", if refused { "refused" } else { "removed" }));
+/// Creates a request with that status and the operator's finalizer.
+async fn held(namespace: &Namespace, name: &str, status: Option<&Value>) -> DynamicObject {
+    if let Some(status) = status {
+        victim(namespace, name, status).await.unwrap();
+    } else {
+        let manifest = manifests::desktop_deletion(name, "prod", ["d1", "d2"]);
+        namespace.apply(&manifest).await.unwrap();
+    }
+    hold(namespace, name).await
+}
+
+/// Puts the finalizer on, so that it belongs to [`OWNER`] alone.
+async fn hold(namespace: &Namespace, name: &str) -> DynamicObject {
+    let api = namespace.deletions();
+    apply(&api, name, json!({"finalizers": [FINALIZER]}))
+        .await
+        .unwrap()
+}
+
+async fn apply(api: &Api<DynamicObject>, name: &str, mut metadata: Value) -> kube::Result<DynamicObject> {
+    metadata["name"] = json!(name);
+    let manifest = json!({
+        "apiVersion": "cloud-desktops.dev/v1alpha1",
+        "kind": "DesktopDeletion",
+        "metadata": metadata,
+    });
+    let parameters = PatchParams::apply(OWNER).force();
+    api.patch(name, &parameters, &Patch::Apply(manifest)).await
+}
+
+/// Removes all finalizers.
+async fn strip(
+    road: Road,
+    client: &kube::Client,
+    namespace: &str,
+    name: &str,
+) -> kube::Result<DynamicObject> {
+    let api = requests(client, namespace);
+    match road {
+        Road::Put => {
+            let mut object = api.get(name).await?;
+            object.metadata.finalizers = None;
+            api.replace(name, &PostParams::default(), &object).await
+        }
+        Road::MergePatch => {
+            let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+            api.patch(name, &PatchParams::default(), &patch).await
+        }
+        Road::JsonPatch => {
+            let uri =
+                format!("/apis/cloud-desktops.dev/v1alpha1/namespaces/{namespace}/desktopdeletions/{name}");
+            let operations = json!([{"op": "remove", "path": "/metadata/finalizers"}]);
+            let request = http::Request::patch(uri)
+                .header("content-type", "application/json-patch+json")
+                .body(operations.to_string().into_bytes())
+                .unwrap();
+            client.request(request).await
+        }
+        Road::Apply => apply(&api, name, json!({})).await,
+    }
+}
+
+fn requests(client: &kube::Client, namespace: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("cloud-desktops.dev", "v1alpha1", "DesktopDeletion");
+    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
+}
+
+/// A client of a service account, once it has the rights on requests that `deploy/` gives it.
+async fn account(cluster: &ControlPlane, home: &str, name: &str, namespace: &str) -> kube::Client {
+    let kubeconfig = cluster.service_account_kubeconfig(home, name).await.unwrap();
+    let file = Kubeconfig::read_from(&kubeconfig).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+    let client = kube::Client::try_from(config.unwrap()).unwrap();
+    let may = async || {
+        let user = format!("--as=system:serviceaccount:{home}:{name}");
+        let question = [
+            "auth",
+            "can-i",
+            "patch",
+            "desktopdeletions",
+            &user,
+            "--namespace",
+            namespace,
+        ];
+        let answer = cluster.kubectl(question).await.unwrap();
+        if answer.status == 0 {
+            Ok(())
+        } else {
+            Err(answer.stdout)
+        }
+    };
+    eventually("the account has its rights", BOUND, may)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    client
+}
+
+/// A tenant who may update requests: the shipped role of requesters, in one namespace.
+async fn tenant(cluster: &ControlPlane, namespace: &Namespace) -> kube::Client {
+    let account_of_tenant =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "tenant"}});
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "tenant"},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "desktop-deletion-requester",
+        },
+        "subjects": [{"kind": "ServiceAccount", "name": "tenant", "namespace": namespace.name()}],
+    });
+    namespace.apply(&account_of_tenant).await.unwrap();
+    namespace.apply(&binding).await.unwrap();
+    account(cluster, namespace.name(), "tenant", namespace.name()).await
+}
+
+/// One try; says what came out otherwise than the policy promises.
+struct Try<'a> {
+    namespace: &'a Namespace,
+    client: &'a kube::Client,
+    name: String,
+    status: Option<&'a Value>,
+    kept: bool,
+    deleting: bool,
+    road: Road,
+}
+
+impl Try<'_> {
+    async fn outcome(&self) -> Result<(), String> {
+        let api = self.namespace.deletions();
+        held(self.namespace, &self.name, self.status).await;
+        if self.deleting {
+            api.delete(&self.name, &DeleteParams::default()).await.unwrap();
+        }
+        let stripped = strip(self.road, self.client, self.namespace.name(), &self.name).await;
+        let after = api.get_opt(&self.name).await.unwrap();
+        let finalizers = after.map(|object| object.metadata.finalizers.unwrap_or_default());
+        match stripped {
+            Err(error) if self.kept => {
+                refusal(&error)?;
+                let same = finalizers == Some(vec![FINALIZER.to_owned()]);
+                same.then_some(()).ok_or(format!("left {finalizers:?}"))
+            }
+            Err(error) => Err(format!("was refused: {error}")),
+            Ok(_) if self.kept => Err("was allowed".to_owned()),
+            Ok(_) => {
+                let expected = (!self.deleting).then(Vec::new);
+                (finalizers == expected)
+                    .then_some(())
+                    .ok_or(format!("left {finalizers:?}"))
             }
         }
     }
-    assert_eq!(wrong, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn not_even_while_the_object_is_being_deleted_but_what_keeps_the_finalizer_goes_through() {
-    let control_plane = ControlPlane::shared().await;
-    control_plane.install_crds().await.unwrap();
-    let namespace = control_plane.namespace("keep-deleted").await.unwrap();
-    install(control_plane, &namespace).await;
-    let api = namespace.deletions();
-    held(&namespace, "victim", &in_doubt()).await;
-    let mut whole = api.get("victim").await.unwrap();
-    whole.metadata.annotations = Some([("note".to_owned(), "new".to_owned())].into());
-    whole
-        .metadata
-        .finalizers
-        .as_mut()
-        .unwrap()
-        .push("example.com/other".to_owned());
-    api.replace("victim", &PostParams::default(), &whole)
-        .await
-        .unwrap();
-    api.delete("victim", &kube::api::DeleteParams::default())
-        .await
-        .unwrap();
-    for road in [Road::Replace, Road::Merge, Road::Json] {
-        let refused = strip(&namespace, "victim", road).await.unwrap_err().to_string();
-        assert!(refused.contains("may still take effect"), "{road:?}: {refused}");
+async fn nobody_removes_the_finalizer_while_a_call_may_take_effect_and_anybody_else_may() {
+    let cluster = policed().await;
+    let namespace = cluster.namespace("finalizer").await.unwrap();
+    let tenant = tenant(cluster, &namespace).await;
+    let admin = namespace.client();
+    let states = states();
+    let mut wrong = Vec::new();
+    let mut number = 0;
+    for (state, status, kept) in &states {
+        for (person, client) in [("admin", &admin), ("tenant", &tenant)] {
+            for (deleting, road) in [false, true].iter().flat_map(|d| ROADS.map(|road| (*d, road))) {
+                number += 1;
+                let attempted = Try {
+                    namespace: &namespace,
+                    client,
+                    name: format!("victim-{number}"),
+                    status: status.as_ref(),
+                    kept: *kept,
+                    deleting,
+                    road,
+                };
+                if let Err(found) = attempted.outcome().await {
+                    wrong.push(format!(
+                        "{state}, {person}, {road:?}, being deleted: {deleting}: {found}"
+                    ));
+                }
+            }
+        }
     }
-    assert!(api.get_opt("victim").await.unwrap().is_some());
+    assert!(wrong.is_empty(), "of {number} tries:\n{}", wrong.join("\n"));
 }
 
 #[tokio::test]
-async fn the_operator_itself_is_not_hindered() {
-    let stage = Stage::set_with("keep-own", doubt::world(), &["pc-1", "pc-2"].map(desktop)).await;
-    install(stage.control_plane, &stage.namespace).await;
-    stage.delete("probe").await;
-    stage
-        .cloud
-        .add_fault(&lost("pc-2", true, &json!("reset")))
+async fn the_operator_may_remove_the_finalizer_in_every_state() {
+    let cluster = policed().await;
+    let namespace = cluster.namespace("finalizer-operator").await.unwrap();
+    let rights = path("deploy/watched-namespace");
+    kubectl(
+        cluster,
+        &["apply", "--namespace", namespace.name(), "--kustomize", &rights],
+    )
+    .await;
+    let operator = account(cluster, OWN, SERVICE_ACCOUNT, namespace.name()).await;
+    let mut wrong = Vec::new();
+    for (number, (state, status, _)) in states().iter().enumerate() {
+        for deleting in [false, true] {
+            let attempted = Try {
+                namespace: &namespace,
+                client: &operator,
+                name: format!("request-{number}-{deleting}"),
+                status: status.as_ref(),
+                kept: false,
+                deleting,
+                // The operator has no right to replace the object.
+                road: Road::MergePatch,
+            };
+            if let Err(found) = attempted.outcome().await {
+                wrong.push(format!("{state}, being deleted: {deleting}: {found}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn an_update_that_keeps_the_finalizer_goes_through() {
+    let cluster = policed().await;
+    let namespace = cluster.namespace("finalizer-kept").await.unwrap();
+    let tenant = tenant(cluster, &namespace).await;
+    let mut object = held(&namespace, "leaver", Some(&in_doubt())).await;
+    let api = requests(&tenant, namespace.name());
+    let both = vec!["example.com/other".to_owned(), FINALIZER.to_owned()];
+    for finalizers in [both, vec![FINALIZER.to_owned()]] {
+        object.metadata.finalizers = Some(finalizers.clone());
+        object.metadata.managed_fields = None;
+        object = api
+            .replace("leaver", &PostParams::default(), &object)
+            .await
+            .unwrap();
+        assert_eq!(object.metadata.finalizers, Some(finalizers));
+    }
+    object.metadata.finalizers = Some(vec!["example.com/other".to_owned()]);
+    let exchanged = api.replace("leaver", &PostParams::default(), &object).await;
+    refusal(&exchanged.unwrap_err()).unwrap();
+
+    // What people have in a file: without finalizers and status.
+    let mut file = manifests::desktop_deletion("leaver", "prod", ["d1", "d2"]);
+    file["spec"]["suspend"] = json!(true);
+    for arguments in [&["apply"][..], &["apply", "--server-side", "--force-conflicts"]] {
+        let own = ["--namespace", namespace.name(), "--filename=-"];
+        let applied = cluster
+            .kubectl_with_input(arguments.iter().copied().chain(own), &file.to_string())
+            .await;
+        applied.unwrap().stdout().unwrap();
+    }
+    let replace = ["replace", "--namespace", namespace.name(), "--filename=-"];
+    let replaced = cluster
+        .kubectl_with_input(replace, &file.to_string())
+        .await
         .unwrap();
-    let _operator = stage.operator(doubt::FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.completed("leaver").await;
+    assert_ne!(replaced.status, 0);
+    for text in [
+        POLICY,
+        "attempt lost (Pending) is not finished",
+        "(Argo CD: no Replace=true)",
+    ] {
+        assert!(replaced.stderr.contains(text), "{}", replaced.stderr);
+    }
+    file["metadata"]["finalizers"] = json!([FINALIZER]);
+    let replaced = cluster
+        .kubectl_with_input(replace, &file.to_string())
+        .await
+        .unwrap();
+    replaced.stdout().unwrap();
+    let object = api.get("leaver").await.unwrap();
+    assert_eq!(object.metadata.finalizers, Some(vec![FINALIZER.to_owned()]));
+    assert_eq!(object.data["status"], in_doubt());
+}
+
+#[tokio::test]
+async fn the_operator_completes_and_releases_requests_under_the_policy() {
+    let cluster = policed().await;
+    let namespace = cluster.existing_namespace(OWN).await.unwrap();
+    let kubeconfig = cluster
+        .service_account_kubeconfig(OWN, SERVICE_ACCOUNT)
+        .await
+        .unwrap();
+    let desktops = [desktop("pc-1"), endless("pc-2")];
+    let stage = Stage::deployed(cluster, namespace, kubeconfig, Cloud::world(), &desktops).await;
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    let project = stage.cloud.project("prod", "login");
+    stage.namespace.apply(&project).await.unwrap();
+    let _operator = stage.operator(&["--send-guard=3s"]);
+    stage.request("ended", &["pc-1"]).await;
+    stage.request("running", &["pc-2"]).await;
+
+    let status = stage.completed("ended").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    let ended = stage.requests().get("ended").await.unwrap();
     assert_eq!(
-        crate::stage::says(&status, Succeeded),
-        crate::stage::pair("True", "AllDeleted"),
-        "{status:#}"
+        ended.metadata.finalizers.unwrap_or_default(),
+        Vec::<String>::new()
     );
-    stage.request("deleted", &["pc-2"]).await;
-    stage.reason("deleted", Submitted, "AwaitingEvidence").await;
-    let refused = strip(&stage.namespace, "deleted", Road::Replace).await;
-    assert!(refused.is_err(), "{refused:?}");
-    stage.delete("deleted").await;
-    stage.gone("deleted").await;
-    assert_eq!(stage.posts().len(), 2, "as {SERVICE_ACCOUNT}");
+
+    stage.accepted("running").await;
+    let admin = stage.namespace.client();
+    let stripped = strip(Road::MergePatch, &admin, OWN, "running").await;
+    refusal(&stripped.unwrap_err()).unwrap();
+    stage.delete("running").await;
+    let stripped = strip(Road::MergePatch, &admin, OWN, "running").await;
+    refusal(&stripped.unwrap_err()).unwrap();
+    stage.gone("running").await;
+    stage.delete("ended").await;
+    stage.gone("ended").await;
+    assert_eq!(stage.posts().len(), 2);
+}
+
+#[tokio::test]
+async fn the_expressions_of_the_policy_have_no_type_warnings() {
+    let cluster = policed().await;
+    let policy = kubectl(
+        cluster,
+        &["get", "validatingadmissionpolicy", POLICY, "--output=json"],
+    )
+    .await;
+    let policy: Value = serde_json::from_str(&policy).unwrap();
+    // Filled in by a controller; without it there is nothing to see.
+    let warnings = &policy["status"]["typeChecking"]["expressionWarnings"];
+    assert!(warnings.is_null(), "{warnings:#}");
+}
+
+async fn kubectl(cluster: &ControlPlane, arguments: &[&str]) -> String {
+    let output = cluster.kubectl(arguments).await.unwrap();
+    assert_eq!(output.stderr, "", "{arguments:?}");
+    output.stdout().unwrap()
+}
+
+fn path(folder: &str) -> String {
+    Path::new(&testkit::workspace())
+        .join(folder)
+        .display()
+        .to_string()
 }

@@ -135,6 +135,15 @@ impl ControlPlane {
         Namespace::create(self.admin_client().await?, format!("{prefix}-{number}")).await
     }
 
+    /// A namespace that exists already, such as the one that `deploy/` makes.
+    ///
+    /// # Errors
+    ///
+    /// The kubeconfig is gone or damaged.
+    pub async fn existing_namespace(&self, name: &str) -> Result<Namespace, Error> {
+        Ok(Namespace::existing(self.admin_client().await?, name.to_owned()))
+    }
+
     /// Installs the project's custom resource definitions, once per control plane, and waits until they are served.
     ///
     /// # Errors

@@ -31,6 +31,10 @@ impl Namespace {
         Ok(Self { name, client })
     }
 
+    pub(crate) const fn existing(client: kube::Client, name: String) -> Self {
+        Self { name, client }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
