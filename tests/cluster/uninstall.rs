@@ -35,7 +35,7 @@ struct Installed {
     operator: Operator,
 }
 
-/// A cluster where the operator serves two namespaces.
+/// A cluster where the operator serves two namespaces, under the policy of `deploy/policies`.
 async fn install() -> Installed {
     let cluster = ControlPlane::start().await.unwrap();
     run(&cluster, "kubectl apply --kustomize deploy").await;
@@ -50,6 +50,7 @@ async fn install() -> Installed {
         "kubectl wait --for=condition=Established crd --all --timeout=60s",
     )
     .await;
+    run(&cluster, "kubectl apply --kustomize deploy/policies").await;
     let cloud = Cloud::start(&Cloud::world()).await.unwrap();
     for id in ["pc-1", "pc-2"] {
         cloud.add_desktop(&desktop(id)).unwrap();
@@ -167,7 +168,8 @@ async fn end_namespaces(cluster: &ControlPlane) {
 }
 
 async fn left(cluster: &ControlPlane) -> String {
-    let kinds = "crds,clusterroles,clusterrolebindings";
+    let kinds =
+        "crds,clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings";
     let list =
         format!("kubectl get {kinds} --output name | grep -e cloud-desktops -e desktop-deletion || true");
     run(cluster, &list).await
