@@ -451,18 +451,3 @@ fn files(folder: &str) -> Vec<PathBuf> {
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
 }
-
-#[test]
-fn the_policy_excuses_the_shipped_operator_and_keeps_its_finalizer() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/policies/keep-finalizer.yaml");
-    let text = fs::read_to_string(file).unwrap();
-    let account = only(&of_kind("base", "ServiceAccount"), "ServiceAccount");
-    let namespace = only(&of_kind("base", "Namespace"), "Namespace");
-    let user = format!("'system:serviceaccount:{}:{}'", name(&namespace), name(&account));
-    assert!(text.contains(&user), "it must name {user}");
-    let finalizer = desktop_deletion_operator::crd::FINALIZER;
-    assert!(
-        text.contains(&format!("\"'{finalizer}'\"")),
-        "it must keep {finalizer}"
-    );
-}
