@@ -198,6 +198,7 @@ fn the_policy_keeps_the_finalizer_of_the_operator_and_denies_what_it_cannot_judg
         "apiVersions": [crd::VERSION],
         "resources": ["desktopdeletions"],
         "operations": ["UPDATE"],
+        "scope": "Namespaced",
     }]);
     assert_eq!(
         policy["spec"]["matchConstraints"],
