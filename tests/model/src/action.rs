@@ -2,10 +2,15 @@
 
 use desktop_deletion_operator::crd::deletion::Outcome;
 
+use crate::config::{Mutant, Replacing};
 use crate::decide::Act;
 use crate::moves::Protocol;
 use crate::names;
-use crate::world::{Held, Operator, Post, World};
+use crate::requests::Known;
+use crate::world::{Held, Post, World};
+
+/// How many objects of one name there are at most, one after the other.
+pub const OBJECTS: u8 = 2;
 
 /// Something that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +58,12 @@ pub enum Action {
     Abandon(usize),
     /// The deadline of the request passes.
     Deadline,
+    /// A client replaces the object, and takes our finalizer off without knowing.
+    Replace,
+    /// From now on the dates of the cloud's answers are so many ticks ahead.
+    CloudClock(i8),
+    /// From now on the clock of an operator's machine is so many ticks ahead.
+    WallClock(usize, i8),
 }
 
 /// How a step of an operator goes.
@@ -64,6 +75,8 @@ pub enum Luck {
     Trouble,
     /// Not all sub-jobs could be read.
     Incomplete,
+    /// The answer of the cloud has a date that is so many ticks ahead of its clock.
+    FalseDate(i8),
     /// A write never reaches the API server.
     RequestLost,
     /// A write is carried out, and its answer is lost.
@@ -139,7 +152,13 @@ impl Protocol {
             actions.push(Action::Tick);
         }
         if world.meddling > 0 {
+            let other = actions.len();
             self.of_people(world, actions);
+            let of_people = actions.split_off(other);
+            actions.extend(of_people.into_iter().filter(|action| self.config.people.may(*action)));
+        }
+        if self.config.clock_faults > 0 {
+            self.of_clocks(world, actions);
         }
     }
 
@@ -165,29 +184,42 @@ impl Protocol {
             }
             Some(pass) => {
                 actions.push(Action::Step(operator, Luck::Well));
-                if world.faults > 0 && pass.reload.is_none() {
-                    let bad = self.bad_luck(world, operator);
-                    actions.extend(bad.iter().map(|luck| Action::Step(operator, *luck)));
+                if pass.reload.is_none() {
+                    self.bad_luck(world, operator, actions);
                 }
             }
         }
-        if world.faults > 0 && *it != Operator::default() {
+        if world.faults > 0 && *it != self.started(it.wall) {
             actions.push(Action::Crash(operator));
         }
-        if world.meddling > 0 && !it.stopping {
+        if world.meddling > 0 && !it.stopping && self.config.people.may(Action::Stop(operator)) {
             actions.push(Action::Stop(operator));
         }
     }
 
     /// What can go wrong with the next step.
-    fn bad_luck(&self, world: &World, operator: usize) -> &'static [Luck] {
-        match self.next_act(world, operator) {
-            Some(Act::ReadDesktops(_) | Act::ReadDesktop(_) | Act::ReadJob(_)) => &[Luck::Trouble],
-            Some(Act::ReadSubJobs) => &[Luck::Trouble, Luck::Incomplete],
-            Some(Act::Write(..)) if self.would_write(world, operator) => {
-                &[Luck::RequestLost, Luck::AnswerLost, Luck::Late]
-            }
-            _ => &[],
+    fn bad_luck(&self, world: &World, operator: usize, actions: &mut Vec<Action>) {
+        if world.faults == 0 && world.clock_faults == 0 {
+            return;
+        }
+        let Some(act) = self.next_act(world, operator) else {
+            return;
+        };
+        let step = |luck| Action::Step(operator, luck);
+        if world.faults > 0 {
+            let bad: &[Luck] = match act {
+                Act::ReadDesktops(_) | Act::ReadDesktop(_) | Act::ReadJob(_) => &[Luck::Trouble],
+                Act::ReadSubJobs => &[Luck::Trouble, Luck::Incomplete],
+                Act::Write(..) if self.would_write(world, operator) => {
+                    &[Luck::RequestLost, Luck::AnswerLost, Luck::Late]
+                }
+                _ => &[],
+            };
+            actions.extend(bad.iter().copied().map(step));
+        }
+        if world.clock_faults > 0 && act.reads_the_cloud() {
+            let far = self.config.far();
+            actions.extend([-far, far].map(Luck::FalseDate).map(step));
         }
     }
 
@@ -196,7 +228,7 @@ impl Protocol {
             let Some(letter) = letter.filter(|letter| letter.post == Post::Flying) else {
                 continue;
             };
-            if letter.gateway_age >= self.config.true_window() {
+            if letter.gateway_age.abs() >= self.config.true_window() {
                 actions.push(Action::Arrive(attempt, Fate::Expired));
                 continue;
             }
@@ -232,7 +264,7 @@ impl Protocol {
 
     fn of_people(&self, world: &World, actions: &mut Vec<Action>) {
         let Some(object) = world.object else {
-            if world.made < 2 {
+            if world.made < OBJECTS {
                 actions.push(Action::Recreate);
             }
             return;
@@ -242,15 +274,18 @@ impl Protocol {
         if known.finished {
             return;
         }
-        if !request.deleting {
+        if !request.deleting && !world.replaced {
             actions.push(Action::Delete);
+        }
+        if self.may_be_replaced(known) {
+            actions.push(Action::Replace);
         }
         actions.push(if request.suspend {
             Action::Resume
         } else {
             Action::Suspend
         });
-        if !world.late {
+        if world.deadline.is_none() {
             actions.push(Action::Deadline);
         }
         let pending = known.with(|o| o == Outcome::Pending);
@@ -261,6 +296,22 @@ impl Protocol {
             let there = (0..self.config.desktops).filter(|d| !names::has(world.cloud.gone, *d));
             actions.extend(there.map(Action::Console));
         }
+    }
+}
+
+impl Protocol {
+    /// A client can take the finalizer off by replacing the object. Where the shipped policy is installed, the API server
+    /// refuses it while some attempt may take effect or show.
+    fn may_be_replaced(&self, known: &Known) -> bool {
+        let without_effect = |o| matches!(o, Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect);
+        let allowed = match self.config.replacing {
+            Replacing::Never => false,
+            Replacing::AtAnyTime | Replacing::WithTime => true,
+            Replacing::UnderPolicy => {
+                self.config.lacks(Mutant::PolicyMissing) || known.with(|o| !without_effect(o)) == 0
+            }
+        };
+        allowed && known.request.finalizer && !known.request.deleting
     }
 }
 

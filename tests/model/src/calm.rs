@@ -27,9 +27,14 @@ impl Protocol {
         }
         let mut world = World {
             faults: 0,
+            clock_faults: 0,
             meddling: 0,
+            cloud_clock: 0,
             ..*from
         };
+        for it in &mut world.operators {
+            it.wall = 0;
+        }
         for _ in 0..ROUNDS {
             self.deliver(&mut world);
             for operator in 0..self.config.operators {
@@ -64,7 +69,7 @@ impl Protocol {
             let Some(letter) = world.letters[attempt].filter(|letter| letter.post == Post::Flying) else {
                 continue;
             };
-            let fate = if letter.gateway_age >= self.config.true_window() {
+            let fate = if letter.gateway_age.abs() >= self.config.true_window() {
                 Fate::Expired
             } else if letter.body & !world.cloud.gone == 0 {
                 Fate::Invalid
@@ -118,7 +123,7 @@ impl Protocol {
         let known = self.requests.get(object.request);
         let untouched = known.doubtful() == 0 && known.effective == 0;
         (known.finished && !known.request.finalizer)
-            || (known.request.suspend && untouched && !known.request.deleting && !world.late)
+            || (known.request.suspend && untouched && !known.request.deleting && world.deadline.is_none())
     }
 
     fn keeps_every_job(&self, world: &World) -> Result<(), String> {

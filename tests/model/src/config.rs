@@ -1,6 +1,11 @@
 //! How large the model world is, and which of its safety mechanisms is taken away to show that it is needed.
 
+use desktop_deletion_operator::config::Timing;
 use desktop_deletion_operator::crd::deletion::AuthMethod;
+
+use crate::action::Action;
+use crate::time::{TICK, ticks};
+use crate::world::{OVERDUE, PATIENCE, SETTLE};
 
 /// What is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,9 +18,17 @@ pub struct Config {
     pub auth: AuthMethod,
     /// How many things may go wrong on one path: a crash, a lost or refused message, a failed read.
     pub faults: u8,
-    /// How often people may do something on one path: delete, create again, suspend, resume, delete a desktop in the
-    /// console, give up, stop an operator, let the deadline pass.
+    /// How often a clock may go wrong on one path: one answer of the cloud has a false date, its clock jumps, the clock
+    /// of an operator's machine steps. Without any, both clocks are true, and the cloud's is known from the start.
+    pub clock_faults: u8,
+    /// Ticks by which two clocks may differ.
+    pub clock_skew: u8,
+    /// How often people may do something on one path.
     pub meddling: u8,
+    /// What they do.
+    pub people: People,
+    /// Clients that replace the object.
+    pub replacing: Replacing,
     /// How many requests may be signed and stored on one path.
     pub attempts: usize,
     /// From one state in so many it is checked that a run without faults settles.
@@ -31,7 +44,11 @@ impl Default for Config {
             operators: 1,
             auth: AuthMethod::Signature,
             faults: 2,
+            clock_faults: 0,
+            clock_skew: 0,
             meddling: 2,
+            people: People::Everything,
+            replacing: Replacing::Never,
             attempts: 2,
             settle_every: 50,
             mutant: None,
@@ -39,9 +56,70 @@ impl Default for Config {
     }
 }
 
+/// What people do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum People {
+    /// Delete, create again, suspend, resume, delete a desktop in the console, give up, stop an operator, let the
+    /// deadline pass; and replace the object, where clients do.
+    Everything,
+    /// Replace the object, delete it, and create it again.
+    Replacing,
+    /// What has to do with time: delete the object, give up, let the deadline pass.
+    Ending,
+}
+
+impl People {
+    /// Whether they do that.
+    pub fn may(self, action: Action) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Replacing => matches!(action, Action::Replace | Action::Delete | Action::Recreate),
+            Self::Ending => matches!(action, Action::Delete | Action::Abandon(_) | Action::Deadline),
+        }
+    }
+}
+
+/// Clients that replace the object take our finalizer off without knowing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Replacing {
+    /// There are none.
+    Never,
+    /// At any time. Only the claims of the process protect then, so it must live on.
+    AtAnyTime,
+    /// At any time, but whoever deletes the object leaves an operator the time to put the finalizer back.
+    WithTime,
+    /// The shipped policy refuses it while a call may take effect.
+    UnderPolicy,
+}
+
 impl Config {
+    /// The durations that the operators are given.
+    pub fn timing(self) -> Timing {
+        Timing {
+            poll_interval: TICK,
+            first_look: TICK,
+            signature_window: ticks(2),
+            clock_skew: ticks(self.clock_skew),
+            settle: if self.lacks(Mutant::NoSettleTime) {
+                ticks(0)
+            } else {
+                ticks(SETTLE)
+            },
+            token_life: ticks(3),
+            evidence_patience: ticks(PATIENCE),
+            send_guard: TICK,
+            request_deadline: ticks(100),
+            job_overdue: ticks(OVERDUE),
+            secret_refresh: TICK,
+            project_refresh: TICK,
+            watch_check: TICK,
+            retry_min: TICK,
+            retry_max: TICK,
+        }
+    }
+
     /// Ticks for which the gateway takes a request.
-    pub fn window(self) -> u8 {
+    pub fn window(self) -> i8 {
         match self.auth {
             AuthMethod::Signature => 2,
             AuthMethod::Token => 3,
@@ -49,18 +127,46 @@ impl Config {
     }
 
     /// Ticks for which the gateway takes it in truth.
-    pub fn true_window(self) -> u8 {
+    pub fn true_window(self) -> i8 {
         if self.lacks(Mutant::TakenTooLate) {
-            crate::world::CAP
+            self.oldest()
         } else {
             self.window()
         }
+    }
+
+    /// Where ages stop: nothing depends on them any more, by clocks that are right or ahead. A clock that is behind, or
+    /// clocks that differ, only make things last longer, and they last at least until these are right again.
+    pub fn oldest(self) -> i8 {
+        let longest = signed(OVERDUE).max(self.window() + self.skew() + signed(SETTLE) + signed(PATIENCE));
+        longest + if self.clock_faults > 0 { self.far() } else { 0 }
+    }
+
+    /// The same for what is measured by the time since the start of a process.
+    pub fn longest_known(self) -> u8 {
+        self.window().unsigned_abs() + SETTLE + 3 * self.clock_skew
+    }
+
+    /// By how many ticks a clock may be wrong.
+    pub fn skew(self) -> i8 {
+        signed(self.clock_skew)
+    }
+
+    /// By how many ticks a clock is wrong that is wrong by more than is allowed: so much that even the settle time
+    /// would not make up for it.
+    pub fn far(self) -> i8 {
+        signed(self.clock_skew + SETTLE + 1)
     }
 
     /// A safety mechanism is taken away.
     pub fn lacks(self, mutant: Mutant) -> bool {
         self.mutant == Some(mutant)
     }
+}
+
+fn signed(small: u8) -> i8 {
+    // There are never more than a handful of ticks.
+    i8::try_from(small).unwrap_or(i8::MAX)
 }
 
 /// A safety mechanism that is taken away, or an assumption that is false.
@@ -90,4 +196,14 @@ pub enum Mutant {
     ShownTooLate,
     /// What comes of an attempt, progress and verdicts are stored over whatever the object is now.
     StatusWithoutResourceVersion,
+    /// The date of a single answer moves the clock of the cloud as the operator knows it.
+    BelievesOneDate,
+    /// Only the clock of the cloud counts, not also that of the operator's machine.
+    OneClockIsEnough,
+    /// A finalizer that another client took off is not put back.
+    FinalizerNotRestored,
+    /// What a deleted object may still have in flight is forgotten with it.
+    ClaimForgotten,
+    /// The policy that keeps clients from taking the finalizer off is not installed.
+    PolicyMissing,
 }

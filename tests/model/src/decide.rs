@@ -4,25 +4,30 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock};
 
+use desktop_deletion_operator::config::Timing;
 use desktop_deletion_operator::crd::deletion::{
     Attempt, AuthMethod, CloudError, Outcome, ProjectCoordinates,
 };
 use desktop_deletion_operator::ids::{ProjectID, Region};
 use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::deadlines;
 use desktop_deletion_operator::plan::observed::{
-    Claim, Deadline, Facts, JobView, Observed, PostAnswer, ProjectView, Request, Sight, Sighting, Submission,
-    Sweep as ShippedSweep, Trouble,
+    Claim as ShippedClaim, Facts, JobView, Observed, PostAnswer, ProjectView, Request, Rival, Sighting,
+    Submission, Sweep as ShippedSweep, Trouble,
 };
 use desktop_deletion_operator::plan::standing::Wake;
 use desktop_deletion_operator::plan::{self, Step, record, recovery};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use desktop_deletion_operator::workspace::error::Operation;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::names::{self, DESKTOPS, JOBS, Set};
 use crate::requests::{RequestId, Requests};
-use crate::world::{Answer, Batch, Draft, Evidence, Held, Look, Pass, Row, Sighted, Sweep, WriteKind};
+use crate::time::{UPTIME, ago};
+use crate::world::{
+    Answer, Batch, Claim, Draft, Evidence, FirstLook, Held, Memory, Pass, Row, Sighted, Sweep, WriteKind,
+};
 
 /// All that the decision looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,35 +36,34 @@ struct View {
     request: RequestId,
     project: bool,
     last_look: bool,
-    claim: bool,
+    claim: Option<Claim>,
     desktops: [Option<Sighted>; DESKTOPS],
     sweep: Option<Sweep>,
     asked: Set,
     jobs: [Option<Row>; JOBS],
     trouble: bool,
-    earlier: Option<Evidence>,
+    look: Option<FirstLook>,
     held: Held,
-    times: Times,
+    facts: Facts,
 }
 
-/// The facts of the product, which cannot be hashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(clippy::struct_excessive_bools)] // independent of each other
-pub struct Times {
-    /// As in [`Facts`].
-    pub stopping: bool,
-    /// As in [`Facts`].
-    pub deadline_passed: bool,
-    /// As in [`Facts`].
-    pub retry_due: bool,
-    /// As in [`Facts`].
-    pub settled: bool,
-    /// As in [`Facts`].
-    pub overdue: bool,
-    /// As in [`Facts`].
-    pub surely_dead: bool,
-    /// As in [`Facts`].
-    pub evidence_overdue: bool,
+impl View {
+    fn of(pass: &Pass, facts: Facts) -> Self {
+        Self {
+            request: pass.request,
+            project: pass.project,
+            last_look: pass.last_look,
+            claim: pass.claim,
+            desktops: pass.desktops,
+            sweep: pass.sweep,
+            asked: pass.asked,
+            jobs: pass.jobs,
+            trouble: pass.trouble,
+            look: pass.look,
+            held: pass.held,
+            facts,
+        }
+    }
 }
 
 /// A step of the product, in the numbers of the model.
@@ -95,17 +99,29 @@ pub enum Act {
     Illegal,
 }
 
+impl Act {
+    /// The cloud answers it, with a date.
+    pub fn reads_the_cloud(self) -> bool {
+        matches!(
+            self,
+            Self::ReadDesktops(_) | Self::ReadDesktop(_) | Self::ReadSubJobs | Self::ReadJob(_)
+        )
+    }
+}
+
 /// Decisions that were made already.
 pub struct Decisions {
     auth: AuthMethod,
+    timing: Timing,
     made: RwLock<HashMap<View, Act>>,
 }
 
 impl Decisions {
     /// None yet.
-    pub fn new(auth: AuthMethod) -> Self {
+    pub fn new(auth: AuthMethod, timing: Timing) -> Self {
         Self {
             auth,
+            timing,
             made: RwLock::default(),
         }
     }
@@ -121,25 +137,8 @@ impl Decisions {
     }
 
     /// The next step of the pass.
-    pub fn next(&self, requests: &Requests, pass: &Pass, times: Times) -> Act {
-        let pending = requests.get(pass.request).with(|o| o == Outcome::Pending);
-        let view = View {
-            request: pass.request,
-            project: pass.project,
-            last_look: pass.last_look,
-            claim: pass.claim,
-            desktops: pass.desktops,
-            sweep: pass.sweep,
-            asked: pass.asked,
-            jobs: pass.jobs,
-            trouble: pass.trouble,
-            earlier: pass
-                .earlier
-                .filter(|(attempt, _)| names::has(pending, usize::from(*attempt)))
-                .map(|(_, evidence)| evidence),
-            held: pass.held,
-            times,
-        };
+    pub fn next(&self, requests: &Requests, pass: &Pass, facts: Facts) -> Act {
+        let view = View::of(pass, facts);
         let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(act) = made.get(&view) {
             return *act;
@@ -152,7 +151,10 @@ impl Decisions {
     }
 
     fn decide(&self, requests: &Requests, view: &View) -> Act {
-        let seen = self.observed(&requests.get(view.request).request, view);
+        let mut seen = self.observed(&requests.get(view.request).request, view);
+        if let Held::Armed(draft) = view.held {
+            deadlines::drop_stale(&mut seen, Some(ago(draft.age)), None, UPTIME, &self.timing);
+        }
         let request = &seen.request;
         let (now, finalizer) = (epoch(), |kind| {
             let edit = match kind {
@@ -206,6 +208,23 @@ impl Decisions {
         }
     }
 
+    /// Forgets reads that are too old to act upon.
+    pub fn drop_stale(&self, requests: &Requests, pass: &mut Pass) {
+        let Some(read) = pass.read.map(ago) else { return };
+        if !deadlines::is_stale(read, UPTIME, &self.timing) {
+            return;
+        }
+        let view = View::of(pass, Facts::default());
+        let mut seen = self.observed(&requests.get(view.request).request, &view);
+        if deadlines::drop_stale(&mut seen, Some(UPTIME), Some(read), UPTIME, &self.timing) {
+            for (number, sighted) in pass.desktops.iter_mut().enumerate() {
+                *sighted = sighted.filter(|_| seen.desktops.contains_key(names::desktop(number)));
+            }
+            pass.sweep = pass.sweep.filter(|_| seen.sweep.is_some());
+            pass.read = None;
+        }
+    }
+
     fn observed(&self, request: &Request, view: &View) -> Observed {
         Observed {
             request: request.clone(),
@@ -215,7 +234,7 @@ impl Decisions {
                 suspended: false,
             }),
             last_look: view.last_look,
-            claim: view.claim.then_some(Claim::Granted),
+            claim: view.claim.map(|claim| shipped_claim(claim, request)),
             desktops: sightings(view.desktops),
             sweep: view.sweep.map(|sweep| ShippedSweep {
                 sub_jobs: (0..JOBS).flat_map(|job| sub_jobs(job, sweep.rows[job])).collect(),
@@ -233,14 +252,21 @@ impl Decisions {
                 error: error(Operation::ListDesktops, Class::Unavailable),
                 withheld: false,
             }),
-            earlier_evidence: view.earlier.map(|found| recovery::Evidence {
-                jobs: names::jobs(found.jobs).into_iter().collect(),
-                touched: names::desktops(found.touched).into_iter().collect(),
-                complete: found.complete,
-            }),
+            earlier_evidence: self.earlier(request, view),
             submission: self.submission(view.held),
-            facts: facts(view.times),
+            facts: view.facts,
         }
+    }
+
+    fn earlier(&self, request: &Request, view: &View) -> Option<recovery::Evidence> {
+        let memory = Memory {
+            look: Some(view.look?),
+            ..Memory::default()
+        };
+        let remembered = memory.remembered(request);
+        remembered
+            .earlier_look(request, UPTIME, self.timing.settle)
+            .cloned()
     }
 
     fn submission(&self, held: Held) -> Submission {
@@ -248,7 +274,7 @@ impl Decisions {
             Held::Nothing => Submission::None,
             Held::Armed(draft) => Submission::Armed {
                 attempt: self.attempt(draft),
-                fresh: draft.fresh,
+                fresh: true,
             },
             Held::Waiting(_) => Submission::Underway,
             Held::Answered(attempt, answer) => Submission::Answered {
@@ -259,7 +285,7 @@ impl Decisions {
     }
 
     fn attempt(&self, draft: Draft) -> Attempt {
-        let expires = epoch().0 + SignedDuration::from_mins(15);
+        let expires = deadlines::end_of_signature(epoch().0, None, &self.timing);
         Attempt {
             id: names::attempt(usize::from(draft.attempt)).clone(),
             writer: "operator".to_owned(),
@@ -282,26 +308,26 @@ impl Decisions {
 fn noted(seen: &Observed) -> Option<(u8, Evidence)> {
     let attempt = seen.request.pending()?;
     let found = recovery::evidence(seen, attempt)?;
-    let evidence = Evidence {
-        jobs: names::job_set(&found.jobs),
-        touched: names::desktop_set(&found.touched),
-        complete: found.complete,
-    };
     let number = u8::try_from(names::attempt_number(&attempt.id)?).ok()?;
-    Some((number, evidence))
+    Some((number, Evidence::of(&found)))
+}
+
+/// What is said of a claim that a deleted object holds.
+fn shipped_claim(claim: Claim, request: &Request) -> ShippedClaim {
+    match (claim, request.desktop_ids.first()) {
+        (Claim::Held, Some(desktop)) => ShippedClaim::Held(Rival {
+            desktop: desktop.clone(),
+            name: None,
+        }),
+        _ => ShippedClaim::Granted,
+    }
 }
 
 fn sightings(
     desktops: [Option<Sighted>; DESKTOPS],
 ) -> BTreeMap<desktop_deletion_operator::ids::DesktopID, Sighting> {
     let sighting = |sighted: Sighted| Sighting {
-        sight: match sighted.look {
-            Look::Idle => Sight::Idle,
-            Look::Deleting => Sight::Deleting,
-            Look::DeleteFailed => Sight::DeleteFailed,
-            Look::Missing => Sight::Missing,
-            Look::Gone => Sight::Gone,
-        },
+        sight: sighted.look.shipped(),
         idle_twice: sighted.idle_twice,
         name: None,
     };
@@ -344,26 +370,6 @@ fn shipped_answer(attempt: usize, answer: Answer) -> PostAnswer {
         Answer::Invalid => PostAnswer::Refused(error(Class::InvalidRequest)),
         Answer::Expired => PostAnswer::Refused(error(Class::Authentication)),
         Answer::Doubt => PostAnswer::Doubt(error(Class::InDoubt)),
-    }
-}
-
-fn facts(times: Times) -> Facts {
-    Facts {
-        service_clock_known: true,
-        stopping: times.stopping,
-        deadline: if times.deadline_passed {
-            Deadline::Passed
-        } else {
-            Deadline::Ahead
-        },
-        retry_due: times.retry_due,
-        clock_skew: None,
-        settled: times.settled,
-        overdue: times.overdue,
-        surely_dead: times.surely_dead,
-        evidence_overdue: times.evidence_overdue,
-        finalizer_missing: false,
-        finalizer_due: true,
     }
 }
 

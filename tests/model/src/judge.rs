@@ -31,7 +31,7 @@ impl World {
     }
 
     /// Judges a write that the API server carries out.
-    pub fn judge_write(&mut self, old: &Known, new: &Known, window: u8) {
+    pub fn judge_write(&mut self, old: &Known, new: &Known, window: i8) {
         let (before, after) = (&old.object, &new.object);
         let attempts = (&before.status.attempts, &after.status.attempts);
         self.note(intent_for_the_live_object::change(before, after));
@@ -66,7 +66,7 @@ impl World {
     }
 
     /// Something of this object may still land, besides what a person gave up.
-    pub fn something_can_land(&self, window: u8) -> bool {
+    pub fn something_can_land(&self, window: i8) -> bool {
         let ours = self.object.map(|object| object.uid);
         self.letters.iter().flatten().any(|letter| {
             let flying = letter.post == Post::Flying && letter.gateway_age < window;

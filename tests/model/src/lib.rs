@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`world`] | one state: API server, operators, cloud, what is on its way, ages |
 //! | [`decide`] | from a state to the shipped decision and back |
+//! | [`time`], [`service_clock`], [`remembered`] | the shipped rules about time, clocks and memory, in ticks |
 //! | [`action`], [`moves`] | what can happen, and what the world is like then |
 //! | [`judge`], [`calm`] | the events that the invariants judge; and that every path settles once nothing goes wrong any more |
 //! | [`search`] | the search by `stateright`, and what it covered |
@@ -20,7 +21,10 @@ pub mod decide;
 pub mod judge;
 pub mod moves;
 pub mod names;
+pub mod remembered;
 pub mod requests;
 pub mod search;
+pub mod service_clock;
 pub mod story;
+pub mod time;
 pub mod world;

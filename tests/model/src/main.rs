@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use desktop_deletion_operator::crd::deletion::AuthMethod;
-use protocol_model::config::{Config, Mutant};
+use protocol_model::config::{Config, Mutant, People, Replacing};
 use protocol_model::search;
 
 /// Checks the operator's decisions against every order of events in a small world.
@@ -20,6 +20,18 @@ struct Arguments {
     /// Things that may go wrong on one path.
     #[arg(long, default_value_t = 2)]
     faults: u8,
+    /// How often a clock may go wrong on one path.
+    #[arg(long, default_value_t = 0)]
+    clock_faults: u8,
+    /// Ticks by which two clocks may differ (0 or 1).
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
+    clock_skew: u8,
+    /// What people do.
+    #[arg(long, default_value = "everything")]
+    people: People,
+    /// Clients that take the finalizer off by replacing the object.
+    #[arg(long, default_value = "never")]
+    replacing: Replacing,
     /// Things that people may do on one path.
     #[arg(long, default_value_t = 2)]
     meddling: u8,
@@ -55,6 +67,10 @@ fn main() -> ExitCode {
             AuthMethod::Signature
         },
         faults: arguments.faults,
+        clock_faults: arguments.clock_faults,
+        clock_skew: arguments.clock_skew,
+        people: arguments.people,
+        replacing: arguments.replacing,
         meddling: arguments.meddling,
         attempts: usize::from(arguments.attempts),
         settle_every: arguments.settle_every,

@@ -7,7 +7,7 @@
 //! | `steps` | steps of an operator: what it does alone, reads, sends |
 //! | `writes` | its writes: carried out, refused, lost, late |
 //! | `memory` | what it remembers |
-//! | `clock` | how time passes, and what the operators know of it |
+//! | `clock` | how time passes, what the operators know of it, and clocks that go wrong |
 //! | `cloud` | what the cloud does and shows |
 //! | `people` | what people do |
 
@@ -19,7 +19,8 @@ use crate::config::{Config, Mutant};
 use crate::decide::{Act, Decisions};
 use crate::names::{self, ATTEMPTS};
 use crate::requests::{RequestId, Requests};
-use crate::world::{Cloud, Held, Object, Operator, World, WriteKind};
+use crate::time::Rules;
+use crate::world::{Cloud, Held, OPERATORS, Object, World, WriteKind};
 
 mod clock;
 mod cloud;
@@ -36,6 +37,8 @@ pub struct Protocol {
     pub requests: Requests,
     /// Decisions.
     pub decisions: Decisions,
+    /// The rules about time.
+    pub rules: Rules,
     new_object: RequestId,
 }
 
@@ -60,7 +63,8 @@ impl Protocol {
         });
         Self {
             config,
-            decisions: Decisions::new(config.auth),
+            decisions: Decisions::new(config.auth, config.timing()),
+            rules: Rules::new(config),
             requests,
             new_object,
         }
@@ -74,12 +78,15 @@ impl Protocol {
                 request: self.new_object,
             }),
             made: 1,
-            late: false,
+            deadline: None,
+            replaced: false,
             stray: None,
             letters: [None; ATTEMPTS],
             cloud: Cloud::default(),
-            operators: [Operator::default(); 2],
+            cloud_clock: 0,
+            operators: [self.started(0); OPERATORS],
             faults: self.config.faults,
+            clock_faults: self.config.clock_faults,
             meddling: self.config.meddling,
             wrong: None,
         }
@@ -91,7 +98,11 @@ impl Protocol {
         match action {
             Action::Begin(operator) => self.load(&mut world, operator),
             Action::Step(operator, luck) => {
-                world.faults -= u8::from(luck != Luck::Well);
+                match luck {
+                    Luck::Well => {}
+                    Luck::FalseDate(_) => world.clock_faults -= 1,
+                    _ => world.faults -= 1,
+                }
                 self.step(&mut world, operator, luck);
             }
             Action::GiveUp(operator) => {
@@ -100,13 +111,23 @@ impl Protocol {
             }
             Action::Crash(operator) => {
                 world.faults -= 1;
-                world.operators[operator] = Operator::default();
+                world.operators[operator] = self.started(world.operators[operator].wall);
             }
             Action::Stop(operator) => {
                 world.meddling -= 1;
                 world.operators[operator].stopping = true;
             }
-            Action::Restart(operator) => world.operators[operator] = Operator::default(),
+            Action::Restart(operator) => {
+                world.operators[operator] = self.started(world.operators[operator].wall);
+            }
+            Action::CloudClock(ahead) => {
+                world.clock_faults -= u8::from(ahead != 0);
+                world.cloud_clock = ahead;
+            }
+            Action::WallClock(operator, ahead) => {
+                world.clock_faults -= u8::from(ahead != 0);
+                world.operators[operator].wall = ahead;
+            }
             Action::Arrive(attempt, fate) => self.arrive(&mut world, attempt, fate),
             Action::Show(job) => world.change_job(job, |job| {
                 job.visible = true;
@@ -119,10 +140,7 @@ impl Protocol {
             } => world.end(job, desktop, deleted),
             Action::Tick => {
                 world.faults -= u8::from(world.is_slow());
-                world.tick(self.lag());
-                if self.config.lacks(Mutant::SignedWhenSent) {
-                    world.refresh_drafts();
-                }
+                self.tick(&mut world);
             }
             Action::Land => self.land(&mut world),
             _ => {
@@ -131,9 +149,6 @@ impl Protocol {
             }
         }
         for operator in 0..self.config.operators {
-            if let Some(pass) = &mut world.operators[operator].pass {
-                pass.age_reads();
-            }
             self.run_on(&mut world, operator);
         }
         self.tidy(&mut world);
@@ -154,9 +169,8 @@ impl Protocol {
         if pass.reload.is_some() || matches!(pass.held, Held::Waiting(_)) {
             return None;
         }
-        let act = self
-            .decisions
-            .next(&self.requests, &pass, self.times(world, operator, &pass));
+        let facts = self.facts(world, operator, &pass);
+        let act = self.decisions.next(&self.requests, &pass, facts);
         if let (Act::Write(WriteKind::Intent(attempt), _), true) =
             (act, self.config.lacks(Mutant::SentWithoutIntent))
         {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use desktop_deletion_operator::crd::deletion::{DesktopState, Outcome};
+use desktop_deletion_operator::plan::observed::Deadline;
 use invariants::Invariant;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
@@ -15,7 +16,7 @@ use crate::action::{Action, Fate, Luck};
 use crate::config::Config;
 use crate::decide::Act;
 use crate::moves::Protocol;
-use crate::world::{World, WriteKind};
+use crate::world::{Claim, World, WriteKind};
 
 /// Name of the property that every path settles.
 const SETTLES: &str =
@@ -199,8 +200,7 @@ impl Model for Search {
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
-        self.taken
-            .count(kind(action, action_act(&self.protocol, world, action)));
+        self.taken.count(kind(&self.protocol, world, action));
         let after = self.protocol.after(world, action);
         (after != *world).then_some(after)
     }
@@ -251,16 +251,6 @@ impl Taken {
     }
 }
 
-fn action_act(protocol: &Protocol, world: &World, action: Action) -> Option<(Act, bool)> {
-    match action {
-        Action::Step(operator, _) => {
-            let act = protocol.next_act(world, operator)?;
-            Some((act, protocol.would_write(world, operator)))
-        }
-        _ => None,
-    }
-}
-
 /// Every kind of transition.
 pub const KINDS: &[&str] = &[
     "begin a pass",
@@ -269,14 +259,19 @@ pub const KINDS: &[&str] = &[
     "read one desktop",
     "read sub-jobs",
     "follow a job",
+    "ask the cloud for the time",
     "read fails",
     "sub-jobs incomplete",
     "add finalizer",
+    "put finalizer back",
     "drop finalizer",
     "store intent",
     "record outcome",
     "answer an annotation",
     "write progress",
+    "write that a deleted object holds the desktops",
+    "write that clocks differ",
+    "write that the deadline passed by one clock",
     "write verdict",
     "write conflicts",
     "write lost",
@@ -308,13 +303,20 @@ pub const KINDS: &[&str] = &[
     "desktop deleted in the console",
     "attempt given up by a person",
     "deadline passes",
+    "object replaced",
+    "one answer with a false date",
+    "clock of the cloud jumps",
+    "clock of a machine steps",
+    "clock set right",
 ];
 
 /// The kind of a transition.
-fn kind(action: Action, act: Option<(Act, bool)>) -> &'static str {
+fn kind(protocol: &Protocol, world: &World, action: Action) -> &'static str {
     match action {
         Action::Begin(_) => "begin a pass",
-        Action::Step(_, luck) => step_kind(luck, act),
+        Action::Step(operator, luck) => {
+            luck_kind(luck).unwrap_or_else(|| step_kind(protocol, world, operator))
+        }
         Action::GiveUp(_) => "answer not awaited",
         Action::Crash(_) => "crash",
         Action::Stop(_) => "stop",
@@ -342,36 +344,62 @@ fn kind(action: Action, act: Option<(Act, bool)>) -> &'static str {
         Action::Console(_) => "desktop deleted in the console",
         Action::Abandon(_) => "attempt given up by a person",
         Action::Deadline => "deadline passes",
+        Action::Replace => "object replaced",
+        Action::CloudClock(0) | Action::WallClock(_, 0) => "clock set right",
+        Action::CloudClock(_) => "clock of the cloud jumps",
+        Action::WallClock(..) => "clock of a machine steps",
     }
 }
 
-fn step_kind(luck: Luck, act: Option<(Act, bool)>) -> &'static str {
+fn luck_kind(luck: Luck) -> Option<&'static str> {
     match luck {
-        Luck::Trouble => return "read fails",
-        Luck::Incomplete => return "sub-jobs incomplete",
-        Luck::RequestLost => return "write lost",
-        Luck::AnswerLost => return "answer to a write lost",
-        Luck::Late => return "write delayed",
-        Luck::Well => {}
+        Luck::Well => None,
+        Luck::Trouble => Some("read fails"),
+        Luck::Incomplete => Some("sub-jobs incomplete"),
+        Luck::FalseDate(_) => Some("one answer with a false date"),
+        Luck::RequestLost => Some("write lost"),
+        Luck::AnswerLost => Some("answer to a write lost"),
+        Luck::Late => Some("write delayed"),
     }
+}
+
+fn step_kind(protocol: &Protocol, world: &World, operator: usize) -> &'static str {
+    let act = protocol.next_act(world, operator);
+    let (Some(act), Some(pass)) = (act, world.operators[operator].pass) else {
+        return "read the object again";
+    };
+    let facts = protocol.facts(world, operator, &pass);
+    let deleting = protocol.requests.get(pass.request).request.deleting;
     match act {
-        None => "read the object again",
-        Some((Act::Write(..), false)) => "write conflicts",
-        Some((Act::Write(kind, _), true)) => match kind {
+        Act::Write(..) if !protocol.would_write(world, operator) => "write conflicts",
+        Act::Write(kind, _) => match kind {
+            WriteKind::AddFinalizer if facts.finalizer_missing => "put finalizer back",
             WriteKind::AddFinalizer => "add finalizer",
             WriteKind::DropFinalizer => "drop finalizer",
             WriteKind::Intent(_) => "store intent",
             WriteKind::Outcome => "record outcome",
             WriteKind::Refusal => "answer an annotation",
+            WriteKind::Progress if pass.claim == Some(Claim::Held) => {
+                "write that a deleted object holds the desktops"
+            }
+            WriteKind::Progress if facts.clock_skew.is_some() => "write that clocks differ",
+            WriteKind::Progress if facts.deadline == Deadline::Unclear => {
+                "write that the deadline passed by one clock"
+            }
             WriteKind::Progress => "write progress",
             WriteKind::Finish => "write verdict",
         },
-        Some((Act::ReadDesktops(_), _)) => "read desktops",
-        Some((Act::ReadDesktop(_), _)) => "read one desktop",
-        Some((Act::ReadSubJobs, _)) => "read sub-jobs",
-        Some((Act::ReadJob(_), _)) => "follow a job",
-        Some((Act::Post(_), _)) => "send",
-        Some(_) => "forget",
+        Act::ReadDesktops(_) | Act::ReadSubJobs
+            if deleting && !facts.service_clock_known && !facts.surely_dead =>
+        {
+            "ask the cloud for the time"
+        }
+        Act::ReadDesktops(_) => "read desktops",
+        Act::ReadDesktop(_) => "read one desktop",
+        Act::ReadSubJobs => "read sub-jobs",
+        Act::ReadJob(_) => "follow a job",
+        Act::Post(_) => "send",
+        _ => "forget",
     }
 }
 

@@ -68,6 +68,19 @@ impl Protocol {
             }
             Action::Abandon(attempt) => format!("somebody gives up attempt {} by annotation", attempt + 1),
             Action::Deadline => "the deadline of the request passes".to_owned(),
+            Action::Replace => {
+                "a client replaces the object, which takes our finalizer off".to_owned()
+            }
+            Action::CloudClock(0) => "the clock of the cloud is set right again".to_owned(),
+            Action::CloudClock(ahead) => format!("the clock of the cloud jumps: it is {} now", off(ahead)),
+            Action::WallClock(operator, 0) => {
+                format!("the clock of the machine of {} is set right again", who(operator))
+            }
+            Action::WallClock(operator, ahead) => format!(
+                "the clock of the machine of {} steps: it is {} now",
+                who(operator),
+                off(ahead)
+            ),
         }
     }
 
@@ -88,6 +101,7 @@ impl Protocol {
             Luck::Well => "",
             Luck::Trouble => ": the read fails",
             Luck::Incomplete => ": not all rows can be read",
+            Luck::FalseDate(ahead) => &format!(": the answer has a false date, {}", off(ahead)),
             Luck::RequestLost => ": the request is lost",
             Luck::AnswerLost => ": it is stored, but the answer is lost",
             Luck::Late => ": it gives up on it, but the request is still on its way",
@@ -161,6 +175,11 @@ impl Protocol {
 
 fn names_of(jobs: &[desktop_deletion_operator::ids::JobID]) -> Vec<String> {
     jobs.iter().map(ToString::to_string).collect()
+}
+
+fn off(ahead: i8) -> String {
+    let side = if ahead < 0 { "behind" } else { "ahead" };
+    format!("{} ticks {side}", ahead.abs())
 }
 
 fn who(operator: usize) -> String {

@@ -1,22 +1,24 @@
 //! One state of the model world: the API server with one object, the operators, the cloud, what is on its way between
 //! them, and the ages that the clock gives to things.
 //!
-//! One tick of the clock is the send guard. Ages stop at [`CAP`], past which nothing depends on them.
+//! One tick of the clock is the send guard. Ages stop at [`Config::oldest`](crate::config::Config::oldest), past which
+//! nothing depends on them.
 
 use std::hash::{Hash, Hasher};
 
 use crate::judge::Wrong;
 use crate::names::{ATTEMPTS, DESKTOPS, JOBS, Set};
 use crate::requests::RequestId;
+use crate::service_clock::ServiceClock;
 
-/// Age at which a signed request is not sent any more.
+/// Age at which a signed request is not sent any more, and reads are not signed upon.
 pub const GUARD: u8 = 1;
 /// Within so many ticks an accepted request shows (assumption A2).
 pub const SETTLE: u8 = 1;
+/// For so many ticks evidence may stay unreadable before a person is asked.
+pub const PATIENCE: u8 = 2;
 /// Age at which a job without an end is said to be overdue.
 pub const OVERDUE: u8 = 6;
-/// Where ages stop.
-pub const CAP: u8 = 7;
 /// Operators at most.
 pub const OPERATORS: usize = 2;
 
@@ -27,18 +29,25 @@ pub struct World {
     pub object: Option<Object>,
     /// How often an object of that name was made.
     pub made: u8,
-    /// The deadline of the request has passed.
-    pub late: bool,
+    /// Since when the deadline of the request has passed, if it has.
+    pub deadline: Option<i8>,
+    /// A client took the finalizer off, and no operator that may put it back has looked since. Only kept where whoever
+    /// deletes the object leaves it the time.
+    pub replaced: bool,
     /// A write whose sender has given up on it. It still lands if nothing else is written before.
     pub stray: Option<Stray>,
     /// Each signed request.
     pub letters: [Option<Letter>; ATTEMPTS],
     /// The cloud.
     pub cloud: Cloud,
+    /// By how many ticks the dates of its answers are ahead.
+    pub cloud_clock: i8,
     /// The operators; each believes that it leads.
     pub operators: [Operator; OPERATORS],
     /// How many things may still go wrong.
     pub faults: u8,
+    /// How often a clock may still go wrong.
+    pub clock_faults: u8,
     /// How often people may still do something.
     pub meddling: u8,
     /// An invariant that was broken.
@@ -52,13 +61,13 @@ impl Hash for World {
         (
             self.object,
             self.made,
-            self.late,
+            (self.deadline, self.replaced),
             self.stray,
             self.letters,
-            self.cloud,
+            (self.cloud, self.cloud_clock),
             a.min(b),
             a.max(b),
-            self.faults,
+            (self.faults, self.clock_faults),
             self.meddling,
             self.wrong,
         )
@@ -110,10 +119,10 @@ pub struct Letter {
     pub uid: u8,
     /// The desktops in its body.
     pub body: Set,
-    /// Since it was signed.
-    pub age: u8,
-    /// The same as the gateway sees it.
-    pub gateway_age: u8,
+    /// Since it was signed, by the date that is on record; below zero if that is still to come.
+    pub age: i8,
+    /// The same by the date that the gateway sees.
+    pub gateway_age: i8,
     /// The intent was stored.
     pub stored: bool,
     /// A person gave it up, and with it the wait for its end.
@@ -169,6 +178,12 @@ impl Job {
 /// An operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Operator {
+    /// By how many ticks the clock of its machine is ahead.
+    pub wall: i8,
+    /// The clock of the cloud as it knows it.
+    pub service: ServiceClock,
+    /// The claim of a deleted object: a call of it may still take effect, or its job not show yet.
+    pub claim: Option<DeletedObject>,
     /// It lost its lease or was told to stop: nothing new is begun.
     pub stopping: bool,
     /// Its run over the object, if one is going on.
@@ -177,15 +192,40 @@ pub struct Operator {
     pub memory: Memory,
 }
 
+/// What an operator remembers of an object that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeletedObject {
+    /// Its content in the end.
+    pub request: RequestId,
+    /// Since when the operator has known each attempt.
+    pub first_saw: [Option<u8>; ATTEMPTS],
+}
+
 /// What an operator remembers of the object, and loses with a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Memory {
     /// Of which object.
     pub uid: u8,
-    /// The first look for evidence of an attempt that was surely dead, and how long ago.
-    pub look: Option<(u8, Evidence, u8)>,
+    /// Since when it has known each attempt. Only kept where the clock of the cloud may be unknown: otherwise nothing
+    /// asks for it.
+    pub first_saw: [Option<u8>; ATTEMPTS],
+    /// The first look for evidence of an attempt that was surely dead.
+    pub look: Option<FirstLook>,
     /// For how long each desktop was idle in every read.
     pub idle: [Option<u8>; DESKTOPS],
+    /// When it last put the finalizer on.
+    pub finalizer: Option<u8>,
+}
+
+/// A look for evidence that may be followed by a second one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FirstLook {
+    /// Of which attempt.
+    pub attempt: u8,
+    /// What it found.
+    pub found: Evidence,
+    /// How long ago it began.
+    pub age: u8,
 }
 
 /// What a look for evidence found.
@@ -217,26 +257,35 @@ pub struct Pass {
     pub project: bool,
     /// The project was read after everything else.
     pub last_look: bool,
-    /// The desktops were claimed.
-    pub claim: bool,
+    /// Whether it may have the desktops.
+    pub claim: Option<Claim>,
     /// Reads of desktops.
     pub desktops: [Option<Sighted>; DESKTOPS],
     /// The read of the sub-jobs.
     pub sweep: Option<Sweep>,
-    /// The reads are older than the send guard.
-    pub old_reads: bool,
+    /// How long ago the oldest of these reads was made.
+    pub read: Option<u8>,
     /// Jobs that it asked for an owner.
     pub asked: Set,
     /// What is known of jobs that are followed; an empty row: nothing yet.
     pub jobs: [Option<Row>; JOBS],
     /// A read failed.
     pub trouble: bool,
-    /// The first look for evidence, made long enough before this pass began.
-    pub earlier: Option<(u8, Evidence)>,
-    /// Attempts that were surely dead when this pass began.
-    pub dead: Set,
+    /// The first look for evidence, as it was when this pass began.
+    pub look: Option<FirstLook>,
+    /// How long ago it began, as far as an attempt in doubt depends on it.
+    pub began: u8,
     /// What it holds of a submission.
     pub held: Held,
+}
+
+/// The answer to a pass that asks for the desktops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Claim {
+    /// It may have them.
+    Granted,
+    /// A deleted object holds them.
+    Held,
 }
 
 /// A read of a desktop.
@@ -301,8 +350,8 @@ pub enum Held {
 pub struct Draft {
     /// Number of the attempt.
     pub attempt: u8,
-    /// It is younger than the send guard.
-    pub fresh: bool,
+    /// How long ago it was signed.
+    pub age: u8,
     /// What is in it.
     pub batch: Batch,
 }

@@ -1,62 +1,188 @@
-//! What the operators know of time, and how it passes.
+//! What the operators know of time, how it passes, and clocks that go wrong.
+
+use desktop_deletion_operator::plan::observed::Facts;
 
 use super::Protocol;
+use crate::action::Action;
 use crate::config::Mutant;
-use crate::decide::Times;
-use crate::names;
-use crate::world::{CAP, GUARD, Held, Letter, OVERDUE, Pass, Post, SETTLE, World};
+use crate::names::{self, ATTEMPTS, Set};
+use crate::requests::RequestId;
+use crate::service_clock::ServiceClock;
+use crate::time::Situation;
+use crate::world::{GUARD, Held, Letter, Memory, Operator, Pass, Post, SETTLE, World};
 
 impl Protocol {
-    pub(super) fn times(&self, world: &World, operator: usize, pass: &Pass) -> Times {
-        let known = self.requests.get(pass.request);
-        let age = |attempt: usize| world.letters[attempt].map_or(CAP, |letter| letter.age);
-        let doubtful = known.doubtful();
-        let effective = known
-            .request
-            .status
-            .attempts
-            .iter()
-            .rev()
-            .find(|a| a.took_effect())
-            .and_then(|a| names::attempt_number(&a.id))
-            .map(age);
-        Times {
-            stopping: world.operators[operator].stopping,
-            deadline_passed: world.late,
-            retry_due: !known.last_failed || known.last.is_none_or(|last| age(last) >= 1),
-            settled: effective.is_none_or(|age| age >= GUARD * 2 + SETTLE),
-            overdue: effective.is_some_and(|age| age >= OVERDUE),
-            surely_dead: doubtful != 0 && doubtful & !pass.dead == 0,
-            evidence_overdue: doubtful != 0
-                && names::members(doubtful).all(|attempt| age(attempt) >= self.dead_at() + 2),
+    /// What follows from the time for a pass of an operator.
+    pub fn facts(&self, world: &World, operator: usize, pass: &Pass) -> Facts {
+        let it = &world.operators[operator];
+        let mut situation = self.situation(world, it, pass.request);
+        situation.first_saw = it.memory.first_saw;
+        situation.finalizer = it.memory.finalizer;
+        situation.began = pass.began;
+        self.rules.facts(&self.requests, &situation)
+    }
+
+    fn situation(&self, world: &World, it: &Operator, request: RequestId) -> Situation {
+        let recorded = self.requests.get(request).outcomes;
+        let age = |attempt: usize| world.letters[attempt].map_or(self.config.oldest(), |letter| letter.age);
+        Situation {
+            request,
+            ages: std::array::from_fn(|attempt| recorded[attempt].map_or(0, |_| age(attempt))),
+            deadline: world.deadline,
+            wall: it.wall,
+            service: it.service.known,
+            first_saw: [None; ATTEMPTS],
+            finalizer: None,
+            began: 0,
+            stopping: it.stopping,
         }
     }
 
-    /// Age at which a request is surely dead and its effect visible.
-    pub(super) fn dead_at(&self) -> u8 {
-        if self.config.lacks(Mutant::NoWaitForExpiry) {
-            0
-        } else if self.config.lacks(Mutant::NoSettleTime) {
-            self.config.window()
+    /// The claim that an operator holds for a deleted object still lasts: as long as the object would have been kept.
+    pub(super) fn claim_lasts(&self, world: &World, it: &Operator) -> bool {
+        it.claim.is_some_and(|claim| {
+            let mut situation = self.situation(world, it, claim.request);
+            situation.deadline = None;
+            situation.first_saw = claim.first_saw;
+            self.rules.is_in_flight(&self.requests, &situation)
+        })
+    }
+
+    /// A process that has just started.
+    pub(crate) fn started(&self, wall: i8) -> Operator {
+        let true_one = (self.config.clock_faults == 0).then_some(0);
+        Operator {
+            wall,
+            service: ServiceClock::of(true_one),
+            ..Operator::default()
+        }
+    }
+
+    /// Takes in the date of an answer of the cloud.
+    pub(super) fn note_date(&self, it: &mut Operator, ahead: i8) {
+        it.service = if self.config.lacks(Mutant::BelievesOneDate) {
+            ServiceClock::of(Some(ahead))
         } else {
-            self.config.window() + SETTLE
+            it.service.noted(ahead)
+        };
+    }
+
+    /// The attempts that tell when a pass began: those whose end it waits for.
+    fn told_by(&self, pass: &Pass) -> Set {
+        self.requests.get(pass.request).doubtful() | pass.submits()
+    }
+
+    /// Where clocks are true, it only counts whether a call was surely dead when the pass began; beginnings between which
+    /// nothing can tell become one.
+    pub(super) fn round_beginning(&self, world: &mut World, operator: usize) {
+        let Some(pass) = world.operators[operator].pass.filter(|pass| pass.began > 0) else {
+            return;
+        };
+        let ages = names::members(self.told_by(&pass))
+            .map(|attempt| world.letters[attempt].map_or(self.config.oldest(), |letter| letter.age));
+        let began = match ages.max() {
+            None => 0,
+            Some(_) if self.config.clock_faults > 0 => pass.began,
+            Some(_) if self.facts(world, operator, &pass).surely_dead => pass.began.min(SETTLE),
+            Some(age) => age.unsigned_abs(),
+        };
+        if let Some(pass) = &mut world.operators[operator].pass {
+            pass.began = began;
         }
     }
 
     /// Ticks for which an accepted request may stay invisible.
     pub(super) fn lag(&self) -> u8 {
         if self.config.lacks(Mutant::ShownTooLate) {
-            CAP
+            self.config.oldest().unsigned_abs()
         } else {
             SETTLE
         }
     }
 
-    pub(super) fn settle(&self) -> u8 {
-        if self.config.lacks(Mutant::NoSettleTime) {
-            0
-        } else {
-            SETTLE
+    /// Clocks that go wrong, one at a time, and clocks that are set right again.
+    pub(crate) fn of_clocks(&self, world: &World, actions: &mut Vec<Action>) {
+        let (far, skew) = (self.config.far(), self.config.skew());
+        let is_far = |ahead: i8| ahead.abs() > skew;
+        if world.cloud_clock != 0 {
+            actions.push(Action::CloudClock(0));
+        }
+        let walls = &world.operators[..self.config.operators];
+        if world.clock_faults > 0 && world.cloud_clock == 0 && !walls.iter().any(|it| is_far(it.wall)) {
+            actions.extend([-far, far].map(Action::CloudClock));
+        }
+        for (operator, it) in walls.iter().enumerate() {
+            if it.wall != 0 {
+                actions.push(Action::WallClock(operator, 0));
+            } else if world.clock_faults > 0 {
+                let steps = [-far, -skew, skew, far].into_iter().filter(|step| *step != 0);
+                let possible = steps.filter(|step| world.cloud_clock == 0 || !is_far(*step));
+                actions.extend(possible.map(|step| Action::WallClock(operator, step)));
+            }
+        }
+    }
+
+    pub(super) fn tick(&self, world: &mut World) {
+        let oldest = self.config.oldest();
+        let growing = names::set((0..ATTEMPTS).filter(|attempt| {
+            world.letters[*attempt].is_some_and(|letter| letter.age < oldest)
+        }));
+        for letter in world.letters.iter_mut().flatten() {
+            letter.age = (letter.age + 1).min(oldest);
+            letter.gateway_age = (letter.gateway_age + 1).min(oldest);
+        }
+        let passed = if self.config.clock_faults > 0 { self.config.far() } else { 0 };
+        world.deadline = world.deadline.map(|age| (age + 1).min(passed));
+        world.show_overdue(self.lag());
+        for it in &mut world.operators {
+            let longest = self.config.longest_known();
+            it.memory.age(longest);
+            if let Some(claim) = &mut it.claim {
+                claim.first_saw = older(claim.first_saw, longest);
+            }
+            if let Some(pass) = &mut it.pass {
+                let told_by = self.told_by(pass) & growing;
+                pass.age(told_by != 0 || self.config.clock_faults == 0);
+            }
+        }
+        if self.config.lacks(Mutant::SignedWhenSent) {
+            world.refresh_drafts();
+        }
+    }
+}
+
+/// A tick later.
+fn older<const N: usize>(ages: [Option<u8>; N], most: u8) -> [Option<u8>; N] {
+    ages.map(|age| age.map(|age| (age + 1).min(most)))
+}
+
+impl Memory {
+    fn age(&mut self, longest: u8) {
+        self.first_saw = older(self.first_saw, longest);
+        self.idle = older(self.idle, SETTLE);
+        [self.finalizer] = older([self.finalizer], GUARD);
+        if let Some(look) = &mut self.look {
+            look.age = (look.age + 1).min(SETTLE);
+        }
+    }
+}
+
+impl Pass {
+    /// The attempt that it is submitting.
+    fn submits(&self) -> Set {
+        match self.held {
+            Held::Nothing => 0,
+            Held::Armed(draft) => names::only(usize::from(draft.attempt)),
+            Held::Waiting(attempt) | Held::Answered(attempt, _) => names::only(usize::from(attempt)),
+        }
+    }
+
+    /// A tick later.
+    fn age(&mut self, began_counts: bool) {
+        self.began += u8::from(began_counts);
+        [self.read] = older([self.read], GUARD);
+        if let Held::Armed(draft) = &mut self.held {
+            draft.age = (draft.age + 1).min(GUARD);
         }
     }
 }
@@ -64,52 +190,30 @@ impl Protocol {
 impl World {
     /// An operator is slow to send or the network to deliver: a fault, if time passes now.
     pub fn is_slow(&self) -> bool {
-        let armed = |held| {
-            matches!(held, Held::Armed(draft)
-                if self.letters[usize::from(draft.attempt)].is_some_and(|letter| letter.age == 0))
-        };
+        let armed = |held| matches!(held, Held::Armed(draft) if draft.age == 0);
         let mut passes = self.operators.iter().filter_map(|it| it.pass);
         let flying = |(attempt, letter): (usize, &Option<Letter>)| {
-            let new = letter.is_some_and(|letter| letter.post == Post::Flying && letter.gateway_age == 0);
+            let new = letter.is_some_and(|letter| letter.post == Post::Flying && letter.gateway_age <= 0);
             new && self.listener(attempt).is_some()
         };
         passes.any(|pass| armed(pass.held)) || self.letters.iter().enumerate().any(flying)
     }
 
     /// What is signed when it is sent is never too old to be sent.
-    pub(super) fn refresh_drafts(&mut self) {
+    fn refresh_drafts(&mut self) {
         for it in &mut self.operators {
             if let Some(Held::Armed(draft)) = it.pass.as_mut().map(|pass| &mut pass.held) {
-                draft.fresh = true;
+                draft.age = 0;
             }
         }
     }
 
-    pub(super) fn tick(&mut self, longest_lag: u8) {
-        let older = |age: u8| (age + 1).min(CAP);
-        for letter in self.letters.iter_mut().flatten() {
-            letter.age = older(letter.age);
-            letter.gateway_age = older(letter.gateway_age);
-        }
+    fn show_overdue(&mut self, longest_lag: u8) {
         for job in self.cloud.jobs.iter_mut().flatten().filter(|job| !job.visible) {
             job.lag += 1;
             if job.lag > longest_lag {
                 job.visible = true;
                 job.lag = 0;
-            }
-        }
-        for it in &mut self.operators {
-            if let Some((.., since)) = &mut it.memory.look {
-                *since = (*since + 1).min(SETTLE);
-            }
-            for since in it.memory.idle.iter_mut().flatten() {
-                *since = (*since + 1).min(SETTLE);
-            }
-            if let Some(pass) = &mut it.pass {
-                pass.old_reads = pass.sweep.is_some() || pass.desktops.iter().any(Option::is_some);
-                if let Held::Armed(draft) = &mut pass.held {
-                    draft.fresh = false;
-                }
             }
         }
     }

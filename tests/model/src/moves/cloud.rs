@@ -30,6 +30,9 @@ impl Protocol {
             letter.post = Post::Over;
         }
         if let (Some(operator), false) = (listener, again) {
+            if !matches!(answer, Answer::NotSent | Answer::Doubt) {
+                self.note_date(&mut world.operators[operator], world.cloud_clock);
+            }
             world.give_up(operator, answer);
         }
     }

@@ -3,14 +3,18 @@
 use desktop_deletion_operator::crd::deletion::Outcome;
 
 use super::{Protocol, small};
+use crate::action::OBJECTS;
+use crate::config::Mutant;
 use crate::names::{self, ATTEMPTS};
-use crate::world::{
-    Evidence, Held, Look, Memory, Object, Operator, Pass, Post, SETTLE, Sighted, World, WriteKind,
-};
+use crate::world::{DeletedObject, FirstLook, Held, Memory, Object, Operator, Pass, Post, World, WriteKind};
 
 impl Protocol {
     /// Forgets what nothing depends on any more.
     pub(super) fn tidy(&self, world: &mut World) {
+        self.end_claims(world);
+        for operator in 0..self.config.operators {
+            self.round_beginning(world, operator);
+        }
         let pending = world.object.map_or(0, |object| {
             self.requests.get(object.request).with(|o| o == Outcome::Pending)
         });
@@ -27,9 +31,10 @@ impl Protocol {
             let on_its_way = world
                 .stray
                 .is_some_and(|stray| stray.kind == WriteKind::Intent(small(attempt)));
-            let recorded = world
-                .object
-                .is_some_and(|object| self.requests.get(object.request).outcomes[attempt].is_some());
+            let claimed = world.operators.iter().filter_map(|it| Some(it.claim?.request));
+            let recorded = claimed
+                .chain(world.object.map(|object| object.request))
+                .any(|request| self.requests.get(request).outcomes[attempt].is_some());
             let flying = world.letters[attempt].is_some_and(|letter| letter.post == Post::Flying);
             let effect = world.cloud.jobs[attempt].is_some();
             if !recorded && !flying && !effect && !on_its_way && !held(world, attempt) {
@@ -37,10 +42,40 @@ impl Protocol {
             }
         }
         for it in &mut world.operators {
-            it.memory.look = it
-                .memory
-                .look
-                .filter(|(attempt, ..)| names::has(pending, usize::from(*attempt)));
+            let of = |pending| move |look: &FirstLook| names::has(pending, usize::from(look.attempt));
+            it.memory.look = it.memory.look.filter(of(pending));
+            if let Some(pass) = &mut it.pass {
+                let pending = self.requests.get(pass.request).with(|o| o == Outcome::Pending);
+                pass.look = pass.look.filter(of(pending));
+            }
+        }
+    }
+
+    /// Forgets claims that have ended.
+    fn end_claims(&self, world: &mut World) {
+        for operator in 0..self.config.operators {
+            if world.operators[operator].claim.is_some() && !self.claim_lasts(world, &world.operators[operator])
+            {
+                world.operators[operator].claim = None;
+            }
+        }
+    }
+
+    /// The object is gone. The watch tells every operator, and each remembers what may still be in flight.
+    pub(super) fn gone(&self, world: &mut World) {
+        let object = world.object.take();
+        world.replaced = false;
+        // No other one will follow that could be refused.
+        let Some(object) = object.filter(|_| world.made < OBJECTS && !self.config.lacks(Mutant::ClaimForgotten))
+        else {
+            return;
+        };
+        for it in &mut world.operators[..self.config.operators] {
+            let known = it.memory.uid == object.uid;
+            it.claim = Some(DeletedObject {
+                request: object.request,
+                first_saw: if known { it.memory.first_saw } else { [None; ATTEMPTS] },
+            });
         }
     }
 }
@@ -49,8 +84,9 @@ impl Operator {
     /// The same without pass and memory.
     pub(super) fn forgetting(self) -> Self {
         Self {
-            stopping: self.stopping,
-            ..Self::default()
+            pass: None,
+            memory: Memory::default(),
+            ..self
         }
     }
 }
@@ -65,48 +101,24 @@ impl Pass {
             reload: None,
             project: false,
             last_look: false,
-            claim: false,
+            claim: None,
             desktops: Default::default(),
             sweep: None,
-            old_reads: false,
+            read: None,
             asked: 0,
             jobs: Default::default(),
             trouble: false,
-            earlier: None,
-            dead: 0,
+            look: None,
+            began: 0,
             held: Held::Nothing,
         }
     }
 
-    /// Reads that are older than the send guard say nothing about now, except that a signed request rests on them.
-    pub(super) fn age_reads(&mut self) {
-        if self.old_reads && !matches!(self.held, Held::Armed(_)) {
-            self.old_reads = false;
-            self.desktops = Default::default();
-            self.sweep = None;
-        }
-    }
-}
-
-impl Memory {
-    /// Notes a look for evidence. One that was not complete settles nothing: the next takes its place.
-    pub(super) fn note(&mut self, attempt: u8, found: Evidence) {
-        let kept = self
-            .look
-            .is_some_and(|(of, first, _)| of == attempt && first.complete);
-        if !kept {
-            self.look = Some((attempt, found, 0));
-        }
-    }
-
-    /// Notes a read of a desktop.
-    pub(super) fn saw(&mut self, desktop: usize, look: Look) -> Sighted {
-        let idle = matches!(look, Look::Idle | Look::DeleteFailed);
-        let since = idle.then(|| self.idle[desktop].unwrap_or_default());
-        self.idle[desktop] = since;
-        Sighted {
-            look,
-            idle_twice: since.is_some_and(|since| since >= SETTLE),
-        }
+    /// Forgets what was read of the cloud, and what was claimed there.
+    pub(super) fn forget_reads(&mut self) {
+        self.read = None;
+        self.claim = None;
+        self.desktops = Default::default();
+        self.sweep = None;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Protocol;
 use crate::action::Action;
-use crate::config::Mutant;
+use crate::config::{Mutant, Replacing};
 use crate::names::{self, CONSOLE};
 use crate::requests::Edit;
 use crate::world::{Job, Object, World};
@@ -11,12 +11,13 @@ impl Protocol {
     pub(super) fn meddle(&self, world: &mut World, action: Action) {
         let edit = match action {
             Action::Delete => Edit::Delete,
+            Action::Replace => Edit::DropFinalizer,
             Action::Suspend => Edit::Suspend(true),
             Action::Resume => Edit::Suspend(false),
             Action::Abandon(attempt) => Edit::Abandon(attempt),
             Action::Recreate => {
                 world.made += 1;
-                world.late = false;
+                world.deadline = None;
                 world.object = Some(Object {
                     uid: world.made,
                     request: self.new_object,
@@ -31,7 +32,7 @@ impl Protocol {
                 return;
             }
             Action::Deadline => {
-                world.late = true;
+                world.deadline = Some(0);
                 return;
             }
             _ => return,
@@ -41,7 +42,10 @@ impl Protocol {
             && !self.config.lacks(Mutant::FinalizerDropped);
         world.touch(self.requests.edit(object.request, edit));
         if edit == Edit::Delete && !held {
-            world.object = None;
+            self.gone(world);
+        }
+        if edit == Edit::DropFinalizer {
+            world.replaced = self.config.replacing == Replacing::WithTime;
         }
     }
 }

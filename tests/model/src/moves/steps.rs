@@ -5,14 +5,12 @@ use crate::action::Luck;
 use crate::config::Mutant;
 use crate::decide::Act;
 use crate::names::{self, ATTEMPTS};
-use crate::world::{Batch, Draft, Held, Letter, Look, Memory, Pass, Post, World, WriteKind};
+use crate::world::{
+    Batch, Claim, Draft, FirstLook, Held, Letter, Look, Memory, Pass, Post, World, WriteKind,
+};
 
 impl Protocol {
     pub(super) fn load(&self, world: &mut World, operator: usize) {
-        let dead =
-            names::set((0..ATTEMPTS).filter(|attempt| {
-                world.letters[*attempt].is_some_and(|letter| letter.age >= self.dead_at())
-            }));
         let it = &mut world.operators[operator];
         let Some(object) = world.object else {
             it.memory = Memory::default();
@@ -24,16 +22,28 @@ impl Protocol {
                 ..Memory::default()
             };
         }
-        let earlier = it.memory.look.filter(|(.., since)| *since >= self.settle());
-        let mut pass = Pass::new(object);
-        pass.earlier = earlier.map(|(attempt, found, _)| (attempt, found));
-        pass.dead = dead;
-        it.pass = Some(pass);
+        it.pass = Some(Pass {
+            look: it.memory.look,
+            ..Pass::new(object)
+        });
+    }
+
+    /// Brings what an operator knows of the time up to date, as the shipped shell does before every step.
+    pub(super) fn refresh(&self, world: &mut World, operator: usize) {
+        let it = &mut world.operators[operator];
+        let Some(pass) = &mut it.pass else { return };
+        self.decisions.drop_stale(&self.requests, pass);
+        if self.config.clock_faults > 0 {
+            let request = &self.requests.get(pass.request).request;
+            it.memory.saw(request, self.config.longest_known());
+        }
     }
 
     /// Takes the steps in which nothing outside the operator has a part: nothing else can tell when they happened.
     pub(super) fn run_on(&self, world: &mut World, operator: usize) {
+        self.refresh(world, operator);
         while let Some(act) = self.next_act(world, operator) {
+            let held = self.claim_lasts(world, &world.operators[operator]);
             let it = &mut world.operators[operator];
             let Some(pass) = &mut it.pass else { return };
             match act {
@@ -41,19 +51,32 @@ impl Protocol {
                     pass.project = true;
                     pass.last_look = true;
                 }
-                Act::Claim => pass.claim = true,
+                Act::Claim => pass.claim = Some(if held { Claim::Held } else { Claim::Granted }),
                 Act::ReadOwner(job) => pass.asked |= names::only(job),
                 Act::Sign(batch) => self.sign(world, operator, batch),
                 Act::Wait(found) => {
                     if let Some((attempt, found)) = found {
-                        it.memory.note(attempt, found);
+                        let request = &self.requests.get(pass.request).request;
+                        it.memory.looked(attempt, found, pass.began, request);
                     }
-                    it.pass = None;
+                    self.waits(world, operator);
                 }
                 Act::StartOver | Act::Rest | Act::Illegal => it.pass = None,
                 _ => return,
             }
         }
+    }
+
+    /// A pass ends with a wait. If it has seen the object as it is, and could have put the finalizer back, it has.
+    fn waits(&self, world: &mut World, operator: usize) {
+        let Some(pass) = world.operators[operator].pass else {
+            return;
+        };
+        if world.replaced && pass.current {
+            let facts = self.facts(world, operator, &pass);
+            world.replaced = !facts.finalizer_due || facts.stopping;
+        }
+        world.operators[operator].pass = None;
     }
 
     pub(super) fn sign(&self, world: &mut World, operator: usize, batch: Batch) {
@@ -73,16 +96,16 @@ impl Protocol {
         pass.task = true;
         pass.held = Held::Armed(Draft {
             attempt: small(attempt),
-            fresh: true,
+            age: 0,
             batch,
         });
-        let uid = pass.uid;
+        let (uid, signed) = (pass.uid, -it.wall);
         world.forget_namesakes(attempt);
         world.letters[attempt] = Some(Letter {
             uid,
             body: batch.body,
-            age: 0,
-            gateway_age: 0,
+            age: signed,
+            gateway_age: signed,
             stored: false,
             given_up: false,
             post: Post::Unsent,
@@ -97,7 +120,15 @@ impl Protocol {
         let Some(act) = self.next_act(world, operator) else {
             return;
         };
-        let cloud = world.cloud;
+        let (cloud, settle) = (world.cloud, self.rules.timing.settle);
+        if act.reads_the_cloud() && luck != Luck::Trouble {
+            let date = if let Luck::FalseDate(date) = luck {
+                date
+            } else {
+                world.cloud_clock
+            };
+            self.note_date(&mut world.operators[operator], date);
+        }
         let blind = self.config.lacks(Mutant::EvidenceIgnored) && self.in_doubt(world, operator);
         let it = &mut world.operators[operator];
         let Some(pass) = &mut it.pass else { return };
@@ -105,9 +136,9 @@ impl Protocol {
             act,
             Act::Post(_) | Act::Write(WriteKind::Intent(_) | WriteKind::Outcome, _)
         );
-        match act {
-            Act::ReadDesktops(_) | Act::ReadDesktop(_) | Act::ReadSubJobs => pass.last_look = false,
-            _ => {}
+        if matches!(act, Act::ReadDesktops(_) | Act::ReadDesktop(_) | Act::ReadSubJobs) {
+            pass.last_look = false;
+            pass.read = pass.read.or(Some(0));
         }
         pass.trouble |= luck == Luck::Trouble;
         match act {
@@ -115,11 +146,11 @@ impl Protocol {
             Act::ReadDesktops(set) => {
                 for desktop in names::members(set) {
                     let look = if blind { Look::Idle } else { cloud.listed(desktop) };
-                    pass.desktops[desktop] = Some(it.memory.saw(desktop, look));
+                    pass.desktops[desktop] = Some(it.memory.read(desktop, look, settle));
                 }
             }
             Act::ReadDesktop(desktop) => {
-                pass.desktops[desktop] = Some(it.memory.saw(desktop, cloud.shown(desktop)));
+                pass.desktops[desktop] = Some(it.memory.read(desktop, cloud.shown(desktop), settle));
             }
             Act::ReadSubJobs => {
                 let mut sweep = cloud.sweep();
@@ -149,7 +180,7 @@ impl Protocol {
         if let Some(letter) = &mut world.letters[attempt] {
             letter.post = Post::Flying;
             if self.config.lacks(Mutant::SignedWhenSent) {
-                letter.gateway_age = 0;
+                letter.gateway_age = -world.operators[operator].wall;
             }
         }
         if let Some(pass) = &mut world.operators[operator].pass {
@@ -162,9 +193,11 @@ impl World {
     /// A number that is given out again stands for another attempt now.
     pub(super) fn forget_namesakes(&mut self, attempt: usize) {
         for it in &mut self.operators {
+            it.memory.first_saw[attempt] = None;
+            let other = |look: &FirstLook| usize::from(look.attempt) != attempt;
+            it.memory.look = it.memory.look.filter(other);
             if let Some(pass) = &mut it.pass {
-                pass.dead &= !names::only(attempt);
-                pass.earlier = pass.earlier.filter(|(of, _)| usize::from(*of) != attempt);
+                pass.look = pass.look.filter(other);
             }
         }
     }

@@ -21,6 +21,9 @@ impl Protocol {
     ) {
         let (kind, to) = write;
         let carried_out = self.would_write(world, operator);
+        if kind == WriteKind::AddFinalizer {
+            world.operators[operator].memory.finalizer = Some(0);
+        }
         match luck {
             Luck::Late => {
                 world.stray = Some(Stray { request: to, kind });
@@ -66,6 +69,10 @@ impl Protocol {
             WriteKind::Outcome => {
                 if let Some(pass) = &mut it.pass {
                     pass.held = Held::Nothing;
+                    // What was read before the call says nothing about the time after it.
+                    if pass.task {
+                        pass.forget_reads();
+                    }
                 }
             }
             WriteKind::Finish => it.memory = Memory::default(),
@@ -102,7 +109,10 @@ impl Protocol {
         if kind == WriteKind::DropFinalizer && new.request.deleting {
             let lands = world.something_can_land(self.config.window());
             world.note(one_request_per_desktop::let_go(lands, ""));
-            world.object = None;
+            self.gone(world);
+        }
+        if kind == WriteKind::AddFinalizer {
+            world.replaced = false;
         }
     }
 

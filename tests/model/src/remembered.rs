@@ -1,0 +1,136 @@
+//! What an operator remembers is the shipped [`Remembered`]: made from the few numbers of the model by its own methods, and
+//! read back by asking it.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use desktop_deletion_operator::crd::deletion::DesktopDeletionStatus;
+use desktop_deletion_operator::plan::memory::Remembered;
+use desktop_deletion_operator::plan::observed::{Request, Sight};
+use desktop_deletion_operator::plan::recovery;
+
+use crate::names::{self, ATTEMPTS};
+use crate::time::{UPTIME, age_of, ago, ticks};
+use crate::world::{Evidence, FirstLook, Look, Memory, SETTLE, Sighted};
+
+impl Memory {
+    /// The shipped memory of that object.
+    pub fn remembered(&self, request: &Request) -> Remembered {
+        let mut remembered = Remembered::default();
+        let mut known: Vec<_> = (0..ATTEMPTS)
+            .filter_map(|attempt| Some((self.first_saw[attempt]?, names::attempt(attempt))))
+            .collect();
+        known.sort_by_key(|(age, _)| Reverse(*age));
+        for last in 0..known.len() {
+            let attempts = known[..=last].iter().filter_map(|(_, id)| request.attempt(id));
+            let then = Request {
+                status: DesktopDeletionStatus {
+                    attempts: attempts.cloned().collect(),
+                    ..DesktopDeletionStatus::default()
+                },
+                ..request.clone()
+            };
+            remembered.saw(&then, ago(known[last].0));
+        }
+        for (desktop, idle) in self.idle.iter().enumerate() {
+            if let Some(age) = idle {
+                remembered.idle_twice(names::desktop(desktop), Sight::Idle, ago(*age), ticks(SETTLE));
+            }
+        }
+        if let Some(look) = self.look {
+            remembered.looked(
+                names::attempt(usize::from(look.attempt)),
+                ago(look.age),
+                look.found.shipped(),
+            );
+        }
+        if let Some(age) = self.finalizer {
+            remembered.adds_finalizer(ago(age));
+        }
+        remembered
+    }
+
+    /// The object was loaded.
+    pub fn saw(&mut self, request: &Request, longest: u8) {
+        let mut remembered = self.remembered(request);
+        remembered.saw(request, UPTIME);
+        self.first_saw = std::array::from_fn(|attempt| {
+            let first = remembered.first_saw(names::attempt(attempt))?;
+            Some(age_of(first, longest))
+        });
+    }
+
+    /// Notes a read of a desktop.
+    pub fn read(&mut self, desktop: usize, look: Look, settle: Duration) -> Sighted {
+        let id = names::desktop(desktop);
+        let mut remembered = Remembered::default();
+        if let Some(age) = self.idle[desktop] {
+            remembered.idle_twice(id, Sight::Idle, ago(age), settle);
+        }
+        let idle_twice = remembered.idle_twice(id, look.shipped(), UPTIME, settle);
+        let idle_at = |later| {
+            remembered
+                .clone()
+                .idle_twice(id, Sight::Idle, UPTIME + later, ticks(SETTLE))
+        };
+        self.idle[desktop] = age_until(idle_at);
+        Sighted { look, idle_twice }
+    }
+
+    /// Notes what a pass that began so long ago found of an attempt.
+    pub fn looked(&mut self, attempt: u8, found: Evidence, began: u8, request: &Request) {
+        let mut remembered = Self {
+            look: self.look,
+            ..Self::default()
+        }
+        .remembered(request);
+        let id = names::attempt(usize::from(attempt));
+        remembered.looked(id, ago(began), found.shipped());
+        let earlier = |later| remembered.earlier_look(request, UPTIME + later, ticks(SETTLE));
+        let found = earlier(ticks(SETTLE)).map(Evidence::of);
+        let age = age_until(|later| earlier(later).is_some());
+        self.look = age
+            .zip(found)
+            .map(|(age, found)| FirstLook { attempt, found, age });
+    }
+}
+
+/// How long ago something began that counts once it is a settle time old.
+fn age_until(counts: impl Fn(Duration) -> bool) -> Option<u8> {
+    (0..=SETTLE)
+        .find(|later| counts(ticks(*later)))
+        .map(|later| SETTLE - later)
+}
+
+impl Evidence {
+    /// In the numbers of the model.
+    pub fn of(found: &recovery::Evidence) -> Self {
+        Self {
+            jobs: names::job_set(&found.jobs),
+            touched: names::desktop_set(&found.touched),
+            complete: found.complete,
+        }
+    }
+
+    /// As it is shipped.
+    pub fn shipped(self) -> recovery::Evidence {
+        recovery::Evidence {
+            jobs: names::jobs(self.jobs).into_iter().collect(),
+            touched: names::desktops(self.touched).into_iter().collect(),
+            complete: self.complete,
+        }
+    }
+}
+
+impl Look {
+    /// As it is shipped.
+    pub fn shipped(self) -> Sight {
+        match self {
+            Self::Idle => Sight::Idle,
+            Self::Deleting => Sight::Deleting,
+            Self::DeleteFailed => Sight::DeleteFailed,
+            Self::Missing => Sight::Missing,
+            Self::Gone => Sight::Gone,
+        }
+    }
+}
