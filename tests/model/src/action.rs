@@ -60,6 +60,8 @@ pub enum Action {
     Deadline,
     /// A client replaces the object, and takes our finalizer off without knowing.
     Replace,
+    /// An operator checks its project, as it does every few minutes: the answer has a date.
+    CheckProject(usize),
     /// From now on the dates of the cloud's answers are so many ticks ahead.
     CloudClock(i8),
     /// From now on the clock of an operator's machine is so many ticks ahead.
@@ -159,6 +161,7 @@ impl Protocol {
         }
         if self.config.clock_faults > 0 {
             self.of_clocks(world, actions);
+            actions.extend((0..self.config.operators).map(Action::CheckProject));
         }
     }
 

@@ -13,6 +13,8 @@ use crate::world::{Held, Post, World};
 
 /// Rounds within which it must settle: each is one tick.
 const ROUNDS: usize = 40;
+/// Checks of a project within a tick: as many answers as move a clock.
+const CHECKS: usize = 3;
 /// Steps of one pass at most.
 const STEPS: usize = 60;
 
@@ -36,6 +38,7 @@ impl Protocol {
             it.wall = 0;
         }
         for _ in 0..ROUNDS {
+            self.check_projects(&mut world);
             self.deliver(&mut world);
             for operator in 0..self.config.operators {
                 self.finish_pass(&mut world, operator)?;
@@ -59,6 +62,15 @@ impl Protocol {
             }
         }
         Err(self.restless("within so many rounds", &world))
+    }
+
+    /// As often as it takes until no answer is left that had a false date.
+    fn check_projects(&self, world: &mut World) {
+        for operator in 0..self.config.operators {
+            for _ in 0..CHECKS {
+                *world = self.after(world, Action::CheckProject(operator));
+            }
+        }
     }
 
     fn deliver(&self, world: &mut World) {

@@ -1,8 +1,7 @@
 //! Asks the shipped decision. What an operator of the model sees is turned into the [`Observed`] of the product, the
 //! step it answers is turned into an [`Act`], and both are remembered: the same view is never decided twice.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{PoisonError, RwLock};
+use std::collections::BTreeMap;
 
 use desktop_deletion_operator::config::Timing;
 use desktop_deletion_operator::crd::deletion::{
@@ -22,6 +21,7 @@ use desktop_deletion_operator::workspace::error::Operation;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::cache::Cache;
 use crate::names::{self, DESKTOPS, JOBS, Set};
 use crate::requests::{RequestId, Requests};
 use crate::time::{UPTIME, ago};
@@ -113,7 +113,8 @@ impl Act {
 pub struct Decisions {
     auth: AuthMethod,
     timing: Timing,
-    made: RwLock<HashMap<View, Act>>,
+    made: Cache<View, Act>,
+    fresh: Cache<(View, u8), Option<Set>>,
 }
 
 impl Decisions {
@@ -122,13 +123,14 @@ impl Decisions {
         Self {
             auth,
             timing,
-            made: RwLock::default(),
+            made: Cache::default(),
+            fresh: Cache::default(),
         }
     }
 
     /// How many different views were decided.
     pub fn len(&self) -> usize {
-        self.made.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.made.len()
     }
 
     /// None was.
@@ -139,15 +141,7 @@ impl Decisions {
     /// The next step of the pass.
     pub fn next(&self, requests: &Requests, pass: &Pass, facts: Facts) -> Act {
         let view = View::of(pass, facts);
-        let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(act) = made.get(&view) {
-            return *act;
-        }
-        drop(made);
-        let act = self.decide(requests, &view);
-        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
-        made.insert(view, act);
-        act
+        self.made.get(&view, || self.decide(requests, &view))
     }
 
     fn decide(&self, requests: &Requests, view: &View) -> Act {
@@ -210,19 +204,25 @@ impl Decisions {
 
     /// Forgets reads that are too old to act upon.
     pub fn drop_stale(&self, requests: &Requests, pass: &mut Pass) {
-        let Some(read) = pass.read.map(ago) else { return };
-        if !deadlines::is_stale(read, UPTIME, &self.timing) {
+        let Some(read) = pass.read.filter(|read| *read > 0) else {
             return;
-        }
+        };
         let view = View::of(pass, Facts::default());
-        let mut seen = self.observed(&requests.get(view.request).request, &view);
-        if deadlines::drop_stale(&mut seen, Some(UPTIME), Some(read), UPTIME, &self.timing) {
+        let kept = self.fresh.get(&(view, read), || self.kept(requests, &view, read));
+        if let Some(kept) = kept {
             for (number, sighted) in pass.desktops.iter_mut().enumerate() {
-                *sighted = sighted.filter(|_| seen.desktops.contains_key(names::desktop(number)));
+                *sighted = sighted.filter(|_| names::has(kept, number));
             }
-            pass.sweep = pass.sweep.filter(|_| seen.sweep.is_some());
+            pass.sweep = None;
             pass.read = None;
         }
+    }
+
+    /// The desktops whose reads are kept, if others are dropped and the sub-jobs with them.
+    fn kept(&self, requests: &Requests, view: &View, read: u8) -> Option<Set> {
+        let mut seen = self.observed(&requests.get(view.request).request, view);
+        let dropped = deadlines::drop_stale(&mut seen, Some(UPTIME), Some(ago(read)), UPTIME, &self.timing);
+        dropped.then(|| names::desktop_set(seen.desktops.keys()))
     }
 
     fn observed(&self, request: &Request, view: &View) -> Observed {

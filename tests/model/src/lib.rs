@@ -12,9 +12,10 @@
 //! | [`search`] | the search by `stateright`, and what it covered |
 //! | [`story`] | a path in words |
 //! | [`config`] | size of the world, and mutants |
-//! | [`names`], [`requests`] | small numbers for large things |
+//! | [`names`], [`requests`], [`cache`] | small numbers for large things, and answers that are kept |
 
 pub mod action;
+pub mod cache;
 pub mod calm;
 pub mod config;
 pub mod decide;

@@ -120,6 +120,9 @@ impl Protocol {
             Action::Restart(operator) => {
                 world.operators[operator] = self.started(world.operators[operator].wall);
             }
+            Action::CheckProject(operator) => {
+                self.note_date(&mut world.operators[operator], world.cloud_clock);
+            }
             Action::CloudClock(ahead) => {
                 world.clock_faults -= u8::from(ahead != 0);
                 world.cloud_clock = ahead;

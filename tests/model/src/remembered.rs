@@ -11,7 +11,7 @@ use desktop_deletion_operator::plan::recovery;
 
 use crate::names::{self, ATTEMPTS};
 use crate::time::{UPTIME, age_of, ago, ticks};
-use crate::world::{Evidence, FirstLook, Look, Memory, SETTLE, Sighted};
+use crate::world::{Evidence, FirstLook, FirstSaw, Look, Memory, SETTLE, Sighted};
 
 impl Memory {
     /// The shipped memory of that object.
@@ -50,31 +50,14 @@ impl Memory {
         remembered
     }
 
-    /// The object was loaded.
-    pub fn saw(&mut self, request: &Request, longest: u8) {
+    /// Since when each attempt has been known, once the object is loaded.
+    pub fn saw(&self, request: &Request, longest: u8) -> FirstSaw {
         let mut remembered = self.remembered(request);
         remembered.saw(request, UPTIME);
-        self.first_saw = std::array::from_fn(|attempt| {
+        std::array::from_fn(|attempt| {
             let first = remembered.first_saw(names::attempt(attempt))?;
             Some(age_of(first, longest))
-        });
-    }
-
-    /// Notes a read of a desktop.
-    pub fn read(&mut self, desktop: usize, look: Look, settle: Duration) -> Sighted {
-        let id = names::desktop(desktop);
-        let mut remembered = Remembered::default();
-        if let Some(age) = self.idle[desktop] {
-            remembered.idle_twice(id, Sight::Idle, ago(age), settle);
-        }
-        let idle_twice = remembered.idle_twice(id, look.shipped(), UPTIME, settle);
-        let idle_at = |later| {
-            remembered
-                .clone()
-                .idle_twice(id, Sight::Idle, UPTIME + later, ticks(SETTLE))
-        };
-        self.idle[desktop] = age_until(idle_at);
-        Sighted { look, idle_twice }
+        })
     }
 
     /// Notes what a pass that began so long ago found of an attempt.
@@ -123,6 +106,24 @@ impl Evidence {
 }
 
 impl Look {
+    /// Since when the desktop has been idle once this is read, and what the read says.
+    pub fn noted(self, idle: Option<u8>, settle: Duration) -> (Option<u8>, Sighted) {
+        let id = names::desktop(0);
+        let mut remembered = Remembered::default();
+        if let Some(age) = idle {
+            remembered.idle_twice(id, Sight::Idle, ago(age), settle);
+        }
+        let sighted = Sighted {
+            look: self,
+            idle_twice: remembered.idle_twice(id, self.shipped(), UPTIME, settle),
+        };
+        let idle_at = |later| {
+            let mut then = remembered.clone();
+            then.idle_twice(id, Sight::Idle, UPTIME + later, ticks(SETTLE))
+        };
+        (age_until(idle_at), sighted)
+    }
+
     /// As it is shipped.
     pub fn shipped(self) -> Sight {
         match self {

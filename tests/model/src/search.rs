@@ -308,6 +308,7 @@ pub const KINDS: &[&str] = &[
     "clock of the cloud jumps",
     "clock of a machine steps",
     "clock set right",
+    "project checked",
 ];
 
 /// The kind of a transition.
@@ -346,6 +347,7 @@ fn kind(protocol: &Protocol, world: &World, action: Action) -> &'static str {
         Action::Deadline => "deadline passes",
         Action::Replace => "object replaced",
         Action::CloudClock(0) | Action::WallClock(_, 0) => "clock set right",
+        Action::CheckProject(_) => "project checked",
         Action::CloudClock(_) => "clock of the cloud jumps",
         Action::WallClock(..) => "clock of a machine steps",
     }

@@ -71,6 +71,9 @@ impl Protocol {
             Action::Replace => {
                 "a client replaces the object, which takes our finalizer off".to_owned()
             }
+            Action::CheckProject(operator) => {
+                format!("{} checks its project, and so learns the date", who(operator))
+            }
             Action::CloudClock(0) => "the clock of the cloud is set right again".to_owned(),
             Action::CloudClock(ahead) => format!("the clock of the cloud jumps: it is {} now", off(ahead)),
             Action::WallClock(operator, 0) => {

@@ -1,8 +1,6 @@
 //! The shipped rules about time, asked in ticks. One tick is the send guard. The model keeps ages and differences of
 //! clocks, so every question is asked as of one and the same moment, and the same question is answered once.
 
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use desktop_deletion_operator::config::Timing;
@@ -14,10 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::config::{Config, Mutant};
+use crate::cache::Cache;
 use crate::names::{self, ATTEMPTS};
 use crate::requests::{RequestId, Requests};
 use crate::service_clock::ServiceClock;
-use crate::world::Memory;
+use crate::world::{FirstSaw, Look, Memory, Sighted};
 
 /// One tick: longer than a call may take, and longer than the dates of two true answers may differ.
 pub const TICK: Duration = Duration::from_secs(60);
@@ -66,7 +65,7 @@ pub struct Situation {
     /// By how much the clock of the cloud is ahead, as the operator knows it.
     pub service: Option<i8>,
     /// Since when the operator has known each attempt.
-    pub first_saw: [Option<u8>; ATTEMPTS],
+    pub first_saw: FirstSaw,
     /// When it last put the finalizer on.
     pub finalizer: Option<u8>,
     /// When its pass began.
@@ -80,7 +79,9 @@ pub struct Rules {
     config: Config,
     /// The durations that the operators are given.
     pub timing: Timing,
-    answered: RwLock<HashMap<Situation, Facts>>,
+    facts: Cache<Situation, Facts>,
+    saw: Cache<(RequestId, FirstSaw), FirstSaw>,
+    reads: Cache<(Option<u8>, Look), (Option<u8>, Sighted)>,
 }
 
 impl Rules {
@@ -89,21 +90,33 @@ impl Rules {
         Self {
             config,
             timing: config.timing(),
-            answered: RwLock::default(),
+            facts: Cache::default(),
+            saw: Cache::default(),
+            reads: Cache::default(),
         }
     }
 
     /// What follows from the time.
     pub fn facts(&self, requests: &Requests, situation: &Situation) -> Facts {
-        let answered = self.answered.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(facts) = answered.get(situation) {
-            return *facts;
-        }
-        drop(answered);
-        let facts = self.ask(&requests.get(situation.request).request, situation);
-        let mut answered = self.answered.write().unwrap_or_else(PoisonError::into_inner);
-        answered.insert(*situation, facts);
-        facts
+        let ask = || self.ask(&requests.get(situation.request).request, situation);
+        self.facts.get(situation, ask)
+    }
+
+    /// The operator has loaded the object, and knows its attempts now.
+    pub fn saw(&self, requests: &Requests, request: RequestId, memory: &mut Memory) {
+        memory.first_saw = self.saw.get(&(request, memory.first_saw), || {
+            memory.saw(&requests.get(request).request, self.config.longest_known())
+        });
+    }
+
+    /// The operator has read a desktop.
+    pub fn read(&self, desktop: usize, look: Look, memory: &mut Memory) -> Sighted {
+        let idle = &mut memory.idle[desktop];
+        let (now, sighted) = self
+            .reads
+            .get(&(*idle, look), || look.noted(*idle, self.timing.settle));
+        *idle = now;
+        sighted
     }
 
     /// A call of the object may still take effect, or its job need not show yet.

@@ -192,13 +192,16 @@ pub struct Operator {
     pub memory: Memory,
 }
 
+/// Since when an operator has known each attempt.
+pub type FirstSaw = [Option<u8>; ATTEMPTS];
+
 /// What an operator remembers of an object that is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeletedObject {
     /// Its content in the end.
     pub request: RequestId,
     /// Since when the operator has known each attempt.
-    pub first_saw: [Option<u8>; ATTEMPTS],
+    pub first_saw: FirstSaw,
 }
 
 /// What an operator remembers of the object, and loses with a crash.
@@ -208,7 +211,7 @@ pub struct Memory {
     pub uid: u8,
     /// Since when it has known each attempt. Only kept where the clock of the cloud may be unknown: otherwise nothing
     /// asks for it.
-    pub first_saw: [Option<u8>; ATTEMPTS],
+    pub first_saw: FirstSaw,
     /// The first look for evidence of an attempt that was surely dead.
     pub look: Option<FirstLook>,
     /// For how long each desktop was idle in every read.

@@ -34,8 +34,7 @@ impl Protocol {
         let Some(pass) = &mut it.pass else { return };
         self.decisions.drop_stale(&self.requests, pass);
         if self.config.clock_faults > 0 {
-            let request = &self.requests.get(pass.request).request;
-            it.memory.saw(request, self.config.longest_known());
+            self.rules.saw(&self.requests, pass.request, &mut it.memory);
         }
     }
 
@@ -120,7 +119,7 @@ impl Protocol {
         let Some(act) = self.next_act(world, operator) else {
             return;
         };
-        let (cloud, settle) = (world.cloud, self.rules.timing.settle);
+        let cloud = world.cloud;
         if act.reads_the_cloud() && luck != Luck::Trouble {
             let date = if let Luck::FalseDate(date) = luck {
                 date
@@ -146,11 +145,11 @@ impl Protocol {
             Act::ReadDesktops(set) => {
                 for desktop in names::members(set) {
                     let look = if blind { Look::Idle } else { cloud.listed(desktop) };
-                    pass.desktops[desktop] = Some(it.memory.read(desktop, look, settle));
+                    pass.desktops[desktop] = Some(self.rules.read(desktop, look, &mut it.memory));
                 }
             }
             Act::ReadDesktop(desktop) => {
-                pass.desktops[desktop] = Some(it.memory.read(desktop, cloud.shown(desktop), settle));
+                pass.desktops[desktop] = Some(self.rules.read(desktop, cloud.shown(desktop), &mut it.memory));
             }
             Act::ReadSubJobs => {
                 let mut sweep = cloud.sweep();

@@ -9,7 +9,7 @@ use crate::config::Mutant;
 use crate::decide::Act;
 use crate::names;
 use crate::requests::{Edit, RequestId};
-use crate::world::{Held, Memory, Stray, World, WriteKind};
+use crate::world::{GUARD, Held, Memory, Stray, World, WriteKind};
 
 impl Protocol {
     pub(super) fn write(
@@ -169,6 +169,10 @@ impl World {
         let Some(pass) = &mut it.pass else { return };
         if pass.task {
             pass.reload = Some(kind);
+            // A task that has begun to record that it did not send never sends.
+            if let (WriteKind::Outcome, Held::Armed(draft)) = (kind, &mut pass.held) {
+                draft.age = GUARD;
+            }
         } else {
             it.pass = None;
         }
