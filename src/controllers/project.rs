@@ -21,6 +21,7 @@ use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
 use crate::plan::classify::{Class, Pace, classify, explain};
 use crate::plan::clocks::Clocks;
 use crate::plan::deadlines;
+use crate::plan::observed::ClockSkew;
 use crate::workspace::api::{Answer, DesktopPage};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
@@ -220,14 +221,13 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
         again,
     };
     let skewed = |clocks: &Clocks| {
-        let skew = context.config.timing.clock_skew;
-        let ahead = clocks.difference()?.unsigned_abs();
-        let message = format!(
-            "this machine's clock and the service's are {} s apart, {} s are allowed: set the node's clock (NTP)",
-            ahead.as_secs(),
-            skew.as_secs()
-        );
-        (ahead > skew).then(|| failed(Reason::ClockSkew, message, Pace::Soon))
+        let ahead = clocks.difference()?;
+        let skew = ClockSkew {
+            ahead,
+            of_service: clocks.service.is_some(),
+        };
+        let beyond = ahead.unsigned_abs() > context.config.timing.clock_skew;
+        beyond.then(|| failed(Reason::ClockSkew, skew.sentence(), Pace::Soon))
     };
     match result {
         Ok(_) => skewed(clocks).unwrap_or_else(|| Verdict {

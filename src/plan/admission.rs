@@ -1,7 +1,5 @@
 //! Before anything is sent: may it be submitted, and what exactly.
 
-use std::time::Duration;
-
 use super::classify::{Class, Pace, explain};
 use super::observed::{Claim, ClockSkew, Deadline, Observed, ProjectView, Sight, Sweep};
 use super::record::{Ending, desktop, same_error, was_not_found};
@@ -149,32 +147,7 @@ pub fn trouble(seen: &Observed) -> Option<Hold> {
 
 /// What the conditions say while clocks differ by more than is allowed.
 pub fn clock_skew(skew: ClockSkew) -> Hold {
-    let other = if skew.of_service {
-        "the cloud service's clock"
-    } else {
-        "the API server's clock"
-    };
-    let apart = approximately(skew.ahead.unsigned_abs());
-    let direction = if skew.ahead.is_negative() {
-        "behind"
-    } else {
-        "ahead of"
-    };
-    let message = format!(
-        "{other} is {apart} {direction} the clock of the operator's node: nothing is sent and nothing expires until they agree; correct the clock that is wrong (NTP)"
-    );
-    Hold::stalled(Reason::ClockSkew, message, Wake::Refresh)
-}
-
-/// A duration in its largest unit.
-fn approximately(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7200 => format!("{}m", seconds / 60),
-        7200..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
+    Hold::stalled(Reason::ClockSkew, skew.sentence(), Wake::Refresh)
 }
 
 /// The last attempt, if the cloud refused it or it was not sent.

@@ -414,3 +414,34 @@ pub struct ClockSkew {
     /// The other clock is the service's; else it is the API server's.
     pub of_service: bool,
 }
+
+impl ClockSkew {
+    /// By how much, in which direction, and what to do.
+    pub fn sentence(&self) -> String {
+        let other = if self.of_service {
+            "the cloud service's clock"
+        } else {
+            "the API server's clock"
+        };
+        let apart = approximately(self.ahead.unsigned_abs());
+        let direction = if self.ahead.is_negative() {
+            "behind"
+        } else {
+            "ahead of"
+        };
+        format!(
+            "{other} is {apart} {direction} the clock of the operator's node: nothing is sent and nothing expires until they agree; correct the clock that is wrong (NTP)"
+        )
+    }
+}
+
+/// A duration in its largest unit.
+fn approximately(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

@@ -118,11 +118,12 @@ pub fn next(seen: &Observed) -> Option<Step> {
     }
 }
 
-/// A job that is overdue, or that can no longer be followed, may be given up.
+/// A job that is overdue may be given up, and one that can no longer be followed once it must show: its desktops are free then.
 fn may_give_up(seen: &Observed) -> bool {
     let home = seen.request.status.project.as_ref();
     let now = seen.project.as_ref().and_then(|p| p.coordinates.as_ref());
-    seen.facts.overdue || home.zip(now).is_some_and(|(home, now)| home.key() != now.key())
+    let elsewhere = home.zip(now).is_some_and(|(home, now)| home.key() != now.key());
+    seen.facts.overdue || (elsewhere && seen.facts.settled)
 }
 
 /// A job is adopted only if it names desktops of the attempt.

@@ -157,7 +157,11 @@ impl Protocol {
             let other = actions.len();
             self.of_people(world, actions);
             let of_people = actions.split_off(other);
-            actions.extend(of_people.into_iter().filter(|action| self.config.people.may(*action)));
+            actions.extend(
+                of_people
+                    .into_iter()
+                    .filter(|action| self.config.people.may(*action)),
+            );
         }
         if self.config.clock_faults > 0 {
             self.of_clocks(world, actions);

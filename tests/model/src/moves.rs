@@ -96,7 +96,7 @@ impl Protocol {
     pub fn after(&self, before: &World, action: Action) -> World {
         let mut world = *before;
         match action {
-            Action::Begin(operator) => self.load(&mut world, operator),
+            Action::Begin(operator) => Self::load(&mut world, operator),
             Action::Step(operator, luck) => {
                 match luck {
                     Luck::Well => {}

@@ -25,7 +25,9 @@ pub struct ServiceClock {
 
 /// What each becomes by each date.
 static NOTED: LazyLock<HashMap<(ServiceClock, i8), ServiceClock>> = LazyLock::new(|| {
-    let states: Vec<_> = ServiceClock::all().map(|state| (state.shipped(), state)).collect();
+    let states: Vec<_> = ServiceClock::all()
+        .map(|state| (state.shipped(), state))
+        .collect();
     let next = |(clock, state): &(RemoteClock, ServiceClock), ahead| {
         let mut after = *clock;
         after.note(reading(ahead));
@@ -99,7 +101,9 @@ mod tests {
     #[test]
     fn every_state_has_a_next_one_for_every_date() {
         let dates = -FURTHEST..=FURTHEST;
-        assert!(ServiceClock::all().all(|state| dates.clone().all(|date| NOTED.contains_key(&(state, date)))));
+        assert!(
+            ServiceClock::all().all(|state| dates.clone().all(|date| NOTED.contains_key(&(state, date))))
+        );
     }
 
     #[test]

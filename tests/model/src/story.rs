@@ -68,9 +68,7 @@ impl Protocol {
             }
             Action::Abandon(attempt) => format!("somebody gives up attempt {} by annotation", attempt + 1),
             Action::Deadline => "the deadline of the request passes".to_owned(),
-            Action::Replace => {
-                "a client replaces the object, which takes our finalizer off".to_owned()
-            }
+            Action::Replace => "a client replaces the object, which takes our finalizer off".to_owned(),
             Action::CheckProject(operator) => {
                 format!("{} checks its project, and so learns the date", who(operator))
             }

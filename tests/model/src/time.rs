@@ -11,8 +11,8 @@ use desktop_deletion_operator::plan::observed::{Facts, Request};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::config::{Config, Mutant};
 use crate::cache::Cache;
+use crate::config::{Config, Mutant};
 use crate::names::{self, ATTEMPTS};
 use crate::requests::{RequestId, Requests};
 use crate::service_clock::ServiceClock;

@@ -152,9 +152,10 @@ fn followed() -> Vec<Row> {
             "read the project",
         ),
         row(
-            "so may a job whose project points elsewhere",
+            "so may a job whose project points elsewhere, once it must show",
             accepted()
                 .project_at("another")
+                .settled()
                 .no_finalizer()
                 .resolve("n1=abandon"),
             "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",

@@ -124,14 +124,18 @@ impl Protocol {
 
     pub(super) fn tick(&self, world: &mut World) {
         let oldest = self.config.oldest();
-        let growing = names::set((0..ATTEMPTS).filter(|attempt| {
-            world.letters[*attempt].is_some_and(|letter| letter.age < oldest)
-        }));
+        let growing = names::set(
+            (0..ATTEMPTS).filter(|attempt| world.letters[*attempt].is_some_and(|letter| letter.age < oldest)),
+        );
         for letter in world.letters.iter_mut().flatten() {
             letter.age = (letter.age + 1).min(oldest);
             letter.gateway_age = (letter.gateway_age + 1).min(oldest);
         }
-        let passed = if self.config.clock_faults > 0 { self.config.far() } else { 0 };
+        let passed = if self.config.clock_faults > 0 {
+            self.config.far()
+        } else {
+            0
+        };
         world.deadline = world.deadline.map(|age| (age + 1).min(passed));
         world.show_overdue(self.lag());
         for it in &mut world.operators {

@@ -54,7 +54,8 @@ impl Protocol {
     /// Forgets claims that have ended.
     fn end_claims(&self, world: &mut World) {
         for operator in 0..self.config.operators {
-            if world.operators[operator].claim.is_some() && !self.claim_lasts(world, &world.operators[operator])
+            if world.operators[operator].claim.is_some()
+                && !self.claim_lasts(world, &world.operators[operator])
             {
                 world.operators[operator].claim = None;
             }
@@ -66,7 +67,8 @@ impl Protocol {
         let object = world.object.take();
         world.replaced = false;
         // No other one will follow that could be refused.
-        let Some(object) = object.filter(|_| world.made < OBJECTS && !self.config.lacks(Mutant::ClaimForgotten))
+        let Some(object) =
+            object.filter(|_| world.made < OBJECTS && !self.config.lacks(Mutant::ClaimForgotten))
         else {
             return;
         };
@@ -74,7 +76,11 @@ impl Protocol {
             let known = it.memory.uid == object.uid;
             it.claim = Some(DeletedObject {
                 request: object.request,
-                first_saw: if known { it.memory.first_saw } else { [None; ATTEMPTS] },
+                first_saw: if known {
+                    it.memory.first_saw
+                } else {
+                    [None; ATTEMPTS]
+                },
             });
         }
     }

@@ -10,7 +10,7 @@ use crate::world::{
 };
 
 impl Protocol {
-    pub(super) fn load(&self, world: &mut World, operator: usize) {
+    pub(super) fn load(world: &mut World, operator: usize) {
         let it = &mut world.operators[operator];
         let Some(object) = world.object else {
             it.memory = Memory::default();

@@ -11,16 +11,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
             find: "        let enough = if self.known.is_some() { IN_A_ROW } else { 2 };",
             replace: "        let enough = IN_A_ROW / 3;",
         }],
-        trials: &[
-            Trial {
-                layer: Layer::Unit,
-                tests: &["plan::clocks"],
-            },
-            Trial {
-                layer: Layer::Cluster,
-                tests: &["false_clocks::one_answer_with_another_date_ends_nothing"],
-            },
-        ],
+        trials: &[Trial {
+            layer: Layer::Unit,
+            tests: &["plan::clocks"],
+        }],
     },
     Mutant {
         name: "any-page-tells-the-time",
@@ -75,16 +69,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
             find: "    (seen.facts.finalizer_missing && seen.facts.finalizer_due && !seen.facts.stopping)",
             replace: "    (seen.facts.finalizer_missing && seen.facts.finalizer_due && seen.facts.stopping)",
         }],
-        trials: &[
-            Trial {
-                layer: Layer::Offline,
-                tests: &["plan::finalizer"],
-            },
-            Trial {
-                layer: Layer::Cluster,
-                tests: &["replaced::a_finalizer_that_a_replace_removed_is_restored"],
-            },
-        ],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::finalizer"],
+        }],
     },
     Mutant {
         name: "an-old-sweep-admits",
