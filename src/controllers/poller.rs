@@ -342,9 +342,11 @@ async fn read_job(cloud: &dyn Workspace, id: &JobID, view: &mut JobView) -> Resu
             job: Some(id.clone()),
             ..SubJobQuery::default()
         };
-        let rows = paging::list(cloud, query, Extent::ToTheEnd).await?;
-        view.learn(&rows.sub_jobs);
-        view.complete = rows.complete && !rows.sub_jobs.is_empty();
+        let listed = paging::list(cloud, query, Extent::ToTheEnd).await?;
+        // A region may ignore the filter.
+        let own: Vec<SubJob> = listed.sub_jobs.into_iter().filter(|s| s.job == *id).collect();
+        view.learn(&own);
+        view.complete = listed.complete && !own.is_empty();
     }
     Ok(())
 }

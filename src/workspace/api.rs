@@ -167,7 +167,7 @@ pub struct Job {
     pub reason: Option<String>,
     /// Its sub-jobs that name a readable desktop.
     pub sub_jobs: Vec<SubJob>,
-    /// The answer holds all of its sub-jobs: as many rows as `sub_jobs_total` says.
+    /// The answer holds all of its sub-jobs: as many rows as `sub_jobs_total` says, each readable.
     pub complete: bool,
 }
 

@@ -202,18 +202,21 @@ pub(super) fn job(body: &[u8], asked: &JobID, tidy: Tidy<'_>) -> Result<Job, Unr
     }
     let ends = ["SUCCESS", "COMPLETE", "FAIL", "FAILED"];
     let rows = body.sub_jobs.unwrap_or_default();
+    let sent = rows.len();
+    let sub_jobs: Vec<_> = rows
+        .into_iter()
+        .filter_map(row)
+        .filter_map(|row| sub_job(row, Some(asked), tidy))
+        .collect();
     Ok(Job {
         finished: ends
             .iter()
             .any(|end| body.status.trim().eq_ignore_ascii_case(end)),
         code: tidy.line(&body.job_error_code, text::CODE),
         reason: tidy.line(&body.fail_reason, text::MESSAGE),
-        complete: body.sub_jobs_total == Some(rows.len() as u64),
-        sub_jobs: rows
-            .into_iter()
-            .filter_map(row)
-            .filter_map(|row| sub_job(row, Some(asked), tidy))
-            .collect(),
+        // A row that cannot be read may name any desktop.
+        complete: body.sub_jobs_total == Some(sent as u64) && sub_jobs.len() == sent,
+        sub_jobs,
         id: asked.clone(),
     })
 }

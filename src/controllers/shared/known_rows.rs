@@ -12,6 +12,9 @@ use super::paging::{MAX_ROWS, RowKey};
 /// list incomplete.
 const MISSED: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Most rows of a project that are known: twice as many as a list can show. Beyond it those that are missing are dropped.
+const MOST: usize = 2 * MAX_ROWS;
+
 /// The rows of one project, and when each was shown last.
 #[derive(Debug, Default)]
 pub(super) struct KnownRows(HashMap<RowKey, Instant>);
@@ -22,10 +25,9 @@ impl KnownRows {
         let now = Instant::now();
         self.0.retain(|_, seen| now.duration_since(*seen) < MISSED);
         let all = self.0.keys().all(|key| shown.contains(key));
-        for key in shown {
-            if self.0.len() < MAX_ROWS || self.0.contains_key(key) {
-                self.0.insert(*key, now);
-            }
+        self.0.extend(shown.iter().map(|key| (*key, now)));
+        if self.0.len() > MOST {
+            self.0.retain(|key, _| shown.contains(key));
         }
         all
     }

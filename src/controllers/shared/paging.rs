@@ -29,8 +29,8 @@ pub struct Listed {
     pub sub_jobs: Vec<SubJob>,
     /// What identifies each of them.
     pub keys: HashSet<RowKey>,
-    /// Every row that the list has was read: a further page was empty, no row came twice, and the count never fell and in
-    /// the end was the number of rows.
+    /// Every row that the list has was read: a further page was empty, each row was readable and none came twice, and the
+    /// count never fell and in the end was the number of rows.
     pub complete: bool,
 }
 
@@ -54,7 +54,7 @@ pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> 
         ..query
     };
     let mut listed = Listed::default();
-    let (mut received, mut highest, mut steady) = (0_u64, 0, true);
+    let (mut received, mut highest, mut steady, mut readable) = (0_u64, 0, true, true);
     let most = match extent {
         Extent::ToTheEnd => MAX_PAGES,
         Extent::Pages(pages) => pages.min(MAX_PAGES),
@@ -65,9 +65,11 @@ pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> 
         highest = highest.max(page.total);
         received += page.rows as u64;
         let short = page.rows < PAGE as usize;
+        // A row that cannot be read may name any desktop.
+        readable &= page.sub_jobs.len() == page.rows;
         steady &= listed.take(page.sub_jobs);
         if page.rows == 0 {
-            listed.complete = steady && page.total == received;
+            listed.complete = steady && readable && page.total == received;
             break;
         }
         let enough = extent != Extent::ToTheEnd && short && received >= page.total;

@@ -196,8 +196,6 @@ pub enum Mutant {
     ShownTooLate,
     /// What comes of an attempt, progress and verdicts are stored over whatever the object is now.
     StatusWithoutResourceVersion,
-    /// The date of a single answer moves the clock of the cloud as the operator knows it.
-    BelievesOneDate,
     /// Only the clock of the cloud counts, not also that of the operator's machine.
     OneClockIsEnough,
     /// A finalizer that another client took off is not put back.

@@ -121,7 +121,7 @@ impl Protocol {
                 world.operators[operator] = self.started(world.operators[operator].wall);
             }
             Action::CheckProject(operator) => {
-                self.note_date(&mut world.operators[operator], world.cloud_clock);
+                Self::note_date(&mut world.operators[operator], world.cloud_clock);
             }
             Action::CloudClock(ahead) => {
                 world.clock_faults -= u8::from(ahead != 0);

@@ -59,12 +59,8 @@ impl Protocol {
     }
 
     /// Takes in the date of an answer of the cloud.
-    pub(super) fn note_date(&self, it: &mut Operator, ahead: i8) {
-        it.service = if self.config.lacks(Mutant::BelievesOneDate) {
-            ServiceClock::of(Some(ahead))
-        } else {
-            it.service.noted(ahead)
-        };
+    pub(super) fn note_date(it: &mut Operator, ahead: i8) {
+        it.service = it.service.noted(ahead);
     }
 
     /// The attempts that tell when a pass began: those whose end it waits for.
@@ -194,7 +190,9 @@ impl Pass {
 impl World {
     /// An operator is slow to send or the network to deliver: a fault, if time passes now.
     pub fn is_slow(&self) -> bool {
-        let armed = |held| matches!(held, Held::Armed(draft) if draft.age == 0);
+        let signed_now =
+            |attempt: u8| self.letters[usize::from(attempt)].is_some_and(|letter| letter.age == 0);
+        let armed = |held| matches!(held, Held::Armed(draft) if draft.age == 0 && signed_now(draft.attempt));
         let mut passes = self.operators.iter().filter_map(|it| it.pass);
         let flying = |(attempt, letter): (usize, &Option<Letter>)| {
             let new = letter.is_some_and(|letter| letter.post == Post::Flying && letter.gateway_age <= 0);

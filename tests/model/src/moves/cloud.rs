@@ -31,7 +31,7 @@ impl Protocol {
         }
         if let (Some(operator), false) = (listener, again) {
             if !matches!(answer, Answer::NotSent | Answer::Doubt) {
-                self.note_date(&mut world.operators[operator], world.cloud_clock);
+                Self::note_date(&mut world.operators[operator], world.cloud_clock);
             }
             world.give_up(operator, answer);
         }

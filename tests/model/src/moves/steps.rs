@@ -126,7 +126,7 @@ impl Protocol {
             } else {
                 world.cloud_clock
             };
-            self.note_date(&mut world.operators[operator], date);
+            Self::note_date(&mut world.operators[operator], date);
         }
         let blind = self.config.lacks(Mutant::EvidenceIgnored) && self.in_doubt(world, operator);
         let it = &mut world.operators[operator];

@@ -44,7 +44,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Trial {
                 layer: Layer::Offline,
-                tests: &["plan::deadlines", "plan::walk"],
+                tests: &["plan::deadlines"],
             },
         ],
     },
