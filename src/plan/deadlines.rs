@@ -258,17 +258,18 @@ impl Deadlines<'_> {
         let waits = |left: Option<Duration>| left.is_some_and(|left| !left.is_zero());
         !self.request.deleting
             && !self.request.finalizer
+            && !self.memory.finalizer_dropped
             && self.request.status.completion_time.is_none()
             && (waits(self.until_expired()) || waits(self.until_settled()))
     }
 
-    /// Until the finalizer may be put on: at once for the first time, then with a pause that grows.
+    /// Until the finalizer may be put on: at once for the first time, and once more since the answer to that may have been
+    /// lost; then with a pause that grows.
     fn until_finalizer(&self) -> Duration {
-        self.memory
-            .finalizer_added()
-            .map_or(Duration::ZERO, |(count, at)| {
-                exponential(count, self.timing).saturating_sub(self.clocks.uptime.saturating_sub(at))
-            })
+        let again = self.memory.finalizer_added().filter(|(count, _)| *count > 1);
+        again.map_or(Duration::ZERO, |(count, at)| {
+            exponential(count - 1, self.timing).saturating_sub(self.known_for(Some(at)))
+        })
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Remembered {
     evidence: Option<FirstLook>,
     /// How often the finalizer was put on, and when it was last.
     finalizer: Option<(u32, Duration)>,
+    /// This process has taken the finalizer off, for the verdict.
+    pub finalizer_dropped: bool,
     /// How far the other clock was ahead of ours when it was last said.
     difference: Option<SignedDuration>,
 }
@@ -117,6 +119,7 @@ impl Remembered {
     pub fn adds_finalizer(&mut self, uptime: Duration) {
         let count = self.finalizer.map_or(0, |(count, _)| count);
         self.finalizer = Some((count.saturating_add(1), uptime));
+        self.finalizer_dropped = false;
     }
 
     /// How often the finalizer was put on, and when it was last.

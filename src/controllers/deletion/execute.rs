@@ -48,6 +48,9 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
         Step::AddFinalizer => write::finalizers(pass, true, context).await,
         Step::DropFinalizer => {
             write::finalizers(pass, false, context).await?;
+            context
+                .memory
+                .change(&pass.uid(), |memory| memory.finalizer_dropped = true);
             if pass.seen.request.deleting {
                 context.forget(&pass.uid());
             }

@@ -406,11 +406,23 @@ fn a_finalizer_that_is_removed_again_and_again_is_put_back_less_and_less_often()
     let mut case = doubt();
     assert!(case.facts().finalizer_due);
     case.memory.adds_finalizer(Duration::ZERO);
+    assert!(case.facts().finalizer_due, "the answer may have been lost");
+    case.memory.adds_finalizer(Duration::ZERO);
     assert!(!doubt_after(&case, 4).finalizer_due);
     assert!(doubt_after(&case, 5).finalizer_due);
     case.memory.adds_finalizer(Duration::ZERO);
     assert!(!doubt_after(&case, 9).finalizer_due);
     assert!(doubt_after(&case, 10).finalizer_due);
+}
+
+#[test]
+fn a_finalizer_that_was_taken_off_for_the_verdict_is_not_missed() {
+    let mut case = Case::new(vec![attempt(Outcome::Accepted)]);
+    case.request.finalizer = false;
+    case.memory.finalizer_dropped = true;
+    assert!(!case.facts().finalizer_missing);
+    case.memory.adds_finalizer(Duration::ZERO);
+    assert!(case.facts().finalizer_missing, "it was put on again since");
 }
 
 fn doubt_after(case: &Case, by: i64) -> Facts {
@@ -448,6 +460,7 @@ fn waits_end_at_the_next_moment_at_which_something_changes() {
     );
     let mut missing = doubt();
     missing.request.finalizer = false;
+    missing.memory.adds_finalizer(Duration::ZERO);
     missing.memory.adds_finalizer(Duration::ZERO);
     assert_eq!(rounded(missing.delay(Wake::Dead)), 5, "until it may be put back");
 }
