@@ -8,7 +8,6 @@ use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
-use testkit::cloud::PROJECT_ID;
 use testkit::{Cloud, Namespace, Operator, OperatorOptions, eventually, manifests};
 use workspace_simulator::cloud::{LedgerEntry, Operation};
 
@@ -60,6 +59,8 @@ impl Scene {
         let mut world = Cloud::world();
         // Jobs of different clouds have different ids.
         world["seed"] = json!(number);
+        // A desktop that is in flight is held by its project's id alone, whatever the endpoint.
+        world["projects"] = json!([{"id": format!("{number:032x}")}]);
         // If somebody else deletes a desktop too, that is another job.
         world["switches"] = json!({"repeatedDesktop": "accept"});
         let [id, secret, token, ready] = login(name);
@@ -244,7 +245,7 @@ impl Scene {
     /// Somebody else deletes desktops; gives the job.
     pub(crate) async fn console_deletes(&self, ids: &[&str]) -> String {
         let workspace = &self.cloud.simulator().workspace;
-        let url = format!("{workspace}/v2/{PROJECT_ID}/desktops/batch-delete");
+        let url = format!("{workspace}/v2/{}/desktops/batch-delete", self.cloud.project_id());
         let call = self.http().post(url).header("X-Auth-Token", CONSOLE_TOKEN);
         let answer = call.json(&json!({"desktop_ids": ids})).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();

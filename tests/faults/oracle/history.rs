@@ -8,7 +8,6 @@ use invariants::history::{Basis, Call, Came, Login, Object, Post, Request, Rest,
 use invariants::reading::{Frozen, items, texts};
 use jiff::Timestamp;
 use serde_json::Value;
-use testkit::cloud::PROJECT_ID;
 use testkit::{AuditEvent, ControlPlane, Operator, SERVICE_ACCOUNT, eventually};
 use workspace_simulator::cloud::LedgerEntry;
 
@@ -185,7 +184,7 @@ fn logins(run: &Run) -> Vec<Login> {
     let own = run.scene.callers().map(|credential| Login {
         credential,
         endpoint: run.scene.name.clone(),
-        project: PROJECT_ID.to_owned(),
+        project: run.scene.cloud.project_id().to_owned(),
     });
     own.to_vec()
 }

@@ -11,7 +11,7 @@ use crate::{canary, manifests};
 
 /// Region of [`Cloud::world`].
 pub const REGION: &str = "local-1";
-/// Id of the only project of [`Cloud::world`].
+/// Id of the only project of [`Cloud::world`], unless a test puts another one in.
 pub const PROJECT_ID: &str = "0b5f3a7c9d1e4f60826b4a5c7d8e9f01";
 /// Id of the only access key of [`Cloud::world`], which may do everything.
 pub const ACCESS_KEY: &str = "TESTACCESSKEY0000001";
@@ -23,6 +23,7 @@ pub const SECRET_KEY: &str = "canary-secret-key-0000000000000000000001";
 /// It serves from the runtime that it was started on.
 pub struct Cloud {
     simulator: Running,
+    project_id: String,
 }
 
 impl Cloud {
@@ -45,16 +46,26 @@ impl Cloud {
     pub async fn start(world: &Value) -> Result<Self, Error> {
         let world = parse(world, "a world")?;
         guard_secrets(&world);
+        let first = world.projects.first();
+        let project_id = first.map(|project| project.id.clone()).unwrap_or_default();
         let options = Options::new(world);
         let simulator = workspace_simulator::serve(options).await;
         let simulator =
             simulator.map_err(|error| Error::Other(format!("start the simulated cloud: {error}")))?;
-        Ok(Self { simulator })
+        Ok(Self {
+            simulator,
+            project_id,
+        })
     }
 
     /// The simulator itself: its addresses, its certificate, and its faults and jobs.
     pub fn simulator(&self) -> &Running {
         &self.simulator
+    }
+
+    /// Id of the first project of its world.
+    pub fn project_id(&self) -> &str {
+        &self.project_id
     }
 
     /// Adds a desktop, or replaces the one with its id; only `id` is required.
@@ -101,11 +112,11 @@ impl Cloud {
         manifests::secret(name, &[("accessKey", ACCESS_KEY), ("secretKey", SECRET_KEY)])
     }
 
-    /// A `WorkspaceProject` for the project of [`Cloud::world`] at the addresses of this cloud.
+    /// A `WorkspaceProject` for the first project of its world at the addresses of this cloud.
     ///
     /// The operator must be started with `--allowed-endpoints 127.0.0.1=127.0.0.0/8` to use it.
     pub fn project(&self, name: &str, secret: &str) -> Value {
-        let mut manifest = manifests::workspace_project(name, REGION, PROJECT_ID, secret);
+        let mut manifest = manifests::workspace_project(name, REGION, self.project_id(), secret);
         manifest["spec"]["endpoint"] = json!(self.simulator.workspace);
         manifest["spec"]["iamEndpoint"] = json!(self.simulator.iam);
         manifest["spec"]["caBundle"] = json!(self.simulator.ca_pem);
