@@ -285,9 +285,10 @@ fn must_show_within(timing: &Timing) -> Duration {
     timing.send_guard + LONGEST_CALL + timing.settle
 }
 
-/// Until a request that was signed at `signed_at` is past its `span`, for good. Both clocks must say so. Where the
-/// service's is not known, ours does not count: the request must have been known to this process for that long, and for
-/// twice the allowance more.
+/// Until a request that was signed at `signed_at` is past its `span`, for good. Both clocks must say so, and a third witness,
+/// or two clocks that were wrong one after the other would do: the API server's clock, or that this process has known the
+/// request for that long and twice the allowance more. Where the service's clock is not known, ours does not count and
+/// both witnesses must say so.
 pub fn until_over(
     signed_at: Timestamp,
     span: Duration,
@@ -295,15 +296,20 @@ pub fn until_over(
     clocks: &Clocks,
     timing: &Timing,
 ) -> Duration {
+    let end = after(signed_at, span);
+    let known = span
+        .saturating_add(timing.clock_skew * 2)
+        .saturating_sub(known_for);
     if clocks.service.is_some() {
-        let both = clocks.until(after(signed_at, span), timing.clock_skew);
-        return both.unwrap_or(Duration::MAX);
+        let there = clocks
+            .api_server
+            .map_or(Duration::ZERO, |clock| between(clock, end));
+        let both = clocks.until(end, timing.clock_skew).unwrap_or(Duration::MAX);
+        return both.max(there.min(known));
     }
-    let span = span.saturating_add(timing.clock_skew * 2);
-    let known = span.saturating_sub(known_for);
     let there = clocks
         .api_server
-        .map(|clock| between(clock, after(signed_at, span)));
+        .map(|clock| between(clock, after(end, timing.clock_skew * 2)));
     known.max(there.unwrap_or_default())
 }
 

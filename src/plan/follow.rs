@@ -40,11 +40,11 @@ pub fn land(seen: &Observed, attempt: &Attempt) -> Step {
         })
     };
     match recovery::look(seen, attempt) {
+        // What cannot be read now, or not to its end, may show a job later.
+        Ok(evidence) if !recovery::says_enough(seen, attempt, &evidence) => again(Wake::SecondLook),
         Ok(evidence) if !evidence.jobs.is_empty() => {
             Step::RecordOutcome(recovery::adopted(seen, attempt, &evidence))
         }
-        // What cannot be read now, or not to its end, may show a job later.
-        Ok(evidence) if !evidence.complete && !seen.facts.evidence_overdue => again(Wake::SecondLook),
         Err(Step::Wait(hold)) if !seen.facts.evidence_overdue => again(hold.wake),
         Ok(_) | Err(Step::Wait(_)) => admission::end(seen, abandoned(seen, None)),
         Err(read) => read,
@@ -212,22 +212,14 @@ fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> LastWord<'a> {
         return LastWord::Success;
     }
     // Failed in one job, it may yet be deleted by another.
-    if words.contains(&&Word::Open) {
+    if views().any(|view| may_still_say(view, &folded)) {
         return LastWord::None;
     }
-    let failure = words.iter().find_map(|word| match word {
-        Word::Failed { code, reason } => Some((code.as_deref(), reason.as_deref())),
-        _ => None,
-    });
-    if let Some((code, reason)) = failure {
-        return LastWord::Failed {
-            code,
-            reason: reason.unwrap_or("the cloud gives no reason"),
-        };
+    if let Some((code, reason)) = failure(&words) {
+        return LastWord::Failed { code, reason };
     }
-    let silent = words.is_empty() && views().all(|view| view.finished && view.complete);
     // Without a job it is not known whether it was submitted at all.
-    if !silent || (is_unknown(seen, id) && views().next().is_none()) {
+    if is_unknown(seen, id) && views().next().is_none() {
         LastWord::None
     } else if is_unknown(seen, id) {
         LastWord::NotSubmitted
@@ -239,6 +231,25 @@ fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> LastWord<'a> {
     }
 }
 
+/// The job may still delete the desktop, as far as it was read.
+fn may_still_say(view: &JobView, folded: &DesktopID) -> bool {
+    match view.words.get(folded) {
+        Some(word) => *word == Word::Open,
+        None => !(view.finished && view.complete),
+    }
+}
+
+/// Code and reason of the first failure.
+fn failure<'a>(words: &[&'a Word]) -> Option<(Option<&'a str>, &'a str)> {
+    words.iter().find_map(|word| match word {
+        Word::Failed { code, reason } => {
+            let reason = reason.as_deref().unwrap_or("the cloud gives no reason");
+            Some((code.as_deref(), reason))
+        }
+        Word::Open | Word::Success => None,
+    })
+}
+
 /// The status says that it may not have been submitted.
 fn is_unknown(seen: &Observed, id: &DesktopID) -> bool {
     let listed = &seen.request.status.desktops;
@@ -247,18 +258,30 @@ fn is_unknown(seen: &Observed, id: &DesktopID) -> bool {
         .any(|d| d.id == *id && d.state == DesktopState::Unknown)
 }
 
-/// No job is known, or all have ended without a word on the desktop, though not all of their sub-jobs were shown.
+/// No job is known, or each of them has ended or said that the deletion of the desktop has.
 fn nothing_more_shows(seen: &Observed, id: &DesktopID) -> bool {
     let folded = id.folded();
     jobs(&seen.request.status).all(|job| {
         let view = seen.jobs.get(job);
-        view.is_some_and(|view| view.finished && !view.words.contains_key(&folded))
+        view.is_some_and(|view| view.finished || !may_still_say(view, &folded))
     })
 }
 
-/// The desktop is still there, and what was read of the jobs does not say why.
+/// The desktop is still there, and not all that was submitted could be read.
 fn undecided(seen: &Observed, id: &DesktopID) -> DesktopStatus {
-    if jobs(&seen.request.status).next().is_some() {
+    let folded = id.folded();
+    let views: Vec<_> = jobs(&seen.request.status)
+        .filter_map(|job| seen.jobs.get(job))
+        .collect();
+    let words: Vec<_> = views.iter().filter_map(|view| view.words.get(&folded)).collect();
+    if let Some((code, reason)) = failure(&words) {
+        return failed(id, code, reason);
+    }
+    if words.contains(&&Word::Open) {
+        let text = "the job has ended and says that the deletion of the desktop is still running; the desktop is still there: look at it in the console";
+        return failed(id, Some("StillOpen"), text);
+    }
+    if !views.is_empty() {
         let text = "the job has ended and not all of its sub-jobs could be read; the desktop is still there: look at it in the console";
         return failed(id, Some("NoSubJob"), text);
     }

@@ -154,7 +154,7 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
         return Step::Wait(waiting(attempt, &evidence, Wake::SecondLook));
     };
     let evidence = evidence.or(earlier);
-    if evidence.found() {
+    if evidence.found() && says_enough(seen, attempt, &evidence) {
         return Step::RecordOutcome(adopted(seen, attempt, &evidence));
     }
     if evidence.complete {
@@ -166,6 +166,13 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
     } else {
         hold
     })
+}
+
+/// What was found will not be more. A job that deletes only a part of the body may be somebody else's, and a list that was
+/// cut may lack ours.
+pub fn says_enough(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> bool {
+    let ours = || evidence.jobs.iter().any(|job| covers(seen, attempt, job));
+    evidence.complete || seen.facts.evidence_overdue || ours()
 }
 
 /// A submission that seemed to have had no effect shows now: its jobs are added to it, and followed as ours.

@@ -53,12 +53,12 @@ fn held(attempt: &Attempt) -> Hold {
 /// The request is dead: any job that came of it is stored before the object goes, if it can be read.
 fn last_look(seen: &Observed, attempt: &Attempt) -> Step {
     match recovery::look(seen, attempt) {
-        Ok(evidence) if evidence.found() => Step::RecordOutcome(recovery::adopted(seen, attempt, &evidence)),
         // A list that was cut may lack the job.
-        Ok(evidence) if !evidence.complete && !seen.facts.evidence_overdue => Step::Wait(Hold {
+        Ok(evidence) if !recovery::says_enough(seen, attempt, &evidence) => Step::Wait(Hold {
             wake: Wake::SecondLook,
             ..held(attempt)
         }),
+        Ok(evidence) if evidence.found() => Step::RecordOutcome(recovery::adopted(seen, attempt, &evidence)),
         // One failed read is no reason to lose a job; a login that is gone may never come back.
         Err(Step::Wait(hold)) if passing(seen) && !seen.facts.evidence_overdue => Step::Wait(hold),
         Ok(_) | Err(Step::Wait(_)) => Step::DropFinalizer,

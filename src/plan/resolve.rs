@@ -129,7 +129,7 @@ fn may_give_up(seen: &Observed) -> bool {
 /// A job is adopted only if it names desktops of the attempt.
 fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Option<Step> {
     match recovery::look(seen, attempt) {
-        // While the evidence cannot be read, the annotation waits.
+        // While the evidence cannot be read to its end, the annotation waits.
         Err(Step::Wait(_)) => None,
         Err(read) => Some(read),
         Ok(mut evidence) => {
@@ -138,6 +138,9 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
                 .as_ref()
                 .is_some_and(|s| s.jobs_naming(&attempt.desktop_ids).contains(job));
             let earlier = attempt.baseline_job_ids.contains(job);
+            if !named && !earlier && !evidence.complete && !seen.facts.evidence_overdue {
+                return None;
+            }
             if !named || earlier {
                 let why = format!(
                     "job {job} names no desktop of attempt {}: look the job up in the console",

@@ -188,6 +188,22 @@ fn a_call_is_over_once_both_clocks_say_so() {
 }
 
 #[test]
+fn two_clocks_that_were_wrong_one_after_the_other_do_not_end_a_call() {
+    let both_ahead = |by| doubt().later(by).ours(2 * OVER).service(2 * OVER);
+    assert!(!both_ahead(180).facts().surely_dead, "the API server's clock");
+    assert!(both_ahead(OVER).facts().surely_dead, "past it by all three");
+    let mut stopped = both_ahead(OVER + 2 * SKEW - 1);
+    stopped.clocks.api_server = Some(at(0));
+    assert!(!stopped.facts().surely_dead, "the API server's clock is behind");
+    let mut stopped = both_ahead(OVER + 2 * SKEW);
+    stopped.clocks.api_server = Some(at(0));
+    assert!(
+        stopped.facts().surely_dead,
+        "this process has known it for long enough"
+    );
+}
+
+#[test]
 fn without_the_services_clock_a_call_is_over_by_what_this_process_saw_and_by_the_api_server() {
     let span = OVER + 2 * SKEW;
     let doubt = || doubt().service_unknown();

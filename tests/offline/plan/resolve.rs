@@ -108,6 +108,11 @@ fn answers() -> Vec<Row> {
             "AwaitingEvidence moving until Backoff, error Throttled",
         ),
         row(
+            "adopt a job that a list which was cut does not show: the annotation waits",
+            adopt(untouched().sweep("").incomplete()),
+            "AwaitingEvidence moving until Dead",
+        ),
+        row(
             "what is finished is not resolved",
             accepted().finished().no_finalizer().resolve("n1=abandon"),
             "rest",

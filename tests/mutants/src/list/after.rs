@@ -62,7 +62,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "What is seen of an effect counts for nothing",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
-            find: "    if evidence.found() {
+            find: "    if evidence.found() && says_enough(seen, attempt, &evidence) {
         return Step::RecordOutcome(adopted(seen, attempt, &evidence));
     }
 ",
@@ -101,6 +101,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         return",
             replace: "    if evidence.complete || !evidence.found() {
         return",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::recovery"],
+        }],
+    },
+    Mutant {
+        name: "half-a-trace-is-enough",
+        does: "A job that deletes a part of the batch is taken for the request's own though the list was cut",
+        edits: &[Edit {
+            file: "src/plan/recovery.rs",
+            find: "    evidence.complete || seen.facts.evidence_overdue || ours()",
+            replace: "    evidence.complete || seen.facts.evidence_overdue || ours() || evidence.found()",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

@@ -53,8 +53,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "Where the service's clock is not known, a call is over by this machine's clock, whenever this process saw it",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
-            find: "    let known = span.saturating_sub(known_for);",
-            replace: "    let known = between(clocks.ours, after(signed_at, span)).min(span.saturating_sub(known_for));",
+            find: "    known.max(there.unwrap_or_default())",
+            replace: "    known.min(between(clocks.ours, end)).max(there.unwrap_or_default())",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::deadlines"],
+        }],
+    },
+    Mutant {
+        name: "no-third-witness",
+        does: "A call is over by the service's clock and ours, though both may have been wrong one after the other",
+        edits: &[Edit {
+            file: "src/plan/deadlines.rs",
+            find: "        return both.max(there.min(known));",
+            replace: "        return both.max(there.min(known).min(Duration::ZERO));",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

@@ -134,6 +134,40 @@ fn recovered() -> Vec<Row> {
             RUNNING,
         ),
         row(
+            "failed in one while the other has not been read to its end: no verdict",
+            adopted("j1 j2")
+                .job("j1", "a Failed b Failed")
+                .job("j2", "")
+                .sights("a Idle b Idle")
+                .idle_twice("a")
+                .idle_twice("b"),
+            RUNNING,
+        ),
+        row(
+            "the same, overdue, and the other has ended: the failure counts",
+            adopted("j1 j2")
+                .overdue()
+                .job("j1", "a Failed b Failed")
+                .job("j2", "b Failed")
+                .parent_ended_cut("j2")
+                .sights("a Idle b Idle")
+                .idle_twice("a")
+                .idle_twice("b")
+                .no_finalizer(),
+            "finish AllFailed (submitted: AllFailed); a Failed/WKS.1, b Failed/WKS.1",
+        ),
+        row(
+            "the parent has ended and says that a deletion still runs: overdue, the desktop decides",
+            adopted("j1")
+                .overdue()
+                .job("j1", "a Open b Success")
+                .parent_ended("j1", None)
+                .sights("a Idle b Missing")
+                .idle_twice("a")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Failed/StillOpen, b Deleted",
+        ),
+        row(
             "what was not submitted stays failed",
             partly().job("j1", "a Success").sights("a Missing").no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted",

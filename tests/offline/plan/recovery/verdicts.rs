@@ -78,9 +78,8 @@ fn what_is_told_is_about_the_desktops_of_the_attempt() {
 
 #[test]
 fn without_a_job_a_desktop_is_not_called_not_submitted_by_lists_that_were_cut() {
-    let desktops = settlement(&twice().incomplete().sights("a Deleting"))
-        .hold
-        .desktops;
+    let seen = twice().incomplete().evidence_overdue();
+    let desktops = settlement(&seen.sights("a Deleting")).hold.desktops;
     let states: Vec<_> = desktops.iter().map(|d| d.state).collect();
     assert_eq!(states, [DesktopState::Deleting, DesktopState::Unknown]);
 }
@@ -267,9 +266,24 @@ fn unsure() -> Vec<Row> {
             "record NoEffect: NoEffect retrying until Retry",
         ),
         row(
-            "evidence counts also in an incomplete list",
+            "a job for the whole batch counts also in an incomplete list",
             twice().sweep("j1/a Running j1/b Running").incomplete(),
             "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+        ),
+        row(
+            "a job for a part of it may be somebody else's: a complete list must say that there is no other",
+            twice().sweep("j1/a Running").incomplete(),
+            "AwaitingEvidence moving until SecondLook",
+        ),
+        row(
+            "and so may what a desktop shows",
+            twice().sights("a Deleting").incomplete(),
+            "AwaitingEvidence moving until SecondLook",
+        ),
+        row(
+            "but nothing is repeated that may have taken effect: it counts once that takes too long",
+            twice().sweep("j1/a Running").incomplete().evidence_overdue(),
+            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Unknown",
         ),
     ]
 }
