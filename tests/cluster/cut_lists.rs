@@ -52,7 +52,7 @@ async fn a_desktop_that_a_cut_list_does_not_show_is_not_called_not_submitted() {
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
     stage.change_timings(json!({"running": "30s"})).await;
-    let _operator = stage.operator(doubt::FLAGS);
+    let _operator = stage.operator(&[doubt::FLAGS, &["--evidence-patience=2s"]].concat());
     stage.request("leavers", &["pc-1", "pc-2"]).await;
     stage.struck().await;
     let posts = stage.posts();

@@ -1,5 +1,6 @@
-//! The cloud refuses, loses or delays each of its calls, once, and is healthy again. All requests are played at the
-//! same time, under one operator; each has a cloud of its own.
+//! The cloud refuses, loses or delays each of its calls, once, says a false time in the answer to one, or shows a list
+//! without its rows, and is healthy again. All requests are played at the same time, under one operator; each has a cloud
+//! of its own.
 
 use serde_json::{Value, json};
 
@@ -74,12 +75,31 @@ fn status(status: u16) -> Value {
     answer
 }
 
+/// A page of so many sub-jobs of others, that counts so many.
+fn sub_jobs(count: usize, rows: usize) -> Value {
+    let row = |number| {
+        json!({
+            "id": format!("sub-{number}"), "job_id": format!("job-{number}"), "job_type": "deleteDesktops",
+            "status": "SUCCESS", "entities": {"desktop_id": "pc-of-somebody"},
+        })
+    };
+    let rows: Vec<_> = (0..rows).map(row).collect();
+    json!({"status": 200, "body": {"total_count": count, "jobs": rows}})
+}
+
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for call in CALLS {
         cases.extend(STATUSES.map(|code| case(call, false, &code.to_string(), status(code))));
         cases.push(case(call, false, "reset", json!("reset")));
         cases.push(case(call, false, "timeout", json!("timeout")));
+        cases.push(case(call, false, "date-ahead", json!({"dateAhead": "25m"})));
+        cases.push(case(call, false, "date-behind", json!({"dateBehind": "25m"})));
+    }
+    for call in [Call::AdmissionSubJobs, Call::PollerSubJobs, Call::EvidenceSubJobs] {
+        cases.push(case(call, false, "empty", sub_jobs(0, 0)));
+        cases.push(case(call, false, "capped", sub_jobs(100, 100)));
+        cases.push(case(call, false, "cut", sub_jobs(101, 100)));
     }
     // The answer to a POST that took effect is lost.
     cases.extend([500, 502, 503, 504].map(|code| case(Call::Post, true, &code.to_string(), status(code))));

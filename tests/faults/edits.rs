@@ -1,6 +1,7 @@
 //! What people do to the request while a call of it is in flight, at every point: it is deleted, or suspended; or it is
 //! suspended and resumed, or deleted and made anew, while the watch is silent, so that the operator never sees the
-//! state between. All requests of one edit are played at the same time, under one operator.
+//! state between; or a client replaces it, which takes the operator's finalizer off, and perhaps deletes it and makes it
+//! anew. All requests of one edit are played at the same time, under one operator.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,14 +25,18 @@ pub(crate) enum Edit {
     Suspended,
     ResumedUnseen,
     RecreatedUnseen,
+    Replaced,
+    ReplacedAndRecreated,
 }
 
 impl Edit {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Deleted,
         Self::Suspended,
         Self::ResumedUnseen,
         Self::RecreatedUnseen,
+        Self::Replaced,
+        Self::ReplacedAndRecreated,
     ];
 
     /// The name of a plan.
@@ -43,14 +48,14 @@ impl Edit {
         matches!(self, Self::ResumedUnseen | Self::RecreatedUnseen)
     }
 
+    fn is_made_anew(self) -> bool {
+        matches!(self, Self::RecreatedUnseen | Self::ReplacedAndRecreated)
+    }
+
     /// What becomes of the second desktop. A request that is made anew would submit one that is still there once more,
     /// and rightly so.
     fn result(self) -> &'static str {
-        if self == Self::RecreatedUnseen {
-            "success"
-        } else {
-            "failed"
-        }
+        if self.is_made_anew() { "success" } else { "failed" }
     }
 
     async fn make(self, scene: &Scene, point: &Point) -> Result<(), String> {
@@ -58,6 +63,12 @@ impl Edit {
             Self::Deleted => scene.delete().await,
             // At once where nothing holds it, and else as soon as it is let go.
             Self::RecreatedUnseen => {
+                scene.delete().await;
+                scene.begin().await;
+            }
+            Self::Replaced => scene.replace().await,
+            Self::ReplacedAndRecreated => {
+                scene.replace().await;
                 scene.delete().await;
                 scene.begin().await;
             }
@@ -83,8 +94,8 @@ impl Edit {
                 }
                 scene.ended().await
             }
-            Self::ResumedUnseen => scene.ended().await,
-            Self::RecreatedUnseen => {
+            Self::ResumedUnseen | Self::Replaced => scene.ended().await,
+            Self::RecreatedUnseen | Self::ReplacedAndRecreated => {
                 remade(scene, first).await?;
                 scene.ended().await
             }
@@ -101,8 +112,10 @@ impl Edit {
                     "{name}: it was deleted before it was submitted: {posts:?}"
                 ));
             }
-            Self::Suspended | Self::ResumedUnseen => wrong.extend(run.expect_end(&End::one_of_two_failed())),
-            Self::RecreatedUnseen => {
+            Self::Suspended | Self::ResumedUnseen | Self::Replaced => {
+                wrong.extend(run.expect_end(&End::one_of_two_failed()));
+            }
+            Self::RecreatedUnseen | Self::ReplacedAndRecreated => {
                 // Whoever comes second finds the desktops there, going, or gone.
                 let ends = ["AllDeleted", "AlreadyAbsent"];
                 let verdict = run.ended.as_ref().ok().map(|status| says(status, Succeeded));
@@ -225,4 +238,14 @@ async fn a_request_that_is_suspended_and_resumed_unseen_ends_as_if_nothing_had_b
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_made_anew_unseen_submits_nothing_that_the_first_one_has_submitted() {
     play(Edit::RecreatedUnseen).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_a_client_replaces_ends_as_if_nothing_had_been() {
+    play(Edit::Replaced).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_replaced_deleted_and_made_anew_submits_nothing_that_the_first_one_has_submitted() {
+    play(Edit::ReplacedAndRecreated).await;
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 use testkit::{Cloud, Namespace, Operator, OperatorOptions, eventually, manifests};
@@ -129,6 +129,25 @@ impl Scene {
         let requests = self.namespace.deletions();
         let deleted = requests.delete(&self.name, &DeleteParams::default()).await;
         deleted.unwrap();
+    }
+
+    /// Replaces the request by what somebody has in a file, which takes the operator's finalizer off.
+    pub(crate) async fn replace(&self) {
+        let requests = self.namespace.deletions();
+        // The operator may write meanwhile; kubectl tries again too.
+        loop {
+            let mut object = requests.get(&self.name).await.unwrap();
+            object.metadata.finalizers = None;
+            object.metadata.managed_fields = None;
+            let replaced = requests
+                .replace(&self.name, &PostParams::default(), &object)
+                .await;
+            match replaced {
+                Ok(_) => return,
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     /// The request as it stands, unless it is gone.

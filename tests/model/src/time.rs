@@ -160,6 +160,7 @@ impl Rules {
         };
         if let (true, Some(other)) = (self.config.lacks(Mutant::OneClockIsEnough), clocks.other()) {
             clocks.ours = other;
+            clocks.api_server = Some(other);
         }
         clocks
     }
