@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use invariants::History;
-use invariants::history::{Basis, Call, Came, Login, Object, Post, Request, Rest, Status, Version, Write};
+use invariants::history::{
+    Basis, Call, Came, Login, Object, Outcome, Post, Request, Rest, Status, Version, Write,
+};
 use invariants::reading::{Frozen, items, texts};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -47,7 +49,7 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
     };
     let by_operator = |e: &&Arc<AuditEvent>| e.user.username == account;
     let all = own(events);
-    let versions = versions(&all);
+    let versions = versions(&all, &account);
     let writes = all.iter().filter(by_operator).map(|e| write(e, &versions));
     Request {
         name: run.scene.name.clone(),
@@ -69,12 +71,18 @@ struct Stored {
 }
 
 /// What the object was after each write that went through, by anybody.
-fn versions(events: &[Arc<AuditEvent>]) -> Vec<Stored> {
+fn versions(events: &[Arc<AuditEvent>], operator: &str) -> Vec<Stored> {
     let mut versions: Vec<Stored> = Vec::new();
     for event in events {
         let Some(object) = answered(event) else { continue };
         let uid = text(&object["metadata"]["uid"]);
         let before = versions.last();
+        let mut status = status(&object["status"]);
+        // Whoever takes the finalizer off and deletes the object gives its call up.
+        let stripped = event.user.username != operator && items(&object["metadata"], "finalizers").is_empty();
+        for attempt in &mut status.attempts {
+            attempt.given_up = stripped && attempt.outcome == Outcome::Pending;
+        }
         let stored = Stored {
             name: text(&object["metadata"]["resourceVersion"]),
             version: Version {
@@ -85,7 +93,7 @@ fn versions(events: &[Arc<AuditEvent>]) -> Vec<Stored> {
                     _ => uid,
                 },
                 object: Object {
-                    status: status(&object["status"]),
+                    status,
                     ..Object::read(object, Frozen::Whole)
                 },
                 gone: lets_go(event, object),

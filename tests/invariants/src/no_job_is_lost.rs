@@ -3,7 +3,7 @@
 //! Nobody can tell a job that the cloud never shows from one that somebody else began on the same desktop meanwhile:
 //! `docs/assumptions.md` says under A2 what happens then.
 
-use crate::history::{Attempt, History, Outcome, Post};
+use crate::history::{Attempt, History, Outcome, Post, Version};
 use crate::invariant::{Invariant::NoJobIsLost, Violation};
 
 /// What the operator has made known of a job that the cloud accepted. One of these is enough.
@@ -88,8 +88,14 @@ fn is_behind_another(history: &History, post: &Post, job: &str) -> bool {
 /// It took effect although its attempt had been settled as one without effect.
 fn settled_before(history: &History, post: &Post) -> Option<Violation> {
     let (request, attempt) = history.owner(post)?;
-    let then = request.at(post.at)?;
-    let mut own = then.object.status.attempts.iter().filter(|a| a.may_be(post));
+    request.at(post.at)?;
+    // Its object may be gone by then, and another one have taken its name.
+    let shown = |version: &&Version| version.object.status.attempts.iter().any(|a| a.may_be(post));
+    let then = request.stored_by(post.at).filter(shown).last();
+    let attempts = then
+        .into_iter()
+        .flat_map(|version| &version.object.status.attempts);
+    let mut own = attempts.filter(|a| a.may_be(post));
     own.all(|a| a.outcome.is_without_effect()).then(|| {
         let about = format!("{}: attempt {} when {post:?} arrived", request.name, attempt.id);
         NoJobIsLost.broken(
