@@ -215,7 +215,33 @@ async fn run_pass(
     if let Some(pass) = current {
         context.claims.settle(&pass.object);
     }
+    if let Err(Error::Api(error @ api::Error::Refused { .. })) = &result {
+        access_denied(object, error, context).await?;
+    }
     result
+}
+
+/// Says that the API server refuses what the operator needs, which a status write may not be hindered by.
+async fn access_denied(object: &DesktopDeletion, error: &api::Error, context: &Context) -> Result<(), Error> {
+    let message = format!("{error}; check the operator's rights (RBAC) and the cluster's admission policies");
+    say(
+        object,
+        Hold::stalled(Reason::AccessDenied, message, Wake::Retry),
+        context,
+    )
+    .await
+}
+
+/// Stores what the conditions say, unless they say so already or the request has ended.
+async fn say(object: &DesktopDeletion, hold: Hold, context: &Context) -> Result<(), Error> {
+    let Some(mut pass) = Pass::load(object, context.uptime.now(), context).await? else {
+        return Ok(());
+    };
+    let request = &pass.seen.request;
+    if request.status.completion_time.is_none() && record::would_change(request, &hold) {
+        execute::step(&mut pass, Step::RecordProgress(hold), context).await?;
+    }
+    Ok(())
 }
 
 /// Takes one step after another. The pass is handed over while it is submitted, and lost if that fails.
@@ -276,15 +302,15 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
 
 /// Tells that nothing was sent, since the API server refuses to store the intent, and tries again much later.
 async fn intent_refused(object: &DesktopDeletion, reason: &str, context: &Context) -> Result<Action, Error> {
-    if let Some(mut pass) = Pass::load(object, context.uptime.now(), context).await? {
-        let message = format!(
-            "the API server refuses to store the intent, so nothing was sent: {reason}; check the rules of the CRD and the operator's rights"
-        );
-        let hold = Hold::stalled(Reason::IntentRefused, message, Wake::Retry);
-        if record::would_change(&pass.seen.request, &hold) {
-            execute::step(&mut pass, Step::RecordProgress(hold), context).await?;
-        }
-    }
+    let message = format!(
+        "the API server refuses to store the intent, so nothing was sent: {reason}; check the rules of the CRD and the operator's rights"
+    );
+    say(
+        object,
+        Hold::stalled(Reason::IntentRefused, message, Wake::Retry),
+        context,
+    )
+    .await?;
     Ok(Action::requeue(context.config.timing.retry_max))
 }
 

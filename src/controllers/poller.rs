@@ -282,7 +282,12 @@ async fn tick(
     due: Vec<JobID>,
     found: &mut Vec<Found>,
 ) -> Result<(), Error> {
-    let open = list(cloud, &[SubJobStatus::Waiting, SubJobStatus::Running], MAX_PAGES).await?;
+    // A region that does not take the filter is asked for each job.
+    let (open, filtered) = match list(cloud, &[SubJobStatus::Waiting, SubJobStatus::Running], MAX_PAGES).await
+    {
+        Err(error) if is_malformed(&error) => (Vec::new(), false),
+        listed => (listed?, true),
+    };
     let mut left = Vec::new();
     for id in due {
         let Some((mut view, desktops)) = shared.view(key, &id) else {
@@ -290,18 +295,19 @@ async fn tick(
         };
         let own: Vec<SubJob> = open.iter().filter(|s| s.job == id).cloned().collect();
         view.learn(&own);
-        // A job that has left the list is looked up until all has ended.
-        if own.is_empty() {
-            left.push((id, view, desktops));
-        } else {
+        // A job that has left the list is looked up until all has ended. A region may ignore the filter.
+        let runs = |s: &SubJob| matches!(s.status, SubJobStatus::Waiting | SubJobStatus::Running);
+        if own.iter().any(runs) {
             found.push(Found {
                 id,
                 view,
                 trouble: None,
             });
+        } else {
+            left.push((id, view, desktops));
         }
     }
-    if left.len() > 1 {
+    if filtered && left.len() > 1 {
         learn_ends(cloud, &mut left).await?;
     }
     for (id, mut view, desktops) in left {
@@ -313,6 +319,11 @@ async fn tick(
         found.push(Found { id, view, trouble });
     }
     Ok(())
+}
+
+/// The service refuses what the call asks for.
+fn is_malformed(error: &Error) -> bool {
+    error.refusal().is_some_and(|refusal| refusal.status == 400)
 }
 
 /// One list of what has ended serves many jobs, as long as it takes fewer calls than a look at each.

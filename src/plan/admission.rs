@@ -5,9 +5,9 @@ use super::observed::{Claim, ClockSkew, Deadline, Observed, ProjectView, Sight, 
 use super::record::{Ending, desktop, same_error, was_not_found};
 use super::standing::{Hold, Wake, desktops, name_some};
 use super::{Batch, Step, finalizer, overlap, recovery};
-use crate::crd::conditions::Reason;
+use crate::crd::conditions::{ConditionType, Reason, Truth};
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, Outcome};
-use crate::ids::DesktopID;
+use crate::ids::{DesktopID, JobID};
 use crate::workspace::error::Operation;
 
 /// Most earlier jobs that the record of an attempt holds.
@@ -58,13 +58,22 @@ pub fn ask_the_time(seen: &Observed) -> Option<Step> {
     }
 }
 
+const UNCLEAR: &str = "the deadline has passed by this machine's clock or by the service's, so the request will not be submitted; it expires once the deadline has passed by both";
+
 /// Nothing is sent any more, and nothing is final yet.
 fn deadline_unclear(seen: &Observed) -> Hold {
     if let Some(skew) = seen.facts.clock_skew {
         return clock_skew(skew);
     }
-    let message = "the deadline has passed by this machine's clock or by the service's, so the request will not be submitted; it expires once the deadline has passed by both";
-    Hold::retrying(Reason::Expired, message.to_owned(), Wake::Retry)
+    let mut message = UNCLEAR.to_owned();
+    if let Some(obstacle) = last_obstacle(seen) {
+        message.push_str(LAST_OBSTACLE);
+        message.push_str(&obstacle);
+    }
+    Hold {
+        error: last_error(seen).cloned(),
+        ..Hold::retrying(Reason::Expired, message, Wake::Retry)
+    }
 }
 
 /// What keeps the request from being looked at in the cloud at all.
@@ -233,7 +242,14 @@ fn submit(seen: &Observed, sorted: Sorted) -> Step {
     let Some(sweep) = &seen.sweep else {
         return Step::ReadSubJobs;
     };
-    let open = sorted.present.iter().filter(|id| sweep.open_job_of(id).is_some());
+    let unclear = || sorted.present.iter().flat_map(|id| sweep.unclear_jobs_of(id));
+    if let Some(job) = unclear().find(|job| !seen.jobs.contains_key(job)) {
+        return Step::ReadJob(job.clone());
+    }
+    let open = sorted
+        .present
+        .iter()
+        .filter(|id| sweep.open_job_of(id).is_some() || may_be_deleting(seen, sweep, id));
     let foreign: Vec<_> = sorted.being_deleted.iter().chain(open).collect();
     if !foreign.is_empty() {
         return Step::Wait(deletion_in_progress(&foreign));
@@ -242,6 +258,15 @@ fn submit(seen: &Observed, sorted: Sorted) -> Step {
         return end(seen, ending);
     }
     ready(seen).unwrap_or_else(|| Step::Sign(batch(sweep, sorted)))
+}
+
+/// A job says something of the desktop that is not documented. It is no deletion that runs if the job has ended, or if it
+/// takes too long, and the desktop is idle in two reads a settle time apart.
+fn may_be_deleting(seen: &Observed, sweep: &Sweep, id: &DesktopID) -> bool {
+    let idle = seen.desktops.get(&id.folded()).is_some_and(|s| s.idle_twice);
+    let over =
+        |job: &JobID| seen.facts.known_for_long || seen.jobs.get(job).is_some_and(|view| view.finished);
+    sweep.unclear_jobs_of(id).any(|job| !(idle && over(job)))
 }
 
 /// Of earlier submissions that seemed to have had no effect, one may show only now: then its job is ours.
@@ -303,10 +328,9 @@ pub fn end(seen: &Observed, ending: Ending) -> Step {
 
 fn expired(seen: &Observed) -> Ending {
     let mut message = "the deadline passed before the request was submitted; nothing was sent that had an effect: create a new request if the desktops are still to be deleted".to_owned();
-    let error = refused(seen).map(|(_, error)| error.clone());
-    if let Some(error) = &error {
-        message.push_str("; the last obstacle was: ");
-        message.push_str(&said(error));
+    if let Some(obstacle) = last_obstacle(seen) {
+        message.push_str(LAST_OBSTACLE);
+        message.push_str(&obstacle);
     }
     Ending {
         verdict: Reason::Expired,
@@ -314,8 +338,33 @@ fn expired(seen: &Observed) -> Ending {
         message,
         project: None,
         desktops: vec![],
-        error,
+        error: last_error(seen).cloned(),
         answers: None,
+    }
+}
+
+/// What the message of a request that has expired says before the last obstacle.
+const LAST_OBSTACLE: &str = "; the last obstacle was: ";
+
+/// The last error of the cloud that kept the request from being submitted.
+fn last_error(seen: &Observed) -> Option<&CloudError> {
+    let refused = || refused(seen).map(|(_, error)| error);
+    seen.request.status.last_error.as_ref().or_else(refused)
+}
+
+/// What kept the request from being submitted until its deadline, as the conditions said it.
+fn last_obstacle(seen: &Observed) -> Option<String> {
+    let conditions = &seen.request.status.conditions;
+    let submitted = conditions
+        .iter()
+        .find(|c| c.type_ == ConditionType::Submitted.as_str() && c.status == Truth::False.as_str());
+    let Some(submitted) = submitted else {
+        return last_error(seen).map(said);
+    };
+    let message = finalizer::unmentioned(&submitted.message);
+    match message.strip_prefix(UNCLEAR) {
+        None => Some(message.to_owned()),
+        Some(rest) => rest.strip_prefix(LAST_OBSTACLE).map(ToOwned::to_owned),
     }
 }
 

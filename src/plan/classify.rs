@@ -6,8 +6,10 @@ use crate::workspace::error::{Error, Failure, Operation, Pause, Refusal};
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// The request itself is refused.
+    /// What the request holds is refused, by a code that is known to say so.
     InvalidRequest,
+    /// It is refused, and what the code means is not known.
+    UnknownRefusal,
     /// The login is not accepted.
     Authentication,
     /// The login lacks a permission.
@@ -35,6 +37,7 @@ impl Class {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "InvalidRequest",
+            Self::UnknownRefusal => "UnknownRefusal",
             Self::Authentication => "Authentication",
             Self::Permission => "Permission",
             Self::WrongEndpoint => "WrongEndpoint",
@@ -59,6 +62,7 @@ impl Class {
         let of = |reason, person, pace| Treatment { reason, person, pace };
         match self {
             Self::InvalidRequest => of(R::InvalidRequest, true, Pace::Soon),
+            Self::UnknownRefusal => of(R::RequestRefused, true, Pace::Slow),
             Self::Authentication => of(R::AuthenticationFailed, true, Pace::Slow),
             Self::Permission => of(R::PermissionDenied, true, Pace::Slow),
             Self::WrongEndpoint => of(R::WrongEndpoint, true, Pace::Slow),
@@ -76,6 +80,7 @@ impl Class {
 /// Every class.
 pub const ALL: &[Class] = &[
     Class::InvalidRequest,
+    Class::UnknownRefusal,
     Class::Authentication,
     Class::Permission,
     Class::WrongEndpoint,
@@ -139,8 +144,10 @@ fn by_code(refusal: &Refusal) -> Option<Class> {
         return by_gateway_code(number, refusal.status);
     }
     match code {
+        // Only what such a code says of the content is final: other codes may be about anything.
+        "WKS.0001" if (400..500).contains(&refusal.status) => Some(Class::InvalidRequest),
         "WKS.00010032" | "WKS.0407" => Some(Class::Conflict),
-        "WKS.00010099" => Some(Class::ServiceDisabled),
+        "WKS.00010099" | "WKS.00170117" | "WKS.00170312" => Some(Class::ServiceDisabled),
         _ => None,
     }
 }
@@ -149,7 +156,7 @@ fn by_gateway_code(number: &str, status: u16) -> Option<Class> {
     match number {
         "0101" | "0103" | "0104" | "0105" | "0204" => Some(Class::WrongEndpoint),
         "0201" if status >= 500 => Some(Class::InDoubt),
-        "0201" | "0602" | "0607" => Some(Class::InvalidRequest),
+        "0201" | "0602" | "0607" => Some(Class::UnknownRefusal),
         "0301" | "0303" | "0305" | "0307" | "0311" | "1009" => Some(Class::Authentication),
         "0302" | "0304" | "0306" | "0310" | "0401" | "0402" | "0802" => Some(Class::Permission),
         "0308" => Some(Class::Throttled),
@@ -172,8 +179,8 @@ fn by_status(refusal: &Refusal) -> Class {
         429 => Class::Throttled,
         408 => Class::InDoubt,
         407 | 421 | 423 | 425 => Class::Unavailable,
-        400..=499 if refusal.json => Class::InvalidRequest,
-        413 | 414 => Class::InvalidRequest,
+        400..=499 if refusal.json => Class::UnknownRefusal,
+        413 | 414 => Class::UnknownRefusal,
         400..=499 => Class::WrongEndpoint,
         // A redirect, a 5xx without a code that says otherwise, a 2xx that is not the documented one.
         _ => Class::InDoubt,
@@ -184,6 +191,9 @@ fn by_status(refusal: &Refusal) -> Class {
 pub fn explain(operation: Operation, class: Class, error: &str) -> String {
     let cure = match class {
         Class::InvalidRequest => "the request is refused as it stands: correct it in a new object".to_owned(),
+        Class::UnknownRefusal => {
+            "the cloud refuses the request for a reason that the operator does not know, retrying every few minutes: do what its message says, or create a new request".to_owned()
+        }
         Class::Authentication => {
             "the cloud does not accept the login: put valid credentials into the project's Secret".to_owned()
         }
@@ -196,10 +206,8 @@ pub fn explain(operation: Operation, class: Class, error: &str) -> String {
             "the gateway does not serve this caller, project or region: do what its message says".to_owned()
         }
         Class::Permission => {
-            format!(
-                "the login lacks {}: allow it to the IAM user",
-                operation.permission()
-            )
+            let permission = named_action(error).unwrap_or(operation.permission());
+            format!("the login lacks {permission}: allow it to the IAM user")
         }
         Class::WrongEndpoint => {
             let (service, field) = if operation.is_of_iam() {
@@ -225,4 +233,15 @@ pub fn explain(operation: Operation, class: Class, error: &str) -> String {
         Class::Unreachable => "the cloud cannot be reached, tried again later".to_owned(),
     };
     format!("{cure} ({error})")
+}
+
+/// The action that a denial names, such as `vpc:ports:delete`: the service may need another one than that of the call.
+fn named_action(error: &str) -> Option<&str> {
+    let is_part = |part: &str| {
+        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        part.chars().any(|c| c.is_ascii_alphabetic()) && part.chars().all(word)
+    };
+    error
+        .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')))
+        .find(|token| token.split(':').count() == 3 && token.split(':').all(is_part))
 }

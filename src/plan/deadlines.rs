@@ -74,6 +74,8 @@ impl Deadlines<'_> {
             overdue: self
                 .effective()
                 .is_some_and(|a| over(self.until(a, self.timing.job_overdue))),
+            known_for_long: self.memory.first_seen.is_some()
+                && self.known_for(self.memory.first_seen) >= self.timing.job_overdue,
             surely_dead: at_begin.until_expired().is_some_and(|left| left.is_zero()),
             evidence_overdue: over(self.until_doubt_ends(self.timing.evidence_patience)),
             finalizer_missing: self.finalizer_is_missing(),
@@ -179,7 +181,7 @@ impl Deadlines<'_> {
             Pace::Soon => self.timing.retry_min,
             Pace::Slow => self.timing.retry_max,
             Pace::Backoff => {
-                let refusals = u32::try_from(self.request.status.refused_attempts).unwrap_or_default();
+                let refusals = own.map_or(1, |refusal| refusal.in_a_row);
                 let asked = own.and_then(|refusal| refusal.retry_after);
                 let asked = asked.map(|asked| asked.clamp(RETRY_AFTER.0, RETRY_AFTER.1));
                 exponential(refusals, self.timing).max(asked.unwrap_or_default())

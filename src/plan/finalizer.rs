@@ -29,6 +29,14 @@ pub fn added(seen: &Observed) -> Step {
     }
 }
 
+/// A message without what [`mentioned`] added.
+pub fn unmentioned(message: &str) -> &str {
+    let mention = message.strip_suffix(REMOVED);
+    mention
+        .and_then(|rest| rest.strip_suffix("; "))
+        .unwrap_or(message)
+}
+
 /// A wait that says that the finalizer is missing, if it is and cannot be put back yet.
 pub fn mentioned(seen: &Observed, mut hold: Hold) -> Hold {
     if !seen.facts.finalizer_missing || hold.reason == Reason::FinalizerRemoved {

@@ -9,6 +9,7 @@ use super::{admission, recovery};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, DesktopDeletionStatus, DesktopState, DesktopStatus};
 use crate::ids::{DesktopID, JobID};
+use crate::workspace::error::Operation;
 
 /// Whether some attempt took effect.
 pub fn submitted(status: &DesktopDeletionStatus) -> bool {
@@ -87,7 +88,8 @@ pub fn next(seen: &Observed) -> Step {
     if let Some(job) = jobs(&seen.request.status).find(|job| !seen.jobs.contains_key(job)) {
         return Step::ReadJob(job.clone());
     }
-    if let Some(hold) = admission::trouble(seen) {
+    // A job that is overdue and cannot be read does not keep the desktops from being looked at.
+    if let Some(hold) = admission::trouble(seen).filter(|_| !(seen.facts.overdue && is_about_jobs(seen))) {
         return Step::Wait(Hold {
             wake: Wake::Poll,
             ..hold
@@ -107,6 +109,13 @@ pub fn next(seen: &Observed) -> Step {
     } else {
         Step::Wait(wait(seen, &fates, news))
     }
+}
+
+/// The read that failed was one of a job.
+fn is_about_jobs(seen: &Observed) -> bool {
+    let operation = seen.trouble.as_ref().map(|trouble| &*trouble.error.operation);
+    let of_jobs = [Operation::ShowJob, Operation::ListSubJobs];
+    of_jobs.iter().any(|call| operation == Some(call.as_str()))
 }
 
 fn jobs(status: &DesktopDeletionStatus) -> impl Iterator<Item = &JobID> {
@@ -234,7 +243,9 @@ fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> LastWord<'a> {
 /// The job may still delete the desktop, as far as it was read.
 fn may_still_say(view: &JobView, folded: &DesktopID) -> bool {
     match view.words.get(folded) {
-        Some(word) => *word == Word::Open,
+        Some(Word::Open) => true,
+        Some(Word::Other { .. }) => !view.finished,
+        Some(Word::Success | Word::Failed { .. }) => false,
         None => !(view.finished && view.complete),
     }
 }
@@ -246,9 +257,13 @@ fn failure<'a>(words: &[&'a Word]) -> Option<(Option<&'a str>, &'a str)> {
             let reason = reason.as_deref().unwrap_or("the cloud gives no reason");
             Some((code.as_deref(), reason))
         }
+        Word::Other { code } => Some((code.as_deref(), UNDOCUMENTED)),
         Word::Open | Word::Success => None,
     })
 }
+
+const UNDOCUMENTED: &str =
+    "the job reports a status for the desktop that is not documented, and the desktop is still there";
 
 /// The status says that it may not have been submitted.
 fn is_unknown(seen: &Observed, id: &DesktopID) -> bool {
@@ -258,12 +273,14 @@ fn is_unknown(seen: &Observed, id: &DesktopID) -> bool {
         .any(|d| d.id == *id && d.state == DesktopState::Unknown)
 }
 
-/// No job is known, or each of them has ended or said that the deletion of the desktop has.
+/// No job is known, or each of them has ended, or says that the deletion of the desktop has, or nothing that is documented.
 fn nothing_more_shows(seen: &Observed, id: &DesktopID) -> bool {
     let folded = id.folded();
     jobs(&seen.request.status).all(|job| {
-        let view = seen.jobs.get(job);
-        view.is_some_and(|view| view.finished || !may_still_say(view, &folded))
+        seen.jobs.get(job).is_some_and(|view| {
+            let undocumented = matches!(view.words.get(&folded), Some(Word::Other { .. }));
+            view.finished || view.blank || undocumented || !may_still_say(view, &folded)
+        })
     })
 }
 
@@ -335,12 +352,20 @@ fn wait(seen: &Observed, fates: &[(&DesktopID, Fate)], news: Vec<DesktopStatus>)
             .filter(|(_, fate)| fate.ended().is_none())
             .map(|(id, _)| *id)
             .collect();
-        let message = format!(
+        let mut message = format!(
             "the job runs longer than deletions should take, {} not ended ({}): look at the job in the console; it is still followed",
             desktops(late.len()),
             name_some(late)
         );
-        Hold::stalled(Reason::JobOverdue, message, Wake::Poll)
+        let trouble = admission::trouble(seen);
+        if let Some(trouble) = &trouble {
+            message.push_str("; the job cannot be read: ");
+            message.push_str(&trouble.message);
+        }
+        Hold {
+            error: trouble.and_then(|trouble| trouble.error),
+            ..Hold::stalled(Reason::JobOverdue, message, Wake::Poll)
+        }
     } else if running > 0 {
         self::running(running)
     } else {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::classify::Class;
 use super::observed::{Request, Sight};
 use super::recovery::Evidence;
 use crate::ids::{AttemptID, DesktopID};
@@ -44,6 +45,10 @@ pub struct Refusal {
     pub attempt: AttemptID,
     /// When it came.
     pub at: Duration,
+    /// Of what class it is.
+    pub class: Class,
+    /// So many of that class came in a row, this one included.
+    pub in_a_row: u32,
     /// For how long the cloud asked to wait.
     pub retry_after: Option<Duration>,
     /// Version of project and credentials that were refused.
@@ -88,6 +93,15 @@ impl Remembered {
         }
         let since = *self.idle_since.entry(id.folded()).or_insert(began);
         since.saturating_add(settle) <= began
+    }
+
+    /// Takes in a refusal.
+    pub fn refused(&mut self, refusal: Refusal) {
+        let before = self.refusal.as_ref().filter(|r| r.class == refusal.class);
+        self.refusal = Some(Refusal {
+            in_a_row: before.map_or(1, |before| before.in_a_row.saturating_add(1)),
+            ..refusal
+        });
     }
 
     /// Forgets since when desktops were idle: before a submission that says nothing of what its job does to them.

@@ -239,11 +239,19 @@ impl Sweep {
 
     /// A deletion of `id` that has not ended yet.
     pub fn open_job_of(&self, id: &DesktopID) -> Option<&JobID> {
-        let open = |s: &&SubJob| matches!(s.status, SubJobStatus::Waiting | SubJobStatus::Running);
+        let open = [SubJobStatus::Waiting, SubJobStatus::Running];
+        self.jobs_of(id, &open).next()
+    }
+
+    /// Jobs that say something of `id` that is not documented: its deletion may have ended or not.
+    pub fn unclear_jobs_of(&self, id: &DesktopID) -> impl Iterator<Item = &JobID> {
+        self.jobs_of(id, &[SubJobStatus::Other])
+    }
+
+    fn jobs_of(&self, id: &DesktopID, statuses: &[SubJobStatus]) -> impl Iterator<Item = &JobID> {
         self.sub_jobs
             .iter()
-            .filter(open)
-            .find(|s| s.desktop.folded() == id.folded())
+            .filter(move |s| statuses.contains(&s.status) && s.desktop.folded() == id.folded())
             .map(|s| &s.job)
     }
 }
@@ -251,10 +259,10 @@ impl Sweep {
 /// What is known of one job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobView {
-    /// Some read has shown the job.
-    pub seen: bool,
     /// The parent has ended.
     pub finished: bool,
+    /// The parent has no status, and shows no sub-job.
+    pub blank: bool,
     /// Every sub-job of it was shown since then.
     pub complete: bool,
     /// `job_error_code` or `fail_reason` of the parent, for ids that no sub-job names.
@@ -277,22 +285,36 @@ pub enum Word {
         /// `fail_reason`.
         reason: Option<String>,
     },
+    /// A word that is not documented: still open while the parent is, and then no success.
+    Other {
+        /// `error_code`, or that word.
+        code: Option<String>,
+    },
+}
+
+impl Word {
+    fn is_an_end(&self) -> bool {
+        matches!(self, Self::Success | Self::Failed { .. })
+    }
 }
 
 impl JobView {
     /// Nothing more is to be learned: the job has had its last word on each of these desktops, or has ended and showed
     /// every sub-job.
     pub fn has_ended(&self, desktops: &[DesktopID]) -> bool {
-        let word = |id: &DesktopID| self.words.get(id);
-        let open = desktops.iter().any(|id| word(id) == Some(&Word::Open));
-        !open && ((self.finished && self.complete) || desktops.iter().all(|id| word(id).is_some()))
+        let ended = |id: &DesktopID| match self.words.get(id) {
+            Some(Word::Open) => false,
+            Some(Word::Other { .. }) => self.finished,
+            Some(Word::Success | Word::Failed { .. }) => true,
+            None => self.finished && self.complete,
+        };
+        desktops.iter().all(ended)
     }
 
     /// Takes in sub-jobs of this job. A later row about the same desktop wins over an earlier one, except that an
     /// end is never undone by a row that is still open.
     pub fn learn(&mut self, sub_jobs: &[SubJob]) {
         for sub_job in sub_jobs {
-            self.seen = true;
             let word = match sub_job.status {
                 SubJobStatus::Waiting | SubJobStatus::Running => Word::Open,
                 SubJobStatus::Success => Word::Success,
@@ -300,9 +322,12 @@ impl JobView {
                     code: sub_job.code.clone(),
                     reason: sub_job.reason.clone(),
                 },
+                SubJobStatus::Other => Word::Other {
+                    code: sub_job.code.clone(),
+                },
             };
             let known = self.words.entry(sub_job.desktop.folded()).or_insert(Word::Open);
-            if word != Word::Open {
+            if word.is_an_end() || !known.is_an_end() {
                 *known = word;
             }
         }
@@ -310,8 +335,8 @@ impl JobView {
 
     /// Takes in a read of the parent.
     pub fn learn_parent(&mut self, job: &Job) {
-        self.seen = true;
         self.finished = job.finished;
+        self.blank = job.blank;
         self.complete = job.finished && job.complete;
         self.parent_reason = job.reason.clone().or_else(|| job.code.clone());
         self.learn(&job.sub_jobs);
@@ -383,6 +408,8 @@ pub struct Facts {
     pub settled: bool,
     /// The job runs longer than deletions should take.
     pub overdue: bool,
+    /// This process has known the object for longer than deletions should take.
+    pub known_for_long: bool,
     /// The request of an attempt in doubt can no longer be accepted, nor an accepted one be still invisible: its
     /// expiry, the clock allowance and the settle time are over by both clocks.
     pub surely_dead: bool,

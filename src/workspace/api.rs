@@ -121,6 +121,8 @@ pub struct SubJobPage {
     pub sub_jobs: Vec<SubJob>,
     /// Rows of this page as the service sent them, readable or not: what paging counts.
     pub rows: usize,
+    /// The page has a list, if only an empty one. Without it nothing is proven.
+    pub named: bool,
 }
 
 /// The deletion of one desktop within a job.
@@ -143,14 +145,17 @@ pub struct SubJob {
 /// Status of a sub-job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SubJobStatus {
-    /// `WAITING`.
+    /// `WAITING`, or `INIT` or `PENDING` as other jobs of the cloud have it.
     Waiting,
-    /// `RUNNING`; also every word that is not documented, since it is no end.
+    /// `RUNNING`.
     Running,
     /// `SUCCESS`, or `COMPLETE` as parents have it.
     Success,
     /// `FAILED`, or `FAIL` as parents have it.
     Failed,
+    /// A word that is not documented, which is then the code of the sub-job unless it has one. Whether it is an end is known
+    /// once the parent has ended.
+    Other,
 }
 
 /// A parent job.
@@ -161,6 +166,8 @@ pub struct Job {
     /// Whether its status is one that ends it: `SUCCESS`, `COMPLETE`, `FAIL` or `FAILED`. It may end so while
     /// sub-jobs failed.
     pub finished: bool,
+    /// It has no status, and shows no sub-job.
+    pub blank: bool,
     /// `job_error_code`.
     pub code: Option<String>,
     /// `fail_reason`.

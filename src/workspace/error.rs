@@ -151,6 +151,8 @@ pub enum Failure {
     Unreadable {
         /// HTTP status.
         status: u16,
+        /// The error code in the body, if it holds one in place of what was asked for.
+        code: Option<String>,
         /// `X-Request-Id`.
         request_id: Option<String>,
         /// Why.
@@ -252,6 +254,7 @@ mod tests {
             (
                 Failure::Unreadable {
                     status: 202,
+                    code: None,
                     request_id: None,
                     reason: reason(),
                 },

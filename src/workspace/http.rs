@@ -118,7 +118,8 @@ impl Workspace for HttpWorkspace {
             query
                 .statuses
                 .iter()
-                .map(|status| ("status", filter_word(*status))),
+                .map(|status| ("status", filter_word(*status)))
+                .filter(|(_, word)| !word.is_empty()),
         );
         let received = self
             .get(operation, "workspace-sub-jobs", &pairs, self.options.max_answer)
@@ -293,6 +294,7 @@ fn filter_word(status: SubJobStatus) -> &'static str {
         SubJobStatus::Running => "RUNNING",
         SubJobStatus::Success => "SUCCESS",
         SubJobStatus::Failed => "FAILED",
+        SubJobStatus::Other => "",
     }
 }
 

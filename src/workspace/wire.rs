@@ -54,6 +54,11 @@ struct DesktopListBody {
     desktops: Option<Vec<Value>>,
 }
 
+/// The rows of a list. One that counts none may leave the list out.
+fn listed(rows: Option<Vec<Value>>, total: u64) -> Option<Vec<Value>> {
+    rows.or_else(|| (total == 0).then(Vec::new))
+}
+
 #[derive(Deserialize)]
 struct DesktopRow {
     desktop_id: DesktopID,
@@ -69,7 +74,7 @@ struct DesktopRow {
 pub(super) fn desktops(body: &[u8], tidy: Tidy<'_>) -> Result<DesktopPage, Unreadable> {
     let body: DesktopListBody = parse(body)?;
     let total = body.total_count.ok_or("it holds no total_count")?;
-    let rows = body.desktops.ok_or("it holds no desktops")?;
+    let rows = listed(body.desktops, total).ok_or("it holds no desktops")?;
     Ok(DesktopPage {
         total,
         desktops: rows
@@ -145,10 +150,12 @@ struct Entities {
 pub(super) fn sub_jobs(body: &[u8], tidy: Tidy<'_>) -> Result<SubJobPage, Unreadable> {
     let body: SubJobListBody = parse(body)?;
     let total = body.total_count.ok_or("it holds no total_count")?;
-    let rows = body.jobs.ok_or("it holds no jobs")?;
+    let named = body.jobs.is_some();
+    let rows = listed(body.jobs, total).ok_or("it holds no jobs")?;
     Ok(SubJobPage {
         total,
         rows: rows.len(),
+        named,
         sub_jobs: rows
             .into_iter()
             .filter_map(row)
@@ -159,23 +166,29 @@ pub(super) fn sub_jobs(body: &[u8], tidy: Tidy<'_>) -> Result<SubJobPage, Unread
 
 /// A sub-job, of `parent` unless it names another.
 fn sub_job(row: SubJobRow, parent: Option<&JobID>, tidy: Tidy<'_>) -> Option<SubJob> {
+    let status = sub_job_status(&row.status);
+    let word = || {
+        let word = tidy.line(&row.status, text::CODE);
+        (status == SubJobStatus::Other).then(|| word.unwrap_or_else(|| "NoStatus".to_owned()))
+    };
     Some(SubJob {
         job: row.job_id.or_else(|| parent.cloned())?,
         desktop: row.entities?.desktop_id?,
         id: tidy.line(&row.id, text::SHORT).unwrap_or_default(),
-        status: sub_job_status(&row.status),
-        code: tidy.line(&row.error_code, text::CODE),
+        status,
+        code: tidy.line(&row.error_code, text::CODE).or_else(word),
         reason: tidy.line(&row.fail_reason, text::SHORT),
     })
 }
 
-/// The documented words, and the spellings that the service uses for parents. Any other word is no end.
+/// The documented words, and the spellings that the service uses for parents and other jobs.
 fn sub_job_status(word: &str) -> SubJobStatus {
     match word.trim().to_ascii_uppercase().as_str() {
-        "WAITING" => SubJobStatus::Waiting,
+        "WAITING" | "INIT" | "PENDING" => SubJobStatus::Waiting,
+        "RUNNING" => SubJobStatus::Running,
         "SUCCESS" | "COMPLETE" => SubJobStatus::Success,
         "FAILED" | "FAIL" => SubJobStatus::Failed,
-        _ => SubJobStatus::Running,
+        _ => SubJobStatus::Other,
     }
 }
 
@@ -212,6 +225,7 @@ pub(super) fn job(body: &[u8], asked: &JobID, tidy: Tidy<'_>) -> Result<Job, Unr
         finished: ends
             .iter()
             .any(|end| body.status.trim().eq_ignore_ascii_case(end)),
+        blank: body.status.trim().is_empty() && sent == 0,
         code: tidy.line(&body.job_error_code, text::CODE),
         reason: tidy.line(&body.fail_reason, text::MESSAGE),
         // A row that cannot be read may name any desktop.
@@ -369,16 +383,32 @@ mod tests {
         for body in [
             r#"{"desktops":[]}"#,
             r#"{"total_count":-1,"desktops":[]}"#,
-            r#"{"total_count":0}"#,
+            r#"{"total_count":1}"#,
         ] {
             assert!(desktops(body.as_bytes(), Tidy(&login())).is_err(), "{body}");
         }
         for body in [
             r#"{"jobs":[]}"#,
             r#"{"total_count":1.5,"jobs":[]}"#,
-            r#"{"total_count":0,"jobs":null}"#,
+            r#"{"total_count":1,"jobs":null}"#,
         ] {
             assert!(sub_jobs(body.as_bytes(), Tidy(&login())).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_counts_no_row_may_lack_the_list() {
+        for body in [r#"{"total_count":0}"#, r#"{"total_count":0,"desktops":null}"#] {
+            let page = desktops(body.as_bytes(), Tidy(&login())).unwrap();
+            assert_eq!((page.total, page.desktops.len()), (0, 0), "{body}");
+        }
+        for (body, named) in [
+            (r#"{"total_count":0}"#, false),
+            (r#"{"total_count":0,"jobs":null}"#, false),
+            (r#"{"total_count":0,"jobs":[]}"#, true),
+        ] {
+            let page = sub_jobs(body.as_bytes(), Tidy(&login())).unwrap();
+            assert_eq!((page.total, page.rows, page.named), (0, 0, named), "{body}");
         }
     }
 
@@ -438,13 +468,32 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_status_is_no_end() {
+    fn a_status_that_is_not_documented_is_the_code_of_the_sub_job() {
+        let read = |status: &str| {
+            let row = format!(
+                r#"{{"id":"s1","job_id":"j1","status":"{status}","entities":{{"desktop_id":"{D1}"}}}}"#
+            );
+            let body = format!(r#"{{"total_count":1,"jobs":[{row}]}}"#);
+            let page = sub_jobs(body.as_bytes(), Tidy(&login())).unwrap();
+            page.sub_jobs[0].code.clone()
+        };
+        assert_eq!(read("Skipped").as_deref(), Some("Skipped"));
+        assert_eq!(read("").as_deref(), Some("NoStatus"));
+        assert_eq!(read("RUNNING"), None);
+    }
+
+    #[test]
+    fn a_status_that_is_not_documented_is_no_end() {
         for (word, status) in [
             ("WAITING", SubJobStatus::Waiting),
             ("waiting", SubJobStatus::Waiting),
+            ("INIT", SubJobStatus::Waiting),
+            ("PENDING", SubJobStatus::Waiting),
             ("RUNNING", SubJobStatus::Running),
-            ("", SubJobStatus::Running),
-            ("CANCELLED", SubJobStatus::Running),
+            ("", SubJobStatus::Other),
+            ("CANCELLED", SubJobStatus::Other),
+            ("ABNORMAL", SubJobStatus::Other),
+            ("SKIPPED", SubJobStatus::Other),
             ("Success", SubJobStatus::Success),
             ("COMPLETE", SubJobStatus::Success),
             ("FAILED", SubJobStatus::Failed),

@@ -22,6 +22,7 @@ mod late;
 mod leader;
 mod main_job;
 mod metrics;
+mod odd_answers;
 mod project;
 mod refusals;
 mod release;

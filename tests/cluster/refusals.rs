@@ -171,7 +171,7 @@ async fn a_gateway_that_is_unavailable_is_asked_again() {
 #[tokio::test]
 async fn a_request_that_is_refused_as_it_stands_is_given_up_after_another_look() {
     let stage = Stage::set("rejected", &[desktop("pc-1")]).await;
-    stage.cloud.add_fault(&refusal(None, 400, "WKS.9999")).unwrap();
+    stage.cloud.add_fault(&refusal(None, 400, "WKS.0001")).unwrap();
     let _operator = stage.operator(&[]);
     stage.request("leaver", &["pc-1"]).await;
     let status = stage.completed("leaver").await;
@@ -179,7 +179,7 @@ async fn a_request_that_is_refused_as_it_stands_is_given_up_after_another_look()
     assert_eq!(says(&status, Submitted), pair("False", "InvalidRequest"));
     assert_eq!(says(&status, Stalled), pair("True", "Rejected"));
     assert_eq!(entry(&status, "pc-1")["state"], "Failed");
-    assert_eq!(status["lastError"]["code"], "WKS.9999");
+    assert_eq!(status["lastError"]["code"], "WKS.0001");
     assert!(
         message(&status, Succeeded).contains("made up by a test"),
         "{status:#}"

@@ -182,12 +182,14 @@ fn refused(pass: &Pass, attempt: &AttemptID, error: &CloudFailure, context: &Con
     let refusal = Refusal {
         attempt: attempt.clone(),
         at: context.uptime.now(),
+        class: classify(error),
+        in_a_row: 1,
         retry_after: error.refusal().and_then(|refusal| refusal.retry_after),
         credentials: pass.login.as_ref().map(|login| login.stamp.clone()),
     };
     context
         .memory
-        .change(&pass.uid(), |memory| memory.refusal = Some(refusal));
+        .change(&pass.uid(), |memory| memory.refused(refusal));
     match classify(error) {
         _ if error.was_not_sent() => PostAnswer::NotSent(stored),
         Class::InDoubt => PostAnswer::Doubt(stored),

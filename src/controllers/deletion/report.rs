@@ -20,8 +20,8 @@ use crate::plan::resolve::Refusal;
 /// How long publishing an Event may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Characters of a note; the API server takes 1024 bytes, and messages are ASCII but for what the cloud says.
-const LONGEST_NOTE: usize = 1000;
+/// Bytes of a note that the API server takes.
+const LONGEST_NOTE: usize = 1024;
 
 /// Tells what a status write changed.
 pub async fn changed(before: &DesktopDeletionStatus, pass: &Pass, context: &Context) {
@@ -101,7 +101,7 @@ async fn publish_about(
     note: &str,
     context: &Context,
 ) {
-    let note = note.chars().take(LONGEST_NOTE).collect();
+    let note = cut(note).to_owned();
     let event = Event {
         type_,
         reason: reason.to_owned(),
@@ -117,6 +117,15 @@ async fn publish_about(
         Ok(Err(error)) => tracing::debug!(namespace, name, reason, %error, "an Event could not be published"),
         Err(_) => tracing::debug!(namespace, name, reason, "publishing an Event took too long"),
     }
+}
+
+/// As much of a note as the API server takes.
+fn cut(note: &str) -> &str {
+    let mut end = note.len().min(LONGEST_NOTE);
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    &note[..end]
 }
 
 /// The object went away while a submission of it was under way: what came of that is said wherever it can be.
@@ -139,10 +148,9 @@ pub async fn lost(pass: &Pass, context: &Context) {
 /// An annotation was refused.
 pub async fn refused(pass: &Pass, refusal: &Refusal, context: &Context) {
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
-    let note = format!(
-        "annotation {RESOLVE_ANNOTATION}={}: {}",
-        refusal.value, refusal.why
-    );
+    // Whoever wrote the annotation is no author of the log.
+    let value = refusal.value.escape_debug();
+    let note = format!("annotation {RESOLVE_ANNOTATION}={value}: {}", refusal.why);
     tracing::warn!(namespace, name, "{note}");
     // Each annotation is answered by a version of its own.
     let answered_in = ObjectReference {
@@ -192,4 +200,18 @@ pub async fn let_go(pass: &Pass, context: &Context) {
     tracing::warn!(namespace, name, "{note}");
     context.metrics.incident(Incident::LetGo);
     publish(pass, EventType::Warning, "LetGo", &note, context).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_cut_to_what_the_api_server_takes_between_two_characters() {
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&"a".repeat(2000)).len(), LONGEST_NOTE);
+        let wide = "部".repeat(600);
+        assert_eq!(cut(&wide).len(), LONGEST_NOTE / 3 * 3);
+        assert!(wide.starts_with(cut(&wide)));
+    }
 }

@@ -66,7 +66,7 @@ pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> 
         received += page.rows as u64;
         let short = page.rows < PAGE as usize;
         // A row that cannot be read may name any desktop.
-        readable &= page.sub_jobs.len() == page.rows;
+        readable &= page.sub_jobs.len() == page.rows && page.named;
         steady &= listed.take(page.sub_jobs);
         if page.rows == 0 {
             listed.complete = steady && readable && page.total == received;

@@ -44,12 +44,14 @@ impl Workspace for Fake {
             return Ok(answer(SubJobPage {
                 total: *total,
                 rows: rows.len(),
+                named: true,
                 sub_jobs: rows.clone(),
             }));
         }
         Ok(answer(SubJobPage {
             total: 1_000_000_000,
             rows: 1,
+            named: true,
             sub_jobs: vec![],
         }))
     }

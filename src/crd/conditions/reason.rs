@@ -27,8 +27,11 @@ words! {
         DeletionInProgress,
         /// Another request holds some of the desktops. The message names it; this one waits for it.
         Overlap,
-        /// The cloud refuses the request as it stands.
+        /// The cloud refuses what the request holds.
         InvalidRequest,
+        /// The cloud refuses the request with a code that the operator does not know. It is retried every few minutes until
+        /// the deadline. The message has the cloud's words.
+        RequestRefused,
         /// The cloud does not accept the login. Look at the Secret of the `WorkspaceProject`.
         AuthenticationFailed,
         /// The login lacks a permission. The message names the action where the cloud does.
@@ -85,6 +88,9 @@ words! {
         Retrying,
         /// The API server refused to store the intent, so nothing is sent. The message has its words.
         IntentRefused,
+        /// The API server refuses a call that the operator needs. The message has its words. Check the operator's rights
+        /// (RBAC) and the admission policies of the cluster.
+        AccessDenied,
         /// The job runs longer than deletions should take. It is still followed. Look at it in the console.
         JobOverdue,
         /// The login of the project was proven by a read.

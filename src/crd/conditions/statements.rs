@@ -1,13 +1,13 @@
 //! Which condition can say what.
 
 use super::Reason::{
-    Abandoned, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingEvidence, ClockSkew,
-    Conflict, CredentialsValid, DeletionInProgress, EndpointNotAllowed, EndpointUnreachable, Expired,
-    FinalizerRemoved, IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered, JobRunning,
-    JobUnknown, NoEffect, NotFound, NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed,
-    PermissionDenied, ProjectChanged, ProjectNotReady, ProjectSuspended, Rejected, Retrying, SecretInvalid,
-    SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled, Verifying,
-    Waiting, WrongEndpoint,
+    Abandoned, AccessDenied, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingEvidence,
+    ClockSkew, Conflict, CredentialsValid, DeletionInProgress, EndpointNotAllowed, EndpointUnreachable,
+    Expired, FinalizerRemoved, IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered,
+    JobRunning, JobUnknown, NoEffect, NotFound, NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed,
+    PermissionDenied, ProjectChanged, ProjectNotReady, ProjectSuspended, Rejected, RequestRefused, Retrying,
+    SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled,
+    Verifying, Waiting, WrongEndpoint,
 };
 use super::{ConditionType, Reason, Truth};
 
@@ -35,6 +35,7 @@ pub const DELETION: &[Statement] = &[
             DeletionInProgress,
             Overlap,
             InvalidRequest,
+            RequestRefused,
             AuthenticationFailed,
             PermissionDenied,
             WrongEndpoint,
@@ -46,6 +47,7 @@ pub const DELETION: &[Statement] = &[
             ClockSkew,
             FinalizerRemoved,
             IntentRefused,
+            AccessDenied,
             Expired,
             NoEffect,
             Abandoned,
@@ -95,6 +97,8 @@ pub const DELETION: &[Statement] = &[
             ClockSkew,
             FinalizerRemoved,
             IntentRefused,
+            AccessDenied,
+            RequestRefused,
             OutcomeUnknown,
             JobOverdue,
         ],
@@ -114,6 +118,7 @@ pub const PROJECT: &[Statement] = &[
             PermissionDenied,
             ServiceDisabled,
             WrongEndpoint,
+            RequestRefused,
             EndpointNotAllowed,
             EndpointUnreachable,
             Throttled,

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::workspace::api::Answer;
 use crate::workspace::carrier::Carrier;
 use crate::workspace::endpoint::Endpoint;
-use crate::workspace::error::{Error, Failure, Operation};
+use crate::workspace::error::{Error, Failure, Operation, Refusal};
 use crate::workspace::refusal;
 use crate::workspace::text::Tidy;
 use crate::workspace::wire::Unreadable;
@@ -67,39 +67,49 @@ impl Conversation<'_> {
         };
         value
             .map(|value| Answer { value, service_time })
-            .map_err(|reason| Error {
-                operation: self.operation,
-                failure: Failure::Unreadable {
-                    status: received.status.as_u16(),
-                    request_id: refusal::request_id(&received.headers, self.tidy),
-                    reason: self.tidy.sentence(&reason),
-                },
-                service_time: None,
-            })
+            .map_err(|reason| self.unreadable(received, &reason))
     }
 
-    /// An answer that is not the documented good one.
-    pub(in crate::workspace) fn refused(&self, received: &Received) -> Error {
-        let date = refusal::service_time(&received.headers);
+    /// A good status, and not what was asked for. The body may hold an error instead.
+    fn unreadable(&self, received: &Received, reason: &str) -> Error {
+        let said = self.refusal(received);
+        let mut reason = self.tidy.sentence(reason);
+        if let Some(message) = &said.message {
+            reason = self.tidy.sentence(&format!("{reason}; it says: {message}"));
+        }
+        Error {
+            operation: self.operation,
+            failure: Failure::Unreadable {
+                status: said.status,
+                code: said.code,
+                request_id: said.request_id,
+                reason,
+            },
+            service_time: None,
+        }
+    }
+
+    /// What an answer says that is not the documented good one.
+    fn refusal(&self, received: &Received) -> Refusal {
         // A compressed or truncated text is not quoted.
         let body = if received.defect().is_some() {
             &[][..]
         } else {
             &received.body
         };
-        let refusal = refusal::read(
-            received.status.as_u16(),
-            &received.headers,
-            body,
-            date.unwrap_or_else(|| self.clock.now()),
-            self.tidy,
-        );
+        let now = refusal::service_time(&received.headers).unwrap_or_else(|| self.clock.now());
+        refusal::read(received.status.as_u16(), &received.headers, body, now, self.tidy)
+    }
+
+    /// An answer that is not the documented good one.
+    pub(in crate::workspace) fn refused(&self, received: &Received) -> Error {
+        let refusal = self.refusal(received);
         // The page of a proxy, or of whatever else lies between, has a clock of its own.
         let of_service = refusal.json && refusal.code.is_some();
         Error {
             operation: self.operation,
             failure: Failure::Refused(Box::new(refusal)),
-            service_time: date.filter(|_| of_service),
+            service_time: refusal::service_time(&received.headers).filter(|_| of_service),
         }
     }
 }

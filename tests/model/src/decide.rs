@@ -356,7 +356,7 @@ fn sub_jobs(job: usize, row: Row) -> Vec<SubJob> {
 fn job_view(job: usize, row: Row) -> JobView {
     let mut view = JobView::default();
     view.learn(&sub_jobs(job, row));
-    view.finished = view.seen && row.open == 0;
+    view.finished = !view.words.is_empty() && row.open == 0;
     view.complete = view.finished;
     view
 }

@@ -17,13 +17,14 @@ mod refusals;
 fn before_anything_is_sent() {
     check(&looks());
     check(&holds());
+    check(&undocumented());
     check(&untimely());
     check(&endings());
 }
 
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    let tables = [looks(), holds(), untimely(), endings()];
+    let tables = [looks(), holds(), undocumented(), untimely(), endings()];
     tables
         .into_iter()
         .flatten()
@@ -204,6 +205,54 @@ fn holds() -> Vec<Row> {
             "the clocks are too far apart to sign",
             ready("a b").clock_skewed(),
             "ClockSkew stalled until Refresh",
+        ),
+    ]
+}
+
+/// A job says of a desktop what is not documented.
+fn undocumented() -> Vec<Row> {
+    vec![
+        row(
+            "a job says of a desktop what is not documented: the job is read",
+            ready("a b").sweep("j1/b Other"),
+            "read j1",
+        ),
+        row(
+            "and while it runs the desktop may be in its deletion",
+            ready("a b")
+                .sweep("j1/b Other")
+                .job("j1", "b Other")
+                .sights("b Idle")
+                .idle_twice("b"),
+            "DeletionInProgress retrying until Look",
+        ),
+        row(
+            "once it has ended, the desktop must be idle in two reads",
+            ready("a b")
+                .sweep("j1/b Other")
+                .job("j1", "b Other")
+                .parent_ended("j1", None),
+            "DeletionInProgress retrying until Look",
+        ),
+        row(
+            "then it is no deletion that runs",
+            ready("a b")
+                .sweep("j1/b Other")
+                .job("j1", "b Other")
+                .parent_ended("j1", None)
+                .sights("b Idle")
+                .idle_twice("b"),
+            "sign a b, known j1",
+        ),
+        row(
+            "nor is one that never ends",
+            ready("a b")
+                .sweep("j1/b Other")
+                .job("j1", "b Other")
+                .known_for_long()
+                .sights("b Idle")
+                .idle_twice("b"),
+            "sign a b, known j1",
         ),
     ]
 }

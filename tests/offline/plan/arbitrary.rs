@@ -193,6 +193,7 @@ fn sweeps() -> impl Strategy<Value = Sweep> {
             SubJobStatus::Running,
             SubJobStatus::Success,
             SubJobStatus::Failed,
+            SubJobStatus::Other,
         ]),
     )
         .prop_map(|(job, desktop, status)| SubJob {
@@ -214,16 +215,17 @@ fn views() -> impl Strategy<Value = JobView> {
             code: text.clone(),
             reason: text
         }),
+        of("[a-z]{0,300}").prop_map(|code| Word::Other { code }),
     ];
-    (btree_map(folded(), word, 0..=3), any::<bool>(), any::<bool>()).prop_map(
-        |(words, finished, complete)| JobView {
-            seen: true,
+    (btree_map(folded(), word, 0..=3), any::<[bool; 3]>()).prop_map(|(words, [finished, blank, complete])| {
+        JobView {
             finished,
+            blank,
             complete: finished && complete,
             parent_reason: None,
             words,
-        },
-    )
+        }
+    })
 }
 
 fn looks() -> impl Strategy<Value = Evidence> {
@@ -294,7 +296,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             of_service,
         }),
     );
-    (any::<[bool; 9]>(), deadline, skew).prop_map(
+    (any::<[bool; 10]>(), deadline, skew).prop_map(
         |(
             [
                 stopping,
@@ -302,6 +304,7 @@ fn facts() -> impl Strategy<Value = Facts> {
                 retry_due,
                 settled,
                 overdue,
+                known_for_long,
                 surely_dead,
                 late,
                 finalizer_missing,
@@ -317,6 +320,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             clock_skew,
             settled,
             overdue,
+            known_for_long,
             surely_dead,
             evidence_overdue: surely_dead && late,
             finalizer_missing,

@@ -23,10 +23,10 @@ const TABLE: &str = "
     404         GW.0103       WrongEndpoint    WrongEndpoint         person  Slow
     400         GW.0104       WrongEndpoint    WrongEndpoint         person  Slow
     500         GW.0105       WrongEndpoint    WrongEndpoint         person  Slow
-    400         GW.0201       InvalidRequest   InvalidRequest        person  Soon
-    413         GW.0201       InvalidRequest   InvalidRequest        person  Soon
-    414         GW.0201       InvalidRequest   InvalidRequest        person  Soon
-    494         GW.0201       InvalidRequest   InvalidRequest        person  Soon
+    400         GW.0201       UnknownRefusal   RequestRefused        person  Slow
+    413         GW.0201       UnknownRefusal   RequestRefused        person  Slow
+    414         GW.0201       UnknownRefusal   RequestRefused        person  Slow
+    494         GW.0201       UnknownRefusal   RequestRefused        person  Slow
     500         GW.0201       InDoubt          ServiceUnavailable    itself  Backoff
     502         GW.0201       InDoubt          ServiceUnavailable    itself  Backoff
     504         GW.0201       InDoubt          ServiceUnavailable    itself  Backoff
@@ -44,17 +44,17 @@ const TABLE: &str = "
     403         GW.0401       Permission       PermissionDenied      person  Slow
     403         GW.0402       Permission       PermissionDenied      person  Slow
     500         GW.0601       InDoubt          ServiceUnavailable    itself  Backoff
-    400         GW.0602       InvalidRequest   InvalidRequest        person  Soon
+    400         GW.0602       UnknownRefusal   RequestRefused        person  Slow
     500         GW.0605       InDoubt          ServiceUnavailable    itself  Backoff
     500         GW.0606       InDoubt          ServiceUnavailable    itself  Backoff
-    400         GW.0607       InvalidRequest   InvalidRequest        person  Soon
+    400         GW.0607       UnknownRefusal   RequestRefused        person  Slow
     500         GW.0608       InDoubt          ServiceUnavailable    itself  Backoff
     502         GW.0610       Unavailable      ServiceUnavailable    itself  Backoff
     503         GW.0613       Unavailable      ServiceUnavailable    itself  Backoff
     403         GW.0802       Permission       PermissionDenied      person  Slow
     400         GW.1009       Authentication   AuthenticationFailed  person  Slow
     # A code that no table has: the status decides, but the gateway knows no desktop.
-    400         GW.9999       InvalidRequest   InvalidRequest        person  Soon
+    400         GW.9999       UnknownRefusal   RequestRefused        person  Slow
     404         GW.9999       WrongEndpoint    WrongEndpoint         person  Slow
     500         GW.9999       InDoubt          ServiceUnavailable    itself  Backoff
 
@@ -64,15 +64,15 @@ const TABLE: &str = "
     400         WKS.0407      Conflict         Conflict              itself  Backoff
     403         WKS.00010099  ServiceDisabled  ServiceDisabled       person  Slow
     500         WKS.0202      InDoubt          ServiceUnavailable    itself  Backoff
-    400         WKS.00170312  InvalidRequest   InvalidRequest        person  Soon
-    400         WKS.00170117  InvalidRequest   InvalidRequest        person  Soon
-    400         WKS.00170208  InvalidRequest   InvalidRequest        person  Soon
+    400         WKS.00170312  ServiceDisabled  ServiceDisabled       person  Slow
+    400         WKS.00170117  ServiceDisabled  ServiceDisabled       person  Slow
+    400         WKS.00170208  UnknownRefusal   RequestRefused        person  Slow
     500         WKS.00000003  InDoubt          ServiceUnavailable    itself  Backoff
     404         WKS.00081103  NotFound         NotFound              itself  Soon
     409         WKS.00081101  Conflict         Conflict              itself  Backoff
 
     # Statuses of the operation, with a code that no table has, with none, and as a proxy's page.
-    400         json          InvalidRequest   InvalidRequest        person  Soon
+    400         json          UnknownRefusal   RequestRefused        person  Slow
     400         page          WrongEndpoint    WrongEndpoint         person  Slow
     401         json          Authentication   AuthenticationFailed  person  Slow
     401         IAM.0011      Authentication   AuthenticationFailed  person  Slow
@@ -94,10 +94,10 @@ const TABLE: &str = "
     408         json          InDoubt          ServiceUnavailable    itself  Backoff
     408         page          InDoubt          ServiceUnavailable    itself  Backoff
     409         json          Conflict         Conflict              itself  Backoff
-    413         json          InvalidRequest   InvalidRequest        person  Soon
-    413         page          InvalidRequest   InvalidRequest        person  Soon
-    414         json          InvalidRequest   InvalidRequest        person  Soon
-    414         page          InvalidRequest   InvalidRequest        person  Soon
+    413         json          UnknownRefusal   RequestRefused        person  Slow
+    413         page          UnknownRefusal   RequestRefused        person  Slow
+    414         json          UnknownRefusal   RequestRefused        person  Slow
+    414         page          UnknownRefusal   RequestRefused        person  Slow
     429         json          Throttled        Throttled             itself  Backoff
     429         page          Throttled        Throttled             itself  Backoff
     500         json          InDoubt          ServiceUnavailable    itself  Backoff
@@ -212,6 +212,27 @@ fn a_denial_names_the_permission_that_is_missing() {
 }
 
 #[test]
+fn a_denial_that_names_another_action_is_about_that_one() {
+    for (words, action) in [
+        (
+            "batchDelete: HTTP 403 WKS.0403: Policy doesn't allow vpc:ports:delete to be performed.",
+            "the login lacks vpc:ports:delete:",
+        ),
+        (
+            "batchDelete: HTTP 403: User iam::u1:user:bot is not authorized to perform: workspace:desktops:batchDelete",
+            "the login lacks workspace:desktops:batchDelete:",
+        ),
+        (
+            "batchDelete: HTTP 403: denied at 12:30:45",
+            "the login lacks workspace:desktops:batchDelete:",
+        ),
+    ] {
+        let text = explain(Operation::BatchDelete, Class::Permission, words);
+        assert!(text.starts_with(action), "{text}");
+    }
+}
+
+#[test]
 fn a_denial_that_is_no_matter_of_permissions_names_none() {
     for code in ["APIGW.0310", "APIG.0401", "APIGW.0402", "APIG.0802"] {
         let text = explain(
@@ -263,6 +284,7 @@ fn errors(status: &str, code: &str) -> Vec<Error> {
         }
         "Unreadable" => vec![failed(Failure::Unreadable {
             status: 202,
+            code: None,
             request_id: None,
             reason: reason(),
         })],

@@ -342,10 +342,13 @@ fn clocks_are_too_far_apart_beyond_the_allowance() {
 fn a_refusal_is_tried_again_after_a_pause_that_no_step_of_a_clock_changes() {
     let own = |class, retry_after| {
         let mut case = Case::new(vec![refused(class)]);
-        case.request.status.refused_attempts = 1;
-        case.memory.refusal = Some(Refusal {
+        // Others before it were refused too, for other reasons.
+        case.request.status.refused_attempts = 9;
+        case.memory.refused(Refusal {
             attempt: build::attempt("a").id,
             at: Duration::ZERO,
+            class,
+            in_a_row: 1,
             retry_after,
             credentials: Some("1/old".to_owned()),
         });
@@ -372,11 +375,41 @@ fn a_refusal_is_tried_again_after_a_pause_that_no_step_of_a_clock_changes() {
 }
 
 #[test]
+fn a_pause_grows_with_the_refusals_of_one_class_in_a_row() {
+    let mut case = Case::new(vec![refused(Class::Conflict)]);
+    for (class, in_a_row) in [
+        (Class::Throttled, 1),
+        (Class::Throttled, 2),
+        (Class::Throttled, 3),
+        (Class::Conflict, 1),
+        (Class::Conflict, 2),
+    ] {
+        case.memory.refused(Refusal {
+            attempt: build::attempt("a").id,
+            at: Duration::ZERO,
+            class,
+            in_a_row: 1,
+            retry_after: None,
+            credentials: None,
+        });
+        assert_eq!(
+            case.memory.refusal.as_ref().unwrap().in_a_row,
+            in_a_row,
+            "{class:?}"
+        );
+    }
+    assert!(!case.facts().retry_due);
+    assert!(!Case { ..case.later(9) }.facts().retry_due, "twice as long");
+}
+
+#[test]
 fn changed_credentials_are_tried_at_once() {
     let mut case = Case::new(vec![refused(Class::Permission)]);
     let refusal = Refusal {
         attempt: build::attempt("a").id,
         at: Duration::ZERO,
+        class: Class::Permission,
+        in_a_row: 1,
         retry_after: None,
         credentials: Some("1/old".to_owned()),
     };

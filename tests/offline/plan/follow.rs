@@ -20,6 +20,7 @@ fn the_job_is_followed() {
 fn a_desktop_ends_by_two_witnesses() {
     check(&successes());
     check(&failures());
+    check(&undocumented());
 }
 
 /// No operator writes such a status; whoever does gets no verdict by it.
@@ -41,7 +42,7 @@ fn a_desktop_that_the_status_does_not_list_has_not_ended() {
 
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    let tables = [running(), successes(), failures()];
+    let tables = [running(), successes(), failures(), undocumented()];
     tables.into_iter().flatten().chain(ends::rows())
 }
 
@@ -138,6 +139,36 @@ fn successes() -> Vec<Row> {
             "success, but still being deleted",
             both().sights("a Missing b Deleting"),
             "Verifying moving until Look; a Deleted",
+        ),
+    ]
+}
+
+/// The job says of a desktop what is not documented.
+fn undocumented() -> Vec<Row> {
+    vec![
+        row(
+            "a word that is not documented is open while the parent runs",
+            accepted().job("j1", "a Success b Other").sights("a Missing"),
+            "JobRunning moving until Poll; a Deleted",
+        ),
+        row(
+            "a word that is not documented under a parent that has ended: the desktop decides",
+            accepted()
+                .job("j1", "a Success b Other")
+                .parent_ended("j1", None)
+                .sights("a Missing b Idle")
+                .idle_twice("b")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/SKIPPED",
+        ),
+        row(
+            "and it may be gone",
+            accepted()
+                .job("j1", "a Success b Other")
+                .parent_ended("j1", None)
+                .sights("a Missing b Gone")
+                .no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
         ),
     ]
 }

@@ -47,7 +47,11 @@ fn sub_job(parent: &str, desktop: &str, status: SubJobStatus) -> SubJob {
         job: job(parent),
         desktop: id(desktop),
         status,
-        code: (status == SubJobStatus::Failed).then(|| "WKS.1".to_owned()),
+        code: match status {
+            SubJobStatus::Failed => Some("WKS.1".to_owned()),
+            SubJobStatus::Other => Some("SKIPPED".to_owned()),
+            _ => None,
+        },
         reason: (status == SubJobStatus::Failed).then(|| "so it is".to_owned()),
     }
 }
@@ -67,13 +71,15 @@ fn last_word(statuses: &[SubJobStatus]) -> Option<Word> {
         .collect();
     let mut view = JobView::default();
     view.learn(&rows);
-    assert_eq!(view.seen, !rows.is_empty(), "{statuses:?}");
     view.words.get(&id("a")).cloned()
 }
 
 #[test]
 fn the_last_word_of_a_job_is_an_end_if_there_was_one() {
-    use SubJobStatus::{Failed, Running, Success, Waiting};
+    use SubJobStatus::{Failed, Other, Running, Success, Waiting};
+    let other = || Word::Other {
+        code: Some("SKIPPED".to_owned()),
+    };
     for (statuses, word) in [
         (&[][..], None),
         (&[Waiting], Some(Word::Open)),
@@ -84,6 +90,12 @@ fn the_last_word_of_a_job_is_an_end_if_there_was_one() {
         // Rows of an old page may come after newer ones.
         (&[Success, Running], Some(Word::Success)),
         (&[Failed, Waiting], Some(failed())),
+        // What is not documented is no end, and undoes none.
+        (&[Other], Some(other())),
+        (&[Other, Running], Some(Word::Open)),
+        (&[Waiting, Other], Some(other())),
+        (&[Success, Other], Some(Word::Success)),
+        (&[Other, Success], Some(Word::Success)),
         // The cloud tried again, and says so in a row of its own.
         (&[Failed, Success], Some(Word::Success)),
         (&[Success, Failed], Some(failed())),
@@ -118,10 +130,11 @@ fn a_read_of_the_parent_says_whether_it_ended_and_why() {
             finished: true,
             code: code.map(ToOwned::to_owned),
             reason: reason.map(ToOwned::to_owned),
+            blank: false,
             sub_jobs: vec![sub_job("j1", "a", SubJobStatus::Success)],
             complete: true,
         });
-        assert!(view.seen && view.finished && view.complete);
+        assert!(view.finished && view.complete);
         assert_eq!(view.parent_reason.as_deref(), told);
         assert_eq!(view.words.get(&id("a")), Some(&Word::Success));
     }
@@ -130,8 +143,8 @@ fn a_read_of_the_parent_says_whether_it_ended_and_why() {
 /// Whether nothing more is to be learned about `a b` from a job that has said this.
 fn has_ended(words: &[(&str, Word)], finished: bool) -> bool {
     let view = JobView {
-        seen: true,
         finished,
+        blank: false,
         complete: finished,
         parent_reason: None,
         words: words

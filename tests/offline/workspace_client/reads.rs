@@ -291,6 +291,27 @@ async fn an_answer_that_is_not_what_was_promised_is_unreadable() {
 }
 
 #[tokio::test]
+async fn an_error_in_a_good_answer_keeps_its_code_and_words() {
+    for (body, code) in [
+        (
+            r#"{"error_code":"WKS.0407","error_msg":"busy just now"}"#,
+            "WKS.0407",
+        ),
+        (r#"{"error":{"code":401,"message":"busy just now"}}"#, "401"),
+        (r#"{"code":"X.1","message":"busy just now"}"#, "X.1"),
+    ] {
+        let server = serving(200, body.as_bytes()).await;
+        let error = workspace(&server).list_desktops(&[]).await.unwrap_err();
+        let (_, reason) = unreadable(&error);
+        assert!(reason.ends_with("; it says: busy just now"), "{reason}");
+        let Failure::Unreadable { code: said, .. } = &error.failure else {
+            panic!("{error:?}");
+        };
+        assert_eq!(said.as_deref(), Some(code), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn only_200_counts_as_the_answer_to_a_read() {
     for status in [201, 202, 204, 206, 301, 304, 500] {
         let body = if [204, 304].contains(&status) {

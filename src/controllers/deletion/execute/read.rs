@@ -185,11 +185,11 @@ pub(super) fn job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(),
     let key = pass.home()?;
     let attempts = &pass.seen.request.status.attempts;
     let submitted = attempts.iter().find(|attempt| attempt.job_ids.contains(job));
+    // Of somebody else's job it matters what it does to the desktops of this request.
+    let desktops = submitted.map_or(&pass.seen.request.desktop_ids, |attempt| &attempt.desktop_ids);
     let wanted = Wanted {
         job: job.clone(),
-        desktops: submitted
-            .map(|a| a.desktop_ids.iter().map(DesktopID::folded).collect())
-            .unwrap_or_default(),
+        desktops: desktops.iter().map(DesktopID::folded).collect(),
         age: facts::age_of_submission(pass, context),
         object: pass.reference(),
     };
@@ -256,10 +256,12 @@ pub fn cloud_error(error: &CloudFailure, time: Time) -> CloudError {
         }
         Failure::Unreadable {
             status,
+            code,
             request_id,
             reason,
         } => {
             stored.http_status = Some(i32::from(*status));
+            stored.code.clone_from(code);
             stored.message = Some(reason.clone());
             stored.request_id.clone_from(request_id);
         }

@@ -21,8 +21,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The `Date` of a page that is not the service's own answer counts as the service's clock",
         edits: &[Edit {
             file: "src/workspace/http/conversation.rs",
-            find: "            service_time: date.filter(|_| of_service),",
-            replace: "            service_time: date.filter(|_| of_service || date.is_some()),",
+            find: "            service_time: refusal::service_time(&received.headers).filter(|_| of_service),",
+            replace: "            service_time: refusal::service_time(&received.headers).filter(|_| of_service || !of_service),",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

@@ -88,6 +88,16 @@ fn mended() -> Vec<Row> {
             "sign a b",
         ),
         row(
+            "refused by a code that is not known",
+            again(Rejected, Class::UnknownRefusal),
+            "RequestRefused stalled until Retry, error UnknownRefusal",
+        ),
+        row(
+            "refused by a code that is not known, and the pause is over: tried again",
+            due(Rejected, Class::UnknownRefusal),
+            "sign a b",
+        ),
+        row(
             "a permission is missing",
             again(Rejected, Class::Permission),
             "PermissionDenied stalled until Retry, error Permission",

@@ -224,7 +224,6 @@ impl Seen {
     pub(crate) fn job(self, name: &str, text: &str) -> Self {
         let words = pairs(text).map(|(name, word)| (id(name).folded(), word_named(word)));
         let view = JobView {
-            seen: true,
             words: words.collect(),
             ..JobView::default()
         };
@@ -249,10 +248,20 @@ impl Seen {
             .with(|o| o.jobs.get_mut(&job(name)).unwrap().complete = false)
     }
 
+    /// That job's parent has neither a status nor sub-jobs.
+    pub(crate) fn parent_blank(self, name: &str) -> Self {
+        self.with(|o| o.jobs.get_mut(&job(name)).unwrap().blank = true)
+    }
+
     /// A read failed.
     pub(crate) fn trouble(self, class: Class) -> Self {
+        self.trouble_with("listDesktops", class)
+    }
+
+    /// That read failed.
+    pub(crate) fn trouble_with(self, operation: &str, class: Class) -> Self {
         let error = CloudError {
-            operation: "listDesktops".to_owned(),
+            operation: operation.to_owned(),
             ..failure(class)
         };
         self.with(|o| {
@@ -350,6 +359,10 @@ impl Seen {
         self.with(|o| o.facts.overdue = true)
     }
 
+    pub(crate) fn known_for_long(self) -> Self {
+        self.with(|o| o.facts.known_for_long = true)
+    }
+
     pub(crate) fn surely_dead(self) -> Self {
         self.with(|o| o.facts.surely_dead = true)
     }
@@ -405,6 +418,7 @@ fn sub_job_status(name: &str) -> SubJobStatus {
         "Running" => SubJobStatus::Running,
         "Success" => SubJobStatus::Success,
         "Failed" => SubJobStatus::Failed,
+        "Other" => SubJobStatus::Other,
         _ => panic!("no sub-job status is called {name}"),
     }
 }
@@ -420,6 +434,9 @@ fn word_named(name: &str) -> Word {
         "FailedSilently" => Word::Failed {
             code: None,
             reason: None,
+        },
+        "Other" => Word::Other {
+            code: Some("SKIPPED".to_owned()),
         },
         _ => panic!("no word is called {name}"),
     }

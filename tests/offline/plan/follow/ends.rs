@@ -1,6 +1,7 @@
 //! Situations at the end of a job, in time or not.
 
 use desktop_deletion_operator::crd::deletion::Outcome;
+use desktop_deletion_operator::plan::classify::Class;
 
 use super::super::build::{accepted, effective, in_doubt, untouched};
 use super::super::tell::{Row, check, row};
@@ -66,6 +67,50 @@ fn overdue() -> Vec<Row> {
             "success, and still being deleted: no verdict",
             late().sights("a Gone b Deleting"),
             "JobOverdue stalled until Poll; a Deleted",
+        ),
+        row(
+            "the job cannot be read: the desktops are looked at all the same",
+            accepted()
+                .overdue()
+                .job("j1", "")
+                .trouble_with("showJob", Class::InDoubt),
+            "list a b",
+        ),
+        row(
+            "the job cannot be read, and one desktop is gone",
+            accepted()
+                .overdue()
+                .job("j1", "")
+                .trouble_with("showJob", Class::InDoubt)
+                .sights("a Gone b Idle")
+                .idle_twice("b"),
+            "JobOverdue stalled until Poll, error InDoubt; a Deleted",
+        ),
+        row(
+            "the desktops cannot be read either",
+            accepted().overdue().job("j1", "").trouble(Class::InDoubt),
+            "ServiceUnavailable retrying until Poll, error InDoubt",
+        ),
+        row(
+            "the job has neither a status nor sub-jobs: the desktops decide",
+            accepted()
+                .overdue()
+                .job("j1", "")
+                .parent_blank("j1")
+                .sights("a Gone b Idle")
+                .idle_twice("b")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
+        ),
+        row(
+            "a word that is not documented, under a job that runs: the desktop decides",
+            accepted()
+                .overdue()
+                .job("j1", "a Other b Success")
+                .sights("a Idle b Missing")
+                .idle_twice("a")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Failed/SKIPPED, b Deleted",
         ),
         row(
             "success, and still there twice",

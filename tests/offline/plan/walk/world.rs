@@ -306,7 +306,6 @@ impl Cloud {
             return view;
         }
         view.learn(&ours.iter().copied().map(sub_job).collect::<Vec<_>>());
-        view.seen = true;
         view.finished = ours.iter().all(|row| row.status != SubJobStatus::Running);
         view.complete = view.finished && dice.throw(6) != 1;
         view

@@ -1,0 +1,304 @@
+//! Answers that nobody documents, and calls that nobody answers: the request goes on, ends, or says what is in the way.
+
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use testkit::{Cloud, eventually};
+
+use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
+use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
+
+use crate::stage::{BOUND, Stage, desktop, endless, entry, message, pair, says};
+
+/// What the service answers to every call of an operation.
+fn always(operation: &str, status: u16, body: &Value) -> Value {
+    json!({"operation": operation, "answer": {"status": status, "body": body}})
+}
+
+fn error(code: &str) -> Value {
+    json!({"error_code": code, "error_msg": "made up by a test"})
+}
+
+/// A page of one sub-job.
+fn one_sub_job(job: &str, desktop: &str, status: &str) -> Value {
+    let row = json!({
+        "id": "sub-1", "job_id": job, "job_type": "deleteDesktops", "status": status,
+        "entities": {"desktop_id": desktop},
+    });
+    json!({"total_count": 1, "jobs": [row]})
+}
+
+/// A job that says that of its only desktop.
+fn job(id: &str, status: &str, desktop: &str, word: &str) -> Value {
+    let sub_job = json!({"id": "sub-1", "status": word, "entities": {"desktop_id": desktop}});
+    json!({"id": id, "status": status, "sub_jobs_total": 1, "sub_jobs": [sub_job]})
+}
+
+/// The job of the only submission.
+async fn accepted_job(stage: &Stage) -> String {
+    stage.accepted("leaver").await;
+    stage.posts()[0]["jobID"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_code_that_is_not_known_is_not_final() {
+    for (number, (status, code, reason)) in [
+        (400, "APIG.0602", "RequestRefused"),
+        (400, "SYS.0400", "RequestRefused"),
+        (413, "APIGW.0201", "RequestRefused"),
+        (400, "WKS.00170312", "ServiceDisabled"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let stage = Stage::set(&format!("unknown-code-{number}"), &[desktop("pc-1")]).await;
+        let refused = always("batchDelete", status, &error(code));
+        stage.cloud.add_fault(&refused).unwrap();
+        let _operator = stage.operator(&[]);
+        stage.request("leaver", &["pc-1"]).await;
+        let refused_twice = |status: &Value| {
+            status["refusedAttempts"].as_i64() >= Some(2) && says(status, Stalled) == pair("True", reason)
+        };
+        let status = stage.until("leaver", "it is tried again", refused_twice).await;
+        assert!(message(&status, Stalled).contains(code), "{status:#}");
+        stage.cloud.clear_faults();
+        let status = stage.completed("leaver").await;
+        assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_a_good_answer_is_shown() {
+    let stage = Stage::set("error-in-200", &[desktop("pc-1")]).await;
+    let broken = always("listSubJobs", 200, &error("WKS.00000003"));
+    stage.cloud.add_fault(&broken).unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Submitted, "ServiceUnavailable").await;
+    assert_eq!(status["lastError"]["code"], "WKS.00000003", "{status:#}");
+    assert!(
+        message(&status, Submitted).contains("made up by a test"),
+        "{status:#}"
+    );
+    stage.cloud.clear_faults();
+    stage.completed("leaver").await;
+}
+
+#[tokio::test]
+async fn a_list_of_no_sub_jobs_may_be_left_out() {
+    let stage = Stage::set("no-list", &[desktop("pc-1")]).await;
+    let empty = json!({"total_count": 0, "jobs": null});
+    stage
+        .cloud
+        .add_fault(&always("listSubJobs", 200, &empty))
+        .unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.accepted("leaver").await;
+    assert_eq!(status["attempts"][0]["baselineIncomplete"], true, "{status:#}");
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_read_is_overdue_and_its_desktops_are_looked_at() {
+    for (number, (operation, status)) in [("showJob", 500), ("listSubJobs", 503), ("listSubJobs", 400)]
+        .into_iter()
+        .enumerate()
+    {
+        let stage = Stage::set(&format!("unread-job-{number}"), &["pc-1", "pc-2"].map(desktop)).await;
+        stage.cloud.add_desktop(&endless("pc-2")).unwrap();
+        let _operator = stage.operator(&["--job-overdue=5s", "--settle=1s"]);
+        stage.request("leaver", &["pc-1", "pc-2"]).await;
+        stage.accepted("leaver").await;
+        let broken = always(operation, status, &error("WKS.00000003"));
+        stage.cloud.add_fault(&broken).unwrap();
+        let gone = |status: &Value| {
+            entry(status, "pc-1")["state"] == "Deleted" && says(status, Stalled) == pair("True", "JobOverdue")
+        };
+        stage
+            .until("leaver", "it is overdue, and one desktop is gone", gone)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_filter_that_is_refused_does_not_hide_the_end_of_a_job() {
+    let stage = Stage::set("no-filter", &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.accepted("leaver").await;
+    let refused = always("listSubJobs", 400, &error("WKS.0001"));
+    stage.cloud.add_fault(&refused).unwrap();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+#[tokio::test]
+async fn under_a_job_that_has_ended_the_desktop_decides_what_an_undocumented_status_means() {
+    for (number, (word, code)) in [
+        ("ABNORMAL", "ABNORMAL"),
+        ("CANCELLED", "CANCELLED"),
+        ("", "NoStatus"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut world = Cloud::world();
+        world["timings"]["desktopVisibleAfter"] = json!("1h");
+        world["timings"]["running"] = json!("1h");
+        let stage = Stage::set_with(&format!("odd-word-{number}"), world, &[desktop("pc-1")]).await;
+        let _operator = stage.operator(&[]);
+        stage.request("leaver", &["pc-1"]).await;
+        let id = accepted_job(&stage).await;
+        for fault in [
+            always("listSubJobs", 200, &one_sub_job(&id, "pc-1", word)),
+            always("showJob", 200, &job(&id, "COMPLETE", "pc-1", word)),
+        ] {
+            stage.cloud.add_fault(&fault).unwrap();
+        }
+        let status = stage.completed("leaver").await;
+        assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
+        assert_eq!(entry(&status, "pc-1")["code"], code, "{status:#}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_sub_job_with_an_undocumented_status_does_not_hold_a_request_for_long() {
+    let stage = Stage::set("old-row", &[desktop("pc-1")]).await;
+    let old = "2f0e3c3c-6d2f-4f0b-9c56-0a2d8e1f7b10";
+    for fault in [
+        always("listSubJobs", 200, &one_sub_job(old, "pc-1", "SKIPPED")),
+        always("showJob", 200, &job(old, "COMPLETE", "pc-1", "SKIPPED")),
+    ] {
+        stage.cloud.add_fault(&fault).unwrap();
+    }
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.reason("leaver", Submitted, "DeletionInProgress").await;
+    stage.accepted("leaver").await;
+}
+
+#[tokio::test]
+async fn a_request_that_expires_says_what_kept_it() {
+    let busy = json!({"id": "pc-1", "taskStatus": "rebuilding"});
+    let stage = Stage::set("expires-told", &[busy]).await;
+    let _operator = stage.operator(&["--request-deadline=25s", "--send-guard=5s"]);
+    let listed = always("listDesktops", 503, &error("APIGW.0613"));
+    stage.request("leaver", &["pc-1"]).await;
+    stage.reason("leaver", Submitted, "Conflict").await;
+    // The last obstacle is another one than the last refusal of a submission.
+    stage.cloud.add_fault(&listed).unwrap();
+    stage.reason("leaver", Submitted, "ServiceUnavailable").await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
+    let text = message(&status, Succeeded);
+    assert!(
+        text.contains("the last obstacle was:") && text.contains("APIGW.0613"),
+        "{text}"
+    );
+    assert_eq!(status["lastError"]["code"], "APIGW.0613", "{status:#}");
+}
+
+/// A policy that refuses the operator's finalizer in a namespace, and its binding.
+fn no_finalizers(namespace: &str) -> [Value; 2] {
+    let group = "admissionregistration.k8s.io/v1";
+    let rule = json!({
+        "apiGroups": ["cloud-desktops.dev"], "apiVersions": ["*"], "operations": ["UPDATE"],
+        "resources": ["desktopdeletions"],
+    });
+    let validation = json!({
+        "expression": "!has(object.metadata.finalizers)", "message": "no finalizers today",
+    });
+    let name = format!("no-finalizers-{namespace}");
+    let policy = json!({
+        "apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]}, "validations": [validation],
+        },
+    });
+    let here = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
+    let binding = json!({
+        "apiVersion": group, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
+        "spec": {
+            "policyName": name, "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": here},
+        },
+    });
+    [policy, binding]
+}
+
+#[tokio::test]
+async fn a_call_that_the_api_server_refuses_is_said_with_its_words() {
+    let stage = Stage::set("no-finalizers", &[desktop("pc-1")]).await;
+    for object in no_finalizers(stage.namespace.name()) {
+        let manifest = object.to_string();
+        let applied = stage
+            .control_plane
+            .kubectl_with_input(["apply", "--filename=-"], &manifest);
+        applied.await.unwrap().stdout().unwrap();
+    }
+    // The API server takes the policy up when it likes.
+    stage
+        .request_with("probe", &["pc-1"], json!({"suspend": true}))
+        .await;
+    let dry = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": ["test.example/probe"]}}));
+    let look = async || match stage.requests().patch("probe", &dry, &patch).await {
+        Err(error) if error.to_string().contains("no finalizers today") => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    eventually("the policy holds", BOUND, look).await.unwrap();
+    stage.delete("probe").await;
+
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Stalled, "AccessDenied").await;
+    assert!(
+        message(&status, Stalled).contains("no finalizers today"),
+        "{status:#}"
+    );
+    assert_eq!(
+        says(&status, Submitted),
+        pair("False", "AccessDenied"),
+        "{status:#}"
+    );
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+
+    let name = format!("no-finalizers-{}", stage.namespace.name());
+    let delete = ["delete", "validatingadmissionpolicybinding", &name];
+    stage
+        .control_plane
+        .kubectl(delete)
+        .await
+        .unwrap()
+        .stdout()
+        .unwrap();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+#[tokio::test]
+async fn an_annotation_cannot_write_into_the_log() {
+    let stage = Stage::set("odd-annotation", &[endless("pc-1")]).await;
+    let operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.accepted("leaver").await;
+    let value = "x\nERROR forged\u{1b}[31m\u{202e}=retry";
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {RESOLVE_ANNOTATION: value}}}));
+    stage
+        .requests()
+        .patch("leaver", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    let event = stage.event("leaver", "ResolveRefused", "forged").await;
+    let note = event.note.unwrap();
+    for hidden in ['\n', '\u{1b}', '\u{202e}'] {
+        assert!(!note.contains(hidden), "{note:?}");
+    }
+    let log = operator.log();
+    assert!(
+        !log.contains("\nERROR forged") && !log.contains('\u{202e}'),
+        "{log}"
+    );
+}
