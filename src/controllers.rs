@@ -9,7 +9,7 @@
 //! | [`project`] | `WorkspaceProject`: proves the login by a harmless read |
 //! | [`login`] | reads a project and its Secret, and makes a client of them |
 //! | [`metered`] | stands before every call of the cloud: brakes, counters, the service's clock |
-//! | [`orphans`] | frees finished requests that still carry our finalizer |
+//! | [`finished`] | looks after finished requests: no finalizer of ours, and edits are noticed |
 //! | [`poller`] | follows the open jobs of a project with one shared read a tick |
 //! | [`shared`] | reads of the cloud that many requests share |
 //! | [`turns`] | so many at one time and in a minute, fair between namespaces |
@@ -41,9 +41,9 @@ pub mod brakes;
 pub mod claims;
 pub mod clock_sources;
 pub mod deletion;
+pub mod finished;
 pub mod login;
 pub mod metered;
-pub mod orphans;
 pub mod poller;
 pub mod project;
 pub mod shared;
@@ -220,7 +220,7 @@ pub async fn run(
         let (waker, receiver) = unbounded_channel();
         wakers.insert(scope.clone(), waker);
         loops.spawn(deletion::run(context.clone(), scope.clone(), receiver));
-        loops.spawn(orphans::run(
+        loops.spawn(finished::run(
             context.client.clone(),
             scope.clone(),
             context.stopping.clone(),

@@ -33,8 +33,8 @@ pub(crate) async fn until_interrupted(stage: &Stage, board: &mut Board) -> Resul
     ));
     screen.print("");
     screen.print(&format!("kubectl apply -f {}", quoted(&samples::folder())));
-    screen.print("kubectl wait --for=jsonpath='{.status.completionTime}' --timeout=60s dd/leavers");
-    screen.print("kubectl get dd");
+    screen.print("kubectl wait --for=jsonpath='{.status.completionTime}' --timeout=60s ddel/leavers");
+    screen.print("kubectl get ddel");
     screen.print("");
     screen.print("The simulated cloud, and its admin API (GET /ledger, GET and POST /desktops, POST and DELETE /faults):");
     screen.print("");

@@ -27,7 +27,7 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
     version = "v1alpha1",
     kind = "DesktopDeletion",
     plural = "desktopdeletions",
-    shortname = "dd",
+    shortname = "ddel",
     category = "cloud-desktops",
     namespaced,
     status = "DesktopDeletionStatus",
@@ -45,17 +45,13 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
         "status.desktops lists the desktops of spec.desktopIDs, each one of them and no other, in the same spelling"
     )
     .field_path(".status.desktops"),
-    validation = rules::forbidden(
-        "!has(oldSelf.status) || !has(oldSelf.status.completionTime) || self.spec == oldSelf.spec",
-        "the request is finished and its spec is frozen; create a new DesktopDeletion instead"
-    )
-    .field_path(".spec"),
     selectable = ".spec.projectRef.name",
     selectable = ".status.jobID",
     selectable = ".status.completionTime",
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.projectRef.name"),
     printcolumn(name = "Total", type_ = "integer", json_path = ".status.summary.total"),
     printcolumn(name = "Deleted", type_ = "integer", json_path = ".status.summary.deleted"),
+    printcolumn(name = "Absent", type_ = "integer", json_path = ".status.summary.absent"),
     printcolumn(name = "Failed", type_ = "integer", json_path = ".status.summary.failed"),
     printcolumn(
         name = "Ready",
@@ -118,19 +114,22 @@ pub struct DesktopDeletionSpec {
     #[x_kube(validation = rules::readable_time())]
     pub not_after: Option<Time>,
 
-    /// Holds the batch back while it is true; the deadline runs on. It can be changed until the request is finished,
-    /// but once the batch was submitted it is too late: the cloud cannot be stopped, and the message of condition
-    /// `Submitted` says so. Default: false.
+    /// Holds the batch back while it is true; the deadline runs on. Once the batch was submitted it is too late: the
+    /// cloud cannot be stopped, and the message of condition `Submitted` says so. It has no effect on a finished request.
+    /// Default: false.
     #[serde(default)]
     pub suspend: bool,
 }
 
+/// An edit of the desktops is refused by a rule of its own, whose sentence is then the only one.
 /// Only the open attempt is looked at, which keeps the rule cheap: every attempt begins as Pending, and its body never
 /// changes.
 const BODY_IS_ADMITTED: &str = "!has(self.status) || !has(self.status.attempts) \
+    || self.spec.desktopIDs != oldSelf.spec.desktopIDs \
     || self.status.attempts.all(a, a.outcome != 'Pending' || a.desktopIDs.all(id, id in self.spec.desktopIDs))";
 
 const EVERY_DESKTOP_IS_LISTED: &str = "!has(self.status) || !has(self.status.desktops) \
+    || self.spec.desktopIDs != oldSelf.spec.desktopIDs \
     || (self.status.desktops.size() == self.spec.desktopIDs.size() \
     && self.status.desktops.all(d, d.id in self.spec.desktopIDs))";
 

@@ -75,9 +75,26 @@ pub(super) fn finish(mut kind: CustomResourceDefinition) -> CustomResourceDefini
         {
             status.nullable = None;
         }
+        bound_name(schema);
         flow(schema);
     }
     kind
+}
+
+/// Bounds the name of the objects: the name of an Event is made of it and of a time.
+fn bound_name(schema: &mut JSONSchemaProps) {
+    let name = JSONSchemaProps {
+        type_: Some("string".to_owned()),
+        max_length: Some(i64::from(limits::EVENTFUL_NAME)),
+        ..JSONSchemaProps::default()
+    };
+    let metadata = JSONSchemaProps {
+        type_: Some("object".to_owned()),
+        properties: Some([("name".to_owned(), name)].into()),
+        ..JSONSchemaProps::default()
+    };
+    let fields = schema.properties.get_or_insert_default();
+    fields.insert("metadata".to_owned(), metadata);
 }
 
 /// Joins the lines of each paragraph of every description: the line breaks are those of the source code, and

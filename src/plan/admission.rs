@@ -404,7 +404,9 @@ fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
         1 => "the desktop does not exist".to_owned(),
         many => format!("none of the {many} desktops exists"),
     };
-    let message = format!("{who}{place}: nothing was submitted; if that is unexpected, check the project");
+    let mut message =
+        format!("{who}{place}: nothing was submitted; if that is unexpected, check the project");
+    message.push_str(&no_ids(absent));
     Ending {
         verdict: Reason::AlreadyAbsent,
         submitted: Reason::NothingToDelete,
@@ -417,6 +419,26 @@ fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
         error: None,
         answers: None,
     }
+}
+
+/// A hint about absent desktops whose IDs do not look like those of the service.
+pub fn no_ids<'a>(absent: impl IntoIterator<Item = &'a DesktopID>) -> String {
+    let odd: Vec<_> = absent.into_iter().filter(|id| !looks_like_an_id(id)).collect();
+    if odd.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; {} does not look like a desktop ID of the service: spec.desktopIDs takes IDs, not computer names",
+        name_some(odd)
+    )
+}
+
+/// The service's IDs are UUIDs (vendor's API reference).
+fn looks_like_an_id(id: &DesktopID) -> bool {
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_hexdigit());
+    let parts: Vec<_> = id.as_str().split('-').collect();
+    let lengths: Vec<_> = parts.iter().map(|part| part.len()).collect();
+    lengths == [8, 4, 4, 4, 12] && parts.iter().all(|part| digits(part))
 }
 
 fn not_found(seen: &Observed, body: &[DesktopID]) -> usize {

@@ -421,10 +421,14 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
             unknown.len()
         ));
     }
+    let gone = all
+        .iter()
+        .filter(|d| d.state == DesktopState::Absent)
+        .map(|d| &d.id);
     Ending {
         verdict,
         submitted: verdict,
-        message: parts.join(", "),
+        message: parts.join(", ") + &admission::no_ids(gone),
         project: None,
         desktops: news,
         error: None,

@@ -268,7 +268,9 @@ async fn create(
 fn laid_over(base: &Value, overlay: &Value, name: &str) -> Value {
     let mut manifest = base.clone();
     lay_over(&mut manifest, overlay.clone());
-    manifest["metadata"]["name"] = json!(name);
+    if manifest["metadata"]["name"].is_null() {
+        manifest["metadata"]["name"] = json!(name);
+    }
     manifest
 }
 

@@ -14,6 +14,7 @@ mod deploy;
 mod door;
 mod doubt;
 mod false_clocks;
+mod finished;
 mod holds;
 mod identity;
 mod intent;

@@ -26,7 +26,7 @@ pub(crate) use read::{body, condition, entry, message, pair, says};
 pub(crate) use world::{console_world, desktop, endless};
 
 /// Long enough for any machine: a wait ends as soon as its condition holds.
-pub(crate) const BOUND: Duration = Duration::from_secs(120);
+pub(crate) const BOUND: Duration = Duration::from_secs(300);
 
 /// Short pauses, so that tests need not wait for the defaults.
 const FLAGS: &[&str] = &[

@@ -106,10 +106,10 @@ async fn request(installed: &Installed) {
         &manifests::desktop_deletion("running", "prod", ["pc-3"]),
     )
     .await;
-    run(cluster, "kubectl wait --namespace desktop-deletion --for=jsonpath='{.status.completionTime}' --timeout=120s dd/ended").await;
+    run(cluster, "kubectl wait --namespace desktop-deletion --for=jsonpath='{.status.completionTime}' --timeout=120s ddel/ended").await;
     run(
         cluster,
-        "kubectl wait --namespace vdi-prod --for=jsonpath='{.status.jobID}' --timeout=120s dd/running",
+        "kubectl wait --namespace vdi-prod --for=jsonpath='{.status.jobID}' --timeout=120s ddel/running",
     )
     .await;
 }
@@ -227,7 +227,7 @@ async fn kinds_that_are_deleted_too_early_go_once_the_operator_runs_again() {
     let cluster = &installed.cluster;
     let kinds = "kubectl delete --wait=false --filename crds/desktopdeletions.yaml --filename crds/workspaceprojects.yaml";
     run(cluster, kinds).await;
-    let held = "kubectl get dd --all-namespaces --output name";
+    let held = "kubectl get ddel --all-namespaces --output name";
     eventually(
         "only what may still take effect is held",
         BOUND,

@@ -12,7 +12,7 @@ use testkit::{Cloud, Namespace, Operator, OperatorOptions, eventually, manifests
 use workspace_simulator::cloud::{LedgerEntry, Operation};
 
 /// Long enough for any machine: a wait ends as soon as its condition holds.
-pub(crate) const BOUND: Duration = Duration::from_secs(180);
+pub(crate) const BOUND: Duration = Duration::from_secs(600);
 
 /// Short pauses and lives, so that a request in doubt is settled within a quarter of a minute.
 pub(crate) const FLAGS: &[&str] = &[

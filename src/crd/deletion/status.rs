@@ -24,7 +24,7 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
     validation = rules::never_falls("refusedAttempts"),
     validation = rules::forbidden(
         &the_end_stays(),
-        "the request is finished: nothing of its status changes any more, but for jobs that are found late"
+        "the request is finished: nothing of its status changes any more, but for jobs that are found late and the generation that was seen"
     ),
     validation = rules::forbidden(
         SUCCESS_MEANS_GONE,
@@ -171,22 +171,24 @@ const FINISHED_MEANS_DECIDED: &str = "!has(self.completionTime) \
     && (!has(self.attempts) || self.attempts.all(a, a.outcome != 'Pending')))";
 
 /// What the record of a late answer may still add to the status of a finished request: a job, and the annotation that
-/// it answers.
+/// it answers. That an edit of `suspend` was noticed may be said too.
 fn the_end_stays() -> String {
-    let optional = [
-        "observedGeneration",
-        "conditions",
-        "desktops",
-        "summary",
-        "lastError",
-        "refusedAttempts",
-    ];
+    let optional = ["desktops", "summary", "lastError", "refusedAttempts"];
     let same = optional.map(rules::same).join(" && ");
     format!(
-        "!has(oldSelf.completionTime) || ({same} && (!has(oldSelf.attempts) \
+        "!has(oldSelf.completionTime) || ({same} && {NOTICED} && {CONDITIONS_STAY} && (!has(oldSelf.attempts) \
         || (has(self.attempts) && self.attempts.size() == oldSelf.attempts.size())))"
     )
 }
+
+const NOTICED: &str = "(!has(oldSelf.observedGeneration) \
+    || (has(self.observedGeneration) && self.observedGeneration >= oldSelf.observedGeneration))";
+
+/// Their types are distinct, so as many of the same types are all of them.
+const CONDITIONS_STAY: &str = "has(self.conditions) == has(oldSelf.conditions) && (!has(self.conditions) \
+    || (self.conditions.size() == oldSelf.conditions.size() && self.conditions.all(n, oldSelf.conditions.exists(o, \
+    o.type == n.type && o.status == n.status && o.reason == n.reason && o.message == n.message \
+    && o.lastTransitionTime == n.lastTransitionTime))))";
 
 const SUCCESS_MEANS_GONE: &str = "!has(self.desktops) || !has(self.conditions) \
     || !self.conditions.exists(c, c.type == 'Succeeded' && c.status == 'True') \

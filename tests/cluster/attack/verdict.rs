@@ -216,12 +216,8 @@ pub(super) fn after_the_end() -> Vec<Lie> {
             put("/conditions/1/lastTransitionTime", "2026-11-01T00:00:00Z"),
         ),
         late(
-            "date a condition to another generation",
-            put("/conditions/1/observedGeneration", 2),
-        ),
-        late(
-            "say that another generation was seen",
-            put("/observedGeneration", 2),
+            "say that an earlier generation was seen",
+            put("/observedGeneration", 0),
         ),
         late("forget the generation that was seen", drop("/observedGeneration")),
         lie("say that the failed desktop is gone", finished, gone(), END),

@@ -333,14 +333,24 @@ fn freezing() -> Vec<Row> {
             name: "suspend a finished request",
             before: before(),
             change: Object(json!({"spec": {"suspend": true}})),
-            expected: Refused(
-                "the request is finished and its spec is frozen; create a new DesktopDeletion instead",
-            ),
+            expected: Allowed,
         },
         Row {
             name: "write a finished request as it is",
             before: before(),
             change: Object(json!({"spec": {"suspend": false, "desktopIDs": ["d1", "d2"]}})),
+            expected: Allowed,
+        },
+        Row {
+            name: "create a request with a name that no Event can have",
+            before: json!({}),
+            change: Create(json!({"metadata": {"name": "n".repeat(237)}})),
+            expected: Refused("metadata.name: Too long: may not be more than 236"),
+        },
+        Row {
+            name: "create a request with the longest name",
+            before: json!({}),
+            change: Create(json!({"metadata": {"name": "n".repeat(236)}})),
             expected: Allowed,
         },
         Row {

@@ -75,17 +75,17 @@ async fn kubectl_get_shows_where_a_request_stands() {
     record(&namespace, "leavers", &status).await;
 
     assert_eq!(
-        columns(control_plane, &namespace, &["dd"]).await,
+        columns(control_plane, &namespace, &["ddel"]).await,
         [
-            "NAME PROJECT TOTAL DELETED FAILED READY REASON AGE",
-            "leavers prod 2 1 1 False PartiallyFailed AGE",
+            "NAME PROJECT TOTAL DELETED ABSENT FAILED READY REASON AGE",
+            "leavers prod 2 1 0 1 False PartiallyFailed AGE",
         ]
     );
     assert_eq!(
-        columns(control_plane, &namespace, &["dd", "--output=wide"]).await,
+        columns(control_plane, &namespace, &["ddel", "--output=wide"]).await,
         [
-            "NAME PROJECT TOTAL DELETED FAILED READY REASON JOB AGE",
-            "leavers prod 2 1 1 False PartiallyFailed job-1 AGE",
+            "NAME PROJECT TOTAL DELETED ABSENT FAILED READY REASON JOB AGE",
+            "leavers prod 2 1 0 1 False PartiallyFailed job-1 AGE",
         ]
     );
 }
@@ -110,29 +110,29 @@ async fn kubectl_get_shows_whether_a_project_is_ready() {
 async fn kubectl_explain_tells_what_a_field_does() {
     let (control_plane, _) = stage("explain").await;
     for (field, sentence) in [
-        ("dd", "A batch of cloud desktops to delete, once and for ever."),
+        ("ddel", "A batch of cloud desktops to delete, once and for ever."),
         (
-            "dd.spec",
+            "ddel.spec",
             "Everything but `suspend` is immutable: a new wish is a new object.",
         ),
         (
-            "dd.spec.force",
+            "ddel.spec.force",
             "unsaved work of people who are connected is lost",
         ),
         (
-            "dd.spec.emailNotification",
+            "ddel.spec.emailNotification",
             "Default: true, so users get mail unless this says false.",
         ),
         (
-            "dd.spec.notAfter",
+            "ddel.spec.notAfter",
             "Default: 7 days after the creation of the object",
         ),
         (
-            "dd.status.attempts.outcome",
+            "ddel.status.attempts.outcome",
             "`NotSent`: no byte of it left the operator.",
         ),
         (
-            "dd.status.conditions.reason",
+            "ddel.status.conditions.reason",
             "Why, one CamelCase word for programs.",
         ),
         (

@@ -13,7 +13,7 @@ const NO_ARRAY: Refusal = "must be of type array";
 const NO_OBJECT: Refusal = "must be of type object";
 const NO_TIME: Refusal = "must be of type date-time";
 const PORT: Refusal = "the port must be between 1 and 65535";
-const FROZEN: Refusal = "its spec is frozen; create a new DesktopDeletion instead";
+const FROZEN: Refusal = "; create a new DesktopDeletion instead";
 
 type Refusal = &'static str;
 
@@ -159,13 +159,12 @@ fn times() -> Vec<Row> {
     ]
 }
 
-/// After the end nothing of the spec may change, `suspend` included.
+/// After the end nothing of the spec may change but `suspend`, and the sentence says what to do.
 #[rustfmt::skip]
 fn late_edits() -> Vec<Row> {
     let before = || json!({"spec": {"notAfter": "2026-12-05T00:00:00Z"}, "status": super::deletion_status::finished()});
     let late = |name, spec, refusal| edit(name, before(), spec, refusal);
     vec![
-        late("suspend it after its end", json!({"suspend": true}), FROZEN),
         late("add a desktop after its end", json!({"desktopIDs": ["d1", "d2", "d3"]}), FROZEN),
         late("order the desktops otherwise after its end", json!({"desktopIDs": ["d2", "d1"]}), FROZEN),
         late("point to another project after its end", json!({"projectRef": {"name": "test"}}), FROZEN),

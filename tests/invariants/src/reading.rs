@@ -32,6 +32,8 @@ impl Object {
 impl Status {
     /// A status as the API server shows it.
     pub fn read(status: &Value, frozen: Frozen) -> Self {
+        // That an edit of `suspend` was noticed may be said after the end.
+        let status = &unobserved(status);
         let condition = |kind: &str| items(status, "conditions").iter().find(|c| c["type"] == kind);
         let end = || match frozen {
             Frozen::Whole => status.to_string(),
@@ -50,6 +52,21 @@ impl Status {
             job_unknown: condition("Submitted").is_some_and(|c| c["reason"] == "JobUnknown"),
         }
     }
+}
+
+/// The status without the generation that was seen.
+fn unobserved(status: &Value) -> Value {
+    let mut status = status.clone();
+    let forget = |object: &mut Value| {
+        if let Some(fields) = object.as_object_mut() {
+            fields.remove("observedGeneration");
+        }
+    };
+    forget(&mut status);
+    if let Some(conditions) = status["conditions"].as_array_mut() {
+        conditions.iter_mut().for_each(forget);
+    }
+    status
 }
 
 impl Attempt {

@@ -281,7 +281,10 @@ fn messages_name_what_failed_and_why() {
         .states("a Deleted b Absent")
         .job("j1", "")
         .no_finalizer();
-    assert_eq!(message(&some_were_gone), "1 desktop deleted, 1 already absent");
+    assert_eq!(
+        message(&some_were_gone),
+        "1 desktop deleted, 1 already absent; b does not look like a desktop ID of the service: spec.desktopIDs takes IDs, not computer names"
+    );
     let late = accepted()
         .overdue()
         .job("j1", "a Open b Success")

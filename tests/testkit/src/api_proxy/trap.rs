@@ -12,7 +12,7 @@ use super::request::ApiRequest;
 use crate::error::Error;
 
 /// How long a trap waits for its request: longer than any answer that the operator may wait for before.
-const BOUND: Duration = Duration::from_secs(180);
+const BOUND: Duration = Duration::from_secs(600);
 
 /// On which side of the effect a trap springs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

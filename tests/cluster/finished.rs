@@ -1,0 +1,93 @@
+//! What may still happen to a finished request: its manifest is applied again, suspended late, or carries our finalizer.
+
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use testkit::{eventually, manifests};
+
+use desktop_deletion_operator::crd::FINALIZER;
+use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Succeeded};
+
+use crate::stage::{BOUND, Stage, desktop, pair, says};
+
+/// Waits until the status says that the operator has seen the newest generation, and gives the whole status.
+async fn observed(stage: &Stage, name: &str) -> Value {
+    let look = async || {
+        let object = stage.requests().get(name).await.unwrap();
+        let (generation, status) = (object.metadata.generation.unwrap(), &object.data["status"]);
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let mut all = conditions.chain([status]);
+        if all.all(|observing| observing["observedGeneration"] == generation) {
+            Ok(status.clone())
+        } else {
+            Err(format!("generation {generation}: {status:#}"))
+        }
+    };
+    eventually("the newest generation was seen", BOUND, look)
+        .await
+        .unwrap()
+}
+
+fn without_generations(status: &Value) -> String {
+    let text = status.to_string();
+    let mut parts = text.split("\"observedGeneration\":");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| {
+        kept + part.trim_start_matches(|c: char| c.is_ascii_digit())
+    })
+}
+
+#[tokio::test]
+async fn suspend_means_nothing_after_the_end_and_tools_see_that_it_was_noticed() {
+    let stage = Stage::set("late-suspend", &[desktop("pc-1")]).await;
+    let operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let before = stage.completed("leaver").await;
+    stage.change("leaver", json!({"suspend": true})).await;
+    let after = observed(&stage, "leaver").await;
+    assert_eq!(without_generations(&after), without_generations(&before));
+    assert_eq!(says(&after, Succeeded), pair("True", "AllDeleted"));
+
+    // What was edited while no operator ran is noticed by the next one.
+    assert_eq!(operator.terminate().await.unwrap(), 0);
+    stage.change("leaver", json!({"suspend": false})).await;
+    let _operator = stage.operator(&[]);
+    let again = observed(&stage, "leaver").await;
+    assert_eq!(without_generations(&again), without_generations(&before));
+    assert_eq!(says(&again, Ready), pair("True", "AllDeleted"));
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn an_edit_that_is_not_allowed_is_refused_with_one_sentence_that_says_what_to_do() {
+    let stage = Stage::set("late-edit", &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.completed("leaver").await;
+    let patch = Patch::Merge(json!({"spec": {"desktopIDs": ["pc-1", "pc-2"]}}));
+    let patched = stage
+        .requests()
+        .patch("leaver", &PatchParams::default(), &patch)
+        .await;
+    let Err(kube::Error::Api(refusal)) = patched else {
+        panic!("it was not refused");
+    };
+    let causes = refusal.details.clone().unwrap().causes;
+    let said: Vec<_> = causes.iter().map(|cause| cause.message.as_str()).collect();
+    assert!(
+        matches!(said[..], [only] if only.ends_with("desktopIDs is immutable; create a new DesktopDeletion instead")),
+        "{said:#?}"
+    );
+}
+
+#[tokio::test]
+async fn an_exported_manifest_with_our_finalizer_does_not_keep_a_finished_request_from_going() {
+    let stage = Stage::set("exported", &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.completed("leaver").await;
+    let mut exported = manifests::desktop_deletion("leaver", "prod", ["pc-1"]);
+    exported["metadata"]["finalizers"] = json!([FINALIZER]);
+    stage.namespace.apply(&exported).await.unwrap();
+    stage.delete("leaver").await;
+    stage.gone("leaver").await;
+}
