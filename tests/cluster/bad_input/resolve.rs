@@ -68,7 +68,7 @@ async fn refused(stage: &Stage, name: &str, value: &str, why: &str) {
         status["attempts"], before,
         "{value:?} changes nothing: {status:#}"
     );
-    let note: String = format!("={kept}: ").chars().take(900).collect();
+    let note: String = format!("={}: ", kept.escape_debug()).chars().take(900).collect();
     let event = stage.event(name, "ResolveRefused", &note).await;
     let note = event.note.unwrap();
     assert!(note.contains(why), "{value:?}: not {why:?} but {note:?}");

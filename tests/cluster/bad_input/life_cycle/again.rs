@@ -26,7 +26,7 @@ pub(super) fn scenes(stage: &Stage) -> Vec<Scene<'_>> {
         ("suspend toggled a hundred times", "one submission once it is released", toggled(stage).boxed_local()),
         ("suspend toggled a hundred times while its job runs", "too late, and one submission", toggled_too_late(stage).boxed_local()),
         ("labelled a hundred times", "nothing is written for it", labelled(stage).boxed_local()),
-        ("a name of 253 characters", "it is served as any other", long_name(stage).boxed_local()),
+        ("the longest name", "it is served as any other", long_name(stage).boxed_local()),
         ("a hundred edits of its desktops, all refused", "it is served as it was", edited(stage).boxed_local()),
         ("accepted under a wrong job", "the desktop decides, and nothing is sent again", wrong_job(stage).boxed_local()),
     ]
