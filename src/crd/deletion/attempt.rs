@@ -79,12 +79,15 @@ pub struct Attempt {
     pub body_digest: String,
 
     /// When the call was signed, by the operator's clock.
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
     pub signed_at: Time,
 
     /// When the call can take effect at the latest, by its signature or token, without allowance for clocks. Absent
     /// means that it is not known; then it is taken to be 24 hours after `signedAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Time")]
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
     pub not_after: Option<Time>,
 
     /// What became of the call. `Pending`: it may be on its way, or its answer was lost and evidence is awaited.

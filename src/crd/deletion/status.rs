@@ -151,13 +151,15 @@ pub struct DesktopDeletionStatus {
 
     /// When the operator first took the request up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Time")]
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
     pub start_time: Option<Time>,
 
     /// When the request was finished, for good or ill: nothing changes any more. Written once. Scripts wait for it with
     /// kubectl wait --for=jsonpath='{.status.completionTime}' and then read condition `Succeeded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Time")]
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
     pub completion_time: Option<Time>,
 }
 
@@ -350,6 +352,8 @@ pub struct Summary {
 #[serde(rename_all = "camelCase")]
 pub struct CloudError {
     /// When it happened, by the operator's clock.
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
     pub time: Time,
 
     /// The call that failed, such as `batchDelete`.
