@@ -49,7 +49,11 @@ async fn sweep(client: &Client, scope: &Scope) -> Result<(), api::Error> {
     }
 }
 
-async fn free(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {
+/// Removes our finalizer from a request, as it was read.
+///
+/// # Errors
+/// The API server did not do it.
+pub(super) async fn free(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
     let others: Vec<_> = object
         .finalizers()
@@ -64,7 +68,7 @@ async fn free(client: &Client, object: &impl ResourceExt) -> Result<(), api::Err
     let requests: Api<DesktopDeletion> = Api::namespaced(client.clone(), &namespace);
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     match api::call(
-        "free a finished request",
+        "remove the finalizer",
         requests.patch_metadata(&name, &parameters, &patch),
     )
     .await
@@ -72,7 +76,7 @@ async fn free(client: &Client, object: &impl ResourceExt) -> Result<(), api::Err
         Ok(_) => tracing::info!(
             namespace,
             name,
-            "freed a finished request that still carried our finalizer"
+            "removed our finalizer from a request that it no longer protects"
         ),
         // Somebody else was faster.
         Err(api::Error::Conflict | api::Error::NotFound) => {}

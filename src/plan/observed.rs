@@ -113,6 +113,8 @@ pub enum Claim {
     Granted,
     /// Another one does.
     Held(Rival),
+    /// Another one does, which cannot be decoded: whether it has reached the cloud cannot be known.
+    HeldByUndecodable(Rival),
     /// One that was deleted does, since its call may still take effect, or its job not show yet.
     HeldByDeleted(DeletedRequest),
     /// An older one may, which is known once its project has been checked for the first time.

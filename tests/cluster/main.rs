@@ -28,4 +28,5 @@ mod release;
 mod replaced;
 mod shutdown;
 mod stage;
+mod undecodable;
 mod uninstall;

@@ -85,6 +85,9 @@ words! {
         Retrying,
         /// The API server refused to store the intent, so nothing is sent. The message has its words.
         IntentRefused,
+        /// This version of the operator cannot decode the object. It is skipped, and holds its desktops. Correct the field
+        /// that the message names, or run the version of the operator that wrote it.
+        Undecodable,
         /// The job runs longer than deletions should take. It is still followed. Look at it in the console.
         JobOverdue,
         /// The login of the project was proven by a read.
