@@ -89,7 +89,7 @@ impl Undecodable {
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + fmt::Debug + 'static,
     {
-        let (raw, put): (Raw<K>, fn(K) -> Event<K>) = match event {
+        let (raw, put): (_, fn(K) -> _) = match event {
             Event::Init => {
                 let mut entries = self.lock();
                 entries

@@ -232,6 +232,7 @@ fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::NoEffect => "NoEffect",
         Outcome::Abandoned => "Abandoned",
         Outcome::Pending => "Pending",
+        Outcome::Other => "Other",
     }
 }
 

@@ -211,7 +211,8 @@ impl Deadlines<'_> {
 
     /// The same, and `later`.
     fn until_doubt_ends(&self, later: Duration) -> Option<Duration> {
-        let doubtful = |a: &&Attempt| matches!(a.outcome, Outcome::Pending | Outcome::Abandoned);
+        let doubtful =
+            |a: &&Attempt| matches!(a.outcome, Outcome::Pending | Outcome::Abandoned | Outcome::Other);
         let attempts = self.request.status.attempts.iter().filter(doubtful);
         attempts
             .map(|a| {

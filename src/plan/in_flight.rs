@@ -55,7 +55,10 @@ impl InFlight {
 
     /// Its call may still take effect, as far as the record says.
     pub fn is_in_doubt(&self) -> bool {
-        matches!(self.outcome, Outcome::Pending | Outcome::Abandoned)
+        matches!(
+            self.outcome,
+            Outcome::Pending | Outcome::Abandoned | Outcome::Other
+        )
     }
 
     /// Its call took effect.

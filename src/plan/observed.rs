@@ -78,6 +78,13 @@ impl Request {
             .find(|attempt| attempt.outcome == Pending)
     }
 
+    /// An attempt whose outcome only a newer version knows, and that may have reached the cloud.
+    pub fn of_newer_version(&self) -> Option<&Attempt> {
+        use crate::crd::deletion::Outcome::Other;
+        let attempts = &self.status.attempts;
+        attempts.iter().find(|a| a.outcome == Other && a.is_open())
+    }
+
     /// The attempt of that id.
     pub fn attempt(&self, id: &AttemptID) -> Option<&Attempt> {
         self.status.attempts.iter().find(|attempt| attempt.id == *id)

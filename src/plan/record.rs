@@ -287,6 +287,7 @@ fn summarise(desktops: &[DesktopStatus], total: usize) -> Summary {
             DesktopState::Deleted => &mut summary.deleted,
             DesktopState::Failed => &mut summary.failed,
             DesktopState::Unknown => &mut summary.unknown,
+            DesktopState::Other => continue,
         };
         *count += 1;
     }

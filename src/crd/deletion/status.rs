@@ -312,6 +312,10 @@ pub enum DesktopState {
     Failed,
     /// What became of it could not be found out.
     Unknown,
+    /// A word of a newer version. A status write leaves it as it stands, unless this version finds out more.
+    #[serde(other)]
+    #[schemars(skip)]
+    Other,
 }
 
 /// Number of desktops in each state; the states add up to `total`.

@@ -26,7 +26,7 @@ async fn an_undecodable_object_holds_the_desktops_of_its_attempts() {
     let world = World::new();
     let broken = in_flight("here/broken", "Accepted", &["a"]);
     shows(&world, &broken, |json| {
-        json["status"]["startTime"] = json!("never")
+        json["status"]["startTime"] = json!("never");
     });
     assert_eq!(
         held_by(&world, "here/twin", 9).await,
@@ -67,7 +67,7 @@ async fn an_undecodable_object_that_was_not_submitted_comes_first_if_it_is_older
     let world = World::new();
     let broken = request("here/broken", 5, &["a"]);
     shows(&world, &broken, |json| {
-        json["status"]["startTime"] = json!("never")
+        json["status"]["startTime"] = json!("never");
     });
     assert!(held_by(&world, "here/younger", 9).await.is_some());
     assert!(held_by(&world, "here/older", 1).await.is_none());
