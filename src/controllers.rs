@@ -11,8 +11,10 @@
 //! | [`metered`] | stands before every call of the cloud: brakes, counters, the service's clock |
 //! | [`finished`] | looks after finished requests: no finalizer of ours, and edits are noticed |
 //! | [`poller`] | follows the open jobs of a project with one shared read a tick |
+//! | [`raw`] | objects with their JSON, also those that cannot be decoded |
 //! | [`shared`] | reads of the cloud that many requests share |
 //! | [`turns`] | so many at one time and in a minute, fair between namespaces |
+//! | [`undecodable`] | names objects that cannot be decoded, and releases them at the end |
 //! | [`upcoming`] | which desktops will be asked for next |
 //! | [`watchdog`] | notices a watch that went silent |
 //! | [`api`] | calls of the API server that cannot hang |
@@ -46,8 +48,10 @@ pub mod login;
 pub mod metered;
 pub mod poller;
 pub mod project;
+pub mod raw;
 pub mod shared;
 pub mod turns;
+pub mod undecodable;
 pub mod upcoming;
 pub mod watchdog;
 
@@ -88,6 +92,8 @@ pub struct Context {
     pub recorders: deletion::Recorders,
     /// Which request may submit which desktop.
     pub claims: claims::Claims,
+    /// What cannot be decoded.
+    pub undecodable: undecodable::Undecodable,
     /// Looks at projects that requests share.
     pub looks: login::looks::Looks,
     /// Reads of the cloud that requests share.
@@ -166,11 +172,15 @@ impl Context {
         let claims = claims::Claims::new(clock_sources.clone(), config.timing.clone());
         let counted = claims.clone();
         metrics.watch_claims(move || counted.of_deleted_requests());
+        let undecodable = undecodable::Undecodable::default();
+        let shown = undecodable.clone();
+        metrics.watch_undecodable(move || shown.count());
         let passes = turns::Turns::new(config.concurrency.get().into(), None);
         let context = Self {
             recorders: deletion::Recorders::new(client.clone(), reporter),
             pollers: Pollers::new(config.timing.clone(), waker, pulse),
             claims,
+            undecodable,
             looks: login::looks::Looks::default(),
             shared: shared::SharedReads::default(),
             memory: deletion::Memory::default(),
@@ -227,6 +237,7 @@ pub async fn run(
         ));
         loops.spawn(project::run(context.clone(), scope, projects, writer));
     }
+    loops.spawn(undecodable::run(context.clone()));
     let attesting = context.clone();
     loops.spawn(async move {
         attesting.pollers.attest(attesting.stopping.clone()).await;

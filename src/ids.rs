@@ -135,6 +135,14 @@ impl DesktopID {
     }
 }
 
+impl AttemptID {
+    /// Stands for the name of an attempt that cannot be read.
+    #[must_use]
+    pub fn unreadable() -> Self {
+        Self("unreadable".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -147,6 +147,9 @@ fn unsubmitted(seen: &Observed) -> Step {
     if let Some(attempt) = request.pending() {
         return recovery::next(seen, attempt);
     }
+    if let Some(attempt) = request.of_newer_version() {
+        return Step::Wait(recovery::of_newer_version(attempt));
+    }
     if let Some(attempt) = request.status.attempts.iter().find(|a| a.is_open()) {
         return follow::land(seen, attempt);
     }

@@ -14,9 +14,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
+use serde_json::Value;
 
 use super::Scope;
 use super::clock_sources::ClockSources;
@@ -138,6 +140,24 @@ impl Claims {
             Event::Delete(object) => return vec![table.deleted_by_watch(scope, object, time)],
         }
         Vec::new()
+    }
+
+    /// Takes in an object that cannot be decoded: what its JSON says of its desktops and attempts. `listed` says whether it
+    /// came with a list.
+    pub fn note_undecodable(&self, scope: &Scope, json: &Value, metadata: &ObjectMeta, listed: bool) {
+        let mut table = self.lock();
+        let uid = table.put_undecodable(scope, json, metadata, &self.0.time);
+        if let Some(watch) = table.watches.get_mut(scope).filter(|_| listed) {
+            watch.listed.insert(uid);
+        }
+    }
+
+    /// A watch says that an object that cannot be decoded is gone.
+    pub fn undecodable_is_gone(&self, scope: &Scope, json: &Value, metadata: &ObjectMeta) -> String {
+        let mut table = self.lock();
+        let uid = table.put_undecodable(scope, json, metadata, &self.0.time);
+        table.delete(&uid, &self.0.time);
+        uid
     }
 
     /// The store of projects holds what a watch has listed.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, future, stream};
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
@@ -24,7 +25,9 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
+use super::raw::Raw;
 use super::turns::RightOfWay;
+use super::undecodable::{Change, Sorted};
 use super::{Context, Scope, api, watchdog};
 use crate::crd::conditions::Reason;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
@@ -70,6 +73,9 @@ pub enum Error {
     /// The API server refuses to store the intent, so nothing is sent.
     #[error("the API server refuses to store the intent: {0}")]
     IntentRefused(String),
+    /// This version cannot decode the object.
+    #[error("the object cannot be decoded: {0}")]
+    Undecodable(String),
     /// A fault in this program.
     #[error("a fault in the operator: {0}")]
     Fault(&'static str),
@@ -77,18 +83,14 @@ pub enum Error {
 
 /// Runs the controller over one namespace, or over all of them, until the operator stops.
 pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
-    let requests: Api<DesktopDeletion> = scope.api(&context.client);
-    let projects: Api<WorkspaceProject> = scope.api(&context.client);
+    let requests: Api<Raw<DesktopDeletion>> = scope.api(&context.client);
+    let projects: Api<PartialObjectMeta<WorkspaceProject>> = scope.api(&context.client);
     let (reader, writer) = reflector::store();
     let (watched, noting, echoing) = (scope.clone(), context.clone(), context.clone());
+    let cache = reader.clone();
     let stream = watcher(requests, watcher::Config::default().fields(UNFINISHED))
         .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear())
-        .inspect_ok(move |event| {
-            for gone in noting.claims.note(&watched, event) {
-                noting.forget(&gone);
-            }
-        })
+        .try_filter_map(move |event| future::ok(take_in(event, &watched, &cache, &noting)))
         .reflect(writer)
         .applied_objects()
         .predicate_filter(waking_hash, PredicateConfig::default())
@@ -106,7 +108,7 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
     );
     let watchdog = watchdog::run(
         (context.client.clone(), scope, UNFINISHED),
-        reader.clone(),
+        (reader.clone(), context.undecodable.clone()),
         interval,
         pulse,
         context.stopping.clone(),
@@ -133,6 +135,46 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
     }
 }
 
+/// Takes in what the watch says, and gives what the cache is to hold of it.
+fn take_in(
+    event: watcher::Event<Raw<DesktopDeletion>>,
+    scope: &Scope,
+    cache: &Store<DesktopDeletion>,
+    context: &Context,
+) -> Option<watcher::Event<DesktopDeletion>> {
+    let change = Change::of(&event);
+    match context
+        .undecodable
+        .sort(scope, event, cache, context.uptime.now())
+    {
+        Sorted::Known(event, decodable_again) => {
+            for gone in context.claims.note(scope, &event) {
+                context.forget(&gone);
+            }
+            if let Some(object) = decodable_again {
+                // Its spec need not have changed, so nothing else would.
+                context.pollers.wake(object);
+            }
+            Some(event)
+        }
+        Sorted::Unknown {
+            json,
+            metadata,
+            remove,
+        } => {
+            if change == Change::Deleted {
+                let gone = context.claims.undecodable_is_gone(scope, &json, &metadata);
+                context.undecodable.forget(&gone);
+                context.forget(&gone);
+            } else {
+                let listed = change == Change::Listed;
+                context.claims.note_undecodable(scope, &json, &metadata, listed);
+            }
+            remove
+        }
+    }
+}
+
 /// A hash of what wakes a request when it changes: spec, finalizers, annotations. Status is written by us alone.
 pub fn waking_hash(object: &DesktopDeletion) -> Option<u64> {
     predicates::generation
@@ -142,7 +184,10 @@ pub fn waking_hash(object: &DesktopDeletion) -> Option<u64> {
 }
 
 /// The unfinished requests of a project that changed.
-fn of_project(store: &Store<DesktopDeletion>, project: &WorkspaceProject) -> Vec<ObjectRef<DesktopDeletion>> {
+fn of_project(
+    store: &Store<DesktopDeletion>,
+    project: &PartialObjectMeta<WorkspaceProject>,
+) -> Vec<ObjectRef<DesktopDeletion>> {
     let (name, namespace) = (project.name_any(), project.namespace());
     let concerned = |object: &&Arc<DesktopDeletion>| {
         object.spec.project_ref.name == name && object.namespace() == namespace
@@ -318,6 +363,8 @@ async fn intent_refused(object: &DesktopDeletion, reason: &str, context: &Contex
 fn error_policy(object: Arc<DesktopDeletion>, error: &Error, context: Arc<Context>) -> Action {
     let again = |delay| Action::requeue(deadlines::with_jitter(delay, context.clock.random()));
     match error {
+        // Its watch reports it, and wakes it once that has changed.
+        Error::Undecodable(_) => Action::await_change(),
         Error::StartOver | Error::Api(api::Error::Conflict | api::Error::NotFound) => again(START_OVER),
         Error::Api(_) | Error::IntentRefused(_) | Error::Illegal(_) | Error::Fault(_) => {
             let uid = object.uid().unwrap_or_default();

@@ -9,12 +9,12 @@ use kube::api::{PartialObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::raw::Raw;
 use super::{Scope, api};
 use crate::crd::{DesktopDeletion, FINALIZER};
-use crate::plan::record;
 
 /// How long after a failure all of them are listed again.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -48,13 +48,11 @@ async fn watch(client: &Client, scope: &Scope) -> Result<(), api::Error> {
 }
 
 async fn tend(client: &Client, object: &PartialObjectMeta<DesktopDeletion>) -> Result<(), api::Error> {
-    let namespace = object.namespace().unwrap_or_default();
-    let requests: Api<DesktopDeletion> = Api::namespaced(client.clone(), &namespace);
     let result = if object.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        free(&requests, object).await
+        free(client, object).await
     } else if object.metadata.generation > Some(1) {
         // Only a request that was edited can have been edited after its end.
-        notice(&requests, object).await
+        notice(client, object).await
     } else {
         return Ok(());
     };
@@ -65,8 +63,12 @@ async fn tend(client: &Client, object: &PartialObjectMeta<DesktopDeletion>) -> R
     }
 }
 
-async fn free(requests: &Api<DesktopDeletion>, object: &impl ResourceExt) -> Result<(), api::Error> {
-    let (name, namespace) = (object.name_any(), object.namespace());
+/// Removes our finalizer from a request, as it was read.
+///
+/// # Errors
+/// The API server did not do it.
+pub(super) async fn free(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
     let others: Vec<_> = object
         .finalizers()
         .iter()
@@ -78,36 +80,79 @@ async fn free(requests: &Api<DesktopDeletion>, object: &impl ResourceExt) -> Res
         "finalizers": others,
     }});
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    let requests: Api<DesktopDeletion> = Api::namespaced(client.clone(), &namespace);
     let freed = requests.patch_metadata(&name, &parameters, &patch);
-    api::call("remove the finalizer of a finished request", freed).await?;
-    tracing::info!(
-        namespace,
-        name,
-        "removed the operator's finalizer from a finished request"
-    );
+    match api::call("remove the finalizer", freed).await {
+        Ok(_) => tracing::info!(
+            namespace,
+            name,
+            "removed the operator's finalizer from a request that it no longer protects"
+        ),
+        // Somebody else was faster.
+        Err(api::Error::Conflict | api::Error::NotFound) => {}
+        Err(error) => return Err(error),
+    }
     Ok(())
 }
 
-async fn notice(requests: &Api<DesktopDeletion>, object: &impl ResourceExt) -> Result<(), api::Error> {
+async fn notice(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {
     let name = object.name_any();
+    let namespace = object.namespace().unwrap_or_default();
+    let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(client.clone(), &namespace);
     let live = api::call("read a finished request", requests.get_opt(&name)).await?;
-    let Some(live) = live.filter(|live| live.uid() == object.uid()) else {
+    let Some(mut live) = live.filter(|live| live.uid() == object.uid()) else {
         return Ok(());
     };
-    let generation = live.metadata.generation.unwrap_or_default();
-    let Some(status) = live
-        .status
-        .as_ref()
-        .and_then(|status| record::noticed(status, generation))
-    else {
+    if !observe(&mut live.json) {
         return Ok(());
-    };
-    let next = DesktopDeletion {
-        status: Some(status),
-        ..live
-    };
+    }
     let parameters = PostParams::default();
-    let written = requests.replace_status(&name, &parameters, &next);
+    let written = requests.replace_status(&name, &parameters, &live);
     api::call("write the status of a finished request", written).await?;
     Ok(())
+}
+
+/// Says in the status of a finished request that its spec was noticed as it is now; whether that is news.
+fn observe(object: &mut Value) -> bool {
+    let generation = object["metadata"]["generation"].clone();
+    let status = &mut object["status"];
+    let behind = status["observedGeneration"].as_i64() < generation.as_i64();
+    if !behind || status["completionTime"].is_null() {
+        return false;
+    }
+    let conditions = status["conditions"].as_array_mut().into_iter().flatten();
+    for condition in conditions {
+        condition["observedGeneration"] = generation.clone();
+    }
+    status["observedGeneration"] = generation;
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_edit_after_the_end_is_news() {
+        let object = |generation: i64, completed: Option<&str>| {
+            json!({
+                "metadata": {"generation": generation},
+                "status": {
+                    "observedGeneration": 2, "completionTime": completed, "word": "of another version",
+                    "conditions": [{"type": "Ready", "observedGeneration": 2}],
+                },
+            })
+        };
+        let end = Some("2026-12-01T08:00:00Z");
+        for (generation, completed, news) in [(2, end, false), (3, None, false), (3, end, true)] {
+            let mut seen = object(generation, completed);
+            assert_eq!(observe(&mut seen), news, "{generation} {completed:?}");
+            let mut expected = object(generation, completed);
+            if news {
+                expected["status"]["observedGeneration"] = json!(generation);
+                expected["status"]["conditions"][0]["observedGeneration"] = json!(generation);
+            }
+            assert_eq!(seen, expected);
+        }
+    }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::brakes::Caller;
 use super::metered::Line;
+use super::raw::Raw;
 use super::{Context, api};
 use crate::crd::conditions::{ConditionType, Reason, Truth};
 use crate::crd::deletion::ProjectCoordinates;
@@ -37,8 +38,15 @@ pub struct Login {
     pub stamp: String,
 }
 
-/// A project as it was read, and what came of its Secret; `None` if it does not exist.
-pub type Looked = Option<(WorkspaceProject, Result<Arc<Line>, NoAccess>)>;
+/// What a look at a project showed.
+pub enum Looked {
+    /// It does not exist.
+    Missing,
+    /// This version cannot decode it, and why.
+    Undecodable(String),
+    /// The project, and what came of its Secret.
+    Found(Box<WorkspaceProject>, Result<Arc<Line>, NoAccess>),
+}
 
 /// A project as one login sees it: nobody reads with somebody else's login.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -57,16 +65,39 @@ pub struct NoAccess {
     pub message: String,
 }
 
+/// The project, without its status if that cannot be decoded: it holds nothing that the next check does not find out.
+#[must_use]
+pub fn usable(project: Raw<WorkspaceProject>) -> Raw<WorkspaceProject> {
+    if project.object.0.is_ok() {
+        return project;
+    }
+    match project.without_status() {
+        Ok(bare) if bare.object.0.is_ok() => {
+            let (namespace, name) = (bare.namespace(), bare.name_any());
+            tracing::warn!(
+                namespace,
+                name,
+                "the status of a WorkspaceProject cannot be decoded; it is written anew"
+            );
+            bare
+        }
+        _ => project,
+    }
+}
+
 /// A look at the project `name` and its Secret, begun at `since` or later.
 pub async fn look(context: &Context, namespace: &str, name: &str, since: Instant) -> Look {
     let read = || async {
-        let projects: Api<WorkspaceProject> = Api::namespaced(context.client.clone(), namespace);
-        let Some(mut project) = api::call("read the project", projects.get_opt(name)).await? else {
-            return Ok(None);
+        let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.client.clone(), namespace);
+        let Some(project) = api::call("read the project", projects.get_opt(name)).await? else {
+            return Ok(Looked::Missing);
         };
-        project.managed_fields_mut().clear();
+        let project = match usable(project).object.0 {
+            Ok(project) => project,
+            Err(invalid) => return Ok(Looked::Undecodable(invalid.error)),
+        };
         let access = access(context, namespace, &project).await?;
-        Ok(Some((project, access)))
+        Ok(Looked::Found(Box::new(project), access))
     };
     context.looks.since(namespace, name, since, read).await
 }
@@ -75,10 +106,19 @@ impl Login {
     /// What a request makes of a look at the project `name`. `patient`: the request is so young that the project may
     /// still come with the same sync.
     pub fn of(looked: &Looked, namespace: &str, name: &str, patient: bool) -> Self {
-        let Some((project, access)) = looked else {
-            let message =
-                format!("WorkspaceProject {name} does not exist in namespace {namespace}: create it");
-            return Self::none(None, message, patient, String::new());
+        let (project, access) = match looked {
+            Looked::Found(project, access) => (&**project, access),
+            Looked::Missing => {
+                let message =
+                    format!("WorkspaceProject {name} does not exist in namespace {namespace}: create it");
+                return Self::none(None, message, patient, String::new());
+            }
+            Looked::Undecodable(error) => {
+                let message = format!(
+                    "WorkspaceProject {name}: this version of the operator cannot decode it ({error}): correct that field, or run the version of the operator that wrote it"
+                );
+                return Self::none(None, message, false, String::new());
+            }
         };
         let generation = project.metadata.generation.unwrap_or_default();
         match access {

@@ -5,16 +5,19 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt, future};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{Store, store::Writer};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, ResourceExt};
+use serde_json::Value;
 use tokio::time::Instant;
 
+use super::raw::{Raw, keep_unknown};
 use super::turns::RightOfWay;
+use super::undecodable::{Change, Sorted};
 use super::{Context, Scope, api, login};
 use crate::crd::conditions::{Claim, ConditionType, Reason, Truth, merge};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
@@ -32,11 +35,14 @@ pub async fn run(
     reader: Store<WorkspaceProject>,
     writer: Writer<WorkspaceProject>,
 ) {
-    let projects: Api<WorkspaceProject> = scope.api(&context.client);
-    let (watched, noting) = (scope.clone(), context.clone());
+    let projects: Api<Raw<WorkspaceProject>> = scope.api(&context.client);
+    let (watched, noting, cache) = (scope.clone(), context.clone(), reader.clone());
     let stream = watcher(projects, watcher::Config::default())
         .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear())
+        .try_filter_map({
+            let (scope, context) = (scope.clone(), context.clone());
+            move |event| future::ok(take_in(event, &scope, &cache, &context))
+        })
         .reflect(writer)
         .inspect_ok(move |event| {
             if matches!(event, watcher::Event::InitDone) {
@@ -66,6 +72,38 @@ pub async fn run(
     tokio::select! {
         () = controller => {}
         () = unsynced => {}
+    }
+}
+
+/// Takes in what the watch says, and gives what the cache is to hold of it.
+fn take_in(
+    event: watcher::Event<Raw<WorkspaceProject>>,
+    scope: &Scope,
+    cache: &Store<WorkspaceProject>,
+    context: &Context,
+) -> Option<watcher::Event<WorkspaceProject>> {
+    let change = Change::of(&event);
+    let now = context.uptime.now();
+    match context.undecodable.sort(scope, usable_event(event), cache, now) {
+        Sorted::Known(event, _) => Some(event),
+        Sorted::Unknown { metadata, remove, .. } => {
+            if change == Change::Deleted {
+                context
+                    .undecodable
+                    .forget(metadata.uid.as_deref().unwrap_or_default());
+            }
+            remove
+        }
+    }
+}
+
+fn usable_event(event: watcher::Event<Raw<WorkspaceProject>>) -> watcher::Event<Raw<WorkspaceProject>> {
+    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+    match event {
+        Apply(project) => Apply(login::usable(project)),
+        InitApply(project) => InitApply(login::usable(project)),
+        Delete(project) => Delete(login::usable(project)),
+        event @ (Init | InitDone) => event,
     }
 }
 
@@ -268,13 +306,20 @@ async fn write(project: &WorkspaceProject, verdict: &Verdict, context: &Context)
         message: verdict.message.clone(),
     };
     let name = project.name_any();
-    let projects: Api<WorkspaceProject> =
+    let projects: Api<Raw<WorkspaceProject>> =
         Api::namespaced(context.client.clone(), &project.namespace().unwrap_or_default());
     // The cached copy may be older than our own last write.
     let Some(live) = api::call("read the WorkspaceProject", projects.get_opt(&name)).await? else {
         return Ok(());
     };
-    let old = live.status.clone().unwrap_or_default();
+    // A status that cannot be decoded is written anew: all of it comes from the check.
+    let (old, stored) = match &live.object.0 {
+        Ok(project) => (
+            project.status.clone().unwrap_or_default(),
+            live.json["status"].clone(),
+        ),
+        Err(_) => (WorkspaceProjectStatus::default(), Value::Null),
+    };
     let conditions = merge(&old.conditions, &[claim], generation, &Time(context.clock.now()));
     let status = WorkspaceProjectStatus {
         observed_generation: Some(generation),
@@ -283,9 +328,8 @@ async fn write(project: &WorkspaceProject, verdict: &Verdict, context: &Context)
     if status == old {
         return Ok(());
     }
-    let next = WorkspaceProject {
-        status: Some(status),
-        ..live
+    let Some(next) = with_status(live, &stored, &old, &status) else {
+        return Ok(());
     };
     let parameters = PostParams::default();
     api::call(
@@ -298,4 +342,20 @@ async fn write(project: &WorkspaceProject, verdict: &Verdict, context: &Context)
         namespace = project.namespace(), name, reason = %verdict.reason, "{}", verdict.message
     );
     Ok(())
+}
+
+/// The project with that status, and with what this version does not know of the stored one; `None` if it cannot be written
+/// as JSON, which would be a fault in the types.
+fn with_status(
+    mut live: Raw<WorkspaceProject>,
+    stored: &Value,
+    before: &WorkspaceProjectStatus,
+    after: &WorkspaceProjectStatus,
+) -> Option<Raw<WorkspaceProject>> {
+    let (before, after) = (
+        serde_json::to_value(before).ok()?,
+        serde_json::to_value(after).ok()?,
+    );
+    live.json["status"] = keep_unknown(stored, &before, after);
+    Some(live)
 }

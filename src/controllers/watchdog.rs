@@ -10,6 +10,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
+use super::undecodable::Undecodable;
 use super::{Scope, api};
 use crate::crd::DesktopDeletion;
 use crate::operator::health::Pulse;
@@ -20,7 +21,7 @@ type Versions = HashMap<ObjectRef<DesktopDeletion>, u64>;
 /// Looks every `interval` until the operator stops; `selector` is that of the watch.
 pub async fn run(
     (client, scope, selector): (Client, Scope, &'static str),
-    cache: Store<DesktopDeletion>,
+    (cache, undecodable): (Store<DesktopDeletion>, Undecodable),
     interval: Duration,
     pulse: Pulse,
     stopping: CancellationToken,
@@ -34,13 +35,17 @@ pub async fn run(
         match live(&client, &scope, selector).await {
             // Without the API server nothing can be said about the watch.
             Err(error) => tracing::warn!(%error, "the cache of the watch could not be checked"),
-            Ok(now) => match stale(&before, &now, &cache) {
-                Some(object) => {
-                    tracing::error!(%object, "the watch is silent: this object changed and the cache does not show it");
-                    continue;
+            Ok(mut now) => {
+                // The cache never holds what cannot be decoded.
+                now.retain(|object, _| !undecodable.has(object));
+                match stale(&before, &now, &cache) {
+                    Some(object) => {
+                        tracing::error!(%object, "the watch is silent: this object changed and the cache does not show it");
+                        continue;
+                    }
+                    None => before = now,
                 }
-                None => before = now,
-            },
+            }
         }
         pulse.beat();
     }

@@ -73,7 +73,20 @@ pub(super) fn port() -> Rule {
 }
 
 /// A time that the operator can read back: its calendar ends on 9999-12-30.
+pub(super) const READABLE_TIME: &str =
+    "self >= timestamp('1970-01-01T00:00:00Z') && self < timestamp('9999-01-01T00:00:00Z')";
+
+/// What the API server says of a time in status that cannot be read back.
+pub(super) const UNREADABLE_TIME: &str = "the time must be after 1970 and before the year 9999";
+
+/// A time in status.
+pub(super) fn recorded_time() -> Rule {
+    Rule::new(READABLE_TIME).message(UNREADABLE_TIME)
+}
+
+/// A deadline.
 pub(super) fn readable_time() -> Rule {
-    Rule::new("self >= timestamp('1970-01-01T00:00:00Z') && self < timestamp('9999-01-01T00:00:00Z')")
-        .message("the time must be after 1970 and before the year 9999; leave notAfter out for the default deadline")
+    Rule::new(READABLE_TIME).message(
+        "the time must be after 1970 and before the year 9999; leave notAfter out for the default deadline",
+    )
 }

@@ -5,7 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::limits;
+use super::{limits, rules};
 
 /// Conditions as Kubernetes has them (`metav1.Condition`), with its bounds.
 pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
@@ -50,6 +50,11 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
                     "description": "When the status last changed.",
                     "type": "string",
                     "format": "date-time",
+                    "maxLength": limits::TIME,
+                    "pattern": rules::TIME,
+                    "x-kubernetes-validations": [
+                        {"rule": rules::READABLE_TIME, "message": rules::UNREADABLE_TIME},
+                    ],
                 },
             },
         },

@@ -107,6 +107,14 @@ impl Metrics {
         self.live.claims(Arc::new(of_deleted_requests));
     }
 
+    /// Shows from now on how many objects of each kind cannot be decoded; asked at every scrape.
+    pub fn watch_undecodable(
+        &self,
+        objects: impl Fn() -> Vec<(&'static str, usize)> + Send + Sync + 'static,
+    ) {
+        self.live.undecodable(Arc::new(objects));
+    }
+
     /// Shows from now on how long each loop has been silent.
     pub fn watch_health(&self, health: Health) {
         self.live.health(health);
@@ -224,6 +232,7 @@ fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::NoEffect => "NoEffect",
         Outcome::Abandoned => "Abandoned",
         Outcome::Pending => "Pending",
+        Outcome::Other => "Other",
     }
 }
 

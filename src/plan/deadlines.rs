@@ -17,7 +17,7 @@ use crate::crd::deletion::{Attempt, Outcome};
 
 mod claims;
 
-pub use claims::{claim_ends_by, first_check_is_awaited, until_claim_ends};
+pub use claims::{claim_ends_by, first_check_is_awaited, until_claim_ends, until_unreadable_call_ends};
 
 /// How long an object may go without a reconciliation, whatever else happens.
 pub const RESYNC: Duration = Duration::from_secs(600);
@@ -213,7 +213,8 @@ impl Deadlines<'_> {
 
     /// The same, and `later`.
     fn until_doubt_ends(&self, later: Duration) -> Option<Duration> {
-        let doubtful = |a: &&Attempt| matches!(a.outcome, Outcome::Pending | Outcome::Abandoned);
+        let doubtful =
+            |a: &&Attempt| matches!(a.outcome, Outcome::Pending | Outcome::Abandoned | Outcome::Other);
         let attempts = self.request.status.attempts.iter().filter(doubtful);
         attempts
             .map(|a| {

@@ -14,8 +14,8 @@ pub struct InFlight {
     pub id: AttemptID,
     /// The desktops in the body of its call, folded.
     pub desktops: Vec<DesktopID>,
-    /// When the call was signed, by the clock of the operator that did it.
-    pub signed_at: Timestamp,
+    /// When the call was signed, by the clock of the operator that did it; `None` if the record cannot be read.
+    pub signed_at: Option<Timestamp>,
     /// When the call can take effect at the latest; `None` if that is not known.
     pub not_after: Option<Timestamp>,
     /// What is known of its effect.
@@ -32,7 +32,7 @@ impl InFlight {
         (!had_no_effect(attempt.outcome)).then(|| Self {
             id: attempt.id.clone(),
             desktops: attempt.desktop_ids.iter().map(DesktopID::folded).collect(),
-            signed_at: attempt.signed_at.0,
+            signed_at: Some(attempt.signed_at.0),
             not_after: attempt.not_after.as_ref().map(|end| end.0),
             outcome: attempt.outcome,
             jobs: attempt.job_ids.clone(),
@@ -40,9 +40,25 @@ impl InFlight {
         })
     }
 
+    /// An attempt of which the record cannot be read, known since `first_seen`.
+    pub fn unreadable(id: AttemptID, desktops: Vec<DesktopID>, first_seen: Duration) -> Self {
+        Self {
+            id,
+            desktops,
+            signed_at: None,
+            not_after: None,
+            outcome: Outcome::Pending,
+            jobs: vec![],
+            first_seen,
+        }
+    }
+
     /// Its call may still take effect, as far as the record says.
     pub fn is_in_doubt(&self) -> bool {
-        matches!(self.outcome, Outcome::Pending | Outcome::Abandoned)
+        matches!(
+            self.outcome,
+            Outcome::Pending | Outcome::Abandoned | Outcome::Other
+        )
     }
 
     /// Its call took effect.

@@ -78,6 +78,13 @@ impl Request {
             .find(|attempt| attempt.outcome == Pending)
     }
 
+    /// An attempt whose outcome only a newer version knows, and that may have reached the cloud.
+    pub fn of_newer_version(&self) -> Option<&Attempt> {
+        use crate::crd::deletion::Outcome::Other;
+        let attempts = &self.status.attempts;
+        attempts.iter().find(|a| a.outcome == Other && a.is_open())
+    }
+
     /// The attempt of that id.
     pub fn attempt(&self, id: &AttemptID) -> Option<&Attempt> {
         self.status.attempts.iter().find(|attempt| attempt.id == *id)
@@ -113,6 +120,8 @@ pub enum Claim {
     Granted,
     /// Another one does.
     Held(Rival),
+    /// Another one does, which cannot be decoded: whether it has reached the cloud cannot be known.
+    HeldByUndecodable(Rival),
     /// One that was deleted does, since its call may still take effect, or its job not show yet.
     HeldByDeleted(DeletedRequest),
     /// An older one may, which is known once its project has been checked for the first time.

@@ -12,6 +12,7 @@ pub fn next(seen: &Observed, claim: &Claim) -> Step {
     match claim {
         Claim::HeldByDeleted(holder) => read(seen, holder).unwrap_or_else(|| wait(deleted(holder))),
         Claim::Held(rival) => wait(held(rival)),
+        Claim::HeldByUndecodable(rival) => wait(undecodable(rival)),
         Claim::Unchecked(rival) => wait(unchecked(rival)),
         Claim::NotYet => wait(unlisted()),
         Claim::Granted => Step::StartOver,
@@ -91,6 +92,18 @@ fn held(rival: &Rival) -> (String, Wake) {
     );
     let message = format!(
         "desktop {} is held by {holder}: waiting until that has ended",
+        rival.desktop
+    );
+    (message, Wake::Look)
+}
+
+fn undecodable(rival: &Rival) -> (String, Wake) {
+    let holder = rival.name.as_ref().map_or_else(
+        || "another request, which lies in another namespace".to_owned(),
+        |name| format!("DesktopDeletion {name}"),
+    );
+    let message = format!(
+        "desktop {} is held by {holder}, which this version of the operator cannot decode, so whether it was submitted is unknown: correct that object (its condition Stalled and the operator's log say what is wrong), or delete it and wait until it is gone",
         rival.desktop
     );
     (message, Wake::Look)

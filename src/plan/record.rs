@@ -189,21 +189,6 @@ pub fn finish(request: &Request, ending: &Ending, now: &Time) -> DesktopDeletion
     stamp(request, status, &claims, now)
 }
 
-/// The status of a finished request that says that its spec was noticed as it is now; `None` if it says so already, or if the
-/// request is not finished.
-pub fn noticed(status: &DesktopDeletionStatus, generation: i64) -> Option<DesktopDeletionStatus> {
-    status.completion_time.as_ref()?;
-    if status.observed_generation >= Some(generation) {
-        return None;
-    }
-    let mut status = status.clone();
-    status.observed_generation = Some(generation);
-    for condition in &mut status.conditions {
-        condition.observed_generation = Some(generation);
-    }
-    Some(status)
-}
-
 /// Whether storing `hold` would change anything but times.
 pub fn would_change(request: &Request, hold: &Hold) -> bool {
     // Any time will do: conditions that stay keep theirs, and those that do not are a change.
@@ -302,6 +287,7 @@ fn summarise(desktops: &[DesktopStatus], total: usize) -> Summary {
             DesktopState::Deleted => &mut summary.deleted,
             DesktopState::Failed => &mut summary.failed,
             DesktopState::Unknown => &mut summary.unknown,
+            DesktopState::Other => continue,
         };
         *count += 1;
     }

@@ -191,6 +191,15 @@ pub fn late(seen: &Observed, attempt: &Attempt) -> Option<Step> {
     evidence.found().then_some(Step::RecordOutcome(settlement))
 }
 
+/// An attempt whose outcome only a newer version of the operator knows: nothing is sent over it.
+pub fn of_newer_version(attempt: &Attempt) -> Hold {
+    let message = format!(
+        "attempt {} has an outcome that this version of the operator does not know, so it may have reached the cloud and nothing is sent: run the version of the operator that wrote it",
+        attempt.id
+    );
+    Hold::stalled(Reason::Undecodable, message, Wake::Change)
+}
+
 /// What the conditions say of an attempt in doubt before anything was looked at.
 pub fn in_doubt(attempt: &Attempt) -> Hold {
     let message = format!(

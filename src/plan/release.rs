@@ -19,6 +19,14 @@ pub fn next(seen: &Observed) -> Step {
             admission::ask_the_time(seen).unwrap_or_else(|| Step::Wait(held(attempt)))
         };
     }
+    if let Some(attempt) = seen
+        .request
+        .of_newer_version()
+        .filter(|_| !seen.facts.surely_dead)
+    {
+        let hold = held(attempt);
+        return admission::ask_the_time(seen).unwrap_or(Step::Wait(hold));
+    }
     if follow::submitted(&seen.request.status) && !seen.facts.settled {
         if let Some(step) = admission::ask_the_time(seen) {
             return step;

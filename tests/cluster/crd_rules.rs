@@ -14,6 +14,7 @@ mod project;
 mod seen;
 mod size;
 mod strange;
+mod times;
 
 pub(crate) use attempts::attempt;
 
@@ -103,6 +104,16 @@ async fn strange_values_in_a_deletion() {
 #[tokio::test]
 async fn strange_values_in_a_project() {
     judge("strange-project", project(), strange::projects()).await;
+}
+
+#[tokio::test]
+async fn times_in_the_status_of_a_deletion() {
+    judge("times-deletion", deletion(), times::deletions()).await;
+}
+
+#[tokio::test]
+async fn times_in_the_status_of_a_project() {
+    judge("times-project", project(), times::projects()).await;
 }
 
 #[test]

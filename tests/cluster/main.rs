@@ -30,4 +30,5 @@ mod release;
 mod replaced;
 mod shutdown;
 mod stage;
+mod undecodable;
 mod uninstall;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::controllers::Scope;
 use crate::crd::DesktopDeletion;
@@ -29,6 +32,8 @@ pub(super) struct Entry {
     pub(super) idle: bool,
     /// Attempts that may have reached the cloud.
     pub(super) attempts: Vec<InFlight>,
+    /// It cannot be decoded; this is what its JSON says.
+    pub(super) undecodable: bool,
     /// The resourceVersion of the copy that this was taken from.
     version: Option<u64>,
 }
@@ -38,7 +43,7 @@ impl Entry {
     pub(super) fn of(
         object: &DesktopDeletion,
         scope: Scope,
-        first_seen: impl Fn(&AttemptID) -> Duration,
+        first_seen: &dyn Fn(&AttemptID) -> Duration,
     ) -> Self {
         let status = object.status.as_ref();
         // A finished request has nothing in flight, whatever its attempts say.
@@ -53,21 +58,47 @@ impl Entry {
                 .and_then(|s| s.project.as_ref())
                 .map(ProjectCoordinates::key),
             desktops: object.spec.desktop_ids.iter().map(DesktopID::folded).collect(),
-            created: created(object),
+            created: created(&object.metadata),
             idle: object.spec.suspend
                 || object.metadata.deletion_timestamp.is_some()
                 || status.is_some_and(may_not),
             attempts: attempts
                 .filter_map(|attempt| InFlight::of(attempt, first_seen(&attempt.id)))
                 .collect(),
-            version: version(object),
+            undecodable: false,
+            version: version(&object.metadata),
+        }
+    }
+
+    /// What can be read of an object that cannot be decoded.
+    pub(super) fn undecodable(
+        json: &Value,
+        metadata: &ObjectMeta,
+        scope: Scope,
+        first_seen: &dyn Fn(&AttemptID) -> Duration,
+    ) -> Self {
+        let (spec, status) = (&json["spec"], &json["status"]);
+        let desktops = folded(&spec["desktopIDs"]);
+        let coordinates = ProjectCoordinates::deserialize(&status["project"]);
+        Self {
+            scope,
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            project: spec["projectRef"]["name"].as_str().unwrap_or_default().to_owned(),
+            home: coordinates.ok().map(|project| project.key()),
+            created: created(metadata),
+            idle: spec["suspend"] == true || metadata.deletion_timestamp.is_some(),
+            attempts: attempts(status, &desktops, first_seen),
+            desktops,
+            undecodable: true,
+            version: version(metadata),
         }
     }
 
     /// This copy of the object is older than the one that is known. (The API server promises that later versions are
     /// larger numbers.)
-    pub(super) fn is_newer_than(&self, object: &DesktopDeletion) -> bool {
-        let pair = self.version.zip(version(object));
+    pub(super) fn is_newer_than(&self, metadata: &ObjectMeta) -> bool {
+        let pair = self.version.zip(version(metadata));
         pair.is_some_and(|(known, shown)| known > shown)
     }
 
@@ -79,6 +110,11 @@ impl Entry {
     /// Where it lives, if some attempt may have reached the cloud.
     pub(super) fn in_flight(&self) -> Option<&ProjectKey> {
         self.home.as_ref().filter(|_| !self.attempts.is_empty())
+    }
+
+    /// Some attempt may have reached the cloud, and where cannot be read.
+    pub(super) fn may_be_anywhere(&self) -> bool {
+        self.undecodable && self.home.is_none() && !self.attempts.is_empty()
     }
 
     /// Desktops of `self` that were in flight and are not any more.
@@ -95,10 +131,45 @@ pub(super) fn first_saw(attempts: &[InFlight], attempt: &AttemptID) -> Option<Du
     known.map(|attempt| attempt.first_seen)
 }
 
+/// The attempts of an undecodable object that may have reached the cloud: each that cannot be read counts as one.
+fn attempts(
+    status: &Value,
+    desktops: &[DesktopID],
+    first_seen: &dyn Fn(&AttemptID) -> Duration,
+) -> Vec<InFlight> {
+    let unreadable = |attempt: &Value| {
+        let id = AttemptID::deserialize(&attempt["id"]).unwrap_or_else(|_| AttemptID::unreadable());
+        let named = folded(&attempt["desktopIDs"]);
+        let since = first_seen(&id);
+        let named = if named.is_empty() {
+            desktops.to_vec()
+        } else {
+            named
+        };
+        InFlight::unreadable(id, named, since)
+    };
+    let read = |attempt: &Value| match Attempt::deserialize(attempt) {
+        Ok(attempt) => InFlight::of(&attempt, first_seen(&attempt.id)),
+        Err(_) => Some(unreadable(attempt)),
+    };
+    match &status["attempts"] {
+        _ if !status["completionTime"].is_null() => vec![],
+        Value::Null => vec![],
+        Value::Array(attempts) => attempts.iter().filter_map(read).collect(),
+        other => vec![unreadable(other)],
+    }
+}
+
+/// The IDs of a list, as far as they are some.
+fn folded(list: &Value) -> Vec<DesktopID> {
+    let ids = list.as_array().into_iter().flatten();
+    ids.filter_map(|id| Some(DesktopID::deserialize(id).ok()?.folded()))
+        .collect()
+}
+
 /// When the object was made; an object of which that is not known is the youngest.
-pub(super) fn created(object: &DesktopDeletion) -> Timestamp {
-    object
-        .metadata
+pub(super) fn created(metadata: &ObjectMeta) -> Timestamp {
+    metadata
         .creation_timestamp
         .as_ref()
         .map_or(Timestamp::MAX, |time| time.0)
@@ -110,8 +181,8 @@ pub(super) fn is_in_flight(status: &DesktopDeletionStatus) -> bool {
     status.completion_time.is_none() && status.attempts.iter().any(in_flight)
 }
 
-fn version(object: &DesktopDeletion) -> Option<u64> {
-    object.resource_version()?.parse().ok()
+fn version(metadata: &ObjectMeta) -> Option<u64> {
+    metadata.resource_version.as_ref()?.parse().ok()
 }
 
 /// Its login was refused: it must not reserve what it may not delete.

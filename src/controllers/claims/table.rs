@@ -3,8 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
+use serde_json::Value;
 
 use super::deleted::{Deleted, DeletedRequests};
 use super::entry::{self, Entry, created};
@@ -82,9 +84,33 @@ impl Table {
 
     /// Takes in a copy of a request; one that is older than what is known changes nothing.
     pub(super) fn put(&mut self, scope: &Scope, object: &DesktopDeletion, time: &Time) -> Uid {
-        let uid = object.uid().unwrap_or_default();
+        self.put_entry(&object.metadata, time, |first_seen| {
+            Entry::of(object, scope.clone(), first_seen)
+        })
+    }
+
+    /// The same of a request that cannot be decoded.
+    pub(super) fn put_undecodable(
+        &mut self,
+        scope: &Scope,
+        json: &Value,
+        metadata: &ObjectMeta,
+        time: &Time,
+    ) -> Uid {
+        self.put_entry(metadata, time, |first_seen| {
+            Entry::undecodable(json, metadata, scope.clone(), first_seen)
+        })
+    }
+
+    fn put_entry(
+        &mut self,
+        metadata: &ObjectMeta,
+        time: &Time,
+        entry: impl FnOnce(&dyn Fn(&AttemptID) -> Duration) -> Entry,
+    ) -> Uid {
+        let uid = metadata.uid.clone().unwrap_or_default();
         let before = self.entries.get(&uid);
-        if self.finished.contains_key(&uid) || before.is_some_and(|known| known.is_newer_than(object)) {
+        if self.finished.contains_key(&uid) || before.is_some_and(|known| known.is_newer_than(metadata)) {
             return uid;
         }
         let (now, gone) = (time.uptime(), self.deleted.get(&uid));
@@ -93,7 +119,7 @@ impl Table {
             let gone = || entry::first_saw(&gone?.attempts, attempt);
             known.or_else(gone).unwrap_or(now)
         };
-        let entry = Entry::of(object, scope.clone(), first_seen);
+        let entry = entry(&first_seen);
         if let Some(before) = before {
             self.released.note(before.landed(Some(&entry)), now);
         }
@@ -251,7 +277,7 @@ impl Table {
         time: &Time,
     ) -> Option<Claim> {
         let uid = object.uid().unwrap_or_default();
-        let ours = (created(object), uid.as_str());
+        let ours = (created(&object.metadata), uid.as_str());
         let others: Vec<_> = self.by_desktop.get(&id.folded())?.iter().cloned().collect();
         for other in others.iter().filter(|other| **other != uid) {
             let Some(entry) = self.entries.get(other) else {
@@ -259,21 +285,27 @@ impl Table {
             };
             let older = !entry.idle && (entry.created, other.as_str()) < ours;
             // Two endpoints may be names of one service, so the project decides alone where a call may take effect.
-            let holds = self.holding.get(other).or(entry.in_flight());
-            let holds = holds.is_some_and(|theirs| theirs.project_id == home.project_id);
+            let known = self.holding.get(other).or(entry.in_flight());
+            let holds = known.is_some_and(|theirs| theirs.project_id == home.project_id);
+            let holds = holds || (known.is_none() && entry.may_be_anywhere());
             let rival = Rival {
                 desktop: id.clone(),
                 name: visible(object, &entry.namespace, &entry.name),
             };
+            let held = if entry.undecodable {
+                Claim::HeldByUndecodable
+            } else {
+                Claim::Held
+            };
             if holds {
-                return Some(Claim::Held(rival));
+                return Some(held(rival));
             }
             match if older {
                 self.reservation(other, home, time)
             } else {
                 Reservation::No
             } {
-                Reservation::Yes => return Some(Claim::Held(rival)),
+                Reservation::Yes => return Some(held(rival)),
                 Reservation::Unknown => return Some(Claim::Unchecked(rival)),
                 Reservation::No => {}
             }

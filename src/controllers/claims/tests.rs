@@ -20,6 +20,7 @@ use crate::plan::observed::DeletedRequest;
 use crate::plan::standing::{Hold, Wake};
 
 mod deleted;
+mod undecodable;
 mod unfinished;
 
 const PROJECT: &str = "0b5f";

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
+use serde_json::Value;
 
 use super::super::login::{Login, LoginKey};
 use super::super::{Context, api};
 use super::Error;
 use crate::controllers::metered::Line;
+use crate::controllers::raw::Raw;
 use crate::controllers::turns::{RightOfWay, Turn};
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::observed::{Facts, Observed, Request, Submission};
@@ -22,6 +24,8 @@ use crate::workspace::api::{SignedRequest, Workspace};
 pub struct Pass {
     /// The object as it was last read or written.
     pub object: DesktopDeletion,
+    /// Its status as it was received: a write keeps what this version does not know of it.
+    pub stored: Value,
     /// What the decision looks at.
     pub seen: Observed,
     /// When the pass began: its reads began no earlier. Moments are times since the start of the process.
@@ -56,9 +60,10 @@ impl Pass {
         let began = context.uptime.now();
         let requests = requests(object, context);
         let live = api::call("read the DesktopDeletion", requests.get_opt(&object.name_any())).await?;
-        let Some(live) = live.filter(|live| live.uid() == object.uid()).map(slim) else {
+        let Some(live) = live.filter(|live| live.uid() == object.uid()) else {
             return Ok(None);
         };
+        let (live, stored) = decoded(live)?;
         context.claims.observe(&live);
         let underway = context.submissions.is_underway(&live.uid().unwrap_or_default());
         let seen = Observed {
@@ -81,6 +86,7 @@ impl Pass {
         };
         Ok(Some(Self {
             object: live,
+            stored,
             seen,
             began,
             read_at: None,
@@ -94,10 +100,14 @@ impl Pass {
     }
 
     /// Takes in a newer copy of the object.
-    pub fn update(&mut self, object: DesktopDeletion) {
-        let object = slim(object);
+    ///
+    /// # Errors
+    /// This version cannot decode it.
+    pub fn update(&mut self, object: Raw<DesktopDeletion>) -> Result<(), Error> {
+        let (object, stored) = decoded(object)?;
         self.seen.request = request(&object);
-        self.object = object;
+        (self.object, self.stored) = (object, stored);
+        Ok(())
     }
 
     /// Forgets what was read of the cloud before `now`, and what was claimed there.
@@ -125,7 +135,7 @@ impl Pass {
     }
 
     /// The requests of the object's namespace.
-    pub fn requests(&self, context: &Context) -> Api<DesktopDeletion> {
+    pub fn requests(&self, context: &Context) -> Api<Raw<DesktopDeletion>> {
         requests(&self.object, context)
     }
 
@@ -199,15 +209,17 @@ impl Pass {
     }
 }
 
-fn requests(object: &DesktopDeletion, context: &Context) -> Api<DesktopDeletion> {
+fn requests(object: &DesktopDeletion, context: &Context) -> Api<Raw<DesktopDeletion>> {
     Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default())
 }
 
-/// Leaves out who owns which field, which is much of an object: it is of no use here, and a write without it leaves it as
-/// it is.
-fn slim(mut object: DesktopDeletion) -> DesktopDeletion {
-    object.metadata.managed_fields = None;
-    object
+/// The object, and its status as it was received.
+fn decoded(mut raw: Raw<DesktopDeletion>) -> Result<(DesktopDeletion, Value), Error> {
+    let object = raw
+        .object
+        .0
+        .map_err(|invalid| Error::Undecodable(invalid.error))?;
+    Ok((object, raw.json["status"].take()))
 }
 
 fn request(object: &DesktopDeletion) -> Request {

@@ -189,7 +189,8 @@ pub async fn restored(pass: &Pass, context: &Context) {
 
 /// The object is let go although an attempt of it was never settled.
 pub async fn let_go(pass: &Pass, context: &Context) {
-    let Some(attempt) = pass.seen.request.pending() else {
+    let request = &pass.seen.request;
+    let Some(attempt) = request.pending().or(request.of_newer_version()) else {
         return;
     };
     let (name, namespace) = (pass.object.name_any(), pass.namespace());

@@ -149,7 +149,7 @@ async fn store_outcome(pass: &mut Pass, mut step: Step, context: &Context) -> Re
                 report::lost(pass, context).await;
                 return Err(Error::StartOver);
             }
-            Err(error @ (Error::Api(api::Error::NotFound) | Error::Illegal(_))) => {
+            Err(error @ (Error::Api(api::Error::NotFound) | Error::Illegal(_) | Error::Undecodable(_))) => {
                 if matches!(error, Error::Api(_)) {
                     gone(pass, &step, context);
                 }
@@ -161,8 +161,10 @@ async fn store_outcome(pass: &mut Pass, mut step: Step, context: &Context) -> Re
                 tracing::warn!(namespace, name, %error, "the outcome of a submission could not be stored, tried again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RECORD_PAUSES.1);
-                if reload(pass, context, &error.to_string()).await.is_err() {
-                    gone(pass, &step, context);
+                if let Err(error) = reload(pass, context, &error.to_string()).await {
+                    if matches!(error, Error::Api(_)) {
+                        gone(pass, &step, context);
+                    }
                     report::lost(pass, context).await;
                     return Err(Error::StartOver);
                 }
@@ -188,7 +190,7 @@ fn gone(pass: &Pass, step: &Step, context: &Context) {
 /// Reads the object again, as often as it takes.
 ///
 /// # Errors
-/// It is gone, or another one has taken its name.
+/// It is gone, another one has taken its name, or it cannot be decoded any more.
 async fn reload(pass: &mut Pass, context: &Context, why: &str) -> Result<(), Error> {
     let (name, uid) = (pass.object.name_any(), pass.object.uid());
     let requests = pass.requests(context);
@@ -196,8 +198,8 @@ async fn reload(pass: &mut Pass, context: &Context, why: &str) -> Result<(), Err
     loop {
         match api::call("read the DesktopDeletion", requests.get_opt(&name)).await {
             Ok(Some(object)) if object.uid() == uid => {
-                context.claims.observe(&object);
-                pass.update(object);
+                pass.update(object)?;
+                context.claims.observe(&pass.object);
                 return Ok(());
             }
             Ok(_) => return Err(Error::Api(api::Error::NotFound)),

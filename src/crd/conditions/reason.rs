@@ -91,6 +91,9 @@ words! {
         /// The API server refuses a call that the operator needs. The message has its words. Check the operator's rights
         /// (RBAC) and the admission policies of the cluster.
         AccessDenied,
+        /// This version of the operator cannot decode the object. It is skipped, and holds its desktops. Correct the field
+        /// that the message names, or run the version of the operator that wrote it.
+        Undecodable,
         /// The job runs longer than deletions should take. It is still followed. Look at it in the console.
         JobOverdue,
         /// The login of the project was proven by a read.

@@ -7,7 +7,7 @@ use super::Reason::{
     JobRunning, JobUnknown, NoEffect, NotFound, NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed,
     PermissionDenied, ProjectChanged, ProjectNotReady, ProjectSuspended, Rejected, RequestRefused, Retrying,
     SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled,
-    Verifying, Waiting, WrongEndpoint,
+    Undecodable, Verifying, Waiting, WrongEndpoint,
 };
 use super::{ConditionType, Reason, Truth};
 
@@ -99,6 +99,7 @@ pub const DELETION: &[Statement] = &[
             IntentRefused,
             AccessDenied,
             RequestRefused,
+            Undecodable,
             OutcomeUnknown,
             JobOverdue,
         ],

@@ -79,12 +79,15 @@ pub struct Attempt {
     pub body_digest: String,
 
     /// When the call was signed, by the operator's clock.
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
     pub signed_at: Time,
 
     /// When the call can take effect at the latest, by its signature or token, without allowance for clocks. Absent
     /// means that it is not known; then it is taken to be 24 hours after `signedAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Time")]
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
     pub not_after: Option<Time>,
 
     /// What became of the call. `Pending`: it may be on its way, or its answer was lost and evidence is awaited.
@@ -114,7 +117,11 @@ impl Attempt {
 
     /// It may still take effect, or its effect may not be known yet.
     pub fn is_open(&self) -> bool {
-        matches!(self.outcome, Outcome::Pending | Outcome::Abandoned) && !self.took_effect()
+        let undecided = matches!(
+            self.outcome,
+            Outcome::Pending | Outcome::Abandoned | Outcome::Other
+        );
+        undecided && !self.took_effect()
     }
 }
 
@@ -141,6 +148,10 @@ pub enum AuthMethod {
     Signature,
     /// An `X-Auth-Token`, good until the token expires.
     Token,
+    /// A word of a newer version. A status write leaves it as it stands.
+    #[serde(other)]
+    #[schemars(skip)]
+    Other,
 }
 
 /// What became of an attempt.
@@ -158,9 +169,12 @@ pub enum Outcome {
     NoEffect,
     /// A person gave the attempt up.
     Abandoned,
-    /// The request may be on its way, or its answer was lost. (An unknown word from a newer version reads as this.)
-    #[serde(other)]
+    /// The request may be on its way, or its answer was lost.
     Pending,
+    /// A word of a newer version: it may have reached the cloud. A status write leaves the word as it stands.
+    #[serde(other)]
+    #[schemars(skip)]
+    Other,
 }
 
 #[cfg(test)]
@@ -168,8 +182,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_that_only_a_newer_version_knows_is_open() {
+    fn words_that_only_a_newer_version_knows_can_be_read() {
+        let auth: AuthMethod = serde_json::from_value("Certificate".into()).unwrap();
+        assert_eq!(auth, AuthMethod::Other);
         let outcome: Outcome = serde_json::from_value("Superseded".into()).unwrap();
-        assert_eq!(outcome, Outcome::Pending);
+        assert_eq!(outcome, Outcome::Other);
     }
 }

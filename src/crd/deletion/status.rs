@@ -151,13 +151,15 @@ pub struct DesktopDeletionStatus {
 
     /// When the operator first took the request up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Time")]
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
     pub start_time: Option<Time>,
 
     /// When the request was finished, for good or ill: nothing changes any more. Written once. Scripts wait for it with
     /// kubectl wait --for=jsonpath='{.status.completionTime}' and then read condition `Succeeded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Time")]
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
     pub completion_time: Option<Time>,
 }
 
@@ -312,6 +314,10 @@ pub enum DesktopState {
     Failed,
     /// What became of it could not be found out.
     Unknown,
+    /// A word of a newer version. A status write leaves it as it stands, unless this version finds out more.
+    #[serde(other)]
+    #[schemars(skip)]
+    Other,
 }
 
 /// Number of desktops in each state; the states add up to `total`.
@@ -352,6 +358,8 @@ pub struct Summary {
 #[serde(rename_all = "camelCase")]
 pub struct CloudError {
     /// When it happened, by the operator's clock.
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
     pub time: Time,
 
     /// The call that failed, such as `batchDelete`.

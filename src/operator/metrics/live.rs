@@ -14,7 +14,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::brake_name;
 use super::counts::{reasons, verdicts};
-use super::labels::{Brake, Condition, Reason, Task};
+use super::labels::{Brake, Condition, Kind, Reason, Task};
 use crate::crd::conditions::{ConditionType, DELETION, PROJECT};
 use crate::crd::deletion::Outcome;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
@@ -36,6 +36,9 @@ type Brakes = Arc<dyn Fn() -> Vec<(Pause, usize)> + Send + Sync>;
 /// How many deleted requests still hold desktops.
 type Claims = Arc<dyn Fn() -> usize + Send + Sync>;
 
+/// How many objects of each kind cannot be decoded.
+type Undecodable = Arc<dyn Fn() -> Vec<(&'static str, usize)> + Send + Sync>;
+
 /// What is looked at.
 #[derive(Default)]
 pub(super) struct Live(Mutex<Sources>);
@@ -46,6 +49,7 @@ struct Sources {
     projects: Vec<Store<WorkspaceProject>>,
     brakes: Option<Brakes>,
     claims: Option<Claims>,
+    undecodable: Option<Undecodable>,
     health: Option<Health>,
 }
 
@@ -64,6 +68,10 @@ impl Live {
 
     pub(super) fn claims(&self, of_deleted_requests: Claims) {
         self.lock().claims = Some(of_deleted_requests);
+    }
+
+    pub(super) fn undecodable(&self, objects: Undecodable) {
+        self.lock().undecodable = Some(objects);
     }
 
     pub(super) fn health(&self, health: Health) {
@@ -105,6 +113,13 @@ impl Collector for Live {
             let name = "claims_of_deleted_requests";
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge.encode_gauge(&count(claims()))?;
+        }
+        if let Some(undecodable) = sources.undecodable {
+            let series = undecodable()
+                .into_iter()
+                .map(|(kind, number)| (Kind { kind }, count(number)));
+            let help = "Objects that this version of the operator cannot decode: they are skipped, and hold their desktops.";
+            gauges(&mut encoder, "undecodable_objects", help, series)?;
         }
         if let Some(health) = sources.health {
             let ages = health
@@ -297,6 +312,7 @@ mod tests {
         metrics.watch_health(health.clone());
         metrics.watch_brakes(|| vec![(Pause::Login, 2), (Pause::Throttle, 0)]);
         metrics.watch_claims(|| 3);
+        metrics.watch_undecodable(|| vec![("DesktopDeletion", 2), ("WorkspaceProject", 0)]);
         let pulse = health.pulse("watch of vdi/desktopdeletions", Duration::from_secs(90));
         let age = "heartbeat_age_seconds{task=\"watch of vdi/desktopdeletions\"}";
         tokio::time::advance(Duration::from_secs(50)).await;
@@ -307,6 +323,8 @@ mod tests {
                 ("braked{brake=\"login\"}", "2"),
                 ("braked{brake=\"throttle\"}", "0"),
                 ("claims_of_deleted_requests", "3"),
+                ("undecodable_objects{kind=\"DesktopDeletion\"}", "2"),
+                ("undecodable_objects{kind=\"WorkspaceProject\"}", "0"),
             ],
         );
         pulse.beat();

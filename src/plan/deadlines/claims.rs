@@ -18,13 +18,23 @@ const MINUTE: i64 = 60;
 /// Until the claim of a deleted request on the desktops of this attempt ends, by the rules that would keep its object:
 /// the call can no longer take effect, nor an accepted one be invisible.
 pub fn until_claim_ends(attempt: &InFlight, clocks: &Clocks, timing: &Timing) -> Duration {
+    let Some(signed_at) = attempt.signed_at else {
+        return until_unreadable_call_ends(attempt.first_seen, clocks.uptime, timing);
+    };
     let known_for = clocks.uptime.saturating_sub(attempt.first_seen);
     let doubtful = attempt
         .is_in_doubt()
-        .then(|| may_take_effect_for(attempt.signed_at, attempt.not_after, timing));
+        .then(|| may_take_effect_for(signed_at, attempt.not_after, timing));
     let accepted = attempt.took_effect().then(|| must_show_within(timing));
     let span = doubtful.max(accepted).unwrap_or_default();
-    until_over(attempt.signed_at, span, known_for, clocks, timing)
+    until_over(signed_at, span, known_for, clocks, timing)
+}
+
+/// Until a call can no longer take effect, nor its job be invisible, of which no more is known than that this process has
+/// known it since `first_seen`: the longest life of a call, and the allowance for clocks twice more.
+pub fn until_unreadable_call_ends(first_seen: Duration, uptime: Duration, timing: &Timing) -> Duration {
+    let life = timing.token_life.max(timing.signature_window) + timing.settle + timing.clock_skew * 3;
+    life.saturating_sub(uptime.saturating_sub(first_seen))
 }
 
 /// The minute by which a claim that lasts so much longer will have ended, by this machine's clock.
@@ -58,7 +68,7 @@ mod tests {
         InFlight {
             id: "0000000000000001".try_into().unwrap(),
             desktops: vec!["pc-1".try_into().unwrap()],
-            signed_at: at(0),
+            signed_at: Some(at(0)),
             not_after: Some(at(900)),
             outcome,
             jobs: jobs.iter().map(|job| (*job).try_into().unwrap()).collect(),

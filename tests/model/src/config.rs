@@ -122,7 +122,7 @@ impl Config {
     pub fn window(self) -> i8 {
         match self.auth {
             AuthMethod::Signature => 2,
-            AuthMethod::Token => 3,
+            AuthMethod::Token | AuthMethod::Other => 3,
         }
     }
 

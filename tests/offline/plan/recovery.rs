@@ -43,6 +43,23 @@ fn nothing_happened() -> Seen {
     doubt().all(Sight::Idle).sweep("")
 }
 
+#[test]
+fn nothing_is_sent_over_an_outcome_that_only_a_newer_version_knows() {
+    let newer = Attempt {
+        outcome: Outcome::Other,
+        ..attempt("a b")
+    };
+    let seen = in_doubt("a b", newer);
+    check(&[
+        row("it is waited", seen.clone(), "Undecodable stalled until Change"),
+        row(
+            "also where nothing happened",
+            seen.all(Sight::Idle).sweep(""),
+            "Undecodable stalled until Change",
+        ),
+    ]);
+}
+
 fn looks() -> Vec<Row> {
     let mut unknown = in_doubt("a b", attempt("a b"));
     unknown.0.project = None;

@@ -51,6 +51,14 @@ fn nothing_submitted() -> Vec<Row> {
     ]
 }
 
+/// An attempt whose outcome only a newer version knows.
+fn other_word() -> Attempt {
+    Attempt {
+        outcome: Outcome::Other,
+        ..attempt("a b")
+    }
+}
+
 fn in_flight() -> Vec<Row> {
     let doubt = || in_doubt("a b", attempt("a b")).deleting();
     let mut unknown = doubt().surely_dead();
@@ -58,7 +66,18 @@ fn in_flight() -> Vec<Row> {
     let mut alive = doubt();
     alive.0.project = None;
     let held = "AwaitingEvidence moving until Dead";
+    let newer = || in_doubt("a b", other_word()).deleting();
     vec![
+        row(
+            "the outcome is a word of a newer version: held as in doubt",
+            newer(),
+            held,
+        ),
+        row(
+            "the outcome is a word of a newer version, and no call can take effect any more",
+            newer().surely_dead(),
+            "finalizer off",
+        ),
         row(
             "a request may still arrive: held, also without project and Secret",
             alive,

@@ -1,11 +1,13 @@
 //! Asks for the desktops of a request.
 
+use kube::Resource;
 use kube::api::Api;
 use kube::runtime::reflector::ObjectRef;
 
 use super::super::Error;
 use super::super::pass::Pass;
 use crate::controllers::claims::Answer;
+use crate::controllers::raw::Raw;
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
 use crate::ids::ProjectKey;
@@ -60,10 +62,10 @@ async fn ask(pass: &Pass, home: &ProjectKey, context: &Context) -> Result<Answer
 async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Context) -> bool {
     let uid = deleted.extra.uid.as_deref().unwrap_or_default();
     let namespace = deleted.namespace.as_deref().unwrap_or_default();
-    let requests: Api<DesktopDeletion> = Api::namespaced(context.client.clone(), namespace);
+    let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.client.clone(), namespace);
     let live = api::call("read a deleted DesktopDeletion", requests.get_opt(&deleted.name)).await;
     let live = match live {
-        Ok(live) => live.filter(|live| live.metadata.uid.as_deref() == Some(uid)),
+        Ok(live) => live.filter(|live| live.meta().uid.as_deref() == Some(uid)),
         Err(error) => {
             // It is asked again with the next pass; until then it counts as deleted.
             tracing::debug!(namespace, name = deleted.name, %error, "a deleted DesktopDeletion could not be read");
@@ -76,7 +78,7 @@ async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Cont
             false
         }
         Some(live) => {
-            let finished = live.status.is_some_and(|s| s.completion_time.is_some());
+            let finished = !live.json["status"]["completionTime"].is_null();
             if finished {
                 context.claims.finished(uid);
             }

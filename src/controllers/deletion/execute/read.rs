@@ -174,7 +174,7 @@ pub(super) async fn owner(pass: &mut Pass, job: &JobID, context: &Context) -> Re
     let mut owned = false;
     for scope in context.claims.scopes() {
         let requests = scope.api::<DesktopDeletion>(&context.client);
-        let found = api::call("list the requests of a job", requests.list(&parameters)).await?;
+        let found = api::call("list the requests of a job", requests.list_metadata(&parameters)).await?;
         owned |= found.items.iter().any(|other| other.uid() != uid);
     }
     pass.seen.owned_elsewhere.insert(job.clone(), owned);

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::super::pass::Pass;
 use super::super::{Error, report, waking_hash};
+use crate::controllers::raw::{Raw, keep_unknown};
 use crate::controllers::{Context, api};
 use crate::crd::deletion::DesktopDeletionStatus;
 use crate::crd::{DesktopDeletion, FINALIZER};
@@ -54,8 +55,18 @@ pub(super) async fn finalizers(pass: &mut Pass, present: bool, context: &Context
         if present { "AddFinalizer" } else { "DropFinalizer" },
     );
     pass.seen.last_look = false;
-    pass.update(patched);
-    Ok(())
+    pass.update(patched)
+}
+
+/// The object with that status, and with what this version does not know of the stored one.
+fn next(pass: &Pass, status: &DesktopDeletionStatus) -> serde_json::Result<Raw<DesktopDeletion>> {
+    let mut json = serde_json::to_value(&pass.object)?;
+    let (before, after) = (
+        serde_json::to_value(&pass.object.status)?,
+        serde_json::to_value(status)?,
+    );
+    json["status"] = keep_unknown(&pass.stored, &before, after);
+    Raw::of(json)
 }
 
 /// Replaces the status under compare-and-swap: a PUT with uid and resourceVersion. (A patch without a
@@ -70,10 +81,7 @@ pub(super) async fn status(
     context: &Context,
 ) -> Result<(), Error> {
     let before = pass.seen.request.status.clone();
-    let next = DesktopDeletion {
-        status: Some(status),
-        ..pass.object.clone()
-    };
+    let next = next(pass, &status).map_err(|_| Error::Fault("a status cannot be written as JSON"))?;
     let requests = pass.requests(context);
     let (name, parameters) = (next.name_any(), PostParams::default());
     let written = api::call(
@@ -82,8 +90,8 @@ pub(super) async fn status(
     )
     .await?;
     context.metrics.api_write("DesktopDeletion", step);
-    context.claims.observe(&written);
-    pass.update(written);
+    pass.update(written)?;
+    context.claims.observe(&pass.object);
     report::changed(&before, pass, context).await;
     Ok(())
 }

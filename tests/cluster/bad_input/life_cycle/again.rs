@@ -229,7 +229,7 @@ async fn labelled(stage: &Stage) {
 }
 
 async fn long_name(stage: &Stage) {
-    let name = format!("long-{}", "x".repeat(248));
+    let name = format!("long-{}", "x".repeat(231));
     let id = "long-name";
     stage.cloud.add_desktop(&desktop(id)).unwrap();
     stage.request(&name, &[id]).await;

@@ -8,21 +8,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The intent is stored over whatever the object has become since it was validated",
         edits: &[Edit {
             file: "src/controllers/deletion/execute/write.rs",
-            find: "    let next = DesktopDeletion {
-        status: Some(status),
-        ..pass.object.clone()
-    };
-    let requests = pass.requests(context);
+            find: "    let requests = pass.requests(context);
+    let (name, parameters) = (next.name_any(), PostParams::default());
 ",
-            replace: r#"    let mut next = DesktopDeletion {
-        status: Some(status),
-        ..pass.object.clone()
-    };
-    let requests = pass.requests(context);
+            replace: r#"    let requests = pass.requests(context);
+    let mut next = next;
     if step == "RecordIntent" {
         let newer = api::call("read the DesktopDeletion", requests.get(&next.name_any())).await?;
-        next.metadata.resource_version = newer.metadata.resource_version;
+        next.json["metadata"]["resourceVersion"] = newer.resource_version().into();
     }
+    let (name, parameters) = (next.name_any(), PostParams::default());
 "#,
         }],
         trials: &[Trial {
@@ -154,8 +149,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "What is in flight holds its desktops at its own endpoint only",
         edits: &[Edit {
             file: "src/controllers/claims/table.rs",
-            find: "holds.is_some_and(|theirs| theirs.project_id == home.project_id);",
-            replace: "holds.is_some_and(|theirs| theirs == home);",
+            find: "known.is_some_and(|theirs| theirs.project_id == home.project_id);",
+            replace: "known.is_some_and(|theirs| theirs == home);",
         }],
         trials: &[
             Trial {

@@ -8,8 +8,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The answer is forgotten when its object changed meanwhile",
         edits: &[Edit {
             file: "src/controllers/deletion/submission.rs",
-            find: "            Err(error @ (Error::Api(api::Error::NotFound) | Error::Illegal(_))) => {",
-            replace: "            Err(error @ (Error::Api(api::Error::NotFound | api::Error::Conflict) | Error::Illegal(_))) => {",
+            find: "            Err(error @ (Error::Api(api::Error::NotFound) | Error::Illegal(_) | Error::Undecodable(_))) => {",
+            replace: "            Err(error @ (Error::Api(api::Error::NotFound | api::Error::Conflict) | Error::Illegal(_) | Error::Undecodable(_))) => {",
         }],
         trials: &[Trial {
             layer: Layer::Cluster,

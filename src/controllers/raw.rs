@@ -1,0 +1,216 @@
+//! Objects as the API server sends them: one that cannot be decoded stands in nobody's way, and a status write leaves what
+//! this version does not know as it stands.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// An object and its JSON, without `metadata.managedFields`: they are much of an object and of no use here. kube's guard
+/// alone would keep nothing but the metadata of what it cannot decode.
+#[derive(Debug, Clone)]
+pub struct Raw<K> {
+    /// As it was received.
+    pub json: Value,
+    /// What could be made of it.
+    pub object: DeserializeGuard<K>,
+}
+
+impl<K: Resource + DeserializeOwned> Raw<K> {
+    /// Decodes an object.
+    ///
+    /// # Errors
+    /// Not even its metadata can be decoded.
+    pub fn of(mut json: Value) -> Result<Self, serde_json::Error> {
+        if let Some(metadata) = json.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+        let object = match K::deserialize(&json) {
+            Ok(object) => Ok(object),
+            Err(error) => Err(InvalidObject {
+                error: error.to_string(),
+                metadata: ObjectMeta::deserialize(&json["metadata"])?,
+            }),
+        };
+        Ok(Self {
+            json,
+            object: DeserializeGuard(object),
+        })
+    }
+
+    /// The same object without its status.
+    ///
+    /// # Errors
+    /// As [`Raw::of`].
+    pub fn without_status(&self) -> Result<Self, serde_json::Error> {
+        let mut json = self.json.clone();
+        if let Some(object) = json.as_object_mut() {
+            object.remove("status");
+        }
+        Self::of(json)
+    }
+}
+
+impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Raw<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::of(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl<K> Serialize for Raw<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json.serialize(serializer)
+    }
+}
+
+impl<K: Resource> Resource for Raw<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(of: &K::DynamicType) -> Cow<'_, str> {
+        K::kind(of)
+    }
+
+    fn group(of: &K::DynamicType) -> Cow<'_, str> {
+        K::group(of)
+    }
+
+    fn version(of: &K::DynamicType) -> Cow<'_, str> {
+        K::version(of)
+    }
+
+    fn plural(of: &K::DynamicType) -> Cow<'_, str> {
+        K::plural(of)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.object.meta()
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.object.meta_mut()
+    }
+}
+
+/// The status to write: `after` where it differs from `before`, else what `stored` has. `before` is what this version made
+/// of `stored`. Fields and words that it does not know stay as they stand, since they are in neither or equal in both.
+#[must_use]
+pub fn keep_unknown(stored: &Value, before: &Value, after: Value) -> Value {
+    if *before == after {
+        return stored.clone();
+    }
+    match (stored, before, after) {
+        (Value::Object(stored), Value::Object(before), Value::Object(after)) => {
+            Value::Object(keep_unknown_fields(stored, before, after))
+        }
+        (Value::Array(stored), Value::Array(before), Value::Array(after)) => {
+            let keep = |item: Value| match (same_item(stored, &item), same_item(before, &item)) {
+                (Some(stored), Some(before)) => keep_unknown(stored, before, item),
+                _ => item,
+            };
+            after.into_iter().map(keep).collect()
+        }
+        (_, _, after) => after,
+    }
+}
+
+fn keep_unknown_fields(
+    stored: &Map<String, Value>,
+    before: &Map<String, Value>,
+    after: Map<String, Value>,
+) -> Map<String, Value> {
+    let unknown = stored
+        .iter()
+        .filter(|(name, _)| !before.contains_key(*name) && !after.contains_key(*name));
+    let mut kept: Map<_, _> = unknown
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    for (name, value) in after {
+        let value = match (stored.get(&name), before.get(&name)) {
+            (Some(stored), Some(before)) => keep_unknown(stored, before, value),
+            _ => value,
+        };
+        kept.insert(name, value);
+    }
+    kept
+}
+
+/// The item of a list with the same key, of the lists whose items have one.
+fn same_item<'a>(list: &'a [Value], item: &Value) -> Option<&'a Value> {
+    let key = ["id", "type"].into_iter().find(|key| item[*key].is_string())?;
+    list.iter().find(|other| other[key] == item[key])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::crd::{DesktopDeletion, WorkspaceProject};
+
+    fn deletion(status: &Value) -> Value {
+        json!({
+            "apiVersion": "cloud-desktops.dev/v1alpha1",
+            "kind": "DesktopDeletion",
+            "metadata": {"name": "leaver", "uid": "u1", "managedFields": [{"manager": "kubectl"}]},
+            "spec": {"projectRef": {"name": "prod"}, "desktopIDs": ["pc-1"]},
+            "status": status,
+        })
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_decoded_keeps_its_json_and_its_metadata() {
+        for time in ["2026-12-01T00:00:00+99:99", "yesterday"] {
+            let raw = Raw::<DesktopDeletion>::of(deletion(&json!({"startTime": time}))).unwrap();
+            assert_eq!(raw.meta().uid.as_deref(), Some("u1"));
+            assert_eq!(raw.json["status"]["startTime"], time);
+            assert_eq!(raw.json["metadata"]["managedFields"], Value::Null);
+            assert!(raw.object.0.is_err(), "{time}");
+            assert!(raw.without_status().unwrap().object.0.is_ok(), "{time}");
+        }
+    }
+
+    #[test]
+    fn a_project_without_a_readable_spec_cannot_be_decoded() {
+        let project = json!({"metadata": {"name": "prod"}, "spec": {"region": 7}});
+        let raw = Raw::<WorkspaceProject>::of(project).unwrap();
+        assert!(raw.object.0.is_err());
+        assert!(raw.without_status().unwrap().object.0.is_err());
+    }
+
+    #[test]
+    fn a_status_write_keeps_fields_and_words_of_a_newer_version() {
+        let stored = json!({
+            "observedGeneration": 1,
+            "jobID": "job-1",
+            "batches": [1, 2],
+            "attempts": [{"id": "a", "outcome": "Superseded", "cost": 3}, {"id": "b", "outcome": "Pending"}],
+            "conditions": [{"type": "Ready", "status": "True", "severity": "low"}, {"type": "Stalled"}],
+        });
+        let before = json!({
+            "observedGeneration": 1,
+            "jobID": "job-1",
+            "attempts": [{"id": "a", "outcome": "Other"}, {"id": "b", "outcome": "Pending"}],
+            "conditions": [{"type": "Ready", "status": "True"}, {"type": "Stalled"}],
+        });
+        let after = json!({
+            "observedGeneration": 2,
+            "attempts": [{"id": "a", "outcome": "Other"}, {"id": "b", "outcome": "NoEffect"}, {"id": "c"}],
+            "conditions": [{"type": "Ready", "status": "False"}],
+        });
+        let expected = json!({
+            "observedGeneration": 2,
+            "batches": [1, 2],
+            "attempts": [
+                {"id": "a", "outcome": "Superseded", "cost": 3}, {"id": "b", "outcome": "NoEffect"}, {"id": "c"},
+            ],
+            "conditions": [{"type": "Ready", "status": "False", "severity": "low"}],
+        });
+        assert_eq!(keep_unknown(&stored, &before, after), expected);
+    }
+}

@@ -1,0 +1,305 @@
+//! Objects that cannot be decoded. They are left out of everything else, and named: in the log, in a metric, and in their
+//! own conditions where the API server takes that. One that is being deleted is released once no call of it can take effect
+//! any more.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::api::PostParams;
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::events::{Event as Announcement, EventType};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::raw::Raw;
+use super::{Context, Scope, api, finished};
+use crate::crd::conditions::{ConditionType, Reason, Truth};
+use crate::crd::{DesktopDeletion, FINALIZER};
+use crate::operator::metrics::Incident;
+use crate::plan::deadlines;
+
+/// How long publishing an Event may take.
+const EVENT_LIMIT: Duration = Duration::from_secs(5);
+
+/// The kinds that are counted.
+pub const KINDS: [&str; 2] = ["DesktopDeletion", "WorkspaceProject"];
+
+/// What cannot be decoded now; clones share it.
+#[derive(Clone, Default)]
+pub struct Undecodable(Arc<Mutex<HashMap<String, Entry>>>);
+
+#[derive(Clone)]
+struct Entry {
+    kind: String,
+    scope: Scope,
+    namespace: String,
+    name: String,
+    /// When this process first saw that it cannot be decoded, in time since its start.
+    first_seen: Duration,
+    /// Seen in the list that is being read.
+    listed: bool,
+}
+
+/// What an event of a watch is about.
+pub enum Sorted<K: Resource<DynamicType = ()> + Clone + 'static> {
+    /// Something that this version knows. The second is the object if it could not be decoded before.
+    Known(Event<K>, Option<ObjectRef<K>>),
+    /// An object that cannot be decoded.
+    Unknown {
+        /// As it was received.
+        json: Value,
+        /// Its metadata.
+        metadata: Box<ObjectMeta>,
+        /// The event that takes it out of the cache, if it is there.
+        remove: Option<Event<K>>,
+    },
+}
+
+/// What a watch says of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is in a list that is being read, or that list begins or ends.
+    Listed,
+    /// It is new or another one.
+    Applied,
+    /// It is gone.
+    Deleted,
+}
+
+impl Change {
+    /// What this event says.
+    pub fn of<K>(event: &Event<K>) -> Self {
+        match event {
+            Event::Init | Event::InitApply(_) | Event::InitDone => Self::Listed,
+            Event::Apply(_) => Self::Applied,
+            Event::Delete(_) => Self::Deleted,
+        }
+    }
+}
+
+impl Undecodable {
+    /// Takes in what a watch says, and sorts out what cannot be decoded.
+    pub fn sort<K>(&self, scope: &Scope, event: Event<Raw<K>>, cache: &Store<K>, now: Duration) -> Sorted<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + fmt::Debug + 'static,
+    {
+        let (raw, put): (_, fn(K) -> _) = match event {
+            Event::Init => {
+                let mut entries = self.lock();
+                entries
+                    .values_mut()
+                    .filter(|entry| entry.is_of::<K>(scope))
+                    .for_each(|entry| entry.listed = false);
+                return Sorted::Known(Event::Init, None);
+            }
+            Event::InitDone => {
+                self.lock()
+                    .retain(|_, entry| !entry.is_of::<K>(scope) || entry.listed);
+                return Sorted::Known(Event::InitDone, None);
+            }
+            Event::InitApply(raw) => (raw, Event::InitApply),
+            Event::Apply(raw) => (raw, Event::Apply),
+            Event::Delete(raw) => (raw, Event::Delete),
+        };
+        match raw.object.0 {
+            Ok(object) => {
+                let reference = ObjectRef::from_obj(&object);
+                let was_unknown = self.forget(&object.uid().unwrap_or_default());
+                Sorted::Known(put(object), was_unknown.then_some(reference))
+            }
+            Err(error) => {
+                self.note::<K>(scope, &error, now);
+                let namespace = error.metadata.namespace.as_deref().unwrap_or_default();
+                let name = error.metadata.name.as_deref().unwrap_or_default();
+                let reference = ObjectRef::<K>::new(name).within(namespace);
+                let cached = cache.get(&reference);
+                Sorted::Unknown {
+                    json: raw.json,
+                    metadata: Box::new(error.metadata),
+                    remove: cached.map(|object| Event::Delete((*object).clone())),
+                }
+            }
+        }
+    }
+
+    /// The object of that uid can be decoded, or is gone; says whether it could not be decoded before.
+    pub fn forget(&self, uid: &str) -> bool {
+        self.lock().remove(uid).is_some()
+    }
+
+    /// Whether an object of that name cannot be decoded.
+    pub fn has<K: Resource<DynamicType = ()>>(&self, object: &ObjectRef<K>) -> bool {
+        let namespace = object.namespace.as_deref().unwrap_or_default();
+        let kind = K::kind(&());
+        self.lock()
+            .values()
+            .any(|entry| entry.kind == kind && entry.namespace == namespace && entry.name == object.name)
+    }
+
+    /// How many objects of each kind cannot be decoded.
+    pub fn count(&self) -> Vec<(&'static str, usize)> {
+        let entries = self.lock();
+        let of = |kind| entries.values().filter(|entry| entry.kind == kind).count();
+        KINDS.into_iter().map(|kind| (kind, of(kind))).collect()
+    }
+
+    fn note<K: Resource<DynamicType = ()>>(&self, scope: &Scope, error: &InvalidObject, now: Duration) {
+        let (kind, metadata) = (K::kind(&()), &error.metadata);
+        let namespace = metadata.namespace.clone().unwrap_or_default();
+        let name = metadata.name.clone().unwrap_or_default();
+        let uid = metadata.uid.clone().unwrap_or_default();
+        let mut entries = self.lock();
+        let new = || {
+            tracing::error!(
+                %kind, namespace, name, error = error.error,
+                "an object cannot be decoded; it is skipped, and holds its desktops"
+            );
+            Entry {
+                kind: kind.to_string(),
+                scope: scope.clone(),
+                namespace: namespace.clone(),
+                name: name.clone(),
+                first_seen: now,
+                listed: true,
+            }
+        };
+        entries.entry(uid).or_insert_with(new).listed = true;
+    }
+
+    fn requests(&self) -> Vec<(String, Entry)> {
+        let entries = self.lock();
+        let requests = entries
+            .iter()
+            .filter(|(_, entry)| entry.kind == DesktopDeletion::kind(&()));
+        requests
+            .map(|(uid, entry)| (uid.clone(), entry.clone()))
+            .collect()
+    }
+
+    /// A panic elsewhere leaves at worst a stale entry.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn is_of<K: Resource<DynamicType = ()>>(&self, scope: &Scope) -> bool {
+        self.scope == *scope && self.kind == K::kind(&())
+    }
+}
+
+/// Reports requests that cannot be decoded, and releases those that are being deleted, until the operator stops.
+pub async fn run(context: Arc<Context>) {
+    while !context.stopping.is_cancelled() {
+        for (uid, entry) in context.undecodable.requests() {
+            if let Err(error) = look_after(&uid, &entry, &context).await {
+                let (namespace, name) = (&entry.namespace, &entry.name);
+                tracing::debug!(namespace, name, %error, "an object that cannot be decoded could not be reported or released");
+            }
+        }
+        tokio::select! {
+            () = context.stopping.cancelled() => return,
+            () = tokio::time::sleep(context.config.timing.secret_refresh) => {}
+        }
+    }
+}
+
+async fn look_after(uid: &str, entry: &Entry, context: &Context) -> Result<(), api::Error> {
+    let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.client.clone(), &entry.namespace);
+    let live = api::call("read an undecodable object", requests.get_opt(&entry.name)).await?;
+    let Some(mut live) = live.filter(|live| live.uid().as_deref() == Some(uid)) else {
+        return Ok(());
+    };
+    let Err(InvalidObject { error, metadata }) = live.object.0.clone() else {
+        return Ok(());
+    };
+    let ours = live.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
+    if metadata.deletion_timestamp.is_some() && ours {
+        let (now, timing) = (context.uptime.now(), &context.config.timing);
+        if deadlines::until_unreadable_call_ends(entry.first_seen, now, timing).is_zero() {
+            return release(&live, context).await;
+        }
+    }
+    let Some(conditions) = reported(&live.json, &error, context) else {
+        return Ok(());
+    };
+    live.json["status"]["conditions"] = conditions;
+    let parameters = PostParams::default();
+    let write = requests.replace_status(&entry.name, &parameters, &live);
+    api::call("report an undecodable object", write).await?;
+    context.metrics.api_write("DesktopDeletion", "RecordUndecodable");
+    Ok(())
+}
+
+/// Removes our finalizer, and says so.
+async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(), api::Error> {
+    finished::free(&context.client, object).await?;
+    let (namespace, name) = (object.namespace(), object.name_any());
+    let note = "the object cannot be decoded, and no call of it can take effect any more, so it was released; whether one took effect is unknown: check its desktops in the console";
+    tracing::warn!(namespace, name, "{note}");
+    context.metrics.incident(Incident::LetGo);
+    let event = Announcement {
+        type_: EventType::Warning,
+        reason: Incident::LetGo.as_str().to_owned(),
+        note: Some(note.to_owned()),
+        action: "Delete".to_owned(),
+        secondary: None,
+    };
+    let recorder = context.recorders.of(&object.uid().unwrap_or_default());
+    let reference = object.object_ref(&());
+    match tokio::time::timeout(EVENT_LIMIT, recorder.publish(&event, &reference)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(namespace, name, %error, "an Event could not be published"),
+        Err(_) => tracing::debug!(namespace, name, "publishing an Event took too long"),
+    }
+    Ok(())
+}
+
+/// The conditions that report the object; `None` if they do already. Those that this version does not write are kept.
+fn reported(object: &Value, error: &str, context: &Context) -> Option<Value> {
+    let message = format!(
+        "this version of the operator cannot decode the object ({error}), so it is skipped and its desktops stay held: correct that field, or run the version of the operator that wrote it"
+    );
+    let none = Vec::new();
+    let before = object["status"]["conditions"].as_array().unwrap_or(&none);
+    let says = |kind: ConditionType, status: Truth| {
+        let same = before.iter().find(|c| c["type"] == kind.as_str());
+        same.is_some_and(|c| {
+            c["status"] == status.as_str()
+                && c["reason"] == Reason::Undecodable.as_str()
+                && c["message"] == message
+        })
+    };
+    if says(ConditionType::Stalled, Truth::True) && says(ConditionType::Ready, Truth::False) {
+        return None;
+    }
+    let condition = |kind: ConditionType, status: Truth| {
+        json!({
+            "type": kind.as_str(),
+            "status": status.as_str(),
+            "reason": Reason::Undecodable.as_str(),
+            "message": message,
+            "observedGeneration": object["metadata"]["generation"],
+            "lastTransitionTime": Time(context.clock.now()),
+        })
+    };
+    let ours = [
+        ConditionType::Stalled,
+        ConditionType::Ready,
+        ConditionType::Reconciling,
+    ];
+    let mut conditions: Vec<_> = before
+        .iter()
+        .filter(|c| ours.iter().all(|kind| c["type"] != kind.as_str()))
+        .cloned()
+        .collect();
+    conditions.push(condition(ConditionType::Ready, Truth::False));
+    conditions.push(condition(ConditionType::Stalled, Truth::True));
+    Some(conditions.into())
+}
