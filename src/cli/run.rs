@@ -191,12 +191,13 @@ struct ProcessArgs {
     )]
     requests_per_minute: NonZeroU32,
 
-    /// Address of /livez, /readyz and /metrics; port 0 takes a free one, which the log names
+    /// Address of /livez, /readyz and /metrics; [::] is IPv4 and IPv6, or IPv4 alone where IPv6 is off; port 0 takes a
+    /// free one, which the log names
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
         env = "DESKTOP_DELETION_LISTEN",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     listen: SocketAddr,
 
@@ -423,6 +424,11 @@ mod tests {
         assert_eq!(config(&["--pod-name=operator-7", "--identity=me"]).identity, "me");
         assert!(!config(&[]).identity.is_empty());
         assert!(try_config(&["--identity=a b"]).is_err());
+    }
+
+    #[test]
+    fn probes_are_served_on_both_families_of_addresses() {
+        assert_eq!(config(&[]).listen, "[::]:8080".parse().unwrap());
     }
 
     #[test]
