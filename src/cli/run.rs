@@ -50,7 +50,7 @@ struct ScopeArgs {
     /// Hosts that a project may point to, each HOST or HOST=CIDR,CIDR
     ///
     /// Give the flag once for each entry, or separate entries by ';' (in the environment variable always so). A '*'
-    /// stands for exactly one label of the host name. Addresses of loopback, link-local and private networks are
+    /// stands for exactly one label of the host name, below myhuaweicloud.com and myhuaweicloud.eu for a region. Addresses of loopback, link-local and private networks are
     /// refused unless a CIDR of the entry holds them, and so are IP addresses in place of a name. The list given here
     /// replaces the default, which is the hosts workspace.REGION, iam.REGION and sts.REGION of myhuaweicloud.com and
     /// myhuaweicloud.eu, and iam.myhuaweicloud.com.

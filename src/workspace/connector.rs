@@ -59,13 +59,13 @@ impl Default for Options {
 /// One project of one cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// `https://HOST[:PORT]`; see [`Endpoint::of_workspace`] for the public one of a region.
+    /// `https://HOST[:PORT]`; see [`regions`](super::endpoint::regions) for the public one of a region.
     pub endpoint: String,
     /// The project of the API paths.
     pub project_id: ProjectID,
     /// Certificates in PEM that replace the system's roots.
     pub ca_bundle: Option<String>,
-    /// IAM, as `endpoint`; see [`Endpoint::of_iam`]. `None`: no login may be shown to any.
+    /// IAM, as `endpoint`. `None`: no login may be shown to any.
     pub iam_endpoint: Option<String>,
 }
 

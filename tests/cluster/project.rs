@@ -183,6 +183,28 @@ async fn a_host_that_is_not_allowed_is_never_spoken_to() {
 }
 
 #[tokio::test]
+async fn a_region_that_is_not_known_is_named_with_the_way_out() {
+    let stage = Stage::without_project("unknown-region", Cloud::world(), &[desktop("pc-1")]).await;
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    let mut project = stage.cloud.project("prod", "login");
+    project["spec"]["region"] = json!("obs");
+    for host in ["endpoint", "iamEndpoint"] {
+        project["spec"].as_object_mut().unwrap().remove(host);
+    }
+    stage.namespace.apply(&project).await.unwrap();
+    // Its name would lead here.
+    let _operator = stage.operator(&["--allowed-endpoints=workspace.obs.myhuaweicloud.com=127.0.0.0/8"]);
+    stage.request("leaver", &["pc-1"]).await;
+    let ready = stage.project_says("prod", "UnknownRegion").await;
+    assert_eq!(ready["status"], "False", "{ready:#}");
+    let status = stage.reason("leaver", Submitted, "ProjectNotReady").await;
+    for part in ["region obs", "spec.endpoint and spec.iamEndpoint"] {
+        assert!(message(&status, Submitted).contains(part), "{status:#}");
+    }
+    assert_eq!(stage.cloud.ledger(), []);
+}
+
+#[tokio::test]
 async fn a_cloud_that_cannot_be_reached_is_tried_again() {
     let stage = Stage::without_project("unreachable", Cloud::world(), &[desktop("pc-1")]).await;
     let door = Door::to(&stage.cloud.simulator().workspace).await;

@@ -6,8 +6,8 @@ use super::Reason::{
     FinalizerRemoved, IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered, JobRunning,
     JobUnknown, NoEffect, NotFound, NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed,
     PermissionDenied, ProjectChanged, ProjectNotReady, ProjectSuspended, Rejected, Retrying, SecretInvalid,
-    SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled, Verifying,
-    Waiting, WrongEndpoint,
+    SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled, UnknownRegion,
+    Verifying, Waiting, WrongEndpoint,
 };
 use super::{ConditionType, Reason, Truth};
 
@@ -115,6 +115,7 @@ pub const PROJECT: &[Statement] = &[
             ServiceDisabled,
             WrongEndpoint,
             EndpointNotAllowed,
+            UnknownRegion,
             EndpointUnreachable,
             Throttled,
             ServiceUnavailable,
