@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU32};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
 use crate::config::endpoints::{self, AllowedEndpoint};
-use crate::config::{Config, Election, Namespaces, Timing, duration, timing};
+use crate::config::{CloudProxy, Config, Election, InvalidConfig, Namespaces, Timing, duration};
 use crate::operator::telemetry::{self, LogFormat};
 
 pub(super) const ABOUT: &str = "\
@@ -63,6 +64,26 @@ struct ScopeArgs {
         hide_default_value = true
     )]
     allowed_endpoints: Vec<AllowedEndpoint>,
+
+    /// HTTP proxy through which the cloud is reached, by CONNECT [default: none, whatever proxy the environment names]
+    ///
+    /// The names of endpoints are then resolved by the proxy, and which addresses may be reached is for the proxy to say;
+    /// --allowed-endpoints holds by name. The proxy must be a plain http one.
+    #[arg(
+        long,
+        value_name = "http://HOST:PORT",
+        env = "DESKTOP_DELETION_CLOUD_PROXY",
+        hide_env_values = true
+    )]
+    cloud_proxy: Option<String>,
+
+    /// File with USER:PASSWORD for the proxy of --cloud-proxy, read at the start
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "DESKTOP_DELETION_CLOUD_PROXY_CREDENTIALS_FILE"
+    )]
+    cloud_proxy_credentials_file: Option<PathBuf>,
 
     /// The operator's own namespace, which its Deployment hands in
     #[arg(long, hide = true, env = "POD_NAMESPACE", value_parser = namespace)]
@@ -232,12 +253,14 @@ impl RunArgs {
     /// Everything else, checked.
     ///
     /// # Errors
-    /// Two durations do not go together.
-    pub fn config(self) -> Result<Config, timing::Mismatch> {
+    /// Two durations do not go together, or the proxy cannot be used.
+    pub fn config(self) -> Result<Config, InvalidConfig> {
         // Taken apart field by field: a flag that nobody reads does not compile.
         let ScopeArgs {
             namespaces,
             allowed_endpoints,
+            cloud_proxy,
+            cloud_proxy_credentials_file,
             pod_namespace,
         } = self.scope;
         let SubmissionArgs {
@@ -302,6 +325,7 @@ impl RunArgs {
             namespaces: namespaces
                 .unwrap_or_else(|| pod_namespace.map_or(Namespaces::Own, |own| Namespaces::Named(vec![own]))),
             allowed_endpoints,
+            cloud_proxy: CloudProxy::read(cloud_proxy.as_deref(), cloud_proxy_credentials_file.as_deref())?,
             timing,
             election: leader_elect.then_some(election),
             concurrency,
@@ -432,6 +456,15 @@ mod tests {
     }
 
     #[test]
+    fn the_cloud_is_reached_directly_unless_a_flag_names_a_proxy() {
+        assert!(config(&[]).cloud_proxy.is_none());
+        let named = config(&["--cloud-proxy=http://proxy.example:3128"]).cloud_proxy;
+        assert_eq!(named.unwrap().to_string(), "proxy.example:3128");
+        let message = try_config(&["--cloud-proxy=http://user:canary@proxy.example:3128"]).unwrap_err();
+        assert!(!message.contains("canary"), "{message}");
+    }
+
+    #[test]
     fn the_election_is_off_unless_it_is_wanted() {
         assert_eq!(config(&[]).election, None);
         assert_eq!(config(&["--leader-elect=false"]).election, None);
@@ -463,6 +496,11 @@ mod tests {
             ("--listen=8080", "--listen"),
             ("--log-level=loud=yes", "--log-level"),
             ("--allowed-endpoints=https://a.example", "--allowed-endpoints"),
+            (
+                "--cloud-proxy=socks5://a.example",
+                "--cloud-proxy must read http://HOST:PORT",
+            ),
+            ("--cloud-proxy-credentials-file=/a", "needs --cloud-proxy"),
         ] {
             let message = try_config(&[flag]).unwrap_err();
             assert!(message.contains(why), "{flag}: {message}");

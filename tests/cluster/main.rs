@@ -23,6 +23,7 @@ mod leader;
 mod main_job;
 mod metrics;
 mod project;
+mod proxy;
 mod refusals;
 mod release;
 mod replaced;
