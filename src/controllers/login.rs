@@ -251,6 +251,14 @@ fn connect(
     }))
 }
 
+/// Whether its host cannot be reached for so long that a person must look.
+fn is_stalled(project: &WorkspaceProject) -> bool {
+    let conditions = project.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .filter(|c| c.observed_generation == project.metadata.generation)
+        .any(|c| c.type_ == ConditionType::Stalled.as_str() && c.status == Truth::True.as_str())
+}
+
 /// What the project's own `Ready` condition has against it.
 fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
     let name = project.name_any();
@@ -281,7 +289,8 @@ fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
         "ServiceDisabled" => (Reason::ServiceDisabled, true),
         "WrongEndpoint" => (Reason::WrongEndpoint, true),
         "ClockSkew" => (Reason::ClockSkew, true),
-        "EndpointUnreachable" | "Throttled" | "ServiceUnavailable" => (Reason::ServiceUnavailable, false),
+        "EndpointUnreachable" => (Reason::ServiceUnavailable, is_stalled(project)),
+        "Throttled" | "ServiceUnavailable" => (Reason::ServiceUnavailable, false),
         _ => (Reason::ProjectNotReady, !patient),
     };
     Some(Obstacle {

@@ -90,6 +90,7 @@ pub const DELETION: &[Statement] = &[
             PermissionDenied,
             WrongEndpoint,
             ServiceDisabled,
+            ServiceUnavailable,
             ProjectNotReady,
             ProjectChanged,
             ClockSkew,
@@ -122,4 +123,5 @@ pub const PROJECT: &[Statement] = &[
             ClockSkew,
         ],
     ),
+    (ConditionType::Stalled, Truth::True, &[EndpointUnreachable]),
 ];
