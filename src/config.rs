@@ -6,6 +6,7 @@
 //! | [`duration`] | durations as people write them |
 //! | [`election`] | the durations of the leader election |
 //! | [`endpoints`] | which hosts a project may point to |
+//! | [`proxy`] | the proxy to the cloud |
 //! | [`timing`] | every duration of the submission protocol, and how they must relate |
 
 use std::net::SocketAddr;
@@ -14,10 +15,12 @@ use std::num::{NonZeroU16, NonZeroU32};
 pub mod duration;
 pub mod election;
 pub mod endpoints;
+pub mod proxy;
 pub mod timing;
 
 pub use election::Election;
 pub use endpoints::AllowedEndpoint;
+pub use proxy::CloudProxy;
 pub use timing::Timing;
 
 /// Everything that the controllers may ask for.
@@ -27,6 +30,8 @@ pub struct Config {
     pub namespaces: Namespaces,
     /// Hosts that the `endpoint` of a project may name.
     pub allowed_endpoints: Vec<AllowedEndpoint>,
+    /// The proxy through which the cloud is reached; `None`: directly.
+    pub cloud_proxy: Option<CloudProxy>,
     /// Durations of the protocol.
     pub timing: Timing,
     /// How replicas agree on the one that works; `None`: each one works.
@@ -39,6 +44,17 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Who writes: the `writer` of an attempt and the reporter of Events.
     pub identity: String,
+}
+
+/// Flags that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidConfig {
+    /// Two durations do not go together.
+    #[error(transparent)]
+    Timing(#[from] timing::Mismatch),
+    /// The proxy to the cloud cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] proxy::InvalidProxy),
 }
 
 /// Whose objects the operator watches.

@@ -6,10 +6,12 @@
 //! | [`health`] | which watches have synced, which loops still run: `/readyz`, `/livez` |
 //! | [`lease`] | which of several replicas works |
 //! | [`metrics`] | what is counted: `/metrics` |
+//! | [`api_proxy`] | the proxy to the API server, if there is one |
 //! | [`process`] | the life of the process |
 //! | [`server`] | the HTTP server of these three |
 //! | [`shutdown`] | SIGTERM and SIGINT |
 
+pub mod api_proxy;
 pub mod health;
 pub mod lease;
 pub mod metrics;

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU32};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
 use crate::config::endpoints::{self, AllowedEndpoint};
-use crate::config::{Config, Election, Namespaces, Timing, duration, timing};
+use crate::config::{CloudProxy, Config, Election, InvalidConfig, Namespaces, Timing, duration};
 use crate::operator::telemetry::{self, LogFormat};
 
 pub(super) const ABOUT: &str = "\
@@ -50,7 +51,7 @@ struct ScopeArgs {
     /// Hosts that a project may point to, each HOST or HOST=CIDR,CIDR
     ///
     /// Give the flag once for each entry, or separate entries by ';' (in the environment variable always so). A '*'
-    /// stands for exactly one label of the host name. Addresses of loopback, link-local and private networks are
+    /// stands for exactly one label of the host name, below myhuaweicloud.com and myhuaweicloud.eu for a region. Addresses of loopback, link-local and private networks are
     /// refused unless a CIDR of the entry holds them, and so are IP addresses in place of a name. The list given here
     /// replaces the default, which is the hosts workspace.REGION, iam.REGION and sts.REGION of myhuaweicloud.com and
     /// myhuaweicloud.eu, and iam.myhuaweicloud.com.
@@ -63,6 +64,26 @@ struct ScopeArgs {
         hide_default_value = true
     )]
     allowed_endpoints: Vec<AllowedEndpoint>,
+
+    /// HTTP proxy through which the cloud is reached, by CONNECT [default: none, whatever proxy the environment names]
+    ///
+    /// The names of endpoints are then resolved by the proxy, and which addresses may be reached is for the proxy to say;
+    /// --allowed-endpoints holds by name. The proxy must be a plain http one.
+    #[arg(
+        long,
+        value_name = "http://HOST:PORT",
+        env = "DESKTOP_DELETION_CLOUD_PROXY",
+        hide_env_values = true
+    )]
+    cloud_proxy: Option<String>,
+
+    /// File with USER:PASSWORD for the proxy of --cloud-proxy, read at the start
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "DESKTOP_DELETION_CLOUD_PROXY_CREDENTIALS_FILE"
+    )]
+    cloud_proxy_credentials_file: Option<PathBuf>,
 
     /// The operator's own namespace, which its Deployment hands in
     #[arg(long, hide = true, env = "POD_NAMESPACE", value_parser = namespace)]
@@ -191,12 +212,13 @@ struct ProcessArgs {
     )]
     requests_per_minute: NonZeroU32,
 
-    /// Address of /livez, /readyz and /metrics; port 0 takes a free one, which the log names
+    /// Address of /livez, /readyz and /metrics; [::] is IPv4 and IPv6, or IPv4 alone where IPv6 is off; port 0 takes a
+    /// free one, which the log names
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
         env = "DESKTOP_DELETION_LISTEN",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     listen: SocketAddr,
 
@@ -231,12 +253,14 @@ impl RunArgs {
     /// Everything else, checked.
     ///
     /// # Errors
-    /// Two durations do not go together.
-    pub fn config(self) -> Result<Config, timing::Mismatch> {
+    /// Two durations do not go together, or the proxy cannot be used.
+    pub fn config(self) -> Result<Config, InvalidConfig> {
         // Taken apart field by field: a flag that nobody reads does not compile.
         let ScopeArgs {
             namespaces,
             allowed_endpoints,
+            cloud_proxy,
+            cloud_proxy_credentials_file,
             pod_namespace,
         } = self.scope;
         let SubmissionArgs {
@@ -301,6 +325,7 @@ impl RunArgs {
             namespaces: namespaces
                 .unwrap_or_else(|| pod_namespace.map_or(Namespaces::Own, |own| Namespaces::Named(vec![own]))),
             allowed_endpoints,
+            cloud_proxy: CloudProxy::read(cloud_proxy.as_deref(), cloud_proxy_credentials_file.as_deref())?,
             timing,
             election: leader_elect.then_some(election),
             concurrency,
@@ -426,6 +451,20 @@ mod tests {
     }
 
     #[test]
+    fn probes_are_served_on_both_families_of_addresses() {
+        assert_eq!(config(&[]).listen, "[::]:8080".parse().unwrap());
+    }
+
+    #[test]
+    fn the_cloud_is_reached_directly_unless_a_flag_names_a_proxy() {
+        assert!(config(&[]).cloud_proxy.is_none());
+        let named = config(&["--cloud-proxy=http://proxy.example:3128"]).cloud_proxy;
+        assert_eq!(named.unwrap().to_string(), "proxy.example:3128");
+        let message = try_config(&["--cloud-proxy=http://user:canary@proxy.example:3128"]).unwrap_err();
+        assert!(!message.contains("canary"), "{message}");
+    }
+
+    #[test]
     fn the_election_is_off_unless_it_is_wanted() {
         assert_eq!(config(&[]).election, None);
         assert_eq!(config(&["--leader-elect=false"]).election, None);
@@ -457,6 +496,11 @@ mod tests {
             ("--listen=8080", "--listen"),
             ("--log-level=loud=yes", "--log-level"),
             ("--allowed-endpoints=https://a.example", "--allowed-endpoints"),
+            (
+                "--cloud-proxy=socks5://a.example",
+                "--cloud-proxy must read http://HOST:PORT",
+            ),
+            ("--cloud-proxy-credentials-file=/a", "needs --cloud-proxy"),
         ] {
             let message = try_config(&[flag]).unwrap_err();
             assert!(message.contains(why), "{flag}: {message}");

@@ -1,6 +1,7 @@
 //! Which hosts the `endpoint` and `iamEndpoint` of a project may name.
 //!
-//! An entry reads `HOST[=CIDR,CIDR...]`. A `*` in HOST stands for exactly one label of a name. Addresses that only
+//! An entry reads `HOST[=CIDR,CIDR...]`. A `*` in HOST stands for exactly one label of a name, below the vendor's domains
+//! for a label in the form of a region: customers may name hosts below others, such as `obs`. Addresses that only
 //! this machine or its networks can reach (loopback, link-local, private ranges) are refused even when the name
 //! matches, unless a CIDR of the matching entry holds them; an IP literal in an endpoint needs such an entry too.
 
@@ -15,6 +16,9 @@ use ipnet::IpNet;
 pub const DEFAULT: &str = "workspace.*.myhuaweicloud.com;workspace.*.myhuaweicloud.eu;\
                            iam.*.myhuaweicloud.com;iam.*.myhuaweicloud.eu;iam.myhuaweicloud.com;\
                            sts.*.myhuaweicloud.com;sts.*.myhuaweicloud.eu";
+
+/// Domains below which the vendor's customers may name hosts.
+const SHARED: &[&str] = &["myhuaweicloud.com", "myhuaweicloud.eu"];
 
 /// One entry of the allow-list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +42,15 @@ impl AllowedEndpoint {
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
         let labels = labels(host);
+        let star: fn(&str) -> bool = if is_shared(&labels) {
+            is_of_the_form_of_a_region
+        } else {
+            |_| true
+        };
         labels.len() == self.host.len()
-            && labels
-                .iter()
-                .zip(&self.host)
-                .all(|(label, pattern)| !label.is_empty() && (pattern == "*" || pattern == label))
+            && labels.iter().zip(&self.host).all(|(label, pattern)| {
+                !label.is_empty() && (pattern == label || pattern == "*" && star(label))
+            })
     }
 
     /// Whether the entry admits an address that is refused otherwise.
@@ -59,6 +67,24 @@ fn labels(host: &str) -> Vec<String> {
         return vec![host];
     }
     host.split('.').map(str::to_owned).collect()
+}
+
+fn is_shared(labels: &[String]) -> bool {
+    let [.., second, first] = labels else { return false };
+    SHARED.contains(&format!("{second}.{first}").as_str())
+}
+
+/// Such as ap-southeast-1.
+fn is_of_the_form_of_a_region(label: &str) -> bool {
+    let parts: Vec<&str> = label.split('-').collect();
+    let [words @ .., number] = parts.as_slice() else {
+        return false;
+    };
+    let word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+    words.len() >= 2
+        && words.iter().all(word)
+        && !number.is_empty()
+        && number.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Why a host pattern cannot be one, if it cannot.
@@ -137,14 +163,27 @@ mod tests {
             "workspace.myhuaweicloud.com",
             "workspace.a.b.myhuaweicloud.com",
             "workspace..myhuaweicloud.com",
-            "workspace.a.myhuaweicloud.com.",
-            "workspace.a.myhuaweicloud.com.example.org",
-            "xworkspace.a.myhuaweicloud.com",
+            "workspace.cn-north-4.myhuaweicloud.com.",
+            "workspace.cn-north-4.myhuaweicloud.com.example.org",
+            "xworkspace.cn-north-4.myhuaweicloud.com",
             "bucket.obs.a.myhuaweicloud.com",
             "",
         ] {
             assert!(!allowed.matches(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn below_the_domains_of_the_vendor_a_star_stands_for_a_region() {
+        let allowed = entry("workspace.*.myhuaweicloud.com");
+        for bad in ["obs", "obs-website", "obs-website-", "a", "a-1", "--1", "a1-b-1"] {
+            let host = format!("workspace.{bad}.myhuaweicloud.com");
+            assert!(!allowed.matches(&host), "{host}");
+        }
+        assert!(allowed.matches("workspace.na-mexico-1.myhuaweicloud.com"));
+        assert!(entry("workspace.*.cloud.example").matches("workspace.obs.cloud.example"));
+        // Who writes the whole name means it.
+        assert!(entry("workspace.obs.myhuaweicloud.com").matches("workspace.obs.myhuaweicloud.com"));
     }
 
     #[test]

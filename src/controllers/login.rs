@@ -22,7 +22,7 @@ use crate::ids::ProjectKey;
 use crate::plan::observed::{Obstacle, ProjectView};
 use crate::workspace::auth;
 use crate::workspace::connector::Target;
-use crate::workspace::endpoint::Endpoint;
+use crate::workspace::endpoint::regions;
 
 pub mod looks;
 
@@ -161,7 +161,7 @@ pub fn coordinates(spec: &WorkspaceProjectSpec) -> ProjectCoordinates {
     let endpoint = spec
         .endpoint
         .clone()
-        .unwrap_or_else(|| Endpoint::of_workspace(&spec.region));
+        .unwrap_or_else(|| regions::workspace(&spec.region));
     ProjectCoordinates {
         region: spec.region.clone(),
         project_id: spec.project_id.clone(),
@@ -171,8 +171,24 @@ pub fn coordinates(spec: &WorkspaceProjectSpec) -> ProjectCoordinates {
 
 /// The identity service of a project; `None` if its endpoint is its own and names none beside it.
 fn iam_endpoint(spec: &WorkspaceProjectSpec) -> Option<String> {
-    let public = || spec.endpoint.is_none().then(|| Endpoint::of_iam(&spec.region));
+    let public = || match spec.endpoint {
+        None => regions::iam(&spec.region),
+        Some(_) => None,
+    };
     spec.iam_endpoint.clone().or_else(public)
+}
+
+/// A region whose hosts are not known, where the project does not name them.
+fn unknown_region(spec: &WorkspaceProjectSpec) -> Option<NoAccess> {
+    let named = spec.endpoint.is_some() || regions::is_known(&spec.region);
+    (!named).then(|| NoAccess {
+        reason: Reason::UnknownRegion,
+        message: format!(
+            "the hosts of region {} are not known, so no call is made: correct spec.region in a new WorkspaceProject, \
+             or name the hosts in it with spec.endpoint and spec.iamEndpoint",
+            spec.region
+        ),
+    })
 }
 
 /// Reads the Secret of a project and makes a line to the cloud of it.
@@ -184,6 +200,9 @@ pub async fn access(
     namespace: &str,
     project: &WorkspaceProject,
 ) -> Result<Result<Arc<Line>, NoAccess>, api::Error> {
+    if let Some(unknown) = unknown_region(&project.spec) {
+        return Ok(Err(unknown));
+    }
     let credentials = &project.spec.credentials;
     let sources: [(_, Reader); 3] = [
         (&credentials.access_key, auth::Login::access_key),
@@ -272,6 +291,14 @@ fn connect(
     }))
 }
 
+/// Whether its host cannot be reached for so long that a person must look.
+fn is_stalled(project: &WorkspaceProject) -> bool {
+    let conditions = project.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .filter(|c| c.observed_generation == project.metadata.generation)
+        .any(|c| c.type_ == ConditionType::Stalled.as_str() && c.status == Truth::True.as_str())
+}
+
 /// What the project's own `Ready` condition has against it.
 fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
     let name = project.name_any();
@@ -302,7 +329,8 @@ fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
         "ServiceDisabled" => (Reason::ServiceDisabled, true),
         "WrongEndpoint" => (Reason::WrongEndpoint, true),
         "ClockSkew" => (Reason::ClockSkew, true),
-        "EndpointUnreachable" | "Throttled" | "ServiceUnavailable" => (Reason::ServiceUnavailable, false),
+        "EndpointUnreachable" => (Reason::ServiceUnavailable, is_stalled(project)),
+        "Throttled" | "ServiceUnavailable" => (Reason::ServiceUnavailable, false),
         _ => (Reason::ProjectNotReady, !patient),
     };
     Some(Obstacle {
@@ -310,4 +338,54 @@ fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
         message,
         person,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn spec(value: Value) -> WorkspaceProjectSpec {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_region_that_is_not_known_needs_hosts_in_the_project() {
+        for region in ["obs", "ap-southeast-9", "local-1"] {
+            let project = |more: Value| {
+                let mut project = json!({"region": region, "projectID": "p1", "credentials": {}});
+                project
+                    .as_object_mut()
+                    .unwrap()
+                    .extend(more.as_object().unwrap().clone());
+                unknown_region(&spec(project))
+            };
+            let message = project(json!({})).unwrap().message;
+            for part in [region, "spec.endpoint", "spec.iamEndpoint"] {
+                assert!(message.contains(part), "{message}");
+            }
+            assert!(project(json!({"iamEndpoint": "https://iam.example"})).is_some());
+            assert!(project(json!({"endpoint": "https://workspace.example"})).is_none());
+        }
+        let known = json!({"region": "eu-west-101", "projectID": "p1", "credentials": {}});
+        assert!(unknown_region(&spec(known)).is_none());
+    }
+
+    #[test]
+    fn a_login_goes_to_the_iam_of_the_region_or_to_the_one_that_is_named_beside_the_endpoint() {
+        let iam = |more: Value| {
+            let mut project = json!({"region": "eu-west-101", "projectID": "p1", "credentials": {}});
+            project
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            iam_endpoint(&spec(project))
+        };
+        let public = Some("https://iam.eu-west-101.myhuaweicloud.eu".to_owned());
+        assert_eq!(iam(json!({})), public);
+        assert_eq!(iam(json!({"endpoint": "https://workspace.example"})), None);
+        let both = json!({"endpoint": "https://workspace.example", "iamEndpoint": "https://iam.example"});
+        assert_eq!(iam(both), Some("https://iam.example".to_owned()));
+    }
 }

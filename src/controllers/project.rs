@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, future};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::PostParams;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{Store, store::Writer};
@@ -27,6 +27,14 @@ use crate::plan::deadlines;
 use crate::plan::observed::ClockSkew;
 use crate::workspace::api::{Answer, DesktopPage};
 use crate::workspace::error::{Error as CloudFailure, Failure};
+
+/// After so many tries in a row, over about ten minutes with the default pauses, a host that cannot be reached is for a
+/// person to look at.
+const STALLED_AFTER: u32 = 8;
+
+/// What that person should check.
+const CHECK: &str = "check region and endpoint of the project, DNS, network policy and proxy, and the certificate and caBundle of a \
+                     private cloud";
 
 /// Runs the controller over one namespace, or over all of them, until the operator stops.
 pub async fn run(
@@ -228,7 +236,8 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
         }
     };
     prover.remember(uid, proof.clone());
-    write(project, &proof.verdict, context).await?;
+    let persists = proof.verdict.reason == Reason::EndpointUnreachable && proof.failures >= STALLED_AFTER;
+    write(project, &proof.verdict, persists, context).await?;
     let refresh = context.config.timing.secret_refresh;
     let next = pause(&proof, context).saturating_sub(proof.at.elapsed());
     // A login that does not work is read again soon: the Secret may have been mended, and is not watched.
@@ -297,14 +306,40 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
     }
 }
 
-async fn write(project: &WorkspaceProject, verdict: &Verdict, context: &Context) -> Result<(), api::Error> {
-    let generation = project.metadata.generation.unwrap_or_default();
-    let claim = Claim {
-        kind: ConditionType::Ready,
-        status: verdict.status,
-        reason: verdict.reason,
-        message: verdict.message.clone(),
+/// What the conditions of a project say. `persists`: it has been so for many tries.
+fn claims(verdict: &Verdict, persists: bool) -> Vec<Claim> {
+    let message = if persists {
+        format!("{}; it has failed many times in a row: {CHECK}", verdict.message)
+    } else {
+        verdict.message.clone()
     };
+    let claim = |kind, status| Claim {
+        kind,
+        status,
+        reason: verdict.reason,
+        message: message.clone(),
+    };
+    let stalled = persists.then(|| claim(ConditionType::Stalled, Truth::True));
+    [claim(ConditionType::Ready, verdict.status)]
+        .into_iter()
+        .chain(stalled)
+        .collect()
+}
+
+/// Whether a person is asked to look already: another process may have counted the tries.
+fn is_stalled(conditions: &[Condition], reason: Reason) -> bool {
+    conditions
+        .iter()
+        .any(|c| c.type_ == ConditionType::Stalled.as_str() && c.reason == reason.as_str())
+}
+
+async fn write(
+    project: &WorkspaceProject,
+    verdict: &Verdict,
+    persists: bool,
+    context: &Context,
+) -> Result<(), api::Error> {
+    let generation = project.metadata.generation.unwrap_or_default();
     let name = project.name_any();
     let projects: Api<Raw<WorkspaceProject>> =
         Api::namespaced(context.client.clone(), &project.namespace().unwrap_or_default());
@@ -320,7 +355,9 @@ async fn write(project: &WorkspaceProject, verdict: &Verdict, context: &Context)
         ),
         Err(_) => (WorkspaceProjectStatus::default(), Value::Null),
     };
-    let conditions = merge(&old.conditions, &[claim], generation, &Time(context.clock.now()));
+    let persists = persists || is_stalled(&old.conditions, verdict.reason);
+    let claims = claims(verdict, persists);
+    let conditions = merge(&old.conditions, &claims, generation, &Time(context.clock.now()));
     let status = WorkspaceProjectStatus {
         observed_generation: Some(generation),
         conditions,

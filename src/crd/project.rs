@@ -48,7 +48,8 @@ const INSTEAD: &str = "create a new WorkspaceProject instead";
     )
 )]
 pub struct WorkspaceProjectSpec {
-    /// Region of the project, such as ap-southeast-1. Immutable.
+    /// Region of the project, such as ap-southeast-1. Of a region that the operator does not know, `endpoint` must be set
+    /// too. Immutable.
     #[schemars(length(max = 63), regex(pattern = REGION))]
     #[x_kube(validation = rules::immutable("region", INSTEAD))]
     pub region: Region,
@@ -68,7 +69,7 @@ pub struct WorkspaceProjectSpec {
     pub endpoint: Option<String>,
 
     /// URL of the identity service (IAM), https, without a path, as `endpoint`. A password is sent there; a ready token is
-    /// sent there to learn when it ends. Default: `https://iam.{region}.myhuaweicloud.com` where `endpoint` is not set;
+    /// sent there to learn when it ends. Default: `https://iam.{region}.myhuaweicloud.com` (of eu-west-101, `myhuaweicloud.eu`) where `endpoint` is not set;
     /// where it is set there is no default, so that no login goes to another cloud. Immutable, also whether it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::ENDPOINT), regex(pattern = rules::ENDPOINT))]

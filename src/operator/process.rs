@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tower::util::MapResponseLayer;
 
+use super::api_proxy;
 use super::health::Health;
 use super::lease::{Elector, Leadership, Loss};
 use super::metrics::Metrics;
@@ -36,6 +37,9 @@ pub enum ProcessError {
     /// Neither a kubeconfig nor a service account.
     #[error("no way to the API server: {0}; set KUBECONFIG, or run as a pod with a ServiceAccount")]
     NoConfig(#[from] kube::config::InferConfigError),
+    /// A proxy to the API server that cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] api_proxy::InvalidProxy),
     /// The client cannot be made.
     #[error("failed to make a client of the API server: {0}")]
     Client(#[source] kube::Error),
@@ -196,7 +200,8 @@ impl Replica {
             self.config.allowed_endpoints.clone(),
             self.clock.clone(),
         )
-        .witnessed_by(Arc::new(self.metrics.clone()));
+        .witnessed_by(Arc::new(self.metrics.clone()))
+        .through(self.config.cloud_proxy.clone());
         Context::new(
             self.client.clone(),
             self.config.clone(),
@@ -226,6 +231,13 @@ impl Drop for Resigns<'_> {
 /// the API server's answers say of the time is noted in `clock`.
 async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError> {
     let mut config = kube::Config::infer().await?;
+    // Only a pod's own configuration has a file of authorities; a kubeconfig's are in memory.
+    let in_pod = config.root_cert_file.is_some();
+    config.proxy_url = if in_pod {
+        None
+    } else {
+        api_proxy::Settings::read().proxy(&config.cluster_url)?
+    };
     config.default_retry = false;
     // A list without an answer would leave a controller deaf for ever: kube has no limit of its own.
     config.read_timeout = Some(SILENCE);

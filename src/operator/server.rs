@@ -1,7 +1,7 @@
 //! The HTTP server of `/livez`, `/readyz` and `/metrics`. It holds no secret and changes nothing.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::Router;
 use axum::extract::State;
@@ -40,13 +40,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the address, and logs which one it got.
+    /// Takes the address, and logs which one it got. `[::]` takes IPv4 connections as well, and becomes `0.0.0.0` where
+    /// IPv6 is switched off.
     ///
     /// # Errors
     /// [`ServerError::Bind`].
     pub async fn bind(address: SocketAddr) -> Result<Self, ServerError> {
         let failed = |source| ServerError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = match TcpListener::bind(address).await {
+            Err(error) => match without_ipv6(address, &error) {
+                Some(address) => TcpListener::bind(address).await,
+                None => Err(error),
+            },
+            bound => bound,
+        }
+        .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         tracing::info!(%address, "serving /livez, /readyz and /metrics");
         Ok(Self { listener, address })
@@ -72,6 +80,16 @@ impl Server {
             .await
             .map_err(ServerError::Serve)
     }
+}
+
+/// What to listen on instead if all addresses were wanted and this machine has no IPv6.
+fn without_ipv6(wanted: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
+    let other_cause = matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    );
+    let all = wanted.is_ipv6() && wanted.ip().is_unspecified();
+    (all && !other_cause).then(|| (Ipv4Addr::UNSPECIFIED, wanted.port()).into())
 }
 
 fn router(health: Health, metrics: Metrics) -> Router {
@@ -138,6 +156,33 @@ mod tests {
 
         stop.cancel();
         running.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_unspecified_ipv6_address_takes_connections_of_both_families() {
+        let server = Server::bind("[::]:0".parse().unwrap()).await.unwrap();
+        let port = server.address().port();
+        tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        if server.address().is_ipv6() {
+            tokio::net::TcpStream::connect(("::1", port)).await.unwrap();
+        }
+    }
+
+    #[test]
+    fn where_ipv6_is_off_all_addresses_are_those_of_ipv4() {
+        let off = [
+            io::Error::from(io::ErrorKind::AddrNotAvailable),
+            // EAFNOSUPPORT: IPv6 is not in the kernel.
+            io::Error::from_raw_os_error(97),
+        ];
+        for error in &off {
+            let instead = |wanted: &str| without_ipv6(wanted.parse().unwrap(), error);
+            assert_eq!(instead("[::]:8080"), Some("0.0.0.0:8080".parse().unwrap()));
+            assert_eq!(instead("[::1]:8080"), None);
+            assert_eq!(instead("0.0.0.0:8080"), None);
+        }
+        let taken = io::Error::from(io::ErrorKind::AddrInUse);
+        assert_eq!(without_ipv6("[::]:8080".parse().unwrap(), &taken), None);
     }
 
     #[tokio::test]

@@ -35,6 +35,25 @@ impl Carrier for reqwest::Client {
     }
 }
 
+/// The network beyond a proxy.
+#[derive(Debug)]
+pub(super) struct Proxied {
+    /// Opens its connections through the proxy.
+    pub(super) client: reqwest::Client,
+    /// `HOST:PORT` of the proxy, for messages.
+    pub(super) proxy: String,
+}
+
+#[async_trait]
+impl Carrier for Proxied {
+    async fn carry(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered> {
+        self.client.carry(request).await.map_err(|lost| Undelivered {
+            reason: format!("through the proxy {}: {}", self.proxy, lost.reason),
+            ..lost
+        })
+    }
+}
+
 impl Undelivered {
     /// `is_connect` covers the name, the connection and the TLS handshake, and a builder error comes before them. Whatever
     /// else goes wrong may have gone wrong after the first byte.
@@ -57,6 +76,26 @@ impl Undelivered {
 fn explained(cause: &str) -> String {
     if cause.contains("close_notify") {
         return "the connection was closed".to_owned();
+    }
+    if let Some(failure) = cause.strip_prefix("tunnel error: ") {
+        return match failure {
+            "proxy authorization required" => {
+                "the proxy wants other credentials (HTTP 407): check --cloud-proxy-credentials-file".to_owned()
+            }
+            "unsuccessful" => {
+                "the proxy did not answer CONNECT with HTTP 200, but perhaps with 403 since its rules forbid this host, or \
+                 with 502 since it cannot reach it: look into its log"
+                    .to_owned()
+            }
+            "unexpected end of file" => "the proxy closed the connection without an answer to CONNECT".to_owned(),
+            failure => format!("the proxy did not open a tunnel: {failure}"),
+        };
+    }
+    if cause.contains("CaUsedAsEndEntity") {
+        return format!(
+            "{cause}; the server presents the certificate of an authority (CA) as its own: install a server \
+             certificate on it that this authority signed"
+        );
     }
     if cause.contains("invalid peer certificate") {
         return format!("{cause}; the authority of a private cloud must stand in the caBundle");

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Certificate, ClientBuilder, redirect, retry};
+use reqwest::{Certificate, ClientBuilder, Proxy, redirect, retry};
+use secrecy::ExposeSecret;
 
 use super::api::Workspace;
 use super::auth::{Credentials, Login};
-use super::carrier::Carrier;
+use super::carrier::{Carrier, Proxied};
 use super::endpoint::resolver::{self, Filter, Names};
 use super::endpoint::{Endpoint, EndpointError};
 use super::iam::http::HttpIam;
@@ -18,8 +19,8 @@ use super::iam::sessions::{Place, Sessions};
 use super::iam::{Grant, Iam, Witness};
 use super::signature::sha256_hex;
 use crate::clock::Clock;
-use crate::config::AllowedEndpoint;
 use crate::config::timing::LONGEST_CALL;
+use crate::config::{AllowedEndpoint, CloudProxy};
 use crate::ids::ProjectID;
 
 /// More endpoints than anybody has; beyond it the kept clients are dropped, so that no tenant fills the memory.
@@ -59,13 +60,13 @@ impl Default for Options {
 /// One project of one cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// `https://HOST[:PORT]`; see [`Endpoint::of_workspace`] for the public one of a region.
+    /// `https://HOST[:PORT]`; see [`regions`](super::endpoint::regions) for the public one of a region.
     pub endpoint: String,
     /// The project of the API paths.
     pub project_id: ProjectID,
     /// Certificates in PEM that replace the system's roots.
     pub ca_bundle: Option<String>,
-    /// IAM, as `endpoint`; see [`Endpoint::of_iam`]. `None`: no login may be shown to any.
+    /// IAM, as `endpoint`. `None`: no login may be shown to any.
     pub iam_endpoint: Option<String>,
 }
 
@@ -98,6 +99,7 @@ pub enum ConnectError {
 pub struct Connector {
     options: Options,
     allowed: Vec<AllowedEndpoint>,
+    proxy: Option<CloudProxy>,
     clock: Clock,
     names: Arc<dyn Names>,
     witness: Arc<dyn Witness>,
@@ -128,6 +130,7 @@ impl Connector {
         Self {
             options,
             allowed,
+            proxy: None,
             clock,
             names: Arc::new(resolver::System),
             witness: Arc::new(()),
@@ -150,6 +153,12 @@ impl Connector {
             carrier: Some(carrier),
             ..self
         }
+    }
+
+    /// Opens every connection through this proxy, if there is one. It resolves the names of endpoints.
+    #[must_use]
+    pub fn through(self, proxy: Option<CloudProxy>) -> Self {
+        Self { proxy, ..self }
     }
 
     /// Resolves the hosts of endpoints by `names` instead of this machine's resolver.
@@ -241,18 +250,14 @@ impl Connector {
         }
         let roots = ca_bundle.map(certificates).transpose()?;
         let clients = Clients {
-            reads: Arc::new(build(
-                self.builder(endpoint, roots.as_deref()),
-                endpoint,
-                ca_bundle,
-            )?),
-            submissions: Arc::new(build(
+            reads: self.carrier(self.builder(endpoint, roots.as_deref()), endpoint, ca_bundle)?,
+            submissions: self.carrier(
                 self.builder(endpoint, roots.as_deref())
                     .pool_max_idle_per_host(0)
                     .retry(retry::never()),
                 endpoint,
                 ca_bundle,
-            )?),
+            )?,
         };
         let mut kept = self.kept();
         if kept.len() >= MAX_KEPT {
@@ -267,6 +272,22 @@ impl Connector {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn carrier(
+        &self,
+        builder: ClientBuilder,
+        endpoint: &Endpoint,
+        ca_bundle: Option<&str>,
+    ) -> Result<Arc<dyn Carrier>, ConnectError> {
+        let Some(proxy) = &self.proxy else {
+            return Ok(Arc::new(build(builder, endpoint, ca_bundle)?));
+        };
+        let tunnel = tunnel(proxy).map_err(|error| unusable(endpoint, &error))?;
+        Ok(Arc::new(Proxied {
+            client: build(builder.proxy(tunnel), endpoint, ca_bundle)?,
+            proxy: proxy.to_string(),
+        }))
+    }
+
     fn builder(&self, endpoint: &Endpoint, roots: Option<&[Certificate]>) -> ClientBuilder {
         let builder = ClientBuilder::new()
             .user_agent(USER_AGENT)
@@ -279,10 +300,14 @@ impl Connector {
             .no_brotli()
             .no_zstd()
             .no_deflate()
-            .dns_resolver(Filter::of(endpoint, Arc::clone(&self.names)))
             .connect_timeout(self.options.connect_timeout)
             .read_timeout(self.options.read_timeout)
             .timeout(self.options.total_timeout);
+        let builder = match &self.proxy {
+            None => builder.dns_resolver(Filter::of(endpoint, Arc::clone(&self.names))),
+            // The only name that is resolved here is the proxy's.
+            Some(_) => builder,
+        };
         match roots {
             Some(roots) => builder.tls_certs_only(roots.iter().cloned()),
             None => builder,
@@ -297,10 +322,22 @@ fn build(
 ) -> Result<reqwest::Client, ConnectError> {
     builder.build().map_err(|error| match ca_bundle {
         Some(_) => ConnectError::CaBundle(root_cause(&error)),
-        None => ConnectError::Client {
-            endpoint: endpoint.to_string(),
-            reason: root_cause(&error),
-        },
+        None => unusable(endpoint, &error),
+    })
+}
+
+fn unusable(endpoint: &Endpoint, error: &reqwest::Error) -> ConnectError {
+    ConnectError::Client {
+        endpoint: endpoint.to_string(),
+        reason: root_cause(error),
+    }
+}
+
+fn tunnel(proxy: &CloudProxy) -> Result<Proxy, reqwest::Error> {
+    let tunnel = Proxy::all(format!("http://{proxy}"))?;
+    Ok(match &proxy.credentials {
+        Some(shown) => tunnel.basic_auth(&shown.user, shown.password.expose_secret()),
+        None => tunnel,
     })
 }
 

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | this | the URL: shape, host, allow-list |
 //! | [`address`] | which addresses are refused unless the operator was told otherwise |
+//! | [`regions`] | the hosts of the vendor's regions |
 //! | [`resolver`] | the same rule for what a name resolves to, at the moment of connecting |
 
 use std::fmt;
@@ -13,9 +14,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::config::AllowedEndpoint;
-use crate::ids::Region;
 
 pub mod address;
+pub mod regions;
 pub mod resolver;
 
 const HTTPS_PORT: u16 = 443;
@@ -81,16 +82,6 @@ impl Endpoint {
             Host::Name(_) => {}
         }
         Ok(endpoint)
-    }
-
-    /// The public endpoint of Workspace in a region (vendor's API reference, endpoints).
-    pub fn of_workspace(region: &Region) -> String {
-        format!("https://workspace.{region}.myhuaweicloud.com").to_ascii_lowercase()
-    }
-
-    /// The public endpoint of IAM in a region (vendor's API reference, endpoints).
-    pub fn of_iam(region: &Region) -> String {
-        format!("https://iam.{region}.myhuaweicloud.com").to_ascii_lowercase()
     }
 
     fn admits_literal(&self, address: IpAddr) -> Result<(), String> {
@@ -219,9 +210,6 @@ mod tests {
         ] {
             assert_eq!(defaults(given).unwrap().to_string(), origin);
         }
-        let region = Region::try_from("cn-north-4").unwrap();
-        assert!(defaults(&Endpoint::of_workspace(&region)).is_ok());
-        assert!(defaults(&Endpoint::of_iam(&region)).is_ok());
     }
 
     #[test]
@@ -270,6 +258,10 @@ mod tests {
             "https://workspace.a.b.myhuaweicloud.com",
             "https://bucket.obs.cn-north-4.myhuaweicloud.com",
             "https://workspace.myhuaweicloud.com",
+            // Names that customers can give to a bucket.
+            "https://workspace.obs.myhuaweicloud.com",
+            "https://iam.obs.myhuaweicloud.com",
+            "https://sts.obs.myhuaweicloud.eu",
             "https://localhost",
             "https://kubernetes.default.svc",
             "https://metadata.google.internal",

@@ -25,6 +25,7 @@ mod main_job;
 mod metrics;
 mod odd_answers;
 mod project;
+mod proxy;
 mod refusals;
 mod release;
 mod replaced;

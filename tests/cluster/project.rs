@@ -183,6 +183,65 @@ async fn a_host_that_is_not_allowed_is_never_spoken_to() {
 }
 
 #[tokio::test]
+async fn a_region_that_is_not_known_is_named_with_the_way_out() {
+    let stage = Stage::without_project("unknown-region", Cloud::world(), &[desktop("pc-1")]).await;
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    let mut project = stage.cloud.project("prod", "login");
+    project["spec"]["region"] = json!("obs");
+    for host in ["endpoint", "iamEndpoint"] {
+        project["spec"].as_object_mut().unwrap().remove(host);
+    }
+    stage.namespace.apply(&project).await.unwrap();
+    // Its name would lead here.
+    let _operator = stage.operator(&["--allowed-endpoints=workspace.obs.myhuaweicloud.com=127.0.0.0/8"]);
+    stage.request("leaver", &["pc-1"]).await;
+    let ready = stage.project_says("prod", "UnknownRegion").await;
+    assert_eq!(ready["status"], "False", "{ready:#}");
+    let status = stage.reason("leaver", Submitted, "ProjectNotReady").await;
+    for part in ["region obs", "spec.endpoint and spec.iamEndpoint"] {
+        assert!(message(&status, Submitted).contains(part), "{status:#}");
+    }
+    assert_eq!(stage.cloud.ledger(), []);
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_reached_in_many_tries_is_for_a_person_and_recovers_by_itself() {
+    let stage =
+        Stage::without_project("not-reached", Cloud::world(), &[desktop("pc-1"), desktop("pc-2")]).await;
+    let door = Door::to(&stage.cloud.simulator().workspace).await;
+    door.shut();
+    let mut project = stage.cloud.project("prod", "login");
+    project["spec"]["endpoint"] = json!(door.url());
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    stage.namespace.apply(&project).await.unwrap();
+    let operator = stage.operator(&["--retry-min=50ms", "--retry-max=200ms"]);
+    stage.request("leaver", &["pc-1"]).await;
+    let for_a_person = |status: &Value| says(status, Stalled) == pair("True", "ServiceUnavailable");
+    let status = stage
+        .until("leaver", "a person is asked to look", for_a_person)
+        .await;
+    for part in ["region and endpoint", "caBundle", "proxy"] {
+        assert!(message(&status, Stalled).contains(part), "{status:#}");
+    }
+    let ready = stage.project_says("prod", "EndpointUnreachable").await;
+    assert!(
+        ready["message"].as_str().unwrap().contains("many times in a row"),
+        "{ready:#}"
+    );
+    // Another process has not counted the tries, and does not take it back.
+    assert_eq!(operator.stopped().await, 0);
+    let _operator = stage.operator(&["--retry-min=5s", "--retry-max=6s"]);
+    stage.request("another", &["pc-2"]).await;
+    stage
+        .until("another", "a person is asked to look", for_a_person)
+        .await;
+    door.unlock();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(says(&status, Stalled), pair("absent", "absent"), "{status:#}");
+}
+
+#[tokio::test]
 async fn a_cloud_that_cannot_be_reached_is_tried_again() {
     let stage = Stage::without_project("unreachable", Cloud::world(), &[desktop("pc-1")]).await;
     let door = Door::to(&stage.cloud.simulator().workspace).await;

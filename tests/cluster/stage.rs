@@ -131,6 +131,15 @@ impl Stage {
 
     /// The same, on another way to the API server.
     pub(crate) fn operator_at(&self, kubeconfig: &Path, flags: &[&str]) -> Running {
+        self.operator_with(kubeconfig, flags, &[])
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) fn operator_among(&self, environment: &[(&str, &str)], flags: &[&str]) -> Running {
+        self.operator_with(&self.kubeconfig, flags, environment)
+    }
+
+    fn operator_with(&self, kubeconfig: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Running {
         let own = format!("--namespaces={}", self.namespace.name());
         let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
         let named = |flag: &str| flags.iter().any(|given| name(given) == name(flag));
@@ -143,7 +152,7 @@ impl Stage {
             binary: env!("CARGO_BIN_EXE_desktop-deletion-operator"),
             kubeconfig: Some(kubeconfig),
             arguments: &arguments,
-            environment: &[],
+            environment,
         });
         Running(started.unwrap())
     }

@@ -254,6 +254,41 @@ fn the_pod_is_restricted_and_probed_and_has_time_to_record_a_submission() {
 }
 
 #[test]
+fn the_pod_names_no_user_since_the_image_does_and_openshift_gives_it_another() {
+    let deployment = only(&of_kind("base", "Deployment"), "Deployment");
+    let pod = &deployment["spec"]["template"]["spec"];
+    for context in [&pod["securityContext"], &pod["containers"][0]["securityContext"]] {
+        for field in ["runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"] {
+            assert!(context[field].is_null(), "{field}: {context}");
+        }
+    }
+    // A kubelet can only check `runAsNonRoot` if the image names its user by number.
+    let dockerfile = fs::read_to_string(deploy().join("Dockerfile")).unwrap();
+    let user = dockerfile
+        .lines()
+        .find_map(|line| line.strip_prefix("USER "))
+        .unwrap();
+    let ids: Vec<u32> = user.split(':').map(|id| id.parse().unwrap()).collect();
+    assert!(ids.len() == 2 && ids.iter().all(|id| *id > 0), "{user}");
+}
+
+#[test]
+fn the_operator_may_reach_dns_the_cloud_and_api_servers_wherever_they_listen() {
+    let policy = only(&of_kind("base", "NetworkPolicy"), "NetworkPolicy");
+    let ports = |protocol: &str| -> BTreeSet<u64> {
+        let rules = policy["spec"]["egress"].as_array().unwrap();
+        let ports = rules.iter().flat_map(|rule| rule["ports"].as_array().unwrap());
+        ports
+            .filter(|port| port["protocol"] == protocol)
+            .map(|port| port["port"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(ports("UDP"), BTreeSet::from([53, 5353]));
+    let tcp = [53, 5353, 443, 6443, 5443, 6444, 8443, 16443];
+    assert_eq!(ports("TCP"), BTreeSet::from(tcp));
+}
+
+#[test]
 fn every_variable_that_the_pod_gets_is_one_that_the_program_reads() {
     let command = Cli::command();
     let run = command.find_subcommand("run").unwrap();

@@ -5,6 +5,7 @@
 //! | `reads` | what is asked, and how answers are read |
 //! | `submission` | the one call that must not be repeated: its bytes, its connection, its answer |
 //! | `failures` | sent or not sent: everything that can happen to a connection |
+//! | `proxies` | the same through a proxy, and every way in which a proxy can fail |
 //! | `endpoints` | tricks in endpoints, none of which leads anywhere |
 //! | `refusals` | every envelope of an error |
 //! | `logins` | passwords and ready tokens: from IAM to something that signs |
@@ -26,6 +27,7 @@ use server::{Server, authority};
 mod endpoints;
 mod failures;
 mod logins;
+mod proxies;
 mod reads;
 mod refusals;
 mod server;

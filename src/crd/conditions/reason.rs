@@ -104,6 +104,8 @@ words! {
         SecretInvalid,
         /// The host of the project is not on the operator's allow-list (`--allowed-endpoints`).
         EndpointNotAllowed,
+        /// The operator does not know the hosts of `spec.region`, and the project does not name them.
+        UnknownRegion,
         /// The host of the project does not answer, or its certificate is not trusted.
         EndpointUnreachable,
     }

@@ -7,7 +7,7 @@ use super::Reason::{
     JobRunning, JobUnknown, NoEffect, NotFound, NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed,
     PermissionDenied, ProjectChanged, ProjectNotReady, ProjectSuspended, Rejected, RequestRefused, Retrying,
     SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled,
-    Undecodable, Verifying, Waiting, WrongEndpoint,
+    Undecodable, UnknownRegion, Verifying, Waiting, WrongEndpoint,
 };
 use super::{ConditionType, Reason, Truth};
 
@@ -92,6 +92,7 @@ pub const DELETION: &[Statement] = &[
             PermissionDenied,
             WrongEndpoint,
             ServiceDisabled,
+            ServiceUnavailable,
             ProjectNotReady,
             ProjectChanged,
             ClockSkew,
@@ -121,10 +122,12 @@ pub const PROJECT: &[Statement] = &[
             WrongEndpoint,
             RequestRefused,
             EndpointNotAllowed,
+            UnknownRegion,
             EndpointUnreachable,
             Throttled,
             ServiceUnavailable,
             ClockSkew,
         ],
     ),
+    (ConditionType::Stalled, Truth::True, &[EndpointUnreachable]),
 ];

@@ -38,8 +38,11 @@ const REFUSED: &[(IpNet, &str)] = &[
         v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96),
         "an IPv4 address in an IPv6 translation form",
     ),
-    (v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96), "a NAT64 address"),
-    (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), "a NAT64 address"),
+    (NAT64, "a NAT64 address of an IPv4 address that is not public"),
+    (
+        v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48),
+        "a NAT64 address for local use",
+    ),
     (v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64), "a discard-only address"),
     (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), "a Teredo address"),
     (v6([0x2001, 2, 0, 0, 0, 0, 0, 0], 48), "a benchmarking address"),
@@ -59,6 +62,9 @@ const REFUSED: &[(IpNet, &str)] = &[
     (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "a multicast address"),
 ];
 
+/// Where a network without IPv4 shows the IPv4 internet (RFC 6052). The last 32 bits are the IPv4 address.
+const NAT64: IpNet = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
+
 const fn v4(octets: [u8; 4], prefix: u8) -> IpNet {
     IpNet::new_assert(
         IpAddr::V4(Ipv4Addr::from_bits(u32::from_be_bytes(octets))),
@@ -74,12 +80,29 @@ const fn v6(parts: [u16; 8], prefix: u8) -> IpNet {
 }
 
 /// What the address is, if it is one that is refused; `None` if it may be connected to. An IPv4 address mapped into
-/// IPv6 is judged as the IPv4 address that it is.
+/// IPv6 is judged as the IPv4 address that it is, and one that NAT64 embeds may be connected to if it is public.
 pub fn refusal(address: IpAddr, admitted: &[IpNet]) -> Option<&'static str> {
     let address = address.to_canonical();
     if admitted.iter().any(|network| network.contains(&address)) {
         return None;
     }
+    if embedded_by_nat64(address).is_some_and(|embedded| refused(embedded).is_none()) {
+        return None;
+    }
+    refused(address)
+}
+
+fn embedded_by_nat64(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V6(address) if NAT64.contains(&IpAddr::V6(address)) => {
+            let [.., a, b, c, d] = address.octets();
+            Some(Ipv4Addr::new(a, b, c, d).into())
+        }
+        _ => None,
+    }
+}
+
+fn refused(address: IpAddr) -> Option<&'static str> {
     REFUSED
         .iter()
         .find(|(network, _)| network.contains(&address))
@@ -116,6 +139,13 @@ mod tests {
             ("::ffff:127.0.0.1", "loopback"),
             ("::ffff:0:7f00:1", "translation"),
             ("64:ff9b::7f00:1", "NAT64"),
+            ("64:ff9b::10.0.0.1", "NAT64"),
+            ("64:ff9b::172.16.0.1", "NAT64"),
+            ("64:ff9b::192.168.1.1", "NAT64"),
+            ("64:ff9b::169.254.169.254", "NAT64"),
+            ("64:ff9b::100.100.100.200", "NAT64"),
+            ("64:ff9b::224.0.0.1", "NAT64"),
+            ("64:ff9b:1::8.8.8.8", "NAT64"),
         ] {
             let judged = judged(address, &[]);
             assert!(
@@ -137,6 +167,8 @@ mod tests {
             "198.20.0.1",
             "2001:4860:4860::8888",
             "::ffff:8.8.8.8",
+            "64:ff9b::8.8.8.8",
+            "64:ff9b::100.125.0.1",
         ] {
             assert_eq!(judged(address, &[]), None, "{address}");
         }
@@ -146,6 +178,8 @@ mod tests {
     fn a_network_of_the_allow_list_admits_its_addresses_and_no_others() {
         assert_eq!(judged("127.0.0.1", &["127.0.0.0/8"]), None);
         assert_eq!(judged("::ffff:127.0.0.1", &["127.0.0.0/8"]), None);
+        assert_eq!(judged("64:ff9b::10.0.0.1", &["64:ff9b::/96"]), None);
+        assert!(judged("64:ff9b::10.0.0.1", &["10.0.0.0/8"]).is_some());
         assert_eq!(judged("fd00::1", &["10.0.0.0/8", "fd00::/8"]), None);
         assert!(judged("10.0.0.1", &["127.0.0.0/8"]).is_some());
         assert!(judged("::1", &["127.0.0.0/8"]).is_some());

@@ -21,7 +21,7 @@ use super::{AK, SK, Stopped, access_key, batch, connector, not_sent, patient, se
 use sink::{Answers, Sink};
 
 mod corpus;
-mod sink;
+pub(super) mod sink;
 
 /// What a program learns that is given this endpoint in each of its places: an error for each place and each use.
 async fn told(connector: &Connector, endpoint: &str) -> Vec<String> {

@@ -52,6 +52,20 @@ async fn a_certificate_of_an_unknown_authority_means_not_sent() {
 }
 
 #[tokio::test]
+async fn the_certificate_of_an_authority_as_a_servers_own_is_called_that() {
+    let (server, authority) = Server::presenting_an_authority(Play::Answer(answer(202, "", ACCEPTED))).await;
+    let workspace = connector("127.0.0.1=127.0.0.0/8", patient())
+        .connect(&target(&server.endpoint(), &authority), Arc::new(access_key()))
+        .unwrap();
+    let error = submit(&*workspace).await.unwrap_err();
+    assert!(
+        not_sent(&error).contains("the server presents the certificate of an authority (CA) as its own"),
+        "{error}"
+    );
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
 async fn a_handshake_that_hangs_means_not_sent() {
     let server = Server::start(Play::SilentHandshake).await;
     let options = Options {

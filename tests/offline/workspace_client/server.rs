@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -55,10 +55,24 @@ impl Drop for Server {
 impl Server {
     /// Starts on a free port.
     pub(super) async fn start(play: Play) -> Self {
+        Self::presenting(play, Arc::clone(&IDENTITY.1)).await
+    }
+
+    /// The same, with the certificate of an authority as its own; gives that certificate too.
+    pub(super) async fn presenting_an_authority(play: Play) -> (Self, String) {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let server = Self::presenting(play, tls(certificate.der().clone(), &key)).await;
+        (server, certificate.pem())
+    }
+
+    async fn presenting(play: Play, tls: Arc<ServerConfig>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let task = tokio::spawn(accept(listener, play, Arc::clone(&seen)));
+        let task = tokio::spawn(accept(listener, play, tls, Arc::clone(&seen)));
         Self { address, seen, task }
     }
 
@@ -119,27 +133,36 @@ static IDENTITY: LazyLock<(String, Arc<ServerConfig>)> = LazyLock::new(|| {
         .unwrap()
         .signed_by(&key, &issuer)
         .unwrap();
+    (issuer.pem(), tls(certificate.der().clone(), &key))
+});
+
+fn tls(certificate: CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
+        .with_single_cert(vec![certificate], key)
         .unwrap();
-    (issuer.pem(), Arc::new(config))
-});
+    Arc::new(config)
+}
 
-async fn accept(listener: TcpListener, play: Play, seen: Arc<Mutex<Seen>>) {
+async fn accept(listener: TcpListener, play: Play, tls: Arc<ServerConfig>, seen: Arc<Mutex<Seen>>) {
     let mut open = tokio::task::JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         seen.lock().unwrap().connections += 1;
-        open.spawn(connection(stream, play.clone(), Arc::clone(&seen)));
+        open.spawn(connection(
+            stream,
+            play.clone(),
+            Arc::clone(&tls),
+            Arc::clone(&seen),
+        ));
     }
 }
 
-async fn connection(stream: TcpStream, play: Play, seen: Arc<Mutex<Seen>>) {
+async fn connection(stream: TcpStream, play: Play, tls: Arc<ServerConfig>, seen: Arc<Mutex<Seen>>) {
     match play {
         Play::SilentHandshake => {
             std::future::pending::<()>().await;
@@ -149,7 +172,7 @@ async fn connection(stream: TcpStream, play: Play, seen: Arc<Mutex<Seen>>) {
         _ => {}
     }
     // A client that does not trust the certificate ends the handshake.
-    let Ok(mut stream) = TlsAcceptor::from(Arc::clone(&IDENTITY.1)).accept(stream).await else {
+    let Ok(mut stream) = TlsAcceptor::from(tls).accept(stream).await else {
         return;
     };
     while let Some(request) = read_request(&mut stream).await {

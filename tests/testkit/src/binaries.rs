@@ -62,11 +62,11 @@ impl Binaries {
 }
 
 /// Takes the lock of the store; it is released when the file is closed, also by a crash.
-fn lock(store: &Path) -> Result<File, Error> {
+pub(crate) fn lock(store: &Path) -> Result<File, Error> {
     let path = store.join(".lock");
     let file = File::create(&path).context(|| format!("create {}", path.display()))?;
     if file.try_lock().is_err() {
-        build::say("waiting for another process that builds the control plane");
+        build::say("waiting for another process that builds the same");
         file.lock().context(|| format!("lock {}", path.display()))?;
     }
     Ok(file)

@@ -80,14 +80,14 @@ async fn count(listener: TcpListener, connections: Arc<AtomicUsize>) {
 
 /// Names of a test: each question gets the next answer, the last one for ever.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(in crate::workspace_client) struct Answers {
     answers: Mutex<VecDeque<Vec<IpAddr>>>,
     asked: AtomicUsize,
 }
 
 impl Answers {
     /// These answers, one after the other; each may hold several addresses.
-    pub(super) fn of(answers: &[&[&str]]) -> Arc<Self> {
+    pub(in crate::workspace_client) fn of(answers: &[&[&str]]) -> Arc<Self> {
         let read = |answer: &&[&str]| answer.iter().map(|a| a.parse().unwrap()).collect();
         Arc::new(Self {
             answers: Mutex::new(answers.iter().map(read).collect()),
@@ -96,7 +96,7 @@ impl Answers {
     }
 
     /// How often somebody asked.
-    pub(super) fn asked(&self) -> usize {
+    pub(in crate::workspace_client) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 }

@@ -1,0 +1,280 @@
+//! Through a proxy: what it is asked, what it is shown, and every way in which it can fail, of which none sends anything.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use desktop_deletion_operator::config::CloudProxy;
+use desktop_deletion_operator::workspace::api::Workspace;
+use desktop_deletion_operator::workspace::connector::Options;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::endpoints::sink::Answers;
+use super::server::{Play, Server, answer, authority};
+use super::{access_key, connector, no_answer, not_sent, patient, submit, target};
+
+const ACCEPTED: &[u8] = include_bytes!("../../fixtures/workspace/accepted.json");
+
+/// What a proxy does once it has read a CONNECT.
+#[derive(Debug, Clone, Copy)]
+enum Conduct {
+    /// Opens the tunnel, to the server of the test whatever name was asked for.
+    Tunnel,
+    /// Writes these bytes and closes the connection.
+    Say(&'static str),
+    /// Writes these bytes and then nothing more.
+    SayAndHang(&'static str),
+}
+
+/// A proxy on a loopback port; it ends with this value.
+struct FakeProxy {
+    address: SocketAddr,
+    heads: Arc<Mutex<Vec<String>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for FakeProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl FakeProxy {
+    async fn start(conduct: Conduct, server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let heads = Arc::<Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&heads);
+        let task = tokio::spawn(async move {
+            let mut open = tokio::task::JoinSet::new();
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                open.spawn(serve(client, conduct, server, Arc::clone(&seen)));
+            }
+        });
+        Self { address, heads, task }
+    }
+
+    /// The head of every request so far.
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+async fn serve(mut client: TcpStream, conduct: Conduct, server: u16, seen: Arc<Mutex<Vec<String>>>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    seen.lock().unwrap().push(String::from_utf8(head).unwrap());
+    match conduct {
+        Conduct::Tunnel => {
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let mut server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+            copy_bidirectional(&mut client, &mut server).await.ok();
+        }
+        Conduct::Say(text) => client.write_all(text.as_bytes()).await.unwrap(),
+        Conduct::SayAndHang(text) => {
+            client.write_all(text.as_bytes()).await.unwrap();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn proxy(address: SocketAddr) -> Option<CloudProxy> {
+    CloudProxy::read(Some(&format!("http://{address}")), None).unwrap()
+}
+
+/// The same with credentials.
+fn proxy_with_credentials(address: SocketAddr) -> Option<CloudProxy> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "robot:canary:password\n").unwrap();
+    CloudProxy::read(Some(&format!("http://{address}")), Some(file.path())).unwrap()
+}
+
+/// The calls of `https://localhost:PORT`, an address that may not be connected to directly.
+fn beyond(proxy: Option<CloudProxy>, port: u16, options: Options) -> Arc<dyn Workspace> {
+    connector("localhost", options)
+        .through(proxy)
+        .connect(
+            &target(&format!("https://localhost:{port}"), &authority()),
+            Arc::new(access_key()),
+        )
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_request_goes_through_the_proxy_by_name_and_nobody_here_resolves_it() {
+    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
+    let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
+    let names = Answers::of(&[&["127.0.0.1"]]);
+    let connector = connector("named.example;localhost", patient())
+        .resolving_by(names.clone())
+        .through(proxy(tunnels.address));
+    let endpoint = format!("https://localhost:{}", server.port());
+    let workspace = connector
+        .connect(&target(&endpoint, &authority()), Arc::new(access_key()))
+        .unwrap();
+    submit(&*workspace).await.unwrap();
+    // The proxy sees a name and a port, and nothing of what goes through the tunnel.
+    let heads = tunnels.heads();
+    let [head] = heads.as_slice() else {
+        panic!("{heads:?}")
+    };
+    assert!(
+        head.starts_with(&format!(
+            "CONNECT localhost:{0} HTTP/1.1\r\nHost: localhost:{0}\r\n",
+            server.port()
+        )),
+        "{head}"
+    );
+    let head = head.to_lowercase();
+    assert!(
+        !head.contains("authorization") && !head.contains("x-sdk"),
+        "{head}"
+    );
+    assert_eq!((server.requests().len(), names.asked()), (1, 0));
+}
+
+#[tokio::test]
+async fn each_submission_has_a_tunnel_of_its_own() {
+    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
+    let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
+    let workspace = beyond(proxy(tunnels.address), server.port(), patient());
+    for _ in 0..3 {
+        submit(&*workspace).await.unwrap();
+    }
+    assert_eq!((tunnels.heads().len(), server.connections()), (3, 3));
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_on_the_allow_list_is_not_asked_for() {
+    let tunnels = FakeProxy::start(Conduct::Tunnel, 1).await;
+    let connector = connector("allowed.example", patient()).through(proxy(tunnels.address));
+    for endpoint in [
+        "https://other.example",
+        "https://127.0.0.1",
+        "https://169.254.169.254",
+    ] {
+        let refused = connector.connect(&target(endpoint, &authority()), Arc::new(access_key()));
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains("--allowed-endpoints"), "{message}");
+    }
+    assert_eq!(tunnels.heads(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn credentials_are_shown_to_the_proxy_and_to_nobody_else() {
+    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
+    let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
+    let proxy = proxy_with_credentials(tunnels.address);
+    let connector = connector("localhost", patient()).through(proxy);
+    let endpoint = format!("https://localhost:{}", server.port());
+    let workspace = connector
+        .connect(&target(&endpoint, &authority()), Arc::new(access_key()))
+        .unwrap();
+    submit(&*workspace).await.unwrap();
+    // robot:canary:password
+    let shown = "proxy-authorization: basic cm9ib3q6y2fuyxj5onbhc3n3b3jk";
+    let head = tunnels.heads().concat().to_lowercase();
+    assert!(head.contains(shown), "{head}");
+    let request = server.request().to_lowercase();
+    assert!(!request.contains("proxy-authorization"), "{request}");
+    for debug in [format!("{connector:?}"), format!("{workspace:?}")] {
+        assert!(
+            !debug.contains("canary") && !debug.contains("cm9ib3q6"),
+            "{debug}"
+        );
+    }
+}
+
+/// How the proxy fails, and what is said of it besides that it was the proxy.
+#[rustfmt::skip]
+const FAILURES: &[(&str, Conduct, &str)] = &[
+    ("407", Conduct::Say("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"a\"\r\n\r\n"), "check --cloud-proxy-credentials-file"),
+    ("403", Conduct::Say("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"), "403 since its rules forbid this host"),
+    ("502", Conduct::Say("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "502 since it cannot reach it"),
+    ("redirect", Conduct::Say("HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\n\r\n"), "did not answer CONNECT with HTTP 200"),
+    ("no HTTP", Conduct::Say("SSH-2.0-OpenSSH_9.9\r\n\r\n"), "did not answer CONNECT with HTTP 200"),
+    ("no answer", Conduct::Say(""), "closed the connection without an answer to CONNECT"),
+    ("a cut head", Conduct::Say("HTTP/1.1 200 OK\r\nVia"), "closed the connection without an answer to CONNECT"),
+    ("closed before the handshake", Conduct::Say("HTTP/1.1 200 OK\r\n\r\n"), "no connection: "),
+    ("no TLS in the tunnel", Conduct::Say("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 500 No\r\n\r\n"), "no connection: "),
+    ("silence", Conduct::SayAndHang(""), "no connection: "),
+    ("a head that never ends", Conduct::SayAndHang("HTTP/1.1 200 OK\r\nVia"), "no connection: "),
+    ("silence in the tunnel", Conduct::SayAndHang("HTTP/1.1 200 OK\r\n\r\n"), "no connection: "),
+];
+
+#[tokio::test]
+async fn a_proxy_that_fails_has_sent_nothing_and_is_named() {
+    let server = Server::start(Play::Answer(answer(202, "", ACCEPTED))).await;
+    let mut wrong = Vec::new();
+    for (how, conduct, words) in FAILURES {
+        let fails = FakeProxy::start(*conduct, server.port()).await;
+        let connect_timeout = match conduct {
+            Conduct::SayAndHang(_) => Duration::from_millis(500),
+            _ => patient().connect_timeout,
+        };
+        let options = Options {
+            connect_timeout,
+            ..patient()
+        };
+        let workspace = beyond(proxy_with_credentials(fails.address), server.port(), options);
+        let error = submit(&*workspace).await.unwrap_err();
+        let read = workspace.list_desktops(&[]).await.unwrap_err();
+        let prefix = format!(
+            "https://localhost:{}: through the proxy {}: no connection: ",
+            server.port(),
+            fails.address
+        );
+        for reason in [not_sent(&error), not_sent(&read)] {
+            if !reason.starts_with(&prefix) || !reason.contains(words) || reason.contains("canary") {
+                wrong.push(format!("{how}: {reason}"));
+            }
+        }
+        println!("{how}: {error}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(server.requests(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_the_connection_has_sent_nothing_and_is_named() {
+    // Bound and not listening: nobody else gets the port, and it refuses.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let error = submit(&*beyond(proxy(address), 1, patient())).await.unwrap_err();
+    let reason = not_sent(&error);
+    assert!(
+        reason.contains(&format!("through the proxy {address}: no connection: "))
+            && reason.contains("refused"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_whose_name_has_no_address_has_sent_nothing_and_is_named() {
+    let nowhere = CloudProxy::read(Some("http://nowhere.invalid:3128"), None).unwrap();
+    let error = submit(&*beyond(nowhere, 1, patient())).await.unwrap_err();
+    assert!(
+        not_sent(&error).contains("through the proxy nowhere.invalid:3128: "),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn silence_after_the_request_is_in_doubt_through_a_proxy_too() {
+    let server = Server::start(Play::Silence).await;
+    let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
+    let options = Options {
+        read_timeout: Duration::from_secs(3),
+        ..patient()
+    };
+    let error = submit(&*beyond(proxy(tunnels.address), server.port(), options))
+        .await
+        .unwrap_err();
+    assert!(no_answer(&error).contains("through the proxy "), "{error}");
+    assert_eq!((server.requests().len(), tunnels.heads().len()), (1, 1));
+}
