@@ -2,7 +2,7 @@
 //! of its jobs, and one read by its id of each job that has left that list. Wakes only the requests that something
 //! changed for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::config::Timing;
 use crate::crd::DesktopDeletion;
 use crate::ids::{DesktopID, JobID};
 use crate::operator::health::Pulse;
-use crate::plan::observed::JobView;
+use crate::plan::observed::{JobView, Word};
 use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
 use crate::workspace::error::Error;
 
@@ -294,10 +294,10 @@ async fn tick(
             continue;
         };
         let own: Vec<SubJob> = open.iter().filter(|s| s.job == id).cloned().collect();
+        let stays = still_runs(&own, &view);
         view.learn(&own);
-        // A job that has left the list is looked up until all has ended. A region may ignore the filter.
-        let runs = |s: &SubJob| matches!(s.status, SubJobStatus::Waiting | SubJobStatus::Running);
-        if own.iter().any(runs) {
+        // A job that has left the list, wholly or in part, is looked up to learn how that ended.
+        if stays {
             found.push(Found {
                 id,
                 view,
@@ -319,6 +319,22 @@ async fn tick(
         found.push(Found { id, view, trouble });
     }
     Ok(())
+}
+
+/// Some sub-job of the job runs, and each of those that ran before. A region may ignore the filter.
+fn still_runs(own: &[SubJob], before: &JobView) -> bool {
+    let running: HashSet<_> = own
+        .iter()
+        .filter(|s| matches!(s.status, SubJobStatus::Waiting | SubJobStatus::Running))
+        .map(|s| s.desktop.folded())
+        .collect();
+    let ran = |(desktop, word): (&DesktopID, &Word)| (*word == Word::Open).then(|| desktop.clone());
+    !running.is_empty()
+        && before
+            .words
+            .iter()
+            .filter_map(ran)
+            .all(|desktop| running.contains(&desktop))
 }
 
 /// The service refuses what the call asks for.

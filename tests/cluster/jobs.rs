@@ -54,6 +54,23 @@ async fn a_job_that_shows_late_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_desktop_that_is_gone_is_said_to_be_while_the_deletion_of_another_one_runs_on() {
+    let stage = Stage::set("half-done", &[desktop("pc-1"), endless("pc-2")]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    let half = |status: &Value| {
+        entry(status, "pc-1")["state"] == "Deleted" && entry(status, "pc-2")["state"] == "Deleting"
+    };
+    let status = stage.until("leavers", "one desktop is gone", half).await;
+    assert_eq!(
+        says(&status, Succeeded),
+        pair("Unknown", "JobRunning"),
+        "{status:#}"
+    );
+    assert_eq!(status["summary"]["deleted"], 1, "{status:#}");
+}
+
+#[tokio::test]
 async fn a_job_that_takes_too_long_is_told_and_followed_further() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
     let stage = Stage::set("overdue", &[slow]).await;

@@ -58,7 +58,7 @@ impl Edit {
         if self.is_made_anew() { "success" } else { "failed" }
     }
 
-    async fn make(self, scene: &Scene, point: &Point) -> Result<(), String> {
+    async fn make(self, scene: &Scene) -> Result<(), String> {
         match self {
             Self::Deleted => scene.delete().await,
             // At once where nothing holds it, and else as soon as it is let go.
@@ -72,10 +72,10 @@ impl Edit {
                 scene.delete().await;
                 scene.begin().await;
             }
-            Self::Suspended => suspend(scene, point, true).await?,
+            Self::Suspended => scene.change(json!({"suspend": true})).await?,
             Self::ResumedUnseen => {
-                suspend(scene, point, true).await?;
-                suspend(scene, point, false).await?;
+                scene.change(json!({"suspend": true})).await?;
+                scene.change(json!({"suspend": false})).await?;
             }
         }
         Ok(())
@@ -92,9 +92,9 @@ impl Edit {
                 if held(&status) {
                     scene.change(json!({"suspend": false})).await?;
                 }
-                scene.ended().await
+                scene.settled().await
             }
-            Self::ResumedUnseen | Self::Replaced => scene.ended().await,
+            Self::ResumedUnseen | Self::Replaced => scene.settled().await,
             Self::RecreatedUnseen | Self::ReplacedAndRecreated => {
                 remade(scene, first).await?;
                 scene.ended().await
@@ -129,16 +129,6 @@ impl Edit {
             Self::Deleted => {}
         }
         wrong
-    }
-}
-
-/// Sets `suspend`, which the API server takes until the verdict is stored.
-async fn suspend(scene: &Scene, point: &Point, suspend: bool) -> Result<(), String> {
-    let changed = scene.change(json!({"suspend": suspend})).await;
-    match changed {
-        Err(_) if point.is_over() && suspend => Ok(()),
-        Ok(()) if point.is_over() && suspend => Err("a finished request was changed".to_owned()),
-        changed => changed,
     }
 }
 
@@ -187,7 +177,7 @@ async fn play(edit: Edit) {
     let left = AtomicUsize::new(points.len());
     let plot = async |scene: &Scene, number: usize| {
         let first = scene.object().await.and_then(|object| object.metadata.uid);
-        let edited = strike(edit, scene, points[number], &laid[number]).await;
+        let edited = strike(edit, scene, &laid[number]).await;
         // The watches are heard again when all is done.
         if left.fetch_sub(1, Ordering::Relaxed) == 1 {
             proxy.lose_watches();
@@ -203,10 +193,10 @@ async fn play(edit: Edit) {
     oracle::report(runs.len(), &broken);
 }
 
-async fn strike(edit: Edit, scene: &Scene, point: &Point, laid: &Mutex<Option<Laid>>) -> Result<(), String> {
+async fn strike(edit: Edit, scene: &Scene, laid: &Mutex<Option<Laid>>) -> Result<(), String> {
     let laid = laid.lock().unwrap().take().expect("each scene is played once");
     let held = laid.held(scene).await?;
-    let made = edit.make(scene, point).await;
+    let made = edit.make(scene).await;
     held.release();
     made
 }

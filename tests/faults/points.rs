@@ -192,11 +192,6 @@ impl Point {
         self.id <= "p06"
     }
 
-    /// The verdict is stored.
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(self.place, Write(After, Finish))
-    }
-
     /// What is in flight ends its flight by itself, so that a slow machine may come too late for it.
     pub(crate) fn passes(&self) -> bool {
         matches!(self.place, Cloud(_))

@@ -172,13 +172,36 @@ impl Scene {
             .await
     }
 
+    /// Waits until the request has ended and its last edit was noticed, and gives its status.
+    ///
+    /// # Errors
+    /// That does not come about; the text shows its status.
+    pub(crate) async fn settled(&self) -> Result<Value, String> {
+        let noticed = |object: &DynamicObject| {
+            let status = &object.data["status"];
+            status["completionTime"].is_string()
+                && status["observedGeneration"].as_i64() == object.metadata.generation
+        };
+        self.until_object("it has ended, and was noticed as it is", noticed)
+            .await
+    }
+
     /// Waits until the status is as wanted, and gives it.
     ///
     /// # Errors
     /// It never is; the text shows the status.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value, String> {
+        self.until_object(what, |object| wanted(&object.data["status"]))
+            .await
+    }
+
+    async fn until_object(
+        &self,
+        what: &str,
+        wanted: impl Fn(&DynamicObject) -> bool,
+    ) -> Result<Value, String> {
         let requests = self.namespace.deletions();
-        let wanted = |object: Option<&DynamicObject>| object.is_some_and(|o| wanted(&o.data["status"]));
+        let wanted = |object: Option<&DynamicObject>| object.is_some_and(&wanted);
         let waiting = await_condition(requests.clone(), &self.name, wanted);
         match tokio::time::timeout(BOUND, waiting).await {
             Ok(Ok(Some(object))) => Ok(object.data["status"].clone()),

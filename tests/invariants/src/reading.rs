@@ -63,9 +63,9 @@ fn unobserved(status: &Value) -> Value {
         }
     };
     forget(&mut status);
-    if let Some(conditions) = status["conditions"].as_array_mut() {
-        conditions.iter_mut().for_each(forget);
-    }
+    // An answer that is no object has a text as its status.
+    let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
+    conditions.into_iter().flatten().for_each(forget);
     status
 }
 

@@ -71,7 +71,10 @@ fn of_request(request: &Request) -> Vec<Violation> {
                 let before = &request.versions[from].object.status;
                 let changes = status.iter().flat_map(|status| change(before, status));
                 broken.extend(changes.map(|what| what.of(name)));
-                broken.extend(write(attempted.by_operator && before.finished.is_some(), name));
+                // That an edit of `suspend` was noticed changes nothing else.
+                let notices = status.as_ref() == Some(before);
+                let late = attempted.by_operator && before.finished.is_some() && !notices;
+                broken.extend(write(late, name));
             }
             (Basis::Unheard, Some(_)) => broken.push(
                 TerminalIsFinal.broken("a status was made from a version that nobody has stored", name),
