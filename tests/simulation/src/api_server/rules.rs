@@ -111,9 +111,6 @@ fn changed(resource: Resource, old: &Value, new: &Value) -> Option<String> {
     if resource != Resource::Deletions {
         return None;
     }
-    if !old["status"]["completionTime"].is_null() && old["spec"] != new["spec"] {
-        return Some("spec: Forbidden: the request is finished".to_owned());
-    }
     let (before, after) = (&old["status"], &new["status"]);
     let differs = |field: &&&str| before[**field] != after[**field];
     let moved = FINAL
@@ -121,6 +118,9 @@ fn changed(resource: Resource, old: &Value, new: &Value) -> Option<String> {
         .filter(|field| !before[**field].is_null())
         .find(differs);
     let finished = !before["completionTime"].is_null();
+    if finished && !notices(before, after) {
+        return Some("status: Forbidden: the request is finished".to_owned());
+    }
     let moved = moved.or_else(|| FINAL_IN_THE_END.iter().filter(|_| finished).find(differs));
     moved.map(|field| format!("status.{field}: Forbidden: it is final"))
 }
@@ -128,15 +128,22 @@ fn changed(resource: Resource, old: &Value, new: &Value) -> Option<String> {
 /// Fields of a status that are written once.
 const FINAL: [&str; 3] = ["project", "jobID", "completionTime"];
 
+/// The generation that was seen stays or grows, and apart from it the conditions are the same.
+fn notices(before: &Value, after: &Value) -> bool {
+    let seen = |status: &Value| status["observedGeneration"].as_i64();
+    let grows = seen(before).is_none() || seen(after) >= seen(before);
+    let conditions = |status: &Value| {
+        let mut conditions = status["conditions"].as_array().cloned();
+        for condition in conditions.iter_mut().flatten() {
+            condition["observedGeneration"] = Value::Null;
+        }
+        conditions
+    };
+    grows && conditions(before) == conditions(after)
+}
+
 /// Fields of a status that nobody changes once the request has ended.
-const FINAL_IN_THE_END: [&str; 6] = [
-    "observedGeneration",
-    "conditions",
-    "desktops",
-    "summary",
-    "lastError",
-    "refusedAttempts",
-];
+const FINAL_IN_THE_END: [&str; 4] = ["desktops", "summary", "lastError", "refusedAttempts"];
 
 /// A DNS subdomain.
 fn is_name(name: &str) -> bool {
