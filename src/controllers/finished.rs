@@ -10,6 +10,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::raw::Raw;
@@ -25,24 +26,37 @@ const FINISHED: &str = "status.completionTime!=";
 /// Watches them until the operator stops.
 pub async fn run(client: Client, scope: Scope, stopping: CancellationToken) {
     while !stopping.is_cancelled() {
-        let watching = stopping.run_until_cancelled(watch(&client, &scope));
-        if let Some(Err(error)) = Box::pin(watching).await {
-            tracing::warn!(%error, "finished requests could not be looked after, tried again in a minute");
-        }
-        stopping.run_until_cancelled(tokio::time::sleep(AGAIN)).await;
+        stopping
+            .run_until_cancelled(Box::pin(watch(&client, &scope)))
+            .await;
     }
 }
 
-async fn watch(client: &Client, scope: &Scope) -> Result<(), api::Error> {
+/// Watches them until it is time to list all of them again, since something could not be done.
+async fn watch(client: &Client, scope: &Scope) {
     let config = watcher::Config::default().fields(FINISHED).page_size(200);
     let events = watcher(scope.api::<PartialObjectMeta<DesktopDeletion>>(client), config).default_backoff();
     let mut events = std::pin::pin!(events);
+    let mut again: Option<Instant> = None;
     loop {
-        // A watch that failed is begun again by itself.
-        match events.try_next().await {
-            Ok(Some(Event::Apply(object) | Event::InitApply(object))) => tend(client, &object).await?,
-            Ok(Some(_)) | Err(_) => {}
-            Ok(None) => return Ok(()),
+        let next = events.try_next();
+        let next = match again {
+            Some(at) => timeout_at(at, next).await,
+            None => Ok(next.await),
+        };
+        match next {
+            Ok(Ok(Some(Event::Apply(object) | Event::InitApply(object)))) => {
+                // One that cannot be looked after is in nobody's way.
+                if let Err(error) = tend(client, &object).await {
+                    let (namespace, name) = (object.namespace(), object.name_any());
+                    tracing::warn!(namespace, name, %error, "a finished request could not be updated, retrying");
+                    again.get_or_insert_with(|| Instant::now() + AGAIN);
+                }
+            }
+            Ok(Ok(Some(_))) => {}
+            // The watch begins again by itself.
+            Ok(Err(error)) => tracing::warn!(%error, "finished requests could not be watched, retrying"),
+            Ok(Ok(None)) | Err(_) => return,
         }
     }
 }

@@ -347,7 +347,7 @@ async fn write(
     let Some(live) = api::call("read the WorkspaceProject", projects.get_opt(&name)).await? else {
         return Ok(());
     };
-    // A status that cannot be decoded is written anew: all of it comes from the check.
+    // A status that cannot be decoded is replaced: all of it comes from the check.
     let (old, stored) = match &live.object.0 {
         Ok(project) => (
             project.status.clone().unwrap_or_default(),
