@@ -77,7 +77,7 @@ pub fn usable(project: Raw<WorkspaceProject>) -> Raw<WorkspaceProject> {
             tracing::warn!(
                 namespace,
                 name,
-                "the status of a WorkspaceProject cannot be decoded; it is written anew"
+                "the status of a WorkspaceProject cannot be decoded, so it is replaced"
             );
             bare
         }
