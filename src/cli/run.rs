@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
 use crate::config::endpoints::{self, AllowedEndpoint};
-use crate::config::{CloudProxy, Config, Election, InvalidConfig, Namespaces, Timing, duration};
+use crate::config::{CloudProxy, Config, Election, InvalidConfig, Namespaces, Timing};
 use crate::operator::telemetry::{self, LogFormat};
 
 pub(super) const ABOUT: &str = "\
@@ -20,8 +19,6 @@ Every flag can be given as the environment variable shown beside it; the flag wi
 2m, 1h30m or 168h.";
 
 const SCOPE: &str = "What it serves";
-const SUBMISSION: &str = "Submission: how long a request may take effect";
-const FOLLOWING: &str = "Following: how often the cloud is asked";
 const REPLICAS: &str = "Replicas: which of them works";
 const PROCESS: &str = "The process";
 
@@ -31,9 +28,7 @@ pub struct RunArgs {
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
-    submission: SubmissionArgs,
-    #[command(flatten)]
-    following: FollowingArgs,
+    timing: Timing,
     #[command(flatten)]
     replicas: ReplicaArgs,
     #[command(flatten)]
@@ -91,74 +86,6 @@ struct ScopeArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = SUBMISSION)]
-struct SubmissionArgs {
-    /// Deadline of a request without spec.notAfter, counted from its creation
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_REQUEST_DEADLINE", value_parser = duration::parse, default_value = "168h")]
-    request_deadline: Duration,
-
-    /// Age of a signature at which the request is not sent any more
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SEND_GUARD", value_parser = duration::parse, default_value = "60s")]
-    send_guard: Duration,
-
-    /// How long the gateway honours a signature; shorter than 15m only for rehearsals
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SIGNATURE_WINDOW", value_parser = duration::parse, default_value = "15m")]
-    signature_window: Duration,
-
-    /// How far the clocks of operator and service may be apart; beyond it nothing is submitted
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_CLOCK_SKEW", value_parser = duration::parse, default_value = "5m")]
-    clock_skew: Duration,
-
-    /// Within this time an accepted request must show in the cloud's job list
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SETTLE", value_parser = duration::parse, default_value = "120s")]
-    settle: Duration,
-
-    /// Life of a token whose expiry is not known; shorter than 24h only for rehearsals
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_TOKEN_LIFE", value_parser = duration::parse, default_value = "24h")]
-    token_life: Duration,
-
-    /// How long evidence about a request without an answer may stay unreadable before a person is asked
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_EVIDENCE_PATIENCE", value_parser = duration::parse, default_value = "30m")]
-    evidence_patience: Duration,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = FOLLOWING)]
-struct FollowingArgs {
-    /// From the acceptance of a job to the first look at it
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_FIRST_LOOK", value_parser = duration::parse, default_value = "10s")]
-    first_look: Duration,
-
-    /// How often the open jobs of a project are looked at, all in one call
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_POLL_INTERVAL", value_parser = duration::parse, default_value = "15s")]
-    poll_interval: Duration,
-
-    /// After this time a job without an end is reported as overdue; it is followed further
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_JOB_OVERDUE", value_parser = duration::parse, default_value = "60m")]
-    job_overdue: Duration,
-
-    /// How often a Secret is asked for again while something waits for it
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SECRET_REFRESH", value_parser = duration::parse, default_value = "30s")]
-    secret_refresh: Duration,
-
-    /// How often a proven login of a project is proven again, by a harmless read
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_PROJECT_REFRESH", value_parser = duration::parse, default_value = "10m")]
-    project_refresh: Duration,
-
-    /// How often the cache of a watch is held against the API server; a watch that went silent fails /livez
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_WATCH_CHECK", value_parser = duration::parse, default_value = "5m")]
-    watch_check: Duration,
-
-    /// First delay after a failure; it doubles with each failure in a row
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RETRY_MIN", value_parser = duration::parse, default_value = "5s")]
-    retry_min: Duration,
-
-    /// Longest delay between two tries
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RETRY_MAX", value_parser = duration::parse, default_value = "5m")]
-    retry_max: Duration,
-}
-
-#[derive(Debug, Args)]
 #[command(next_help_heading = REPLICAS)]
 struct ReplicaArgs {
     /// Work only while holding the Lease desktop-deletion-operator of the operator's own namespace
@@ -178,17 +105,8 @@ struct ReplicaArgs {
     )]
     leader_elect: bool,
 
-    /// How long a lease that nobody renews keeps its holder; whole seconds
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_LEASE_DURATION", value_parser = whole_seconds, default_value = "15s")]
-    lease_duration: Duration,
-
-    /// A leader that could not renew its lease for this long stops and exits
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RENEW_DEADLINE", value_parser = duration::parse, default_value = "10s")]
-    renew_deadline: Duration,
-
-    /// Pause between two tries to take or renew the lease
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_LEASE_RETRY", value_parser = duration::parse, default_value = "2s")]
-    lease_retry: Duration,
+    #[command(flatten)]
+    election: Election,
 }
 
 #[derive(Debug, Args)]
@@ -263,30 +181,9 @@ impl RunArgs {
             cloud_proxy_credentials_file,
             pod_namespace,
         } = self.scope;
-        let SubmissionArgs {
-            request_deadline,
-            send_guard,
-            signature_window,
-            clock_skew,
-            settle,
-            token_life,
-            evidence_patience,
-        } = self.submission;
-        let FollowingArgs {
-            first_look,
-            poll_interval,
-            job_overdue,
-            secret_refresh,
-            project_refresh,
-            watch_check,
-            retry_min,
-            retry_max,
-        } = self.following;
         let ReplicaArgs {
             leader_elect,
-            lease_duration,
-            renew_deadline,
-            lease_retry,
+            election,
         } = self.replicas;
         let ProcessArgs {
             concurrency,
@@ -297,36 +194,14 @@ impl RunArgs {
             log_format: _,
             log_level: _,
         } = self.process;
-        let timing = Timing {
-            poll_interval,
-            first_look,
-            signature_window,
-            clock_skew,
-            settle,
-            token_life,
-            evidence_patience,
-            send_guard,
-            request_deadline,
-            job_overdue,
-            secret_refresh,
-            project_refresh,
-            watch_check,
-            retry_min,
-            retry_max,
-        };
-        timing.check()?;
-        let election = Election {
-            lease_duration,
-            renew_deadline,
-            retry: lease_retry,
-        };
+        self.timing.check()?;
         election.check()?;
         Ok(Config {
             namespaces: namespaces
                 .unwrap_or_else(|| pod_namespace.map_or(Namespaces::Own, |own| Namespaces::Named(vec![own]))),
             allowed_endpoints,
             cloud_proxy: CloudProxy::read(cloud_proxy.as_deref(), cloud_proxy_credentials_file.as_deref())?,
-            timing,
+            timing: self.timing,
             election: leader_elect.then_some(election),
             concurrency,
             requests_per_minute,
@@ -342,17 +217,6 @@ fn host_name() -> String {
         .ok()
         .and_then(|name| self::identity(name.trim()).ok())
         .unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned())
-}
-
-/// A duration as a Lease stores it.
-fn whole_seconds(text: &str) -> Result<Duration, String> {
-    match duration::parse(text) {
-        Ok(duration) if duration.subsec_nanos() == 0 => Ok(duration),
-        Ok(_) => Err(format!(
-            "{text:?} is no number of whole seconds; a Lease stores its duration in seconds"
-        )),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 fn namespaces(text: &str) -> Result<Namespaces, String> {
@@ -400,6 +264,8 @@ fn identity(name: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::cli::tests::{config, try_config};
 

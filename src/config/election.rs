@@ -2,18 +2,38 @@
 
 use std::time::Duration;
 
+use clap::Args;
+
+use super::duration::parse;
 use super::timing::Mismatch;
 
 /// How replicas agree on the one that works. The relations are those of the Kubernetes client libraries.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Election {
-    /// How long a lease that nobody renews keeps its holder: whole seconds, since the Lease stores it so.
+    /// How long a lease that nobody renews keeps its holder; whole seconds
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_LEASE_DURATION", value_parser = whole_seconds, default_value = "15s")]
     pub lease_duration: Duration,
-    /// How long a holder works on without a renewal. The gap to [`lease_duration`](Self::lease_duration) is what the
-    /// clocks of two machines may run apart in that time.
+
+    /// A leader that could not renew its lease for this long stops and exits
+    ///
+    /// The gap to --lease-duration is what the clocks of two machines may run apart in that time.
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RENEW_DEADLINE", value_parser = parse, default_value = "10s")]
     pub renew_deadline: Duration,
-    /// Pause between two tries to take or renew the lease.
+
+    /// Pause between two tries to take or renew the lease
+    #[arg(long = "lease-retry", value_name = "TIME", env = "DESKTOP_DELETION_LEASE_RETRY", value_parser = parse, default_value = "2s")]
     pub retry: Duration,
+}
+
+/// A duration as a Lease stores it.
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    match parse(text) {
+        Ok(duration) if duration.subsec_nanos() == 0 => Ok(duration),
+        Ok(_) => Err(format!(
+            "{text:?} is no number of whole seconds; a Lease stores its duration in seconds"
+        )),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 impl Election {

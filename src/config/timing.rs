@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::duration::text;
+use clap::Args;
+
+use super::duration::{parse, text};
 
 /// How long the gateway honours a signature after its `X-Sdk-Date` (vendor's signing guide).
 pub const GATEWAY_SIGNATURE_WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -13,40 +15,77 @@ pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A whole call of the cloud takes no longer: what is not answered by then is not waited for.
 pub const LONGEST_CALL: Duration = Duration::from_secs(30);
 
-/// Every duration that the operator waits, allows or works with. Each is a flag of the same name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Heading in `--help` of what decides how long a request may take effect.
+const SUBMISSION: &str = "Submission: how long a request may take effect";
+/// Heading in `--help` of what decides how often services are asked.
+const FOLLOWING: &str = "Following: how often the cloud is asked";
+
+/// Every duration that the operator waits, allows or works with. Each is a flag of the same name, and the first line of its
+/// comment is what `--help` says.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Timing {
-    /// Tick of the poller: at most one progress write an object and one sub-job list a project in this time.
-    pub poll_interval: Duration,
-    /// From the answer with the job id until the job is first looked at.
-    pub first_look: Duration,
-    /// Life of a signature at the gateway. Until it is over, plus [`clock_skew`](Self::clock_skew) and
-    /// [`settle`](Self::settle), a request without an answer may still take effect.
-    pub signature_window: Duration,
-    /// How far this machine's clock and the service's may be apart, on either side.
-    pub clock_skew: Duration,
-    /// Within this time an accepted request must show in the job list.
-    pub settle: Duration,
-    /// Life of a token whose expiry is not known.
-    pub token_life: Duration,
-    /// How long after that the evidence about a request without an answer may stay unreadable before a person must
-    /// look.
-    pub evidence_patience: Duration,
-    /// Age at which a signed request is not sent any more.
-    pub send_guard: Duration,
-    /// Deadline of a request without `spec.notAfter`, counted from its creation.
+    /// Deadline of a request without spec.notAfter, counted from its creation
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_REQUEST_DEADLINE", value_parser = parse, default_value = "168h", help_heading = SUBMISSION)]
     pub request_deadline: Duration,
-    /// A job without an end for this long is reported as overdue, and followed further.
+
+    /// Age of a signature at which the request is not sent any more
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SEND_GUARD", value_parser = parse, default_value = "60s", help_heading = SUBMISSION)]
+    pub send_guard: Duration,
+
+    /// How long the gateway honours a signature; shorter than 15m only for testing
+    ///
+    /// Until it is over, plus --clock-skew and --settle, a request without an answer may still take effect.
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SIGNATURE_WINDOW", value_parser = parse, default_value = "15m", help_heading = SUBMISSION)]
+    pub signature_window: Duration,
+
+    /// How far the clocks of operator and service may be apart; beyond it nothing is submitted
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_CLOCK_SKEW", value_parser = parse, default_value = "5m", help_heading = SUBMISSION)]
+    pub clock_skew: Duration,
+
+    /// Within this time an accepted request must show in the cloud's job list
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SETTLE", value_parser = parse, default_value = "120s", help_heading = SUBMISSION)]
+    pub settle: Duration,
+
+    /// Life of a token whose expiry is not known; shorter than 24h only for testing
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_TOKEN_LIFE", value_parser = parse, default_value = "24h", help_heading = SUBMISSION)]
+    pub token_life: Duration,
+
+    /// How long evidence about a request without an answer may stay unreadable before a person is asked
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_EVIDENCE_PATIENCE", value_parser = parse, default_value = "30m", help_heading = SUBMISSION)]
+    pub evidence_patience: Duration,
+
+    /// From the acceptance of a job until it is first read
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_FIRST_LOOK", value_parser = parse, default_value = "10s", help_heading = FOLLOWING)]
+    pub first_look: Duration,
+
+    /// How often the open jobs of a project are read, all in one call
+    ///
+    /// At most one write of progress per object falls into this time.
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_POLL_INTERVAL", value_parser = parse, default_value = "15s", help_heading = FOLLOWING)]
+    pub poll_interval: Duration,
+
+    /// After this time a job without an end is reported as overdue; it is followed further
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_JOB_OVERDUE", value_parser = parse, default_value = "60m", help_heading = FOLLOWING)]
     pub job_overdue: Duration,
-    /// How often a Secret is asked for again while something waits for it.
+
+    /// How often a Secret is read again while something waits for it
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SECRET_REFRESH", value_parser = parse, default_value = "30s", help_heading = FOLLOWING)]
     pub secret_refresh: Duration,
-    /// How often a proven login is proven again.
+
+    /// How often verified credentials of a project are verified again, with a read-only request
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_PROJECT_REFRESH", value_parser = parse, default_value = "10m", help_heading = FOLLOWING)]
     pub project_refresh: Duration,
-    /// How often the cache of a watch is held against the API server.
+
+    /// How often the cache of a watch is compared with the API server; a watch that went silent fails /livez
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_WATCH_CHECK", value_parser = parse, default_value = "5m", help_heading = FOLLOWING)]
     pub watch_check: Duration,
-    /// First delay after a failure; it doubles with each failure in a row.
+
+    /// First delay after a failure; it doubles with each failure in a row
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RETRY_MIN", value_parser = parse, default_value = "5s", help_heading = FOLLOWING)]
     pub retry_min: Duration,
-    /// Longest delay between two tries.
+
+    /// Longest delay between two tries
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RETRY_MAX", value_parser = parse, default_value = "5m", help_heading = FOLLOWING)]
     pub retry_max: Duration,
 }
 
@@ -125,14 +164,14 @@ impl Timing {
         Ok(())
     }
 
-    /// What is allowed, because rehearsals need it, but unsafe against the real cloud: sentences for the log.
+    /// What is allowed, because tests need it, but unsafe against the real cloud: sentences for the log.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.signature_window < GATEWAY_SIGNATURE_WINDOW {
             warnings.push(format!(
                 "--signature-window ({}) is shorter than the {} for which Huawei Cloud honours a signature: a request \
-                 without an answer may be given up while it can still take effect; use it for rehearsals only",
+                 without an answer may be given up while it can still take effect; use it for testing only",
                 text(self.signature_window),
                 text(GATEWAY_SIGNATURE_WINDOW)
             ));
@@ -141,7 +180,7 @@ impl Timing {
             warnings.push(format!(
                 "--token-life ({}) is shorter than the {} for which a token of Huawei Cloud lives: where IAM does not tell \
                  when a token ends, a request without an answer may be given up while it can still take effect; use it \
-                 for rehearsals only",
+                 for testing only",
                 text(self.token_life),
                 text(TOKEN_LIFE)
             ));
