@@ -21,13 +21,14 @@ use crate::{Trouble, binary};
 const READ_ONLY_PROJECT: &str = "read-only";
 
 /// Short pauses, so that the tour takes a minute and not half an hour.
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 14] = [
     "run",
     "--allowed-endpoints=127.0.0.1=127.0.0.0/8",
     "--listen=127.0.0.1:0",
     "--poll-interval=1s",
     "--first-look=500ms",
     "--send-guard=4s",
+    "--submission-timeout=10s",
     "--clock-skew=3s",
     "--settle=2s",
     "--secret-refresh=1s",

@@ -12,9 +12,6 @@ pub const GATEWAY_SIGNATURE_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// How long a token lives (vendor's IAM reference).
 pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A whole call of the cloud takes no longer: what is not answered by then is not waited for.
-pub const LONGEST_CALL: Duration = Duration::from_secs(30);
-
 /// Heading in `--help` of what decides how long a request may take effect.
 const SUBMISSION: &str = "Submission: how long a request may take effect";
 /// Heading in `--help` of what decides how often services are asked.
@@ -31,6 +28,13 @@ pub struct Timing {
     /// Age of a signature at which the request is not sent any more
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SEND_GUARD", value_parser = parse, default_value = "60s", help_heading = SUBMISSION)]
     pub send_guard: Duration,
+
+    /// How long the answer to a request that deletes is awaited; without one by then the outcome is unknown
+    ///
+    /// The default is the read timeout of the vendor's SDK. The pod's terminationGracePeriodSeconds must be longer, since a
+    /// process that is told to stop waits for the answer.
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SUBMISSION_TIMEOUT", value_parser = parse, default_value = "120s", help_heading = SUBMISSION)]
+    pub submission_timeout: Duration,
 
     /// How long the gateway honours a signature; shorter than 15m only for testing
     ///

@@ -196,7 +196,10 @@ impl Replica {
         leadership: Leadership,
     ) -> (Arc<Context>, UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
         let connector = Connector::new(
-            Options::default(),
+            Options {
+                submission_timeout: self.config.timing.submission_timeout,
+                ..Options::default()
+            },
             self.config.allowed_endpoints.clone(),
             self.clock.clone(),
         )

@@ -12,7 +12,6 @@ use super::memory::Remembered;
 use super::observed::{ClockSkew, Deadline, Facts, Observed, Request, Sight, Submission};
 use super::standing::Wake;
 use crate::config::Timing;
-use crate::config::timing::LONGEST_CALL;
 use crate::crd::deletion::{Attempt, Outcome};
 
 mod claims;
@@ -285,7 +284,7 @@ fn may_take_effect_for(signed_at: Timestamp, not_after: Option<Timestamp>, timin
 /// For how long after its signature an accepted request may stay invisible: it is sent before the send guard is over, and
 /// accepted while its answer is awaited.
 fn must_show_within(timing: &Timing) -> Duration {
-    timing.send_guard + LONGEST_CALL + timing.settle
+    timing.send_guard + timing.submission_timeout + timing.settle
 }
 
 /// Until a request that was signed at `signed_at` is past its `span`, for good. Both clocks must say so, and a third witness,

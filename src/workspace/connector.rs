@@ -19,7 +19,6 @@ use super::iam::sessions::{Place, Sessions};
 use super::iam::{Grant, Iam, Witness};
 use super::signature::sha256_hex;
 use crate::clock::Clock;
-use crate::config::timing::LONGEST_CALL;
 use crate::config::{AllowedEndpoint, CloudProxy};
 use crate::ids::ProjectID;
 
@@ -32,13 +31,13 @@ const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VE
 /// Bounds on time and size of every call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// For resolving the name, connecting and the TLS handshake together. Keep it shorter than `read_timeout`: a
-    /// handshake that hangs then counts as not sent, otherwise as in doubt.
+    /// For resolving the name, connecting and the TLS handshake together. Keep it shorter than the others: a handshake
+    /// that hangs then counts as not sent, otherwise as in doubt.
     pub connect_timeout: Duration,
-    /// Longest silence before the head of an answer, and between two parts of its body.
-    pub read_timeout: Duration,
-    /// For the whole call.
-    pub total_timeout: Duration,
+    /// For the whole of any other call.
+    pub timeout: Duration,
+    /// For the whole of a request that deletes.
+    pub submission_timeout: Duration,
     /// Longest body of a list or a job, in bytes.
     pub max_answer: usize,
     /// Longest body of an error, of one desktop and of an accepted batch-delete, in bytes.
@@ -49,8 +48,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
-            read_timeout: Duration::from_secs(10),
-            total_timeout: LONGEST_CALL,
+            timeout: Duration::from_secs(30),
+            submission_timeout: Duration::from_secs(120),
             max_answer: 8 << 20,
             max_small_answer: 64 << 10,
         }
@@ -300,9 +299,7 @@ impl Connector {
             .no_brotli()
             .no_zstd()
             .no_deflate()
-            .connect_timeout(self.options.connect_timeout)
-            .read_timeout(self.options.read_timeout)
-            .timeout(self.options.total_timeout);
+            .connect_timeout(self.options.connect_timeout);
         let builder = match &self.proxy {
             None => builder.dns_resolver(Filter::of(endpoint, Arc::clone(&self.names))),
             // The only name that is resolved here is the proxy's.

@@ -186,7 +186,11 @@ impl Workspace for HttpWorkspace {
                     body: &request.body,
                 },
                 request.headers,
-                self.options.max_small_answer,
+                Limits {
+                    good: self.options.max_small_answer,
+                    bad: self.options.max_small_answer,
+                    timeout: self.options.submission_timeout,
+                },
             )
             .await?;
         if received.status.is_success() {
@@ -224,7 +228,12 @@ impl HttpWorkspace {
             body: &[],
         };
         let headers = self.headers(operation, &call, self.clock.now())?;
-        self.exchange(operation, &*self.clients.reads, call, headers, max)
+        let limits = Limits {
+            good: max,
+            bad: self.options.max_small_answer,
+            timeout: self.options.timeout,
+        };
+        self.exchange(operation, &*self.clients.reads, call, headers, limits)
             .await
     }
 
@@ -237,19 +246,15 @@ impl HttpWorkspace {
         })
     }
 
-    /// Sends once; `max` bounds a good answer.
+    /// Sends once.
     async fn exchange(
         &self,
         operation: Operation,
         carrier: &dyn Carrier,
         call: Call<'_>,
         headers: HeaderMap,
-        max: usize,
+        limits: Limits,
     ) -> Result<Received, Error> {
-        let limits = Limits {
-            good: max,
-            bad: self.options.max_small_answer,
-        };
         let call = call
             .with(headers)
             .map_err(|error| not_sent(operation, error.to_string()))?;

@@ -35,6 +35,7 @@ const FLAGS: &[&str] = &[
     "--listen=127.0.0.1:0",
     "--poll-interval=300ms",
     "--first-look=200ms",
+    "--submission-timeout=10s",
     "--settle=1s",
     "--clock-skew=3s",
     "--secret-refresh=500ms",

@@ -25,6 +25,7 @@ const FLAGS: &[&str] = &[
     "--first-look=200ms",
     "--settle=1s",
     "--send-guard=3s",
+    "--submission-timeout=10s",
     "--clock-skew=2s",
     "--secret-refresh=500ms",
 ];

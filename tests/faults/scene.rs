@@ -23,6 +23,7 @@ pub(crate) const FLAGS: &[&str] = &[
     "--first-look=200ms",
     "--signature-window=6s",
     "--send-guard=4s",
+    "--submission-timeout=10s",
     "--clock-skew=3s",
     "--settle=1s",
     "--token-life=8s",

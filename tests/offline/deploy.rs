@@ -10,7 +10,6 @@ use desktop_deletion_operator::cli::Cli;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::crd::{self, DesktopDeletion, WorkspaceProject};
 use desktop_deletion_operator::operator::lease;
-use desktop_deletion_operator::workspace::connector::Options;
 use desktop_deletion_operator::workspace::error::Operation;
 use serde_json::{Value, json};
 
@@ -246,10 +245,10 @@ fn the_pod_is_restricted_and_probed_and_has_time_to_record_a_submission() {
     assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/livez");
     assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
     let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
-    let call = Options::default().total_timeout.as_secs();
+    let answer = crate::plan::build::timing().submission_timeout.as_secs();
     assert!(
-        grace >= 3 * call,
-        "{grace} s do not hold a call of {call} s and the retried record of its answer"
+        grace >= answer + 60,
+        "{grace} s do not hold the {answer} s until a submission is answered, and its record"
     );
 }
 

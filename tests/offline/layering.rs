@@ -43,7 +43,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         module: "config",
         uses: &[],
-        never: &["kube", "k8s_openapi", "tokio", "reqwest", "clap", "async"],
+        never: &["kube", "k8s_openapi", "tokio", "reqwest", "async"],
     },
     Layer {
         module: "crd",

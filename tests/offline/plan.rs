@@ -16,7 +16,7 @@
 
 mod admission;
 mod arbitrary;
-mod build;
+pub(crate) mod build;
 mod classify;
 mod conditions;
 mod deadlines;

@@ -77,8 +77,8 @@ fn patient() -> Options {
     let minute = Duration::from_secs(60);
     Options {
         connect_timeout: minute,
-        read_timeout: minute * 2,
-        total_timeout: minute * 2,
+        timeout: minute * 2,
+        submission_timeout: minute * 2,
         ..Options::default()
     }
 }

@@ -1,6 +1,8 @@
 //! One request out, one answer in. What matters most is told apart here: a request that was surely not sent, one that
 //! may have been, and an answer.
 
+use std::time::Duration;
+
 use http::{HeaderMap, StatusCode, header};
 
 use crate::workspace::carrier::{Carrier, Undelivered};
@@ -21,13 +23,15 @@ pub(super) struct Lost {
     pub(super) reason: String,
 }
 
-/// Longest bodies that are taken in, in bytes.
+/// What an answer may cost: the longest body that is taken in, in bytes, and time.
 #[derive(Clone, Copy)]
 pub(in crate::workspace) struct Limits {
     /// Of an answer with a good status.
     pub(in crate::workspace) good: usize,
     /// Of any other.
     pub(in crate::workspace) bad: usize,
+    /// From the first look at the name to the last byte of the body.
+    pub(in crate::workspace) timeout: Duration,
 }
 
 /// Sends once, takes in the head and a bounded body.
@@ -36,9 +40,8 @@ pub(super) async fn exchange(
     call: http::Request<Vec<u8>>,
     limits: Limits,
 ) -> Result<Received, Lost> {
-    let call = call
-        .try_into()
-        .map_err(|error| Lost::by(Undelivered::by(&error)))?;
+    let mut call = reqwest::Request::try_from(call).map_err(|error| Lost::by(Undelivered::by(&error)))?;
+    *call.timeout_mut() = Some(limits.timeout);
     let mut response = carrier.carry(call).await.map_err(Lost::by)?;
     let (status, headers) = (response.status(), response.headers().clone());
     let max = if status.is_success() {

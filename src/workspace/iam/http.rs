@@ -126,6 +126,7 @@ impl HttpIam {
         let limits = Limits {
             good: self.options.max_answer,
             bad: self.options.max_small_answer,
+            timeout: self.options.timeout,
         };
         let result = match conversation.exchange(&*self.carrier, call, limits).await {
             Ok(received) if received.status.is_success() => conversation

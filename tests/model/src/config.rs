@@ -1,5 +1,7 @@
 //! How large the model world is, and which of its safety mechanisms is taken away to show that it is needed.
 
+use std::time::Duration;
+
 use desktop_deletion_operator::config::Timing;
 use desktop_deletion_operator::crd::deletion::AuthMethod;
 
@@ -108,6 +110,7 @@ impl Config {
             token_life: ticks(3),
             evidence_patience: ticks(PATIENCE),
             send_guard: TICK,
+            submission_timeout: Duration::from_secs(30),
             request_deadline: ticks(100),
             job_overdue: ticks(OVERDUE),
             secret_refresh: TICK,

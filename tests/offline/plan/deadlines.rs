@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use desktop_deletion_operator::config::Timing;
-use desktop_deletion_operator::config::timing::LONGEST_CALL;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, CloudError, Outcome};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::clocks::Clocks;
@@ -24,6 +23,8 @@ const SKEW: i64 = 300;
 const SETTLE: i64 = 120;
 /// A call is over for good: window, allowance and settle time.
 const OVER: i64 = WINDOW + SKEW + SETTLE;
+/// When an accepted call must show: it is sent within 60 s, answered within 120 s.
+const SHOWN: i64 = 60 + 120 + SETTLE;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_767_600_000 + seconds).unwrap()
@@ -261,13 +262,11 @@ fn evidence_is_overdue_half_an_hour_after_that() {
 #[test]
 fn an_accepted_call_has_settled_and_is_overdue_by_both_clocks() {
     let accepted = || Case::new(vec![attempt(Outcome::Accepted)]);
-    // Age at which it is no longer sent, longest call, settle time.
-    let settled = 60 + 30 + SETTLE;
     for (case, expected) in [
-        (accepted().later(settled - 1), false),
-        (accepted().later(settled), true),
-        (accepted().later(settled - 1).ours(200), false),
-        (accepted().later(settled - 1).service(200), false),
+        (accepted().later(SHOWN - 1), false),
+        (accepted().later(SHOWN), true),
+        (accepted().later(SHOWN - 1).ours(200), false),
+        (accepted().later(SHOWN - 1).service(200), false),
         (Case::new(vec![]), true),
     ] {
         assert_eq!(case.facts().settled, expected);
@@ -440,7 +439,7 @@ fn the_finalizer_is_missed_while_a_call_may_take_effect_or_show() {
         ("in doubt", without(doubt().later(OVER - 1)), true),
         ("over", without(doubt().later(OVER)), false),
         ("accepted", without(accepted()), true),
-        ("settled", without(accepted().later(210)), false),
+        ("settled", without(accepted().later(SHOWN)), false),
         ("nothing submitted", without(Case::new(vec![])), false),
     ] {
         assert_eq!(case.facts().finalizer_missing, missing, "{what}");
@@ -499,8 +498,8 @@ fn waits_end_at_the_next_moment_at_which_something_changes() {
     assert_eq!(rounded(due.delay(Wake::Change)), 20, "by the first clock");
     let due = due.later(25);
     assert_eq!(rounded(due.delay(Wake::Change)), 5, "then by the other");
-    let accepted = Case::new(vec![attempt(Outcome::Accepted)]).later(100);
-    assert_eq!(rounded(accepted.delay(Wake::Settle)), 120);
+    let accepted = Case::new(vec![attempt(Outcome::Accepted)]).later(SHOWN - 200);
+    assert_eq!(rounded(accepted.delay(Wake::Settle)), 200);
     let astray = Case::new(vec![attempt(Outcome::Accepted)]).ours(-86_400);
     assert_eq!(
         rounded(astray.delay(Wake::Settle)),
@@ -537,7 +536,7 @@ fn reads_grow_old() {
     assert!(!is_stale(seconds(0), seconds(59), &timing));
     assert!(is_stale(seconds(0), seconds(60), &timing));
     // Whatever holds a desktop holds it for longer than a read may be old.
-    let hold = timing.send_guard + LONGEST_CALL + timing.settle;
+    let hold = timing.send_guard + timing.submission_timeout + timing.settle;
     assert!(hold > timing.settle / 2 + timing.send_guard);
 }
 

@@ -140,7 +140,7 @@ async fn a_connection_closed_without_an_answer_is_in_doubt_and_never_repeated() 
 async fn silence_is_in_doubt() {
     let server = Server::start(Play::Silence).await;
     let options = Options {
-        read_timeout: Duration::from_secs(3),
+        submission_timeout: Duration::from_secs(3),
         ..patient()
     };
     let error = submit(&*workspace_with(&server, access_key(), options))
@@ -206,7 +206,7 @@ async fn an_endless_refusal_is_a_refusal_without_words() {
 async fn a_body_that_comes_byte_by_byte_is_given_up() {
     let server = Server::start(Play::Drip(UNFINISHED.to_vec(), Duration::from_millis(100))).await;
     let options = Options {
-        total_timeout: Duration::from_secs(3),
+        submission_timeout: Duration::from_secs(3),
         ..patient()
     };
     no_answer(
@@ -220,7 +220,7 @@ async fn a_body_that_comes_byte_by_byte_is_given_up() {
 async fn a_body_that_stops_is_given_up() {
     let server = Server::start(Play::Drip(UNFINISHED.to_vec(), Duration::from_secs(3600))).await;
     let options = Options {
-        read_timeout: Duration::from_secs(3),
+        submission_timeout: Duration::from_secs(3),
         ..patient()
     };
     no_answer(

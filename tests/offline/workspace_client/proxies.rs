@@ -269,7 +269,7 @@ async fn silence_after_the_request_is_in_doubt_through_a_proxy_too() {
     let server = Server::start(Play::Silence).await;
     let tunnels = FakeProxy::start(Conduct::Tunnel, server.port()).await;
     let options = Options {
-        read_timeout: Duration::from_secs(3),
+        submission_timeout: Duration::from_secs(3),
         ..patient()
     };
     let error = submit(&*beyond(proxy(tunnels.address), server.port(), options))

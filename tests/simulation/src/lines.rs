@@ -27,9 +27,6 @@ use crate::api_server;
 use crate::world::Shared;
 use crate::world::post::{ApiReply, CloudReply, Freight, Reply};
 
-/// How long the client of the cloud waits for an answer, as the operator's own does.
-const SILENCE: Duration = Duration::from_secs(10);
-
 /// The line of one operator.
 #[derive(Clone)]
 pub struct Line {
@@ -122,7 +119,7 @@ impl Carrier for Line {
             .body()
             .and_then(reqwest::Body::as_bytes)
             .unwrap_or_default();
-        let request = cloud::Request {
+        let call = cloud::Request {
             method: request.method().clone(),
             path: request.url().path().to_owned(),
             query: request.url().query().unwrap_or_default().to_owned(),
@@ -132,8 +129,9 @@ impl Carrier for Line {
         let (reply, answer) = oneshot::channel();
         self.world
             .lock()
-            .send(self.who, Freight::Cloud(request), Reply::Cloud(reply));
-        match tokio::time::timeout(SILENCE, answer).await {
+            .send(self.who, Freight::Cloud(call), Reply::Cloud(reply));
+        let patience = request.timeout().copied().unwrap_or(Duration::MAX);
+        match tokio::time::timeout(patience, answer).await {
             Ok(Ok(Ok(answer))) => Ok(cloud_response(answer)),
             Ok(Ok(Err(undelivered))) => Err(undelivered),
             Ok(Err(_)) => die(),

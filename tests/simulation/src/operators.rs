@@ -72,7 +72,10 @@ pub fn start(world: &Shared) {
     });
     let client = Client::new(noting.layer(line.clone()), NAMESPACE);
     let connector = Connector::new(
-        Options::default(),
+        Options {
+            submission_timeout: config.timing.submission_timeout,
+            ..Options::default()
+        },
         config.allowed_endpoints.clone(),
         clock.clone(),
     )
