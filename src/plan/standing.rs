@@ -1,6 +1,7 @@
 //! What the conditions say. `Succeeded` is the truth, `Ready` mirrors it, `Submitted` tells about the POST;
 //! `Reconciling` and `Stalled` exist only while true, and never both (kstatus).
 
+use super::classify::Class;
 use super::observed::Request;
 use super::record::Ending;
 use crate::crd::conditions::{Claim, ConditionType, Reason, Truth};
@@ -130,6 +131,12 @@ pub fn holding(request: &Request, status: &DesktopDeletionStatus, hold: &Hold) -
             message.clone(),
         ),
     ];
+    if hold.reason == Reason::Submitting
+        && let Some(stalled) = stalled_by_refusal(status)
+    {
+        claims.extend(stalled);
+        return claims;
+    }
     match hold.activity {
         Activity::Reconciling(reason) => {
             claims.push(claim(
@@ -152,6 +159,23 @@ pub fn holding(request: &Request, status: &DesktopDeletionStatus, hold: &Hold) -
         }
     }
     claims
+}
+
+/// `Ready` and `Stalled` as they are, where the cloud refused the last attempt for a reason that a person must remove: the
+/// next attempt does not remove it, and would only make them flap.
+fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[Claim; 2]> {
+    let refused = Class::named(&status.last_error.as_ref()?.class)?
+        .treatment()
+        .reason;
+    let kept = |kind: ConditionType, truth: Truth| {
+        let condition = status.conditions.iter().find(|c| c.type_ == kind.as_str())?;
+        let same = condition.status == truth.as_str() && condition.reason == refused.as_str();
+        same.then(|| claim(kind, truth, refused, condition.message.clone()))
+    };
+    Some([
+        kept(ConditionType::Ready, Truth::False)?,
+        kept(ConditionType::Stalled, Truth::True)?,
+    ])
 }
 
 /// The conditions of a request that has ended.

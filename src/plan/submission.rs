@@ -11,6 +11,7 @@ use super::standing::{Hold, Wake, desktops};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{AttemptID, DesktopID, JobID};
+use crate::workspace::error::Operation;
 
 /// The next step of a submission that this process holds in memory; `None` if it holds none.
 pub fn next(seen: &Observed) -> Option<Step> {
@@ -57,7 +58,10 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
     };
     let desktops_now = seen.request.desktop_ids.iter().map(state).collect();
     let message = format!("submitting {}", desktops(attempt.desktop_ids.len()));
-    let hold = Hold::moving(Reason::Submitting, message, Wake::Poll);
+    let mut hold = Hold::moving(Reason::Submitting, message, Wake::Poll);
+    // What was refused before is lifted by the answer, not by asking again.
+    let refused = |error: &&CloudError| error.operation == Operation::BatchDelete.as_str();
+    hold.error = seen.request.status.last_error.as_ref().filter(refused).cloned();
     Step::RecordIntent(Intent {
         attempt: attempt.clone(),
         project,

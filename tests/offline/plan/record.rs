@@ -2,12 +2,14 @@
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
+use desktop_deletion_operator::plan::admission::refusal;
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::Request;
 use desktop_deletion_operator::plan::record::{
     Ending, IllegalMove, Intent, Settlement, desktop, finish, intend, progress, settle, would_change,
 };
 use desktop_deletion_operator::plan::standing::{Hold, Wake};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use proptest::prelude::*;
 
 use super::arbitrary::{outcomes, requests};
@@ -315,4 +317,48 @@ proptest! {
         let wrong = rules::transition(&request, &status);
         prop_assert!(wrong.is_empty(), "{wrong:?}");
     }
+}
+
+/// `Ready`, `Reconciling` and `Stalled` of a request whose first attempt was refused, as the next attempt is recorded.
+fn tried_again_after(class: Class) -> (Vec<Condition>, Vec<Condition>) {
+    let mut request = ready("a").begun().attempt(attempt("a")).0.request;
+    let refused = Settlement {
+        hold: refusal(Outcome::Rejected, &failure(class)),
+        error: Some(failure(class)),
+        ..settlement(Outcome::Rejected, "")
+    };
+    request.status = settle(&request, &refused, &minute(5)).unwrap();
+    let again = Intent {
+        hold: hold().with_error(failure(class)),
+        ..intent("a")
+    };
+    let status = intend(&request, &again, &minute(10)).unwrap();
+    assert_eq!(
+        status.last_error.map(|error| error.class),
+        Some(class.as_str().to_owned())
+    );
+    let shown = |conditions: Vec<Condition>| -> Vec<Condition> {
+        let shown = ["Ready", "Reconciling", "Stalled"];
+        conditions
+            .into_iter()
+            .filter(|c| shown.contains(&&*c.type_))
+            .collect()
+    };
+    (shown(request.status.conditions), shown(status.conditions))
+}
+
+#[test]
+fn what_a_person_must_fix_is_not_unsaid_by_the_next_attempt() {
+    let (before, after) = tried_again_after(Class::Permission);
+    assert_eq!(before.len(), 2, "{before:#?}");
+    assert_eq!(after, before);
+    let (before, after) = tried_again_after(Class::Throttled);
+    let reasons = |conditions: &[Condition]| -> Vec<String> {
+        conditions
+            .iter()
+            .map(|c| format!("{}={}", c.type_, c.reason))
+            .collect()
+    };
+    assert_eq!(reasons(&before), ["Ready=Retrying", "Reconciling=Retrying"]);
+    assert_eq!(reasons(&after), ["Ready=Submitting", "Reconciling=Submitting"]);
 }
