@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use serde_json::Value;
 use testkit::{ConnectProxy, canary};
 use workspace_simulator::cloud::Operation;
 
@@ -19,15 +20,19 @@ fn credentials(content: &str) -> tempfile::NamedTempFile {
 }
 
 #[tokio::test]
-async fn a_request_ends_well_through_a_connect_proxy() {
+async fn the_sample_request_ends_well_through_a_connect_proxy() {
     canary::guard(CREDENTIALS);
-    let stage = Stage::set("proxied", &[desktop("pc-1"), desktop("pc-2")]).await;
+    let file = testkit::workspace().join("deploy/samples/deletion-batch.yaml");
+    let sample: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let ids = sample["spec"]["desktopIDs"].as_array().unwrap();
+    let desktops: Vec<_> = ids.iter().map(|id| desktop(id.as_str().unwrap())).collect();
+    let stage = Stage::set("proxied", &desktops).await;
     let proxy = ConnectProxy::start(Some(CREDENTIALS)).await.unwrap();
     let file = credentials(CREDENTIALS);
     let url = format!("--cloud-proxy={}", proxy.url());
     let shown = format!("--cloud-proxy-credentials-file={}", file.path().display());
     let _operator = stage.operator(&[&url, &shown]);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    stage.namespace.apply(&sample).await.unwrap();
     let status = stage.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(stage.cloud.calls(Operation::BatchDelete).len(), 1);
