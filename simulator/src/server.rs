@@ -202,6 +202,11 @@ impl Running {
         self.shared.with(Cloud::show_jobs);
     }
 
+    /// Ends all deletions so far, however long they were to take.
+    pub fn end_jobs(&self) {
+        self.shared.with(Cloud::end_jobs);
+    }
+
     /// Removes the records of all jobs so far.
     pub fn erase_jobs(&self) {
         self.shared.with(|cloud, _| cloud.erase_jobs());

@@ -82,9 +82,7 @@ async fn play((name, seconds): (&str, &str)) {
     let library = WRONG_CLOCK.display().to_string();
     let mut troupe = Troupe::gather(&format!("clock-{name}")).await;
     for (before, effect) in BEFORE {
-        let scene = troupe
-            .add(&format!("{before}-{name}"), &points::desktops("failed"))
-            .await;
+        let scene = troupe.add(&format!("{before}-{name}"), &points::desktops()).await;
         if let Some(effect) = effect {
             scene.cloud.add_fault(&lost(effect, &json!("reset"))).unwrap();
         }

@@ -58,7 +58,7 @@ pub(crate) async fn play(points: &[&Point], blow: Blow) -> Vec<Run> {
     };
     let mut troupe = Troupe::gather(&format!("{}-on", plan(first, blow))).await;
     for point in points {
-        troupe.add(&plan(point, blow), &points::desktops("failed")).await;
+        troupe.add(&plan(point, blow), &points::desktops()).await;
     }
     let mut laid = Vec::new();
     for (scene, point) in troupe.scenes().iter().zip(points) {

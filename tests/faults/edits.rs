@@ -159,11 +159,11 @@ async fn play(edit: Edit) {
     let points: Vec<_> = POINTS.iter().filter(wanted).collect();
     let mut troupe = Troupe::gather(&format!("{edit:?}").to_lowercase()).await;
     for point in &points {
-        let scene = troupe
-            .add(&edit.plan(point), &points::desktops(edit.result()))
+        // Where both deletions go well, the second one ends only after the operator has seen the first one's end.
+        let running = if point.is_halfway() { "1h" } else { "10s" };
+        troupe
+            .add(&edit.plan(point), &points::running(edit.result(), running))
             .await;
-        // So that one desktop is gone while the other one is still looked at, also where both deletions go well.
-        scene.change_timings(&json!({"goneAfter": "4s"})).await;
     }
     let lay = |(scene, point): (&Scene, &&Point)| Mutex::new(Some(point.lay(&troupe.proxy, scene)));
     let laid: Vec<_> = troupe.scenes().iter().zip(&points).map(lay).collect();
@@ -178,6 +178,9 @@ async fn play(edit: Edit) {
     let plot = async |scene: &Scene, number: usize| {
         let first = scene.object().await.and_then(|object| object.metadata.uid);
         let edited = strike(edit, scene, &laid[number]).await;
+        if points[number].is_halfway() {
+            scene.cloud.simulator().end_jobs();
+        }
         // The watches are heard again when all is done.
         if left.fetch_sub(1, Ordering::Relaxed) == 1 {
             proxy.lose_watches();

@@ -38,7 +38,7 @@ async fn play(server: Server) {
         .collect();
     for point in &points {
         let name = format!("{}-{name}", point.id);
-        troupe.add(&name, &points::desktops("failed")).await;
+        troupe.add(&name, &points::desktops()).await;
     }
     let lay = |(scene, point): (&Scene, &&Point)| point.lay_for(&troupe.proxy, scene, "6s");
     let laid: Vec<_> = troupe.scenes().iter().zip(&points).map(lay).collect();
@@ -145,7 +145,7 @@ async fn livez(operator: &Operator, status: u16) -> String {
 async fn a_watch_that_is_dead_without_a_word_is_noticed_and_a_restart_heals_it() {
     let mut troupe = Troupe::gather("silent-watch").await;
     for name in ["seen", "unseen"] {
-        troupe.add(name, &points::desktops("failed")).await;
+        troupe.add(name, &points::desktops()).await;
     }
     let flags = ["--watch-check=1s"];
     let start = || scene::operator_with(troupe.proxy.kubeconfig(), troupe.namespace.name(), &flags);

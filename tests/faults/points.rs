@@ -96,12 +96,17 @@ pub(crate) const POINTS: [Point; 25] = [
 /// For how long a call of the cloud is in flight.
 pub(crate) const IN_FLIGHT: &str = "3s";
 
-/// The desktops of a request that passes all points: one is gone at once, and the other one's deletion has `result`
-/// so much later that no pause of the machine hides the time between.
-pub(crate) fn desktops(result: &str) -> [Value; 2] {
+/// The desktops of a request that passes all points: one is gone at once, and the other one's deletion fails some time
+/// later. That it failed shows in the second read only, so that the first one was gone before.
+pub(crate) fn desktops() -> [Value; 2] {
+    running("failed", "10s")
+}
+
+/// The same with another result after another time.
+pub(crate) fn running(result: &str, time: &str) -> [Value; 2] {
     [
         json!({"id": "pc-1"}),
-        json!({"id": "pc-2", "outcome": {"result": result, "running": "10s"}}),
+        json!({"id": "pc-2", "outcome": {"result": result, "running": time}}),
     ]
 }
 
@@ -190,6 +195,11 @@ impl Point {
     /// The request may not yet have been submitted here: it is only prepared.
     pub(crate) fn is_before_the_intent(&self) -> bool {
         self.id <= "p06"
+    }
+
+    /// One desktop has been deleted while the other one is still being deleted.
+    pub(crate) fn is_halfway(&self) -> bool {
+        matches!(self.place, Write(_, RecordProgress))
     }
 
     /// What is in flight ends its flight by itself, so that a slow machine may come too late for it.

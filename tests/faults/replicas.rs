@@ -43,7 +43,7 @@ async fn two_replicas_at_the_same_call_at_the_same_time_do_together_what_one_doe
         .collect();
     let mut troupe = Troupe::gather("replica").await;
     for point in &points {
-        troupe.add(&plan(point), &points::desktops("failed")).await;
+        troupe.add(&plan(point), &points::desktops()).await;
     }
     let control_plane = ControlPlane::shared().await;
     let second = ApiServerProxy::start(control_plane, troupe.namespace.name(), SERVICE_ACCOUNT);

@@ -83,6 +83,14 @@ impl SubJob {
         }
     }
 
+    /// Ends it at `now`, unless it has ended or never does.
+    pub(super) fn end(&mut self, now: Timestamp) {
+        if self.ends.is_some_and(|end| end > now) {
+            self.runs_from = self.runs_from.min(now);
+            self.ends = Some(now);
+        }
+    }
+
     /// How far it is, in per cent.
     pub(super) fn progress(&self, now: Timestamp) -> i64 {
         match self.status(now) {

@@ -157,6 +157,19 @@ impl Residents {
         }
     }
 
+    /// Ends every deletion that runs at `now`; its desktop is gone then, or at `gone`.
+    pub(super) fn end_deletions(&mut self, now: Timestamp, gone: Timestamp) {
+        let deletions = self
+            .all
+            .iter_mut()
+            .filter_map(|resident| resident.deletion.as_mut());
+        for deletion in deletions.filter(|deletion| deletion.ends > now) {
+            deletion.emptied = deletion.emptied.min(now);
+            deletion.ends = now;
+            deletion.gone = gone;
+        }
+    }
+
     pub(super) fn begin_deletion(&mut self, id: &str, deletion: Deletion) {
         if let Some(place) = self.places.get(id) {
             self.all[*place].deletion = Some(deletion);

@@ -101,6 +101,15 @@ impl Cloud {
         self.residents.show_deletions(now);
     }
 
+    /// Ends all deletions so far, however long they were to take. Those that never end go on.
+    pub fn end_jobs(&mut self, now: Timestamp) {
+        for sub_job in self.jobs.iter_mut().flat_map(|job| &mut job.sub_jobs) {
+            sub_job.end(now);
+        }
+        let gone_after = self.world.timings.gone_after;
+        self.residents.end_deletions(now, gone_after.after(now));
+    }
+
     /// Removes the records of all jobs so far, as users of the cloud may; the desktops go their way.
     pub fn erase_jobs(&mut self) {
         for job in &mut self.jobs {

@@ -91,6 +91,10 @@ fn answer(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Result<R
             shared.with(Cloud::show_jobs);
             Ok((StatusCode::NO_CONTENT, String::new()))
         }
+        ("POST", "/jobs/end") => {
+            shared.with(Cloud::end_jobs);
+            Ok((StatusCode::NO_CONTENT, String::new()))
+        }
         ("DELETE", "/jobs") => {
             shared.with(|cloud, _| cloud.erase_jobs());
             Ok((StatusCode::NO_CONTENT, String::new()))
@@ -109,7 +113,7 @@ fn answer(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Result<R
             StatusCode::NOT_FOUND,
             &format!(
                 "{method} {path} does not exist; there are GET /ledger, GET and POST /desktops, POST /accounts, \
-                 GET, POST and DELETE /faults, POST /jobs/show, DELETE /jobs, GET and PATCH /timings and /switches"
+                 GET, POST and DELETE /faults, POST /jobs/show and /jobs/end, DELETE /jobs, GET and PATCH /timings and /switches"
             ),
         )),
     }

@@ -218,6 +218,19 @@ fn what_was_to_be_seen_late_is_seen_once_it_is_shown() {
 }
 
 #[test]
+fn what_was_to_take_long_ends_when_it_is_told_to() {
+    let mut sim = Sim::timed("{waiting: 10s, running: 1h, goneAfter: 5s}");
+    let job = sim.delete(&["a"]);
+    sim.pass(5);
+    assert_eq!(sim.sub_jobs(&job), vec![pair("a", "WAITING")]);
+    sim.cloud.end_jobs(sim.now);
+    assert_eq!(sim.sub_jobs(&job), vec![pair("a", "SUCCESS")]);
+    assert_eq!(sim.desktop("a"), pair("", "deleting"));
+    sim.pass(5);
+    assert_eq!(sim.desktop("a"), pair("404", ""));
+}
+
+#[test]
 fn the_same_requests_at_the_same_times_give_the_same_answers() {
     let run = || {
         let mut sim = Sim::new();
