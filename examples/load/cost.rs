@@ -48,16 +48,20 @@ pub(crate) fn process(pid: u32) -> Result<Process, Trouble> {
         .take(2)
         .map(str::parse)
         .collect::<Result<_, _>>()?;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: f64 = peak
-        .and_then(|peak| peak.split_whitespace().next())
-        .ok_or("the system does not tell the peak memory of a process")?
-        .parse()?;
     Ok(Process {
         cpu_seconds: ticks.iter().sum::<f64>() / TICKS,
-        peak_mib: kib / 1024.0,
+        peak_mib: memory_kib(pid, "VmHWM:")? / 1024.0,
     })
+}
+
+/// Reads one size from `/proc/PID/status` (Linux only).
+pub(crate) fn memory_kib(pid: u32, field: &str) -> Result<f64, Trouble> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let size = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib = size
+        .and_then(|size| size.split_whitespace().next())
+        .ok_or("the system does not tell the memory of a process")?;
+    Ok(kib.parse()?)
 }
 
 /// Counts the calls of the cloud.

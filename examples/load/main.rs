@@ -1,8 +1,10 @@
 //! What requests cost: a burst of `DesktopDeletion` objects of one desktop each, on a real control plane and a simulated
 //! cloud over TLS, the operator as its own process with its ordinary pauses. Prints cloud calls, writes and time per
-//! object, and the CPU time and the peak memory of the operator.
+//! object, and the CPU time and the peak memory of the operator. With `--suspended` it prints the memory that requests
+//! hold which wait, instead.
 //!
 //! `cargo run --release --example load -- --objects 1000`
+//! `cargo run --release --example load -- --objects 1000 --suspended --desktops 100`
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -20,6 +22,7 @@ use tokio::time::Instant;
 #[path = "../demo/binary.rs"]
 mod binary;
 mod cost;
+mod held;
 
 use cost::Cost;
 
@@ -51,14 +54,32 @@ struct Arguments {
     /// Most objects that the operator works on at one time
     #[arg(long, default_value = "16")]
     concurrency: u16,
+
+    /// Let the objects wait, and print the memory that each of them holds
+    #[arg(long)]
+    suspended: bool,
+
+    /// Desktops of each object that waits
+    #[arg(long, default_value = "1", requires = "suspended", value_parser = clap::value_parser!(u8).range(1..=100))]
+    desktops: u8,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match measure(arguments.objects.get(), arguments.concurrency).await {
-        Ok(cost) => {
-            println!("{cost}");
+    let objects = arguments.objects.get();
+    let measured = if arguments.suspended {
+        held::measure(objects, usize::from(arguments.desktops))
+            .await
+            .map(|held| held.to_string())
+    } else {
+        measure(objects, arguments.concurrency)
+            .await
+            .map(|cost| cost.to_string())
+    };
+    match measured {
+        Ok(measured) => {
+            println!("{measured}");
             ExitCode::SUCCESS
         }
         Err(trouble) => {
@@ -68,25 +89,51 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn measure(objects: usize, concurrency: u16) -> Result<Cost, Trouble> {
-    eprintln!("building the operator");
-    let binary = binary::build("load").await?;
-    eprintln!("starting etcd and kube-apiserver (built from source the first time, which takes minutes)");
-    let control_plane = ControlPlane::start().await?;
-    let namespace = control_plane.namespace("load").await?;
-    let kubeconfig = control_plane.deploy("deploy/base", namespace.name()).await?;
-    let cloud = Cloud::start(&Cloud::world()).await?;
-    for n in 0..objects {
-        cloud.add_desktop(&json!({"id": desktop(n)}))?;
+/// A control plane, a cloud and an operator whose project is ready.
+struct World {
+    control_plane: ControlPlane,
+    namespace: Namespace,
+    cloud: Cloud,
+    operator: Operator,
+}
+
+impl World {
+    async fn start(flags: &[&str], desktops: impl Iterator<Item = String>) -> Result<Self, Trouble> {
+        eprintln!("building the operator");
+        let binary = binary::build("load").await?;
+        eprintln!("starting etcd and kube-apiserver (built from source the first time, which takes minutes)");
+        let control_plane = ControlPlane::start().await?;
+        let namespace = control_plane.namespace("load").await?;
+        let kubeconfig = control_plane.deploy("deploy/base", namespace.name()).await?;
+        let cloud = Cloud::start(&Cloud::world()).await?;
+        for id in desktops {
+            cloud.add_desktop(&json!({"id": id}))?;
+        }
+        namespace.apply(&cloud.secret("login")).await?;
+        namespace.apply(&cloud.project("prod", "login")).await?;
+        let operator = start(&binary, &kubeconfig, &namespace, flags)?;
+        ready(&namespace).await?;
+        Ok(Self {
+            control_plane,
+            namespace,
+            cloud,
+            operator,
+        })
     }
-    namespace.apply(&cloud.secret("login")).await?;
-    namespace.apply(&cloud.project("prod", "login")).await?;
+}
+
+async fn measure(objects: usize, concurrency: u16) -> Result<Cost, Trouble> {
     let concurrency = format!("--concurrency={concurrency}");
-    let operator = start(&binary, &kubeconfig, &namespace, &concurrency)?;
-    ready(&namespace).await?;
+    let World {
+        control_plane,
+        namespace,
+        cloud,
+        operator,
+    } = World::start(&[&concurrency], (0..objects).map(desktop)).await?;
     eprintln!("creating {objects} objects");
     let began = Instant::now();
-    create(&namespace, objects).await?;
+    let manifest = |n: usize| manifests::desktop_deletion(&desktop(n), "prod", [desktop(n)]);
+    create(&namespace, objects, manifest).await?;
     eprintln!("waiting until all desktops are deleted");
     if let Err(trouble) = all_deleted(&namespace, objects).await {
         return Err(format!("{trouble}\n{}", operator.log_tail()).into());
@@ -110,10 +157,10 @@ fn start(
     binary: &Path,
     kubeconfig: &Path,
     namespace: &Namespace,
-    concurrency: &str,
+    flags: &[&str],
 ) -> Result<Operator, Trouble> {
     let namespaces = format!("--namespaces={}", namespace.name());
-    let arguments = [&FLAGS[..], &[concurrency, &namespaces]].concat();
+    let arguments = [&FLAGS[..], flags, &[&namespaces]].concat();
     let options = OperatorOptions {
         binary: binary.to_str().ok_or("the path of the operator is no text")?,
         kubeconfig: Some(kubeconfig),
@@ -139,16 +186,17 @@ async fn ready(namespace: &Namespace) -> Result<(), Trouble> {
     Ok(eventually("the project is ready", Duration::from_secs(60), look).await?)
 }
 
-async fn create(namespace: &Namespace, objects: usize) -> Result<(), Trouble> {
+async fn create(
+    namespace: &Namespace,
+    objects: usize,
+    manifest: impl Fn(usize) -> Value,
+) -> Result<(), Trouble> {
     let requests = namespace.api::<DesktopDeletion>();
-    let manifest = |n: usize| -> Result<DesktopDeletion, serde_json::Error> {
-        serde_json::from_value(manifests::desktop_deletion(&desktop(n), "prod", [desktop(n)]))
-    };
     stream::iter((0..objects).map(Ok::<_, Trouble>))
         .try_for_each_concurrent(CREATORS, |n| {
-            let requests = requests.clone();
+            let (requests, object) = (requests.clone(), serde_json::from_value(manifest(n)));
             async move {
-                requests.create(&PostParams::default(), &manifest(n)?).await?;
+                requests.create(&PostParams::default(), &object?).await?;
                 Ok(())
             }
         })
