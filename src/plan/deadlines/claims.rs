@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_claim_lasts_as_long_as_its_object_would_have_been_kept() {
         let in_doubt = 900 + 300 + 120;
-        let accepted = 60 + 30 + 120;
+        let accepted = 60 + 120 + 120;
         for (outcome, jobs, span) in [
             (Outcome::Pending, &[][..], in_doubt),
             (Outcome::Abandoned, &[], in_doubt),
