@@ -2,7 +2,7 @@
 //! of its jobs, and one read by its id of each job that has left that list. Wakes only the requests that something
 //! changed for.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -77,6 +77,8 @@ struct Followed {
     due: Instant,
     looked: bool,
     view: JobView,
+    /// The desktops whose deletion ran when the job itself was last read.
+    ran: Option<BTreeSet<DesktopID>>,
 }
 
 impl Followed {
@@ -120,6 +122,7 @@ impl Pollers {
                 due,
                 looked: false,
                 view: JobView::default(),
+                ran: None,
             })
         });
         let news = match (
@@ -216,13 +219,20 @@ impl Shared {
         };
         let mood_changed = entry.trouble.is_some() != trouble.is_some();
         entry.trouble = trouble;
-        for Found { id, view, trouble } in found {
+        for Found {
+            id,
+            view,
+            ran,
+            trouble,
+        } in found
+        {
             let Some(followed) = entry.jobs.get_mut(&id) else {
                 continue;
             };
             let changed =
                 followed.view != view || !followed.looked || followed.trouble.is_some() != trouble.is_some();
             followed.view = view;
+            followed.ran = ran;
             followed.trouble = trouble;
             followed.looked = true;
             if changed && !mood_changed {
@@ -239,11 +249,15 @@ impl Shared {
         self.waker.send(followed.object.clone()).ok();
     }
 
-    /// What is known of a job, and the desktops that it was to delete.
-    fn view(&self, key: &LoginKey, job: &JobID) -> Option<(JobView, Vec<DesktopID>)> {
+    /// What is known of a job.
+    fn known(&self, key: &LoginKey, job: &JobID) -> Option<Known> {
         let projects = self.lock();
         let followed = projects.get(key)?.jobs.get(job)?;
-        Some((followed.view.clone(), followed.desktops.clone()))
+        Some(Known {
+            desktops: followed.desktops.clone(),
+            view: followed.view.clone(),
+            ran: followed.ran.clone(),
+        })
     }
 }
 
@@ -267,10 +281,19 @@ async fn poll(shared: Arc<Shared>, key: LoginKey) {
     }
 }
 
+/// What was known of a job before a look.
+struct Known {
+    /// The desktops that it was to delete, folded.
+    desktops: Vec<DesktopID>,
+    view: JobView,
+    ran: Option<BTreeSet<DesktopID>>,
+}
+
 /// What one look gave of one job.
 struct Found {
     id: JobID,
     view: JobView,
+    ran: Option<BTreeSet<DesktopID>>,
     trouble: Option<Error>,
 }
 
@@ -290,51 +313,72 @@ async fn tick(
     };
     let mut left = Vec::new();
     for id in due {
-        let Some((mut view, desktops)) = shared.view(key, &id) else {
+        let Some(mut known) = shared.known(key, &id) else {
             continue;
         };
         let own: Vec<SubJob> = open.iter().filter(|s| s.job == id).cloned().collect();
-        let stays = still_runs(&own, &view);
-        view.learn(&own);
-        // A job that has left the list, wholly or in part, is looked up to learn how that ended.
+        let running = running(&own);
+        let stays = known.still_runs(&running);
+        known.view.learn(&own);
+        // A job that is not in the list, wholly or in part, is looked up to learn how that ended.
         if stays {
+            let Known { view, ran, .. } = known;
             found.push(Found {
                 id,
                 view,
+                ran,
                 trouble: None,
             });
         } else {
-            left.push((id, view, desktops));
+            known.ran = Some(running);
+            left.push((id, known));
         }
     }
     if filtered && left.len() > 1 {
         learn_ends(cloud, &mut left).await?;
     }
-    for (id, mut view, desktops) in left {
+    for (id, known) in left {
+        let Known {
+            desktops,
+            mut view,
+            ran,
+        } = known;
         let mut trouble = None;
         if !view.has_ended(&desktops) {
             // One job that cannot be read must not hide the others.
             trouble = read_job(cloud, &id, &mut view).await.err();
         }
-        found.push(Found { id, view, trouble });
+        found.push(Found {
+            id,
+            view,
+            ran: ran.filter(|_| trouble.is_none()),
+            trouble,
+        });
     }
     Ok(())
 }
 
-/// Some sub-job of the job runs, and each of those that ran before. A region may ignore the filter.
-fn still_runs(own: &[SubJob], before: &JobView) -> bool {
-    let running: HashSet<_> = own
-        .iter()
+/// The desktops whose sub-job has not ended. A region may ignore the filter.
+fn running(own: &[SubJob]) -> BTreeSet<DesktopID> {
+    own.iter()
         .filter(|s| matches!(s.status, SubJobStatus::Waiting | SubJobStatus::Running))
         .map(|s| s.desktop.folded())
-        .collect();
-    let ran = |(desktop, word): (&DesktopID, &Word)| (*word == Word::Open).then(|| desktop.clone());
-    !running.is_empty()
-        && before
-            .words
-            .iter()
-            .filter_map(ran)
-            .all(|desktop| running.contains(&desktop))
+        .collect()
+}
+
+impl Known {
+    /// The job runs, and there is no desktop of which a read of the job itself could say more: one that ended before it
+    /// was first seen, or since.
+    fn still_runs(&self, running: &BTreeSet<DesktopID>) -> bool {
+        let was_read_since = self.ran.as_ref() == Some(running);
+        let is_known = |id: &DesktopID| match self.view.words.get(id) {
+            _ if running.contains(id) => true,
+            Some(Word::Open) => false,
+            Some(_) => true,
+            None => was_read_since,
+        };
+        !running.is_empty() && self.desktops.iter().all(is_known)
+    }
 }
 
 /// The service refuses what the call asks for.
@@ -343,15 +387,12 @@ fn is_malformed(error: &Error) -> bool {
 }
 
 /// One list of what has ended serves many jobs, as long as it takes fewer calls than a look at each.
-async fn learn_ends(
-    cloud: &dyn Workspace,
-    left: &mut [(JobID, JobView, Vec<DesktopID>)],
-) -> Result<(), Error> {
+async fn learn_ends(cloud: &dyn Workspace, left: &mut [(JobID, Known)]) -> Result<(), Error> {
     let pages = u32::try_from(left.len()).unwrap_or(u32::MAX) - 1;
     let ended = list(cloud, &[SubJobStatus::Success, SubJobStatus::Failed], pages).await?;
-    for (id, view, _) in left {
+    for (id, known) in left {
         let own: Vec<SubJob> = ended.iter().filter(|s| s.job == *id).cloned().collect();
-        view.learn(&own);
+        known.view.learn(&own);
     }
     Ok(())
 }

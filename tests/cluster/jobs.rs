@@ -1,13 +1,14 @@
 //! Jobs that end in odd ways: the desktops decide what became of them.
 
 use serde_json::{Value, json};
-use testkit::Cloud;
+use testkit::{Cloud, eventually};
+use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{
     Ready, Reconciling, Stalled, Submitted, Succeeded,
 };
 
-use crate::stage::{Stage, desktop, endless, entry, message, pair, says};
+use crate::stage::{BOUND, Stage, desktop, endless, entry, message, pair, says};
 
 fn ending(id: &str, result: &str) -> Value {
     json!({"id": id, "outcome": result})
@@ -55,8 +56,15 @@ async fn a_job_that_shows_late_is_waited_for() {
 
 #[tokio::test]
 async fn a_desktop_that_is_gone_is_said_to_be_while_the_deletion_of_another_one_runs_on() {
+    // The first one ends after the first look at the job, or before it.
+    for first_look in ["--first-look=200ms", "--first-look=6s"] {
+        half_done(first_look).await;
+    }
+}
+
+async fn half_done(first_look: &str) {
     let stage = Stage::set("half-done", &[desktop("pc-1"), endless("pc-2")]).await;
-    let _operator = stage.operator(&[]);
+    let _operator = stage.operator(&[first_look]);
     stage.request("leavers", &["pc-1", "pc-2"]).await;
     let half = |status: &Value| {
         entry(status, "pc-1")["state"] == "Deleted" && entry(status, "pc-2")["state"] == "Deleting"
@@ -68,6 +76,14 @@ async fn a_desktop_that_is_gone_is_said_to_be_while_the_deletion_of_another_one_
         "{status:#}"
     );
     assert_eq!(status["summary"]["deleted"], 1, "{status:#}");
+    let polls = stage.cloud.calls(Operation::ListSubJobs).len();
+    let more = async || {
+        let now = stage.cloud.calls(Operation::ListSubJobs).len();
+        if now > polls + 3 { Ok(()) } else { Err(now) }
+    };
+    eventually("it is followed further", BOUND, more).await.unwrap();
+    let reads = stage.cloud.calls(Operation::ShowJob).len();
+    assert!(reads <= 2, "what does not change is not read again: {reads}");
 }
 
 #[tokio::test]
