@@ -90,6 +90,10 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
     let cache = reader.clone();
     let stream = watcher(requests, watcher::Config::default().fields(UNFINISHED))
         .default_backoff()
+        .inspect_err({
+            let (scope, context) = (scope.clone(), context.clone());
+            move |error| context.claims.requests_failed(&scope, error)
+        })
         .try_filter_map(move |event| future::ok(take_in(event, &watched, &cache, &noting)))
         .reflect(writer)
         .applied_objects()

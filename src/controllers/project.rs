@@ -60,6 +60,10 @@ pub async fn run(
     let checked = checks.clone();
     let stream = watcher(projects, watcher::Config::default())
         .default_backoff()
+        .inspect_err({
+            let (scope, context) = (scope.clone(), context.clone());
+            move |error| context.claims.projects_failed(&scope, error)
+        })
         .try_filter_map({
             let (scope, context) = (scope.clone(), context.clone());
             move |event| future::ok(take_in(event, &scope, &cache, &context))
