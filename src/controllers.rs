@@ -78,7 +78,7 @@ pub struct Context {
     /// What holds calls of the cloud back.
     pub brakes: brakes::Brakes,
     /// Which passes over a request may run.
-    pub passes: turns::Turns,
+    pub passes: deletion::Slots,
     /// Which requests wait for their pass.
     pub upcoming: upcoming::Upcoming,
     /// What the clocks of the services say.
@@ -178,7 +178,7 @@ impl Context {
         let undecodable = undecodable::Undecodable::default();
         let shown = undecodable.clone();
         metrics.watch_undecodable(move || shown.count());
-        let passes = turns::Turns::new(config.concurrency.get().into(), None);
+        let passes = deletion::Slots::new(config.concurrency.get().into());
         let context = Self {
             recorders: deletion::Recorders::new(client.clone(), reporter),
             pollers: Pollers::new(config.timing.clone(), waker, pulse),
