@@ -20,6 +20,7 @@
 //! | [`api`] | calls of the API server that cannot hang |
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
@@ -77,7 +78,7 @@ pub struct Context {
     /// What holds calls of the cloud back.
     pub brakes: brakes::Brakes,
     /// Which passes over a request may run.
-    pub passes: turns::Turns,
+    pub passes: deletion::Slots,
     /// Which requests wait for their pass.
     pub upcoming: upcoming::Upcoming,
     /// What the clocks of the services say.
@@ -172,10 +173,12 @@ impl Context {
         let claims = claims::Claims::new(clock_sources.clone(), config.timing.clone());
         let counted = claims.clone();
         metrics.watch_claims(move || counted.of_deleted_requests());
+        let unreadable = claims.clone();
+        metrics.watch_unreadable(move || unreadable.unreadable());
         let undecodable = undecodable::Undecodable::default();
         let shown = undecodable.clone();
         metrics.watch_undecodable(move || shown.count());
-        let passes = turns::Turns::new(config.concurrency.get().into(), None);
+        let passes = deletion::Slots::new(config.concurrency.get().into());
         let context = Self {
             recorders: deletion::Recorders::new(client.clone(), reporter),
             pollers: Pollers::new(config.timing.clone(), waker, pulse),
@@ -255,6 +258,15 @@ pub enum Scope {
     All,
     /// One namespace.
     Namespace(String),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "*",
+            Self::Namespace(name) => name,
+        })
+    }
 }
 
 impl Scope {

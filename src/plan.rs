@@ -17,6 +17,7 @@
 //! | [`finalizer`] | that the finalizer is there while a call may take effect |
 //! | [`in_flight`] | an attempt that may have reached the cloud |
 //! | [`overlap`] | another request holds one of the desktops |
+//! | [`unreadable`] | a namespace that the operator may not read |
 
 pub mod admission;
 pub mod classify;
@@ -34,6 +35,7 @@ pub mod release;
 pub mod resolve;
 pub mod standing;
 pub mod submission;
+pub mod unreadable;
 
 use observed::Observed;
 use record::{Ending, Intent, Settlement};

@@ -112,7 +112,7 @@ struct ReplicaArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = PROCESS)]
 struct ProcessArgs {
-    /// Most objects that are worked on at one time
+    /// Most objects that are worked on at one time; one that waits for the cloud does not count
     #[arg(
         long,
         value_name = "COUNT",

@@ -9,15 +9,16 @@
 //! | `entry` | what is known of an unfinished request |
 //! | `deleted` | claims of requests that are gone |
 //! | `released` | when desktops were last released |
+//! | `listing` | whether a namespace could be read |
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::Event;
+use kube::runtime::watcher::{self, Event};
+use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
 use super::Scope;
@@ -32,9 +33,11 @@ use crate::plan::record::Settlement;
 
 mod deleted;
 mod entry;
+mod listing;
 mod released;
 mod table;
 
+use listing::{Listing, missing_right};
 use table::{Table, Watch};
 
 /// How long a request waits for the watches before it is told so.
@@ -58,6 +61,8 @@ struct Shared {
 struct Time {
     clocks: ClockSources,
     timing: Timing,
+    /// When this process began to lead, in time since its start: other processes made their calls before.
+    leads_since: Duration,
 }
 
 impl Time {
@@ -97,17 +102,23 @@ impl Answer {
 impl Claims {
     /// An empty table.
     pub fn new(clocks: ClockSources, timing: Timing) -> Self {
-        let table = Mutex::new(Table::new(timing.settle));
-        let time = Time { clocks, timing };
+        let leads_since = clocks.uptime.now();
+        let time = Time {
+            clocks,
+            timing,
+            leads_since,
+        };
+        let table = Mutex::new(Table::new(&time));
         Self(Arc::new(Shared { time, table }))
     }
 
-    /// A watch will report here; nothing is granted before it has listed its objects.
+    /// A watch will report here; nothing is granted before it has listed its objects, or long enough after the API server
+    /// has refused to.
     pub fn expect(&self, scope: Scope, projects: Store<WorkspaceProject>) {
         let watch = Watch {
             projects,
-            projects_synced: false,
-            synced: false,
+            project_list: Listing::default(),
+            request_list: Listing::default(),
             listed: std::collections::HashSet::new(),
         };
         self.lock().watches.insert(scope, watch);
@@ -163,15 +174,65 @@ impl Claims {
     /// The store of projects holds what a watch has listed.
     pub fn projects_listed(&self, scope: &Scope) {
         if let Some(watch) = self.lock().watches.get_mut(scope) {
-            watch.projects_synced = true;
+            watch.project_list.read();
         }
+    }
+
+    /// The watch of requests has failed.
+    pub fn requests_failed(&self, scope: &Scope, error: &watcher::Error) {
+        self.failed::<DesktopDeletion>(scope, error, |watch| &mut watch.request_list);
+    }
+
+    /// The watch of projects has failed.
+    pub fn projects_failed(&self, scope: &Scope, error: &watcher::Error) {
+        self.failed::<WorkspaceProject>(scope, error, |watch| &mut watch.project_list);
+    }
+
+    fn failed<K: Resource<DynamicType = ()>>(
+        &self,
+        scope: &Scope,
+        error: &watcher::Error,
+        list: impl FnOnce(&mut Watch) -> &mut Listing,
+    ) {
+        let Some(right) = missing_right::<K>(error) else {
+            return;
+        };
+        let mut table = self.lock();
+        let Some(watch) = table.watches.get_mut(scope) else {
+            return;
+        };
+        if list(watch).refuse(right.clone(), self.0.time.uptime()) {
+            tracing::error!(
+                namespace = %scope, right,
+                "the API server refuses what is needed to serve a namespace: grant that permission (deploy/watched-namespace), or stop serving the namespace"
+            );
+        }
+    }
+
+    /// How many of the watched namespaces cannot be read for want of a right.
+    pub fn unreadable(&self) -> usize {
+        let (table, now) = (self.lock(), self.0.time.uptime());
+        let unreadable = |watch: &&Watch| {
+            let lists = [&watch.request_list, &watch.project_list];
+            lists.iter().any(|list| list.missing_right(now).is_some())
+        };
+        table.watches.values().filter(unreadable).count()
+    }
+
+    /// The right without which the projects of a namespace cannot be checked, if it is missing.
+    pub fn projects_unreadable(&self, namespace: &str) -> Option<String> {
+        let (table, now) = (self.lock(), self.0.time.uptime());
+        let own = table.watches.get(&Scope::Namespace(namespace.to_owned()));
+        let watch = own.or_else(|| table.watches.get(&Scope::All))?;
+        watch.project_list.missing_right(now).map(ToOwned::to_owned)
     }
 
     /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until
     /// [`Claims::settle`].
     pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectKey) -> Answer {
-        if tokio::time::timeout(SYNC_LIMIT, self.synced()).await.is_err() {
-            return Answer::refused(Claim::NotYet);
+        let unknown = tokio::time::timeout(SYNC_LIMIT, self.unknown()).await;
+        if let Some(unknown) = unknown.unwrap_or(Some(Claim::NotYet)) {
+            return Answer::refused(unknown);
         }
         let mut table = self.lock();
         let Some(claim) = table.conflict(object, home, &self.0.time) else {
@@ -242,11 +303,14 @@ impl Claims {
         self.lock().deleted.count(&self.0.time)
     }
 
-    /// Waits until every watch has listed its objects: what is not known yet could come first. (The stores cannot be
-    /// awaited here: `Store::wait_until_ready` wakes one task only, and would leave the others waiting for ever.)
-    async fn synced(&self) {
-        let synced = |watch: &Watch| watch.synced && watch.projects_synced;
-        while !self.lock().watches.values().all(synced) {
+    /// Waits until every watch has listed its objects, or is refused: what is not known yet could come first. (The stores
+    /// cannot be awaited here: `Store::wait_until_ready` wakes one task only, and would leave the others waiting for ever.)
+    async fn unknown(&self) -> Option<Claim> {
+        loop {
+            let unknown = self.lock().unknown(&self.0.time);
+            if unknown != Some(Claim::NotYet) {
+                return unknown;
+            }
             tokio::time::sleep(SYNC_LOOK).await;
         }
     }

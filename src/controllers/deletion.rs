@@ -8,6 +8,7 @@
 //! | [`execute`] | carries out one step: the only place with effects |
 //! | [`submission`] | sends and records in a task that nothing cancels |
 //! | [`report`] | Events and log lines |
+//! | [`slots`] | which passes may run |
 //! | [`memory`] | what is remembered between two passes |
 //! | [`recorders`] | who publishes the Events of which request |
 
@@ -41,13 +42,16 @@ pub mod memory;
 pub mod pass;
 pub mod recorders;
 pub mod report;
+pub mod slots;
 pub mod submission;
 
 pub use memory::Memory;
 pub use recorders::Recorders;
+pub use slots::Slots;
 pub use submission::Submissions;
 
 use pass::Pass;
+use slots::Slot;
 
 /// Most steps of one pass. The longest honest one reads a hundred desktops one by one.
 const MOST_STEPS: usize = 400;
@@ -90,6 +94,10 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
     let cache = reader.clone();
     let stream = watcher(requests, watcher::Config::default().fields(UNFINISHED))
         .default_backoff()
+        .inspect_err({
+            let (scope, context) = (scope.clone(), context.clone());
+            move |error| context.claims.requests_failed(&scope, error)
+        })
         .try_filter_map(move |event| future::ok(take_in(event, &watched, &cache, &noting)))
         .reflect(writer)
         .applied_objects()
@@ -223,15 +231,14 @@ async fn in_turn(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<
             memory.first_seen.get_or_insert(asked);
         });
     let in_line = context.upcoming.announce(&object);
-    let namespace = object.namespace().unwrap_or_default();
-    let _turn = tokio::select! {
-        turn = context.passes.enter(RightOfWay::of(&object), &namespace) => turn,
+    let slot = tokio::select! {
+        slot = context.passes.enter(&object) => slot,
         // Whoever leads next goes on from what is stored.
         () = context.stopping.cancelled() => return Ok(Action::await_change()),
     };
     drop(in_line);
     let started = Instant::now();
-    let result = Box::pin(run_pass(&object, asked, &context)).await;
+    let result = Box::pin(run_pass(&object, asked, slot, &context)).await;
     if result.is_ok() {
         context.memory.api_is_well(&object.uid().unwrap_or_default());
     }
@@ -249,6 +256,7 @@ async fn in_turn(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<
 async fn run_pass(
     object: &DesktopDeletion,
     asked: Duration,
+    mut slot: Slot,
     context: &Arc<Context>,
 ) -> Result<Action, Error> {
     let Some(pass) = Pass::load(object, asked, context).await? else {
@@ -256,7 +264,7 @@ async fn run_pass(
         return Ok(Action::await_change());
     };
     let mut current = Some(pass);
-    let result = Box::pin(drive(&mut current, context)).await;
+    let result = Box::pin(drive(&mut current, &mut slot, context)).await;
     if let Some(pass) = current {
         context.claims.settle(&pass.object);
     }
@@ -289,12 +297,15 @@ async fn say(object: &DesktopDeletion, hold: Hold, context: &Context) -> Result<
     Ok(())
 }
 
-/// Takes one step after another. The pass is handed over while it is submitted, and lost if that fails.
-async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Action, Error> {
+/// Takes one step after another. The pass is handed over while it is submitted, and lost if that fails. It leaves its slot to
+/// others while it waits for the cloud.
+async fn drive(current: &mut Option<Pass>, slot: &mut Slot, context: &Arc<Context>) -> Result<Action, Error> {
     for _ in 0..MOST_STEPS {
+        let resumed_at_once = slot.resume().await;
         let Some(pass) = current.as_mut() else {
             return Err(Error::StartOver);
         };
+        pass.seen.last_look &= resumed_at_once;
         facts::refresh(pass, context);
         if pass.seen.facts.stopping {
             // Whoever leads next goes on from what is stored.
@@ -315,12 +326,14 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
                     RightOfWay::Submission
                 };
                 let line = pass.line()?.clone();
+                slot.leave();
                 pass.turn = line.enter(right).await;
                 let at_once = pass.turn.as_ref().is_some_and(|turn| turn.waited.is_none());
                 pass.seen.last_look &= at_once;
             }
             // From the signature to the record nothing may cut in.
             step @ Step::Sign(_) => {
+                slot.leave();
                 if let Some(pass) = current.take() {
                     let object = pass.object.clone();
                     match submission::run(pass, step, context.clone()).await {
@@ -337,6 +350,12 @@ async fn drive(current: &mut Option<Pass>, context: &Arc<Context>) -> Result<Act
                 // other for ever.
                 if step != Step::ReadProject {
                     pass.had_turn |= pass.turn.take().is_some();
+                }
+                if matches!(
+                    step,
+                    Step::ReadDesktops(_) | Step::ReadDesktop(_) | Step::ReadSubJobs
+                ) {
+                    slot.leave();
                 }
                 execute::step(pass, step, context).await?;
             }

@@ -139,6 +139,13 @@ impl Login {
         }
     }
 
+    /// The obstacle of a project that exists and waits for its check.
+    pub fn unchecked(&mut self) -> Option<&mut Obstacle> {
+        self.line.as_ref()?;
+        let obstacle = self.view.obstacle.as_mut()?;
+        (obstacle.reason == Reason::ProjectNotReady && !obstacle.person).then_some(obstacle)
+    }
+
     fn none(project: Option<&WorkspaceProject>, message: String, patient: bool, stamp: String) -> Self {
         Self {
             view: ProjectView {

@@ -1,11 +1,15 @@
-//! The controller for `WorkspaceProject`: proves the login by a harmless read before any deletion depends on it.
+//! The controller for `WorkspaceProject`: proves the login by a harmless read before any deletion depends on it. A reconcile
+//! never waits for the cloud: the read is made by a task, which has the project reconciled again when it has ended.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `checks` | the tasks, and what the last one of each project found |
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, TryStreamExt, future};
+use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::PostParams;
 use kube::runtime::controller::{self, Action, Controller};
@@ -13,8 +17,10 @@ use kube::runtime::reflector::{Store, store::Writer};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, ResourceExt};
 use serde_json::Value;
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
+use super::metered::Line;
 use super::raw::{Raw, keep_unknown};
 use super::turns::RightOfWay;
 use super::undecodable::{Change, Sorted};
@@ -27,6 +33,10 @@ use crate::plan::deadlines;
 use crate::plan::observed::ClockSkew;
 use crate::workspace::api::{Answer, DesktopPage};
 use crate::workspace::error::{Error as CloudFailure, Failure};
+
+mod checks;
+
+use checks::Checks;
 
 /// After so many tries in a row, over about ten minutes with the default pauses, a host that cannot be reached is for a
 /// person to look at.
@@ -45,17 +55,27 @@ pub async fn run(
 ) {
     let projects: Api<Raw<WorkspaceProject>> = scope.api(&context.client);
     let (watched, noting, cache) = (scope.clone(), context.clone(), reader.clone());
+    let (ended, woken) = unbounded_channel();
+    let checks = Checks::new(reader.clone(), ended, context.stopping.clone());
+    let checked = checks.clone();
     let stream = watcher(projects, watcher::Config::default())
         .default_backoff()
+        .inspect_err({
+            let (scope, context) = (scope.clone(), context.clone());
+            move |error| context.claims.projects_failed(&scope, error)
+        })
         .try_filter_map({
             let (scope, context) = (scope.clone(), context.clone());
             move |event| future::ok(take_in(event, &scope, &cache, &context))
         })
         .reflect(writer)
-        .inspect_ok(move |event| {
-            if matches!(event, watcher::Event::InitDone) {
+        .inspect_ok(move |event| match event {
+            watcher::Event::InitDone => {
+                checked.forget_gone();
                 noting.claims.projects_listed(&watched);
             }
+            watcher::Event::Delete(project) => checked.forget(&project.uid().unwrap_or_default()),
+            _ => {}
         })
         .applied_objects()
         .predicate_filter(
@@ -66,10 +86,13 @@ pub async fn run(
     let unsynced = super::stopped_unsynced(reader.clone(), ready, context.stopping.clone());
     let shared = Arc::new(Prover {
         context: context.clone(),
-        proofs: Mutex::default(),
+        checks,
     });
     let controller = Controller::for_stream(stream, reader)
         .with_config(controller::Config::default().concurrency(context.config.concurrency.get()))
+        .reconcile_on(stream::unfold(woken, |mut woken| async move {
+            Some((woken.recv().await?, woken))
+        }))
         .graceful_shutdown_on(context.stopping.clone().cancelled_owned())
         .run(reconcile, error_policy, shared)
         .for_each(|result| async move {
@@ -117,24 +140,12 @@ fn usable_event(event: watcher::Event<Raw<WorkspaceProject>>) -> watcher::Event<
 
 struct Prover {
     context: Arc<Context>,
-    proofs: Mutex<HashMap<String, Proof>>,
-}
-
-impl Prover {
-    fn remember(&self, uid: String, proof: Proof) {
-        let forgotten = self.context.config.timing.project_refresh * 2;
-        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
-        // Of a project that is gone nobody asks any more.
-        proofs.retain(|_, proof| proof.at.elapsed() < forgotten);
-        proofs.insert(uid, proof);
-    }
+    checks: Checks,
 }
 
 /// The last time that a login was tried.
 #[derive(Clone)]
 struct Proof {
-    /// Generation and login that were tried.
-    stamp: String,
     at: Instant,
     verdict: Verdict,
     failures: u32,
@@ -180,65 +191,27 @@ fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, prover: Arc<
 async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, api::Error> {
     let context = &prover.context;
     let namespace = project.namespace().unwrap_or_default();
-    let uid = project.uid().unwrap_or_default();
-    let generation = project.metadata.generation.unwrap_or_default();
-    let known = prover
-        .proofs
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&uid)
-        .cloned();
+    let refresh = context.config.timing.secret_refresh;
     let proof = match login::access(context, &namespace, project).await? {
         Err(login::NoAccess { reason, message }) => {
+            prover.checks.forget(&project.uid().unwrap_or_default());
             context.metrics.login_checked(reason);
-            let verdict = Verdict {
-                status: Truth::False,
-                reason,
-                message,
-                again: Pace::Soon,
-            };
-            Proof {
-                stamp: String::new(),
-                at: Instant::now(),
-                verdict,
-                failures: 0,
-            }
+            Proof::failed(reason, message)
         }
         Ok(line) => {
+            let generation = project.metadata.generation.unwrap_or_default();
             let stamp = format!("{generation}/{}", line.caller.login);
-            let still = known.filter(|known| known.stamp == stamp);
-            match still {
-                Some(proof) if proof.at.elapsed() < pause(&proof, context) => proof,
-                still => {
-                    let cloud = line.client(RightOfWay::Poll);
-                    let endpoint = login::coordinates(&project.spec).endpoint;
-                    let mut result = cloud.list_desktops(&[]).await;
-                    // The service's clock counts once two answers agree.
-                    if result.is_ok() && context.service_clocks.now(&endpoint).is_none() {
-                        result = cloud.list_desktops(&[]).await;
-                    }
-                    let verdict = verdict(result, &context.clocks(Some(&endpoint)), context);
-                    context.metrics.login_checked(verdict.reason);
-                    let before = still.map_or(0, |proof| proof.failures);
-                    let failures = if verdict.status == Truth::True {
-                        0
-                    } else {
-                        before.saturating_add(1)
-                    };
-                    Proof {
-                        stamp,
-                        at: Instant::now(),
-                        verdict,
-                        failures,
-                    }
-                }
+            let due = |proof: &Proof| proof.at.elapsed() >= pause(proof, context);
+            let start = |last| check(project.clone(), line, last, context.clone());
+            match prover.checks.result(project, &stamp, due, start)? {
+                Some(proof) => proof,
+                // Its end is reported; the Secret may change before that, and is not watched.
+                None => return Ok(Action::requeue(refresh)),
             }
         }
     };
-    prover.remember(uid, proof.clone());
     let persists = proof.verdict.reason == Reason::EndpointUnreachable && proof.failures >= STALLED_AFTER;
     write(project, &proof.verdict, persists, context).await?;
-    let refresh = context.config.timing.secret_refresh;
     let next = pause(&proof, context).saturating_sub(proof.at.elapsed());
     // A login that does not work is read again soon: the Secret may have been mended, and is not watched.
     let next = if proof.verdict.status == Truth::True {
@@ -247,6 +220,50 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
         next.min(refresh)
     };
     Ok(Action::requeue(next.max(Duration::from_millis(100))))
+}
+
+/// Tries a login by a read of the cloud. `last`: what came of the same login the last time.
+async fn check(
+    project: WorkspaceProject,
+    line: Arc<Line>,
+    last: Option<Proof>,
+    context: Arc<Context>,
+) -> Proof {
+    let cloud = line.client(RightOfWay::Poll);
+    let endpoint = login::coordinates(&project.spec).endpoint;
+    let mut result = cloud.list_desktops(&[]).await;
+    // The service's clock counts once two answers agree.
+    if result.is_ok() && context.service_clocks.now(&endpoint).is_none() {
+        result = cloud.list_desktops(&[]).await;
+    }
+    let verdict = verdict(result, &context.clocks(Some(&endpoint)), &context);
+    context.metrics.login_checked(verdict.reason);
+    let failures = if verdict.status == Truth::True {
+        0
+    } else {
+        last.map_or(0, |proof| proof.failures).saturating_add(1)
+    };
+    Proof {
+        at: Instant::now(),
+        verdict,
+        failures,
+    }
+}
+
+impl Proof {
+    /// There is no login to be tried.
+    fn failed(reason: Reason, message: String) -> Self {
+        Self {
+            at: Instant::now(),
+            verdict: Verdict {
+                status: Truth::False,
+                reason,
+                message,
+                again: Pace::Soon,
+            },
+            failures: 0,
+        }
+    }
 }
 
 fn pause(proof: &Proof, context: &Context) -> Duration {

@@ -107,6 +107,11 @@ impl Metrics {
         self.live.claims(Arc::new(of_deleted_requests));
     }
 
+    /// Shows from now on how many watched namespaces cannot be read; asked at every scrape.
+    pub fn watch_unreadable(&self, namespaces: impl Fn() -> usize + Send + Sync + 'static) {
+        self.live.unreadable(Arc::new(namespaces));
+    }
+
     /// Shows from now on how many objects of each kind cannot be decoded; asked at every scrape.
     pub fn watch_undecodable(
         &self,

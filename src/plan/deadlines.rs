@@ -16,7 +16,9 @@ use crate::crd::deletion::{Attempt, Outcome};
 
 mod claims;
 
-pub use claims::{claim_ends_by, first_check_is_awaited, until_claim_ends, until_unreadable_call_ends};
+pub use claims::{
+    claim_ends_by, first_check_is_awaited, is_still_refused, until_claim_ends, until_unreadable_call_ends,
+};
 
 /// How long an object may go without a reconciliation, whatever else happens.
 pub const RESYNC: Duration = Duration::from_secs(600);

@@ -128,6 +128,19 @@ pub enum Claim {
     Unchecked(Rival),
     /// Not every watch has listed its requests, so nobody knows yet.
     NotYet,
+    /// The API server refuses to list the requests of a namespace, and a call of one of them may still take effect.
+    Unreadable(UnreadableNamespace),
+}
+
+/// A watched namespace whose requests cannot be listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableNamespace {
+    /// Its name.
+    pub name: String,
+    /// The right that is missing, such as `list desktopdeletions`.
+    pub right: String,
+    /// The minute by which no call of an earlier process can take effect any more.
+    pub until: Timestamp,
 }
 
 /// A request that comes first for some desktop.

@@ -1,9 +1,9 @@
 //! Another request holds one of the desktops. One that still exists holds it until it has ended. One that was deleted holds
 //! it while its call may take effect or its job need not show yet, and a read can show that earlier.
 
-use super::Step;
 use super::observed::{Claim, DeletedRequest, Observed, Rival, Sight};
 use super::standing::{Hold, Wake};
+use super::{Step, unreadable};
 use crate::crd::conditions::Reason;
 use crate::ids::DesktopID;
 
@@ -15,6 +15,7 @@ pub fn next(seen: &Observed, claim: &Claim) -> Step {
         Claim::HeldByUndecodable(rival) => wait(undecodable(rival)),
         Claim::Unchecked(rival) => wait(unchecked(rival)),
         Claim::NotYet => wait(unlisted()),
+        Claim::Unreadable(namespace) => Step::Wait(unreadable::requests(namespace)),
         Claim::Granted => Step::StartOver,
     }
 }

@@ -209,3 +209,32 @@ async fn namespaces_that_share_a_login_take_turns_under_its_rate() {
     let between = posts_in_between("one-login", false, &["--requests-per-minute=240"]).await;
     assert!(between <= BETWEEN, "{between} POSTs of the crowd came first");
 }
+
+#[tokio::test]
+async fn requests_that_wait_for_the_cloud_hold_up_no_other_project() {
+    /// So many that their calls take longer, one every ten seconds, than a test waits.
+    const HELD: usize = 40;
+    let held = names("held", HELD);
+    let desktops: Vec<_> = held.iter().map(|name| desktop(name)).collect();
+    let stage = Stage::set("held-passes", &desktops).await;
+    let other = Cloud::start(&Cloud::world()).await.unwrap();
+    other.add_desktop(&desktop("single")).unwrap();
+    let project = other.project("other", "login");
+    stage.namespace.apply(&project).await.unwrap();
+    let _operator = stage.operator(&["--concurrency=1", "--requests-per-minute=8"]);
+    for project in ["prod", "other"] {
+        stage.project_says(project, "CredentialsValid").await;
+    }
+    create(&stage.namespace, &held).await;
+    let look = async || match stage.cloud.calls(Operation::ListSubJobs).len() {
+        0 => Err("none is under way"),
+        _ => Ok(()),
+    };
+    let begun = eventually("the others are under way", BOUND, look).await;
+    begun.unwrap();
+    let there = json!({"projectRef": {"name": "other"}});
+    stage.request_with("single", &["single"], there).await;
+    stage.accepted("single").await;
+    let posts = stage.posts().len();
+    assert!(posts < HELD, "the others were still waiting");
+}

@@ -33,3 +33,4 @@ mod shutdown;
 mod stage;
 mod undecodable;
 mod uninstall;
+mod unreadable;

@@ -5,11 +5,12 @@ use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
 use testkit::cloud::{ACCESS_KEY, PROJECT_ID, SECRET_KEY};
 use testkit::{Cloud, manifests};
+use workspace_simulator::cloud::Operation::ListDesktops;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, Submitted, Succeeded};
 
 use crate::door::Door;
-use crate::stage::{Stage, condition, desktop, message, pair, says};
+use crate::stage::{BOUND, Stage, condition, desktop, message, pair, says};
 
 /// Another project of the same account.
 const SECOND: &str = "second-project";
@@ -142,17 +143,12 @@ async fn a_proven_login_is_said_to_be_valid_and_written_once() {
     let ready = stage.project_says("prod", "CredentialsValid").await;
     assert_eq!(ready["status"], "True");
     assert_eq!(ready["observedGeneration"], 1);
-    let proofs = || {
-        stage
-            .cloud
-            .calls(workspace_simulator::cloud::Operation::ListDesktops)
-            .len()
-    };
+    let proofs = || stage.cloud.calls(ListDesktops).len();
     let look = async || match proofs() {
         count if count >= 4 => Ok(()),
         count => Err(count),
     };
-    testkit::eventually("the login is proven again", crate::stage::BOUND, look)
+    testkit::eventually("the login is proven again", BOUND, look)
         .await
         .unwrap();
     let writes = stage
@@ -343,6 +339,55 @@ async fn a_request_that_began_in_one_project_goes_to_no_other() {
     let elsewhere =
         |call: &workspace_simulator::cloud::LedgerEntry| call.path.contains(SECOND) && call.method == "POST";
     assert!(!stage.cloud.ledger().iter().any(elsewhere));
+}
+
+#[tokio::test]
+async fn projects_whose_checks_wait_hold_up_no_other_project() {
+    /// So many that their checks take longer, one call every ten seconds, than a test waits.
+    const HELD: usize = 40;
+    let stage = Stage::without_project("held-checks", Cloud::world(), &[]).await;
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    let silent = json!({"operation": "listDesktops", "answer": "timeout"});
+    stage.cloud.add_fault(&silent).unwrap();
+    let held: Vec<_> = (0..HELD).map(|n| format!("held-{n}")).collect();
+    for name in &held {
+        let project = stage.cloud.project(name, "login");
+        stage.namespace.apply(&project).await.unwrap();
+    }
+    let operator = stage.operator(&["--concurrency=1", "--requests-per-minute=8"]);
+    stage.struck().await;
+    let other = Cloud::start(&Cloud::world()).await.unwrap();
+    let project = other.project("well", "login");
+    stage.namespace.apply(&project).await.unwrap();
+    stage.project_says("well", "CredentialsValid").await;
+
+    let mut unchecked = 0;
+    for name in &held {
+        let project = stage.namespace.projects().get(name).await.unwrap();
+        unchecked += usize::from(condition(&project.data["status"], Ready).is_null());
+    }
+    assert!(unchecked > 0, "the others were still waiting");
+    assert_eq!(operator.stopped().await, 0, "no check keeps it from stopping");
+}
+
+#[tokio::test]
+async fn a_check_that_waits_makes_way_for_one_with_a_new_secret() {
+    let stage = Stage::set_with("held-secret", world(), &[]).await;
+    // A check makes two calls, and the second one waits for a minute.
+    let _operator = stage.operator(&["--requests-per-minute=1"]);
+    let look = async || match stage.cloud.calls(ListDesktops).len() {
+        0 => Err("no call"),
+        _ => Ok(()),
+    };
+    testkit::eventually("the check has begun", BOUND, look)
+        .await
+        .unwrap();
+    let blind = manifests::secret("login", &key_pair(BLIND.0, BLIND.1));
+    stage.namespace.apply(&blind).await.unwrap();
+    stage.project_says("prod", "PermissionDenied").await;
+    let calls = stage.cloud.calls(ListDesktops);
+    let callers: Vec<_> = calls.iter().map(|call| call.caller.as_deref()).collect();
+    assert_eq!(callers, [Some(ACCESS_KEY), Some(BLIND.0)]);
 }
 
 #[tokio::test]

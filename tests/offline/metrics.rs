@@ -113,6 +113,7 @@ fn all() -> Metrics {
     metrics.watch_health(health);
     metrics.watch_brakes(|| vec![(Pause::Login, 0), (Pause::Throttle, 0)]);
     metrics.watch_claims(|| 0);
+    metrics.watch_unreadable(|| 0);
     metrics.watch_undecodable(|| vec![("DesktopDeletion", 0)]);
     metrics.settled(Outcome::Accepted, None);
     metrics.completed(Reason::AllDeleted, Summary::default());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use super::deleted::{Deleted, DeletedRequests};
 use super::entry::{self, Entry, created};
+use super::listing::Listing;
 use super::released::Released;
 use super::{Time, Uid};
 use crate::controllers::Scope;
@@ -17,9 +19,9 @@ use crate::controllers::login::coordinates;
 use crate::crd::conditions::{ConditionType, Truth};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::ids::{AttemptID, DesktopID, ProjectKey};
-use crate::plan::deadlines::first_check_is_awaited;
+use crate::plan::deadlines::{claim_ends_by, first_check_is_awaited, until_unreadable_call_ends};
 use crate::plan::in_flight::had_no_effect;
-use crate::plan::observed::{Claim, DeletedRequest, Rival};
+use crate::plan::observed::{Claim, DeletedRequest, Rival, UnreadableNamespace};
 use crate::plan::record::Settlement;
 
 /// Everything that is known of claims.
@@ -40,15 +42,17 @@ pub(super) struct Table {
     finished: HashMap<Uid, Scope>,
     /// Since when this process has known projects unchecked, by uid.
     unchecked: HashMap<Uid, Duration>,
+    /// The minute by which no call of an earlier process can take effect any more.
+    earlier_calls_end: Timestamp,
 }
 
 /// What is watched.
 pub(super) struct Watch {
     pub(super) projects: Store<WorkspaceProject>,
-    /// The store holds the first list of projects.
-    pub(super) projects_synced: bool,
-    /// The first list of requests is in the table.
-    pub(super) synced: bool,
+    /// The list of projects, which the store holds.
+    pub(super) project_list: Listing,
+    /// The list of requests, which the table holds.
+    pub(super) request_list: Listing,
     /// Objects of a list that is being read.
     pub(super) listed: HashSet<Uid>,
 }
@@ -68,18 +72,48 @@ enum Reservation {
 }
 
 impl Table {
-    /// An empty table; when desktops were released is known for `kept_for`.
-    pub(super) fn new(kept_for: Duration) -> Self {
+    /// An empty table of a process that begins to lead now.
+    pub(super) fn new(time: &Time) -> Self {
         Self {
             watches: HashMap::new(),
             entries: HashMap::new(),
             by_desktop: HashMap::new(),
             holding: HashMap::new(),
             deleted: DeletedRequests::default(),
-            released: Released::new(kept_for),
+            released: Released::new(time.timing.settle),
             finished: HashMap::new(),
             unchecked: HashMap::new(),
+            earlier_calls_end: claim_ends_by(until_earlier_calls_end(time), &time.clocks.now(None)),
         }
+    }
+
+    /// Why nothing can be granted yet: requests of a watch are not known, and may be in flight. Projects say no more than who
+    /// of two that were not submitted comes first, so they are not waited for where they may not be listed.
+    pub(super) fn unknown(&self, time: &Time) -> Option<Claim> {
+        let now = time.uptime();
+        let unlisted = self
+            .watches
+            .iter()
+            .filter(|(_, watch)| !watch.request_list.synced);
+        let unreadable = unlisted.filter_map(|(scope, watch)| {
+            let right = watch.request_list.missing_right(now)?;
+            Some((scope.to_string(), right.to_owned()))
+        });
+        if let Some((name, right)) = unreadable.min()
+            && !until_earlier_calls_end(time).is_zero()
+        {
+            return Some(Claim::Unreadable(UnreadableNamespace {
+                name,
+                right,
+                until: self.earlier_calls_end,
+            }));
+        }
+        let known = |list: &Listing| list.synced || list.missing_right(now).is_some();
+        let all_known = self
+            .watches
+            .values()
+            .all(|watch| known(&watch.request_list) && known(&watch.project_list));
+        (!all_known).then_some(Claim::NotYet)
     }
 
     /// Takes in a copy of a request; one that is older than what is known changes nothing.
@@ -233,7 +267,7 @@ impl Table {
         let Some(known) = self.watches.get_mut(scope) else {
             return Vec::new();
         };
-        known.synced = true;
+        known.request_list.read();
         let listed = std::mem::take(&mut known.listed);
         self.finished
             .retain(|uid, within| within != scope || listed.contains(uid));
@@ -390,6 +424,11 @@ impl Table {
         }
         Some(entry)
     }
+}
+
+/// Until a call of an earlier process can no longer take effect, of which nothing can be read.
+fn until_earlier_calls_end(time: &Time) -> Duration {
+    until_unreadable_call_ends(time.leads_since, time.uptime(), &time.timing)
 }
 
 /// The name of a request, for the eyes of whoever may see `object`: nothing of one namespace is shown in another.

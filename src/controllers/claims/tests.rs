@@ -22,6 +22,7 @@ use crate::plan::standing::{Hold, Wake};
 mod deleted;
 mod undecodable;
 mod unfinished;
+mod unreadable;
 
 const PROJECT: &str = "0b5f";
 const ENDPOINT: &str = "https://workspace.example";

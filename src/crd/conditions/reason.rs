@@ -91,6 +91,9 @@ words! {
         /// The API server refuses a call that the operator needs. The message has its words. Check the operator's rights
         /// (RBAC) and the admission policies of the cluster.
         AccessDenied,
+        /// The operator lacks the right to read a namespace that it serves. The message names both. Requests elsewhere wait until
+        /// no call of a request there can take effect any more. Grant the right, or stop serving the namespace.
+        NamespaceUnreadable,
         /// This version of the operator cannot decode the object. It is skipped, and holds its desktops. Correct the field
         /// that the message names, or run the version of the operator that wrote it.
         Undecodable,

@@ -4,10 +4,10 @@ use super::Reason::{
     Abandoned, AccessDenied, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingEvidence,
     ClockSkew, Conflict, CredentialsValid, DeletionInProgress, EndpointNotAllowed, EndpointUnreachable,
     Expired, FinalizerRemoved, IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered,
-    JobRunning, JobUnknown, NoEffect, NotFound, NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed,
-    PermissionDenied, ProjectChanged, ProjectNotReady, ProjectSuspended, Rejected, RequestRefused, Retrying,
-    SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled,
-    Undecodable, UnknownRegion, Verifying, Waiting, WrongEndpoint,
+    JobRunning, JobUnknown, NamespaceUnreadable, NoEffect, NotFound, NothingToDelete, OutcomeUnknown,
+    Overlap, PartiallyFailed, PermissionDenied, ProjectChanged, ProjectNotReady, ProjectSuspended, Rejected,
+    RequestRefused, Retrying, SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting,
+    Suspended, Throttled, Undecodable, UnknownRegion, Verifying, Waiting, WrongEndpoint,
 };
 use super::{ConditionType, Reason, Truth};
 
@@ -48,6 +48,7 @@ pub const DELETION: &[Statement] = &[
             FinalizerRemoved,
             IntentRefused,
             AccessDenied,
+            NamespaceUnreadable,
             Expired,
             NoEffect,
             Abandoned,
@@ -99,6 +100,7 @@ pub const DELETION: &[Statement] = &[
             FinalizerRemoved,
             IntentRefused,
             AccessDenied,
+            NamespaceUnreadable,
             RequestRefused,
             Undecodable,
             OutcomeUnknown,

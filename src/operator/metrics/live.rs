@@ -33,8 +33,8 @@ type Underway = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 /// How many calls' owners each brake holds back now.
 type Brakes = Arc<dyn Fn() -> Vec<(Pause, usize)> + Send + Sync>;
 
-/// How many deleted requests still hold desktops.
-type Claims = Arc<dyn Fn() -> usize + Send + Sync>;
+/// How many there are.
+type Count = Arc<dyn Fn() -> usize + Send + Sync>;
 
 /// How many objects of each kind cannot be decoded.
 type Undecodable = Arc<dyn Fn() -> Vec<(&'static str, usize)> + Send + Sync>;
@@ -48,7 +48,8 @@ struct Sources {
     requests: Vec<(Store<DesktopDeletion>, Underway)>,
     projects: Vec<Store<WorkspaceProject>>,
     brakes: Option<Brakes>,
-    claims: Option<Claims>,
+    claims: Option<Count>,
+    unreadable: Option<Count>,
     undecodable: Option<Undecodable>,
     health: Option<Health>,
 }
@@ -66,8 +67,12 @@ impl Live {
         self.lock().brakes = Some(brakes);
     }
 
-    pub(super) fn claims(&self, of_deleted_requests: Claims) {
+    pub(super) fn claims(&self, of_deleted_requests: Count) {
         self.lock().claims = Some(of_deleted_requests);
+    }
+
+    pub(super) fn unreadable(&self, namespaces: Count) {
+        self.lock().unreadable = Some(namespaces);
     }
 
     pub(super) fn undecodable(&self, objects: Undecodable) {
@@ -113,6 +118,12 @@ impl Collector for Live {
             let name = "claims_of_deleted_requests";
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge.encode_gauge(&count(claims()))?;
+        }
+        if let Some(unreadable) = sources.unreadable {
+            let help = "Watched namespaces that cannot be read since the operator lacks the right to.";
+            let name = "unreadable_namespaces";
+            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            gauge.encode_gauge(&count(unreadable()))?;
         }
         if let Some(undecodable) = sources.undecodable {
             let series = undecodable()
@@ -312,6 +323,7 @@ mod tests {
         metrics.watch_health(health.clone());
         metrics.watch_brakes(|| vec![(Pause::Login, 2), (Pause::Throttle, 0)]);
         metrics.watch_claims(|| 3);
+        metrics.watch_unreadable(|| 1);
         metrics.watch_undecodable(|| vec![("DesktopDeletion", 2), ("WorkspaceProject", 0)]);
         let pulse = health.pulse("watch of vdi/desktopdeletions", Duration::from_secs(90));
         let age = "heartbeat_age_seconds{task=\"watch of vdi/desktopdeletions\"}";
@@ -323,6 +335,7 @@ mod tests {
                 ("braked{brake=\"login\"}", "2"),
                 ("braked{brake=\"throttle\"}", "0"),
                 ("claims_of_deleted_requests", "3"),
+                ("unreadable_namespaces", "1"),
                 ("undecodable_objects{kind=\"DesktopDeletion\"}", "2"),
                 ("undecodable_objects{kind=\"WorkspaceProject\"}", "0"),
             ],

@@ -12,6 +12,9 @@ use crate::plan::in_flight::InFlight;
 /// How long a request waits for the first check of the project of an older one. A check is a read or two of the cloud.
 const FIRST_CHECK: Duration = Duration::from_secs(60);
 
+/// How long a refusal to list or watch counts without another one: a watch is tried again within a minute.
+const REFUSAL_COUNTS: Duration = Duration::from_secs(180);
+
 /// A message names whole minutes, so that it stays the same while the clocks drift a little.
 const MINUTE: i64 = 60;
 
@@ -48,6 +51,12 @@ pub fn claim_ends_by(left: Duration, clocks: &Clocks) -> Timestamp {
 /// `since`. A check that does not come about must not hold up others for long.
 pub fn first_check_is_awaited(since: Duration, uptime: Duration) -> bool {
     uptime.saturating_sub(since) < FIRST_CHECK
+}
+
+/// Whether a watch that the API server refused at `refused` for want of a right still lacks it. It may have been granted
+/// without any event to show it; an API server that is away refuses nothing.
+pub fn is_still_refused(refused: Duration, uptime: Duration) -> bool {
+    uptime.saturating_sub(refused) < REFUSAL_COUNTS
 }
 
 #[cfg(test)]
@@ -132,6 +141,31 @@ mod tests {
         assert_eq!(shown(59), minute(1));
         assert_eq!(shown(60), minute(2));
         assert_eq!(claim_ends_by(Duration::MAX, &clocks(0, None)), Timestamp::MAX);
+    }
+
+    #[test]
+    fn a_call_of_which_nothing_can_be_read_lives_as_long_as_any() {
+        let left = |mut timing: Timing, since, now| {
+            timing.settle = Duration::from_secs(7);
+            timing.clock_skew = Duration::from_secs(10);
+            until_unreadable_call_ends(Duration::from_secs(since), Duration::from_secs(now), &timing)
+                .as_secs()
+        };
+        assert_eq!(left(timing(), 50, 50), 86_400 + 7 + 30);
+        assert_eq!(left(timing(), 50, 150), 86_400 + 7 + 30 - 100);
+        assert_eq!(left(timing(), 50, 100_000), 0);
+        let signature = Timing {
+            token_life: Duration::from_secs(60),
+            ..timing()
+        };
+        assert_eq!(left(signature, 50, 50), 900 + 7 + 30);
+    }
+
+    #[test]
+    fn a_refusal_counts_until_it_has_not_come_again_for_three_minutes() {
+        let still = |at, now| is_still_refused(Duration::from_secs(at), Duration::from_secs(now));
+        assert!(still(100, 279));
+        assert!(!still(100, 280));
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::{Claim, DeletedRequest, Observed, Rival, Sight};
+use desktop_deletion_operator::plan::observed::{
+    Claim, DeletedRequest, Observed, Rival, Sight, UnreadableNamespace,
+};
+use desktop_deletion_operator::plan::standing::Activity;
 use desktop_deletion_operator::plan::{Step, overlap, plan};
 
 use super::build::{Seen, id, ids, jobs, minute, untouched};
@@ -138,5 +141,28 @@ fn the_message_names_the_desktop_the_holder_and_the_time() {
         ),
     ] {
         assert_eq!(said(&read(claim).0), message);
+    }
+}
+
+#[test]
+fn a_namespace_that_cannot_be_read_is_for_a_person_and_named_with_the_right_and_the_time() {
+    let claim = Claim::Unreadable(UnreadableNamespace {
+        name: "vdi-prod".to_owned(),
+        right: "list desktopdeletions".to_owned(),
+        until: "2026-01-15T08:23:00Z".parse().unwrap(),
+    });
+    let seen = with_claim(untouched("a b").project().all(Sight::Idle).sweep(""), claim);
+    let Step::RecordProgress(hold) = plan(&seen.0) else {
+        panic!("{:?}", plan(&seen.0))
+    };
+    assert_eq!(hold.reason, Reason::NamespaceUnreadable);
+    assert_eq!(hold.activity, Activity::Stalled);
+    for part in [
+        "vdi-prod",
+        "list desktopdeletions",
+        "2026-01-15T08:23:00Z",
+        "--namespaces",
+    ] {
+        assert!(hold.message.contains(part), "{}", hold.message);
     }
 }

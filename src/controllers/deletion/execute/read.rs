@@ -20,6 +20,7 @@ use crate::ids::{DesktopID, JobID};
 use crate::plan::classify::classify;
 use crate::plan::deadlines;
 use crate::plan::observed::{Claim, JobView, Sight, Sighting, Trouble};
+use crate::plan::unreadable;
 use crate::workspace::api::{Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
@@ -35,7 +36,12 @@ pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Er
         Some(_) => asked,
     };
     let look = login::look(context, &namespace, &name, context.uptime.moment(since)).await;
-    let login = Login::of(&*look.result?, &namespace, &name, patient);
+    let mut login = Login::of(&*look.result?, &namespace, &name, patient);
+    if let Some(obstacle) = login.unchecked()
+        && let Some(right) = context.claims.projects_unreadable(&namespace)
+    {
+        *obstacle = unreadable::projects(&namespace, &name, &right);
+    }
     let place = |login: &Login| login.view.coordinates.as_ref().map(ProjectCoordinates::key);
     let same = |before: &Login| before.stamp == login.stamp && place(before) == place(&login);
     if !pass.login.as_ref().is_none_or(same) {

@@ -183,6 +183,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
+        name: "unreadable-namespace-is-empty",
+        does: "A namespace that the operator may not read is taken to have no request in flight",
+        edits: &[Edit {
+            file: "src/controllers/claims/table.rs",
+            find: "&& !until_earlier_calls_end(time).is_zero()",
+            replace: "&& until_earlier_calls_end(time) == Duration::MAX",
+        }],
+        trials: &[Trial {
+            layer: Layer::Unit,
+            tests: &["claims::tests::unreadable"],
+        }],
+    },
+    Mutant {
         name: "reads-older-than-the-release",
         does: "A read from before another request released a desktop admits the next one",
         edits: &[Edit {

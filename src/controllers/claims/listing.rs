@@ -1,0 +1,64 @@
+//! Whether the objects of a watch are known, or the API server refuses to show them.
+
+use std::time::Duration;
+
+use kube::Resource;
+use kube::runtime::watcher;
+
+use crate::plan::deadlines::is_still_refused;
+
+/// The HTTP status of a missing right. (The reason that comes with it may be missing, as from a proxy.)
+const FORBIDDEN: u16 = 403;
+
+/// The list of one kind, as one watch has it.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// It was read to its end once.
+    pub(super) synced: bool,
+    refused: Option<Refused>,
+}
+
+/// The last refusal of a list or a watch.
+#[derive(Debug)]
+struct Refused {
+    /// The right that is missing.
+    right: String,
+    /// In time since the start of the process.
+    at: Duration,
+}
+
+impl Listing {
+    /// It was read to its end.
+    pub(super) fn read(&mut self) {
+        self.synced = true;
+        self.refused = None;
+    }
+
+    /// The API server refuses it; says whether that is news.
+    pub(super) fn refuse(&mut self, right: String, now: Duration) -> bool {
+        let news = self.missing_right(now) != Some(&right);
+        self.refused = Some(Refused { right, at: now });
+        news
+    }
+
+    /// The right without which it cannot be read now.
+    pub(super) fn missing_right(&self, now: Duration) -> Option<&str> {
+        let refused = self.refused.as_ref()?;
+        is_still_refused(refused.at, now).then_some(&*refused.right)
+    }
+}
+
+/// The right without which a watch fails, such as `list desktopdeletions`. Only the API server's own refusal says that: one
+/// that is away, or cannot answer, says nothing about rights.
+pub(super) fn missing_right<K: Resource<DynamicType = ()>>(error: &watcher::Error) -> Option<String> {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    let (verb, status) = match error {
+        InitialListFailed(kube::Error::Api(status)) => ("list", status),
+        WatchStartFailed(kube::Error::Api(status)) | WatchFailed(kube::Error::Api(status)) => {
+            ("watch", status)
+        }
+        WatchError(status) => ("watch", status),
+        InitialListFailed(_) | WatchStartFailed(_) | WatchFailed(_) | NoResourceVersion => return None,
+    };
+    (status.code == FORBIDDEN).then(|| format!("{verb} {}", K::plural(&())))
+}
