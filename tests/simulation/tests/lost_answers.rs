@@ -1,0 +1,54 @@
+//! Many answers to submissions are lost, at the rate of production: what recovery may cost the other requests.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on says so by a panic
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use simulation::calls::Call;
+use simulation::faults::Rule;
+use simulation::run::{self, Report};
+use simulation::scenario::{RequestPlan, Scenario};
+
+/// Requests, each for a desktop of its own.
+const REQUESTS: usize = 80;
+
+const MINUTE: u64 = 60_000;
+
+/// Requests of one project that are created within seconds, with such calls going wrong.
+fn burst(rules: Vec<Rule>) -> Report {
+    let ids: Vec<_> = (1..=REQUESTS).map(|n| format!("pc-{n}")).collect();
+    let mut scenario = Scenario::draw(1, None).in_peace();
+    scenario.cloud["desktops"] = ids.iter().map(|id| json!({"id": id})).collect();
+    let request = |(n, id): (usize, &String)| RequestPlan {
+        name: format!("leaver-{n}"),
+        desktops: vec![id.clone()],
+        created: n as u64 * 50,
+        suspended: false,
+    };
+    scenario.requests = ids.iter().enumerate().map(request).collect();
+    scenario.desktops = ids;
+    scenario.rules = rules;
+    let report = run::scenario(scenario, false);
+    assert_eq!(report.broken, Vec::<String>::new());
+    report
+}
+
+/// How many calls of each kind were made in this time.
+fn calls(report: &Report, minutes: std::ops::Range<u64>) -> BTreeMap<Call, usize> {
+    let mut counts = BTreeMap::new();
+    for (at, call) in &report.cloud_calls {
+        if minutes.contains(&(at / MINUTE)) {
+            *counts.entry(*call).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn without_a_lost_answer_a_burst_costs_little_more_than_its_submissions() {
+    let report = burst(vec![]);
+    let calls = calls(&report, 0..60);
+    assert_eq!(calls[&Call::BatchDelete], REQUESTS, "{calls:?}");
+    let all: usize = calls.values().sum();
+    assert!(all <= REQUESTS * 5 / 2, "{calls:?}");
+}
