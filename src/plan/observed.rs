@@ -424,6 +424,8 @@ pub struct Facts {
     pub surely_dead: bool,
     /// It has been so for so long that a person must look.
     pub evidence_overdue: bool,
+    /// The newest attempt is so young that its job need not show yet.
+    pub too_early_to_look: bool,
     /// An attempt may take effect or show, and the finalizer that holds the object until then was removed.
     pub finalizer_missing: bool,
     /// The finalizer may be put on now.

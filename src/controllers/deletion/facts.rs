@@ -51,6 +51,12 @@ pub fn age_of_submission(pass: &Pass, context: &Context) -> Duration {
     rules(pass, &memory, clocks(pass, context), context).age_of_submission()
 }
 
+/// Since when a list of jobs must have been read that is looked at while nothing can be decided about an attempt in doubt.
+pub fn oldest_early_read(pass: &Pass, context: &Context) -> Duration {
+    let memory = context.memory.of(&pass.uid());
+    rules(pass, &memory, clocks(pass, context), context).oldest_early_read()
+}
+
 /// Whether the project of the request may still come with the sync that brought the request.
 pub fn project_may_come(pass: &Pass, context: &Context) -> bool {
     let memory = context.memory.of(&pass.uid());

@@ -296,7 +296,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             of_service,
         }),
     );
-    (any::<[bool; 10]>(), deadline, skew).prop_map(
+    (any::<[bool; 11]>(), deadline, skew).prop_map(
         |(
             [
                 stopping,
@@ -307,6 +307,7 @@ fn facts() -> impl Strategy<Value = Facts> {
                 known_for_long,
                 surely_dead,
                 late,
+                too_early_to_look,
                 finalizer_missing,
                 finalizer_due,
             ],
@@ -323,6 +324,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             known_for_long,
             surely_dead,
             evidence_overdue: surely_dead && late,
+            too_early_to_look: !surely_dead && too_early_to_look,
             finalizer_missing,
             finalizer_due,
         },

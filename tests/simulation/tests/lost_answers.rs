@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use simulation::calls::Call;
-use simulation::faults::Rule;
+use simulation::faults::{Fate, Rule};
 use simulation::run::{self, Report};
 use simulation::scenario::{RequestPlan, Scenario};
 
@@ -33,6 +33,17 @@ fn burst(rules: Vec<Rule>) -> Report {
     report
 }
 
+/// The submissions of these numbers are carried out, and their answers lost.
+fn lost(numbers: impl Iterator<Item = u32>, count: u32) -> Vec<Rule> {
+    let rule = |from| Rule {
+        call: Call::BatchDelete,
+        from,
+        count,
+        fate: Fate::AnswerReset,
+    };
+    numbers.map(rule).collect()
+}
+
 /// How many calls of each kind were made in this time.
 fn calls(report: &Report, minutes: std::ops::Range<u64>) -> BTreeMap<Call, usize> {
     let mut counts = BTreeMap::new();
@@ -51,4 +62,17 @@ fn without_a_lost_answer_a_burst_costs_little_more_than_its_submissions() {
     assert_eq!(calls[&Call::BatchDelete], REQUESTS, "{calls:?}");
     let all: usize = calls.values().sum();
     assert!(all <= REQUESTS * 5 / 2, "{calls:?}");
+}
+
+#[test]
+fn forty_lost_answers_leave_the_rate_to_the_other_requests() {
+    let every_other = (1..=REQUESTS as u32).step_by(2);
+    let report = burst(lost(every_other, 1));
+    assert_eq!(report.covered.adopted, 40);
+    let minutes: Vec<_> = (0..40).map(|n| calls(&report, n..n + 1)).collect();
+    // Within the time that the rate takes for the submissions and as much again.
+    assert_eq!(calls(&report, 0..4)[&Call::BatchDelete], REQUESTS, "{minutes:?}");
+    // No signature has run out yet, so that nothing can be decided: one list of the jobs, of two calls, every few minutes.
+    let waiting = calls(&report, 5..20);
+    assert!(waiting.values().sum::<usize>() <= 20, "{minutes:?}");
 }

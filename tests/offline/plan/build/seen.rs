@@ -363,6 +363,11 @@ impl Seen {
         self.with(|o| o.facts.known_for_long = true)
     }
 
+    /// The newest attempt was signed a moment ago.
+    pub(crate) fn too_early_to_look(self) -> Self {
+        self.with(|o| o.facts.too_early_to_look = true)
+    }
+
     pub(crate) fn surely_dead(self) -> Self {
         self.with(|o| o.facts.surely_dead = true)
     }
