@@ -9,7 +9,7 @@ use super::classify::{Class, Pace};
 use super::clocks::{Clocks, after, between};
 use super::in_flight::had_no_effect;
 use super::memory::Remembered;
-use super::observed::{ClockSkew, Deadline, Facts, Observed, Request, Sight, Submission};
+use super::observed::{Circuit, ClockSkew, Deadline, Facts, Observed, Request, Sight, Submission};
 use super::standing::Wake;
 use crate::config::Timing;
 use crate::config::timing::LONGEST_CALL;
@@ -56,6 +56,8 @@ pub struct Circumstances<'a> {
     pub credentials: Option<&'a str>,
     /// When the reconciliation began: its reads began no earlier.
     pub began: Duration,
+    /// How the circuit breaker for submissions stands.
+    pub circuit: Circuit,
 }
 
 impl Deadlines<'_> {
@@ -84,6 +86,7 @@ impl Deadlines<'_> {
             too_early_to_look: self.age_in_doubt() < self.timing.first_look,
             finalizer_missing: self.finalizer_is_missing(),
             finalizer_due: self.until_finalizer().is_zero(),
+            circuit: around.circuit,
         }
     }
 

@@ -19,6 +19,7 @@ pub fn refresh(pass: &mut Pass, context: &Context) {
             stopping: context.stopping.is_cancelled() || !context.leadership.holds(),
             credentials: pass.login.as_ref().map(|login| login.stamp.as_str()),
             began: pass.began,
+            circuit: pass.circuit(),
         });
         if let Some(skew) = &mut facts.clock_skew {
             skew.ahead = memory.steady(skew.ahead);

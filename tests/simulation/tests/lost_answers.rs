@@ -66,7 +66,7 @@ fn without_a_lost_answer_a_burst_costs_little_more_than_its_submissions() {
 
 #[test]
 fn forty_lost_answers_leave_the_rate_to_the_other_requests() {
-    let every_other = (1..=REQUESTS as u32).step_by(2);
+    let every_other = (1..80).step_by(2);
     let report = burst(lost(every_other, 1));
     assert_eq!(report.covered.adopted, 40);
     let minutes: Vec<_> = (0..40).map(|n| calls(&report, n..n + 1)).collect();
@@ -75,4 +75,27 @@ fn forty_lost_answers_leave_the_rate_to_the_other_requests() {
     // No signature has run out yet, so that nothing can be decided: one list of the jobs, of two calls, every few minutes.
     let waiting = calls(&report, 5..20);
     assert!(waiting.values().sum::<usize>() <= 20, "{minutes:?}");
+}
+
+#[test]
+fn after_three_lost_answers_in_a_row_one_submission_finds_out_whether_the_next_are_answered() {
+    let report = burst(lost(1..=1, 3));
+    assert_eq!(report.covered.adopted, 3);
+    let minutes: Vec<_> = (0..10).map(|n| calls(&report, n..n + 1)).collect();
+    assert_eq!(calls(&report, 0..5)[&Call::BatchDelete], REQUESTS, "{minutes:?}");
+}
+
+#[test]
+fn where_every_answer_is_lost_few_requests_come_into_doubt() {
+    let report = burst(lost(1..=1, 1_000));
+    let minutes: Vec<_> = (0..15).map(|n| calls(&report, n..n + 1)).collect();
+    // Two at one time, until three are lost; then one each after 20, 40, 80, 160 and 300 seconds, and every 300 seconds.
+    assert!(calls(&report, 0..10)[&Call::BatchDelete] <= 9, "{minutes:?}");
+    // Nothing goes wrong any more after a quarter of an hour.
+    assert_eq!(report.covered.posts, REQUESTS as u64);
+    assert_eq!(report.covered.ended, REQUESTS as u64);
+    assert!(report.covered.adopted <= 11, "{:?}", report.covered);
+    // Requests that are held read nothing while they wait.
+    let reads = calls(&report, 2..10);
+    assert!(reads.values().sum::<usize>() <= 60, "{minutes:?}");
 }
