@@ -160,7 +160,11 @@ impl Context {
         } = process;
         let uptime = api_server_clock.uptime();
         let pulse = health.pulse("pollers", poller::SIGN_OF_LIFE);
-        let brakes = brakes::Brakes::new(config.requests_per_minute, stopping.clone());
+        let brakes = brakes::Brakes::new(
+            config.requests_per_minute,
+            config.timing.clone(),
+            stopping.clone(),
+        );
         let asked = brakes.clone();
         metrics.watch_brakes(move || asked.held());
         let service_clocks = metered::ServiceClocks::new(uptime);

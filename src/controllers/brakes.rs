@@ -1,6 +1,10 @@
 //! Holds calls back that would do harm: more failed logins lock an access key (after five in a row), more calls after a
-//! 429 prolong it, and more calls than the vendor allows in a minute bring it about. Shared by all requests, across
-//! namespaces.
+//! 429 prolong it, more calls than the vendor allows in a minute bring it about, and more submissions after several lost
+//! answers leave more requests in doubt. Shared by all requests, across namespaces.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `circuit` | the circuit breaker for submissions |
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,10 +15,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+mod circuit;
+
+pub use circuit::Permit;
+
+use circuit::Breaker;
+
 use super::turns::{Rate, RightOfWay, Turn, Turns};
+use crate::config::Timing;
 use crate::ids::{Origin, ProjectKey};
 use crate::plan::classify::{Class, classify};
 use crate::plan::deadlines::RETRY_AFTER;
+use crate::plan::observed::Circuit;
 use crate::workspace::error::{Error, Failure, Operation, Pause};
 
 /// Failed logins in a row after which a login is held back. The vendor locks a key after more than five; other
@@ -37,6 +49,7 @@ const THROTTLED: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Brakes {
     rate: Rate,
+    timing: Timing,
     stopping: CancellationToken,
     state: Arc<Mutex<State>>,
 }
@@ -47,9 +60,14 @@ struct State {
     logins: HashMap<String, (u32, Instant)>,
     /// Until when a project is to be left alone by a login.
     projects: HashMap<Caller, Instant>,
-    /// Who may call, by endpoint and login.
-    gates: HashMap<(Origin, String), Turns>,
+    /// Who may call.
+    gates: HashMap<Session, Turns>,
+    /// Whose submissions were last not answered.
+    breakers: HashMap<Session, Breaker>,
 }
+
+/// An endpoint and the fingerprint of a login.
+type Session = (Origin, String);
 
 /// Who calls whom.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,10 +78,17 @@ pub struct Caller {
     pub login: String,
 }
 
+impl Caller {
+    fn session(&self) -> Session {
+        (self.project.origin.clone(), self.login.clone())
+    }
+}
+
 impl Brakes {
     /// Lets each login make so many calls of one endpoint in a minute, and nobody wait any more once the operator stops.
-    pub fn new(calls_per_minute: NonZeroU32, stopping: CancellationToken) -> Self {
+    pub fn new(calls_per_minute: NonZeroU32, timing: Timing, stopping: CancellationToken) -> Self {
         Self {
+            timing,
             stopping,
             rate: Rate::per_minute(calls_per_minute.get()),
             state: Arc::default(),
@@ -77,8 +102,7 @@ impl Brakes {
             let mut state = self.lock();
             state.gates.retain(|_, gate| !gate.is_idle());
             let at_once = state.at_once(&caller.login);
-            let key = (caller.project.origin.clone(), caller.login.clone());
-            let gate = state.gates.entry(key);
+            let gate = state.gates.entry(caller.session());
             let gate = gate.or_insert_with(|| Turns::new(at_once, Some(self.rate)));
             gate.limit(at_once);
             gate.clone()
@@ -114,10 +138,40 @@ impl Brakes {
         Ok(())
     }
 
+    /// How the circuit breaker stands for a submission of this caller that has that permit, or none. To be asked before
+    /// the intent is stored.
+    pub fn circuit(&self, caller: &Caller, permit: Option<&Permit>) -> Circuit {
+        let state = self.lock();
+        let breaker = state.breakers.get(&caller.session());
+        breaker.map_or(Circuit::Closed, |breaker| breaker.state(permit))
+    }
+
+    /// Lets a submission through if the circuit does: with a permit, if it is half-open.
+    ///
+    /// # Errors
+    /// It does not; how it stands.
+    pub fn admit(&self, caller: &Caller, permit: Option<Permit>) -> Result<Option<Permit>, Circuit> {
+        let mut state = self.lock();
+        let Some(breaker) = state.breakers.get_mut(&caller.session()) else {
+            return Ok(None);
+        };
+        match breaker.state(permit.as_ref()) {
+            Circuit::Closed => Ok(breaker.permit(permit)),
+            other => Err(other),
+        }
+    }
+
     /// Takes in how a call ended that began at `began`, and says which brake that has put on. To be told before its turn
     /// is over: the next one may have to wait for what this one says.
-    pub fn note<T>(&self, caller: &Caller, began: Instant, result: &Result<T, Error>) -> Option<Pause> {
+    pub fn note<T>(
+        &self,
+        operation: Operation,
+        caller: &Caller,
+        began: Instant,
+        result: &Result<T, Error>,
+    ) -> Option<Pause> {
         let mut state = self.lock();
+        let opened = state.note_answer(operation, caller, began, result, &self.timing);
         let now = Instant::now();
         match (result.as_ref().err().map(classify), result) {
             // Nobody was asked.
@@ -135,7 +189,7 @@ impl Brakes {
                 Some(Pause::Throttle)
             }
             // Without an answer nothing is known of the login.
-            (Some(Class::Unreachable | Class::InDoubt), _) => None,
+            (Some(Class::Unreachable | Class::InDoubt), _) => opened,
             // What set out before the last refusal proves nothing about the time after it.
             _ => {
                 if state
@@ -151,16 +205,19 @@ impl Brakes {
         }
     }
 
-    /// How many logins, and projects of a login, are held back now.
+    /// How many logins, projects of a login, and logins at an endpoint are held back now.
     pub fn held(&self) -> Vec<(Pause, usize)> {
         let state = self.lock();
         let now = Instant::now();
         let logins = state.logins.values();
         let logins = logins.filter(|(failed, last)| *failed >= FAILED_LOGINS && *last + LOGIN_PAUSE > now);
         let projects = state.projects.values().filter(|until| **until > now);
+        let breakers = state.breakers.values();
+        let open = breakers.filter(|breaker| breaker.is_open() && !breaker.is_forgotten());
         vec![
             (Pause::Login, logins.count()),
             (Pause::Throttle, projects.count()),
+            (Pause::Unanswered, open.count()),
         ]
     }
 
@@ -174,6 +231,25 @@ impl State {
     /// How often the login was refused in a row.
     fn failed(&self, login: &str) -> u32 {
         self.logins.get(login).map_or(0, |(failed, _)| *failed)
+    }
+
+    /// Tells the circuit breaker; says whether it has opened.
+    fn note_answer<T>(
+        &mut self,
+        operation: Operation,
+        caller: &Caller,
+        began: Instant,
+        result: &Result<T, Error>,
+        timing: &Timing,
+    ) -> Option<Pause> {
+        forget(&mut self.breakers, Breaker::is_forgotten);
+        let session = caller.session();
+        let before = self.breakers.remove(&session);
+        let lost = before.as_ref().map_or(0, Breaker::lost_in_a_row);
+        let after = Breaker::after(before, operation, began, result, timing)?;
+        let opened = after.is_open() && after.lost_in_a_row() > lost;
+        self.breakers.insert(session, after);
+        opened.then_some(Pause::Unanswered)
     }
 
     /// Calls that the login may make at one time.
@@ -234,12 +310,13 @@ mod tests {
     }
 
     fn brakes() -> Brakes {
-        Brakes::new(NonZeroU32::MAX, CancellationToken::new())
+        let timing = crate::cli::tests::config(&[]).timing;
+        Brakes::new(NonZeroU32::MAX, timing, CancellationToken::new())
     }
 
     /// A call that begins and ends now.
     fn note(brakes: &Brakes, result: &Result<(), Error>) {
-        brakes.note(&caller("login"), Instant::now(), result);
+        brakes.note(Operation::ListDesktops, &caller("login"), Instant::now(), result);
     }
 
     fn may(brakes: &Brakes, operation: Operation) -> bool {
@@ -262,7 +339,7 @@ mod tests {
         let before = Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
         note(&brakes, &refused());
-        brakes.note(&caller("login"), before, &Ok(()));
+        brakes.note(Operation::ListDesktops, &caller("login"), before, &Ok(()));
         assert!(!may(&brakes, Operation::BatchDelete));
         note(&brakes, &refused());
         assert!(
@@ -302,6 +379,40 @@ mod tests {
         assert!(!may(&brakes, Operation::ListDesktops));
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(may(&brakes, Operation::ListDesktops));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_answers_hold_the_submissions_of_their_login_at_their_endpoint_and_no_reads() {
+        let brakes = brakes();
+        let lost = || {
+            let failure = Failure::NoAnswer {
+                reason: "reset".to_owned(),
+            };
+            let operation = Operation::BatchDelete;
+            let error = Error {
+                operation,
+                failure,
+                service_time: None,
+            };
+            brakes.note(
+                operation,
+                &caller("login"),
+                Instant::now(),
+                &Err::<(), Error>(error),
+            )
+        };
+        let opened = [lost(), lost(), lost()];
+        assert_eq!(opened, [None, None, Some(Pause::Unanswered)]);
+        assert_eq!(brakes.admit(&caller("login"), None).err(), Some(Circuit::Open));
+        assert_eq!(brakes.circuit(&caller("login"), None), Circuit::Open);
+        assert!(may(&brakes, Operation::ListSubJobs));
+        assert_eq!(brakes.circuit(&caller("other"), None), Circuit::Closed);
+        assert_eq!(brakes.held()[2], (Pause::Unanswered, 1));
+        tokio::time::advance(Duration::from_secs(20)).await;
+        note(&brakes, &Ok(()));
+        let permit = brakes.admit(&caller("login"), None).unwrap();
+        assert_eq!(brakes.circuit(&caller("login"), permit.as_ref()), Circuit::Closed);
+        assert_eq!(brakes.admit(&caller("login"), None).err(), Some(Circuit::Open));
     }
 
     #[tokio::test(start_paused = true)]

@@ -318,6 +318,8 @@ async fn drive(current: &mut Option<Pass>, slot: &mut Slot, context: &Arc<Contex
                 return Ok(Action::requeue(facts::delay(pass, hold.wake, context)));
             }
             Step::StartOver => return Err(Error::StartOver),
+            // Another one was faster: the next decision knows.
+            Step::Sign(_) if !pass.admit()? => {}
             Step::Sign(_) if pass.turn.is_none() => {
                 // Who had to read anew meanwhile does not wait in line again, or a long one would never end.
                 let right = if pass.had_turn {

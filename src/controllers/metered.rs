@@ -99,7 +99,7 @@ impl Metered {
         }
         let began = Instant::now();
         let result = call.await;
-        if let Some(brake) = line.brakes.note(&line.caller, began, &result) {
+        if let Some(brake) = line.brakes.note(operation, &line.caller, began, &result) {
             line.metrics.brake(brake);
         }
         drop(turn);

@@ -1,5 +1,6 @@
 //! Turns: so many at one time, and so many a minute, by right of way and, among equals, by namespace in rotation. One
-//! namespace with a thousand requests holds up another one's single request by one turn.
+//! namespace with a thousand requests holds up another one's single request by one turn. The right of way is a priority with
+//! guaranteed shares: however much recovery waits, of four permits in a row one goes to a poll and one to a submission.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -11,7 +12,8 @@ use tokio::time::Instant;
 
 use crate::crd::DesktopDeletion;
 
-/// Who goes first. A submission that cannot be followed up only makes doubt, so it comes last.
+/// Who goes first, apart from the [`RESERVED`] shares. A submission that cannot be followed up only makes doubt, so it
+/// comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RightOfWay {
     /// Goes on with what it has waited for before: the rate is paid already.
@@ -23,6 +25,10 @@ pub enum RightOfWay {
     /// Prepares and makes a submission.
     Submission,
 }
+
+/// Who has which permit of a cycle, if somebody waits with that priority; `None`, and where nobody does: the highest
+/// priority. Whoever has paid the rate before stands beside the cycle.
+const RESERVED: [Option<RightOfWay>; 4] = [None, None, Some(RightOfWay::Poll), Some(RightOfWay::Submission)];
 
 impl RightOfWay {
     const ALL: usize = 4;
@@ -92,6 +98,8 @@ struct State {
     /// When the next turn would come if all came evenly (the "theoretical arrival time" of a leaky bucket).
     even: Instant,
     waiting: [Rotation; RightOfWay::ALL],
+    /// How far the cycle of [`RESERVED`] has come.
+    cycle: usize,
 }
 
 /// Who waits, by namespace; the namespace in front has the next turn.
@@ -116,6 +124,7 @@ impl Turns {
                 rate,
                 even: Instant::now(),
                 waiting: Default::default(),
+                cycle: 0,
             }),
             rate_decides: Notify::new(),
         }))
@@ -228,7 +237,7 @@ impl State {
         if due > now {
             return Next::At(due);
         }
-        let Some(sender) = self.waiting.iter_mut().find_map(Rotation::pop) else {
+        let Some(sender) = self.pop() else {
             return Next::Unknown;
         };
         if let Some(rate) = self.rate {
@@ -236,6 +245,16 @@ impl State {
         }
         self.taken += 1;
         Next::Now(sender)
+    }
+
+    /// Whoever the next permit of the cycle is reserved for, or else the highest priority.
+    fn pop(&mut self) -> Option<oneshot::Sender<Turn>> {
+        let reserved = RESERVED[self.cycle];
+        let sender = reserved
+            .and_then(|right| self.waiting[right as usize].pop())
+            .or_else(|| self.waiting.iter_mut().find_map(Rotation::pop))?;
+        self.cycle = (self.cycle + 1) % RESERVED.len();
+        Some(sender)
     }
 
     /// When the rate allows the next turn.

@@ -245,6 +245,7 @@ fn brake_name(pause: Pause) -> &'static str {
     match pause {
         Pause::Login => "login",
         Pause::Throttle => "throttle",
+        Pause::Unanswered => "unanswered",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Before anything is sent: may it be submitted, and what exactly.
 
 use super::classify::{Class, Pace, explain};
-use super::observed::{Claim, ClockSkew, Deadline, Observed, ProjectView, Sight, Sweep};
+use super::observed::{Circuit, Claim, ClockSkew, Deadline, Observed, ProjectView, Sight, Sweep};
 use super::record::{Ending, desktop, same_error, was_not_found};
 use super::standing::{Hold, Wake, desktops, name_some};
 use super::{Batch, Step, finalizer, overlap, recovery};
@@ -99,6 +99,9 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     if let Some((attempt, error)) = refused(seen).filter(|_| !seen.facts.retry_due) {
         return Some(Step::Wait(refusal(attempt.outcome, error)));
     }
+    if seen.facts.circuit == Circuit::Open {
+        return Some(Step::Wait(circuit_open()));
+    }
     match &seen.claim {
         None => return Some(Step::Claim),
         Some(Claim::Granted) => {}
@@ -174,6 +177,12 @@ pub fn refusal(outcome: Outcome, error: &CloudError) -> Hold {
     let person = treatment.person && class != Class::InvalidRequest && outcome == Outcome::Rejected;
     let build = if person { Hold::stalled } else { Hold::retrying };
     build(treatment.reason, said(error), Wake::Retry).with_error(error.clone())
+}
+
+/// Several answers in a row were lost, and a further submission may only leave another request in doubt.
+fn circuit_open() -> Hold {
+    let message = "the cloud did not answer the last 3 delete requests of these credentials: new ones are held until a read succeeds, then sent one at a time until one is answered";
+    Hold::retrying(Reason::ServiceUnavailable, message.to_owned(), Wake::Refresh)
 }
 
 fn said(error: &CloudError) -> String {
@@ -295,6 +304,9 @@ fn deletion_in_progress(foreign: &[&DesktopID]) -> Hold {
 
 /// What is still to be done before signing.
 fn ready(seen: &Observed) -> Option<Step> {
+    if seen.facts.circuit != Circuit::Closed {
+        return Some(Step::Wait(circuit_open()));
+    }
     if let Some(skew) = seen.facts.clock_skew {
         return Some(Step::Wait(clock_skew(skew)));
     }

@@ -126,6 +126,10 @@ pub fn classify(error: &Error) -> Class {
             pause: Pause::Throttle,
             ..
         } => Class::Throttled,
+        Failure::Withheld {
+            pause: Pause::Unanswered,
+            ..
+        } => Class::Unavailable,
         Failure::NoAnswer { .. } | Failure::Unreadable { .. } => Class::InDoubt,
         // These requests hold nothing that a person wrote for this one: what does not fit is the address, or what it names.
         Failure::Refused(refusal)

@@ -9,7 +9,7 @@ use super::classify::{Class, Pace};
 use super::clocks::{Clocks, after, between};
 use super::in_flight::had_no_effect;
 use super::memory::Remembered;
-use super::observed::{ClockSkew, Deadline, Facts, Observed, Request, Sight, Submission};
+use super::observed::{Circuit, ClockSkew, Deadline, Facts, Observed, Request, Sight, Submission};
 use super::standing::Wake;
 use crate::config::Timing;
 use crate::crd::deletion::{Attempt, Outcome};
@@ -28,6 +28,9 @@ const PROJECT_MAY_COME: Duration = Duration::from_secs(120);
 
 /// What a service that asks to wait may ask for: no less, and no more.
 pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// How long the jobs of a project may go unread while attempts are in doubt and nothing can be decided yet.
+const EARLY_LOOKS: Duration = Duration::from_secs(180);
 
 /// A moment later, so that a moment is over by any rounding.
 const ROUNDING: Duration = Duration::from_millis(50);
@@ -54,6 +57,8 @@ pub struct Circumstances<'a> {
     pub credentials: Option<&'a str>,
     /// When the reconciliation began: its reads began no earlier.
     pub began: Duration,
+    /// How the circuit breaker for submissions stands.
+    pub circuit: Circuit,
 }
 
 impl Deadlines<'_> {
@@ -79,8 +84,10 @@ impl Deadlines<'_> {
                 && self.known_for(self.memory.first_seen) >= self.timing.job_overdue,
             surely_dead: at_begin.until_expired().is_some_and(|left| left.is_zero()),
             evidence_overdue: over(self.until_doubt_ends(self.timing.evidence_patience)),
+            too_early_to_look: self.age_in_doubt() < self.timing.first_look,
             finalizer_missing: self.finalizer_is_missing(),
             finalizer_due: self.until_finalizer().is_zero(),
+            circuit: around.circuit,
         }
     }
 
@@ -99,7 +106,7 @@ impl Deadlines<'_> {
             Wake::Retry => soon(self.until_retry()).min(timing.secret_refresh),
             // Reckoned by a wrong clock it may be days, and the clock may be corrected meanwhile.
             Wake::Settle => soon(self.until_settled()).clamp(timing.settle.min(RESYNC), RESYNC),
-            Wake::Dead => soon(self.until_expired()).min(timing.poll_interval.max(Duration::from_secs(60))),
+            Wake::Dead => soon(self.until_expired()).min(self.until_early_look()),
             Wake::SecondLook => timing.settle,
         };
         let deadline = self.until_deadline().filter(|left| !left.is_zero());
@@ -210,6 +217,30 @@ impl Deadlines<'_> {
     /// Until no request in doubt can take effect any more, nor an accepted one be invisible; `None` if none is in doubt.
     fn until_expired(&self) -> Option<Duration> {
         self.until_doubt_ends(Duration::ZERO)
+    }
+
+    /// How long ago the newest attempt was signed, as far as anybody knows: this machine's clock may have been set back.
+    fn age_in_doubt(&self) -> Duration {
+        let newest = self.request.status.attempts.last();
+        let known_for = newest.map(|a| self.known_for(self.memory.first_saw(&a.id)));
+        self.age_of_submission().max(known_for.unwrap_or_default())
+    }
+
+    /// Until the jobs are read again while nothing can be decided: soon at first, and less and less often.
+    fn until_early_look(&self) -> Duration {
+        let age = self.age_in_doubt();
+        let first = self.timing.first_look;
+        match first.saturating_sub(age) {
+            Duration::ZERO => age.clamp(first.min(EARLY_LOOKS), EARLY_LOOKS),
+            left => left,
+        }
+    }
+
+    /// Since when a list of jobs must have been read that is looked at while nothing can be decided: late enough to be
+    /// newer than the last one that was looked at, and early enough for requests of one project to share it.
+    pub fn oldest_early_read(&self) -> Duration {
+        let old = (self.age_in_doubt() / 2).min(EARLY_LOOKS / 2);
+        self.clocks.uptime.saturating_sub(old)
     }
 
     /// The same, and `later`.

@@ -437,10 +437,27 @@ pub struct Facts {
     pub surely_dead: bool,
     /// It has been so for so long that a person must look.
     pub evidence_overdue: bool,
+    /// The newest attempt is so young that its job need not show yet.
+    pub too_early_to_look: bool,
     /// An attempt may take effect or show, and the finalizer that holds the object until then was removed.
     pub finalizer_missing: bool,
     /// The finalizer may be put on now.
     pub finalizer_due: bool,
+    /// How the circuit breaker for submissions stands.
+    pub circuit: Circuit,
+}
+
+/// How the circuit breaker for submissions stands: several answers in a row to those of the same credentials at the same
+/// endpoint were lost, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Circuit {
+    /// A submission may be made; if the circuit is half-open, one at a time.
+    #[default]
+    Closed,
+    /// None may be made before a read has succeeded.
+    NeedsRead,
+    /// None may be made, and reading for one would be in vain.
+    Open,
 }
 
 /// How the deadline of a request stands.

@@ -102,10 +102,35 @@ fn candidates(attempt: &Attempt, sweep: &Sweep) -> BTreeSet<JobID> {
 
 /// The next step for an attempt in doubt.
 pub fn next(seen: &Observed, attempt: &Attempt) -> Step {
+    if !seen.facts.surely_dead {
+        return early(seen, attempt).unwrap_or_else(|step| step);
+    }
     match look(seen, attempt) {
         Ok(evidence) => judge(seen, attempt, evidence),
         Err(step) => step,
     }
+}
+
+/// The call may still take effect, and nobody asks for an answer before that is over.
+pub fn is_early(seen: &Observed) -> bool {
+    seen.request.pending().is_some() && !seen.facts.surely_dead && resolve::unanswered(seen).is_none()
+}
+
+/// While the call may still take effect nothing can be decided. The list of the project's jobs, which requests share, keeps
+/// the service's clock known and names the job that is probably the attempt's.
+#[allow(clippy::result_large_err)] // the error is the next step
+fn early(seen: &Observed, attempt: &Attempt) -> Result<Step, Step> {
+    if seen.facts.too_early_to_look {
+        return Ok(Step::Wait(in_doubt(attempt)));
+    }
+    readable(seen, attempt)?;
+    let sweep = seen.sweep.as_ref().ok_or(Step::ReadSubJobs)?;
+    if let Some(step) = ask_for_owner(seen, attempt, sweep) {
+        return Err(step);
+    }
+    let mut jobs = candidates(attempt, sweep);
+    jobs.retain(|job| seen.owned_elsewhere.get(job) == Some(&false));
+    Ok(Step::Wait(waiting(attempt, &jobs, Wake::Dead)))
 }
 
 /// What the reads of this pass show of `attempt`.
@@ -114,12 +139,7 @@ pub fn next(seen: &Observed, attempt: &Attempt) -> Step {
 /// The read that is missing, or the wait while it cannot be had.
 #[allow(clippy::result_large_err)] // the error is the next step
 pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
-    let Some(project) = &seen.project else {
-        return Err(Step::ReadProject);
-    };
-    if let Some(hold) = admission::unusable(seen, project).or_else(|| admission::trouble(seen)) {
-        return Err(Step::Wait(unreadable(seen, attempt, hold)));
-    }
+    readable(seen, attempt)?;
     let unread = |id: &&DesktopID| !seen.desktops.contains_key(&id.folded());
     let ids: Vec<_> = attempt.desktop_ids.iter().filter(unread).cloned().collect();
     if !ids.is_empty() {
@@ -138,6 +158,16 @@ pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
     evidence(seen, attempt).ok_or(Step::ReadSubJobs)
 }
 
+/// Whether the evidence can be read.
+#[allow(clippy::result_large_err)] // the error is the next step
+fn readable(seen: &Observed, attempt: &Attempt) -> Result<(), Step> {
+    let project = seen.project.as_ref().ok_or(Step::ReadProject)?;
+    match admission::unusable(seen, project).or_else(|| admission::trouble(seen)) {
+        Some(hold) => Err(Step::Wait(unreadable(seen, attempt, hold))),
+        None => Ok(()),
+    }
+}
+
 fn ask_for_owner(seen: &Observed, attempt: &Attempt, sweep: &Sweep) -> Option<Step> {
     let unknown = |job: &JobID| !seen.owned_elsewhere.contains_key(job);
     candidates(attempt, sweep)
@@ -147,11 +177,8 @@ fn ask_for_owner(seen: &Observed, attempt: &Attempt, sweep: &Sweep) -> Option<St
 }
 
 fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
-    if !seen.facts.surely_dead {
-        return Step::Wait(waiting(attempt, &evidence, Wake::Dead));
-    }
     let Some(earlier) = &seen.earlier_evidence else {
-        return Step::Wait(waiting(attempt, &evidence, Wake::SecondLook));
+        return Step::Wait(waiting(attempt, &evidence.jobs, Wake::SecondLook));
     };
     let evidence = evidence.or(earlier);
     if evidence.found() && says_enough(seen, attempt, &evidence) {
@@ -160,7 +187,7 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
     if evidence.complete {
         return Step::RecordOutcome(no_effect(attempt));
     }
-    let hold = waiting(attempt, &evidence, Wake::SecondLook);
+    let hold = waiting(attempt, &evidence.jobs, Wake::SecondLook);
     Step::Wait(if seen.facts.evidence_overdue {
         unknown(attempt, hold)
     } else {
@@ -233,11 +260,11 @@ fn unknown(attempt: &Attempt, mut hold: Hold) -> Hold {
     }
 }
 
-fn waiting(attempt: &Attempt, evidence: &Evidence, wake: Wake) -> Hold {
+fn waiting(attempt: &Attempt, jobs: &BTreeSet<JobID>, wake: Wake) -> Hold {
     let mut hold = in_doubt(attempt);
-    if !evidence.jobs.is_empty() {
+    if !jobs.is_empty() {
         hold.message.push_str("; it is probably job ");
-        hold.message.push_str(&name_some(&evidence.jobs));
+        hold.message.push_str(&name_some(jobs));
     }
     Hold { wake, ..hold }
 }

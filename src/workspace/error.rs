@@ -167,6 +167,8 @@ pub enum Pause {
     Login,
     /// The service asked to slow down.
     Throttle,
+    /// More submissions without an answer would leave more requests in doubt.
+    Unanswered,
 }
 
 /// An answer with another status than the documented good one.

@@ -5,6 +5,7 @@ use testkit::Cloud;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Submitted, Succeeded};
 
+use crate::metrics::shows;
 use crate::stage::{Stage, desktop, message, pair, says};
 
 /// A signature lives for six seconds, here and (see [`world`]) in the cloud.
@@ -110,6 +111,45 @@ async fn while_the_answer_is_missing_a_request_says_so() {
         })
         .await;
     assert_eq!(posts.len(), 1);
+}
+
+#[tokio::test]
+async fn after_three_lost_answers_in_a_row_new_requests_are_held_and_say_why() {
+    let names = ["pc-1", "pc-2", "pc-3", "pc-4"];
+    let stage = Stage::set("unanswered", &names.map(desktop)).await;
+    for name in &names[..3] {
+        stage.cloud.add_fault(&lost(name, true, &json!("reset"))).unwrap();
+    }
+    // The pause after the third lasts for four minutes.
+    let operator = stage.operator(&["--retry-min=60s", "--retry-max=10m"]);
+    for name in &names[..3] {
+        stage.request(name, &[name]).await;
+        stage.reason(name, Submitted, "AwaitingEvidence").await;
+    }
+    stage.request("pc-4", &["pc-4"]).await;
+    let status = stage.reason("pc-4", Submitted, "ServiceUnavailable").await;
+    let said = message(&status, Submitted);
+    assert!(said.contains("the last 3 delete requests"), "{said}");
+    assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
+    assert_eq!(status["attempts"], Value::Null, "no intent without a call");
+    assert_eq!(stage.posts().len(), 3);
+    shows(
+        &stage,
+        &operator,
+        &[
+            ("braked{brake=\"unanswered\"}", 1.0),
+            ("brakes_applied_total{brake=\"unanswered\"}", 1.0),
+        ],
+    )
+    .await;
+    // Reads are not held: the jobs of the three are found all the same.
+    for name in &names[..3] {
+        stage
+            .until(name, "the candidate is named", |status| {
+                message(status, Submitted).contains("it is probably job")
+            })
+            .await;
+    }
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ fn sum(text: &str, series: &str) -> Option<f64> {
 }
 
 /// Waits until each of these sums is shown, all at one time.
-async fn shows(stage: &Stage, operator: &Running, expected: &[(&str, f64)]) {
+pub(crate) async fn shows(stage: &Stage, operator: &Running, expected: &[(&str, f64)]) {
     let look = async || {
         let text = answers(stage, operator, "/metrics", 200).await;
         let wrong: Vec<_> = expected

@@ -111,7 +111,7 @@ fn all() -> Metrics {
     // A pulse that was dropped still has an age.
     drop(health.pulse("pollers", Duration::from_secs(1)));
     metrics.watch_health(health);
-    metrics.watch_brakes(|| vec![(Pause::Login, 0), (Pause::Throttle, 0)]);
+    metrics.watch_brakes(|| vec![(Pause::Login, 0), (Pause::Throttle, 0), (Pause::Unanswered, 0)]);
     metrics.watch_claims(|| 0);
     metrics.watch_unreadable(|| 0);
     metrics.watch_undecodable(|| vec![("DesktopDeletion", 0)]);

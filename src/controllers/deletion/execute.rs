@@ -172,7 +172,7 @@ async fn post(pass: &mut Pass, context: &Context) -> Result<(), Error> {
         Ok(answer) => PostAnswer::Accepted(answer.value),
         Err(error) => refused(pass, &attempt, &error, context),
     };
-    pass.turn = None;
+    (pass.turn, pass.permit) = (None, None);
     pass.seen.submission = Submission::Answered { attempt, answer };
     Ok(())
 }

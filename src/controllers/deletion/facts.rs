@@ -19,6 +19,7 @@ pub fn refresh(pass: &mut Pass, context: &Context) {
             stopping: context.stopping.is_cancelled() || !context.leadership.holds(),
             credentials: pass.login.as_ref().map(|login| login.stamp.as_str()),
             began: pass.began,
+            circuit: pass.circuit(),
         });
         if let Some(skew) = &mut facts.clock_skew {
             skew.ahead = memory.steady(skew.ahead);
@@ -49,6 +50,12 @@ pub fn delay(pass: &Pass, wake: Wake, context: &Context) -> Duration {
 pub fn age_of_submission(pass: &Pass, context: &Context) -> Duration {
     let memory = context.memory.of(&pass.uid());
     rules(pass, &memory, clocks(pass, context), context).age_of_submission()
+}
+
+/// Since when a list of jobs must have been read that is looked at while nothing can be decided about an attempt in doubt.
+pub fn oldest_early_read(pass: &Pass, context: &Context) -> Duration {
+    let memory = context.memory.of(&pass.uid());
+    rules(pass, &memory, clocks(pass, context), context).oldest_early_read()
 }
 
 /// Whether the project of the request may still come with the sync that brought the request.

@@ -11,11 +11,12 @@ use serde_json::Value;
 use super::super::login::{Login, LoginKey};
 use super::super::{Context, api};
 use super::Error;
+use crate::controllers::brakes::Permit;
 use crate::controllers::metered::Line;
 use crate::controllers::raw::Raw;
 use crate::controllers::turns::{RightOfWay, Turn};
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
-use crate::plan::observed::{Facts, Observed, Request, Submission};
+use crate::plan::observed::{Circuit, Facts, Observed, Request, Submission};
 use crate::plan::recovery;
 use crate::plan::standing::{Hold, Wake};
 use crate::workspace::api::{SignedRequest, Workspace};
@@ -40,6 +41,8 @@ pub struct Pass {
     pub login: Option<Login>,
     /// The turn to send, taken before anything is signed.
     pub turn: Option<Turn>,
+    /// The permit of a half-open circuit breaker, taken before the turn.
+    pub permit: Option<Permit>,
     /// It had a turn before, and gave it back to read anew.
     pub had_turn: bool,
     /// The signed request, if one is ready to go, and since when.
@@ -94,6 +97,7 @@ impl Pass {
             released: None,
             login: None,
             turn: None,
+            permit: None,
             had_turn: false,
             armed: None,
         }))
@@ -148,6 +152,25 @@ impl Pass {
             .as_ref()
             .and_then(|login| login.line.as_ref())
             .ok_or(Error::Fault("a step in the cloud without a login"))
+    }
+
+    /// How the circuit breaker for its submission stands.
+    pub fn circuit(&self) -> Circuit {
+        self.line().map_or(Circuit::Closed, |line| {
+            line.brakes.circuit(&line.caller, self.permit.as_ref())
+        })
+    }
+
+    /// Takes the permit of a half-open circuit breaker; says whether a submission may be made.
+    ///
+    /// # Errors
+    /// As [`Pass::line`].
+    pub fn admit(&mut self) -> Result<bool, Error> {
+        let line = self.line()?.clone();
+        let admitted = line.brakes.admit(&line.caller, self.permit.take());
+        let may = admitted.is_ok();
+        self.permit = admitted.unwrap_or_default();
+        Ok(may)
     }
 
     /// The client of the cloud.

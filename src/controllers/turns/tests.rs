@@ -51,24 +51,69 @@ async fn no_minute_has_more_turns_than_the_rate_allows_and_none_is_wasted() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn recovery_goes_before_polls_and_polls_before_submissions() {
+/// The order in which those are served who all wait while the only permit is taken.
+async fn order_of(rights: &[(RightOfWay, usize)]) -> Vec<RightOfWay> {
     let turns = Turns::new(1, Some(Rate::per_minute(60)));
-    let taken = turns.enter(Submission, "a").await;
-    let served = Served::default();
-    let rights = [Submission, Poll, Recovery, Submission, Poll, Recovery];
-    let waiting = join_all(rights.map(|right| waiter(&turns, right, "a", &served)));
+    let taken = turns.enter(Recovery, "a").await;
+    let served = Rc::new(RefCell::new(Vec::new()));
+    let all = rights.iter().flat_map(|(right, count)| vec![*right; *count]);
+    let waiting = join_all(all.map(|right| {
+        let (turns, served) = (&turns, served.clone());
+        async move {
+            let _turn = turns.enter(right, "a").await;
+            served.borrow_mut().push(right);
+        }
+    }));
     let finish = async { drop(taken) };
     futures::join!(waiting, finish);
-    let expected = [
-        "recovery/a",
-        "recovery/a",
-        "poll/a",
-        "poll/a",
-        "submission/a",
-        "submission/a",
-    ];
-    assert_eq!(names(&served), expected);
+    served.take()
+}
+
+#[tokio::test(start_paused = true)]
+async fn recovery_goes_before_polls_and_polls_before_submissions() {
+    for (first, last) in [(Recovery, Poll), (Recovery, Submission), (Poll, Submission)] {
+        let order = order_of(&[(last, 12), (first, 12)]).await;
+        let of_first = order[..16].iter().filter(|right| **right == first).count();
+        assert_eq!(of_first, 12, "{order:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_four_permits_in_a_row_one_goes_to_a_poll_and_one_to_a_submission() {
+    let order = order_of(&[(Recovery, 1000), (Poll, 20), (Submission, 20)]).await;
+    for four in order[..80].windows(4) {
+        for right in [Poll, Submission] {
+            assert_eq!(
+                four.iter().filter(|other| **other == right).count(),
+                1,
+                "{four:?}"
+            );
+        }
+    }
+    assert!(
+        order[80..].iter().all(|right| *right == Recovery),
+        "no permit is lost"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reserved_permit_goes_to_the_namespaces_in_rotation() {
+    let turns = Turns::new(1, None);
+    let taken = turns.enter(Recovery, "crowd").await;
+    let served = Served::default();
+    let crowd =
+        (0..100).flat_map(|_| [Recovery, Submission].map(|right| waiter(&turns, right, "crowd", &served)));
+    let single = std::iter::once(waiter(&turns, Submission, "single", &served));
+    let waiting = join_all(crowd.chain(single));
+    let finish = async { drop(taken) };
+    futures::join!(waiting, finish);
+    let submissions = names(&served)
+        .into_iter()
+        .filter(|name| name.starts_with("submission"));
+    let place = submissions
+        .into_iter()
+        .position(|name| name == "submission/single");
+    assert_eq!(place, Some(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -170,7 +170,7 @@ impl Counts {
         for reason in reasons(PROJECT, ConditionType::Ready) {
             show(&self.login_checks, &Reason { reason });
         }
-        for brake in [Pause::Login, Pause::Throttle].map(brake_name) {
+        for brake in [Pause::Login, Pause::Throttle, Pause::Unanswered].map(brake_name) {
             show(&self.brakes, &Brake { brake });
         }
     }

@@ -110,7 +110,7 @@ impl Collector for Live {
                 let brake = brake_name(pause);
                 (Brake { brake }, count(held))
             });
-            let help = "Logins, or projects of a login, whose calls of the cloud a brake holds back now.";
+            let help = "Logins, projects of a login, or logins at an endpoint, whose calls of the cloud a brake holds back now.";
             gauges(&mut encoder, "braked", help, series)?;
         }
         if let Some(claims) = sources.claims {

@@ -7,7 +7,7 @@ use desktop_deletion_operator::config::Timing;
 use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::plan::clocks::Clocks;
 use desktop_deletion_operator::plan::deadlines::{Circumstances, Deadlines};
-use desktop_deletion_operator::plan::observed::{Facts, Request};
+use desktop_deletion_operator::plan::observed::{Circuit, Facts, Request};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -143,6 +143,7 @@ impl Rules {
             stopping: situation.stopping,
             credentials: None,
             began: ago(situation.began),
+            circuit: Circuit::Closed,
         });
         if self.config.lacks(Mutant::NoWaitForExpiry) {
             facts.surely_dead = request.status.attempts.iter().any(Attempt::is_open);

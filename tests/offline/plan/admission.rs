@@ -3,11 +3,11 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome::Rejected;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::{Sight, Sweep};
+use desktop_deletion_operator::plan::observed::{Circuit, Sight, Sweep};
 use desktop_deletion_operator::plan::{Step, plan};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 
-use super::build::{Seen, id, job, no_effect, ready, refused, untouched};
+use super::build::{Seen, accepted, attempt, id, in_doubt, job, no_effect, ready, refused, untouched};
 use super::tell::{Row, check, row, tell};
 
 mod deadline;
@@ -17,6 +17,7 @@ mod refusals;
 fn before_anything_is_sent() {
     check(&looks());
     check(&holds());
+    check(&unanswered());
     check(&undocumented());
     check(&untimely());
     check(&endings());
@@ -24,7 +25,14 @@ fn before_anything_is_sent() {
 
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    let tables = [looks(), holds(), undocumented(), untimely(), endings()];
+    let tables = [
+        looks(),
+        holds(),
+        unanswered(),
+        undocumented(),
+        untimely(),
+        endings(),
+    ];
     tables
         .into_iter()
         .flatten()
@@ -205,6 +213,44 @@ fn holds() -> Vec<Row> {
             "the clocks are too far apart to sign",
             ready("a b").clock_skewed(),
             "ClockSkew stalled until Refresh",
+        ),
+    ]
+}
+
+/// The circuit breaker for submissions is not closed.
+fn unanswered() -> Vec<Row> {
+    vec![
+        row(
+            "the answers to other submissions were lost: nothing is read in vain",
+            untouched("a b").project().circuit(Circuit::Open),
+            "ServiceUnavailable retrying until Refresh",
+        ),
+        row(
+            "also when everything was looked at before",
+            ready("a b").circuit(Circuit::Open),
+            "ServiceUnavailable retrying until Refresh",
+        ),
+        row(
+            "later a read is to show that the cloud answers",
+            admitted().circuit(Circuit::NeedsRead),
+            "list a b",
+        ),
+        row(
+            "reads of before do not show it",
+            ready("a b").circuit(Circuit::NeedsRead),
+            "ServiceUnavailable retrying until Refresh",
+        ),
+        row(
+            "what is in doubt is looked for all the same",
+            in_doubt("a b", attempt("a b"))
+                .surely_dead()
+                .circuit(Circuit::Open),
+            "list a b",
+        ),
+        row(
+            "and what was accepted is followed",
+            accepted().circuit(Circuit::Open),
+            "read j1",
         ),
     ]
 }

@@ -7,8 +7,8 @@ use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState
 use desktop_deletion_operator::ids::{DesktopID, JobID};
 use desktop_deletion_operator::plan::classify::{ALL, Class};
 use desktop_deletion_operator::plan::observed::{
-    ClockSkew, Deadline, Facts, JobView, Observed, PostAnswer, Request, Sight, Sighting, Submission, Sweep,
-    Word,
+    Circuit, ClockSkew, Deadline, Facts, JobView, Observed, PostAnswer, Request, Sight, Sighting, Submission,
+    Sweep, Word,
 };
 use desktop_deletion_operator::plan::record::{self, Intent, Settlement};
 use desktop_deletion_operator::plan::recovery::Evidence;
@@ -296,7 +296,12 @@ fn facts() -> impl Strategy<Value = Facts> {
             of_service,
         }),
     );
-    (any::<[bool; 10]>(), deadline, skew).prop_map(
+    let circuit = prop_oneof![
+        6 => Just(Circuit::Closed),
+        1 => Just(Circuit::NeedsRead),
+        1 => Just(Circuit::Open),
+    ];
+    (any::<[bool; 11]>(), deadline, skew, circuit).prop_map(
         |(
             [
                 stopping,
@@ -307,11 +312,13 @@ fn facts() -> impl Strategy<Value = Facts> {
                 known_for_long,
                 surely_dead,
                 late,
+                too_early_to_look,
                 finalizer_missing,
                 finalizer_due,
             ],
             deadline,
             clock_skew,
+            circuit,
         )| Facts {
             stopping,
             deadline,
@@ -323,8 +330,10 @@ fn facts() -> impl Strategy<Value = Facts> {
             known_for_long,
             surely_dead,
             evidence_overdue: surely_dead && late,
+            too_early_to_look: !surely_dead && too_early_to_look,
             finalizer_missing,
             finalizer_due,
+            circuit,
         },
     )
 }

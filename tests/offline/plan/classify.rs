@@ -17,6 +17,7 @@ const TABLE: &str = "
     # A call that was held back, to spare the login or the service, is no news of either.
     Withheld    Login         Authentication   AuthenticationFailed  person  Slow
     Withheld    Throttle      Throttled        Throttled             itself  Backoff
+    Withheld    Unanswered    Unavailable      ServiceUnavailable    itself  Backoff
 
     # Codes of the gateway.
     404         GW.0101       WrongEndpoint    WrongEndpoint         person  Slow
@@ -272,10 +273,10 @@ fn errors(status: &str, code: &str) -> Vec<Error> {
         "NotSent" => vec![failed(Failure::NotSent { reason: reason() })],
         "NoAnswer" => vec![failed(Failure::NoAnswer { reason: reason() })],
         "Withheld" => {
-            let pause = if code == "Login" {
-                Pause::Login
-            } else {
-                Pause::Throttle
+            let pause = match code {
+                "Login" => Pause::Login,
+                "Throttle" => Pause::Throttle,
+                _ => Pause::Unanswered,
             };
             vec![failed(Failure::Withheld {
                 pause,

@@ -10,7 +10,7 @@ use desktop_deletion_operator::plan::deadlines::{
     Circumstances, Deadlines, exponential, is_stale, oldest_admitting_read, with_jitter,
 };
 use desktop_deletion_operator::plan::memory::{Refusal, Remembered};
-use desktop_deletion_operator::plan::observed::{Deadline, Facts, Request};
+use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, Request};
 use desktop_deletion_operator::plan::standing::Wake;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -116,6 +116,7 @@ impl Case {
                 stopping: false,
                 credentials: None,
                 began: seconds(self.began),
+                circuit: Circuit::Closed,
             })
         })
     }
@@ -420,6 +421,7 @@ fn changed_credentials_are_tried_at_once() {
                 stopping: false,
                 credentials,
                 began: Duration::ZERO,
+                circuit: Circuit::Closed,
             })
         });
         assert_eq!(facts.retry_due, due, "{credentials:?}");
@@ -485,11 +487,6 @@ fn doubt_after(case: &Case, by: i64) -> Facts {
 fn waits_end_at_the_next_moment_at_which_something_changes() {
     let rounded = |delay: Duration| delay.as_secs();
     assert_eq!(rounded(doubt().later(OVER - 10).delay(Wake::Dead)), 10);
-    assert_eq!(
-        rounded(doubt().delay(Wake::Dead)),
-        60,
-        "the candidate is looked at"
-    );
     assert_eq!(rounded(Case::new(vec![]).delay(Wake::Change)), 600);
     let mut due = Case::new(vec![]);
     due.request.not_after = Some(at(30));
@@ -511,6 +508,35 @@ fn waits_end_at_the_next_moment_at_which_something_changes() {
     missing.memory.adds_finalizer(Duration::ZERO);
     missing.memory.adds_finalizer(Duration::ZERO);
     assert_eq!(rounded(missing.delay(Wake::Dead)), 5, "until it may be put back");
+}
+
+#[test]
+fn while_nothing_can_be_decided_the_jobs_are_read_soon_and_then_every_few_minutes() {
+    let mut looks = Vec::new();
+    let mut age = 0;
+    while age < OVER - 1 {
+        let case = doubt().later(age);
+        assert_eq!(case.facts().too_early_to_look, age == 0);
+        age += i64::try_from(case.delay(Wake::Dead).as_secs()).unwrap();
+        looks.push(age);
+    }
+    assert_eq!(looks, [10, 20, 40, 80, 160, 320, 500, 680, 860, 1040, 1220, OVER]);
+    // Each time the jobs must have been read since the last one, and others may have read them.
+    for (age, accepted) in [(10, 5), (20, 10), (160, 80), (320, 90), (1220, 90)] {
+        let timing = timing();
+        let case = doubt().later(age);
+        let old = case.with(&timing, |rules| {
+            rules.clocks.uptime.saturating_sub(rules.oldest_early_read())
+        });
+        assert_eq!(old, seconds(accepted), "{age}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_does_not_keep_the_jobs_from_being_read() {
+    let case = doubt().later(100).ours(-86_400);
+    assert!(!case.facts().too_early_to_look);
+    assert_eq!(case.delay(Wake::Dead).as_secs(), 100);
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row(
             "removed again and again: the work goes on",
             doubt().finalizer_missing().finalizer_not_due(),
-            "list a b",
+            "sweep",
         ),
         row(
             "and what is waited for says so",

@@ -61,30 +61,35 @@ fn nothing_is_sent_over_an_outcome_that_only_a_newer_version_knows() {
 }
 
 fn looks() -> Vec<Row> {
-    let mut unknown = in_doubt("a b", attempt("a b"));
+    let mut unknown = in_doubt("a b", attempt("a b")).surely_dead();
     unknown.0.project = None;
+    let dead = || doubt().surely_dead();
+    let body = |status: &str, of: &str| in_doubt("a b c", attempt(of)).states(status).surely_dead();
     vec![
         row("nothing is known in this pass", unknown, "read the project"),
-        row("the desktops of the body are read", doubt(), "list a b"),
+        row("the desktops of the body are read", dead(), "list a b"),
         row(
             "those that were gone before are not",
-            in_doubt("a b c", attempt("a c")).states("b Absent"),
+            body("b Absent", "a c"),
             "list a c",
         ),
         row(
             "one that the list lacks is asked for by its id",
-            doubt().sights("a Idle b Missing"),
+            dead().sights("a Idle b Missing"),
             "get b",
         ),
         row(
             "so is one that a cut list lacks",
-            doubt().sights("a Unlisted b Idle"),
+            dead().sights("a Unlisted b Idle"),
             "get a",
         ),
-        row("the jobs are read", doubt().all(Sight::Idle), "sweep"),
+        row("the jobs are read", dead().all(Sight::Idle), "sweep"),
         row(
             "a new job that names a desktop of the body may be that of another request",
-            nothing_happened().sweep("j1/a Running").unasked("j1"),
+            nothing_happened()
+                .surely_dead()
+                .sweep("j1/a Running")
+                .unasked("j1"),
             "owner of j1",
         ),
         row(
@@ -96,23 +101,24 @@ fn looks() -> Vec<Row> {
                     ..attempt("a b")
                 },
             )
+            .surely_dead()
             .all(Sight::Idle)
             .sweep("j1/a Failed j2/c Running")
             .unasked("j1 j2"),
-            "AwaitingEvidence moving until Dead",
+            "AwaitingEvidence moving until SecondLook",
         ),
         row(
             "suspend comes too late: it is only found out what happened",
-            doubt().suspended(),
+            dead().suspended(),
             "list a b",
         ),
         row(
             "so does a suspended project",
-            in_doubt("a b", attempt("a b")).project_suspended(),
+            in_doubt("a b", attempt("a b")).project_suspended().surely_dead(),
             "list a b",
         ),
-        row("and the deadline", doubt().too_late(), "list a b"),
-        row("and the end of the process", doubt().stopping(), "list a b"),
+        row("and the deadline", dead().too_late(), "list a b"),
+        row("and the end of the process", dead().stopping(), "list a b"),
     ]
 }
 
@@ -128,7 +134,22 @@ fn token(not_after: Option<Time>) -> Seen {
 
 fn early() -> Vec<Row> {
     let wait = "AwaitingEvidence moving until Dead";
+    let mut unknown = in_doubt("a b", attempt("a b"));
+    unknown.0.project = None;
     vec![
+        row(
+            "nothing is known in this pass",
+            unknown.clone(),
+            "read the project",
+        ),
+        row("its job need not show yet", unknown.too_early_to_look(), wait),
+        row("the jobs are read, and no desktop", doubt(), "sweep"),
+        row(
+            "a new job that names a desktop of the body may be that of another request",
+            doubt().sweep("j1/a Running").unasked("j1"),
+            "owner of j1",
+        ),
+        row("it is", doubt().sweep("j1/a Running").of_another("j1"), wait),
         row("untouched", nothing_happened(), wait),
         row(
             "clocks that differ too much make it later, and a person must look",
@@ -257,6 +278,15 @@ fn a_job_that_may_be_ours_is_named_at_once() {
     };
     assert!(hold.message.contains("job j1"), "{}", hold.message);
     assert!(hold.message.contains("2 desktops"), "{}", hold.message);
+}
+
+#[test]
+fn a_job_of_another_request_is_not_named() {
+    let seen = nothing_happened().sweep("j1/a Running").of_another("j1");
+    let Step::RecordProgress(hold) = plan(&seen.0) else {
+        panic!("nothing to say");
+    };
+    assert!(!hold.message.contains("job j1"), "{}", hold.message);
 }
 
 #[test]

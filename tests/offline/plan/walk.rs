@@ -8,7 +8,7 @@ use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::plan::clocks::{Clocks, Reading, RemoteClock};
 use desktop_deletion_operator::plan::deadlines::{self, Circumstances, Deadlines};
 use desktop_deletion_operator::plan::memory::Remembered;
-use desktop_deletion_operator::plan::observed::{Observed, Request};
+use desktop_deletion_operator::plan::observed::{Circuit, Observed, Request};
 use desktop_deletion_operator::plan::{Step, plan};
 use invariants::history::Rest;
 use invariants::it_comes_to_rest;
@@ -177,6 +177,7 @@ impl Walk {
             stopping: self.around.stopping,
             credentials: None,
             began: uptime(pass.began),
+            circuit: Circuit::Closed,
         });
         let earlier = memory.earlier_look(&pass.seen.request, uptime(pass.began), timing.settle);
         pass.seen.earlier_evidence = earlier.cloned();

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::calls::Call;
+
 /// Who wrote an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Author {
@@ -51,6 +53,8 @@ pub struct Facts {
     pub authors: BTreeMap<u64, Author>,
     /// Every submission that arrived.
     pub posts: Vec<Post>,
+    /// Every call of the cloud, and how many milliseconds after the begin it was made.
+    pub cloud_calls: Vec<(u64, Call)>,
     /// Writes of the operator that changed nothing.
     pub idle_writes: Vec<IdleWrite>,
     /// Jobs that a person began in the console.

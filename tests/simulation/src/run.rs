@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::calls::Call;
 use crate::judge;
 use crate::mutant::Mutant;
 use crate::operators;
@@ -24,6 +25,8 @@ pub struct Report {
     pub story: Vec<String>,
     /// What it covered.
     pub covered: Covered,
+    /// Every call of the cloud, and how many milliseconds after the begin it was made.
+    pub cloud_calls: Vec<(u64, Call)>,
 }
 
 /// What a run covered, so that nobody takes an empty run for a good one.
@@ -112,6 +115,7 @@ pub fn scenario(scenario: Scenario, trace: bool) -> Report {
             scenario: world.scenario.clone(),
             broken: judge::judge(&world),
             covered: judge::covered(&world),
+            cloud_calls: std::mem::take(&mut world.facts.cloud_calls),
             story: std::mem::take(&mut world.story).into_lines(),
         }
     });

@@ -20,6 +20,7 @@ use crate::ids::{DesktopID, JobID};
 use crate::plan::classify::classify;
 use crate::plan::deadlines;
 use crate::plan::observed::{Claim, JobView, Sight, Sighting, Trouble};
+use crate::plan::recovery;
 use crate::plan::unreadable;
 use crate::workspace::api::{Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
@@ -144,7 +145,8 @@ fn saw(
     );
 }
 
-/// Before a first submission a sweep of a moment ago will do. Evidence about an attempt must be newer than this pass.
+/// Before a first submission a sweep of a moment ago will do, and while nothing can be decided about an attempt one of some
+/// minutes. Evidence about an attempt must be newer than this pass.
 pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), Error> {
     begin_read(pass, context);
     let now = context.uptime.now();
@@ -154,6 +156,12 @@ pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), E
         Some(Claim::HeldByDeleted(holder)) => pass.reads_since.max(holder.gone_since),
         _ if pass.seen.request.status.attempts.is_empty() => {
             deadlines::oldest_admitting_read(now, first_seen, pass.released, &context.config.timing)
+        }
+        _ if recovery::is_early(&pass.seen) => {
+            let since = facts::oldest_early_read(pass, context);
+            // Whatever is decided in this pass, it is decided as of that moment.
+            pass.began = pass.began.min(since);
+            since
         }
         _ => now,
     };

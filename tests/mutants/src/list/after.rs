@@ -47,10 +47,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "src/plan/recovery.rs",
             find: "    if !seen.facts.surely_dead {
-        return Step::Wait(waiting(attempt, &evidence, Wake::Dead));
+        return early(seen, attempt).unwrap_or_else(|step| step);
     }
 ",
-            replace: "",
+            replace: "    if let Err(step) = early(seen, attempt) {
+        return step;
+    }
+",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -79,7 +82,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "src/plan/recovery.rs",
             find: "    let Some(earlier) = &seen.earlier_evidence else {
-        return Step::Wait(waiting(attempt, &evidence, Wake::SecondLook));
+        return Step::Wait(waiting(attempt, &evidence.jobs, Wake::SecondLook));
     };
     let evidence = evidence.or(earlier);
 ",

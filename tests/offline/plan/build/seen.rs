@@ -4,8 +4,8 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::{
-    Claim, ClockSkew, Deadline, JobView, Observed, Obstacle, PostAnswer, ProjectView, Rival, Sight, Sighting,
-    Submission, Sweep, Trouble, Word,
+    Circuit, Claim, ClockSkew, Deadline, JobView, Observed, Obstacle, PostAnswer, ProjectView, Rival, Sight,
+    Sighting, Submission, Sweep, Trouble, Word,
 };
 use desktop_deletion_operator::plan::record::desktop;
 use desktop_deletion_operator::plan::recovery::Evidence;
@@ -305,6 +305,11 @@ impl Seen {
 
     // Facts.
 
+    /// How the circuit breaker for submissions stands.
+    pub(crate) fn circuit(self, circuit: Circuit) -> Self {
+        self.with(|o| o.facts.circuit = circuit)
+    }
+
     pub(crate) fn stopping(self) -> Self {
         self.with(|o| o.facts.stopping = true)
     }
@@ -361,6 +366,11 @@ impl Seen {
 
     pub(crate) fn known_for_long(self) -> Self {
         self.with(|o| o.facts.known_for_long = true)
+    }
+
+    /// The newest attempt was signed a moment ago.
+    pub(crate) fn too_early_to_look(self) -> Self {
+        self.with(|o| o.facts.too_early_to_look = true)
     }
 
     pub(crate) fn surely_dead(self) -> Self {

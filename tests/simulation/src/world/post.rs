@@ -138,6 +138,9 @@ impl World {
             let count = self.counts.entry(parcel.call).or_default();
             *count += 1;
             parcel.number = *count;
+            if parcel.call.is_of_cloud() {
+                self.facts.cloud_calls.push((self.era.elapsed(), parcel.call));
+            }
             let rules = &self.scenario.rules;
             let struck = rules.iter().find(|rule| rule.strikes(parcel.call, parcel.number));
             if let Some(rule) = struck.filter(|_| !self.healed) {
