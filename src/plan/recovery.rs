@@ -117,14 +117,24 @@ pub fn is_early(seen: &Observed) -> bool {
 }
 
 /// While the call may still take effect nothing can be decided. The list of the project's jobs, which requests share, keeps
-/// the service's clock known and names the job that is probably the attempt's.
+/// the service's clock known and names the job that is probably the attempt's. While that clock is not known, or differs from
+/// ours, the desktops are asked for too.
 #[allow(clippy::result_large_err)] // the error is the next step
 fn early(seen: &Observed, attempt: &Attempt) -> Result<Step, Step> {
     if seen.facts.too_early_to_look {
         return Ok(Step::Wait(in_doubt(attempt)));
     }
     readable(seen, attempt)?;
-    let sweep = seen.sweep.as_ref().ok_or(Step::ReadSubJobs)?;
+    let skewed = seen.facts.clock_skew.is_some();
+    if (skewed || !seen.facts.service_clock_known) && seen.desktops.is_empty() {
+        return Err(Step::ReadDesktops(attempt.desktop_ids.clone()));
+    }
+    let sweep = match &seen.sweep {
+        Some(sweep) => sweep,
+        // Where one kind of call tells a false time, the answers of another one correct it, if none comes in between.
+        None if skewed => return Ok(Step::Wait(in_doubt(attempt))),
+        None => return Err(Step::ReadSubJobs),
+    };
     if let Some(step) = ask_for_owner(seen, attempt, sweep) {
         return Err(step);
     }

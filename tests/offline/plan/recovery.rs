@@ -19,6 +19,7 @@ fn the_reads_of_a_look() {
 
 #[test]
 fn before_the_request_is_surely_dead_nothing_is_settled() {
+    check(&early_looks());
     check(&early());
 }
 
@@ -29,7 +30,7 @@ fn an_effect_that_shows_late_is_ours_all_the_same() {
 
 /// Every situation of the tables, for the conditions.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    let tables = [looks(), early(), late()];
+    let tables = [looks(), early_looks(), early(), late()];
     tables.into_iter().flatten().chain(verdicts::rows())
 }
 
@@ -132,7 +133,8 @@ fn token(not_after: Option<Time>) -> Seen {
     in_doubt("a b", attempt).all(Sight::Idle).sweep("")
 }
 
-fn early() -> Vec<Row> {
+/// The reads of a look before anything can be decided.
+fn early_looks() -> Vec<Row> {
     let wait = "AwaitingEvidence moving until Dead";
     let mut unknown = in_doubt("a b", attempt("a b"));
     unknown.0.project = None;
@@ -145,11 +147,37 @@ fn early() -> Vec<Row> {
         row("its job need not show yet", unknown.too_early_to_look(), wait),
         row("the jobs are read, and no desktop", doubt(), "sweep"),
         row(
+            "where the service's clock is not known, two kinds of calls ask for it",
+            doubt().service_clock_unknown(),
+            "list a b",
+        ),
+        row(
+            "and then the jobs are read",
+            doubt().service_clock_unknown().all(Sight::Idle),
+            "sweep",
+        ),
+        row(
+            "where it differs, only the desktops are read: the lists of jobs may be what tells a false time",
+            doubt().clock_skewed(),
+            "list a b",
+        ),
+        row(
+            "and it is waited",
+            doubt().clock_skewed().all(Sight::Idle),
+            "ClockSkew stalled until Dead",
+        ),
+        row(
             "a new job that names a desktop of the body may be that of another request",
             doubt().sweep("j1/a Running").unasked("j1"),
             "owner of j1",
         ),
         row("it is", doubt().sweep("j1/a Running").of_another("j1"), wait),
+    ]
+}
+
+fn early() -> Vec<Row> {
+    let wait = "AwaitingEvidence moving until Dead";
+    vec![
         row("untouched", nothing_happened(), wait),
         row(
             "clocks that differ too much make it later, and a person must look",
