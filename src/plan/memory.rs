@@ -24,6 +24,10 @@ pub struct Remembered {
     attempts: Vec<(AttemptID, Duration)>,
     /// Reads of the cloud that failed in a row.
     pub failures: u32,
+    /// GETs of each desktop that failed in a row, by folded id.
+    failed_reads: BTreeMap<DesktopID, u32>,
+    /// When a change of the conditions was last stored while the request waited or was checked.
+    pub told: Option<Duration>,
     /// The last refusal of a submission of this process.
     pub refusal: Option<Refusal>,
     /// Since when each desktop was idle in every read, by folded id.
@@ -93,6 +97,24 @@ impl Remembered {
         }
         let since = *self.idle_since.entry(id.folded()).or_insert(began);
         since.saturating_add(settle) <= began
+    }
+
+    /// Notes a GET of one desktop that failed; says how many did in a row.
+    pub fn single_read_failed(&mut self, id: &DesktopID) -> u32 {
+        let count = self.failed_reads.entry(id.folded()).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// Notes that a read said what there is to be known of a desktop.
+    pub fn was_read(&mut self, id: &DesktopID) {
+        self.failed_reads.remove(&id.folded());
+    }
+
+    /// How many reads failed in a row, of any desktop or of the cloud altogether.
+    pub fn failures_in_a_row(&self) -> u32 {
+        let of_desktops = self.failed_reads.values().copied();
+        of_desktops.fold(self.failures, u32::max)
     }
 
     /// Takes in a refusal.

@@ -1,9 +1,9 @@
 //! Another request holds one of the desktops. One that still exists holds it until it has ended. One that was deleted holds
 //! it while its call may take effect or its job need not show yet, and a read can show that earlier.
 
-use super::Step;
 use super::observed::{Claim, DeletedRequest, Observed, Rival, Sight};
 use super::standing::{Hold, Wake};
+use super::{Step, admission};
 use crate::crd::conditions::Reason;
 use crate::ids::DesktopID;
 
@@ -61,7 +61,7 @@ fn read(seen: &Observed, holder: &DeletedRequest) -> Option<Step> {
     if is_gone(seen, id) || shows(seen, holder, id) {
         return Some(Step::Claim);
     }
-    if seen.trouble.is_some() {
+    if admission::trouble(seen).is_some() {
         return None;
     }
     match seen.desktops.get(&id.folded()) {

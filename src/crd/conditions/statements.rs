@@ -2,12 +2,12 @@
 
 use super::Reason::{
     Abandoned, AccessDenied, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingEvidence,
-    ClockSkew, Conflict, CredentialsValid, DeletionInProgress, EndpointNotAllowed, EndpointUnreachable,
-    Expired, FinalizerRemoved, IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered,
-    JobRunning, JobUnknown, NoEffect, NotFound, NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed,
-    PermissionDenied, ProjectChanged, ProjectNotReady, ProjectSuspended, Rejected, RequestRefused, Retrying,
-    SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled,
-    Undecodable, UnknownRegion, Verifying, Waiting, WrongEndpoint,
+    CheckingDesktops, ClockSkew, Conflict, CredentialsValid, DeletionInProgress, EndpointNotAllowed,
+    EndpointUnreachable, Expired, FinalizerRemoved, IntentRefused, InvalidRequest, JobAccepted, JobOverdue,
+    JobRecovered, JobRunning, JobUnknown, NoEffect, NotFound, NothingToDelete, OutcomeUnknown, Overlap,
+    PartiallyFailed, PermissionDenied, ProjectChanged, ProjectNotReady, ProjectSuspended, Rejected,
+    RequestRefused, Retrying, SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting,
+    Suspended, Throttled, Undecodable, UnknownRegion, Verifying, Waiting, WrongEndpoint,
 };
 use super::{ConditionType, Reason, Truth};
 
@@ -34,6 +34,7 @@ pub const DELETION: &[Statement] = &[
             ProjectChanged,
             DeletionInProgress,
             Overlap,
+            CheckingDesktops,
             InvalidRequest,
             RequestRefused,
             AuthenticationFailed,
@@ -76,7 +77,14 @@ pub const DELETION: &[Statement] = &[
     (
         ConditionType::Reconciling,
         Truth::True,
-        &[Submitting, JobRunning, Verifying, Retrying, AwaitingEvidence],
+        &[
+            CheckingDesktops,
+            Submitting,
+            JobRunning,
+            Verifying,
+            Retrying,
+            AwaitingEvidence,
+        ],
     ),
     (
         ConditionType::Stalled,

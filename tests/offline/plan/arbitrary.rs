@@ -296,7 +296,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             of_service,
         }),
     );
-    (any::<[bool; 10]>(), deadline, skew).prop_map(
+    (any::<[bool; 11]>(), deadline, skew).prop_map(
         |(
             [
                 stopping,
@@ -309,6 +309,7 @@ fn facts() -> impl Strategy<Value = Facts> {
                 late,
                 finalizer_missing,
                 finalizer_due,
+                progress_due,
             ],
             deadline,
             clock_skew,
@@ -325,6 +326,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             evidence_overdue: surely_dead && late,
             finalizer_missing,
             finalizer_due,
+            progress_due,
         },
     )
 }
