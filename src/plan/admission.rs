@@ -267,12 +267,14 @@ fn sight(seen: &Observed) -> Result<Sorted, Step> {
     let tired = seen.failed_reads().count() >= UNREADABLE_LIMIT;
     if let Some(id) = unconfirmed.first().filter(|_| !tired) {
         let hold = checking(ids.len() - unconfirmed.len(), ids.len());
-        let told = unconfirmed.len() >= MANY && seen.facts.progress_due;
-        return Err(if told && would_change(&seen.request, &hold) {
-            Step::RecordProgress(hold)
-        } else {
-            Step::ReadDesktop((*id).clone())
-        });
+        let long = unconfirmed.len() >= MANY || says(seen, Reason::CheckingDesktops);
+        return Err(
+            if long && seen.facts.progress_due && would_change(&seen.request, &hold) {
+                Step::RecordProgress(hold)
+            } else {
+                Step::ReadDesktop((*id).clone())
+            },
+        );
     }
     if let Some(hold) = unreadable(seen) {
         return Err(Step::Wait(hold));
@@ -441,6 +443,15 @@ const LAST_OBSTACLE: &str = "; the last obstacle was: ";
 fn last_error(seen: &Observed) -> Option<&CloudError> {
     let refused = || refused(seen).map(|(_, error)| error);
     seen.request.status.last_error.as_ref().or_else(refused)
+}
+
+/// The conditions give this reason for why nothing is submitted.
+fn says(seen: &Observed, reason: Reason) -> bool {
+    let conditions = &seen.request.status.conditions;
+    let kind = ConditionType::Submitted.as_str();
+    conditions
+        .iter()
+        .any(|c| c.type_ == kind && c.reason == reason.as_str())
 }
 
 /// What kept the request from being submitted until its deadline, as the conditions said it.

@@ -86,7 +86,7 @@ impl Deadlines<'_> {
             finalizer_due: self.until_finalizer().is_zero(),
             progress_due: self
                 .memory
-                .told
+                .progress_told()
                 .is_none_or(|told| self.known_for(Some(told)) >= PROGRESS),
         }
     }

@@ -9,6 +9,8 @@ use jiff::SignedDuration;
 use super::classify::Class;
 use super::observed::{Request, Sight};
 use super::recovery::Evidence;
+use super::standing::Hold;
+use crate::crd::conditions::Reason;
 use crate::ids::{AttemptID, DesktopID};
 
 /// Two clocks whose difference changed by less are as far apart as before: the `Date` of an answer knows whole seconds,
@@ -26,8 +28,8 @@ pub struct Remembered {
     pub failures: u32,
     /// GETs of each desktop that failed in a row, by folded id.
     failed_reads: BTreeMap<DesktopID, u32>,
-    /// When a change of the conditions was last stored while the request waited or was checked.
-    pub told: Option<Duration>,
+    /// When it was last stored how far a long check has come.
+    progress_told: Option<Duration>,
     /// The last refusal of a submission of this process.
     pub refusal: Option<Refusal>,
     /// Since when each desktop was idle in every read, by folded id.
@@ -97,6 +99,18 @@ impl Remembered {
         }
         let since = *self.idle_since.entry(id.folded()).or_insert(began);
         since.saturating_add(settle) <= began
+    }
+
+    /// The conditions say so from now on.
+    pub fn tells(&mut self, hold: &Hold, uptime: Duration) {
+        if hold.reason == Reason::CheckingDesktops {
+            self.progress_told = Some(uptime);
+        }
+    }
+
+    /// When it was last stored how far a long check has come.
+    pub fn progress_told(&self) -> Option<Duration> {
+        self.progress_told
     }
 
     /// Notes a GET of one desktop that failed; says how many did in a row.

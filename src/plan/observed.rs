@@ -463,7 +463,7 @@ pub struct Facts {
     pub finalizer_missing: bool,
     /// The finalizer may be put on now.
     pub finalizer_due: bool,
-    /// The conditions said nothing new of this object lately: how far a long check has come may be told now.
+    /// How far a long check has come was not told lately.
     pub progress_due: bool,
 }
 

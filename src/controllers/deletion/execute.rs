@@ -93,7 +93,7 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
             let told = context.uptime.now();
             context
                 .memory
-                .change(&pass.uid(), |memory| memory.told = Some(told));
+                .change(&pass.uid(), |memory| memory.tells(&hold, told));
             Ok(())
         }
         Step::Finish(ending) => {
