@@ -29,6 +29,9 @@ const PROJECT_MAY_COME: Duration = Duration::from_secs(120);
 /// How often the conditions say how far a long check has come.
 const PROGRESS: Duration = Duration::from_secs(10);
 
+/// How long a reconciliation believes an earlier one that a desktop is gone.
+const GONE: Duration = RESYNC;
+
 /// What a service that asks to wait may ask for: no less, and no more.
 pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
@@ -353,6 +356,12 @@ pub fn oldest_admitting_read(
 /// Since when a read must have been begun that is looked at once more before anything is sent.
 pub fn oldest_first_read(uptime: Duration, timing: &Timing) -> Duration {
     uptime.saturating_sub(timing.send_guard / 2)
+}
+
+/// Since when an earlier reconciliation must have learned by a GET that a desktop is gone, for a request of which nothing
+/// was submitted: one failed read among many must not make all of them be repeated.
+pub fn oldest_gone(uptime: Duration) -> Duration {
+    uptime.saturating_sub(GONE)
 }
 
 /// Whether a signature made at `signed` is too old to be sent, or reads made at `read` are too old to sign upon.

@@ -11,7 +11,7 @@ use super::observed::{Request, Sight};
 use super::recovery::Evidence;
 use super::standing::Hold;
 use crate::crd::conditions::Reason;
-use crate::ids::{AttemptID, DesktopID};
+use crate::ids::{AttemptID, DesktopID, ProjectKey};
 
 /// Two clocks whose difference changed by less are as far apart as before: the `Date` of an answer knows whole seconds,
 /// and is as old as its call took.
@@ -28,6 +28,8 @@ pub struct Remembered {
     pub failures: u32,
     /// GETs of each desktop that failed in a row, by folded id.
     failed_reads: BTreeMap<DesktopID, u32>,
+    /// Desktops that a GET said are gone, by folded id: since when, and in which project of the cloud.
+    gone: BTreeMap<DesktopID, (Duration, ProjectKey)>,
     /// When it was last stored how far a long check has come.
     progress_told: Option<Duration>,
     /// The last refusal of a submission of this process.
@@ -123,6 +125,19 @@ impl Remembered {
     /// Notes that a read said what there is to be known of a desktop.
     pub fn was_read(&mut self, id: &DesktopID) {
         self.failed_reads.remove(&id.folded());
+    }
+
+    /// Notes that a GET said that a desktop of that project is gone.
+    pub fn is_gone(&mut self, id: &DesktopID, project: ProjectKey, uptime: Duration) {
+        self.gone.insert(id.folded(), (uptime, project));
+    }
+
+    /// Desktops of that project that a GET said are gone, not before `since`, by folded id.
+    pub fn known_gone(&self, project: &ProjectKey, since: Duration) -> impl Iterator<Item = &DesktopID> {
+        self.gone
+            .iter()
+            .filter(move |(_, (at, place))| *at >= since && place == project)
+            .map(|(id, _)| id)
     }
 
     /// How many reads failed in a row, of any desktop or of the cloud altogether.

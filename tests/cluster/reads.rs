@@ -74,6 +74,20 @@ async fn many_absent_desktops_under_a_low_rate_are_each_asked_for_once_and_the_c
 }
 
 #[tokio::test]
+async fn one_failed_read_among_many_does_not_make_the_others_be_repeated() {
+    let stage = Stage::set("one-fails", &[desktop("pc-000")]).await;
+    let throttled = json!({"error_code": "APIGW.0308", "error_msg": "made up by a test"});
+    let answer = json!({"status": 429, "body": throttled});
+    let fault = json!({"operation": "showDesktop", "nth": 20, "answer": answer});
+    stage.cloud.add_fault(&fault).unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &all(&names(0..31))).await;
+    stage.accepted("leavers").await;
+    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(["pc-000"]));
+    assert_eq!(stage.cloud.calls(Operation::ShowDesktop).len(), 31);
+}
+
+#[tokio::test]
 async fn a_desktop_whose_read_fails_for_ever_is_named_and_the_others_are_not() {
     let stage = Stage::set("unreadable", &["pc-1", "pc-2"].map(desktop)).await;
     for fault in [

@@ -9,7 +9,8 @@ use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, CloudError, 
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::clocks::Clocks;
 use desktop_deletion_operator::plan::deadlines::{
-    Circumstances, Deadlines, drop_stale, exponential, is_stale, oldest_admitting_read, with_jitter,
+    Circumstances, Deadlines, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone,
+    with_jitter,
 };
 use desktop_deletion_operator::plan::memory::{Refusal, Remembered};
 use desktop_deletion_operator::plan::observed::{Deadline, Facts, ReadTimes, Request};
@@ -475,6 +476,23 @@ fn each_read_grows_old_by_itself() {
         ("c d e".to_owned(), false, true),
         "what is gone stays gone, and what must be asked for must be"
     );
+}
+
+#[test]
+fn that_a_desktop_is_gone_is_known_for_ten_minutes_and_in_its_project_only() {
+    let project = |id: &str| build::coordinates(id).key();
+    let mut memory = Remembered::default();
+    memory.is_gone(&build::id("Gone"), project("here"), seconds(100));
+    let known = |place: &str, now: i64| {
+        let since = oldest_gone(seconds(now));
+        memory
+            .known_gone(&project(place), since)
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(known("here", 700), ["gone"]);
+    assert_eq!(known("here", 701), [""; 0]);
+    assert_eq!(known("there", 100), [""; 0]);
 }
 
 #[test]

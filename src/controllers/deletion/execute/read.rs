@@ -44,8 +44,26 @@ pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Er
     }
     pass.seen.project = Some(login.view.clone());
     pass.seen.last_look = context.uptime.at(look.began) >= asked;
-    pass.login = Some(login);
+    let first = pass.login.replace(login).is_none();
+    if first && RightOfWay::of(&pass.object) == RightOfWay::Submission {
+        recall(pass, asked, context);
+    }
     Ok(())
+}
+
+/// Takes over from earlier passes which desktops are gone.
+fn recall(pass: &mut Pass, now: Duration, context: &Context) {
+    // Without a project that can be used nothing is known of its desktops.
+    let Ok(key) = pass.home() else { return };
+    let remembered = context.memory.of(&pass.uid());
+    for id in remembered.known_gone(&key.project, deadlines::oldest_gone(now)) {
+        let gone = Sighting {
+            sight: Sight::Gone,
+            idle_twice: false,
+            name: None,
+        };
+        pass.seen.desktops.insert(id.clone(), gone);
+    }
 }
 
 pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Context) -> Result<(), Error> {
@@ -117,6 +135,12 @@ pub(super) async fn desktop(pass: &mut Pass, id: &DesktopID, context: &Context) 
                     sight => (sight, desktop.name),
                 },
             };
+            if sight == Sight::Gone {
+                let project = pass.home()?.project;
+                context
+                    .memory
+                    .change(&pass.uid(), |memory| memory.is_gone(id, project, began));
+            }
             pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
             saw(pass, id, sight, name, began, context);
             quiet(pass, context);
