@@ -153,6 +153,15 @@ impl Workspace for Metered {
         .await
     }
 
+    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
+        self.call(
+            Operation::ListDesktops,
+            |_| 200,
+            self.line.cloud.list_desktops_from(ids, offset),
+        )
+        .await
+    }
+
     async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
         let code = |found: &Lookup| if *found == Lookup::Gone { 404 } else { 200 };
         self.call(Operation::ShowDesktop, code, self.line.cloud.show_desktop(id))

@@ -272,7 +272,7 @@ fn pause(proof: &Proof, context: &Context) -> Duration {
         (Truth::True, _) => timing.project_refresh,
         (_, Pace::Slow) => timing.retry_max,
         (_, Pace::Backoff) => deadlines::exponential(proof.failures, timing),
-        (_, Pace::Soon) => timing.secret_refresh,
+        (_, Pace::Soon | Pace::Settle) => timing.secret_refresh,
     }
 }
 

@@ -5,6 +5,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `desktops` | who is asked about together, and whose answer serves another |
+//! | `listing` | one list of desktops: all of its pages, and without the IDs that it refuses |
 //! | `sub_jobs` | one sweep over all sub-jobs of a project |
 //! | [`paging`] | pages of the sub-job list, and whether they are all of it |
 //! | `known_rows` | rows that an earlier sweep showed |
@@ -24,6 +25,7 @@ use crate::workspace::error::Error;
 
 mod desktops;
 mod known_rows;
+mod listing;
 pub mod paging;
 mod sub_jobs;
 

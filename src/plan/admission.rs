@@ -1,8 +1,10 @@
 //! Before anything is sent: may it be submitted, and what exactly.
 
 use super::classify::{Class, Pace, explain};
-use super::observed::{Circuit, Claim, ClockSkew, Deadline, Observed, ProjectView, Sight, Sweep};
-use super::record::{Ending, desktop, same_error, was_not_found};
+use super::observed::{
+    Circuit, Claim, ClockSkew, Deadline, Observed, ProjectView, Sight, SingleRead, Sweep, Trouble,
+};
+use super::record::{Ending, desktop, not_found_alike, same_error, was_not_found, would_change};
 use super::standing::{Hold, Wake, desktops, name_some};
 use super::{Batch, Step, finalizer, overlap, recovery};
 use crate::crd::conditions::{ConditionType, Reason, Truth};
@@ -13,8 +15,17 @@ use crate::workspace::error::Operation;
 /// Most earlier jobs that the record of an attempt holds.
 const BASELINE_JOBS: usize = crate::crd::limits::BASELINE_JOBS as usize;
 
-/// How often the cloud may say "not found" about the same desktops, all of which it lists, before that is its verdict.
+/// How often the cloud may say "not found" about the same desktops, each of which it shows, before that is its verdict.
 const NOT_FOUND_LIMIT: usize = 3;
+
+/// How many GETs of one desktop may fail in a row before a person must look.
+const FAILED_READS_LIMIT: u32 = 4;
+
+/// How many desktops may fail to be read before no further one is tried: it is the service then.
+const UNREADABLE_LIMIT: usize = 10;
+
+/// From how many desktops on that must be read one by one the conditions say how far that is.
+const MANY: usize = 10;
 
 /// How many submissions may prove to have had no effect, before no further one is made.
 const NO_EFFECT_LIMIT: usize = 3;
@@ -107,7 +118,8 @@ fn hold_back(seen: &Observed) -> Option<Step> {
         Some(Claim::Granted) => {}
         Some(claim) => return Some(overlap::next(seen, claim)),
     }
-    trouble(seen).map(Step::Wait)
+    let trouble = seen.trouble.as_ref()?;
+    Some(Step::Wait(failed(seen, trouble)))
 }
 
 /// Why the project cannot be used for this request, if so.
@@ -131,19 +143,19 @@ pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Hold> {
     Some(build(obstacle.reason, obstacle.message.clone(), Wake::Refresh))
 }
 
-/// The wait after a read that failed, if one did.
+/// The wait after a read that failed, if one did, be it of one desktop.
 pub fn trouble(seen: &Observed) -> Option<Hold> {
-    let trouble = seen.trouble.as_ref()?;
+    let of_desktop = || seen.failed_reads().next().map(|(_, trouble, _)| trouble);
+    let trouble = seen.trouble.as_ref().or_else(of_desktop)?;
+    Some(failed(seen, trouble))
+}
+
+fn failed(seen: &Observed, trouble: &Trouble) -> Hold {
     let treatment = trouble.class.treatment();
-    let known = seen.request.status.last_error.as_ref();
-    let known = known.filter(|known| {
-        let withheld = trouble.withheld && known.class == trouble.error.class;
-        withheld || same_error(known, &trouble.error)
-    });
-    let error = known.unwrap_or(&trouble.error);
+    let error = known_error(seen, trouble);
     // The service refuses a signature of a wrong time as it refuses a wrong one.
     if let (Class::Authentication, Some(skew)) = (trouble.class, seen.facts.clock_skew) {
-        return Some(clock_skew(skew).with_error(error.clone()));
+        return clock_skew(skew).with_error(error.clone());
     }
     let message = said(error);
     let wake = if treatment.pace == Pace::Slow {
@@ -154,7 +166,47 @@ pub fn trouble(seen: &Observed) -> Option<Hold> {
     // What a read asks for is the operator's doing: nobody can correct it in the object.
     let person = treatment.person && trouble.class != Class::InvalidRequest;
     let build = if person { Hold::stalled } else { Hold::retrying };
-    Some(build(treatment.reason, message, wake).with_error(error.clone()))
+    build(treatment.reason, message, wake).with_error(error.clone())
+}
+
+/// The error as it is stored, if it says the same.
+fn known_error<'a>(seen: &'a Observed, trouble: &'a Trouble) -> &'a CloudError {
+    let known = seen.request.status.last_error.as_ref();
+    let known = known.filter(|known| {
+        let withheld = trouble.withheld && known.class == trouble.error.class;
+        withheld || same_error(known, &trouble.error)
+    });
+    known.unwrap_or(&trouble.error)
+}
+
+/// What the conditions say of desktops whose own GETs fail while other reads succeed.
+fn unreadable(seen: &Observed) -> Option<Hold> {
+    let (_, trouble, _) = seen.failed_reads().next()?;
+    let error = known_error(seen, trouble);
+    let in_a_row = seen.failed_reads().map(|(.., in_a_row)| in_a_row).max();
+    let is_unreadable = |id: &&DesktopID| seen.failed_reads().any(|(failed, ..)| *failed == id.folded());
+    let ids: Vec<_> = seen.request.desktop_ids.iter().filter(is_unreadable).collect();
+    let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    let cure = if ids.len() == seen.request.desktop_ids.len() {
+        "look at it in the console"
+    } else {
+        "to delete the other desktops now, delete this request and create one that does not name it"
+    };
+    let message = format!(
+        "the cloud answers with an error when asked for desktop {}, so nothing is submitted, retrying: {cure} ({})",
+        names.join(", "),
+        words(error)
+    );
+    let reason = match trouble.class {
+        Class::InDoubt => Reason::ServiceUnavailable,
+        _ => Reason::RequestRefused,
+    };
+    let build = if in_a_row >= Some(FAILED_READS_LIMIT) {
+        Hold::stalled
+    } else {
+        Hold::retrying
+    };
+    Some(build(reason, message, Wake::Backoff).with_error(error.clone()))
 }
 
 /// What the conditions say while clocks differ by more than is allowed.
@@ -187,7 +239,16 @@ fn circuit_open() -> Hold {
 
 fn said(error: &CloudError) -> String {
     let class = Class::named(&error.class).unwrap_or(Class::InDoubt);
-    let operation = Operation::named(&error.operation).unwrap_or(Operation::BatchDelete);
+    explain(operation_of(error), class, &words(error))
+}
+
+fn operation_of(error: &CloudError) -> Operation {
+    Operation::named(&error.operation).unwrap_or(Operation::BatchDelete)
+}
+
+/// What the cloud answered to which call.
+fn words(error: &CloudError) -> String {
+    let operation = operation_of(error);
     let mut words = match (error.http_status, &error.code) {
         (Some(status), Some(code)) => format!("{operation}: HTTP {status} {code}"),
         (Some(status), None) => format!("{operation}: HTTP {status}"),
@@ -197,7 +258,7 @@ fn said(error: &CloudError) -> String {
         words.push_str(": ");
         words.push_str(message);
     }
-    explain(operation, class, &words)
+    words
 }
 
 /// The desktops of a request, sorted by what a read said of each.
@@ -208,10 +269,27 @@ struct Sorted {
     failed_before: Vec<DesktopID>,
 }
 
-/// Looks at every desktop, or names the read that is missing.
+/// Looks at every desktop, or names the read that is missing. What must be read one by one comes first: what a list shows
+/// grows old meanwhile.
 #[allow(clippy::result_large_err)] // the error is the next step
 fn sight(seen: &Observed) -> Result<Sorted, Step> {
     let ids = &seen.request.desktop_ids;
+    let unconfirmed: Vec<_> = ids.iter().filter(|id| needs_single_read(seen, id)).collect();
+    let tired = seen.failed_reads().count() >= UNREADABLE_LIMIT;
+    if let Some(id) = unconfirmed.first().filter(|_| !tired) {
+        let hold = checking(ids.len() - unconfirmed.len(), ids.len());
+        let long = unconfirmed.len() >= MANY || says(seen, Reason::CheckingDesktops);
+        return Err(
+            if long && seen.facts.progress_due && would_change(&seen.request, &hold) {
+                Step::RecordProgress(hold)
+            } else {
+                Step::ReadDesktop((*id).clone())
+            },
+        );
+    }
+    if let Some(hold) = unreadable(seen) {
+        return Err(Step::Wait(hold));
+    }
     let unread: Vec<_> = ids
         .iter()
         .filter(|id| !seen.desktops.contains_key(&id.folded()))
@@ -239,6 +317,23 @@ fn sight(seen: &Observed) -> Result<Sorted, Step> {
         }
     }
     Ok(sorted)
+}
+
+/// Whether only a GET of its own says what is to be known of a desktop. After the cloud said that something does not exist no
+/// list does: it may lag, and show for a while what is gone.
+fn needs_single_read(seen: &Observed, id: &DesktopID) -> bool {
+    let read = seen.single_reads.get(&id.folded());
+    match seen.desktops.get(&id.folded()).map(|sighting| sighting.sight) {
+        Some(Sight::Gone) => false,
+        Some(sight) if sight.needs_lookup() => !matches!(read, Some(SingleRead::Failed { .. })),
+        _ => read.is_none() && seen.request.status.attempts.last().is_some_and(was_not_found),
+    }
+}
+
+/// What the conditions say while many desktops are read one by one.
+fn checking(checked: usize, all: usize) -> Hold {
+    let message = format!("{checked} of {all} desktops checked: the others are read one by one");
+    Hold::moving(Reason::CheckingDesktops, message, Wake::Look)
 }
 
 fn submit(seen: &Observed, sorted: Sorted) -> Step {
@@ -364,6 +459,15 @@ fn last_error(seen: &Observed) -> Option<&CloudError> {
     seen.request.status.last_error.as_ref().or_else(refused)
 }
 
+/// The conditions give this reason for why nothing is submitted.
+fn says(seen: &Observed, reason: Reason) -> bool {
+    let conditions = &seen.request.status.conditions;
+    let kind = ConditionType::Submitted.as_str();
+    conditions
+        .iter()
+        .any(|c| c.type_ == kind && c.reason == reason.as_str())
+}
+
 /// What kept the request from being submitted until its deadline, as the conditions said it.
 fn last_obstacle(seen: &Observed) -> Option<String> {
     let conditions = &seen.request.status.conditions;
@@ -453,19 +557,12 @@ fn looks_like_an_id(id: &DesktopID) -> bool {
     lengths == [8, 4, 4, 4, 12] && parts.iter().all(|part| digits(part))
 }
 
-fn not_found(seen: &Observed, body: &[DesktopID]) -> usize {
-    let attempts = seen.request.status.attempts.iter();
-    attempts
-        .filter(|a| was_not_found(a) && a.desktop_ids == body)
-        .count()
-}
-
 /// A refusal that another look at the desktops did not change.
 fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Ending> {
     let (attempt, error) = refused(seen).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
     let final_class = match Class::named(&error.class)? {
         Class::InvalidRequest => true,
-        Class::NotFound => not_found(seen, body) >= NOT_FOUND_LIMIT,
+        Class::NotFound => not_found_alike(&seen.request.status, body) >= NOT_FOUND_LIMIT,
         _ => false,
     };
     if !final_class || attempt.desktop_ids != body {

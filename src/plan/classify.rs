@@ -67,7 +67,7 @@ impl Class {
             Self::Permission => of(R::PermissionDenied, true, Pace::Slow),
             Self::WrongEndpoint => of(R::WrongEndpoint, true, Pace::Slow),
             Self::ServiceDisabled => of(R::ServiceDisabled, true, Pace::Slow),
-            Self::NotFound => of(R::NotFound, false, Pace::Soon),
+            Self::NotFound => of(R::NotFound, false, Pace::Settle),
             Self::Conflict => of(R::Conflict, false, Pace::Backoff),
             Self::Throttled => of(R::Throttled, false, Pace::Backoff),
             Self::Unavailable | Self::Unreachable | Self::InDoubt => {
@@ -109,6 +109,8 @@ pub struct Treatment {
 pub enum Pace {
     /// After the shortest pause: the next look may already be different.
     Soon,
+    /// After the shortest pause, and after the settle time once the same is refused again.
+    Settle,
     /// Exponentially, with jitter; `Retry-After` counts where it is given.
     Backoff,
     /// Minutes; at once when the Secret or the project changed.
@@ -139,6 +141,20 @@ pub fn classify(error: &Error) -> Class {
         }
         Failure::Refused(refusal) => by_code(refusal).unwrap_or_else(|| by_status(refusal)),
     }
+}
+
+/// Whether a GET of one desktop may have failed because of that desktop alone: the service answered, with an error that is not
+/// about the caller, the address or the rate.
+pub fn is_about_one_desktop(error: &Error) -> bool {
+    let answered = matches!(error.failure, Failure::Refused(_) | Failure::Unreadable { .. });
+    let class = classify(error);
+    let of_content = [
+        Class::InvalidRequest,
+        Class::UnknownRefusal,
+        Class::Conflict,
+        Class::InDoubt,
+    ];
+    error.operation == Operation::ShowDesktop && answered && of_content.contains(&class)
 }
 
 /// Codes that mean the same wherever they come from. The vendor prefixes gateway codes `APIGW.` or `APIG.`.

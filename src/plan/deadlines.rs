@@ -9,7 +9,8 @@ use super::classify::{Class, Pace};
 use super::clocks::{Clocks, after, between};
 use super::in_flight::had_no_effect;
 use super::memory::Remembered;
-use super::observed::{Circuit, ClockSkew, Deadline, Facts, Observed, Request, Sight, Submission};
+use super::observed::{Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Sight, Submission};
+use super::record::not_found_alike;
 use super::standing::Wake;
 use crate::config::Timing;
 use crate::crd::deletion::{Attempt, Outcome};
@@ -25,6 +26,12 @@ pub const RESYNC: Duration = Duration::from_secs(600);
 
 /// How long a missing project may still come with the sync that brought the request.
 const PROJECT_MAY_COME: Duration = Duration::from_secs(120);
+
+/// How often the conditions say how far a long check has come.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+/// How long a reconciliation believes an earlier one that a desktop is gone.
+const GONE: Duration = RESYNC;
 
 /// What a service that asks to wait may ask for: no less, and no more.
 pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -88,6 +95,10 @@ impl Deadlines<'_> {
             finalizer_missing: self.finalizer_is_missing(),
             finalizer_due: self.until_finalizer().is_zero(),
             circuit: around.circuit,
+            progress_due: self
+                .memory
+                .progress_told()
+                .is_none_or(|told| self.known_for(Some(told)) >= PROGRESS),
         }
     }
 
@@ -101,7 +112,7 @@ impl Deadlines<'_> {
             Wake::Poll => timing.poll_interval * 8,
             Wake::Look => timing.poll_interval,
             Wake::Refresh => timing.secret_refresh,
-            Wake::Backoff => exponential(self.memory.failures, timing),
+            Wake::Backoff => exponential(self.memory.failures_in_a_row(), timing),
             // A login may be corrected long before the pause is over.
             Wake::Retry => soon(self.until_retry()).min(timing.secret_refresh),
             // Reckoned by a wrong clock it may be days, and the clock may be corrected meanwhile.
@@ -188,6 +199,11 @@ impl Deadlines<'_> {
         {
             Pace::Soon => self.timing.retry_min,
             Pace::Slow => self.timing.retry_max,
+            // What the first look at each desktop did not explain may take as long to show as an accepted call.
+            Pace::Settle if not_found_alike(&self.request.status, &last.desktop_ids) > 1 => {
+                self.timing.settle.max(self.timing.retry_min)
+            }
+            Pace::Settle => self.timing.retry_min,
             Pace::Backoff => {
                 let refusals = own.map_or(1, |refusal| refusal.in_a_row);
                 let asked = own.and_then(|refusal| refusal.retry_after);
@@ -374,17 +390,24 @@ pub fn oldest_first_read(uptime: Duration, timing: &Timing) -> Duration {
     uptime.saturating_sub(timing.send_guard / 2)
 }
 
+/// Since when an earlier reconciliation must have learned by a GET that a desktop is gone, for a request of which nothing
+/// was submitted: one failed read among many must not make all of them be repeated.
+pub fn oldest_gone(uptime: Duration) -> Duration {
+    uptime.saturating_sub(GONE)
+}
+
 /// Whether a signature made at `signed` is too old to be sent, or reads made at `read` are too old to sign upon.
 pub fn is_stale(made: Duration, uptime: Duration, timing: &Timing) -> bool {
     uptime.saturating_sub(made) >= timing.send_guard
 }
 
-/// Takes out of what was observed what is too old to act upon. What is gone stays gone: with many desktops to look up one
-/// by one, a reconciliation would never come to an end otherwise. Says whether reads were taken out.
+/// Takes out of what was observed what is too old to act upon, each read by its own age. What is gone stays gone, and what
+/// must be confirmed by a GET still must: with many desktops to look up one by one, a reconciliation would never come to an
+/// end otherwise. Says whether reads were taken out.
 pub fn drop_stale(
     seen: &mut Observed,
     armed: Option<Duration>,
-    read: Option<Duration>,
+    reads: &ReadTimes,
     uptime: Duration,
     timing: &Timing,
 ) -> bool {
@@ -393,13 +416,21 @@ pub fn drop_stale(
         return false;
     }
     let attempts = &seen.request.status.attempts;
-    let submitted = attempts.iter().any(|a| a.is_open() || a.took_effect());
-    let stale = !submitted && read.is_some_and(|made| is_stale(made, uptime, timing));
-    if stale {
-        seen.desktops.retain(|_, sighting| sighting.sight == Sight::Gone);
-        seen.sweep = None;
+    if attempts.iter().any(|a| a.is_open() || a.took_effect()) {
+        return false;
     }
-    stale
+    let stale = |made: Option<&Duration>| made.is_none_or(|made| is_stale(*made, uptime, timing));
+    let before = seen.desktops.len();
+    seen.desktops.retain(|id, sighting| {
+        let waits = sighting.sight == Sight::Gone || sighting.sight.needs_lookup();
+        waits || !stale(reads.desktops.get(id))
+    });
+    let mut dropped = seen.desktops.len() < before;
+    if seen.sweep.is_some() && stale(reads.sub_jobs.as_ref()) {
+        seen.sweep = None;
+        dropped = true;
+    }
+    dropped
 }
 
 /// The pause after so many failures in a row.

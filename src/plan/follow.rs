@@ -89,7 +89,8 @@ pub fn next(seen: &Observed) -> Step {
         return Step::ReadJob(job.clone());
     }
     // A job that is overdue and cannot be read does not keep the desktops from being looked at.
-    if let Some(hold) = admission::trouble(seen).filter(|_| !(seen.facts.overdue && is_about_jobs(seen))) {
+    if let Some(hold) = admission::trouble(seen).filter(|_| !(seen.facts.overdue && is_only_about_jobs(seen)))
+    {
         return Step::Wait(Hold {
             wake: Wake::Poll,
             ..hold
@@ -111,11 +112,11 @@ pub fn next(seen: &Observed) -> Step {
     }
 }
 
-/// The read that failed was one of a job.
-fn is_about_jobs(seen: &Observed) -> bool {
+/// The read that failed was one of a job, and none of a desktop failed.
+fn is_only_about_jobs(seen: &Observed) -> bool {
     let operation = seen.trouble.as_ref().map(|trouble| &*trouble.error.operation);
     let of_jobs = [Operation::ShowJob, Operation::ListSubJobs];
-    of_jobs.iter().any(|call| operation == Some(call.as_str()))
+    of_jobs.iter().any(|call| operation == Some(call.as_str())) && seen.failed_reads().next().is_none()
 }
 
 fn jobs(status: &DesktopDeletionStatus) -> impl Iterator<Item = &JobID> {

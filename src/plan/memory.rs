@@ -9,7 +9,9 @@ use jiff::SignedDuration;
 use super::classify::Class;
 use super::observed::{Request, Sight};
 use super::recovery::Evidence;
-use crate::ids::{AttemptID, DesktopID};
+use super::standing::Hold;
+use crate::crd::conditions::Reason;
+use crate::ids::{AttemptID, DesktopID, ProjectKey};
 
 /// Two clocks whose difference changed by less are as far apart as before: the `Date` of an answer knows whole seconds,
 /// and is as old as its call took.
@@ -24,6 +26,12 @@ pub struct Remembered {
     attempts: Vec<(AttemptID, Duration)>,
     /// Reads of the cloud that failed in a row.
     pub failures: u32,
+    /// GETs of each desktop that failed in a row, by folded id.
+    failed_reads: BTreeMap<DesktopID, u32>,
+    /// Desktops that a GET said are gone, by folded id: since when, and in which project of the cloud.
+    gone: BTreeMap<DesktopID, (Duration, ProjectKey)>,
+    /// When it was last stored how far a long check has come.
+    progress_told: Option<Duration>,
     /// The last refusal of a submission of this process.
     pub refusal: Option<Refusal>,
     /// Since when each desktop was idle in every read, by folded id.
@@ -93,6 +101,49 @@ impl Remembered {
         }
         let since = *self.idle_since.entry(id.folded()).or_insert(began);
         since.saturating_add(settle) <= began
+    }
+
+    /// The conditions say so from now on.
+    pub fn tells(&mut self, hold: &Hold, uptime: Duration) {
+        if hold.reason == Reason::CheckingDesktops {
+            self.progress_told = Some(uptime);
+        }
+    }
+
+    /// When it was last stored how far a long check has come.
+    pub fn progress_told(&self) -> Option<Duration> {
+        self.progress_told
+    }
+
+    /// Notes a GET of one desktop that failed; says how many did in a row.
+    pub fn single_read_failed(&mut self, id: &DesktopID) -> u32 {
+        let count = self.failed_reads.entry(id.folded()).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// Notes that a read said what there is to be known of a desktop.
+    pub fn was_read(&mut self, id: &DesktopID) {
+        self.failed_reads.remove(&id.folded());
+    }
+
+    /// Notes that a GET said that a desktop of that project is gone.
+    pub fn is_gone(&mut self, id: &DesktopID, project: ProjectKey, uptime: Duration) {
+        self.gone.insert(id.folded(), (uptime, project));
+    }
+
+    /// Desktops of that project that a GET said are gone, not before `since`, by folded id.
+    pub fn known_gone(&self, project: &ProjectKey, since: Duration) -> impl Iterator<Item = &DesktopID> {
+        self.gone
+            .iter()
+            .filter(move |(_, (at, place))| *at >= since && place == project)
+            .map(|(id, _)| id)
+    }
+
+    /// How many reads failed in a row, of any desktop or of the cloud altogether.
+    pub fn failures_in_a_row(&self) -> u32 {
+        let of_desktops = self.failed_reads.values().copied();
+        of_desktops.fold(self.failures, u32::max)
     }
 
     /// Takes in a refusal.

@@ -26,6 +26,8 @@ pub struct Observed {
     pub claim: Option<Claim>,
     /// Desktops read in this pass, by folded id.
     pub desktops: BTreeMap<DesktopID, Sighting>,
+    /// Desktops that were asked for in this pass by a GET of their own, by folded id; kept when the sighting grows old.
+    pub single_reads: BTreeMap<DesktopID, SingleRead>,
     /// The project's `deleteDesktops` sub-jobs of every status, read in this pass.
     pub sweep: Option<Sweep>,
     /// Whether another request has the job, for jobs asked about in this pass.
@@ -41,6 +43,39 @@ pub struct Observed {
     pub submission: Submission,
     /// Times and circumstances, as facts.
     pub facts: Facts,
+}
+
+impl Observed {
+    /// The GETs of single desktops that failed, by folded id: the failure, and how many there were in a row.
+    pub fn failed_reads(&self) -> impl Iterator<Item = (&DesktopID, &Trouble, u32)> {
+        self.single_reads.iter().filter_map(|(id, read)| match read {
+            SingleRead::Answered => None,
+            SingleRead::Failed { trouble, in_a_row } => Some((id, trouble, *in_a_row)),
+        })
+    }
+}
+
+/// What came of a GET of one desktop.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SingleRead {
+    /// It said whether the desktop is there.
+    Answered,
+    /// The service answered with an error that may be about this desktop alone.
+    Failed {
+        /// The error.
+        trouble: Trouble,
+        /// So many GETs of this desktop failed in a row, this one included.
+        in_a_row: u32,
+    },
+}
+
+/// When the reads of a pass began, in time since the start of the process. Each grows old by itself.
+#[derive(Debug, Clone, Default)]
+pub struct ReadTimes {
+    /// The last read of each desktop, by folded id.
+    pub desktops: BTreeMap<DesktopID, Duration>,
+    /// The read of the sub-jobs.
+    pub sub_jobs: Option<Duration>,
 }
 
 /// The object.
@@ -445,6 +480,8 @@ pub struct Facts {
     pub finalizer_due: bool,
     /// How the circuit breaker for submissions stands.
     pub circuit: Circuit,
+    /// How far a long check has come was not told lately.
+    pub progress_due: bool,
 }
 
 /// How the circuit breaker for submissions stands: several answers in a row to those of the same credentials at the same

@@ -3,7 +3,7 @@
 
 use super::observed::{Claim, DeletedRequest, Observed, Rival, Sight};
 use super::standing::{Hold, Wake};
-use super::{Step, unreadable};
+use super::{Step, admission, unreadable};
 use crate::crd::conditions::Reason;
 use crate::ids::DesktopID;
 
@@ -62,7 +62,7 @@ fn read(seen: &Observed, holder: &DeletedRequest) -> Option<Step> {
     if is_gone(seen, id) || shows(seen, holder, id) {
         return Some(Step::Claim);
     }
-    if seen.trouble.is_some() {
+    if admission::trouble(seen).is_some() {
         return None;
     }
     match seen.desktops.get(&id.folded()) {

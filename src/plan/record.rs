@@ -107,6 +107,12 @@ pub fn was_not_found(attempt: &Attempt) -> bool {
     attempt.outcome == Outcome::Rejected && class == Some(Class::NotFound.as_str())
 }
 
+/// How often the cloud refused exactly these desktops because something did not exist.
+pub fn not_found_alike(status: &DesktopDeletionStatus, body: &[DesktopID]) -> usize {
+    let alike = |a: &&Attempt| was_not_found(a) && a.desktop_ids == body;
+    status.attempts.iter().filter(alike).count()
+}
+
 /// The attempt because of which no further one may begin: it may have reached the cloud, or has.
 pub fn unsettled(status: &DesktopDeletionStatus) -> Option<&Attempt> {
     let settled = |a: &Attempt| {

@@ -13,6 +13,12 @@ use crate::ids::{DesktopID, JobID};
 /// Most desktops that one batch-delete, and one filtered desktop list, may name (limit of the API definition).
 pub const MAX_BATCH: usize = 100;
 
+/// Highest offset of a list (limit of the API definition).
+pub const MAX_OFFSET: u32 = 10_000;
+
+/// Most rows of one page of a list (limit of the API definition).
+pub const MAX_PAGE: u32 = 1_000;
+
 /// The calls of one project, with one login.
 ///
 /// Reads may be repeated at will. The only call with an effect is [`Workspace::send`], and it takes its
@@ -25,6 +31,13 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     /// # Errors
     /// Every [`Error`] but one about a missing desktop, which is simply not in the list.
     async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error>;
+
+    /// The rows of the same list from `offset` on, at most [`MAX_OFFSET`], as many as one page holds: of use where the
+    /// service ignores the filter.
+    ///
+    /// # Errors
+    /// As [`Workspace::list_desktops`].
+    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error>;
 
     /// `GET /v2/{project_id}/desktops/{desktop_id}`.
     ///
@@ -73,8 +86,10 @@ pub struct Answer<T> {
 pub struct DesktopPage {
     /// `total_count`: rows that match, on all pages.
     pub total: u64,
-    /// Rows of this page.
+    /// Rows of this page that name a readable desktop.
     pub desktops: Vec<Desktop>,
+    /// Rows of this page as the service sent them, readable or not: what paging counts.
+    pub rows: usize,
 }
 
 /// A desktop as the service describes it. Statuses keep the service's spelling; compare without regard to case.

@@ -8,8 +8,8 @@ use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 
 use super::api::{
-    Answer, BatchDelete, DesktopPage, Job, Lookup, MAX_BATCH, Proof, SignedRequest, SubJobPage, SubJobQuery,
-    SubJobStatus, Workspace,
+    Answer, BatchDelete, DesktopPage, Job, Lookup, MAX_BATCH, MAX_OFFSET, MAX_PAGE, Proof, SignedRequest,
+    SubJobPage, SubJobQuery, SubJobStatus, Workspace,
 };
 use super::auth::Credentials;
 use super::carrier::Carrier;
@@ -29,10 +29,6 @@ use headers::{Call, headers};
 pub(super) mod conversation;
 pub(super) mod exchange;
 mod headers;
-
-/// Furthest offset and largest page of the sub-job list (limits of the API definition).
-const MAX_OFFSET: u32 = 10_000;
-const MAX_PAGE: u32 = 1_000;
 
 /// Path of batch-delete below the project.
 const SUBMIT: &str = "desktops/batch-delete";
@@ -62,20 +58,14 @@ impl fmt::Debug for HttpWorkspace {
 #[async_trait]
 impl Workspace for HttpWorkspace {
     async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
-        let operation = Operation::ListDesktops;
-        if ids.len() > MAX_BATCH {
-            return Err(not_sent(
-                operation,
-                format!("at most {MAX_BATCH} desktops can be listed in one call"),
-            ));
-        }
-        let mut query: Vec<(&str, &str)> = ids.iter().map(|id| ("desktop_id", id.as_str())).collect();
         let limit = ids.len().max(1).to_string();
-        query.push(("limit", &limit));
-        let received = self
-            .get(operation, "desktops", &query, self.options.max_answer)
-            .await?;
-        self.answer(operation, &received, wire::desktops)
+        self.desktop_page(ids, &[("limit", &limit)]).await
+    }
+
+    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
+        let (offset, limit) = (offset.to_string(), MAX_PAGE.to_string());
+        self.desktop_page(ids, &[("limit", &limit), ("offset", &offset)])
+            .await
     }
 
     async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
@@ -203,6 +193,26 @@ impl Workspace for HttpWorkspace {
 }
 
 impl HttpWorkspace {
+    async fn desktop_page(
+        &self,
+        ids: &[DesktopID],
+        page: &[(&str, &str)],
+    ) -> Result<Answer<DesktopPage>, Error> {
+        let operation = Operation::ListDesktops;
+        if ids.len() > MAX_BATCH {
+            return Err(not_sent(
+                operation,
+                format!("at most {MAX_BATCH} desktops can be listed in one call"),
+            ));
+        }
+        let mut query: Vec<(&str, &str)> = ids.iter().map(|id| ("desktop_id", id.as_str())).collect();
+        query.extend(page);
+        let received = self
+            .get(operation, "desktops", &query, self.options.max_answer)
+            .await?;
+        self.answer(operation, &received, wire::desktops)
+    }
+
     fn url(&self, path: &str, query: &str) -> String {
         let separator = if query.is_empty() { "" } else { "?" };
         format!(

@@ -77,6 +77,7 @@ pub(super) fn desktops(body: &[u8], tidy: Tidy<'_>) -> Result<DesktopPage, Unrea
     let rows = listed(body.desktops, total).ok_or("it holds no desktops")?;
     Ok(DesktopPage {
         total,
+        rows: rows.len(),
         desktops: rows
             .into_iter()
             .filter_map(row)

@@ -26,6 +26,7 @@ mod metrics;
 mod odd_answers;
 mod project;
 mod proxy;
+mod reads;
 mod refusals;
 mod release;
 mod replaced;

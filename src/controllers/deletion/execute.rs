@@ -89,7 +89,12 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
         }
         Step::RecordProgress(hold) => {
             let status = record::progress(&pass.seen.request, &hold, &now);
-            write::status(pass, status, "RecordProgress", context).await
+            write::status(pass, status, "RecordProgress", context).await?;
+            let told = context.uptime.now();
+            context
+                .memory
+                .change(&pass.uid(), |memory| memory.tells(&hold, told));
+            Ok(())
         }
         Step::Finish(ending) => {
             let status = record::finish(&pass.seen.request, &ending, &now);

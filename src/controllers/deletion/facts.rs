@@ -29,8 +29,7 @@ pub fn refresh(pass: &mut Pass, context: &Context) {
         pass.seen.earlier_evidence = earlier.cloned();
     });
     let armed = pass.armed.as_ref().map(|(_, signed)| *signed);
-    if deadlines::drop_stale(&mut pass.seen, armed, pass.read_at, clocks.uptime, timing) {
-        pass.read_at = None;
+    if deadlines::drop_stale(&mut pass.seen, armed, &pass.reads, clocks.uptime, timing) {
         pass.reads_since = clocks.uptime;
     }
 }

@@ -16,7 +16,7 @@ use crate::controllers::metered::Line;
 use crate::controllers::raw::Raw;
 use crate::controllers::turns::{RightOfWay, Turn};
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
-use crate::plan::observed::{Circuit, Facts, Observed, Request, Submission};
+use crate::plan::observed::{Circuit, Facts, Observed, ReadTimes, Request, Submission};
 use crate::plan::recovery;
 use crate::plan::standing::{Hold, Wake};
 use crate::workspace::api::{SignedRequest, Workspace};
@@ -31,8 +31,8 @@ pub struct Pass {
     pub seen: Observed,
     /// When the pass began: its reads began no earlier. Moments are times since the start of the process.
     pub began: Duration,
-    /// When the oldest cloud read of the pass was made.
-    pub read_at: Option<Duration>,
+    /// When the reads that the decision looks at were made.
+    pub reads: ReadTimes,
     /// Reads of the cloud that began earlier say nothing to this pass.
     pub reads_since: Duration,
     /// When another request last ceased to hold one of the desktops, as far as this process knows.
@@ -75,6 +75,7 @@ impl Pass {
             last_look: false,
             claim: None,
             desktops: BTreeMap::new(),
+            single_reads: BTreeMap::new(),
             sweep: None,
             owned_elsewhere: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -92,7 +93,7 @@ impl Pass {
             stored,
             seen,
             began,
-            read_at: None,
+            reads: ReadTimes::default(),
             reads_since: asked,
             released: None,
             login: None,
@@ -116,10 +117,11 @@ impl Pass {
 
     /// Forgets what was read of the cloud before `now`, and what was claimed there.
     pub fn forget_reads(&mut self, now: Duration) {
-        self.read_at = None;
+        self.reads = ReadTimes::default();
         self.reads_since = now;
         self.seen.claim = None;
         self.seen.desktops.clear();
+        self.seen.single_reads.clear();
         self.seen.sweep = None;
     }
 

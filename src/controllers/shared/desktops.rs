@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::lock;
+use super::{listing, lock};
 use crate::ids::DesktopID;
-use crate::workspace::api::{Desktop, DesktopPage, MAX_BATCH, Workspace};
+use crate::workspace::api::{Desktop, MAX_BATCH, Workspace};
 use crate::workspace::error::Error;
 
 /// How long the first to ask for desktops waits for company.
@@ -36,9 +36,9 @@ pub struct Question {
 pub struct Read {
     /// When it began.
     pub began: Instant,
-    /// An older region may ignore the filter, and a list may be cut: then it proves nothing about a desktop that it does
-    /// not show.
+    /// It was read to its end.
     pub complete: bool,
+    /// What it says something about.
     asked: HashSet<DesktopID>,
     /// By folded id.
     desktops: HashMap<DesktopID, Desktop>,
@@ -119,7 +119,7 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud
             pages.retain(|page| page.began.elapsed() < KEPT);
             pages.extend(read.complete.then(|| read.clone()));
         }
-        let spoilt = result.as_ref().is_err_and(is_about_the_ids);
+        let spoilt = result.as_ref().is_err_and(listing::is_about_the_ids);
         for asked in party {
             let share = if spoilt && asked.ids.len() < ids.len() {
                 // The ids of one must not be the trouble of another.
@@ -131,13 +131,6 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud
             asked.answer.send(share).ok();
         }
     }
-}
-
-/// The service takes no offence at who asks or how often, but at what is asked for.
-fn is_about_the_ids(error: &Error) -> bool {
-    error
-        .refusal()
-        .is_some_and(|refusal| matches!(refusal.status, 400 | 404 | 413 | 414))
 }
 
 /// As each asked: a service may tell upper from lower case, and would not list what is spelt otherwise.
@@ -154,8 +147,15 @@ fn ids_of(party: &[Asked]) -> Vec<DesktopID> {
 
 async fn read_now(cloud: &dyn Workspace, ids: Vec<DesktopID>) -> Result<Arc<Read>, Error> {
     let began = Instant::now();
-    let page = cloud.list_desktops(&ids).await?.value;
-    Ok(Arc::new(Read::of(began, &ids, page)))
+    let listing = listing::list(cloud, &ids).await?;
+    let mut asked: HashSet<_> = ids.into_iter().collect();
+    asked.retain(|id| !listing.refused.contains(id));
+    Ok(Arc::new(Read {
+        began,
+        complete: listing.complete,
+        asked,
+        desktops: listing.desktops,
+    }))
 }
 
 impl Queue {
@@ -188,27 +188,14 @@ impl Drop for Reset {
 }
 
 impl Read {
-    fn of(began: Instant, asked: &[DesktopID], page: DesktopPage) -> Self {
-        let folded: HashSet<_> = asked.iter().map(DesktopID::folded).collect();
-        let ours = page
-            .desktops
-            .iter()
-            .all(|desktop| folded.contains(&desktop.id.folded()));
-        Self {
-            began,
-            complete: ours && page.total == page.desktops.len() as u64,
-            asked: asked.iter().cloned().collect(),
-            desktops: page
-                .desktops
-                .into_iter()
-                .map(|desktop| (desktop.id.folded(), desktop))
-                .collect(),
-        }
-    }
-
     /// What it shows of a desktop, in whichever letter case it was asked for.
     pub fn shows(&self, id: &DesktopID) -> Option<&Desktop> {
         self.desktops.get(&id.folded())
+    }
+
+    /// It proves that a desktop that it does not show does not exist.
+    pub fn proves_missing(&self, id: &DesktopID) -> bool {
+        self.complete && self.asked.contains(id)
     }
 
     /// The answer to a question, if this read has one.

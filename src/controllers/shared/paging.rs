@@ -3,14 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::workspace::api::{SubJob, SubJobQuery, Workspace};
+use crate::workspace::api::{MAX_OFFSET, MAX_PAGE as PAGE, SubJob, SubJobQuery, Workspace};
 use crate::workspace::error::Error;
-
-/// Rows of one page of sub-jobs, the most that the API gives.
-const PAGE: u32 = 1000;
-
-/// Highest offset that the API definition allows.
-const MAX_OFFSET: u32 = 10_000;
 
 /// Rows that can be paged to at most.
 pub const MAX_ROWS: usize = (MAX_OFFSET + PAGE) as usize;

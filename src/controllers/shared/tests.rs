@@ -19,10 +19,14 @@ struct Fake {
     /// The desktops of each list that was asked for.
     lists: Mutex<Vec<BTreeSet<String>>>,
     present: &'static [&'static str],
-    /// A list that names this desktop is refused.
-    refused: Option<&'static str>,
+    /// A list that names one of these desktops is refused.
+    refused: &'static [&'static str],
     /// Lists lack rows.
     cut: bool,
+    /// The pages of the desktop list, as of a service that ignores the filter, with what they count.
+    unfiltered: Vec<(u64, Vec<String>)>,
+    /// Offset of each page that was read on.
+    offsets: Mutex<Vec<u32>>,
     pages: AtomicUsize,
     /// The pages of the sub-job list by their offset, with what they count, in place of that.
     sub_jobs: Mutex<Vec<(u32, u64, Vec<SubJob>)>>,
@@ -59,9 +63,10 @@ impl Workspace for Fake {
     async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
         let asked: BTreeSet<_> = ids.iter().map(ToString::to_string).collect();
         lock(&self.lists).push(asked.clone());
-        if self.refused.is_some_and(|id| asked.contains(id)) {
+        if self.refused.iter().any(|id| asked.contains(*id)) {
             let refusal = Refusal {
                 status: 400,
+                json: true,
                 ..Refusal::default()
             };
             return Err(Error {
@@ -70,12 +75,27 @@ impl Workspace for Fake {
                 service_time: None,
             });
         }
+        if let Some((total, first)) = self.unfiltered.first() {
+            return Ok(answer(page(*total, first)));
+        }
         let here = self.present.iter().filter(|id| asked.contains(**id));
         let desktops: Vec<_> = here.map(|id| desktop(id)).collect();
         Ok(answer(DesktopPage {
             total: desktops.len() as u64 + u64::from(self.cut),
+            rows: desktops.len(),
             desktops,
         }))
+    }
+
+    async fn list_desktops_from(&self, _: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
+        let mut offsets = lock(&self.offsets);
+        offsets.push(offset);
+        let last = self.unfiltered.last().map_or(0, |(total, _)| *total);
+        let next = self.unfiltered.get(offsets.len());
+        Ok(answer(next.map_or_else(
+            || page(last, &[]),
+            |(total, rows)| page(*total, rows),
+        )))
     }
 
     async fn show_desktop(&self, _: &DesktopID) -> Result<Answer<Lookup>, Error> {
@@ -101,6 +121,14 @@ fn desktop(id: &str) -> Desktop {
         name: None,
         status: "ACTIVE".to_owned(),
         task_status: String::new(),
+    }
+}
+
+fn page(total: u64, names: &[String]) -> DesktopPage {
+    DesktopPage {
+        total,
+        rows: names.len(),
+        desktops: names.iter().map(|name| desktop(name)).collect(),
     }
 }
 
@@ -226,18 +254,141 @@ async fn a_list_that_was_cut_answers_nobody_else() {
 async fn the_ids_of_one_are_not_the_trouble_of_another() {
     let cloud = Arc::new(Fake {
         present: &["a", "b"],
-        refused: Some("odd"),
+        refused: &["odd"],
         ..Fake::default()
     });
     let (reads, start) = (Desktops::default(), Instant::now());
     let ask = |names: &'static [&str], upcoming: &'static [&str]| {
         reads.read(cloud.clone(), question(names, upcoming, start))
     };
-    let (odd, good) = tokio::join!(ask(&["odd"], &[]), ask(&["a"], &[]));
-    assert!(odd.is_err());
-    assert_eq!(shown(&good.unwrap(), &["a"]), ["a"]);
+    let (odd, good) = tokio::join!(ask(&["odd"], &[]), ask(&["a", "gone"], &[]));
+    assert!(!odd.unwrap().proves_missing(&ids(&["odd"])[0]));
+    let good = good.unwrap();
+    assert_eq!(shown(&good, &["a"]), ["a"]);
+    assert!(good.proves_missing(&ids(&["gone"])[0]));
     let good = ask(&["b"], &["odd"]).await;
     assert_eq!(shown(&good.unwrap(), &["b"]), ["b"]);
+    let odd = ask(&["odd"], &[]).await.unwrap();
+    assert!(
+        !odd.proves_missing(&ids(&["odd"])[0]),
+        "nor is it known from before"
+    );
+}
+
+fn hundred() -> Vec<String> {
+    (0..MAX_BATCH).map(|n| format!("pc-{n}")).collect()
+}
+
+fn own(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn which_desktop_a_list_may_not_name_is_found_by_halves() {
+    for (refused, calls) in [(&["pc-7"][..], 15), (&["pc-7", "pc-70"][..], 27)] {
+        let cloud = Fake {
+            present: &["pc-1", "pc-7", "pc-99"],
+            refused,
+            ..Fake::default()
+        };
+        let names = hundred();
+        let listing = listing::list(&cloud, &ids(&own(&names))).await.unwrap();
+        let found: Vec<_> = listing.refused.iter().map(ToString::to_string).collect();
+        assert_eq!(found, refused);
+        assert!(listing.complete);
+        assert_eq!(listing.desktops.len(), 2, "{:#?}", listing.desktops);
+        assert_eq!(lock(&cloud.lists).len(), calls);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_every_list_is_not_asked_for_ever() {
+    let cloud = Fake {
+        refused: &[
+            "pc-0", "pc-10", "pc-20", "pc-30", "pc-40", "pc-50", "pc-60", "pc-70",
+        ],
+        ..Fake::default()
+    };
+    let names = hundred();
+    let error = listing::list(&cloud, &ids(&own(&names))).await.unwrap_err();
+    assert_eq!(error.refusal().unwrap().status, 400);
+    assert_eq!(lock(&cloud.lists).len(), 51);
+}
+
+#[tokio::test]
+async fn a_list_that_ignores_the_filter_is_read_to_its_end() {
+    let rows = |names: std::ops::Range<usize>| names.map(|n| format!("pc-{n}")).collect::<Vec<_>>();
+    let asked = ["pc-0", "pc-250", "none"];
+    for (what, pages, shown, complete, offsets) in [
+        (
+            "all pages",
+            vec![(300, rows(0..3)), (300, rows(3..300))],
+            2,
+            true,
+            vec![3, 300],
+        ),
+        (
+            "a count that is capped",
+            vec![(200, rows(0..3)), (200, rows(3..300))],
+            2,
+            false,
+            vec![3, 300],
+        ),
+        (
+            "a count that falls",
+            vec![(301, rows(0..3)), (300, rows(3..300))],
+            2,
+            false,
+            vec![3, 300],
+        ),
+        (
+            "a row that comes twice",
+            vec![(300, rows(0..3)), (300, rows(2..299))],
+            2,
+            false,
+            vec![3, 300],
+        ),
+        (
+            "an end that does not come within as many calls as there are desktops",
+            vec![
+                (300, rows(0..3)),
+                (300, rows(3..4)),
+                (300, rows(4..5)),
+                (300, rows(5..6)),
+            ],
+            1,
+            false,
+            vec![3, 4, 5],
+        ),
+    ] {
+        let cloud = Fake {
+            unfiltered: pages,
+            ..Fake::default()
+        };
+        let listing = listing::list(&cloud, &ids(&asked)).await.unwrap();
+        assert_eq!(
+            (listing.desktops.len(), listing.complete),
+            (shown, complete),
+            "{what}"
+        );
+        assert_eq!(*lock(&cloud.offsets), offsets, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_ignores_the_filter_is_read_no_further_than_to_the_last_desktop_asked_for() {
+    let cloud = Fake {
+        unfiltered: vec![
+            (9, vec!["a".to_owned(), "b".to_owned()]),
+            (9, vec!["c".to_owned()]),
+            (9, vec!["d".to_owned()]),
+        ],
+        ..Fake::default()
+    };
+    let listing = listing::list(&cloud, &ids(&["a", "c"])).await.unwrap();
+    assert!(listing.complete);
+    assert_eq!(listing.desktops.len(), 2);
+    assert_eq!(*lock(&cloud.offsets), [2]);
 }
 
 #[tokio::test(start_paused = true)]

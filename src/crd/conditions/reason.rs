@@ -27,6 +27,8 @@ words! {
         DeletionInProgress,
         /// Another request holds some of the desktops. The message names it; this one waits for it.
         Overlap,
+        /// The desktops are read one by one before the batch is submitted. The message says how far that is.
+        CheckingDesktops,
         /// The cloud refuses what the request holds.
         InvalidRequest,
         /// The cloud refuses the request with a code that the operator does not know. It is retried every few minutes until

@@ -2,12 +2,13 @@
 
 use super::Reason::{
     Abandoned, AccessDenied, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingEvidence,
-    ClockSkew, Conflict, CredentialsValid, DeletionInProgress, EndpointNotAllowed, EndpointUnreachable,
-    Expired, FinalizerRemoved, IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered,
-    JobRunning, JobUnknown, NamespaceUnreadable, NoEffect, NotFound, NothingToDelete, OutcomeUnknown,
-    Overlap, PartiallyFailed, PermissionDenied, ProjectChanged, ProjectNotReady, ProjectSuspended, Rejected,
-    RequestRefused, Retrying, SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting,
-    Suspended, Throttled, Undecodable, UnknownRegion, Verifying, Waiting, WrongEndpoint,
+    CheckingDesktops, ClockSkew, Conflict, CredentialsValid, DeletionInProgress, EndpointNotAllowed,
+    EndpointUnreachable, Expired, FinalizerRemoved, IntentRefused, InvalidRequest, JobAccepted, JobOverdue,
+    JobRecovered, JobRunning, JobUnknown, NamespaceUnreadable, NoEffect, NotFound, NothingToDelete,
+    OutcomeUnknown, Overlap, PartiallyFailed, PermissionDenied, ProjectChanged, ProjectNotReady,
+    ProjectSuspended, Rejected, RequestRefused, Retrying, SecretInvalid, SecretNotFound, ServiceDisabled,
+    ServiceUnavailable, Submitting, Suspended, Throttled, Undecodable, UnknownRegion, Verifying, Waiting,
+    WrongEndpoint,
 };
 use super::{ConditionType, Reason, Truth};
 
@@ -34,6 +35,7 @@ pub const DELETION: &[Statement] = &[
             ProjectChanged,
             DeletionInProgress,
             Overlap,
+            CheckingDesktops,
             InvalidRequest,
             RequestRefused,
             AuthenticationFailed,
@@ -77,7 +79,14 @@ pub const DELETION: &[Statement] = &[
     (
         ConditionType::Reconciling,
         Truth::True,
-        &[Submitting, JobRunning, Verifying, Retrying, AwaitingEvidence],
+        &[
+            CheckingDesktops,
+            Submitting,
+            JobRunning,
+            Verifying,
+            Retrying,
+            AwaitingEvidence,
+        ],
     ),
     (
         ConditionType::Stalled,

@@ -83,6 +83,15 @@ impl Workspace for Member {
         }
     }
 
+    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
+        let (grant, cloud) = self.enter().await?;
+        let result = cloud.list_desktops_from(ids, offset).await;
+        match self.again(&grant, &result).await? {
+            Some(cloud) => cloud.list_desktops_from(ids, offset).await,
+            None => result,
+        }
+    }
+
     async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
         let (grant, cloud) = self.enter().await?;
         let result = cloud.show_desktop(id).await;

@@ -11,8 +11,8 @@ use desktop_deletion_operator::ids::{ProjectID, Region};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::deadlines;
 use desktop_deletion_operator::plan::observed::{
-    Claim as ShippedClaim, Facts, JobView, Observed, PostAnswer, ProjectView, Request, Rival, Sighting,
-    Submission, Sweep as ShippedSweep, Trouble,
+    Claim as ShippedClaim, Facts, JobView, Observed, PostAnswer, ProjectView, ReadTimes, Request, Rival,
+    Sighting, Submission, Sweep as ShippedSweep, Trouble,
 };
 use desktop_deletion_operator::plan::standing::Wake;
 use desktop_deletion_operator::plan::{self, Step, record, recovery};
@@ -147,7 +147,8 @@ impl Decisions {
     fn decide(&self, requests: &Requests, view: &View) -> Act {
         let mut seen = self.observed(&requests.get(view.request).request, view);
         if let Held::Armed(draft) = view.held {
-            deadlines::drop_stale(&mut seen, Some(ago(draft.age)), None, UPTIME, &self.timing);
+            let reads = ReadTimes::default();
+            deadlines::drop_stale(&mut seen, Some(ago(draft.age)), &reads, UPTIME, &self.timing);
         }
         let request = &seen.request;
         let (now, finalizer) = (epoch(), |kind| {
@@ -221,7 +222,12 @@ impl Decisions {
     /// The desktops whose reads are kept, if others are dropped and the sub-jobs with them.
     fn kept(&self, requests: &Requests, view: &View, read: u8) -> Option<Set> {
         let mut seen = self.observed(&requests.get(view.request).request, view);
-        let dropped = deadlines::drop_stale(&mut seen, Some(UPTIME), Some(ago(read)), UPTIME, &self.timing);
+        // The model knows the age of the oldest read only, so that all grow old with it.
+        let reads = ReadTimes {
+            desktops: seen.desktops.keys().map(|id| (id.clone(), ago(read))).collect(),
+            sub_jobs: Some(ago(read)),
+        };
+        let dropped = deadlines::drop_stale(&mut seen, Some(UPTIME), &reads, UPTIME, &self.timing);
         dropped.then(|| names::desktop_set(seen.desktops.keys()))
     }
 
@@ -236,6 +242,7 @@ impl Decisions {
             last_look: view.last_look,
             claim: view.claim.map(|claim| shipped_claim(claim, request)),
             desktops: sightings(view.desktops),
+            single_reads: BTreeMap::new(),
             sweep: view.sweep.map(|sweep| ShippedSweep {
                 sub_jobs: (0..JOBS).flat_map(|job| sub_jobs(job, sweep.rows[job])).collect(),
                 complete: sweep.complete,

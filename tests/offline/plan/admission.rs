@@ -7,7 +7,10 @@ use desktop_deletion_operator::plan::observed::{Circuit, Sight, Sweep};
 use desktop_deletion_operator::plan::{Step, plan};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 
-use super::build::{Seen, accepted, attempt, id, in_doubt, job, no_effect, ready, refused, untouched};
+use super::build::{
+    Seen, accepted, attempt, id, in_doubt, job, minute, no_effect, ready, refused, untouched,
+};
+use super::rules;
 use super::tell::{Row, check, row, tell};
 
 mod deadline;
@@ -21,6 +24,52 @@ fn before_anything_is_sent() {
     check(&undocumented());
     check(&untimely());
     check(&endings());
+}
+
+/// A request for twelve desktops, so many of which must be asked for one by one.
+fn long_check(unconfirmed: usize) -> Seen {
+    let names: Vec<_> = (0..12).map(|n| format!("d{n:02}")).collect();
+    let sight = |(n, name)| format!("{name} {}", if n < 12 - unconfirmed { "Gone" } else { "Missing" });
+    let sights: Vec<_> = names.iter().enumerate().map(sight).collect();
+    untouched(&names.join(" "))
+        .project()
+        .claimed()
+        .sights(&sights.join(" "))
+}
+
+#[test]
+fn a_check_that_takes_long_says_how_far_it_is() {
+    let told = |seen: &Seen| tell(&plan(&seen.0));
+    assert_eq!(
+        told(&long_check(9).progress_due()),
+        "get d03",
+        "a short one does not"
+    );
+    assert_eq!(
+        told(&long_check(10)),
+        "get d02",
+        "nor does one that said so lately"
+    );
+    let mut seen = long_check(10).progress_due();
+    let step = plan(&seen.0);
+    let Step::RecordProgress(hold) = &step else {
+        panic!("{step:?}");
+    };
+    assert_eq!(
+        hold.message,
+        "2 of 12 desktops checked: the others are read one by one"
+    );
+    assert_eq!(tell(&step), "CheckingDesktops moving until Look");
+    let wrongs = rules::wrongs(&seen.0.request, &step, &minute(90));
+    assert!(wrongs.is_empty(), "{wrongs:#?}");
+    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(90)).unwrap();
+    assert_eq!(told(&seen), "get d02", "nothing new is said");
+    let seen = seen.sights("d02 Gone d03 Gone d04 Gone");
+    assert_eq!(
+        told(&seen),
+        "CheckingDesktops moving until Look",
+        "to the end, once it is told"
+    );
 }
 
 /// Every situation of the tables, for the conditions.
@@ -63,6 +112,11 @@ fn looks() -> Vec<Row> {
         row(
             "a desktop that the list lacks is asked for by its id",
             admitted().sights("a Idle b Missing"),
+            "get b",
+        ),
+        row(
+            "what a list shows would grow old meanwhile, so it is read after that",
+            admitted().sights("b Missing"),
             "get b",
         ),
         row(

@@ -7,8 +7,8 @@ use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState
 use desktop_deletion_operator::ids::{DesktopID, JobID};
 use desktop_deletion_operator::plan::classify::{ALL, Class};
 use desktop_deletion_operator::plan::observed::{
-    Circuit, ClockSkew, Deadline, Facts, JobView, Observed, PostAnswer, Request, Sight, Sighting, Submission,
-    Sweep, Word,
+    Circuit, ClockSkew, Deadline, Facts, JobView, Observed, PostAnswer, Request, Sight, Sighting, SingleRead,
+    Submission, Sweep, Word,
 };
 use desktop_deletion_operator::plan::record::{self, Intent, Settlement};
 use desktop_deletion_operator::plan::recovery::Evidence;
@@ -301,7 +301,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         1 => Just(Circuit::NeedsRead),
         1 => Just(Circuit::Open),
     ];
-    (any::<[bool; 11]>(), deadline, skew, circuit).prop_map(
+    (any::<[bool; 12]>(), deadline, skew, circuit).prop_map(
         |(
             [
                 stopping,
@@ -315,6 +315,7 @@ fn facts() -> impl Strategy<Value = Facts> {
                 too_early_to_look,
                 finalizer_missing,
                 finalizer_due,
+                progress_due,
             ],
             deadline,
             clock_skew,
@@ -334,6 +335,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             finalizer_missing,
             finalizer_due,
             circuit,
+            progress_due,
         },
     )
 }
@@ -345,6 +347,7 @@ struct Reads {
     claim: u8,
     last_look: bool,
     desktops: BTreeMap<DesktopID, Sighting>,
+    single_reads: BTreeMap<DesktopID, SingleRead>,
     sweep: Option<Sweep>,
     jobs: BTreeMap<JobID, JobView>,
     trouble: Option<Class>,
@@ -359,12 +362,24 @@ fn reads() -> impl Strategy<Value = Reads> {
         idle_twice: twice && sight.is_idle(),
         name: None,
     });
+    let failed = |(class, in_a_row)| {
+        let Seen(seen) = untouched("a").unreadable("a", class, in_a_row);
+        seen.single_reads.into_values().next()
+    };
+    let single_read = prop_oneof![
+        Just(Some(SingleRead::Answered)),
+        (select(ALL), 0_u32..6).prop_map(failed)
+    ]
+    .prop_filter_map("it is there", |read| read);
     let owners = btree_map(select(jobs("j1 j2 j3 j4 j5")), any::<bool>(), 0..=5);
     let verb = select(vec!["retry", "abandon", "adopt:j3", "adopt:j4", "nonsense"]);
     let resolve = (0..8, verb).prop_map(|(number, verb)| format!("n{number}={verb}"));
     (
         (0_u8..8, 0_u8..5, any::<bool>()),
-        btree_map(folded(), sighting, 0..=3),
+        (
+            btree_map(folded(), sighting, 0..=3),
+            btree_map(folded(), single_read, 0..=3),
+        ),
         (weighted(0.7, sweeps()), owners),
         btree_map(select(jobs("j3 j4 j5")), views(), 0..=3),
         weighted(0.2, select(ALL)),
@@ -372,12 +387,21 @@ fn reads() -> impl Strategy<Value = Reads> {
         weighted(0.2, resolve),
     )
         .prop_map(
-            |((project, claim, last_look), desktops, (sweep, owners), jobs, trouble, earlier, resolve)| {
+            |(
+                (project, claim, last_look),
+                (desktops, single_reads),
+                (sweep, owners),
+                jobs,
+                trouble,
+                earlier,
+                resolve,
+            )| {
                 Reads {
                     project,
                     claim,
                     last_look,
                     desktops,
+                    single_reads,
                     sweep,
                     jobs,
                     trouble,
@@ -418,6 +442,7 @@ pub(crate) fn situations() -> impl Strategy<Value = Observed> {
             seen.owned_elsewhere = reads.owners;
             seen.last_look = reads.last_look && seen.project.is_some();
             seen.desktops = reads.desktops;
+            seen.single_reads = reads.single_reads;
             seen.sweep = reads.sweep;
             seen.jobs = reads.jobs;
             seen.earlier_evidence = reads.earlier;

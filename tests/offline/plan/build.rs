@@ -210,6 +210,7 @@ pub(crate) fn untouched(desktop_ids: &str) -> Seen {
         last_look: false,
         claim: None,
         desktops: std::collections::BTreeMap::new(),
+        single_reads: std::collections::BTreeMap::new(),
         sweep: None,
         owned_elsewhere: std::collections::BTreeMap::new(),
         jobs: std::collections::BTreeMap::new(),

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use desktop_deletion_operator::config::Timing;
+use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, CloudError, Outcome};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::clocks::Clocks;
 use desktop_deletion_operator::plan::deadlines::{
-    Circumstances, Deadlines, exponential, is_stale, oldest_admitting_read, with_jitter,
+    Circumstances, Deadlines, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone,
+    with_jitter,
 };
 use desktop_deletion_operator::plan::memory::{Refusal, Remembered};
-use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, Request};
-use desktop_deletion_operator::plan::standing::Wake;
+use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, ReadTimes, Request};
+use desktop_deletion_operator::plan::standing::{Hold, Wake};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -400,6 +402,97 @@ fn a_pause_grows_with_the_refusals_of_one_class_in_a_row() {
     }
     assert!(!case.facts().retry_due);
     assert!(!Case { ..case.later(9) }.facts().retry_due, "twice as long");
+}
+
+#[test]
+fn three_refusals_because_something_does_not_exist_span_more_than_two_settle_times() {
+    let times = |count: usize| {
+        let again = |n: usize| Attempt {
+            id: build::nonce(&format!("n{n}")),
+            ..refused(Class::NotFound)
+        };
+        (0..count).map(again).collect::<Vec<_>>()
+    };
+    let due = |attempts: &[Attempt], after: i64| Case::new(attempts.to_vec()).later(after).facts().retry_due;
+    assert!(!due(&times(1), 4) && due(&times(1), 5), "each is asked for soon");
+    for count in [2, 3] {
+        let attempts = times(count);
+        assert!(!due(&attempts, SETTLE - 1) && due(&attempts, SETTLE), "{count}");
+    }
+    let mut narrowed = times(2);
+    narrowed[0].desktop_ids = build::ids("a b");
+    assert!(due(&narrowed, 5), "of other desktops it is the first one");
+}
+
+#[test]
+fn how_far_a_check_has_come_is_told_every_ten_seconds() {
+    let told = |reason: Reason, after: i64| {
+        let mut case = Case::new(vec![]);
+        let hold = Hold::moving(reason, "so it is".to_owned(), Wake::Look);
+        case.memory.tells(&hold, Duration::ZERO);
+        case.later(after).facts().progress_due
+    };
+    assert!(Case::new(vec![]).facts().progress_due, "it was not told yet");
+    assert!(told(Reason::Waiting, 0), "something else was told");
+    assert!(!told(Reason::CheckingDesktops, 9));
+    assert!(told(Reason::CheckingDesktops, 10));
+}
+
+#[test]
+fn a_desktop_that_cannot_be_read_is_asked_for_less_and_less_often_though_other_reads_succeed() {
+    let mut case = Case::new(vec![]);
+    let (odd, other) = (build::id("odd"), build::id("other"));
+    let counts = [1, 2, 3].map(|_| case.memory.single_read_failed(&odd));
+    assert_eq!(counts, [1, 2, 3]);
+    case.memory.was_read(&other);
+    case.memory.failures = 0;
+    assert_eq!(case.memory.failures_in_a_row(), 3);
+    assert_eq!(case.delay(Wake::Backoff).as_secs(), 20);
+    case.memory.was_read(&odd);
+    assert_eq!(case.memory.failures_in_a_row(), 0);
+    assert_eq!(case.memory.single_read_failed(&odd), 1);
+}
+
+#[test]
+fn each_read_grows_old_by_itself() {
+    let timing = timing();
+    let seen = |reads: &ReadTimes| {
+        let mut seen = build::ready("a b c d e").sights("c Gone d Missing e Unlisted").0;
+        let dropped = drop_stale(&mut seen, None, reads, seconds(100), &timing);
+        let kept: Vec<_> = seen.desktops.keys().map(ToString::to_string).collect();
+        (kept.join(" "), seen.sweep.is_some(), dropped)
+    };
+    let reads = |a: i64, b: i64, sweep: i64| ReadTimes {
+        desktops: [("a", a), ("b", b), ("c", 0), ("d", 0), ("e", 0)]
+            .map(|(name, read)| (build::id(name), seconds(read)))
+            .into(),
+        sub_jobs: Some(seconds(sweep)),
+    };
+    assert_eq!(seen(&reads(41, 41, 41)), ("a b c d e".to_owned(), true, false));
+    assert_eq!(seen(&reads(40, 41, 41)), ("b c d e".to_owned(), true, true));
+    assert_eq!(seen(&reads(41, 41, 40)), ("a b c d e".to_owned(), false, true));
+    assert_eq!(
+        seen(&ReadTimes::default()),
+        ("c d e".to_owned(), false, true),
+        "what is gone stays gone, and what must be asked for must be"
+    );
+}
+
+#[test]
+fn that_a_desktop_is_gone_is_known_for_ten_minutes_and_in_its_project_only() {
+    let project = |id: &str| build::coordinates(id).key();
+    let mut memory = Remembered::default();
+    memory.is_gone(&build::id("Gone"), project("here"), seconds(100));
+    let known = |place: &str, now: i64| {
+        let since = oldest_gone(seconds(now));
+        memory
+            .known_gone(&project(place), since)
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(known("here", 700), ["gone"]);
+    assert_eq!(known("here", 701), [""; 0]);
+    assert_eq!(known("there", 100), [""; 0]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
-use desktop_deletion_operator::plan::observed::{Deadline, Observed, Submission};
+use desktop_deletion_operator::plan::observed::{Deadline, Observed, Sight, SingleRead, Submission};
 use desktop_deletion_operator::plan::{Step, plan, record};
 use invariants::{
     at_most_once, intent_first, intent_for_the_live_object, one_request_per_desktop, only_what_was_admitted,
@@ -93,12 +93,16 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             !ids.is_empty() && ids.iter().all(|id| !seen.desktops.contains_key(&id.folded())),
             "read again",
         ),
-        Step::ReadDesktop(id) => must(
-            seen.desktops
-                .get(&id.folded())
-                .is_some_and(|s| s.sight.needs_lookup()),
-            "read again",
-        ),
+        Step::ReadDesktop(id) => {
+            let sight = seen.desktops.get(&id.folded()).map(|sighting| sighting.sight);
+            let read = seen.single_reads.get(&id.folded());
+            let failed = matches!(read, Some(SingleRead::Failed { .. }));
+            let unsure = sight.is_some_and(Sight::needs_lookup) && !failed;
+            must(
+                unsure || (read.is_none() && sight != Some(Sight::Gone)),
+                "read again",
+            );
+        }
         Step::ReadSubJobs => must(seen.sweep.is_none(), "read again"),
         Step::ReadOwner(job) => must(!seen.owned_elsewhere.contains_key(job), "asked again"),
         Step::ReadJob(job) => must(!seen.jobs.contains_key(job), "read again"),

@@ -8,7 +8,7 @@ use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::plan::clocks::{Clocks, Reading, RemoteClock};
 use desktop_deletion_operator::plan::deadlines::{self, Circumstances, Deadlines};
 use desktop_deletion_operator::plan::memory::Remembered;
-use desktop_deletion_operator::plan::observed::{Circuit, Observed, Request};
+use desktop_deletion_operator::plan::observed::{Circuit, Observed, ReadTimes, Request};
 use desktop_deletion_operator::plan::{Step, plan};
 use invariants::history::Rest;
 use invariants::it_comes_to_rest;
@@ -70,7 +70,7 @@ struct Pass {
     seen: Observed,
     version: u64,
     began: i64,
-    read_at: Option<i64>,
+    reads: ReadTimes,
     armed_at: i64,
 }
 
@@ -157,7 +157,7 @@ impl Walk {
             seen,
             version: self.version,
             began: self.cloud.now,
-            read_at: None,
+            reads: ReadTimes::default(),
             armed_at: 0,
         }
     }
@@ -181,10 +181,8 @@ impl Walk {
         });
         let earlier = memory.earlier_look(&pass.seen.request, uptime(pass.began), timing.settle);
         pass.seen.earlier_evidence = earlier.cloned();
-        let (armed, read) = (uptime(pass.armed_at), pass.read_at.map(uptime));
-        if deadlines::drop_stale(&mut pass.seen, Some(armed), read, clocks.uptime, &timing) {
-            pass.read_at = None;
-        }
+        let armed = Some(uptime(pass.armed_at));
+        deadlines::drop_stale(&mut pass.seen, armed, &pass.reads, clocks.uptime, &timing);
     }
 
     /// What every clock shows.

@@ -70,6 +70,7 @@ async fn desktops_are_asked_for_by_repeated_ids_in_canonical_order() {
                 row(ALICE, "PC-ALICE", "ACTIVE", ""),
                 row(BOB, "PC-BOB", "SHUTOFF", "deleting")
             ],
+            rows: 2,
         }
     );
 }

@@ -91,11 +91,11 @@ async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Cont
 fn admit_since(pass: &mut Pass, released: std::time::Duration) {
     pass.released = Some(released);
     pass.reads_since = pass.reads_since.max(released);
-    if pass.read_at.is_some_and(|read| read < released) {
-        pass.read_at = None;
+    let counts = |made: Option<&std::time::Duration>| made.is_some_and(|made| *made >= released);
+    pass.seen
+        .desktops
+        .retain(|id, sighting| sighting.sight == Sight::Gone || counts(pass.reads.desktops.get(id)));
+    if !counts(pass.reads.sub_jobs.as_ref()) {
         pass.seen.sweep = None;
-        pass.seen
-            .desktops
-            .retain(|_, sighting| sighting.sight == Sight::Gone);
     }
 }

@@ -17,11 +17,10 @@ use crate::crd::DesktopDeletion;
 use crate::crd::deletion::{CloudError, ProjectCoordinates};
 use crate::crd::limits;
 use crate::ids::{DesktopID, JobID};
-use crate::plan::classify::classify;
+use crate::plan::classify::{classify, is_about_one_desktop};
 use crate::plan::deadlines;
-use crate::plan::observed::{Claim, JobView, Sight, Sighting, Trouble};
-use crate::plan::recovery;
-use crate::plan::unreadable;
+use crate::plan::observed::{Claim, JobView, Sight, Sighting, SingleRead, Trouble};
+use crate::plan::{recovery, unreadable};
 use crate::workspace::api::{Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
@@ -51,8 +50,26 @@ pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Er
     }
     pass.seen.project = Some(login.view.clone());
     pass.seen.last_look = context.uptime.at(look.began) >= asked;
-    pass.login = Some(login);
+    let first = pass.login.replace(login).is_none();
+    if first && RightOfWay::of(&pass.object) == RightOfWay::Submission {
+        recall(pass, asked, context);
+    }
     Ok(())
+}
+
+/// Takes over from earlier passes which desktops are gone.
+fn recall(pass: &mut Pass, now: Duration, context: &Context) {
+    // Without a project that can be used nothing is known of its desktops.
+    let Ok(key) = pass.home() else { return };
+    let remembered = context.memory.of(&pass.uid());
+    for id in remembered.known_gone(&key.project, deadlines::oldest_gone(now)) {
+        let gone = Sighting {
+            sight: Sight::Gone,
+            idle_twice: false,
+            name: None,
+        };
+        pass.seen.desktops.insert(id.clone(), gone);
+    }
 }
 
 pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Context) -> Result<(), Error> {
@@ -63,14 +80,13 @@ pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Conte
         Err(error) => trouble(pass, &error, context),
         Ok(read) => {
             let began = context.uptime.at(read.began);
-            pass.read_at = pass.read_at.min(Some(began));
-            let unseen = if read.complete {
-                Sight::Missing
-            } else {
-                Sight::Unlisted
-            };
             for id in ids {
                 let row = read.shows(id);
+                let unseen = if read.proves_missing(id) {
+                    Sight::Missing
+                } else {
+                    Sight::Unlisted
+                };
                 let sight = row.map_or(unseen, Sight::of);
                 saw(pass, id, sight, row.and_then(|d| d.name.clone()), began, context);
             }
@@ -107,6 +123,15 @@ fn question(pass: &Pass, ids: &[DesktopID], right: RightOfWay, context: &Context
 pub(super) async fn desktop(pass: &mut Pass, id: &DesktopID, context: &Context) -> Result<(), Error> {
     let began = begin_read(pass, context);
     match pass.cloud()?.show_desktop(id).await {
+        Err(error) if is_about_one_desktop(&error) => {
+            let in_a_row = context
+                .memory
+                .change(&pass.uid(), |memory| memory.single_read_failed(id));
+            let trouble = troubled(&error, context);
+            pass.seen
+                .single_reads
+                .insert(id.folded(), SingleRead::Failed { trouble, in_a_row });
+        }
         Err(error) => trouble(pass, &error, context),
         Ok(answer) => {
             let (sight, name) = match answer.value {
@@ -116,6 +141,13 @@ pub(super) async fn desktop(pass: &mut Pass, id: &DesktopID, context: &Context) 
                     sight => (sight, desktop.name),
                 },
             };
+            if sight == Sight::Gone {
+                let project = pass.home()?.project;
+                context
+                    .memory
+                    .change(&pass.uid(), |memory| memory.is_gone(id, project, began));
+            }
+            pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
             saw(pass, id, sight, name, began, context);
             quiet(pass, context);
         }
@@ -132,9 +164,13 @@ fn saw(
     context: &Context,
 ) {
     let settle = context.config.timing.settle;
-    let idle_twice = context
-        .memory
-        .change(&pass.uid(), |memory| memory.idle_twice(id, sight, began, settle));
+    let idle_twice = context.memory.change(&pass.uid(), |memory| {
+        if !sight.needs_lookup() {
+            memory.was_read(id);
+        }
+        memory.idle_twice(id, sight, began, settle)
+    });
+    pass.reads.desktops.insert(id.folded(), began);
     pass.seen.desktops.insert(
         id.folded(),
         Sighting {
@@ -148,8 +184,7 @@ fn saw(
 /// Before a first submission a sweep of a moment ago will do, and while nothing can be decided about an attempt one of some
 /// minutes. Evidence about an attempt must be newer than this pass.
 pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), Error> {
-    begin_read(pass, context);
-    let now = context.uptime.now();
+    let now = begin_read(pass, context);
     let first_seen = context.memory.of(&pass.uid()).first_seen;
     let since = match &pass.seen.claim {
         // Whether the job of a request that is gone shows by now: many may wait for that.
@@ -175,6 +210,7 @@ pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), E
         Err(error) => trouble(pass, &error, context),
         Ok(sweep) => {
             pass.seen.sweep = Some(sweep);
+            pass.reads.sub_jobs = Some(now);
             quiet(pass, context);
         }
     }
@@ -220,23 +256,23 @@ pub(super) fn job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(),
 }
 
 fn begin_read(pass: &mut Pass, context: &Context) -> Duration {
-    let now = context.uptime.now();
     pass.seen.last_look = false;
-    pass.read_at.get_or_insert(now);
-    now
+    context.uptime.now()
 }
 
 pub(super) fn trouble(pass: &mut Pass, error: &CloudFailure, context: &Context) {
     context
         .memory
         .change(&pass.uid(), |r| r.failures = r.failures.saturating_add(1));
-    let error_stored = cloud_error(error, Time(context.clock.now()));
-    let withheld = matches!(error.failure, Failure::Withheld { .. });
-    pass.seen.trouble = Some(Trouble {
+    pass.seen.trouble = Some(troubled(error, context));
+}
+
+fn troubled(error: &CloudFailure, context: &Context) -> Trouble {
+    Trouble {
         class: classify(error),
-        error: error_stored,
-        withheld,
-    });
+        error: cloud_error(error, Time(context.clock.now())),
+        withheld: matches!(error.failure, Failure::Withheld { .. }),
+    }
 }
 
 /// A read went well.

@@ -6,7 +6,7 @@ use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::{Step, plan};
 
 use super::super::build::{Seen, effective, nonce, ready, refused, untouched};
-use super::super::tell::{Row, check, row};
+use super::super::tell::{Row, check, row, tell};
 
 #[test]
 fn after_the_cloud_refused_an_attempt() {
@@ -18,11 +18,54 @@ fn after_the_cloud_refused_an_attempt() {
 #[test]
 fn after_a_read_failed() {
     check(&troubles());
+    check(&unreadable());
+}
+
+#[test]
+fn desktops_that_cannot_be_read_are_named_with_what_to_do() {
+    let told = |seen: Seen| match plan(&seen.0) {
+        Step::RecordProgress(hold) => hold.message,
+        step => panic!("{step:?}"),
+    };
+    let some = failing("a Missing b Missing c Idle", 4).unreadable("b", Class::InDoubt, 1);
+    assert_eq!(
+        told(some),
+        "the cloud answers with an error when asked for desktop a, b, so nothing is submitted, retrying: to delete the other desktops now, delete this request and create one that does not name it (showDesktop: HTTP 499 X.1: so it is)"
+    );
+    let all = untouched("a")
+        .project()
+        .claimed()
+        .sights("a Missing")
+        .unreadable("a", Class::InDoubt, 1);
+    assert!(told(all).contains("retrying: look at it in the console (showDesktop"));
+}
+
+#[test]
+fn where_no_desktop_can_be_read_not_all_are_tried() {
+    let names: Vec<_> = (0..20).map(|n| format!("d{n:02}")).collect();
+    let missing: Vec<_> = names.iter().map(|name| format!("{name} Missing")).collect();
+    let start = untouched(&names.join(" "))
+        .project()
+        .claimed()
+        .sights(&missing.join(" "));
+    let failed = |count: usize| {
+        let failed = names[..count].iter();
+        failed.fold(start.clone(), |seen, name| {
+            seen.unreadable(name, Class::InDoubt, 1)
+        })
+    };
+    assert_eq!(tell(&plan(&failed(9).0)), "get d09");
+    assert_eq!(
+        tell(&plan(&failed(10).0)),
+        "ServiceUnavailable retrying until Backoff, error InDoubt"
+    );
 }
 
 /// Every situation of the tables, for the conditions.
 pub(super) fn rows() -> impl Iterator<Item = Row> {
-    [content(), mended(), passing(), troubles()].into_iter().flatten()
+    [content(), mended(), passing(), troubles(), unreadable()]
+        .into_iter()
+        .flatten()
 }
 
 /// The last attempt was refused or not sent, and the pause is not over.
@@ -118,9 +161,29 @@ fn mended() -> Vec<Row> {
             "NotFound retrying until Retry, error NotFound",
         ),
         row(
-            "something is not found, though all are listed: tried again",
+            "something is not found: whatever a list says, each desktop is asked for by itself",
             due(Rejected, Class::NotFound),
+            "get a",
+        ),
+        row(
+            "something is not found: so is the next one",
+            due(Rejected, Class::NotFound).asked_singly("a"),
+            "get b",
+        ),
+        row(
+            "something is not found: so are those that nothing was read of yet",
+            due(Rejected, Class::NotFound).unread(),
+            "get a",
+        ),
+        row(
+            "something is not found, though each is there: tried again",
+            due(Rejected, Class::NotFound).asked_singly("a b"),
             "sign a b",
+        ),
+        row(
+            "something is not found, and what was read has grown old meanwhile: a list will do then",
+            due(Rejected, Class::NotFound).asked_singly("a b").unread(),
+            "list a b",
         ),
         row(
             "something is not found for the second time, after another refusal: tried again",
@@ -138,13 +201,20 @@ fn mended() -> Vec<Row> {
             "sign b",
         ),
         row(
-            "something is not found for the third time, though all are listed: final",
+            "something is not found for the third time, and nobody has looked again: not final",
+            due(Rejected, Class::NotFound)
+                .attempt(refused("a b", Rejected, Class::NotFound))
+                .attempt(refused("a b", Rejected, Class::NotFound)),
+            "get a",
+        ),
+        row(
+            "something is not found for the third time, though each is there: final",
             not_found_three_times().no_finalizer(),
             "finish Rejected (submitted: NotFound); a Failed/X.1, b Failed/X.1",
         ),
         row(
             "refusals of another kind do not count",
-            due(Rejected, Class::NotFound).refusals(1000),
+            due(Rejected, Class::NotFound).asked_singly("a b").refusals(1000),
             "sign a b",
         ),
     ]
@@ -217,6 +287,7 @@ fn not_found_twice_after(first: Attempt) -> Seen {
     ["n2", "n3"]
         .into_iter()
         .fold(ready("a b").begun().retry_due().attempt(first), again)
+        .asked_singly("a b")
 }
 
 fn with_class(name: &str) -> Attempt {
@@ -288,6 +359,58 @@ fn troubles() -> Vec<Row> {
             "a read failed: InDoubt (a read has no effect)",
             failed(Class::InDoubt),
             "ServiceUnavailable retrying until Backoff, error InDoubt",
+        ),
+    ]
+}
+
+/// Of three desktops `a` was asked for by itself, and the answer was an error, so often in a row.
+fn failing(sights: &str, in_a_row: u32) -> Seen {
+    untouched("a b c")
+        .project()
+        .claimed()
+        .sights(sights)
+        .unreadable("a", Class::InDoubt, in_a_row)
+}
+
+/// The GET of one desktop fails.
+fn unreadable() -> Vec<Row> {
+    vec![
+        row(
+            "one desktop cannot be read: the others are asked for first",
+            failing("a Missing b Idle c Missing", 1),
+            "get c",
+        ),
+        row(
+            "one desktop cannot be read, and all is known of the others",
+            failing("a Missing b Idle c Gone", 1),
+            "ServiceUnavailable retrying until Backoff, error InDoubt",
+        ),
+        row(
+            "one desktop could not be read three times",
+            failing("a Unlisted b Idle c Gone", 3),
+            "ServiceUnavailable retrying until Backoff, error InDoubt",
+        ),
+        row(
+            "one desktop could not be read for the fourth time: a person must look",
+            failing("a Unlisted b Idle c Gone", 4),
+            "ServiceUnavailable stalled until Backoff, error InDoubt",
+        ),
+        row(
+            "the service refuses to show one desktop",
+            failing("a Unlisted b Idle c Gone", 0).unreadable("a", Class::UnknownRefusal, 4),
+            "RequestRefused stalled until Backoff, error UnknownRefusal",
+        ),
+        row(
+            "the service refuses to show one desktop, by a code that is known",
+            failing("a Unlisted b Idle c Gone", 0).unreadable("a", Class::InvalidRequest, 4),
+            "RequestRefused stalled until Backoff, error InvalidRequest",
+        ),
+        row(
+            "one desktop cannot be read after the cloud said that something does not exist",
+            due(Rejected, Class::NotFound)
+                .asked_singly("a")
+                .unreadable("b", Class::InDoubt, 4),
+            "ServiceUnavailable stalled until Backoff, error InDoubt",
         ),
     ]
 }

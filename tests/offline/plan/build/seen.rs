@@ -2,10 +2,11 @@
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus};
+use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::{
     Circuit, Claim, ClockSkew, Deadline, JobView, Observed, Obstacle, PostAnswer, ProjectView, Rival, Sight,
-    Sighting, Submission, Sweep, Trouble, Word,
+    Sighting, SingleRead, Submission, Sweep, Trouble, Word,
 };
 use desktop_deletion_operator::plan::record::desktop;
 use desktop_deletion_operator::plan::recovery::Evidence;
@@ -273,6 +274,31 @@ impl Seen {
         })
     }
 
+    /// These desktops were asked for in this pass by a GET of their own.
+    pub(crate) fn asked_singly(self, text: &str) -> Self {
+        self.with(|o| {
+            let answered = |id: DesktopID| (id.folded(), SingleRead::Answered);
+            o.single_reads.extend(ids(text).into_iter().map(answered));
+        })
+    }
+
+    /// The GET of that desktop failed, so often in a row.
+    pub(crate) fn unreadable(self, name: &str, class: Class, in_a_row: u32) -> Self {
+        let error = CloudError {
+            operation: "showDesktop".to_owned(),
+            ..failure(class)
+        };
+        let trouble = Trouble {
+            class,
+            error,
+            withheld: false,
+        };
+        self.with(|o| {
+            let failed = SingleRead::Failed { trouble, in_a_row };
+            o.single_reads.insert(id(name).folded(), failed);
+        })
+    }
+
     pub(crate) fn earlier(self, evidence: Evidence) -> Self {
         self.with(|o| o.earlier_evidence = Some(evidence))
     }
@@ -327,6 +353,11 @@ impl Seen {
     /// The service has not told its time to this process.
     pub(crate) fn service_clock_unknown(self) -> Self {
         self.with(|o| o.facts.service_clock_known = false)
+    }
+
+    /// The conditions said nothing new lately.
+    pub(crate) fn progress_due(self) -> Self {
+        self.with(|o| o.facts.progress_due = true)
     }
 
     pub(crate) fn retry_due(self) -> Self {

@@ -5,7 +5,7 @@ use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::classify::{ALL, Class};
 use desktop_deletion_operator::plan::deadlines::{self, Deadlines};
-use desktop_deletion_operator::plan::observed::{PostAnswer, Sight, Submission};
+use desktop_deletion_operator::plan::observed::{PostAnswer, Sight, SingleRead, Submission};
 use desktop_deletion_operator::plan::recovery;
 use desktop_deletion_operator::plan::standing::{Hold, Wake};
 use desktop_deletion_operator::plan::{Batch, Step};
@@ -40,11 +40,13 @@ impl Walk {
                 if self.readable(pass) {
                     let sight = self.cloud.look(id, &mut self.dice);
                     self.saw(pass, id, sight);
+                    pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
                 }
             }
             Step::ReadSubJobs => {
                 if self.readable(pass) {
                     pass.seen.sweep = Some(self.cloud.sweep(&mut self.dice));
+                    pass.reads.sub_jobs = Some(uptime(self.cloud.now));
                 }
             }
             Step::ReadJob(job) => {
@@ -115,7 +117,6 @@ impl Walk {
     /// A read of the cloud, which may fail.
     fn readable(&mut self, pass: &mut Pass) -> bool {
         pass.seen.last_look = false;
-        pass.read_at = pass.read_at.or(Some(self.cloud.now));
         if !self.dice.bad() {
             self.answered();
             return true;
@@ -145,6 +146,7 @@ impl Walk {
         let mut seen = sighting(sight);
         seen.idle_twice = self.memory.plan.idle_twice(id, sight, now, timing().settle);
         pass.seen.desktops.insert(id.folded(), seen);
+        pass.reads.desktops.insert(id.folded(), now);
     }
 
     /// The first look for evidence is remembered for the second.

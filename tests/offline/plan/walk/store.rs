@@ -87,8 +87,8 @@ impl Walk {
         // What was read before the call says nothing about the time after it.
         pass.seen.claim = None;
         pass.seen.desktops.clear();
+        pass.seen.single_reads.clear();
         pass.seen.sweep = None;
-        pass.read_at = None;
         Ok(Then::GoOn)
     }
 

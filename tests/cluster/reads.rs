@@ -1,0 +1,169 @@
+//! Reads of desktops that are many, ignored, refused or late: what is submitted is right, and what is in the way is named.
+
+use serde_json::{Value, json};
+use testkit::Cloud;
+use workspace_simulator::cloud::Operation;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
+
+use crate::stage::{Stage, body, console_world, desktop, entry, message, pair, says};
+
+fn names(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| format!("pc-{n:03}")).collect()
+}
+
+fn all(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+/// Whatever call names that desktop is answered so.
+fn always(operation: &str, desktop: &str, status: u16, code: &str) -> Value {
+    let body = json!({"error_code": code, "error_msg": "made up by a test"});
+    json!({"operation": operation, "desktop": desktop, "answer": {"status": status, "body": body}})
+}
+
+#[tokio::test]
+async fn a_region_that_ignores_the_filter_costs_a_few_pages_and_not_a_call_for_each_desktop() {
+    let mut world = Cloud::world();
+    world["switches"]["ignoreDesktopFilter"] = json!(true);
+    let desktops: Vec<_> = names(0..300).iter().map(|name| desktop(name)).collect();
+    let stage = Stage::set_with("no-filter-300", world, &desktops).await;
+    let _operator = stage.operator(&[]);
+    let batch = names(200..300);
+    stage.request("leavers", &all(&batch)).await;
+    stage.accepted("leavers").await;
+    let calls = stage.cloud.ledger();
+    assert!(calls.len() < 30, "{} calls: {calls:#?}", calls.len());
+    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(batch));
+    let status = stage.completed("leavers").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+#[tokio::test]
+async fn in_a_region_that_ignores_the_filter_only_what_is_missing_is_asked_for_by_itself() {
+    let mut world = Cloud::world();
+    world["switches"]["ignoreDesktopFilter"] = json!(true);
+    let desktops: Vec<_> = names(0..150).iter().map(|name| desktop(name)).collect();
+    let stage = Stage::set_with("no-filter-some", world, &desktops).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &all(&names(100..160))).await;
+    stage.accepted("leavers").await;
+    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(names(100..150)));
+    assert_eq!(stage.cloud.calls(Operation::ShowDesktop).len(), 10);
+}
+
+#[tokio::test]
+async fn many_absent_desktops_under_a_low_rate_are_each_asked_for_once_and_the_conditions_say_how_far_it_is()
+{
+    let desktops: Vec<_> = names(0..3).iter().map(|name| desktop(name)).collect();
+    let stage = Stage::set("low-rate", &desktops).await;
+    // Reads grow old long before all desktops are asked for.
+    let _operator = stage.operator(&["--requests-per-minute=60", "--send-guard=10s"]);
+    stage.request("leavers", &all(&names(0..40))).await;
+    let status = stage.reason("leavers", Submitted, "CheckingDesktops").await;
+    let text = message(&status, Submitted);
+    assert!(text.contains("of 40 desktops checked"), "{text}");
+    let further = |status: &Value| {
+        let now = message(status, Submitted);
+        now.contains("of 40 desktops checked") && now != text
+    };
+    stage.until("leavers", "it says more", further).await;
+    stage.accepted("leavers").await;
+    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(names(0..3)));
+    assert_eq!(stage.cloud.calls(Operation::ShowDesktop).len(), 37);
+}
+
+#[tokio::test]
+async fn one_failed_read_among_many_does_not_make_the_others_be_repeated() {
+    let stage = Stage::set("one-fails", &[desktop("pc-000")]).await;
+    let throttled = json!({"error_code": "APIGW.0308", "error_msg": "made up by a test"});
+    let answer = json!({"status": 429, "body": throttled});
+    let fault = json!({"operation": "showDesktop", "nth": 20, "answer": answer});
+    stage.cloud.add_fault(&fault).unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &all(&names(0..31))).await;
+    stage.accepted("leavers").await;
+    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(["pc-000"]));
+    assert_eq!(stage.cloud.calls(Operation::ShowDesktop).len(), 31);
+}
+
+#[tokio::test]
+async fn a_desktop_whose_read_fails_for_ever_is_named_and_the_others_are_not() {
+    let stage = Stage::set("unreadable", &["pc-1", "pc-2"].map(desktop)).await;
+    for fault in [
+        always("showDesktop", "pc-odd", 500, "WKS.0202"),
+        always("showDesktop", "pc-strange", 400, "WKS.00010001"),
+    ] {
+        stage.cloud.add_fault(&fault).unwrap();
+    }
+    let _operator = stage.operator(&[]);
+    stage
+        .request("leavers", &["pc-1", "pc-odd", "pc-2", "pc-strange", "pc-none"])
+        .await;
+    let status = stage.reason("leavers", Stalled, "ServiceUnavailable").await;
+    let text = message(&status, Stalled);
+    assert!(
+        text.contains("pc-odd, pc-strange, so nothing is submitted"),
+        "{text}"
+    );
+    assert!(text.contains("WKS.0202"), "{text}");
+    assert_eq!(
+        says(&status, Submitted),
+        pair("False", "ServiceUnavailable"),
+        "{status:#}"
+    );
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+    stage.cloud.clear_faults();
+    let status = stage.completed("leavers").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(entry(&status, "pc-odd")["state"], "Absent", "{status:#}");
+}
+
+#[tokio::test]
+async fn a_desktop_that_a_list_may_not_name_is_found_and_named() {
+    let desktops: Vec<_> = names(0..20).iter().map(|name| desktop(name)).collect();
+    let stage = Stage::set("refused-list", &desktops).await;
+    for operation in ["listDesktops", "showDesktop"] {
+        let fault = always(operation, "pc-007", 400, "WKS.00010001");
+        stage.cloud.add_fault(&fault).unwrap();
+    }
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &all(&names(0..20))).await;
+    let status = stage.reason("leavers", Stalled, "RequestRefused").await;
+    let text = message(&status, Stalled);
+    assert!(text.contains("desktop pc-007, so nothing is submitted"), "{text}");
+    let shown = stage.cloud.calls(Operation::ShowDesktop);
+    assert!(
+        shown.iter().all(|call| call.path.ends_with("pc-007")),
+        "{shown:#?}"
+    );
+    // A list that refuses it does not stand in the way once it can be read.
+    stage.cloud.clear_faults();
+    let fault = always("listDesktops", "pc-007", 400, "WKS.00010001");
+    stage.cloud.add_fault(&fault).unwrap();
+    let status = stage.completed("leavers").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+#[tokio::test]
+async fn a_desktop_that_is_gone_is_left_out_though_the_list_still_shows_it() {
+    let mut world = console_world();
+    world["timings"]["listLag"] = json!("1h");
+    let stage = Stage::set_with("list-lag", world, &["pc-gone", "pc-1"].map(desktop)).await;
+    stage.delete_elsewhere(&["pc-gone"]).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &["pc-gone", "pc-1"]).await;
+    stage.accepted("leavers").await;
+    stage.change_timings(json!({"listLag": "0s"})).await;
+    let status = stage.completed("leavers").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(entry(&status, "pc-gone")["state"], "Absent", "{status:#}");
+    let sent: Vec<_> = stage
+        .posts()
+        .iter()
+        .map(|post| (body(post)["desktop_ids"].clone(), post["status"].clone()))
+        .collect();
+    let (last, refused) = sent.split_last().unwrap();
+    assert_eq!(*last, (json!(["pc-1"]), json!(202)));
+    assert_eq!(*refused, [(json!(["pc-gone", "pc-1"]), json!(404))]);
+}
