@@ -157,9 +157,10 @@ pub fn is_about_one_desktop(error: &Error) -> bool {
     error.operation == Operation::ShowDesktop && answered && of_content.contains(&class)
 }
 
-/// Codes that mean the same wherever they come from. The vendor prefixes gateway codes `APIGW.` or `APIG.`.
+/// Codes that mean the same wherever they come from. The vendor prefixes gateway codes `APIGW.` or `APIG.`. No refusal comes
+/// with a redirect or an interim answer, whatever that holds.
 fn by_code(refusal: &Refusal) -> Option<Class> {
-    let code = refusal.code.as_deref()?;
+    let code = refusal.code.as_deref().filter(|_| refusal.status >= 400)?;
     if let Some(number) = code.strip_prefix("APIGW.").or_else(|| code.strip_prefix("APIG.")) {
         return by_gateway_code(number, refusal.status);
     }
@@ -197,7 +198,8 @@ fn by_status(refusal: &Refusal) -> Class {
         404 | 405 => Class::WrongEndpoint,
         409 => Class::Conflict,
         429 => Class::Throttled,
-        408 => Class::InDoubt,
+        // The server waited no longer for the request, or says that nobody waits for the answer: it may be carried out.
+        408 | 499 => Class::InDoubt,
         407 | 421 | 423 | 425 => Class::Unavailable,
         400..=499 if refusal.json => Class::UnknownRefusal,
         413 | 414 => Class::UnknownRefusal,

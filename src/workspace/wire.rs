@@ -6,9 +6,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use once::Once;
+
 use super::api::{BatchDelete, Desktop, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus};
 use super::text::{self, Tidy};
 use crate::ids::{DesktopID, JobID};
+
+mod once;
 
 /// Why a body is not what the API promises.
 pub(super) type Unreadable = String;
@@ -51,11 +55,11 @@ struct DesktopListBody {
     #[serde(default, deserialize_with = "count")]
     total_count: Option<u64>,
     #[serde(default)]
-    desktops: Option<Vec<Value>>,
+    desktops: Option<Vec<Once>>,
 }
 
 /// The rows of a list. One that counts none may leave the list out.
-fn listed(rows: Option<Vec<Value>>, total: u64) -> Option<Vec<Value>> {
+fn listed(rows: Option<Vec<Once>>, total: u64) -> Option<Vec<Once>> {
     rows.or_else(|| (total == 0).then(Vec::new))
 }
 
@@ -89,13 +93,13 @@ pub(super) fn desktops(body: &[u8], tidy: Tidy<'_>) -> Result<DesktopPage, Unrea
 #[derive(Deserialize)]
 struct DesktopBody {
     #[serde(default)]
-    desktop: Value,
+    desktop: Once,
 }
 
 /// One desktop; the vendor's own example shows it inside an array of one.
 pub(super) fn desktop_detail(body: &[u8], asked: &DesktopID, tidy: Tidy<'_>) -> Result<Desktop, Unreadable> {
     let one = match parse::<DesktopBody>(body)?.desktop {
-        Value::Array(mut rows) if rows.len() == 1 => rows.remove(0),
+        Once(Value::Array(mut rows)) if rows.len() == 1 => Once(rows.remove(0)),
         other => other,
     };
     let row: DesktopRow = row(one).ok_or("it holds no desktop with a desktop_id")?;
@@ -123,7 +127,7 @@ struct SubJobListBody {
     #[serde(default, deserialize_with = "count")]
     total_count: Option<u64>,
     #[serde(default)]
-    jobs: Option<Vec<Value>>,
+    jobs: Option<Vec<Once>>,
 }
 
 #[derive(Deserialize)]
@@ -205,7 +209,7 @@ struct JobBody {
     #[serde(default, deserialize_with = "count")]
     sub_jobs_total: Option<u64>,
     #[serde(default)]
-    sub_jobs: Option<Vec<Value>>,
+    sub_jobs: Option<Vec<Once>>,
 }
 
 /// A parent job with its sub-jobs.
@@ -248,7 +252,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
 }
 
 /// A row, or nothing if it is not even an object with the right kinds of values.
-fn row<T: DeserializeOwned>(value: Value) -> Option<T> {
+fn row<T: DeserializeOwned>(Once(value): Once) -> Option<T> {
     if value.is_object() {
         serde_json::from_value(value).ok()
     } else {
@@ -466,6 +470,41 @@ mod tests {
                 reason: Some("in use".into()),
             }
         );
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_says_nothing() {
+        let row = |job: &str, entities: &str, status: &str| {
+            format!(r#"{{"id":"s1",{job},"entities":{{{entities}}},{status}}}"#)
+        };
+        let (j, e, s) = (
+            r#""job_id":"j1""#.to_owned(),
+            format!(r#""desktop_id":"{D1}""#),
+            r#""status":"RUNNING""#.to_owned(),
+        );
+        let with = |first: &str, second: &str| format!("{first},{second}");
+        let jobs = [
+            row(&with(&j, r#""job_id":"j2""#), &e, &s),
+            row(&j, &with(&e, &format!(r#""desktop_id":"{D2}""#)), &s),
+            row(&j, &e, &with(&s, r#""status":"SUCCESS""#)),
+        ];
+        let body = format!(r#"{{"total_count":3,"jobs":[{}]}}"#, jobs.join(","));
+        let page = sub_jobs(body.as_bytes(), Tidy(&login())).unwrap();
+        assert_eq!((page.rows, page.sub_jobs.len()), (3, 1));
+        assert_eq!(page.sub_jobs[0].status, SubJobStatus::Other);
+
+        let twice = format!(r#""desktop_id":"{D1}","status":"ACTIVE","status":"DELETED""#);
+        let found = desktop_detail(
+            format!(r#"{{"desktop":{{{twice}}}}}"#).as_bytes(),
+            &desktop_id(D1),
+            Tidy(&login()),
+        );
+        assert_eq!(found.unwrap().status, "");
+        let page = desktops(
+            format!(r#"{{"total_count":1,"desktops":[{{{twice}}}]}}"#).as_bytes(),
+            Tidy(&login()),
+        );
+        assert_eq!(page.unwrap().desktops[0].status, "");
     }
 
     #[test]

@@ -94,6 +94,8 @@ const TABLE: &str = "
     425         json          Unavailable      ServiceUnavailable    itself  Backoff
     408         json          InDoubt          ServiceUnavailable    itself  Backoff
     408         page          InDoubt          ServiceUnavailable    itself  Backoff
+    499         json          InDoubt          ServiceUnavailable    itself  Backoff
+    499         page          InDoubt          ServiceUnavailable    itself  Backoff
     409         json          Conflict         Conflict              itself  Backoff
     413         json          UnknownRefusal   RequestRefused        person  Slow
     413         page          UnknownRefusal   RequestRefused        person  Slow
@@ -116,6 +118,9 @@ const TABLE: &str = "
     301         page          InDoubt          ServiceUnavailable    itself  Backoff
     302         page          InDoubt          ServiceUnavailable    itself  Backoff
     307         page          InDoubt          ServiceUnavailable    itself  Backoff
+    302         GW.0201       InDoubt          ServiceUnavailable    itself  Backoff
+    302         GW.0308       InDoubt          ServiceUnavailable    itself  Backoff
+    103         WKS.00010032  InDoubt          ServiceUnavailable    itself  Backoff
 ";
 
 #[test]

@@ -43,6 +43,12 @@ pub enum Call {
     ShowJob,
     /// The submission.
     BatchDelete,
+    /// Logs in at IAM.
+    CreateToken,
+    /// Exchanges the token of a login for an access key.
+    CreateKey,
+    /// Asks IAM when a token ends.
+    ValidateToken,
     /// Anything else, which the operator is not known to do.
     Other,
 }
@@ -72,6 +78,9 @@ impl Call {
         Self::BatchDelete,
     ];
 
+    /// Those of the cloud's identity service.
+    pub const OF_IAM: [Self; 3] = [Self::CreateToken, Self::CreateKey, Self::ValidateToken];
+
     /// Of a request to the API server.
     pub fn of_api(request: &api_server::Request) -> Self {
         let Some(target) = Target::of(&request.path) else {
@@ -96,6 +105,12 @@ impl Call {
 
     /// Of a request to the cloud.
     pub fn of_cloud(request: &cloud::Request) -> Self {
+        match (&*request.path, &request.method) {
+            ("/v3/auth/tokens", &Method::POST) => return Self::CreateToken,
+            ("/v3/auth/tokens", &Method::GET) => return Self::ValidateToken,
+            ("/v3.0/OS-CREDENTIAL/securitytokens", _) => return Self::CreateKey,
+            _ => {}
+        }
         let path: Vec<_> = request.path.trim_matches('/').split('/').skip(2).collect();
         match *path.as_slice() {
             ["desktops", "batch-delete"] => Self::BatchDelete,
@@ -110,6 +125,11 @@ impl Call {
     /// Whether it is made of the cloud.
     pub fn is_of_cloud(self) -> bool {
         Self::OF_CLOUD.contains(&self)
+    }
+
+    /// Whether it is made of the cloud's identity service.
+    pub fn is_of_iam(self) -> bool {
+        Self::OF_IAM.contains(&self)
     }
 
     /// In words.
@@ -131,6 +151,9 @@ impl Call {
             Self::ListSubJobs => "listing sub-jobs",
             Self::ShowJob => "reading a job",
             Self::BatchDelete => "batch-delete",
+            Self::CreateToken => "logging in",
+            Self::CreateKey => "exchanging the token",
+            Self::ValidateToken => "asking for the end of the token",
             Self::Other => "an unknown call",
         }
     }

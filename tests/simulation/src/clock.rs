@@ -10,6 +10,9 @@ use tokio::time::Instant;
 
 use crate::dice::mix;
 
+/// The time of day at which every world begins: a Monday, at the first second of which nothing happens.
+pub const DAWN: Timestamp = Timestamp::constant(1_767_600_000, 0);
+
 /// The paused clock of the runtime, and the time of day that it began at.
 #[derive(Debug, Clone, Copy)]
 pub struct Era {
@@ -22,8 +25,7 @@ impl Era {
     pub fn begin() -> Self {
         Self {
             began: Instant::now(),
-            // A Monday, at the first second of which nothing happens.
-            dawn: Timestamp::from_second(1_767_600_000).unwrap_or_default(),
+            dawn: DAWN,
         }
     }
 

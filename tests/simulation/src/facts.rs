@@ -61,6 +61,12 @@ pub struct Facts {
     pub foreign_jobs: BTreeSet<String>,
     /// All that the operators logged, warnings and worse.
     pub log: String,
+    /// Answers of the cloud that were replaced.
+    pub replaced: u64,
+    /// Objects that were without conditions for too long.
+    pub blank: Vec<String>,
+    /// Requests that had not ended and did not say why.
+    pub unnamed: Vec<String>,
     /// Two operators worked at one time.
     pub two_leaders: bool,
 }

@@ -16,7 +16,9 @@ use crate::world::World;
 /// Everything that is wrong, each in a sentence.
 pub fn judge(world: &World) -> Vec<String> {
     let broken = invariants::judge(&history(world));
-    broken.iter().map(ToString::to_string).collect()
+    let broken = broken.iter().map(ToString::to_string);
+    let facts = [&world.facts.blank, &world.facts.unnamed];
+    broken.chain(facts.into_iter().flatten().cloned()).collect()
 }
 
 /// What the run covered.
@@ -37,6 +39,7 @@ pub fn covered(world: &World) -> Covered {
             .filter(|o| !o["status"]["completionTime"].is_null())
             .count() as u64,
         operators: world.operators.len() as u64,
+        replaced: world.facts.replaced,
         seconds: world.era.elapsed() / 1000,
     }
 }

@@ -6,17 +6,20 @@
 //! | --- | --- |
 //! | [`scenario`] | what a seed is about |
 //! | [`faults`], [`acts`], [`mutant`] | what goes wrong, what happens meanwhile, what is broken on purpose |
+//! | [`answers`] | a grammar of answers of the cloud that no documentation promises |
 //! | [`world`] | what happens next: calls on their way, watches, deeds |
 //! | [`api_server`] | the API server |
 //! | [`lines`], [`operators`] | what operators talk through, and how they are started |
 //! | [`run`] | one seed, from begin to end |
 //! | [`judge`], [`facts`] | what happened, as the invariants want it |
 //! | [`story`] | what happened, for people |
+//! | `panics` | panics of the operators |
 //! | [`dice`], [`clock`], [`calls`] | chance, time, and names for calls |
 
 use mimalloc::MiMalloc;
 
 pub mod acts;
+pub mod answers;
 pub mod api_server;
 mod brief;
 pub mod calls;
@@ -28,6 +31,7 @@ pub mod judge;
 pub mod lines;
 pub mod mutant;
 pub mod operators;
+mod panics;
 pub mod run;
 pub mod scenario;
 pub mod story;

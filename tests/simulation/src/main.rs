@@ -30,6 +30,9 @@ struct Arguments {
     /// Leave out everything that goes wrong.
     #[arg(long, requires = "seed")]
     peace: bool,
+    /// Nothing goes wrong but the answers of the cloud, which are derived by a grammar.
+    #[arg(long, conflicts_with = "mutant")]
+    answers: bool,
     /// Break this on purpose.
     #[arg(long)]
     mutant: Option<Mutant>,
@@ -38,8 +41,15 @@ struct Arguments {
 #[allow(clippy::print_stdout, clippy::disallowed_methods)]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let draw = |seed| {
+        if arguments.answers {
+            Scenario::draw_answers(seed)
+        } else {
+            Scenario::draw(seed, arguments.mutant)
+        }
+    };
     if let Some(seed) = arguments.seed {
-        let scenario = Scenario::draw(seed, arguments.mutant);
+        let scenario = draw(seed);
         let scenario = if arguments.peace {
             scenario.in_peace()
         } else {
@@ -67,7 +77,7 @@ fn main() -> ExitCode {
     let mut covered = Covered::default();
     let (mut played, mut bad) = (0, 0);
     let seeds = arguments.from..arguments.from + arguments.seeds;
-    run::seeds(seeds, arguments.mutant, |report| {
+    run::each(seeds, draw, |report| {
         covered = covered.and(report.covered);
         played += 1;
         if !report.broken.is_empty() {

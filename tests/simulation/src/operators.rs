@@ -20,7 +20,7 @@ use tower::util::MapResponseLayer;
 use crate::clock::Watch;
 use crate::dice::mix;
 use crate::lines::Line;
-use crate::scenario::NAMESPACE;
+use crate::scenario::{Login, NAMESPACE, TOKEN_LIFE};
 use crate::world::{Process, Shared};
 
 /// What `run` does without flags.
@@ -47,14 +47,17 @@ pub fn start(world: &Shared) {
         (
             world.operators.len(),
             world.era,
-            (world.scenario.seed, world.ahead.clone()),
+            (world.scenario.seed, world.scenario.login, world.ahead.clone()),
         )
     };
-    let (seed, ahead) = scenario;
-    let config = Config {
+    let (seed, login, ahead) = scenario;
+    let mut config = Config {
         identity: format!("operator-{who}"),
         ..defaults()
     };
+    if login == Login::Token {
+        config.timing.token_life = TOKEN_LIFE;
+    }
     let clock: Clock = Arc::new(Watch {
         era,
         ahead,
@@ -94,6 +97,7 @@ pub fn start(world: &Shared) {
     let mut world = world.lock();
     world.operators.push(Process {
         alive: true,
+        since: era.elapsed(),
         task: Some(task.abort_handle()),
         stopping,
     });

@@ -10,6 +10,7 @@ use crate::calls::Call;
 use crate::judge;
 use crate::mutant::Mutant;
 use crate::operators;
+use crate::panics;
 use crate::scenario::Scenario;
 use crate::story::{Log, Story};
 use crate::world::{Order, Shared, World};
@@ -44,6 +45,8 @@ pub struct Covered {
     pub ended: u64,
     /// Operators that were started.
     pub operators: u64,
+    /// Answers of the cloud that were replaced by undocumented ones.
+    pub replaced: u64,
     /// Virtual seconds.
     pub seconds: u64,
 }
@@ -59,6 +62,7 @@ impl Covered {
             without_effect: self.without_effect + other.without_effect,
             ended: self.ended + other.ended,
             operators: self.operators + other.operators,
+            replaced: self.replaced + other.replaced,
             seconds: self.seconds + other.seconds,
         }
     }
@@ -74,6 +78,14 @@ pub fn seed(seed: u64, mutant: Option<Mutant>, trace: bool) -> Report {
 /// # Panics
 /// As [`scenario`].
 pub fn seeds(seeds: Range<u64>, mutant: Option<Mutant>, heard: impl FnMut(Report) + Send) {
+    each(seeds, |seed| Scenario::draw(seed, mutant), heard);
+}
+
+/// Plays seeds whose worlds are drawn by `draw`, as [`seeds`].
+///
+/// # Panics
+/// As [`scenario`].
+pub fn each(seeds: Range<u64>, draw: impl Fn(u64) -> Scenario + Sync, heard: impl FnMut(Report) + Send) {
     let next = AtomicU64::new(seeds.start);
     let heard = Mutex::new(heard);
     thread::scope(|scope| {
@@ -84,7 +96,7 @@ pub fn seeds(seeds: Range<u64>, mutant: Option<Mutant>, heard: impl FnMut(Report
                     if number >= seeds.end {
                         return;
                     }
-                    let report = seed(number, mutant, false);
+                    let report = scenario(draw(number), false);
                     heard.lock().unwrap_or_else(PoisonError::into_inner)(report);
                 }
             });
@@ -107,13 +119,14 @@ pub fn scenario(scenario: Scenario, trace: bool) -> Report {
         .expect("a runtime needs nothing");
     let log = Log::default();
     let listening = log.listen();
+    panics::listen();
     let report = runtime.block_on(async {
         let world = Shared::new(World::new(scenario, Story::new(trace), log));
         direct(&world).await;
         let mut world = world.lock();
         Report {
             scenario: world.scenario.clone(),
-            broken: judge::judge(&world),
+            broken: judge::judge(&world).into_iter().chain(panics::take()).collect(),
             covered: judge::covered(&world),
             cloud_calls: std::mem::take(&mut world.facts.cloud_calls),
             story: std::mem::take(&mut world.story).into_lines(),

@@ -5,10 +5,15 @@ use std::fmt;
 use serde_json::{Value, json};
 use workspace_simulator::world::World as CloudWorld;
 
-use crate::acts::Act;
+use crate::acts::{Act, TROUBLED};
+use crate::answers;
 use crate::dice::Dice;
 use crate::faults::Rule;
 use crate::mutant::Mutant;
+
+mod answered;
+
+pub use answered::TOKEN_LIFE;
 
 /// The namespace of everything.
 pub const NAMESPACE: &str = "vdi";
@@ -24,8 +29,24 @@ pub const REGION: &str = "ap-southeast-1";
 pub const ACCESS_KEY: &str = "SIMULATEDOPERATOR001";
 /// Its secret.
 pub const SECRET_KEY: &str = "the-secret-of-the-operator-0000000000001";
+/// A secret that does not belong to it.
+const WRONG_SECRET_KEY: &str = "a-wrong-secret-key-0000000000000000001";
 /// The token of somebody in the console.
 pub const CONSOLE: &str = "the-token-of-the-console";
+
+/// The operator's token, until everything is repaired.
+pub const TOKEN: &str = "the-token-of-the-operator-0000000000000001";
+/// The token after that.
+pub const NEXT_TOKEN: &str = "the-token-of-the-operator-0000000000000002";
+/// The operator's user, in worlds in which it logs in with a password.
+pub const USER: &str = "operator";
+/// The password.
+pub const PASSWORD: &str = "the password of the operator 1";
+/// The account of all of them.
+pub const ACCOUNT: &str = "test";
+
+/// How long after the last fault everything must have ended: six hours.
+const PATIENCE: u64 = 6 * 3_600_000;
 
 /// Makes the numbers by which untruths are drawn their own.
 const UNTRUTHS: u64 = 0x636c_6f63_6b73;
@@ -45,10 +66,29 @@ pub struct Scenario {
     pub rules: Vec<Rule>,
     /// What happens meanwhile.
     pub acts: Vec<Act>,
+    /// Answers of the cloud that are replaced by undocumented ones.
+    pub answers: Vec<answers::Rule>,
+    /// How the operator logs in.
+    pub login: Login,
+    /// When nothing goes wrong any more, in milliseconds.
+    pub troubled: u64,
+    /// How many milliseconds later everything must have ended.
+    pub patience: u64,
     /// How many seconds the operator's clock is ahead of the true time.
     pub ahead: i64,
     /// What is broken on purpose.
     pub mutant: Option<Mutant>,
+}
+
+/// How the operator logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    /// With an access key.
+    AccessKey,
+    /// With a password, at IAM.
+    Password,
+    /// With a token that somebody put into the Secret.
+    Token,
 }
 
 /// A `DesktopDeletion` to be.
@@ -85,6 +125,10 @@ impl Scenario {
             cloud,
             rules,
             acts,
+            answers: vec![],
+            login: Login::AccessKey,
+            troubled: TROUBLED,
+            patience: PATIENCE,
             ahead,
             mutant,
         }
@@ -112,6 +156,7 @@ impl Scenario {
         Self {
             rules: vec![],
             acts: vec![],
+            answers: vec![],
             ..self
         }
     }
@@ -125,15 +170,35 @@ impl Scenario {
     }
 
     /// The `WorkspaceProject`.
-    pub fn project() -> Value {
+    pub fn project(&self) -> Value {
+        let kind = match self.login {
+            Login::AccessKey => "accessKey",
+            Login::Password => "password",
+            Login::Token => "token",
+        };
         json!({
             "metadata": {"name": PROJECT},
             "spec": {
                 "region": REGION,
                 "projectID": PROJECT_ID,
-                "credentials": {"accessKey": {"secretRef": {"name": SECRET}}},
+                "credentials": {kind: {"secretRef": {"name": SECRET}}},
             },
         })
+    }
+
+    /// What its Secret holds. `right`: the login is one; `late`: it is the one that everything ends with.
+    pub fn secret(&self, right: bool, late: bool) -> Vec<(&'static str, &'static str)> {
+        match self.login {
+            Login::AccessKey if right => vec![("accessKey", ACCESS_KEY), ("secretKey", SECRET_KEY)],
+            Login::AccessKey => vec![("accessKey", ACCESS_KEY), ("secretKey", WRONG_SECRET_KEY)],
+            Login::Password => vec![
+                ("domainName", ACCOUNT),
+                ("userName", USER),
+                ("password", PASSWORD),
+            ],
+            Login::Token if late => vec![("token", NEXT_TOKEN)],
+            Login::Token => vec![("token", TOKEN)],
+        }
     }
 }
 
@@ -190,7 +255,7 @@ fn cloud(seed: u64, desktops: &[String], dice: &mut Dice) -> Value {
         "seed": seed,
         "regions": [REGION],
         "accounts": [{
-            "name": "test",
+            "name": ACCOUNT,
             "accessKeys": [{"id": ACCESS_KEY, "secret": SECRET_KEY}],
             "tokens": [{"token": CONSOLE, "user": "console"}],
         }],
@@ -250,6 +315,12 @@ impl fmt::Display for Scenario {
         writeln!(f, "  the operator's clock is {} s ahead", self.ahead)?;
         for rule in &self.rules {
             writeln!(f, "  fault: {rule}")?;
+        }
+        for rule in &self.answers {
+            writeln!(f, "  answers: {rule}")?;
+        }
+        if self.login != Login::AccessKey {
+            writeln!(f, "  the operator logs in with a {:?}", self.login)?;
         }
         for act in &self.acts {
             writeln!(f, "  act: {act}")?;

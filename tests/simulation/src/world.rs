@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use workspace_simulator::cloud::Cloud;
 
-use crate::acts::{Act, TROUBLED, Trigger};
+use crate::acts::{Act, Trigger};
 use crate::api_server::ApiServer;
 use crate::api_server::resource::Resource;
 use crate::calls::Call;
@@ -39,9 +39,6 @@ use watches::OpenWatch;
 
 /// How long everything is looked on after the last request has ended.
 const AFTERWARDS: u64 = 120_000;
-
-/// How long after the last fault everything must have ended: six hours.
-const PATIENCE: u64 = 6 * 3_600_000;
 
 /// The world, shared with what the operators talk to it through.
 #[derive(Clone)]
@@ -79,6 +76,8 @@ pub(crate) enum Event {
     Creates(usize),
     /// A deed whose time is fixed.
     Does(Act),
+    /// Somebody looks whether objects have conditions.
+    Inspects,
     /// Everything is mended.
     Heals,
 }
@@ -94,6 +93,8 @@ pub enum Order {
 pub struct Process {
     /// It runs.
     pub alive: bool,
+    /// When it started, in milliseconds.
+    pub since: u64,
     /// Ends it as SIGKILL would.
     pub task: Option<AbortHandle>,
     /// Ends it as SIGTERM would.
@@ -213,7 +214,7 @@ impl World {
             }
         }
         self.schedule(0, Event::Starts);
-        self.schedule(TROUBLED, Event::Heals);
+        self.schedule(self.scenario.troubled, Event::Heals);
     }
 
     /// Puts an event on the agenda: at that time, or as soon after as nothing else happens. Gives the time.
@@ -256,6 +257,7 @@ impl World {
             Event::Ends(watch) => self.end_watch(watch),
             Event::Creates(request) => self.create_request(request),
             Event::Does(act) => self.act(act),
+            Event::Inspects => self.inspect(),
             Event::Heals => self.heal(),
             Event::Starts => return Some(Order::StartOperator),
         }
@@ -280,7 +282,7 @@ impl World {
         }
         if !self.has_settled() {
             self.ends_at = None;
-            return now > TROUBLED + PATIENCE;
+            return now > self.scenario.troubled + self.scenario.patience;
         }
         now > *self.ends_at.get_or_insert(now + AFTERWARDS)
     }

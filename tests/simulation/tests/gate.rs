@@ -1,24 +1,31 @@
 //! The seeds of the gate, and what the simulation must be able to see.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on says so by a panic
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use clap::ValueEnum;
+use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+use simulation::answers::{self, Replaced, Truth, verdict};
 use simulation::calls::Call;
+use simulation::dice::Dice;
 use simulation::faults::{Fate, Rule};
 use simulation::mutant::Mutant;
 use simulation::run::{self, Covered, Report};
 use simulation::scenario::Scenario;
 use simulation::story;
+use workspace_simulator::cloud::Response;
 
 /// How many lines of a story are shown, and how much of each.
 const SHOWN: usize = 80;
 const WIDTH: usize = 400;
 
-/// Plays the first seeds.
-fn play(seeds: u64) -> (Covered, Vec<Report>) {
+/// Plays the first seeds, whose worlds are drawn by `draw`.
+fn play(seeds: u64, draw: impl Fn(u64) -> Scenario + Sync) -> (Covered, Vec<Report>) {
     let (mut covered, mut broken) = (Covered::default(), Vec::new());
-    run::seeds(0..seeds, None, |report| {
+    run::each(0..seeds, draw, |report| {
         covered = covered.and(report.covered);
         if !report.broken.is_empty() {
             broken.push(report);
@@ -40,9 +47,14 @@ fn tell(report: &Report) -> String {
         let _ = writeln!(text, "{line}");
     }
     let seed = again.scenario.seed;
+    let answers = if again.scenario.answers.is_empty() {
+        ""
+    } else {
+        "--answers "
+    };
     let _ = writeln!(
         text,
-        "all of it: cargo run -p simulation -- --seed {seed} --trace"
+        "all of it: cargo run -p simulation -- {answers}--seed {seed} --trace"
     );
     text
 }
@@ -50,7 +62,7 @@ fn tell(report: &Report) -> String {
 #[test]
 fn whatever_goes_wrong_the_invariants_hold_and_everything_settles() {
     let seeds = if cfg!(debug_assertions) { 300 } else { 10_000 };
-    let (covered, broken) = play(seeds);
+    let (covered, broken) = play(seeds, |seed| Scenario::draw(seed, None));
     println!("{seeds} seeds: {covered:?}");
     if let Some(first) = broken.first() {
         panic!(
@@ -65,6 +77,26 @@ fn whatever_goes_wrong_the_invariants_hold_and_everything_settles() {
     assert!(covered.without_effect > seeds / 50, "{covered:?}");
     assert!(covered.ended > seeds, "{covered:?}");
     assert!(covered.operators > seeds, "{covered:?}");
+}
+
+#[test]
+fn whatever_the_cloud_answers_each_request_ends_or_says_what_is_wrong() {
+    let seeds = if cfg!(debug_assertions) { 200 } else { 10_000 };
+    let (covered, broken) = play(seeds, Scenario::draw_answers);
+    println!("{seeds} worlds: {covered:?}");
+    if let Some(first) = broken.first() {
+        panic!(
+            "{} of {seeds} worlds are broken, such as\n{}",
+            broken.len(),
+            tell(first)
+        );
+    }
+    // The runs are not empty.
+    assert!(covered.replaced > 4 * seeds, "{covered:?}");
+    assert!(covered.jobs > seeds / 2, "{covered:?}");
+    assert!(covered.adopted > seeds / 50, "{covered:?}");
+    assert!(covered.without_effect > seeds / 50, "{covered:?}");
+    assert!(covered.ended > seeds, "{covered:?}");
 }
 
 #[test]
@@ -83,10 +115,115 @@ fn where_nothing_goes_wrong_each_request_is_submitted_once() {
 fn the_same_seed_gives_the_same_run() {
     for seed in 0..60 {
         let [one, other] = [0, 1].map(|_| run::seed(seed, None, true).story);
-        let differs = one.iter().zip(&other).find(|(a, b)| a != b);
-        assert_eq!(differs, None, "seed {seed}");
-        assert_eq!(one.len(), other.len(), "seed {seed}");
+        assert_same(&one, &other, seed);
     }
+    for seed in 0..20 {
+        let [one, other] = [0, 1].map(|_| run::scenario(Scenario::draw_answers(seed), true).story);
+        assert_same(&one, &other, seed);
+    }
+}
+
+/// Of answers that are derived from a true list of sub-jobs.
+#[test]
+fn the_grammar_gives_answers_of_every_kind() {
+    let row = |desktop: &str| json!({"id": format!("s-{desktop}"), "job_id": "job-1", "status": "RUNNING", "entities": {"desktop_id": desktop}});
+    let list = json!({"total_count": 2, "jobs": [row("pc-1"), row("pc-2")]});
+    let answer = Response {
+        status: StatusCode::OK,
+        headers: [(DATE, HeaderValue::from_static("Mon, 05 Jan 2026 08:00:00 GMT"))]
+            .into_iter()
+            .collect(),
+        body: list.to_string().into(),
+    };
+    let truth = Truth {
+        call: Call::ListSubJobs,
+        answer: &answer,
+        carried_out: true,
+        cheap: false,
+    };
+    let mut kinds = BTreeMap::<_, u32>::new();
+    for seed in 0..20_000 {
+        let Replaced { response, cut, how } = answers::replace(&truth, &mut Dice::new(seed));
+        let read: Option<Value> = serde_json::from_slice(&response.body).ok();
+        let is = |what: bool, name| what.then_some(name);
+        let found = [
+            is(cut, "breaks off"),
+            is(response.status.as_u16() >= 500, "5xx"),
+            is(response.status.is_client_error(), "4xx"),
+            is(response.status.is_redirection(), "3xx"),
+            is(response.status.is_informational(), "1xx"),
+            is(!response.headers.contains_key(DATE), "no date"),
+            is(response.headers.get_all(DATE).iter().count() > 1, "two dates"),
+            is(response.headers.contains_key(RETRY_AFTER), "asks to wait"),
+            is(response.body.is_empty(), "empty"),
+            is(response.body.len() > 8 << 20, "larger than a list"),
+            is(std::str::from_utf8(&response.body).is_err(), "no text"),
+            is(read.is_none(), "no JSON"),
+            is(
+                read.as_ref().is_some_and(|list| list["jobs"].is_null()),
+                "without jobs",
+            ),
+            is(
+                read.as_ref().is_some_and(|list| !list["error_code"].is_null()),
+                "an error",
+            ),
+            is(how.contains("comes twice"), "a key twice"),
+            is(how.contains("deep"), "nested"),
+        ];
+        for kind in found.into_iter().flatten() {
+            *kinds.entry(kind).or_default() += 1;
+        }
+        let (count, rows) = read.map_or((None, None), |list| {
+            (
+                list["total_count"].as_u64(),
+                list["jobs"].as_array().map(Vec::len),
+            )
+        });
+        let whole = response.status == 200 && count.is_some() && count == rows.map(|n| n as u64);
+        assert!(
+            !whole || rows >= Some(2),
+            "seed {seed}: a whole list lacks a row: {how}"
+        );
+    }
+    assert_eq!(kinds.len(), 16, "{kinds:?}");
+}
+
+/// What a request that has not ended says.
+#[test]
+fn a_request_that_does_not_say_which_call_goes_wrong_is_noticed() {
+    let request = |kind: &str, reason: &str, message: &str| {
+        let condition = json!({"type": kind, "status": "True", "reason": reason, "message": message});
+        json!({"metadata": {"name": "leavers"}, "status": {"conditions": [condition]}})
+    };
+    for (object, is_right) in [
+        (
+            request("Stalled", "PermissionDenied", "listDesktops: HTTP 403"),
+            true,
+        ),
+        (request("Reconciling", "Retrying", "showJob: HTTP 500"), true),
+        (
+            request("Reconciling", "JobRunning", "the cloud is deleting 1 desktop"),
+            true,
+        ),
+        (
+            request("Stalled", "ServiceUnavailable", "it does not work"),
+            false,
+        ),
+        (request("Reconciling", "Retrying", "HTTP 500"), false),
+        (
+            request("Ready", "ServiceUnavailable", "listDesktops: HTTP 500"),
+            false,
+        ),
+        (json!({"metadata": {"name": "leavers"}, "status": {}}), false),
+    ] {
+        assert_eq!(verdict::unnamed(&object).is_none(), is_right, "{object}");
+    }
+}
+
+fn assert_same(one: &[String], other: &[String], seed: u64) {
+    let differs = one.iter().zip(other).find(|(a, b)| a != b);
+    assert_eq!(differs, None, "seed {seed}");
+    assert_eq!(one.len(), other.len(), "seed {seed}");
 }
 
 #[test]

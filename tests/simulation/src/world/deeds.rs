@@ -1,22 +1,28 @@
 //! What people and machines do, and how everything is mended in the end.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use desktop_deletion_operator::crd::{FINALIZER, RESOLVE_ANNOTATION};
 use http::{HeaderMap, HeaderValue, Method};
 use invariants::reading::items;
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 use workspace_simulator::cloud;
 
 use super::{Event, World};
 use crate::acts::{Act, Deed, Trigger};
+use crate::answers::verdict;
 use crate::api_server::resource::Resource;
 use crate::api_server::store::Key;
 use crate::api_server::{Answer, Request};
 use crate::facts::Author;
-use crate::scenario::{ACCESS_KEY, CONSOLE, NAMESPACE, PROJECT, PROJECT_ID, SECRET, SECRET_KEY, Scenario};
+use crate::scenario::{CONSOLE, NAMESPACE, PROJECT, PROJECT_ID, SECRET};
+
+/// After so many milliseconds an object must have conditions.
+const BLANK: u64 = 10_000;
 
 impl World {
     /// Does what waits for this.
@@ -107,6 +113,7 @@ impl World {
 
     /// From now on nothing goes wrong any more, and people have done what they were asked to do.
     pub(super) fn heal(&mut self) {
+        self.look_for_reasons();
         self.tell("world", || "from here on nothing goes wrong any more".to_owned());
         self.healed = true;
         self.freeze_watches(0);
@@ -132,6 +139,46 @@ impl World {
             manifest["spec"]["suspend"] = json!(false);
         }
         self.person(Method::POST, Resource::Deletions, "", &manifest);
+        if !self.scenario.answers.is_empty() {
+            self.schedule_in(BLANK, Event::Inspects);
+        }
+    }
+
+    /// No object is without conditions for long, while an operator works.
+    pub(super) fn inspect(&mut self) {
+        let now = self.era.elapsed();
+        let works_since = self.operators.iter().rev().find(|o| o.alive).map(|o| o.since);
+        if works_since.is_none_or(|since| now < since + BLANK) {
+            self.schedule_in(BLANK, Event::Inspects);
+            return;
+        }
+        let old = |object: &Value| {
+            let created = object["metadata"]["creationTimestamp"].as_str();
+            let created = created.and_then(|text| text.parse::<Timestamp>().ok());
+            let age = created.map(|created| self.era.now().duration_since(created));
+            age.is_some_and(|age| age.as_millis() >= i128::from(BLANK))
+        };
+        let kinds = [Resource::Deletions, Resource::Projects];
+        let objects = kinds.iter().flat_map(|kind| self.api.store.list(*kind, None));
+        let blank = objects.filter(|o| old(o) && items(&o["status"], "conditions").is_empty());
+        let blank: Vec<_> = blank
+            .map(|object| {
+                format!(
+                    "after {} s {} has no conditions",
+                    now / 1000,
+                    object["metadata"]["name"]
+                )
+            })
+            .collect();
+        self.facts.blank.extend(blank);
+    }
+
+    /// Before everything is repaired: who has not ended says why.
+    fn look_for_reasons(&mut self) {
+        if !self.scenario.answers.is_empty() {
+            let requests = self.api.store.list(Resource::Deletions, None);
+            self.facts.unnamed = requests.filter_map(|request| verdict::unnamed(request)).collect();
+        }
     }
 
     /// Creates again what is gone.
@@ -210,7 +257,7 @@ impl World {
     }
 
     pub(super) fn create_project(&mut self) {
-        self.person(Method::POST, Resource::Projects, "", &Scenario::project());
+        self.person(Method::POST, Resource::Projects, "", &self.scenario.project());
     }
 
     fn suspend_project(&mut self, suspend: bool) {
@@ -220,13 +267,9 @@ impl World {
 
     /// Puts the right or a wrong key into the Secret.
     pub(super) fn put_secret(&mut self, right: bool) {
-        let secret = if right {
-            SECRET_KEY
-        } else {
-            "a-wrong-secret-key-0000000000000000001"
-        };
         let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
-        let data = json!({"accessKey": bytes(ACCESS_KEY), "secretKey": bytes(secret)});
+        let secret = self.scenario.secret(right, self.healed);
+        let data: BTreeMap<_, _> = secret.into_iter().map(|(key, text)| (key, bytes(text))).collect();
         let key = Key {
             resource: Resource::Secrets,
             namespace: NAMESPACE.to_owned(),

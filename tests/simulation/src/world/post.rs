@@ -11,10 +11,14 @@ use workspace_simulator::cloud;
 
 use super::{Event, World};
 use crate::acts::Trigger;
+use crate::answers;
 use crate::api_server;
 use crate::calls::Call;
 use crate::faults::Fate;
 use crate::mutant::Mutant;
+
+/// Most characters of a replaced answer that are told.
+const SHOWN: usize = 300;
 
 /// A call on its way.
 pub struct Parcel {
@@ -199,6 +203,8 @@ impl World {
             self.refuse(&parcel, code)
         } else if let (Fate::Page(ahead), Freight::Cloud(_)) = (parcel.fate, &parcel.freight) {
             self.page(ahead)
+        } else if let Some(rule) = self.replacing(&parcel) {
+            self.replace_answer(&parcel, &rule)
         } else {
             let answer = self.handle(&parcel);
             self.spoil(&parcel, answer)
@@ -211,6 +217,47 @@ impl World {
             Fate::AnswerLate(late) => self.return_in(late + latency, parcel, answer),
             _ => self.return_in(latency, parcel, answer),
         }
+    }
+
+    /// The rule that replaces the answer to this call, if one does.
+    fn replacing(&self, parcel: &Parcel) -> Option<answers::Rule> {
+        let rules = self.scenario.answers.iter().filter(|_| !self.healed);
+        let of_cloud = matches!(parcel.freight, Freight::Cloud(_));
+        let mut striking = rules.filter(|rule| of_cloud && rule.strikes(parcel.call, parcel.number));
+        striking.next().cloned()
+    }
+
+    /// An answer that no documentation promises, in place of the true one.
+    fn replace_answer(&mut self, parcel: &Parcel, rule: &answers::Rule) -> Answer {
+        let carried_out = rule.is_carried_out(parcel.number);
+        let answer = if carried_out {
+            self.handle(parcel)
+        } else {
+            self.page(0)
+        };
+        let Answer::Cloud(reply) = answer else {
+            return answer;
+        };
+        let truth = answers::Truth {
+            call: parcel.call,
+            answer: &reply.response,
+            carried_out,
+            cheap: parcel.number > rule.from + 3,
+        };
+        let replaced = answers::replace(&truth, &mut rule.dice(parcel.number));
+        self.facts.replaced += 1;
+        let (call, number) = (parcel.call, parcel.number);
+        self.tell("answer", || {
+            let done = if carried_out { "" } else { "not carried out, " };
+            let body = String::from_utf8_lossy(&replaced.response.body);
+            let body: String = body.chars().take(SHOWN).collect();
+            let status = replaced.response.status.as_u16();
+            format!("{call}, number {number}: {done}{}: {status} {body}", replaced.how)
+        });
+        Answer::Cloud(CloudReply {
+            response: replaced.response,
+            cut: replaced.cut,
+        })
     }
 
     /// What a client does that repeats calls.
