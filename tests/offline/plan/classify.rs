@@ -178,7 +178,8 @@ fn a_code_of_the_gateway_means_the_same_whatever_the_status() {
     let codes = rows().filter(|(_, row)| {
         let number = row[1].strip_prefix("GW.");
         // Too large a request, or no answer behind the gateway: one code for both. The other is no code of the table.
-        number.is_some_and(|number| !["0201", "9999"].contains(&number))
+        let refused = row[0] >= "400";
+        refused && number.is_some_and(|number| !["0201", "9999"].contains(&number))
     });
     for (error, row) in codes {
         let code = error.refusal().unwrap().code.as_deref();
