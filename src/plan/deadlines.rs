@@ -197,13 +197,12 @@ impl Deadlines<'_> {
             .treatment()
             .pace
         {
-            Pace::Soon => self.timing.retry_min,
             Pace::Slow => self.timing.retry_max,
             // What the first look at each desktop did not explain may take as long to show as an accepted call.
             Pace::Settle if not_found_alike(&self.request.status, &last.desktop_ids) > 1 => {
                 self.timing.settle.max(self.timing.retry_min)
             }
-            Pace::Settle => self.timing.retry_min,
+            Pace::Soon | Pace::Settle => self.timing.retry_min,
             Pace::Backoff => {
                 let refusals = own.map_or(1, |refusal| refusal.in_a_row);
                 let asked = own.and_then(|refusal| refusal.retry_after);

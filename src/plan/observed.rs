@@ -50,7 +50,7 @@ impl Observed {
     pub fn failed_reads(&self) -> impl Iterator<Item = (&DesktopID, &Trouble, u32)> {
         self.single_reads.iter().filter_map(|(id, read)| match read {
             SingleRead::Answered => None,
-            SingleRead::Failed { trouble, in_a_row } => Some((id, trouble, *in_a_row)),
+            SingleRead::Failed { trouble, in_a_row } => Some((id, &**trouble, *in_a_row)),
         })
     }
 }
@@ -63,7 +63,7 @@ pub enum SingleRead {
     /// The service answered with an error that may be about this desktop alone.
     Failed {
         /// The error.
-        trouble: Trouble,
+        trouble: Box<Trouble>,
         /// So many GETs of this desktop failed in a row, this one included.
         in_a_row: u32,
     },

@@ -347,7 +347,7 @@ struct Reads {
     claim: u8,
     last_look: bool,
     desktops: BTreeMap<DesktopID, Sighting>,
-    single_reads: BTreeMap<DesktopID, SingleRead>,
+    asked_singly: BTreeMap<DesktopID, SingleRead>,
     sweep: Option<Sweep>,
     jobs: BTreeMap<JobID, JobView>,
     trouble: Option<Class>,
@@ -389,7 +389,7 @@ fn reads() -> impl Strategy<Value = Reads> {
         .prop_map(
             |(
                 (project, claim, last_look),
-                (desktops, single_reads),
+                (desktops, asked_singly),
                 (sweep, owners),
                 jobs,
                 trouble,
@@ -401,7 +401,7 @@ fn reads() -> impl Strategy<Value = Reads> {
                     claim,
                     last_look,
                     desktops,
-                    single_reads,
+                    asked_singly,
                     sweep,
                     jobs,
                     trouble,
@@ -442,7 +442,7 @@ pub(crate) fn situations() -> impl Strategy<Value = Observed> {
             seen.owned_elsewhere = reads.owners;
             seen.last_look = reads.last_look && seen.project.is_some();
             seen.desktops = reads.desktops;
-            seen.single_reads = reads.single_reads;
+            seen.single_reads = reads.asked_singly;
             seen.sweep = reads.sweep;
             seen.jobs = reads.jobs;
             seen.earlier_evidence = reads.earlier;

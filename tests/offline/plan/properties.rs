@@ -93,16 +93,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             !ids.is_empty() && ids.iter().all(|id| !seen.desktops.contains_key(&id.folded())),
             "read again",
         ),
-        Step::ReadDesktop(id) => {
-            let sight = seen.desktops.get(&id.folded()).map(|sighting| sighting.sight);
-            let read = seen.single_reads.get(&id.folded());
-            let failed = matches!(read, Some(SingleRead::Failed { .. }));
-            let unsure = sight.is_some_and(Sight::needs_lookup) && !failed;
-            must(
-                unsure || (read.is_none() && sight != Some(Sight::Gone)),
-                "read again",
-            );
-        }
+        Step::ReadDesktop(id) => must(may_be_asked_for(seen, id), "read again"),
         Step::ReadSubJobs => must(seen.sweep.is_none(), "read again"),
         Step::ReadOwner(job) => must(!seen.owned_elsewhere.contains_key(job), "asked again"),
         Step::ReadJob(job) => must(!seen.jobs.contains_key(job), "read again"),
@@ -122,6 +113,15 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
     let broken = broken.into_iter().map(|what| what.of(&tell(step)).to_string());
     wrong.extend(broken);
     wrong
+}
+
+/// A GET of its own can say more of a desktop: no list has, or after a refusal no GET has yet.
+fn may_be_asked_for(seen: &Observed, id: &DesktopID) -> bool {
+    let sight = seen.desktops.get(&id.folded()).map(|sighting| sighting.sight);
+    let read = seen.single_reads.get(&id.folded());
+    let failed = matches!(read, Some(SingleRead::Failed { .. }));
+    let unsure = sight.is_some_and(Sight::needs_lookup) && !failed;
+    unsure || (read.is_none() && sight != Some(Sight::Gone))
 }
 
 proptest! {

@@ -127,7 +127,7 @@ pub(super) async fn desktop(pass: &mut Pass, id: &DesktopID, context: &Context) 
             let in_a_row = context
                 .memory
                 .change(&pass.uid(), |memory| memory.single_read_failed(id));
-            let trouble = troubled(&error, context);
+            let trouble = Box::new(troubled(&error, context));
             pass.seen
                 .single_reads
                 .insert(id.folded(), SingleRead::Failed { trouble, in_a_row });

@@ -12,6 +12,7 @@ use super::super::tell::{Row, check, row, tell};
 fn after_the_cloud_refused_an_attempt() {
     check(&content());
     check(&mended());
+    check(&not_found());
     check(&passing());
 }
 
@@ -63,9 +64,16 @@ fn where_no_desktop_can_be_read_not_all_are_tried() {
 
 /// Every situation of the tables, for the conditions.
 pub(super) fn rows() -> impl Iterator<Item = Row> {
-    [content(), mended(), passing(), troubles(), unreadable()]
-        .into_iter()
-        .flatten()
+    [
+        content(),
+        mended(),
+        not_found(),
+        passing(),
+        troubles(),
+        unreadable(),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The last attempt was refused or not sent, and the pause is not over.
@@ -155,6 +163,12 @@ fn mended() -> Vec<Row> {
             again(Rejected, Class::ServiceDisabled),
             "ServiceDisabled stalled until Retry, error ServiceDisabled",
         ),
+    ]
+}
+
+/// Refused because something does not exist.
+fn not_found() -> Vec<Row> {
+    vec![
         row(
             "something is not found",
             again(Rejected, Class::NotFound),

@@ -294,6 +294,7 @@ impl Seen {
             withheld: false,
         };
         self.with(|o| {
+            let trouble = Box::new(trouble);
             let failed = SingleRead::Failed { trouble, in_a_row };
             o.single_reads.insert(id(name).folded(), failed);
         })

@@ -63,7 +63,7 @@ impl Login {
             Self::Token => &[Call::ValidateToken],
         };
         let calls = [&Call::OF_CLOUD, of_iam].concat();
-        let endless = dice.once_in(4);
+        let endless = dice.once_in(8);
         (0..dice.within(1..5))
             .map(|_| Rule::draw(&calls, endless, dice))
             .collect()
