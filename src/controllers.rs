@@ -2,18 +2,14 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`brakes`] | holds calls of the cloud back that would do harm |
 //! | [`claims`] | which request may submit which desktop |
 //! | [`clock_sources`] | every clock that is known |
 //! | [`deletion`] | `DesktopDeletion`: load, ask [`plan`](crate::plan), execute, report |
-//! | [`project`] | `WorkspaceProject`: proves the login by a harmless read |
-//! | [`login`] | reads a project and its Secret, and makes a client of them |
-//! | [`metered`] | stands before every call of the cloud: brakes, counters, the service's clock |
+//! | [`project`] | `WorkspaceProject`: verifies its credentials with a read-only request |
+//! | [`project_session`] | reads a project and its Secret, and makes a session of them |
 //! | [`finished`] | looks after finished requests: no finalizer of ours, and edits are noticed |
-//! | [`poller`] | follows the open jobs of a project with one shared read a tick |
+//! | [`job_poller`] | follows the open jobs of a project with one shared read a tick |
 //! | [`raw`] | objects with their JSON, also those that cannot be decoded |
-//! | [`shared`] | reads of the cloud that many requests share |
-//! | [`turns`] | so many at one time and in a minute, fair between namespaces |
 //! | [`undecodable`] | names objects that cannot be decoded, and releases them at the end |
 //! | [`upcoming`] | which desktops will be asked for next |
 //! | [`watchdog`] | notices a watch that went silent |
@@ -31,35 +27,32 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Uptime};
+use crate::cloud::{batching, circuit_breaker, session};
 use crate::config::Config;
 use crate::crd::DesktopDeletion;
-use crate::operator::health::{Check, Health};
-use crate::operator::lease::Leadership;
-use crate::operator::metrics::Metrics;
 use crate::plan::clocks::Clocks;
+use crate::runtime::health::{Check, Health};
+use crate::runtime::lease::Leadership;
+use crate::runtime::metrics::Metrics;
 use crate::workspace::connector::Connector;
 
 pub mod api;
-pub mod brakes;
 pub mod claims;
 pub mod clock_sources;
 pub mod deletion;
 pub mod finished;
-pub mod login;
-pub mod metered;
-pub mod poller;
+pub mod job_poller;
 pub mod project;
+pub mod project_session;
 pub mod raw;
-pub mod shared;
-pub mod turns;
 pub mod undecodable;
 pub mod upcoming;
 pub mod watchdog;
 
 use api::ApiServerClock;
 use clock_sources::ClockSources;
+use job_poller::Pollers;
 use kube::runtime::reflector::{self, ObjectRef};
-use poller::Pollers;
 
 /// What every controller works with.
 pub struct Context {
@@ -76,13 +69,13 @@ pub struct Context {
     /// Makes clients of the cloud.
     pub connector: Connector,
     /// What holds calls of the cloud back.
-    pub brakes: brakes::Brakes,
+    pub circuit_breaker: circuit_breaker::CircuitBreaker,
     /// Which passes over a request may run.
     pub passes: deletion::Slots,
     /// Which requests wait for their pass.
     pub upcoming: upcoming::Upcoming,
     /// What the clocks of the services say.
-    pub service_clocks: metered::ServiceClocks,
+    pub service_clocks: session::ServiceClocks,
     /// All clocks at once.
     pub clock_sources: ClockSources,
     /// What is counted.
@@ -90,15 +83,15 @@ pub struct Context {
     /// Probes.
     pub health: Health,
     /// Who publishes the Events of which request.
-    pub recorders: deletion::Recorders,
+    pub recorders: deletion::EventRecorders,
     /// Which request may submit which desktop.
     pub claims: claims::Claims,
     /// What cannot be decoded.
     pub undecodable: undecodable::Undecodable,
     /// Looks at projects that requests share.
-    pub looks: login::looks::Looks,
+    pub looks: project_session::single_flight::Looks,
     /// Reads of the cloud that requests share.
-    pub shared: shared::SharedReads,
+    pub shared: batching::SharedReads,
     /// Follows open jobs.
     pub pollers: Pollers,
     /// What is remembered of each request between two passes.
@@ -112,7 +105,7 @@ pub struct Context {
 }
 
 /// The process that the controllers run in.
-pub struct Surroundings {
+pub struct Runtime {
     /// Probes.
     pub health: Health,
     /// What is counted.
@@ -144,14 +137,14 @@ impl Context {
         config: Config,
         clock: Clock,
         connector: Connector,
-        process: Surroundings,
+        process: Runtime,
     ) -> (Arc<Self>, UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
         let (waker, woken) = unbounded_channel();
         let reporter = Reporter {
             controller: "desktop-deletion-operator".into(),
             instance: Some(config.identity.clone()),
         };
-        let Surroundings {
+        let Runtime {
             health,
             metrics,
             leadership,
@@ -159,15 +152,15 @@ impl Context {
             api_server_clock,
         } = process;
         let uptime = api_server_clock.uptime();
-        let pulse = health.pulse("pollers", poller::SIGN_OF_LIFE);
-        let brakes = brakes::Brakes::new(
+        let pulse = health.pulse("pollers", job_poller::SIGN_OF_LIFE);
+        let circuit_breaker = circuit_breaker::CircuitBreaker::new(
             config.requests_per_minute,
             config.timing.clone(),
             stopping.clone(),
         );
-        let asked = brakes.clone();
-        metrics.watch_brakes(move || asked.held());
-        let service_clocks = metered::ServiceClocks::new(uptime);
+        let asked = circuit_breaker.clone();
+        metrics.watch_circuit_breaker(move || asked.held());
+        let service_clocks = session::ServiceClocks::new(uptime);
         let clock_sources = ClockSources {
             uptime,
             ours: clock.clone(),
@@ -184,19 +177,19 @@ impl Context {
         metrics.watch_undecodable(move || shown.count());
         let passes = deletion::Slots::new(config.concurrency.get().into());
         let context = Self {
-            recorders: deletion::Recorders::new(client.clone(), reporter),
+            recorders: deletion::EventRecorders::new(client.clone(), reporter),
             pollers: Pollers::new(config.timing.clone(), waker, pulse),
             claims,
             undecodable,
-            looks: login::looks::Looks::default(),
-            shared: shared::SharedReads::default(),
+            looks: project_session::single_flight::Looks::default(),
+            shared: batching::SharedReads::default(),
             memory: deletion::Memory::default(),
             submissions: deletion::Submissions::default(),
             client,
             config,
             clock,
             connector,
-            brakes,
+            circuit_breaker,
             passes,
             upcoming: upcoming::Upcoming::default(),
             service_clocks,

@@ -16,19 +16,23 @@
 //! | module | what | may use |
 //! | --- | --- | --- |
 //! | [`plan`] | decides the next step; pure | plain data of `crd`, `workspace`, `ids` |
-//! | [`controllers`] | loads, carries out steps, reports; the project check, poller, claims | everything below |
+//! | [`controllers`] | loads, carries out steps, reports; the project check, job poller, claims | everything below |
 //! | [`crd`] | the two kinds, their conditions and reasons: the contract with users | `ids` |
 //! | [`workspace`] | the cloud: its calls, signature, endpoints, errors; knows no Kubernetes | `ids`, `clock`, `config` |
-//! | [`operator`] | what surrounds the controllers: lease, health, metrics, log, shutdown | everything |
+//! | [`cloud`] | sessions with the cloud that requests share: rate limiter, circuit breaker, batching | `plan`, `workspace`, `runtime` |
+//! | [`runtime`] | lease, health, metrics, logging | `crd`, `workspace::error` |
+//! | [`process`] | start, HTTP server, shutdown | everything |
 //! | [`cli`], [`config`] | flags, parsed once into plain data | |
 //! | [`ids`], [`clock`] | identifiers, parsed once; the one source of time and chance | nothing of ours |
 
 pub mod cli;
 pub mod clock;
+pub mod cloud;
 pub mod config;
 pub mod controllers;
 pub mod crd;
 pub mod ids;
-pub mod operator;
 pub mod plan;
+pub mod process;
+pub mod runtime;
 pub mod workspace;

@@ -8,7 +8,8 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 
 use desktop_deletion_operator::cli::{Cli, Command, RunArgs};
-use desktop_deletion_operator::operator::{process, telemetry};
+use desktop_deletion_operator::process;
+use desktop_deletion_operator::runtime::logging;
 
 /// Objects and answers are many small strings: with the allocator of glibc a burst takes a fifth more CPU (`examples/load`).
 #[global_allocator]
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
         }),
         Command::Run(args) => {
             let (format, filter) = args.log();
-            if let Err(error) = telemetry::init(format, filter) {
+            if let Err(error) = logging::init(format, filter) {
                 return exit(Err(error), |error| eprintln!("error: {error}"));
             }
             // From here on the log has one form, also for the last line.

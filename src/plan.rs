@@ -7,11 +7,11 @@
 //! | [`admission`] | before anything is sent: may it be submitted, and what exactly |
 //! | [`submission`] | sign, store the intent, send once, record |
 //! | [`recovery`] | an attempt whose answer was lost |
-//! | [`follow`] | the job, and whether the desktops are really gone |
-//! | [`release`] | the object is being deleted |
+//! | [`job`] | the job, and whether the desktops are really gone |
+//! | [`finalize`] | the object is being deleted |
 //! | [`resolve`] | a person settles an attempt by annotation |
-//! | [`record`] | the legal moves of `status`, and nothing else writes it |
-//! | [`standing`] | what the conditions say |
+//! | [`status`] | the legal moves of `status`, and nothing else writes it |
+//! | [`conditions`] | what the conditions say |
 //! | [`classify`] | from an error of the cloud to what is done about it |
 //! | [`deadlines`] | every rule about time, from the [`clocks`] and the [`memory`] of the process |
 //! | [`finalizer`] | that the finalizer is there while a call may take effect |
@@ -22,24 +22,24 @@
 pub mod admission;
 pub mod classify;
 pub mod clocks;
+pub mod conditions;
 pub mod deadlines;
+pub mod finalize;
 pub mod finalizer;
-pub mod follow;
 pub mod in_flight;
+pub mod job;
 pub mod memory;
 pub mod observed;
 pub mod overlap;
-pub mod record;
 pub mod recovery;
-pub mod release;
 pub mod resolve;
-pub mod standing;
+pub mod status;
 pub mod submission;
 pub mod unreadable;
 
+use conditions::Progress;
 use observed::Observed;
-use record::{Ending, Intent, Settlement};
-use standing::Hold;
+use status::{Ending, Intent, Settlement};
 
 use crate::ids::{DesktopID, JobID};
 
@@ -76,15 +76,15 @@ pub enum Step {
     /// Store that an annotation was refused.
     RefuseResolve(resolve::Refusal),
     /// Store what the conditions and desktops should say meanwhile.
-    RecordProgress(Hold),
+    RecordProgress(Progress),
     /// Store the verdict.
     Finish(Ending),
     /// Nothing to do before something happens.
-    Wait(Hold),
+    Wait(Progress),
     /// What is in memory no longer fits: forget it and look anew.
     StartOver,
     /// Nothing to do at all.
-    Rest,
+    Done,
 }
 
 /// What a batch-delete is to name, and what was known of these desktops before.
@@ -106,7 +106,7 @@ pub fn plan(seen: &Observed) -> Step {
     match decide(seen) {
         Step::Wait(hold) => {
             let hold = finalizer::mentioned(seen, recovery::delayed_by_clocks(seen, hold));
-            if record::would_change(&seen.request, &hold) {
+            if status::would_change(&seen.request, &hold) {
                 Step::RecordProgress(hold)
             } else {
                 Step::Wait(hold)
@@ -124,7 +124,7 @@ fn decide(seen: &Observed) -> Step {
             // holds it must not go on as if it were.
             Some(step @ (Step::RecordOutcome(_) | Step::StartOver)) => step,
             _ if request.finalizer => Step::DropFinalizer,
-            _ => Step::Rest,
+            _ => Step::Done,
         };
     }
     if let Some(step) = submission::next(seen) {
@@ -144,7 +144,7 @@ fn unsubmitted(seen: &Observed) -> Step {
         return step;
     }
     if request.deleting {
-        return release::next(seen);
+        return finalize::next(seen);
     }
     if let Some(attempt) = request.pending() {
         return recovery::next(seen, attempt);
@@ -153,10 +153,10 @@ fn unsubmitted(seen: &Observed) -> Step {
         return Step::Wait(recovery::of_newer_version(attempt));
     }
     if let Some(attempt) = request.status.attempts.iter().find(|a| a.is_open()) {
-        return follow::land(seen, attempt);
+        return job::land(seen, attempt);
     }
-    if follow::submitted(&request.status) {
-        follow::next(seen)
+    if job::submitted(&request.status) {
+        job::next(seen)
     } else {
         admission::next(seen)
     }

@@ -17,7 +17,6 @@
 
 pub mod api;
 pub mod auth;
-pub mod carrier;
 pub mod connector;
 pub mod endpoint;
 pub mod error;
@@ -26,4 +25,5 @@ pub mod iam;
 mod refusal;
 pub mod signature;
 mod text;
+pub mod transport;
 mod wire;

@@ -6,14 +6,14 @@ use desktop_deletion_operator::crd::deletion::Outcome;
 use serde_json::json;
 use testkit::{Operator, eventually};
 
-use crate::Trouble;
+use crate::BoxError;
 use crate::board::Board;
 use crate::cast::{ROLES, Role, has_job, is_finished};
 use crate::stage::Stage;
 use crate::verdict::{self, Verdict};
 
-/// Plays all of it; the error is trouble that kept it from being played to its end.
-pub(crate) async fn play(stage: &mut Stage, board: &mut Board) -> Result<Verdict, Trouble> {
+/// Plays all of it; the error is error that kept it from being played to its end.
+pub(crate) async fn play(stage: &mut Stage, board: &mut Board) -> Result<Verdict, BoxError> {
     let [first @ .., last] = &ROLES;
     board.follow(stage.requests());
     for role in first {
@@ -37,7 +37,7 @@ pub(crate) async fn play(stage: &mut Stage, board: &mut Board) -> Result<Verdict
 /// Kills the operator between the effect of a call and its record, and starts it again.
 ///
 /// The cloud carries the call out and answers never, so that the moment cannot be missed.
-async fn crash(stage: &mut Stage, board: &mut Board, role: &Role) -> Result<(), Trouble> {
+async fn crash(stage: &mut Stage, board: &mut Board, role: &Role) -> Result<(), BoxError> {
     let [desktop, ..] = role.desktops else {
         return Err(format!("{} lists no desktop", role.name).into());
     };
@@ -76,7 +76,7 @@ async fn crash(stage: &mut Stage, board: &mut Board, role: &Role) -> Result<(), 
 }
 
 /// Nothing but the intent may be known to the next process; else the crash came too late to show anything.
-async fn only_the_intent_is_stored(stage: &Stage, board: &mut Board, role: &Role) -> Result<(), Trouble> {
+async fn only_the_intent_is_stored(stage: &Stage, board: &mut Board, role: &Role) -> Result<(), BoxError> {
     let request = stage.requests().get(role.name).await?;
     let status = request.status.unwrap_or_default();
     let [attempt] = &status.attempts[..] else {
@@ -103,14 +103,14 @@ async fn watched(
     board: &mut Board,
     what: &str,
     wanted: impl Fn(&Board) -> bool,
-) -> Result<(), Trouble> {
+) -> Result<(), BoxError> {
     tokio::select! {
         done = board.until(what, wanted) => done,
         status = ended(&stage.operator) => Err(status),
     }
 }
 
-async fn ended(operator: &Operator) -> Trouble {
+async fn ended(operator: &Operator) -> BoxError {
     match operator.wait().await {
         Ok(status) => format!("the operator ended by itself with exit status {status}").into(),
         Err(error) => error.into(),

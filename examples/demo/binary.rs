@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::Trouble;
+use crate::BoxError;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
@@ -15,7 +15,7 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 ///
 /// The example is named beside it, and no package: so Cargo resolves the same features as for this example and for
 /// `cargo test`, and only the binary itself is built.
-pub(crate) async fn build(example: &str) -> Result<PathBuf, Trouble> {
+pub(crate) async fn build(example: &str) -> Result<PathBuf, BoxError> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .args(["build", "--quiet", "--bin", NAME, "--example", example])

@@ -12,7 +12,7 @@ use futures::stream::BoxStream;
 use kube::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 
-use crate::Trouble;
+use crate::BoxError;
 use crate::cast::{ROLES, condition};
 use crate::screen::{Screen, columns};
 
@@ -57,7 +57,7 @@ impl Board {
     }
 
     /// Shows what happens until `wanted` holds of the board.
-    pub(crate) async fn until(&mut self, what: &str, wanted: impl Fn(&Self) -> bool) -> Result<(), Trouble> {
+    pub(crate) async fn until(&mut self, what: &str, wanted: impl Fn(&Self) -> bool) -> Result<(), BoxError> {
         let end = tokio::time::sleep(BOUND);
         tokio::pin!(end);
         while !wanted(self) {

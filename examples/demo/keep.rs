@@ -4,13 +4,13 @@ use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::Trouble;
+use crate::BoxError;
 use crate::board::Board;
 use crate::samples;
 use crate::stage::Stage;
 
 /// Prints how to reach everything, and waits for Ctrl-C or SIGTERM.
-pub(crate) async fn until_interrupted(stage: &Stage, board: &mut Board) -> Result<(), Trouble> {
+pub(crate) async fn until_interrupted(stage: &Stage, board: &mut Board) -> Result<(), BoxError> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let namespace = format!("--namespace={}", stage.namespace.name());
     let current = ["config", "set-context", "--current", &namespace];

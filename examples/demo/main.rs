@@ -23,7 +23,7 @@ use board::Board;
 use stage::Stage;
 
 /// Whatever stops the demo, as a sentence.
-type Trouble = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Watch five requests for the deletion of cloud desktops on a real Kubernetes API server and a simulated cloud.
 ///
@@ -41,18 +41,18 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match demo(arguments.keep).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(trouble) => {
-            eprintln!("demo: {trouble}");
+        Err(error) => {
+            eprintln!("demo: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn demo(keep: bool) -> Result<(), Trouble> {
+async fn demo(keep: bool) -> Result<(), BoxError> {
     let mut board = Board::new();
     let mut stage = Stage::set(&mut board).await?;
     let played = act::play(&mut stage, &mut board).await;
-    let verdict = played.map_err(|trouble| stage.with_log(&trouble))?;
+    let verdict = played.map_err(|error| stage.with_log(&error))?;
     if keep {
         if let Err(faults) = &verdict {
             board.say(faults);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::Trouble;
+use crate::BoxError;
 
 /// What the simulated cloud and the demo need to know of the samples.
 pub(crate) struct Samples {
@@ -24,7 +24,7 @@ pub(crate) fn folder() -> PathBuf {
 
 impl Samples {
     /// Reads the folder.
-    pub(crate) fn read() -> Result<Self, Trouble> {
+    pub(crate) fn read() -> Result<Self, BoxError> {
         let mut manifests = Vec::new();
         for entry in std::fs::read_dir(folder())? {
             let path = entry?.path();

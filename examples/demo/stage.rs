@@ -15,7 +15,7 @@ use crate::board::Board;
 use crate::cast::{Login, Role};
 use crate::samples::{self, Samples};
 use crate::world::{READ_ONLY_KEY, READ_ONLY_PROJECT_ID, SIGNATURE_WINDOW, world};
-use crate::{Trouble, binary};
+use crate::{BoxError, binary};
 
 /// Name of the second project, whose key may not delete.
 const READ_ONLY_PROJECT: &str = "read-only";
@@ -26,11 +26,11 @@ const FLAGS: [&str; 14] = [
     "--allowed-endpoints=127.0.0.1=127.0.0.0/8",
     "--listen=127.0.0.1:0",
     "--poll-interval=1s",
-    "--first-look=500ms",
-    "--send-guard=4s",
+    "--initial-poll-delay=500ms",
+    "--max-signature-age=4s",
     "--submission-timeout=10s",
     "--clock-skew=3s",
-    "--settle=2s",
+    "--job-visibility-timeout=2s",
     "--secret-refresh=1s",
     "--project-refresh=10s",
     "--retry-min=1s",
@@ -52,7 +52,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Sets everything up, and says what it is doing.
-    pub(crate) async fn set(board: &mut Board) -> Result<Self, Trouble> {
+    pub(crate) async fn set(board: &mut Board) -> Result<Self, BoxError> {
         board.say("building the operator");
         let binary = binary::build("demo").await?;
         board.say("starting etcd and kube-apiserver (built from source the first time, which takes minutes)");
@@ -94,7 +94,7 @@ impl Stage {
     }
 
     /// Stops everything in good order.
-    pub(crate) async fn strike(self, board: &mut Board) -> Result<(), Trouble> {
+    pub(crate) async fn strike(self, board: &mut Board) -> Result<(), BoxError> {
         board.say("stopping the operator, the cloud and the control plane");
         match self.operator.terminate().await? {
             0 => Ok(()),
@@ -104,10 +104,10 @@ impl Stage {
         }
     }
 
-    /// Trouble, with the end of the operator's log.
-    pub(crate) fn with_log(&self, trouble: &Trouble) -> Trouble {
+    /// BoxError, with the end of the operator's log.
+    pub(crate) fn with_log(&self, error: &BoxError) -> BoxError {
         format!(
-            "{trouble}\nthe last lines of the operator's log:\n{}",
+            "{error}\nthe last lines of the operator's log:\n{}",
             self.operator.log_tail()
         )
         .into()

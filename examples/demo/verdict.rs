@@ -6,7 +6,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Submitted
 use desktop_deletion_operator::crd::deletion::{DesktopDeletion, DesktopDeletionStatus, DesktopState};
 use workspace_simulator::cloud::LedgerEntry;
 
-use crate::Trouble;
+use crate::BoxError;
 use crate::board::Board;
 use crate::cast::{FAILURE, ROLES, Role, condition, is_finished, reason};
 use crate::screen::columns;
@@ -16,7 +16,7 @@ use crate::stage::Stage;
 pub(crate) type Verdict = Result<(), String>;
 
 /// Prints the closing table and pronounces the verdict.
-pub(crate) fn pronounce(stage: &Stage, board: &mut Board) -> Result<Verdict, Trouble> {
+pub(crate) fn pronounce(stage: &Stage, board: &mut Board) -> Result<Verdict, BoxError> {
     let header = [
         "REQUEST",
         "EXPECTED",

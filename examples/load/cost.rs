@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use testkit::{AuditEvent, Cloud, ControlPlane, Namespace, SERVICE_ACCOUNT, eventually};
 
-use crate::Trouble;
+use crate::BoxError;
 
 /// Clock ticks a second in `/proc`, the same on every Linux (`USER_HZ`).
 const TICKS: f64 = 100.0;
@@ -37,7 +37,7 @@ pub(crate) struct Writes {
 }
 
 /// Reads what a process used (Linux only).
-pub(crate) fn process(pid: u32) -> Result<Process, Trouble> {
+pub(crate) fn process(pid: u32) -> Result<Process, BoxError> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name of the program stands in parentheses and may hold blanks; time in user and system mode are the 12th and
     // 13th field behind it.
@@ -55,7 +55,7 @@ pub(crate) fn process(pid: u32) -> Result<Process, Trouble> {
 }
 
 /// Reads one size from `/proc/PID/status` (Linux only).
-pub(crate) fn memory_kib(pid: u32, field: &str) -> Result<f64, Trouble> {
+pub(crate) fn memory_kib(pid: u32, field: &str) -> Result<f64, BoxError> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let size = status.lines().find_map(|line| line.strip_prefix(field));
     let kib = size
@@ -74,7 +74,7 @@ pub(crate) fn calls(cloud: &Cloud) -> BTreeMap<String, usize> {
 }
 
 /// Counts the operator's requests in the audit log. Watches are not in it before they end.
-pub(crate) fn requests(control_plane: &ControlPlane) -> Result<BTreeMap<String, usize>, Trouble> {
+pub(crate) fn requests(control_plane: &ControlPlane) -> Result<BTreeMap<String, usize>, BoxError> {
     let mut requests = BTreeMap::new();
     for event in control_plane.audit().events()? {
         if let Some(object) = &event.object_ref
@@ -93,7 +93,7 @@ pub(crate) async fn writes(
     control_plane: &ControlPlane,
     namespace: &Namespace,
     objects: usize,
-) -> Result<Writes, Trouble> {
+) -> Result<Writes, BoxError> {
     let look = async || {
         let mut by_object: BTreeMap<String, usize> = BTreeMap::new();
         let mut ended = 0;

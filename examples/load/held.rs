@@ -7,7 +7,7 @@ use kube::api::ListParams;
 use serde_json::json;
 use testkit::{Namespace, eventually, manifests};
 
-use crate::{PATIENCE, Trouble, World, cost, create};
+use crate::{BoxError, PATIENCE, World, cost, create};
 
 /// What requests that wait hold.
 pub(crate) struct Held {
@@ -18,7 +18,7 @@ pub(crate) struct Held {
     after: f64,
 }
 
-pub(crate) async fn measure(objects: usize, desktops: usize) -> Result<Held, Trouble> {
+pub(crate) async fn measure(objects: usize, desktops: usize) -> Result<Held, BoxError> {
     let world = World::start(&[], std::iter::empty()).await?;
     let memory = || cost::memory_kib(world.operator.pid(), "VmRSS:");
     let before = memory()?;
@@ -42,7 +42,7 @@ pub(crate) async fn measure(objects: usize, desktops: usize) -> Result<Held, Tro
 }
 
 /// Waits until each request says that it waits.
-async fn all_held(namespace: &Namespace, objects: usize) -> Result<(), Trouble> {
+async fn all_held(namespace: &Namespace, objects: usize) -> Result<(), BoxError> {
     let requests = namespace.deletions();
     let look = async || {
         let list = requests

@@ -27,7 +27,7 @@ mod held;
 use cost::Cost;
 
 /// Whatever stops the measurement, as a sentence.
-type Trouble = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Objects that are created at one time.
 const CREATORS: usize = 8;
@@ -82,8 +82,8 @@ async fn main() -> ExitCode {
             println!("{measured}");
             ExitCode::SUCCESS
         }
-        Err(trouble) => {
-            eprintln!("load: {trouble}");
+        Err(error) => {
+            eprintln!("load: {error}");
             ExitCode::FAILURE
         }
     }
@@ -98,7 +98,7 @@ struct World {
 }
 
 impl World {
-    async fn start(flags: &[&str], desktops: impl Iterator<Item = String>) -> Result<Self, Trouble> {
+    async fn start(flags: &[&str], desktops: impl Iterator<Item = String>) -> Result<Self, BoxError> {
         eprintln!("building the operator");
         let binary = binary::build("load").await?;
         eprintln!("starting etcd and kube-apiserver (built from source the first time, which takes minutes)");
@@ -122,7 +122,7 @@ impl World {
     }
 }
 
-async fn measure(objects: usize, concurrency: u16) -> Result<Cost, Trouble> {
+async fn measure(objects: usize, concurrency: u16) -> Result<Cost, BoxError> {
     let concurrency = format!("--concurrency={concurrency}");
     let World {
         control_plane,
@@ -135,8 +135,8 @@ async fn measure(objects: usize, concurrency: u16) -> Result<Cost, Trouble> {
     let manifest = |n: usize| manifests::desktop_deletion(&desktop(n), "prod", [desktop(n)]);
     create(&namespace, objects, manifest).await?;
     eprintln!("waiting until all desktops are deleted");
-    if let Err(trouble) = all_deleted(&namespace, objects).await {
-        return Err(format!("{trouble}\n{}", operator.log_tail()).into());
+    if let Err(error) = all_deleted(&namespace, objects).await {
+        return Err(format!("{error}\n{}", operator.log_tail()).into());
     }
     let took = began.elapsed();
     Ok(Cost {
@@ -158,7 +158,7 @@ fn start(
     kubeconfig: &Path,
     namespace: &Namespace,
     flags: &[&str],
-) -> Result<Operator, Trouble> {
+) -> Result<Operator, BoxError> {
     let namespaces = format!("--namespaces={}", namespace.name());
     let arguments = [&FLAGS[..], flags, &[&namespaces]].concat();
     let options = OperatorOptions {
@@ -171,7 +171,7 @@ fn start(
 }
 
 /// Waits until the login is proven.
-async fn ready(namespace: &Namespace) -> Result<(), Trouble> {
+async fn ready(namespace: &Namespace) -> Result<(), BoxError> {
     let look = async || {
         let project = namespace
             .projects()
@@ -190,9 +190,9 @@ async fn create(
     namespace: &Namespace,
     objects: usize,
     manifest: impl Fn(usize) -> Value,
-) -> Result<(), Trouble> {
+) -> Result<(), BoxError> {
     let requests = namespace.api::<DesktopDeletion>();
-    stream::iter((0..objects).map(Ok::<_, Trouble>))
+    stream::iter((0..objects).map(Ok::<_, BoxError>))
         .try_for_each_concurrent(CREATORS, |n| {
             let (requests, object) = (requests.clone(), serde_json::from_value(manifest(n)));
             async move {
@@ -204,7 +204,7 @@ async fn create(
 }
 
 /// Waits until each request has ended well.
-async fn all_deleted(namespace: &Namespace, objects: usize) -> Result<(), Trouble> {
+async fn all_deleted(namespace: &Namespace, objects: usize) -> Result<(), BoxError> {
     let requests = namespace.deletions();
     let unfinished = ListParams::default().fields("status.completionTime=").limit(1);
     let look = async || {

@@ -9,7 +9,7 @@ use clap::{ArgAction, Args};
 
 use crate::config::endpoints::{self, AllowedEndpoint};
 use crate::config::{CloudProxy, Config, Election, InvalidConfig, Namespaces, Timing};
-use crate::operator::telemetry::{self, LogFormat};
+use crate::runtime::logging::{self, LogFormat};
 
 pub(super) const ABOUT: &str = "\
 Run the operator until SIGTERM or SIGINT.
@@ -158,7 +158,7 @@ struct ProcessArgs {
     log_format: LogFormat,
 
     /// What is logged: error, warn, info, debug or trace, also by module, as in info,kube=debug
-    #[arg(long, value_name = "FILTER", env = "DESKTOP_DELETION_LOG_LEVEL", default_value = "info", value_parser = telemetry::filter_text)]
+    #[arg(long, value_name = "FILTER", env = "DESKTOP_DELETION_LOG_LEVEL", default_value = "info", value_parser = logging::filter_text)]
     log_level: String,
 }
 
@@ -353,7 +353,7 @@ mod tests {
         for (flag, why) in [
             ("--poll-interval=15", "write it like 15s"),
             (
-                "--send-guard=20m",
+                "--max-signature-age=20m",
                 "must be shorter than --signature-window (15m)",
             ),
             ("--lease-duration=1500ms", "no number of whole seconds"),

@@ -26,8 +26,8 @@ pub struct Timing {
     pub request_deadline: Duration,
 
     /// Age of a signature at which the request is not sent any more
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SEND_GUARD", value_parser = parse, default_value = "60s", help_heading = SUBMISSION)]
-    pub send_guard: Duration,
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_MAX_SIGNATURE_AGE", value_parser = parse, default_value = "60s", help_heading = SUBMISSION)]
+    pub max_signature_age: Duration,
 
     /// How long the answer to a request that deletes is awaited; without one by then the outcome is unknown
     ///
@@ -38,7 +38,7 @@ pub struct Timing {
 
     /// How long the gateway honours a signature; shorter than 15m only for testing
     ///
-    /// Until it is over, plus --clock-skew and --settle, a request without an answer may still take effect.
+    /// Until it is over, plus --clock-skew and --job-visibility-timeout, a request without an answer may still take effect.
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SIGNATURE_WINDOW", value_parser = parse, default_value = "15m", help_heading = SUBMISSION)]
     pub signature_window: Duration,
 
@@ -47,20 +47,20 @@ pub struct Timing {
     pub clock_skew: Duration,
 
     /// Within this time an accepted request must show in the cloud's job list
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SETTLE", value_parser = parse, default_value = "120s", help_heading = SUBMISSION)]
-    pub settle: Duration,
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_JOB_VISIBILITY_TIMEOUT", value_parser = parse, default_value = "120s", help_heading = SUBMISSION)]
+    pub job_visibility_timeout: Duration,
 
     /// Life of a token whose expiry is not known; shorter than 24h only for testing
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_TOKEN_LIFE", value_parser = parse, default_value = "24h", help_heading = SUBMISSION)]
     pub token_life: Duration,
 
     /// How long evidence about a request without an answer may stay unreadable before a person is asked
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_EVIDENCE_PATIENCE", value_parser = parse, default_value = "30m", help_heading = SUBMISSION)]
-    pub evidence_patience: Duration,
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RECOVERY_TIMEOUT", value_parser = parse, default_value = "30m", help_heading = SUBMISSION)]
+    pub recovery_timeout: Duration,
 
     /// From the acceptance of a job until it is first read
-    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_FIRST_LOOK", value_parser = parse, default_value = "10s", help_heading = FOLLOWING)]
-    pub first_look: Duration,
+    #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_INITIAL_POLL_DELAY", value_parser = parse, default_value = "10s", help_heading = FOLLOWING)]
+    pub initial_poll_delay: Duration,
 
     /// How often the open jobs of a project are read, all in one call
     ///
@@ -131,12 +131,12 @@ impl Timing {
     pub fn check(&self) -> Result<(), Mismatch> {
         Mismatch::check(&[
             (
-                ("--send-guard", self.send_guard),
+                ("--max-signature-age", self.max_signature_age),
                 ("--signature-window", self.signature_window),
                 "a request must not be sent with a signature that the gateway no longer honours",
             ),
             (
-                ("--first-look", self.first_look),
+                ("--initial-poll-delay", self.initial_poll_delay),
                 ("--job-overdue", self.job_overdue),
                 "a job must be looked at before it can be called overdue",
             ),
@@ -146,12 +146,12 @@ impl Timing {
                 "a job must be looked at before it can be called overdue",
             ),
             (
-                ("--settle", self.settle),
+                ("--job-visibility-timeout", self.job_visibility_timeout),
                 ("--job-overdue", self.job_overdue),
                 "a job may take that long to show at all",
             ),
             (
-                ("--send-guard", self.send_guard),
+                ("--max-signature-age", self.max_signature_age),
                 ("--request-deadline", self.request_deadline),
                 "a request must have time to be sent before it expires",
             ),
@@ -206,10 +206,10 @@ mod tests {
     #[test]
     fn a_signature_must_outlive_the_send_guard() {
         let mut timing = config(&[]).timing;
-        timing.signature_window = timing.send_guard;
+        timing.signature_window = timing.max_signature_age;
         assert_eq!(
             timing.check().unwrap_err().to_string(),
-            "--send-guard (1m) must be shorter than --signature-window (1m), since a request must not be sent \
+            "--max-signature-age (1m) must be shorter than --signature-window (1m), since a request must not be sent \
              with a signature that the gateway no longer honours"
         );
     }
@@ -230,8 +230,8 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_window_for_rehearsals_is_allowed_and_named() {
-        let timing = config(&["--signature-window=20s", "--send-guard=5s"]).timing;
+    fn a_signature_window_for_testing_is_allowed_and_named() {
+        let timing = config(&["--signature-window=20s", "--max-signature-age=5s"]).timing;
         assert_eq!(timing.check(), Ok(()));
         assert_eq!(timing.warnings().len(), 1);
     }

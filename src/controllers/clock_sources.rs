@@ -1,8 +1,8 @@
 //! Every clock that is known, in one value.
 
 use super::api::ApiServerClock;
-use super::metered::ServiceClocks;
 use crate::clock::{Clock, Uptime};
+use crate::cloud::session::ServiceClocks;
 use crate::plan::clocks::Clocks;
 
 /// Where the clocks are read; clones read the same.

@@ -27,30 +27,30 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::raw::Raw;
-use super::turns::RightOfWay;
 use super::undecodable::{Change, Sorted};
 use super::{Context, Scope, api, watchdog};
+use crate::cloud::rate_limiter::Priority;
 use crate::crd::conditions::Reason;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
-use crate::plan::record::{self, IllegalMove};
-use crate::plan::standing::{Hold, Wake};
+use crate::plan::conditions::{Progress, Requeue};
+use crate::plan::status::{self, IllegalMove};
 use crate::plan::{Step, deadlines, plan};
 
+pub mod event_recorder;
 pub mod execute;
 pub mod facts;
 pub mod memory;
-pub mod pass;
-pub mod recorders;
+pub mod reconciliation;
 pub mod report;
 pub mod slots;
 pub mod submission;
 
+pub use event_recorder::EventRecorders;
 pub use memory::Memory;
-pub use recorders::Recorders;
 pub use slots::Slots;
 pub use submission::Submissions;
 
-use pass::Pass;
+use reconciliation::Reconciliation;
 use slots::Slot;
 
 /// Most steps of one pass. The longest honest one reads a hundred desktops one by one.
@@ -122,7 +122,7 @@ pub async fn run(context: Arc<Context>, scope: Scope, woken: UnboundedReceiver<O
         context.stopping.clone(),
     );
     let stop = context.stopping.clone();
-    // Passes take turns by namespace, which the controller's own limit does not know.
+    // Passes take permits by namespace, which the controller's own limit does not know.
     let controller = Controller::for_stream(stream, reader)
         .watches(projects, watcher::Config::default(), move |project| {
             of_project(&store, &project)
@@ -212,7 +212,7 @@ fn of_project(
 /// one of them can go on: a task that is not ready costs next to nothing then, however many wait in line.
 async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<Action, Error> {
     let begun = Instant::now();
-    let pass = tokio::spawn(in_turn(object, context.clone()).in_current_span());
+    let pass = tokio::spawn(reconcile_when_permitted(object, context.clone()).in_current_span());
     // One poisoned object must not end the operator, which would be every object's end.
     AbortOnDropHandle::new(pass).await.unwrap_or_else(|_panic| {
         context
@@ -222,8 +222,11 @@ async fn reconcile(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Resul
     })
 }
 
-/// Waits for its turn, and counts how the pass ended.
-async fn in_turn(object: Arc<DesktopDeletion>, context: Arc<Context>) -> Result<Action, Error> {
+/// Waits for its permit, and counts how the pass ended.
+async fn reconcile_when_permitted(
+    object: Arc<DesktopDeletion>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
     let asked = context.uptime.now();
     context
         .memory
@@ -259,7 +262,7 @@ async fn run_pass(
     mut slot: Slot,
     context: &Arc<Context>,
 ) -> Result<Action, Error> {
-    let Some(pass) = Pass::load(object, asked, context).await? else {
+    let Some(pass) = Reconciliation::load(object, asked, context).await? else {
         context.forget(&object.uid().unwrap_or_default());
         return Ok(Action::await_change());
     };
@@ -279,19 +282,19 @@ async fn access_denied(object: &DesktopDeletion, error: &api::Error, context: &C
     let message = format!("{error}; check the operator's rights (RBAC) and the cluster's admission policies");
     say(
         object,
-        Hold::stalled(Reason::AccessDenied, message, Wake::Retry),
+        Progress::stalled(Reason::AccessDenied, message, Requeue::Retry),
         context,
     )
     .await
 }
 
 /// Stores what the conditions say, unless they say so already or the request has ended.
-async fn say(object: &DesktopDeletion, hold: Hold, context: &Context) -> Result<(), Error> {
-    let Some(mut pass) = Pass::load(object, context.uptime.now(), context).await? else {
+async fn say(object: &DesktopDeletion, hold: Progress, context: &Context) -> Result<(), Error> {
+    let Some(mut pass) = Reconciliation::load(object, context.uptime.now(), context).await? else {
         return Ok(());
     };
     let request = &pass.seen.request;
-    if request.status.completion_time.is_none() && record::would_change(request, &hold) {
+    if request.status.completion_time.is_none() && status::would_change(request, &hold) {
         execute::step(&mut pass, Step::RecordProgress(hold), context).await?;
     }
     Ok(())
@@ -299,7 +302,11 @@ async fn say(object: &DesktopDeletion, hold: Hold, context: &Context) -> Result<
 
 /// Takes one step after another. The pass is handed over while it is submitted, and lost if that fails. It leaves its slot to
 /// others while it waits for the cloud.
-async fn drive(current: &mut Option<Pass>, slot: &mut Slot, context: &Arc<Context>) -> Result<Action, Error> {
+async fn drive(
+    current: &mut Option<Reconciliation>,
+    slot: &mut Slot,
+    context: &Arc<Context>,
+) -> Result<Action, Error> {
     for _ in 0..MOST_STEPS {
         let resumed_at_once = slot.resume().await;
         let Some(pass) = current.as_mut() else {
@@ -312,7 +319,7 @@ async fn drive(current: &mut Option<Pass>, slot: &mut Slot, context: &Arc<Contex
             return Ok(Action::await_change());
         }
         match plan(&pass.seen) {
-            Step::Rest => return Ok(Action::await_change()),
+            Step::Done => return Ok(Action::await_change()),
             Step::Wait(hold) => {
                 pass.note_wait(&hold, context);
                 return Ok(Action::requeue(facts::delay(pass, hold.wake, context)));
@@ -320,17 +327,17 @@ async fn drive(current: &mut Option<Pass>, slot: &mut Slot, context: &Arc<Contex
             Step::StartOver => return Err(Error::StartOver),
             // Another one was faster: the next decision knows.
             Step::Sign(_) if !pass.admit()? => {}
-            Step::Sign(_) if pass.turn.is_none() => {
+            Step::Sign(_) if pass.permit.is_none() => {
                 // Who had to read anew meanwhile does not wait in line again, or a long one would never end.
-                let right = if pass.had_turn {
-                    RightOfWay::Resumption
+                let right = if pass.had_permit {
+                    Priority::Resumption
                 } else {
-                    RightOfWay::Submission
+                    Priority::Submission
                 };
                 let line = pass.line()?.clone();
                 slot.leave();
-                pass.turn = line.enter(right).await;
-                let at_once = pass.turn.as_ref().is_some_and(|turn| turn.waited.is_none());
+                pass.permit = line.enter(right).await;
+                let at_once = pass.permit.as_ref().is_some_and(|permit| permit.waited.is_none());
                 pass.seen.last_look &= at_once;
             }
             // From the signature to the record nothing may cut in.
@@ -348,10 +355,10 @@ async fn drive(current: &mut Option<Pass>, slot: &mut Slot, context: &Arc<Contex
                 }
             }
             step => {
-                // A read of the cloud takes a turn of its own: two passes that kept theirs meanwhile would wait for each
+                // A read of the cloud takes a permit of its own: two passes that kept theirs meanwhile would wait for each
                 // other for ever.
                 if step != Step::ReadProject {
-                    pass.had_turn |= pass.turn.take().is_some();
+                    pass.had_permit |= pass.permit.take().is_some();
                 }
                 if matches!(
                     step,
@@ -373,7 +380,7 @@ async fn intent_refused(object: &DesktopDeletion, reason: &str, context: &Contex
     );
     say(
         object,
-        Hold::stalled(Reason::IntentRefused, message, Wake::Retry),
+        Progress::stalled(Reason::IntentRefused, message, Requeue::Retry),
         context,
     )
     .await?;

@@ -20,14 +20,14 @@ use serde_json::Value;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
-use super::metered::Line;
 use super::raw::{Raw, keep_unknown};
-use super::turns::RightOfWay;
 use super::undecodable::{Change, Sorted};
-use super::{Context, Scope, api, login};
-use crate::crd::conditions::{Claim, ConditionType, Reason, Truth, merge};
+use super::{Context, Scope, api, project_session};
+use crate::cloud::rate_limiter::Priority;
+use crate::cloud::session::CloudSession;
+use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason, merge};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
-use crate::plan::classify::{Class, Pace, classify, explain};
+use crate::plan::classify::{Class, RetryPolicy, classify, explain};
 use crate::plan::clocks::Clocks;
 use crate::plan::deadlines;
 use crate::plan::observed::ClockSkew;
@@ -131,9 +131,9 @@ fn take_in(
 fn usable_event(event: watcher::Event<Raw<WorkspaceProject>>) -> watcher::Event<Raw<WorkspaceProject>> {
     use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
     match event {
-        Apply(project) => Apply(login::usable(project)),
-        InitApply(project) => InitApply(login::usable(project)),
-        Delete(project) => Delete(login::usable(project)),
+        Apply(project) => Apply(project_session::usable(project)),
+        InitApply(project) => InitApply(project_session::usable(project)),
+        Delete(project) => Delete(project_session::usable(project)),
         event @ (Init | InitDone) => event,
     }
 }
@@ -154,11 +154,11 @@ struct Proof {
 /// What the `Ready` condition says.
 #[derive(Clone)]
 struct Verdict {
-    status: Truth,
+    status: ConditionStatus,
     reason: Reason,
     message: String,
     /// When it is tried again although nothing changed.
-    again: Pace,
+    again: RetryPolicy,
 }
 
 async fn reconcile(project: Arc<WorkspaceProject>, prover: Arc<Prover>) -> Result<Action, api::Error> {
@@ -192,18 +192,18 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
     let context = &prover.context;
     let namespace = project.namespace().unwrap_or_default();
     let refresh = context.config.timing.secret_refresh;
-    let proof = match login::access(context, &namespace, project).await? {
-        Err(login::NoAccess { reason, message }) => {
+    let proof = match project_session::access(context, &namespace, project).await? {
+        Err(project_session::Unavailable { reason, message }) => {
             prover.checks.forget(&project.uid().unwrap_or_default());
             context.metrics.login_checked(reason);
             Proof::failed(reason, message)
         }
         Ok(line) => {
             let generation = project.metadata.generation.unwrap_or_default();
-            let stamp = format!("{generation}/{}", line.caller.login);
+            let version = format!("{generation}/{}", line.caller.login);
             let due = |proof: &Proof| proof.at.elapsed() >= pause(proof, context);
             let start = |last| check(project.clone(), line, last, context.clone());
-            match prover.checks.result(project, &stamp, due, start)? {
+            match prover.checks.result(project, &version, due, start)? {
                 Some(proof) => proof,
                 // Its end is reported; the Secret may change before that, and is not watched.
                 None => return Ok(Action::requeue(refresh)),
@@ -214,7 +214,7 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
     write(project, &proof.verdict, persists, context).await?;
     let next = pause(&proof, context).saturating_sub(proof.at.elapsed());
     // A login that does not work is read again soon: the Secret may have been mended, and is not watched.
-    let next = if proof.verdict.status == Truth::True {
+    let next = if proof.verdict.status == ConditionStatus::True {
         next
     } else {
         next.min(refresh)
@@ -225,12 +225,12 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
 /// Tries a login by a read of the cloud. `last`: what came of the same login the last time.
 async fn check(
     project: WorkspaceProject,
-    line: Arc<Line>,
+    line: Arc<CloudSession>,
     last: Option<Proof>,
     context: Arc<Context>,
 ) -> Proof {
-    let cloud = line.client(RightOfWay::Poll);
-    let endpoint = login::coordinates(&project.spec).endpoint;
+    let cloud = line.client(Priority::Poll);
+    let endpoint = project_session::coordinates(&project.spec).endpoint;
     let mut result = cloud.list_desktops(&[]).await;
     // The service's clock counts once two answers agree.
     if result.is_ok() && context.service_clocks.now(&endpoint).is_none() {
@@ -238,7 +238,7 @@ async fn check(
     }
     let verdict = verdict(result, &context.clocks(Some(&endpoint)), &context);
     context.metrics.login_checked(verdict.reason);
-    let failures = if verdict.status == Truth::True {
+    let failures = if verdict.status == ConditionStatus::True {
         0
     } else {
         last.map_or(0, |proof| proof.failures).saturating_add(1)
@@ -256,10 +256,10 @@ impl Proof {
         Self {
             at: Instant::now(),
             verdict: Verdict {
-                status: Truth::False,
+                status: ConditionStatus::False,
                 reason,
                 message,
-                again: Pace::Soon,
+                again: RetryPolicy::Soon,
             },
             failures: 0,
         }
@@ -269,17 +269,17 @@ impl Proof {
 fn pause(proof: &Proof, context: &Context) -> Duration {
     let timing = &context.config.timing;
     match (proof.verdict.status, proof.verdict.again) {
-        (Truth::True, _) => timing.project_refresh,
-        (_, Pace::Slow) => timing.retry_max,
-        (_, Pace::Backoff) => deadlines::exponential(proof.failures, timing),
-        (_, Pace::Soon | Pace::Settle) => timing.secret_refresh,
+        (ConditionStatus::True, _) => timing.project_refresh,
+        (_, RetryPolicy::Slow) => timing.retry_max,
+        (_, RetryPolicy::Backoff) => deadlines::exponential(proof.failures, timing),
+        (_, RetryPolicy::Soon | RetryPolicy::Settle) => timing.secret_refresh,
     }
 }
 
 /// What a read proves of a login.
 fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, context: &Context) -> Verdict {
     let failed = |reason, message, again| Verdict {
-        status: Truth::False,
+        status: ConditionStatus::False,
         reason,
         message,
         again,
@@ -291,14 +291,14 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
             of_service: clocks.service.is_some(),
         };
         let beyond = ahead.unsigned_abs() > context.config.timing.clock_skew;
-        beyond.then(|| failed(Reason::ClockSkew, skew.sentence(), Pace::Soon))
+        beyond.then(|| failed(Reason::ClockSkew, skew.sentence(), RetryPolicy::Soon))
     };
     match result {
         Ok(_) => skewed(clocks).unwrap_or_else(|| Verdict {
-            status: Truth::True,
+            status: ConditionStatus::True,
             reason: Reason::CredentialsValid,
             message: "the login was proven by listing desktops".to_owned(),
-            again: Pace::Slow,
+            again: RetryPolicy::Slow,
         }),
         Err(error) => {
             let class = classify(&error);
@@ -336,7 +336,7 @@ fn claims(verdict: &Verdict, persists: bool) -> Vec<Claim> {
         reason: verdict.reason,
         message: message.clone(),
     };
-    let stalled = persists.then(|| claim(ConditionType::Stalled, Truth::True));
+    let stalled = persists.then(|| claim(ConditionType::Stalled, ConditionStatus::True));
     [claim(ConditionType::Ready, verdict.status)]
         .into_iter()
         .chain(stalled)

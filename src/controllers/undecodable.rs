@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 
 use super::raw::Raw;
 use super::{Context, Scope, api, finished};
-use crate::crd::conditions::{ConditionType, Reason, Truth};
+use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::{DesktopDeletion, FINALIZER};
-use crate::operator::metrics::Incident;
 use crate::plan::deadlines;
+use crate::runtime::metrics::Incident;
 
 /// How long publishing an Event may take.
 const EVENT_LIMIT: Duration = Duration::from_secs(5);
@@ -243,10 +243,10 @@ async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(),
     let (namespace, name) = (object.namespace(), object.name_any());
     let note = "the object cannot be decoded, and no call of it can take effect any more, so it was released; whether one took effect is unknown: check its desktops in the console";
     tracing::warn!(namespace, name, "{note}");
-    context.metrics.incident(Incident::LetGo);
+    context.metrics.incident(Incident::ReleasedUnresolved);
     let event = Announcement {
         type_: EventType::Warning,
-        reason: Incident::LetGo.as_str().to_owned(),
+        reason: Incident::ReleasedUnresolved.as_str().to_owned(),
         note: Some(note.to_owned()),
         action: "Delete".to_owned(),
         secondary: None,
@@ -268,7 +268,7 @@ fn reported(object: &Value, error: &str, context: &Context) -> Option<Value> {
     );
     let none = Vec::new();
     let before = object["status"]["conditions"].as_array().unwrap_or(&none);
-    let says = |kind: ConditionType, status: Truth| {
+    let says = |kind: ConditionType, status: ConditionStatus| {
         let same = before.iter().find(|c| c["type"] == kind.as_str());
         same.is_some_and(|c| {
             c["status"] == status.as_str()
@@ -276,10 +276,12 @@ fn reported(object: &Value, error: &str, context: &Context) -> Option<Value> {
                 && c["message"] == message
         })
     };
-    if says(ConditionType::Stalled, Truth::True) && says(ConditionType::Ready, Truth::False) {
+    if says(ConditionType::Stalled, ConditionStatus::True)
+        && says(ConditionType::Ready, ConditionStatus::False)
+    {
         return None;
     }
-    let condition = |kind: ConditionType, status: Truth| {
+    let condition = |kind: ConditionType, status: ConditionStatus| {
         json!({
             "type": kind.as_str(),
             "status": status.as_str(),
@@ -299,7 +301,7 @@ fn reported(object: &Value, error: &str, context: &Context) -> Option<Value> {
         .filter(|c| ours.iter().all(|kind| c["type"] != kind.as_str()))
         .cloned()
         .collect();
-    conditions.push(condition(ConditionType::Ready, Truth::False));
-    conditions.push(condition(ConditionType::Stalled, Truth::True));
+    conditions.push(condition(ConditionType::Ready, ConditionStatus::False));
+    conditions.push(condition(ConditionType::Stalled, ConditionStatus::True));
     Some(conditions.into())
 }

@@ -1,12 +1,12 @@
-//! Which desktops will be asked for next: those of the requests whose pass waits for its turn. A read that is made anyway
-//! takes them along ([`shared`](super::shared)).
+//! Which desktops will be asked for next: those of the requests whose pass waits for its permit. A read that is made anyway
+//! takes them along ([`shared`](crate::cloud::batching)).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::ResourceExt;
 
-use super::turns::RightOfWay;
+use crate::cloud::rate_limiter::Priority;
 use crate::crd::DesktopDeletion;
 use crate::ids::DesktopID;
 
@@ -18,29 +18,29 @@ pub struct Upcoming(Arc<Mutex<Lines>>);
 struct Lines {
     /// Counts arrivals, so that those in front are taken first.
     arrivals: u64,
-    waiting: HashMap<Line, BTreeMap<u64, Arc<DesktopDeletion>>>,
+    waiting: HashMap<CloudSession, BTreeMap<u64, Arc<DesktopDeletion>>>,
 }
 
 /// Those who will ask alike: the project of a namespace, and what for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Line {
+struct CloudSession {
     namespace: String,
     project: String,
-    right: RightOfWay,
+    priority: Priority,
 }
 
 /// A request in line, until this is dropped.
 #[derive(Debug)]
 pub struct InLine {
     upcoming: Upcoming,
-    line: Line,
+    line: CloudSession,
     arrival: u64,
 }
 
 impl Upcoming {
     /// A request gets in line.
     pub fn announce(&self, object: &Arc<DesktopDeletion>) -> InLine {
-        let line = Line::of(object);
+        let line = CloudSession::of(object);
         let mut lines = self.lock();
         lines.arrivals += 1;
         let arrival = lines.arrivals;
@@ -60,7 +60,7 @@ impl Upcoming {
         let lines = self.lock();
         for more in lines
             .waiting
-            .get(&Line::of(object))
+            .get(&CloudSession::of(object))
             .into_iter()
             .flat_map(BTreeMap::values)
         {
@@ -78,12 +78,12 @@ impl Upcoming {
     }
 }
 
-impl Line {
+impl CloudSession {
     fn of(object: &DesktopDeletion) -> Self {
         Self {
             namespace: object.namespace().unwrap_or_default(),
             project: object.spec.project_ref.name.clone(),
-            right: RightOfWay::of(object),
+            priority: Priority::of(object),
         }
     }
 }

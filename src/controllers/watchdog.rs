@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::undecodable::Undecodable;
 use super::{Scope, api};
 use crate::crd::DesktopDeletion;
-use crate::operator::health::Pulse;
+use crate::runtime::health::Pulse;
 
 /// The live list, as far as it matters: resourceVersions by object.
 type Versions = HashMap<ObjectRef<DesktopDeletion>, u64>;

@@ -65,7 +65,7 @@ words! {
 
 words! {
     /// Status of a condition.
-    Truth {
+    ConditionStatus {
         /// It is so.
         True,
         /// It is not so.
@@ -81,7 +81,7 @@ pub struct Claim {
     /// Which condition.
     pub kind: ConditionType,
     /// Its status.
-    pub status: Truth,
+    pub status: ConditionStatus,
     /// Its reason.
     pub reason: Reason,
     /// Text for people: cause and cure.
@@ -127,7 +127,7 @@ mod tests {
         Time(text.parse().unwrap())
     }
 
-    fn claim(status: Truth, reason: Reason, message: &str) -> Claim {
+    fn claim(status: ConditionStatus, reason: Reason, message: &str) -> Claim {
         Claim {
             kind: ConditionType::Ready,
             status,
@@ -139,15 +139,30 @@ mod tests {
     #[test]
     fn a_condition_keeps_its_transition_time_while_its_status_stays() {
         let (first, later) = (time("2026-12-01T00:00:00Z"), time("2026-12-02T00:00:00Z"));
-        let old = merge(&[], &[claim(Truth::False, Reason::Throttled, "slow")], 1, &first);
-        let same = merge(&old, &[claim(Truth::False, Reason::Expired, "over")], 2, &later);
+        let old = merge(
+            &[],
+            &[claim(ConditionStatus::False, Reason::Throttled, "slow")],
+            1,
+            &first,
+        );
+        let same = merge(
+            &old,
+            &[claim(ConditionStatus::False, Reason::Expired, "over")],
+            2,
+            &later,
+        );
         assert_eq!(same[0].last_transition_time, first);
         assert_eq!(
             (&*same[0].reason, &*same[0].message, same[0].observed_generation),
             ("Expired", "over", Some(2))
         );
 
-        let flipped = merge(&old, &[claim(Truth::True, Reason::AllDeleted, "")], 2, &later);
+        let flipped = merge(
+            &old,
+            &[claim(ConditionStatus::True, Reason::AllDeleted, "")],
+            2,
+            &later,
+        );
         assert_eq!(flipped[0].last_transition_time, later);
     }
 
@@ -155,7 +170,7 @@ mod tests {
     fn a_condition_that_is_not_claimed_vanishes() {
         let old = merge(
             &[],
-            &[claim(Truth::True, Reason::AllDeleted, "")],
+            &[claim(ConditionStatus::True, Reason::AllDeleted, "")],
             1,
             &time("2026-12-01T00:00:00Z"),
         );

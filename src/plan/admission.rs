@@ -1,13 +1,13 @@
 //! Before anything is sent: may it be submitted, and what exactly.
 
-use super::classify::{Class, Pace, explain};
+use super::classify::{Class, RetryPolicy, explain};
+use super::conditions::{Progress, Requeue, desktops, name_some};
 use super::observed::{
-    Circuit, Claim, ClockSkew, Deadline, Observed, ProjectView, Sight, SingleRead, Sweep, Trouble,
+    Circuit, Claim, ClockSkew, Deadline, DesktopView, Observed, ProjectView, ReadFailure, SingleRead, Sweep,
 };
-use super::record::{Ending, desktop, not_found_alike, same_error, was_not_found, would_change};
-use super::standing::{Hold, Wake, desktops, name_some};
+use super::status::{Ending, desktop, not_found_alike, same_error, was_not_found, would_change};
 use super::{Batch, Step, finalizer, overlap, recovery};
-use crate::crd::conditions::{ConditionType, Reason, Truth};
+use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, Outcome};
 use crate::ids::{DesktopID, JobID};
 use crate::workspace::error::Operation;
@@ -54,7 +54,7 @@ pub fn next(seen: &Observed) -> Step {
 /// that differs from ours is asked again, or a false one would never be corrected.
 pub fn ask_the_time(seen: &Observed) -> Option<Step> {
     let agreed = seen.facts.service_clock_known && seen.facts.clock_skew.is_none();
-    if agreed || seen.trouble.is_some() {
+    if agreed || seen.read_failure.is_some() {
         return None;
     }
     let Some(project) = &seen.project else {
@@ -72,7 +72,7 @@ pub fn ask_the_time(seen: &Observed) -> Option<Step> {
 const UNCLEAR: &str = "the deadline has passed by this machine's clock or by the service's, so the request will not be submitted; it expires once the deadline has passed by both";
 
 /// Nothing is sent any more, and nothing is final yet.
-fn deadline_unclear(seen: &Observed) -> Hold {
+fn deadline_unclear(seen: &Observed) -> Progress {
     if let Some(skew) = seen.facts.clock_skew {
         return clock_skew(skew);
     }
@@ -81,9 +81,9 @@ fn deadline_unclear(seen: &Observed) -> Hold {
         message.push_str(LAST_OBSTACLE);
         message.push_str(&obstacle);
     }
-    Hold {
+    Progress {
         error: last_error(seen).cloned(),
-        ..Hold::retrying(Reason::Expired, message, Wake::Retry)
+        ..Progress::retrying(Reason::Expired, message, Requeue::Retry)
     }
 }
 
@@ -91,7 +91,11 @@ fn deadline_unclear(seen: &Observed) -> Hold {
 fn hold_back(seen: &Observed) -> Option<Step> {
     if seen.request.suspend {
         let message = "spec.suspend is true: set it to false to submit the request".to_owned();
-        return Some(Step::Wait(Hold::held(Reason::Suspended, message, Wake::Change)));
+        return Some(Step::Wait(Progress::held(
+            Reason::Suspended,
+            message,
+            Requeue::Change,
+        )));
     }
     let Some(project) = &seen.project else {
         return Some(Step::ReadProject);
@@ -101,10 +105,10 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     }
     if project.suspended {
         let message = format!("WorkspaceProject {} has spec.suspend set", seen.request.project);
-        return Some(Step::Wait(Hold::held(
+        return Some(Step::Wait(Progress::held(
             Reason::ProjectSuspended,
             message,
-            Wake::Change,
+            Requeue::Change,
         )));
     }
     if let Some((attempt, error)) = refused(seen).filter(|_| !seen.facts.retry_due) {
@@ -118,12 +122,12 @@ fn hold_back(seen: &Observed) -> Option<Step> {
         Some(Claim::Granted) => {}
         Some(claim) => return Some(overlap::next(seen, claim)),
     }
-    let trouble = seen.trouble.as_ref()?;
-    Some(Step::Wait(failed(seen, trouble)))
+    let read_failure = seen.read_failure.as_ref()?;
+    Some(Step::Wait(failed(seen, read_failure)))
 }
 
 /// Why the project cannot be used for this request, if so.
-pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Hold> {
+pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Progress> {
     let home = seen.request.status.project.as_ref();
     if let (Some(home), Some(now)) = (home, project.coordinates.as_ref())
         && home.key() != now.key()
@@ -132,57 +136,69 @@ pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Hold> {
             "WorkspaceProject {} now points to project {} at {}, but this request began in project {} at {}: point it back, or create a new request",
             seen.request.project, now.project_id, now.endpoint, home.project_id, home.endpoint
         );
-        return Some(Hold::stalled(Reason::ProjectChanged, message, Wake::Refresh));
+        return Some(Progress::stalled(
+            Reason::ProjectChanged,
+            message,
+            Requeue::Refresh,
+        ));
     }
     let obstacle = project.obstacle.as_ref()?;
     let build = if obstacle.person {
-        Hold::stalled
+        Progress::stalled
     } else {
-        Hold::retrying
+        Progress::retrying
     };
-    Some(build(obstacle.reason, obstacle.message.clone(), Wake::Refresh))
+    Some(build(obstacle.reason, obstacle.message.clone(), Requeue::Refresh))
 }
 
 /// The wait after a read that failed, if one did, be it of one desktop.
-pub fn trouble(seen: &Observed) -> Option<Hold> {
-    let of_desktop = || seen.failed_reads().next().map(|(_, trouble, _)| trouble);
-    let trouble = seen.trouble.as_ref().or_else(of_desktop)?;
-    Some(failed(seen, trouble))
+pub fn read_failure(seen: &Observed) -> Option<Progress> {
+    let of_desktop = || {
+        seen.failed_reads()
+            .next()
+            .map(|(_, read_failure, _)| read_failure)
+    };
+    let read_failure = seen.read_failure.as_ref().or_else(of_desktop)?;
+    Some(failed(seen, read_failure))
 }
 
-fn failed(seen: &Observed, trouble: &Trouble) -> Hold {
-    let treatment = trouble.class.treatment();
-    let error = known_error(seen, trouble);
+fn failed(seen: &Observed, read_failure: &ReadFailure) -> Progress {
+    let treatment = read_failure.class.treatment();
+    let error = known_error(seen, read_failure);
     // The service refuses a signature of a wrong time as it refuses a wrong one.
-    if let (Class::Authentication, Some(skew)) = (trouble.class, seen.facts.clock_skew) {
+    if let (Class::Authentication, Some(skew)) = (read_failure.class, seen.facts.clock_skew) {
         return clock_skew(skew).with_error(error.clone());
     }
     let message = said(error);
-    let wake = if treatment.pace == Pace::Slow {
-        Wake::Refresh
+    let wake = if treatment.pace == RetryPolicy::Slow {
+        Requeue::Refresh
     } else {
-        Wake::Backoff
+        Requeue::Backoff
     };
     // What a read asks for is the operator's doing: nobody can correct it in the object.
-    let person = treatment.person && trouble.class != Class::InvalidRequest;
-    let build = if person { Hold::stalled } else { Hold::retrying };
+    let person = treatment.person && read_failure.class != Class::InvalidRequest;
+    let build = if person {
+        Progress::stalled
+    } else {
+        Progress::retrying
+    };
     build(treatment.reason, message, wake).with_error(error.clone())
 }
 
 /// The error as it is stored, if it says the same.
-fn known_error<'a>(seen: &'a Observed, trouble: &'a Trouble) -> &'a CloudError {
+fn known_error<'a>(seen: &'a Observed, read_failure: &'a ReadFailure) -> &'a CloudError {
     let known = seen.request.status.last_error.as_ref();
     let known = known.filter(|known| {
-        let withheld = trouble.withheld && known.class == trouble.error.class;
-        withheld || same_error(known, &trouble.error)
+        let withheld = read_failure.withheld && known.class == read_failure.error.class;
+        withheld || same_error(known, &read_failure.error)
     });
-    known.unwrap_or(&trouble.error)
+    known.unwrap_or(&read_failure.error)
 }
 
 /// What the conditions say of desktops whose own GETs fail while other reads succeed.
-fn unreadable(seen: &Observed) -> Option<Hold> {
-    let (_, trouble, _) = seen.failed_reads().next()?;
-    let error = known_error(seen, trouble);
+fn unreadable(seen: &Observed) -> Option<Progress> {
+    let (_, read_failure, _) = seen.failed_reads().next()?;
+    let error = known_error(seen, read_failure);
     let in_a_row = seen.failed_reads().map(|(.., in_a_row)| in_a_row).max();
     let is_unreadable = |id: &&DesktopID| seen.failed_reads().any(|(failed, ..)| *failed == id.folded());
     let ids: Vec<_> = seen.request.desktop_ids.iter().filter(is_unreadable).collect();
@@ -197,21 +213,21 @@ fn unreadable(seen: &Observed) -> Option<Hold> {
         names.join(", "),
         words(error)
     );
-    let reason = match trouble.class {
+    let reason = match read_failure.class {
         Class::InDoubt => Reason::ServiceUnavailable,
         _ => Reason::RequestRefused,
     };
     let build = if in_a_row >= Some(FAILED_READS_LIMIT) {
-        Hold::stalled
+        Progress::stalled
     } else {
-        Hold::retrying
+        Progress::retrying
     };
-    Some(build(reason, message, Wake::Backoff).with_error(error.clone()))
+    Some(build(reason, message, Requeue::Backoff).with_error(error.clone()))
 }
 
 /// What the conditions say while clocks differ by more than is allowed.
-pub fn clock_skew(skew: ClockSkew) -> Hold {
-    Hold::stalled(Reason::ClockSkew, skew.sentence(), Wake::Refresh)
+pub fn clock_skew(skew: ClockSkew) -> Progress {
+    Progress::stalled(Reason::ClockSkew, skew.sentence(), Requeue::Refresh)
 }
 
 /// The last attempt, if the cloud refused it or it was not sent.
@@ -222,19 +238,23 @@ fn refused(seen: &Observed) -> Option<(&Attempt, &CloudError)> {
 }
 
 /// The wait after a refusal.
-pub fn refusal(outcome: Outcome, error: &CloudError) -> Hold {
+pub fn refusal(outcome: Outcome, error: &CloudError) -> Progress {
     let class = Class::named(&error.class).unwrap_or(Class::InDoubt);
     let treatment = class.treatment();
     // A request that is refused as it stands is looked at once more before that is final.
     let person = treatment.person && class != Class::InvalidRequest && outcome == Outcome::Rejected;
-    let build = if person { Hold::stalled } else { Hold::retrying };
-    build(treatment.reason, said(error), Wake::Retry).with_error(error.clone())
+    let build = if person {
+        Progress::stalled
+    } else {
+        Progress::retrying
+    };
+    build(treatment.reason, said(error), Requeue::Retry).with_error(error.clone())
 }
 
 /// Several answers in a row were lost, and a further submission may only leave another request in doubt.
-fn circuit_open() -> Hold {
+fn circuit_open() -> Progress {
     let message = "the cloud did not answer the last 3 delete requests of these credentials: new ones are held until a read succeeds, then sent one at a time until one is answered";
-    Hold::retrying(Reason::ServiceUnavailable, message.to_owned(), Wake::Refresh)
+    Progress::retrying(Reason::ServiceUnavailable, message.to_owned(), Requeue::Refresh)
 }
 
 fn said(error: &CloudError) -> String {
@@ -306,11 +326,11 @@ fn sight(seen: &Observed) -> Result<Sorted, Step> {
     };
     for id in ids {
         match seen.desktops[&id.folded()].sight {
-            Sight::Missing | Sight::Unlisted => return Err(Step::ReadDesktop(id.clone())),
-            Sight::Gone => sorted.absent.push(id.clone()),
-            Sight::Deleting => sorted.being_deleted.push(id.clone()),
-            Sight::Idle | Sight::Busy => sorted.present.push(id.clone()),
-            Sight::DeleteFailed => {
+            DesktopView::Missing | DesktopView::Unlisted => return Err(Step::ReadDesktop(id.clone())),
+            DesktopView::Gone => sorted.absent.push(id.clone()),
+            DesktopView::Deleting => sorted.being_deleted.push(id.clone()),
+            DesktopView::Idle | DesktopView::Busy => sorted.present.push(id.clone()),
+            DesktopView::DeleteFailed => {
                 sorted.failed_before.push(id.clone());
                 sorted.present.push(id.clone());
             }
@@ -324,16 +344,16 @@ fn sight(seen: &Observed) -> Result<Sorted, Step> {
 fn needs_single_read(seen: &Observed, id: &DesktopID) -> bool {
     let read = seen.single_reads.get(&id.folded());
     match seen.desktops.get(&id.folded()).map(|sighting| sighting.sight) {
-        Some(Sight::Gone) => false,
+        Some(DesktopView::Gone) => false,
         Some(sight) if sight.needs_lookup() => !matches!(read, Some(SingleRead::Failed { .. })),
         _ => read.is_none() && seen.request.status.attempts.last().is_some_and(was_not_found),
     }
 }
 
 /// What the conditions say while many desktops are read one by one.
-fn checking(checked: usize, all: usize) -> Hold {
+fn checking(checked: usize, all: usize) -> Progress {
     let message = format!("{checked} of {all} desktops checked: the others are read one by one");
-    Hold::moving(Reason::CheckingDesktops, message, Wake::Look)
+    Progress::moving(Reason::CheckingDesktops, message, Requeue::Tick)
 }
 
 fn submit(seen: &Observed, sorted: Sorted) -> Step {
@@ -388,13 +408,13 @@ fn late_effect(seen: &Observed) -> Option<Step> {
     earlier.find_map(|attempt| recovery::late(seen, attempt))
 }
 
-fn deletion_in_progress(foreign: &[&DesktopID]) -> Hold {
+fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
     let message = format!(
         "somebody else is deleting {} of this request ({}): waiting until they are gone or idle again",
         desktops(foreign.len()),
         name_some(foreign.iter().copied())
     );
-    Hold::retrying(Reason::DeletionInProgress, message, Wake::Look)
+    Progress::retrying(Reason::DeletionInProgress, message, Requeue::Tick)
 }
 
 /// What is still to be done before signing.
@@ -411,7 +431,7 @@ fn ready(seen: &Observed) -> Option<Step> {
     if !seen.last_look {
         return Some(Step::ReadProject);
     }
-    seen.facts.stopping.then_some(Step::Rest)
+    seen.facts.stopping.then_some(Step::Done)
 }
 
 fn batch(sweep: &Sweep, sorted: Sorted) -> Batch {
@@ -471,9 +491,9 @@ fn says(seen: &Observed, reason: Reason) -> bool {
 /// What kept the request from being submitted until its deadline, as the conditions said it.
 fn last_obstacle(seen: &Observed) -> Option<String> {
     let conditions = &seen.request.status.conditions;
-    let submitted = conditions
-        .iter()
-        .find(|c| c.type_ == ConditionType::Submitted.as_str() && c.status == Truth::False.as_str());
+    let submitted = conditions.iter().find(|c| {
+        c.type_ == ConditionType::Submitted.as_str() && c.status == ConditionStatus::False.as_str()
+    });
     let Some(submitted) = submitted else {
         return last_error(seen).map(said);
     };

@@ -1,7 +1,7 @@
 //! From an error of the cloud to what is done about it: one table, codes before statuses.
 
 use crate::crd::conditions::Reason;
-use crate::workspace::error::{Error, Failure, Operation, Pause, Refusal};
+use crate::workspace::error::{BreakerKind, Error, Failure, Operation, Refusal};
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,17 +61,17 @@ impl Class {
         use Reason as R;
         let of = |reason, person, pace| Treatment { reason, person, pace };
         match self {
-            Self::InvalidRequest => of(R::InvalidRequest, true, Pace::Soon),
-            Self::UnknownRefusal => of(R::RequestRefused, true, Pace::Slow),
-            Self::Authentication => of(R::AuthenticationFailed, true, Pace::Slow),
-            Self::Permission => of(R::PermissionDenied, true, Pace::Slow),
-            Self::WrongEndpoint => of(R::WrongEndpoint, true, Pace::Slow),
-            Self::ServiceDisabled => of(R::ServiceDisabled, true, Pace::Slow),
-            Self::NotFound => of(R::NotFound, false, Pace::Settle),
-            Self::Conflict => of(R::Conflict, false, Pace::Backoff),
-            Self::Throttled => of(R::Throttled, false, Pace::Backoff),
+            Self::InvalidRequest => of(R::InvalidRequest, true, RetryPolicy::Soon),
+            Self::UnknownRefusal => of(R::RequestRefused, true, RetryPolicy::Slow),
+            Self::Authentication => of(R::AuthenticationFailed, true, RetryPolicy::Slow),
+            Self::Permission => of(R::PermissionDenied, true, RetryPolicy::Slow),
+            Self::WrongEndpoint => of(R::WrongEndpoint, true, RetryPolicy::Slow),
+            Self::ServiceDisabled => of(R::ServiceDisabled, true, RetryPolicy::Slow),
+            Self::NotFound => of(R::NotFound, false, RetryPolicy::Settle),
+            Self::Conflict => of(R::Conflict, false, RetryPolicy::Backoff),
+            Self::Throttled => of(R::Throttled, false, RetryPolicy::Backoff),
             Self::Unavailable | Self::Unreachable | Self::InDoubt => {
-                of(R::ServiceUnavailable, false, Pace::Backoff)
+                of(R::ServiceUnavailable, false, RetryPolicy::Backoff)
             }
         }
     }
@@ -101,12 +101,12 @@ pub struct Treatment {
     /// A person must mend something; the condition `Stalled` says so.
     pub person: bool,
     /// When it is tried again.
-    pub pace: Pace,
+    pub pace: RetryPolicy,
 }
 
 /// How soon something is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum RetryPolicy {
     /// After the shortest pause: the next look may already be different.
     Soon,
     /// After the shortest pause, and after the settle time once the same is refused again.
@@ -121,15 +121,16 @@ pub enum Pace {
 pub fn classify(error: &Error) -> Class {
     match &error.failure {
         Failure::NotSent { .. } => Class::Unreachable,
-        Failure::Withheld {
-            pause: Pause::Login, ..
+        Failure::CircuitOpen {
+            breaker: BreakerKind::Credentials,
+            ..
         } => Class::Authentication,
-        Failure::Withheld {
-            pause: Pause::Throttle,
+        Failure::CircuitOpen {
+            breaker: BreakerKind::Throttled,
             ..
         } => Class::Throttled,
-        Failure::Withheld {
-            pause: Pause::Unanswered,
+        Failure::CircuitOpen {
+            breaker: BreakerKind::Unanswered,
             ..
         } => Class::Unavailable,
         Failure::NoAnswer { .. } | Failure::Unreadable { .. } => Class::InDoubt,

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::classify::{Class, Pace};
+use super::classify::{Class, RetryPolicy};
 use super::clocks::{Clocks, after, between};
+use super::conditions::Requeue;
 use super::in_flight::had_no_effect;
 use super::memory::Remembered;
-use super::observed::{Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Sight, Submission};
-use super::record::not_found_alike;
-use super::standing::Wake;
+use super::observed::{
+    Circuit, ClockSkew, Deadline, DesktopView, Facts, Observed, ReadTimes, Request, Submission,
+};
+use super::status::not_found_alike;
 use crate::config::Timing;
 use crate::crd::deletion::{Attempt, Outcome};
 
@@ -89,9 +91,9 @@ impl Deadlines<'_> {
                 .is_some_and(|a| over(self.until(a, self.timing.job_overdue))),
             known_for_long: self.memory.first_seen.is_some()
                 && self.known_for(self.memory.first_seen) >= self.timing.job_overdue,
-            surely_dead: at_begin.until_expired().is_some_and(|left| left.is_zero()),
-            evidence_overdue: over(self.until_doubt_ends(self.timing.evidence_patience)),
-            too_early_to_look: self.age_in_doubt() < self.timing.first_look,
+            expired: at_begin.until_expired().is_some_and(|left| left.is_zero()),
+            evidence_overdue: over(self.until_doubt_ends(self.timing.recovery_timeout)),
+            too_early_to_look: self.age_in_doubt() < self.timing.initial_poll_delay,
             finalizer_missing: self.finalizer_is_missing(),
             finalizer_due: self.until_finalizer().is_zero(),
             circuit: around.circuit,
@@ -103,22 +105,24 @@ impl Deadlines<'_> {
     }
 
     /// How long to wait for `wake` at most.
-    pub fn delay(&self, wake: Wake) -> Duration {
+    pub fn delay(&self, wake: Requeue) -> Duration {
         let timing = self.timing;
         let soon = |left: Option<Duration>| left.unwrap_or(timing.retry_min);
         let delay = match wake {
-            Wake::Change => RESYNC,
+            Requeue::Change => RESYNC,
             // The poller wakes it; this only heals a wake-up that got lost.
-            Wake::Poll => timing.poll_interval * 8,
-            Wake::Look => timing.poll_interval,
-            Wake::Refresh => timing.secret_refresh,
-            Wake::Backoff => exponential(self.memory.failures_in_a_row(), timing),
+            Requeue::Poll => timing.poll_interval * 8,
+            Requeue::Tick => timing.poll_interval,
+            Requeue::Refresh => timing.secret_refresh,
+            Requeue::Backoff => exponential(self.memory.failures_in_a_row(), timing),
             // A login may be corrected long before the pause is over.
-            Wake::Retry => soon(self.until_retry()).min(timing.secret_refresh),
+            Requeue::Retry => soon(self.until_retry()).min(timing.secret_refresh),
             // Reckoned by a wrong clock it may be days, and the clock may be corrected meanwhile.
-            Wake::Settle => soon(self.until_settled()).clamp(timing.settle.min(RESYNC), RESYNC),
-            Wake::Dead => soon(self.until_expired()).min(self.until_early_look()),
-            Wake::SecondLook => timing.settle,
+            Requeue::Settle => {
+                soon(self.until_settled()).clamp(timing.job_visibility_timeout.min(RESYNC), RESYNC)
+            }
+            Requeue::Expiry => soon(self.until_expired()).min(self.until_early_look()),
+            Requeue::SecondLook => timing.job_visibility_timeout,
         };
         let deadline = self.until_deadline().filter(|left| !left.is_zero());
         let finalizer = self.finalizer_is_missing().then(|| self.until_finalizer());
@@ -197,13 +201,13 @@ impl Deadlines<'_> {
             .treatment()
             .pace
         {
-            Pace::Slow => self.timing.retry_max,
+            RetryPolicy::Slow => self.timing.retry_max,
             // What the first look at each desktop did not explain may take as long to show as an accepted call.
-            Pace::Settle if not_found_alike(&self.request.status, &last.desktop_ids) > 1 => {
-                self.timing.settle.max(self.timing.retry_min)
+            RetryPolicy::Settle if not_found_alike(&self.request.status, &last.desktop_ids) > 1 => {
+                self.timing.job_visibility_timeout.max(self.timing.retry_min)
             }
-            Pace::Soon | Pace::Settle => self.timing.retry_min,
-            Pace::Backoff => {
+            RetryPolicy::Soon | RetryPolicy::Settle => self.timing.retry_min,
+            RetryPolicy::Backoff => {
                 let refusals = own.map_or(1, |refusal| refusal.in_a_row);
                 let asked = own.and_then(|refusal| refusal.retry_after);
                 let asked = asked.map(|asked| asked.clamp(RETRY_AFTER.0, RETRY_AFTER.1));
@@ -244,7 +248,7 @@ impl Deadlines<'_> {
     /// Until the jobs are read again while nothing can be decided: soon at first, and less and less often.
     fn until_early_look(&self) -> Duration {
         let age = self.age_in_doubt();
-        let first = self.timing.first_look;
+        let first = self.timing.initial_poll_delay;
         match first.saturating_sub(age) {
             Duration::ZERO => age.clamp(first.min(EARLY_LOOKS), EARLY_LOOKS),
             left => left,
@@ -326,13 +330,13 @@ impl Deadlines<'_> {
 /// For how long after its signature a request without an answer may take effect or stay invisible.
 fn may_take_effect_for(signed_at: Timestamp, not_after: Option<Timestamp>, timing: &Timing) -> Duration {
     let known = not_after.map(|end| between(signed_at, end));
-    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.settle
+    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.job_visibility_timeout
 }
 
 /// For how long after its signature an accepted request may stay invisible: it is sent before the send guard is over, and
 /// accepted while its answer is awaited.
 fn must_show_within(timing: &Timing) -> Duration {
-    timing.send_guard + timing.submission_timeout + timing.settle
+    timing.max_signature_age + timing.submission_timeout + timing.job_visibility_timeout
 }
 
 /// Until a request that was signed at `signed_at` is past its `span`, for good. Both clocks must say so, and a third witness,
@@ -379,14 +383,14 @@ pub fn oldest_admitting_read(
     timing: &Timing,
 ) -> Duration {
     uptime
-        .saturating_sub(timing.settle / 2)
+        .saturating_sub(timing.job_visibility_timeout / 2)
         .max(first_seen.unwrap_or(uptime))
         .max(released.unwrap_or_default())
 }
 
 /// Since when a read must have been begun that is looked at once more before anything is sent.
 pub fn oldest_first_read(uptime: Duration, timing: &Timing) -> Duration {
-    uptime.saturating_sub(timing.send_guard / 2)
+    uptime.saturating_sub(timing.max_signature_age / 2)
 }
 
 /// Since when an earlier reconciliation must have learned by a GET that a desktop is gone, for a request of which nothing
@@ -397,7 +401,7 @@ pub fn oldest_gone(uptime: Duration) -> Duration {
 
 /// Whether a signature made at `signed` is too old to be sent, or reads made at `read` are too old to sign upon.
 pub fn is_stale(made: Duration, uptime: Duration, timing: &Timing) -> bool {
-    uptime.saturating_sub(made) >= timing.send_guard
+    uptime.saturating_sub(made) >= timing.max_signature_age
 }
 
 /// Takes out of what was observed what is too old to act upon, each read by its own age. What is gone stays gone, and what
@@ -421,7 +425,7 @@ pub fn drop_stale(
     let stale = |made: Option<&Duration>| made.is_none_or(|made| is_stale(*made, uptime, timing));
     let before = seen.desktops.len();
     seen.desktops.retain(|id, sighting| {
-        let waits = sighting.sight == Sight::Gone || sighting.sight.needs_lookup();
+        let waits = sighting.sight == DesktopView::Gone || sighting.sight.needs_lookup();
         waits || !stale(reads.desktops.get(id))
     });
     let mut dropped = seen.desktops.len() < before;

@@ -2,8 +2,8 @@
 //! object take it off without knowing; it is put back, but not in a race with a client that keeps removing it.
 
 use super::Step;
+use super::conditions::{Activity, Progress, Requeue};
 use super::observed::Observed;
-use super::standing::{Activity, Hold, Wake};
 use crate::crd::conditions::Reason;
 
 const REMOVED: &str = "another client removed the operator's finalizer again and again, so deleting this object would let a \
@@ -21,10 +21,10 @@ pub fn added(seen: &Observed) -> Step {
     if seen.facts.finalizer_due {
         Step::AddFinalizer
     } else {
-        Step::Wait(Hold::stalled(
+        Step::Wait(Progress::stalled(
             Reason::FinalizerRemoved,
             REMOVED.to_owned(),
-            Wake::Look,
+            Requeue::Tick,
         ))
     }
 }
@@ -38,7 +38,7 @@ pub fn unmentioned(message: &str) -> &str {
 }
 
 /// A wait that says that the finalizer is missing, if it is and cannot be put back yet.
-pub fn mentioned(seen: &Observed, mut hold: Hold) -> Hold {
+pub fn mentioned(seen: &Observed, mut hold: Progress) -> Progress {
     if !seen.facts.finalizer_missing || hold.reason == Reason::FinalizerRemoved {
         return hold;
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::classify::Class;
-use super::observed::{Request, Sight};
+use super::conditions::Progress;
+use super::observed::{DesktopView, Request};
 use super::recovery::Evidence;
-use super::standing::Hold;
 use crate::crd::conditions::Reason;
 use crate::ids::{AttemptID, DesktopID, ProjectKey};
 
@@ -94,7 +94,13 @@ impl Remembered {
 
     /// Notes a read of a desktop begun at `began`; says whether it was idle a `settle` time before too, and in every
     /// read between.
-    pub fn idle_twice(&mut self, id: &DesktopID, sight: Sight, began: Duration, settle: Duration) -> bool {
+    pub fn idle_twice(
+        &mut self,
+        id: &DesktopID,
+        sight: DesktopView,
+        began: Duration,
+        settle: Duration,
+    ) -> bool {
         if !sight.is_idle() {
             self.idle_since.remove(&id.folded());
             return false;
@@ -104,7 +110,7 @@ impl Remembered {
     }
 
     /// The conditions say so from now on.
-    pub fn tells(&mut self, hold: &Hold, uptime: Duration) {
+    pub fn tells(&mut self, hold: &Progress, uptime: Duration) {
         if hold.reason == Reason::CheckingDesktops {
             self.progress_told = Some(uptime);
         }

@@ -25,7 +25,7 @@ pub struct Observed {
     /// Whether the desktops are this request's to submit; `None`: not asked in this pass.
     pub claim: Option<Claim>,
     /// Desktops read in this pass, by folded id.
-    pub desktops: BTreeMap<DesktopID, Sighting>,
+    pub desktops: BTreeMap<DesktopID, DesktopObservation>,
     /// Desktops that were asked for in this pass by a GET of their own, by folded id; kept when the sighting grows old.
     pub single_reads: BTreeMap<DesktopID, SingleRead>,
     /// The project's `deleteDesktops` sub-jobs of every status, read in this pass.
@@ -35,7 +35,7 @@ pub struct Observed {
     /// What the poller knows of the jobs asked for in this pass.
     pub jobs: BTreeMap<JobID, JobView>,
     /// A read of the cloud that failed in this pass.
-    pub trouble: Option<Trouble>,
+    pub read_failure: Option<ReadFailure>,
     /// What an earlier look for evidence of the pending attempt found, begun after its request was surely dead
     /// and at least the settle time ago.
     pub earlier_evidence: Option<Evidence>,
@@ -47,10 +47,13 @@ pub struct Observed {
 
 impl Observed {
     /// The GETs of single desktops that failed, by folded id: the failure, and how many there were in a row.
-    pub fn failed_reads(&self) -> impl Iterator<Item = (&DesktopID, &Trouble, u32)> {
+    pub fn failed_reads(&self) -> impl Iterator<Item = (&DesktopID, &ReadFailure, u32)> {
         self.single_reads.iter().filter_map(|(id, read)| match read {
             SingleRead::Answered => None,
-            SingleRead::Failed { trouble, in_a_row } => Some((id, &**trouble, *in_a_row)),
+            SingleRead::Failed {
+                read_failure,
+                in_a_row,
+            } => Some((id, &**read_failure, *in_a_row)),
         })
     }
 }
@@ -63,7 +66,7 @@ pub enum SingleRead {
     /// The service answered with an error that may be about this desktop alone.
     Failed {
         /// The error.
-        trouble: Box<Trouble>,
+        read_failure: Box<ReadFailure>,
         /// So many GETs of this desktop failed in a row, this one included.
         in_a_row: u32,
     },
@@ -154,13 +157,13 @@ pub enum Claim {
     /// No other request comes first.
     Granted,
     /// Another one does.
-    Held(Rival),
+    Held(ConflictingRequest),
     /// Another one does, which cannot be decoded: whether it has reached the cloud cannot be known.
-    HeldByUndecodable(Rival),
+    HeldByUndecodable(ConflictingRequest),
     /// One that was deleted does, since its call may still take effect, or its job not show yet.
     HeldByDeleted(DeletedRequest),
     /// An older one may, which is known once its project has been checked for the first time.
-    Unchecked(Rival),
+    Unchecked(ConflictingRequest),
     /// Not every watch has listed its requests, so nobody knows yet.
     NotYet,
     /// The API server refuses to list the requests of a namespace, and a call of one of them may still take effect.
@@ -180,7 +183,7 @@ pub struct UnreadableNamespace {
 
 /// A request that comes first for some desktop.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rival {
+pub struct ConflictingRequest {
     /// One of the desktops that both name.
     pub desktop: DesktopID,
     /// Its name, if it lies in the same namespace.
@@ -206,9 +209,9 @@ pub struct DeletedRequest {
 
 /// One look at one desktop.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
+pub struct DesktopObservation {
     /// What was seen.
-    pub sight: Sight,
+    pub sight: DesktopView,
     /// It was idle in an earlier read too, at least the settle time ago, and in every read between.
     pub idle_twice: bool,
     /// `computer_name`.
@@ -217,7 +220,7 @@ pub struct Sighting {
 
 /// What a read says of one desktop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sight {
+pub enum DesktopView {
     /// There, and no task is running on it.
     Idle,
     /// There, with a task that is no deletion.
@@ -234,7 +237,7 @@ pub enum Sight {
     Gone,
 }
 
-impl Sight {
+impl DesktopView {
     /// Reads the service's words, in any letter case. An empty status is a machine that is gone underneath while
     /// its deletion finishes (seen by the vendor's Terraform provider).
     pub fn of(desktop: &Desktop) -> Self {
@@ -325,12 +328,12 @@ pub struct JobView {
     /// `job_error_code` or `fail_reason` of the parent, for ids that no sub-job names.
     pub parent_reason: Option<String>,
     /// The last word on each desktop, by folded id.
-    pub words: BTreeMap<DesktopID, Word>,
+    pub words: BTreeMap<DesktopID, SubJobResult>,
 }
 
 /// What a sub-job says of its desktop.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Word {
+pub enum SubJobResult {
     /// WAITING or RUNNING.
     Open,
     /// SUCCESS.
@@ -349,7 +352,7 @@ pub enum Word {
     },
 }
 
-impl Word {
+impl SubJobResult {
     fn is_an_end(&self) -> bool {
         matches!(self, Self::Success | Self::Failed { .. })
     }
@@ -360,9 +363,9 @@ impl JobView {
     /// every sub-job.
     pub fn has_ended(&self, desktops: &[DesktopID]) -> bool {
         let ended = |id: &DesktopID| match self.words.get(id) {
-            Some(Word::Open) => false,
-            Some(Word::Other { .. }) => self.finished,
-            Some(Word::Success | Word::Failed { .. }) => true,
+            Some(SubJobResult::Open) => false,
+            Some(SubJobResult::Other { .. }) => self.finished,
+            Some(SubJobResult::Success | SubJobResult::Failed { .. }) => true,
             None => self.finished && self.complete,
         };
         desktops.iter().all(ended)
@@ -373,17 +376,20 @@ impl JobView {
     pub fn learn(&mut self, sub_jobs: &[SubJob]) {
         for sub_job in sub_jobs {
             let word = match sub_job.status {
-                SubJobStatus::Waiting | SubJobStatus::Running => Word::Open,
-                SubJobStatus::Success => Word::Success,
-                SubJobStatus::Failed => Word::Failed {
+                SubJobStatus::Waiting | SubJobStatus::Running => SubJobResult::Open,
+                SubJobStatus::Success => SubJobResult::Success,
+                SubJobStatus::Failed => SubJobResult::Failed {
                     code: sub_job.code.clone(),
                     reason: sub_job.reason.clone(),
                 },
-                SubJobStatus::Other => Word::Other {
+                SubJobStatus::Other => SubJobResult::Other {
                     code: sub_job.code.clone(),
                 },
             };
-            let known = self.words.entry(sub_job.desktop.folded()).or_insert(Word::Open);
+            let known = self
+                .words
+                .entry(sub_job.desktop.folded())
+                .or_insert(SubJobResult::Open);
             if word.is_an_end() || !known.is_an_end() {
                 *known = word;
             }
@@ -402,7 +408,7 @@ impl JobView {
 
 /// A read of the cloud that failed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trouble {
+pub struct ReadFailure {
     /// What kind of failure.
     pub class: Class,
     /// As it goes into `status.lastError`.
@@ -469,7 +475,7 @@ pub struct Facts {
     pub known_for_long: bool,
     /// The request of an attempt in doubt can no longer be accepted, nor an accepted one be still invisible: its
     /// expiry, the clock allowance and the settle time are over by both clocks.
-    pub surely_dead: bool,
+    pub expired: bool,
     /// It has been so for so long that a person must look.
     pub evidence_overdue: bool,
     /// The newest attempt is so young that its job need not show yet.

@@ -1,8 +1,8 @@
 //! Another request holds one of the desktops. One that still exists holds it until it has ended. One that was deleted holds
 //! it while its call may take effect or its job need not show yet, and a read can show that earlier.
 
-use super::observed::{Claim, DeletedRequest, Observed, Rival, Sight};
-use super::standing::{Hold, Wake};
+use super::conditions::{Progress, Requeue};
+use super::observed::{Claim, ConflictingRequest, DeletedRequest, DesktopView, Observed};
 use super::{Step, admission, unreadable};
 use crate::crd::conditions::Reason;
 use crate::ids::DesktopID;
@@ -42,7 +42,7 @@ pub fn released(seen: &Observed, holder: &DeletedRequest) -> Released {
 fn is_gone(seen: &Observed, id: &DesktopID) -> bool {
     seen.desktops
         .get(&id.folded())
-        .is_some_and(|s| s.sight == Sight::Gone)
+        .is_some_and(|s| s.sight == DesktopView::Gone)
 }
 
 fn shows(seen: &Observed, holder: &DeletedRequest, id: &DesktopID) -> bool {
@@ -62,7 +62,7 @@ fn read(seen: &Observed, holder: &DeletedRequest) -> Option<Step> {
     if is_gone(seen, id) || shows(seen, holder, id) {
         return Some(Step::Claim);
     }
-    if admission::trouble(seen).is_some() {
+    if admission::read_failure(seen).is_some() {
         return None;
     }
     match seen.desktops.get(&id.folded()) {
@@ -77,16 +77,16 @@ fn unread(seen: &Observed) -> Vec<DesktopID> {
     seen.request.desktop_ids.iter().filter(unread).cloned().collect()
 }
 
-fn wait((message, wake): (String, Wake)) -> Step {
-    Step::Wait(Hold::retrying(Reason::Overlap, message, wake))
+fn wait((message, wake): (String, Requeue)) -> Step {
+    Step::Wait(Progress::retrying(Reason::Overlap, message, wake))
 }
 
-fn unlisted() -> (String, Wake) {
+fn unlisted() -> (String, Requeue) {
     let message = "not every namespace that the operator watches has been listed yet, so another request may have one of the desktops: if this stays, look at the operator's /readyz";
-    (message.to_owned(), Wake::Look)
+    (message.to_owned(), Requeue::Tick)
 }
 
-fn held(rival: &Rival) -> (String, Wake) {
+fn held(rival: &ConflictingRequest) -> (String, Requeue) {
     let holder = rival.name.as_ref().map_or_else(
         || "another request, which lies in another namespace".to_owned(),
         |name| format!("DesktopDeletion {name}"),
@@ -95,10 +95,10 @@ fn held(rival: &Rival) -> (String, Wake) {
         "desktop {} is held by {holder}: waiting until that has ended",
         rival.desktop
     );
-    (message, Wake::Look)
+    (message, Requeue::Tick)
 }
 
-fn undecodable(rival: &Rival) -> (String, Wake) {
+fn undecodable(rival: &ConflictingRequest) -> (String, Requeue) {
     let holder = rival.name.as_ref().map_or_else(
         || "another request, which lies in another namespace".to_owned(),
         |name| format!("DesktopDeletion {name}"),
@@ -107,10 +107,10 @@ fn undecodable(rival: &Rival) -> (String, Wake) {
         "desktop {} is held by {holder}, which this version of the operator cannot decode, so whether it was submitted is unknown: correct that object (its condition Stalled and the operator's log say what is wrong), or delete it and wait until it is gone",
         rival.desktop
     );
-    (message, Wake::Look)
+    (message, Requeue::Tick)
 }
 
-fn unchecked(rival: &Rival) -> (String, Wake) {
+fn unchecked(rival: &ConflictingRequest) -> (String, Requeue) {
     let older = rival.name.as_ref().map_or_else(
         || "an older request in another namespace".to_owned(),
         |name| format!("the older DesktopDeletion {name}"),
@@ -119,10 +119,10 @@ fn unchecked(rival: &Rival) -> (String, Wake) {
         "desktop {} is also requested by {older}, whose WorkspaceProject has not been checked yet: waiting for that check, for at most a minute",
         rival.desktop
     );
-    (message, Wake::Look)
+    (message, Requeue::Tick)
 }
 
-fn deleted(holder: &DeletedRequest) -> (String, Wake) {
+fn deleted(holder: &DeletedRequest) -> (String, Requeue) {
     let who = holder.name.as_ref().map_or_else(
         || "a deleted request in another namespace".to_owned(),
         |name| format!("the deleted DesktopDeletion {name}"),
@@ -136,5 +136,5 @@ fn deleted(holder: &DeletedRequest) -> (String, Wake) {
         "desktop {} is held by {who}: {why} {}; waiting",
         holder.desktop, holder.until
     );
-    (message, Wake::Look)
+    (message, Requeue::Tick)
 }

@@ -7,11 +7,11 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::admission;
-use super::observed::{Observed, Sight, Sweep};
-use super::record::{Settlement, desktop};
+use super::conditions::{Activity, Progress, Requeue, desktops, name_some};
+use super::observed::{DesktopView, Observed, Sweep};
 use super::resolve;
-use super::standing::{Activity, Hold, Wake, desktops, name_some};
-use super::{Step, follow};
+use super::status::{Settlement, desktop};
+use super::{Step, job};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{DesktopID, JobID};
@@ -72,15 +72,15 @@ pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
     }
     for id in &attempt.desktop_ids {
         let touched = match seen.desktops.get(&id.folded())?.sight {
-            Sight::Missing | Sight::Unlisted => return None,
-            Sight::Gone | Sight::Deleting => true,
-            Sight::DeleteFailed => !attempt.baseline_failed_ids.contains(id),
+            DesktopView::Missing | DesktopView::Unlisted => return None,
+            DesktopView::Gone | DesktopView::Deleting => true,
+            DesktopView::DeleteFailed => !attempt.baseline_failed_ids.contains(id),
             // Something is being done to it: it may turn out to be a deletion.
-            Sight::Busy => {
+            DesktopView::Busy => {
                 evidence.complete = false;
                 false
             }
-            Sight::Idle => false,
+            DesktopView::Idle => false,
         };
         if touched && !explained.contains(&id.folded()) {
             evidence.touched.insert(id.folded());
@@ -102,7 +102,7 @@ fn candidates(attempt: &Attempt, sweep: &Sweep) -> BTreeSet<JobID> {
 
 /// The next step for an attempt in doubt.
 pub fn next(seen: &Observed, attempt: &Attempt) -> Step {
-    if !seen.facts.surely_dead {
+    if !seen.facts.expired {
         return early(seen, attempt).unwrap_or_else(|step| step);
     }
     match look(seen, attempt) {
@@ -113,7 +113,7 @@ pub fn next(seen: &Observed, attempt: &Attempt) -> Step {
 
 /// The call may still take effect, and nobody asks for an answer before that is over.
 pub fn is_early(seen: &Observed) -> bool {
-    seen.request.pending().is_some() && !seen.facts.surely_dead && resolve::unanswered(seen).is_none()
+    seen.request.pending().is_some() && !seen.facts.expired && resolve::unanswered(seen).is_none()
 }
 
 /// While the call may still take effect nothing can be decided. The list of the project's jobs, which requests share, keeps
@@ -140,7 +140,7 @@ fn early(seen: &Observed, attempt: &Attempt) -> Result<Step, Step> {
     }
     let mut jobs = candidates(attempt, sweep);
     jobs.retain(|job| seen.owned_elsewhere.get(job) == Some(&false));
-    Ok(Step::Wait(waiting(attempt, &jobs, Wake::Dead)))
+    Ok(Step::Wait(waiting(attempt, &jobs, Requeue::Expiry)))
 }
 
 /// What the reads of this pass show of `attempt`.
@@ -172,7 +172,7 @@ pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
 #[allow(clippy::result_large_err)] // the error is the next step
 fn readable(seen: &Observed, attempt: &Attempt) -> Result<(), Step> {
     let project = seen.project.as_ref().ok_or(Step::ReadProject)?;
-    match admission::unusable(seen, project).or_else(|| admission::trouble(seen)) {
+    match admission::unusable(seen, project).or_else(|| admission::read_failure(seen)) {
         Some(hold) => Err(Step::Wait(unreadable(seen, attempt, hold))),
         None => Ok(()),
     }
@@ -188,7 +188,7 @@ fn ask_for_owner(seen: &Observed, attempt: &Attempt, sweep: &Sweep) -> Option<St
 
 fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
     let Some(earlier) = &seen.earlier_evidence else {
-        return Step::Wait(waiting(attempt, &evidence.jobs, Wake::SecondLook));
+        return Step::Wait(waiting(attempt, &evidence.jobs, Requeue::SecondLook));
     };
     let evidence = evidence.or(earlier);
     if evidence.found() && says_enough(seen, attempt, &evidence) {
@@ -197,7 +197,7 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
     if evidence.complete {
         return Step::RecordOutcome(no_effect(attempt));
     }
-    let hold = waiting(attempt, &evidence.jobs, Wake::SecondLook);
+    let hold = waiting(attempt, &evidence.jobs, Requeue::SecondLook);
     Step::Wait(if seen.facts.evidence_overdue {
         unknown(attempt, hold)
     } else {
@@ -229,22 +229,22 @@ pub fn late(seen: &Observed, attempt: &Attempt) -> Option<Step> {
 }
 
 /// An attempt whose outcome only a newer version of the operator knows: nothing is sent over it.
-pub fn of_newer_version(attempt: &Attempt) -> Hold {
+pub fn of_newer_version(attempt: &Attempt) -> Progress {
     let message = format!(
         "attempt {} has an outcome that this version of the operator does not know, so it may have reached the cloud and nothing is sent: run the version of the operator that wrote it",
         attempt.id
     );
-    Hold::stalled(Reason::Undecodable, message, Wake::Change)
+    Progress::stalled(Reason::Undecodable, message, Requeue::Change)
 }
 
 /// What the conditions say of an attempt in doubt before anything was looked at.
-pub fn in_doubt(attempt: &Attempt) -> Hold {
+pub fn in_doubt(attempt: &Attempt) -> Progress {
     let message = format!(
         "the answer to the submission of {} at {} was lost: whether it took effect is being found out, nothing is sent again meanwhile",
         desktops(attempt.desktop_ids.len()),
         attempt.signed_at.0
     );
-    let hold = Hold::moving(Reason::AwaitingEvidence, message, Wake::Dead).with_error_of(attempt);
+    let hold = Progress::moving(Reason::AwaitingEvidence, message, Requeue::Expiry).with_error_of(attempt);
     if outlives_patience(attempt) {
         unknown(attempt, hold)
     } else {
@@ -259,28 +259,28 @@ fn outlives_patience(attempt: &Attempt) -> bool {
 }
 
 /// A person must look.
-fn unknown(attempt: &Attempt, mut hold: Hold) -> Hold {
+fn unknown(attempt: &Attempt, mut hold: Progress) -> Progress {
     if hold.reason != Reason::OutcomeUnknown {
         hold.message = format!("{}; {}", hold.message, resolve::advice(attempt));
     }
-    Hold {
+    Progress {
         reason: Reason::OutcomeUnknown,
         activity: Activity::Stalled,
         ..hold
     }
 }
 
-fn waiting(attempt: &Attempt, jobs: &BTreeSet<JobID>, wake: Wake) -> Hold {
+fn waiting(attempt: &Attempt, jobs: &BTreeSet<JobID>, wake: Requeue) -> Progress {
     let mut hold = in_doubt(attempt);
     if !jobs.is_empty() {
         hold.message.push_str("; it is probably job ");
         hold.message.push_str(&name_some(jobs));
     }
-    Hold { wake, ..hold }
+    Progress { wake, ..hold }
 }
 
 /// A wait for the end of a call that takes longer since clocks differ: a person must correct one of them.
-pub fn delayed_by_clocks(seen: &Observed, mut hold: Hold) -> Hold {
+pub fn delayed_by_clocks(seen: &Observed, mut hold: Progress) -> Progress {
     let open = seen.request.status.attempts.iter().any(Attempt::is_open);
     let Some(skew) = seen.facts.clock_skew.filter(|_| open) else {
         return hold;
@@ -296,7 +296,7 @@ pub fn delayed_by_clocks(seen: &Observed, mut hold: Hold) -> Hold {
     hold
 }
 
-fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Hold) -> Hold {
+fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progress {
     let mut hold = in_doubt(attempt);
     hold.message = format!(
         "{}; the evidence cannot be read at the moment: {}",
@@ -334,7 +334,7 @@ pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settl
         jobs,
         error: attempt.error.clone(),
         answers: None,
-        hold: follow::running(evidence.touched.len()).with_desktops(states),
+        hold: job::running(evidence.touched.len()).with_desktops(states),
     }
 }
 
@@ -374,6 +374,6 @@ fn no_effect(attempt: &Attempt) -> Settlement {
         job: None,
         error: attempt.error.clone(),
         answers: None,
-        hold: Hold::retrying(Reason::NoEffect, message, Wake::Retry),
+        hold: Progress::retrying(Reason::NoEffect, message, Requeue::Retry),
     }
 }

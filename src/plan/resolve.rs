@@ -1,11 +1,11 @@
 //! A person settles what the operator cannot find out: the annotation `cloud-desktops.dev/resolve`, answered once.
 
 use super::Step;
+use super::conditions::{Progress, Requeue};
 use super::observed::Observed;
-use super::record::Settlement;
 use super::recovery;
-use super::standing::{Hold, Wake};
-use super::{admission, follow};
+use super::status::Settlement;
+use super::{admission, job};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, Outcome};
 use crate::ids::{AttemptID, JobID};
@@ -93,7 +93,7 @@ pub fn next(seen: &Observed) -> Option<Step> {
         return Some(Step::ReadProject);
     }
     if resolve.verb == Verb::Abandon && attempt.took_effect() && may_give_up(seen) {
-        return Some(admission::end(seen, follow::abandoned(seen, Some(value))));
+        return Some(admission::end(seen, job::abandoned(seen, Some(value))));
     }
     if resolve.verb == Verb::Abandon && attempt.took_effect() {
         return refuse(format!(
@@ -109,7 +109,7 @@ pub fn next(seen: &Observed) -> Option<Step> {
     }
     match resolve.verb {
         Verb::Abandon => Some(Step::RecordOutcome(abandoned(attempt, value))),
-        Verb::Retry if !seen.facts.surely_dead => refuse(format!(
+        Verb::Retry if !seen.facts.expired => refuse(format!(
             "the request of attempt {} can still take effect, so it must not be repeated yet: take the annotation away and set it again later, or abandon it",
             attempt.id
         )),
@@ -169,7 +169,7 @@ fn abandoned(attempt: &Attempt, value: String) -> Settlement {
         job: None,
         error: attempt.error.clone(),
         answers: Some(value),
-        hold: follow::landing(attempt),
+        hold: job::landing(attempt),
     }
 }
 
@@ -185,7 +185,7 @@ fn retried(attempt: &Attempt, value: String) -> Settlement {
         job: None,
         error: attempt.error.clone(),
         answers: Some(value),
-        hold: Hold::retrying(Reason::NoEffect, message, Wake::Retry),
+        hold: Progress::retrying(Reason::NoEffect, message, Requeue::Retry),
     }
 }
 

@@ -4,10 +4,10 @@
 
 use super::Step;
 use super::admission;
-use super::follow;
+use super::conditions::{Progress, Requeue, desktops};
+use super::job;
 use super::observed::{Deadline, Observed, PostAnswer, Submission};
-use super::record::{Intent, Settlement, desktop, unsettled};
-use super::standing::{Hold, Wake, desktops};
+use super::status::{Intent, Settlement, desktop, unsettled};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{AttemptID, DesktopID, JobID};
@@ -18,7 +18,7 @@ pub fn next(seen: &Observed) -> Option<Step> {
     match &seen.submission {
         Submission::None => None,
         // The task that sends and records has the object looked at once it is done.
-        Submission::Underway => Some(Step::Rest),
+        Submission::Underway => Some(Step::Done),
         Submission::Armed { attempt, fresh } => Some(armed(seen, attempt, *fresh)),
         Submission::Answered { attempt, answer } => Some(answered(seen, attempt, answer)),
     }
@@ -58,7 +58,7 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
     };
     let desktops_now = seen.request.desktop_ids.iter().map(state).collect();
     let message = format!("submitting {}", desktops(attempt.desktop_ids.len()));
-    let mut hold = Hold::moving(Reason::Submitting, message, Wake::Poll);
+    let mut hold = Progress::moving(Reason::Submitting, message, Requeue::Poll);
     // What was refused before is lifted by the answer, not by asking again.
     let refused = |error: &&CloudError| error.operation == Operation::BatchDelete.as_str();
     hold.error = seen.request.status.last_error.as_ref().filter(refused).cloned();
@@ -81,13 +81,13 @@ fn not_sent(attempt: &Attempt) -> Step {
         job: None,
         error: None,
         answers: None,
-        hold: Hold::retrying(Reason::ServiceUnavailable, message, Wake::Retry),
+        hold: Progress::retrying(Reason::ServiceUnavailable, message, Requeue::Retry),
     })
 }
 
 fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
     let Some(attempt) = seen.request.attempt(id) else {
-        return Step::Rest;
+        return Step::Done;
     };
     // The record may have been made, and only the answer to it been lost. Of an attempt that was settled meanwhile only
     // a job is news, and one that it does not have yet.
@@ -116,7 +116,7 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
                 .desktop_ids
                 .iter()
                 .map(|id| desktop(id, DesktopState::Deleting));
-            let hold = follow::running(attempt.desktop_ids.len()).with_desktops(deleting.collect());
+            let hold = job::running(attempt.desktop_ids.len()).with_desktops(deleting.collect());
             settlement(Outcome::Accepted, vec![job.clone()], None, hold)
         }
         PostAnswer::NotSent(error) => {

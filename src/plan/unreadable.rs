@@ -1,17 +1,17 @@
 //! A watched namespace that the operator lacks a right to read. What its requests hold is not known, so others wait as long as
 //! a call of an earlier process may take effect.
 
+use super::conditions::{Progress, Requeue};
 use super::observed::{Obstacle, UnreadableNamespace};
-use super::standing::{Hold, Wake};
 use crate::crd::conditions::Reason;
 
 /// The wait of a request elsewhere, which could be for the same desktops.
-pub fn requests(namespace: &UnreadableNamespace) -> Hold {
+pub fn requests(namespace: &UnreadableNamespace) -> Progress {
     let UnreadableNamespace { name, right, until } = namespace;
     let message = format!(
         "namespace {name} cannot be read: the operator lacks permission to {right} there, so a request in it may have a call on its way that deletes the same desktops; this request waits until about {until}, when no such call can take effect any more. Grant the permission (deploy/watched-namespace), or take the namespace out of --namespaces (deploy/README.md says how)"
     );
-    Hold::stalled(Reason::NamespaceUnreadable, message, Wake::Look)
+    Progress::stalled(Reason::NamespaceUnreadable, message, Requeue::Tick)
 }
 
 /// What keeps a project of such a namespace from being checked.

@@ -10,14 +10,14 @@ use secrecy::ExposeSecret;
 
 use super::api::Workspace;
 use super::auth::{Credentials, Login};
-use super::carrier::{Carrier, Proxied};
 use super::endpoint::resolver::{self, Filter, Names};
 use super::endpoint::{Endpoint, EndpointError};
 use super::iam::http::HttpIam;
-use super::iam::member::{Door, Member};
+use super::iam::refreshing_client::{Connection, RefreshingClient};
 use super::iam::sessions::{Place, Sessions};
-use super::iam::{Grant, Iam, Witness};
+use super::iam::{CallObserver, Iam, IssuedCredentials};
 use super::signature::sha256_hex;
+use super::transport::{Proxied, Transport};
 use crate::clock::Clock;
 use crate::config::{AllowedEndpoint, CloudProxy};
 use crate::ids::ProjectID;
@@ -101,10 +101,10 @@ pub struct Connector {
     proxy: Option<CloudProxy>,
     clock: Clock,
     names: Arc<dyn Names>,
-    witness: Arc<dyn Witness>,
+    witness: Arc<dyn CallObserver>,
     sessions: Sessions,
     /// What carries every call instead of the network.
-    carrier: Option<Arc<dyn Carrier>>,
+    carrier: Option<Arc<dyn Transport>>,
     kept: Mutex<HashMap<Key, Clients>>,
 }
 
@@ -115,10 +115,10 @@ type Key = (Endpoint, Option<String>);
 #[derive(Debug, Clone)]
 pub(super) struct Clients {
     /// For calls that may be repeated.
-    pub(super) reads: Arc<dyn Carrier>,
+    pub(super) reads: Arc<dyn Transport>,
     /// For the call that may not: every request has a connection of its own, since on a reused one a request may be
     /// lost without anybody knowing, and nothing is ever sent again.
-    pub(super) submissions: Arc<dyn Carrier>,
+    pub(super) submissions: Arc<dyn Transport>,
 }
 
 impl Connector {
@@ -141,13 +141,13 @@ impl Connector {
 
     /// Tells `witness` how each call of IAM ended.
     #[must_use]
-    pub fn witnessed_by(self, witness: Arc<dyn Witness>) -> Self {
+    pub fn witnessed_by(self, witness: Arc<dyn CallObserver>) -> Self {
         Self { witness, ..self }
     }
 
     /// Sends nothing over the network, but everything by `carrier`, to any endpoint that is allowed.
     #[must_use]
-    pub fn carried_by(self, carrier: Arc<dyn Carrier>) -> Self {
+    pub fn with_transport(self, carrier: Arc<dyn Transport>) -> Self {
         Self {
             carrier: Some(carrier),
             ..self
@@ -187,7 +187,7 @@ impl Connector {
             }
         };
         let door = self.door(target)?;
-        Ok(Arc::new(Member { identity, door }))
+        Ok(Arc::new(RefreshingClient { identity, door }))
     }
 
     fn iam(&self, target: &Target) -> Result<(Place, Arc<dyn Iam>), ConnectError> {
@@ -208,10 +208,10 @@ impl Connector {
         Ok((place, Arc::new(iam)))
     }
 
-    fn door(&self, target: &Target) -> Result<Door, ConnectError> {
+    fn door(&self, target: &Target) -> Result<Connection, ConnectError> {
         let endpoint = Endpoint::parse(&target.endpoint, &self.allowed)?;
         let clients = self.clients(&endpoint, target.ca_bundle.as_deref())?;
-        Ok(Door {
+        Ok(Connection {
             endpoint,
             project_id: target.project_id.clone(),
             clients,
@@ -229,7 +229,7 @@ impl Connector {
         target: &Target,
         credentials: Arc<Credentials>,
     ) -> Result<Arc<dyn Workspace>, ConnectError> {
-        let grant = Grant {
+        let grant = IssuedCredentials {
             credentials,
             ends: None,
         };
@@ -276,7 +276,7 @@ impl Connector {
         builder: ClientBuilder,
         endpoint: &Endpoint,
         ca_bundle: Option<&str>,
-    ) -> Result<Arc<dyn Carrier>, ConnectError> {
+    ) -> Result<Arc<dyn Transport>, ConnectError> {
         let Some(proxy) = &self.proxy else {
             return Ok(Arc::new(build(builder, endpoint, ca_bundle)?));
         };

@@ -108,7 +108,10 @@ impl Error {
     /// No byte of the request left this process: the name, the connection or the TLS handshake failed, or the
     /// request could not be built; or the call was held back.
     pub fn was_not_sent(&self) -> bool {
-        matches!(self.failure, Failure::NotSent { .. } | Failure::Withheld { .. })
+        matches!(
+            self.failure,
+            Failure::NotSent { .. } | Failure::CircuitOpen { .. }
+        )
     }
 
     /// The service's refusal, if it gave one.
@@ -131,9 +134,9 @@ pub enum Failure {
     },
     /// The call was not made, since it would have done harm.
     #[error("the call was not made: {reason}")]
-    Withheld {
+    CircuitOpen {
         /// What is being spared.
-        pause: Pause,
+        breaker: BreakerKind,
         /// Why.
         reason: String,
     },
@@ -162,11 +165,11 @@ pub enum Failure {
 
 /// Why a call is held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pause {
+pub enum BreakerKind {
     /// More failed logins would lock the access key, or the user.
-    Login,
+    Credentials,
     /// The service asked to slow down.
-    Throttle,
+    Throttled,
     /// More submissions without an answer would leave more requests in doubt.
     Unanswered,
 }
@@ -230,8 +233,8 @@ mod tests {
                 "batchDelete: the request was not sent: so it is",
             ),
             (
-                Failure::Withheld {
-                    pause: Pause::Login,
+                Failure::CircuitOpen {
+                    breaker: BreakerKind::Credentials,
                     reason: reason(),
                 },
                 true,

@@ -12,23 +12,23 @@ use super::api::{
     SubJobPage, SubJobQuery, SubJobStatus, Workspace,
 };
 use super::auth::Credentials;
-use super::carrier::Carrier;
 use super::connector::{Clients, Options};
 use super::endpoint::Endpoint;
 use super::error::{Error, Operation, Refusal};
 use super::signature::{canonical_query, sha256_hex};
-use super::text::Tidy;
+use super::text::Sanitizer;
+use super::transport::Transport;
 use super::wire;
 use crate::clock::Clock;
 use crate::ids::{DesktopID, JobID, ProjectID};
 
-use conversation::{Conversation, not_sent};
-use exchange::{Limits, Received};
+use exchange::{Exchange, not_sent};
 use headers::{Call, headers};
+use transfer::{Limits, Received};
 
-pub(super) mod conversation;
 pub(super) mod exchange;
 mod headers;
+pub(super) mod transfer;
 
 /// Path of batch-delete below the project.
 const SUBMIT: &str = "desktops/batch-delete";
@@ -74,8 +74,8 @@ impl Workspace for HttpWorkspace {
         let received = self
             .get(operation, &path, &[], self.options.max_small_answer)
             .await?;
-        match self.answer(operation, &received, |body, tidy| {
-            wire::desktop_detail(body, id, tidy)
+        match self.answer(operation, &received, |body, sanitizer| {
+            wire::desktop_detail(body, id, sanitizer)
         }) {
             Ok(answer) => Ok(Answer {
                 value: Lookup::Found(answer.value),
@@ -121,7 +121,9 @@ impl Workspace for HttpWorkspace {
         let operation = Operation::ShowJob;
         let path = format!("workspace-jobs/{id}");
         let received = self.get(operation, &path, &[], self.options.max_answer).await?;
-        self.answer(operation, &received, |body, tidy| wire::job(body, id, tidy))
+        self.answer(operation, &received, |body, sanitizer| {
+            wire::job(body, id, sanitizer)
+        })
     }
 
     fn sign_batch_delete(&self, batch: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error> {
@@ -260,7 +262,7 @@ impl HttpWorkspace {
     async fn exchange(
         &self,
         operation: Operation,
-        carrier: &dyn Carrier,
+        carrier: &dyn Transport,
         call: Call<'_>,
         headers: HeaderMap,
         limits: Limits,
@@ -276,7 +278,7 @@ impl HttpWorkspace {
         &self,
         operation: Operation,
         received: &Received,
-        read: impl FnOnce(&[u8], Tidy<'_>) -> Result<T, wire::Unreadable>,
+        read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, wire::Unreadable>,
     ) -> Result<Answer<T>, Error> {
         if received.status == StatusCode::OK {
             self.about(operation).readable(received, read)
@@ -285,11 +287,11 @@ impl HttpWorkspace {
         }
     }
 
-    fn about(&self, operation: Operation) -> Conversation<'_> {
-        Conversation {
+    fn about(&self, operation: Operation) -> Exchange<'_> {
+        Exchange {
             operation,
             endpoint: &self.endpoint,
-            tidy: Tidy(&*self.credentials),
+            sanitizer: Sanitizer(&*self.credentials),
             clock: &self.clock,
         }
     }

@@ -28,11 +28,11 @@ use super::error::{Error, Failure, Operation};
 use crate::ids::ProjectID;
 
 pub(super) mod http;
-pub(super) mod member;
+mod login_throttle;
 pub(super) mod ready_token;
+pub(super) mod refreshing_client;
 mod session;
 pub(super) mod sessions;
-mod turn;
 mod wire;
 
 /// The calls of IAM.
@@ -64,12 +64,12 @@ pub(super) struct Issued<T> {
 
 /// Where the credentials of the next call come from.
 #[async_trait]
-pub(super) trait Identity: Send + Sync + fmt::Debug {
+pub(super) trait CredentialsProvider: Send + Sync + fmt::Debug {
     /// What the next call is to be sent with.
-    async fn current(&self) -> Result<Grant, Error>;
+    async fn current(&self) -> Result<IssuedCredentials, Error>;
 
     /// The same without asking anybody; `None` if it must be renewed first.
-    fn held(&self) -> Option<Grant>;
+    fn held(&self) -> Option<IssuedCredentials>;
 
     /// The cloud did not accept these: they are not given out again. Whether [`current`](Self::current) can give others.
     fn dismiss(&self, refused: &Arc<Credentials>) -> bool;
@@ -77,20 +77,20 @@ pub(super) trait Identity: Send + Sync + fmt::Debug {
 
 /// Something to send a request with.
 #[derive(Debug, Clone)]
-pub(super) struct Grant {
+pub(super) struct IssuedCredentials {
     pub(super) credentials: Arc<Credentials>,
     /// When they end, by the service's clock, as far as that is known.
     pub(super) ends: Option<Timestamp>,
 }
 
 /// Hears how each call of IAM ended.
-pub trait Witness: Send + Sync + fmt::Debug {
+pub trait CallObserver: Send + Sync + fmt::Debug {
     /// With an answer of this HTTP status, or by a failure.
     fn note(&self, operation: Operation, outcome: Result<u16, &Failure>);
 }
 
 /// Nobody listens.
-impl Witness for () {
+impl CallObserver for () {
     fn note(&self, _: Operation, _: Result<u16, &Failure>) {}
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::error::Refusal;
-use super::text::{self, Tidy};
+use super::text::{self, Sanitizer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -19,13 +19,19 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-iam-trace-id");
 const PAGE: usize = 200;
 
 /// A refusal with this status, these headers and this body; `now` is the service's clock, or ours.
-pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp, tidy: Tidy<'_>) -> Refusal {
+pub(super) fn read(
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+    sanitizer: Sanitizer<'_>,
+) -> Refusal {
     let json = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(object)) => Some(object),
         _ => None,
     };
     let said = json.as_ref().map(envelope).unwrap_or_default();
-    let tidied = |text: Option<String>, max| text.and_then(|text| tidy.line(&text, max));
+    let tidied = |text: Option<String>, max| text.and_then(|text| sanitizer.line(&text, max));
     let message = match json {
         Some(_) => tidied(said.message, text::MESSAGE),
         None => tidied(Some(text::of_page(body)), PAGE),
@@ -35,20 +41,20 @@ pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp
         code: tidied(said.code, text::CODE),
         message,
         detail: tidied(said.detail, text::MESSAGE),
-        request_id: request_id(headers, tidy).or_else(|| tidied(said.request_id, text::REQUEST_ID)),
+        request_id: request_id(headers, sanitizer).or_else(|| tidied(said.request_id, text::REQUEST_ID)),
         encoded_authorization_message: said
             .encoded_authorization_message
             .filter(|text| is_decodable(text))
-            .map(|text| tidy.0.redact(&text)),
+            .map(|text| sanitizer.0.redact(&text)),
         retry_after: retry_after(headers, now),
         json: json.is_some(),
     }
 }
 
 /// The id by which the service's support finds a request.
-pub(super) fn request_id(headers: &HeaderMap, tidy: Tidy<'_>) -> Option<String> {
+pub(super) fn request_id(headers: &HeaderMap, sanitizer: Sanitizer<'_>) -> Option<String> {
     let id = headers.get(REQUEST_ID).or_else(|| headers.get(TRACE_ID))?;
-    tidy.line(id.to_str().ok()?, text::REQUEST_ID)
+    sanitizer.line(id.to_str().ok()?, text::REQUEST_ID)
 }
 
 /// What an envelope holds, as sent.
@@ -136,7 +142,7 @@ mod tests {
 
     fn refused_with(headers: &HeaderMap, body: &str) -> Refusal {
         let login = Credentials::Token(SecretString::from("TOKEN-canary"));
-        read(403, headers, body.as_bytes(), now(), Tidy(&login))
+        read(403, headers, body.as_bytes(), now(), Sanitizer(&login))
     }
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {

@@ -20,9 +20,9 @@ pub(super) const SHORT: usize = 255;
 
 /// Makes texts fit to show, and takes the login out of them should a service or a library repeat it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tidy<'a>(pub(super) &'a dyn Secrets);
+pub(super) struct Sanitizer<'a>(pub(super) &'a dyn Secrets);
 
-impl Tidy<'_> {
+impl Sanitizer<'_> {
     /// One clean line of at most `max` characters; `None` if nothing is left.
     pub(super) fn line(self, text: &str, max: usize) -> Option<String> {
         // Cleaning may cut through a secret or join one together, so the login is looked for before and after.

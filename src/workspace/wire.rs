@@ -9,7 +9,7 @@ use serde_json::Value;
 use once::Once;
 
 use super::api::{BatchDelete, Desktop, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus};
-use super::text::{self, Tidy};
+use super::text::{self, Sanitizer};
 use crate::ids::{DesktopID, JobID};
 
 mod once;
@@ -75,7 +75,7 @@ struct DesktopRow {
 }
 
 /// A page of desktops. A row without a readable id is left out, and so leaves the page short of `total_count`.
-pub(super) fn desktops(body: &[u8], tidy: Tidy<'_>) -> Result<DesktopPage, Unreadable> {
+pub(super) fn desktops(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<DesktopPage, Unreadable> {
     let body: DesktopListBody = parse(body)?;
     let total = body.total_count.ok_or("it holds no total_count")?;
     let rows = listed(body.desktops, total).ok_or("it holds no desktops")?;
@@ -85,7 +85,7 @@ pub(super) fn desktops(body: &[u8], tidy: Tidy<'_>) -> Result<DesktopPage, Unrea
         desktops: rows
             .into_iter()
             .filter_map(row)
-            .map(|row| desktop(row, tidy))
+            .map(|row| desktop(row, sanitizer))
             .collect(),
     })
 }
@@ -97,7 +97,11 @@ struct DesktopBody {
 }
 
 /// One desktop; the vendor's own example shows it inside an array of one.
-pub(super) fn desktop_detail(body: &[u8], asked: &DesktopID, tidy: Tidy<'_>) -> Result<Desktop, Unreadable> {
+pub(super) fn desktop_detail(
+    body: &[u8],
+    asked: &DesktopID,
+    sanitizer: Sanitizer<'_>,
+) -> Result<Desktop, Unreadable> {
     let one = match parse::<DesktopBody>(body)?.desktop {
         Once(Value::Array(mut rows)) if rows.len() == 1 => Once(rows.remove(0)),
         other => other,
@@ -109,11 +113,11 @@ pub(super) fn desktop_detail(body: &[u8], asked: &DesktopID, tidy: Tidy<'_>) -> 
             row.desktop_id
         ));
     }
-    Ok(desktop(row, tidy))
+    Ok(desktop(row, sanitizer))
 }
 
-fn desktop(row: DesktopRow, tidy: Tidy<'_>) -> Desktop {
-    let short = |text: &str| tidy.line(text, text::SHORT);
+fn desktop(row: DesktopRow, sanitizer: Sanitizer<'_>) -> Desktop {
+    let short = |text: &str| sanitizer.line(text, text::SHORT);
     Desktop {
         id: row.desktop_id,
         name: short(&row.computer_name),
@@ -152,7 +156,7 @@ struct Entities {
 }
 
 /// A page of sub-jobs. Rows that do not name a parent and a desktop are counted but left out.
-pub(super) fn sub_jobs(body: &[u8], tidy: Tidy<'_>) -> Result<SubJobPage, Unreadable> {
+pub(super) fn sub_jobs(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<SubJobPage, Unreadable> {
     let body: SubJobListBody = parse(body)?;
     let total = body.total_count.ok_or("it holds no total_count")?;
     let named = body.jobs.is_some();
@@ -164,25 +168,25 @@ pub(super) fn sub_jobs(body: &[u8], tidy: Tidy<'_>) -> Result<SubJobPage, Unread
         sub_jobs: rows
             .into_iter()
             .filter_map(row)
-            .filter_map(|row| sub_job(row, None, tidy))
+            .filter_map(|row| sub_job(row, None, sanitizer))
             .collect(),
     })
 }
 
 /// A sub-job, of `parent` unless it names another.
-fn sub_job(row: SubJobRow, parent: Option<&JobID>, tidy: Tidy<'_>) -> Option<SubJob> {
+fn sub_job(row: SubJobRow, parent: Option<&JobID>, sanitizer: Sanitizer<'_>) -> Option<SubJob> {
     let status = sub_job_status(&row.status);
     let word = || {
-        let word = tidy.line(&row.status, text::CODE);
+        let word = sanitizer.line(&row.status, text::CODE);
         (status == SubJobStatus::Other).then(|| word.unwrap_or_else(|| "NoStatus".to_owned()))
     };
     Some(SubJob {
         job: row.job_id.or_else(|| parent.cloned())?,
         desktop: row.entities?.desktop_id?,
-        id: tidy.line(&row.id, text::SHORT).unwrap_or_default(),
+        id: sanitizer.line(&row.id, text::SHORT).unwrap_or_default(),
         status,
-        code: tidy.line(&row.error_code, text::CODE).or_else(word),
-        reason: tidy.line(&row.fail_reason, text::SHORT),
+        code: sanitizer.line(&row.error_code, text::CODE).or_else(word),
+        reason: sanitizer.line(&row.fail_reason, text::SHORT),
     })
 }
 
@@ -213,7 +217,7 @@ struct JobBody {
 }
 
 /// A parent job with its sub-jobs.
-pub(super) fn job(body: &[u8], asked: &JobID, tidy: Tidy<'_>) -> Result<Job, Unreadable> {
+pub(super) fn job(body: &[u8], asked: &JobID, sanitizer: Sanitizer<'_>) -> Result<Job, Unreadable> {
     let body: JobBody = parse(body)?;
     if !body.id.as_str().eq_ignore_ascii_case(asked.as_str()) {
         return Err(format!("it describes job {} instead of {asked}", body.id));
@@ -224,15 +228,15 @@ pub(super) fn job(body: &[u8], asked: &JobID, tidy: Tidy<'_>) -> Result<Job, Unr
     let sub_jobs: Vec<_> = rows
         .into_iter()
         .filter_map(row)
-        .filter_map(|row| sub_job(row, Some(asked), tidy))
+        .filter_map(|row| sub_job(row, Some(asked), sanitizer))
         .collect();
     Ok(Job {
         finished: ends
             .iter()
             .any(|end| body.status.trim().eq_ignore_ascii_case(end)),
         blank: body.status.trim().is_empty() && sent == 0,
-        code: tidy.line(&body.job_error_code, text::CODE),
-        reason: tidy.line(&body.fail_reason, text::MESSAGE),
+        code: sanitizer.line(&body.job_error_code, text::CODE),
+        reason: sanitizer.line(&body.fail_reason, text::MESSAGE),
         // A row that cannot be read may name any desktop.
         complete: body.sub_jobs_total == Some(sent as u64) && sub_jobs.len() == sent,
         sub_jobs,
@@ -362,7 +366,7 @@ mod tests {
                 {{"desktop_id":"{D2}","computer_name":7,"status":null,"extra":{{}}}},
                 {{"desktop_id":"not/an/id"}}, {{"computer_name":"no id"}}, "junk"]}}"#
         );
-        let page = desktops(body.as_bytes(), Tidy(&login())).unwrap();
+        let page = desktops(body.as_bytes(), Sanitizer(&login())).unwrap();
         assert_eq!(page.total, 5);
         assert_eq!(
             page.desktops,
@@ -390,21 +394,21 @@ mod tests {
             r#"{"total_count":-1,"desktops":[]}"#,
             r#"{"total_count":1}"#,
         ] {
-            assert!(desktops(body.as_bytes(), Tidy(&login())).is_err(), "{body}");
+            assert!(desktops(body.as_bytes(), Sanitizer(&login())).is_err(), "{body}");
         }
         for body in [
             r#"{"jobs":[]}"#,
             r#"{"total_count":1.5,"jobs":[]}"#,
             r#"{"total_count":1,"jobs":null}"#,
         ] {
-            assert!(sub_jobs(body.as_bytes(), Tidy(&login())).is_err(), "{body}");
+            assert!(sub_jobs(body.as_bytes(), Sanitizer(&login())).is_err(), "{body}");
         }
     }
 
     #[test]
     fn a_page_that_counts_no_row_may_lack_the_list() {
         for body in [r#"{"total_count":0}"#, r#"{"total_count":0,"desktops":null}"#] {
-            let page = desktops(body.as_bytes(), Tidy(&login())).unwrap();
+            let page = desktops(body.as_bytes(), Sanitizer(&login())).unwrap();
             assert_eq!((page.total, page.desktops.len()), (0, 0), "{body}");
         }
         for (body, named) in [
@@ -412,7 +416,7 @@ mod tests {
             (r#"{"total_count":0,"jobs":null}"#, false),
             (r#"{"total_count":0,"jobs":[]}"#, true),
         ] {
-            let page = sub_jobs(body.as_bytes(), Tidy(&login())).unwrap();
+            let page = sub_jobs(body.as_bytes(), Sanitizer(&login())).unwrap();
             assert_eq!((page.total, page.rows, page.named), (0, 0, named), "{body}");
         }
     }
@@ -424,7 +428,7 @@ mod tests {
             format!(r#"{{"desktop":{row}}}"#),
             format!(r#"{{"desktop":[{row}]}}"#),
         ] {
-            let found = desktop_detail(body.as_bytes(), &desktop_id(D1), Tidy(&login())).unwrap();
+            let found = desktop_detail(body.as_bytes(), &desktop_id(D1), Sanitizer(&login())).unwrap();
             assert_eq!(found.status, "deleted");
         }
     }
@@ -439,7 +443,7 @@ mod tests {
             "{}".to_owned(),
         ] {
             assert!(
-                desktop_detail(body.as_bytes(), &desktop_id(D1), Tidy(&login())).is_err(),
+                desktop_detail(body.as_bytes(), &desktop_id(D1), Sanitizer(&login())).is_err(),
                 "{body}"
             );
         }
@@ -456,7 +460,7 @@ mod tests {
                 {{"id":"s5","entities":{{"desktop_id":"{D1}"}}}},
                 null]}}"#
         );
-        let page = sub_jobs(body.as_bytes(), Tidy(&login())).unwrap();
+        let page = sub_jobs(body.as_bytes(), Sanitizer(&login())).unwrap();
         assert_eq!((page.total, page.rows, page.sub_jobs.len()), (6, 6, 2));
         assert_eq!(page.sub_jobs[0].status, SubJobStatus::Success);
         assert_eq!(
@@ -489,7 +493,7 @@ mod tests {
             row(&j, &e, &with(&s, r#""status":"SUCCESS""#)),
         ];
         let body = format!(r#"{{"total_count":3,"jobs":[{}]}}"#, jobs.join(","));
-        let page = sub_jobs(body.as_bytes(), Tidy(&login())).unwrap();
+        let page = sub_jobs(body.as_bytes(), Sanitizer(&login())).unwrap();
         assert_eq!((page.rows, page.sub_jobs.len()), (3, 1));
         assert_eq!(page.sub_jobs[0].status, SubJobStatus::Other);
 
@@ -497,12 +501,12 @@ mod tests {
         let found = desktop_detail(
             format!(r#"{{"desktop":{{{twice}}}}}"#).as_bytes(),
             &desktop_id(D1),
-            Tidy(&login()),
+            Sanitizer(&login()),
         );
         assert_eq!(found.unwrap().status, "");
         let page = desktops(
             format!(r#"{{"total_count":1,"desktops":[{{{twice}}}]}}"#).as_bytes(),
-            Tidy(&login()),
+            Sanitizer(&login()),
         );
         assert_eq!(page.unwrap().desktops[0].status, "");
     }
@@ -514,7 +518,7 @@ mod tests {
                 r#"{{"id":"s1","job_id":"j1","status":"{status}","entities":{{"desktop_id":"{D1}"}}}}"#
             );
             let body = format!(r#"{{"total_count":1,"jobs":[{row}]}}"#);
-            let page = sub_jobs(body.as_bytes(), Tidy(&login())).unwrap();
+            let page = sub_jobs(body.as_bytes(), Sanitizer(&login())).unwrap();
             page.sub_jobs[0].code.clone()
         };
         assert_eq!(read("Skipped").as_deref(), Some("Skipped"));
@@ -550,7 +554,7 @@ mod tests {
                 {{"id":"s1","status":"SUCCESS","entities":{{"desktop_id":"{D1}"}}}},
                 {{"id":"s2","job_id":"j9","status":"FAILED","entities":{{"desktop_id":"{D2}"}}}}]}}"#
         );
-        let job = job(body.as_bytes(), &job_id("j1"), Tidy(&login())).unwrap();
+        let job = job(body.as_bytes(), &job_id("j1"), Sanitizer(&login())).unwrap();
         assert!(job.finished);
         assert_eq!(
             (job.code.as_deref(), job.reason.as_deref()),
@@ -574,7 +578,7 @@ mod tests {
         ] {
             let body = format!(r#"{{"id":"j1","status":"{status}"}}"#);
             assert_eq!(
-                job(body.as_bytes(), &job_id("j1"), Tidy(&login()))
+                job(body.as_bytes(), &job_id("j1"), Sanitizer(&login()))
                     .unwrap()
                     .finished,
                 finished,
@@ -585,7 +589,7 @@ mod tests {
             job(
                 br#"{"id":"j2","status":"SUCCESS"}"#,
                 &job_id("j1"),
-                Tidy(&login())
+                Sanitizer(&login())
             )
             .is_err()
         );
@@ -596,7 +600,7 @@ mod tests {
         let body = format!(
             r#"{{"total_count":1,"desktops":[{{"desktop_id":"{D1}","computer_name":"TOKEN-canary"}}]}}"#
         );
-        let page = desktops(body.as_bytes(), Tidy(&login())).unwrap();
+        let page = desktops(body.as_bytes(), Sanitizer(&login())).unwrap();
         assert_eq!(page.desktops[0].name.as_deref(), Some("[redacted]"));
     }
 
@@ -604,12 +608,12 @@ mod tests {
         #[test]
         fn no_body_makes_the_reader_panic(body in any::<Vec<u8>>()) {
             let login = login();
-            let tidy = Tidy(&login);
+            let sanitizer = Sanitizer(&login);
             let _ = accepted(&body);
-            let _ = desktops(&body, tidy);
-            let _ = desktop_detail(&body, &desktop_id(D1), tidy);
-            let _ = sub_jobs(&body, tidy);
-            let _ = job(&body, &job_id("j1"), tidy);
+            let _ = desktops(&body, sanitizer);
+            let _ = desktop_detail(&body, &desktop_id(D1), sanitizer);
+            let _ = sub_jobs(&body, sanitizer);
+            let _ = job(&body, &job_id("j1"), sanitizer);
         }
 
         #[test]
@@ -617,7 +621,7 @@ mod tests {
             let body = serde_json::json!({"total_count": 1, "jobs": [
                 {"id": status, "job_id": id, "status": flag, "entities": {"desktop_id": id}, "fail_reason": [flag]}
             ]});
-            let page = sub_jobs(body.to_string().as_bytes(), Tidy(&login())).unwrap();
+            let page = sub_jobs(body.to_string().as_bytes(), Sanitizer(&login())).unwrap();
             prop_assert_eq!(page.rows, 1);
         }
     }

@@ -20,7 +20,11 @@ use crate::stage::{BOUND, Running, Stage, condition, desktop, pair, says};
 const LONG: Duration = Duration::from_secs(600);
 
 /// Long pauses: what is read once a tick must not depend on how fast the machine is.
-const PAUSES: &[&str] = &["--poll-interval=30s", "--first-look=20s", "--settle=120s"];
+const PAUSES: &[&str] = &[
+    "--poll-interval=30s",
+    "--initial-poll-delay=20s",
+    "--job-visibility-timeout=120s",
+];
 
 async fn create(namespace: &Namespace, names: &[String]) {
     let apply = |name: &String| {

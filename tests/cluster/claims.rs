@@ -116,7 +116,7 @@ async fn stripped(name: &str, delete_first: bool) {
     // Long enough that the second request is seen waiting on a slow machine too.
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "30s"}});
     let stage = Stage::set_with(name, silent_world("20s", "25s"), &[slow]).await;
-    let _operator = stage.operator(&["--settle=30s"]);
+    let _operator = stage.operator(&["--job-visibility-timeout=30s"]);
     let first = stage.request("leaver", &["pc-1"]).await;
     stage.accepted("leaver").await;
     strip_and_delete(&stage, "leaver", delete_first).await;
@@ -156,8 +156,8 @@ async fn a_request_that_was_abandoned_and_deleted_holds_its_desktops_while_its_c
     let stage = Stage::set_with("abandoned-held", world, &[desktop("pc-1")]).await;
     let flags = &[
         "--signature-window=30s",
-        "--send-guard=3s",
-        "--settle=1s",
+        "--max-signature-age=3s",
+        "--job-visibility-timeout=1s",
         "--clock-skew=2s",
     ];
     let late = doubt::lost("pc-1", false, &json!({"delay": "15s"}));

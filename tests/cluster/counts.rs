@@ -129,7 +129,7 @@ async fn a_request_that_was_let_go_costs_nothing_any_more() {
     let mut second: Value = stage.cloud.project("second", "login");
     second["spec"]["projectID"] = json!(SECOND);
     stage.namespace.apply(&second).await.unwrap();
-    let _operator = stage.operator(&["--send-guard=3s"]);
+    let _operator = stage.operator(&["--max-signature-age=3s"]);
     stage.request("let-go", &["pc-1"]).await;
     let there = json!({"projectRef": {"name": "second"}});
     stage.request_with("running", &["pc-2"], there).await;

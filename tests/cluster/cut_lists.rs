@@ -32,7 +32,7 @@ async fn a_list_that_stops_at_a_capped_count_does_not_prove_that_nothing_happene
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
     let foreign: Vec<_> = (0..100).map(|n| row(&format!("job-{n}"), "pc-other")).collect();
-    let _operator = stage.operator(&[doubt::FLAGS, &["--evidence-patience=2s"]].concat());
+    let _operator = stage.operator(&[doubt::FLAGS, &["--recovery-timeout=2s"]].concat());
     stage.request("leaver", &["pc-1"]).await;
     stage.struck().await;
     stage.cloud.add_fault(&page(100, &json!(foreign))).unwrap();
@@ -52,7 +52,7 @@ async fn a_desktop_that_a_cut_list_does_not_show_is_not_called_not_submitted() {
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
     stage.change_timings(json!({"running": "30s"})).await;
-    let _operator = stage.operator(&[doubt::FLAGS, &["--evidence-patience=2s"]].concat());
+    let _operator = stage.operator(&[doubt::FLAGS, &["--recovery-timeout=2s"]].concat());
     stage.request("leavers", &["pc-1", "pc-2"]).await;
     stage.struck().await;
     let posts = stage.posts();

@@ -9,13 +9,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// The door; gone when dropped.
-pub(crate) struct Door {
+pub(crate) struct Connection {
     address: SocketAddr,
     open: Arc<AtomicBool>,
     porter: JoinHandle<()>,
 }
 
-impl Door {
+impl Connection {
     /// An open door to a URL such as `https://127.0.0.1:41234`.
     pub(crate) async fn to(url: &str) -> Self {
         let target = url.trim_start_matches("https://").to_owned();
@@ -46,7 +46,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.porter.abort();
     }

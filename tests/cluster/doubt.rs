@@ -11,8 +11,8 @@ use crate::stage::{Stage, desktop, message, pair, says};
 /// A signature lives for six seconds, here and (see [`world`]) in the cloud.
 pub(crate) const FLAGS: &[&str] = &[
     "--signature-window=6s",
-    "--send-guard=3s",
-    "--settle=1s",
+    "--max-signature-age=3s",
+    "--job-visibility-timeout=1s",
     "--clock-skew=2s",
 ];
 
@@ -137,8 +137,8 @@ async fn after_three_lost_answers_in_a_row_new_requests_are_held_and_say_why() {
         &stage,
         &operator,
         &[
-            ("braked{brake=\"unanswered\"}", 1.0),
-            ("brakes_applied_total{brake=\"unanswered\"}", 1.0),
+            ("circuit_breaker_open{breaker=\"unanswered\"}", 1.0),
+            ("circuit_breaker_trips_total{breaker=\"unanswered\"}", 1.0),
         ],
     )
     .await;
@@ -157,7 +157,7 @@ async fn evidence_that_could_not_be_read_to_its_end_at_first_counts_once_it_can(
     let stage = Stage::set_with("unread", world(), &[desktop("pc-1")]).await;
     let fault = lost("pc-1", false, &json!("reset"));
     stage.cloud.add_fault(&fault).unwrap();
-    let _operator = stage.operator(&[FLAGS, &["--evidence-patience=2s"]].concat());
+    let _operator = stage.operator(&[FLAGS, &["--recovery-timeout=2s"]].concat());
     stage.request("leaver", &["pc-1"]).await;
     stage.struck().await;
     // A list that lacks what it counts.
@@ -259,8 +259,8 @@ async fn a_submission_that_arrives_late_and_shows_later_still_is_found_too() {
         .unwrap();
     let flags = [
         "--signature-window=6s",
-        "--send-guard=3s",
-        "--settle=11s",
+        "--max-signature-age=3s",
+        "--job-visibility-timeout=11s",
         "--clock-skew=2s",
     ];
     let operator = stage.operator(&flags);

@@ -240,7 +240,7 @@ async fn a_wrong_password_is_told_and_not_tried_until_the_user_is_locked() {
 }
 
 /// A login that is exchanged for another one.
-struct Rotation {
+struct FairQueue {
     kind: &'static str,
     /// The account before and after.
     accounts: [Value; 2],
@@ -248,13 +248,13 @@ struct Rotation {
     values: [Values; 2],
 }
 
-fn rotations() -> [Rotation; 3] {
+fn rotations() -> [FairQueue; 3] {
     let account = |field: &str, login: Value| json!({"name": "test", field: [login]});
     let key = |id, secret| account("accessKeys", json!({"id": id, "secret": secret}));
     let token = |text| account("tokens", json!({"token": text, "user": "robot"}));
     let user = |password| account("users", json!({"name": "robot", "password": password}));
     [
-        Rotation {
+        FairQueue {
             kind: "accessKey",
             accounts: [
                 key(ACCESS_KEY, SECRET_KEY),
@@ -268,12 +268,12 @@ fn rotations() -> [Rotation; 3] {
                 ],
             ],
         },
-        Rotation {
+        FairQueue {
             kind: "token",
             accounts: [token("canary-token-old"), token("canary-token-new")],
             values: [&[("token", "canary-token-old")], &[("token", "canary-token-new")]],
         },
-        Rotation {
+        FairQueue {
             kind: "password",
             accounts: [user(PASSWORD), user(NEW_PASSWORD)],
             values: [USER, CHANGED_USER],
@@ -285,8 +285,8 @@ fn rotations() -> [Rotation; 3] {
 const LOAD: usize = 24;
 
 /// Exchanges a login while requests are worked on; gives the calls that were refused.
-async fn rotate(name: &str, rotation: Rotation, flags: &[&str]) -> Vec<Operation> {
-    let Rotation {
+async fn rotate(name: &str, rotation: FairQueue, flags: &[&str]) -> Vec<Operation> {
+    let FairQueue {
         kind,
         accounts,
         values,

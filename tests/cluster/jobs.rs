@@ -47,7 +47,7 @@ async fn a_job_that_shows_late_is_waited_for() {
     let mut world = Cloud::world();
     world["timings"]["jobVisibleAfter"] = json!("2s");
     let stage = Stage::set_with("shows-late", world, &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&["--settle=3s"]);
+    let _operator = stage.operator(&["--job-visibility-timeout=3s"]);
     stage.request("leaver", &["pc-1"]).await;
     let status = stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
@@ -57,14 +57,14 @@ async fn a_job_that_shows_late_is_waited_for() {
 #[tokio::test]
 async fn a_desktop_that_is_gone_is_said_to_be_while_the_deletion_of_another_one_runs_on() {
     // The first one ends after the first look at the job, or before it.
-    for first_look in ["--first-look=200ms", "--first-look=6s"] {
-        half_done(first_look).await;
+    for initial_poll_delay in ["--initial-poll-delay=200ms", "--initial-poll-delay=6s"] {
+        half_done(initial_poll_delay).await;
     }
 }
 
-async fn half_done(first_look: &str) {
+async fn half_done(initial_poll_delay: &str) {
     let stage = Stage::set("half-done", &[desktop("pc-1"), endless("pc-2")]).await;
-    let _operator = stage.operator(&[first_look]);
+    let _operator = stage.operator(&[initial_poll_delay]);
     stage.request("leavers", &["pc-1", "pc-2"]).await;
     let half = |status: &Value| {
         entry(status, "pc-1")["state"] == "Deleted" && entry(status, "pc-2")["state"] == "Deleting"

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::{ApiServerProxy, Moment, eventually};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
-use desktop_deletion_operator::operator::lease::NAME;
+use desktop_deletion_operator::runtime::lease::NAME;
 
 use crate::doubt;
 use crate::shutdown::answers;

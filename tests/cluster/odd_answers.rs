@@ -105,7 +105,7 @@ async fn a_job_that_cannot_be_read_is_overdue_and_its_desktops_are_looked_at() {
     {
         let stage = Stage::set(&format!("unread-job-{number}"), &["pc-1", "pc-2"].map(desktop)).await;
         stage.cloud.add_desktop(&endless("pc-2")).unwrap();
-        let _operator = stage.operator(&["--job-overdue=5s", "--settle=1s"]);
+        let _operator = stage.operator(&["--job-overdue=5s", "--job-visibility-timeout=1s"]);
         stage.request("leaver", &["pc-1", "pc-2"]).await;
         stage.accepted("leaver").await;
         let broken = always(operation, status, &error("WKS.00000003"));
@@ -180,7 +180,7 @@ async fn an_old_sub_job_with_an_undocumented_status_does_not_hold_a_request_for_
 async fn a_request_that_expires_says_what_kept_it() {
     let busy = json!({"id": "pc-1", "taskStatus": "rebuilding"});
     let stage = Stage::set("expires-told", &[busy]).await;
-    let _operator = stage.operator(&["--request-deadline=25s", "--send-guard=5s"]);
+    let _operator = stage.operator(&["--request-deadline=25s", "--max-signature-age=5s"]);
     let listed = always("listDesktops", 503, &error("APIGW.0613"));
     stage.request("leaver", &["pc-1"]).await;
     stage.reason("leaver", Submitted, "Conflict").await;

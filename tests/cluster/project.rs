@@ -9,7 +9,7 @@ use workspace_simulator::cloud::Operation::ListDesktops;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, Submitted, Succeeded};
 
-use crate::door::Door;
+use crate::door::Connection;
 use crate::stage::{BOUND, Stage, condition, desktop, message, pair, says};
 
 /// Another project of the same account.
@@ -204,7 +204,7 @@ async fn a_region_that_is_not_known_is_named_with_the_way_out() {
 async fn a_host_that_is_not_reached_in_many_tries_is_for_a_person_and_recovers_by_itself() {
     let stage =
         Stage::without_project("not-reached", Cloud::world(), &[desktop("pc-1"), desktop("pc-2")]).await;
-    let door = Door::to(&stage.cloud.simulator().workspace).await;
+    let door = Connection::to(&stage.cloud.simulator().workspace).await;
     door.shut();
     let mut project = stage.cloud.project("prod", "login");
     project["spec"]["endpoint"] = json!(door.url());
@@ -240,7 +240,7 @@ async fn a_host_that_is_not_reached_in_many_tries_is_for_a_person_and_recovers_b
 #[tokio::test]
 async fn a_cloud_that_cannot_be_reached_is_tried_again() {
     let stage = Stage::without_project("unreachable", Cloud::world(), &[desktop("pc-1")]).await;
-    let door = Door::to(&stage.cloud.simulator().workspace).await;
+    let door = Connection::to(&stage.cloud.simulator().workspace).await;
     door.shut();
     let mut project = stage.cloud.project("prod", "login");
     project["spec"]["endpoint"] = json!(door.url());

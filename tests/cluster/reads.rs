@@ -58,7 +58,7 @@ async fn many_absent_desktops_under_a_low_rate_are_each_asked_for_once_and_the_c
     let desktops: Vec<_> = names(0..3).iter().map(|name| desktop(name)).collect();
     let stage = Stage::set("low-rate", &desktops).await;
     // Reads grow old long before all desktops are asked for.
-    let _operator = stage.operator(&["--requests-per-minute=60", "--send-guard=10s"]);
+    let _operator = stage.operator(&["--requests-per-minute=60", "--max-signature-age=10s"]);
     stage.request("leavers", &all(&names(0..40))).await;
     let status = stage.reason("leavers", Submitted, "CheckingDesktops").await;
     let text = message(&status, Submitted);

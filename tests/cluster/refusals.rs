@@ -11,7 +11,7 @@ use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Stalled, Submitted, Succeeded};
 
-use crate::door::Door;
+use crate::door::Connection;
 use crate::stage::{Stage, body, desktop, entry, message, pair, says};
 
 /// How long the record of a refusal takes in a test: ten times the shortest pause after a refusal.
@@ -283,7 +283,7 @@ async fn desktops_that_are_listed_but_never_found_are_given_up() {
 #[tokio::test]
 async fn a_request_of_which_no_byte_was_sent_is_sent_later() {
     let stage = Stage::without_project("not-sent", Cloud::world(), &[desktop("pc-1")]).await;
-    let door = Door::to(&stage.cloud.simulator().workspace).await;
+    let door = Connection::to(&stage.cloud.simulator().workspace).await;
     let mut project = stage.cloud.project("prod", "login");
     project["spec"]["endpoint"] = json!(door.url());
     stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();

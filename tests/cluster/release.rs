@@ -33,7 +33,7 @@ async fn a_request_that_was_not_submitted_goes_at_once() {
 #[tokio::test]
 async fn a_request_whose_job_runs_can_be_deleted_and_the_job_goes_on() {
     let stage = Stage::set("job-runs", &[endless("pc-1")]).await;
-    let _operator = stage.operator(&["--send-guard=3s", "--submission-timeout=25s"]);
+    let _operator = stage.operator(&["--max-signature-age=3s", "--submission-timeout=25s"]);
     stage.request("leaver", &["pc-1"]).await;
     let status = stage.accepted("leaver").await;
     stage.delete("leaver").await;
@@ -140,7 +140,9 @@ async fn a_request_is_kept_also_without_its_project_and_secret() {
         })
         .await;
     stage.gone("leaver").await;
-    let event = stage.event("leaver", "LetGo", "took effect is unknown").await;
+    let event = stage
+        .event("leaver", "ReleasedUnresolved", "took effect is unknown")
+        .await;
     assert_eq!(event.type_.as_deref(), Some("Warning"), "{event:#?}");
     assert_eq!(stage.posts().len(), 1);
 }
@@ -151,7 +153,11 @@ async fn a_request_that_is_applied_again_is_not_admitted_by_a_sweep_of_before() 
     world["timings"]["desktopVisibleAfter"] = json!("1h");
     world["switches"]["repeatedDesktop"] = json!("accept");
     let stage = Stage::set_with("applied-again", world, &[endless("pc-1")]).await;
-    let flags = ["--poll-interval=60s", "--send-guard=3s", "--settle=2s"];
+    let flags = [
+        "--poll-interval=60s",
+        "--max-signature-age=3s",
+        "--job-visibility-timeout=2s",
+    ];
     let _operator = stage.operator(&flags);
     stage.request("leaver", &["pc-1"]).await;
     stage.accepted("leaver").await;

@@ -48,7 +48,7 @@ async fn restored(stage: &Stage, name: &str) {
 #[tokio::test]
 async fn a_finalizer_that_a_replace_removed_is_restored() {
     let stage = Stage::set("replaced", &[endless("pc-1")]).await;
-    let operator = stage.operator(&["--settle=10m"]);
+    let operator = stage.operator(&["--job-visibility-timeout=10m"]);
     stage.request("leaver", &["pc-1"]).await;
     stage.accepted("leaver").await;
     replace(&stage, "leaver").await;
@@ -59,7 +59,7 @@ async fn a_finalizer_that_a_replace_removed_is_restored() {
     operator.kill().await.unwrap();
     drop(operator);
     replace(&stage, "leaver").await;
-    let _operator = stage.operator(&["--settle=10m"]);
+    let _operator = stage.operator(&["--job-visibility-timeout=10m"]);
     restored(&stage, "leaver").await;
     assert_eq!(stage.posts().len(), 1);
 }
@@ -95,7 +95,11 @@ async fn a_finalizer_is_restored_while_an_answer_is_missing_and_after_it_was_giv
 #[tokio::test]
 async fn with_a_client_that_keeps_removing_it_there_is_no_race() {
     let stage = Stage::set("keeps-replacing", &[endless("pc-1")]).await;
-    let flags = ["--settle=10m", "--retry-min=1s", "--retry-max=10m"];
+    let flags = [
+        "--job-visibility-timeout=10m",
+        "--retry-min=1s",
+        "--retry-max=10m",
+    ];
     let _operator = stage.operator(&flags);
     stage.request("leaver", &["pc-1"]).await;
     stage.accepted("leaver").await;

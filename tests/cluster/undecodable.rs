@@ -13,7 +13,11 @@ use crate::shutdown::answers;
 use crate::stage::{BOUND, Stage, condition, desktop, endless, message, pair, says};
 
 /// A call lives for some seconds only.
-const FLAGS: &[&str] = &["--signature-window=4s", "--send-guard=2s", "--token-life=5s"];
+const FLAGS: &[&str] = &[
+    "--signature-window=4s",
+    "--max-signature-age=2s",
+    "--token-life=5s",
+];
 
 /// The kinds without rules and patterns, as a cluster has them that was updated late.
 async fn loosen(control_plane: &ControlPlane) {
@@ -132,7 +136,9 @@ async fn an_object_that_cannot_be_decoded_holds_its_desktops_and_nobody_else() {
 
     stage.delete("broken").await;
     stage.gone("broken").await;
-    stage.event("broken", "LetGo", "cannot be decoded").await;
+    stage
+        .event("broken", "ReleasedUnresolved", "cannot be decoded")
+        .await;
     assert!(stage.status("twin").await["attempts"].is_null());
     assert_eq!(stage.posts().len(), 3, "{:#?}", stage.posts());
 }

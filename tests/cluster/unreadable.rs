@@ -131,7 +131,11 @@ async fn others_wait_until_no_call_from_an_unreadable_namespace_can_take_effect(
 
     // The longer of both lives, the settle time of a second, and three times the allowance of three.
     let life = Duration::from_secs(8 + 1 + 9);
-    let flags = ["--token-life=5s", "--signature-window=8s", "--send-guard=3s"];
+    let flags = [
+        "--token-life=5s",
+        "--signature-window=8s",
+        "--max-signature-age=3s",
+    ];
     let began = Instant::now();
     let _second = operator(&stage, &other, &flags);
     let status = stage.completed("leaver").await;

@@ -12,7 +12,7 @@ use testkit::{ApiRequest, ApiServerProxy, Namespace, Operator, eventually};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use desktop_deletion_operator::operator::lease;
+use desktop_deletion_operator::runtime::lease;
 
 use crate::oracle::Run;
 use crate::points::{self, EXPIRY, Held, IN_FLIGHT, Laid, Point};

@@ -22,9 +22,9 @@ async fn requests_of_one_login_whose_reads_grow_old_while_they_wait_for_their_tu
             json!({"operation": "batchDelete", "nth": nth, "effectFirst": true, "answer": {"delay": "3s"}});
         stage.cloud.add_fault(&late).unwrap();
     }
-    let guard = |flag: &&&str| flag.starts_with("--send-guard");
+    let guard = |flag: &&&str| flag.starts_with("--max-signature-age");
     let mut flags: Vec<_> = FLAGS[1..].iter().filter(|flag| !guard(flag)).copied().collect();
-    flags.push("--send-guard=1s");
+    flags.push("--max-signature-age=1s");
     for name in &names {
         stage.request(name, &[name]).await;
     }

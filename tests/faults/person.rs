@@ -29,7 +29,7 @@ enum Answer {
     Nonsense,
 }
 
-/// `--token-life`, `--clock-skew` and `--settle`, and two seconds for a `Date` in whole seconds.
+/// `--token-life`, `--clock-skew` and `--job-visibility-timeout`, and two seconds for a `Date` in whole seconds.
 const SURELY_DEAD: Duration = Duration::from_secs(8 + 3 + 1 + 2);
 
 async fn add(troupe: &mut Troupe, answer: Answer) -> &Scene {

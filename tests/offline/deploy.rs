@@ -9,7 +9,7 @@ use clap::CommandFactory;
 use desktop_deletion_operator::cli::Cli;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::crd::{self, DesktopDeletion, WorkspaceProject};
-use desktop_deletion_operator::operator::lease;
+use desktop_deletion_operator::runtime::lease;
 use desktop_deletion_operator::workspace::error::Operation;
 use serde_json::{Value, json};
 

@@ -24,8 +24,10 @@ const EVERYTHING: &[&str] = &[
     "controllers",
     "crd",
     "ids",
-    "operator",
+    "cloud",
     "plan",
+    "process",
+    "runtime",
     "workspace",
 ];
 
@@ -82,20 +84,25 @@ const LAYERS: &[Layer] = &[
         ],
     },
     Layer {
-        module: "operator",
+        module: "runtime",
         uses: &["clock", "config", "crd", "ids", "workspace::error"],
         never: &[],
     },
     Layer {
         // Where everything is put together.
-        module: "operator/process",
+        module: "process",
         uses: EVERYTHING,
         never: &["clap"],
     },
     Layer {
         module: "cli",
-        uses: &["config", "crd", "operator"],
+        uses: &["config", "crd", "process", "runtime"],
         never: &["kube", "k8s_openapi", "reqwest"],
+    },
+    Layer {
+        module: "cloud",
+        uses: &["clock", "config", "crd", "ids", "plan", "runtime", "workspace"],
+        never: &["clap", "kube"],
     },
     Layer {
         module: "controllers",
@@ -187,12 +194,12 @@ fn what_is_forbidden_is_found() {
         .iter()
         .find(|layer| layer.module == "controllers/deletion")
         .unwrap();
-    let code = "fn over(at: Timestamp) -> bool { at.checked_add(timing.settle).is_ok_and(|end| end < now) }";
+    let code = "fn over(at: Timestamp) -> bool { at.checked_add(timing.job_visibility_timeout).is_ok_and(|end| end < now) }";
     let found: Vec<_> = violations(deletion, &source::paths(code, &["controllers", "deletion"])).collect();
     assert_eq!(found, ["checked_add"]);
     for code in [
         "use crate::workspace::api::Desktop; // not crate::cli",
-        "use super::record; use crate::crd::conditions::{Reason, Truth};",
+        "use super::status; use crate::crd::conditions::{Reason, ConditionStatus};",
         "/* crate::clock */ const TEXT: &str = \"use crate::clock and async\";",
         "const RAW: &str = r#\"crate::clock \"quoted\" \"#; fn f<'a>(x: &'a str) -> char { '\\'' }",
         "use crate::config::Timing;\n#[cfg(test)]\nmod tests { use crate::cli::Cli; }",

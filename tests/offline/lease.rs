@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use desktop_deletion_operator::clock::{Clock, Source};
 use desktop_deletion_operator::config::Election;
-use desktop_deletion_operator::operator::health::Health;
-use desktop_deletion_operator::operator::lease::{Elector, Leadership, Loss};
+use desktop_deletion_operator::runtime::health::Health;
+use desktop_deletion_operator::runtime::lease::{Elector, Leadership, Loss};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Outcome, Summary};
-use desktop_deletion_operator::operator::health::Health;
-use desktop_deletion_operator::operator::metrics::{CallCode, Incident, Metrics};
-use desktop_deletion_operator::workspace::error::{Operation, Pause};
+use desktop_deletion_operator::runtime::health::Health;
+use desktop_deletion_operator::runtime::metrics::{CallCode, Incident, Metrics};
+use desktop_deletion_operator::workspace::error::{BreakerKind, Operation};
 use kube::runtime::reflector;
 use serde_json::Value;
 
@@ -111,14 +111,20 @@ fn all() -> Metrics {
     // A pulse that was dropped still has an age.
     drop(health.pulse("pollers", Duration::from_secs(1)));
     metrics.watch_health(health);
-    metrics.watch_brakes(|| vec![(Pause::Login, 0), (Pause::Throttle, 0), (Pause::Unanswered, 0)]);
+    metrics.watch_circuit_breaker(|| {
+        vec![
+            (BreakerKind::Credentials, 0),
+            (BreakerKind::Throttled, 0),
+            (BreakerKind::Unanswered, 0),
+        ]
+    });
     metrics.watch_claims(|| 0);
     metrics.watch_unreadable(|| 0);
     metrics.watch_undecodable(|| vec![("DesktopDeletion", 0)]);
     metrics.settled(Outcome::Accepted, None);
     metrics.completed(Reason::AllDeleted, Summary::default());
     metrics.cloud_call(Operation::BatchDelete, CallCode::Http(202));
-    metrics.withheld(Operation::BatchDelete, Pause::Login);
+    metrics.suppressed(Operation::BatchDelete, BreakerKind::Credentials);
     metrics.permit_wait("poll", Duration::ZERO);
     for result in ["ok", "conflict", "error"] {
         metrics.reconcile("DesktopDeletion", result, Duration::ZERO);

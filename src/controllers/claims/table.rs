@@ -15,14 +15,14 @@ use super::listing::Listing;
 use super::released::Released;
 use super::{Time, Uid};
 use crate::controllers::Scope;
-use crate::controllers::login::coordinates;
-use crate::crd::conditions::{ConditionType, Truth};
+use crate::controllers::project_session::coordinates;
+use crate::crd::conditions::{ConditionStatus, ConditionType};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::ids::{AttemptID, DesktopID, ProjectKey};
 use crate::plan::deadlines::{claim_ends_by, first_check_is_awaited, until_unreadable_call_ends};
 use crate::plan::in_flight::had_no_effect;
-use crate::plan::observed::{Claim, DeletedRequest, Rival, UnreadableNamespace};
-use crate::plan::record::Settlement;
+use crate::plan::observed::{Claim, ConflictingRequest, DeletedRequest, UnreadableNamespace};
+use crate::plan::status::Settlement;
 
 /// Everything that is known of claims.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Table {
             by_desktop: HashMap::new(),
             holding: HashMap::new(),
             deleted: DeletedRequests::default(),
-            released: Released::new(time.timing.settle),
+            released: Released::new(time.timing.job_visibility_timeout),
             finished: HashMap::new(),
             unchecked: HashMap::new(),
             earlier_calls_end: claim_ends_by(until_earlier_calls_end(time), &time.clocks.now(None)),
@@ -322,7 +322,7 @@ impl Table {
             let known = self.holding.get(other).or(entry.in_flight());
             let holds = known.is_some_and(|theirs| theirs.project_id == home.project_id);
             let holds = holds || (known.is_none() && entry.may_be_anywhere());
-            let rival = Rival {
+            let rival = ConflictingRequest {
                 desktop: id.clone(),
                 name: visible(object, &entry.namespace, &entry.name),
             };
@@ -385,15 +385,15 @@ impl Table {
         };
         let project_uid = project.uid().unwrap_or_default();
         match ready(&project) {
-            Truth::True => {
+            ConditionStatus::True => {
                 self.unchecked.remove(&project_uid);
                 Reservation::Yes
             }
-            Truth::False => {
+            ConditionStatus::False => {
                 self.unchecked.remove(&project_uid);
                 Reservation::No
             }
-            Truth::Unknown => {
+            ConditionStatus::Unknown => {
                 let now = time.uptime();
                 let since = *self.unchecked.entry(project_uid).or_insert(now);
                 if first_check_is_awaited(since, now) {
@@ -437,14 +437,14 @@ fn visible(object: &DesktopDeletion, namespace: &str, name: &str) -> Option<Stri
 }
 
 /// What the first check of a project has shown, of its current generation.
-fn ready(project: &WorkspaceProject) -> Truth {
+fn ready(project: &WorkspaceProject) -> ConditionStatus {
     let conditions = project.status.iter().flat_map(|status| &status.conditions);
     let ready = conditions
         .filter(|c| c.type_ == ConditionType::Ready.as_str())
         .find(|c| c.observed_generation == project.metadata.generation);
     match ready.map(|c| c.status.as_str()) {
-        Some(status) if status == Truth::True.as_str() => Truth::True,
-        Some(status) if status == Truth::False.as_str() => Truth::False,
-        _ => Truth::Unknown,
+        Some(status) if status == ConditionStatus::True.as_str() => ConditionStatus::True,
+        Some(status) if status == ConditionStatus::False.as_str() => ConditionStatus::False,
+        _ => ConditionStatus::Unknown,
     }
 }

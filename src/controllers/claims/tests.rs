@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use super::*;
 use crate::cli::tests::config;
 use crate::clock::Source;
+use crate::cloud::session::ServiceClocks;
 use crate::controllers::api::ApiServerClock;
-use crate::controllers::metered::ServiceClocks;
 use crate::crd::deletion::Outcome;
 use crate::ids::DesktopID;
 use crate::plan::clocks::{after, between};
+use crate::plan::conditions::{Progress, Requeue};
 use crate::plan::observed::DeletedRequest;
-use crate::plan::standing::{Hold, Wake};
 
 mod deleted;
 mod undecodable;

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::Context;
-use super::pass::Pass;
+use super::reconciliation::Reconciliation;
 use super::{Error, report};
 use crate::config::Timing;
 use crate::crd::deletion::{Attempt, AuthMethod, Outcome};
@@ -21,8 +21,8 @@ use crate::ids::AttemptID;
 use crate::plan::classify::{Class, classify};
 use crate::plan::memory::{Refusal, Remembered};
 use crate::plan::observed::{PostAnswer, Submission};
-use crate::plan::record::Settlement;
-use crate::plan::{Batch, Step, deadlines, record};
+use crate::plan::status::Settlement;
+use crate::plan::{Batch, Step, deadlines, status};
 use crate::workspace::api::{BatchDelete, Proof, SignedRequest};
 use crate::workspace::error::Error as CloudFailure;
 
@@ -35,7 +35,7 @@ pub mod write;
 /// # Errors
 /// The API server did not do what it was asked to, or the object changed meanwhile. A failed read of the cloud is no
 /// error but an observation.
-pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), Error> {
+pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> Result<(), Error> {
     let now = Time(context.clock.now());
     match step {
         Step::ReadProject => read::project(pass, context).await,
@@ -58,14 +58,14 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
         }
         Step::Sign(batch) => sign(pass, batch, context),
         Step::RecordIntent(intent) => {
-            let status = record::intend(&pass.seen.request, &intent, &now)?;
+            let status = status::intend(&pass.seen.request, &intent, &now)?;
             write::status(pass, status, "RecordIntent", context).await
         }
         Step::Post => post(pass, context).await,
         Step::RecordOutcome(settlement) => {
             let attempt = pass.seen.request.attempt(&settlement.attempt);
             let open = attempt.is_some_and(|a| a.outcome == Outcome::Pending);
-            let status = record::settle(&pass.seen.request, &settlement, &now)?;
+            let status = status::settle(&pass.seen.request, &settlement, &now)?;
             write::status(pass, status, "RecordOutcome", context).await?;
             pass.seen.submission = Submission::None;
             let late = pass
@@ -82,13 +82,13 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
             Ok(())
         }
         Step::RefuseResolve(refusal) => {
-            let status = record::refuse_resolve(&pass.seen.request, &refusal);
+            let status = status::refuse_resolve(&pass.seen.request, &refusal);
             write::status(pass, status, "RefuseResolve", context).await?;
             report::refused(pass, &refusal, context).await;
             Ok(())
         }
         Step::RecordProgress(hold) => {
-            let status = record::progress(&pass.seen.request, &hold, &now);
+            let status = status::progress(&pass.seen.request, &hold, &now);
             write::status(pass, status, "RecordProgress", context).await?;
             let told = context.uptime.now();
             context
@@ -97,7 +97,7 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
             Ok(())
         }
         Step::Finish(ending) => {
-            let status = record::finish(&pass.seen.request, &ending, &now);
+            let status = status::finish(&pass.seen.request, &ending, &now);
             write::status(pass, status, "Finish", context).await?;
             let desktops = pass.seen.request.status.summary.unwrap_or_default();
             context.metrics.completed(ending.verdict, desktops);
@@ -105,11 +105,11 @@ pub async fn step(pass: &mut Pass, step: Step, context: &Context) -> Result<(), 
             context.forget(&pass.uid());
             Ok(())
         }
-        Step::Wait(_) | Step::StartOver | Step::Rest => Ok(()),
+        Step::Wait(_) | Step::StartOver | Step::Done => Ok(()),
     }
 }
 
-fn sign(pass: &mut Pass, batch: Batch, context: &Context) -> Result<(), Error> {
+fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<(), Error> {
     let spec = &pass.object.spec;
     let body = BatchDelete {
         desktop_ids: batch.desktop_ids.clone(),
@@ -121,7 +121,7 @@ fn sign(pass: &mut Pass, batch: Batch, context: &Context) -> Result<(), Error> {
     let signed = match pass.cloud()?.sign_batch_delete(&body, context.clock.now()) {
         Ok(signed) => signed,
         Err(error) => {
-            read::trouble(pass, &error, context);
+            read::read_failure(pass, &error, context);
             return Ok(());
         }
     };
@@ -166,7 +166,7 @@ fn nonce(context: &Context) -> AttemptID {
         .expect("hexadecimal digits are an identifier")
 }
 
-async fn post(pass: &mut Pass, context: &Context) -> Result<(), Error> {
+async fn post(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let (Some((request, _)), Submission::Armed { attempt, .. }) = (pass.armed.take(), &pass.seen.submission)
     else {
         return Err(Error::Fault("nothing is signed"));
@@ -177,12 +177,17 @@ async fn post(pass: &mut Pass, context: &Context) -> Result<(), Error> {
         Ok(answer) => PostAnswer::Accepted(answer.value),
         Err(error) => refused(pass, &attempt, &error, context),
     };
-    (pass.turn, pass.permit) = (None, None);
+    (pass.permit, pass.half_open_permit) = (None, None);
     pass.seen.submission = Submission::Answered { attempt, answer };
     Ok(())
 }
 
-fn refused(pass: &Pass, attempt: &AttemptID, error: &CloudFailure, context: &Context) -> PostAnswer {
+fn refused(
+    pass: &Reconciliation,
+    attempt: &AttemptID,
+    error: &CloudFailure,
+    context: &Context,
+) -> PostAnswer {
     let stored = read::cloud_error(error, Time(context.clock.now()));
     let refusal = Refusal {
         attempt: attempt.clone(),
@@ -190,7 +195,7 @@ fn refused(pass: &Pass, attempt: &AttemptID, error: &CloudFailure, context: &Con
         class: classify(error),
         in_a_row: 1,
         retry_after: error.refusal().and_then(|refusal| refusal.retry_after),
-        credentials: pass.login.as_ref().map(|login| login.stamp.clone()),
+        credentials: pass.login.as_ref().map(|login| login.version.clone()),
     };
     context
         .memory

@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use super::super::Context;
-use super::pass::Pass;
+use super::reconciliation::Reconciliation;
 use crate::plan::clocks::Clocks;
+use crate::plan::conditions::Requeue;
 use crate::plan::deadlines::{self, Circumstances, Deadlines};
 use crate::plan::memory::Remembered;
-use crate::plan::standing::Wake;
 
 /// Brings the facts of a pass up to date.
-pub fn refresh(pass: &mut Pass, context: &Context) {
+pub fn refresh(pass: &mut Reconciliation, context: &Context) {
     let timing = &context.config.timing;
     let clocks = clocks(pass, context);
     context.memory.change(&pass.uid(), |memory| {
         memory.saw(&pass.seen.request, clocks.uptime);
         let mut facts = rules(pass, memory, clocks, context).facts(&Circumstances {
             stopping: context.stopping.is_cancelled() || !context.leadership.holds(),
-            credentials: pass.login.as_ref().map(|login| login.stamp.as_str()),
+            credentials: pass.login.as_ref().map(|login| login.version.as_str()),
             began: pass.began,
             circuit: pass.circuit(),
         });
@@ -25,7 +25,7 @@ pub fn refresh(pass: &mut Pass, context: &Context) {
             skew.ahead = memory.steady(skew.ahead);
         }
         pass.seen.facts = facts;
-        let earlier = memory.earlier_look(&pass.seen.request, pass.began, timing.settle);
+        let earlier = memory.earlier_look(&pass.seen.request, pass.began, timing.job_visibility_timeout);
         pass.seen.earlier_evidence = earlier.cloned();
     });
     let armed = pass.armed.as_ref().map(|(_, signed)| *signed);
@@ -35,10 +35,10 @@ pub fn refresh(pass: &mut Pass, context: &Context) {
 }
 
 /// How long to wait for `wake` at most.
-pub fn delay(pass: &Pass, wake: Wake, context: &Context) -> Duration {
+pub fn delay(pass: &Reconciliation, wake: Requeue, context: &Context) -> Duration {
     let memory = context.memory.of(&pass.uid());
     let delay = rules(pass, &memory, clocks(pass, context), context).delay(wake);
-    if wake == Wake::Backoff {
+    if wake == Requeue::Backoff {
         deadlines::with_jitter(delay, context.clock.random())
     } else {
         delay
@@ -46,24 +46,29 @@ pub fn delay(pass: &Pass, wake: Wake, context: &Context) -> Duration {
 }
 
 /// How long ago the request was submitted.
-pub fn age_of_submission(pass: &Pass, context: &Context) -> Duration {
+pub fn age_of_submission(pass: &Reconciliation, context: &Context) -> Duration {
     let memory = context.memory.of(&pass.uid());
     rules(pass, &memory, clocks(pass, context), context).age_of_submission()
 }
 
 /// Since when a list of jobs must have been read that is looked at while nothing can be decided about an attempt in doubt.
-pub fn oldest_early_read(pass: &Pass, context: &Context) -> Duration {
+pub fn oldest_early_read(pass: &Reconciliation, context: &Context) -> Duration {
     let memory = context.memory.of(&pass.uid());
     rules(pass, &memory, clocks(pass, context), context).oldest_early_read()
 }
 
 /// Whether the project of the request may still come with the sync that brought the request.
-pub fn project_may_come(pass: &Pass, context: &Context) -> bool {
+pub fn project_may_come(pass: &Reconciliation, context: &Context) -> bool {
     let memory = context.memory.of(&pass.uid());
     rules(pass, &memory, clocks(pass, context), context).project_may_come()
 }
 
-fn rules<'a>(pass: &'a Pass, memory: &'a Remembered, clocks: Clocks, context: &'a Context) -> Deadlines<'a> {
+fn rules<'a>(
+    pass: &'a Reconciliation,
+    memory: &'a Remembered,
+    clocks: Clocks,
+    context: &'a Context,
+) -> Deadlines<'a> {
     Deadlines {
         request: &pass.seen.request,
         memory,
@@ -72,6 +77,6 @@ fn rules<'a>(pass: &'a Pass, memory: &'a Remembered, clocks: Clocks, context: &'
     }
 }
 
-fn clocks(pass: &Pass, context: &Context) -> Clocks {
+fn clocks(pass: &Reconciliation, context: &Context) -> Clocks {
     context.clocks(pass.endpoint())
 }

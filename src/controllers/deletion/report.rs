@@ -8,14 +8,14 @@ use kube::runtime::events::{Event, EventType};
 use kube::{Resource, ResourceExt};
 
 use super::super::Context;
-use super::pass::Pass;
+use super::reconciliation::Reconciliation;
 use crate::crd::RESOLVE_ANNOTATION;
-use crate::crd::conditions::{ConditionType, Reason, Truth};
+use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::DesktopDeletionStatus;
-use crate::operator::metrics::Incident;
 use crate::plan::observed::{PostAnswer, Request, Submission};
-use crate::plan::record::Settlement;
 use crate::plan::resolve::Refusal;
+use crate::plan::status::Settlement;
+use crate::runtime::metrics::Incident;
 
 /// How long publishing an Event may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 const LONGEST_NOTE: usize = 1024;
 
 /// Tells what a status write changed.
-pub async fn changed(before: &DesktopDeletionStatus, pass: &Pass, context: &Context) {
+pub async fn changed(before: &DesktopDeletionStatus, pass: &Reconciliation, context: &Context) {
     let after = &pass.seen.request.status;
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
     if let Some(submitted) = too_late(before, &pass.seen.request) {
@@ -35,7 +35,8 @@ pub async fn changed(before: &DesktopDeletionStatus, pass: &Pass, context: &Cont
     let Some(news) = news(before, after) else { return };
     let (reason, message) = (&news.reason, &news.message);
     let warning = news.type_ == ConditionType::Stalled.as_str()
-        || (news.type_ == ConditionType::Succeeded.as_str() && news.status == Truth::False.as_str());
+        || (news.type_ == ConditionType::Succeeded.as_str()
+            && news.status == ConditionStatus::False.as_str());
     if warning {
         tracing::warn!(namespace, name, reason, "{message}");
     } else {
@@ -57,8 +58,9 @@ pub async fn changed(before: &DesktopDeletionStatus, pass: &Pass, context: &Cont
 
 /// The condition `Submitted`, if a change of the object has just set `suspend` after the submission.
 fn too_late<'a>(before: &DesktopDeletionStatus, request: &'a Request) -> Option<&'a Condition> {
-    let took_effect =
-        |c: &&Condition| c.type_ == ConditionType::Submitted.as_str() && c.status == Truth::True.as_str();
+    let took_effect = |c: &&Condition| {
+        c.type_ == ConditionType::Submitted.as_str() && c.status == ConditionStatus::True.as_str()
+    };
     let edited = before.observed_generation != request.status.observed_generation;
     // Before the edit it was submitted already: else nothing came too late.
     before.conditions.iter().find(took_effect)?;
@@ -79,7 +81,7 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
         let of = |c: &&Condition| c.type_ == kind.as_str();
         let now = after.conditions.iter().find(of)?;
         let then = before.conditions.iter().find(of);
-        let undecided = kind == ConditionType::Succeeded && now.status == Truth::Unknown.as_str();
+        let undecided = kind == ConditionType::Succeeded && now.status == ConditionStatus::Unknown.as_str();
         // That it is about to be sent is no news: what comes of it is.
         let undecided = undecided || now.reason == Reason::Submitting.as_str();
         let same = then.is_some_and(|then| (&then.status, &then.reason) == (&now.status, &now.reason));
@@ -87,14 +89,14 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
     })
 }
 
-async fn publish(pass: &Pass, type_: EventType, reason: &str, note: &str, context: &Context) {
+async fn publish(pass: &Reconciliation, type_: EventType, reason: &str, note: &str, context: &Context) {
     publish_about(pass, None, type_, reason, note, context).await;
 }
 
 /// The recorder folds Events that differ in their notes alone, and keeps the first note: `related` tells apart what
 /// must be read one by one.
 async fn publish_about(
-    pass: &Pass,
+    pass: &Reconciliation,
     related: Option<ObjectReference>,
     type_: EventType,
     reason: &str,
@@ -129,7 +131,7 @@ fn cut(note: &str) -> &str {
 }
 
 /// The object went away while a submission of it was under way: what came of that is said wherever it can be.
-pub async fn lost(pass: &Pass, context: &Context) {
+pub async fn lost(pass: &Reconciliation, context: &Context) {
     let Submission::Answered { attempt, answer } = &pass.seen.submission else {
         return;
     };
@@ -146,7 +148,7 @@ pub async fn lost(pass: &Pass, context: &Context) {
 }
 
 /// An annotation was refused.
-pub async fn refused(pass: &Pass, refusal: &Refusal, context: &Context) {
+pub async fn refused(pass: &Reconciliation, refusal: &Refusal, context: &Context) {
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
     // Whoever wrote the annotation is no author of the log.
     let value = refusal.value.escape_debug();
@@ -162,7 +164,7 @@ pub async fn refused(pass: &Pass, refusal: &Refusal, context: &Context) {
 }
 
 /// A submission that was taken to have had no effect shows one: the cloud let it be seen later than assumed.
-pub async fn late(pass: &Pass, settlement: &Settlement, context: &Context) {
+pub async fn late(pass: &Reconciliation, settlement: &Settlement, context: &Context) {
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
     let jobs = settlement
         .jobs
@@ -171,7 +173,7 @@ pub async fn late(pass: &Pass, settlement: &Settlement, context: &Context) {
         .collect::<Vec<_>>()
         .join(", ");
     let note = format!(
-        "attempt {} seemed to have had no effect, and now shows as job {jobs}: the cloud took it later than --signature-window, or showed it later than --settle assumes: raise these; the job is followed",
+        "attempt {} seemed to have had no effect, and now shows as job {jobs}: the cloud took it later than --signature-window, or showed it later than --job-visibility-timeout assumes: raise these; the job is followed",
         settlement.attempt
     );
     tracing::error!(namespace, name, "{note}");
@@ -180,7 +182,7 @@ pub async fn late(pass: &Pass, settlement: &Settlement, context: &Context) {
 }
 
 /// The finalizer was removed while a call may take effect, and is there again.
-pub async fn restored(pass: &Pass, context: &Context) {
+pub async fn restored(pass: &Reconciliation, context: &Context) {
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
     let note = "another client removed the operator's finalizer while a call may still take effect; it was restored: update the object without replacing it (Argo CD: no Replace=true), or install the policy keep-finalizer";
     tracing::warn!(namespace, name, "{note}");
@@ -188,7 +190,7 @@ pub async fn restored(pass: &Pass, context: &Context) {
 }
 
 /// The object is let go although an attempt of it was never settled.
-pub async fn let_go(pass: &Pass, context: &Context) {
+pub async fn let_go(pass: &Reconciliation, context: &Context) {
     let request = &pass.seen.request;
     let Some(attempt) = request.pending().or(request.of_newer_version()) else {
         return;
@@ -199,8 +201,8 @@ pub async fn let_go(pass: &Pass, context: &Context) {
         attempt.id
     );
     tracing::warn!(namespace, name, "{note}");
-    context.metrics.incident(Incident::LetGo);
-    publish(pass, EventType::Warning, "LetGo", &note, context).await;
+    context.metrics.incident(Incident::ReleasedUnresolved);
+    publish(pass, EventType::Warning, "ReleasedUnresolved", &note, context).await;
 }
 
 #[cfg(test)]

@@ -7,26 +7,26 @@ use std::sync::{Mutex, PoisonError};
 
 use kube::ResourceExt;
 
-use crate::controllers::turns::{RightOfWay, Turn, Turns};
+use crate::cloud::rate_limiter::{Permit, Priority, RateLimiter};
 use crate::crd::DesktopDeletion;
 
 /// The slots of all passes.
 #[derive(Debug)]
 pub struct Slots {
     at_once: usize,
-    working: Turns,
+    working: RateLimiter,
     /// By namespace and name.
-    projects: Mutex<HashMap<(String, String), Turns>>,
+    projects: Mutex<HashMap<(String, String), RateLimiter>>,
 }
 
 /// The slot of one pass.
 #[derive(Debug)]
 pub struct Slot {
     namespace: String,
-    slots: Turns,
+    slots: RateLimiter,
     /// `None` while it waits for the cloud.
-    working: Option<Turn>,
-    _of_project: Turn,
+    working: Option<Permit>,
+    _of_project: Permit,
 }
 
 impl Slots {
@@ -34,14 +34,14 @@ impl Slots {
     pub fn new(at_once: usize) -> Self {
         Self {
             at_once,
-            working: Turns::new(at_once, None),
+            working: RateLimiter::new(at_once, None),
             projects: Mutex::default(),
         }
     }
 
     /// Waits for the slot of a pass over `object`.
     pub async fn enter(&self, object: &DesktopDeletion) -> Slot {
-        let (right, namespace) = (RightOfWay::of(object), object.namespace().unwrap_or_default());
+        let (right, namespace) = (Priority::of(object), object.namespace().unwrap_or_default());
         let project = self.project((namespace.clone(), object.spec.project_ref.name.clone()));
         let of_project = project.enter(right, &namespace).await;
         Slot {
@@ -52,12 +52,14 @@ impl Slots {
         }
     }
 
-    fn project(&self, name: (String, String)) -> Turns {
+    fn project(&self, name: (String, String)) -> RateLimiter {
         // The map is whole after every step, whoever panicked.
         let mut projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
-        projects.retain(|_, turns| !turns.is_idle());
-        let turns = projects.entry(name);
-        turns.or_insert_with(|| Turns::new(self.at_once, None)).clone()
+        projects.retain(|_, permits| !permits.is_idle());
+        let permits = projects.entry(name);
+        permits
+            .or_insert_with(|| RateLimiter::new(self.at_once, None))
+            .clone()
     }
 }
 
@@ -72,9 +74,9 @@ impl Slot {
         if self.working.is_some() {
             return true;
         }
-        let turn = self.slots.enter(RightOfWay::Resumption, &self.namespace).await;
-        let at_once = turn.waited.is_none();
-        self.working = Some(turn);
+        let permit = self.slots.enter(Priority::Resumption, &self.namespace).await;
+        let at_once = permit.waited.is_none();
+        self.working = Some(permit);
         at_once
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::super::{Context, api};
-use super::pass::Pass;
+use super::reconciliation::Reconciliation;
 use super::{Error, execute, facts, report};
 use crate::plan::observed::Submission;
 use crate::plan::{Step, plan};
@@ -74,7 +74,7 @@ impl Drop for Underway {
 ///
 /// # Errors
 /// The intent could not be stored, so nothing was sent.
-pub async fn run(pass: Pass, sign: Step, context: Arc<Context>) -> Result<Pass, Error> {
+pub async fn run(pass: Reconciliation, sign: Step, context: Arc<Context>) -> Result<Reconciliation, Error> {
     let underway = context.submissions.begin(pass.uid());
     let (sender, receiver) = oneshot::channel();
     let tasks = context.submissions.tasks.clone();
@@ -96,7 +96,7 @@ pub async fn run(pass: Pass, sign: Step, context: Arc<Context>) -> Result<Pass, 
         .unwrap_or(Err(Error::Fault("panic in a submission; see the log")))
 }
 
-async fn submit(pass: &mut Pass, sign: Step, context: &Context) -> Result<(), Error> {
+async fn submit(pass: &mut Reconciliation, sign: Step, context: &Context) -> Result<(), Error> {
     let mut step = sign;
     loop {
         match step {
@@ -118,7 +118,7 @@ async fn submit(pass: &mut Pass, sign: Step, context: &Context) -> Result<(), Er
 
 /// Stores the intent. If the answer is lost, the object says whether it is there: then it is ours to go on with, as
 /// long as the guard holds. Otherwise everything is forgotten.
-async fn store_intent(pass: &mut Pass, step: Step, context: &Context) -> Result<(), Error> {
+async fn store_intent(pass: &mut Reconciliation, step: Step, context: &Context) -> Result<(), Error> {
     let error = match execute::step(pass, step, context).await {
         Err(Error::Api(error @ (api::Error::Conflict | api::Error::Unanswered { .. }))) => error,
         Err(Error::Api(api::Error::Refused { reason, .. })) => return Err(Error::IntentRefused(reason)),
@@ -136,7 +136,7 @@ async fn store_intent(pass: &mut Pass, step: Step, context: &Context) -> Result<
 }
 
 /// Stores what came of the submission, as often as it takes.
-async fn store_outcome(pass: &mut Pass, mut step: Step, context: &Context) -> Result<(), Error> {
+async fn store_outcome(pass: &mut Reconciliation, mut step: Step, context: &Context) -> Result<(), Error> {
     let mut pause = RECORD_PAUSES.0;
     let mut refusals = 0;
     loop {
@@ -180,7 +180,7 @@ async fn store_outcome(pass: &mut Pass, mut step: Step, context: &Context) -> Re
 }
 
 /// The object is gone, and its desktops stay held as what came of the call asks for.
-fn gone(pass: &Pass, step: &Step, context: &Context) {
+fn gone(pass: &Reconciliation, step: &Step, context: &Context) {
     context.claims.deleted(&pass.uid());
     if let Step::RecordOutcome(settlement) = step {
         context.claims.learn(&pass.uid(), settlement);
@@ -191,7 +191,7 @@ fn gone(pass: &Pass, step: &Step, context: &Context) {
 ///
 /// # Errors
 /// It is gone, another one has taken its name, or it cannot be decoded any more.
-async fn reload(pass: &mut Pass, context: &Context, why: &str) -> Result<(), Error> {
+async fn reload(pass: &mut Reconciliation, context: &Context, why: &str) -> Result<(), Error> {
     let (name, uid) = (pass.object.name_any(), pass.object.uid());
     let requests = pass.requests(context);
     let mut pause = RECORD_PAUSES.0;

@@ -31,7 +31,7 @@ pub(super) struct Checks {
 /// What is known of one login of a project.
 struct Known {
     /// Generation and login.
-    stamp: String,
+    version: String,
     last: Option<Proof>,
     /// The check that is under way. It takes itself away at its end.
     task: Option<AbortOnDropHandle<()>>,
@@ -60,7 +60,7 @@ impl Checks {
     pub(super) fn result<F>(
         &self,
         project: &WorkspaceProject,
-        stamp: &str,
+        version: &str,
         due: impl Fn(&Proof) -> bool,
         check: impl FnOnce(Option<Proof>) -> F,
     ) -> Result<Option<Proof>, api::Error>
@@ -75,12 +75,12 @@ impl Checks {
             return Ok(None);
         }
         let new = || Known {
-            stamp: stamp.to_owned(),
+            version: version.to_owned(),
             last: None,
             task: None,
         };
         let known = all.entry(uid).or_insert_with(new);
-        if known.stamp != stamp {
+        if known.version != version {
             *known = new();
         }
         if let Some(task) = &known.task {
@@ -99,7 +99,7 @@ impl Checks {
         let check = check(known.last.clone());
         let task = tokio::spawn(
             self.clone()
-                .run(object, stamp.to_owned(), check)
+                .run(object, version.to_owned(), check)
                 .in_current_span(),
         );
         known.task = Some(AbortOnDropHandle::new(task));
@@ -109,14 +109,14 @@ impl Checks {
     async fn run(
         self,
         object: ObjectRef<WorkspaceProject>,
-        stamp: String,
+        version: String,
         check: impl Future<Output = Proof>,
     ) {
         let Some(proof) = self.stopping.run_until_cancelled(check).await else {
             return;
         };
         let uid = object.extra.uid.as_deref().unwrap_or_default();
-        if let Some(known) = self.lock().get_mut(uid).filter(|known| known.stamp == stamp) {
+        if let Some(known) = self.lock().get_mut(uid).filter(|known| known.version == version) {
             known.last = Some(proof);
             known.task = None;
         }
@@ -181,10 +181,12 @@ mod tests {
         fn ask(
             &self,
             name: &str,
-            stamp: &str,
+            version: &str,
             check: impl Future<Output = Proof> + Send + 'static,
         ) -> Result<Option<Reason>, api::Error> {
-            let found = self.checks.result(&project(name), stamp, |_| false, |_| check)?;
+            let found = self
+                .checks
+                .result(&project(name), version, |_| false, |_| check)?;
             Ok(found.map(|proof| proof.verdict.reason))
         }
 

@@ -10,10 +10,10 @@ use super::Reason::{
     ServiceUnavailable, Submitting, Suspended, Throttled, Undecodable, UnknownRegion, Verifying, Waiting,
     WrongEndpoint,
 };
-use super::{ConditionType, Reason, Truth};
+use super::{ConditionStatus, ConditionType, Reason};
 
 /// A condition, a status of it, and the reasons that it can have with that status.
-pub type Statement = (ConditionType, Truth, &'static [Reason]);
+pub type Statement = (ConditionType, ConditionStatus, &'static [Reason]);
 
 /// What the conditions of a `DesktopDeletion` can say. `Ready` is not listed: it has the reason of `Succeeded` once that
 /// is decided, before that the one of `Reconciling` or `Stalled`, and while somebody holds the request back on purpose
@@ -21,12 +21,12 @@ pub type Statement = (ConditionType, Truth, &'static [Reason]);
 pub const DELETION: &[Statement] = &[
     (
         ConditionType::Submitted,
-        Truth::True,
+        ConditionStatus::True,
         &[JobAccepted, JobRecovered, JobUnknown],
     ),
     (
         ConditionType::Submitted,
-        Truth::False,
+        ConditionStatus::False,
         &[
             NothingToDelete,
             Suspended,
@@ -58,27 +58,27 @@ pub const DELETION: &[Statement] = &[
     ),
     (
         ConditionType::Submitted,
-        Truth::Unknown,
+        ConditionStatus::Unknown,
         &[Submitting, AwaitingEvidence, OutcomeUnknown],
     ),
     (
         ConditionType::Succeeded,
-        Truth::True,
+        ConditionStatus::True,
         &[AllDeleted, AlreadyAbsent],
     ),
     (
         ConditionType::Succeeded,
-        Truth::False,
+        ConditionStatus::False,
         &[PartiallyFailed, AllFailed, Rejected, Expired, NoEffect, Abandoned],
     ),
     (
         ConditionType::Succeeded,
-        Truth::Unknown,
+        ConditionStatus::Unknown,
         &[Waiting, JobRunning, Verifying],
     ),
     (
         ConditionType::Reconciling,
-        Truth::True,
+        ConditionStatus::True,
         &[
             CheckingDesktops,
             Submitting,
@@ -90,7 +90,7 @@ pub const DELETION: &[Statement] = &[
     ),
     (
         ConditionType::Stalled,
-        Truth::True,
+        ConditionStatus::True,
         &[
             PartiallyFailed,
             AllFailed,
@@ -120,10 +120,10 @@ pub const DELETION: &[Statement] = &[
 
 /// What the condition of a `WorkspaceProject` can say.
 pub const PROJECT: &[Statement] = &[
-    (ConditionType::Ready, Truth::True, &[CredentialsValid]),
+    (ConditionType::Ready, ConditionStatus::True, &[CredentialsValid]),
     (
         ConditionType::Ready,
-        Truth::False,
+        ConditionStatus::False,
         &[
             SecretNotFound,
             SecretInvalid,
@@ -140,5 +140,9 @@ pub const PROJECT: &[Statement] = &[
             ClockSkew,
         ],
     ),
-    (ConditionType::Stalled, Truth::True, &[EndpointUnreachable]),
+    (
+        ConditionType::Stalled,
+        ConditionStatus::True,
+        &[EndpointUnreachable],
+    ),
 ];

@@ -36,7 +36,9 @@ pub fn until_claim_ends(attempt: &InFlight, clocks: &Clocks, timing: &Timing) ->
 /// Until a call can no longer take effect, nor its job be invisible, of which no more is known than that this process has
 /// known it since `first_seen`: the longest life of a call, and the allowance for clocks twice more.
 pub fn until_unreadable_call_ends(first_seen: Duration, uptime: Duration, timing: &Timing) -> Duration {
-    let life = timing.token_life.max(timing.signature_window) + timing.settle + timing.clock_skew * 3;
+    let life = timing.token_life.max(timing.signature_window)
+        + timing.job_visibility_timeout
+        + timing.clock_skew * 3;
     life.saturating_sub(uptime.saturating_sub(first_seen))
 }
 
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn a_call_of_which_nothing_can_be_read_lives_as_long_as_any() {
         let left = |mut timing: Timing, since, now| {
-            timing.settle = Duration::from_secs(7);
+            timing.job_visibility_timeout = Duration::from_secs(7);
             timing.clock_skew = Duration::from_secs(10);
             until_unreadable_call_ends(Duration::from_secs(since), Duration::from_secs(now), &timing)
                 .as_secs()

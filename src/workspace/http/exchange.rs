@@ -1,92 +1,130 @@
-//! One request out, one answer in. What matters most is told apart here: a request that was surely not sent, one that
-//! may have been, and an answer.
+//! From what came back to what it means: the same for every service.
 
-use std::time::Duration;
+use super::transfer::{Limits, Lost, Received, transfer};
+use crate::clock::Clock;
+use crate::workspace::api::Answer;
+use crate::workspace::endpoint::Endpoint;
+use crate::workspace::error::{Error, Failure, Operation, Refusal};
+use crate::workspace::refusal;
+use crate::workspace::text::Sanitizer;
+use crate::workspace::transport::Transport;
+use crate::workspace::wire::Unreadable;
 
-use http::{HeaderMap, StatusCode, header};
-
-use crate::workspace::carrier::{Carrier, Undelivered};
-
-/// An answer with its body, whatever its status.
-pub(in crate::workspace) struct Received {
-    pub(in crate::workspace) status: StatusCode,
-    pub(in crate::workspace) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-    /// There was more than `body` holds.
-    truncated: bool,
+/// One call of one service.
+pub(in crate::workspace) struct Exchange<'a> {
+    pub(in crate::workspace) operation: Operation,
+    pub(in crate::workspace) endpoint: &'a Endpoint,
+    /// Takes the login out of what is said.
+    pub(in crate::workspace) sanitizer: Sanitizer<'a>,
+    pub(in crate::workspace) clock: &'a Clock,
 }
 
-/// No whole answer.
-pub(super) struct Lost {
-    /// Surely no byte of the request left this process.
-    pub(super) not_sent: bool,
-    pub(super) reason: String,
-}
+impl Exchange<'_> {
+    /// Sends once.
+    pub(in crate::workspace) async fn exchange(
+        &self,
+        carrier: &dyn Transport,
+        call: http::Request<Vec<u8>>,
+        limits: Limits,
+    ) -> Result<Received, Error> {
+        let received = transfer(carrier, call, limits)
+            .await
+            .map_err(|lost| self.lost(&lost))?;
+        tracing::debug!(
+            operation = %self.operation,
+            status = received.status.as_u16(),
+            request_id = refusal::request_id(&received.headers, self.sanitizer),
+            "the cloud answered"
+        );
+        Ok(received)
+    }
 
-/// What an answer may cost: the longest body that is taken in, in bytes, and time.
-#[derive(Clone, Copy)]
-pub(in crate::workspace) struct Limits {
-    /// Of an answer with a good status.
-    pub(in crate::workspace) good: usize,
-    /// Of any other.
-    pub(in crate::workspace) bad: usize,
-    /// From the first look at the name to the last byte of the body.
-    pub(in crate::workspace) timeout: Duration,
-}
-
-/// Sends once, takes in the head and a bounded body.
-pub(super) async fn exchange(
-    carrier: &dyn Carrier,
-    call: http::Request<Vec<u8>>,
-    limits: Limits,
-) -> Result<Received, Lost> {
-    let mut call = reqwest::Request::try_from(call).map_err(|error| Lost::by(Undelivered::by(&error)))?;
-    *call.timeout_mut() = Some(limits.timeout);
-    let mut response = carrier.carry(call).await.map_err(Lost::by)?;
-    let (status, headers) = (response.status(), response.headers().clone());
-    let max = if status.is_success() {
-        limits.good
-    } else {
-        limits.bad
-    };
-    let mut received = Received {
-        status,
-        headers,
-        body: Vec::new(),
-        truncated: false,
-    };
-    while let Some(part) = response
-        .chunk()
-        .await
-        .map_err(|error| Lost::by(Undelivered::by(&error)))?
-    {
-        let room = max - received.body.len();
-        received.body.extend_from_slice(&part[..part.len().min(room)]);
-        if part.len() > room {
-            received.truncated = true;
-            break;
+    fn lost(&self, lost: &Lost) -> Error {
+        let reason = format!("{}: {}", self.endpoint, self.sanitizer.sentence(&lost.reason));
+        let failure = if lost.not_sent {
+            Failure::NotSent { reason }
+        } else {
+            Failure::NoAnswer { reason }
+        };
+        Error {
+            operation: self.operation,
+            failure,
+            // An answer that was cut may have come from anywhere.
+            service_time: None,
         }
     }
-    Ok(received)
-}
 
-impl Lost {
-    fn by(lost: Undelivered) -> Self {
-        Self {
-            not_sent: lost.not_sent,
-            reason: lost.reason,
+    /// The value of a good answer.
+    pub(in crate::workspace) fn readable<T>(
+        &self,
+        received: &Received,
+        read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, Unreadable>,
+    ) -> Result<Answer<T>, Error> {
+        let service_time = refusal::service_time(&received.headers);
+        let value = match received.defect() {
+            Some(reason) => Err(reason),
+            None => read(&received.body, self.sanitizer),
+        };
+        value
+            .map(|value| Answer { value, service_time })
+            .map_err(|reason| self.unreadable(received, &reason))
+    }
+
+    /// A good status, and not what was asked for. The body may hold an error instead.
+    fn unreadable(&self, received: &Received, reason: &str) -> Error {
+        let said = self.refusal(received);
+        let mut reason = self.sanitizer.sentence(reason);
+        if let Some(message) = &said.message {
+            reason = self.sanitizer.sentence(&format!("{reason}; it says: {message}"));
+        }
+        Error {
+            operation: self.operation,
+            failure: Failure::Unreadable {
+                status: said.status,
+                code: said.code,
+                request_id: said.request_id,
+                reason,
+            },
+            service_time: None,
+        }
+    }
+
+    /// What an answer says that is not the documented good one.
+    fn refusal(&self, received: &Received) -> Refusal {
+        // A compressed or truncated text is not quoted.
+        let body = if received.defect().is_some() {
+            &[][..]
+        } else {
+            &received.body
+        };
+        let now = refusal::service_time(&received.headers).unwrap_or_else(|| self.clock.now());
+        refusal::read(
+            received.status.as_u16(),
+            &received.headers,
+            body,
+            now,
+            self.sanitizer,
+        )
+    }
+
+    /// An answer that is not the documented good one.
+    pub(in crate::workspace) fn refused(&self, received: &Received) -> Error {
+        let refusal = self.refusal(received);
+        // The page of a proxy, or of whatever else lies between, has a clock of its own.
+        let of_service = refusal.json && refusal.code.is_some();
+        Error {
+            operation: self.operation,
+            failure: Failure::Refused(Box::new(refusal)),
+            service_time: refusal::service_time(&received.headers).filter(|_| of_service),
         }
     }
 }
 
-impl Received {
-    /// Why the body cannot be read at all.
-    pub(super) fn defect(&self) -> Option<String> {
-        if self.truncated {
-            return Some(format!("it is longer than {} bytes", self.body.len()));
-        }
-        let encoding = self.headers.get(header::CONTENT_ENCODING)?;
-        let plain = encoding.as_bytes().eq_ignore_ascii_case(b"identity");
-        (!plain).then(|| "it is compressed although that was not asked for".to_owned())
+/// A call that was not even tried.
+pub(in crate::workspace) fn not_sent(operation: Operation, reason: String) -> Error {
+    Error {
+        operation,
+        failure: Failure::NotSent { reason },
+        service_time: None,
     }
 }

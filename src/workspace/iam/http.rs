@@ -10,18 +10,18 @@ use http::{HeaderMap, HeaderValue, Method, Request, header};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Iam, Issued, Witness, wire};
+use super::{CallObserver, Iam, Issued, wire};
 use crate::clock::Clock;
 use crate::ids::ProjectID;
 use crate::workspace::api::Answer;
 use crate::workspace::auth::{Credentials, PasswordLogin, Secrets};
-use crate::workspace::carrier::Carrier;
 use crate::workspace::connector::Options;
 use crate::workspace::endpoint::Endpoint;
 use crate::workspace::error::{Error, Operation};
-use crate::workspace::http::conversation::{Conversation, not_sent};
-use crate::workspace::http::exchange::Limits;
-use crate::workspace::text::Tidy;
+use crate::workspace::http::exchange::{Exchange, not_sent};
+use crate::workspace::http::transfer::Limits;
+use crate::workspace::text::Sanitizer;
+use crate::workspace::transport::Transport;
 use crate::workspace::wire::Unreadable;
 
 /// Path of the tokens; the catalogue of services would only make the answer long.
@@ -33,10 +33,10 @@ const EXCHANGE: &str = "/v3.0/OS-CREDENTIAL/securitytokens";
 /// IAM at one endpoint.
 pub(in crate::workspace) struct HttpIam {
     pub(in crate::workspace) endpoint: Endpoint,
-    pub(in crate::workspace) carrier: Arc<dyn Carrier>,
+    pub(in crate::workspace) carrier: Arc<dyn Transport>,
     pub(in crate::workspace) clock: Clock,
     pub(in crate::workspace) options: Options,
-    pub(in crate::workspace) witness: Arc<dyn Witness>,
+    pub(in crate::workspace) witness: Arc<dyn CallObserver>,
 }
 
 impl fmt::Debug for HttpIam {
@@ -117,10 +117,10 @@ impl HttpIam {
         secrets: &dyn Secrets,
         read: impl FnOnce(&HeaderMap, &[u8]) -> Result<T, Unreadable>,
     ) -> Result<Answer<T>, Error> {
-        let conversation = Conversation {
+        let exchange = Exchange {
             operation,
             endpoint: &self.endpoint,
-            tidy: Tidy(secrets),
+            sanitizer: Sanitizer(secrets),
             clock: &self.clock,
         };
         let limits = Limits {
@@ -128,11 +128,11 @@ impl HttpIam {
             bad: self.options.max_small_answer,
             timeout: self.options.timeout,
         };
-        let result = match conversation.exchange(&*self.carrier, call, limits).await {
-            Ok(received) if received.status.is_success() => conversation
+        let result = match exchange.exchange(&*self.carrier, call, limits).await {
+            Ok(received) if received.status.is_success() => exchange
                 .readable(&received, |body, _| read(&received.headers, body))
                 .map(|answer| (received.status.as_u16(), answer)),
-            Ok(received) => Err(conversation.refused(&received)),
+            Ok(received) => Err(exchange.refused(&received)),
             Err(error) => Err(error),
         };
         let outcome = result.as_ref().map(|(status, _)| *status);
@@ -153,7 +153,7 @@ impl HttpIam {
     }
 }
 
-/// Headers that carry a token.
+/// Headers that send a token.
 fn auth(operation: Operation, names: &[&'static str], token: &SecretString) -> Result<HeaderMap, Error> {
     let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
         not_sent(

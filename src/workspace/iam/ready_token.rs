@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{Grant, Iam, Identity};
+use super::{CredentialsProvider, Iam, IssuedCredentials};
 use crate::workspace::auth::Credentials;
 use crate::workspace::error::Error;
 
@@ -38,8 +38,8 @@ impl ReadyToken {
         }
     }
 
-    fn grant(&self) -> Grant {
-        Grant {
+    fn grant(&self) -> IssuedCredentials {
+        IssuedCredentials {
             credentials: Arc::clone(&self.credentials),
             ends: *self.end.lock().unwrap_or_else(PoisonError::into_inner),
         }
@@ -62,13 +62,13 @@ impl ReadyToken {
 }
 
 #[async_trait]
-impl Identity for ReadyToken {
-    async fn current(&self) -> Result<Grant, Error> {
+impl CredentialsProvider for ReadyToken {
+    async fn current(&self) -> Result<IssuedCredentials, Error> {
         self.learn_end().await;
         Ok(self.grant())
     }
 
-    fn held(&self) -> Option<Grant> {
+    fn held(&self) -> Option<IssuedCredentials> {
         Some(self.grant())
     }
 

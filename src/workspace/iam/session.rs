@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::turn::Turn;
-use super::{Grant, Iam, Identity, Issued, is_refused};
+use super::login_throttle::LoginThrottle;
+use super::{CredentialsProvider, Iam, Issued, IssuedCredentials, is_refused};
 use crate::ids::ProjectID;
 use crate::workspace::auth::{Credentials, PasswordLogin};
 use crate::workspace::error::Error;
@@ -20,7 +20,7 @@ const MARGIN: Duration = Duration::from_secs(20 * 60);
 /// How long before its end something is not used any more: longer than from a signature to its sending.
 const LAST_USE: Duration = Duration::from_secs(2 * 60);
 
-/// Pause after a renewal that failed while what there is can still be used.
+/// BreakerKind after a renewal that failed while what there is can still be used.
 const RETRY: Duration = Duration::from_secs(60);
 
 /// Longest life that is believed, in time of this machine. IAM gives a day.
@@ -34,7 +34,7 @@ pub(super) struct Session {
     iam: Arc<dyn Iam>,
     login: PasswordLogin,
     project: ProjectID,
-    turn: Arc<tokio::sync::Mutex<Turn>>,
+    turn: Arc<tokio::sync::Mutex<LoginThrottle>>,
     held: Mutex<Held>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Session {
 #[derive(Default)]
 struct Held {
     token: Option<Timed<Issued<SecretString>>>,
-    grant: Option<Timed<Grant>>,
+    grant: Option<Timed<IssuedCredentials>>,
 }
 
 /// Something that ends.
@@ -80,7 +80,7 @@ impl Session {
         iam: Arc<dyn Iam>,
         login: PasswordLogin,
         project: ProjectID,
-        turn: Arc<tokio::sync::Mutex<Turn>>,
+        turn: Arc<tokio::sync::Mutex<LoginThrottle>>,
     ) -> Self {
         Self {
             iam,
@@ -91,12 +91,12 @@ impl Session {
         }
     }
 
-    fn usable(&self) -> Option<Timed<Grant>> {
+    fn usable(&self) -> Option<Timed<IssuedCredentials>> {
         self.lock().grant.clone().filter(Timed::is_usable)
     }
 
     /// Renews what can still be used, unless somebody else does, and gives it in any case.
-    async fn renew(&self, grant: Grant) -> Grant {
+    async fn renew(&self, grant: IssuedCredentials) -> IssuedCredentials {
         let Ok(mut turn) = self.turn.try_lock() else {
             return grant;
         };
@@ -116,7 +116,7 @@ impl Session {
     }
 
     /// Waits for the user's turn and logs in, unless that has been done meanwhile.
-    async fn begin(&self) -> Result<Grant, Error> {
+    async fn begin(&self) -> Result<IssuedCredentials, Error> {
         let asked = Instant::now();
         let mut turn = self.turn.lock().await;
         if let Some(grant) = self.usable() {
@@ -133,7 +133,7 @@ impl Session {
     }
 
     /// Exchanges the token that there is, or a new one.
-    async fn obtain(&self, turn: &mut Turn) -> Result<Grant, Error> {
+    async fn obtain(&self, turn: &mut LoginThrottle) -> Result<IssuedCredentials, Error> {
         let kept = self.lock().token.clone();
         if let Some(token) = kept.filter(|token| !token.is_due()) {
             match self.exchange(token).await {
@@ -153,11 +153,11 @@ impl Session {
         self.exchange(token).await
     }
 
-    async fn exchange(&self, token: Timed<Issued<SecretString>>) -> Result<Grant, Error> {
+    async fn exchange(&self, token: Timed<Issued<SecretString>>) -> Result<IssuedCredentials, Error> {
         match self.iam.create_temporary_key(&token.value.value).await {
             Ok(key) => {
                 tracing::debug!(project = %self.project, ends = %key.ends, "logged in with a temporary access key");
-                let grant = Grant {
+                let grant = IssuedCredentials {
                     credentials: Arc::new(key.value),
                     ends: Some(key.ends),
                 };
@@ -169,7 +169,7 @@ impl Session {
                     "IAM gives no temporary access key, so the token itself is sent: a lost answer then waits for the token's end"
                 );
                 Ok(self.keep(Timed {
-                    value: Grant {
+                    value: IssuedCredentials {
                         credentials: Arc::new(Credentials::Token(token.value.value)),
                         ends: Some(token.value.ends),
                     },
@@ -181,7 +181,7 @@ impl Session {
         }
     }
 
-    fn keep(&self, grant: Timed<Grant>) -> Grant {
+    fn keep(&self, grant: Timed<IssuedCredentials>) -> IssuedCredentials {
         self.lock().grant.insert(grant).value.clone()
     }
 
@@ -192,8 +192,8 @@ impl Session {
 }
 
 #[async_trait]
-impl Identity for Session {
-    async fn current(&self) -> Result<Grant, Error> {
+impl CredentialsProvider for Session {
+    async fn current(&self) -> Result<IssuedCredentials, Error> {
         match self.usable() {
             Some(grant) if grant.is_due() => Ok(self.renew(grant.value).await),
             Some(grant) => Ok(grant.value),
@@ -201,7 +201,7 @@ impl Identity for Session {
         }
     }
 
-    fn held(&self) -> Option<Grant> {
+    fn held(&self) -> Option<IssuedCredentials> {
         self.usable().map(|grant| grant.value)
     }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
+use super::login_throttle::LoginThrottle;
 use super::ready_token::ReadyToken;
 use super::session::Session;
-use super::turn::Turn;
-use super::{Iam, Identity};
+use super::{CredentialsProvider, Iam};
 use crate::ids::ProjectID;
 use crate::workspace::auth::{Credentials, PasswordLogin};
 use crate::workspace::endpoint::Endpoint;
@@ -40,9 +40,9 @@ pub(in crate::workspace) struct Place {
 /// The sessions of the process.
 #[derive(Debug, Default)]
 pub(in crate::workspace) struct Sessions {
-    sessions: Kept<Key, Arc<dyn Identity>>,
+    sessions: Kept<Key, Arc<dyn CredentialsProvider>>,
     /// Whose turn it is to log in, for each IAM and login.
-    turns: Kept<(Place, String), Arc<tokio::sync::Mutex<Turn>>>,
+    turns: Kept<(Place, String), Arc<tokio::sync::Mutex<LoginThrottle>>>,
 }
 
 impl Sessions {
@@ -53,7 +53,7 @@ impl Sessions {
         project: ProjectID,
         login: PasswordLogin,
         iam: impl FnOnce() -> Arc<dyn Iam>,
-    ) -> Arc<dyn Identity> {
+    ) -> Arc<dyn CredentialsProvider> {
         let fingerprint = login.fingerprint();
         let turn = self.turns.get((place.clone(), fingerprint.clone()), Arc::default);
         let key = Key {
@@ -72,7 +72,7 @@ impl Sessions {
         project: ProjectID,
         token: SecretString,
         iam: impl FnOnce() -> Option<Arc<dyn Iam>>,
-    ) -> Arc<dyn Identity> {
+    ) -> Arc<dyn CredentialsProvider> {
         let key = Key {
             iam: place,
             project,

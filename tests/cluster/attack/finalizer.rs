@@ -395,7 +395,7 @@ async fn the_operator_completes_and_releases_requests_under_the_policy() {
     stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
     let project = stage.cloud.project("prod", "login");
     stage.namespace.apply(&project).await.unwrap();
-    let _operator = stage.operator(&["--send-guard=3s"]);
+    let _operator = stage.operator(&["--max-signature-age=3s"]);
     stage.request("ended", &["pc-1"]).await;
     stage.request("running", &["pc-2"]).await;
 

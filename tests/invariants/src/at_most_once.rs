@@ -35,9 +35,9 @@ pub fn sent(before: usize, attempt: &str) -> Option<Violation> {
 }
 
 /// An attempt whose answer is missing is settled.
-pub fn settled(surely_dead: bool, attempt: &str) -> Option<Violation> {
+pub fn settled(expired: bool, attempt: &str) -> Option<Violation> {
     AtMostOnce.unless(
-        surely_dead,
+        expired,
         "an attempt was settled while its POST could still take effect",
         || format!("attempt {attempt}"),
     )

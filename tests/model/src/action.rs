@@ -74,7 +74,7 @@ pub enum Luck {
     /// As it should; a write over a newer object is a conflict.
     Well,
     /// A read of the cloud fails.
-    Trouble,
+    ReadFailure,
     /// Not all sub-jobs could be read.
     Incomplete,
     /// The answer of the cloud has a date that is so many ticks ahead of its clock.
@@ -215,8 +215,8 @@ impl Protocol {
         let step = |luck| Action::Step(operator, luck);
         if world.faults > 0 {
             let bad: &[Luck] = match act {
-                Act::ReadDesktops(_) | Act::ReadDesktop(_) | Act::ReadJob(_) => &[Luck::Trouble],
-                Act::ReadSubJobs => &[Luck::Trouble, Luck::Incomplete],
+                Act::ReadDesktops(_) | Act::ReadDesktop(_) | Act::ReadJob(_) => &[Luck::ReadFailure],
+                Act::ReadSubJobs => &[Luck::ReadFailure, Luck::Incomplete],
                 Act::Write(..) if self.would_write(world, operator) => {
                     &[Luck::RequestLost, Luck::AnswerLost, Luck::Late]
                 }

@@ -99,17 +99,17 @@ impl Config {
     pub fn timing(self) -> Timing {
         Timing {
             poll_interval: TICK,
-            first_look: TICK,
+            initial_poll_delay: TICK,
             signature_window: ticks(2),
             clock_skew: ticks(self.clock_skew),
-            settle: if self.lacks(Mutant::NoSettleTime) {
+            job_visibility_timeout: if self.lacks(Mutant::NoSettleTime) {
                 ticks(0)
             } else {
                 ticks(SETTLE)
             },
             token_life: ticks(3),
-            evidence_patience: ticks(PATIENCE),
-            send_guard: TICK,
+            recovery_timeout: ticks(PATIENCE),
+            max_signature_age: TICK,
             submission_timeout: Duration::from_secs(30),
             request_deadline: ticks(100),
             job_overdue: ticks(OVERDUE),

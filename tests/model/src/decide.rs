@@ -9,13 +9,13 @@ use desktop_deletion_operator::crd::deletion::{
 };
 use desktop_deletion_operator::ids::{ProjectID, Region};
 use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::conditions::Requeue;
 use desktop_deletion_operator::plan::deadlines;
 use desktop_deletion_operator::plan::observed::{
-    Claim as ShippedClaim, Facts, JobView, Observed, PostAnswer, ProjectView, ReadTimes, Request, Rival,
-    Sighting, Submission, Sweep as ShippedSweep, Trouble,
+    Claim as ShippedClaim, ConflictingRequest, DesktopObservation, Facts, JobView, Observed, PostAnswer,
+    ProjectView, ReadFailure, ReadTimes, Request, Submission, Sweep as ShippedSweep,
 };
-use desktop_deletion_operator::plan::standing::Wake;
-use desktop_deletion_operator::plan::{self, Step, record, recovery};
+use desktop_deletion_operator::plan::{self, Step, recovery, status};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use desktop_deletion_operator::workspace::error::Operation;
 use jiff::Timestamp;
@@ -41,7 +41,7 @@ struct View {
     sweep: Option<Sweep>,
     asked: Set,
     jobs: [Option<Row>; JOBS],
-    trouble: bool,
+    read_failure: bool,
     look: Option<FirstLook>,
     held: Held,
     facts: Facts,
@@ -58,7 +58,7 @@ impl View {
             sweep: pass.sweep,
             asked: pass.asked,
             jobs: pass.jobs,
-            trouble: pass.trouble,
+            read_failure: pass.read_failure,
             look: pass.look,
             held: pass.held,
             facts,
@@ -179,7 +179,7 @@ impl Decisions {
                 let Held::Armed(draft) = view.held else {
                     return Act::Illegal;
                 };
-                match record::intend(request, &intent, &now) {
+                match status::intend(request, &intent, &now) {
                     Ok(status) => store(WriteKind::Intent(draft.attempt), status),
                     Err(_) => Act::Illegal,
                 }
@@ -188,18 +188,18 @@ impl Decisions {
                 Held::Armed(draft) => Act::Post(draft.attempt),
                 _ => Act::Illegal,
             },
-            Step::RecordOutcome(settlement) => match record::settle(request, &settlement, &now) {
+            Step::RecordOutcome(settlement) => match status::settle(request, &settlement, &now) {
                 Ok(status) => store(WriteKind::Outcome, status),
                 Err(_) => Act::Illegal,
             },
             Step::RefuseResolve(refusal) => {
-                store(WriteKind::Refusal, record::refuse_resolve(request, &refusal))
+                store(WriteKind::Refusal, status::refuse_resolve(request, &refusal))
             }
-            Step::RecordProgress(hold) => store(WriteKind::Progress, record::progress(request, &hold, &now)),
-            Step::Finish(ending) => store(WriteKind::Finish, record::finish(request, &ending, &now)),
-            Step::Wait(hold) => Act::Wait((hold.wake == Wake::SecondLook).then(|| noted(&seen)).flatten()),
+            Step::RecordProgress(hold) => store(WriteKind::Progress, status::progress(request, &hold, &now)),
+            Step::Finish(ending) => store(WriteKind::Finish, status::finish(request, &ending, &now)),
+            Step::Wait(hold) => Act::Wait((hold.wake == Requeue::SecondLook).then(|| noted(&seen)).flatten()),
             Step::StartOver => Act::StartOver,
-            Step::Rest => Act::Rest,
+            Step::Done => Act::Rest,
         }
     }
 
@@ -254,7 +254,7 @@ impl Decisions {
             jobs: (0..JOBS)
                 .filter_map(|job| Some((names::job(job).clone(), job_view(job, view.jobs[job]?))))
                 .collect(),
-            trouble: view.trouble.then(|| Trouble {
+            read_failure: view.read_failure.then(|| ReadFailure {
                 class: Class::Unavailable,
                 error: error(Operation::ListDesktops, Class::Unavailable),
                 withheld: false,
@@ -272,7 +272,7 @@ impl Decisions {
         };
         let remembered = memory.remembered(request);
         remembered
-            .earlier_look(request, UPTIME, self.timing.settle)
+            .earlier_look(request, UPTIME, self.timing.job_visibility_timeout)
             .cloned()
     }
 
@@ -322,7 +322,7 @@ fn noted(seen: &Observed) -> Option<(u8, Evidence)> {
 /// What is said of a claim that a deleted object holds.
 fn shipped_claim(claim: Claim, request: &Request) -> ShippedClaim {
     match (claim, request.desktop_ids.first()) {
-        (Claim::Held, Some(desktop)) => ShippedClaim::Held(Rival {
+        (Claim::Held, Some(desktop)) => ShippedClaim::Held(ConflictingRequest {
             desktop: desktop.clone(),
             name: None,
         }),
@@ -332,8 +332,8 @@ fn shipped_claim(claim: Claim, request: &Request) -> ShippedClaim {
 
 fn sightings(
     desktops: [Option<Sighted>; DESKTOPS],
-) -> BTreeMap<desktop_deletion_operator::ids::DesktopID, Sighting> {
-    let sighting = |sighted: Sighted| Sighting {
+) -> BTreeMap<desktop_deletion_operator::ids::DesktopID, DesktopObservation> {
+    let sighting = |sighted: Sighted| DesktopObservation {
         sight: sighted.look.shipped(),
         idle_twice: sighted.idle_twice,
         name: None,

@@ -154,7 +154,7 @@ impl Protocol {
         for operator in 0..self.config.operators {
             self.run_on(&mut world, operator);
         }
-        self.tidy(&mut world);
+        self.sanitizer(&mut world);
         world
     }
 

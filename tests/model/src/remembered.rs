@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use desktop_deletion_operator::crd::deletion::DesktopDeletionStatus;
 use desktop_deletion_operator::plan::memory::Remembered;
-use desktop_deletion_operator::plan::observed::{Request, Sight};
+use desktop_deletion_operator::plan::observed::{DesktopView, Request};
 use desktop_deletion_operator::plan::recovery;
 
 use crate::names::{self, ATTEMPTS};
@@ -34,7 +34,12 @@ impl Memory {
         }
         for (desktop, idle) in self.idle.iter().enumerate() {
             if let Some(age) = idle {
-                remembered.idle_twice(names::desktop(desktop), Sight::Idle, ago(*age), ticks(SETTLE));
+                remembered.idle_twice(
+                    names::desktop(desktop),
+                    DesktopView::Idle,
+                    ago(*age),
+                    ticks(SETTLE),
+                );
             }
         }
         if let Some(look) = self.look {
@@ -111,7 +116,7 @@ impl Look {
         let id = names::desktop(0);
         let mut remembered = Remembered::default();
         if let Some(age) = idle {
-            remembered.idle_twice(id, Sight::Idle, ago(age), settle);
+            remembered.idle_twice(id, DesktopView::Idle, ago(age), settle);
         }
         let sighted = Sighted {
             look: self,
@@ -119,19 +124,19 @@ impl Look {
         };
         let idle_at = |later| {
             let mut then = remembered.clone();
-            then.idle_twice(id, Sight::Idle, UPTIME + later, ticks(SETTLE))
+            then.idle_twice(id, DesktopView::Idle, UPTIME + later, ticks(SETTLE))
         };
         (age_until(idle_at), sighted)
     }
 
     /// As it is shipped.
-    pub fn shipped(self) -> Sight {
+    pub fn shipped(self) -> DesktopView {
         match self {
-            Self::Idle => Sight::Idle,
-            Self::Deleting => Sight::Deleting,
-            Self::DeleteFailed => Sight::DeleteFailed,
-            Self::Missing => Sight::Missing,
-            Self::Gone => Sight::Gone,
+            Self::Idle => DesktopView::Idle,
+            Self::Deleting => DesktopView::Deleting,
+            Self::DeleteFailed => DesktopView::DeleteFailed,
+            Self::Missing => DesktopView::Missing,
+            Self::Gone => DesktopView::Gone,
         }
     }
 }

@@ -356,7 +356,7 @@ fn kind(protocol: &Protocol, world: &World, action: Action) -> &'static str {
 fn luck_kind(luck: Luck) -> Option<&'static str> {
     match luck {
         Luck::Well => None,
-        Luck::Trouble => Some("read fails"),
+        Luck::ReadFailure => Some("read fails"),
         Luck::Incomplete => Some("sub-jobs incomplete"),
         Luck::FalseDate(_) => Some("one answer with a false date"),
         Luck::RequestLost => Some("write lost"),
@@ -392,7 +392,7 @@ fn step_kind(protocol: &Protocol, world: &World, operator: usize) -> &'static st
             WriteKind::Finish => "write verdict",
         },
         Act::ReadDesktops(_) | Act::ReadSubJobs
-            if deleting && !facts.service_clock_known && !facts.surely_dead =>
+            if deleting && !facts.service_clock_known && !facts.expired =>
         {
             "ask the cloud for the time"
         }

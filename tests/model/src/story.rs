@@ -100,7 +100,7 @@ impl Protocol {
                 ": its copy is old, so the API server should refuse it (409)"
             }
             Luck::Well => "",
-            Luck::Trouble => ": the read fails",
+            Luck::ReadFailure => ": the read fails",
             Luck::Incomplete => ": not all rows can be read",
             Luck::FalseDate(ahead) => &format!(": the answer has a false date, {}", off(ahead)),
             Luck::RequestLost => ": the request is lost",

@@ -112,9 +112,9 @@ impl Rules {
     /// The operator has read a desktop.
     pub fn read(&self, desktop: usize, look: Look, memory: &mut Memory) -> Sighted {
         let idle = &mut memory.idle[desktop];
-        let (now, sighted) = self
-            .reads
-            .get(&(*idle, look), || look.noted(*idle, self.timing.settle));
+        let (now, sighted) = self.reads.get(&(*idle, look), || {
+            look.noted(*idle, self.timing.job_visibility_timeout)
+        });
         *idle = now;
         sighted
     }
@@ -123,7 +123,7 @@ impl Rules {
     pub fn is_in_flight(&self, requests: &Requests, situation: &Situation) -> bool {
         let facts = self.facts(requests, situation);
         let attempts = &requests.get(situation.request).request.status.attempts;
-        !facts.settled || (attempts.iter().any(Attempt::is_open) && !facts.surely_dead)
+        !facts.settled || (attempts.iter().any(Attempt::is_open) && !facts.expired)
     }
 
     fn ask(&self, request: &Request, situation: &Situation) -> Facts {
@@ -146,7 +146,7 @@ impl Rules {
             circuit: Circuit::Closed,
         });
         if self.config.lacks(Mutant::NoWaitForExpiry) {
-            facts.surely_dead = request.status.attempts.iter().any(Attempt::is_open);
+            facts.expired = request.status.attempts.iter().any(Attempt::is_open);
         }
         facts.finalizer_missing &= !self.config.lacks(Mutant::FinalizerNotRestored);
         facts

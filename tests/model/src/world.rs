@@ -273,7 +273,7 @@ pub struct Pass {
     /// What is known of jobs that are followed; an empty row: nothing yet.
     pub jobs: [Option<Row>; JOBS],
     /// A read failed.
-    pub trouble: bool,
+    pub read_failure: bool,
     /// The first look for evidence, as it was when this pass began.
     pub look: Option<FirstLook>,
     /// How long ago it began, as far as an attempt in doubt depends on it.

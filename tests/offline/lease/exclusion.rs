@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::ready;
 use std::time::Duration;
 
-use desktop_deletion_operator::operator::lease::Leadership;
+use desktop_deletion_operator::runtime::lease::Leadership;
 use proptest::prelude::*;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 

@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome::Rejected;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::{Circuit, Sight, Sweep};
+use desktop_deletion_operator::plan::observed::{Circuit, DesktopView, Sweep};
 use desktop_deletion_operator::plan::{Step, plan};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 
@@ -59,7 +59,7 @@ fn a_check_that_takes_long_says_how_far_it_is() {
         hold.message,
         "2 of 12 desktops checked: the others are read one by one"
     );
-    assert_eq!(tell(&step), "CheckingDesktops moving until Look");
+    assert_eq!(tell(&step), "CheckingDesktops moving until Tick");
     let wrongs = rules::wrongs(&seen.0.request, &step, &minute(90));
     assert!(wrongs.is_empty(), "{wrongs:#?}");
     seen.0.request.status = rules::written(&seen.0.request, &step, &minute(90)).unwrap();
@@ -67,7 +67,7 @@ fn a_check_that_takes_long_says_how_far_it_is() {
     let seen = seen.sights("d02 Gone d03 Gone d04 Gone");
     assert_eq!(
         told(&seen),
-        "CheckingDesktops moving until Look",
+        "CheckingDesktops moving until Tick",
         "to the end, once it is told"
     );
 }
@@ -231,32 +231,32 @@ fn holds() -> Vec<Row> {
         row(
             "another request holds a desktop",
             untouched("a b").project().rival(Some("older")),
-            "Overlap retrying until Look",
+            "Overlap retrying until Tick",
         ),
         row(
             "so does one of another namespace",
             untouched("a b").project().rival(None),
-            "Overlap retrying until Look",
+            "Overlap retrying until Tick",
         ),
         row(
             "somebody else is deleting a desktop, by its state",
             ready("a b").sights("a Deleting"),
-            "DeletionInProgress retrying until Look",
+            "DeletionInProgress retrying until Tick",
         ),
         row(
             "somebody else is deleting every desktop",
             ready("a b").sights("a Deleting b Deleting"),
-            "DeletionInProgress retrying until Look",
+            "DeletionInProgress retrying until Tick",
         ),
         row(
             "somebody else is deleting a desktop, by an open job",
             ready("a b").sweep("j1/b Running"),
-            "DeletionInProgress retrying until Look",
+            "DeletionInProgress retrying until Tick",
         ),
         row(
             "also if the job has not begun, and spells it otherwise",
             ready("a b").sweep("j1/B Waiting"),
-            "DeletionInProgress retrying until Look",
+            "DeletionInProgress retrying until Tick",
         ),
         row(
             "an open job of a desktop that is gone holds nothing",
@@ -296,9 +296,7 @@ fn unanswered() -> Vec<Row> {
         ),
         row(
             "what is in doubt is looked for all the same",
-            in_doubt("a b", attempt("a b"))
-                .surely_dead()
-                .circuit(Circuit::Open),
+            in_doubt("a b", attempt("a b")).expired().circuit(Circuit::Open),
             "list a b",
         ),
         row(
@@ -324,7 +322,7 @@ fn undocumented() -> Vec<Row> {
                 .job("j1", "b Other")
                 .sights("b Idle")
                 .idle_twice("b"),
-            "DeletionInProgress retrying until Look",
+            "DeletionInProgress retrying until Tick",
         ),
         row(
             "once it has ended, the desktop must be idle in two reads",
@@ -332,7 +330,7 @@ fn undocumented() -> Vec<Row> {
                 .sweep("j1/b Other")
                 .job("j1", "b Other")
                 .parent_ended("j1", None),
-            "DeletionInProgress retrying until Look",
+            "DeletionInProgress retrying until Tick",
         ),
         row(
             "then it is no deletion that runs",
@@ -373,7 +371,7 @@ fn untimely() -> Vec<Row> {
         row(
             "a client keeps removing the finalizer: no race with it",
             ready("a b").no_finalizer().finalizer_not_due(),
-            "FinalizerRemoved stalled until Look",
+            "FinalizerRemoved stalled until Tick",
         ),
     ]
 }
@@ -458,7 +456,10 @@ fn messages_name_the_cause() {
         (ready("a b").rival(None), &["desktop a", "another namespace"]),
         (ready("a b").sights("b Deleting"), &["1 desktop ", "(b)"]),
         (
-            untouched("a b").project().claimed().trouble(Class::Permission),
+            untouched("a b")
+                .project()
+                .claimed()
+                .read_failure(Class::Permission),
             &["workspace:desktops:list", "HTTP 499 X.1", "so it is"],
         ),
         (
@@ -476,7 +477,7 @@ fn messages_name_the_cause() {
             &["deadline", "workspace:desktops:batchDelete"],
         ),
         (
-            untouched("a b").project().claimed().all(Sight::Gone),
+            untouched("a b").project().claimed().all(DesktopView::Gone),
             &[
                 "2 desktops",
                 "project project",

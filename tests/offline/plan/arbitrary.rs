@@ -6,13 +6,13 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState, Outcome};
 use desktop_deletion_operator::ids::{DesktopID, JobID};
 use desktop_deletion_operator::plan::classify::{ALL, Class};
+use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
 use desktop_deletion_operator::plan::observed::{
-    Circuit, ClockSkew, Deadline, Facts, JobView, Observed, PostAnswer, Request, Sight, Sighting, SingleRead,
-    Submission, Sweep, Word,
+    Circuit, ClockSkew, Deadline, DesktopObservation, DesktopView, Facts, JobView, Observed, PostAnswer,
+    Request, SingleRead, SubJobResult, Submission, Sweep,
 };
-use desktop_deletion_operator::plan::record::{self, Intent, Settlement};
 use desktop_deletion_operator::plan::recovery::Evidence;
-use desktop_deletion_operator::plan::standing::{Hold, Wake};
+use desktop_deletion_operator::plan::status::{self, Intent, Settlement};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use proptest::collection::{btree_map, vec};
 use proptest::option::{of, weighted};
@@ -115,19 +115,19 @@ pub(crate) fn requests() -> impl Strategy<Value = Request> {
 
 /// Makes the move, if it is legal.
 fn take(request: &mut Request, number: usize, step: Move) {
-    let hold = Hold::moving(Reason::Submitting, "so it is".to_owned(), Wake::Poll);
+    let hold = Progress::moving(Reason::Submitting, "so it is".to_owned(), Requeue::Poll);
     let next = match step {
         Move::Intend { body, attempt } => {
             let absent = all().into_iter().filter(|id| !body.contains(id));
             let desktops = absent
-                .map(|id| record::desktop(&id, DesktopState::Absent))
+                .map(|id| status::desktop(&id, DesktopState::Absent))
                 .collect();
             let attempt = Attempt {
                 id: nonce(&format!("n{number}")),
                 desktop_ids: body,
                 ..attempt
             };
-            record::intend(
+            status::intend(
                 request,
                 &Intent {
                     attempt,
@@ -152,15 +152,15 @@ fn take(request: &mut Request, number: usize, step: Move) {
                 error: refused.then(|| failure(class)),
                 ..settlement(outcome, "")
             };
-            record::settle(request, &settlement, &minute(2)).ok()
+            status::settle(request, &settlement, &minute(2)).ok()
         }),
         Move::Tell { states } => {
             let news = all()
                 .iter()
                 .zip(states)
-                .map(|(id, s)| record::desktop(id, s))
+                .map(|(id, s)| status::desktop(id, s))
                 .collect();
-            Some(record::progress(request, &hold.with_desktops(news), &minute(3)))
+            Some(status::progress(request, &hold.with_desktops(news), &minute(3)))
         }
     };
     if let Some(status) = next {
@@ -168,15 +168,15 @@ fn take(request: &mut Request, number: usize, step: Move) {
     }
 }
 
-fn sights() -> impl Strategy<Value = Sight> {
+fn sights() -> impl Strategy<Value = DesktopView> {
     select(vec![
-        Sight::Idle,
-        Sight::Busy,
-        Sight::Deleting,
-        Sight::DeleteFailed,
-        Sight::Missing,
-        Sight::Unlisted,
-        Sight::Gone,
+        DesktopView::Idle,
+        DesktopView::Busy,
+        DesktopView::Deleting,
+        DesktopView::DeleteFailed,
+        DesktopView::Missing,
+        DesktopView::Unlisted,
+        DesktopView::Gone,
     ])
 }
 
@@ -209,13 +209,13 @@ fn sweeps() -> impl Strategy<Value = Sweep> {
 
 fn views() -> impl Strategy<Value = JobView> {
     let word = prop_oneof![
-        Just(Word::Open),
-        Just(Word::Success),
-        of("[a-z]{0,300}").prop_map(|text| Word::Failed {
+        Just(SubJobResult::Open),
+        Just(SubJobResult::Success),
+        of("[a-z]{0,300}").prop_map(|text| SubJobResult::Failed {
             code: text.clone(),
             reason: text
         }),
-        of("[a-z]{0,300}").prop_map(|code| Word::Other { code }),
+        of("[a-z]{0,300}").prop_map(|code| SubJobResult::Other { code }),
     ];
     (btree_map(folded(), word, 0..=3), any::<[bool; 3]>()).prop_map(|(words, [finished, blank, complete])| {
         JobView {
@@ -310,7 +310,7 @@ fn facts() -> impl Strategy<Value = Facts> {
                 settled,
                 overdue,
                 known_for_long,
-                surely_dead,
+                expired,
                 late,
                 too_early_to_look,
                 finalizer_missing,
@@ -329,9 +329,9 @@ fn facts() -> impl Strategy<Value = Facts> {
             settled,
             overdue,
             known_for_long,
-            surely_dead,
-            evidence_overdue: surely_dead && late,
-            too_early_to_look: !surely_dead && too_early_to_look,
+            expired,
+            evidence_overdue: expired && late,
+            too_early_to_look: !expired && too_early_to_look,
             finalizer_missing,
             finalizer_due,
             circuit,
@@ -346,18 +346,18 @@ struct Reads {
     project: u8,
     claim: u8,
     last_look: bool,
-    desktops: BTreeMap<DesktopID, Sighting>,
+    desktops: BTreeMap<DesktopID, DesktopObservation>,
     asked_singly: BTreeMap<DesktopID, SingleRead>,
     sweep: Option<Sweep>,
     jobs: BTreeMap<JobID, JobView>,
-    trouble: Option<Class>,
+    read_failure: Option<Class>,
     earlier: Option<Evidence>,
     owners: BTreeMap<JobID, bool>,
     resolve: Option<String>,
 }
 
 fn reads() -> impl Strategy<Value = Reads> {
-    let sighting = (sights(), any::<bool>()).prop_map(|(sight, twice)| Sighting {
+    let sighting = (sights(), any::<bool>()).prop_map(|(sight, twice)| DesktopObservation {
         sight,
         idle_twice: twice && sight.is_idle(),
         name: None,
@@ -392,7 +392,7 @@ fn reads() -> impl Strategy<Value = Reads> {
                 (desktops, asked_singly),
                 (sweep, owners),
                 jobs,
-                trouble,
+                read_failure,
                 earlier,
                 resolve,
             )| {
@@ -404,7 +404,7 @@ fn reads() -> impl Strategy<Value = Reads> {
                     asked_singly,
                     sweep,
                     jobs,
-                    trouble,
+                    read_failure,
                     earlier,
                     owners,
                     resolve,
@@ -432,8 +432,8 @@ pub(crate) fn situations() -> impl Strategy<Value = Observed> {
                 1 => seen.rival(Some("older")),
                 _ => seen.claimed(),
             };
-            let seen = match reads.trouble {
-                Some(class) => seen.trouble(class),
+            let seen = match reads.read_failure {
+                Some(class) => seen.read_failure(class),
                 None => seen,
             };
             let Seen(mut seen) = seen;

@@ -9,10 +9,10 @@ use desktop_deletion_operator::crd::deletion::{
 };
 use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID};
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::{Facts, Observed, Request, Sight, Submission};
-use desktop_deletion_operator::plan::record::{Ending, Settlement};
+use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
+use desktop_deletion_operator::plan::observed::{DesktopView, Facts, Observed, Request, Submission};
 use desktop_deletion_operator::plan::recovery::Evidence;
-use desktop_deletion_operator::plan::standing::{Hold, Wake};
+use desktop_deletion_operator::plan::status::{Ending, Settlement};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::ProptestConfig;
 
@@ -158,7 +158,7 @@ pub(crate) fn settlement(outcome: Outcome, job_ids: &str) -> Settlement {
             .filter(|_| jobs(job_ids).len() == 1),
         error: None,
         answers: None,
-        hold: Hold::moving(Reason::Submitting, "so it is".to_owned(), Wake::Poll),
+        hold: Progress::moving(Reason::Submitting, "so it is".to_owned(), Requeue::Poll),
     }
 }
 
@@ -214,7 +214,7 @@ pub(crate) fn untouched(desktop_ids: &str) -> Seen {
         sweep: None,
         owned_elsewhere: std::collections::BTreeMap::new(),
         jobs: std::collections::BTreeMap::new(),
-        trouble: None,
+        read_failure: None,
         earlier_evidence: None,
         submission: Submission::None,
         facts: Facts {
@@ -230,7 +230,7 @@ pub(crate) fn ready(desktop_ids: &str) -> Seen {
     untouched(desktop_ids)
         .project()
         .claimed()
-        .all(Sight::Idle)
+        .all(DesktopView::Idle)
         .sweep("")
         .finalizer()
         .last_look()

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use desktop_deletion_operator::plan::classify::{ALL, Class, classify, explain};
-use desktop_deletion_operator::workspace::error::{Error, Failure, Operation, Pause, Refusal};
+use desktop_deletion_operator::workspace::error::{BreakerKind, Error, Failure, Operation, Refusal};
 
 /// One row is one error. The answer's status, then its code: `GW.` stands for both prefixes of the gateway, `json` for
 /// a JSON body without a code, `page` for a body that is no JSON object. Then: the class, the reason of the conditions,
@@ -279,13 +279,13 @@ fn errors(status: &str, code: &str) -> Vec<Error> {
         "NotSent" => vec![failed(Failure::NotSent { reason: reason() })],
         "NoAnswer" => vec![failed(Failure::NoAnswer { reason: reason() })],
         "Withheld" => {
-            let pause = match code {
-                "Login" => Pause::Login,
-                "Throttle" => Pause::Throttle,
-                _ => Pause::Unanswered,
+            let breaker = match code {
+                "Login" => BreakerKind::Credentials,
+                "Throttle" => BreakerKind::Throttled,
+                _ => BreakerKind::Unanswered,
             };
-            vec![failed(Failure::Withheld {
-                pause,
+            vec![failed(Failure::CircuitOpen {
+                breaker,
                 reason: reason(),
             })]
         }

@@ -3,9 +3,9 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::Sight;
-use desktop_deletion_operator::plan::standing::{Hold, Wake};
-use desktop_deletion_operator::plan::{Step, plan, record};
+use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
+use desktop_deletion_operator::plan::observed::DesktopView;
+use desktop_deletion_operator::plan::{Step, plan, status};
 
 use super::build::{Seen, accepted, attempt, effective, failure, in_doubt, minute, ready, untouched};
 use super::rules;
@@ -15,8 +15,8 @@ fn rows() -> impl Iterator<Item = Row> {
     super::admission::rows()
         .chain(super::submission::rows())
         .chain(super::recovery::rows())
-        .chain(super::follow::rows())
-        .chain(super::release::rows())
+        .chain(super::job::rows())
+        .chain(super::finalize::rows())
         .chain(super::resolve::rows())
         .chain(super::finalizer::rows())
 }
@@ -55,13 +55,16 @@ fn what_was_told_once_is_not_told_again() {
 
 #[test]
 fn the_same_error_with_another_time_and_request_id_is_no_news() {
-    let mut seen = untouched("a b").project().claimed().trouble(Class::Throttled);
+    let mut seen = untouched("a b")
+        .project()
+        .claimed()
+        .read_failure(Class::Throttled);
     seen.0.request.status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
-    let again = &mut seen.0.trouble.as_mut().unwrap().error;
+    let again = &mut seen.0.read_failure.as_mut().unwrap().error;
     again.time = minute(91);
     again.request_id = Some("r2".to_owned());
     assert!(matches!(plan(&seen.0), Step::Wait(_)));
-    let other = &mut seen.0.trouble.as_mut().unwrap().error;
+    let other = &mut seen.0.read_failure.as_mut().unwrap().error;
     other.code = Some("X.2".to_owned());
     assert!(matches!(plan(&seen.0), Step::RecordProgress(_)));
 }
@@ -71,15 +74,15 @@ fn a_call_that_was_held_back_is_no_news_of_the_error_that_holds_it_back() {
     let mut seen = untouched("a b")
         .project()
         .claimed()
-        .trouble(Class::Authentication);
+        .read_failure(Class::Authentication);
     seen.0.request.status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
-    let trouble = seen.0.trouble.as_mut().unwrap();
-    trouble.withheld = true;
-    trouble.error.http_status = None;
-    trouble.error.code = None;
+    let read_failure = seen.0.read_failure.as_mut().unwrap();
+    read_failure.withheld = true;
+    read_failure.error.http_status = None;
+    read_failure.error.code = None;
     assert!(matches!(plan(&seen.0), Step::Wait(_)), "the same login");
 
-    let of_another_kind = seen.0.trouble.as_mut().unwrap();
+    let of_another_kind = seen.0.read_failure.as_mut().unwrap();
     of_another_kind.class = Class::Throttled;
     of_another_kind.error.class = Class::Throttled.as_str().to_owned();
     let Step::RecordProgress(hold) = plan(&seen.0) else {
@@ -221,7 +224,7 @@ fn the_conditions_of_a_life() {
 
 #[test]
 fn after_the_job_it_is_looked_whether_the_desktops_are_gone() {
-    let seen = accepted().job("j1", "a Success b Success").all(Sight::Idle);
+    let seen = accepted().job("j1", "a Success b Success").all(DesktopView::Idle);
     let conditions = [
         "True JobAccepted",
         "Unknown Verifying",
@@ -257,8 +260,8 @@ fn submitted_says_how_the_job_became_known() {
 #[test]
 fn whatever_is_in_the_way_of_an_open_attempt_submitted_says_that_it_is_open() {
     let request = in_doubt("a b", attempt("a b")).0.request;
-    let other = Hold::stalled(Reason::ProjectChanged, "so it is".to_owned(), Wake::Refresh);
-    let status = record::progress(&request, &other, &minute(90));
+    let other = Progress::stalled(Reason::ProjectChanged, "so it is".to_owned(), Requeue::Refresh);
+    let status = status::progress(&request, &other, &minute(90));
     let submitted = rules::condition(&status, "Submitted").unwrap();
     assert_eq!(
         (&*submitted.status, &*submitted.reason),

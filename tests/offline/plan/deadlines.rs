@@ -7,13 +7,13 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, CloudError, Outcome};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::clocks::Clocks;
+use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
 use desktop_deletion_operator::plan::deadlines::{
     Circumstances, Deadlines, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone,
     with_jitter,
 };
 use desktop_deletion_operator::plan::memory::{Refusal, Remembered};
 use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, ReadTimes, Request};
-use desktop_deletion_operator::plan::standing::{Hold, Wake};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -132,7 +132,7 @@ impl Case {
         })
     }
 
-    fn delay(&self, wake: Wake) -> Duration {
+    fn delay(&self, wake: Requeue) -> Duration {
         let timing = timing();
         self.with(&timing, |rules| rules.delay(wake))
     }
@@ -187,22 +187,22 @@ fn a_call_is_over_once_both_clocks_say_so() {
         ),
         ("nothing in doubt", Case::new(vec![]).later(OVER), false),
     ] {
-        assert_eq!(case.facts().surely_dead, over, "{what}");
+        assert_eq!(case.facts().expired, over, "{what}");
     }
 }
 
 #[test]
 fn two_clocks_that_were_wrong_one_after_the_other_do_not_end_a_call() {
     let both_ahead = |by| doubt().later(by).ours(2 * OVER).service(2 * OVER);
-    assert!(!both_ahead(180).facts().surely_dead, "the API server's clock");
-    assert!(both_ahead(OVER).facts().surely_dead, "past it by all three");
+    assert!(!both_ahead(180).facts().expired, "the API server's clock");
+    assert!(both_ahead(OVER).facts().expired, "past it by all three");
     let mut stopped = both_ahead(OVER + 2 * SKEW - 1);
     stopped.clocks.api_server = Some(at(0));
-    assert!(!stopped.facts().surely_dead, "the API server's clock is behind");
+    assert!(!stopped.facts().expired, "the API server's clock is behind");
     let mut stopped = both_ahead(OVER + 2 * SKEW);
     stopped.clocks.api_server = Some(at(0));
     assert!(
-        stopped.facts().surely_dead,
+        stopped.facts().expired,
         "this process has known it for long enough"
     );
 }
@@ -225,22 +225,22 @@ fn without_the_services_clock_a_call_is_over_by_what_this_process_saw_and_by_the
             true,
         ),
     ] {
-        assert_eq!(case.facts().surely_dead, over, "{what}");
+        assert_eq!(case.facts().expired, over, "{what}");
     }
     let mut behind = doubt().later(span);
     behind.clocks.api_server = Some(at(span - 1));
-    assert!(!behind.facts().surely_dead, "the API server's clock counts");
+    assert!(!behind.facts().expired, "the API server's clock counts");
     let mut late = doubt().later(span);
     late.memory = Remembered::default();
     late.memory.saw(&late.request, seconds(1));
-    assert!(!late.facts().surely_dead, "this process saw it a second later");
+    assert!(!late.facts().expired, "this process saw it a second later");
 }
 
 #[test]
 fn reads_count_as_evidence_only_if_they_were_begun_after_the_call_was_over() {
     let mut case = doubt().later(OVER);
     case.began -= 1;
-    assert!(!case.facts().surely_dead);
+    assert!(!case.facts().expired);
 }
 
 #[test]
@@ -251,8 +251,8 @@ fn a_token_whose_end_is_unknown_lives_for_a_day() {
         ..attempt(Outcome::Pending)
     };
     let over = 86_400 + SKEW + SETTLE;
-    assert!(!Case::new(vec![token.clone()]).later(over - 1).facts().surely_dead);
-    assert!(Case::new(vec![token]).later(over).facts().surely_dead);
+    assert!(!Case::new(vec![token.clone()]).later(over - 1).facts().expired);
+    assert!(Case::new(vec![token]).later(over).facts().expired);
 }
 
 #[test]
@@ -428,7 +428,7 @@ fn three_refusals_because_something_does_not_exist_span_more_than_two_settle_tim
 fn how_far_a_check_has_come_is_told_every_ten_seconds() {
     let told = |reason: Reason, after: i64| {
         let mut case = Case::new(vec![]);
-        let hold = Hold::moving(reason, "so it is".to_owned(), Wake::Look);
+        let hold = Progress::moving(reason, "so it is".to_owned(), Requeue::Tick);
         case.memory.tells(&hold, Duration::ZERO);
         case.later(after).facts().progress_due
     };
@@ -447,7 +447,7 @@ fn a_desktop_that_cannot_be_read_is_asked_for_less_and_less_often_though_other_r
     case.memory.was_read(&other);
     case.memory.failures = 0;
     assert_eq!(case.memory.failures_in_a_row(), 3);
-    assert_eq!(case.delay(Wake::Backoff).as_secs(), 20);
+    assert_eq!(case.delay(Requeue::Backoff).as_secs(), 20);
     case.memory.was_read(&odd);
     assert_eq!(case.memory.failures_in_a_row(), 0);
     assert_eq!(case.memory.single_read_failed(&odd), 1);
@@ -579,20 +579,20 @@ fn doubt_after(case: &Case, by: i64) -> Facts {
 #[test]
 fn waits_end_at_the_next_moment_at_which_something_changes() {
     let rounded = |delay: Duration| delay.as_secs();
-    assert_eq!(rounded(doubt().later(OVER - 10).delay(Wake::Dead)), 10);
-    assert_eq!(rounded(Case::new(vec![]).delay(Wake::Change)), 600);
+    assert_eq!(rounded(doubt().later(OVER - 10).delay(Requeue::Expiry)), 10);
+    assert_eq!(rounded(Case::new(vec![]).delay(Requeue::Change)), 600);
     let mut due = Case::new(vec![]);
     due.request.not_after = Some(at(30));
-    assert_eq!(rounded(due.delay(Wake::Change)), 30);
+    assert_eq!(rounded(due.delay(Requeue::Change)), 30);
     let due = due.service(10);
-    assert_eq!(rounded(due.delay(Wake::Change)), 20, "by the first clock");
+    assert_eq!(rounded(due.delay(Requeue::Change)), 20, "by the first clock");
     let due = due.later(25);
-    assert_eq!(rounded(due.delay(Wake::Change)), 5, "then by the other");
+    assert_eq!(rounded(due.delay(Requeue::Change)), 5, "then by the other");
     let accepted = Case::new(vec![attempt(Outcome::Accepted)]).later(SHOWN - 200);
-    assert_eq!(rounded(accepted.delay(Wake::Settle)), 200);
+    assert_eq!(rounded(accepted.delay(Requeue::Settle)), 200);
     let astray = Case::new(vec![attempt(Outcome::Accepted)]).ours(-86_400);
     assert_eq!(
-        rounded(astray.delay(Wake::Settle)),
+        rounded(astray.delay(Requeue::Settle)),
         600,
         "the clock may be corrected"
     );
@@ -600,7 +600,11 @@ fn waits_end_at_the_next_moment_at_which_something_changes() {
     missing.request.finalizer = false;
     missing.memory.adds_finalizer(Duration::ZERO);
     missing.memory.adds_finalizer(Duration::ZERO);
-    assert_eq!(rounded(missing.delay(Wake::Dead)), 5, "until it may be put back");
+    assert_eq!(
+        rounded(missing.delay(Requeue::Expiry)),
+        5,
+        "until it may be put back"
+    );
 }
 
 #[test]
@@ -610,7 +614,7 @@ fn while_nothing_can_be_decided_the_jobs_are_read_soon_and_then_every_few_minute
     while age < OVER - 1 {
         let case = doubt().later(age);
         assert_eq!(case.facts().too_early_to_look, age == 0);
-        age += i64::try_from(case.delay(Wake::Dead).as_secs()).unwrap();
+        age += i64::try_from(case.delay(Requeue::Expiry).as_secs()).unwrap();
         looks.push(age);
     }
     assert_eq!(looks, [10, 20, 40, 80, 160, 320, 500, 680, 860, 1040, 1220, OVER]);
@@ -629,7 +633,7 @@ fn while_nothing_can_be_decided_the_jobs_are_read_soon_and_then_every_few_minute
 fn a_clock_that_was_set_back_does_not_keep_the_jobs_from_being_read() {
     let case = doubt().later(100).ours(-86_400);
     assert!(!case.facts().too_early_to_look);
-    assert_eq!(case.delay(Wake::Dead).as_secs(), 100);
+    assert_eq!(case.delay(Requeue::Expiry).as_secs(), 100);
 }
 
 #[test]
@@ -655,8 +659,8 @@ fn reads_grow_old() {
     assert!(!is_stale(seconds(0), seconds(59), &timing));
     assert!(is_stale(seconds(0), seconds(60), &timing));
     // Whatever holds a desktop holds it for longer than a read may be old.
-    let hold = timing.send_guard + timing.submission_timeout + timing.settle;
-    assert!(hold > timing.settle / 2 + timing.send_guard);
+    let hold = timing.max_signature_age + timing.submission_timeout + timing.job_visibility_timeout;
+    assert!(hold > timing.job_visibility_timeout / 2 + timing.max_signature_age);
 }
 
 #[test]

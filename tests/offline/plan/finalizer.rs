@@ -1,7 +1,7 @@
 //! Situations in which another client removed the finalizer that holds the object while a call may take effect.
 
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
-use desktop_deletion_operator::plan::observed::Sight;
+use desktop_deletion_operator::plan::observed::DesktopView;
 
 use super::build::{accepted, attempt, in_doubt};
 use super::tell::{Row, check, row};
@@ -14,7 +14,7 @@ fn a_finalizer_that_was_removed_is_put_back_but_not_in_a_race() {
 /// Every situation of the table, for the conditions.
 pub(crate) fn rows() -> Vec<Row> {
     let doubt = || in_doubt("a b", attempt("a b"));
-    let looked = || doubt().all(Sight::Idle).sweep("");
+    let looked = || doubt().all(DesktopView::Idle).sweep("");
     let abandoned = Attempt {
         outcome: Outcome::Abandoned,
         ..attempt("a b")
@@ -39,17 +39,17 @@ pub(crate) fn rows() -> Vec<Row> {
         row(
             "and what is waited for says so",
             looked().finalizer_missing().finalizer_not_due(),
-            "FinalizerRemoved stalled until Dead",
+            "FinalizerRemoved stalled until Expiry",
         ),
         row(
             "a person must look anyway",
             looked().finalizer_missing().finalizer_not_due().clock_skewed(),
-            "ClockSkew stalled until Dead",
+            "ClockSkew stalled until Expiry",
         ),
         row(
             "the process stops",
             looked().finalizer_missing().stopping(),
-            "FinalizerRemoved stalled until Dead",
+            "FinalizerRemoved stalled until Expiry",
         ),
         row(
             "everything has ended: it was taken off for the verdict",

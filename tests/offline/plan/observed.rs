@@ -3,29 +3,29 @@
 use std::collections::BTreeSet;
 
 use desktop_deletion_operator::ids::DesktopID;
-use desktop_deletion_operator::plan::observed::{JobView, Sight, Sweep, Word};
+use desktop_deletion_operator::plan::observed::{DesktopView, JobView, SubJobResult, Sweep};
 use desktop_deletion_operator::workspace::api::{Desktop, Job, SubJob, SubJobStatus};
 
 use super::build::{id, ids, job, jobs};
 
 /// `status` and `task_status` of a desktop, and what that is taken for.
-const DESKTOPS: &[(&str, &str, Sight)] = &[
-    ("ACTIVE", "", Sight::Idle),
-    ("SHUTOFF", "", Sight::Idle),
-    ("ACTIVE", "scheduling", Sight::Busy),
-    ("ACTIVE", "deleting", Sight::Deleting),
-    ("ACTIVE", "DELETING", Sight::Deleting),
-    ("DELETING", "", Sight::Deleting),
-    ("deleting", "scheduling", Sight::Deleting),
+const DESKTOPS: &[(&str, &str, DesktopView)] = &[
+    ("ACTIVE", "", DesktopView::Idle),
+    ("SHUTOFF", "", DesktopView::Idle),
+    ("ACTIVE", "scheduling", DesktopView::Busy),
+    ("ACTIVE", "deleting", DesktopView::Deleting),
+    ("ACTIVE", "DELETING", DesktopView::Deleting),
+    ("DELETING", "", DesktopView::Deleting),
+    ("deleting", "scheduling", DesktopView::Deleting),
     // A machine that is gone underneath while its deletion finishes.
-    ("", "", Sight::Deleting),
-    ("", "scheduling", Sight::Deleting),
-    ("ACTIVE", "deleteFailed", Sight::DeleteFailed),
-    ("ERROR", "deletefailed", Sight::DeleteFailed),
-    ("", "deleteFailed", Sight::DeleteFailed),
-    ("DELETED", "", Sight::Missing),
-    ("deleted", "deleting", Sight::Missing),
-    ("DELETED", "deleteFailed", Sight::Missing),
+    ("", "", DesktopView::Deleting),
+    ("", "scheduling", DesktopView::Deleting),
+    ("ACTIVE", "deleteFailed", DesktopView::DeleteFailed),
+    ("ERROR", "deletefailed", DesktopView::DeleteFailed),
+    ("", "deleteFailed", DesktopView::DeleteFailed),
+    ("DELETED", "", DesktopView::Missing),
+    ("deleted", "deleting", DesktopView::Missing),
+    ("DELETED", "deleteFailed", DesktopView::Missing),
 ];
 
 #[test]
@@ -37,7 +37,7 @@ fn every_state_of_a_desktop_is_taken_for_something() {
             status: (*status).to_owned(),
             task_status: (*task).to_owned(),
         };
-        assert_eq!(Sight::of(&desktop), *sight, "{status:?} {task:?}");
+        assert_eq!(DesktopView::of(&desktop), *sight, "{status:?} {task:?}");
     }
 }
 
@@ -56,15 +56,15 @@ fn sub_job(parent: &str, desktop: &str, status: SubJobStatus) -> SubJob {
     }
 }
 
-fn failed() -> Word {
-    Word::Failed {
+fn failed() -> SubJobResult {
+    SubJobResult::Failed {
         code: Some("WKS.1".to_owned()),
         reason: Some("so it is".to_owned()),
     }
 }
 
 /// What a job has said of desktop `a` after rows of these statuses, in that order.
-fn last_word(statuses: &[SubJobStatus]) -> Option<Word> {
+fn last_word(statuses: &[SubJobStatus]) -> Option<SubJobResult> {
     let rows: Vec<_> = statuses
         .iter()
         .map(|status| sub_job("j1", "a", *status))
@@ -77,27 +77,27 @@ fn last_word(statuses: &[SubJobStatus]) -> Option<Word> {
 #[test]
 fn the_last_word_of_a_job_is_an_end_if_there_was_one() {
     use SubJobStatus::{Failed, Other, Running, Success, Waiting};
-    let other = || Word::Other {
+    let other = || SubJobResult::Other {
         code: Some("SKIPPED".to_owned()),
     };
     for (statuses, word) in [
         (&[][..], None),
-        (&[Waiting], Some(Word::Open)),
-        (&[Running], Some(Word::Open)),
-        (&[Success], Some(Word::Success)),
+        (&[Waiting], Some(SubJobResult::Open)),
+        (&[Running], Some(SubJobResult::Open)),
+        (&[Success], Some(SubJobResult::Success)),
         (&[Failed], Some(failed())),
-        (&[Waiting, Running, Success], Some(Word::Success)),
+        (&[Waiting, Running, Success], Some(SubJobResult::Success)),
         // Rows of an old page may come after newer ones.
-        (&[Success, Running], Some(Word::Success)),
+        (&[Success, Running], Some(SubJobResult::Success)),
         (&[Failed, Waiting], Some(failed())),
         // What is not documented is no end, and undoes none.
         (&[Other], Some(other())),
-        (&[Other, Running], Some(Word::Open)),
+        (&[Other, Running], Some(SubJobResult::Open)),
         (&[Waiting, Other], Some(other())),
-        (&[Success, Other], Some(Word::Success)),
-        (&[Other, Success], Some(Word::Success)),
+        (&[Success, Other], Some(SubJobResult::Success)),
+        (&[Other, Success], Some(SubJobResult::Success)),
         // The cloud tried again, and says so in a row of its own.
-        (&[Failed, Success], Some(Word::Success)),
+        (&[Failed, Success], Some(SubJobResult::Success)),
         (&[Success, Failed], Some(failed())),
     ] {
         assert_eq!(last_word(statuses), word, "{statuses:?}");
@@ -113,7 +113,7 @@ fn letter_case_makes_no_other_desktop_of_a_job() {
     ]);
     assert_eq!(
         view.words.into_iter().collect::<Vec<_>>(),
-        [(id("a"), Word::Success)]
+        [(id("a"), SubJobResult::Success)]
     );
 }
 
@@ -136,12 +136,12 @@ fn a_read_of_the_parent_says_whether_it_ended_and_why() {
         });
         assert!(view.finished && view.complete);
         assert_eq!(view.parent_reason.as_deref(), told);
-        assert_eq!(view.words.get(&id("a")), Some(&Word::Success));
+        assert_eq!(view.words.get(&id("a")), Some(&SubJobResult::Success));
     }
 }
 
 /// Whether nothing more is to be learned about `a b` from a job that has said this.
-fn has_ended(words: &[(&str, Word)], finished: bool) -> bool {
+fn has_ended(words: &[(&str, SubJobResult)], finished: bool) -> bool {
     let view = JobView {
         finished,
         blank: false,
@@ -157,8 +157,8 @@ fn has_ended(words: &[(&str, Word)], finished: bool) -> bool {
 
 #[test]
 fn a_job_has_ended_once_it_says_no_more_about_our_desktops() {
-    let success = |name| (name, Word::Success);
-    let open = |name| (name, Word::Open);
+    let success = |name| (name, SubJobResult::Success);
+    let open = |name| (name, SubJobResult::Open);
     for (what, words, finished, ended) in [
         ("it has said nothing", vec![], false, false),
         ("it has said nothing, and has ended", vec![], true, true),

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::conditions::Activity;
 use desktop_deletion_operator::plan::observed::{
-    Claim, DeletedRequest, Observed, Rival, Sight, UnreadableNamespace,
+    Claim, ConflictingRequest, DeletedRequest, DesktopView, Observed, UnreadableNamespace,
 };
-use desktop_deletion_operator::plan::standing::Activity;
 use desktop_deletion_operator::plan::{Step, overlap, plan};
 
 use super::build::{Seen, id, ids, jobs, minute, untouched};
 use super::tell::{Row, check, row};
 
-const WAITS: &str = "Overlap retrying until Look";
+const WAITS: &str = "Overlap retrying until Tick";
 
 /// A deleted request holds desktop `a`; the cloud accepted its call as these jobs, or nothing is known of it.
 fn holder(name: Option<&str>, accepted_as: &str) -> DeletedRequest {
@@ -82,7 +82,9 @@ fn reads() -> Vec<Row> {
         ),
         row(
             "a read failed",
-            held("j1").sights("a Idle b Idle").trouble(Class::Unreachable),
+            held("j1")
+                .sights("a Idle b Idle")
+                .read_failure(Class::Unreachable),
             WAITS,
         ),
     ]
@@ -113,8 +115,8 @@ fn said(seen: &Observed) -> String {
 
 #[test]
 fn the_message_names_the_desktop_the_holder_and_the_time() {
-    let read = |claim| with_claim(untouched("a b").project().all(Sight::Idle).sweep(""), claim);
-    let rival = |name: Option<&str>| Rival {
+    let read = |claim| with_claim(untouched("a b").project().all(DesktopView::Idle).sweep(""), claim);
+    let rival = |name: Option<&str>| ConflictingRequest {
         desktop: id("a"),
         name: name.map(ToOwned::to_owned),
     };
@@ -151,7 +153,7 @@ fn a_namespace_that_cannot_be_read_is_for_a_person_and_named_with_the_right_and_
         right: "list desktopdeletions".to_owned(),
         until: "2026-01-15T08:23:00Z".parse().unwrap(),
     });
-    let seen = with_claim(untouched("a b").project().all(Sight::Idle).sweep(""), claim);
+    let seen = with_claim(untouched("a b").project().all(DesktopView::Idle).sweep(""), claim);
     let Step::RecordProgress(hold) = plan(&seen.0) else {
         panic!("{:?}", plan(&seen.0))
     };

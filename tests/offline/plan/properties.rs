@@ -3,8 +3,8 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
-use desktop_deletion_operator::plan::observed::{Deadline, Observed, Sight, SingleRead, Submission};
-use desktop_deletion_operator::plan::{Step, plan, record};
+use desktop_deletion_operator::plan::observed::{Deadline, DesktopView, Observed, SingleRead, Submission};
+use desktop_deletion_operator::plan::{Step, plan, status};
 use invariants::{
     at_most_once, intent_first, intent_for_the_live_object, one_request_per_desktop, only_what_was_admitted,
     terminal_is_final, writes_change,
@@ -44,7 +44,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             "something is sent by a process that stops, after the deadline or while clocks differ too much",
         );
     }
-    let leaves_it = matches!(step, Step::DropFinalizer | Step::Rest);
+    let leaves_it = matches!(step, Step::DropFinalizer | Step::Done);
     let finished = request.status.completion_time.is_some();
     broken.extend(terminal_is_final::write(finished && !leaves_it, ""));
     match step {
@@ -72,7 +72,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             // A person who adopts a job knows that the request arrived.
             let told = settlement.answers.is_some();
             let arrived = told && settlement.outcome == Outcome::Adopted;
-            let may_settle = !guessed || arrived || seen.facts.surely_dead;
+            let may_settle = !guessed || arrived || seen.facts.expired;
             broken.extend(at_most_once::settled(may_settle, settlement.attempt.as_str()));
             let twice = seen.earlier_evidence.is_some() || request.deleting;
             must(!guessed || told || twice, "settled by one look");
@@ -83,7 +83,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             broken.extend(one_request_per_desktop::finished(open, ""));
         }
         Step::DropFinalizer => {
-            let held = request.pending().is_some() && !seen.facts.surely_dead;
+            let held = request.pending().is_some() && !seen.facts.expired;
             broken.extend(one_request_per_desktop::let_go(held, ""));
         }
         // A read that is there is not read again: else a pass would not end.
@@ -102,7 +102,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
     wrong.extend(rules::wrongs(request, step, &minute(90)));
     if let Step::RecordProgress(hold) = step {
         let mut told = seen.clone();
-        told.request.status = record::progress(request, hold, &minute(90));
+        told.request.status = status::progress(request, hold, &minute(90));
         let news = told.request.status != request.status;
         let again = plan(&told);
         let once = news && matches!(again, Step::Wait(_));
@@ -120,8 +120,8 @@ fn may_be_asked_for(seen: &Observed, id: &DesktopID) -> bool {
     let sight = seen.desktops.get(&id.folded()).map(|sighting| sighting.sight);
     let read = seen.single_reads.get(&id.folded());
     let failed = matches!(read, Some(SingleRead::Failed { .. }));
-    let unsure = sight.is_some_and(Sight::needs_lookup) && !failed;
-    unsure || (read.is_none() && sight != Some(Sight::Gone))
+    let unsure = sight.is_some_and(DesktopView::needs_lookup) && !failed;
+    unsure || (read.is_none() && sight != Some(DesktopView::Gone))
 }
 
 proptest! {
@@ -139,9 +139,9 @@ proptest! {
     fn a_finished_request_is_left_alone(seen in situations()) {
         let mut seen = seen;
         let end = ending(Reason::Expired);
-        seen.request.status = record::finish(&seen.request, &end, &minute(60));
+        seen.request.status = status::finish(&seen.request, &end, &minute(60));
         seen.submission = Submission::None;
-        let expected = if seen.request.finalizer { Step::DropFinalizer } else { Step::Rest };
+        let expected = if seen.request.finalizer { Step::DropFinalizer } else { Step::Done };
         prop_assert_eq!(plan(&seen), expected, "I4");
     }
 }

@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::Sight;
+use desktop_deletion_operator::plan::observed::DesktopView;
 use desktop_deletion_operator::plan::{Step, plan};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -41,7 +41,7 @@ fn doubt() -> Seen {
 
 /// The same, both desktops idle, no job.
 fn nothing_happened() -> Seen {
-    doubt().all(Sight::Idle).sweep("")
+    doubt().all(DesktopView::Idle).sweep("")
 }
 
 #[test]
@@ -55,17 +55,17 @@ fn nothing_is_sent_over_an_outcome_that_only_a_newer_version_knows() {
         row("it is waited", seen.clone(), "Undecodable stalled until Change"),
         row(
             "also where nothing happened",
-            seen.all(Sight::Idle).sweep(""),
+            seen.all(DesktopView::Idle).sweep(""),
             "Undecodable stalled until Change",
         ),
     ]);
 }
 
 fn looks() -> Vec<Row> {
-    let mut unknown = in_doubt("a b", attempt("a b")).surely_dead();
+    let mut unknown = in_doubt("a b", attempt("a b")).expired();
     unknown.0.project = None;
-    let dead = || doubt().surely_dead();
-    let body = |status: &str, of: &str| in_doubt("a b c", attempt(of)).states(status).surely_dead();
+    let dead = || doubt().expired();
+    let body = |status: &str, of: &str| in_doubt("a b c", attempt(of)).states(status).expired();
     vec![
         row("nothing is known in this pass", unknown, "read the project"),
         row("the desktops of the body are read", dead(), "list a b"),
@@ -84,13 +84,10 @@ fn looks() -> Vec<Row> {
             dead().sights("a Unlisted b Idle"),
             "get a",
         ),
-        row("the jobs are read", dead().all(Sight::Idle), "sweep"),
+        row("the jobs are read", dead().all(DesktopView::Idle), "sweep"),
         row(
             "a new job that names a desktop of the body may be that of another request",
-            nothing_happened()
-                .surely_dead()
-                .sweep("j1/a Running")
-                .unasked("j1"),
+            nothing_happened().expired().sweep("j1/a Running").unasked("j1"),
             "owner of j1",
         ),
         row(
@@ -102,8 +99,8 @@ fn looks() -> Vec<Row> {
                     ..attempt("a b")
                 },
             )
-            .surely_dead()
-            .all(Sight::Idle)
+            .expired()
+            .all(DesktopView::Idle)
             .sweep("j1/a Failed j2/c Running")
             .unasked("j1 j2"),
             "AwaitingEvidence moving until SecondLook",
@@ -115,7 +112,7 @@ fn looks() -> Vec<Row> {
         ),
         row(
             "so does a suspended project",
-            in_doubt("a b", attempt("a b")).project_suspended().surely_dead(),
+            in_doubt("a b", attempt("a b")).project_suspended().expired(),
             "list a b",
         ),
         row("and the deadline", dead().too_late(), "list a b"),
@@ -130,12 +127,12 @@ fn token(not_after: Option<Time>) -> Seen {
         not_after,
         ..attempt("a b")
     };
-    in_doubt("a b", attempt).all(Sight::Idle).sweep("")
+    in_doubt("a b", attempt).all(DesktopView::Idle).sweep("")
 }
 
 /// The reads of a look before anything can be decided.
 fn early_looks() -> Vec<Row> {
-    let wait = "AwaitingEvidence moving until Dead";
+    let wait = "AwaitingEvidence moving until Expiry";
     let mut unknown = in_doubt("a b", attempt("a b"));
     unknown.0.project = None;
     vec![
@@ -153,7 +150,7 @@ fn early_looks() -> Vec<Row> {
         ),
         row(
             "and then the jobs are read",
-            doubt().service_clock_unknown().all(Sight::Idle),
+            doubt().service_clock_unknown().all(DesktopView::Idle),
             "sweep",
         ),
         row(
@@ -163,8 +160,8 @@ fn early_looks() -> Vec<Row> {
         ),
         row(
             "and it is waited",
-            doubt().clock_skewed().all(Sight::Idle),
-            "ClockSkew stalled until Dead",
+            doubt().clock_skewed().all(DesktopView::Idle),
+            "ClockSkew stalled until Expiry",
         ),
         row(
             "a new job that names a desktop of the body may be that of another request",
@@ -176,13 +173,13 @@ fn early_looks() -> Vec<Row> {
 }
 
 fn early() -> Vec<Row> {
-    let wait = "AwaitingEvidence moving until Dead";
+    let wait = "AwaitingEvidence moving until Expiry";
     vec![
         row("untouched", nothing_happened(), wait),
         row(
             "clocks that differ too much make it later, and a person must look",
             nothing_happened().clock_skewed(),
-            "ClockSkew stalled until Dead",
+            "ClockSkew stalled until Expiry",
         ),
         row(
             "a job that covers the body",
@@ -213,7 +210,7 @@ fn early() -> Vec<Row> {
         ),
         row(
             "a read failed",
-            doubt().trouble(Class::Unavailable),
+            doubt().read_failure(Class::Unavailable),
             "AwaitingEvidence moving until Backoff, error Unavailable",
         ),
         row(
@@ -223,28 +220,28 @@ fn early() -> Vec<Row> {
         ),
         row(
             "reads fail for long",
-            doubt().evidence_overdue().trouble(Class::Permission),
+            doubt().evidence_overdue().read_failure(Class::Permission),
             "OutcomeUnknown stalled until Refresh, error Permission",
         ),
         row(
             "a token whose end is unknown: a person may know more at once",
             token(None),
-            "OutcomeUnknown stalled until Dead",
+            "OutcomeUnknown stalled until Expiry",
         ),
         row(
             "a token that lives for a day: nobody should wait for its end unasked",
             token(Some(minute(24 * 60))),
-            "OutcomeUnknown stalled until Dead",
+            "OutcomeUnknown stalled until Expiry",
         ),
         row(
             "a token that ends as late as a person can be left unasked",
             token(Some(minute(30))),
-            "AwaitingEvidence moving until Dead",
+            "AwaitingEvidence moving until Expiry",
         ),
         row(
             "a token that ends soon",
             token(Some(minute(15))),
-            "AwaitingEvidence moving until Dead",
+            "AwaitingEvidence moving until Expiry",
         ),
     ]
 }

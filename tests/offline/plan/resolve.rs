@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
 use desktop_deletion_operator::ids::JobID;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::Sight;
+use desktop_deletion_operator::plan::observed::DesktopView;
 use desktop_deletion_operator::plan::resolve::{Resolve, Verb};
 use desktop_deletion_operator::plan::{Step, plan};
 
@@ -39,7 +39,7 @@ fn doubt() -> Seen {
 
 /// Everything was read, and nothing shows.
 fn untouched() -> Seen {
-    doubt().all(Sight::Idle).sweep("")
+    doubt().all(DesktopView::Idle).sweep("")
 }
 
 /// A job runs, and the project was not looked at in this pass.
@@ -54,13 +54,13 @@ fn answers() -> Vec<Row> {
     vec![
         row(
             "retry, once the request is dead",
-            doubt().surely_dead().resolve("n1=retry"),
+            doubt().expired().resolve("n1=retry"),
             "record NoEffect: NoEffect retrying until Retry",
         ),
         row(
             "abandon, at any time",
             doubt().resolve("n1=abandon"),
-            "record Abandoned: AwaitingEvidence moving until Dead",
+            "record Abandoned: AwaitingEvidence moving until Expiry",
         ),
         row(
             "abandon, without a project",
@@ -70,16 +70,16 @@ fn answers() -> Vec<Row> {
                     true,
                 )
                 .resolve("n1=abandon"),
-            "record Abandoned: AwaitingEvidence moving until Dead",
+            "record Abandoned: AwaitingEvidence moving until Expiry",
         ),
         row(
             "abandon, while the object is being deleted",
             doubt().deleting().resolve("n1=abandon"),
-            "record Abandoned: AwaitingEvidence moving until Dead",
+            "record Abandoned: AwaitingEvidence moving until Expiry",
         ),
         row(
             "adopt: the job is looked at first",
-            adopt(doubt().all(Sight::Idle)),
+            adopt(doubt().all(DesktopView::Idle)),
             "sweep",
         ),
         row(
@@ -104,13 +104,13 @@ fn answers() -> Vec<Row> {
         ),
         row(
             "adopt, while the evidence cannot be read: the annotation waits",
-            adopt(doubt().trouble(Class::Throttled)),
+            adopt(doubt().read_failure(Class::Throttled)),
             "AwaitingEvidence moving until Backoff, error Throttled",
         ),
         row(
             "adopt a job that a list which was cut does not show: the annotation waits",
             adopt(untouched().sweep("").incomplete()),
-            "AwaitingEvidence moving until Dead",
+            "AwaitingEvidence moving until Expiry",
         ),
         row(
             "what is finished is not resolved",
@@ -222,46 +222,46 @@ fn given_up() -> Vec<Row> {
         row(
             "the request may still arrive",
             gave_up(),
-            "AwaitingEvidence moving until Dead",
+            "AwaitingEvidence moving until Expiry",
         ),
-        row(
-            "it is dead: looked at once more",
-            gave_up().surely_dead(),
-            "list a b",
-        ),
+        row("it is dead: looked at once more", gave_up().expired(), "list a b"),
         row(
             "dead, and nothing shows (the finalizer goes first)",
-            gave_up().surely_dead().all(Sight::Idle).sweep(""),
+            gave_up().expired().all(DesktopView::Idle).sweep(""),
             "finalizer off",
         ),
         row(
             "dead, and nothing shows",
-            gave_up().surely_dead().all(Sight::Idle).sweep("").no_finalizer(),
+            gave_up()
+                .expired()
+                .all(DesktopView::Idle)
+                .sweep("")
+                .no_finalizer(),
             "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
         ),
         row(
             "dead, and one read fails: a job may show in the next one",
-            gave_up().surely_dead().trouble(Class::Unavailable),
+            gave_up().expired().read_failure(Class::Unavailable),
             "AwaitingEvidence moving until Backoff",
         ),
         row(
             "dead, and the list was cut: the same",
-            gave_up().surely_dead().all(Sight::Idle).sweep("").incomplete(),
+            gave_up().expired().all(DesktopView::Idle).sweep("").incomplete(),
             "AwaitingEvidence moving until SecondLook",
         ),
         row(
             "dead, and for long it cannot be looked at: it does not hang on that",
             gave_up()
                 .evidence_overdue()
-                .trouble(Class::Permission)
+                .read_failure(Class::Permission)
                 .no_finalizer(),
             "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
         ),
         row(
             "dead, and a job shows: it is followed",
             gave_up()
-                .surely_dead()
-                .all(Sight::Deleting)
+                .expired()
+                .all(DesktopView::Deleting)
                 .sweep("j1/a Running j1/b Running"),
             "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
         ),
@@ -308,7 +308,7 @@ fn the_annotation_has_three_forms() {
 fn what_settles_an_attempt_for_a_person_answers_the_annotation() {
     let covered = || untouched().sweep("j1/a Running j1/b Running");
     for (seen, value) in [
-        (doubt().surely_dead(), "n1=retry"),
+        (doubt().expired(), "n1=retry"),
         (doubt(), "n1=abandon"),
         (covered(), "n1=adopt:j1"),
     ] {
@@ -383,8 +383,8 @@ fn an_open_attempt_whose_outcome_is_unknown_says_what_can_be_done() {
             .incomplete()
             .earlier(super::build::evidence("", ""))
             .evidence_overdue(),
-        doubt().trouble(Class::Permission).evidence_overdue(),
-        in_doubt("a b", token).all(Sight::Idle).sweep(""),
+        doubt().read_failure(Class::Permission).evidence_overdue(),
+        in_doubt("a b", token).all(DesktopView::Idle).sweep(""),
     ] {
         let Step::RecordProgress(hold) = plan(&seen.0) else {
             panic!("nothing to say");

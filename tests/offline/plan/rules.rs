@@ -7,7 +7,7 @@ use desktop_deletion_operator::crd::deletion::{
 use desktop_deletion_operator::crd::limits;
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::observed::Request;
-use desktop_deletion_operator::plan::{Step, record};
+use desktop_deletion_operator::plan::{Step, status};
 use invariants::history::{Object, Status};
 use invariants::reading::Frozen;
 use invariants::{
@@ -32,13 +32,13 @@ fn write(
     request: &Request,
     step: &Step,
     now: &Time,
-) -> Option<Result<DesktopDeletionStatus, record::IllegalMove>> {
+) -> Option<Result<DesktopDeletionStatus, status::IllegalMove>> {
     match step {
-        Step::RecordIntent(intent) => Some(record::intend(request, intent, now)),
-        Step::RecordOutcome(settlement) => Some(record::settle(request, settlement, now)),
-        Step::RefuseResolve(refusal) => Some(Ok(record::refuse_resolve(request, refusal))),
-        Step::RecordProgress(hold) => Some(Ok(record::progress(request, hold, now))),
-        Step::Finish(ending) => Some(Ok(record::finish(request, ending, now))),
+        Step::RecordIntent(intent) => Some(status::intend(request, intent, now)),
+        Step::RecordOutcome(settlement) => Some(status::settle(request, settlement, now)),
+        Step::RefuseResolve(refusal) => Some(Ok(status::refuse_resolve(request, refusal))),
+        Step::RecordProgress(hold) => Some(Ok(status::progress(request, hold, now))),
+        Step::Finish(ending) => Some(Ok(status::finish(request, ending, now))),
         _ => None,
     }
 }

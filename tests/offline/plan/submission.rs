@@ -4,7 +4,7 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::PostAnswer;
-use desktop_deletion_operator::plan::{Step, plan, record};
+use desktop_deletion_operator::plan::{Step, plan, status};
 
 use super::build::{Seen, attempt, effective, failure, id, in_doubt, job, jobs, minute, nonce, ready};
 use super::tell::{Row, check, row};
@@ -183,7 +183,7 @@ fn answers() -> Vec<Row> {
         row(
             "the answer was lost: never repeated",
             sent(PostAnswer::Doubt(failure(Class::InDoubt))),
-            "record Pending: AwaitingEvidence moving until Dead, error InDoubt",
+            "record Pending: AwaitingEvidence moving until Expiry, error InDoubt",
         ),
     ]
 }
@@ -213,7 +213,7 @@ fn a_job_that_comes_after_the_attempt_was_settled_is_kept_and_the_outcome_stays(
         let Step::RecordOutcome(settlement) = plan(&seen.0) else {
             panic!("the job of an attempt that is {outcome:?} is lost");
         };
-        let status = record::settle(&seen.0.request, &settlement, &minute(2)).unwrap();
+        let status = status::settle(&seen.0.request, &settlement, &minute(2)).unwrap();
         assert_eq!(status.attempts[0].outcome, outcome);
         assert_eq!(status.attempts[0].job_ids, jobs("j1"), "{outcome:?}");
         assert_eq!(status.job_id, Some(job("j1")), "{outcome:?}");
@@ -257,13 +257,13 @@ fn a_job_that_comes_after_the_end_is_kept_and_the_end_stays() {
     let abandoned = effective("a b", Outcome::Abandoned, "");
     let mut seen = in_doubt("a b", abandoned).no_finalizer();
     let end = super::build::ending(Reason::Abandoned);
-    seen.0.request.status = record::finish(&seen.0.request, &end, &minute(1));
+    seen.0.request.status = status::finish(&seen.0.request, &end, &minute(1));
     let seen = seen.answered(PostAnswer::Accepted(job("j1")));
     let Step::RecordOutcome(settlement) = plan(&seen.0) else {
         panic!("the job is lost");
     };
     let before = &seen.0.request.status;
-    let after = record::settle(&seen.0.request, &settlement, &minute(2)).unwrap();
+    let after = status::settle(&seen.0.request, &settlement, &minute(2)).unwrap();
     assert_eq!(after.attempts[0].job_ids, jobs("j1"));
     assert_eq!(after.completion_time, before.completion_time);
     assert_eq!(after.conditions, before.conditions);

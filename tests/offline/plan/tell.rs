@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use desktop_deletion_operator::crd::deletion::{DesktopState, DesktopStatus};
-use desktop_deletion_operator::plan::standing::{Activity, Hold};
+use desktop_deletion_operator::plan::conditions::{Activity, Progress};
 use desktop_deletion_operator::plan::{Step, plan};
 
 use super::build::Seen;
@@ -81,13 +81,13 @@ pub(crate) fn tell(step: &Step) -> String {
             fates(&ending.desktops)
         ),
         Step::StartOver => "start over".to_owned(),
-        Step::Rest => "rest".to_owned(),
+        Step::Done => "rest".to_owned(),
         #[allow(unreachable_patterns)] // a step that these tables do not know yet is told at length
         other => format!("{other:?}"),
     }
 }
 
-fn hold(hold: &Hold) -> String {
+fn hold(hold: &Progress) -> String {
     let shows = match hold.activity {
         Activity::Reconciling(reason) if reason == hold.reason => "moving".to_owned(),
         Activity::Reconciling(reason) => reason.to_string().to_lowercase(),

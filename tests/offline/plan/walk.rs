@@ -34,7 +34,7 @@ const MOST_PASSES: usize = 8000;
 /// How the project and the other requests look to the process.
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(clippy::struct_excessive_bools)] // independent of each other
-struct Surroundings {
+struct Runtime {
     missing: bool,
     elsewhere: bool,
     project_suspended: bool,
@@ -55,7 +55,7 @@ struct Memory {
 struct Walk {
     dice: Dice,
     cloud: Cloud,
-    around: Surroundings,
+    around: Runtime,
     /// The object as the API server has it, with a number that each write raises.
     object: Request,
     version: u64,
@@ -89,7 +89,7 @@ impl Walk {
         object.not_after = dice.bad().then(|| minute(40).0);
         Self {
             cloud,
-            around: Surroundings::default(),
+            around: Runtime::default(),
             object,
             version: 0,
             exists: true,
@@ -179,7 +179,11 @@ impl Walk {
             began: uptime(pass.began),
             circuit: Circuit::Closed,
         });
-        let earlier = memory.earlier_look(&pass.seen.request, uptime(pass.began), timing.settle);
+        let earlier = memory.earlier_look(
+            &pass.seen.request,
+            uptime(pass.began),
+            timing.job_visibility_timeout,
+        );
         pass.seen.earlier_evidence = earlier.cloned();
         let armed = Some(uptime(pass.armed_at));
         deadlines::drop_stale(&mut pass.seen, armed, &pass.reads, clocks.uptime, &timing);
@@ -228,11 +232,7 @@ impl Walk {
     }
 
     fn note(&mut self, pass: &Pass, step: &Step) {
-        let facts = if pass.seen.facts.surely_dead {
-            " (dead)"
-        } else {
-            ""
-        };
+        let facts = if pass.seen.facts.expired { " (dead)" } else { "" };
         self.trace
             .push(format!("{}{facts}: {}", self.cloud.now, tell(step)));
     }

@@ -6,8 +6,8 @@ use desktop_deletion_operator::clock::{Source, System};
 use desktop_deletion_operator::workspace::api::{Proof, Workspace};
 use desktop_deletion_operator::workspace::auth::Login;
 use desktop_deletion_operator::workspace::connector::{ConnectError, Connector, Target};
-use desktop_deletion_operator::workspace::error::{Error, Failure, Operation as Call, Pause};
-use desktop_deletion_operator::workspace::iam::Witness;
+use desktop_deletion_operator::workspace::error::{BreakerKind, Error, Failure, Operation as Call};
+use desktop_deletion_operator::workspace::iam::CallObserver;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use workspace_simulator::cloud::Operation;
@@ -211,10 +211,10 @@ async fn a_wrong_password_is_refused_twice_and_then_kept_back() {
     }
     for _ in 0..3 {
         let error = workspace.list_desktops(&[]).await.unwrap_err();
-        let Failure::Withheld { pause, .. } = error.failure else {
+        let Failure::CircuitOpen { breaker, .. } = error.failure else {
             panic!("{error}");
         };
-        assert_eq!(pause, Pause::Login);
+        assert_eq!(breaker, BreakerKind::Credentials);
     }
     assert_eq!(operations(&cloud), [Operation::CreateToken; 2]);
 }
@@ -273,7 +273,7 @@ async fn a_password_is_shown_to_no_iam_that_is_not_allowed() {
 #[derive(Debug, Default)]
 struct Ear(Mutex<Vec<(Call, Option<u16>)>>);
 
-impl Witness for Ear {
+impl CallObserver for Ear {
     fn note(&self, operation: Call, outcome: Result<u16, &Failure>) {
         self.0.lock().unwrap().push((operation, outcome.ok()));
     }
@@ -283,7 +283,7 @@ impl Witness for Ear {
 async fn every_call_of_iam_is_witnessed() {
     let cloud = cloud(json!({"tokenExchange": false})).await;
     let ear = Arc::new(Ear::default());
-    let connector = connector().witnessed_by(Arc::clone(&ear) as Arc<dyn Witness>);
+    let connector = connector().witnessed_by(Arc::clone(&ear) as Arc<dyn CallObserver>);
     let workspace = connector.log_in(&of(&cloud), right()).unwrap();
     workspace.list_desktops(&[]).await.unwrap();
     let heard = std::mem::take(&mut *ear.0.lock().unwrap());

@@ -201,12 +201,12 @@ async fn perform(stream: &mut (impl AsyncWrite + Unpin), play: &Play) -> std::io
                 stream.write_all(&[b'x'; 4096]).await?;
             }
         }
-        Play::Drip(head, pause) => {
+        Play::Drip(head, breaker) => {
             stream.write_all(head).await?;
             loop {
                 stream.write_all(b" ").await?;
                 stream.flush().await?;
-                tokio::time::sleep(*pause).await;
+                tokio::time::sleep(*breaker).await;
             }
         }
         Play::Silence => std::future::pending().await,

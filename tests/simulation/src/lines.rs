@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use desktop_deletion_operator::operator::process;
-use desktop_deletion_operator::workspace::carrier::{Carrier, Undelivered};
+use desktop_deletion_operator::process;
+use desktop_deletion_operator::workspace::transport::{Transport, Undelivered};
 use futures::{StreamExt, stream};
 use http::header;
 use http_body_util::combinators::BoxBody;
@@ -113,8 +113,8 @@ fn api_response(answer: ApiReply, now: Timestamp) -> Result<ApiResponse, http::E
 }
 
 #[async_trait]
-impl Carrier for Line {
-    async fn carry(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered> {
+impl Transport for Line {
+    async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered> {
         let body = request
             .body()
             .and_then(reqwest::Body::as_bytes)

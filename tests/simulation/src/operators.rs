@@ -7,10 +7,10 @@ use desktop_deletion_operator::cli::{Cli, Command};
 use desktop_deletion_operator::clock::Clock;
 use desktop_deletion_operator::config::Config;
 use desktop_deletion_operator::controllers::api::ApiServerClock;
-use desktop_deletion_operator::controllers::{self, Context, Surroundings};
-use desktop_deletion_operator::operator::health::Health;
-use desktop_deletion_operator::operator::lease::Leadership;
-use desktop_deletion_operator::operator::metrics::Metrics;
+use desktop_deletion_operator::controllers::{self, Context, Runtime};
+use desktop_deletion_operator::runtime::health::Health;
+use desktop_deletion_operator::runtime::lease::Leadership;
+use desktop_deletion_operator::runtime::metrics::Metrics;
 use desktop_deletion_operator::workspace::connector::{Connector, Options};
 use kube::Client;
 use tokio_util::sync::CancellationToken;
@@ -82,9 +82,9 @@ pub fn start(world: &Shared) {
         config.allowed_endpoints.clone(),
         clock.clone(),
     )
-    .carried_by(Arc::new(line));
+    .with_transport(Arc::new(line));
     let stopping = CancellationToken::new();
-    let surroundings = Surroundings {
+    let surroundings = Runtime {
         health: Health::default(),
         metrics: Metrics::new(),
         leadership: Leadership::always(),

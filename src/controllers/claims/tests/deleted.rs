@@ -254,10 +254,10 @@ async fn what_came_of_a_call_counts_also_after_its_object_is_gone() {
         job: None,
         error: None,
         answers: None,
-        hold: Hold::moving(
+        hold: Progress::moving(
             crate::crd::conditions::Reason::Submitting,
             String::new(),
-            Wake::Poll,
+            Requeue::Poll,
         ),
     };
     let world = World::new();

@@ -84,7 +84,7 @@ async fn an_unreadable_attempt_holds_for_the_longest_life_of_a_call_after_its_ob
         .undecodable_is_gone(&Scope::All, &json, &broken.metadata);
     let twin = request("here/twin", 9, &["a"]);
     let timing = config(&[]).timing;
-    let life = timing.token_life + timing.settle + timing.clock_skew * 3;
+    let life = timing.token_life + timing.job_visibility_timeout + timing.clock_skew * 3;
     pass(&world, life.as_secs() - 1).await;
     assert!(matches!(world.claim(&twin).await, Claim::HeldByDeleted(_)));
     pass(&world, 1).await;

@@ -5,17 +5,17 @@ use kube::api::Api;
 use kube::runtime::reflector::ObjectRef;
 
 use super::super::Error;
-use super::super::pass::Pass;
+use super::super::reconciliation::Reconciliation;
 use crate::controllers::claims::Answer;
 use crate::controllers::raw::Raw;
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
 use crate::ids::ProjectKey;
-use crate::plan::observed::{Claim, Sight};
+use crate::plan::observed::{Claim, DesktopView};
 use crate::plan::overlap;
 
 /// Asks the table of claims, after telling it what this pass has read since a deleted request was found to hold a desktop.
-pub(super) async fn claim(pass: &mut Pass, context: &Context) -> Result<(), Error> {
+pub(super) async fn claim(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let home = pass.home()?.project;
     let before = holder_of(pass.seen.claim.as_ref());
     if let Some(Claim::HeldByDeleted(holder)) = &pass.seen.claim {
@@ -49,7 +49,7 @@ fn holder_of(claim: Option<&Claim>) -> Option<String> {
     }
 }
 
-async fn ask(pass: &Pass, home: &ProjectKey, context: &Context) -> Result<Answer, Error> {
+async fn ask(pass: &Reconciliation, home: &ProjectKey, context: &Context) -> Result<Answer, Error> {
     tokio::select! {
         answer = context.claims.claim(&pass.object, home) => Ok(answer),
         // It waits for the watches of all namespaces, and one of them may never come about.
@@ -88,13 +88,13 @@ async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Cont
 }
 
 /// What was read of a desktop or of its jobs before another request released it does not count. What is gone stays gone.
-fn admit_since(pass: &mut Pass, released: std::time::Duration) {
+fn admit_since(pass: &mut Reconciliation, released: std::time::Duration) {
     pass.released = Some(released);
     pass.reads_since = pass.reads_since.max(released);
     let counts = |made: Option<&std::time::Duration>| made.is_some_and(|made| *made >= released);
     pass.seen
         .desktops
-        .retain(|id, sighting| sighting.sight == Sight::Gone || counts(pass.reads.desktops.get(id)));
+        .retain(|id, sighting| sighting.sight == DesktopView::Gone || counts(pass.reads.desktops.get(id)));
     if !counts(pass.reads.sub_jobs.as_ref()) {
         pass.seen.sweep = None;
     }

@@ -6,12 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::ListParams;
 
-use super::super::pass::Pass;
+use super::super::reconciliation::Reconciliation;
 use super::super::{Error, facts};
-use crate::controllers::login::{self, Login};
-use crate::controllers::poller::{News, Wanted};
-use crate::controllers::shared::Question;
-use crate::controllers::turns::RightOfWay;
+use crate::cloud::batching::DesktopQuery;
+use crate::cloud::rate_limiter::Priority;
+use crate::controllers::job_poller::{News, Wanted};
+use crate::controllers::project_session::{self, Login};
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
 use crate::crd::deletion::{CloudError, ProjectCoordinates};
@@ -19,12 +19,12 @@ use crate::crd::limits;
 use crate::ids::{DesktopID, JobID};
 use crate::plan::classify::{classify, is_about_one_desktop};
 use crate::plan::deadlines;
-use crate::plan::observed::{Claim, JobView, Sight, Sighting, SingleRead, Trouble};
+use crate::plan::observed::{Claim, DesktopObservation, DesktopView, JobView, ReadFailure, SingleRead};
 use crate::plan::{recovery, unreadable};
 use crate::workspace::api::{Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
-pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Error> {
+pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let patient = facts::project_may_come(pass, context);
     let (namespace, name) = (pass.namespace(), pass.seen.request.project.clone());
     let asked = context.uptime.now();
@@ -35,15 +35,15 @@ pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Er
             .max(deadlines::oldest_first_read(asked, &context.config.timing)),
         Some(_) => asked,
     };
-    let look = login::look(context, &namespace, &name, context.uptime.moment(since)).await;
+    let look = project_session::look(context, &namespace, &name, context.uptime.moment(since)).await;
     let mut login = Login::of(&*look.result?, &namespace, &name, patient);
     if let Some(obstacle) = login.unchecked()
-        && let Some(right) = context.claims.projects_unreadable(&namespace)
+        && let Some(priority) = context.claims.projects_unreadable(&namespace)
     {
-        *obstacle = unreadable::projects(&namespace, &name, &right);
+        *obstacle = unreadable::projects(&namespace, &name, &priority);
     }
     let place = |login: &Login| login.view.coordinates.as_ref().map(ProjectCoordinates::key);
-    let same = |before: &Login| before.stamp == login.stamp && place(before) == place(&login);
+    let same = |before: &Login| before.version == login.version && place(before) == place(&login);
     if !pass.login.as_ref().is_none_or(same) {
         // What was read in another project says nothing here, and a new login is proven by a read, not by the call.
         pass.forget_reads(asked);
@@ -51,20 +51,20 @@ pub(super) async fn project(pass: &mut Pass, context: &Context) -> Result<(), Er
     pass.seen.project = Some(login.view.clone());
     pass.seen.last_look = context.uptime.at(look.began) >= asked;
     let first = pass.login.replace(login).is_none();
-    if first && RightOfWay::of(&pass.object) == RightOfWay::Submission {
+    if first && Priority::of(&pass.object) == Priority::Submission {
         recall(pass, asked, context);
     }
     Ok(())
 }
 
 /// Takes over from earlier passes which desktops are gone.
-fn recall(pass: &mut Pass, now: Duration, context: &Context) {
+fn recall(pass: &mut Reconciliation, now: Duration, context: &Context) {
     // Without a project that can be used nothing is known of its desktops.
     let Ok(key) = pass.home() else { return };
     let remembered = context.memory.of(&pass.uid());
     for id in remembered.known_gone(&key.project, deadlines::oldest_gone(now)) {
-        let gone = Sighting {
-            sight: Sight::Gone,
+        let gone = DesktopObservation {
+            sight: DesktopView::Gone,
             idle_twice: false,
             name: None,
         };
@@ -72,22 +72,26 @@ fn recall(pass: &mut Pass, now: Duration, context: &Context) {
     }
 }
 
-pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Context) -> Result<(), Error> {
+pub(super) async fn desktops(
+    pass: &mut Reconciliation,
+    ids: &[DesktopID],
+    context: &Context,
+) -> Result<(), Error> {
     begin_read(pass, context);
     let (key, cloud) = (pass.shared()?, pass.cloud()?);
     let question = question(pass, ids, key.1, context);
     match context.shared.desktops(key, cloud, question).await {
-        Err(error) => trouble(pass, &error, context),
+        Err(error) => read_failure(pass, &error, context),
         Ok(read) => {
             let began = context.uptime.at(read.began);
             for id in ids {
                 let row = read.shows(id);
                 let unseen = if read.proves_missing(id) {
-                    Sight::Missing
+                    DesktopView::Missing
                 } else {
-                    Sight::Unlisted
+                    DesktopView::Unlisted
                 };
-                let sight = row.map_or(unseen, Sight::of);
+                let sight = row.map_or(unseen, DesktopView::of);
                 saw(pass, id, sight, row.and_then(|d| d.name.clone()), began, context);
             }
             quiet(pass, context);
@@ -98,9 +102,9 @@ pub(super) async fn desktops(pass: &mut Pass, ids: &[DesktopID], context: &Conte
 
 /// Before a submission a read of a moment ago will do. Once something was accepted, only that a desktop is gone is worth
 /// telling from before, and what came of an attempt in doubt is asked anew.
-fn question(pass: &Pass, ids: &[DesktopID], right: RightOfWay, context: &Context) -> Question {
+fn question(pass: &Reconciliation, ids: &[DesktopID], priority: Priority, context: &Context) -> DesktopQuery {
     let now = context.uptime.now();
-    let in_doubt = right == RightOfWay::Recovery;
+    let in_doubt = priority == Priority::Recovery;
     let room = MAX_BATCH.saturating_sub(ids.len());
     let since = if in_doubt {
         now
@@ -108,7 +112,7 @@ fn question(pass: &Pass, ids: &[DesktopID], right: RightOfWay, context: &Context
         pass.reads_since
             .max(deadlines::oldest_first_read(now, &context.config.timing))
     };
-    Question {
+    DesktopQuery {
         ids: ids.to_vec(),
         upcoming: if in_doubt {
             vec![]
@@ -116,32 +120,40 @@ fn question(pass: &Pass, ids: &[DesktopID], right: RightOfWay, context: &Context
             context.upcoming.with(&pass.object, room)
         },
         since: context.uptime.moment(since),
-        gone_only: right != RightOfWay::Submission,
+        gone_only: priority != Priority::Submission,
     }
 }
 
-pub(super) async fn desktop(pass: &mut Pass, id: &DesktopID, context: &Context) -> Result<(), Error> {
+pub(super) async fn desktop(
+    pass: &mut Reconciliation,
+    id: &DesktopID,
+    context: &Context,
+) -> Result<(), Error> {
     let began = begin_read(pass, context);
     match pass.cloud()?.show_desktop(id).await {
         Err(error) if is_about_one_desktop(&error) => {
             let in_a_row = context
                 .memory
                 .change(&pass.uid(), |memory| memory.single_read_failed(id));
-            let trouble = Box::new(troubled(&error, context));
-            pass.seen
-                .single_reads
-                .insert(id.folded(), SingleRead::Failed { trouble, in_a_row });
+            let read_failure = Box::new(troubled(&error, context));
+            pass.seen.single_reads.insert(
+                id.folded(),
+                SingleRead::Failed {
+                    read_failure,
+                    in_a_row,
+                },
+            );
         }
-        Err(error) => trouble(pass, &error, context),
+        Err(error) => read_failure(pass, &error, context),
         Ok(answer) => {
             let (sight, name) = match answer.value {
-                Lookup::Gone => (Sight::Gone, None),
-                Lookup::Found(desktop) => match Sight::of(&desktop) {
-                    Sight::Missing => (Sight::Gone, desktop.name),
+                Lookup::Gone => (DesktopView::Gone, None),
+                Lookup::Found(desktop) => match DesktopView::of(&desktop) {
+                    DesktopView::Missing => (DesktopView::Gone, desktop.name),
                     sight => (sight, desktop.name),
                 },
             };
-            if sight == Sight::Gone {
+            if sight == DesktopView::Gone {
                 let project = pass.home()?.project;
                 context
                     .memory
@@ -156,14 +168,14 @@ pub(super) async fn desktop(pass: &mut Pass, id: &DesktopID, context: &Context) 
 }
 
 fn saw(
-    pass: &mut Pass,
+    pass: &mut Reconciliation,
     id: &DesktopID,
-    sight: Sight,
+    sight: DesktopView,
     name: Option<String>,
     began: Duration,
     context: &Context,
 ) {
-    let settle = context.config.timing.settle;
+    let settle = context.config.timing.job_visibility_timeout;
     let idle_twice = context.memory.change(&pass.uid(), |memory| {
         if !sight.needs_lookup() {
             memory.was_read(id);
@@ -173,7 +185,7 @@ fn saw(
     pass.reads.desktops.insert(id.folded(), began);
     pass.seen.desktops.insert(
         id.folded(),
-        Sighting {
+        DesktopObservation {
             sight,
             idle_twice,
             name,
@@ -183,7 +195,7 @@ fn saw(
 
 /// Before a first submission a sweep of a moment ago will do, and while nothing can be decided about an attempt one of some
 /// minutes. Evidence about an attempt must be newer than this pass.
-pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), Error> {
+pub(super) async fn sub_jobs(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let now = begin_read(pass, context);
     let first_seen = context.memory.of(&pass.uid()).first_seen;
     let since = match &pass.seen.claim {
@@ -207,7 +219,7 @@ pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), E
         .sweep(key, &*cloud, &ids, context.uptime.moment(since))
         .await
     {
-        Err(error) => trouble(pass, &error, context),
+        Err(error) => read_failure(pass, &error, context),
         Ok(sweep) => {
             pass.seen.sweep = Some(sweep);
             pass.reads.sub_jobs = Some(now);
@@ -218,7 +230,7 @@ pub(super) async fn sub_jobs(pass: &mut Pass, context: &Context) -> Result<(), E
 }
 
 /// Asks live whether another request has the job: an object that a watch no longer shows has it too.
-pub(super) async fn owner(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(), Error> {
+pub(super) async fn owner(pass: &mut Reconciliation, job: &JobID, context: &Context) -> Result<(), Error> {
     let uid = pass.object.uid();
     let parameters = ListParams::default().fields(&format!("status.jobID={job}"));
     let mut owned = false;
@@ -231,7 +243,7 @@ pub(super) async fn owner(pass: &mut Pass, job: &JobID, context: &Context) -> Re
     Ok(())
 }
 
-pub(super) fn job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(), Error> {
+pub(super) fn job(pass: &mut Reconciliation, job: &JobID, context: &Context) -> Result<(), Error> {
     let key = pass.home()?;
     let attempts = &pass.seen.request.status.attempts;
     let submitted = attempts.iter().find(|attempt| attempt.job_ids.contains(job));
@@ -246,8 +258,8 @@ pub(super) fn job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(),
     let view = match context.pollers.follow(wanted, &key, pass.line()?) {
         News::NotYet => JobView::default(),
         News::Known(view) => view,
-        News::Trouble(error) => {
-            trouble(pass, &error, context);
+        News::ReadFailure(error) => {
+            read_failure(pass, &error, context);
             JobView::default()
         }
     };
@@ -255,28 +267,28 @@ pub(super) fn job(pass: &mut Pass, job: &JobID, context: &Context) -> Result<(),
     Ok(())
 }
 
-fn begin_read(pass: &mut Pass, context: &Context) -> Duration {
+fn begin_read(pass: &mut Reconciliation, context: &Context) -> Duration {
     pass.seen.last_look = false;
     context.uptime.now()
 }
 
-pub(super) fn trouble(pass: &mut Pass, error: &CloudFailure, context: &Context) {
+pub(super) fn read_failure(pass: &mut Reconciliation, error: &CloudFailure, context: &Context) {
     context
         .memory
         .change(&pass.uid(), |r| r.failures = r.failures.saturating_add(1));
-    pass.seen.trouble = Some(troubled(error, context));
+    pass.seen.read_failure = Some(troubled(error, context));
 }
 
-fn troubled(error: &CloudFailure, context: &Context) -> Trouble {
-    Trouble {
+fn troubled(error: &CloudFailure, context: &Context) -> ReadFailure {
+    ReadFailure {
         class: classify(error),
         error: cloud_error(error, Time(context.clock.now())),
-        withheld: matches!(error.failure, Failure::Withheld { .. }),
+        withheld: matches!(error.failure, Failure::CircuitOpen { .. }),
     }
 }
 
 /// A read went well.
-fn quiet(pass: &Pass, context: &Context) {
+fn quiet(pass: &Reconciliation, context: &Context) {
     context.memory.change(&pass.uid(), |r| r.failures = 0);
 }
 
@@ -315,7 +327,7 @@ pub fn cloud_error(error: &CloudFailure, time: Time) -> CloudError {
             stored.message = Some(reason.clone());
             stored.request_id.clone_from(request_id);
         }
-        Failure::NotSent { reason } | Failure::Withheld { reason, .. } | Failure::NoAnswer { reason } => {
+        Failure::NotSent { reason } | Failure::CircuitOpen { reason, .. } | Failure::NoAnswer { reason } => {
             stored.message = Some(reason.clone());
         }
     }

@@ -4,7 +4,7 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use super::super::pass::Pass;
+use super::super::reconciliation::Reconciliation;
 use super::super::{Error, report, waking_hash};
 use crate::controllers::raw::{Raw, keep_unknown};
 use crate::controllers::{Context, api};
@@ -13,7 +13,11 @@ use crate::crd::{DesktopDeletion, FINALIZER};
 
 /// Changes our finalizer by a patch that carries the resourceVersion of what was validated. Of an answer that adds
 /// it, everything is looked at anew.
-pub(super) async fn finalizers(pass: &mut Pass, present: bool, context: &Context) -> Result<(), Error> {
+pub(super) async fn finalizers(
+    pass: &mut Reconciliation,
+    present: bool,
+    context: &Context,
+) -> Result<(), Error> {
     if !present && pass.seen.request.deleting {
         report::let_go(pass, context).await;
     }
@@ -59,7 +63,7 @@ pub(super) async fn finalizers(pass: &mut Pass, present: bool, context: &Context
 }
 
 /// The object with that status, and with what this version does not know of the stored one.
-fn next(pass: &Pass, status: &DesktopDeletionStatus) -> serde_json::Result<Raw<DesktopDeletion>> {
+fn next(pass: &Reconciliation, status: &DesktopDeletionStatus) -> serde_json::Result<Raw<DesktopDeletion>> {
     let mut json = serde_json::to_value(&pass.object)?;
     let (before, after) = (
         serde_json::to_value(&pass.object.status)?,
@@ -75,7 +79,7 @@ fn next(pass: &Pass, status: &DesktopDeletionStatus) -> serde_json::Result<Raw<D
 /// # Errors
 /// The object changed meanwhile, or the API server did not do it.
 pub(super) async fn status(
-    pass: &mut Pass,
+    pass: &mut Reconciliation,
     status: DesktopDeletionStatus,
     step: &'static str,
     context: &Context,

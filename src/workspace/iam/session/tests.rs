@@ -8,7 +8,7 @@ use tokio::time::{advance, sleep};
 
 use super::*;
 use crate::workspace::auth::SecretData;
-use crate::workspace::error::{Failure, Operation, Pause, Refusal};
+use crate::workspace::error::{BreakerKind, Failure, Operation, Refusal};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -106,7 +106,7 @@ fn lost() -> Trouble {
 
 struct World {
     iam: Arc<Fake>,
-    turn: Arc<tokio::sync::Mutex<Turn>>,
+    turn: Arc<tokio::sync::Mutex<LoginThrottle>>,
 }
 
 impl World {
@@ -129,7 +129,7 @@ impl World {
     }
 }
 
-fn is_token(grant: &Grant) -> bool {
+fn is_token(grant: &IssuedCredentials) -> bool {
     matches!(*grant.credentials, Credentials::Token(_))
 }
 
@@ -285,7 +285,7 @@ async fn a_wrong_password_is_tried_twice_and_then_left_alone() {
     for result in everybody().await {
         match result.unwrap_err().failure {
             Failure::Refused(_) => refusals += 1,
-            Failure::Withheld { pause, .. } => assert_eq!(pause, Pause::Login),
+            Failure::CircuitOpen { breaker, .. } => assert_eq!(breaker, BreakerKind::Credentials),
             other => panic!("{other}"),
         }
     }
@@ -312,7 +312,7 @@ async fn a_silent_iam_is_asked_once_for_all_who_wait() {
     let world = World::new();
     let sessions = [world.session("p1"), world.session("p2")];
     world.iam.refuse_tokens(&[lost()]);
-    for result in join_all(sessions.iter().map(Identity::current)).await {
+    for result in join_all(sessions.iter().map(CredentialsProvider::current)).await {
         assert_eq!(result.unwrap_err().failure, lost());
     }
     assert_eq!(world.iam.calls(), [Operation::CreateToken]);

@@ -79,7 +79,7 @@ impl Protocol {
         let began = match ages.max() {
             None => 0,
             Some(_) if self.config.clock_faults > 0 => pass.began,
-            Some(_) if self.facts(world, operator, &pass).surely_dead => pass.began.min(SETTLE),
+            Some(_) if self.facts(world, operator, &pass).expired => pass.began.min(SETTLE),
             Some(age) => age.unsigned_abs(),
         };
         if let Some(pass) = &mut world.operators[operator].pass {

@@ -10,7 +10,7 @@ use crate::world::{DeletedObject, FirstLook, Held, Memory, Object, Operator, Pas
 
 impl Protocol {
     /// Forgets what nothing depends on any more.
-    pub(super) fn tidy(&self, world: &mut World) {
+    pub(super) fn sanitizer(&self, world: &mut World) {
         self.end_claims(world);
         for operator in 0..self.config.operators {
             self.round_beginning(world, operator);
@@ -113,7 +113,7 @@ impl Pass {
             read: None,
             asked: 0,
             jobs: Default::default(),
-            trouble: false,
+            read_failure: false,
             look: None,
             began: 0,
             held: Held::Nothing,

@@ -120,7 +120,7 @@ impl Protocol {
             return;
         };
         let cloud = world.cloud;
-        if act.reads_the_cloud() && luck != Luck::Trouble {
+        if act.reads_the_cloud() && luck != Luck::ReadFailure {
             let date = if let Luck::FalseDate(date) = luck {
                 date
             } else {
@@ -139,9 +139,9 @@ impl Protocol {
             pass.last_look = false;
             pass.read = pass.read.or(Some(0));
         }
-        pass.trouble |= luck == Luck::Trouble;
+        pass.read_failure |= luck == Luck::ReadFailure;
         match act {
-            _ if luck == Luck::Trouble => {}
+            _ if luck == Luck::ReadFailure => {}
             Act::ReadDesktops(set) => {
                 for desktop in names::members(set) {
                     let look = if blind { Look::Idle } else { cloud.listed(desktop) };

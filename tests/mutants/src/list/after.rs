@@ -8,8 +8,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A call whose answer was lost counts as dead before its signature has run out",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
-            find: "    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.settle",
-            replace: "    known.unwrap_or(timing.token_life) * 0 + timing.clock_skew + timing.settle",
+            find: "    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.job_visibility_timeout",
+            replace: "    known.unwrap_or(timing.token_life) * 0 + timing.clock_skew + timing.job_visibility_timeout",
         }],
         trials: &[Trial {
             layer: Layer::Cluster,
@@ -22,7 +22,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: "src/plan/deadlines.rs",
-                find: "    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.settle",
+                find: "    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.job_visibility_timeout",
                 replace: "    known.unwrap_or(timing.token_life) + timing.clock_skew",
             },
             Edit {
@@ -32,8 +32,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Edit {
                 file: "src/plan/deadlines.rs",
-                find: "            Wake::SecondLook => timing.settle,",
-                replace: "            Wake::SecondLook => Duration::ZERO,",
+                find: "            Requeue::SecondLook => timing.job_visibility_timeout,",
+                replace: "            Requeue::SecondLook => Duration::ZERO,",
             },
         ],
         trials: &[Trial {
@@ -46,7 +46,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "What is seen settles an attempt although its call can still take effect",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
-            find: "    if !seen.facts.surely_dead {
+            find: "    if !seen.facts.expired {
         return early(seen, attempt).unwrap_or_else(|step| step);
     }
 ",
@@ -82,7 +82,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "src/plan/recovery.rs",
             find: "    let Some(earlier) = &seen.earlier_evidence else {
-        return Step::Wait(waiting(attempt, &evidence.jobs, Wake::SecondLook));
+        return Step::Wait(waiting(attempt, &evidence.jobs, Requeue::SecondLook));
     };
     let evidence = evidence.or(earlier);
 ",
@@ -141,26 +141,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "finalizer-dropped-while-pending",
         does: "A deleted object goes although its call may still take effect",
         edits: &[Edit {
-            file: "src/plan/release.rs",
+            file: "src/plan/finalize.rs",
             find: "admission::ask_the_time(seen).unwrap_or_else(|| Step::Wait(held(attempt)))",
             replace: "admission::ask_the_time(seen).unwrap_or(Step::DropFinalizer)",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
-            tests: &["plan::release"],
+            tests: &["plan::finalize"],
         }],
     },
     Mutant {
         name: "finalizer-dropped-before-the-job-shows",
         does: "A deleted object goes although the job of its call need not show yet, so that one made anew would not see it",
         edits: &[Edit {
-            file: "src/plan/release.rs",
-            find: "if follow::submitted(&seen.request.status) && !seen.facts.settled {",
-            replace: "if follow::submitted(&seen.request.status) && seen.trouble.is_some() {",
+            file: "src/plan/finalize.rs",
+            find: "if job::submitted(&seen.request.status) && !seen.facts.settled {",
+            replace: "if job::submitted(&seen.request.status) && seen.read_failure.is_some() {",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
-            tests: &["plan::release"],
+            tests: &["plan::finalize"],
         }],
     },
 ];

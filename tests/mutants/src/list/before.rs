@@ -101,7 +101,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "second-attempt-beside-an-open-one",
         does: "An attempt begins although an earlier one may have reached the cloud",
         edits: &[Edit {
-            file: "src/plan/record.rs",
+            file: "src/plan/status.rs",
             find: "            Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
         ) && !a.took_effect()",
             replace: "            Outcome::Pending | Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
@@ -109,7 +109,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
         trials: &[Trial {
             layer: Layer::Offline,
-            tests: &["plan::submission", "plan::record", "plan::properties"],
+            tests: &["plan::submission", "plan::status", "plan::properties"],
         }],
     },
     Mutant {

@@ -7,8 +7,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "client-retries",
         does: "The client sends a call again that was answered by a 5xx",
         edits: &[Edit {
-            file: "src/workspace/http/conversation.rs",
-            find: "        let received = exchange(carrier, call, limits)
+            file: "src/workspace/http/exchange.rs",
+            find: "        let received = transfer(carrier, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
 ",
@@ -32,8 +32,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "client-retries-what-was-lost",
         does: "The client sends a call again whose answer did not come",
         edits: &[Edit {
-            file: "src/workspace/http/conversation.rs",
-            find: "        let received = exchange(carrier, call, limits)
+            file: "src/workspace/http/exchange.rs",
+            find: "        let received = transfer(carrier, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
 ",
@@ -81,7 +81,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "refused-login-repeats-the-call",
         does: "A call that is refused with 401 is sent again",
         edits: &[Edit {
-            file: "src/workspace/iam/member.rs",
+            file: "src/workspace/iam/refreshing_client.rs",
             find: "        let result = self.door.open(&grant).send(request).await;
 ",
             replace: "        let again = SignedRequest {
@@ -143,7 +143,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "lost-counts-as-not-sent",
         does: "A connection that breaks after the first byte counts as if nothing had been sent",
         edits: &[Edit {
-            file: "src/workspace/carrier.rs",
+            file: "src/workspace/transport.rs",
             find: "            (false, cause)",
             replace: "            (true, cause)",
         }],

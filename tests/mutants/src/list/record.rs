@@ -35,7 +35,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "outcome-overwritten",
         does: "An outcome is stored over one that was decided before",
         edits: &[Edit {
-            file: "src/plan/record.rs",
+            file: "src/plan/status.rs",
             find: "    if attempt.outcome == Outcome::Pending {
         attempt.outcome = settlement.outcome;",
             replace: "    if attempt.outcome == Outcome::Pending || settlement.outcome != Outcome::Pending {
@@ -43,7 +43,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
         trials: &[Trial {
             layer: Layer::Offline,
-            tests: &["plan::record", "plan::submission"],
+            tests: &["plan::status", "plan::submission"],
         }],
     },
     Mutant {
@@ -58,14 +58,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
         trials: &[Trial {
             layer: Layer::Offline,
-            tests: &["plan::properties", "plan::follow"],
+            tests: &["plan::properties", "plan::job"],
         }],
     },
     Mutant {
         name: "counted-attempts-removed",
         does: "The record of an attempt that had no effect makes room for the next one",
         edits: &[Edit {
-            file: "src/plan/record.rs",
+            file: "src/plan/status.rs",
             find: "        .retain(|a| !matches!(a.outcome, Outcome::Rejected | Outcome::NotSent) || counts(a));",
             replace: "        .retain(|a| {
             !matches!(
@@ -76,7 +76,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
         trials: &[Trial {
             layer: Layer::Offline,
-            tests: &["plan::record", "plan::submission"],
+            tests: &["plan::status", "plan::submission"],
         }],
     },
 ];

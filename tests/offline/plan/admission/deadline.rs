@@ -3,7 +3,7 @@
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::Sight;
+use desktop_deletion_operator::plan::observed::DesktopView;
 
 use super::super::build::{Seen, untouched};
 use super::super::tell::{Row, check, row};
@@ -41,17 +41,17 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "one answer does not count alone",
-            late().project().all(Sight::Idle),
+            late().project().all(DesktopView::Idle),
             "sweep",
         ),
         row(
             "it answered and told no time: the API server's clock counts",
-            late().project().all(Sight::Idle).sweep(""),
+            late().project().all(DesktopView::Idle).sweep(""),
             expired,
         ),
         row(
             "it cannot be reached: the same",
-            late().project().trouble(Class::Unreachable),
+            late().project().read_failure(Class::Unreachable),
             expired,
         ),
         row(

@@ -312,7 +312,7 @@ fn with_class(name: &str) -> Attempt {
 
 /// A read failed.
 fn troubles() -> Vec<Row> {
-    let failed = |class| untouched("a b").project().claimed().trouble(class);
+    let failed = |class| untouched("a b").project().claimed().read_failure(class);
     vec![
         row(
             "a read failed: Authentication",

@@ -5,11 +5,11 @@ use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::{
-    Circuit, Claim, ClockSkew, Deadline, JobView, Observed, Obstacle, PostAnswer, ProjectView, Rival, Sight,
-    Sighting, SingleRead, Submission, Sweep, Trouble, Word,
+    Circuit, Claim, ClockSkew, ConflictingRequest, Deadline, DesktopObservation, DesktopView, JobView,
+    Observed, Obstacle, PostAnswer, ProjectView, ReadFailure, SingleRead, SubJobResult, Submission, Sweep,
 };
-use desktop_deletion_operator::plan::record::desktop;
 use desktop_deletion_operator::plan::recovery::Evidence;
+use desktop_deletion_operator::plan::status::desktop;
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 
 use super::{Seen, coordinates, failure, here, id, ids, job, jobs, minute, nonce};
@@ -140,7 +140,7 @@ impl Seen {
     /// A request of that name, or of another namespace, comes first for desktop `a`.
     pub(crate) fn rival(self, name: Option<&str>) -> Self {
         self.with(|o| {
-            o.claim = Some(Claim::Held(Rival {
+            o.claim = Some(Claim::Held(ConflictingRequest {
                 desktop: id("a"),
                 name: name.map(ToOwned::to_owned),
             }));
@@ -148,7 +148,7 @@ impl Seen {
     }
 
     /// Every desktop was read so.
-    pub(crate) fn all(self, sight: Sight) -> Self {
+    pub(crate) fn all(self, sight: DesktopView) -> Self {
         let every = self.0.request.desktop_ids.clone();
         self.with(|o| {
             for id in every {
@@ -255,7 +255,7 @@ impl Seen {
     }
 
     /// A read failed.
-    pub(crate) fn trouble(self, class: Class) -> Self {
+    pub(crate) fn read_failure(self, class: Class) -> Self {
         self.trouble_with("listDesktops", class)
     }
 
@@ -266,7 +266,7 @@ impl Seen {
             ..failure(class)
         };
         self.with(|o| {
-            o.trouble = Some(Trouble {
+            o.read_failure = Some(ReadFailure {
                 class,
                 error,
                 withheld: false,
@@ -288,14 +288,17 @@ impl Seen {
             operation: "showDesktop".to_owned(),
             ..failure(class)
         };
-        let trouble = Trouble {
+        let read_failure = ReadFailure {
             class,
             error,
             withheld: false,
         };
         self.with(|o| {
-            let trouble = Box::new(trouble);
-            let failed = SingleRead::Failed { trouble, in_a_row };
+            let read_failure = Box::new(read_failure);
+            let failed = SingleRead::Failed {
+                read_failure,
+                in_a_row,
+            };
             o.single_reads.insert(id(name).folded(), failed);
         })
     }
@@ -405,17 +408,17 @@ impl Seen {
         self.with(|o| o.facts.too_early_to_look = true)
     }
 
-    pub(crate) fn surely_dead(self) -> Self {
-        self.with(|o| o.facts.surely_dead = true)
+    pub(crate) fn expired(self) -> Self {
+        self.with(|o| o.facts.expired = true)
     }
 
     pub(crate) fn evidence_overdue(self) -> Self {
-        self.surely_dead().with(|o| o.facts.evidence_overdue = true)
+        self.expired().with(|o| o.facts.evidence_overdue = true)
     }
 }
 
-pub(crate) fn sighting(sight: Sight) -> Sighting {
-    Sighting {
+pub(crate) fn sighting(sight: DesktopView) -> DesktopObservation {
+    DesktopObservation {
         sight,
         idle_twice: false,
         name: None,
@@ -429,15 +432,15 @@ fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     pairs.into_iter()
 }
 
-fn sight_named(name: &str) -> Sight {
+fn sight_named(name: &str) -> DesktopView {
     match name {
-        "Idle" => Sight::Idle,
-        "Busy" => Sight::Busy,
-        "Deleting" => Sight::Deleting,
-        "DeleteFailed" => Sight::DeleteFailed,
-        "Missing" => Sight::Missing,
-        "Unlisted" => Sight::Unlisted,
-        "Gone" => Sight::Gone,
+        "Idle" => DesktopView::Idle,
+        "Busy" => DesktopView::Busy,
+        "Deleting" => DesktopView::Deleting,
+        "DeleteFailed" => DesktopView::DeleteFailed,
+        "Missing" => DesktopView::Missing,
+        "Unlisted" => DesktopView::Unlisted,
+        "Gone" => DesktopView::Gone,
         _ => panic!("no sight is called {name}"),
     }
 }
@@ -465,19 +468,19 @@ fn sub_job_status(name: &str) -> SubJobStatus {
     }
 }
 
-fn word_named(name: &str) -> Word {
+fn word_named(name: &str) -> SubJobResult {
     match name {
-        "Open" => Word::Open,
-        "Success" => Word::Success,
-        "Failed" => Word::Failed {
+        "Open" => SubJobResult::Open,
+        "Success" => SubJobResult::Success,
+        "Failed" => SubJobResult::Failed {
             code: Some("WKS.1".to_owned()),
             reason: Some("so it is".to_owned()),
         },
-        "FailedSilently" => Word::Failed {
+        "FailedSilently" => SubJobResult::Failed {
             code: None,
             reason: None,
         },
-        "Other" => Word::Other {
+        "Other" => SubJobResult::Other {
             code: Some("SKIPPED".to_owned()),
         },
         _ => panic!("no word is called {name}"),

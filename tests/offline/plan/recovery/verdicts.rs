@@ -1,9 +1,9 @@
 //! Two looks, after the request is surely dead.
 
 use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState};
-use desktop_deletion_operator::plan::observed::Sight;
-use desktop_deletion_operator::plan::record::Settlement;
+use desktop_deletion_operator::plan::observed::DesktopView;
 use desktop_deletion_operator::plan::recovery::Evidence;
+use desktop_deletion_operator::plan::status::Settlement;
 use desktop_deletion_operator::plan::{Step, plan};
 
 use super::super::build::{Seen, attempt, evidence, ids, in_doubt, jobs};
@@ -25,7 +25,7 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
 
 /// The request is dead, both desktops are idle, no job shows; nobody has looked before.
 fn dead() -> Seen {
-    nothing_happened().surely_dead()
+    nothing_happened().expired()
 }
 
 /// The same, and an earlier look had found nothing.
@@ -35,14 +35,14 @@ fn twice() -> Seen {
 
 /// The same, of an attempt that knew more.
 fn knowing(attempt: Attempt) -> Seen {
-    let seen = in_doubt("a b", attempt).all(Sight::Idle).sweep("");
-    seen.surely_dead().earlier(evidence("", ""))
+    let seen = in_doubt("a b", attempt).all(DesktopView::Idle).sweep("");
+    seen.expired().earlier(evidence("", ""))
 }
 
 /// Two looks at a request for `a` alone.
 fn one_desktop() -> Seen {
-    let seen = in_doubt("a", attempt("a")).all(Sight::Idle);
-    seen.surely_dead().earlier(evidence("", ""))
+    let seen = in_doubt("a", attempt("a")).all(DesktopView::Idle);
+    seen.expired().earlier(evidence("", ""))
 }
 
 /// What is stored of the attempt.

@@ -1,15 +1,15 @@
 //! People change things at any moment, and mend them in the end.
 
 use super::super::build::here;
-use super::{Surroundings, Walk};
+use super::{Runtime, Walk};
 
 impl Walk {
     /// Whoever could mend something has done so.
     pub(super) fn mend(&mut self) {
         let home = self.object.status.project.as_ref();
-        self.around = Surroundings {
+        self.around = Runtime {
             elsewhere: home.is_some_and(|home| *home != here()),
-            ..Surroundings::default()
+            ..Runtime::default()
         };
         self.set_suspend(false);
         self.cloud.finish_tasks();

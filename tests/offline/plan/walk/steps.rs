@@ -4,10 +4,10 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::classify::{ALL, Class};
+use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
 use desktop_deletion_operator::plan::deadlines::{self, Deadlines};
-use desktop_deletion_operator::plan::observed::{PostAnswer, Sight, SingleRead, Submission};
+use desktop_deletion_operator::plan::observed::{DesktopView, PostAnswer, SingleRead, Submission};
 use desktop_deletion_operator::plan::recovery;
-use desktop_deletion_operator::plan::standing::{Hold, Wake};
 use desktop_deletion_operator::plan::{Batch, Step};
 use invariants::intent_first;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -68,7 +68,7 @@ impl Walk {
                 return Ok(Then::End { sleep });
             }
             Step::StartOver => return Ok(Then::End { sleep: 0 }),
-            Step::Rest => return Ok(Then::End { sleep: 10 }),
+            Step::Done => return Ok(Then::End { sleep: 10 }),
         }
         Ok(Then::GoOn)
     }
@@ -122,7 +122,7 @@ impl Walk {
             return true;
         }
         let class = ALL[usize::from(self.dice.throw(11))];
-        pass.seen = Seen(pass.seen.clone()).trouble(class).0;
+        pass.seen = Seen(pass.seen.clone()).read_failure(class).0;
         false
     }
 
@@ -133,29 +133,32 @@ impl Walk {
         let cut = self.dice.bad();
         for id in ids {
             let sight = match self.cloud.look(id, &mut self.dice) {
-                Sight::Gone if cut => Sight::Unlisted,
-                Sight::Gone => Sight::Missing,
+                DesktopView::Gone if cut => DesktopView::Unlisted,
+                DesktopView::Gone => DesktopView::Missing,
                 there => there,
             };
             self.saw(pass, id, sight);
         }
     }
 
-    fn saw(&mut self, pass: &mut Pass, id: &DesktopID, sight: Sight) {
+    fn saw(&mut self, pass: &mut Pass, id: &DesktopID, sight: DesktopView) {
         let now = uptime(self.cloud.now);
         let mut seen = sighting(sight);
-        seen.idle_twice = self.memory.plan.idle_twice(id, sight, now, timing().settle);
+        seen.idle_twice = self
+            .memory
+            .plan
+            .idle_twice(id, sight, now, timing().job_visibility_timeout);
         pass.seen.desktops.insert(id.folded(), seen);
         pass.reads.desktops.insert(id.folded(), now);
     }
 
     /// The first look for evidence is remembered for the second.
-    fn remember(&mut self, pass: &Pass, hold: &Hold) {
+    fn remember(&mut self, pass: &Pass, hold: &Progress) {
         let Some(attempt) = pass
             .seen
             .request
             .pending()
-            .filter(|_| hold.wake == Wake::SecondLook)
+            .filter(|_| hold.wake == Requeue::SecondLook)
         else {
             return;
         };
@@ -167,7 +170,7 @@ impl Walk {
     }
 
     /// How long the shipped rules wait, in whole minutes.
-    fn until(&self, pass: &Pass, wake: Wake) -> i64 {
+    fn until(&self, pass: &Pass, wake: Requeue) -> i64 {
         let timing = timing();
         let rules = Deadlines {
             request: &pass.seen.request,

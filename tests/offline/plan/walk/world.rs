@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID};
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::{JobView, Sight, Sweep};
+use desktop_deletion_operator::plan::observed::{DesktopView, JobView, Sweep};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use invariants::at_most_once;
 use invariants::history::Effect;
@@ -276,14 +276,14 @@ impl Cloud {
     }
 
     /// What a list, or a GET, says of a desktop; it may lag.
-    pub(crate) fn look(&self, id: &DesktopID, dice: &mut Dice) -> Sight {
+    pub(crate) fn look(&self, id: &DesktopID, dice: &mut Dice) -> DesktopView {
         let at = self.now - i64::from(dice.throw(2));
         match self.state_at(id, at) {
-            State::Idle => Sight::Idle,
-            State::Busy => Sight::Busy,
-            State::Deleting => Sight::Deleting,
-            State::DeleteFailed => Sight::DeleteFailed,
-            State::Gone => Sight::Gone,
+            State::Idle => DesktopView::Idle,
+            State::Busy => DesktopView::Busy,
+            State::Deleting => DesktopView::Deleting,
+            State::DeleteFailed => DesktopView::DeleteFailed,
+            State::Gone => DesktopView::Gone,
         }
     }
 

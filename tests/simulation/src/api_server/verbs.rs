@@ -49,7 +49,7 @@ impl ApiServer {
         ] {
             take_off(metadata, field);
         }
-        tidy(metadata);
+        sanitizer(metadata);
         metadata["namespace"] = json!(namespace);
         metadata["creationTimestamp"] = json!(whole_seconds(now));
         if resource.is_custom() {
@@ -200,7 +200,7 @@ fn with_content_of(key: &Key, old: &Value, mut object: Value) -> Result<Value, R
     ] {
         copy(before, metadata, field);
     }
-    tidy(metadata);
+    sanitizer(metadata);
     let known = finalizers(old);
     let new = finalizers(&object).into_iter().any(|f| !known.contains(&f));
     if new && !before["deletionTimestamp"].is_null() {
@@ -217,7 +217,7 @@ fn with_content_of(key: &Key, old: &Value, mut object: Value) -> Result<Value, R
 }
 
 /// What is empty is not there.
-fn tidy(metadata: &mut Value) {
+fn sanitizer(metadata: &mut Value) {
     for field in ["finalizers", "annotations", "labels"] {
         let empty = match &metadata[field] {
             Value::Array(list) => list.is_empty(),

@@ -1,7 +1,7 @@
 //! Calls on their way from an operator to a service, and answers on their way back.
 
 use bytes::Bytes;
-use desktop_deletion_operator::workspace::carrier::Undelivered;
+use desktop_deletion_operator::workspace::transport::Undelivered;
 use futures::channel::mpsc::UnboundedReceiver;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
@@ -238,7 +238,7 @@ impl World {
         let Answer::Cloud(reply) = answer else {
             return answer;
         };
-        let truth = answers::Truth {
+        let truth = answers::ConditionStatus {
             call: parcel.call,
             answer: &reply.response,
             carried_out,

@@ -1,0 +1,13 @@
+//! What stands between the controllers and the cloud API, shared by all requests.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`session`] | a client of one project with one set of credentials: permits, circuit breaker, counters, the service's clock |
+//! | [`rate_limiter`] | so many calls at one time and in a minute, by priority and fair between namespaces |
+//! | [`circuit_breaker`] | holds back calls that would do harm |
+//! | [`batching`] | reads that many requests share |
+
+pub mod batching;
+pub mod circuit_breaker;
+pub mod rate_limiter;
+pub mod session;

@@ -1,0 +1,135 @@
+//! Reads of the cloud that many requests share: desktops asked for at the same time, or soon after, go out in calls of
+//! up to a hundred, and one sweep over the sub-jobs serves all who ask within a minute. Calls grow with desktops / 100,
+//! not with requests.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `desktops` | who is asked about together, and whose answer serves another |
+//! | `listing` | one list of desktops: all of its pages, and without the IDs that it refuses |
+//! | `sub_jobs` | one sweep over all sub-jobs of a project |
+//! | [`paging`] | pages of the sub-job list, and whether they are all of it |
+//! | `known_rows` | rows that an earlier sweep showed |
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::rate_limiter::Priority;
+use super::session::CredentialsKey;
+use crate::ids::{DesktopID, ProjectID};
+use crate::plan::observed::Sweep;
+use crate::workspace::api::Workspace;
+use crate::workspace::error::Error;
+
+mod desktops;
+mod known_rows;
+mod listing;
+pub mod paging;
+mod sub_jobs;
+
+pub use desktops::{DesktopQuery, Read};
+
+use desktops::Desktops;
+use known_rows::KnownRows;
+use paging::RowKey;
+use sub_jobs::{Swept, sweep};
+
+/// Projects that nobody asked about for so long are forgotten.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// The shared reads of all logins, by priority of way: what has to wait must not hold up what may go first. Clones share
+/// them.
+#[derive(Clone, Default)]
+pub struct SharedReads {
+    entries: Arc<Mutex<HashMap<(CredentialsKey, Priority), Entry>>>,
+    /// Rows of the sub-job list of each project, whoever read them.
+    rows: Arc<Mutex<HashMap<ProjectID, KnownRows>>>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    used: Instant,
+    desktops: Desktops,
+    sweep: Arc<tokio::sync::Mutex<Option<Swept>>>,
+}
+
+impl SharedReads {
+    /// Reads desktops, together with whoever asks at the same time, or has just asked.
+    ///
+    /// # Errors
+    /// As the call of the cloud.
+    pub async fn desktops(
+        &self,
+        key: (CredentialsKey, Priority),
+        cloud: Arc<dyn Workspace>,
+        question: DesktopQuery,
+    ) -> Result<Arc<Read>, Error> {
+        self.entry(key).desktops.read(cloud, question).await
+    }
+
+    /// What the sub-jobs of the project say of `ids`, from a sweep begun at `not_before` or later.
+    ///
+    /// # Errors
+    /// As the calls of the cloud.
+    pub async fn sweep(
+        &self,
+        key: (CredentialsKey, Priority),
+        cloud: &dyn Workspace,
+        ids: &[DesktopID],
+        not_before: Instant,
+    ) -> Result<Sweep, Error> {
+        let project = key.0.project.project_id.clone();
+        let slot = self.entry(key).sweep;
+        let mut slot = slot.lock().await;
+        let kept = slot.clone().filter(|swept| swept.began >= not_before);
+        let swept = if let Some(swept) = kept {
+            swept
+        } else {
+            let (mut swept, shown) = sweep(cloud).await?;
+            swept.complete &= self.shows_all_known(project, &shown);
+            slot.insert(swept).clone()
+        };
+        drop(slot);
+        let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();
+        let sub_jobs = wanted
+            .iter()
+            .filter_map(|id| swept.by_desktop.get(id))
+            .flatten()
+            .cloned()
+            .collect();
+        Ok(Sweep {
+            sub_jobs,
+            complete: swept.complete,
+        })
+    }
+
+    /// Takes in the rows of a sweep; says whether they are all that an earlier sweep showed.
+    fn shows_all_known(&self, project: ProjectID, shown: &HashSet<RowKey>) -> bool {
+        let mut rows = lock(&self.rows);
+        rows.retain(|_, known| !known.is_forgotten());
+        rows.entry(project).or_default().all_in(shown)
+    }
+
+    fn entry(&self, key: (CredentialsKey, Priority)) -> Entry {
+        let mut entries = lock(&self.entries);
+        let now = Instant::now();
+        entries.retain(|other, entry| *other == key || now.duration_since(entry.used) < IDLE);
+        let entry = entries.entry(key).or_insert_with(|| Entry {
+            used: now,
+            desktops: Desktops::default(),
+            sweep: Arc::default(),
+        });
+        entry.used = now;
+        entry.clone()
+    }
+}
+
+/// What is locked here is whole after every step, whoever panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

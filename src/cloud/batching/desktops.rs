@@ -1,0 +1,207 @@
+//! Reads of desktops: who is asked about together, and whose answer serves another.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{listing, lock};
+use crate::ids::DesktopID;
+use crate::workspace::api::{Desktop, MAX_BATCH, Workspace};
+use crate::workspace::error::Error;
+
+/// How long the first to ask for desktops waits for company.
+const COMPANY: Duration = Duration::from_millis(100);
+
+/// How long a read is kept for those who ask soon after it; each says itself how old an answer may be.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// What is wanted of a read of desktops.
+#[derive(Debug, Clone)]
+pub struct DesktopQuery {
+    /// The desktops.
+    pub ids: Vec<DesktopID>,
+    /// Desktops that others will ask for soon: the same call takes along as many as it can.
+    pub upcoming: Vec<DesktopID>,
+    /// An answer that somebody else's call took along must have been begun since then.
+    pub since: Instant,
+    /// Such an answer counts only if it shows none of the desktops: what is gone stays gone, all else may have changed.
+    pub gone_only: bool,
+}
+
+/// A read of desktops, of those asked for and maybe of others.
+#[derive(Debug)]
+pub struct Read {
+    /// When it began.
+    pub began: Instant,
+    /// It was read to its end.
+    pub complete: bool,
+    /// What it says something about.
+    asked: HashSet<DesktopID>,
+    /// By folded id.
+    desktops: HashMap<DesktopID, Desktop>,
+}
+
+/// The reads of one login and priority of way; clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Desktops {
+    queue: Arc<Mutex<Queue>>,
+    pages: Arc<Mutex<Vec<Arc<Read>>>>,
+}
+
+/// Who waits for a read of desktops.
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Asked>,
+    /// Somebody is reading, and will take care of those who come.
+    reading: bool,
+}
+
+struct Asked {
+    ids: Vec<DesktopID>,
+    upcoming: Vec<DesktopID>,
+    answer: oneshot::Sender<Result<Arc<Read>, Error>>,
+}
+
+impl Desktops {
+    /// Reads desktops, together with whoever asks at the same time, or has just asked.
+    pub(super) async fn read(
+        &self,
+        cloud: Arc<dyn Workspace>,
+        question: DesktopQuery,
+    ) -> Result<Arc<Read>, Error> {
+        let known = lock(&self.pages)
+            .iter()
+            .rev()
+            .find(|read| read.answers(&question))
+            .cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let ids = question.ids.clone();
+        let (answer, answered) = oneshot::channel();
+        let first = {
+            let mut queue = lock(&self.queue);
+            queue.waiting.push(Asked {
+                ids: question.ids,
+                upcoming: question.upcoming,
+                answer,
+            });
+            !std::mem::replace(&mut queue.reading, true)
+        };
+        if first {
+            tokio::spawn(read(self.queue.clone(), self.pages.clone(), cloud.clone()));
+        }
+        match answered.await {
+            Ok(result) => result,
+            // The reader died; this one asks for itself.
+            Err(_) => read_now(&*cloud, ids).await,
+        }
+    }
+}
+
+/// Reads for all who wait, until nobody does.
+async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud: Arc<dyn Workspace>) {
+    // If this task dies, those who wait see it, and the next one reads again.
+    let _reset = Reset(queue.clone());
+    loop {
+        tokio::time::sleep(COMPANY).await;
+        let party = lock(&queue).take_party();
+        if party.is_empty() {
+            return;
+        }
+        let ids = ids_of(&party);
+        let result = read_now(&*cloud, ids.clone()).await;
+        if let Ok(read) = &result {
+            let mut pages = lock(&pages);
+            pages.retain(|page| page.began.elapsed() < KEPT);
+            pages.extend(read.complete.then(|| read.clone()));
+        }
+        let spoilt = result.as_ref().is_err_and(listing::is_about_the_ids);
+        for asked in party {
+            let share = if spoilt && asked.ids.len() < ids.len() {
+                // The ids of one must not be the trouble of another.
+                read_now(&*cloud, asked.ids).await
+            } else {
+                result.clone()
+            };
+            // Whoever asked may have gone.
+            asked.answer.send(share).ok();
+        }
+    }
+}
+
+/// As each asked: a service may tell upper from lower case, and would not list what is spelt otherwise.
+fn ids_of(party: &[Asked]) -> Vec<DesktopID> {
+    let mut ids: BTreeSet<_> = party.iter().flat_map(|asked| asked.ids.iter().cloned()).collect();
+    for id in party.iter().flat_map(|asked| &asked.upcoming) {
+        if ids.len() >= MAX_BATCH {
+            break;
+        }
+        ids.insert(id.clone());
+    }
+    ids.into_iter().collect()
+}
+
+async fn read_now(cloud: &dyn Workspace, ids: Vec<DesktopID>) -> Result<Arc<Read>, Error> {
+    let began = Instant::now();
+    let listing = listing::list(cloud, &ids).await?;
+    let mut asked: HashSet<_> = ids.into_iter().collect();
+    asked.retain(|id| !listing.refused.contains(id));
+    Ok(Arc::new(Read {
+        began,
+        complete: listing.complete,
+        asked,
+        desktops: listing.desktops,
+    }))
+}
+
+impl Queue {
+    /// Those in front whose desktops go into one call; says that nobody reads any more if there are none.
+    fn take_party(&mut self) -> Vec<Asked> {
+        let mut ids = BTreeSet::new();
+        let mut size = 0;
+        for asked in &self.waiting {
+            ids.extend(&asked.ids);
+            if size > 0 && ids.len() > MAX_BATCH {
+                break;
+            }
+            size += 1;
+        }
+        self.reading = size > 0;
+        self.waiting.drain(..size).collect()
+    }
+}
+
+struct Reset(Arc<Mutex<Queue>>);
+
+impl Drop for Reset {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.0);
+        if queue.reading {
+            queue.reading = false;
+            queue.waiting.clear();
+        }
+    }
+}
+
+impl Read {
+    /// What it shows of a desktop, in whichever letter case it was asked for.
+    pub fn shows(&self, id: &DesktopID) -> Option<&Desktop> {
+        self.desktops.get(&id.folded())
+    }
+
+    /// It proves that a desktop that it does not show does not exist.
+    pub fn proves_missing(&self, id: &DesktopID) -> bool {
+        self.complete && self.asked.contains(id)
+    }
+
+    /// The answer to a question, if this read has one.
+    fn answers(&self, question: &DesktopQuery) -> bool {
+        self.began >= question.since
+            && question.ids.iter().all(|id| self.asked.contains(id))
+            && !(question.gone_only && question.ids.iter().any(|id| self.shows(id).is_some()))
+    }
+}

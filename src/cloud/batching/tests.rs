@@ -1,0 +1,529 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::*;
+use crate::crd::deletion::ProjectCoordinates;
+use crate::ids::JobID;
+use crate::workspace::api::{
+    Answer, BatchDelete, Desktop, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest, SubJob, SubJobPage,
+    SubJobQuery, SubJobStatus,
+};
+use crate::workspace::error::{Failure, Operation, Refusal};
+
+/// A cloud with some desktops, that promises a billion sub-jobs and brings one unreadable row at a time.
+#[derive(Debug, Default)]
+struct Fake {
+    /// The desktops of each list that was asked for.
+    lists: Mutex<Vec<BTreeSet<String>>>,
+    present: &'static [&'static str],
+    /// A list that names one of these desktops is refused.
+    refused: &'static [&'static str],
+    /// Lists lack rows.
+    cut: bool,
+    /// The pages of the desktop list, as of a service that ignores the filter, with what they count.
+    unfiltered: Vec<(u64, Vec<String>)>,
+    /// Offset of each page that was read on.
+    offsets: Mutex<Vec<u32>>,
+    pages: AtomicUsize,
+    /// The pages of the sub-job list by their offset, with what they count, in place of that.
+    sub_jobs: Mutex<Vec<(u32, u64, Vec<SubJob>)>>,
+}
+
+fn answer<T>(value: T) -> Answer<T> {
+    Answer {
+        value,
+        service_time: None,
+    }
+}
+
+#[async_trait]
+impl Workspace for Fake {
+    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
+        self.pages.fetch_add(1, Ordering::Relaxed);
+        let planned = lock(&self.sub_jobs);
+        if let Some((_, total, rows)) = planned.iter().find(|(offset, ..)| *offset == query.offset) {
+            return Ok(answer(SubJobPage {
+                total: *total,
+                rows: rows.len(),
+                named: true,
+                sub_jobs: rows.clone(),
+            }));
+        }
+        Ok(answer(SubJobPage {
+            total: 1_000_000_000,
+            rows: 1,
+            named: true,
+            sub_jobs: vec![],
+        }))
+    }
+
+    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
+        let asked: BTreeSet<_> = ids.iter().map(ToString::to_string).collect();
+        lock(&self.lists).push(asked.clone());
+        if self.refused.iter().any(|id| asked.contains(*id)) {
+            let refusal = Refusal {
+                status: 400,
+                json: true,
+                ..Refusal::default()
+            };
+            return Err(Error {
+                operation: Operation::ListDesktops,
+                failure: Failure::Refused(Box::new(refusal)),
+                service_time: None,
+            });
+        }
+        if let Some((total, first)) = self.unfiltered.first() {
+            return Ok(answer(page(*total, first)));
+        }
+        let here = self.present.iter().filter(|id| asked.contains(**id));
+        let desktops: Vec<_> = here.map(|id| desktop(id)).collect();
+        Ok(answer(DesktopPage {
+            total: desktops.len() as u64 + u64::from(self.cut),
+            rows: desktops.len(),
+            desktops,
+        }))
+    }
+
+    async fn list_desktops_from(&self, _: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
+        let mut offsets = lock(&self.offsets);
+        offsets.push(offset);
+        let last = self.unfiltered.last().map_or(0, |(total, _)| *total);
+        let next = self.unfiltered.get(offsets.len());
+        Ok(answer(next.map_or_else(
+            || page(last, &[]),
+            |(total, rows)| page(*total, rows),
+        )))
+    }
+
+    async fn show_desktop(&self, _: &DesktopID) -> Result<Answer<Lookup>, Error> {
+        unreachable!("not asked for")
+    }
+
+    async fn show_job(&self, _: &JobID) -> Result<Answer<Job>, Error> {
+        unreachable!("not asked for")
+    }
+
+    fn sign_batch_delete(&self, _: &BatchDelete, _: Timestamp) -> Result<SignedRequest, Error> {
+        unreachable!("not asked for")
+    }
+
+    async fn send(&self, _: SignedRequest) -> Result<Answer<JobID>, Error> {
+        unreachable!("not asked for")
+    }
+}
+
+fn desktop(id: &str) -> Desktop {
+    Desktop {
+        id: ids(&[id]).remove(0),
+        name: None,
+        status: "ACTIVE".to_owned(),
+        task_status: String::new(),
+    }
+}
+
+fn page(total: u64, names: &[String]) -> DesktopPage {
+    DesktopPage {
+        total,
+        rows: names.len(),
+        desktops: names.iter().map(|name| desktop(name)).collect(),
+    }
+}
+
+fn ids(names: &[&str]) -> Vec<DesktopID> {
+    let id = |name: &&str| DesktopID::try_from((*name).to_owned()).unwrap();
+    names.iter().map(id).collect()
+}
+
+/// A question before a submission, at any age of the answer.
+fn question(names: &[&str], upcoming: &[&str], since: Instant) -> DesktopQuery {
+    DesktopQuery {
+        ids: ids(names),
+        upcoming: ids(upcoming),
+        since,
+        gone_only: false,
+    }
+}
+
+fn shown(read: &Read, names: &[&str]) -> Vec<String> {
+    let ids = ids(names);
+    ids.iter()
+        .filter_map(|id| Some(read.shows(id)?.id.to_string()))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_takes_along_what_is_asked_for_next() {
+    let cloud = Arc::new(Fake {
+        present: &["a", "b", "c"],
+        ..Fake::default()
+    });
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let first = reads
+        .read(cloud.clone(), question(&["a"], &["b", "gone"], start))
+        .await
+        .unwrap();
+    assert_eq!(shown(&first, &["A"]), ["a"]);
+    let next = reads
+        .read(cloud.clone(), question(&["b", "gone"], &[], start))
+        .await
+        .unwrap();
+    assert_eq!(
+        (shown(&next, &["b", "gone"]), next.complete, next.began),
+        (vec!["b".to_owned()], true, first.began)
+    );
+    assert_eq!(lock(&cloud.lists).len(), 1, "it was known already");
+    let other = reads
+        .read(cloud.clone(), question(&["b", "c"], &[], start))
+        .await
+        .unwrap();
+    assert_eq!(shown(&other, &["b", "c"]), ["b", "c"], "c was not asked about");
+    assert_eq!(lock(&cloud.lists).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_older_than_the_question_is_read_anew() {
+    let cloud = Arc::new(Fake {
+        present: &["a"],
+        ..Fake::default()
+    });
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let first = reads
+        .read(cloud.clone(), question(&["a"], &[], start))
+        .await
+        .unwrap();
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let again = reads
+        .read(cloud.clone(), question(&["a"], &[], Instant::now()))
+        .await
+        .unwrap();
+    assert!(again.began > first.began);
+    assert_eq!(lock(&cloud.lists).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_submission_only_that_a_desktop_is_gone_is_known_from_before() {
+    let cloud = Arc::new(Fake {
+        present: &["here"],
+        ..Fake::default()
+    });
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let after = |name| DesktopQuery {
+        gone_only: true,
+        ..question(&[name], &["here", "gone"], start)
+    };
+    reads.read(cloud.clone(), after("here")).await.unwrap();
+    assert_eq!(
+        shown(
+            &reads.read(cloud.clone(), after("gone")).await.unwrap(),
+            &["gone"]
+        ),
+        [""; 0]
+    );
+    assert_eq!(lock(&cloud.lists).len(), 1);
+    assert_eq!(
+        shown(
+            &reads.read(cloud.clone(), after("here")).await.unwrap(),
+            &["here"]
+        ),
+        ["here"]
+    );
+    assert_eq!(lock(&cloud.lists).len(), 2, "it may have changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_was_cut_answers_nobody_else() {
+    let cloud = Arc::new(Fake {
+        cut: true,
+        ..Fake::default()
+    });
+    let (reads, start) = (Desktops::default(), Instant::now());
+    for _ in 0..2 {
+        let read = reads
+            .read(cloud.clone(), question(&["a"], &["a"], start))
+            .await
+            .unwrap();
+        assert!(!read.complete);
+    }
+    assert_eq!(lock(&cloud.lists).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ids_of_one_are_not_the_trouble_of_another() {
+    let cloud = Arc::new(Fake {
+        present: &["a", "b"],
+        refused: &["odd"],
+        ..Fake::default()
+    });
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let ask = |names: &'static [&str], upcoming: &'static [&str]| {
+        reads.read(cloud.clone(), question(names, upcoming, start))
+    };
+    let (odd, good) = tokio::join!(ask(&["odd"], &[]), ask(&["a", "gone"], &[]));
+    assert!(!odd.unwrap().proves_missing(&ids(&["odd"])[0]));
+    let good = good.unwrap();
+    assert_eq!(shown(&good, &["a"]), ["a"]);
+    assert!(good.proves_missing(&ids(&["gone"])[0]));
+    let good = ask(&["b"], &["odd"]).await;
+    assert_eq!(shown(&good.unwrap(), &["b"]), ["b"]);
+    let odd = ask(&["odd"], &[]).await.unwrap();
+    assert!(
+        !odd.proves_missing(&ids(&["odd"])[0]),
+        "nor is it known from before"
+    );
+}
+
+fn hundred() -> Vec<String> {
+    (0..MAX_BATCH).map(|n| format!("pc-{n}")).collect()
+}
+
+fn own(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn which_desktop_a_list_may_not_name_is_found_by_halves() {
+    for (refused, calls) in [(&["pc-7"][..], 15), (&["pc-7", "pc-70"][..], 27)] {
+        let cloud = Fake {
+            present: &["pc-1", "pc-7", "pc-99"],
+            refused,
+            ..Fake::default()
+        };
+        let names = hundred();
+        let listing = listing::list(&cloud, &ids(&own(&names))).await.unwrap();
+        let found: Vec<_> = listing.refused.iter().map(ToString::to_string).collect();
+        assert_eq!(found, refused);
+        assert!(listing.complete);
+        assert_eq!(listing.desktops.len(), 2, "{:#?}", listing.desktops);
+        assert_eq!(lock(&cloud.lists).len(), calls);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_every_list_is_not_asked_for_ever() {
+    let cloud = Fake {
+        refused: &[
+            "pc-0", "pc-10", "pc-20", "pc-30", "pc-40", "pc-50", "pc-60", "pc-70",
+        ],
+        ..Fake::default()
+    };
+    let names = hundred();
+    let error = listing::list(&cloud, &ids(&own(&names))).await.unwrap_err();
+    assert_eq!(error.refusal().unwrap().status, 400);
+    assert_eq!(lock(&cloud.lists).len(), 51);
+}
+
+#[tokio::test]
+async fn a_list_that_ignores_the_filter_is_read_to_its_end() {
+    let rows = |names: std::ops::Range<usize>| names.map(|n| format!("pc-{n}")).collect::<Vec<_>>();
+    let asked = ["pc-0", "pc-250", "none"];
+    for (what, pages, shown, complete, offsets) in [
+        (
+            "all pages",
+            vec![(300, rows(0..3)), (300, rows(3..300))],
+            2,
+            true,
+            vec![3, 300],
+        ),
+        (
+            "a count that is capped",
+            vec![(200, rows(0..3)), (200, rows(3..300))],
+            2,
+            false,
+            vec![3, 300],
+        ),
+        (
+            "a count that falls",
+            vec![(301, rows(0..3)), (300, rows(3..300))],
+            2,
+            false,
+            vec![3, 300],
+        ),
+        (
+            "a row that comes twice",
+            vec![(300, rows(0..3)), (300, rows(2..299))],
+            2,
+            false,
+            vec![3, 300],
+        ),
+        (
+            "an end that does not come within as many calls as there are desktops",
+            vec![
+                (300, rows(0..3)),
+                (300, rows(3..4)),
+                (300, rows(4..5)),
+                (300, rows(5..6)),
+            ],
+            1,
+            false,
+            vec![3, 4, 5],
+        ),
+    ] {
+        let cloud = Fake {
+            unfiltered: pages,
+            ..Fake::default()
+        };
+        let listing = listing::list(&cloud, &ids(&asked)).await.unwrap();
+        assert_eq!(
+            (listing.desktops.len(), listing.complete),
+            (shown, complete),
+            "{what}"
+        );
+        assert_eq!(*lock(&cloud.offsets), offsets, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_ignores_the_filter_is_read_no_further_than_to_the_last_desktop_asked_for() {
+    let cloud = Fake {
+        unfiltered: vec![
+            (9, vec!["a".to_owned(), "b".to_owned()]),
+            (9, vec!["c".to_owned()]),
+            (9, vec!["d".to_owned()]),
+        ],
+        ..Fake::default()
+    };
+    let listing = listing::list(&cloud, &ids(&["a", "c"])).await.unwrap();
+    assert!(listing.complete);
+    assert_eq!(listing.desktops.len(), 2);
+    assert_eq!(*lock(&cloud.offsets), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_has_a_hundred_desktops_at_most() {
+    let cloud = Arc::new(Fake::default());
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let names: Vec<_> = (0..250).map(|n| format!("pc-{n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let all = names
+        .chunks(50)
+        .map(|own| reads.read(cloud.clone(), question(own, &names, start)));
+    for read in futures::future::join_all(all).await {
+        assert!(read.unwrap().complete);
+    }
+    let lists = lock(&cloud.lists);
+    assert!(lists.iter().all(|list| list.len() == MAX_BATCH), "{lists:#?}");
+    assert_eq!(lists.len(), 3);
+}
+
+fn rows(names: &[&str]) -> Vec<SubJob> {
+    let row = |name: &&str| SubJob {
+        id: format!("sub-{name}"),
+        job: JobID::try_from("j1").unwrap(),
+        desktop: ids(&[name]).remove(0),
+        status: SubJobStatus::Failed,
+        code: None,
+        reason: None,
+    };
+    names.iter().map(row).collect()
+}
+
+fn listing(pages: Vec<(u32, u64, Vec<SubJob>)>) -> Fake {
+    Fake {
+        sub_jobs: Mutex::new(pages),
+        ..Fake::default()
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_is_complete_once_a_further_page_is_empty_and_the_count_agrees() {
+    let (abc, ab, c) = (rows(&["a", "b", "c"]), rows(&["a", "b"]), rows(&["c"]));
+    for (what, pages, complete) in [
+        ("nothing", vec![(0, 0, vec![])], true),
+        ("one page", vec![(0, 3, abc.clone()), (3, 3, vec![])], true),
+        (
+            "two pages",
+            vec![(0, 3, ab.clone()), (2, 3, c.clone()), (3, 3, vec![])],
+            true,
+        ),
+        (
+            "a count that is capped",
+            vec![(0, 2, ab.clone()), (2, 2, c.clone()), (3, 2, vec![])],
+            false,
+        ),
+        (
+            "a list that is cut",
+            vec![(0, 3, ab.clone()), (2, 3, vec![])],
+            false,
+        ),
+        ("nothing, and a count", vec![(0, 3, vec![])], false),
+        (
+            "a row that comes twice",
+            vec![(0, 4, ab.clone()), (2, 4, ab.clone()), (4, 4, vec![])],
+            false,
+        ),
+        (
+            "a count that falls",
+            vec![(0, 4, abc.clone()), (3, 3, vec![])],
+            false,
+        ),
+        (
+            "a count that grows with the rows",
+            vec![(0, 2, ab.clone()), (2, 3, c.clone()), (3, 3, vec![])],
+            true,
+        ),
+    ] {
+        let (swept, _) = sweep(&listing(pages)).await.unwrap();
+        assert_eq!(swept.complete, complete, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn the_open_jobs_are_read_past_a_count_that_is_capped_and_not_further_than_needed() {
+    for (pages, calls) in [
+        (vec![(0, 2, rows(&["a", "b"]))], 1),
+        (vec![(0, 3, rows(&["a", "b"])), (2, 3, rows(&["c"]))], 2),
+        (vec![(0, 9, rows(&["a", "b"])), (2, 9, vec![])], 2),
+    ] {
+        let cloud = listing(pages);
+        let extent = paging::Extent::Pages(10);
+        paging::list(&cloud, SubJobQuery::default(), extent)
+            .await
+            .unwrap();
+        assert_eq!(cloud.pages.into_inner(), calls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_lacks_a_row_of_an_earlier_one_is_not_complete_for_a_day() {
+    let shared = SharedReads::default();
+    let key = |version: &str| {
+        let project = ProjectCoordinates {
+            region: "r".to_owned().try_into().unwrap(),
+            project_id: "p".to_owned().try_into().unwrap(),
+            endpoint: "https://h".to_owned(),
+        };
+        let project = project.key();
+        let version = version.to_owned();
+        (CredentialsKey { project, version }, Priority::Recovery)
+    };
+    let look = async |cloud: &Fake, version: &str| {
+        let asked = Instant::now();
+        let swept = shared.sweep(key(version), cloud, &ids(&["a"]), asked).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        swept.unwrap().complete
+    };
+    let both = listing(vec![(0, 2, rows(&["a", "b"])), (2, 2, vec![])]);
+    let (one, none) = (
+        listing(vec![(0, 1, rows(&["b"])), (1, 1, vec![])]),
+        listing(vec![(0, 0, vec![])]),
+    );
+    assert!(look(&none, "1").await);
+    assert!(look(&both, "1").await);
+    assert!(!look(&one, "1").await);
+    assert!(!look(&none, "2").await, "whoever reads");
+    assert!(!look(&none, "1").await, "as often as it is read");
+    assert!(look(&both, "1").await);
+    tokio::time::advance(Duration::from_secs(86_400)).await;
+    assert!(look(&none, "1").await, "records grow old");
+}
+
+#[tokio::test]
+async fn a_list_that_never_comes_to_its_end_is_left_and_not_taken_for_complete() {
+    let cloud = Fake::default();
+    let (swept, _) = sweep(&cloud).await.unwrap();
+    assert_eq!(cloud.pages.into_inner(), 100);
+    assert!(!swept.complete);
+}

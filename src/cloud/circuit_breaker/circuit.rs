@@ -1,0 +1,308 @@
+//! The circuit breaker for the submissions of one login to one endpoint. Each lost answer leaves a request in doubt for
+//! some twenty minutes, so after several in a row no new submission is made until a read has succeeded, and then one at a
+//! time. Reads are never held back by it.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::Timing;
+use crate::plan::classify::{Class, classify};
+use crate::plan::deadlines;
+use crate::plan::observed::Circuit;
+use crate::workspace::error::{Error, Operation};
+
+/// Lost answers in a row that open the circuit.
+const LOST_IN_A_ROW: u32 = 3;
+
+/// How long after its pause a breaker is forgotten that nobody has tried to close: its login may be gone.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
+
+/// What is known of the submissions of a login to an endpoint.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    /// Lost answers in a row; at least one.
+    lost: u32,
+    /// When the pause after the last of them is over.
+    until: Instant,
+    /// A read that began after the pause has succeeded: the circuit is half-open.
+    half_open: bool,
+    /// The permit of the half-open circuit, while somebody has it.
+    permit: Weak<()>,
+}
+
+/// The priority to make the one submission that a half-open circuit lets through. It is given back by its drop, however its
+/// holder ends.
+#[derive(Debug)]
+pub struct HalfOpenPermit(Arc<()>);
+
+impl Breaker {
+    /// Takes in how a call ended that began at `began`: what is known now, `None` if submissions are answered.
+    pub(super) fn after<T>(
+        before: Option<Self>,
+        operation: Operation,
+        began: Instant,
+        result: &Result<T, Error>,
+        timing: &Timing,
+    ) -> Option<Self> {
+        let submits = operation == Operation::BatchDelete;
+        match result {
+            Err(error) if submits && error.operation == operation => match classify(error) {
+                Class::InDoubt => Some(Self::lost(before.map_or(0, |known| known.lost), timing)),
+                // Nobody was asked.
+                _ if error.was_not_sent() => before,
+                _ => None,
+            },
+            Ok(_) if submits => None,
+            Ok(_) => before.map(|known| Self {
+                half_open: known.half_open || began >= known.until,
+                ..known
+            }),
+            Err(_) => before,
+        }
+    }
+
+    /// One more answer was lost.
+    fn lost(before: u32, timing: &Timing) -> Self {
+        let lost = before.saturating_add(1);
+        Self {
+            lost,
+            until: Instant::now() + deadlines::exponential(lost, timing),
+            half_open: false,
+            permit: Weak::new(),
+        }
+    }
+
+    /// How many answers were lost in a row.
+    pub(super) fn lost_in_a_row(&self) -> u32 {
+        self.lost
+    }
+
+    /// Submissions are held back, or let through one at a time.
+    pub(super) fn is_open(&self) -> bool {
+        self.lost >= LOST_IN_A_ROW
+    }
+
+    /// How it stands for a submission that has that permit, or none.
+    pub(super) fn state(&self, permit: Option<&HalfOpenPermit>) -> Circuit {
+        if !self.is_open() {
+            Circuit::Closed
+        } else if Instant::now() < self.until {
+            Circuit::Open
+        } else if !self.half_open {
+            Circuit::NeedsRead
+        } else if self.permit.strong_count() == 0 || permit.is_some_and(|permit| self.gave(permit)) {
+            Circuit::Closed
+        } else {
+            Circuit::Open
+        }
+    }
+
+    /// The permit for a submission that may be made: the one that it has already, if that is of this half-open circuit;
+    /// none while the circuit is closed.
+    pub(super) fn permit(&mut self, permit: Option<HalfOpenPermit>) -> Option<HalfOpenPermit> {
+        if !self.is_open() {
+            return None;
+        }
+        let permit = permit
+            .filter(|permit| self.gave(permit))
+            .unwrap_or_else(|| HalfOpenPermit(Arc::new(())));
+        self.permit = Arc::downgrade(&permit.0);
+        Some(permit)
+    }
+
+    fn gave(&self, permit: &HalfOpenPermit) -> bool {
+        self.permit.ptr_eq(&Arc::downgrade(&permit.0))
+    }
+
+    /// No answer has been lost for so long that it says nothing of the present.
+    pub(super) fn is_forgotten(&self) -> bool {
+        Instant::now() >= self.until + FORGOTTEN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::error::{Failure, Refusal};
+
+    /// What a call came to.
+    #[derive(Debug, Clone, Copy)]
+    enum Came {
+        Well,
+        Lost,
+        NotSent,
+        Refused(u16),
+    }
+
+    use Came::{Lost, NotSent, Refused, Well};
+
+    /// A breaker, and the pauses that operators have by themselves.
+    struct Tried {
+        breaker: Option<Breaker>,
+        timing: Timing,
+    }
+
+    impl Tried {
+        /// After these submissions.
+        fn after(submissions: &[Came]) -> Self {
+            let timing = crate::cli::tests::config(&[]).timing;
+            let mut tried = Self {
+                breaker: None,
+                timing,
+            };
+            for came in submissions {
+                tried.note(Operation::BatchDelete, Instant::now(), *came);
+            }
+            tried
+        }
+
+        fn note(&mut self, operation: Operation, began: Instant, came: Came) {
+            let reason = || "so it is".to_owned();
+            let failure = match came {
+                Well => None,
+                Lost => Some(Failure::NoAnswer { reason: reason() }),
+                NotSent => Some(Failure::NotSent { reason: reason() }),
+                Refused(status) => Some(Failure::Refused(Box::new(Refusal {
+                    status,
+                    json: true,
+                    ..Refusal::default()
+                }))),
+            };
+            let result = failure.map_or(Ok(()), |failure| {
+                Err(Error {
+                    operation,
+                    failure,
+                    service_time: None,
+                })
+            });
+            self.breaker = Breaker::after(self.breaker.take(), operation, began, &result, &self.timing);
+        }
+
+        fn submits(&mut self, came: Came) {
+            self.note(Operation::BatchDelete, Instant::now(), came);
+        }
+
+        fn reads(&mut self, came: Came) {
+            self.note(Operation::ListDesktops, Instant::now(), came);
+        }
+
+        fn state(&self) -> Circuit {
+            let breaker = self.breaker.as_ref();
+            breaker.map_or(Circuit::Closed, |breaker| breaker.state(None))
+        }
+
+        fn permit(&mut self) -> HalfOpenPermit {
+            assert_eq!(self.state(), Circuit::Closed);
+            self.breaker.as_mut().unwrap().permit(None).unwrap()
+        }
+    }
+
+    async fn pass(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    /// Open, its pause over, and proven by a read.
+    async fn half_open() -> Tried {
+        let mut tried = Tried::after(&[Lost, Lost, Lost]);
+        pass(20).await;
+        tried.reads(Well);
+        tried
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn three_lost_answers_in_a_row_open_it() {
+        let (closed, open) = (Circuit::Closed, Circuit::Open);
+        for (submissions, state) in [
+            (&[Lost, Lost][..], closed),
+            (&[Lost, Lost, Lost], open),
+            (&[Lost, Refused(500), Refused(504)], open),
+            (&[Lost, Lost, Well, Lost], closed),
+            (&[Lost, Lost, Refused(403), Lost], closed),
+            (&[Lost, Lost, NotSent], closed),
+            (&[Lost, NotSent, Lost, NotSent, Lost], open),
+        ] {
+            assert_eq!(Tried::after(submissions).state(), state, "{submissions:?}");
+        }
+        let mut reading = Tried::after(&[]);
+        for _ in 0..5 {
+            reading.reads(Lost);
+        }
+        assert_eq!(reading.state(), Circuit::Closed, "reads may be repeated");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_begins_after_the_pause_and_succeeds_half_opens_it() {
+        let mut tried = Tried::after(&[Lost, Lost, Lost]);
+        pass(19).await;
+        let before = Instant::now();
+        tried.reads(Well);
+        assert_eq!(tried.state(), Circuit::Open);
+        pass(1).await;
+        tried.note(Operation::ListDesktops, before, Well);
+        assert_eq!(tried.state(), Circuit::NeedsRead, "it set out before");
+        tried.reads(Lost);
+        tried.reads(Refused(403));
+        assert_eq!(tried.state(), Circuit::NeedsRead);
+        tried.reads(Well);
+        assert_eq!(tried.state(), Circuit::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_open_it_lets_one_submission_through() {
+        let mut tried = half_open().await;
+        let permit = tried.permit();
+        assert_eq!(tried.state(), Circuit::Open, "another one");
+        let breaker = tried.breaker.as_mut().unwrap();
+        assert_eq!(breaker.state(Some(&permit)), Circuit::Closed, "the holder");
+        let permit = breaker.permit(Some(permit)).unwrap();
+        assert_eq!(tried.state(), Circuit::Open, "the same permit");
+        tried.submits(NotSent);
+        assert_eq!(tried.state(), Circuit::Open, "nothing is known yet");
+        drop(permit);
+        assert_eq!(
+            tried.state(),
+            Circuit::Closed,
+            "given back however its holder ended"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn any_answer_closes_it() {
+        for answer in [Well, Refused(400), Refused(401), Refused(403), Refused(429)] {
+            let mut tried = half_open().await;
+            let _permit = tried.permit();
+            tried.submits(answer);
+            assert_eq!(tried.state(), Circuit::Closed, "{answer:?}");
+            tried.submits(Lost);
+            assert_eq!(tried.state(), Circuit::Closed, "counted from the beginning");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_further_loss_opens_it_for_longer() {
+        let mut tried = half_open().await;
+        for pause in [40, 80, 160, 300, 300] {
+            let old = tried.permit();
+            tried.submits(Lost);
+            pass(pause - 1).await;
+            assert_eq!(tried.state(), Circuit::Open, "{pause}");
+            pass(1).await;
+            assert_eq!(tried.state(), Circuit::NeedsRead, "{pause}");
+            tried.reads(Well);
+            let _permit = tried.permit();
+            drop(old);
+            assert_eq!(tried.state(), Circuit::Open, "an old permit gives nothing back");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_forgotten_long_after_its_last_use() {
+        let tried = Tried::after(&[Lost, Lost, Lost]);
+        pass(3619).await;
+        assert!(!tried.breaker.as_ref().unwrap().is_forgotten());
+        pass(1).await;
+        assert!(tried.breaker.as_ref().unwrap().is_forgotten());
+    }
+}

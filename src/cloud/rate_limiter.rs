@@ -1,0 +1,306 @@
+//! RateLimiter: so many at one time, and so many a minute, by priority of way and, among equals, by namespace in rotation. One
+//! namespace with a thousand requests holds up another one's single request by one permit. The priority of way is a priority with
+//! guaranteed shares: however much recovery waits, of four permits in a row one goes to a poll and one to a submission.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use crate::crd::DesktopDeletion;
+
+/// Who goes first, apart from the [`RESERVED`] shares. A submission that cannot be followed up only makes doubt, so it
+/// comes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Priority {
+    /// Goes on with what it has waited for before: the rate is paid already.
+    Resumption,
+    /// Finds out what came of a submission.
+    Recovery,
+    /// Follows what was accepted, and proves logins.
+    Poll,
+    /// Prepares and makes a submission.
+    Submission,
+}
+
+/// Who has which permit of a cycle, if somebody waits with that priority; `None`, and where nobody does: the highest
+/// priority. Whoever has paid the rate before stands beside the cycle.
+const RESERVED: [Option<Priority>; 4] = [None, None, Some(Priority::Poll), Some(Priority::Submission)];
+
+impl Priority {
+    const ALL: usize = 4;
+
+    /// Of the reads for a request, by what was submitted so far.
+    pub fn of(object: &DesktopDeletion) -> Self {
+        let attempts = object.status.iter().flat_map(|status| &status.attempts);
+        let (mut doubt, mut effect) = (false, false);
+        for attempt in attempts {
+            doubt |= attempt.is_open();
+            effect |= attempt.took_effect();
+        }
+        match (doubt, effect) {
+            (true, _) => Self::Recovery,
+            (false, true) => Self::Poll,
+            (false, false) => Self::Submission,
+        }
+    }
+
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resumption => "resumption",
+            Self::Recovery => "recovery",
+            Self::Poll => "poll",
+            Self::Submission => "submission",
+        }
+    }
+}
+
+/// At most `burst` permits at once after a rest, and then one every `interval`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    interval: Duration,
+    burst: u32,
+}
+
+impl Rate {
+    /// At most `most` permits in any minute: a quarter of them may come at once, the others come evenly.
+    pub fn per_minute(most: u32) -> Self {
+        let most = most.max(1);
+        let burst = (most / 4).max(1);
+        let even = (most - burst).max(1);
+        Self {
+            interval: Duration::from_secs(60) / even,
+            burst,
+        }
+    }
+}
+
+/// Hands out permits; clones share them.
+#[derive(Debug, Clone)]
+pub struct RateLimiter(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Now the rate decides when the next permit is, and no longer the end of another one.
+    rate_decides: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    at_once: usize,
+    taken: usize,
+    rate: Option<Rate>,
+    /// When the next permit would come if all came evenly (the "theoretical arrival time" of a leaky bucket).
+    even: Instant,
+    waiting: [FairQueue; Priority::ALL],
+    /// How far the cycle of [`RESERVED`] has come.
+    cycle: usize,
+}
+
+/// Who waits, by namespace; the namespace in front has the next permit.
+#[derive(Debug, Default)]
+struct FairQueue(VecDeque<(String, VecDeque<oneshot::Sender<Permit>>)>);
+
+/// A permit; over when it is dropped.
+#[derive(Debug)]
+pub struct Permit {
+    permits: RateLimiter,
+    /// How long it was waited for; `None` if it was free at once.
+    pub waited: Option<Duration>,
+}
+
+impl RateLimiter {
+    /// At most so many permits at one time, at this rate.
+    pub fn new(at_once: usize, rate: Option<Rate>) -> Self {
+        Self(Arc::new(Shared {
+            state: Mutex::new(State {
+                at_once,
+                taken: 0,
+                rate,
+                even: Instant::now(),
+                waiting: Default::default(),
+                cycle: 0,
+            }),
+            rate_decides: Notify::new(),
+        }))
+    }
+
+    /// Waits for a permit.
+    pub async fn enter(&self, priority: Priority, namespace: &str) -> Permit {
+        let asked = Instant::now();
+        loop {
+            let (sender, mut receiver) = oneshot::channel();
+            self.lock().waiting[priority as usize].push(namespace, sender);
+            self.hand_out();
+            if let Ok(permit) = receiver.try_recv() {
+                return permit;
+            }
+            let permit = loop {
+                let mut rate_decides = pin!(self.0.rate_decides.notified());
+                rate_decides.as_mut().enable();
+                let next = self.hand_out();
+                tokio::select! {
+                    biased;
+                    permit = &mut receiver => break permit,
+                    () = rate_decides => {}
+                    () = until(next) => {}
+                }
+            };
+            if let Ok(mut permit) = permit {
+                permit.waited = Some(asked.elapsed());
+                return permit;
+            }
+        }
+    }
+
+    /// From now on at most so many permits at one time; those that are taken go on.
+    pub fn limit(&self, at_once: usize) {
+        self.lock().at_once = at_once;
+        self.changed();
+    }
+
+    /// Nobody else knows of these permits, and the rate is rested: new ones would do as well.
+    pub fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.0) == 1 && self.lock().even <= Instant::now()
+    }
+
+    /// There may be room: hands out, and has those who wait look at the clock if the rate decides.
+    fn changed(&self) {
+        if self.hand_out().is_some() {
+            self.0.rate_decides.notify_waiters();
+        }
+    }
+
+    /// Gives permits to whom they are due; says when the next one is, if the rate decides.
+    fn hand_out(&self) -> Option<Instant> {
+        loop {
+            let (sender, permit) = match self.lock().next() {
+                Next::Now(sender) => (
+                    sender,
+                    Permit {
+                        permits: self.clone(),
+                        waited: None,
+                    },
+                ),
+                Next::At(at) => return Some(at),
+                Next::Unknown => return None,
+            };
+            // Whoever went away meanwhile gives the permit back by its drop, outside of the lock.
+            sender.send(permit).ok();
+        }
+    }
+
+    /// The state is whole after every step, whoever panicked.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.permits.lock().taken -= 1;
+        self.permits.changed();
+    }
+}
+
+enum Next {
+    Now(oneshot::Sender<Permit>),
+    At(Instant),
+    /// When somebody comes, or gives a permit back.
+    Unknown,
+}
+
+impl State {
+    /// Takes the next permit for whoever is in front.
+    fn next(&mut self) -> Next {
+        for rotation in &mut self.waiting {
+            rotation.forget_gone();
+        }
+        if self.taken >= self.at_once {
+            return Next::Unknown;
+        }
+        let now = Instant::now();
+        let due = self.due(now);
+        let paid = &mut self.waiting[Priority::Resumption as usize];
+        if let Some(sender) = paid.pop() {
+            self.taken += 1;
+            return Next::Now(sender);
+        }
+        if self.waiting.iter().all(|rotation| rotation.0.is_empty()) {
+            return Next::Unknown;
+        }
+        if due > now {
+            return Next::At(due);
+        }
+        let Some(sender) = self.pop() else {
+            return Next::Unknown;
+        };
+        if let Some(rate) = self.rate {
+            self.even = self.even.max(now) + rate.interval;
+        }
+        self.taken += 1;
+        Next::Now(sender)
+    }
+
+    /// Whoever the next permit of the cycle is reserved for, or else the highest priority.
+    fn pop(&mut self) -> Option<oneshot::Sender<Permit>> {
+        let reserved = RESERVED[self.cycle];
+        let sender = reserved
+            .and_then(|priority| self.waiting[priority as usize].pop())
+            .or_else(|| self.waiting.iter_mut().find_map(FairQueue::pop))?;
+        self.cycle = (self.cycle + 1) % RESERVED.len();
+        Some(sender)
+    }
+
+    /// When the rate allows the next permit.
+    fn due(&self, now: Instant) -> Instant {
+        let Some(rate) = self.rate else { return now };
+        self.even
+            .checked_sub(rate.interval * (rate.burst - 1))
+            .unwrap_or(now)
+    }
+}
+
+impl FairQueue {
+    fn push(&mut self, namespace: &str, sender: oneshot::Sender<Permit>) {
+        match self.0.iter_mut().find(|(name, _)| name == namespace) {
+            Some((_, line)) => line.push_back(sender),
+            None => self.0.push_back((namespace.to_owned(), VecDeque::from([sender]))),
+        }
+    }
+
+    fn pop(&mut self) -> Option<oneshot::Sender<Permit>> {
+        let (namespace, mut line) = self.0.pop_front()?;
+        let sender = line.pop_front();
+        if !line.is_empty() {
+            self.0.push_back((namespace, line));
+        }
+        sender
+    }
+
+    /// Nobody is served who no longer waits.
+    fn forget_gone(&mut self) {
+        for (_, line) in &mut self.0 {
+            while line.front().is_some_and(oneshot::Sender::is_closed) {
+                line.pop_front();
+            }
+        }
+        self.0.retain(|(_, line)| !line.is_empty());
+    }
+}
+
+/// Waits until then, or for ever.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! Stands before every call of the cloud: holds back what would do harm, counts the others, and notes what the
+//! service's clock says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::circuit_breaker::{CircuitBreaker, SessionKey, circuit_open};
+use super::rate_limiter::{Permit, Priority};
+use crate::clock::Uptime;
+use crate::ids::{DesktopID, JobID, Origin, ProjectKey};
+use crate::plan::clocks::{Reading, RemoteClock};
+use crate::runtime::metrics::{CallCode, Metrics};
+use crate::workspace::api::{
+    Answer, BatchDelete, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery, Workspace,
+};
+use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
+use crate::workspace::iam::CallObserver;
+
+/// The clocks of the services, by endpoint, as the `Date` of their answers says.
+#[derive(Debug, Clone)]
+pub struct ServiceClocks {
+    uptime: Uptime,
+    clocks: Arc<Mutex<HashMap<Origin, RemoteClock>>>,
+}
+
+impl ServiceClocks {
+    /// Clocks that are not known yet.
+    pub fn new(uptime: Uptime) -> Self {
+        Self {
+            uptime,
+            clocks: Arc::default(),
+        }
+    }
+
+    /// What the service's clock shows now; `None` before two of its answers agreed.
+    pub fn now(&self, endpoint: &str) -> Option<Timestamp> {
+        let clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        clocks.get(&Origin::of(endpoint))?.at(self.uptime.now())
+    }
+
+    /// Takes in the `Date` of an answer.
+    pub fn note(&self, origin: &Origin, date: Timestamp) {
+        let at = self.uptime.now();
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = clocks.entry(origin.clone()).or_default();
+        clock.note(Reading { date, at });
+    }
+}
+
+/// A project as one login sees it: nobody reads with somebody else's login.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CredentialsKey {
+    /// Which project.
+    pub project: ProjectKey,
+    /// What identifies the login.
+    pub version: String,
+}
+
+/// A client of the cloud that waits for its permit, and counts.
+#[derive(Debug, Clone)]
+struct MeteredClient {
+    line: Arc<CloudSession>,
+    priority: Priority,
+}
+
+/// What the calls of one login to one project have in common.
+#[derive(Debug)]
+pub struct CloudSession {
+    /// The client.
+    pub cloud: Arc<dyn Workspace>,
+    /// Who calls whom.
+    pub caller: SessionKey,
+    /// For whom.
+    pub namespace: String,
+    /// What holds calls back.
+    pub circuit_breaker: CircuitBreaker,
+    /// The services' clocks.
+    pub service_clocks: ServiceClocks,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+impl MeteredClient {
+    async fn call<T>(
+        &self,
+        operation: Operation,
+        good: impl FnOnce(&T) -> u16,
+        call: impl Future<Output = Result<Answer<T>, Error>>,
+    ) -> Result<Answer<T>, Error> {
+        let line = &*self.line;
+        // A submission has taken its permit before it was signed: a signature must not wait.
+        let permit = if operation == Operation::BatchDelete {
+            None
+        } else {
+            let permit = line.enter(self.priority).await;
+            let stopping = || circuit_open(operation, BreakerKind::Throttled, "the operator is told to stop");
+            Some(permit.ok_or_else(stopping)?)
+        };
+        if let Err(error) = line.circuit_breaker.check(operation, &line.caller) {
+            if let Failure::CircuitOpen { breaker, .. } = error.failure {
+                line.metrics.suppressed(operation, breaker);
+            }
+            return Err(error);
+        }
+        let began = Instant::now();
+        let result = call.await;
+        if let Some(breaker) = line.circuit_breaker.note(operation, &line.caller, began, &result) {
+            line.metrics.breaker_tripped(breaker);
+        }
+        drop(permit);
+        // IAM's calls are counted where they are made, and have a clock of their own.
+        if result.as_ref().is_err_and(|error| error.operation != operation) {
+            return result;
+        }
+        let (code, time) = match &result {
+            Ok(answer) => (CallCode::Http(good(&answer.value)), answer.service_time),
+            Err(error) => (CallCode::from(&error.failure), error.service_time),
+        };
+        line.metrics.cloud_call(operation, code);
+        if let Some(time) = time {
+            line.service_clocks.note(&line.caller.project.origin, time);
+        }
+        result
+    }
+}
+
+impl CloudSession {
+    /// A client whose calls have this priority of way.
+    pub fn client(self: &Arc<Self>, priority: Priority) -> Arc<dyn Workspace> {
+        let line = self.clone();
+        Arc::new(MeteredClient { line, priority })
+    }
+
+    /// Waits for a permit; `None` if the operator is told to stop first.
+    pub async fn enter(&self, priority: Priority) -> Option<Permit> {
+        let permit = self
+            .circuit_breaker
+            .enter(&self.caller, priority, &self.namespace)
+            .await;
+        let waited = permit.as_ref().and_then(|permit| permit.waited);
+        self.metrics
+            .permit_wait(priority.as_str(), waited.unwrap_or_default());
+        permit
+    }
+}
+
+impl CallObserver for Metrics {
+    fn note(&self, operation: Operation, outcome: Result<u16, &Failure>) {
+        self.cloud_call(operation, outcome.map_or_else(CallCode::from, CallCode::Http));
+    }
+}
+
+#[async_trait]
+impl Workspace for MeteredClient {
+    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
+        self.call(
+            Operation::ListDesktops,
+            |_| 200,
+            self.line.cloud.list_desktops(ids),
+        )
+        .await
+    }
+
+    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
+        self.call(
+            Operation::ListDesktops,
+            |_| 200,
+            self.line.cloud.list_desktops_from(ids, offset),
+        )
+        .await
+    }
+
+    async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
+        let code = |found: &Lookup| if *found == Lookup::Gone { 404 } else { 200 };
+        self.call(Operation::ShowDesktop, code, self.line.cloud.show_desktop(id))
+            .await
+    }
+
+    async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
+        self.call(
+            Operation::ListSubJobs,
+            |_| 200,
+            self.line.cloud.list_sub_jobs(query),
+        )
+        .await
+    }
+
+    async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error> {
+        self.call(Operation::ShowJob, |_| 200, self.line.cloud.show_job(id))
+            .await
+    }
+
+    fn sign_batch_delete(&self, body: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error> {
+        self.line.cloud.sign_batch_delete(body, now)
+    }
+
+    async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error> {
+        self.call(Operation::BatchDelete, |_| 202, self.line.cloud.send(request))
+            .await
+    }
+}

@@ -1,0 +1,429 @@
+//! Follows the open jobs of each project: one task a project, one sub-job list (WAITING and RUNNING) a tick for all
+//! of its jobs, and one read by its id of each job that has left that list. Wakes only the requests that something
+//! changed for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::cloud::batching::paging::{self, Extent, MAX_PAGES};
+use crate::cloud::rate_limiter::Priority;
+use crate::cloud::session::{CloudSession, CredentialsKey};
+use crate::config::Timing;
+use crate::crd::DesktopDeletion;
+use crate::ids::{DesktopID, JobID};
+use crate::plan::observed::{JobView, SubJobResult};
+use crate::runtime::health::Pulse;
+use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
+use crate::workspace::error::Error;
+
+/// How long a poller may take for one permit before it counts as dead: longer than any tick with slow answers.
+pub const SIGN_OF_LIFE: Duration = Duration::from_secs(600);
+
+/// What is known of a job that is followed.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// It was not looked at yet.
+    NotYet,
+    /// This is known.
+    Known(JobView),
+    /// The last read failed.
+    ReadFailure(Error),
+}
+
+/// The pollers of all projects.
+pub struct Pollers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    timing: Timing,
+    waker: UnboundedSender<ObjectRef<DesktopDeletion>>,
+    pulse: Pulse,
+    projects: Mutex<HashMap<CredentialsKey, Project>>,
+}
+
+/// A job to follow.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Which job.
+    pub job: JobID,
+    /// The desktops that it was to delete, folded.
+    pub desktops: Vec<DesktopID>,
+    /// How long ago it was submitted.
+    pub age: Duration,
+    /// For whom.
+    pub object: ObjectRef<DesktopDeletion>,
+}
+
+struct Project {
+    cloud: Arc<dyn Workspace>,
+    jobs: BTreeMap<JobID, Followed>,
+    read_failure: Option<Error>,
+    /// When its loop turned last.
+    turned: Instant,
+}
+
+struct Followed {
+    object: ObjectRef<DesktopDeletion>,
+    desktops: Vec<DesktopID>,
+    read_failure: Option<Error>,
+    due: Instant,
+    looked: bool,
+    view: JobView,
+    /// The desktops whose deletion ran when the job itself was last read.
+    ran: Option<BTreeSet<DesktopID>>,
+}
+
+impl Followed {
+    fn is_done(&self) -> bool {
+        self.view.has_ended(&self.desktops)
+    }
+}
+
+impl Pollers {
+    /// Pollers that look as often as `timing` says and send what changed to `waker`.
+    pub fn new(timing: Timing, waker: UnboundedSender<ObjectRef<DesktopDeletion>>, pulse: Pulse) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                timing,
+                waker,
+                pulse,
+                projects: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Follows a job from now on, with this login, and says what is known of it.
+    pub fn follow(&self, wanted: Wanted, key: &CredentialsKey, line: &Arc<CloudSession>) -> News {
+        let mut projects = self.shared.lock();
+        // After a change of the Secret the job moves to the new login, with what is known of it.
+        let mut others = projects.iter_mut().filter(|(other, _)| *other != key);
+        let moved = others.find_map(|(_, project)| project.jobs.remove(&wanted.job));
+        let known = projects.contains_key(key);
+        let entry = projects.entry(key.clone()).or_insert_with(|| Project {
+            cloud: line.client(Priority::Poll),
+            jobs: BTreeMap::new(),
+            read_failure: None,
+            turned: Instant::now(),
+        });
+        let due = Instant::now() + self.shared.timing.initial_poll_delay.saturating_sub(wanted.age);
+        let followed = entry.jobs.entry(wanted.job).or_insert_with(|| {
+            moved.unwrap_or(Followed {
+                object: wanted.object,
+                desktops: wanted.desktops,
+                read_failure: None,
+                due,
+                looked: false,
+                view: JobView::default(),
+                ran: None,
+            })
+        });
+        let news = match (
+            entry.read_failure.as_ref().or(followed.read_failure.as_ref()),
+            followed.looked,
+        ) {
+            (Some(error), _) => News::ReadFailure(error.clone()),
+            (None, true) => News::Known(followed.view.clone()),
+            (None, false) => News::NotYet,
+        };
+        if !known {
+            tokio::spawn(poll(self.shared.clone(), key.clone()));
+        }
+        news
+    }
+
+    /// Has an object looked at soon.
+    pub fn wake(&self, object: ObjectRef<DesktopDeletion>) {
+        // The receiver is gone only when the operator stops.
+        self.shared.waker.send(object).ok();
+    }
+
+    /// Forgets the jobs of an object that has ended or is gone.
+    pub fn unfollow(&self, uid: &str) {
+        for project in self.shared.lock().values_mut() {
+            project
+                .jobs
+                .retain(|_, followed| followed.object.extra.uid.as_deref() != Some(uid));
+        }
+    }
+
+    /// Says that the pollers are alive, as long as each project was looked at in time; until the operator stops.
+    pub async fn attest(&self, stopping: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(SIGN_OF_LIFE / 10) => {}
+            }
+            if self
+                .shared
+                .lock()
+                .values()
+                .all(|project| project.turned.elapsed() < SIGN_OF_LIFE)
+            {
+                self.shared.pulse.beat();
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// A panic elsewhere cannot leave the map half written.
+    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialsKey, Project>> {
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the project is to be looked at next; `None`, and it is forgotten, once nothing is followed there.
+    fn next_look(&self, key: &CredentialsKey, last: Option<Instant>) -> Option<Instant> {
+        let mut projects = self.lock();
+        let entry = projects.get_mut(key)?;
+        entry.turned = Instant::now();
+        if entry.jobs.is_empty() {
+            projects.remove(key);
+            return None;
+        }
+        let tick = last.map(|last| last + self.timing.poll_interval);
+        let due = entry
+            .jobs
+            .values()
+            .filter(|job| !job.is_done())
+            .map(|job| job.due)
+            .min();
+        let idle = Instant::now() + self.timing.poll_interval;
+        Some(due.map_or(idle, |due| tick.map_or(due, |tick| tick.max(due))))
+    }
+
+    /// The login, and the jobs that are due for a look.
+    fn due(&self, key: &CredentialsKey) -> Option<(Arc<dyn Workspace>, Vec<JobID>)> {
+        let projects = self.lock();
+        let entry = projects.get(key)?;
+        let now = Instant::now();
+        let due = entry
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.due <= now && !job.is_done());
+        Some((entry.cloud.clone(), due.map(|(id, _)| id.clone()).collect()))
+    }
+
+    /// Stores what a tick found and wakes whom it concerns.
+    fn publish(&self, key: &CredentialsKey, found: Vec<Found>, read_failure: Option<Error>) {
+        let mut projects = self.lock();
+        let Some(entry) = projects.get_mut(key) else {
+            return;
+        };
+        let mood_changed = entry.read_failure.is_some() != read_failure.is_some();
+        entry.read_failure = read_failure;
+        for Found {
+            id,
+            view,
+            ran,
+            read_failure,
+        } in found
+        {
+            let Some(followed) = entry.jobs.get_mut(&id) else {
+                continue;
+            };
+            let changed = followed.view != view
+                || !followed.looked
+                || followed.read_failure.is_some() != read_failure.is_some();
+            followed.view = view;
+            followed.ran = ran;
+            followed.read_failure = read_failure;
+            followed.looked = true;
+            if changed && !mood_changed {
+                self.wake(followed);
+            }
+        }
+        if mood_changed {
+            entry.jobs.values().for_each(|followed| self.wake(followed));
+        }
+    }
+
+    fn wake(&self, followed: &Followed) {
+        // The receiver is gone only when the operator stops.
+        self.waker.send(followed.object.clone()).ok();
+    }
+
+    /// What is known of a job.
+    fn known(&self, key: &CredentialsKey, job: &JobID) -> Option<Known> {
+        let projects = self.lock();
+        let followed = projects.get(key)?.jobs.get(job)?;
+        Some(Known {
+            desktops: followed.desktops.clone(),
+            view: followed.view.clone(),
+            ran: followed.ran.clone(),
+        })
+    }
+}
+
+async fn poll(shared: Arc<Shared>, key: CredentialsKey) {
+    let mut last = None;
+    while let Some(at) = shared.next_look(&key, last) {
+        tokio::time::sleep_until(at).await;
+        let Some((cloud, due)) = shared.due(&key) else {
+            return;
+        };
+        if due.is_empty() {
+            continue;
+        }
+        last = Some(Instant::now());
+        let mut found = Vec::new();
+        let read_failure = tick(&shared, &key, &*cloud, due, &mut found).await.err();
+        if let Some(error) = &read_failure {
+            tracing::warn!(project = %key.project.project_id, %error, "the jobs of a project could not be read");
+        }
+        shared.publish(&key, found, read_failure);
+    }
+}
+
+/// What was known of a job before a look.
+struct Known {
+    /// The desktops that it was to delete, folded.
+    desktops: Vec<DesktopID>,
+    view: JobView,
+    ran: Option<BTreeSet<DesktopID>>,
+}
+
+/// What one look gave of one job.
+struct Found {
+    id: JobID,
+    view: JobView,
+    ran: Option<BTreeSet<DesktopID>>,
+    read_failure: Option<Error>,
+}
+
+/// One look at the open jobs of a project, as far as it comes.
+async fn tick(
+    shared: &Shared,
+    key: &CredentialsKey,
+    cloud: &dyn Workspace,
+    due: Vec<JobID>,
+    found: &mut Vec<Found>,
+) -> Result<(), Error> {
+    // A region that does not take the filter is asked for each job.
+    let (open, filtered) = match list(cloud, &[SubJobStatus::Waiting, SubJobStatus::Running], MAX_PAGES).await
+    {
+        Err(error) if is_malformed(&error) => (Vec::new(), false),
+        listed => (listed?, true),
+    };
+    let mut left = Vec::new();
+    for id in due {
+        let Some(mut known) = shared.known(key, &id) else {
+            continue;
+        };
+        let own: Vec<SubJob> = open.iter().filter(|s| s.job == id).cloned().collect();
+        let running = running(&own);
+        let stays = known.still_runs(&running);
+        known.view.learn(&own);
+        // A job that is not in the list, wholly or in part, is looked up to learn how that ended.
+        if stays {
+            let Known { view, ran, .. } = known;
+            found.push(Found {
+                id,
+                view,
+                ran,
+                read_failure: None,
+            });
+        } else {
+            known.ran = Some(running);
+            left.push((id, known));
+        }
+    }
+    if filtered && left.len() > 1 {
+        learn_ends(cloud, &mut left).await?;
+    }
+    for (id, known) in left {
+        let Known {
+            desktops,
+            mut view,
+            ran,
+        } = known;
+        let mut read_failure = None;
+        if !view.has_ended(&desktops) {
+            // One job that cannot be read must not hide the others.
+            read_failure = read_job(cloud, &id, &mut view).await.err();
+        }
+        found.push(Found {
+            id,
+            view,
+            ran: ran.filter(|_| read_failure.is_none()),
+            read_failure,
+        });
+    }
+    Ok(())
+}
+
+/// The desktops whose sub-job has not ended. A region may ignore the filter.
+fn running(own: &[SubJob]) -> BTreeSet<DesktopID> {
+    own.iter()
+        .filter(|s| matches!(s.status, SubJobStatus::Waiting | SubJobStatus::Running))
+        .map(|s| s.desktop.folded())
+        .collect()
+}
+
+impl Known {
+    /// The job runs, and there is no desktop of which a read of the job itself could say more: one that ended before it
+    /// was first seen, or since.
+    fn still_runs(&self, running: &BTreeSet<DesktopID>) -> bool {
+        let was_read_since = self.ran.as_ref() == Some(running);
+        let is_known = |id: &DesktopID| match self.view.words.get(id) {
+            _ if running.contains(id) => true,
+            Some(SubJobResult::Open) => false,
+            Some(_) => true,
+            None => was_read_since,
+        };
+        !running.is_empty() && self.desktops.iter().all(is_known)
+    }
+}
+
+/// The service refuses what the call asks for.
+fn is_malformed(error: &Error) -> bool {
+    error.refusal().is_some_and(|refusal| refusal.status == 400)
+}
+
+/// One list of what has ended serves many jobs, as long as it takes fewer calls than a look at each.
+async fn learn_ends(cloud: &dyn Workspace, left: &mut [(JobID, Known)]) -> Result<(), Error> {
+    let pages = u32::try_from(left.len()).unwrap_or(u32::MAX) - 1;
+    let ended = list(cloud, &[SubJobStatus::Success, SubJobStatus::Failed], pages).await?;
+    for (id, known) in left {
+        let own: Vec<SubJob> = ended.iter().filter(|s| s.job == *id).cloned().collect();
+        known.view.learn(&own);
+    }
+    Ok(())
+}
+
+async fn read_job(cloud: &dyn Workspace, id: &JobID, view: &mut JobView) -> Result<(), Error> {
+    match cloud.show_job(id).await {
+        Ok(answer) => view.learn_parent(&answer.value),
+        // Right after its submission a job may not show yet; afterwards the desktops decide.
+        Err(error) if error.refusal().is_some_and(|r| r.status == 404 && r.json) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    // What a cut answer does not show may have been submitted all the same.
+    if view.finished && !view.complete {
+        let query = SubJobQuery {
+            job: Some(id.clone()),
+            ..SubJobQuery::default()
+        };
+        let listed = paging::list(cloud, query, Extent::ToTheEnd).await?;
+        // A region may ignore the filter.
+        let own: Vec<SubJob> = listed.sub_jobs.into_iter().filter(|s| s.job == *id).collect();
+        view.learn(&own);
+        view.complete = listed.complete && !own.is_empty();
+    }
+    Ok(())
+}
+
+/// Sub-jobs of these statuses, at most so many pages of them.
+async fn list(cloud: &dyn Workspace, statuses: &[SubJobStatus], pages: u32) -> Result<Vec<SubJob>, Error> {
+    let query = SubJobQuery {
+        statuses: statuses.to_vec(),
+        ..SubJobQuery::default()
+    };
+    Ok(paging::list(cloud, query, Extent::Pages(pages)).await?.sub_jobs)
+}

@@ -1,0 +1,388 @@
+//! A `WorkspaceProject` and its Secret, read live and made into a client of the cloud. Secrets are read by name,
+//! in the project's own namespace, and never listed.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`looks`] | one look for all who ask at the same time |
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+use tokio::time::Instant;
+
+use super::raw::Raw;
+use super::{Context, api};
+use crate::cloud::circuit_breaker::SessionKey;
+use crate::cloud::session::CloudSession;
+use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
+use crate::crd::deletion::ProjectCoordinates;
+use crate::crd::{WorkspaceProject, project::WorkspaceProjectSpec};
+use crate::plan::observed::{Obstacle, ProjectView};
+use crate::workspace::auth;
+use crate::workspace::connector::Target;
+use crate::workspace::endpoint::regions;
+
+pub mod single_flight;
+
+use single_flight::Look;
+
+/// What a request makes of a look at its project.
+pub struct Login {
+    /// Plain data for the decision.
+    pub view: ProjectView,
+    /// The line to the cloud; `None` if there is an obstacle to having one.
+    pub line: Option<Arc<CloudSession>>,
+    /// Changes when the project or its Secret does: what was wrong may have been mended.
+    pub version: String,
+}
+
+/// What a look at a project showed.
+pub enum Looked {
+    /// It does not exist.
+    Missing,
+    /// This version cannot decode it, and why.
+    Undecodable(String),
+    /// The project, and what came of its Secret.
+    Found(Box<WorkspaceProject>, Result<Arc<CloudSession>, Unavailable>),
+}
+
+/// Why there is no client: a reason of the project's `Ready` condition, and cause and cure.
+pub struct Unavailable {
+    /// The reason.
+    pub reason: Reason,
+    /// The message.
+    pub message: String,
+}
+
+/// The project, without its status if that cannot be decoded: it holds nothing that the next check does not find out.
+#[must_use]
+pub fn usable(project: Raw<WorkspaceProject>) -> Raw<WorkspaceProject> {
+    if project.object.0.is_ok() {
+        return project;
+    }
+    match project.without_status() {
+        Ok(bare) if bare.object.0.is_ok() => {
+            let (namespace, name) = (bare.namespace(), bare.name_any());
+            tracing::warn!(
+                namespace,
+                name,
+                "the status of a WorkspaceProject cannot be decoded, so it is replaced"
+            );
+            bare
+        }
+        _ => project,
+    }
+}
+
+/// A look at the project `name` and its Secret, begun at `since` or later.
+pub async fn look(context: &Context, namespace: &str, name: &str, since: Instant) -> Look {
+    let read = || async {
+        let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.client.clone(), namespace);
+        let Some(project) = api::call("read the project", projects.get_opt(name)).await? else {
+            return Ok(Looked::Missing);
+        };
+        let project = match usable(project).object.0 {
+            Ok(project) => project,
+            Err(invalid) => return Ok(Looked::Undecodable(invalid.error)),
+        };
+        let access = access(context, namespace, &project).await?;
+        Ok(Looked::Found(Box::new(project), access))
+    };
+    context.looks.since(namespace, name, since, read).await
+}
+
+impl Login {
+    /// What a request makes of a look at the project `name`. `patient`: the request is so young that the project may
+    /// still come with the same sync.
+    pub fn of(looked: &Looked, namespace: &str, name: &str, patient: bool) -> Self {
+        let (project, access) = match looked {
+            Looked::Found(project, access) => (&**project, access),
+            Looked::Missing => {
+                let message =
+                    format!("WorkspaceProject {name} does not exist in namespace {namespace}: create it");
+                return Self::none(None, message, patient, String::new());
+            }
+            Looked::Undecodable(error) => {
+                let message = format!(
+                    "WorkspaceProject {name}: this version of the operator cannot decode it ({error}): correct that field, or run the version of the operator that wrote it"
+                );
+                return Self::none(None, message, false, String::new());
+            }
+        };
+        let generation = project.metadata.generation.unwrap_or_default();
+        match access {
+            Err(Unavailable { message, .. }) => {
+                let version = format!("{generation}/{message}");
+                let message = format!("WorkspaceProject {name}: {message}");
+                Self::none(Some(project), message, patient, version)
+            }
+            Ok(line) => Self {
+                version: format!("{generation}/{}", line.caller.login),
+                view: ProjectView {
+                    coordinates: Some(coordinates(&project.spec)),
+                    obstacle: unproven(project, patient),
+                    suspended: project.spec.suspend,
+                },
+                line: Some(line.clone()),
+            },
+        }
+    }
+
+    /// The obstacle of a project that exists and waits for its check.
+    pub fn unchecked(&mut self) -> Option<&mut Obstacle> {
+        self.line.as_ref()?;
+        let obstacle = self.view.obstacle.as_mut()?;
+        (obstacle.reason == Reason::ProjectNotReady && !obstacle.person).then_some(obstacle)
+    }
+
+    fn none(project: Option<&WorkspaceProject>, message: String, patient: bool, version: String) -> Self {
+        Self {
+            view: ProjectView {
+                coordinates: project.map(|project| coordinates(&project.spec)),
+                obstacle: Some(Obstacle {
+                    reason: Reason::ProjectNotReady,
+                    message,
+                    person: !patient,
+                }),
+                suspended: project.is_some_and(|project| project.spec.suspend),
+            },
+            line: None,
+            version,
+        }
+    }
+}
+
+/// Where a project lives.
+pub fn coordinates(spec: &WorkspaceProjectSpec) -> ProjectCoordinates {
+    let endpoint = spec
+        .endpoint
+        .clone()
+        .unwrap_or_else(|| regions::workspace(&spec.region));
+    ProjectCoordinates {
+        region: spec.region.clone(),
+        project_id: spec.project_id.clone(),
+        endpoint: endpoint.trim_end_matches('/').to_owned(),
+    }
+}
+
+/// The identity service of a project; `None` if its endpoint is its own and names none beside it.
+fn iam_endpoint(spec: &WorkspaceProjectSpec) -> Option<String> {
+    let public = || match spec.endpoint {
+        None => regions::iam(&spec.region),
+        Some(_) => None,
+    };
+    spec.iam_endpoint.clone().or_else(public)
+}
+
+/// A region whose hosts are not known, where the project does not name them.
+fn unknown_region(spec: &WorkspaceProjectSpec) -> Option<Unavailable> {
+    let named = spec.endpoint.is_some() || regions::is_known(&spec.region);
+    (!named).then(|| Unavailable {
+        reason: Reason::UnknownRegion,
+        message: format!(
+            "the hosts of region {} are not known, so no call is made: correct spec.region in a new WorkspaceProject, \
+             or name the hosts in it with spec.endpoint and spec.iamEndpoint",
+            spec.region
+        ),
+    })
+}
+
+/// Reads the Secret of a project and makes a line to the cloud of it.
+///
+/// # Errors
+/// The API server did not answer; within it, why there is no client.
+pub async fn access(
+    context: &Context,
+    namespace: &str,
+    project: &WorkspaceProject,
+) -> Result<Result<Arc<CloudSession>, Unavailable>, api::Error> {
+    if let Some(unknown) = unknown_region(&project.spec) {
+        return Ok(Err(unknown));
+    }
+    let credentials = &project.spec.credentials;
+    let sources: [(_, Reader); 3] = [
+        (&credentials.access_key, auth::Login::access_key),
+        (&credentials.token, auth::Login::token),
+        (&credentials.password, auth::Login::password),
+    ];
+    let mut given = sources
+        .into_iter()
+        .filter_map(|(source, read)| Some((source.as_ref()?, read)));
+    let Some((source, read)) = given.next() else {
+        let message = "spec.credentials names no login that this version of the operator knows".to_owned();
+        return Ok(Err(Unavailable {
+            reason: Reason::SecretInvalid,
+            message,
+        }));
+    };
+    let name = &source.secret_ref.name;
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let secret = match api::call("read the Secret of the project", secrets.get(name)).await {
+        Ok(secret) => secret,
+        Err(api::Error::NotFound) => {
+            let message = format!("Secret {name} does not exist in namespace {namespace}: create it");
+            return Ok(Err(Unavailable {
+                reason: Reason::SecretNotFound,
+                message,
+            }));
+        }
+        Err(api::Error::Refused { reason, .. }) => {
+            let message =
+                format!("the operator may not read Secret {name} ({reason}): allow it to get this Secret");
+            return Ok(Err(Unavailable {
+                reason: Reason::SecretNotFound,
+                message,
+            }));
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(connect(context, namespace, project, read, name, secret))
+}
+
+/// Reads a login from the content of a Secret.
+type Reader = fn(&auth::SecretData) -> Result<auth::Login, auth::InvalidSecret>;
+
+fn connect(
+    context: &Context,
+    namespace: &str,
+    project: &WorkspaceProject,
+    read: Reader,
+    name: &str,
+    secret: Secret,
+) -> Result<Arc<CloudSession>, Unavailable> {
+    let data = secret
+        .data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, value.0))
+        .collect();
+    let login = read(&data).map_err(|error| Unavailable {
+        reason: Reason::SecretInvalid,
+        message: format!("Secret {name}: {error}"),
+    })?;
+    let fingerprint = login.fingerprint();
+    let target = Target {
+        endpoint: coordinates(&project.spec).endpoint,
+        project_id: project.spec.project_id.clone(),
+        ca_bundle: project.spec.ca_bundle.clone(),
+        iam_endpoint: iam_endpoint(&project.spec),
+    };
+    let cloud = context
+        .connector
+        .log_in(&target, login)
+        .map_err(|error| Unavailable {
+            reason: Reason::EndpointNotAllowed,
+            message: error.to_string(),
+        })?;
+    Ok(Arc::new(CloudSession {
+        cloud,
+        caller: SessionKey {
+            project: coordinates(&project.spec).key(),
+            login: fingerprint,
+        },
+        namespace: namespace.to_owned(),
+        circuit_breaker: context.circuit_breaker.clone(),
+        service_clocks: context.service_clocks.clone(),
+        metrics: context.metrics.clone(),
+    }))
+}
+
+/// Whether its host cannot be reached for so long that a person must look.
+fn is_stalled(project: &WorkspaceProject) -> bool {
+    let conditions = project.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .filter(|c| c.observed_generation == project.metadata.generation)
+        .any(|c| c.type_ == ConditionType::Stalled.as_str() && c.status == ConditionStatus::True.as_str())
+}
+
+/// What the project's own `Ready` condition has against it.
+fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
+    let name = project.name_any();
+    let ready = project
+        .status
+        .as_ref()
+        .and_then(|s| {
+            s.conditions
+                .iter()
+                .find(|c| c.type_ == ConditionType::Ready.as_str())
+        })
+        .filter(|c| c.observed_generation == project.metadata.generation);
+    let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown.as_str()) else {
+        let message = format!("WorkspaceProject {name}: its login is being proven");
+        return Some(Obstacle {
+            reason: Reason::ProjectNotReady,
+            message,
+            person: false,
+        });
+    };
+    if ready.status == ConditionStatus::True.as_str() {
+        return None;
+    }
+    let message = format!("WorkspaceProject {name} is not ready: {}", ready.message);
+    let (reason, person) = match ready.reason.as_str() {
+        "AuthenticationFailed" => (Reason::AuthenticationFailed, true),
+        "PermissionDenied" => (Reason::PermissionDenied, true),
+        "ServiceDisabled" => (Reason::ServiceDisabled, true),
+        "WrongEndpoint" => (Reason::WrongEndpoint, true),
+        "ClockSkew" => (Reason::ClockSkew, true),
+        "EndpointUnreachable" => (Reason::ServiceUnavailable, is_stalled(project)),
+        "Throttled" | "ServiceUnavailable" => (Reason::ServiceUnavailable, false),
+        _ => (Reason::ProjectNotReady, !patient),
+    };
+    Some(Obstacle {
+        reason,
+        message,
+        person,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn spec(value: Value) -> WorkspaceProjectSpec {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_region_that_is_not_known_needs_hosts_in_the_project() {
+        for region in ["obs", "ap-southeast-9", "local-1"] {
+            let project = |more: Value| {
+                let mut project = json!({"region": region, "projectID": "p1", "credentials": {}});
+                project
+                    .as_object_mut()
+                    .unwrap()
+                    .extend(more.as_object().unwrap().clone());
+                unknown_region(&spec(project))
+            };
+            let message = project(json!({})).unwrap().message;
+            for part in [region, "spec.endpoint", "spec.iamEndpoint"] {
+                assert!(message.contains(part), "{message}");
+            }
+            assert!(project(json!({"iamEndpoint": "https://iam.example"})).is_some());
+            assert!(project(json!({"endpoint": "https://workspace.example"})).is_none());
+        }
+        let known = json!({"region": "eu-west-101", "projectID": "p1", "credentials": {}});
+        assert!(unknown_region(&spec(known)).is_none());
+    }
+
+    #[test]
+    fn a_login_goes_to_the_iam_of_the_region_or_to_the_one_that_is_named_beside_the_endpoint() {
+        let iam = |more: Value| {
+            let mut project = json!({"region": "eu-west-101", "projectID": "p1", "credentials": {}});
+            project
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            iam_endpoint(&spec(project))
+        };
+        let public = Some("https://iam.eu-west-101.myhuaweicloud.eu".to_owned());
+        assert_eq!(iam(json!({})), public);
+        assert_eq!(iam(json!({"endpoint": "https://workspace.example"})), None);
+        let both = json!({"endpoint": "https://workspace.example", "iamEndpoint": "https://iam.example"});
+        assert_eq!(iam(both), Some("https://iam.example".to_owned()));
+    }
+}

@@ -1,0 +1,449 @@
+//! The job, and whether the desktops are really gone. `Deleted` needs two witnesses: the sub-job and a read of
+//! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a settle time apart.
+
+use super::Step;
+use super::conditions::{Progress, Requeue, desktops, name_some};
+use super::observed::{DesktopObservation, DesktopView, JobView, Observed, SubJobResult};
+use super::status::{Ending, desktop};
+use super::{admission, recovery};
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{Attempt, DesktopDeletionStatus, DesktopState, DesktopStatus};
+use crate::ids::{DesktopID, JobID};
+use crate::workspace::error::Operation;
+
+/// Whether some attempt took effect.
+pub fn submitted(status: &DesktopDeletionStatus) -> bool {
+    status.attempts.iter().any(Attempt::took_effect)
+}
+
+/// What the conditions say after a person gave up an attempt that may still take effect.
+pub fn landing(attempt: &Attempt) -> Progress {
+    let end = attempt.not_after.as_ref().map_or_else(
+        || "a day after it was sent".to_owned(),
+        |end| format!("some minutes after {}", end.0),
+    );
+    let message = format!(
+        "a person gave up attempt {}; its request can still take effect until {end}, and its desktops are held until then",
+        attempt.id
+    );
+    Progress::moving(Reason::AwaitingEvidence, message, Requeue::Expiry)
+}
+
+/// The next step of a request whose open attempt a person gave up.
+pub fn land(seen: &Observed, attempt: &Attempt) -> Step {
+    if !seen.facts.expired {
+        return admission::ask_the_time(seen).unwrap_or_else(|| Step::Wait(landing(attempt)));
+    }
+    let again = |wake| {
+        Step::Wait(Progress {
+            wake,
+            ..landing(attempt)
+        })
+    };
+    match recovery::look(seen, attempt) {
+        // What cannot be read now, or not to its end, may show a job later.
+        Ok(evidence) if !recovery::says_enough(seen, attempt, &evidence) => again(Requeue::SecondLook),
+        Ok(evidence) if !evidence.jobs.is_empty() => {
+            Step::RecordOutcome(recovery::adopted(seen, attempt, &evidence))
+        }
+        Err(Step::Wait(hold)) if !seen.facts.evidence_overdue => again(hold.wake),
+        Ok(_) | Err(Step::Wait(_)) => admission::end(seen, abandoned(seen, None)),
+        Err(read) => read,
+    }
+}
+
+/// The end of a request that a person gave up.
+pub fn abandoned(seen: &Observed, answers: Option<String>) -> Ending {
+    let open = seen.request.status.desktops.iter().filter(|d| !ended(d.state));
+    let message =
+        "a person gave the request up; what became of its desktops is unknown: look at them in the console";
+    Ending {
+        verdict: Reason::Abandoned,
+        submitted: Reason::Abandoned,
+        message: message.to_owned(),
+        project: None,
+        desktops: open.map(|d| desktop(&d.id, DesktopState::Unknown)).collect(),
+        error: None,
+        answers,
+    }
+}
+
+/// What the conditions say while the job runs.
+pub fn running(count: usize) -> Progress {
+    Progress::moving(
+        Reason::JobRunning,
+        format!("the cloud is deleting {}", desktops(count)),
+        Requeue::Poll,
+    )
+}
+
+/// The next step of a request whose batch took effect.
+pub fn next(seen: &Observed) -> Step {
+    let Some(project) = &seen.project else {
+        return Step::ReadProject;
+    };
+    if let Some(hold) = admission::unusable(seen, project) {
+        return Step::Wait(hold);
+    }
+    if let Some(job) = jobs(&seen.request.status).find(|job| !seen.jobs.contains_key(job)) {
+        return Step::ReadJob(job.clone());
+    }
+    // A job that is overdue and cannot be read does not keep the desktops from being looked at.
+    if let Some(hold) =
+        admission::read_failure(seen).filter(|_| !(seen.facts.overdue && is_only_about_jobs(seen)))
+    {
+        return Step::Wait(Progress {
+            wake: Requeue::Poll,
+            ..hold
+        });
+    }
+    let fates: Vec<_> = open(seen).map(|id| (id, fate(seen, id))).collect();
+    if let Some(read) = missing_read(&fates) {
+        return read;
+    }
+    let news: Vec<_> = fates
+        .iter()
+        .filter_map(|(_, fate)| fate.ended())
+        .cloned()
+        .collect();
+    if news.len() == fates.len() {
+        close(seen, news)
+    } else {
+        Step::Wait(wait(seen, &fates, news))
+    }
+}
+
+/// The read that failed was one of a job, and none of a desktop failed.
+fn is_only_about_jobs(seen: &Observed) -> bool {
+    let operation = seen
+        .read_failure
+        .as_ref()
+        .map(|read_failure| &*read_failure.error.operation);
+    let of_jobs = [Operation::ShowJob, Operation::ListSubJobs];
+    of_jobs.iter().any(|call| operation == Some(call.as_str())) && seen.failed_reads().next().is_none()
+}
+
+fn jobs(status: &DesktopDeletionStatus) -> impl Iterator<Item = &JobID> {
+    status.attempts.iter().flat_map(|attempt| &attempt.job_ids)
+}
+
+/// Desktops of the request that have not ended; one that the status does not list has not.
+fn open(seen: &Observed) -> impl Iterator<Item = &DesktopID> {
+    let listed = &seen.request.status.desktops;
+    let has_ended = |id: &DesktopID| listed.iter().any(|d| d.id == *id && ended(d.state));
+    seen.request.desktop_ids.iter().filter(move |id| !has_ended(id))
+}
+
+fn ended(state: DesktopState) -> bool {
+    matches!(
+        state,
+        DesktopState::Absent | DesktopState::Deleted | DesktopState::Failed
+    )
+}
+
+/// How far one desktop is.
+#[derive(Debug, Clone, PartialEq)]
+enum DesktopProgress {
+    /// Its deletion runs.
+    Running,
+    /// A list must say whether it is still there.
+    Unseen,
+    /// A single GET must say whether it is gone.
+    Unconfirmed,
+    /// The job is done with it, and it does not look like that yet.
+    Verifying,
+    /// It is idle, and a second read must say so.
+    SecondLook,
+    /// Decided.
+    Ended(DesktopStatus),
+}
+
+impl DesktopProgress {
+    fn ended(&self) -> Option<&DesktopStatus> {
+        if let Self::Ended(status) = self {
+            Some(status)
+        } else {
+            None
+        }
+    }
+}
+
+/// What the job has said about a desktop in the end.
+enum FinalResult<'a> {
+    None,
+    Success,
+    /// Every job of the request has ended, and none names it.
+    NotSubmitted,
+    Failed {
+        code: Option<&'a str>,
+        reason: &'a str,
+    },
+}
+
+fn fate(seen: &Observed, id: &DesktopID) -> DesktopProgress {
+    let sighting = seen.desktops.get(&id.folded());
+    match (last_word(seen, id), sighting.map(|s| s.sight)) {
+        (FinalResult::None, _) if !seen.facts.overdue => DesktopProgress::Running,
+        (_, None) => DesktopProgress::Unseen,
+        (_, Some(DesktopView::Gone)) | (FinalResult::Success, Some(DesktopView::Missing)) => {
+            DesktopProgress::Ended(desktop(id, DesktopState::Deleted))
+        }
+        (_, Some(sight)) if sight.needs_lookup() => DesktopProgress::Unconfirmed,
+        // It is overdue, and no read will say more.
+        (FinalResult::None, Some(sight)) if sight.is_idle() && nothing_more_shows(seen, id) => {
+            idle(sighting, || undecided(seen, id))
+        }
+        (FinalResult::None, Some(_)) => DesktopProgress::Running,
+        // Right after a success a list may lag, however late the job is.
+        (FinalResult::Success, Some(sight)) if seen.facts.overdue && sight.is_idle() => {
+            let text = "the job reports success but the desktop is still there: look at it in the console";
+            idle(sighting, || failed(id, Some("StillPresent"), text))
+        }
+        (FinalResult::Failed { code, reason }, Some(sight)) if sight.is_idle() => {
+            idle(sighting, || failed(id, code, reason))
+        }
+        (FinalResult::NotSubmitted, Some(sight)) if sight.is_idle() => {
+            idle(sighting, || recovery::not_submitted(id))
+        }
+        (_, Some(_)) => DesktopProgress::Verifying,
+    }
+}
+
+/// It has failed if it is idle for the second time.
+fn idle(sighting: Option<&DesktopObservation>, failed: impl FnOnce() -> DesktopStatus) -> DesktopProgress {
+    if sighting.is_some_and(|s| s.idle_twice) {
+        DesktopProgress::Ended(failed())
+    } else {
+        DesktopProgress::SecondLook
+    }
+}
+
+fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> FinalResult<'a> {
+    let folded = id.folded();
+    let views = || jobs(&seen.request.status).filter_map(|job| seen.jobs.get(job));
+    let words: Vec<_> = views().filter_map(|view| view.words.get(&folded)).collect();
+    if words.contains(&&SubJobResult::Success) {
+        return FinalResult::Success;
+    }
+    // Failed in one job, it may yet be deleted by another.
+    if views().any(|view| may_still_say(view, &folded)) {
+        return FinalResult::None;
+    }
+    if let Some((code, reason)) = failure(&words) {
+        return FinalResult::Failed { code, reason };
+    }
+    // Without a job it is not known whether it was submitted at all.
+    if is_unknown(seen, id) && views().next().is_none() {
+        FinalResult::None
+    } else if is_unknown(seen, id) {
+        FinalResult::NotSubmitted
+    } else {
+        FinalResult::Failed {
+            code: Some("NoSubJob"),
+            reason: parent_reason(views()),
+        }
+    }
+}
+
+/// The job may still delete the desktop, as far as it was read.
+fn may_still_say(view: &JobView, folded: &DesktopID) -> bool {
+    match view.words.get(folded) {
+        Some(SubJobResult::Open) => true,
+        Some(SubJobResult::Other { .. }) => !view.finished,
+        Some(SubJobResult::Success | SubJobResult::Failed { .. }) => false,
+        None => !(view.finished && view.complete),
+    }
+}
+
+/// Code and reason of the first failure.
+fn failure<'a>(words: &[&'a SubJobResult]) -> Option<(Option<&'a str>, &'a str)> {
+    words.iter().find_map(|word| match word {
+        SubJobResult::Failed { code, reason } => {
+            let reason = reason.as_deref().unwrap_or("the cloud gives no reason");
+            Some((code.as_deref(), reason))
+        }
+        SubJobResult::Other { code } => Some((code.as_deref(), UNDOCUMENTED)),
+        SubJobResult::Open | SubJobResult::Success => None,
+    })
+}
+
+const UNDOCUMENTED: &str =
+    "the job reports a status for the desktop that is not documented, and the desktop is still there";
+
+/// The status says that it may not have been submitted.
+fn is_unknown(seen: &Observed, id: &DesktopID) -> bool {
+    let listed = &seen.request.status.desktops;
+    listed
+        .iter()
+        .any(|d| d.id == *id && d.state == DesktopState::Unknown)
+}
+
+/// No job is known, or each of them has ended, or says that the deletion of the desktop has, or nothing that is documented.
+fn nothing_more_shows(seen: &Observed, id: &DesktopID) -> bool {
+    let folded = id.folded();
+    jobs(&seen.request.status).all(|job| {
+        seen.jobs.get(job).is_some_and(|view| {
+            let undocumented = matches!(view.words.get(&folded), Some(SubJobResult::Other { .. }));
+            view.finished || view.blank || undocumented || !may_still_say(view, &folded)
+        })
+    })
+}
+
+/// The desktop is still there, and not all that was submitted could be read.
+fn undecided(seen: &Observed, id: &DesktopID) -> DesktopStatus {
+    let folded = id.folded();
+    let views: Vec<_> = jobs(&seen.request.status)
+        .filter_map(|job| seen.jobs.get(job))
+        .collect();
+    let words: Vec<_> = views.iter().filter_map(|view| view.words.get(&folded)).collect();
+    if let Some((code, reason)) = failure(&words) {
+        return failed(id, code, reason);
+    }
+    if words.contains(&&SubJobResult::Open) {
+        let text = "the job has ended and says that the deletion of the desktop is still running; the desktop is still there: look at it in the console";
+        return failed(id, Some("StillOpen"), text);
+    }
+    if !views.is_empty() {
+        let text = "the job has ended and not all of its sub-jobs could be read; the desktop is still there: look at it in the console";
+        return failed(id, Some("NoSubJob"), text);
+    }
+    let text = "the submission reached other desktops; whether it reached this one is not known: look at it in the console";
+    DesktopStatus {
+        message: Some(text.to_owned()),
+        ..desktop(id, DesktopState::Unknown)
+    }
+}
+
+fn parent_reason<'a>(mut views: impl Iterator<Item = &'a JobView>) -> &'a str {
+    views
+        .find_map(|view| view.parent_reason.as_deref())
+        .unwrap_or("the job ended without a sub-job for this desktop")
+}
+
+fn failed(id: &DesktopID, code: Option<&str>, reason: &str) -> DesktopStatus {
+    let cut = |text: &str, length: usize| text.chars().take(length).collect::<String>();
+    DesktopStatus {
+        code: code.map(|code| cut(code, 64)),
+        message: Some(cut(reason, 255)),
+        ..desktop(id, DesktopState::Failed)
+    }
+}
+
+fn missing_read(fates: &[(&DesktopID, DesktopProgress)]) -> Option<Step> {
+    let of = |wanted: DesktopProgress| {
+        fates
+            .iter()
+            .filter(move |(_, fate)| *fate == wanted)
+            .map(|(id, _)| (*id).clone())
+    };
+    let unseen: Vec<_> = of(DesktopProgress::Unseen).collect();
+    if !unseen.is_empty() {
+        return Some(Step::ReadDesktops(unseen));
+    }
+    of(DesktopProgress::Unconfirmed).next().map(Step::ReadDesktop)
+}
+
+fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<DesktopStatus>) -> Progress {
+    let of = |wanted: DesktopProgress| {
+        fates
+            .iter()
+            .filter(move |(_, fate)| *fate == wanted)
+            .map(|(id, _)| *id)
+    };
+    let (running, second) = (
+        of(DesktopProgress::Running).count(),
+        of(DesktopProgress::SecondLook).count(),
+    );
+    let hold = if seen.facts.overdue {
+        let late: Vec<_> = fates
+            .iter()
+            .filter(|(_, fate)| fate.ended().is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        let mut message = format!(
+            "the job runs longer than deletions should take, {} not ended ({}): look at the job in the console; it is still followed",
+            desktops(late.len()),
+            name_some(late)
+        );
+        let read_failure = admission::read_failure(seen);
+        if let Some(read_failure) = &read_failure {
+            message.push_str("; the job cannot be read: ");
+            message.push_str(&read_failure.message);
+        }
+        Progress {
+            error: read_failure.and_then(|read_failure| read_failure.error),
+            ..Progress::stalled(Reason::JobOverdue, message, Requeue::Poll)
+        }
+    } else if running > 0 {
+        self::running(running)
+    } else {
+        let message = format!(
+            "the job has ended; the state of {} is looked at again",
+            desktops(fates.len() - news.len())
+        );
+        Progress::moving(
+            Reason::Verifying,
+            message,
+            if second > 0 {
+                Requeue::SecondLook
+            } else {
+                Requeue::Tick
+            },
+        )
+    };
+    hold.with_desktops(news)
+}
+
+/// Every desktop has ended. The finalizer goes first: after the last write no event comes.
+fn close(seen: &Observed, news: Vec<DesktopStatus>) -> Step {
+    if seen.request.finalizer {
+        return Step::DropFinalizer;
+    }
+    Step::Finish(verdict(seen, news))
+}
+
+fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
+    let decided = |id: &DesktopID| {
+        let known = news.iter().chain(&seen.request.status.desktops);
+        known.into_iter().find(|d| d.id == *id)
+    };
+    let all: Vec<_> = seen.request.desktop_ids.iter().filter_map(decided).collect();
+    let of = |state: DesktopState| all.iter().filter(|d| d.state == state).count();
+    let (deleted, absent) = (of(DesktopState::Deleted), of(DesktopState::Absent));
+    let failed: Vec<_> = all.iter().filter(|d| d.state == DesktopState::Failed).collect();
+    let unknown: Vec<_> = all.iter().filter(|d| d.state == DesktopState::Unknown).collect();
+    let verdict = match (failed.len() + unknown.len(), deleted) {
+        (0, _) => Reason::AllDeleted,
+        (_, 0) => Reason::AllFailed,
+        _ => Reason::PartiallyFailed,
+    };
+    let mut parts = vec![format!("{} deleted", desktops(deleted))];
+    if absent > 0 {
+        parts.push(format!("{absent} already absent"));
+    }
+    if let Some(first) = failed.first() {
+        let why = first.message.as_deref().unwrap_or("no reason given");
+        let names = name_some(failed.iter().map(|d| &d.id));
+        parts.push(format!("{} failed ({names}): {why}", failed.len()));
+    }
+    if !unknown.is_empty() {
+        let names = name_some(unknown.iter().map(|d| &d.id));
+        parts.push(format!(
+            "{} unknown ({names}): look at them in the console",
+            unknown.len()
+        ));
+    }
+    let gone = all
+        .iter()
+        .filter(|d| d.state == DesktopState::Absent)
+        .map(|d| &d.id);
+    Ending {
+        verdict,
+        submitted: verdict,
+        message: parts.join(", ") + &admission::no_ids(gone),
+        project: None,
+        desktops: news,
+        error: None,
+        answers: None,
+    }
+}

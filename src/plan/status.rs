@@ -1,0 +1,304 @@
+//! The legal moves of `status`. Nothing else makes one; the API server checks them once more by the rules of the
+//! CRD. Time is given.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::classify::Class;
+use super::conditions::{self, Progress};
+use super::observed::Request;
+use super::resolve::Refusal;
+use crate::crd::conditions::{Claim, Reason, merge};
+use crate::crd::deletion::{
+    Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, ProjectCoordinates,
+    Summary,
+};
+use crate::ids::{AttemptID, DesktopID, JobID};
+
+/// An attempt to be stored before its request is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    /// The record, outcome `Pending`.
+    pub attempt: Attempt,
+    /// Where the request lives from now on.
+    pub project: ProjectCoordinates,
+    /// Every desktop: gone before, or not yet, and what it is called.
+    pub desktops: Vec<DesktopStatus>,
+    /// What the conditions say meanwhile.
+    pub hold: Progress,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// Which attempt.
+    pub attempt: AttemptID,
+    /// Its outcome; `Pending` notes an error and leaves the outcome open.
+    pub outcome: Outcome,
+    /// Jobs that are its own, or may be.
+    pub jobs: Vec<JobID>,
+    /// The one of them that covers the whole body: surely its own.
+    pub job: Option<JobID>,
+    /// Why, if it was no success.
+    pub error: Option<CloudError>,
+    /// The annotation that this answers.
+    pub answers: Option<String>,
+    /// What the conditions and desktops say then.
+    pub hold: Progress,
+}
+
+/// The end of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    /// Reason of `Succeeded`.
+    pub verdict: Reason,
+    /// Reason of `Submitted` if nothing was submitted.
+    pub submitted: Reason,
+    /// For people.
+    pub message: String,
+    /// Where it was looked for, if it ends before any submission.
+    pub project: Option<ProjectCoordinates>,
+    /// Final states.
+    pub desktops: Vec<DesktopStatus>,
+    /// What the cloud said last, if that is why.
+    pub error: Option<CloudError>,
+    /// The annotation that this answers.
+    pub answers: Option<String>,
+}
+
+/// A move that the state of the attempt does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IllegalMove {
+    /// There is no such attempt.
+    #[error("attempt {0} is not in the status")]
+    NoSuchAttempt(AttemptID),
+    /// Another attempt may still have reached the cloud.
+    #[error("attempt {0} is not settled, so no further one may begin")]
+    Unsettled(AttemptID),
+}
+
+/// Most jobs of one attempt that the status holds.
+const MAX_JOBS: usize = 4;
+
+/// The status that stores an intent. Records of refused attempts make room, except those that count towards a
+/// verdict; all others stay for ever.
+///
+/// # Errors
+/// An earlier attempt may have reached the cloud.
+pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopDeletionStatus, IllegalMove> {
+    let mut status = request.status.clone();
+    if let Some(unsettled) = unsettled(&status) {
+        return Err(IllegalMove::Unsettled(unsettled.id.clone()));
+    }
+    // Refusals that are counted stay while they are about the same desktops.
+    let counts = |a: &Attempt| was_not_found(a) && a.desktop_ids == intent.attempt.desktop_ids;
+    status
+        .attempts
+        .retain(|a| !matches!(a.outcome, Outcome::Rejected | Outcome::NotSent) || counts(a));
+    status.attempts.push(intent.attempt.clone());
+    status.project.get_or_insert_with(|| intent.project.clone());
+    status.start_time.get_or_insert_with(|| now.clone());
+    list_all(&mut status, request, intent.desktops.iter().cloned());
+    Ok(told(request, status, &intent.hold, now))
+}
+
+/// The cloud refused it because something named in it does not exist.
+pub fn was_not_found(attempt: &Attempt) -> bool {
+    let class = attempt.error.as_ref().map(|error| &*error.class);
+    attempt.outcome == Outcome::Rejected && class == Some(Class::NotFound.as_str())
+}
+
+/// How often the cloud refused exactly these desktops because something did not exist.
+pub fn not_found_alike(status: &DesktopDeletionStatus, body: &[DesktopID]) -> usize {
+    let alike = |a: &&Attempt| was_not_found(a) && a.desktop_ids == body;
+    status.attempts.iter().filter(alike).count()
+}
+
+/// The attempt because of which no further one may begin: it may have reached the cloud, or has.
+pub fn unsettled(status: &DesktopDeletionStatus) -> Option<&Attempt> {
+    let settled = |a: &Attempt| {
+        matches!(
+            a.outcome,
+            Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
+        ) && !a.took_effect()
+    };
+    status.attempts.iter().find(|a| !settled(a))
+}
+
+/// The status that stores what came of an attempt. An attempt that was settled meanwhile keeps its outcome and only
+/// gains the jobs; so does one of a request that has ended, whose end stays as it was told.
+///
+/// # Errors
+/// There is no such attempt.
+pub fn settle(
+    request: &Request,
+    settlement: &Settlement,
+    now: &Time,
+) -> Result<DesktopDeletionStatus, IllegalMove> {
+    let mut status = request.status.clone();
+    let Some(attempt) = status.attempts.iter_mut().find(|a| a.id == settlement.attempt) else {
+        return Err(IllegalMove::NoSuchAttempt(settlement.attempt.clone()));
+    };
+    for job in &settlement.jobs {
+        if !attempt.job_ids.contains(job) && attempt.job_ids.len() < MAX_JOBS {
+            attempt.job_ids.push(job.clone());
+        }
+    }
+    if attempt.outcome == Outcome::Pending {
+        attempt.outcome = settlement.outcome;
+        attempt.error.clone_from(&settlement.error);
+        if matches!(settlement.outcome, Outcome::Rejected | Outcome::NotSent) {
+            status.refused_attempts = status.refused_attempts.saturating_add(1);
+        }
+    }
+    if status.job_id.is_none() {
+        status.job_id.clone_from(&settlement.job);
+    }
+    if settlement.answers.is_some() {
+        status.last_handled_resolve.clone_from(&settlement.answers);
+    }
+    if status.completion_time.is_some() {
+        return Ok(status);
+    }
+    Ok(told(request, status, &settlement.hold, now))
+}
+
+/// The status that stores that an annotation was answered, by doing nothing.
+pub fn refuse_resolve(request: &Request, refusal: &Refusal) -> DesktopDeletionStatus {
+    DesktopDeletionStatus {
+        last_handled_resolve: Some(refusal.value.clone()),
+        ..request.status.clone()
+    }
+}
+
+/// The status that says what `hold` says.
+pub fn progress(request: &Request, hold: &Progress, now: &Time) -> DesktopDeletionStatus {
+    told(request, request.status.clone(), hold, now)
+}
+
+/// The last status of the request.
+pub fn finish(request: &Request, ending: &Ending, now: &Time) -> DesktopDeletionStatus {
+    let mut status = request.status.clone();
+    if status.project.is_none() {
+        status.project.clone_from(&ending.project);
+    }
+    status.start_time.get_or_insert_with(|| now.clone());
+    list_all(&mut status, request, ending.desktops.iter().cloned());
+    status.last_error.clone_from(&ending.error);
+    if ending.answers.is_some() {
+        status.last_handled_resolve.clone_from(&ending.answers);
+    }
+    let claims = conditions::ended(request, &status, ending);
+    if status.job_id.is_none() {
+        status.job_id = status.attempts.iter().find_map(|a| a.job_ids.first().cloned());
+    }
+    status.completion_time = Some(now.clone());
+    stamp(request, status, &claims, now)
+}
+
+/// Whether storing `hold` would change anything but times.
+pub fn would_change(request: &Request, hold: &Progress) -> bool {
+    // Any time will do: conditions that stay keep theirs, and those that do not are a change.
+    let now = Time(jiff::Timestamp::UNIX_EPOCH);
+    progress(request, hold, &now) != request.status
+}
+
+fn told(
+    request: &Request,
+    mut status: DesktopDeletionStatus,
+    hold: &Progress,
+    now: &Time,
+) -> DesktopDeletionStatus {
+    if !hold.desktops.is_empty() {
+        list_all(&mut status, request, hold.desktops.iter().cloned());
+    }
+    // Taken away and set again, an annotation is a new question.
+    if request.resolve.is_none() {
+        status.last_handled_resolve = None;
+    }
+    // The same error again is no news, though its time and request id differ.
+    let known = status
+        .last_error
+        .as_ref()
+        .zip(hold.error.as_ref())
+        .is_some_and(|(a, b)| same_error(a, b));
+    if !known {
+        status.last_error.clone_from(&hold.error);
+    }
+    let claims = conditions::holding(request, &status, hold);
+    stamp(request, status, &claims, now)
+}
+
+/// Two errors that say the same, though their times, texts and request ids may differ.
+pub fn same_error(a: &CloudError, b: &CloudError) -> bool {
+    (&a.operation, &a.class, a.http_status, &a.code) == (&b.operation, &b.class, b.http_status, &b.code)
+}
+
+fn stamp(
+    request: &Request,
+    mut status: DesktopDeletionStatus,
+    claims: &[Claim],
+    now: &Time,
+) -> DesktopDeletionStatus {
+    status.conditions = merge(&status.conditions, claims, request.generation, now);
+    status.observed_generation = Some(request.generation);
+    status.summary = Some(summarise(&status.desktops, request.desktop_ids.len()));
+    status
+}
+
+/// Puts `news` into the list of desktops, which names every desktop of the request. `Deleted` stays.
+fn list_all(
+    status: &mut DesktopDeletionStatus,
+    request: &Request,
+    news: impl Iterator<Item = DesktopStatus>,
+) {
+    for id in &request.desktop_ids {
+        if !status.desktops.iter().any(|d| d.id == *id) {
+            status.desktops.push(desktop(id, DesktopState::Pending));
+        }
+    }
+    for item in news {
+        let known = status.desktops.iter_mut().find(|d| d.id == item.id);
+        if let Some(known) = known.filter(|d| d.state != DesktopState::Deleted) {
+            let name = known.name.take();
+            *known = DesktopStatus {
+                name: item.name.clone().or(name),
+                ..item
+            };
+        }
+    }
+}
+
+/// A desktop in that state, nothing wrong with it.
+pub fn desktop(id: &DesktopID, state: DesktopState) -> DesktopStatus {
+    DesktopStatus {
+        id: id.clone(),
+        state,
+        name: None,
+        code: None,
+        message: None,
+    }
+}
+
+fn summarise(desktops: &[DesktopStatus], total: usize) -> Summary {
+    let total = i32::try_from(total).unwrap_or(i32::MAX);
+    let mut summary = Summary {
+        total,
+        ..Summary::default()
+    };
+    for desktop in desktops {
+        let count = match desktop.state {
+            DesktopState::Pending => &mut summary.pending,
+            DesktopState::Absent => &mut summary.absent,
+            DesktopState::Deleting => &mut summary.deleting,
+            DesktopState::Deleted => &mut summary.deleted,
+            DesktopState::Failed => &mut summary.failed,
+            DesktopState::Unknown => &mut summary.unknown,
+            DesktopState::Other => continue,
+        };
+        *count += 1;
+    }
+    if desktops.is_empty() {
+        summary.pending = total;
+    }
+    summary
+}

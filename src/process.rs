@@ -1,0 +1,274 @@
+//! The life of `desktop-deletion-operator run`: connect, check the server, lead, run the controllers, stop in order.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube::client::ClientBuilder;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+use tower::util::MapResponseLayer;
+
+use self::server::{Server, ServerError};
+use crate::clock::{Clock, System};
+use crate::config::Config;
+use crate::controllers::api::ApiServerClock;
+use crate::controllers::{self, Context, Runtime};
+use crate::crd::DesktopDeletion;
+use crate::runtime::health::Health;
+use crate::runtime::lease::{Elector, Leadership, Loss};
+use crate::runtime::metrics::Metrics;
+use crate::workspace::connector::{Connector, Options};
+
+pub mod api_proxy;
+pub mod server;
+pub mod shutdown;
+
+/// Oldest Kubernetes minor version that has selectable fields of custom resources, which the watch needs.
+const OLDEST: (u32, u32) = (1, 32);
+
+/// How long a connection to the API server may be silent before it counts as dead, in the middle of a call or of a
+/// watch. A watch is never silent for that long: the server sends bookmarks every minute, and ends it after 290 s.
+pub const SILENCE: Duration = Duration::from_secs(300);
+
+/// Why the operator could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// Neither a kubeconfig nor a service account.
+    #[error("no way to the API server: {0}; set KUBECONFIG, or run as a pod with a ServiceAccount")]
+    NoConfig(#[from] kube::config::InferConfigError),
+    /// A proxy to the API server that cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] api_proxy::InvalidProxy),
+    /// The client cannot be made.
+    #[error("failed to make a client of the API server: {0}")]
+    Client(#[source] kube::Error),
+    /// The API server does not say its version.
+    #[error("failed to ask the API server for its version: {0}")]
+    Version(#[source] kube::Error),
+    /// The API server is too old.
+    #[error(
+        "the API server is Kubernetes {found}, but {}.{} or newer is needed (selectable fields of custom resources): upgrade the cluster",
+        OLDEST.0,
+        OLDEST.1
+    )]
+    TooOld {
+        /// Its version.
+        found: String,
+    },
+    /// Signals cannot be handled.
+    #[error("failed to install the handlers of SIGTERM and SIGINT: {0}")]
+    Signals(#[source] io::Error),
+    /// Health and metrics cannot be served.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// This replica leads no longer.
+    #[error(transparent)]
+    Lost(#[from] Loss),
+}
+
+/// Runs the operator until SIGTERM or SIGINT, and until the last submission is recorded.
+///
+/// # Errors
+/// It cannot start, it leads no longer, or health and metrics can no longer be served.
+pub async fn run(config: Config) -> Result<(), ProcessError> {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let stopping = shutdown::on_signal().map_err(ProcessError::Signals)?;
+    let api_server_clock = ApiServerClock::start();
+    let (client, own) = connect(api_server_clock.clone()).await?;
+    check_version(&client).await?;
+    for warning in config.timing.warnings() {
+        tracing::warn!("{warning}");
+    }
+
+    let health = Health::default();
+    let metrics = Metrics::new();
+    metrics.watch_health(health.clone());
+    let server = Server::bind(config.listen).await?;
+    let closing = CancellationToken::new();
+    let serving = tokio::spawn(server.run(health.clone(), metrics.clone(), closing.clone()));
+    tokio::spawn(leave(health.clone(), stopping.clone()));
+
+    let replica = Replica {
+        client,
+        own,
+        config,
+        clock: Arc::new(System),
+        api_server_clock,
+        health,
+        metrics,
+        stopping,
+    };
+    let worked = replica.run().await;
+    closing.cancel();
+    // A server that was told to end has no news, and one that broke before has been logged by the probes failing.
+    if let Ok(result) = serving.await {
+        result?;
+    }
+    worked?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Not ready any more, as soon as the operator is told to stop.
+async fn leave(health: Health, stopping: CancellationToken) {
+    stopping.cancelled().await;
+    health.stopping();
+}
+
+/// This process, as one of perhaps several that serve the same objects.
+struct Replica {
+    client: Client,
+    /// The operator's own namespace.
+    own: String,
+    config: Config,
+    clock: Clock,
+    api_server_clock: ApiServerClock,
+    health: Health,
+    metrics: Metrics,
+    stopping: CancellationToken,
+}
+
+impl Replica {
+    async fn run(&self) -> Result<(), ProcessError> {
+        if let Some(election) = &self.config.election {
+            let elector = Elector::new(
+                self.client.clone(),
+                &self.own,
+                &self.config.identity,
+                election.clone(),
+                self.clock.clone(),
+                &self.health,
+            );
+            self.run_elected(elector).await
+        } else {
+            let (context, woken) = self.context(Leadership::always());
+            self.work(context, woken).await;
+            Ok(())
+        }
+    }
+
+    /// Works while the lease is held. Nothing is watched before.
+    async fn run_elected(&self, mut elector: Elector) -> Result<(), ProcessError> {
+        tokio::select! {
+            () = elector.acquire() => {}
+            () = self.stopping.cancelled() => {
+                elector.release().await;
+                return Ok(());
+            }
+        }
+        let (context, woken) = self.context(elector.leadership());
+        let loss = tokio::select! {
+            loss = elector.hold() => loss,
+            // It ends when the operator is told to stop, and the lease is held until then.
+            () = self.work(context.clone(), woken) => {
+                elector.release().await;
+                return Ok(());
+            }
+        };
+        // The controllers are aborted by now, and each pass with them: one that moves once more sees that we lead no longer.
+        // Only a submission goes on: what is not sent yet is not sent any more, and an answer is recorded, however long the
+        // API server is away.
+        tracing::warn!("leading no longer: nothing is begun, and a submission on its way is recorded first");
+        self.stopping.cancel();
+        context.submissions.finished().await;
+        Err(loss.into())
+    }
+
+    /// Runs the controllers until the operator is told to stop.
+    async fn work(&self, context: Arc<Context>, woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
+        let namespaces = self.config.namespaces.resolve(&self.own);
+        tracing::info!(
+            namespaces = namespaces
+                .as_ref()
+                .map_or_else(|| "*".to_owned(), |names| names.join(",")),
+            identity = self.config.identity,
+            version = env!("CARGO_PKG_VERSION"),
+            "starting"
+        );
+        self.metrics.leads(true);
+        let _until_dropped = Resigns(&self.metrics);
+        controllers::run(context, woken, namespaces).await;
+    }
+
+    fn context(
+        &self,
+        leadership: Leadership,
+    ) -> (Arc<Context>, UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
+        let connector = Connector::new(
+            Options {
+                submission_timeout: self.config.timing.submission_timeout,
+                ..Options::default()
+            },
+            self.config.allowed_endpoints.clone(),
+            self.clock.clone(),
+        )
+        .witnessed_by(Arc::new(self.metrics.clone()))
+        .through(self.config.cloud_proxy.clone());
+        Context::new(
+            self.client.clone(),
+            self.config.clone(),
+            self.clock.clone(),
+            connector,
+            Runtime {
+                health: self.health.clone(),
+                metrics: self.metrics.clone(),
+                leadership,
+                stopping: self.stopping.clone(),
+                api_server_clock: self.api_server_clock.clone(),
+            },
+        )
+    }
+}
+
+/// Says by the metric that this replica works no longer, also when its work is cut short.
+struct Resigns<'a>(&'a Metrics);
+
+impl Drop for Resigns<'_> {
+    fn drop(&mut self) {
+        self.0.leads(false);
+    }
+}
+
+/// A client without hidden retries: a write that is repeated on its own would meet its own first try as a conflict. What
+/// the API server's answers say of the time is noted in `clock`.
+async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError> {
+    let mut config = kube::Config::infer().await?;
+    // Only a pod's own configuration has a file of authorities; a kubeconfig's are in memory.
+    let in_pod = config.root_cert_file.is_some();
+    config.proxy_url = if in_pod {
+        None
+    } else {
+        api_proxy::Settings::read().proxy(&config.cluster_url)?
+    };
+    config.default_retry = false;
+    // A list without an answer would leave a controller deaf for ever: kube has no limit of its own.
+    config.read_timeout = Some(SILENCE);
+    // Silence before a call says nothing about its answer.
+    config.reset_reader_on_write = true;
+    let own = config.default_namespace.clone();
+    let noting = MapResponseLayer::new(move |answer: http::Response<_>| {
+        clock.note(answer.headers());
+        answer
+    });
+    let client = ClientBuilder::try_from(config).map_err(ProcessError::Client)?;
+    Ok((client.with_layer(&noting).build(), own))
+}
+
+async fn check_version(client: &Client) -> Result<(), ProcessError> {
+    let version = client.apiserver_version().await.map_err(ProcessError::Version)?;
+    // Some vendors write the minor version as "32+".
+    let number = |text: &str| {
+        text.trim_end_matches(|c: char| !c.is_ascii_digit())
+            .parse::<u32>()
+            .unwrap_or(0)
+    };
+    if (number(&version.major), number(&version.minor)) < OLDEST {
+        return Err(ProcessError::TooOld {
+            found: version.git_version,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! The HTTP server of `/livez`, `/readyz` and `/metrics`. It holds no secret and changes nothing.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::runtime::health::{Health, Report};
+use crate::runtime::metrics::{CONTENT_TYPE, Metrics};
+
+/// The server could not be set up or broke.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be had.
+    #[error(
+        "failed to listen on {address} for health and metrics: {source}; choose another address with --listen"
+    )]
+    Bind {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// It stopped serving by itself.
+    #[error("the server of health and metrics broke: {0}")]
+    Serve(#[source] io::Error),
+}
+
+/// A server that has its address but answers nothing yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Takes the address, and logs which one it got. `[::]` takes IPv4 connections as well, and becomes `0.0.0.0` where
+    /// IPv6 is switched off.
+    ///
+    /// # Errors
+    /// [`ServerError::Bind`].
+    pub async fn bind(address: SocketAddr) -> Result<Self, ServerError> {
+        let failed = |source| ServerError::Bind { address, source };
+        let listener = match TcpListener::bind(address).await {
+            Err(error) => match without_ipv6(address, &error) {
+                Some(address) => TcpListener::bind(address).await,
+                None => Err(error),
+            },
+            bound => bound,
+        }
+        .map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        tracing::info!(%address, "serving /livez, /readyz and /metrics");
+        Ok(Self { listener, address })
+    }
+
+    /// The address it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` is cancelled. Cancel it last: probes are wanted while the operator winds down.
+    ///
+    /// # Errors
+    /// [`ServerError::Serve`].
+    pub async fn run(
+        self,
+        health: Health,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> Result<(), ServerError> {
+        axum::serve(self.listener, router(health, metrics))
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+            .map_err(ServerError::Serve)
+    }
+}
+
+/// What to listen on instead if all addresses were wanted and this machine has no IPv6.
+fn without_ipv6(wanted: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
+    let other_cause = matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    );
+    let all = wanted.is_ipv6() && wanted.ip().is_unspecified();
+    (all && !other_cause).then(|| (Ipv4Addr::UNSPECIFIED, wanted.port()).into())
+}
+
+fn router(health: Health, metrics: Metrics) -> Router {
+    Router::new()
+        .route(
+            "/livez",
+            get(|State(health): State<Health>| async move { probe(&health.live()) }),
+        )
+        .route(
+            "/readyz",
+            get(|State(health): State<Health>| async move { probe(&health.ready()) }),
+        )
+        .with_state(health)
+        .merge(
+            Router::new()
+                .route("/metrics", get(exposition))
+                .with_state(metrics),
+        )
+}
+
+fn probe(report: &Report) -> Response {
+    let status = if report.holds() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, report.to_string()).into_response()
+}
+
+async fn exposition(State(metrics): State<Metrics>) -> Response {
+    match metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn probes_and_metrics_answer_until_stopped() {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let (health, metrics, stop) = (Health::default(), Metrics::new(), CancellationToken::new());
+        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let base = format!("http://{}", server.address());
+        let running = tokio::spawn(server.run(health.clone(), metrics, stop.clone()));
+        let check = health.check("watch");
+
+        let answer = reqwest::get(format!("{base}/livez")).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let answer = reqwest::get(format!("{base}/readyz")).await.unwrap();
+        assert_eq!(answer.status(), 503);
+        assert_eq!(
+            answer.text().await.unwrap(),
+            "[-]watch failed: has not passed yet\nfailed\n"
+        );
+        check.pass();
+        let answer = reqwest::get(format!("{base}/readyz")).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let answer = reqwest::get(format!("{base}/metrics")).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], CONTENT_TYPE);
+        assert!(answer.text().await.unwrap().ends_with("# EOF\n"));
+
+        stop.cancel();
+        running.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_unspecified_ipv6_address_takes_connections_of_both_families() {
+        let server = Server::bind("[::]:0".parse().unwrap()).await.unwrap();
+        let port = server.address().port();
+        tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        if server.address().is_ipv6() {
+            tokio::net::TcpStream::connect(("::1", port)).await.unwrap();
+        }
+    }
+
+    #[test]
+    fn where_ipv6_is_off_all_addresses_are_those_of_ipv4() {
+        let off = [
+            io::Error::from(io::ErrorKind::AddrNotAvailable),
+            // EAFNOSUPPORT: IPv6 is not in the kernel.
+            io::Error::from_raw_os_error(97),
+        ];
+        for error in &off {
+            let instead = |wanted: &str| without_ipv6(wanted.parse().unwrap(), error);
+            assert_eq!(instead("[::]:8080"), Some("0.0.0.0:8080".parse().unwrap()));
+            assert_eq!(instead("[::1]:8080"), None);
+            assert_eq!(instead("0.0.0.0:8080"), None);
+        }
+        let taken = io::Error::from(io::ErrorKind::AddrInUse);
+        assert_eq!(without_ipv6("[::]:8080".parse().unwrap(), &taken), None);
+    }
+
+    #[tokio::test]
+    async fn a_taken_address_is_named_with_the_flag() {
+        let first = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let message = Server::bind(first.address()).await.unwrap_err().to_string();
+        assert!(
+            message.contains(&first.address().to_string()) && message.contains("--listen"),
+            "{message}"
+        );
+    }
+}

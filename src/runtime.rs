@@ -1,0 +1,13 @@
+//! What every part of the process uses: log, probes, metrics, and the lease of the leader.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`logging`] | log lines, as text or JSON |
+//! | [`health`] | which watches have synced, which loops still run: `/readyz`, `/livez` |
+//! | [`lease`] | which of several replicas works |
+//! | [`metrics`] | what is counted: `/metrics` |
+
+pub mod health;
+pub mod lease;
+pub mod logging;
+pub mod metrics;

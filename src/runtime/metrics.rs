@@ -1,0 +1,374 @@
+//! What is counted, by the naming conventions of Prometheus, each name beginning with `desktop_deletion_`. The page
+//! `docs/metrics.md` lists every metric and says what to watch.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `counts` | counters and histograms: counted up where it happens |
+//! | `live` | gauges: read from the caches when somebody asks |
+//! | `labels` | what tells the series of one metric apart |
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::runtime::reflector::Store;
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+
+use super::health::Health;
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{Outcome, Summary};
+use crate::crd::{DesktopDeletion, WorkspaceProject};
+use crate::workspace::error::{BreakerKind, Operation};
+
+mod counts;
+mod labels;
+mod live;
+
+pub use labels::CallCode;
+
+use counts::{Counts, states};
+use live::Live;
+
+/// Media type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The metrics of the process; clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    counts: Counts,
+    live: Arc<Live>,
+}
+
+/// What a person must look into, although the object no longer says so, or says something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incident {
+    /// What came of a submission could not be stored.
+    JobLost,
+    /// A submission that was taken to have had no effect had one.
+    LateEffect,
+    /// An object was let go although an attempt of it was never settled.
+    ReleasedUnresolved,
+}
+
+impl Incident {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::JobLost, Self::LateEffect, Self::ReleasedUnresolved];
+
+    /// The reason of the Event that tells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::JobLost => "JobLost",
+            Self::LateEffect => "LateEffect",
+            Self::ReleasedUnresolved => "ReleasedUnresolved",
+        }
+    }
+}
+
+impl Metrics {
+    /// All counters at zero, and nothing to look at yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("desktop_deletion");
+        let counts = Counts::new(&mut registry);
+        let live = Arc::new(Live::default());
+        registry.register_collector(Box::new(live.clone()));
+        Self {
+            registry: Arc::new(registry),
+            counts,
+            live,
+        }
+    }
+
+    /// Shows the requests of this cache, which holds unfinished ones only, from now on. `underway` says of a request,
+    /// by its uid, whether this process is submitting it right now.
+    pub fn watch_requests(
+        &self,
+        cache: Store<DesktopDeletion>,
+        underway: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) {
+        self.live.requests(cache, Arc::new(underway));
+    }
+
+    /// Shows the projects of this cache from now on.
+    pub fn watch_projects(&self, cache: Store<WorkspaceProject>) {
+        self.live.projects(cache);
+    }
+
+    /// Shows from now on how many logins, or projects of a login, each breaker holds back; asked at every scrape.
+    pub fn watch_circuit_breaker(
+        &self,
+        held: impl Fn() -> Vec<(BreakerKind, usize)> + Send + Sync + 'static,
+    ) {
+        self.live.circuit_breaker(Arc::new(held));
+    }
+
+    /// Shows from now on how many deleted requests still hold desktops; asked at every scrape.
+    pub fn watch_claims(&self, of_deleted_requests: impl Fn() -> usize + Send + Sync + 'static) {
+        self.live.claims(Arc::new(of_deleted_requests));
+    }
+
+    /// Shows from now on how many watched namespaces cannot be read; asked at every scrape.
+    pub fn watch_unreadable(&self, namespaces: impl Fn() -> usize + Send + Sync + 'static) {
+        self.live.unreadable(Arc::new(namespaces));
+    }
+
+    /// Shows from now on how many objects of each kind cannot be decoded; asked at every scrape.
+    pub fn watch_undecodable(
+        &self,
+        objects: impl Fn() -> Vec<(&'static str, usize)> + Send + Sync + 'static,
+    ) {
+        self.live.undecodable(Arc::new(objects));
+    }
+
+    /// Shows from now on how long each loop has been silent.
+    pub fn watch_health(&self, health: Health) {
+        self.live.health(health);
+    }
+
+    /// This replica works now, or does so no longer.
+    pub fn leads(&self, leads: bool) {
+        self.counts.leader.set(i64::from(leads));
+    }
+
+    /// An attempt was settled, after an error of this class if it was refused or not sent.
+    pub fn settled(&self, outcome: Outcome, class: Option<&'static str>) {
+        let refused = matches!(outcome, Outcome::Rejected | Outcome::NotSent);
+        let class = class.filter(|_| refused).unwrap_or_default();
+        let outcome = outcome_name(outcome);
+        let labels = labels::Submission { outcome, class };
+        self.counts.submissions.get_or_create(&labels).inc();
+    }
+
+    /// The answer to a submission did not come, or could not be read.
+    pub fn answer_lost(&self) {
+        self.counts.lost_answers.inc();
+    }
+
+    /// Something happened that a person must look into.
+    pub fn incident(&self, incident: Incident) {
+        let reason = incident.as_str();
+        let labels = labels::Reason { reason };
+        self.counts.incidents.get_or_create(&labels).inc();
+    }
+
+    /// A request ended with this verdict.
+    pub fn completed(&self, verdict: Reason, desktops: Summary) {
+        let verdict = verdict.as_str();
+        let labels = labels::Verdict { verdict };
+        self.counts.completed_requests.get_or_create(&labels).inc();
+        for (state, number) in states(desktops) {
+            let labels = labels::State { state };
+            let counter = self.counts.completed_desktops.get_or_create(&labels);
+            counter.inc_by(u64::try_from(number).unwrap_or_default());
+        }
+    }
+
+    /// The login of a project was tried, and the project's `Ready` has this reason for it.
+    pub fn login_checked(&self, reason: Reason) {
+        let reason = reason.as_str();
+        let labels = labels::Reason { reason };
+        self.counts.login_checks.get_or_create(&labels).inc();
+    }
+
+    /// A call of the cloud ended.
+    pub fn cloud_call(&self, operation: Operation, code: CallCode) {
+        let operation = operation.as_str();
+        let labels = labels::CloudCall { operation, code };
+        self.counts.cloud_calls.get_or_create(&labels).inc();
+    }
+
+    /// A call of the cloud was not made, since this breaker was on.
+    pub fn suppressed(&self, operation: Operation, breaker: BreakerKind) {
+        let (operation, breaker) = (operation.as_str(), breaker_name(breaker));
+        let labels = labels::SuppressedRequest { operation, breaker };
+        self.counts.suppressed_requests.get_or_create(&labels).inc();
+    }
+
+    /// A breaker was put on the calls of a login, or of a project by a login.
+    pub fn breaker_tripped(&self, breaker: BreakerKind) {
+        let breaker = breaker_name(breaker);
+        self.counts
+            .circuit_breaker
+            .get_or_create(&labels::BreakerLabel { breaker })
+            .inc();
+    }
+
+    /// A call of the cloud waited so long for its turn; zero counts too.
+    pub fn permit_wait(&self, priority: &'static str, waited: Duration) {
+        let labels = labels::Right { priority };
+        let histogram = self.counts.permit_waits.get_or_create(&labels);
+        histogram.observe(waited.as_secs_f64());
+    }
+
+    /// A run of the controller for `kind` ended after `duration`.
+    pub fn reconcile(&self, kind: &'static str, result: &'static str, duration: Duration) {
+        let labels = labels::Reconcile { kind, result };
+        self.counts.reconciles.get_or_create(&labels).inc();
+        let histogram = self.counts.durations.get_or_create(&labels::Kind { kind });
+        histogram.observe(duration.as_secs_f64());
+    }
+
+    /// An object of `kind` was written to the API server by this step.
+    pub fn api_write(&self, kind: &'static str, step: &'static str) {
+        let labels = labels::ApiWrite { kind, step };
+        self.counts.api_writes.get_or_create(&labels).inc();
+    }
+
+    /// Everything in the text format of [`CONTENT_TYPE`].
+    ///
+    /// # Errors
+    /// None in practice: the text is written to memory.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::NotSent => "NotSent",
+        Outcome::Rejected => "Rejected",
+        Outcome::Accepted => "Accepted",
+        Outcome::Adopted => "Adopted",
+        Outcome::NoEffect => "NoEffect",
+        Outcome::Abandoned => "Abandoned",
+        Outcome::Pending => "Pending",
+        Outcome::Other => "Other",
+    }
+}
+
+fn breaker_name(breaker: BreakerKind) -> &'static str {
+    match breaker {
+        BreakerKind::Credentials => "login",
+        BreakerKind::Throttled => "throttle",
+        BreakerKind::Unanswered => "unanswered",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::error::Failure;
+
+    /// The value of a series.
+    pub(super) fn value(metrics: &Metrics, series: &str) -> Option<String> {
+        let text = metrics.encode().unwrap();
+        let mut values = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        values.next().map(ToOwned::to_owned)
+    }
+
+    pub(super) fn assert_shows(metrics: &Metrics, series: &[(&str, &str)]) {
+        for (series, expected) in series {
+            let found = value(metrics, &format!("desktop_deletion_{series}"));
+            assert_eq!(
+                found.as_deref(),
+                Some(*expected),
+                "{series} in\n{}",
+                metrics.encode().unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_counted_is_shown_under_its_name() {
+        let metrics = Metrics::new();
+        metrics.settled(Outcome::Accepted, None);
+        metrics.settled(Outcome::Rejected, Some("Throttled"));
+        metrics.settled(Outcome::Adopted, Some("InDoubt"));
+        metrics.answer_lost();
+        metrics.incident(Incident::LateEffect);
+        let desktops = Summary {
+            total: 3,
+            deleted: 2,
+            failed: 1,
+            ..Summary::default()
+        };
+        metrics.completed(Reason::PartiallyFailed, desktops);
+        metrics.login_checked(Reason::SecretNotFound);
+        metrics.cloud_call(Operation::BatchDelete, CallCode::Http(202));
+        let reason = "reset".to_owned();
+        metrics.cloud_call(
+            Operation::BatchDelete,
+            CallCode::from(&Failure::NoAnswer { reason }),
+        );
+        metrics.suppressed(Operation::ListDesktops, BreakerKind::Credentials);
+        metrics.breaker_tripped(BreakerKind::Credentials);
+        metrics.permit_wait("poll", Duration::from_millis(200));
+        metrics
+            .clone()
+            .reconcile("DesktopDeletion", "ok", Duration::from_millis(3));
+        metrics.api_write("DesktopDeletion", "RecordIntent");
+        metrics.leads(true);
+        let build = format!("build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+        assert_shows(
+            &metrics,
+            &[
+                ("submissions_total{outcome=\"Accepted\",class=\"\"}", "1"),
+                ("submissions_total{outcome=\"Rejected\",class=\"Throttled\"}", "1"),
+                // The error of an attempt in doubt is not the class of its outcome.
+                ("submissions_total{outcome=\"Adopted\",class=\"\"}", "1"),
+                ("lost_answers_total", "1"),
+                ("incidents_total{reason=\"LateEffect\"}", "1"),
+                ("completed_requests_total{verdict=\"PartiallyFailed\"}", "1"),
+                ("completed_desktops_total{state=\"Deleted\"}", "2"),
+                ("completed_desktops_total{state=\"Failed\"}", "1"),
+                ("login_checks_total{reason=\"SecretNotFound\"}", "1"),
+                ("cloud_calls_total{operation=\"batchDelete\",code=\"202\"}", "1"),
+                (
+                    "cloud_calls_total{operation=\"batchDelete\",code=\"noAnswer\"}",
+                    "1",
+                ),
+                (
+                    "suppressed_requests_total{operation=\"listDesktops\",breaker=\"login\"}",
+                    "1",
+                ),
+                ("circuit_breaker_trips_total{breaker=\"login\"}", "1"),
+                (
+                    "rate_limiter_wait_seconds_bucket{le=\"0.5\",priority=\"poll\"}",
+                    "1",
+                ),
+                ("reconciles_total{kind=\"DesktopDeletion\",result=\"ok\"}", "1"),
+                (
+                    "reconcile_duration_seconds_bucket{le=\"0.005\",kind=\"DesktopDeletion\"}",
+                    "1",
+                ),
+                (
+                    "api_writes_total{kind=\"DesktopDeletion\",step=\"RecordIntent\"}",
+                    "1",
+                ),
+                ("leader", "1"),
+                (&build, "1"),
+            ],
+        );
+        assert!(metrics.encode().unwrap().ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn what_an_alert_asks_for_stands_at_zero_from_the_start() {
+        assert_shows(
+            &Metrics::new(),
+            &[
+                ("submissions_total{outcome=\"NoEffect\",class=\"\"}", "0"),
+                ("lost_answers_total", "0"),
+                ("incidents_total{reason=\"JobLost\"}", "0"),
+                ("completed_requests_total{verdict=\"AllFailed\"}", "0"),
+                ("completed_desktops_total{state=\"Failed\"}", "0"),
+                ("login_checks_total{reason=\"AuthenticationFailed\"}", "0"),
+                ("circuit_breaker_trips_total{breaker=\"throttle\"}", "0"),
+                ("leader", "0"),
+            ],
+        );
+    }
+}

@@ -1,0 +1,346 @@
+//! Gauges of how things stand now, read from what is in memory when somebody asks: what changes between two scrapes costs
+//! nothing, and no call is made for them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1;
+use kube::ResourceExt;
+use kube::runtime::reflector::Store;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
+use prometheus_client::metrics::MetricType;
+
+use super::breaker_name;
+use super::counts::{reasons, verdicts};
+use super::labels::{BreakerLabel, Condition, Kind, Reason, Task};
+use crate::crd::conditions::{ConditionType, DELETION, PROJECT};
+use crate::crd::deletion::Outcome;
+use crate::crd::{DesktopDeletion, WorkspaceProject};
+use crate::runtime::health::Health;
+use crate::workspace::error::BreakerKind;
+
+/// Stands for the reason of an object that the operator has not looked at yet.
+const NOT_SEEN: &str = "NotSeen";
+
+/// Stands for a reason that is none of the operator's.
+const OTHER: &str = "Other";
+
+/// Says of a request, by its uid, whether this process is submitting it right now.
+type Underway = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// How many calls' owners each breaker holds back now.
+type CircuitBreaker = Arc<dyn Fn() -> Vec<(BreakerKind, usize)> + Send + Sync>;
+
+/// How many there are.
+type Count = Arc<dyn Fn() -> usize + Send + Sync>;
+
+/// How many objects of each kind cannot be decoded.
+type Undecodable = Arc<dyn Fn() -> Vec<(&'static str, usize)> + Send + Sync>;
+
+/// What is looked at.
+#[derive(Default)]
+pub(super) struct Live(Mutex<Sources>);
+
+#[derive(Clone, Default)]
+struct Sources {
+    requests: Vec<(Store<DesktopDeletion>, Underway)>,
+    projects: Vec<Store<WorkspaceProject>>,
+    circuit_breaker: Option<CircuitBreaker>,
+    claims: Option<Count>,
+    unreadable: Option<Count>,
+    undecodable: Option<Undecodable>,
+    health: Option<Health>,
+}
+
+impl Live {
+    pub(super) fn requests(&self, cache: Store<DesktopDeletion>, underway: Underway) {
+        self.lock().requests.push((cache, underway));
+    }
+
+    pub(super) fn projects(&self, cache: Store<WorkspaceProject>) {
+        self.lock().projects.push(cache);
+    }
+
+    pub(super) fn circuit_breaker(&self, circuit_breaker: CircuitBreaker) {
+        self.lock().circuit_breaker = Some(circuit_breaker);
+    }
+
+    pub(super) fn claims(&self, of_deleted_requests: Count) {
+        self.lock().claims = Some(of_deleted_requests);
+    }
+
+    pub(super) fn unreadable(&self, namespaces: Count) {
+        self.lock().unreadable = Some(namespaces);
+    }
+
+    pub(super) fn undecodable(&self, objects: Undecodable) {
+        self.lock().undecodable = Some(objects);
+    }
+
+    pub(super) fn health(&self, health: Health) {
+        self.lock().health = Some(health);
+    }
+
+    /// A list is whole after every step, whoever panicked.
+    fn lock(&self) -> MutexGuard<'_, Sources> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Live {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let sources = self.lock().clone();
+        // A replica that stands by knows of no object, and says so by saying nothing.
+        if !sources.requests.is_empty() {
+            requests(&sources, &mut encoder)?;
+        }
+        if !sources.projects.is_empty() {
+            projects(&sources, &mut encoder)?;
+        }
+        if let Some(circuit_breaker) = sources.circuit_breaker {
+            let series = circuit_breaker().into_iter().map(|(breaker, held)| {
+                let breaker = breaker_name(breaker);
+                (BreakerLabel { breaker }, count(held))
+            });
+            let help = "Logins, projects of a login, or logins at an endpoint, whose calls of the cloud a breaker holds back now.";
+            gauges(&mut encoder, "circuit_breaker_open", help, series)?;
+        }
+        if let Some(claims) = sources.claims {
+            let help = "DesktopDeletions that were deleted while their call could still take effect or its job did not show yet, and whose desktops this process still holds.";
+            let name = "claims_of_deleted_requests";
+            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            gauge.encode_gauge(&count(claims()))?;
+        }
+        if let Some(unreadable) = sources.unreadable {
+            let help = "Watched namespaces that cannot be read since the operator lacks the right to.";
+            let name = "unreadable_namespaces";
+            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            gauge.encode_gauge(&count(unreadable()))?;
+        }
+        if let Some(undecodable) = sources.undecodable {
+            let series = undecodable()
+                .into_iter()
+                .map(|(kind, number)| (Kind { kind }, count(number)));
+            let help = "Objects that this version of the operator cannot decode: they are skipped, and hold their desktops.";
+            gauges(&mut encoder, "undecodable_objects", help, series)?;
+        }
+        if let Some(health) = sources.health {
+            let ages = health
+                .silences()
+                .into_iter()
+                .map(|(task, silence)| (Task { task }, silence.as_secs_f64()));
+            let help = "Seconds since a loop of the operator last proved that it is alive; of a watch, that its cache follows the API server.";
+            gauges(&mut encoder, "heartbeat_age_seconds", help, ages)?;
+        }
+        Ok(())
+    }
+}
+
+fn requests(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
+    let mut submitted = Tally::of(reasons(DELETION, ConditionType::Submitted).chain([NOT_SEEN]));
+    // With these it has ended.
+    let ends: Vec<_> = verdicts().collect();
+    let mut stalled =
+        Tally::of(reasons(DELETION, ConditionType::Stalled).filter(|reason| !ends.contains(reason)));
+    let mut in_doubt = 0;
+    for (cache, underway) in &sources.requests {
+        for object in cache.state() {
+            let status = object.status.as_ref();
+            let conditions = status.map_or(&[][..], |status| &status.conditions);
+            submitted.add(reason(conditions, ConditionType::Submitted).unwrap_or(NOT_SEEN));
+            if let Some(reason) = reason(conditions, ConditionType::Stalled) {
+                stalled.add(reason);
+            }
+            let open = status.is_some_and(|s| s.attempts.iter().any(|a| a.outcome == Outcome::Pending));
+            in_doubt += i64::from(open && !underway(&object.uid().unwrap_or_default()));
+        }
+    }
+    let of = |kind: ConditionType, tally: Tally| {
+        let condition = kind.as_str();
+        let labels = move |(reason, number)| (Condition { condition, reason }, number);
+        tally.0.into_iter().map(labels)
+    };
+    let series = of(ConditionType::Submitted, submitted).chain(of(ConditionType::Stalled, stalled));
+    let help = "DesktopDeletions that have not ended, by the reason of their condition: each has one for Submitted, and one for Stalled while a person must look.";
+    gauges(encoder, "unfinished_requests", help, series)?;
+    let help = "Attempts whose submission may have reached the cloud, without a known outcome and without anybody waiting for the answer.";
+    let mut gauge = encoder.encode_descriptor("attempts_in_doubt", help, None, MetricType::Gauge)?;
+    gauge.encode_gauge(&in_doubt)
+}
+
+fn projects(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
+    let mut ready = Tally::of(reasons(PROJECT, ConditionType::Ready).chain([NOT_SEEN]));
+    for object in sources.projects.iter().flat_map(Store::state) {
+        let conditions = object
+            .status
+            .as_ref()
+            .map_or(&[][..], |status| &status.conditions);
+        ready.add(reason(conditions, ConditionType::Ready).unwrap_or(NOT_SEEN));
+    }
+    let series = ready
+        .0
+        .into_iter()
+        .map(|(reason, number)| (Reason { reason }, number));
+    let help = "WorkspaceProjects, by the reason of their condition Ready: all but CredentialsValid keep their requests waiting.";
+    gauges(encoder, "projects", help, series)
+}
+
+fn reason(conditions: &[v1::Condition], kind: ConditionType) -> Option<&str> {
+    let of = conditions.iter().find(|c| c.type_ == kind.as_str());
+    of.map(|condition| &*condition.reason)
+}
+
+/// Objects by reason: each that can occur is there, at zero if there is none.
+struct Tally(BTreeMap<&'static str, i64>);
+
+impl Tally {
+    fn of(reasons: impl Iterator<Item = &'static str>) -> Self {
+        Self(reasons.chain([OTHER]).map(|reason| (reason, 0)).collect())
+    }
+
+    fn add(&mut self, reason: &str) {
+        let known = if self.0.contains_key(reason) {
+            reason
+        } else {
+            OTHER
+        };
+        if let Some(number) = self.0.get_mut(known) {
+            *number += 1;
+        }
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    series: impl Iterator<Item = (L, V)>,
+) -> Result<(), fmt::Error> {
+    let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in series {
+        gauge.encode_family(&labels)?.encode_gauge(&value)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::super::Metrics;
+    use super::super::tests::{assert_shows, value};
+    use super::*;
+
+    /// A request whose conditions have these reasons, and whose attempt has this outcome.
+    fn request(name: &str, conditions: &[(&str, &str)], outcome: Option<&str>) -> DesktopDeletion {
+        let condition = |(kind, reason): &(&str, &str)| {
+            json!({"type": kind, "reason": reason, "status": "Unknown",
+            "message": "", "lastTransitionTime": "2026-12-01T00:00:00Z"})
+        };
+        let attempt = |outcome| {
+            json!({"id": "0000000000000001", "writer": "pod", "auth": "Signature",
+            "desktopIDs": ["pc-1"], "bodyDigest": format!("sha256:{}", "0".repeat(64)),
+            "signedAt": "2026-12-01T00:00:00Z", "outcome": outcome})
+        };
+        serde_json::from_value(json!({
+            "apiVersion": "cloud-desktops.dev/v1alpha1",
+            "kind": "DesktopDeletion",
+            "metadata": {"name": name, "namespace": "vdi", "uid": name},
+            "spec": {"projectRef": {"name": "prod"}, "desktopIDs": ["pc-1"]},
+            "status": {"conditions": conditions.iter().map(condition).collect::<Vec<_>>(),
+                "attempts": outcome.map(attempt).into_iter().collect::<Vec<_>>()},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn requests_are_shown_as_long_as_the_cache_has_them() {
+        let metrics = Metrics::new();
+        assert_eq!(value(&metrics, "desktop_deletion_attempts_in_doubt"), None);
+        let (cache, mut writer) = reflector::store();
+        metrics.watch_requests(cache, |uid| uid == "on-its-way");
+        let waiting = &[("Submitted", "AwaitingEvidence")];
+        let mended = &[("Submitted", "PermissionDenied"), ("Stalled", "PermissionDenied")];
+        let objects = [
+            request("new", &[], None),
+            request("on-its-way", &[("Submitted", "Submitting")], Some("Pending")),
+            request("lost", waiting, Some("Pending")),
+            request("given-up", &[("Submitted", "Abandoned")], Some("Abandoned")),
+            request("denied", mended, Some("Rejected")),
+            request("forged", &[("Submitted", "Nonsense")], None),
+        ];
+        for object in &objects {
+            writer.apply_watcher_event(&Event::Apply(object.clone()));
+        }
+        let unfinished = |condition: &str, reason: &str| {
+            format!("unfinished_requests{{condition=\"{condition}\",reason=\"{reason}\"}}")
+        };
+        let shown = [
+            ("Submitted", "NotSeen"),
+            ("Submitted", "Submitting"),
+            ("Submitted", "AwaitingEvidence"),
+            ("Submitted", "PermissionDenied"),
+            ("Submitted", "Abandoned"),
+            ("Submitted", "Other"),
+            ("Stalled", "PermissionDenied"),
+        ]
+        .map(|(condition, reason)| unfinished(condition, reason));
+        for series in &shown {
+            assert_shows(&metrics, &[(series, "1")]);
+        }
+        let nobody = unfinished("Submitted", "Overlap");
+        assert_shows(&metrics, &[(&nobody, "0"), ("attempts_in_doubt", "1")]);
+
+        for object in objects {
+            writer.apply_watcher_event(&Event::Delete(object));
+        }
+        for series in &shown {
+            assert_shows(&metrics, &[(series, "0")]);
+        }
+        assert_shows(&metrics, &[("attempts_in_doubt", "0")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_others_know_is_asked_for_when_it_is_shown() {
+        let metrics = Metrics::new();
+        let health = Health::default();
+        metrics.watch_health(health.clone());
+        metrics.watch_circuit_breaker(|| vec![(BreakerKind::Credentials, 2), (BreakerKind::Throttled, 0)]);
+        metrics.watch_claims(|| 3);
+        metrics.watch_unreadable(|| 1);
+        metrics.watch_undecodable(|| vec![("DesktopDeletion", 2), ("WorkspaceProject", 0)]);
+        let pulse = health.pulse("watch of vdi/desktopdeletions", Duration::from_secs(90));
+        let age = "heartbeat_age_seconds{task=\"watch of vdi/desktopdeletions\"}";
+        tokio::time::advance(Duration::from_secs(50)).await;
+        assert_shows(
+            &metrics,
+            &[
+                (age, "50.0"),
+                ("circuit_breaker_open{breaker=\"login\"}", "2"),
+                ("circuit_breaker_open{breaker=\"throttle\"}", "0"),
+                ("claims_of_deleted_requests", "3"),
+                ("unreadable_namespaces", "1"),
+                ("undecodable_objects{kind=\"DesktopDeletion\"}", "2"),
+                ("undecodable_objects{kind=\"WorkspaceProject\"}", "0"),
+            ],
+        );
+        pulse.beat();
+        assert_shows(&metrics, &[(age, "0.0")]);
+    }
+}

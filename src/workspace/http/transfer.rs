@@ -1,0 +1,92 @@
+//! One request out, one answer in. What matters most is told apart here: a request that was surely not sent, one that
+//! may have been, and an answer.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+
+use crate::workspace::transport::{Transport, Undelivered};
+
+/// An answer with its body, whatever its status.
+pub(in crate::workspace) struct Received {
+    pub(in crate::workspace) status: StatusCode,
+    pub(in crate::workspace) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    /// There was more than `body` holds.
+    truncated: bool,
+}
+
+/// No whole answer.
+pub(super) struct Lost {
+    /// Surely no byte of the request left this process.
+    pub(super) not_sent: bool,
+    pub(super) reason: String,
+}
+
+/// What an answer may cost: the longest body that is taken in, in bytes, and time.
+#[derive(Clone, Copy)]
+pub(in crate::workspace) struct Limits {
+    /// Of an answer with a good status.
+    pub(in crate::workspace) good: usize,
+    /// Of any other.
+    pub(in crate::workspace) bad: usize,
+    /// From the first look at the name to the last byte of the body.
+    pub(in crate::workspace) timeout: Duration,
+}
+
+/// Sends once, takes in the head and a bounded body.
+pub(super) async fn transfer(
+    carrier: &dyn Transport,
+    call: http::Request<Vec<u8>>,
+    limits: Limits,
+) -> Result<Received, Lost> {
+    let mut call = reqwest::Request::try_from(call).map_err(|error| Lost::by(Undelivered::by(&error)))?;
+    *call.timeout_mut() = Some(limits.timeout);
+    let mut response = carrier.send(call).await.map_err(Lost::by)?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let max = if status.is_success() {
+        limits.good
+    } else {
+        limits.bad
+    };
+    let mut received = Received {
+        status,
+        headers,
+        body: Vec::new(),
+        truncated: false,
+    };
+    while let Some(part) = response
+        .chunk()
+        .await
+        .map_err(|error| Lost::by(Undelivered::by(&error)))?
+    {
+        let room = max - received.body.len();
+        received.body.extend_from_slice(&part[..part.len().min(room)]);
+        if part.len() > room {
+            received.truncated = true;
+            break;
+        }
+    }
+    Ok(received)
+}
+
+impl Lost {
+    fn by(lost: Undelivered) -> Self {
+        Self {
+            not_sent: lost.not_sent,
+            reason: lost.reason,
+        }
+    }
+}
+
+impl Received {
+    /// Why the body cannot be read at all.
+    pub(super) fn defect(&self) -> Option<String> {
+        if self.truncated {
+            return Some(format!("it is longer than {} bytes", self.body.len()));
+        }
+        let encoding = self.headers.get(header::CONTENT_ENCODING)?;
+        let plain = encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+        (!plain).then(|| "it is compressed although that was not asked for".to_owned())
+    }
+}

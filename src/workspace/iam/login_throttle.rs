@@ -1,0 +1,108 @@
+//! One login of a user at a time, whichever projects want one, and few wrong ones: IAM locks a user after some.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::ids::ProjectID;
+use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
+
+use super::is_refused;
+
+/// Refused logins in a row after which the user is left alone. The second try is for a password that comes into force a
+/// moment after it was put into the Secret.
+const REFUSALS: u32 = 2;
+
+/// How long a user is left alone then. How many failures lock a user, and for how long, is a setting of each account
+/// (vendor's API reference, tokens); a quarter of an hour leaves most of them to people.
+const REST: Duration = Duration::from_secs(15 * 60);
+
+/// Statuses by which IAM refuses a user: wrong name or password, or locked; no programmatic access, or a client address
+/// that is not allowed.
+const REFUSING: [u16; 2] = [401, 403];
+
+/// Whoever holds it may log the user in.
+#[derive(Debug, Default)]
+pub(super) struct LoginThrottle {
+    /// Refused logins in a row, and when the last was.
+    refused: u32,
+    refused_at: Option<Instant>,
+    failed: Option<Failed>,
+}
+
+/// The last login that gave nothing.
+#[derive(Debug)]
+struct Failed {
+    at: Instant,
+    project: ProjectID,
+    error: Error,
+}
+
+impl LoginThrottle {
+    /// Whether a password may be tried now.
+    ///
+    /// # Errors
+    /// [`Failure::CircuitOpen`], which says why not.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let resting = self.refused_at.is_some_and(|at| at.elapsed() < REST);
+        if self.refused < REFUSALS || !resting {
+            return Ok(());
+        }
+        Err(withheld(format!(
+            "IAM refused this user {} times in a row; more would lock the user, so the password is tried again after {} minutes, or once the Secret changes",
+            self.refused,
+            REST.as_secs() / 60
+        )))
+    }
+
+    /// Takes in whether IAM accepted the password.
+    pub(super) fn note<T>(&mut self, result: &Result<T, Error>) {
+        match result {
+            Ok(_) => self.refused = 0,
+            Err(error) if is_refused(error, &REFUSING) => {
+                self.refused = self.refused.saturating_add(1);
+                self.refused_at = Some(Instant::now());
+            }
+            // Nothing was learnt of the password.
+            Err(_) => {}
+        }
+    }
+
+    /// Keeps a failure for those who wait for the same.
+    pub(super) fn failed(&mut self, project: &ProjectID, error: &Error) {
+        self.failed = Some(Failed {
+            at: Instant::now(),
+            project: project.clone(),
+            error: error.clone(),
+        });
+    }
+
+    /// The failure of a login that ended since `asked`: whoever waited for it need not find out again. What IAM refuses
+    /// for one project it may grant for another.
+    pub(super) fn failure_since(&self, asked: Instant, project: &ProjectID) -> Option<Error> {
+        let failed = self.failed.as_ref().filter(|failed| failed.at > asked)?;
+        let refused = failed.error.refusal().is_some();
+        if refused && failed.project != *project {
+            return None;
+        }
+        // One refusal counts once, however many waited for it.
+        if is_refused(&failed.error, &REFUSING) {
+            return Some(withheld(format!(
+                "IAM has just refused this user: {}",
+                failed.error
+            )));
+        }
+        Some(failed.error.clone())
+    }
+}
+
+fn withheld(reason: String) -> Error {
+    Error {
+        operation: Operation::CreateToken,
+        failure: Failure::CircuitOpen {
+            breaker: BreakerKind::Credentials,
+            reason,
+        },
+        service_time: None,
+    }
+}

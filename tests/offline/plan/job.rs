@@ -1,0 +1,307 @@
+//! Situations in which a batch took effect.
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::DesktopState;
+use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::{Step, plan};
+
+use super::build::{Seen, accepted, minute};
+use super::rules;
+use super::tell::{Row, check, row};
+
+mod ends;
+
+#[test]
+fn the_job_is_followed() {
+    check(&running());
+}
+
+#[test]
+fn a_desktop_ends_by_two_witnesses() {
+    check(&successes());
+    check(&failures());
+    check(&undocumented());
+}
+
+/// No operator writes such a status; whoever does gets no verdict by it.
+#[test]
+fn a_desktop_that_the_status_does_not_list_has_not_ended() {
+    let mut seen = accepted().states("a Deleted");
+    seen.0.request.status.desktops.truncate(1);
+    let step = plan(&seen.clone().job("j1", "a Success b Open").0);
+    assert!(matches!(step, Step::RecordProgress(_)), "{step:?}");
+
+    let gone = seen
+        .no_finalizer()
+        .job("j1", "a Success b Success")
+        .sights("b Gone");
+    let ended = rules::written(&gone.0.request, &plan(&gone.0), &minute(90)).unwrap();
+    let states: Vec<_> = ended.desktops.iter().map(|d| d.state).collect();
+    assert_eq!(states, [DesktopState::Deleted; 2], "{ended:#?}");
+}
+
+/// Every situation of the tables, for the conditions.
+pub(crate) fn rows() -> impl Iterator<Item = Row> {
+    let tables = [running(), successes(), failures(), undocumented()];
+    tables.into_iter().flatten().chain(ends::rows())
+}
+
+const RUNNING: &str = "JobRunning moving until Poll";
+
+fn running() -> Vec<Row> {
+    let mut unknown = accepted();
+    unknown.0.project = None;
+    let mut unlisted = accepted();
+    unlisted.0.request.status.desktops.clear();
+    vec![
+        row("nothing is known in this pass", unknown, "read the project"),
+        row("the poller is asked", accepted(), "read j1"),
+        row(
+            "no desktop is in the status, which says nothing about their ends",
+            unlisted.job("j1", ""),
+            RUNNING,
+        ),
+        row(
+            "the poller has not seen it yet",
+            accepted().job("j1", ""),
+            RUNNING,
+        ),
+        row("it runs", accepted().job("j1", "a Open b Open"), RUNNING),
+        row(
+            "a running job needs no read of the desktops",
+            accepted().job("j1", "a Open").sights("a Gone"),
+            RUNNING,
+        ),
+        row(
+            "suspend comes too late",
+            accepted().suspended().job("j1", "a Open b Open"),
+            RUNNING,
+        ),
+        row(
+            "so does the deadline",
+            accepted().too_late().job("j1", "a Open b Open"),
+            RUNNING,
+        ),
+        row(
+            "a suspended project is followed",
+            accepted().project_suspended().job("j1", "a Open b Open"),
+            RUNNING,
+        ),
+        row(
+            "the project points elsewhere: no verdict from the wrong place",
+            accepted().project_at("another"),
+            "ProjectChanged stalled until Refresh",
+        ),
+        row(
+            "the project cannot be used",
+            accepted().obstacle(Reason::ProjectNotReady, false),
+            "ProjectNotReady retrying until Refresh",
+        ),
+        row(
+            "a read failed: a person must mend it",
+            accepted().job("j1", "").read_failure(Class::Permission),
+            "PermissionDenied stalled until Poll, error Permission",
+        ),
+        row(
+            "a read failed: it mends itself",
+            accepted().job("j1", "").read_failure(Class::Throttled),
+            "Throttled retrying until Poll, error Throttled",
+        ),
+    ]
+}
+
+fn successes() -> Vec<Row> {
+    let half = || accepted().job("j1", "a Success b Open");
+    let both = || accepted().job("j1", "a Success b Success");
+    vec![
+        row("success is only the first witness", half(), "list a"),
+        row(
+            "missing from a complete list is the second",
+            half().sights("a Missing"),
+            "JobRunning moving until Poll; a Deleted",
+        ),
+        row(
+            "missing from a cut list is none: a GET decides",
+            half().sights("a Unlisted"),
+            "get a",
+        ),
+        row(
+            "one GET is enough",
+            half().sights("a Gone"),
+            "JobRunning moving until Poll; a Deleted",
+        ),
+        row(
+            "success, but still listed",
+            both().sights("a Missing b Idle"),
+            "Verifying moving until Tick; a Deleted",
+        ),
+        row(
+            "success, but still being deleted",
+            both().sights("a Missing b Deleting"),
+            "Verifying moving until Tick; a Deleted",
+        ),
+    ]
+}
+
+/// The job says of a desktop what is not documented.
+fn undocumented() -> Vec<Row> {
+    vec![
+        row(
+            "a word that is not documented is open while the parent runs",
+            accepted().job("j1", "a Success b Other").sights("a Missing"),
+            "JobRunning moving until Poll; a Deleted",
+        ),
+        row(
+            "a word that is not documented under a parent that has ended: the desktop decides",
+            accepted()
+                .job("j1", "a Success b Other")
+                .parent_ended("j1", None)
+                .sights("a Missing b Idle")
+                .idle_twice("b")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/SKIPPED",
+        ),
+        row(
+            "and it may be gone",
+            accepted()
+                .job("j1", "a Success b Other")
+                .parent_ended("j1", None)
+                .sights("a Missing b Gone")
+                .no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
+        ),
+    ]
+}
+
+fn failures() -> Vec<Row> {
+    let failed = || accepted().job("j1", "a Success b Failed").sights("a Missing");
+    let silent = || {
+        accepted()
+            .job("j1", "a Success")
+            .parent_ended("j1", Some("quota"))
+            .sights("a Missing")
+    };
+    vec![
+        row("failed: the desktop has the last word", failed(), "list b"),
+        row(
+            "failed, and idle: a second look must say so too",
+            failed().sights("b Idle"),
+            "Verifying moving until SecondLook; a Deleted",
+        ),
+        row(
+            "failed, and it says so itself: a second look all the same",
+            failed().sights("b DeleteFailed"),
+            "Verifying moving until SecondLook; a Deleted",
+        ),
+        row(
+            "failed, but somebody is deleting it",
+            failed().sights("b Deleting"),
+            "Verifying moving until Tick; a Deleted",
+        ),
+        row(
+            "failed, but something is done to it",
+            failed().sights("b Busy"),
+            "Verifying moving until Tick; a Deleted",
+        ),
+        row(
+            "failed, but the list lacks it: a GET decides",
+            failed().sights("b Missing"),
+            "get b",
+        ),
+        row(
+            "failed, but gone: the desktop beats the job",
+            failed().sights("b Gone").no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
+        ),
+        row(
+            "failed, and idle twice",
+            failed().sights("b Idle").idle_twice("b").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/WKS.1",
+        ),
+        row(
+            "failed without a word, and idle twice",
+            accepted()
+                .job("j1", "a Success b FailedSilently")
+                .sights("a Missing b Idle")
+                .idle_twice("b")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed",
+        ),
+        row(
+            "no sub-job, and the parent runs",
+            accepted().job("j1", "a Success").sights("a Missing"),
+            "JobRunning moving until Poll; a Deleted",
+        ),
+        row("no sub-job, and the parent has ended", silent(), "list b"),
+        row(
+            "no sub-job, the parent has ended, idle once",
+            silent().sights("b Idle"),
+            "Verifying moving until SecondLook; a Deleted",
+        ),
+        row(
+            "no sub-job, the parent has ended, idle twice",
+            silent().sights("b Idle").idle_twice("b").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
+        ),
+        row(
+            "no sub-job, the parent has ended, missing: a GET decides",
+            silent().sights("b Missing"),
+            "get b",
+        ),
+        row(
+            "what has ended is not looked at again",
+            accepted().states("a Deleted").job("j1", "a Open b Open"),
+            RUNNING,
+        ),
+    ]
+}
+
+/// The message of the step.
+fn message(seen: &Seen) -> String {
+    match plan(&seen.0) {
+        Step::Wait(hold) | Step::RecordProgress(hold) => hold.message,
+        Step::Finish(ending) => ending.message,
+        step => panic!("{}", super::tell::tell(&step)),
+    }
+}
+
+#[test]
+fn messages_name_what_failed_and_why() {
+    let failed = accepted()
+        .job("j1", "a Success b Failed")
+        .sights("a Missing b Idle")
+        .idle_twice("b")
+        .no_finalizer();
+    let text = message(&failed);
+    for word in ["1 desktop deleted", "1 failed (b)", "so it is"] {
+        assert!(text.contains(word), "no {word:?} in {text:?}");
+    }
+    assert!(!text.contains("absent"), "{text:?}");
+    let some_were_gone = accepted()
+        .states("a Deleted b Absent")
+        .job("j1", "")
+        .no_finalizer();
+    assert_eq!(
+        message(&some_were_gone),
+        "1 desktop deleted, 1 already absent; b does not look like a desktop ID of the service: spec.desktopIDs takes IDs, not computer names"
+    );
+    let late = accepted()
+        .overdue()
+        .job("j1", "a Open b Success")
+        .sights("a Deleting b Missing");
+    let text = message(&late);
+    for word in ["1 desktop ", "(a)", "console"] {
+        assert!(text.contains(word), "no {word:?} in {text:?}");
+    }
+}
+
+#[test]
+fn the_parents_reason_is_told_for_a_desktop_without_a_sub_job() {
+    let seen = accepted()
+        .job("j1", "a Success")
+        .parent_ended("j1", Some("quota"))
+        .sights("a Missing b Idle")
+        .idle_twice("b")
+        .no_finalizer();
+    assert!(message(&seen).contains("quota"));
+}

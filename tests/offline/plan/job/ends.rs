@@ -1,0 +1,334 @@
+//! Situations at the end of a job, in time or not.
+
+use desktop_deletion_operator::crd::deletion::Outcome;
+use desktop_deletion_operator::plan::classify::Class;
+
+use super::super::build::{accepted, effective, in_doubt, untouched};
+use super::super::tell::{Row, check, row};
+use super::RUNNING;
+
+#[test]
+fn a_job_that_takes_too_long() {
+    check(&overdue());
+}
+
+#[test]
+fn what_was_recovered_is_followed() {
+    check(&recovered());
+    check(&perhaps_submitted());
+}
+
+#[test]
+fn all_have_ended() {
+    check(&verdicts());
+}
+
+/// Every situation of the tables, for the conditions.
+pub(super) fn rows() -> impl Iterator<Item = Row> {
+    [overdue(), recovered(), perhaps_submitted(), verdicts()]
+        .into_iter()
+        .flatten()
+}
+
+fn overdue() -> Vec<Row> {
+    let late = || accepted().overdue().job("j1", "a Open b Success");
+    vec![
+        row(
+            "the desktops are looked at whatever the job says",
+            late(),
+            "list a b",
+        ),
+        row(
+            "gone though the job runs: one GET is enough",
+            late().sights("a Gone b Missing").no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
+        ),
+        row(
+            "missing though the job runs: a GET decides",
+            late().sights("a Missing b Missing"),
+            "get a",
+        ),
+        row(
+            "the job runs on: a person should look, and it is still followed",
+            late().sights("a Deleting b Missing"),
+            "JobOverdue stalled until Poll; b Deleted",
+        ),
+        row(
+            "idle though the job runs: no verdict while it may yet act",
+            late().sights("a Idle b Missing").idle_twice("a"),
+            "JobOverdue stalled until Poll; b Deleted",
+        ),
+        row(
+            "success, and still there: a list may lag, so once is not enough",
+            late().sights("a Gone b Idle"),
+            "JobOverdue stalled until Poll; a Deleted",
+        ),
+        row(
+            "success, and still being deleted: no verdict",
+            late().sights("a Gone b Deleting"),
+            "JobOverdue stalled until Poll; a Deleted",
+        ),
+        row(
+            "the job cannot be read: the desktops are looked at all the same",
+            accepted()
+                .overdue()
+                .job("j1", "")
+                .trouble_with("showJob", Class::InDoubt),
+            "list a b",
+        ),
+        row(
+            "the job cannot be read, and one desktop is gone",
+            accepted()
+                .overdue()
+                .job("j1", "")
+                .trouble_with("showJob", Class::InDoubt)
+                .sights("a Gone b Idle")
+                .idle_twice("b"),
+            "JobOverdue stalled until Poll, error InDoubt; a Deleted",
+        ),
+        row(
+            "the desktops cannot be read either",
+            accepted().overdue().job("j1", "").read_failure(Class::InDoubt),
+            "ServiceUnavailable retrying until Poll, error InDoubt",
+        ),
+        row(
+            "the job has neither a status nor sub-jobs: the desktops decide",
+            accepted()
+                .overdue()
+                .job("j1", "")
+                .parent_blank("j1")
+                .sights("a Gone b Idle")
+                .idle_twice("b")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
+        ),
+        row(
+            "a word that is not documented, under a job that runs: the desktop decides",
+            accepted()
+                .overdue()
+                .job("j1", "a Other b Success")
+                .sights("a Idle b Missing")
+                .idle_twice("a")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Failed/SKIPPED, b Deleted",
+        ),
+        row(
+            "success, and still there twice",
+            late().sights("a Gone b Idle").idle_twice("b").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/StillPresent",
+        ),
+    ]
+}
+
+fn recovered() -> Vec<Row> {
+    let adopted = |jobs| {
+        untouched("a b")
+            .attempt(effective("a b", Outcome::Adopted, jobs))
+            .begun()
+            .states("a Deleting b Deleting")
+            .project()
+            .finalizer()
+    };
+    let partly = || adopted("j1").states("b Failed");
+    vec![
+        row(
+            "without a job the desktops are looked at",
+            adopted(""),
+            "list a b",
+        ),
+        row(
+            "without a job: gone by a GET",
+            adopted("").sights("a Gone b Gone").no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
+        ),
+        row(
+            "without a job: missing is asked for by its id",
+            adopted("").sights("a Gone b Missing"),
+            "get b",
+        ),
+        row(
+            "without a job: still being deleted",
+            adopted("").sights("a Gone b Deleting"),
+            "Verifying moving until Tick; a Deleted",
+        ),
+        row(
+            "without a job: idle twice",
+            adopted("").sights("a Gone b Idle").idle_twice("b").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
+        ),
+        row("both jobs are read: the first", adopted("j1 j2"), "read j1"),
+        row(
+            "both jobs are read: the second",
+            adopted("j1 j2").job("j1", "a Open"),
+            "read j2",
+        ),
+        row(
+            "success in either is the first witness",
+            adopted("j1 j2")
+                .job("j1", "a Failed b Open")
+                .job("j2", "a Success"),
+            "list a",
+        ),
+        row(
+            "failed in one while the other still works on it: no verdict",
+            adopted("j1 j2")
+                .job("j1", "a Failed b Open")
+                .job("j2", "a Open")
+                .sights("a Idle")
+                .idle_twice("a"),
+            RUNNING,
+        ),
+        row(
+            "failed in one while the other has not been read to its end: no verdict",
+            adopted("j1 j2")
+                .job("j1", "a Failed b Failed")
+                .job("j2", "")
+                .sights("a Idle b Idle")
+                .idle_twice("a")
+                .idle_twice("b"),
+            RUNNING,
+        ),
+        row(
+            "the same, overdue, and the other has ended: the failure counts",
+            adopted("j1 j2")
+                .overdue()
+                .job("j1", "a Failed b Failed")
+                .job("j2", "b Failed")
+                .parent_ended_cut("j2")
+                .sights("a Idle b Idle")
+                .idle_twice("a")
+                .idle_twice("b")
+                .no_finalizer(),
+            "finish AllFailed (submitted: AllFailed); a Failed/WKS.1, b Failed/WKS.1",
+        ),
+        row(
+            "the parent has ended and says that a deletion still runs: overdue, the desktop decides",
+            adopted("j1")
+                .overdue()
+                .job("j1", "a Open b Success")
+                .parent_ended("j1", None)
+                .sights("a Idle b Missing")
+                .idle_twice("a")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Failed/StillOpen, b Deleted",
+        ),
+        row(
+            "what was not submitted stays failed",
+            partly().job("j1", "a Success").sights("a Missing").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted",
+        ),
+    ]
+}
+
+fn verdicts() -> Vec<Row> {
+    let ended = |states| accepted().states(states).job("j1", "");
+    let three = || {
+        let accepted = effective("a b c", Outcome::Accepted, "j1");
+        in_doubt("a b c", accepted).job_id("j1").job("j1", "")
+    };
+    vec![
+        row(
+            "the finalizer goes before the last write, after which no event comes",
+            ended("a Deleted b Deleted"),
+            "finalizer off",
+        ),
+        row(
+            "all deleted",
+            ended("a Deleted b Deleted").no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted)",
+        ),
+        row(
+            "all that were there are deleted",
+            ended("a Deleted b Absent").no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted)",
+        ),
+        row(
+            "some failed",
+            ended("a Deleted b Failed").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed)",
+        ),
+        row(
+            "one of three failed",
+            three().states("a Deleted b Deleted c Failed").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed)",
+        ),
+        row(
+            "none was deleted",
+            ended("a Failed b Failed").no_finalizer(),
+            "finish AllFailed (submitted: AllFailed)",
+        ),
+    ]
+}
+
+/// A recovered job may not have shown every desktop of the body yet.
+fn perhaps_submitted() -> Vec<Row> {
+    let perhaps = |jobs| {
+        untouched("a b")
+            .attempt(effective("a b", Outcome::Adopted, jobs))
+            .begun()
+            .states("a Deleting b Unknown")
+            .project()
+            .finalizer()
+    };
+    let shown = || perhaps("j1").job("j1", "a Success").parent_ended("j1", None);
+    let cut = || perhaps("j1").job("j1", "a Success").parent_ended_cut("j1");
+    vec![
+        row(
+            "what the job has not shown yet is open while it runs",
+            perhaps("j1").job("j1", "a Open"),
+            "JobRunning moving until Poll",
+        ),
+        row(
+            "the job ended and showed every sub-job: the desktop is looked at",
+            shown().sights("a Missing"),
+            "list b",
+        ),
+        row(
+            "and was not submitted if it is idle twice",
+            shown().sights("a Missing b Idle").idle_twice("b").no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NotSubmitted",
+        ),
+        row(
+            "the job ended and not every sub-job was read: nothing is said of it",
+            cut().sights("a Missing b Idle").idle_twice("b"),
+            "JobRunning moving until Poll; a Deleted",
+        ),
+        row(
+            "until it is overdue: the desktop decides",
+            cut()
+                .overdue()
+                .sights("a Missing b Idle")
+                .idle_twice("b")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
+        ),
+        row(
+            "which may be gone",
+            cut().overdue().sights("a Missing b Gone").no_finalizer(),
+            "finish AllDeleted (submitted: AllDeleted); a Deleted, b Deleted",
+        ),
+        row(
+            "where no job is known it is open too",
+            perhaps("").sights("a Gone b Idle").idle_twice("b"),
+            "JobRunning moving until Poll; a Deleted",
+        ),
+        row(
+            "and stays unknown once it is overdue",
+            perhaps("")
+                .overdue()
+                .sights("a Gone b Idle")
+                .idle_twice("b")
+                .no_finalizer(),
+            "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Unknown",
+        ),
+        row(
+            "a deletion that runs longer than that has no verdict",
+            perhaps("j1")
+                .overdue()
+                .job("j1", "a Open")
+                .sights("a Deleting b Idle")
+                .idle_twice("b"),
+            "JobOverdue stalled until Poll",
+        ),
+    ]
+}

@@ -1,0 +1,364 @@
+//! The legal moves of the status.
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
+use desktop_deletion_operator::plan::admission::refusal;
+use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
+use desktop_deletion_operator::plan::observed::Request;
+use desktop_deletion_operator::plan::status::{
+    Ending, IllegalMove, Intent, Settlement, desktop, finish, intend, progress, settle, would_change,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use proptest::prelude::*;
+
+use super::arbitrary::{outcomes, requests};
+use super::build::{
+    accepted, attempt, cases, effective, ending, failure, here, id, in_doubt, job, jobs, minute, no_effect,
+    nonce, ready, refused, settlement,
+};
+use super::rules;
+
+fn hold() -> Progress {
+    Progress::moving(Reason::Submitting, "so it is".to_owned(), Requeue::Poll)
+}
+
+fn intent(body: &str) -> Intent {
+    Intent {
+        attempt: Attempt {
+            id: nonce("n9"),
+            ..attempt(body)
+        },
+        project: here(),
+        desktops: vec![],
+        hold: hold(),
+    }
+}
+
+#[test]
+fn an_intent_says_where_the_request_lives_and_lists_its_desktops() {
+    let request = ready("a b c").0.request;
+    let intent = Intent {
+        desktops: vec![desktop_deletion_operator::plan::status::desktop(
+            &id("b"),
+            DesktopState::Absent,
+        )],
+        ..intent("a c")
+    };
+    let status = intend(&request, &intent, &minute(5)).unwrap();
+    assert_eq!(status.project, Some(here()));
+    assert_eq!(status.start_time, Some(minute(5)));
+    assert_eq!(status.attempts, [intent.attempt]);
+    let told: Vec<_> = status.desktops.iter().map(|d| d.state).collect();
+    assert_eq!(
+        told,
+        [DesktopState::Pending, DesktopState::Absent, DesktopState::Pending]
+    );
+}
+
+#[test]
+fn a_second_intent_keeps_where_and_since_when() {
+    let request = ready("a b").begun().attempt(no_effect("n1", "a b")).0.request;
+    let elsewhere = Intent {
+        project: super::build::coordinates("another"),
+        ..intent("a b")
+    };
+    let status = intend(&request, &elsewhere, &minute(5)).unwrap();
+    assert_eq!(status.project, Some(here()));
+    assert_eq!(status.start_time, Some(minute(0)));
+}
+
+#[test]
+fn refused_attempts_make_room_and_no_other_does() {
+    for outcome in [Outcome::Rejected, Outcome::NotSent] {
+        let request = ready("a")
+            .begun()
+            .attempt(no_effect("n0", "a"))
+            .attempt(refused("a", outcome, Class::Throttled))
+            .refusals(4)
+            .0
+            .request;
+        let status = intend(&request, &intent("a"), &minute(5)).unwrap();
+        let names: Vec<_> = status.attempts.iter().map(|a| a.id.as_str()).collect();
+        assert_eq!(names, ["n0", "n9"], "{outcome:?}");
+        assert_eq!(status.refused_attempts, 4);
+    }
+    for outcome in [
+        Outcome::Pending,
+        Outcome::Accepted,
+        Outcome::Adopted,
+        Outcome::Abandoned,
+    ] {
+        let request = ready("a").attempt(effective("a", outcome, "")).0.request;
+        assert_eq!(
+            intend(&request, &intent("a"), &minute(5)),
+            Err(IllegalMove::Unsettled(nonce("n1"))),
+            "I2: {outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn refusals_that_are_counted_stay_while_they_are_about_the_same_desktops() {
+    let mut request = ready("a b")
+        .begun()
+        .attempt(refused("a b", Outcome::Rejected, Class::NotFound))
+        .0
+        .request;
+    request.status = intend(&request, &intent("a b"), &minute(5)).unwrap();
+    assert_eq!(request.status.attempts.len(), 2);
+    let not_found = Settlement {
+        attempt: nonce("n9"),
+        error: Some(failure(Class::NotFound)),
+        ..settlement(Outcome::Rejected, "")
+    };
+    request.status = settle(&request, &not_found, &minute(6)).unwrap();
+    let narrower = Intent {
+        attempt: Attempt {
+            id: nonce("n10"),
+            ..attempt("a")
+        },
+        ..intent("a")
+    };
+    let status = intend(&request, &narrower, &minute(7)).unwrap();
+    assert_eq!(status.attempts.len(), 1);
+}
+
+#[test]
+fn an_outcome_is_stored_once() {
+    for first in outcomes() {
+        for second in outcomes() {
+            let mut request = in_doubt("a", attempt("a")).0.request;
+            request.status = settle(&request, &settlement(first, ""), &minute(1)).unwrap();
+            let status = settle(&request, &settlement(second, "j1"), &minute(2)).unwrap();
+            let expected = if first == Outcome::Pending { second } else { first };
+            assert_eq!(status.attempts[0].outcome, expected, "{first:?}, then {second:?}");
+            assert_eq!(
+                status.attempts[0].job_ids,
+                jobs("j1"),
+                "{first:?}, then {second:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn refusals_are_counted_once_each() {
+    let mut request = in_doubt("a", attempt("a")).0.request;
+    for (outcome, count) in [
+        (Outcome::Pending, 0),
+        (Outcome::Rejected, 1),
+        (Outcome::Rejected, 1),
+        (Outcome::NotSent, 1),
+    ] {
+        request.status = settle(&request, &settlement(outcome, ""), &minute(1)).unwrap();
+        assert_eq!(request.status.refused_attempts, count, "{outcome:?}");
+    }
+}
+
+#[test]
+fn one_job_of_an_effective_attempt_is_the_requests_job_and_stays_so() {
+    let mut request = in_doubt("a", attempt("a")).0.request;
+    request.status = settle(&request, &settlement(Outcome::Accepted, "j1"), &minute(1)).unwrap();
+    assert_eq!(request.status.job_id, Some(job("j1")));
+    let status = settle(&request, &settlement(Outcome::Accepted, "j2"), &minute(2)).unwrap();
+    assert_eq!(status.job_id, Some(job("j1")));
+    assert_eq!(status.attempts[0].job_ids, jobs("j1 j2"));
+}
+
+#[test]
+fn of_several_jobs_none_is_the_requests_until_the_end() {
+    let mut request = in_doubt("a b", attempt("a b")).0.request;
+    request.status = settle(&request, &settlement(Outcome::Adopted, "j1 j2"), &minute(1)).unwrap();
+    assert_eq!(request.status.job_id, None);
+    let status = finish(&request, &ending(Reason::AllDeleted), &minute(2));
+    assert_eq!(status.job_id, Some(job("j1")));
+}
+
+#[test]
+fn what_an_attempt_can_hold_is_bounded() {
+    let request = in_doubt("a", attempt("a")).0.request;
+    let status = settle(
+        &request,
+        &settlement(Outcome::Adopted, "j1 j2 j3 j4 j5"),
+        &minute(1),
+    )
+    .unwrap();
+    assert_eq!(status.attempts[0].job_ids.len(), 4);
+}
+
+#[test]
+fn an_attempt_that_is_not_there_is_no_move() {
+    let request = ready("a").0.request;
+    assert_eq!(
+        settle(&request, &settlement(Outcome::Accepted, "j1"), &minute(1)),
+        Err(IllegalMove::NoSuchAttempt(nonce("n1")))
+    );
+}
+
+#[test]
+fn deleted_stays_deleted() {
+    let request = accepted().states("a Deleted").0.request;
+    let news = |state| vec![desktop(&id("a"), state), desktop(&id("b"), state)];
+    for state in [
+        DesktopState::Failed,
+        DesktopState::Deleting,
+        DesktopState::Pending,
+    ] {
+        let told = progress(&request, &hold().with_desktops(news(state)), &minute(1));
+        assert_eq!(told.desktops[0].state, DesktopState::Deleted);
+        assert_eq!(told.desktops[1].state, state);
+        let ended = finish(
+            &request,
+            &Ending {
+                desktops: news(state),
+                ..ending(Reason::AllDeleted)
+            },
+            &minute(1),
+        );
+        assert_eq!(ended.desktops[0].state, DesktopState::Deleted);
+    }
+}
+
+#[test]
+fn a_desktop_keeps_its_name_until_another_is_known() {
+    let mut request = accepted().0.request;
+    let named = |name: &str| DesktopStatus {
+        name: Some(name.to_owned()),
+        ..desktop(&id("a"), DesktopState::Deleting)
+    };
+    let nameless = desktop(&id("a"), DesktopState::Deleting);
+    for (news, name) in [
+        (nameless.clone(), None),
+        (named("pc-1"), Some("pc-1")),
+        (nameless, Some("pc-1")),
+        (named("pc-2"), Some("pc-2")),
+    ] {
+        request.status = progress(&request, &hold().with_desktops(vec![news]), &minute(1));
+        assert_eq!(request.status.desktops[0].name.as_deref(), name);
+    }
+}
+
+#[test]
+fn a_desktop_of_another_request_is_not_listed() {
+    let request = accepted().0.request;
+    let stranger = hold().with_desktops(vec![desktop(&id("z"), DesktopState::Deleted)]);
+    assert_eq!(progress(&request, &stranger, &minute(1)).desktops.len(), 2);
+}
+
+#[test]
+fn an_end_before_any_submission_says_where_it_was_looked_for() {
+    let request = ready("a").0.request;
+    let end = Ending {
+        project: Some(here()),
+        ..ending(Reason::AllDeleted)
+    };
+    let status = finish(&request, &end, &minute(7));
+    assert_eq!(status.project, Some(here()));
+    assert_eq!(
+        (status.start_time, status.completion_time),
+        (Some(minute(7)), Some(minute(7)))
+    );
+}
+
+#[test]
+fn a_generation_that_was_not_observed_is_a_change() {
+    let mut request = ready("a").0.request;
+    request.status = progress(&request, &hold(), &minute(1));
+    assert!(!would_change(&request, &hold()));
+    request.generation += 1;
+    assert!(would_change(&request, &hold()));
+}
+
+/// Anything that a settlement can say about the attempt of that name.
+fn settlements(request: &Request) -> BoxedStrategy<Settlement> {
+    let names: Vec<_> = request.status.attempts.iter().map(|a| a.id.clone()).collect();
+    let desktop_ids = request.desktop_ids.clone();
+    let states = proptest::sample::select(vec![
+        DesktopState::Pending,
+        DesktopState::Absent,
+        DesktopState::Deleting,
+        DesktopState::Deleted,
+        DesktopState::Unknown,
+    ]);
+    (
+        proptest::sample::select(names),
+        proptest::sample::select(outcomes().to_vec()),
+        proptest::sample::subsequence(jobs("j1 j2 j3 j4 j5 j6"), 0..=6),
+        proptest::collection::vec(states, desktop_ids.len()),
+        any::<bool>(),
+    )
+        .prop_map(move |(attempt, outcome, jobs, states, failed)| {
+            let told = desktop_ids.iter().zip(states).map(|(id, s)| desktop(id, s));
+            Settlement {
+                attempt,
+                jobs,
+                error: failed.then(|| failure(Class::Throttled)),
+                hold: hold().with_desktops(told.collect()),
+                ..settlement(outcome, "")
+            }
+        })
+        .boxed()
+}
+
+proptest! {
+    #![proptest_config(cases(400))]
+
+    #[test]
+    fn any_settlement_is_a_legal_move(
+        (request, settlement) in requests()
+            .prop_filter("an attempt", |r| !r.status.attempts.is_empty())
+            .prop_flat_map(|request| {
+                let settlement = settlements(&request);
+                (Just(request), settlement)
+            })
+    ) {
+        let status = settle(&request, &settlement, &minute(90)).unwrap();
+        let wrong = rules::transition(&request, &status);
+        prop_assert!(wrong.is_empty(), "{wrong:?}");
+    }
+}
+
+/// `Ready`, `Reconciling` and `Stalled` of a request whose first attempt was refused, as the next attempt is recorded.
+fn tried_again_after(class: Class) -> (Vec<Condition>, Vec<Condition>) {
+    let mut request = ready("a").begun().attempt(attempt("a")).0.request;
+    let refused = Settlement {
+        hold: refusal(Outcome::Rejected, &failure(class)),
+        error: Some(failure(class)),
+        ..settlement(Outcome::Rejected, "")
+    };
+    request.status = settle(&request, &refused, &minute(5)).unwrap();
+    let again = Intent {
+        hold: hold().with_error(failure(class)),
+        ..intent("a")
+    };
+    let status = intend(&request, &again, &minute(10)).unwrap();
+    assert_eq!(
+        status.last_error.map(|error| error.class),
+        Some(class.as_str().to_owned())
+    );
+    let shown = |conditions: Vec<Condition>| -> Vec<Condition> {
+        let shown = ["Ready", "Reconciling", "Stalled"];
+        conditions
+            .into_iter()
+            .filter(|c| shown.contains(&&*c.type_))
+            .collect()
+    };
+    (shown(request.status.conditions), shown(status.conditions))
+}
+
+#[test]
+fn what_a_person_must_fix_is_not_unsaid_by_the_next_attempt() {
+    let (before, after) = tried_again_after(Class::Permission);
+    assert_eq!(before.len(), 2, "{before:#?}");
+    assert_eq!(after, before);
+    let (before, after) = tried_again_after(Class::Throttled);
+    let reasons = |conditions: &[Condition]| -> Vec<String> {
+        conditions
+            .iter()
+            .map(|c| format!("{}={}", c.type_, c.reason))
+            .collect()
+    };
+    assert_eq!(reasons(&before), ["Ready=Retrying", "Reconciling=Retrying"]);
+    assert_eq!(reasons(&after), ["Ready=Submitting", "Reconciling=Submitting"]);
+}
