@@ -100,7 +100,7 @@ pub struct Context {
     pub submissions: deletion::Submissions,
     /// Whether this replica still leads.
     pub leadership: Leadership,
-    /// Cancelled when the operator is told to stop.
+    /// Cancelled when the operator is shutting down.
     pub stopping: CancellationToken,
 }
 
@@ -112,7 +112,7 @@ pub struct Runtime {
     pub metrics: Metrics,
     /// Whether this replica leads.
     pub leadership: Leadership,
-    /// Cancelled when the operator is told to stop.
+    /// Cancelled when the operator is shutting down.
     pub stopping: CancellationToken,
     /// What the clock of the API server says.
     pub api_server_clock: ApiServerClock,

@@ -112,7 +112,7 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
     Ok(())
 }
 
-/// Not ready any more, as soon as the operator is told to stop.
+/// Not ready any more, as soon as the operator is shutting down.
 async fn leave(health: Health, stopping: CancellationToken) {
     stopping.cancelled().await;
     health.stopping();
@@ -162,7 +162,7 @@ impl Replica {
         let (context, woken) = self.context(elector.leadership());
         let loss = tokio::select! {
             loss = elector.hold() => loss,
-            // It ends when the operator is told to stop, and the lease is held until then.
+            // It ends when the operator is shutting down, and the lease is held until then.
             () = self.work(context.clone(), woken) => {
                 elector.release().await;
                 return Ok(());
@@ -171,13 +171,15 @@ impl Replica {
         // The controllers are aborted by now, and each pass with them: one that moves once more sees that we lead no longer.
         // Only a submission goes on: what is not sent yet is not sent any more, and an answer is recorded, however long the
         // API server is away.
-        tracing::warn!("leading no longer: nothing is begun, and a submission on its way is recorded first");
+        tracing::warn!(
+            "lost leadership; not starting new work, and a submission on its way is recorded first"
+        );
         self.stopping.cancel();
         context.submissions.finished().await;
         Err(loss.into())
     }
 
-    /// Runs the controllers until the operator is told to stop.
+    /// Runs the controllers until the operator is shutting down.
     async fn work(&self, context: Arc<Context>, woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
         let namespaces = self.config.namespaces.resolve(&self.own);
         tracing::info!(

@@ -96,7 +96,7 @@ impl CircuitBreaker {
     }
 
     /// Waits until one more call may be made for a namespace, and keeps its place until the permit is dropped; `None` if
-    /// the operator is told to stop first.
+    /// the operator is shutting down first.
     pub async fn enter(&self, caller: &SessionKey, priority: Priority, namespace: &str) -> Option<Permit> {
         let gate = {
             let mut state = self.lock();
@@ -124,15 +124,15 @@ impl CircuitBreaker {
         forget(&mut state.logins, |(_, last)| *last + LOGIN_PAUSE <= now);
         let failed = state.failed(&caller.login);
         if failed > 0 && operation == Operation::BatchDelete {
-            let reason = "the cloud has just refused this login, so no batch is submitted with it before a read has proven it anew";
+            let reason = "the cloud rejected these credentials; no request is submitted with them until a read succeeds";
             return Err(circuit_open(operation, BreakerKind::Credentials, reason));
         }
         if failed >= FAILED_LOGINS {
-            let reason = "the cloud refused this login twice in a row; more would lock it, so calls are held back until the Secret changes, or some minutes";
+            let reason = "the cloud rejected these credentials twice in a row; further failures would lock them, so calls are suppressed until the Secret changes or six minutes have passed";
             return Err(circuit_open(operation, BreakerKind::Credentials, reason));
         }
         if state.projects.contains_key(caller) {
-            let reason = "calls of this project are held back since the cloud asked to slow down";
+            let reason = "calls of this project are suppressed after HTTP 429 of the cloud";
             return Err(circuit_open(operation, BreakerKind::Throttled, reason));
         }
         Ok(())

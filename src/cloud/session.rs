@@ -97,7 +97,8 @@ impl MeteredClient {
             None
         } else {
             let permit = line.enter(self.priority).await;
-            let stopping = || circuit_open(operation, BreakerKind::Throttled, "the operator is told to stop");
+            let stopping =
+                || circuit_open(operation, BreakerKind::Throttled, "the operator is shutting down");
             Some(permit.ok_or_else(stopping)?)
         };
         if let Err(error) = line.circuit_breaker.check(operation, &line.caller) {
@@ -135,7 +136,7 @@ impl CloudSession {
         Arc::new(MeteredClient { line, priority })
     }
 
-    /// Waits for a permit; `None` if the operator is told to stop first.
+    /// Waits for a permit; `None` if the operator is shutting down first.
     pub async fn enter(&self, priority: Priority) -> Option<Permit> {
         let permit = self
             .circuit_breaker

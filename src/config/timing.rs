@@ -138,12 +138,12 @@ impl Timing {
             (
                 ("--initial-poll-delay", self.initial_poll_delay),
                 ("--job-overdue", self.job_overdue),
-                "a job must be looked at before it can be called overdue",
+                "a job must be read before it can be reported as overdue",
             ),
             (
                 ("--poll-interval", self.poll_interval),
                 ("--job-overdue", self.job_overdue),
-                "a job must be looked at before it can be called overdue",
+                "a job must be read before it can be reported as overdue",
             ),
             (
                 ("--job-visibility-timeout", self.job_visibility_timeout),

@@ -168,7 +168,7 @@ async fn reconcile(project: Arc<WorkspaceProject>, prover: Arc<Prover>) -> Resul
         .await
         .unwrap_or_else(|_| {
             Err(api::Error::Unanswered {
-                action: "prove the login",
+                action: "verify the credentials",
                 reason: "panic; see the log".to_owned(),
             })
         });
@@ -297,7 +297,7 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
         Ok(_) => skewed(clocks).unwrap_or_else(|| Verdict {
             status: ConditionStatus::True,
             reason: Reason::CredentialsValid,
-            message: "the login was proven by listing desktops".to_owned(),
+            message: "credentials verified with a read-only request (list of desktops)".to_owned(),
             again: RetryPolicy::Slow,
         }),
         Err(error) => {

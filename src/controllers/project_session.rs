@@ -210,7 +210,8 @@ pub async fn access(
         .into_iter()
         .filter_map(|(source, read)| Some((source.as_ref()?, read)));
     let Some((source, read)) = given.next() else {
-        let message = "spec.credentials names no login that this version of the operator knows".to_owned();
+        let message = "spec.credentials has no source of credentials that this version of the operator knows"
+            .to_owned();
         return Ok(Err(Unavailable {
             reason: Reason::SecretInvalid,
             message,
@@ -309,7 +310,7 @@ fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
         })
         .filter(|c| c.observed_generation == project.metadata.generation);
     let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown.as_str()) else {
-        let message = format!("WorkspaceProject {name}: its login is being proven");
+        let message = format!("WorkspaceProject {name}: its credentials are being verified");
         return Some(Obstacle {
             reason: Reason::ProjectNotReady,
             message,

@@ -52,13 +52,13 @@ words! {
     ConditionType {
         /// Whether the batch was submitted to the cloud.
         Submitted,
-        /// The verdict: Unknown while the request is active, then True or False for ever.
+        /// Final result: Unknown while the request is active, then True or False; never changes again.
         Succeeded,
-        /// The same, for tools that look at nothing else.
+        /// The same, for tools that only read `Ready`.
         Ready,
         /// Present only while the operator is at work or will try again by itself (kstatus).
         Reconciling,
-        /// Present only while a person must look (kstatus).
+        /// Present only while the object needs a person (kstatus).
         Stalled,
     }
 }

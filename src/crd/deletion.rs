@@ -17,10 +17,10 @@ pub use status::{
 
 const INSTEAD: &str = "create a new DesktopDeletion instead";
 
-/// What to delete, and how. Everything but `suspend` is immutable: a new wish is a new object.
+/// What to delete, and how. Every field except `suspend` is immutable: to change a request, create a new object.
 ///
-/// A client without strict validation drops a field that it does not know, such as `email_notification`, in
-/// silence, and the default holds. `kubectl apply` refuses it.
+/// A client without strict field validation silently drops unknown fields, such as `email_notification`, so that the
+/// default applies. `kubectl apply` rejects them.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "cloud-desktops.dev",
@@ -70,13 +70,13 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
 #[x_kube(validation = rules::immutable_optional("notAfter", INSTEAD))]
 pub struct DesktopDeletionSpec {
     /// The `WorkspaceProject` that the desktops belong to, in the namespace of this object. Required, so that a
-    /// copied manifest cannot hit another project. Immutable.
+    /// copied manifest cannot affect another project. Immutable.
     #[x_kube(validation = rules::immutable("projectRef", INSTEAD))]
     pub project_ref: ProjectRef,
 
-    /// The desktops to delete, by their IDs (not their names): 1 to 100, the most that the cloud takes in one call.
-    /// No ID twice, also not in different case. A desktop that does not exist any more is reported as `Absent` and
-    /// does not hinder the others. Immutable, the order included.
+    /// IDs (not computer names) of the desktops to delete: 1 to 100, the limit of the cloud API for one call. IDs
+    /// must be unique, ignoring case. A desktop that no longer exists is reported as `Absent` and does not affect the
+    /// others. Immutable, including the order.
     #[serde(rename = "desktopIDs")]
     #[schemars(length(min = 1, max = limits::DESKTOPS))]
     #[x_kube(
@@ -87,36 +87,35 @@ pub struct DesktopDeletionSpec {
     )]
     pub desktop_ids: Vec<DesktopID>,
 
-    /// Whether the users of the desktops are deleted too, each if no other desktop is left to that user
-    /// (`delete_users` of the cloud; accounts in an Active Directory stay). Default: false. Immutable.
+    /// Whether to also delete users who have no other desktop left (`delete_users` of the cloud API; Active Directory
+    /// accounts are kept). Default: false. Immutable.
     #[serde(default)]
     #[x_kube(validation = rules::immutable("deleteUsers", INSTEAD))]
     pub delete_users: bool,
 
-    /// Whether the cloud mails the users that their desktops were deleted (`email_notification` of the cloud).
-    /// Default: true, so users get mail unless this says false. Immutable.
+    /// Whether the cloud notifies users by email that their desktops were deleted (`email_notification` of the cloud
+    /// API). Default: true. Immutable.
     #[serde(default = "yes")]
     #[x_kube(validation = rules::immutable("emailNotification", INSTEAD))]
     pub email_notification: bool,
 
-    /// Whether desktops are deleted although they run: they are force-stopped first, and unsaved work of people who
-    /// are connected is lost (`is_force_delete` of the cloud). Default: false. Immutable.
+    /// Whether to delete running desktops: they are stopped by force first, and connected users lose unsaved work
+    /// (`is_force_delete` of the cloud API). Default: false. Immutable.
     #[serde(default)]
     #[x_kube(validation = rules::immutable("force", INSTEAD))]
     pub force: bool,
 
-    /// The deadline: a batch that was not submitted by then never is, and the request ends with reason `Expired`, so
-    /// that an old request does not fire months later when somebody repairs a permission. What was submitted before
-    /// goes on. A time by RFC 3339 with its zone, such as 2026-12-05T00:00:00Z. Default: 7 days after the creation
-    /// of the object (`--request-deadline` of the operator). Immutable.
+    /// Deadline for the submission: a request that has not been submitted by then is never submitted and ends with
+    /// reason `Expired`, so that an old request does not run months later when a missing permission is granted. A
+    /// submitted request continues. An RFC 3339 time with a time zone, such as 2026-12-05T00:00:00Z. Default: 7 days
+    /// after the creation of the object (`--request-deadline` of the operator). Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::readable_time())]
     pub not_after: Option<Time>,
 
-    /// Holds the batch back while it is true; the deadline runs on. Once the batch was submitted it is too late: the
-    /// cloud cannot be stopped, and the message of condition `Submitted` says so. It has no effect on a finished request.
-    /// Default: false.
+    /// Whether to hold the submission; the deadline still applies. A request that has been submitted cannot be
+    /// stopped; the message of condition `Submitted` says so. Has no effect on a finished request. Default: false.
     #[serde(default)]
     pub suspend: bool,
 }

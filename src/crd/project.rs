@@ -10,7 +10,7 @@ use crate::ids::{ProjectID, Region};
 
 const INSTEAD: &str = "create a new WorkspaceProject instead";
 
-/// Which project, where, and with which login.
+/// A project of the cloud and the credentials to access it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "cloud-desktops.dev",
@@ -48,36 +48,37 @@ const INSTEAD: &str = "create a new WorkspaceProject instead";
     )
 )]
 pub struct WorkspaceProjectSpec {
-    /// Region of the project, such as ap-southeast-1. Of a region that the operator does not know, `endpoint` must be set
-    /// too. Immutable.
+    /// Region of the project, such as ap-southeast-1. For a region that the operator does not know, `endpoint` must
+    /// be set as well. Immutable.
     #[schemars(length(max = 63), regex(pattern = REGION))]
     #[x_kube(validation = rules::immutable("region", INSTEAD))]
     pub region: Region,
 
-    /// ID of the project in the cloud: 32 hexadecimal digits, found in the console under My Credentials. One account
-    /// has another ID in each region. Immutable.
+    /// ID of the project: 32 hexadecimal digits, shown in the console under My Credentials. An account has a
+    /// different project ID in each region. Immutable.
     #[serde(rename = "projectID")]
     #[x_kube(validation = rules::immutable("projectID", INSTEAD))]
     pub project_id: ProjectID,
 
-    /// URL of the Workspace service, https, without a path: for private and sovereign clouds. The host must be on the
-    /// operator's list (`--allowed-endpoints`). Default: `https://workspace.{region}.myhuaweicloud.com`. Immutable, also
-    /// whether it is set.
+    /// URL of the Workspace service (https, without a path), for private and sovereign clouds. The host must match
+    /// the operator's allow-list (`--allowed-endpoints`). Default: `https://workspace.{region}.myhuaweicloud.com`.
+    /// Immutable, including whether it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::ENDPOINT), regex(pattern = rules::ENDPOINT))]
     #[x_kube(validation = rules::port())]
     pub endpoint: Option<String>,
 
-    /// URL of the identity service (IAM), https, without a path, as `endpoint`. A password is sent there; a ready token is
-    /// sent there to learn when it ends. Default: `https://iam.{region}.myhuaweicloud.com` (of eu-west-101, `myhuaweicloud.eu`) where `endpoint` is not set;
-    /// where it is set there is no default, so that no login goes to another cloud. Immutable, also whether it is set.
+    /// URL of the identity service (IAM), https, without a path, as `endpoint`. A password is sent there; a ready
+    /// token is sent there to learn when it ends. Default: `https://iam.{region}.myhuaweicloud.com` (of eu-west-101,
+    /// `myhuaweicloud.eu`) where `endpoint` is not set; where it is set there is no default, so that credentials are
+    /// never sent to another cloud. Immutable, including whether it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::ENDPOINT), regex(pattern = rules::ENDPOINT))]
     #[x_kube(validation = rules::port())]
     pub iam_endpoint: Option<String>,
 
-    /// Certificates of the authorities that vouch for the hosts of this project, in PEM, at most 64 KiB: for private
-    /// clouds. They replace the system's authorities for this project. Public, so no Secret is needed.
+    /// PEM bundle of the certificate authorities of the project's hosts, at most 64 KiB, for private clouds. It
+    /// replaces the system's authorities for this project. The certificates are public, so no Secret is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::CA_BUNDLE), regex(pattern = CERTIFICATE))]
     #[x_kube(validation = rules::forbidden(
@@ -86,10 +87,10 @@ pub struct WorkspaceProjectSpec {
     ))]
     pub ca_bundle: Option<String>,
 
-    /// How to log in: exactly one of the fields below.
+    /// Source of the credentials: exactly one of the fields below.
     pub credentials: Credentials,
 
-    /// Stops every new submission to this project while it is true. Jobs that run in the cloud are still followed.
+    /// Whether to hold every new submission to this project. Jobs that are running in the cloud are still followed.
     /// Default: false.
     #[serde(default)]
     pub suspend: bool,
@@ -100,11 +101,11 @@ const REGION: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----";
 
-/// Exactly one login.
+/// Exactly one source of credentials.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.accessKey), has(self.token), has(self.password)].exists_one(set, set)")
-    .message("credentials needs exactly one login: set one of accessKey, token and password"))]
+    .message("credentials needs exactly one source: set one of accessKey, token and password"))]
 pub struct Credentials {
     /// An access key of an IAM user: the operator signs its calls with it. Keys of the Secret: accessKey, secretKey,
     /// and securityToken if the access key is a temporary one.
@@ -112,7 +113,7 @@ pub struct Credentials {
     #[schemars(with = "SecretSource")]
     pub access_key: Option<SecretSource>,
 
-    /// A token that somebody else obtains and renews, sent as X-Auth-Token. Key of the Secret: token.
+    /// A token that is obtained and renewed outside of the operator, sent as X-Auth-Token. Key of the Secret: token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretSource")]
     pub token: Option<SecretSource>,
@@ -125,7 +126,7 @@ pub struct Credentials {
     pub password: Option<SecretSource>,
 }
 
-/// Where the login is kept.
+/// Where the credentials are stored.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretSource {
@@ -142,19 +143,20 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// What the operator knows of the project. Written by the operator alone.
+/// Observed state of the project. Written by the operator only.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 // A new object says that nobody has looked at it yet, so that no tool takes it for ready.
 #[schemars(extend("default" = json!({"observedGeneration": -1})))]
 pub struct WorkspaceProjectStatus {
-    /// The `metadata.generation` that the operator has seen. -1 means that it has not seen the object yet.
+    /// The `metadata.generation` last observed by the operator. -1 means that the operator has not observed the
+    /// object yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = -1))]
     pub observed_generation: Option<i64>,
 
-    /// Whether the project can be used. `Ready` is True when a read that changes nothing has proven the login; else its
-    /// reason and message say what is wrong.
+    /// Conditions of the project. `Ready` is True when the credentials were verified with a read-only request;
+    /// otherwise its reason and message say what is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

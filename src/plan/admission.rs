@@ -410,7 +410,7 @@ fn late_effect(seen: &Observed) -> Option<Step> {
 
 fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
     let message = format!(
-        "somebody else is deleting {} of this request ({}): waiting until they are gone or idle again",
+        "another client is deleting {} of this request ({}); waiting until they are gone or idle again",
         desktops(foreign.len()),
         name_some(foreign.iter().copied())
     );
@@ -515,7 +515,7 @@ fn without_effect(seen: &Observed) -> usize {
 
 fn no_effect() -> Ending {
     let message = format!(
-        "{NO_EFFECT_LIMIT} submissions had no effect: each was sent, its answer was lost, and the desktops stayed untouched; look at what lies between the operator and the cloud, then create a new request"
+        "{NO_EFFECT_LIMIT} submissions had no effect: each was sent, its answer was lost, and the desktops stayed unchanged; check the network path between the operator and the cloud, then create a new request"
     );
     Ending {
         verdict: Reason::NoEffect,

@@ -218,7 +218,7 @@ pub fn explain(operation: Operation, class: Class, error: &str) -> String {
             "the cloud refuses the request for a reason that the operator does not know, retrying every few minutes: do what its message says, or create a new request".to_owned()
         }
         Class::Authentication => {
-            "the cloud does not accept the login: put valid credentials into the project's Secret".to_owned()
+            "the cloud rejects the credentials; put valid ones into the project's Secret".to_owned()
         }
         // Of these it is not a permission that is missing, and the gateway's words say what.
         Class::Permission
@@ -230,7 +230,7 @@ pub fn explain(operation: Operation, class: Class, error: &str) -> String {
         }
         Class::Permission => {
             let permission = named_action(error).unwrap_or(operation.permission());
-            format!("the login lacks {permission}: allow it to the IAM user")
+            format!("credentials lack permission {permission}; grant it to the IAM user")
         }
         Class::WrongEndpoint => {
             let (service, field) = if operation.is_of_iam() {
@@ -248,8 +248,8 @@ pub fn explain(operation: Operation, class: Class, error: &str) -> String {
                 .to_owned()
         }
         Class::NotFound => "the cloud says that something named in the request does not exist".to_owned(),
-        Class::Conflict => "a desktop's present state denies its deletion, tried again later".to_owned(),
-        Class::Throttled => "the cloud asks to slow down, tried again later".to_owned(),
+        Class::Conflict => "a desktop cannot be deleted in its current state; retrying".to_owned(),
+        Class::Throttled => "rate limited by the cloud API; retrying".to_owned(),
         Class::Unavailable | Class::InDoubt => {
             "the cloud cannot answer at the moment, tried again later".to_owned()
         }

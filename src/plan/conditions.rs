@@ -269,17 +269,17 @@ fn took_effect(request: &Request, attempt: &Attempt, job: Option<&JobID>) -> Cla
     let mut message = match reason {
         Reason::JobAccepted => format!("the cloud accepted {count} as job {jobs}, submitted at {when}"),
         Reason::JobRecovered => {
-            format!("submitted {count} at {when}; the answer was lost, and found again as job {jobs}")
+            format!("submitted {count} at {when}; the answer was lost and job {jobs} was recovered")
         }
         _ if attempt.job_ids.is_empty() => {
-            format!("submitted {count} at {when} and it took effect, but the job cannot be named")
+            format!("submitted {count} at {when}; the request took effect, but its job is unknown")
         }
         _ => format!(
-            "submitted {count} at {when} and the answer was lost; job {jobs} deletes some of them and may be somebody else's: nothing is sent again"
+            "submitted {count} at {when} and the answer was lost; job {jobs} deletes some of them and may belong to another request; nothing is sent again"
         ),
     };
     if request.suspend {
-        message.push_str("; suspend came too late: what was submitted cannot be called back");
+        message.push_str("; suspend came too late: the submitted request cannot be recalled");
     }
     claim(ConditionType::Submitted, ConditionStatus::True, reason, message)
 }

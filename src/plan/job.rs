@@ -23,7 +23,7 @@ pub fn landing(attempt: &Attempt) -> Progress {
         |end| format!("some minutes after {}", end.0),
     );
     let message = format!(
-        "a person gave up attempt {}; its request can still take effect until {end}, and its desktops are held until then",
+        "attempt {} was abandoned by annotation; its request can still take effect until {end}, and its desktops stay reserved until then",
         attempt.id
     );
     Progress::moving(Reason::AwaitingEvidence, message, Requeue::Expiry)
@@ -55,8 +55,7 @@ pub fn land(seen: &Observed, attempt: &Attempt) -> Step {
 /// The end of a request that a person gave up.
 pub fn abandoned(seen: &Observed, answers: Option<String>) -> Ending {
     let open = seen.request.status.desktops.iter().filter(|d| !ended(d.state));
-    let message =
-        "a person gave the request up; what became of its desktops is unknown: look at them in the console";
+    let message = "abandoned by annotation; the state of its desktops is unknown: check them in the console";
     Ending {
         verdict: Reason::Abandoned,
         submitted: Reason::Abandoned,
@@ -196,7 +195,7 @@ fn fate(seen: &Observed, id: &DesktopID) -> DesktopProgress {
         (FinalResult::None, Some(_)) => DesktopProgress::Running,
         // Right after a success a list may lag, however late the job is.
         (FinalResult::Success, Some(sight)) if seen.facts.overdue && sight.is_idle() => {
-            let text = "the job reports success but the desktop is still there: look at it in the console";
+            let text = "the job reports success but the desktop still exists; check it in the console";
             idle(sighting, || failed(id, Some("StillPresent"), text))
         }
         (FinalResult::Failed { code, reason }, Some(sight)) if sight.is_idle() => {
@@ -300,14 +299,14 @@ fn undecided(seen: &Observed, id: &DesktopID) -> DesktopStatus {
         return failed(id, code, reason);
     }
     if words.contains(&&SubJobResult::Open) {
-        let text = "the job has ended and says that the deletion of the desktop is still running; the desktop is still there: look at it in the console";
+        let text = "the job has ended but reports the deletion of the desktop as running, and the desktop still exists; check it in the console";
         return failed(id, Some("StillOpen"), text);
     }
     if !views.is_empty() {
-        let text = "the job has ended and not all of its sub-jobs could be read; the desktop is still there: look at it in the console";
+        let text = "the job has ended, not all of its sub-jobs could be read, and the desktop still exists; check it in the console";
         return failed(id, Some("NoSubJob"), text);
     }
-    let text = "the submission reached other desktops; whether it reached this one is not known: look at it in the console";
+    let text = "the request took effect for other desktops; whether it did for this one is unknown: check it in the console";
     DesktopStatus {
         message: Some(text.to_owned()),
         ..desktop(id, DesktopState::Unknown)
@@ -361,7 +360,7 @@ fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<Desk
             .map(|(id, _)| *id)
             .collect();
         let mut message = format!(
-            "the job runs longer than deletions should take, {} not ended ({}): look at the job in the console; it is still followed",
+            "the job runs longer than expected, {} not finished ({}); check the job in the console. The operator keeps following it",
             desktops(late.len()),
             name_some(late)
         );
@@ -378,7 +377,7 @@ fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<Desk
         self::running(running)
     } else {
         let message = format!(
-            "the job has ended; the state of {} is looked at again",
+            "the job has ended; verifying the state of {}",
             desktops(fates.len() - news.len())
         );
         Progress::moving(
@@ -429,7 +428,7 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
     if !unknown.is_empty() {
         let names = name_some(unknown.iter().map(|d| &d.id));
         parts.push(format!(
-            "{} unknown ({names}): look at them in the console",
+            "{} unknown ({names}); check them in the console",
             unknown.len()
         ));
     }

@@ -82,7 +82,7 @@ fn wait((message, wake): (String, Requeue)) -> Step {
 }
 
 fn unlisted() -> (String, Requeue) {
-    let message = "not every namespace that the operator watches has been listed yet, so another request may have one of the desktops: if this stays, look at the operator's /readyz";
+    let message = "not every namespace that the operator watches has been listed yet, so another request may have one of the desktops: if this persists, check the operator's /readyz";
     (message.to_owned(), Requeue::Tick)
 }
 

@@ -240,7 +240,7 @@ pub fn of_newer_version(attempt: &Attempt) -> Progress {
 /// What the conditions say of an attempt in doubt before anything was looked at.
 pub fn in_doubt(attempt: &Attempt) -> Progress {
     let message = format!(
-        "the answer to the submission of {} at {} was lost: whether it took effect is being found out, nothing is sent again meanwhile",
+        "the answer to the submission of {} at {} was lost; outcome unknown, verifying. The request will not be sent again",
         desktops(attempt.desktop_ids.len()),
         attempt.signed_at.0
     );
@@ -364,7 +364,7 @@ fn perhaps_submitted(id: &DesktopID) -> DesktopStatus {
 
 fn no_effect(attempt: &Attempt) -> Settlement {
     let message = format!(
-        "the submission at {} had no effect: two reads after its expiry show every desktop untouched; it is submitted anew",
+        "the submission at {} had no effect: two reads after its expiry show every desktop unchanged; submitting again",
         attempt.signed_at.0
     );
     Settlement {

@@ -97,7 +97,7 @@ pub fn next(seen: &Observed) -> Option<Step> {
     }
     if resolve.verb == Verb::Abandon && attempt.took_effect() {
         return refuse(format!(
-            "attempt {} took effect and its job is followed; it can be given up once the job is overdue: set the annotation anew then",
+            "attempt {} took effect and its job is followed; it can be abandoned once the job is overdue: set the annotation again then",
             attempt.id
         ));
     }
@@ -143,7 +143,7 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
             }
             if !named || earlier {
                 let why = format!(
-                    "job {job} names no desktop of attempt {}: look the job up in the console",
+                    "job {job} names no desktop of attempt {}; check the job in the console",
                     attempt.id
                 );
                 return Some(Step::RefuseResolve(Refusal { value, why }));
@@ -175,7 +175,7 @@ fn abandoned(attempt: &Attempt, value: String) -> Settlement {
 
 fn retried(attempt: &Attempt, value: String) -> Settlement {
     let message = format!(
-        "a person said that attempt {} had no effect: it is submitted anew",
+        "attempt {} was declared without effect by annotation; submitting again",
         attempt.id
     );
     Settlement {
@@ -192,7 +192,7 @@ fn retried(attempt: &Attempt, value: String) -> Settlement {
 /// What a person can do about an attempt whose outcome stays unknown.
 pub fn advice(attempt: &Attempt) -> String {
     format!(
-        "look at the desktops and their deletion jobs in the console, then annotate this object with {}={}=adopt:<job id>, =retry or =abandon",
+        "check the desktops and their deletion jobs in the console, then annotate this object with {}={}=adopt:<job id>, =retry or =abandon",
         crate::crd::RESOLVE_ANNOTATION,
         attempt.id
     )

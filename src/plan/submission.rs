@@ -72,8 +72,7 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
 
 /// The guard failed between the intent and the request: too slow, called off, or shutting down.
 fn not_sent(attempt: &Attempt) -> Step {
-    let message =
-        "the request was signed but not sent, and is prepared anew if it is still wanted".to_owned();
+    let message = "the request was signed but not sent; it will be prepared again".to_owned();
     Step::RecordOutcome(Settlement {
         attempt: attempt.id.clone(),
         outcome: Outcome::NotSent,

@@ -20,11 +20,11 @@ pub fn on_signal() -> io::Result<CancellationToken> {
     let token = stop.clone();
     tokio::spawn(async move {
         let name = next(&mut signals).await;
-        tracing::info!("{name}: stopping; a submission on its way is recorded first");
+        tracing::info!("{name}: stopping; a submission in progress is recorded first");
         token.cancel();
         let name = next(&mut signals).await;
         tracing::warn!(
-            "{name} again: exiting at once; a submission without its record will be judged by evidence at the next start"
+            "{name} again: exiting immediately; a submission without a record will be recovered at the next start"
         );
         process::exit(IMPATIENT);
     });

@@ -125,7 +125,7 @@ impl Beat {
         } else if silent > self.bound {
             let whole = Duration::from_secs(silent.as_secs());
             Err(format!(
-                "no sign of life for {}, allowed are {}",
+                "no heartbeat for {}, allowed are {}",
                 duration::text(whole),
                 duration::text(self.bound)
             ))
@@ -264,7 +264,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(11)).await;
         assert_eq!(
             health.live().to_string(),
-            "[-]poller failed: no sign of life for 1m 1s, allowed are 1m\n[+]watch ok\nfailed\n"
+            "[-]poller failed: no heartbeat for 1m 1s, allowed are 1m\n[+]watch ok\nfailed\n"
         );
         poller.beat();
         assert!(health.live().holds());

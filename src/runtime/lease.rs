@@ -186,7 +186,7 @@ impl Elector {
                     });
                 }
                 Some(Ok(Standing::Raced)) => {
-                    "somebody else wrote it at the same time".clone_into(&mut reason);
+                    "another writer changed it at the same time".clone_into(&mut reason);
                 }
                 Some(Err(error)) => {
                     tracing::warn!(lease = self.lease, "{error}");

@@ -253,7 +253,7 @@ impl HttpWorkspace {
         headers(call, &self.project_id, &self.credentials, now).ok_or_else(|| {
             not_sent(
                 operation,
-                "the login holds characters that no header may have".to_owned(),
+                "the credentials contain characters that are not allowed in an HTTP header".to_owned(),
             )
         })
     }

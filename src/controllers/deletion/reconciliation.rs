@@ -153,7 +153,7 @@ impl Reconciliation {
         self.login
             .as_ref()
             .and_then(|login| login.line.as_ref())
-            .ok_or(Error::Fault("a step in the cloud without a login"))
+            .ok_or(Error::Fault("a step in the cloud without credentials"))
     }
 
     /// How the circuit breaker for its submission stands.
@@ -192,7 +192,7 @@ impl Reconciliation {
     /// # Errors
     /// The decision asked for the cloud before the project was looked at: a fault.
     pub fn home(&self) -> Result<CredentialsKey, Error> {
-        let fault = Error::Fault("a step in the cloud before the project was looked at");
+        let fault = Error::Fault("a step in the cloud before the project was read");
         let login = self.login.as_ref().ok_or(fault)?;
         let project = login.view.coordinates.as_ref();
         let project = project.ok_or(Error::Fault("a step in the cloud without a project"))?;

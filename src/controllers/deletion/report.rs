@@ -141,7 +141,7 @@ pub async fn lost(pass: &Reconciliation, context: &Context) {
         PostAnswer::Doubt(_) => format!("whether attempt {attempt} took effect is unknown"),
         PostAnswer::NotSent(_) | PostAnswer::Refused(_) => return,
     };
-    let message = format!("{text}, but that could not be stored: look at the desktops in the console");
+    let message = format!("{text}, but this could not be stored; check the desktops in the console");
     tracing::error!(namespace, name, %attempt, "{message}");
     context.metrics.incident(Incident::JobLost);
     publish(pass, EventType::Warning, "JobLost", &message, context).await;
@@ -197,7 +197,7 @@ pub async fn let_go(pass: &Reconciliation, context: &Context) {
     };
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
     let note = format!(
-        "the object is let go, and whether attempt {} took effect is unknown: look at its desktops in the console",
+        "the object is released, and whether attempt {} took effect is unknown; check its desktops in the console",
         attempt.id
     );
     tracing::warn!(namespace, name, "{note}");

@@ -89,7 +89,7 @@ impl Checks {
             }
             known.task = None;
             return Err(api::Error::Unanswered {
-                action: "prove the login",
+                action: "verify the credentials",
                 reason: "panic; see the log".to_owned(),
             });
         }

@@ -5,51 +5,52 @@ use std::fmt;
 words! {
     /// Reasons of conditions and Events, one CamelCase word each (Kubernetes API conventions).
     Reason {
-        /// The cloud took the batch and gave a job.
+        /// The cloud accepted the request and returned a job ID.
         JobAccepted,
-        /// The answer of the cloud was lost; the job was found afterwards.
+        /// The answer of the cloud was lost; the job was recovered.
         JobRecovered,
-        /// The submission took effect, but its job cannot be named.
+        /// The submission took effect, but its job is unknown.
         JobUnknown,
-        /// None of the desktops existed. The message says where they were looked for: a wrong project is the likeliest
-        /// cause.
+        /// None of the desktops exists. The message names the project and region that were searched: a wrong project
+        /// is the most likely cause.
         NothingToDelete,
         /// `spec.suspend` holds the request back.
         Suspended,
-        /// The `WorkspaceProject` is missing or its login is not proven yet. Look at its condition `Ready`.
+        /// The `WorkspaceProject` is missing or its credentials are not verified yet. Check its condition `Ready`.
         ProjectNotReady,
         /// `spec.suspend` of the `WorkspaceProject` holds the request back.
         ProjectSuspended,
-        /// The `WorkspaceProject` was replaced by one that points elsewhere than where this request began. Create one
-        /// with the coordinates in `status.project`, or give the request up.
+        /// The `WorkspaceProject` was replaced by one with another project, region or endpoint than where this
+        /// request started. Create one with the coordinates in `status.project`, or abandon the request.
         ProjectChanged,
-        /// Somebody else is deleting some of the desktops. The request waits until they are gone or idle again.
+        /// Some of the desktops are being deleted by another client. The request waits until they are gone or idle
+        /// again.
         DeletionInProgress,
         /// Another request holds some of the desktops. The message names it; this one waits for it.
         Overlap,
         /// The desktops are read one by one before the batch is submitted. The message says how far that is.
         CheckingDesktops,
-        /// The cloud refuses what the request holds.
+        /// The cloud rejects the content of the request.
         InvalidRequest,
-        /// The cloud refuses the request with a code that the operator does not know. It is retried every few minutes until
-        /// the deadline. The message has the cloud's words.
+        /// The cloud rejects the request with an unknown error code. It is retried every few minutes until the
+        /// deadline. The message has the cloud's words.
         RequestRefused,
-        /// The cloud does not accept the login. Look at the Secret of the `WorkspaceProject`.
+        /// The cloud rejects the credentials. Check the Secret of the `WorkspaceProject`.
         AuthenticationFailed,
-        /// The login lacks a permission. The message names the action where the cloud does.
+        /// The credentials lack a permission. The message names the action if the cloud does.
         PermissionDenied,
-        /// The address is not the Workspace service of this region. Look at `spec.region` and `spec.endpoint` of the
+        /// The endpoint is not the Workspace service of this region. Check `spec.region` and `spec.endpoint` of the
         /// `WorkspaceProject`.
         WrongEndpoint,
         /// The Workspace service is not enabled for the account.
         ServiceDisabled,
         /// The cloud says that a desktop does not exist although it is listed.
         NotFound,
-        /// The state of a desktop denies its deletion at the moment.
+        /// A desktop cannot be deleted in its current state.
         Conflict,
-        /// The cloud asks to slow down.
+        /// Rate limited by the cloud API.
         Throttled,
-        /// The cloud cannot be reached or cannot answer at the moment.
+        /// The cloud API is unreachable or unavailable.
         ServiceUnavailable,
         /// The clocks of the operator's node and of the service (or the API server) are too far apart. Nothing is sent and
         /// nothing expires until they agree. Correct the clock that is wrong.
@@ -59,34 +60,34 @@ words! {
         FinalizerRemoved,
         /// The deadline (`spec.notAfter`) passed before the batch was submitted. Nothing was deleted.
         Expired,
-        /// It is proven that no submission had an effect, as often as is tried. Nothing was deleted.
+        /// No submission had an effect, and the limit of attempts is reached. Nothing was deleted.
         NoEffect,
-        /// A person gave the request up.
+        /// Abandoned by annotation.
         Abandoned,
         /// The batch is being submitted.
         Submitting,
-        /// The answer of the cloud was lost; evidence is being gathered. The call is not repeated meanwhile.
+        /// The answer of the cloud was lost; the outcome is being verified. The request is not sent again meanwhile.
         AwaitingEvidence,
-        /// Whether the batch was submitted could not be found out. Look at the desktops in the console, then settle it
+        /// The outcome of the submission could not be determined. Check the desktops in the console, then resolve it
         /// with the annotation `cloud-desktops.dev/resolve`.
         OutcomeUnknown,
         /// Every desktop is gone.
         AllDeleted,
         /// Every desktop was gone before anything was submitted.
         AlreadyAbsent,
-        /// Some desktops are gone, others are not. `status.desktops` tells which, and why.
+        /// Some desktops were deleted, others were not. See `status.desktops` for details.
         PartiallyFailed,
-        /// No desktop was deleted. `status.desktops` tells why.
+        /// No desktop was deleted. See `status.desktops` for details.
         AllFailed,
-        /// The cloud refused the batch for good. Nothing was deleted.
+        /// The cloud rejected the request permanently. Nothing was deleted.
         Rejected,
         /// The request waits for what condition `Submitted` names.
         Waiting,
-        /// The job of the cloud runs.
+        /// The job of the cloud is running.
         JobRunning,
-        /// The job has ended; the desktops are being looked at.
+        /// The job has ended; the desktops are being verified.
         Verifying,
-        /// The operator tries again by itself.
+        /// The operator is retrying.
         Retrying,
         /// The API server refused to store the intent, so nothing is sent. The message has its words.
         IntentRefused,
@@ -99,13 +100,13 @@ words! {
         /// This version of the operator cannot decode the object. It is skipped, and holds its desktops. Correct the field
         /// that the message names, or run the version of the operator that wrote it.
         Undecodable,
-        /// The job runs longer than deletions should take. It is still followed. Look at it in the console.
+        /// The job runs longer than expected. It is still followed. Check it in the console.
         JobOverdue,
-        /// The login of the project was proven by a read.
+        /// The credentials of the project were verified with a read-only request.
         CredentialsValid,
         /// The Secret of the project does not exist in the namespace of the project.
         SecretNotFound,
-        /// The Secret of the project lacks a key or holds something that cannot be a login.
+        /// The Secret of the project lacks a key or contains invalid credentials.
         SecretInvalid,
         /// The host of the project is not on the operator's allow-list (`--allowed-endpoints`).
         EndpointNotAllowed,

@@ -64,34 +64,37 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
     .field_path(".desktops")
 )]
 pub struct DesktopDeletionStatus {
-    /// The `metadata.generation` that the operator has seen. -1 means that it has not seen the object yet.
+    /// The `metadata.generation` last observed by the operator. -1 means that the operator has not observed the
+    /// object yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = -1))]
     pub observed_generation: Option<i64>,
 
-    /// How the request stands. `Succeeded` is the verdict: Unknown while the request is active, then True or False for
-    /// ever. `Submitted` tells whether the batch went to the cloud. `Ready` says the same as `Succeeded` for tools that
-    /// look at nothing else. `Reconciling` is there only while the operator is at work or tries again by itself,
-    /// `Stalled` only while a person must look; its message names the cause and the cure.
+    /// Conditions of the request. `Succeeded` is the final result: Unknown while the request is active, then True or
+    /// False; it never changes again. `Submitted` reports whether the delete request reached the cloud. `Ready`
+    /// mirrors `Succeeded` for tools that only read `Ready`. `Reconciling` is present only while the operator makes
+    /// progress or retries, `Stalled` only while the request needs a person; its message names the cause and the
+    /// remedy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// Where the desktops live, taken from the `WorkspaceProject` when the request was first admitted. Written once:
-    /// the request never goes elsewhere, whatever becomes of the `WorkspaceProject`.
+    /// Location of the desktops, taken from the `WorkspaceProject` when the request was first admitted. Written once:
+    /// the request is never sent elsewhere, even if the `WorkspaceProject` is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ProjectCoordinates")]
     pub project: Option<ProjectCoordinates>,
 
-    /// The job in the cloud that deletes the desktops. Written once. Absent while nothing was submitted, or when the
-    /// job could not be found out (condition `Submitted` with reason `JobUnknown`).
+    /// ID of the cloud job that deletes the desktops. Written once. Absent while nothing has been submitted, or if
+    /// the job is unknown (condition `Submitted` with reason `JobUnknown`).
     #[serde(default, rename = "jobID", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "JobID")]
     pub job_id: Option<JobID>,
 
-    /// Every call that may have reached the cloud, each written before it was sent: at most 8. Only those that had no
-    /// effect for certain, `Rejected` and `NotSent`, may be replaced by a later one; all others stay.
+    /// Write-ahead log of the delete requests, at most 8: each entry is stored before its request is sent. Only
+    /// attempts that certainly had no effect, `Rejected` and `NotSent`, may be replaced by a later one; all others
+    /// are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::ATTEMPTS))]
     #[x_kube(
@@ -115,13 +118,13 @@ pub struct DesktopDeletionStatus {
     )]
     pub attempts: Vec<Attempt>,
 
-    /// How many attempts the cloud refused or the operator could not send, those included whose records were replaced.
-    /// Absent means none.
+    /// Number of attempts that the cloud rejected or the operator could not send, including those whose entries were
+    /// replaced. Absent means none.
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(min = 0))]
     pub refused_attempts: i32,
 
-    /// Each desktop of the spec, and what became of it.
+    /// State of each desktop of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::DESKTOPS))]
     #[x_kube(
@@ -138,25 +141,25 @@ pub struct DesktopDeletionStatus {
     #[schemars(with = "Summary")]
     pub summary: Option<Summary>,
 
-    /// The last error that the cloud answered or that kept the operator from reaching it. Cleared when a call succeeds.
+    /// Last error response of the cloud, or the failure to reach it. Cleared when a call succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CloudError")]
     pub last_error: Option<CloudError>,
 
-    /// The last value of the annotation `cloud-desktops.dev/resolve` that was answered, so that one which stays in the
-    /// manifest is answered once.
+    /// Last handled value of the annotation `cloud-desktops.dev/resolve`, so that a value that stays in the manifest
+    /// is handled once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::HANDLED_RESOLVE))]
     pub last_handled_resolve: Option<String>,
 
-    /// When the operator first took the request up.
+    /// Time when the operator started to process the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::recorded_time())]
     pub start_time: Option<Time>,
 
-    /// When the request was finished, for good or ill: nothing changes any more. Written once. Scripts wait for it with
-    /// kubectl wait --for=jsonpath='{.status.completionTime}' and then read condition `Succeeded`.
+    /// Time when the request finished, successfully or not; nothing changes afterwards. Written once. Scripts wait
+    /// for it with kubectl wait --for=jsonpath='{.status.completionTime}' and then read condition `Succeeded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::recorded_time())]
@@ -213,7 +216,7 @@ fn summary_counts() -> String {
     )
 }
 
-/// A status that nobody has seen may have a past: that of an object restored from a backup.
+/// The status of an object that was not observed may have a past: that of an object restored from a backup.
 const FIRST_ATTEMPT: &str = "has(oldSelf.attempts) || !has(self.attempts) \
     || !has(oldSelf.observedGeneration) || oldSelf.observedGeneration == -1 \
     || self.attempts.all(a, a.outcome == 'Pending')";
@@ -239,7 +242,7 @@ fn is_zero(number: &i32) -> bool {
     *number == 0
 }
 
-/// Where the request lives in the cloud, fixed at its first admission.
+/// Location of the request in the cloud, fixed when the request is first admitted.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectCoordinates {
@@ -277,23 +280,23 @@ pub struct DesktopStatus {
     /// ID of the desktop, as the spec spells it.
     pub id: DesktopID,
 
-    /// What became of the desktop. `Pending`: it was not submitted yet. `Absent`: it did not exist before anything was
-    /// submitted. `Deleting`: it was submitted and its deletion is running. `Deleted`: it is gone. `Failed`: it is
-    /// still there and nothing deletes it any more. `Unknown`: what became of it could not be found out.
+    /// State of the desktop. `Pending`: not submitted yet. `Absent`: did not exist before the submission. `Deleting`:
+    /// submitted, its deletion is running. `Deleted`: gone. `Failed`: still exists and is no longer being deleted.
+    /// `Unknown`: its state could not be determined.
     pub state: DesktopState,
 
-    /// Computer name of the desktop, when it was last seen.
+    /// Computer name of the desktop when it was last read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DESKTOP_NAME))]
     pub name: Option<String>,
 
-    /// The cloud's code for what is wrong, or a word of the operator such as `StillPresent` or `NotSubmitted`. Absent
-    /// where nothing is wrong.
+    /// Error code of the cloud, or a code of the operator such as `StillPresent` or `NotSubmitted`. Absent if there
+    /// is no error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::ERROR_CODE))]
     pub code: Option<String>,
 
-    /// What is wrong, in the cloud's own words where it gave any. Absent where nothing is wrong.
+    /// Error message, as given by the cloud where available. Absent if there is no error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DESKTOP_MESSAGE))]
     pub message: Option<String>,
@@ -304,17 +307,17 @@ pub struct DesktopStatus {
 pub enum DesktopState {
     /// Not submitted.
     Pending,
-    /// It did not exist before anything was submitted.
+    /// It did not exist before the submission.
     Absent,
     /// Submitted; its deletion is running.
     Deleting,
     /// Gone.
     Deleted,
-    /// It is still there and nothing deletes it any more.
+    /// It still exists and is no longer being deleted.
     Failed,
-    /// What became of it could not be found out.
+    /// Its state could not be determined.
     Unknown,
-    /// A word of a newer version. A status write leaves it as it stands, unless this version finds out more.
+    /// A word of a newer version. A status write keeps it, unless this version learns more.
     #[serde(other)]
     #[schemars(skip)]
     Other,
@@ -328,32 +331,32 @@ pub struct Summary {
     #[schemars(range(min = 0))]
     pub total: i32,
 
-    /// Those that did not exist before anything was submitted.
+    /// Desktops that did not exist before the submission.
     #[schemars(range(min = 0))]
     pub absent: i32,
 
-    /// Those that are gone because of this request.
+    /// Desktops deleted by this request.
     #[schemars(range(min = 0))]
     pub deleted: i32,
 
-    /// Those whose deletion is running.
+    /// Desktops whose deletion is running.
     #[schemars(range(min = 0))]
     pub deleting: i32,
 
-    /// Those that are still there and that nothing deletes any more.
+    /// Desktops that still exist and are no longer being deleted.
     #[schemars(range(min = 0))]
     pub failed: i32,
 
-    /// Those that were not submitted yet.
+    /// Desktops that have not been submitted yet.
     #[schemars(range(min = 0))]
     pub pending: i32,
 
-    /// Those whose fate could not be found out.
+    /// Desktops whose state could not be determined.
     #[schemars(range(min = 0))]
     pub unknown: i32,
 }
 
-/// An error answer of the cloud, or the failure to get one.
+/// An error response of the cloud, or the failure to get a response.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct CloudError {
@@ -362,40 +365,40 @@ pub struct CloudError {
     #[x_kube(validation = rules::recorded_time())]
     pub time: Time,
 
-    /// The call that failed, such as `batchDelete`.
+    /// Operation that failed, such as `batchDelete`.
     #[schemars(length(max = limits::ERROR_CODE))]
     pub operation: String,
 
-    /// What kind of error it is, which decides what the operator does about it, such as `Throttled`.
+    /// Class of the error, which decides how the operator handles it, such as `Throttled`.
     #[schemars(length(max = limits::ERROR_CODE))]
     pub class: String,
 
-    /// HTTP status of the answer. Absent when there was no answer.
+    /// HTTP status of the response. Absent if there was no response.
     #[serde(default, rename = "httpStatus", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = 100, max = 999))]
     pub http_status: Option<i32>,
 
-    /// The cloud's error code, such as `WKS.00010099`.
+    /// Error code of the cloud, such as `WKS.00010099`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::ERROR_CODE))]
     pub code: Option<String>,
 
-    /// The cloud's message, or what kept the operator from getting one. Cut to 1000 characters.
+    /// Error message of the cloud, or the reason why there was no response. Truncated to 1000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::ERROR_TEXT))]
     pub message: Option<String>,
 
-    /// The cloud's second text about the error. Cut to 1000 characters.
+    /// Detailed error message of the cloud. Truncated to 1000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::ERROR_TEXT))]
     pub detail: Option<String>,
 
-    /// The cloud's ID of the call. Its support asks for it.
+    /// Request ID of the call, which the cloud's support asks for.
     #[serde(default, rename = "requestID", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::REQUEST_ID))]
     pub request_id: Option<String>,
 
-    /// The encoded reason of a denial. Who has the permission `sts::decodeAuthorizationMessage` can decode it.
+    /// Encoded reason of a denial. It can be decoded with the permission `sts::decodeAuthorizationMessage`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::AUTHORIZATION_MESSAGE))]
     pub encoded_authorization_message: Option<String>,

@@ -68,7 +68,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(9)).await;
         assert!(leadership.holds());
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!leadership.holds(), "nobody has told it, but its time is over");
+        assert!(!leadership.holds(), "its time is over without a notice");
     }
 
     #[tokio::test(start_paused = true)]

@@ -83,7 +83,7 @@ impl Counts {
         );
         registry.register(
             "incidents",
-            "What a person must look into, by the reason of the Event that tells it",
+            "Incidents that need a person, by the reason of their Event",
             self.incidents.clone(),
         );
         registry.register(
@@ -98,7 +98,7 @@ impl Counts {
         );
         registry.register(
             "login_checks",
-            "Tries to prove the login of a WorkspaceProject, by the reason of the condition Ready that came of it",
+            "Tries to verify the credentials of a WorkspaceProject, by the reason of the condition Ready that came of it",
             self.login_checks.clone(),
         );
         registry.register(

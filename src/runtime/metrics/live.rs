@@ -169,7 +169,7 @@ fn requests(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fm
         tally.0.into_iter().map(labels)
     };
     let series = of(ConditionType::Submitted, submitted).chain(of(ConditionType::Stalled, stalled));
-    let help = "DesktopDeletions that have not ended, by the reason of their condition: each has one for Submitted, and one for Stalled while a person must look.";
+    let help = "DesktopDeletions that have not ended, by the reason of their condition: each has one for Submitted, and one for Stalled while it needs a person.";
     gauges(encoder, "unfinished_requests", help, series)?;
     let help = "Attempts whose submission may have reached the cloud, without a known outcome and without anybody waiting for the answer.";
     let mut gauge = encoder.encode_descriptor("attempts_in_doubt", help, None, MetricType::Gauge)?;

@@ -33,7 +33,7 @@ impl Call<'_> {
     }
 }
 
-/// Every header to send; `None` if the login holds characters that no header may have.
+/// Every header to send; `None` if the credentials contain characters that are not allowed in an HTTP header.
 pub(super) fn headers(
     call: &Call<'_>,
     project_id: &ProjectID,

@@ -121,7 +121,7 @@ impl Workspace for RefreshingClient {
 
     fn sign_batch_delete(&self, batch: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error> {
         let grant = self.identity.held().ok_or_else(|| {
-            let reason = "the login must be renewed first, as the next read does".to_owned();
+            let reason = "the credentials must be renewed first, as the next read does".to_owned();
             not_sent(Operation::BatchDelete, reason)
         })?;
         self.door.open(&grant).sign_batch_delete(batch, now)

@@ -105,7 +105,7 @@ impl Session {
             Err(error) => {
                 tracing::warn!(
                     project = %self.project, user = self.login.user(), %error,
-                    "a login could not be renewed; the present one is used as long as it holds"
+                    "credentials could not be renewed; the current ones are used until they expire"
                 );
                 if let Some(held) = &mut self.lock().grant {
                     held.renew_at = Instant::now() + RETRY;

@@ -277,7 +277,7 @@ async fn a_login_that_the_cloud_does_not_take_is_told_and_nothing_is_submitted()
         put_project(&stage, &cloud, login, &name).await;
         let ready = stage.project_says(&name, "AuthenticationFailed").await;
         let status = stage.reason(&name, Submitted, "AuthenticationFailed").await;
-        let cure = "the cloud does not accept the login: put valid credentials into the project's Secret";
+        let cure = "the cloud rejects the credentials; put valid ones into the project's Secret";
         for told in [ready["message"].as_str().unwrap(), &message(&status, Submitted)] {
             assert!(told.contains(cure) && told.contains(said), "{what}: {told}");
         }

@@ -8,7 +8,7 @@ const ENDPOINT: &str =
     "endpoint is immutable and can neither be added nor removed; create a new WorkspaceProject instead";
 const IAM: &str =
     "iamEndpoint is immutable and can neither be added nor removed; create a new WorkspaceProject instead";
-const LOGIN: &str = "credentials needs exactly one login: set one of accessKey, token and password";
+const LOGIN: &str = "credentials needs exactly one source: set one of accessKey, token and password";
 const OTHER_CLOUD: &str = "a password needs iamEndpoint where endpoint is set";
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 

@@ -223,15 +223,15 @@ fn a_denial_that_names_another_action_is_about_that_one() {
     for (words, action) in [
         (
             "batchDelete: HTTP 403 WKS.0403: Policy doesn't allow vpc:ports:delete to be performed.",
-            "the login lacks vpc:ports:delete:",
+            "credentials lack permission vpc:ports:delete;",
         ),
         (
             "batchDelete: HTTP 403: User iam::u1:user:bot is not authorized to perform: workspace:desktops:batchDelete",
-            "the login lacks workspace:desktops:batchDelete:",
+            "credentials lack permission workspace:desktops:batchDelete;",
         ),
         (
             "batchDelete: HTTP 403: denied at 12:30:45",
-            "the login lacks workspace:desktops:batchDelete:",
+            "credentials lack permission workspace:desktops:batchDelete;",
         ),
     ] {
         let text = explain(Operation::BatchDelete, Class::Permission, words);

@@ -246,9 +246,9 @@ fn submitted_says_how_the_job_became_known() {
     let accepted = accepted().job("j1", "");
     for (seen, submitted, words) in [
         (accepted, "True JobAccepted", "accepted 2 desktops as job j1"),
-        (own, "True JobRecovered", "found again as job j1"),
+        (own, "True JobRecovered", "job j1 was recovered"),
         (shared, "True JobUnknown", "job j1 deletes some of them"),
-        (recovered(""), "True JobUnknown", "the job cannot be named"),
+        (recovered(""), "True JobUnknown", "its job is unknown"),
     ] {
         assert_eq!(said(&seen)[0], submitted);
         let status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();

@@ -158,7 +158,7 @@ impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Crash(again) => write!(f, "the operator dies, and starts again {} s later", again / 1000),
-            Self::HandOver => write!(f, "the operator is told to stop, and another one starts"),
+            Self::HandOver => write!(f, "the operator is shutting down, and another one starts"),
             Self::SecondLeader => write!(f, "another operator starts and believes that it leads"),
             Self::Suspend(request) => write!(f, "request {request} is suspended"),
             Self::Resume(request) => write!(f, "request {request} is resumed"),
