@@ -104,7 +104,7 @@ impl Stage {
         }
     }
 
-    /// BoxError, with the end of the operator's log.
+    /// The error, with the end of the operator's log.
     pub(crate) fn with_log(&self, error: &BoxError) -> BoxError {
         format!(
             "{error}\nthe last lines of the operator's log:\n{}",

@@ -39,7 +39,7 @@ use sub_jobs::{Swept, sweep};
 /// Projects that nobody asked about for so long are forgotten.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// The shared reads of all logins, by priority of way: what has to wait must not hold up what may go first. Clones share
+/// The shared reads of all logins, by priority: what has to wait must not hold up what may go first. Clones share
 /// them.
 #[derive(Clone, Default)]
 pub struct SharedReads {

@@ -42,10 +42,10 @@ const PROBES: usize = 1;
 /// How long a login is held back: the vendor's lock of five minutes, and a little.
 const LOGIN_PAUSE: Duration = Duration::from_secs(360);
 
-/// BreakerKind after a 429 without `Retry-After` (the vendor advises 2 to 5 seconds).
+/// Pause after a 429 without `Retry-After` (the vendor advises 2 to 5 seconds).
 const THROTTLED: Duration = Duration::from_secs(5);
 
-/// The circuit_breaker of all logins and projects; clones share them.
+/// The circuit breakers of all credentials and projects; clones share them.
 #[derive(Debug, Clone)]
 pub struct CircuitBreaker {
     rate: Rate,

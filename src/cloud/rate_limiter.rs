@@ -1,5 +1,5 @@
-//! RateLimiter: so many at one time, and so many a minute, by priority of way and, among equals, by namespace in rotation. One
-//! namespace with a thousand requests holds up another one's single request by one permit. The priority of way is a priority with
+//! A rate limiter: so many calls at one time and so many a minute, by priority and, among equals, by namespace in rotation.
+//! One namespace with a thousand requests holds up another one's single request by one permit. Polls and submissions have
 //! guaranteed shares: however much recovery waits, of four permits in a row one goes to a poll and one to a submission.
 
 use std::collections::VecDeque;

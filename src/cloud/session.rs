@@ -130,7 +130,7 @@ impl MeteredClient {
 }
 
 impl CloudSession {
-    /// A client whose calls have this priority of way.
+    /// A client whose calls have this priority.
     pub fn client(self: &Arc<Self>, priority: Priority) -> Arc<dyn Workspace> {
         let line = self.clone();
         Arc::new(MeteredClient { line, priority })

@@ -44,7 +44,7 @@ pub struct Read {
     desktops: HashMap<DesktopID, Desktop>,
 }
 
-/// The reads of one login and priority of way; clones share them.
+/// The reads of one login and priority; clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Desktops {
     queue: Arc<Mutex<Queue>>,

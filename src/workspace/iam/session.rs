@@ -20,7 +20,7 @@ const MARGIN: Duration = Duration::from_secs(20 * 60);
 /// How long before its end something is not used any more: longer than from a signature to its sending.
 const LAST_USE: Duration = Duration::from_secs(2 * 60);
 
-/// BreakerKind after a renewal that failed while what there is can still be used.
+/// Pause after a renewal that failed while what there is can still be used.
 const RETRY: Duration = Duration::from_secs(60);
 
 /// Longest life that is believed, in time of this machine. IAM gives a day.

@@ -104,7 +104,7 @@ impl fmt::Debug for Error {
 
 /// Says what was being done when an error came up.
 pub(crate) trait Context<T> {
-    /// RateLimiter the error into an [`Error`] that begins with `context`.
+    /// Turns the error into an [`Error`] that begins with `context`.
     fn context(self, context: impl FnOnce() -> String) -> Result<T, Error>;
 }
 
