@@ -61,7 +61,8 @@ fn other_word() -> Attempt {
 
 fn in_flight() -> Vec<Row> {
     let doubt = || in_doubt("a b", attempt("a b")).deleting();
-    let mut unknown = doubt().expired();
+    let expired = || doubt().expired();
+    let mut unknown = expired();
     unknown.0.project = None;
     let mut alive = doubt();
     alive.0.project = None;
@@ -85,7 +86,7 @@ fn in_flight() -> Vec<Row> {
         ),
         row(
             "its end is near, and the list was cut: a job may show in the next one",
-            doubt().expired().all(DesktopView::Idle).sweep("").incomplete(),
+            expired().all(DesktopView::Idle).sweep("").incomplete(),
             "AwaitingEvidence moving until SecondLook",
         ),
         row(
@@ -114,44 +115,34 @@ fn in_flight() -> Vec<Row> {
                 .sweep("j1/a Running j1/b Running"),
             held,
         ),
-        row(
-            "without our finalizer it is gone already",
-            doubt().no_finalizer(),
-            "rest",
-        ),
         row("dead: looked at once more", unknown, "read the project"),
-        row("dead: the desktops", doubt().expired(), "list a b"),
-        row(
-            "dead: the jobs",
-            doubt().expired().all(DesktopView::Idle),
-            "sweep",
-        ),
+        row("dead: the desktops", expired(), "list a b"),
+        row("dead: the jobs", expired().all(DesktopView::Idle), "sweep"),
         row(
             "dead, and nothing happened",
-            doubt().expired().all(DesktopView::Idle).sweep(""),
+            expired().all(DesktopView::Idle).sweep(""),
             "finalizer off",
         ),
         row(
             "dead, and a job came of it: stored before the object goes",
-            doubt()
-                .expired()
+            expired()
                 .all(DesktopView::Deleting)
                 .sweep("j1/a Running j1/b Running"),
             "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
         ),
         row(
             "dead, and the project is gone: it does not hang on that",
-            doubt().expired().obstacle(Reason::ProjectNotReady, true),
+            expired().obstacle(Reason::ProjectNotReady, true),
             "finalizer off",
         ),
         row(
             "dead, and the project points elsewhere",
-            doubt().expired().project_at("another"),
+            expired().project_at("another"),
             "finalizer off",
         ),
         row(
             "dead, and a read fails that may succeed next time: a job must not be lost by that",
-            doubt().expired().read_failure(Class::Unavailable),
+            expired().read_failure(Class::Unavailable),
             "AwaitingEvidence moving until Backoff, error Unavailable",
         ),
         row(
@@ -161,7 +152,7 @@ fn in_flight() -> Vec<Row> {
         ),
         row(
             "dead, and the login is not accepted any more",
-            doubt().expired().read_failure(Class::Authentication),
+            expired().read_failure(Class::Authentication),
             "finalizer off",
         ),
     ]
