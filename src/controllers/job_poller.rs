@@ -84,6 +84,19 @@ impl Followed {
     fn is_done(&self) -> bool {
         self.view.has_ended(&self.desktops)
     }
+
+    /// What there is to say, after a look at the project that failed as a whole with `read_failure`. A job that is done is not
+    /// looked at again, so that a failure would be its last word.
+    fn news(&self, read_failure: Option<&Error>) -> News {
+        match read_failure
+            .or(self.read_failure.as_ref())
+            .filter(|_| !self.is_done())
+        {
+            Some(error) => News::ReadFailure(error.clone()),
+            None if self.looked => News::Known(self.view.clone()),
+            None => News::NotYet,
+        }
+    }
 }
 
 impl Pollers {
@@ -124,14 +137,7 @@ impl Pollers {
                 ran: None,
             })
         });
-        let news = match (
-            entry.read_failure.as_ref().or(followed.read_failure.as_ref()),
-            followed.looked,
-        ) {
-            (Some(error), _) => News::ReadFailure(error.clone()),
-            (None, true) => News::Known(followed.view.clone()),
-            (None, false) => News::NotYet,
-        };
+        let news = followed.news(entry.read_failure.as_ref());
         if !known {
             tokio::spawn(poll(self.shared.clone(), key.clone()));
         }
@@ -426,4 +432,45 @@ async fn list(cloud: &dyn Workspace, statuses: &[SubJobStatus], pages: u32) -> R
         ..SubJobQuery::default()
     };
     Ok(paging::list(cloud, query, Extent::Pages(pages)).await?.sub_jobs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::error::{Failure, Operation};
+
+    fn followed(word: SubJobResult, read_failure: Option<Error>) -> Followed {
+        let desktop = DesktopID::try_from("pc-1").unwrap();
+        Followed {
+            object: ObjectRef::new("leavers"),
+            desktops: vec![desktop.clone()],
+            read_failure,
+            due: Instant::now(),
+            looked: true,
+            view: JobView {
+                words: [(desktop, word)].into(),
+                ..JobView::default()
+            },
+            ran: None,
+        }
+    }
+
+    #[test]
+    fn a_job_that_has_had_its_last_word_is_known_whatever_could_not_be_read_after_it() {
+        let error = || Error {
+            operation: Operation::ListSubJobs,
+            failure: Failure::NoAnswer {
+                reason: "cut".to_owned(),
+            },
+            service_time: None,
+        };
+        for (own, of_project) in [(None, None), (Some(error()), None), (None, Some(error()))] {
+            let failed = own.is_some() || of_project.is_some();
+            let done = followed(SubJobResult::Success, own.clone());
+            assert!(matches!(done.news(of_project.as_ref()), News::Known(_)));
+            let open = followed(SubJobResult::Open, own);
+            let known = matches!(open.news(of_project.as_ref()), News::Known(_));
+            assert_eq!(known, !failed);
+        }
+    }
 }

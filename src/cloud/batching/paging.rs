@@ -61,6 +61,8 @@ pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> 
         let short = page.rows < PAGE as usize;
         // A row that cannot be read may name any desktop.
         readable &= page.sub_jobs.len() == page.rows && page.named;
+        // Each further page would cost a call and show as little.
+        let nothing_readable = page.sub_jobs.is_empty();
         steady &= listed.take(page.sub_jobs);
         if page.rows == 0 {
             listed.complete = steady && readable && page.total == received;
@@ -68,7 +70,7 @@ pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> 
         }
         let enough = extent != Extent::ToTheEnd && short && received >= page.total;
         query.offset = u32::try_from(received).unwrap_or(u32::MAX);
-        if enough || !steady || query.offset > MAX_OFFSET {
+        if enough || !steady || nothing_readable || query.offset > MAX_OFFSET {
             break;
         }
     }

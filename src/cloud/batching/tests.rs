@@ -13,7 +13,7 @@ use crate::workspace::api::{
 };
 use crate::workspace::error::{Failure, Operation, Refusal};
 
-/// A cloud with some desktops, that promises a billion sub-jobs and brings one unreadable row at a time.
+/// A cloud with some desktops, that promises a billion sub-jobs and brings one row at a time.
 #[derive(Debug, Default)]
 struct Fake {
     /// The desktops of each list that was asked for.
@@ -28,6 +28,8 @@ struct Fake {
     /// Offset of each page that was read on.
     offsets: Mutex<Vec<u32>>,
     pages: AtomicUsize,
+    /// No row of the sub-job list can be read.
+    unreadable: bool,
     /// The pages of the sub-job list by their offset, with what they count, in place of that.
     sub_jobs: Mutex<Vec<(u32, u64, Vec<SubJob>)>>,
 }
@@ -56,7 +58,11 @@ impl Workspace for Fake {
             total: 1_000_000_000,
             rows: 1,
             named: true,
-            sub_jobs: vec![],
+            sub_jobs: if self.unreadable {
+                vec![]
+            } else {
+                rows(&[&format!("pc-{}", query.offset)])
+            },
         }))
     }
 
@@ -525,5 +531,16 @@ async fn a_list_that_never_comes_to_its_end_is_left_and_not_taken_for_complete()
     let cloud = Fake::default();
     let (swept, _) = sweep(&cloud).await.unwrap();
     assert_eq!(cloud.pages.into_inner(), 100);
+    assert!(!swept.complete);
+}
+
+#[tokio::test]
+async fn a_list_of_which_no_row_can_be_read_is_left_at_once_and_not_taken_for_complete() {
+    let cloud = Fake {
+        unreadable: true,
+        ..Fake::default()
+    };
+    let (swept, _) = sweep(&cloud).await.unwrap();
+    assert_eq!(cloud.pages.into_inner(), 1);
     assert!(!swept.complete);
 }

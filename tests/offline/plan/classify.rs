@@ -118,9 +118,6 @@ const TABLE: &str = "
     301         page          InDoubt          ServiceUnavailable    itself  Backoff
     302         page          InDoubt          ServiceUnavailable    itself  Backoff
     307         page          InDoubt          ServiceUnavailable    itself  Backoff
-    302         GW.0201       InDoubt          ServiceUnavailable    itself  Backoff
-    302         GW.0308       InDoubt          ServiceUnavailable    itself  Backoff
-    103         WKS.00010032  InDoubt          ServiceUnavailable    itself  Backoff
 ";
 
 #[test]
@@ -186,6 +183,19 @@ fn a_code_of_the_gateway_means_the_same_whatever_the_status() {
         for status in [400, 401, 403, 404, 409, 429, 500, 502, 503] {
             let class = classify(&refused(status, code, true));
             assert_eq!(class.as_str(), row[2], "{status} {code:?}");
+        }
+    }
+}
+
+#[test]
+fn no_code_makes_a_redirect_or_an_interim_answer_a_refusal() {
+    for (error, _) in rows() {
+        let Some(refusal) = error.refusal() else {
+            continue;
+        };
+        for status in [100, 103, 302, 307] {
+            let class = classify(&refused(status, refusal.code.as_deref(), true));
+            assert_eq!(class, Class::InDoubt, "{status} {:?}", refusal.code);
         }
     }
 }

@@ -304,6 +304,16 @@ fn a_job_that_never_shows_may_be_taken_for_that_of_somebody_else() {
     }
 }
 
+/// Found by seeds: a list of which no row could be read was read for so long that what had been read before was too old; and
+/// a read that failed after a job had had its last word was never made good.
+#[test]
+fn answers_that_kept_a_request_waiting_do_so_no_longer() {
+    for seed in [2_469, 3_712, 4_839] {
+        let report = run::scenario(Scenario::draw_answers(seed), false);
+        assert!(report.broken.is_empty(), "{}", tell(&report));
+    }
+}
+
 /// Found by a seed: the operator waited for ever for the answer to its first list.
 #[test]
 fn a_list_that_is_never_answered_is_asked_for_again() {
