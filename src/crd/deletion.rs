@@ -32,9 +32,9 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
     namespaced,
     status = "DesktopDeletionStatus",
     derive = "PartialEq",
-    doc = "A batch of cloud desktops to delete, once and for ever. The operator submits the batch to Huawei Cloud \
-           Workspace at most once, follows the job, looks whether the desktops are gone, and says in conditions what \
-           became of it. Deleting this object deletes nothing in the cloud, and does not take back what was submitted.",
+    doc = "A batch of cloud desktops to delete. The operator submits the batch to Huawei Cloud Workspace at most once, \
+           follows the job, verifies that the desktops are gone, and reports the result in conditions. A deletion cannot \
+           be undone. Deleting this object deletes nothing in the cloud and does not recall a submitted request.",
     validation = rules::forbidden(
         BODY_IS_ADMITTED,
         "an attempt can only name desktops that spec.desktopIDs names, in the same spelling"

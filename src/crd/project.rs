@@ -22,8 +22,8 @@ const INSTEAD: &str = "create a new WorkspaceProject instead";
     namespaced,
     status = "WorkspaceProjectStatus",
     derive = "PartialEq",
-    doc = "A project of Huawei Cloud Workspace and how to log in to it. The DesktopDeletions of its namespace refer to \
-           it by name. Deleting it deletes nothing in the cloud; requests that are under way wait until it is there again.",
+    doc = "A project of Huawei Cloud Workspace and the credentials to access it. DesktopDeletions of the same namespace \
+           refer to it by name. Deleting it deletes nothing in the cloud; unfinished requests wait until it exists again.",
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.projectID"),
     printcolumn(

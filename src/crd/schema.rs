@@ -13,35 +13,35 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
         "type": "array",
         "maxItems": limits::CONDITIONS,
         "items": {
-            "description": "One statement about the object, as Kubernetes defines conditions.",
+            "description": "A condition of the object, as defined by Kubernetes.",
             "type": "object",
             "required": ["type", "status", "reason", "message", "lastTransitionTime"],
             "properties": {
                 "type": {
-                    "description": "What the statement is about, one CamelCase word.",
+                    "description": "Type of the condition, in CamelCase.",
                     "type": "string",
                     "minLength": 1,
                     "maxLength": limits::CONDITION_TYPE,
                 },
                 "status": {
-                    "description": "Whether it holds: True, False or Unknown.",
+                    "description": "Status of the condition: True, False or Unknown.",
                     "type": "string",
                     "enum": ["True", "False", "Unknown"],
                 },
                 "reason": {
-                    "description": "Why, one CamelCase word for programs.",
+                    "description": "Reason of the status, in CamelCase, for programs.",
                     "type": "string",
                     "minLength": 1,
                     "maxLength": limits::CONDITION_REASON,
                     "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
                 },
                 "message": {
-                    "description": "Why, for people: the cause and what to do about it.",
+                    "description": "Reason of the status for people: the cause and the remedy.",
                     "type": "string",
                     "maxLength": limits::CONDITION_MESSAGE,
                 },
                 "observedGeneration": {
-                    "description": "The metadata.generation of the object that the statement is about.",
+                    "description": "The metadata.generation that the condition is based on.",
                     "type": "integer",
                     "format": "int64",
                     "minimum": 0,

@@ -110,18 +110,15 @@ async fn kubectl_get_shows_whether_a_project_is_ready() {
 async fn kubectl_explain_tells_what_a_field_does() {
     let (control_plane, _) = stage("explain").await;
     for (field, sentence) in [
-        ("ddel", "A batch of cloud desktops to delete, once and for ever."),
+        ("ddel", "A batch of cloud desktops to delete."),
         (
             "ddel.spec",
-            "Everything but `suspend` is immutable: a new wish is a new object.",
+            "Every field except `suspend` is immutable: to change a request, create a new object.",
         ),
-        (
-            "ddel.spec.force",
-            "unsaved work of people who are connected is lost",
-        ),
+        ("ddel.spec.force", "connected users lose unsaved work"),
         (
             "ddel.spec.emailNotification",
-            "Default: true, so users get mail unless this says false.",
+            "Whether the cloud notifies users by email that their desktops were deleted",
         ),
         (
             "ddel.spec.notAfter",
@@ -129,15 +126,15 @@ async fn kubectl_explain_tells_what_a_field_does() {
         ),
         (
             "ddel.status.attempts.outcome",
-            "`NotSent`: no byte of it left the operator.",
+            "`NotSent`: no byte of it was sent.",
         ),
         (
             "ddel.status.conditions.reason",
-            "Why, one CamelCase word for programs.",
+            "Reason of the status, in CamelCase, for programs.",
         ),
         (
             "wsp.spec.credentials",
-            "How to log in: exactly one of the fields below.",
+            "Source of the credentials: exactly one of the fields below.",
         ),
     ] {
         let explained = explain(control_plane, field).await;
