@@ -93,7 +93,7 @@ impl Rule {
 
 /// What the cloud made of a call.
 #[derive(Debug, Clone)]
-pub struct ConditionStatus<'a> {
+pub struct Original<'a> {
     /// Which call.
     pub call: Call,
     /// The true answer; of a call that was not carried out, one without content.
@@ -133,9 +133,10 @@ struct Draft {
 }
 
 /// Derives an answer that is not a lie.
-pub fn replace(truth: &ConditionStatus<'_>, dice: &mut Dice) -> Replaced {
+pub fn replace(truth: &Original<'_>, dice: &mut Dice) -> Replaced {
+    let body = Tree::parse(&truth.answer.body);
     for _ in 0..TRIES {
-        let draft = Draft::draw(truth, &mut dice.fork());
+        let draft = Draft::draw(truth, body.clone(), &mut dice.fork());
         if lies::told(truth, &draft).is_none() {
             return draft.finish();
         }
@@ -152,11 +153,10 @@ pub fn replace(truth: &ConditionStatus<'_>, dice: &mut Dice) -> Replaced {
 }
 
 impl Draft {
-    fn draw(truth: &ConditionStatus<'_>, dice: &mut Dice) -> Self {
+    fn draw(truth: &Original<'_>, body: Option<Tree>, dice: &mut Dice) -> Self {
         let mut draft = Self {
             status: truth.answer.status.as_u16(),
-            body: Tree::parse(&truth.answer.body)
-                .map_or_else(|| Body::Bytes(truth.answer.body.clone()), Body::Json),
+            body: body.map_or_else(|| Body::Bytes(truth.answer.body.clone()), Body::Json),
             headers: truth.answer.headers.clone(),
             cut: false,
             how: Vec::new(),
@@ -216,7 +216,7 @@ impl Draft {
     }
 
     /// Another body altogether.
-    fn rebody(&mut self, truth: &ConditionStatus<'_>, dice: &mut Dice) {
+    fn rebody(&mut self, truth: &Original<'_>, dice: &mut Dice) {
         let (body, how) = bodies::other(truth, dice);
         self.body = body;
         self.how.push(how);
@@ -226,7 +226,7 @@ impl Draft {
     }
 
     /// The same, and more than anybody wants to have.
-    fn enlarge(&mut self, truth: &ConditionStatus<'_>, dice: &mut Dice) {
+    fn enlarge(&mut self, truth: &Original<'_>, dice: &mut Dice) {
         let (body, how) = match &self.body {
             Body::Json(tree) => bodies::large(tree, truth.cheap, dice),
             Body::Bytes(bytes) => (bytes.clone(), "the body stays as it is".to_owned()),

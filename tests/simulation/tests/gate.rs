@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
-use simulation::answers::{self, ConditionStatus, Replaced, verdict};
+use simulation::answers::{self, Original, Replaced, verdict};
 use simulation::calls::Call;
 use simulation::dice::Dice;
 use simulation::faults::{Fate, Rule};
@@ -135,7 +135,7 @@ fn the_grammar_gives_answers_of_every_kind() {
             .collect(),
         body: list.to_string().into(),
     };
-    let truth = ConditionStatus {
+    let truth = Original {
         call: Call::ListSubJobs,
         answer: &answer,
         carried_out: true,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::tree::Tree;
-use super::{Body, ConditionStatus};
+use super::{Body, Original};
 use crate::dice::Dice;
 
 /// More than the client takes in of an answer about one thing, in bytes.
@@ -28,7 +28,7 @@ const PAGES: [&str; 8] = [
 ];
 
 /// Another body; says which.
-pub(super) fn other(truth: &ConditionStatus<'_>, dice: &mut Dice) -> (Body, String) {
+pub(super) fn other(truth: &Original<'_>, dice: &mut Dice) -> (Body, String) {
     let real = &truth.answer.body;
     let bytes = |bytes: Vec<u8>, how: &str| (Body::Bytes(Bytes::from(bytes)), how.to_owned());
     match dice.within(0..13) {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Body, ConditionStatus, Draft, Tree, words};
+use super::{Body, Draft, Original, Tree, words};
 use crate::calls::Call;
 
 /// What would be believed.
@@ -33,7 +33,7 @@ impl fmt::Display for Lie {
 }
 
 /// The lie that an answer would be, if any.
-pub(super) fn told(truth: &ConditionStatus<'_>, draft: &Draft) -> Option<Lie> {
+pub(super) fn told(truth: &Original<'_>, draft: &Draft) -> Option<Lie> {
     let told = match &draft.body {
         Body::Json(tree) => Some(tree),
         // Whatever it holds, it is no JSON, or the true content and something around it.
@@ -60,14 +60,14 @@ fn refuses(draft: &Draft) -> bool {
     speaks_for_itself || (draft.status >= 400 && words::holds_refusing_code(&text))
 }
 
-fn foreign_job(truth: &ConditionStatus<'_>, told: &Tree) -> Option<Lie> {
+fn foreign_job(truth: &Original<'_>, told: &Tree) -> Option<Lie> {
     let real = real(truth);
     let job = told.get("job_id")?.as_text()?;
     let own = truth.carried_out && real["job_id"] == job;
     (is_id(job) && !own).then_some(Lie::ForeignJob)
 }
 
-fn falsely_gone(truth: &ConditionStatus<'_>, draft: &Draft, told: &Tree) -> Option<Lie> {
+fn falsely_gone(truth: &Original<'_>, draft: &Draft, told: &Tree) -> Option<Lie> {
     let real = real(truth);
     let desktop = match &real["desktop"] {
         Value::Array(rows) => rows.first().cloned().unwrap_or_default(),
@@ -81,7 +81,7 @@ fn falsely_gone(truth: &ConditionStatus<'_>, draft: &Draft, told: &Tree) -> Opti
     (there && (says_deleted || says_gone)).then_some(Lie::FalselyGone)
 }
 
-fn false_list(truth: &ConditionStatus<'_>, told: &Tree) -> Option<Lie> {
+fn false_list(truth: &Original<'_>, told: &Tree) -> Option<Lie> {
     if let Some(lie) = false_name(truth, told, "jobs") {
         return Some(lie);
     }
@@ -91,7 +91,7 @@ fn false_list(truth: &ConditionStatus<'_>, told: &Tree) -> Option<Lie> {
     (whole && rows < real).then_some(Lie::WholeListLacksRow)
 }
 
-fn false_name(truth: &ConditionStatus<'_>, told: &Tree, list: &str) -> Option<Lie> {
+fn false_name(truth: &Original<'_>, told: &Tree, list: &str) -> Option<Lie> {
     let real = real(truth);
     let known: Vec<_> = real[list].as_array().into_iter().flatten().collect();
     let told = told.get(list)?.as_list()?;
@@ -112,7 +112,7 @@ fn false_name(truth: &ConditionStatus<'_>, told: &Tree, list: &str) -> Option<Li
     told.iter().find(is_false).map(|_| Lie::FalseName)
 }
 
-fn real(truth: &ConditionStatus<'_>) -> Value {
+fn real(truth: &Original<'_>) -> Value {
     serde_json::from_slice(&truth.answer.body).unwrap_or_default()
 }
 

@@ -238,7 +238,7 @@ impl World {
         let Answer::Cloud(reply) = answer else {
             return answer;
         };
-        let truth = answers::ConditionStatus {
+        let truth = answers::Original {
             call: parcel.call,
             answer: &reply.response,
             carried_out,
