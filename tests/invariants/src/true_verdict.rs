@@ -6,7 +6,7 @@ use crate::invariant::{Invariant::TrueVerdict, Violation};
 /// How it is with a desktop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // independent of each other
-pub struct ConditionStatus {
+pub struct ActualState {
     /// The cloud has it.
     pub there: bool,
     /// A job of this request deletes it, or has.
@@ -18,7 +18,7 @@ pub struct ConditionStatus {
 }
 
 /// What is said of a desktop in the end.
-pub fn desktop(id: &str, state: State, truth: ConditionStatus) -> Option<Violation> {
+pub fn desktop(id: &str, state: State, truth: ActualState) -> Option<Violation> {
     let how = match state {
         State::Deleted | State::Absent if truth.there => "a desktop is said to be gone, and is there",
         State::Failed if truth.ours => "a desktop is said to have failed, but this request deletes it",
@@ -42,9 +42,9 @@ pub fn judge(history: &History) -> Vec<Violation> {
         let said = request.versions.last().into_iter();
         let said = said.flat_map(|last| &last.object.status.desktops);
         let wrong = said.filter_map(|said| {
-            let truth = ConditionStatus {
+            let truth = ActualState {
                 there: there.contains(&said.id),
-                ..ConditionStatus::default()
+                ..ActualState::default()
             };
             desktop(&said.id, said.state, truth)
         });
@@ -74,21 +74,21 @@ mod tests {
 
     #[test]
     fn each_state_that_is_not_true_is_told() {
-        let truth = ConditionStatus {
+        let truth = ActualState {
             submitted: true,
-            ..ConditionStatus::default()
+            ..ActualState::default()
         };
-        let ours = ConditionStatus { ours: true, ..truth };
-        let given_up = ConditionStatus {
+        let ours = ActualState { ours: true, ..truth };
+        let given_up = ActualState {
             given_up: true,
             ..truth
         };
         for (state, right, wrong) in [
             (State::Failed, truth, ours),
             (State::Unknown, given_up, truth),
-            (State::Absent, ConditionStatus::default(), truth),
-            (State::Pending, ConditionStatus::default(), truth),
-            (State::Deleting, ConditionStatus::default(), truth),
+            (State::Absent, ActualState::default(), truth),
+            (State::Pending, ActualState::default(), truth),
+            (State::Deleting, ActualState::default(), truth),
         ] {
             assert_eq!(desktop("pc-1", state, right), None, "{state:?}");
             assert!(desktop("pc-1", state, wrong).is_some(), "{state:?}");

@@ -2,7 +2,7 @@
 //! `invariants`; here is only who asks, and what the model knows.
 
 use invariants::history::{Attempt, Effect, Post as Sent};
-use invariants::true_verdict::{self, ConditionStatus};
+use invariants::true_verdict::{self, ActualState};
 use invariants::{
     Invariant, Violation, at_most_once, attempts_stay, intent_first, intent_for_the_live_object,
     no_job_is_lost, one_request_per_desktop, only_what_was_admitted, terminal_is_final,
@@ -56,10 +56,10 @@ impl World {
             .fold(0, |set, a| set | self.cloud.jobs[a].map_or(0, Job::open));
         for said in &new.object.status.desktops {
             let its = names::set((0..names::DESKTOPS).filter(|n| names::desktop(*n).as_str() == said.id));
-            let truth = ConditionStatus {
+            let truth = ActualState {
                 there: its & !self.cloud.gone != 0,
                 ours: its & working != 0,
-                ..ConditionStatus::default()
+                ..ActualState::default()
             };
             self.note(true_verdict::desktop(&said.id, said.state, truth));
         }

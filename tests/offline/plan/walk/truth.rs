@@ -6,7 +6,7 @@ use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
 use invariants::no_job_is_lost::{self, Account};
 use invariants::one_request_per_desktop;
-use invariants::true_verdict::{self, ConditionStatus};
+use invariants::true_verdict::{self, ActualState};
 
 use super::super::rules;
 use super::Walk;
@@ -41,8 +41,8 @@ impl Walk {
         Ok(())
     }
 
-    fn truth(&self, id: &DesktopID) -> ConditionStatus {
-        ConditionStatus {
+    fn truth(&self, id: &DesktopID) -> ActualState {
+        ActualState {
             there: !self.cloud.is_gone(id),
             // Somebody else may have deleted it since.
             ours: self.cloud.is_ours(id),
