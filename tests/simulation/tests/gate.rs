@@ -7,9 +7,11 @@ use std::fmt::Write;
 use clap::ValueEnum;
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use simulation::answers::{self, Original, Replaced, verdict};
 use simulation::calls::Call;
+use simulation::clock::DAWN;
 use simulation::dice::Dice;
 use simulation::faults::{Fate, Rule};
 use simulation::mutant::Mutant;
@@ -192,9 +194,13 @@ fn the_grammar_gives_answers_of_every_kind() {
 #[test]
 fn a_request_that_does_not_say_which_call_goes_wrong_is_noticed() {
     let request = |kind: &str, reason: &str, message: &str| {
-        let condition = json!({"type": kind, "status": "True", "reason": reason, "message": message});
+        let condition = json!({
+            "type": kind, "status": "True", "reason": reason, "message": message,
+            "lastTransitionTime": DAWN.to_string(),
+        });
         json!({"metadata": {"name": "leavers"}, "status": {"conditions": [condition]}})
     };
+    let now = DAWN + SignedDuration::from_mins(20);
     for (object, is_right) in [
         (
             request("Stalled", "PermissionDenied", "listDesktops: HTTP 403"),
@@ -214,9 +220,13 @@ fn a_request_that_does_not_say_which_call_goes_wrong_is_noticed() {
             request("Ready", "ServiceUnavailable", "listDesktops: HTTP 500"),
             false,
         ),
+        (
+            request("Reconciling", "Submitting", "submitting 1 desktop"),
+            false,
+        ),
         (json!({"metadata": {"name": "leavers"}, "status": {}}), false),
     ] {
-        assert_eq!(verdict::unnamed(&object).is_none(), is_right, "{object}");
+        assert_eq!(verdict::unnamed(&object, now).is_none(), is_right, "{object}");
     }
 }
 
@@ -294,13 +304,12 @@ fn a_wait_that_was_reckoned_by_a_wrong_clock_ends() {
 }
 
 /// Found by seeds: the cloud never shows the job, and somebody else deletes its desktop meanwhile. Nobody can tell whose
-/// the job is that shows.
+/// the job is that shows, so that the judge must not call it a fault if it is adopted.
 #[test]
-fn a_job_that_never_shows_may_be_taken_for_that_of_somebody_else() {
+fn a_job_that_never_shows_breaks_nothing_whatever_somebody_else_deletes() {
     for seed in [6_468, 8_764] {
         let report = run::seed(seed, None, false);
         assert!(report.broken.is_empty(), "{}", tell(&report));
-        assert_eq!(report.covered.adopted, 1, "{}", tell(&report));
     }
 }
 

@@ -2,6 +2,7 @@
 //! wrong or with a cause that is none of the cloud's answers.
 
 use desktop_deletion_operator::workspace::error::Operation;
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// Reasons that are the cause themselves. Of every other one the message must name the call.
@@ -19,8 +20,11 @@ const CAUSES: [&str; 11] = [
     "Expired",
 ];
 
-/// What is wrong with how a request stands, if anything is.
-pub fn unnamed(object: &Value) -> Option<String> {
+/// How long a submission may be on its way, in seconds: the operator may die meanwhile, and its clock may be wrong.
+const SUBMITTING: i64 = 600;
+
+/// What is wrong with how a request stands at `now`, if anything is.
+pub fn unnamed(object: &Value, now: Timestamp) -> Option<String> {
     let status = &object["status"];
     if !status["completionTime"].is_null() {
         return None;
@@ -41,6 +45,7 @@ pub fn unnamed(object: &Value) -> Option<String> {
     };
     let named = names_call(text(&shown["message"]))
         || is_cause(shown)
+        || is_just_being_submitted(shown, now)
         || (shown["reason"] == "Retrying" && condition("Submitted").is_some_and(is_cause));
     (!named).then(|| {
         let (reason, message) = (text(&shown["reason"]), text(&shown["message"]));
@@ -50,6 +55,12 @@ pub fn unnamed(object: &Value) -> Option<String> {
 
 fn is_cause(condition: &Value) -> bool {
     CAUSES.contains(&text(&condition["reason"]))
+}
+
+fn is_just_being_submitted(condition: &Value, now: Timestamp) -> bool {
+    let since = text(&condition["lastTransitionTime"]).parse::<Timestamp>();
+    let lately = since.is_ok_and(|since| now.duration_since(since).as_secs() < SUBMITTING);
+    condition["reason"] == "Submitting" && lately
 }
 
 fn names_call(message: &str) -> bool {

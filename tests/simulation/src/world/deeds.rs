@@ -176,8 +176,11 @@ impl World {
     /// Before everything is repaired: who has not ended says why.
     fn look_for_reasons(&mut self) {
         if !self.scenario.answers.is_empty() {
+            let now = self.era.now();
             let requests = self.api.store.list(Resource::Deletions, None);
-            self.facts.unnamed = requests.filter_map(|request| verdict::unnamed(request)).collect();
+            self.facts.unnamed = requests
+                .filter_map(|request| verdict::unnamed(request, now))
+                .collect();
         }
     }
 
