@@ -5,7 +5,7 @@
 //! | [`api`] | the calls, one by one, and the plain data they answer with |
 //! | [`error`] | what can go wrong, with everything that the service said |
 //! | [`connector`] | from endpoint and login to something that makes the calls |
-//! | [`carrier`] | what carries a request: the network, or a service that is simulated |
+//! | [`transport`] | what carries a request: the network, or a service that is simulated |
 //! | [`endpoint`] | which hosts and addresses the operator talks to |
 //! | [`auth`] | the login, and the only place that looks at its secrets |
 //! | [`iam`] | from a password to something that signs, and renewed in time |

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::crd::DesktopDeletion;
 
-/// Who goes first, apart from the [`RESERVED`] shares. A submission that cannot be followed up only makes doubt, so it
+/// Who goes first, apart from the reserved shares. A submission that cannot be followed up only makes doubt, so it
 /// comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {

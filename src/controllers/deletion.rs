@@ -3,14 +3,14 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`pass`] | one run over one object: what was loaded and read so far |
+//! | [`reconciliation`] | one run over one object: what was loaded and read so far |
 //! | [`facts`] | hands the times to the rules of `plan`, and what follows to the decision |
 //! | [`execute`] | carries out one step: the only place with effects |
 //! | [`submission`] | sends and records in a task that nothing cancels |
 //! | [`report`] | Events and log lines |
 //! | [`slots`] | which passes may run |
 //! | [`memory`] | what is remembered between two passes |
-//! | [`recorders`] | who publishes the Events of which request |
+//! | [`event_recorder`] | who publishes the Events of which request |
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`looks`] | one look for all who ask at the same time |
+//! | [`single_flight`] | one look for all who ask at the same time |
 
 use std::sync::Arc;
 

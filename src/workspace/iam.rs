@@ -9,9 +9,9 @@
 //! | --- | --- |
 //! | this | the calls, and what they give |
 //! | `session` | one user in one project: logged in once, renewed in time |
-//! | `turn` | one login of a user at a time, and few wrong ones |
+//! | `login_throttle` | one login of a user at a time, and few wrong ones |
 //! | `ready_token` | a token that came from elsewhere: when does it end? |
-//! | `member` | a client of the cloud that renews its credentials |
+//! | `refreshing_client` | a client of the cloud that renews its credentials |
 //! | `sessions` | what all clients of the process share |
 //! | `http`, `wire` | the calls over HTTPS, and their bodies |
 
