@@ -329,14 +329,14 @@ async fn drive(
             Step::Sign(_) if !pass.admit()? => {}
             Step::Sign(_) if pass.permit.is_none() => {
                 // Who had to read anew meanwhile does not wait in line again, or a long one would never end.
-                let right = if pass.had_permit {
+                let priority = if pass.had_permit {
                     Priority::Resumption
                 } else {
                     Priority::Submission
                 };
                 let line = pass.line()?.clone();
                 slot.leave();
-                pass.permit = line.enter(right).await;
+                pass.permit = line.enter(priority).await;
                 let at_once = pass.permit.as_ref().is_some_and(|permit| permit.waited.is_none());
                 pass.seen.last_look &= at_once;
             }

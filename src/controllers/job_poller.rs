@@ -22,7 +22,7 @@ use crate::runtime::health::Pulse;
 use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
 use crate::workspace::error::Error;
 
-/// How long a poller may take for one permit before it counts as dead: longer than any tick with slow answers.
+/// How long a poller may take for one tick before it counts as dead: longer than any tick with slow answers.
 pub const SIGN_OF_LIFE: Duration = Duration::from_secs(600);
 
 /// What is known of a job that is followed.

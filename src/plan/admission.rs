@@ -204,12 +204,12 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
     let ids: Vec<_> = seen.request.desktop_ids.iter().filter(is_unreadable).collect();
     let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
     let cure = if ids.len() == seen.request.desktop_ids.len() {
-        "look at it in the console"
+        "Check it in the console"
     } else {
-        "to delete the other desktops now, delete this request and create one that does not name it"
+        "To delete the other desktops now, delete this request and create one without it"
     };
     let message = format!(
-        "the cloud answers with an error when asked for desktop {}, so nothing is submitted, retrying: {cure} ({})",
+        "the cloud returns an error for desktop {}, so nothing is submitted; retrying. {cure} ({})",
         names.join(", "),
         words(error)
     );
@@ -253,7 +253,7 @@ pub fn refusal(outcome: Outcome, error: &CloudError) -> Progress {
 
 /// Several answers in a row were lost, and a further submission may only leave another request in doubt.
 fn circuit_open() -> Progress {
-    let message = "the cloud did not answer the last 3 delete requests of these credentials: new ones are held until a read succeeds, then sent one at a time until one is answered";
+    let message = "the cloud did not answer the last 3 delete requests of these credentials: new ones are held until a read succeeds, then sent one at a time until one is answered. If this persists, check the network path to the cloud";
     Progress::retrying(Reason::ServiceUnavailable, message.to_owned(), Requeue::Refresh)
 }
 

@@ -249,8 +249,8 @@ fn outcome_name(outcome: Outcome) -> &'static str {
 
 fn breaker_name(breaker: BreakerKind) -> &'static str {
     match breaker {
-        BreakerKind::Credentials => "login",
-        BreakerKind::Throttled => "throttle",
+        BreakerKind::Credentials => "credentials",
+        BreakerKind::Throttled => "throttled",
         BreakerKind::Unanswered => "unanswered",
     }
 }
@@ -331,10 +331,10 @@ mod tests {
                     "1",
                 ),
                 (
-                    "suppressed_requests_total{operation=\"listDesktops\",breaker=\"login\"}",
+                    "suppressed_requests_total{operation=\"listDesktops\",breaker=\"credentials\"}",
                     "1",
                 ),
-                ("circuit_breaker_trips_total{breaker=\"login\"}", "1"),
+                ("circuit_breaker_trips_total{breaker=\"credentials\"}", "1"),
                 (
                     "rate_limiter_wait_seconds_bucket{le=\"0.5\",priority=\"poll\"}",
                     "1",
@@ -366,7 +366,7 @@ mod tests {
                 ("completed_requests_total{verdict=\"AllFailed\"}", "0"),
                 ("completed_desktops_total{state=\"Failed\"}", "0"),
                 ("login_checks_total{reason=\"AuthenticationFailed\"}", "0"),
-                ("circuit_breaker_trips_total{breaker=\"throttle\"}", "0"),
+                ("circuit_breaker_trips_total{breaker=\"throttled\"}", "0"),
                 ("leader", "0"),
             ],
         );

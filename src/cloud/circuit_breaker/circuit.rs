@@ -32,7 +32,7 @@ pub(super) struct Breaker {
     permit: Weak<()>,
 }
 
-/// The priority to make the one submission that a half-open circuit lets through. It is given back by its drop, however its
+/// The right to make the one submission that a half-open circuit lets through. It is given back by its drop, however its
 /// holder ends.
 #[derive(Debug)]
 pub struct HalfOpenPermit(Arc<()>);

@@ -41,9 +41,9 @@ pub struct Reconciliation {
     pub login: Option<Login>,
     /// The permit to send, taken before anything is signed.
     pub permit: Option<Permit>,
-    /// The permit of a half-open circuit breaker, taken before the permit.
+    /// The permit of a half-open circuit breaker, taken before the permit to send.
     pub half_open_permit: Option<HalfOpenPermit>,
-    /// It had a permit before, and gave it back to read anew.
+    /// It had a permit before, and gave it back to read again.
     pub had_permit: bool,
     /// The signed request, if one is ready to go, and since when.
     pub armed: Option<(SignedRequest, Duration)>,

@@ -41,11 +41,11 @@ impl Slots {
 
     /// Waits for the slot of a pass over `object`.
     pub async fn enter(&self, object: &DesktopDeletion) -> Slot {
-        let (right, namespace) = (Priority::of(object), object.namespace().unwrap_or_default());
+        let (priority, namespace) = (Priority::of(object), object.namespace().unwrap_or_default());
         let project = self.project((namespace.clone(), object.spec.project_ref.name.clone()));
-        let of_project = project.enter(right, &namespace).await;
+        let of_project = project.enter(priority, &namespace).await;
         Slot {
-            working: Some(self.working.enter(right, &namespace).await),
+            working: Some(self.working.enter(priority, &namespace).await),
             slots: self.working.clone(),
             namespace,
             _of_project: of_project,

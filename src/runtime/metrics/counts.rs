@@ -113,7 +113,7 @@ impl Counts {
         );
         registry.register(
             "circuit_breaker_trips",
-            "Times that a breaker was put on calls of the cloud: login after refused logins, throttle after HTTP 429",
+            "Openings of a circuit breaker: credentials after refused credentials, throttled after HTTP 429, unanswered after lost answers to delete requests",
             self.circuit_breaker.clone(),
         );
         registry.register_with_unit(

@@ -332,8 +332,8 @@ mod tests {
             &metrics,
             &[
                 (age, "50.0"),
-                ("circuit_breaker_open{breaker=\"login\"}", "2"),
-                ("circuit_breaker_open{breaker=\"throttle\"}", "0"),
+                ("circuit_breaker_open{breaker=\"credentials\"}", "2"),
+                ("circuit_breaker_open{breaker=\"throttled\"}", "0"),
                 ("claims_of_deleted_requests", "3"),
                 ("unreadable_namespaces", "1"),
                 ("undecodable_objects{kind=\"DesktopDeletion\"}", "2"),

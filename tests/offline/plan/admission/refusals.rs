@@ -31,14 +31,14 @@ fn desktops_that_cannot_be_read_are_named_with_what_to_do() {
     let some = failing("a Missing b Missing c Idle", 4).unreadable("b", Class::InDoubt, 1);
     assert_eq!(
         told(some),
-        "the cloud answers with an error when asked for desktop a, b, so nothing is submitted, retrying: to delete the other desktops now, delete this request and create one that does not name it (showDesktop: HTTP 499 X.1: so it is)"
+        "the cloud returns an error for desktop a, b, so nothing is submitted; retrying. To delete the other desktops now, delete this request and create one without it (showDesktop: HTTP 499 X.1: so it is)"
     );
     let all = untouched("a")
         .project()
         .claimed()
         .sights("a Missing")
         .unreadable("a", Class::InDoubt, 1);
-    assert!(told(all).contains("retrying: look at it in the console (showDesktop"));
+    assert!(told(all).contains("retrying. Check it in the console (showDesktop"));
 }
 
 #[test]
