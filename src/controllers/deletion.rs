@@ -32,9 +32,10 @@ use super::{Context, Scope, api, watchdog};
 use crate::cloud::rate_limiter::Priority;
 use crate::crd::conditions::Reason;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
-use crate::plan::conditions::{Progress, Requeue};
+use crate::plan::progress::{Progress, Requeue};
 use crate::plan::status::{self, IllegalMove};
-use crate::plan::{Step, deadlines, plan};
+use crate::plan::step::Step;
+use crate::plan::{deadlines, plan};
 
 pub mod event_recorder;
 pub mod execute;
