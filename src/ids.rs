@@ -6,8 +6,10 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+mod operation;
 mod project_key;
 
+pub use operation::Operation;
 pub use project_key::{Origin, ProjectKey};
 
 /// Characters and length that every identifier of the Workspace API may have. The vendor documents only

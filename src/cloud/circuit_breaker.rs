@@ -23,8 +23,9 @@ use circuit::Breaker;
 
 use super::rate_limiter::{Permit, Priority, Rate, RateLimiter};
 use crate::config::Timing;
+use crate::crd::deletion::ErrorClass;
 use crate::ids::{Origin, ProjectKey};
-use crate::plan::classify::{Class, classify};
+use crate::plan::classify::classify;
 use crate::plan::deadlines::RETRY_AFTER;
 use crate::plan::observed::Circuit;
 use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
@@ -180,20 +181,20 @@ impl CircuitBreaker {
         match (result.as_ref().err().map(classify), result) {
             // Nobody was asked.
             (_, Err(error)) if matches!(error.failure, Failure::CircuitOpen { .. }) => None,
-            (Some(Class::Authentication), _) => {
+            (Some(ErrorClass::Authentication), _) => {
                 let failed = state.failed(&caller.login).saturating_add(1);
                 state.logins.insert(caller.login.clone(), (failed, now));
                 state.limit(&caller.login);
                 (failed == FAILED_LOGINS).then_some(BreakerKind::Credentials)
             }
-            (Some(Class::Throttled), Err(error)) => {
+            (Some(ErrorClass::Throttled), Err(error)) => {
                 let asked = error.refusal().and_then(|r| r.retry_after).unwrap_or(THROTTLED);
                 let until = now + asked.clamp(RETRY_AFTER.0, RETRY_AFTER.1);
                 state.projects.insert(caller.clone(), until);
                 Some(BreakerKind::Throttled)
             }
             // Without an answer nothing is known of the login.
-            (Some(Class::Unreachable | Class::InDoubt), _) => opened,
+            (Some(ErrorClass::Unreachable | ErrorClass::InDoubt), _) => opened,
             // What set out before the last refusal proves nothing about the time after it.
             _ => {
                 if state

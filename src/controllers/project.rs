@@ -26,11 +26,12 @@ use super::{Context, Scope, api, project_session};
 use crate::cloud::rate_limiter::Priority;
 use crate::cloud::session::CloudSession;
 use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason, merge};
+use crate::crd::deletion::ErrorClass;
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
-use crate::plan::classify::{Class, RetryPolicy, classify};
+use crate::plan::classify::{RetryPolicy, classify, cloud_error};
 use crate::plan::clocks::Clocks;
 use crate::plan::deadlines;
-use crate::plan::messages::explain;
+use crate::plan::messages;
 use crate::plan::observed::ClockSkew;
 use crate::workspace::api::{Answer, DesktopPage};
 use crate::workspace::error::{Error as CloudFailure, Failure};
@@ -308,7 +309,7 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
                 service: clocks.service.or(error.service_time),
                 ..*clocks
             };
-            if class == Class::Authentication
+            if class == ErrorClass::Authentication
                 && let Some(verdict) = skewed(&said)
             {
                 return verdict;
@@ -318,7 +319,7 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
                 Failure::NotSent { .. } | Failure::NoAnswer { .. } => Reason::EndpointUnreachable,
                 _ => treatment.reason,
             };
-            let message = explain(error.operation, class, &error.to_string());
+            let message = messages::of_error(&cloud_error(&error, Time(context.clock.now())));
             failed(reason, message, treatment.pace)
         }
     }

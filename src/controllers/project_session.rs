@@ -18,6 +18,7 @@ use crate::cloud::session::CloudSession;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::ProjectCoordinates;
 use crate::crd::{WorkspaceProject, project::WorkspaceProjectSpec};
+use crate::plan::classify::Treatment;
 use crate::plan::observed::{Obstacle, ProjectView};
 use crate::workspace::auth;
 use crate::workspace::connector::Target;
@@ -321,15 +322,15 @@ fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
         return None;
     }
     let message = format!("WorkspaceProject {name} is not ready: {}", ready.message);
-    let (reason, person) = match ready.reason.as_str() {
-        "AuthenticationFailed" => (Reason::AuthenticationFailed, true),
-        "PermissionDenied" => (Reason::PermissionDenied, true),
-        "ServiceDisabled" => (Reason::ServiceDisabled, true),
-        "WrongEndpoint" => (Reason::WrongEndpoint, true),
-        "ClockSkew" => (Reason::ClockSkew, true),
-        "EndpointUnreachable" => (Reason::ServiceUnavailable, is_stalled(project)),
-        "Throttled" | "ServiceUnavailable" => (Reason::ServiceUnavailable, false),
-        _ => (Reason::ProjectNotReady, !patient),
+    let says = |reason: Reason| ready.reason == reason.as_str();
+    let (reason, person) = if says(Reason::ClockSkew) {
+        (Reason::ClockSkew, true)
+    } else if says(Reason::EndpointUnreachable) {
+        (Reason::ServiceUnavailable, is_stalled(project))
+    } else if let Some(treatment) = Treatment::because_of(&ready.reason) {
+        (treatment.reason, treatment.person)
+    } else {
+        (Reason::ProjectNotReady, !patient)
     };
     Some(Obstacle {
         reason,

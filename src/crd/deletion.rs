@@ -8,12 +8,12 @@ use super::{limits, rules};
 use crate::ids::DesktopID;
 
 mod attempt;
+mod error;
 mod status;
 
 pub use attempt::{Attempt, AuthMethod, Outcome};
-pub use status::{
-    CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, ProjectCoordinates, Summary,
-};
+pub use error::{CloudError, ErrorClass};
+pub use status::{DesktopDeletionStatus, DesktopState, DesktopStatus, ProjectCoordinates, Summary};
 
 const INSTEAD: &str = "create a new DesktopDeletion instead";
 

@@ -4,7 +4,6 @@
 
 use super::attempts::{not_found_alike, was_not_found};
 use super::blockers::{self, circuit_open, clock_skew, known_error, refusal, unusable};
-use super::classify::Class;
 use super::messages::{self, desktops, name_some};
 use super::observed::{Circuit, Claim, Deadline, Observed, SingleRead};
 use super::progress::{Progress, Requeue};
@@ -13,6 +12,7 @@ use super::step::{Batch, Ending, Step};
 use super::views::{DesktopView, Sweep};
 use super::{evidence, finalizer, overlap};
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
+use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{DesktopID, JobID};
 
@@ -129,8 +129,8 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
         names.join(", "),
         messages::answer(error)
     );
-    let reason = match read_failure.class {
-        Class::InDoubt => Reason::ServiceUnavailable,
+    let reason = match read_failure.error.class {
+        ErrorClass::InDoubt => Reason::ServiceUnavailable,
         _ => Reason::RequestRefused,
     };
     let build = if in_a_row >= Some(FAILED_READS_LIMIT) {
@@ -418,18 +418,17 @@ fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
 /// A refusal that another look at the desktops did not change.
 fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Ending> {
     let (attempt, error) = refused(seen).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
-    let final_class = match Class::named(&error.class)? {
-        Class::InvalidRequest => true,
-        Class::NotFound => not_found_alike(&seen.request.status, body) >= NOT_FOUND_LIMIT,
+    let final_class = match error.class {
+        ErrorClass::InvalidRequest => true,
+        ErrorClass::NotFound => not_found_alike(&seen.request.status, body) >= NOT_FOUND_LIMIT,
         _ => false,
     };
     if !final_class || attempt.desktop_ids != body {
         return None;
     }
-    let class = Class::named(&error.class)?;
     Some(Ending {
         verdict: Reason::Rejected,
-        submitted: class.treatment().reason,
+        submitted: error.class.treatment().reason,
         message: messages::of_error(error),
         project: None,
         desktops: body

@@ -2,7 +2,7 @@
 //!
 //! What the stored attempts of a request say.
 
-use super::classify::Class;
+use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome};
 use crate::ids::DesktopID;
 
@@ -13,8 +13,8 @@ pub fn had_no_effect(outcome: Outcome) -> bool {
 
 /// The cloud refused it because something named in it does not exist.
 pub fn was_not_found(attempt: &Attempt) -> bool {
-    let class = attempt.error.as_ref().map(|error| &*error.class);
-    attempt.outcome == Outcome::Rejected && class == Some(Class::NotFound.as_str())
+    let class = attempt.error.as_ref().map(|error| error.class);
+    attempt.outcome == Outcome::Rejected && class == Some(ErrorClass::NotFound)
 }
 
 /// How often the cloud refused exactly these desktops because something did not exist.

@@ -2,13 +2,14 @@
 //!
 //! What holds a request up from outside: its project, clocks, and what the cloud answers.
 
-use super::classify::{Class, RetryPolicy};
+use super::classify::RetryPolicy;
 use super::messages;
 use super::observed::{ClockSkew, Observed, ProjectView, ReadFailure};
 use super::progress::{Progress, Requeue};
 use super::status::same_error;
 use super::step::Step;
 use crate::crd::conditions::Reason;
+use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{CloudError, Outcome};
 
 /// What is for good needs the service's clock, so it is asked while it can be: it counts once two answers agree. A clock
@@ -68,10 +69,10 @@ pub fn read_failure(seen: &Observed) -> Option<Progress> {
 
 /// The wait after that failure of a read.
 pub fn failed(seen: &Observed, read_failure: &ReadFailure) -> Progress {
-    let treatment = read_failure.class.treatment();
+    let treatment = read_failure.error.class.treatment();
     let error = known_error(seen, read_failure);
     // The service refuses a signature of a wrong time as it refuses a wrong one.
-    if let (Class::Authentication, Some(skew)) = (read_failure.class, seen.facts.clock_skew) {
+    if let (ErrorClass::Authentication, Some(skew)) = (read_failure.error.class, seen.facts.clock_skew) {
         return clock_skew(skew).with_error(error.clone());
     }
     let message = messages::of_error(error);
@@ -81,7 +82,7 @@ pub fn failed(seen: &Observed, read_failure: &ReadFailure) -> Progress {
         Requeue::Backoff
     };
     // What a read asks for is the operator's doing: nobody can correct it in the object.
-    let person = treatment.person && read_failure.class != Class::InvalidRequest;
+    let person = treatment.person && read_failure.error.class != ErrorClass::InvalidRequest;
     let build = if person {
         Progress::stalled
     } else {
@@ -107,10 +108,10 @@ pub fn clock_skew(skew: ClockSkew) -> Progress {
 
 /// The wait after a refusal.
 pub fn refusal(outcome: Outcome, error: &CloudError) -> Progress {
-    let class = Class::named(&error.class).unwrap_or(Class::InDoubt);
+    let class = error.class;
     let treatment = class.treatment();
     // A request that is refused as it stands is looked at once more before that is final.
-    let person = treatment.person && class != Class::InvalidRequest && outcome == Outcome::Rejected;
+    let person = treatment.person && class != ErrorClass::InvalidRequest && outcome == Outcome::Rejected;
     let build = if person {
         Progress::stalled
     } else {

@@ -3,61 +3,12 @@
 //! From an error of the cloud to what is done about it: one table, codes before statuses.
 
 use crate::crd::conditions::Reason;
+use crate::crd::deletion::{CloudError, ErrorClass};
+use crate::crd::limits;
 use crate::workspace::error::{BreakerKind, Error, Failure, Operation, Refusal};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// What kind of failure it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// What the request holds is refused, by a code that is known to say so.
-    InvalidRequest,
-    /// It is refused, and what the code means is not known.
-    UnknownRefusal,
-    /// The login is not accepted.
-    Authentication,
-    /// The login lacks a permission.
-    Permission,
-    /// The address is not that of the service.
-    WrongEndpoint,
-    /// The service is not enabled for the account.
-    ServiceDisabled,
-    /// Something named in the request does not exist.
-    NotFound,
-    /// The present state of a desktop denies it.
-    Conflict,
-    /// Too many requests.
-    Throttled,
-    /// The service said that it cannot now, and surely did nothing.
-    Unavailable,
-    /// The request did not leave this process.
-    Unreachable,
-    /// It may have been carried out.
-    InDoubt,
-}
-
-impl Class {
-    /// Name in `status.lastError.class`, metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "InvalidRequest",
-            Self::UnknownRefusal => "UnknownRefusal",
-            Self::Authentication => "Authentication",
-            Self::Permission => "Permission",
-            Self::WrongEndpoint => "WrongEndpoint",
-            Self::ServiceDisabled => "ServiceDisabled",
-            Self::NotFound => "NotFound",
-            Self::Conflict => "Conflict",
-            Self::Throttled => "Throttled",
-            Self::Unavailable => "Unavailable",
-            Self::Unreachable => "Unreachable",
-            Self::InDoubt => "InDoubt",
-        }
-    }
-
-    /// The class of that name, as stored in a status.
-    pub fn named(name: &str) -> Option<Self> {
-        ALL.iter().copied().find(|class| class.as_str() == name)
-    }
-
+impl ErrorClass {
     /// What is done about it.
     pub fn treatment(self) -> Treatment {
         use Reason as R;
@@ -72,28 +23,12 @@ impl Class {
             Self::NotFound => of(R::NotFound, false, RetryPolicy::Settle),
             Self::Conflict => of(R::Conflict, false, RetryPolicy::Backoff),
             Self::Throttled => of(R::Throttled, false, RetryPolicy::Backoff),
-            Self::Unavailable | Self::Unreachable | Self::InDoubt => {
+            Self::Unavailable | Self::Unreachable | Self::InDoubt | Self::Other => {
                 of(R::ServiceUnavailable, false, RetryPolicy::Backoff)
             }
         }
     }
 }
-
-/// Every class.
-pub const ALL: &[Class] = &[
-    Class::InvalidRequest,
-    Class::UnknownRefusal,
-    Class::Authentication,
-    Class::Permission,
-    Class::WrongEndpoint,
-    Class::ServiceDisabled,
-    Class::NotFound,
-    Class::Conflict,
-    Class::Throttled,
-    Class::Unavailable,
-    Class::Unreachable,
-    Class::InDoubt,
-];
 
 /// What is done about a class of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +39,16 @@ pub struct Treatment {
     pub person: bool,
     /// When it is tried again.
     pub pace: RetryPolicy,
+}
+
+impl Treatment {
+    /// What is done about failures of which conditions give that reason; `None` if it is no reason of a failure.
+    pub fn because_of(reason: &str) -> Option<Self> {
+        let treatments = ErrorClass::ALL.iter().map(|class| class.treatment());
+        treatments
+            .into_iter()
+            .find(|known| known.reason.as_str() == reason)
+    }
 }
 
 /// How soon something is tried again.
@@ -120,27 +65,27 @@ pub enum RetryPolicy {
 }
 
 /// The class of an error.
-pub fn classify(error: &Error) -> Class {
+pub fn classify(error: &Error) -> ErrorClass {
     match &error.failure {
-        Failure::NotSent { .. } => Class::Unreachable,
+        Failure::NotSent { .. } => ErrorClass::Unreachable,
         Failure::CircuitOpen {
             breaker: BreakerKind::Credentials,
             ..
-        } => Class::Authentication,
+        } => ErrorClass::Authentication,
         Failure::CircuitOpen {
             breaker: BreakerKind::Throttled,
             ..
-        } => Class::Throttled,
+        } => ErrorClass::Throttled,
         Failure::CircuitOpen {
             breaker: BreakerKind::Unanswered,
             ..
-        } => Class::Unavailable,
-        Failure::NoAnswer { .. } | Failure::Unreadable { .. } => Class::InDoubt,
+        } => ErrorClass::Unavailable,
+        Failure::NoAnswer { .. } | Failure::Unreadable { .. } => ErrorClass::InDoubt,
         // These requests hold nothing that a person wrote for this one: what does not fit is the address, or what it names.
         Failure::Refused(refusal)
             if error.operation.is_of_iam() && matches!(refusal.status, 400 | 404 | 405) =>
         {
-            Class::WrongEndpoint
+            ErrorClass::WrongEndpoint
         }
         Failure::Refused(refusal) => by_code(refusal).unwrap_or_else(|| by_status(refusal)),
     }
@@ -152,62 +97,117 @@ pub fn is_about_one_desktop(error: &Error) -> bool {
     let answered = matches!(error.failure, Failure::Refused(_) | Failure::Unreadable { .. });
     let class = classify(error);
     let of_content = [
-        Class::InvalidRequest,
-        Class::UnknownRefusal,
-        Class::Conflict,
-        Class::InDoubt,
+        ErrorClass::InvalidRequest,
+        ErrorClass::UnknownRefusal,
+        ErrorClass::Conflict,
+        ErrorClass::InDoubt,
     ];
     error.operation == Operation::ShowDesktop && answered && of_content.contains(&class)
 }
 
 /// Codes that mean the same wherever they come from. The vendor prefixes gateway codes `APIGW.` or `APIG.`. No refusal comes
 /// with a redirect or an interim answer, whatever that holds.
-fn by_code(refusal: &Refusal) -> Option<Class> {
+fn by_code(refusal: &Refusal) -> Option<ErrorClass> {
     let code = refusal.code.as_deref().filter(|_| refusal.status >= 400)?;
     if let Some(number) = code.strip_prefix("APIGW.").or_else(|| code.strip_prefix("APIG.")) {
         return by_gateway_code(number, refusal.status);
     }
     match code {
         // Only what such a code says of the content is final: other codes may be about anything.
-        "WKS.0001" if (400..500).contains(&refusal.status) => Some(Class::InvalidRequest),
-        "WKS.00010032" | "WKS.0407" => Some(Class::Conflict),
-        "WKS.00010099" | "WKS.00170117" | "WKS.00170312" => Some(Class::ServiceDisabled),
+        "WKS.0001" if (400..500).contains(&refusal.status) => Some(ErrorClass::InvalidRequest),
+        "WKS.00010032" | "WKS.0407" => Some(ErrorClass::Conflict),
+        "WKS.00010099" | "WKS.00170117" | "WKS.00170312" => Some(ErrorClass::ServiceDisabled),
         _ => None,
     }
 }
 
-fn by_gateway_code(number: &str, status: u16) -> Option<Class> {
+fn by_gateway_code(number: &str, status: u16) -> Option<ErrorClass> {
     match number {
-        "0101" | "0103" | "0104" | "0105" | "0204" => Some(Class::WrongEndpoint),
-        "0201" if status >= 500 => Some(Class::InDoubt),
-        "0201" | "0602" | "0607" => Some(Class::UnknownRefusal),
-        "0301" | "0303" | "0305" | "0307" | "0311" | "1009" => Some(Class::Authentication),
-        "0302" | "0304" | "0306" | "0310" | "0401" | "0402" | "0802" => Some(Class::Permission),
-        "0308" => Some(Class::Throttled),
-        "0601" | "0605" | "0606" | "0608" => Some(Class::InDoubt),
-        "0610" | "0613" => Some(Class::Unavailable),
+        "0101" | "0103" | "0104" | "0105" | "0204" => Some(ErrorClass::WrongEndpoint),
+        "0201" if status >= 500 => Some(ErrorClass::InDoubt),
+        "0201" | "0602" | "0607" => Some(ErrorClass::UnknownRefusal),
+        "0301" | "0303" | "0305" | "0307" | "0311" | "1009" => Some(ErrorClass::Authentication),
+        "0302" | "0304" | "0306" | "0310" | "0401" | "0402" | "0802" => Some(ErrorClass::Permission),
+        "0308" => Some(ErrorClass::Throttled),
+        "0601" | "0605" | "0606" | "0608" => Some(ErrorClass::InDoubt),
+        "0610" | "0613" => Some(ErrorClass::Unavailable),
         // The gateway knows no desktop.
-        _ if status == 404 => Some(Class::WrongEndpoint),
+        _ if status == 404 => Some(ErrorClass::WrongEndpoint),
         _ => None,
     }
 }
 
-fn by_status(refusal: &Refusal) -> Class {
+fn by_status(refusal: &Refusal) -> ErrorClass {
     match refusal.status {
-        401 => Class::Authentication,
-        403 => Class::Permission,
+        401 => ErrorClass::Authentication,
+        403 => ErrorClass::Permission,
         // Without a JSON body it is a proxy or another web server that answers, not the service.
-        404 if refusal.json => Class::NotFound,
-        404 | 405 => Class::WrongEndpoint,
-        409 => Class::Conflict,
-        429 => Class::Throttled,
+        404 if refusal.json => ErrorClass::NotFound,
+        404 | 405 => ErrorClass::WrongEndpoint,
+        409 => ErrorClass::Conflict,
+        429 => ErrorClass::Throttled,
         // The server waited no longer for the request, or says that nobody waits for the answer: it may be carried out.
-        408 | 499 => Class::InDoubt,
-        407 | 421 | 423 | 425 => Class::Unavailable,
-        400..=499 if refusal.json => Class::UnknownRefusal,
-        413 | 414 => Class::UnknownRefusal,
-        400..=499 => Class::WrongEndpoint,
+        408 | 499 => ErrorClass::InDoubt,
+        407 | 421 | 423 | 425 => ErrorClass::Unavailable,
+        400..=499 if refusal.json => ErrorClass::UnknownRefusal,
+        413 | 414 => ErrorClass::UnknownRefusal,
+        400..=499 => ErrorClass::WrongEndpoint,
         // A redirect, a 5xx without a code that says otherwise, a 2xx that is not the documented one.
-        _ => Class::InDoubt,
+        _ => ErrorClass::InDoubt,
+    }
+}
+
+/// An error of the cloud as the status stores it.
+pub fn cloud_error(error: &Error, time: Time) -> CloudError {
+    let mut stored = CloudError {
+        time,
+        operation: error.operation,
+        class: classify(error),
+        http_status: None,
+        code: None,
+        message: None,
+        detail: None,
+        request_id: None,
+        encoded_authorization_message: None,
+    };
+    match &error.failure {
+        Failure::Refused(refusal) => {
+            stored.http_status = Some(i32::from(refusal.status));
+            stored.code.clone_from(&refusal.code);
+            stored.message.clone_from(&refusal.message);
+            stored.detail.clone_from(&refusal.detail);
+            stored.request_id.clone_from(&refusal.request_id);
+            stored
+                .encoded_authorization_message
+                .clone_from(&refusal.encoded_authorization_message);
+        }
+        Failure::Unreadable {
+            status,
+            code,
+            request_id,
+            reason,
+        } => {
+            stored.http_status = Some(i32::from(*status));
+            stored.code.clone_from(code);
+            stored.message = Some(reason.clone());
+            stored.request_id.clone_from(request_id);
+        }
+        Failure::NotSent { reason } | Failure::CircuitOpen { reason, .. } | Failure::NoAnswer { reason } => {
+            stored.message = Some(reason.clone());
+        }
+    }
+    // Whatever the error says, the status can be written.
+    cut(&mut stored.message, limits::ERROR_TEXT);
+    cut(&mut stored.detail, limits::ERROR_TEXT);
+    cut(&mut stored.code, limits::ERROR_CODE);
+    cut(&mut stored.request_id, limits::REQUEST_ID);
+    stored
+}
+
+fn cut(text: &mut Option<String>, most: u32) {
+    if let Some(text) = text
+        && let Some((end, _)) = text.char_indices().nth(most as usize)
+    {
+        text.truncate(end);
     }
 }

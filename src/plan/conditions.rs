@@ -3,7 +3,6 @@
 //! What the conditions say. `Succeeded` is the truth, `Ready` mirrors it, `Submitted` tells about the POST;
 //! `Reconciling` and `Stalled` exist only while true, and never both (kstatus).
 
-use super::classify::Class;
 use super::messages::desktops;
 use super::observed::Request;
 use super::progress::{Activity, Progress};
@@ -78,9 +77,7 @@ pub fn holding(request: &Request, status: &DesktopDeletionStatus, hold: &Progres
 /// `Ready` and `Stalled` as they are, where the cloud refused the last attempt for a reason that a person must remove: the
 /// next attempt does not remove it, and would only make them flap.
 fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[Claim; 2]> {
-    let refused = Class::named(&status.last_error.as_ref()?.class)?
-        .treatment()
-        .reason;
+    let refused = status.last_error.as_ref()?.class.treatment().reason;
     let kept = |kind: ConditionType, truth: ConditionStatus| {
         let condition = status.conditions.iter().find(|c| c.type_ == kind.as_str())?;
         let same = condition.status == truth.as_str() && condition.reason == refused.as_str();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::attempts::{had_no_effect, not_found_alike};
-use super::classify::{Class, RetryPolicy};
+use super::classify::RetryPolicy;
 use super::clocks::{Clocks, after, between};
 use super::memory::Remembered;
 use super::observed::{Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Submission};
@@ -196,11 +196,7 @@ impl Deadlines<'_> {
             .refusal
             .as_ref()
             .filter(|refusal| refusal.attempt == last.id);
-        let pause = match Class::named(&error.class)
-            .unwrap_or(Class::InDoubt)
-            .treatment()
-            .pace
-        {
+        let pause = match error.class.treatment().pace {
             RetryPolicy::Slow => self.timing.retry_max,
             // What the first look at each desktop did not explain may take as long to show as an accepted call.
             RetryPolicy::Settle if not_found_alike(&self.request.status, &last.desktop_ids) > 1 => {

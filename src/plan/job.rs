@@ -55,9 +55,9 @@ fn is_only_about_jobs(seen: &Observed) -> bool {
     let operation = seen
         .read_failure
         .as_ref()
-        .map(|read_failure| &*read_failure.error.operation);
+        .map(|read_failure| read_failure.error.operation);
     let of_jobs = [Operation::ShowJob, Operation::ListSubJobs];
-    of_jobs.iter().any(|call| operation == Some(call.as_str())) && seen.failed_reads().next().is_none()
+    of_jobs.iter().any(|call| operation == Some(*call)) && seen.failed_reads().next().is_none()
 }
 
 fn jobs(status: &DesktopDeletionStatus) -> impl Iterator<Item = &JobID> {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::classify::Class;
 use super::observed::Request;
 use super::progress::Progress;
 use super::views::{DesktopView, Evidence};
 use crate::crd::conditions::Reason;
+use crate::crd::deletion::ErrorClass;
 use crate::ids::{AttemptID, DesktopID, ProjectKey};
 
 /// Two clocks whose difference changed by less are as far apart as before: the `Date` of an answer knows whole seconds,
@@ -56,7 +56,7 @@ pub struct Refusal {
     /// When it came.
     pub at: Duration,
     /// Of what class it is.
-    pub class: Class,
+    pub class: ErrorClass,
     /// So many of that class came in a row, this one included.
     pub in_a_row: u32,
     /// For how long the cloud asked to wait.

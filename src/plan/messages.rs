@@ -2,10 +2,9 @@
 //!
 //! Sentences for people that more than one part of the decision uses.
 
-use super::classify::Class;
+use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, CloudError};
 use crate::ids::DesktopID;
-use crate::workspace::error::Operation;
 
 /// "1 desktop", "7 desktops".
 pub fn desktops(count: usize) -> String {
@@ -25,30 +24,32 @@ pub fn name_some<'a, T: ToString + 'a>(ids: impl IntoIterator<Item = &'a T>) -> 
     }
 }
 
-/// One sentence for people: what the cloud said and what to do about it.
-pub fn explain(operation: Operation, class: Class, error: &str) -> String {
-    let cure = match class {
-        Class::InvalidRequest => "the request is refused as it stands: correct it in a new object".to_owned(),
-        Class::UnknownRefusal => {
+/// One sentence for people: what to do about an error of the cloud, and what it answered to which call.
+pub fn of_error(error: &CloudError) -> String {
+    format!("{} ({})", remedy(error), answer(error))
+}
+
+fn remedy(error: &CloudError) -> String {
+    match error.class {
+        ErrorClass::InvalidRequest => "the request is refused as it stands: correct it in a new object".to_owned(),
+        ErrorClass::UnknownRefusal => {
             "the cloud refuses the request for a reason that the operator does not know, retrying every few minutes: do what its message says, or create a new request".to_owned()
         }
-        Class::Authentication => {
+        ErrorClass::Authentication => {
             "the cloud rejects the credentials; put valid ones into the project's Secret".to_owned()
         }
         // Of these it is not a permission that is missing, and the gateway's words say what.
-        Class::Permission
-            if ["0310", "0401", "0402", "0802"]
-                .iter()
-                .any(|code| error.contains(&format!(".{code}"))) =>
+        ErrorClass::Permission
+            if error.code.as_deref().is_some_and(is_about_the_caller) =>
         {
             "the gateway does not serve this caller, project or region: do what its message says".to_owned()
         }
-        Class::Permission => {
-            let permission = named_action(error).unwrap_or(operation.permission());
+        ErrorClass::Permission => {
+            let permission = named_action(error).unwrap_or(error.operation.permission());
             format!("credentials lack permission {permission}; grant it to the IAM user")
         }
-        Class::WrongEndpoint => {
-            let (service, field) = if operation.is_of_iam() {
+        ErrorClass::WrongEndpoint => {
+            let (service, field) = if error.operation.is_of_iam() {
                 (
                     "IAM, or knows no such project",
                     "iamEndpoint, region and project ID",
@@ -58,41 +59,41 @@ pub fn explain(operation: Operation, class: Class, error: &str) -> String {
             };
             format!("this address is not {service}: check {field} of the project")
         }
-        Class::ServiceDisabled => {
+        ErrorClass::ServiceDisabled => {
             "Workspace is not enabled for this account and region: enable it, or correct the project"
                 .to_owned()
         }
-        Class::NotFound => "the cloud says that something named in the request does not exist".to_owned(),
-        Class::Conflict => "a desktop cannot be deleted in its current state; retrying".to_owned(),
-        Class::Throttled => "rate limited by the cloud API; retrying".to_owned(),
-        Class::Unavailable | Class::InDoubt => {
+        ErrorClass::NotFound => "the cloud says that something named in the request does not exist".to_owned(),
+        ErrorClass::Conflict => "a desktop cannot be deleted in its current state; retrying".to_owned(),
+        ErrorClass::Throttled => "rate limited by the cloud API; retrying".to_owned(),
+        ErrorClass::Unavailable | ErrorClass::InDoubt | ErrorClass::Other => {
             "the cloud cannot answer at the moment, tried again later".to_owned()
         }
-        Class::Unreachable => "the cloud cannot be reached, tried again later".to_owned(),
-    };
-    format!("{cure} ({error})")
+        ErrorClass::Unreachable => "the cloud cannot be reached, tried again later".to_owned(),
+    }
+}
+
+/// Codes of the gateway that speak of the caller, project or region, not of a permission.
+fn is_about_the_caller(code: &str) -> bool {
+    let number = code.rsplit('.').next().unwrap_or(code);
+    matches!(number, "0310" | "0401" | "0402" | "0802")
 }
 
 /// The action that a denial names, such as `vpc:ports:delete`: the service may need another one than that of the call.
-fn named_action(error: &str) -> Option<&str> {
+fn named_action(error: &CloudError) -> Option<&str> {
     let is_part = |part: &str| {
         let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         part.chars().any(|c| c.is_ascii_alphabetic()) && part.chars().all(word)
     };
-    error
+    let words = error.message.as_deref()?;
+    words
         .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')))
         .find(|token| token.split(':').count() == 3 && token.split(':').all(is_part))
 }
 
-/// What the cloud answered to which call, and what to do about it.
-pub fn of_error(error: &CloudError) -> String {
-    let class = Class::named(&error.class).unwrap_or(Class::InDoubt);
-    explain(operation_of(error), class, &answer(error))
-}
-
 /// What the cloud answered to which call.
 pub fn answer(error: &CloudError) -> String {
-    let operation = operation_of(error);
+    let operation = error.operation;
     let mut words = match (error.http_status, &error.code) {
         (Some(status), Some(code)) => format!("{operation}: HTTP {status} {code}"),
         (Some(status), None) => format!("{operation}: HTTP {status}"),
@@ -103,10 +104,6 @@ pub fn answer(error: &CloudError) -> String {
         words.push_str(message);
     }
     words
-}
-
-fn operation_of(error: &CloudError) -> Operation {
-    Operation::named(&error.operation).unwrap_or(Operation::BatchDelete)
 }
 
 /// A hint about absent desktops whose IDs do not look like those of the service.

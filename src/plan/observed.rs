@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::classify::Class;
 use super::views::{DesktopObservation, Evidence, JobView, Sweep};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, ProjectCoordinates};
@@ -220,8 +219,6 @@ pub struct DeletedRequest {
 /// A read of the cloud that failed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadFailure {
-    /// What kind of failure.
-    pub class: Class,
     /// As it goes into `status.lastError`.
     pub error: CloudError,
     /// The call was held back because of an earlier failure of that class: no news.

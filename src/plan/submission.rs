@@ -62,7 +62,7 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
     let message = format!("submitting {}", desktops(attempt.desktop_ids.len()));
     let mut hold = Progress::moving(Reason::Submitting, message, Requeue::Poll);
     // What was refused before is lifted by the answer, not by asking again.
-    let refused = |error: &&CloudError| error.operation == Operation::BatchDelete.as_str();
+    let refused = |error: &&CloudError| error.operation == Operation::BatchDelete;
     hold.error = seen.request.status.last_error.as_ref().filter(refused).cloned();
     Step::RecordIntent(Intent {
         attempt: attempt.clone(),

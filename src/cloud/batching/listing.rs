@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::paging::MAX_PAGES;
+use crate::crd::deletion::ErrorClass;
 use crate::ids::DesktopID;
-use crate::plan::classify::{Class, classify};
+use crate::plan::classify::classify;
 use crate::workspace::api::{Desktop, DesktopPage, MAX_OFFSET, Workspace};
 use crate::workspace::error::Error;
 
@@ -36,7 +37,11 @@ pub(super) async fn list(cloud: &dyn Workspace, ids: &[DesktopID]) -> Result<Lis
 
 /// The service takes no offence at who asks or how often, but at what is asked for.
 pub(super) fn is_about_the_ids(error: &Error) -> bool {
-    let classes = [Class::InvalidRequest, Class::UnknownRefusal, Class::NotFound];
+    let classes = [
+        ErrorClass::InvalidRequest,
+        ErrorClass::UnknownRefusal,
+        ErrorClass::NotFound,
+    ];
     error.refusal().is_some() && classes.contains(&classify(error))
 }
 

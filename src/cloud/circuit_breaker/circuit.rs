@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::Timing;
-use crate::plan::classify::{Class, classify};
+use crate::crd::deletion::ErrorClass;
+use crate::plan::classify::classify;
 use crate::plan::deadlines;
 use crate::plan::observed::Circuit;
 use crate::workspace::error::{Error, Operation};
@@ -49,7 +50,7 @@ impl Breaker {
         let submits = operation == Operation::BatchDelete;
         match result {
             Err(error) if submits && error.operation == operation => match classify(error) {
-                Class::InDoubt => Some(Self::lost(before.map_or(0, |known| known.lost), timing)),
+                ErrorClass::InDoubt => Some(Self::lost(before.map_or(0, |known| known.lost), timing)),
                 // Nobody was asked.
                 _ if error.was_not_sent() => before,
                 _ => None,

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::controllers::Scope;
 use crate::crd::DesktopDeletion;
+use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome, ProjectCoordinates};
 use crate::ids::{AttemptID, DesktopID, ProjectKey};
-use crate::plan::classify::Class;
 use crate::plan::in_flight::InFlight;
 
 /// An unfinished request.
@@ -188,8 +188,6 @@ fn version(metadata: &ObjectMeta) -> Option<u64> {
 /// Its login was refused: it must not reserve what it may not delete.
 fn may_not(status: &DesktopDeletionStatus) -> bool {
     let last = status.attempts.last().filter(|a| a.outcome == Outcome::Rejected);
-    let class = last
-        .and_then(|a| a.error.as_ref())
-        .and_then(|error| Class::named(&error.class));
-    matches!(class, Some(Class::Permission | Class::Authentication))
+    let class = last.and_then(|a| a.error.as_ref()).map(|error| error.class);
+    matches!(class, Some(ErrorClass::Permission | ErrorClass::Authentication))
 }

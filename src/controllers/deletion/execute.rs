@@ -16,9 +16,10 @@ use super::super::Context;
 use super::reconciliation::Reconciliation;
 use super::{Error, report};
 use crate::config::Timing;
+use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, AuthMethod, Outcome};
 use crate::ids::AttemptID;
-use crate::plan::classify::{Class, classify};
+use crate::plan::classify::{classify, cloud_error};
 use crate::plan::memory::{Refusal, Remembered};
 use crate::plan::observed::{PostAnswer, Submission};
 use crate::plan::step::Settlement;
@@ -189,7 +190,7 @@ fn refused(
     error: &CloudFailure,
     context: &Context,
 ) -> PostAnswer {
-    let stored = read::cloud_error(error, Time(context.clock.now()));
+    let stored = cloud_error(error, Time(context.clock.now()));
     let refusal = Refusal {
         attempt: attempt.clone(),
         at: context.uptime.now(),
@@ -203,15 +204,15 @@ fn refused(
         .change(&pass.uid(), |memory| memory.refused(refusal));
     match classify(error) {
         _ if error.was_not_sent() => PostAnswer::NotSent(stored),
-        Class::InDoubt => PostAnswer::Doubt(stored),
+        ErrorClass::InDoubt => PostAnswer::Doubt(stored),
         _ => PostAnswer::Refused(stored),
     }
 }
 
 fn count(settlement: &Settlement, context: &Context) {
-    let class = settlement.error.as_ref().and_then(|e| Class::named(&e.class));
+    let class = settlement.error.as_ref().map(|error| error.class);
     match settlement.outcome {
         Outcome::Pending => context.metrics.answer_lost(),
-        outcome => context.metrics.settled(outcome, class.map(Class::as_str)),
+        outcome => context.metrics.settled(outcome, class.map(ErrorClass::as_str)),
     }
 }

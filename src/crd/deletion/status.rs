@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Attempt;
+use super::{Attempt, CloudError};
 use crate::crd::{limits, rules, schema};
 use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
 
@@ -374,52 +374,4 @@ pub struct Summary {
     /// Desktops whose state could not be determined.
     #[schemars(range(min = 0))]
     pub unknown: i32,
-}
-
-/// An error response of the cloud, or the failure to get a response.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct CloudError {
-    /// When it happened, by the operator's clock.
-    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
-    #[x_kube(validation = rules::recorded_time())]
-    pub time: Time,
-
-    /// Operation that failed, such as `batchDelete`.
-    #[schemars(length(max = limits::ERROR_CODE))]
-    pub operation: String,
-
-    /// Class of the error, which decides how the operator handles it, such as `Throttled`.
-    #[schemars(length(max = limits::ERROR_CODE))]
-    pub class: String,
-
-    /// HTTP status of the response. Absent if there was no response.
-    #[serde(default, rename = "httpStatus", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "i32", range(min = 100, max = 999))]
-    pub http_status: Option<i32>,
-
-    /// Error code of the cloud, such as `WKS.00010099`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = limits::ERROR_CODE))]
-    pub code: Option<String>,
-
-    /// Error message of the cloud, or the reason why there was no response. Truncated to 1000 characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = limits::ERROR_TEXT))]
-    pub message: Option<String>,
-
-    /// Detailed error message of the cloud. Truncated to 1000 characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = limits::ERROR_TEXT))]
-    pub detail: Option<String>,
-
-    /// Request ID of the call, which the cloud's support asks for.
-    #[serde(default, rename = "requestID", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = limits::REQUEST_ID))]
-    pub request_id: Option<String>,
-
-    /// Encoded reason of a denial. It can be decoded with the permission `sts::decodeAuthorizationMessage`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = limits::AUTHORIZATION_MESSAGE))]
-    pub encoded_authorization_message: Option<String>,
 }

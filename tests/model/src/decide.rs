@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use desktop_deletion_operator::config::Timing;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{
     Attempt, AuthMethod, CloudError, Outcome, ProjectCoordinates,
 };
 use desktop_deletion_operator::ids::{ProjectID, Region};
-use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::deadlines;
 use desktop_deletion_operator::plan::observed::{
     Claim as ShippedClaim, ConflictingRequest, Facts, Observed, PostAnswer, ProjectView, ReadFailure,
@@ -257,8 +257,7 @@ impl Decisions {
                 .filter_map(|job| Some((names::job(job).clone(), job_view(job, view.jobs[job]?))))
                 .collect(),
             read_failure: view.read_failure.then(|| ReadFailure {
-                class: Class::Unavailable,
-                error: error(Operation::ListDesktops, Class::Unavailable),
+                error: error(Operation::ListDesktops, ErrorClass::Unavailable),
                 withheld: false,
             }),
             earlier_evidence: self.earlier(request, view),
@@ -374,19 +373,19 @@ fn shipped_answer(attempt: usize, answer: Answer) -> PostAnswer {
     let error = |class| error(Operation::BatchDelete, class);
     match answer {
         Answer::Accepted => PostAnswer::Accepted(names::job(attempt).clone()),
-        Answer::NotSent => PostAnswer::NotSent(error(Class::Unreachable)),
-        Answer::Throttled => PostAnswer::Refused(error(Class::Throttled)),
-        Answer::Invalid => PostAnswer::Refused(error(Class::InvalidRequest)),
-        Answer::Expired => PostAnswer::Refused(error(Class::Authentication)),
-        Answer::Doubt => PostAnswer::Doubt(error(Class::InDoubt)),
+        Answer::NotSent => PostAnswer::NotSent(error(ErrorClass::Unreachable)),
+        Answer::Throttled => PostAnswer::Refused(error(ErrorClass::Throttled)),
+        Answer::Invalid => PostAnswer::Refused(error(ErrorClass::InvalidRequest)),
+        Answer::Expired => PostAnswer::Refused(error(ErrorClass::Authentication)),
+        Answer::Doubt => PostAnswer::Doubt(error(ErrorClass::InDoubt)),
     }
 }
 
-fn error(operation: Operation, class: Class) -> CloudError {
+fn error(operation: Operation, class: ErrorClass) -> CloudError {
     CloudError {
         time: epoch(),
-        operation: operation.as_str().to_owned(),
-        class: class.as_str().to_owned(),
+        operation,
+        class,
         http_status: None,
         code: None,
         message: None,

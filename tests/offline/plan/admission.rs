@@ -1,8 +1,8 @@
 //! Situations before anything was submitted.
 
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::Outcome::Rejected;
-use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::Circuit;
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
@@ -404,7 +404,7 @@ fn endings() -> Vec<Row> {
             ready("a b")
                 .no_finalizer()
                 .begun()
-                .attempt(refused("a b", Rejected, Class::Permission))
+                .attempt(refused("a b", Rejected, ErrorClass::Permission))
                 .too_late(),
             "finish Expired (submitted: Expired)",
         ),
@@ -461,20 +461,20 @@ fn messages_name_the_cause() {
             untouched("a b")
                 .project()
                 .claimed()
-                .read_failure(Class::Permission),
+                .read_failure(ErrorClass::Permission),
             &["workspace:desktops:list", "HTTP 499 X.1", "so it is"],
         ),
         (
             ready("a b")
                 .begun()
-                .attempt(refused("a b", Rejected, Class::Permission)),
+                .attempt(refused("a b", Rejected, ErrorClass::Permission)),
             &["workspace:desktops:batchDelete"],
         ),
         (
             ready("a b")
                 .no_finalizer()
                 .begun()
-                .attempt(refused("a b", Rejected, Class::Permission))
+                .attempt(refused("a b", Rejected, ErrorClass::Permission))
                 .too_late(),
             &["deadline", "workspace:desktops:batchDelete"],
         ),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
 use desktop_deletion_operator::ids::{DesktopID, JobID};
-use desktop_deletion_operator::plan::classify::{ALL, Class};
 use desktop_deletion_operator::plan::observed::{
     Circuit, ClockSkew, Deadline, Facts, Observed, PostAnswer, Request, SingleRead, Submission,
 };
@@ -45,7 +45,7 @@ enum Move {
     },
     Settle {
         outcome: Outcome,
-        class: Class,
+        class: ErrorClass,
         jobs: Vec<JobID>,
     },
     Tell {
@@ -85,7 +85,7 @@ fn moves() -> impl Strategy<Value = Move> {
         });
     let settle = (
         select(outcomes().to_vec()),
-        select(ALL),
+        select(ErrorClass::ALL),
         subsequence(jobs("j3 j4 j5"), 1..=2),
     )
         .prop_map(|(outcome, class, jobs)| Move::Settle { outcome, class, jobs });
@@ -244,16 +244,17 @@ fn looks() -> impl Strategy<Value = Evidence> {
 
 fn answers() -> impl Strategy<Value = PostAnswer> {
     let refusals = select(
-        ALL.iter()
+        ErrorClass::ALL
+            .iter()
             .copied()
-            .filter(|class| !matches!(class, Class::Unreachable | Class::InDoubt))
+            .filter(|class| !matches!(class, ErrorClass::Unreachable | ErrorClass::InDoubt))
             .collect::<Vec<_>>(),
     );
     prop_oneof![
         Just(PostAnswer::Accepted(job("j9"))),
-        Just(PostAnswer::NotSent(failure(Class::Unreachable))),
+        Just(PostAnswer::NotSent(failure(ErrorClass::Unreachable))),
         refusals.prop_map(|class| PostAnswer::Refused(failure(class))),
-        Just(PostAnswer::Doubt(failure(Class::InDoubt))),
+        Just(PostAnswer::Doubt(failure(ErrorClass::InDoubt))),
     ]
 }
 
@@ -351,7 +352,7 @@ struct Reads {
     asked_singly: BTreeMap<DesktopID, SingleRead>,
     sweep: Option<Sweep>,
     jobs: BTreeMap<JobID, JobView>,
-    read_failure: Option<Class>,
+    read_failure: Option<ErrorClass>,
     earlier: Option<Evidence>,
     owners: BTreeMap<JobID, bool>,
     resolve: Option<String>,
@@ -369,7 +370,7 @@ fn reads() -> impl Strategy<Value = Reads> {
     };
     let single_read = prop_oneof![
         Just(Some(SingleRead::Answered)),
-        (select(ALL), 0_u32..6).prop_map(failed)
+        (select(ErrorClass::ALL), 0_u32..6).prop_map(failed)
     ]
     .prop_filter_map("it is there", |read| read);
     let owners = btree_map(select(jobs("j1 j2 j3 j4 j5")), any::<bool>(), 0..=5);
@@ -383,7 +384,7 @@ fn reads() -> impl Strategy<Value = Reads> {
         ),
         (weighted(0.7, sweeps()), owners),
         btree_map(select(jobs("j3 j4 j5")), views(), 0..=3),
-        weighted(0.2, select(ALL)),
+        weighted(0.2, select(ErrorClass::ALL)),
         of(looks()),
         weighted(0.2, resolve),
     )

@@ -4,11 +4,11 @@ use clap::Parser;
 use desktop_deletion_operator::cli::{Cli, Command};
 use desktop_deletion_operator::config::Timing;
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{
     Attempt, AuthMethod, CloudError, DesktopDeletionStatus, Outcome, ProjectCoordinates,
 };
-use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID};
-use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID, Operation};
 use desktop_deletion_operator::plan::observed::{Facts, Observed, Request, Submission};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::step::{Ending, Settlement};
@@ -87,11 +87,11 @@ pub(crate) fn coordinates(project: &str) -> ProjectCoordinates {
 }
 
 /// What the status stores of a failed call of that class.
-pub(crate) fn failure(class: Class) -> CloudError {
+pub(crate) fn failure(class: ErrorClass) -> CloudError {
     CloudError {
         time: minute(1),
-        operation: "batchDelete".to_owned(),
-        class: class.as_str().to_owned(),
+        operation: Operation::BatchDelete,
+        class,
         http_status: Some(499),
         code: Some("X.1".to_owned()),
         message: Some("so it is".to_owned()),
@@ -121,7 +121,7 @@ pub(crate) fn attempt(body: &str) -> Attempt {
 }
 
 /// That attempt, refused or not sent for that reason.
-pub(crate) fn refused(body: &str, outcome: Outcome, class: Class) -> Attempt {
+pub(crate) fn refused(body: &str, outcome: Outcome, class: ErrorClass) -> Attempt {
     Attempt {
         outcome,
         error: Some(failure(class)),

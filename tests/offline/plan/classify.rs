@@ -1,10 +1,10 @@
 //! Every error that the vendor's API reference names (sections "gateway codes", "Workspace codes", "throttling"),
 //! and what is done about it.
 
-use std::collections::BTreeMap;
-
-use desktop_deletion_operator::plan::classify::{ALL, Class, classify};
-use desktop_deletion_operator::plan::messages::explain;
+use super::build::failure;
+use desktop_deletion_operator::crd::deletion::{CloudError, ErrorClass};
+use desktop_deletion_operator::plan::classify::classify;
+use desktop_deletion_operator::plan::messages::of_error;
 use desktop_deletion_operator::workspace::error::{BreakerKind, Error, Failure, Operation, Refusal};
 
 /// One row is one error. The answer's status, then its code: `GW.` stands for both prefixes of the gateway, `json` for
@@ -143,18 +143,11 @@ fn every_error_has_its_class_reason_and_pace() {
 #[test]
 fn the_table_has_every_class() {
     let covered: Vec<_> = rows().map(|(error, _)| classify(&error)).collect();
-    let missing: Vec<_> = ALL.iter().filter(|class| !covered.contains(class)).collect();
+    let missing: Vec<_> = ErrorClass::ALL
+        .iter()
+        .filter(|class| !covered.contains(class))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
-}
-
-#[test]
-fn a_class_is_found_by_its_name() {
-    let by_name: BTreeMap<_, _> = ALL.iter().map(|class| (class.as_str(), *class)).collect();
-    assert_eq!(by_name.len(), ALL.len(), "two classes share a name");
-    for (name, class) in by_name {
-        assert_eq!(Class::named(name), Some(class));
-    }
-    assert_eq!(Class::named("Unheard"), None);
 }
 
 #[test]
@@ -164,7 +157,7 @@ fn an_answer_of_the_service_that_failed_is_never_taken_for_a_refusal() {
         for code in [None, Some("WKS.99999999"), Some("APIGW.9999"), Some("IAM.0011")] {
             assert_eq!(
                 classify(&refused(status, code, true)),
-                Class::InDoubt,
+                ErrorClass::InDoubt,
                 "{status} {code:?}"
             );
         }
@@ -196,7 +189,7 @@ fn no_code_makes_a_redirect_or_an_interim_answer_a_refusal() {
         };
         for status in [100, 103, 302, 307] {
             let class = classify(&refused(status, refusal.code.as_deref(), true));
-            assert_eq!(class, Class::InDoubt, "{status} {:?}", refusal.code);
+            assert_eq!(class, ErrorClass::InDoubt, "{status} {:?}", refusal.code);
         }
     }
 }
@@ -209,22 +202,22 @@ fn iam_that_does_not_know_what_it_is_asked_is_the_wrong_one() {
                 operation,
                 ..refused(status, None, json)
             };
-            assert_eq!(classify(&error), Class::WrongEndpoint, "{status} {json}");
+            assert_eq!(classify(&error), ErrorClass::WrongEndpoint, "{status} {json}");
         }
         let error = Error {
             operation,
             ..refused(401, Some("401"), true)
         };
-        assert_eq!(classify(&error), Class::Authentication);
+        assert_eq!(classify(&error), ErrorClass::Authentication);
     }
-    let text = explain(Operation::CreateToken, Class::WrongEndpoint, "HTTP 404");
+    let text = of_error(&of(Operation::CreateToken, ErrorClass::WrongEndpoint));
     assert!(text.contains("iamEndpoint"), "{text}");
 }
 
 #[test]
 fn a_denial_names_the_permission_that_is_missing() {
     for operation in Operation::ALL {
-        let text = explain(*operation, Class::Permission, "HTTP 403");
+        let text = of_error(&of(*operation, ErrorClass::Permission));
         assert!(text.contains(operation.permission()), "{text}");
     }
 }
@@ -233,7 +226,7 @@ fn a_denial_names_the_permission_that_is_missing() {
 fn a_denial_that_names_another_action_is_about_that_one() {
     for (words, action) in [
         (
-            "batchDelete: HTTP 403 WKS.0403: Policy doesn't allow vpc:ports:delete to be performed.",
+            "Policy doesn't allow vpc:ports:delete to be performed.",
             "credentials lack permission vpc:ports:delete;",
         ),
         (
@@ -241,11 +234,15 @@ fn a_denial_that_names_another_action_is_about_that_one() {
             "credentials lack permission workspace:desktops:batchDelete;",
         ),
         (
-            "batchDelete: HTTP 403: denied at 12:30:45",
+            "denied at 12:30:45",
             "credentials lack permission workspace:desktops:batchDelete;",
         ),
     ] {
-        let text = explain(Operation::BatchDelete, Class::Permission, words);
+        let denial = CloudError {
+            message: Some(words.to_owned()),
+            ..of(Operation::BatchDelete, ErrorClass::Permission)
+        };
+        let text = of_error(&denial);
         assert!(text.starts_with(action), "{text}");
     }
 }
@@ -253,11 +250,11 @@ fn a_denial_that_names_another_action_is_about_that_one() {
 #[test]
 fn a_denial_that_is_no_matter_of_permissions_names_none() {
     for code in ["APIGW.0310", "APIG.0401", "APIGW.0402", "APIG.0802"] {
-        let text = explain(
-            Operation::BatchDelete,
-            Class::Permission,
-            &format!("HTTP 403 {code}"),
-        );
+        let denial = CloudError {
+            code: Some(code.to_owned()),
+            ..of(Operation::BatchDelete, ErrorClass::Permission)
+        };
+        let text = of_error(&denial);
         assert!(!text.contains(Operation::BatchDelete.permission()), "{text}");
         assert!(text.contains("do what its message says"), "{text}");
     }
@@ -265,9 +262,22 @@ fn a_denial_that_is_no_matter_of_permissions_names_none() {
 
 #[test]
 fn every_class_is_explained_with_what_the_cloud_said() {
-    for class in ALL {
-        let text = explain(Operation::BatchDelete, *class, "HTTP 499 X.1");
-        assert!(text.ends_with(" (HTTP 499 X.1)"), "{text}");
+    for class in ErrorClass::ALL {
+        let refused = CloudError {
+            http_status: Some(499),
+            code: Some("X.1".to_owned()),
+            message: None,
+            ..of(Operation::BatchDelete, *class)
+        };
+        let text = of_error(&refused);
+        assert!(text.ends_with(" (batchDelete: HTTP 499 X.1)"), "{text}");
+    }
+}
+
+fn of(operation: Operation, class: ErrorClass) -> CloudError {
+    CloudError {
+        operation,
+        ..failure(class)
     }
 }
 

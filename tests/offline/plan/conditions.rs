@@ -1,8 +1,8 @@
 //! What the status says in each situation of the tables.
 
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::Outcome;
-use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -59,7 +59,7 @@ fn the_same_error_with_another_time_and_request_id_is_no_news() {
     let mut seen = untouched("a b")
         .project()
         .claimed()
-        .read_failure(Class::Throttled);
+        .read_failure(ErrorClass::Throttled);
     seen.0.request.status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
     let again = &mut seen.0.read_failure.as_mut().unwrap().error;
     again.time = minute(91);
@@ -75,7 +75,7 @@ fn a_call_that_was_held_back_is_no_news_of_the_error_that_holds_it_back() {
     let mut seen = untouched("a b")
         .project()
         .claimed()
-        .read_failure(Class::Authentication);
+        .read_failure(ErrorClass::Authentication);
     seen.0.request.status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
     let read_failure = seen.0.read_failure.as_mut().unwrap();
     read_failure.withheld = true;
@@ -84,18 +84,17 @@ fn a_call_that_was_held_back_is_no_news_of_the_error_that_holds_it_back() {
     assert!(matches!(plan(&seen.0), Step::Wait(_)), "the same login");
 
     let of_another_kind = seen.0.read_failure.as_mut().unwrap();
-    of_another_kind.class = Class::Throttled;
-    of_another_kind.error.class = Class::Throttled.as_str().to_owned();
+    of_another_kind.error.class = ErrorClass::Throttled;
     let Step::RecordProgress(hold) = plan(&seen.0) else {
         panic!("nothing to say");
     };
-    assert_eq!(hold.error.unwrap().class, "Throttled");
+    assert_eq!(hold.error.unwrap().class, ErrorClass::Throttled);
 }
 
 #[test]
 fn an_error_is_cleared_once_things_go_well() {
     let mut seen = accepted().job("j1", "a Open b Open");
-    seen.0.request.status.last_error = Some(failure(Class::Throttled));
+    seen.0.request.status.last_error = Some(failure(ErrorClass::Throttled));
     let status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
     assert_eq!(status.last_error, None);
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use desktop_deletion_operator::config::Timing;
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, CloudError, Outcome};
-use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::clocks::Clocks;
 use desktop_deletion_operator::plan::deadlines::{
     Circumstances, Deadlines, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone,
@@ -45,7 +45,7 @@ fn attempt(outcome: Outcome) -> Attempt {
     }
 }
 
-fn refused(class: Class) -> Attempt {
+fn refused(class: ErrorClass) -> Attempt {
     let error = CloudError {
         time: Time(at(0)),
         ..failure(class)
@@ -357,19 +357,19 @@ fn a_refusal_is_tried_again_after_a_pause_that_no_step_of_a_clock_changes() {
         case
     };
     let due = |case: Case| case.facts().retry_due;
-    assert!(!due(own(Class::Conflict, None).later(4)));
-    assert!(due(own(Class::Conflict, None).later(5)));
-    assert!(!due(own(Class::Conflict, None).later(4).ours(86_400)));
-    assert!(due(own(Class::Conflict, None).later(5).ours(-86_400)));
-    assert!(!due(own(Class::Throttled, Some(seconds(60))).later(59)));
-    assert!(due(own(Class::Throttled, Some(seconds(60))).later(60)));
+    assert!(!due(own(ErrorClass::Conflict, None).later(4)));
+    assert!(due(own(ErrorClass::Conflict, None).later(5)));
+    assert!(!due(own(ErrorClass::Conflict, None).later(4).ours(86_400)));
+    assert!(due(own(ErrorClass::Conflict, None).later(5).ours(-86_400)));
+    assert!(!due(own(ErrorClass::Throttled, Some(seconds(60))).later(59)));
+    assert!(due(own(ErrorClass::Throttled, Some(seconds(60))).later(60)));
     assert!(
-        due(own(Class::Throttled, Some(seconds(86_400))).later(300)),
+        due(own(ErrorClass::Throttled, Some(seconds(86_400))).later(300)),
         "clamped"
     );
-    assert!(!due(own(Class::Permission, None).later(299)));
-    assert!(due(own(Class::Permission, None).later(300)));
-    let another = || Case::new(vec![refused(Class::Permission)]);
+    assert!(!due(own(ErrorClass::Permission, None).later(299)));
+    assert!(due(own(ErrorClass::Permission, None).later(300)));
+    let another = || Case::new(vec![refused(ErrorClass::Permission)]);
     assert!(!due(another().later(299)));
     assert!(due(another().later(200).ours(100)), "older than this process");
     assert!(due(another().later(300).ours(-86_400)), "our clock was set back");
@@ -378,13 +378,13 @@ fn a_refusal_is_tried_again_after_a_pause_that_no_step_of_a_clock_changes() {
 
 #[test]
 fn a_pause_grows_with_the_refusals_of_one_class_in_a_row() {
-    let mut case = Case::new(vec![refused(Class::Conflict)]);
+    let mut case = Case::new(vec![refused(ErrorClass::Conflict)]);
     for (class, in_a_row) in [
-        (Class::Throttled, 1),
-        (Class::Throttled, 2),
-        (Class::Throttled, 3),
-        (Class::Conflict, 1),
-        (Class::Conflict, 2),
+        (ErrorClass::Throttled, 1),
+        (ErrorClass::Throttled, 2),
+        (ErrorClass::Throttled, 3),
+        (ErrorClass::Conflict, 1),
+        (ErrorClass::Conflict, 2),
     ] {
         case.memory.refused(Refusal {
             attempt: build::attempt("a").id,
@@ -409,7 +409,7 @@ fn three_refusals_because_something_does_not_exist_span_more_than_two_settle_tim
     let times = |count: usize| {
         let again = |n: usize| Attempt {
             id: build::nonce(&format!("n{n}")),
-            ..refused(Class::NotFound)
+            ..refused(ErrorClass::NotFound)
         };
         (0..count).map(again).collect::<Vec<_>>()
     };
@@ -497,11 +497,11 @@ fn that_a_desktop_is_gone_is_known_for_ten_minutes_and_in_its_project_only() {
 
 #[test]
 fn changed_credentials_are_tried_at_once() {
-    let mut case = Case::new(vec![refused(Class::Permission)]);
+    let mut case = Case::new(vec![refused(ErrorClass::Permission)]);
     let refusal = Refusal {
         attempt: build::attempt("a").id,
         at: Duration::ZERO,
-        class: Class::Permission,
+        class: ErrorClass::Permission,
         in_a_row: 1,
         retry_after: None,
         credentials: Some("1/old".to_owned()),

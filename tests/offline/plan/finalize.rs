@@ -1,8 +1,8 @@
 //! Situations in which the object is being deleted. That deletes nothing in the cloud and sends nothing.
 
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
-use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -35,7 +35,7 @@ fn nothing_submitted() -> Vec<Row> {
             "a refused attempt holds nothing",
             ready("a b")
                 .begun()
-                .attempt(refused("a b", Outcome::Rejected, Class::Throttled))
+                .attempt(refused("a b", Outcome::Rejected, ErrorClass::Throttled))
                 .deleting(),
             "finalizer off",
         ),
@@ -143,17 +143,17 @@ fn in_flight() -> Vec<Row> {
         ),
         row(
             "dead, and a read fails that may succeed next time: a job must not be lost by that",
-            expired().read_failure(Class::Unavailable),
+            expired().read_failure(ErrorClass::Unavailable),
             "AwaitingEvidence moving until Backoff, error Unavailable",
         ),
         row(
             "dead, and such reads fail for long",
-            doubt().evidence_overdue().read_failure(Class::Unavailable),
+            doubt().evidence_overdue().read_failure(ErrorClass::Unavailable),
             "finalizer off",
         ),
         row(
             "dead, and the login is not accepted any more",
-            expired().read_failure(Class::Authentication),
+            expired().read_failure(ErrorClass::Authentication),
             "finalizer off",
         ),
     ]

@@ -2,7 +2,7 @@
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::DesktopState;
-use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
 
@@ -100,12 +100,12 @@ fn running() -> Vec<Row> {
         ),
         row(
             "a read failed: a person must mend it",
-            accepted().job("j1", "").read_failure(Class::Permission),
+            accepted().job("j1", "").read_failure(ErrorClass::Permission),
             "PermissionDenied stalled until Poll, error Permission",
         ),
         row(
             "a read failed: it mends itself",
-            accepted().job("j1", "").read_failure(Class::Throttled),
+            accepted().job("j1", "").read_failure(ErrorClass::Throttled),
             "Throttled retrying until Poll, error Throttled",
         ),
     ]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use desktop_deletion_operator::crd::conditions::Reason;
-use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::plan::observed::{
     Claim, ConflictingRequest, DeletedRequest, Observed, UnreadableNamespace,
 };
@@ -86,7 +86,7 @@ fn reads() -> Vec<Row> {
             "a read failed",
             held("j1")
                 .sights("a Idle b Idle")
-                .read_failure(Class::Unreachable),
+                .read_failure(ErrorClass::Unreachable),
             WAITS,
         ),
     ]

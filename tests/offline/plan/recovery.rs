@@ -1,8 +1,8 @@
 //! Situations in which the answer of the cloud was lost.
 
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
-use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -211,7 +211,7 @@ fn early() -> Vec<Row> {
         ),
         row(
             "a read failed",
-            doubt().read_failure(Class::Unavailable),
+            doubt().read_failure(ErrorClass::Unavailable),
             "AwaitingEvidence moving until Backoff, error Unavailable",
         ),
         row(
@@ -221,7 +221,7 @@ fn early() -> Vec<Row> {
         ),
         row(
             "reads fail for long",
-            doubt().evidence_overdue().read_failure(Class::Permission),
+            doubt().evidence_overdue().read_failure(ErrorClass::Permission),
             "OutcomeUnknown stalled until Refresh, error Permission",
         ),
         row(

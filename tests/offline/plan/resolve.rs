@@ -1,8 +1,8 @@
 //! Situations in which a person settles an attempt by the annotation `cloud-desktops.dev/resolve`.
 
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
 use desktop_deletion_operator::ids::JobID;
-use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::resolve::{Resolve, Verb};
 use desktop_deletion_operator::plan::step::Step;
@@ -105,7 +105,7 @@ fn answers() -> Vec<Row> {
         ),
         row(
             "adopt, while the evidence cannot be read: the annotation waits",
-            adopt(doubt().read_failure(Class::Throttled)),
+            adopt(doubt().read_failure(ErrorClass::Throttled)),
             "AwaitingEvidence moving until Backoff, error Throttled",
         ),
         row(
@@ -190,7 +190,7 @@ fn refusals() -> Vec<Row> {
             "stale: the attempt was refused",
             ready("a b")
                 .begun()
-                .attempt(refused("a b", Outcome::Rejected, Class::Throttled))
+                .attempt(refused("a b", Outcome::Rejected, ErrorClass::Throttled))
                 .resolve("n1=abandon"),
             "refuse n1=abandon",
         ),
@@ -242,7 +242,7 @@ fn given_up() -> Vec<Row> {
         ),
         row(
             "dead, and one read fails: a job may show in the next one",
-            gave_up().expired().read_failure(Class::Unavailable),
+            gave_up().expired().read_failure(ErrorClass::Unavailable),
             "AwaitingEvidence moving until Backoff",
         ),
         row(
@@ -254,7 +254,7 @@ fn given_up() -> Vec<Row> {
             "dead, and for long it cannot be looked at: it does not hang on that",
             gave_up()
                 .evidence_overdue()
-                .read_failure(Class::Permission)
+                .read_failure(ErrorClass::Permission)
                 .no_finalizer(),
             "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
         ),
@@ -384,7 +384,7 @@ fn an_open_attempt_whose_outcome_is_unknown_says_what_can_be_done() {
             .incomplete()
             .earlier(super::build::evidence("", ""))
             .evidence_overdue(),
-        doubt().read_failure(Class::Permission).evidence_overdue(),
+        doubt().read_failure(ErrorClass::Permission).evidence_overdue(),
         in_doubt("a b", token).all(DesktopView::Idle).sweep(""),
     ] {
         let Step::RecordProgress(hold) = plan(&seen.0) else {

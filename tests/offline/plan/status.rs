@@ -1,9 +1,9 @@
 //! The legal moves of the status.
 
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
 use desktop_deletion_operator::plan::blockers::refusal;
-use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::Request;
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::status::{IllegalMove, finish, intend, progress, settle, would_change};
@@ -70,7 +70,7 @@ fn refused_attempts_make_room_and_no_other_does() {
         let request = ready("a")
             .begun()
             .attempt(no_effect("n0", "a"))
-            .attempt(refused("a", outcome, Class::Throttled))
+            .attempt(refused("a", outcome, ErrorClass::Throttled))
             .refusals(4)
             .0
             .request;
@@ -98,14 +98,14 @@ fn refused_attempts_make_room_and_no_other_does() {
 fn refusals_that_are_counted_stay_while_they_are_about_the_same_desktops() {
     let mut request = ready("a b")
         .begun()
-        .attempt(refused("a b", Outcome::Rejected, Class::NotFound))
+        .attempt(refused("a b", Outcome::Rejected, ErrorClass::NotFound))
         .0
         .request;
     request.status = intend(&request, &intent("a b"), &minute(5)).unwrap();
     assert_eq!(request.status.attempts.len(), 2);
     let not_found = Settlement {
         attempt: nonce("n9"),
-        error: Some(failure(Class::NotFound)),
+        error: Some(failure(ErrorClass::NotFound)),
         ..settlement(Outcome::Rejected, "")
     };
     request.status = settle(&request, &not_found, &minute(6)).unwrap();
@@ -297,7 +297,7 @@ fn settlements(request: &Request) -> BoxedStrategy<Settlement> {
             Settlement {
                 attempt,
                 jobs,
-                error: failed.then(|| failure(Class::Throttled)),
+                error: failed.then(|| failure(ErrorClass::Throttled)),
                 hold: hold().with_desktops(told.collect()),
                 ..settlement(outcome, "")
             }
@@ -324,7 +324,7 @@ proptest! {
 }
 
 /// `Ready`, `Reconciling` and `Stalled` of a request whose first attempt was refused, as the next attempt is recorded.
-fn tried_again_after(class: Class) -> (Vec<Condition>, Vec<Condition>) {
+fn tried_again_after(class: ErrorClass) -> (Vec<Condition>, Vec<Condition>) {
     let mut request = ready("a").begun().attempt(attempt("a")).0.request;
     let refused = Settlement {
         hold: refusal(Outcome::Rejected, &failure(class)),
@@ -337,10 +337,7 @@ fn tried_again_after(class: Class) -> (Vec<Condition>, Vec<Condition>) {
         ..intent("a")
     };
     let status = intend(&request, &again, &minute(10)).unwrap();
-    assert_eq!(
-        status.last_error.map(|error| error.class),
-        Some(class.as_str().to_owned())
-    );
+    assert_eq!(status.last_error.map(|error| error.class), Some(class));
     let shown = |conditions: Vec<Condition>| -> Vec<Condition> {
         let shown = ["Ready", "Reconciling", "Stalled"];
         conditions
@@ -353,10 +350,10 @@ fn tried_again_after(class: Class) -> (Vec<Condition>, Vec<Condition>) {
 
 #[test]
 fn what_a_person_must_fix_is_not_unsaid_by_the_next_attempt() {
-    let (before, after) = tried_again_after(Class::Permission);
+    let (before, after) = tried_again_after(ErrorClass::Permission);
     assert_eq!(before.len(), 2, "{before:#?}");
     assert_eq!(after, before);
-    let (before, after) = tried_again_after(Class::Throttled);
+    let (before, after) = tried_again_after(ErrorClass::Throttled);
     let reasons = |conditions: &[Condition]| -> Vec<String> {
         conditions
             .iter()

@@ -1,8 +1,8 @@
 //! Situations between the signature and the record of what came of it.
 
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
-use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::PostAnswer;
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::{plan, status};
@@ -133,57 +133,57 @@ fn answers() -> Vec<Row> {
         ),
         row(
             "no byte left",
-            sent(PostAnswer::NotSent(failure(Class::Unreachable))),
+            sent(PostAnswer::NotSent(failure(ErrorClass::Unreachable))),
             "record NotSent: ServiceUnavailable retrying until Retry, error Unreachable",
         ),
         row(
             "refused: InvalidRequest",
-            refused(Class::InvalidRequest),
+            refused(ErrorClass::InvalidRequest),
             "record Rejected: InvalidRequest retrying until Retry, error InvalidRequest",
         ),
         row(
             "refused: Authentication",
-            refused(Class::Authentication),
+            refused(ErrorClass::Authentication),
             "record Rejected: AuthenticationFailed stalled until Retry, error Authentication",
         ),
         row(
             "refused: Permission",
-            refused(Class::Permission),
+            refused(ErrorClass::Permission),
             "record Rejected: PermissionDenied stalled until Retry, error Permission",
         ),
         row(
             "refused: WrongEndpoint",
-            refused(Class::WrongEndpoint),
+            refused(ErrorClass::WrongEndpoint),
             "record Rejected: WrongEndpoint stalled until Retry, error WrongEndpoint",
         ),
         row(
             "refused: ServiceDisabled",
-            refused(Class::ServiceDisabled),
+            refused(ErrorClass::ServiceDisabled),
             "record Rejected: ServiceDisabled stalled until Retry, error ServiceDisabled",
         ),
         row(
             "refused: NotFound",
-            refused(Class::NotFound),
+            refused(ErrorClass::NotFound),
             "record Rejected: NotFound retrying until Retry, error NotFound",
         ),
         row(
             "refused: Conflict",
-            refused(Class::Conflict),
+            refused(ErrorClass::Conflict),
             "record Rejected: Conflict retrying until Retry, error Conflict",
         ),
         row(
             "refused: Throttled",
-            refused(Class::Throttled),
+            refused(ErrorClass::Throttled),
             "record Rejected: Throttled retrying until Retry, error Throttled",
         ),
         row(
             "refused: Unavailable",
-            refused(Class::Unavailable),
+            refused(ErrorClass::Unavailable),
             "record Rejected: ServiceUnavailable retrying until Retry, error Unavailable",
         ),
         row(
             "the answer was lost: never repeated",
-            sent(PostAnswer::Doubt(failure(Class::InDoubt))),
+            sent(PostAnswer::Doubt(failure(ErrorClass::InDoubt))),
             "record Pending: AwaitingEvidence moving until Expiry, error InDoubt",
         ),
     ]
@@ -225,9 +225,9 @@ fn a_job_that_comes_after_the_attempt_was_settled_is_kept_and_the_outcome_stays(
 fn any_other_answer_that_comes_too_late_is_no_news() {
     for outcome in SETTLED {
         for answer in [
-            PostAnswer::NotSent(failure(Class::Unreachable)),
-            PostAnswer::Refused(failure(Class::Throttled)),
-            PostAnswer::Doubt(failure(Class::InDoubt)),
+            PostAnswer::NotSent(failure(ErrorClass::Unreachable)),
+            PostAnswer::Refused(failure(ErrorClass::Throttled)),
+            PostAnswer::Doubt(failure(ErrorClass::InDoubt)),
         ] {
             let seen = late(outcome, answer.clone());
             assert_eq!(plan(&seen.0), Step::StartOver, "{outcome:?} {answer:?}");
@@ -244,7 +244,7 @@ fn a_job_that_is_recorded_already_is_no_news() {
 
 #[test]
 fn a_doubt_that_is_recorded_already_is_no_news() {
-    let doubt = failure(Class::InDoubt);
+    let doubt = failure(ErrorClass::InDoubt);
     let doubtful = Attempt {
         error: Some(doubt.clone()),
         ..attempt("a b")
@@ -276,8 +276,8 @@ fn a_job_that_comes_after_the_end_is_kept_and_the_end_stays() {
 fn an_answer_that_is_no_news_is_not_recorded_over_the_end() {
     let answers = [
         PostAnswer::Accepted(job("j1")),
-        PostAnswer::Refused(failure(Class::Throttled)),
-        PostAnswer::Doubt(failure(Class::InDoubt)),
+        PostAnswer::Refused(failure(ErrorClass::Throttled)),
+        PostAnswer::Doubt(failure(ErrorClass::InDoubt)),
     ];
     for answer in answers {
         let settled = effective("a b", Outcome::Adopted, "j1");

@@ -97,7 +97,7 @@ fn hold(hold: &Progress) -> String {
     };
     let mut text = format!("{} {shows} until {:?}", hold.reason, hold.wake);
     if let Some(error) = &hold.error {
-        note(&mut text, "error", &error.class);
+        note(&mut text, "error", error.class.as_str());
     }
     text + &fates(&hold.desktops)
 }

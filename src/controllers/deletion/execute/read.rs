@@ -14,10 +14,9 @@ use crate::controllers::job_poller::{News, Wanted};
 use crate::controllers::project_session::{self, Login};
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
-use crate::crd::deletion::{CloudError, ProjectCoordinates};
-use crate::crd::limits;
+use crate::crd::deletion::ProjectCoordinates;
 use crate::ids::{DesktopID, JobID};
-use crate::plan::classify::{classify, is_about_one_desktop};
+use crate::plan::classify::{cloud_error, is_about_one_desktop};
 use crate::plan::deadlines;
 use crate::plan::observed::{Claim, ReadFailure, SingleRead};
 use crate::plan::views::{DesktopObservation, DesktopView, JobView};
@@ -282,7 +281,6 @@ pub(super) fn read_failure(pass: &mut Reconciliation, error: &CloudFailure, cont
 
 fn troubled(error: &CloudFailure, context: &Context) -> ReadFailure {
     ReadFailure {
-        class: classify(error),
         error: cloud_error(error, Time(context.clock.now())),
         withheld: matches!(error.failure, Failure::CircuitOpen { .. }),
     }
@@ -291,59 +289,4 @@ fn troubled(error: &CloudFailure, context: &Context) -> ReadFailure {
 /// A read went well.
 fn quiet(pass: &Reconciliation, context: &Context) {
     context.memory.change(&pass.uid(), |r| r.failures = 0);
-}
-
-/// An error of the cloud as the status stores it.
-pub fn cloud_error(error: &CloudFailure, time: Time) -> CloudError {
-    let mut stored = CloudError {
-        time,
-        operation: error.operation.as_str().to_owned(),
-        class: classify(error).as_str().to_owned(),
-        http_status: None,
-        code: None,
-        message: None,
-        detail: None,
-        request_id: None,
-        encoded_authorization_message: None,
-    };
-    match &error.failure {
-        Failure::Refused(refusal) => {
-            stored.http_status = Some(i32::from(refusal.status));
-            stored.code.clone_from(&refusal.code);
-            stored.message.clone_from(&refusal.message);
-            stored.detail.clone_from(&refusal.detail);
-            stored.request_id.clone_from(&refusal.request_id);
-            stored
-                .encoded_authorization_message
-                .clone_from(&refusal.encoded_authorization_message);
-        }
-        Failure::Unreadable {
-            status,
-            code,
-            request_id,
-            reason,
-        } => {
-            stored.http_status = Some(i32::from(*status));
-            stored.code.clone_from(code);
-            stored.message = Some(reason.clone());
-            stored.request_id.clone_from(request_id);
-        }
-        Failure::NotSent { reason } | Failure::CircuitOpen { reason, .. } | Failure::NoAnswer { reason } => {
-            stored.message = Some(reason.clone());
-        }
-    }
-    // Whatever the error says, the status can be written.
-    cut(&mut stored.message, limits::ERROR_TEXT);
-    cut(&mut stored.detail, limits::ERROR_TEXT);
-    cut(&mut stored.code, limits::ERROR_CODE);
-    cut(&mut stored.request_id, limits::REQUEST_ID);
-    stored
-}
-
-fn cut(text: &mut Option<String>, most: u32) {
-    if let Some(text) = text
-        && let Some((end, _)) = text.char_indices().nth(most as usize)
-    {
-        text.truncate(end);
-    }
 }

@@ -127,10 +127,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "An answer that says nothing, such as a 500, counts as a refusal",
         edits: &[Edit {
             file: "src/plan/classify.rs",
-            find: "        _ => Class::InDoubt,
+            find: "        _ => ErrorClass::InDoubt,
     }
 }",
-            replace: "        _ => Class::Unavailable,
+            replace: "        _ => ErrorClass::Unavailable,
     }
 }",
         }],

@@ -2,7 +2,7 @@
 //! alone while the service can be asked.
 
 use desktop_deletion_operator::crd::conditions::Reason;
-use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::plan::views::DesktopView;
 
 use super::super::build::{Seen, untouched};
@@ -51,7 +51,7 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "it cannot be reached: the same",
-            late().project().read_failure(Class::Unreachable),
+            late().project().read_failure(ErrorClass::Unreachable),
             expired,
         ),
         row(

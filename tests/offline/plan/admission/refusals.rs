@@ -1,8 +1,8 @@
 //! Situations in which the cloud refused something.
 
 use desktop_deletion_operator::crd::deletion::Attempt;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::Outcome::{self, NotSent, Rejected};
-use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
 
@@ -29,7 +29,7 @@ fn desktops_that_cannot_be_read_are_named_with_what_to_do() {
         Step::RecordProgress(hold) => hold.message,
         step => panic!("{step:?}"),
     };
-    let some = failing("a Missing b Missing c Idle", 4).unreadable("b", Class::InDoubt, 1);
+    let some = failing("a Missing b Missing c Idle", 4).unreadable("b", ErrorClass::InDoubt, 1);
     assert_eq!(
         told(some),
         "the cloud returns an error for desktop a, b, so nothing is submitted; retrying. To delete the other desktops now, delete this request and create one without it (showDesktop: HTTP 499 X.1: so it is)"
@@ -38,7 +38,7 @@ fn desktops_that_cannot_be_read_are_named_with_what_to_do() {
         .project()
         .claimed()
         .sights("a Missing")
-        .unreadable("a", Class::InDoubt, 1);
+        .unreadable("a", ErrorClass::InDoubt, 1);
     assert!(told(all).contains("retrying. Check it in the console (showDesktop"));
 }
 
@@ -53,7 +53,7 @@ fn where_no_desktop_can_be_read_not_all_are_tried() {
     let failed = |count: usize| {
         let failed = names[..count].iter();
         failed.fold(start.clone(), |seen, name| {
-            seen.unreadable(name, Class::InDoubt, 1)
+            seen.unreadable(name, ErrorClass::InDoubt, 1)
         })
     };
     assert_eq!(tell(&plan(&failed(9).0)), "get d09");
@@ -78,7 +78,7 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
 }
 
 /// The last attempt was refused or not sent, and the pause is not over.
-fn again(outcome: Outcome, class: Class) -> Seen {
+fn again(outcome: Outcome, class: ErrorClass) -> Seen {
     ready("a b")
         .begun()
         .attempt(refused("a b", outcome, class))
@@ -86,7 +86,7 @@ fn again(outcome: Outcome, class: Class) -> Seen {
 }
 
 /// The same, and the pause is over.
-fn due(outcome: Outcome, class: Class) -> Seen {
+fn due(outcome: Outcome, class: ErrorClass) -> Seen {
     again(outcome, class).retry_due()
 }
 
@@ -95,27 +95,27 @@ fn content() -> Vec<Row> {
     vec![
         row(
             "refused for its content: looked at once more before that is final",
-            again(Rejected, Class::InvalidRequest),
+            again(Rejected, ErrorClass::InvalidRequest),
             "InvalidRequest retrying until Retry, error InvalidRequest",
         ),
         row(
             "refused for its content, and the next pass has read nothing yet",
-            due(Rejected, Class::InvalidRequest).unread(),
+            due(Rejected, ErrorClass::InvalidRequest).unread(),
             "list a b",
         ),
         row(
             "the fresh read changes nothing: final (the finalizer goes first)",
-            due(Rejected, Class::InvalidRequest),
+            due(Rejected, ErrorClass::InvalidRequest),
             "finalizer off",
         ),
         row(
             "the finalizer is off: final",
-            due(Rejected, Class::InvalidRequest).no_finalizer(),
+            due(Rejected, ErrorClass::InvalidRequest).no_finalizer(),
             "finish Rejected (submitted: InvalidRequest); a Failed/X.1, b Failed/X.1",
         ),
         row(
             "the fresh read narrows the body: tried again",
-            due(Rejected, Class::InvalidRequest).sights("b Gone"),
+            due(Rejected, ErrorClass::InvalidRequest).sights("b Gone"),
             "sign a",
         ),
     ]
@@ -126,42 +126,42 @@ fn mended() -> Vec<Row> {
     vec![
         row(
             "the login was not accepted",
-            again(Rejected, Class::Authentication),
+            again(Rejected, ErrorClass::Authentication),
             "AuthenticationFailed stalled until Retry, error Authentication",
         ),
         row(
             "the login was not accepted, and may be mended: a read comes before the next try",
-            due(Rejected, Class::Authentication).unread(),
+            due(Rejected, ErrorClass::Authentication).unread(),
             "list a b",
         ),
         row(
             "the login was not accepted, and the read was",
-            due(Rejected, Class::Authentication),
+            due(Rejected, ErrorClass::Authentication),
             "sign a b",
         ),
         row(
             "refused by a code that is not known",
-            again(Rejected, Class::UnknownRefusal),
+            again(Rejected, ErrorClass::UnknownRefusal),
             "RequestRefused stalled until Retry, error UnknownRefusal",
         ),
         row(
             "refused by a code that is not known, and the pause is over: tried again",
-            due(Rejected, Class::UnknownRefusal),
+            due(Rejected, ErrorClass::UnknownRefusal),
             "sign a b",
         ),
         row(
             "a permission is missing",
-            again(Rejected, Class::Permission),
+            again(Rejected, ErrorClass::Permission),
             "PermissionDenied stalled until Retry, error Permission",
         ),
         row(
             "the address is wrong",
-            again(Rejected, Class::WrongEndpoint),
+            again(Rejected, ErrorClass::WrongEndpoint),
             "WrongEndpoint stalled until Retry, error WrongEndpoint",
         ),
         row(
             "the service is disabled",
-            again(Rejected, Class::ServiceDisabled),
+            again(Rejected, ErrorClass::ServiceDisabled),
             "ServiceDisabled stalled until Retry, error ServiceDisabled",
         ),
     ]
@@ -172,42 +172,42 @@ fn not_found() -> Vec<Row> {
     vec![
         row(
             "something is not found",
-            again(Rejected, Class::NotFound),
+            again(Rejected, ErrorClass::NotFound),
             "NotFound retrying until Retry, error NotFound",
         ),
         row(
             "something is not found: whatever a list says, each desktop is asked for by itself",
-            due(Rejected, Class::NotFound),
+            due(Rejected, ErrorClass::NotFound),
             "get a",
         ),
         row(
             "something is not found: so is the next one",
-            due(Rejected, Class::NotFound).asked_singly("a"),
+            due(Rejected, ErrorClass::NotFound).asked_singly("a"),
             "get b",
         ),
         row(
             "something is not found: so are those that nothing was read of yet",
-            due(Rejected, Class::NotFound).unread(),
+            due(Rejected, ErrorClass::NotFound).unread(),
             "get a",
         ),
         row(
             "something is not found, though each is there: tried again",
-            due(Rejected, Class::NotFound).asked_singly("a b"),
+            due(Rejected, ErrorClass::NotFound).asked_singly("a b"),
             "sign a b",
         ),
         row(
             "something is not found, and what was read has grown old meanwhile: a list will do then",
-            due(Rejected, Class::NotFound).asked_singly("a b").unread(),
+            due(Rejected, ErrorClass::NotFound).asked_singly("a b").unread(),
             "list a b",
         ),
         row(
             "something is not found for the second time, after another refusal: tried again",
-            not_found_twice_after(refused("a b", Rejected, Class::Throttled)),
+            not_found_twice_after(refused("a b", Rejected, ErrorClass::Throttled)),
             "sign a b",
         ),
         row(
             "something is not found for the second time, and before of fewer desktops: tried again",
-            not_found_twice_after(refused("a", Rejected, Class::NotFound)),
+            not_found_twice_after(refused("a", Rejected, ErrorClass::NotFound)),
             "sign a b",
         ),
         row(
@@ -217,9 +217,9 @@ fn not_found() -> Vec<Row> {
         ),
         row(
             "something is not found for the third time, and nobody has looked again: not final",
-            due(Rejected, Class::NotFound)
-                .attempt(refused("a b", Rejected, Class::NotFound))
-                .attempt(refused("a b", Rejected, Class::NotFound)),
+            due(Rejected, ErrorClass::NotFound)
+                .attempt(refused("a b", Rejected, ErrorClass::NotFound))
+                .attempt(refused("a b", Rejected, ErrorClass::NotFound)),
             "get a",
         ),
         row(
@@ -229,7 +229,9 @@ fn not_found() -> Vec<Row> {
         ),
         row(
             "refusals of another kind do not count",
-            due(Rejected, Class::NotFound).asked_singly("a b").refusals(1000),
+            due(Rejected, ErrorClass::NotFound)
+                .asked_singly("a b")
+                .refusals(1000),
             "sign a b",
         ),
     ]
@@ -240,37 +242,37 @@ fn passing() -> Vec<Row> {
     vec![
         row(
             "a state denies it",
-            again(Rejected, Class::Conflict),
+            again(Rejected, ErrorClass::Conflict),
             "Conflict retrying until Retry, error Conflict",
         ),
         row(
             "a state denied it, some time ago",
-            due(Rejected, Class::Conflict),
+            due(Rejected, ErrorClass::Conflict),
             "sign a b",
         ),
         row(
             "throttled",
-            again(Rejected, Class::Throttled),
+            again(Rejected, ErrorClass::Throttled),
             "Throttled retrying until Retry, error Throttled",
         ),
         row(
             "throttled, however often: only the deadline ends it",
-            due(Rejected, Class::Throttled).refusals(1000),
+            due(Rejected, ErrorClass::Throttled).refusals(1000),
             "sign a b",
         ),
         row(
             "the service could not",
-            again(Rejected, Class::Unavailable),
+            again(Rejected, ErrorClass::Unavailable),
             "ServiceUnavailable retrying until Retry, error Unavailable",
         ),
         row(
             "it could not be sent",
-            again(NotSent, Class::Unreachable),
+            again(NotSent, ErrorClass::Unreachable),
             "ServiceUnavailable retrying until Retry, error Unreachable",
         ),
         row(
             "it could not be sent, some time ago",
-            due(NotSent, Class::Unreachable),
+            due(NotSent, ErrorClass::Unreachable),
             "sign a b",
         ),
         row(
@@ -280,7 +282,10 @@ fn passing() -> Vec<Row> {
         ),
         row(
             "an unknown class of a newer version is no refusal of the content",
-            ready("a b").begun().attempt(with_class("Unheard")).retry_due(),
+            ready("a b")
+                .begun()
+                .attempt(with_class(ErrorClass::Other))
+                .retry_due(),
             "sign a b",
         ),
     ]
@@ -288,7 +293,7 @@ fn passing() -> Vec<Row> {
 
 /// The same desktops were not found three times, and that is some time ago.
 fn not_found_three_times() -> Seen {
-    not_found_twice_after(refused("a b", Rejected, Class::NotFound))
+    not_found_twice_after(refused("a b", Rejected, ErrorClass::NotFound))
 }
 
 /// After that attempt the desktops were not found twice.
@@ -296,7 +301,7 @@ fn not_found_twice_after(first: Attempt) -> Seen {
     let again = |seen: Seen, name: &str| {
         seen.attempt(Attempt {
             id: nonce(name),
-            ..refused("a b", Rejected, Class::NotFound)
+            ..refused("a b", Rejected, ErrorClass::NotFound)
         })
     };
     ["n2", "n3"]
@@ -305,9 +310,9 @@ fn not_found_twice_after(first: Attempt) -> Seen {
         .asked_singly("a b")
 }
 
-fn with_class(name: &str) -> Attempt {
-    let mut attempt = refused("a b", Rejected, Class::InvalidRequest);
-    attempt.error.as_mut().unwrap().class = name.into();
+fn with_class(class: ErrorClass) -> Attempt {
+    let mut attempt = refused("a b", Rejected, ErrorClass::InvalidRequest);
+    attempt.error.as_mut().unwrap().class = class;
     attempt
 }
 
@@ -317,62 +322,62 @@ fn troubles() -> Vec<Row> {
     vec![
         row(
             "a read failed: Authentication",
-            failed(Class::Authentication),
+            failed(ErrorClass::Authentication),
             "AuthenticationFailed stalled until Refresh, error Authentication",
         ),
         row(
             "a read failed: Authentication, by a clock that is wrong",
-            failed(Class::Authentication).clock_skewed(),
+            failed(ErrorClass::Authentication).clock_skewed(),
             "ClockSkew stalled until Refresh, error Authentication",
         ),
         row(
             "a read failed: Permission",
-            failed(Class::Permission),
+            failed(ErrorClass::Permission),
             "PermissionDenied stalled until Refresh, error Permission",
         ),
         row(
             "a read failed: WrongEndpoint",
-            failed(Class::WrongEndpoint),
+            failed(ErrorClass::WrongEndpoint),
             "WrongEndpoint stalled until Refresh, error WrongEndpoint",
         ),
         row(
             "a read failed: ServiceDisabled",
-            failed(Class::ServiceDisabled),
+            failed(ErrorClass::ServiceDisabled),
             "ServiceDisabled stalled until Refresh, error ServiceDisabled",
         ),
         row(
             "a read failed: InvalidRequest (no person can mend a read)",
-            failed(Class::InvalidRequest),
+            failed(ErrorClass::InvalidRequest),
             "InvalidRequest retrying until Backoff, error InvalidRequest",
         ),
         row(
             "a read failed: NotFound",
-            failed(Class::NotFound),
+            failed(ErrorClass::NotFound),
             "NotFound retrying until Backoff, error NotFound",
         ),
         row(
             "a read failed: Conflict",
-            failed(Class::Conflict),
+            failed(ErrorClass::Conflict),
             "Conflict retrying until Backoff, error Conflict",
         ),
         row(
             "a read failed: Throttled",
-            failed(Class::Throttled),
+            failed(ErrorClass::Throttled),
             "Throttled retrying until Backoff, error Throttled",
         ),
         row(
             "a read failed: Unavailable",
-            failed(Class::Unavailable),
+            failed(ErrorClass::Unavailable),
             "ServiceUnavailable retrying until Backoff, error Unavailable",
         ),
         row(
             "a read failed: Unreachable",
-            failed(Class::Unreachable),
+            failed(ErrorClass::Unreachable),
             "ServiceUnavailable retrying until Backoff, error Unreachable",
         ),
         row(
             "a read failed: InDoubt (a read has no effect)",
-            failed(Class::InDoubt),
+            failed(ErrorClass::InDoubt),
             "ServiceUnavailable retrying until Backoff, error InDoubt",
         ),
     ]
@@ -384,7 +389,7 @@ fn failing(sights: &str, in_a_row: u32) -> Seen {
         .project()
         .claimed()
         .sights(sights)
-        .unreadable("a", Class::InDoubt, in_a_row)
+        .unreadable("a", ErrorClass::InDoubt, in_a_row)
 }
 
 /// The GET of one desktop fails.
@@ -412,19 +417,19 @@ fn unreadable() -> Vec<Row> {
         ),
         row(
             "the service refuses to show one desktop",
-            failing("a Unlisted b Idle c Gone", 0).unreadable("a", Class::UnknownRefusal, 4),
+            failing("a Unlisted b Idle c Gone", 0).unreadable("a", ErrorClass::UnknownRefusal, 4),
             "RequestRefused stalled until Backoff, error UnknownRefusal",
         ),
         row(
             "the service refuses to show one desktop, by a code that is known",
-            failing("a Unlisted b Idle c Gone", 0).unreadable("a", Class::InvalidRequest, 4),
+            failing("a Unlisted b Idle c Gone", 0).unreadable("a", ErrorClass::InvalidRequest, 4),
             "RequestRefused stalled until Backoff, error InvalidRequest",
         ),
         row(
             "one desktop cannot be read after the cloud said that something does not exist",
-            due(Rejected, Class::NotFound)
+            due(Rejected, ErrorClass::NotFound)
                 .asked_singly("a")
-                .unreadable("b", Class::InDoubt, 4),
+                .unreadable("b", ErrorClass::InDoubt, 4),
             "ServiceUnavailable stalled until Backoff, error InDoubt",
         ),
     ]
@@ -443,7 +448,7 @@ fn a_refusal_is_told_by_what_the_cloud_gave_of_status_code_and_words() {
         (Some(499), None, Some("no"), "(batchDelete: HTTP 499: no)"),
         (None, None, Some("reset"), "(batchDelete: reset)"),
     ] {
-        let mut attempt = refused("a b", Rejected, Class::Throttled);
+        let mut attempt = refused("a b", Rejected, ErrorClass::Throttled);
         let error = attempt.error.as_mut().unwrap();
         error.http_status = status;
         error.code = code.map(ToOwned::to_owned);

@@ -1,9 +1,9 @@
 //! How a situation differs from a good day.
 
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus};
-use desktop_deletion_operator::ids::DesktopID;
-use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::ids::{DesktopID, Operation};
 use desktop_deletion_operator::plan::observed::{
     Circuit, Claim, ClockSkew, ConflictingRequest, Deadline, Observed, Obstacle, PostAnswer, ProjectView,
     ReadFailure, SingleRead, Submission,
@@ -255,19 +255,18 @@ impl Seen {
     }
 
     /// A read failed.
-    pub(crate) fn read_failure(self, class: Class) -> Self {
-        self.trouble_with("listDesktops", class)
+    pub(crate) fn read_failure(self, class: ErrorClass) -> Self {
+        self.trouble_with(Operation::ListDesktops, class)
     }
 
     /// That read failed.
-    pub(crate) fn trouble_with(self, operation: &str, class: Class) -> Self {
+    pub(crate) fn trouble_with(self, operation: Operation, class: ErrorClass) -> Self {
         let error = CloudError {
-            operation: operation.to_owned(),
+            operation,
             ..failure(class)
         };
         self.with(|o| {
             o.read_failure = Some(ReadFailure {
-                class,
                 error,
                 withheld: false,
             });
@@ -283,13 +282,12 @@ impl Seen {
     }
 
     /// The GET of that desktop failed, so often in a row.
-    pub(crate) fn unreadable(self, name: &str, class: Class, in_a_row: u32) -> Self {
+    pub(crate) fn unreadable(self, name: &str, class: ErrorClass, in_a_row: u32) -> Self {
         let error = CloudError {
-            operation: "showDesktop".to_owned(),
+            operation: Operation::ShowDesktop,
             ..failure(class)
         };
         let read_failure = ReadFailure {
-            class,
             error,
             withheld: false,
         };

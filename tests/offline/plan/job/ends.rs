@@ -1,7 +1,8 @@
 //! Situations at the end of a job, in time or not.
 
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::Outcome;
-use desktop_deletion_operator::plan::classify::Class;
+use desktop_deletion_operator::ids::Operation;
 
 use super::super::build::{accepted, effective, in_doubt, untouched};
 use super::super::tell::{Row, check, row};
@@ -73,7 +74,7 @@ fn overdue() -> Vec<Row> {
             accepted()
                 .overdue()
                 .job("j1", "")
-                .trouble_with("showJob", Class::InDoubt),
+                .trouble_with(Operation::ShowJob, ErrorClass::InDoubt),
             "list a b",
         ),
         row(
@@ -81,14 +82,17 @@ fn overdue() -> Vec<Row> {
             accepted()
                 .overdue()
                 .job("j1", "")
-                .trouble_with("showJob", Class::InDoubt)
+                .trouble_with(Operation::ShowJob, ErrorClass::InDoubt)
                 .sights("a Gone b Idle")
                 .idle_twice("b"),
             "JobOverdue stalled until Poll, error InDoubt; a Deleted",
         ),
         row(
             "the desktops cannot be read either",
-            accepted().overdue().job("j1", "").read_failure(Class::InDoubt),
+            accepted()
+                .overdue()
+                .job("j1", "")
+                .read_failure(ErrorClass::InDoubt),
             "ServiceUnavailable retrying until Poll, error InDoubt",
         ),
         row(

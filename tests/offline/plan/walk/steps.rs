@@ -1,9 +1,9 @@
 //! What each step of the process does to the world, and what it learns.
 
 use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
 use desktop_deletion_operator::ids::DesktopID;
-use desktop_deletion_operator::plan::classify::{ALL, Class};
 use desktop_deletion_operator::plan::deadlines::{self, Deadlines};
 use desktop_deletion_operator::plan::evidence;
 use desktop_deletion_operator::plan::observed::{PostAnswer, SingleRead, Submission};
@@ -122,7 +122,7 @@ impl Walk {
             self.answered();
             return true;
         }
-        let class = ALL[usize::from(self.dice.throw(11))];
+        let class = ErrorClass::ALL[usize::from(self.dice.throw(11))];
         pass.seen = Seen(pass.seen.clone()).read_failure(class).0;
         false
     }
@@ -200,7 +200,7 @@ impl Walk {
             .cloud
             .submit(&attempt.id, &attempt.desktop_ids, life, &mut self.dice)?;
         let now = Time(self.wall());
-        let error = |class: Class| {
+        let error = |class: ErrorClass| {
             let mut error = failure(class);
             error.time = now.clone();
             error
@@ -211,8 +211,8 @@ impl Walk {
             answer: match answer {
                 Answer::Accepted(job) => PostAnswer::Accepted(job),
                 Answer::Refused(class) => PostAnswer::Refused(error(class)),
-                Answer::NotSent => PostAnswer::NotSent(error(Class::Unreachable)),
-                Answer::Lost => PostAnswer::Doubt(error(Class::InDoubt)),
+                Answer::NotSent => PostAnswer::NotSent(error(ErrorClass::Unreachable)),
+                Answer::Lost => PostAnswer::Doubt(error(ErrorClass::InDoubt)),
             },
         };
         Ok(())

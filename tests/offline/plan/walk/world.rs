@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID};
-use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::views::{DesktopView, JobView, Sweep};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use invariants::at_most_once;
@@ -51,7 +51,7 @@ struct Flight {
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Accepted(JobID),
-    Refused(Class),
+    Refused(ErrorClass),
     NotSent,
     Lost,
 }
@@ -143,7 +143,7 @@ impl Cloud {
         match dice.throw(6) {
             0 => {
                 let job = self.land(&flight, dice)?;
-                Ok(job.map_or(Answer::Refused(Class::Conflict), Answer::Accepted))
+                Ok(job.map_or(Answer::Refused(ErrorClass::Conflict), Answer::Accepted))
             }
             1 => Ok(Answer::Refused(refusal(dice))),
             2 => Ok(Answer::NotSent),
@@ -333,15 +333,15 @@ fn sub_job(row: &Row) -> SubJob {
 }
 
 /// A class of refusals, most often one that passes.
-fn refusal(dice: &mut Dice) -> Class {
+fn refusal(dice: &mut Dice) -> ErrorClass {
     match dice.throw(8) {
-        0 => Class::Throttled,
-        1 => Class::Authentication,
-        2 => Class::Permission,
-        3 => Class::WrongEndpoint,
-        4 => Class::NotFound,
-        5 => Class::Conflict,
-        6 => Class::Unavailable,
-        _ => Class::InvalidRequest,
+        0 => ErrorClass::Throttled,
+        1 => ErrorClass::Authentication,
+        2 => ErrorClass::Permission,
+        3 => ErrorClass::WrongEndpoint,
+        4 => ErrorClass::NotFound,
+        5 => ErrorClass::Conflict,
+        6 => ErrorClass::Unavailable,
+        _ => ErrorClass::InvalidRequest,
     }
 }
