@@ -3,7 +3,7 @@
 //! Before anything is sent: may it be submitted, and what exactly.
 
 use super::attempts::{not_found_alike, was_not_found};
-use super::blockers::{self, circuit_open, clock_skew, known_error, refusal, unusable};
+use super::blockers::{self, UNREADABLE_LIMIT, circuit_open, clock_skew, known_error, refusal, unusable};
 use super::messages::{self, desktops, name_some};
 use super::observed::{Circuit, Claim, Deadline, Observed, SingleRead};
 use super::progress::{Progress, Requeue};
@@ -24,9 +24,6 @@ const NOT_FOUND_LIMIT: usize = 3;
 
 /// How many GETs of one desktop may fail in a row before a person must look.
 const FAILED_READS_LIMIT: u32 = 4;
-
-/// How many desktops may fail to be read before no further one is tried: it is the service then.
-const UNREADABLE_LIMIT: usize = 10;
 
 /// From how many desktops on that must be read one by one the conditions say how far that is.
 const MANY: usize = 10;

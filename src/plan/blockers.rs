@@ -12,6 +12,9 @@ use crate::crd::conditions::Reason;
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{CloudError, Outcome};
 
+/// How many desktops may fail to be read before no further one is tried: it is the service then.
+pub const UNREADABLE_LIMIT: usize = 10;
+
 /// What is for good needs the service's clock, so it is asked while it can be: it counts once two answers agree. A clock
 /// that differs from ours is asked again, or a false one would never be corrected.
 pub fn ask_the_time(seen: &Observed) -> Option<Step> {

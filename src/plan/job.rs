@@ -3,6 +3,7 @@
 //! The job, and whether the desktops are really gone. `Deleted` needs two witnesses: the sub-job and a read of
 //! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a settle time apart.
 
+use super::blockers::UNREADABLE_LIMIT;
 use super::messages::{desktops, name_some, no_ids};
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
@@ -25,17 +26,10 @@ pub fn next(seen: &Observed) -> Step {
     if let Some(job) = jobs(&seen.request.status).find(|job| !seen.jobs.contains_key(job)) {
         return Step::ReadJob(job.clone());
     }
-    // A job that is overdue and cannot be read does not keep the desktops from being looked at.
-    if let Some(hold) =
-        blockers::read_failure(seen).filter(|_| !(seen.facts.overdue && is_only_about_jobs(seen)))
-    {
-        return Step::Wait(Progress {
-            wake: Requeue::Poll,
-            ..hold
-        });
-    }
     let fates: Vec<_> = open(seen).map(|id| (id, fate(seen, id))).collect();
-    if let Some(read) = missing_read(&fates) {
+    // A job that is overdue and cannot be read does not keep the desktops from being read, nor does one desktop the others.
+    let job_alone = seen.facts.overdue && is_only_about_jobs(seen);
+    if let Some(read) = missing_read(seen, &fates).filter(|_| seen.read_failure.is_none() || job_alone) {
         return read;
     }
     let news: Vec<_> = fates
@@ -44,9 +38,15 @@ pub fn next(seen: &Observed) -> Step {
         .cloned()
         .collect();
     if news.len() == fates.len() {
-        finalizer::finish(seen, verdict(seen, news))
-    } else {
-        Step::Wait(wait(seen, &fates, news))
+        return finalizer::finish(seen, verdict(seen, news));
+    }
+    match blockers::read_failure(seen).filter(|_| !job_alone) {
+        Some(hold) => Step::Wait(Progress {
+            wake: Requeue::Poll,
+            desktops: news,
+            ..hold
+        }),
+        None => Step::Wait(wait(seen, &fates, news)),
     }
 }
 
@@ -259,7 +259,9 @@ fn failed(id: &DesktopID, code: Option<&str>, reason: &str) -> DesktopStatus {
     }
 }
 
-fn missing_read(fates: &[(&DesktopID, DesktopProgress)]) -> Option<Step> {
+/// The next read of a desktop. One of which the GET failed is not read again in this reconciliation, and once several have
+/// failed, it is the service.
+fn missing_read(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)]) -> Option<Step> {
     let of = |wanted: DesktopProgress| {
         fates
             .iter()
@@ -270,7 +272,13 @@ fn missing_read(fates: &[(&DesktopID, DesktopProgress)]) -> Option<Step> {
     if !unseen.is_empty() {
         return Some(Step::ReadDesktops(unseen));
     }
-    of(DesktopProgress::Unconfirmed).next().map(Step::ReadDesktop)
+    if seen.failed_reads().count() >= UNREADABLE_LIMIT {
+        return None;
+    }
+    let failed = |id: &DesktopID| seen.failed_reads().any(|(failed, ..)| *failed == id.folded());
+    of(DesktopProgress::Unconfirmed)
+        .find(|id| !failed(id))
+        .map(Step::ReadDesktop)
 }
 
 fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<DesktopStatus>) -> Progress {

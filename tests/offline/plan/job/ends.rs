@@ -1,7 +1,6 @@
 //! Situations at the end of a job, in time or not.
 
-use desktop_deletion_operator::crd::deletion::ErrorClass;
-use desktop_deletion_operator::crd::deletion::Outcome;
+use desktop_deletion_operator::crd::deletion::{ErrorClass, Outcome};
 use desktop_deletion_operator::ids::Operation;
 
 use super::super::build::{accepted, effective, in_doubt, untouched};
@@ -11,6 +10,7 @@ use super::RUNNING;
 #[test]
 fn a_job_that_takes_too_long() {
     check(&overdue());
+    check(&unreadable());
 }
 
 #[test]
@@ -26,9 +26,15 @@ fn all_have_ended() {
 
 /// Every situation of the tables, for the conditions.
 pub(super) fn rows() -> impl Iterator<Item = Row> {
-    [overdue(), recovered(), perhaps_submitted(), verdicts()]
-        .into_iter()
-        .flatten()
+    [
+        overdue(),
+        unreadable(),
+        recovered(),
+        perhaps_submitted(),
+        verdicts(),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn overdue() -> Vec<Row> {
@@ -120,6 +126,26 @@ fn overdue() -> Vec<Row> {
             "success, and still there twice",
             late().sights("a Gone b Idle").idle_twice("b").no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/StillPresent",
+        ),
+    ]
+}
+
+fn unreadable() -> Vec<Row> {
+    let late = || accepted().overdue().job("j1", "a Open b Success");
+    vec![
+        row(
+            "one desktop cannot be read: the others are",
+            late()
+                .sights("a Unlisted b Unlisted")
+                .unreadable("a", ErrorClass::InDoubt, 1),
+            "get b",
+        ),
+        row(
+            "one desktop cannot be read, and another one is gone",
+            late()
+                .sights("a Unlisted b Gone")
+                .unreadable("a", ErrorClass::InDoubt, 1),
+            "ServiceUnavailable retrying until Poll, error InDoubt; b Deleted",
         ),
     ]
 }
