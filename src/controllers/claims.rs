@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
@@ -27,7 +28,8 @@ use crate::config::Timing;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::ids::{Origin, ProjectKey};
 use crate::plan::clocks::Clocks;
-use crate::plan::observed::Claim;
+use crate::plan::deadlines;
+use crate::plan::observed::{Claim, Start};
 use crate::plan::overlap::Released;
 use crate::plan::step::Settlement;
 
@@ -74,6 +76,14 @@ impl Time {
     /// What every clock shows now, for a service.
     fn at(&self, service: &Origin) -> Clocks {
         self.clocks.now(Some(service.as_str()))
+    }
+}
+
+impl Time {
+    /// A request of that project is held until a time that is ahead: it reserves nothing yet.
+    fn is_scheduled(&self, not_before: Option<Timestamp>, home: &ProjectKey) -> bool {
+        not_before.is_some()
+            && deadlines::start(not_before, &self.at(&home.origin), &self.timing) == Start::Ahead
     }
 }
 

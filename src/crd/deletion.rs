@@ -67,7 +67,13 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::immutable_optional("notAfter", INSTEAD))]
+#[x_kube(
+    validation = rules::immutable_optional("notBefore", INSTEAD),
+    validation = rules::immutable_optional("notAfter", INSTEAD),
+    validation = Rule::new(IN_ORDER)
+        .message("notBefore must be earlier than notAfter")
+        .field_path(".notBefore")
+)]
 pub struct DesktopDeletionSpec {
     /// The `WorkspaceProject` that the desktops belong to, in the namespace of this object. Required, so that a
     /// copied manifest cannot affect another project. Immutable.
@@ -105,13 +111,21 @@ pub struct DesktopDeletionSpec {
     #[x_kube(validation = rules::immutable("force", INSTEAD))]
     pub force: bool,
 
+    /// Earliest time of the submission, such as the last day of an employee. Until then the request is held with reason
+    /// `Scheduled`, and reserves no desktop. An RFC 3339 time with a time zone, such as 2026-12-01T18:00:00Z, earlier than
+    /// `notAfter`. Default: as soon as possible. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::readable_time("notBefore out to submit at once"))]
+    pub not_before: Option<Time>,
+
     /// Deadline for the submission: a request that has not been submitted by then is never submitted and ends with
     /// reason `Expired`, so that an old request does not run months later when a missing permission is granted. A
     /// submitted request continues. An RFC 3339 time with a time zone, such as 2026-12-05T00:00:00Z. Default: 7 days
-    /// after the creation of the object (`--request-deadline` of the operator). Immutable.
+    /// after the creation of the object, or after `notBefore` (`--request-deadline` of the operator). Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
-    #[x_kube(validation = rules::readable_time())]
+    #[x_kube(validation = rules::readable_time("notAfter out for the default deadline"))]
     pub not_after: Option<Time>,
 
     /// Whether to hold the submission; the deadline still applies. A request that has been submitted cannot be
@@ -119,6 +133,8 @@ pub struct DesktopDeletionSpec {
     #[serde(default)]
     pub suspend: bool,
 }
+
+const IN_ORDER: &str = "!has(self.notBefore) || !has(self.notAfter) || self.notBefore < self.notAfter";
 
 /// An edit of the desktops is refused by a rule of its own, whose sentence is then the only one.
 /// Only the open attempt is looked at, which keeps the rule cheap: every attempt begins as Pending, and its body never

@@ -84,9 +84,9 @@ pub(super) fn recorded_time() -> Rule {
     Rule::new(READABLE_TIME).message(UNREADABLE_TIME)
 }
 
-/// A deadline.
-pub(super) fn readable_time() -> Rule {
-    Rule::new(READABLE_TIME).message(
-        "the time must be after 1970 and before the year 9999; leave notAfter out for the default deadline",
-    )
+/// A time in spec; `leave` says what to leave out for which default.
+pub(super) fn readable_time(leave: &str) -> Rule {
+    Rule::new(READABLE_TIME).message(&*format!(
+        "the time must be after 1970 and before the year 9999; leave {leave}"
+    ))
 }

@@ -5,7 +5,7 @@
 use super::attempts::{not_found_alike, was_not_found};
 use super::blockers::{self, UNREADABLE_LIMIT, circuit_open, clock_skew, known_error, refusal, unusable};
 use super::messages::{self, desktops, name_some};
-use super::observed::{Circuit, Claim, Deadline, Observed, SingleRead};
+use super::observed::{Circuit, Claim, Deadline, Observed, SingleRead, Start};
 use super::progress::{Progress, Requeue};
 use super::status::would_change;
 use super::step::{Batch, Ending, Step};
@@ -93,6 +93,9 @@ fn hold_back(seen: &Observed) -> Option<Step> {
             Requeue::Change,
         )));
     }
+    if let Some(step) = scheduled(seen) {
+        return Some(step);
+    }
     if let Some((attempt, error)) = refused(seen).filter(|_| !seen.facts.retry_due) {
         return Some(Step::Wait(refusal(attempt.outcome, error)));
     }
@@ -151,6 +154,20 @@ struct Sorted {
     absent: Vec<DesktopID>,
     being_deleted: Vec<DesktopID>,
     failed_before: Vec<DesktopID>,
+}
+
+/// The wait for the earliest time of the submission, which both clocks must have passed.
+fn scheduled(seen: &Observed) -> Option<Step> {
+    let at = seen
+        .request
+        .not_before
+        .filter(|_| seen.facts.start != Start::Reached)?;
+    let message = format!("not submitted before {at} (spec.notBefore)");
+    let wait = || Step::Wait(Progress::held(Reason::Scheduled, message, Requeue::Start));
+    match seen.facts.start {
+        Start::Unclear => blockers::ask_the_time(seen).or_else(|| Some(wait())),
+        Start::Ahead | Start::Reached => Some(wait()),
+    }
 }
 
 /// Looks at every desktop, or names the read that is missing. What must be read one by one comes first: what a list shows

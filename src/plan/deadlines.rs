@@ -11,7 +11,7 @@ use super::attempts::{had_no_effect, not_found_alike};
 use super::classify::RetryPolicy;
 use super::clocks::{Clocks, after, between};
 use super::memory::Remembered;
-use super::observed::{Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Submission};
+use super::observed::{Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Start, Submission};
 use super::progress::Requeue;
 use super::views::DesktopView;
 use crate::config::Timing;
@@ -81,6 +81,7 @@ impl Deadlines<'_> {
         };
         Facts {
             stopping: around.stopping,
+            start: self.start(),
             deadline: self.deadline_is(),
             service_clock_known: self.clocks.service.is_some(),
             retry_due: self.credentials_changed(around.credentials) || self.until_retry().is_none(),
@@ -113,6 +114,7 @@ impl Deadlines<'_> {
             // The poller wakes it; this only heals a wake-up that got lost.
             Requeue::Poll => timing.poll_interval * 8,
             Requeue::Tick => timing.poll_interval,
+            Requeue::Start => self.until_start(),
             Requeue::Refresh => timing.secret_refresh,
             Requeue::Backoff => exponential(self.memory.failures_in_a_row(), timing),
             // A login may be corrected long before the pause is over.
@@ -143,8 +145,28 @@ impl Deadlines<'_> {
         newest.map_or(Duration::ZERO, |at| between(at, self.clocks.ours))
     }
 
+    fn start(&self) -> Start {
+        start(self.request.not_before, &self.clocks, self.timing)
+    }
+
+    /// Until the earliest time of the submission, by both clocks. Reckoned by a wrong clock it may be far, and the clock may
+    /// be corrected meanwhile.
+    fn until_start(&self) -> Duration {
+        let Some(at) = self.request.not_before else {
+            return Duration::ZERO;
+        };
+        let ours = between(self.clocks.ours, at);
+        let both = self.clocks.until(at, self.timing.clock_skew);
+        both.unwrap_or(ours).clamp(self.timing.retry_min, RESYNC)
+    }
+
     fn deadline(&self) -> Option<Timestamp> {
-        let default = || Some(after(self.request.created?, self.timing.request_deadline));
+        let from = |created: Timestamp| {
+            self.request
+                .not_before
+                .map_or(created, |start| start.max(created))
+        };
+        let default = || Some(after(from(self.request.created?), self.timing.request_deadline));
         self.request.not_after.or_else(default)
     }
 
@@ -320,6 +342,18 @@ impl Deadlines<'_> {
         again.map_or(Duration::ZERO, |(count, at)| {
             exponential(count - 1, self.timing).saturating_sub(self.known_for(Some(at)))
         })
+    }
+}
+
+/// How the earliest time of a submission stands: it is reached once both clocks are past it.
+pub fn start(not_before: Option<Timestamp>, clocks: &Clocks, timing: &Timing) -> Start {
+    let Some(at) = not_before else {
+        return Start::Reached;
+    };
+    match clocks.until(at, timing.clock_skew) {
+        Some(Duration::ZERO) => Start::Reached,
+        None if at <= clocks.ours => Start::Unclear,
+        _ => Start::Ahead,
     }
 }
 

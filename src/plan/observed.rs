@@ -99,6 +99,8 @@ pub struct Request {
     pub generation: i64,
     /// `metadata.creationTimestamp`.
     pub created: Option<Timestamp>,
+    /// `spec.notBefore`.
+    pub not_before: Option<Timestamp>,
     /// `spec.notAfter`.
     pub not_after: Option<Timestamp>,
     /// `metadata.deletionTimestamp` is set.
@@ -267,6 +269,8 @@ pub enum PostAnswer {
 pub struct Facts {
     /// The process is shutting down: nothing new is begun.
     pub stopping: bool,
+    /// The earliest time of the submission, by both clocks.
+    pub start: Start,
     /// The deadline of the request, by both clocks.
     pub deadline: Deadline,
     /// The service has told its time to this process.
@@ -309,6 +313,18 @@ pub enum Circuit {
     NeedsRead,
     /// None may be made, and reading for one would be in vain.
     Open,
+}
+
+/// How the earliest time of a submission stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Start {
+    /// It has passed by both clocks, or there is none.
+    #[default]
+    Reached,
+    /// It has passed by ours, and the other clock is not known.
+    Unclear,
+    /// It is ahead by one clock at least.
+    Ahead,
 }
 
 /// How the deadline of a request stands.

@@ -43,6 +43,8 @@ pub enum Requeue {
     Poll,
     /// The next tick: nothing else would wake it.
     Tick,
+    /// The earliest time of the submission.
+    Start,
     /// Asking again for a project or Secret that may have been mended.
     Refresh,
     /// The pause after a failed read.

@@ -6,7 +6,7 @@
 
 use super::attempts::unsettled;
 use super::messages::desktops;
-use super::observed::{Deadline, Observed, PostAnswer, Submission};
+use super::observed::{Deadline, Observed, PostAnswer, Start, Submission};
 use super::progress::{Progress, Requeue};
 use super::step::{Intent, Settlement, Step};
 use super::{blockers, evidence};
@@ -28,7 +28,9 @@ pub fn next(seen: &Observed) -> Option<Step> {
 
 fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
     let stored = seen.request.attempt(&attempt.id).map(|stored| stored.outcome);
-    let untimely = seen.facts.deadline != Deadline::Ahead || seen.facts.clock_skew.is_some();
+    let untimely = seen.facts.start != Start::Reached
+        || seen.facts.deadline != Deadline::Ahead
+        || seen.facts.clock_skew.is_some();
     let called_off = seen.request.deleting || seen.request.suspend || untimely;
     let go = fresh && !called_off && !seen.facts.stopping;
     match stored {

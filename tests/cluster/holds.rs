@@ -50,6 +50,26 @@ async fn a_deadline_that_passes_while_a_request_is_held_ends_it() {
 }
 
 #[tokio::test]
+async fn a_request_is_not_submitted_before_its_time() {
+    let stage = Stage::set("scheduled", &[desktop("pc-1")]).await;
+    let _operator = stage.operator(&[]);
+    let soon = in_seconds(6);
+    stage
+        .request_with("leaver", &["pc-1"], json!({"notBefore": soon}))
+        .await;
+    let status = stage.reason("leaver", Submitted, "Scheduled").await;
+    assert_eq!(says(&status, Ready), pair("False", "Scheduled"), "{status:#}");
+    assert_eq!(says(&status, Stalled), pair("absent", "absent"));
+    assert!(message(&status, Submitted).contains(&soon), "{status:#}");
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    let signed = status["attempts"][0]["signedAt"].as_str().unwrap();
+    let moment = |text: &str| text.parse::<Timestamp>().unwrap();
+    assert!(moment(signed) >= moment(&soon), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
 async fn suspend_holds_a_request_until_it_is_released() {
     let stage = Stage::set("suspend", &[desktop("pc-1")]).await;
     let _operator = stage.operator(&[]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::ResourceExt;
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,6 +28,8 @@ pub(super) struct Entry {
     /// Its desktops, folded.
     pub(super) desktops: Vec<DesktopID>,
     pub(super) created: Timestamp,
+    /// `spec.notBefore`.
+    pub(super) not_before: Option<Timestamp>,
     /// Suspended, being deleted, or without the right: it submits nothing.
     pub(super) idle: bool,
     /// Attempts that may have reached the cloud.
@@ -59,6 +61,7 @@ impl Entry {
                 .map(ProjectCoordinates::key),
             desktops: object.spec.desktop_ids.iter().map(DesktopID::folded).collect(),
             created: created(&object.metadata),
+            not_before: object.spec.not_before.as_ref().map(|time| time.0),
             idle: object.spec.suspend
                 || object.metadata.deletion_timestamp.is_some()
                 || status.is_some_and(may_not),
@@ -87,6 +90,7 @@ impl Entry {
             project: spec["projectRef"]["name"].as_str().unwrap_or_default().to_owned(),
             home: coordinates.ok().map(|project| project.key()),
             created: created(metadata),
+            not_before: Time::deserialize(&spec["notBefore"]).ok().map(|time| time.0),
             idle: spec["suspend"] == true || metadata.deletion_timestamp.is_some(),
             attempts: attempts(status, &desktops, first_seen),
             desktops,

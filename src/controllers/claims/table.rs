@@ -317,7 +317,8 @@ impl Table {
             let Some(entry) = self.entries.get(other) else {
                 continue;
             };
-            let older = !entry.idle && (entry.created, other.as_str()) < ours;
+            let idle = entry.idle || time.is_scheduled(entry.not_before, home);
+            let older = !idle && (entry.created, other.as_str()) < ours;
             // Two endpoints may be names of one service, so the project decides alone where a call may take effect.
             let known = self.holding.get(other).or(entry.in_flight());
             let holds = known.is_some_and(|theirs| theirs.project_id == home.project_id);

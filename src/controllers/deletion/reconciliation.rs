@@ -258,6 +258,7 @@ fn request(object: &DesktopDeletion) -> Request {
         resolve: object.annotations().get(RESOLVE_ANNOTATION).cloned(),
         generation: object.metadata.generation.unwrap_or_default(),
         created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        not_before: object.spec.not_before.as_ref().map(|time| time.0),
         not_after: object.spec.not_after.as_ref().map(|time| time.0),
         deleting: object.metadata.deletion_timestamp.is_some(),
         finalizer: object.finalizers().iter().any(|finalizer| finalizer == FINALIZER),

@@ -16,6 +16,8 @@ words! {
         NothingToDelete,
         /// `spec.suspend` holds the request back.
         Suspended,
+        /// `spec.notBefore` holds the request back until that time.
+        Scheduled,
         /// The `WorkspaceProject` is missing or its credentials are not verified yet. Check its condition `Ready`.
         ProjectNotReady,
         /// `spec.suspend` of the `WorkspaceProject` holds the request back.

@@ -6,9 +6,9 @@ use super::Reason::{
     EndpointUnreachable, Expired, FinalizerRemoved, IntentRefused, InvalidRequest, JobAccepted, JobOverdue,
     JobRecovered, JobRunning, JobUnknown, NamespaceUnreadable, NoEffect, NotFound, NothingToDelete,
     OutcomeUnknown, Overlap, PartiallyFailed, PermissionDenied, ProjectChanged, ProjectNotReady,
-    ProjectSuspended, Rejected, RequestRefused, Retrying, SecretInvalid, SecretNotFound, ServiceDisabled,
-    ServiceUnavailable, Submitting, Suspended, Throttled, Undecodable, UnknownRegion, Verifying, Waiting,
-    WrongEndpoint,
+    ProjectSuspended, Rejected, RequestRefused, Retrying, Scheduled, SecretInvalid, SecretNotFound,
+    ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled, Undecodable, UnknownRegion,
+    Verifying, Waiting, WrongEndpoint,
 };
 use super::{ConditionStatus, ConditionType, Reason};
 
@@ -30,6 +30,7 @@ pub const DELETION: &[Statement] = &[
         &[
             NothingToDelete,
             Suspended,
+            Scheduled,
             ProjectNotReady,
             ProjectSuspended,
             ProjectChanged,

@@ -172,6 +172,26 @@ fn deadlines() -> Vec<Row> {
             Refused("must be after 1970 and before the year 9999"),
         ),
         create(
+            "create a request with an earliest time before its deadline",
+            json!({"notBefore": "2026-12-04T00:00:00Z", "notAfter": "2026-12-05T00:00:00Z"}),
+            Allowed,
+        ),
+        create(
+            "create a request with an earliest time alone",
+            json!({"notBefore": "2026-12-04T08:00:00+08:00"}),
+            Allowed,
+        ),
+        create(
+            "create a request with an earliest time after its deadline",
+            json!({"notBefore": "2026-12-05T00:00:00Z", "notAfter": "2026-12-05T00:00:00Z"}),
+            Refused("notBefore must be earlier than notAfter"),
+        ),
+        create(
+            "create a request with an earliest time that is no time of the operator's calendar",
+            json!({"notBefore": "9999-12-31T23:59:59Z"}),
+            Refused("leave notBefore out to submit at once"),
+        ),
+        create(
             "create a request with a deadline in a zone that does not exist",
             json!({"notAfter": "2026-12-05T00:00:00+99:00"}),
             Refused("should match"),
@@ -316,6 +336,24 @@ fn immutable_deadline() -> Vec<Row> {
             json!({"notAfter": "2026-12-05T00:00:00Z"}),
             json!({"notAfter": null}),
             Refused("notAfter is immutable and can neither be added nor removed"),
+        ),
+        change(
+            "put the earliest time off",
+            json!({"notBefore": "2026-12-05T00:00:00Z"}),
+            json!({"notBefore": "2026-12-06T00:00:00Z"}),
+            Refused("notBefore is immutable and can neither be added nor removed"),
+        ),
+        change(
+            "add an earliest time",
+            json!({}),
+            json!({"notBefore": "2026-12-06T00:00:00Z"}),
+            Refused("notBefore is immutable and can neither be added nor removed"),
+        ),
+        change(
+            "remove the earliest time",
+            json!({"notBefore": "2026-12-05T00:00:00Z"}),
+            json!({"notBefore": null}),
+            Refused("notBefore is immutable and can neither be added nor removed"),
         ),
         change(
             "spell the same deadline in another zone",

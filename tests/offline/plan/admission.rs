@@ -17,6 +17,7 @@ use super::tell::{Row, check, row, tell};
 
 mod deadline;
 mod refusals;
+mod start;
 
 #[test]
 fn before_anything_is_sent() {
@@ -88,6 +89,7 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
         .into_iter()
         .flatten()
         .chain(deadline::rows())
+        .chain(start::rows())
         .chain(refusals::rows())
 }
 

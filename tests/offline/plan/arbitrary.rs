@@ -7,7 +7,7 @@ use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
 use desktop_deletion_operator::ids::{DesktopID, JobID};
 use desktop_deletion_operator::plan::observed::{
-    Circuit, ClockSkew, Deadline, Facts, Observed, PostAnswer, Request, SingleRead, Submission,
+    Circuit, ClockSkew, Deadline, Facts, Observed, PostAnswer, Request, SingleRead, Start, Submission,
 };
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::status;
@@ -291,6 +291,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         1 => Just(Deadline::Unclear),
         2 => Just(Deadline::Passed),
     ];
+    let start = prop_oneof![6 => Just(Start::Reached), 1 => Just(Start::Unclear), 1 => Just(Start::Ahead)];
     let skew = proptest::option::weighted(
         0.2,
         (-100_i64..100, any::<bool>()).prop_map(|(minutes, of_service)| ClockSkew {
@@ -303,7 +304,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         1 => Just(Circuit::NeedsRead),
         1 => Just(Circuit::Open),
     ];
-    (any::<[bool; 12]>(), deadline, skew, circuit).prop_map(
+    (any::<[bool; 12]>(), start, deadline, skew, circuit).prop_map(
         |(
             [
                 stopping,
@@ -319,11 +320,13 @@ fn facts() -> impl Strategy<Value = Facts> {
                 finalizer_due,
                 progress_due,
             ],
+            start,
             deadline,
             clock_skew,
             circuit,
         )| Facts {
             stopping,
+            start,
             deadline,
             service_clock_known,
             retry_due,
@@ -450,6 +453,7 @@ pub(crate) fn situations() -> impl Strategy<Value = Observed> {
             seen.earlier_evidence = reads.earlier;
             seen.submission = submission;
             seen.facts = facts;
+            seen.request.not_before = (facts.start != Start::Reached).then(|| minute(60).0);
             seen
         })
     })

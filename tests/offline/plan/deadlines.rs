@@ -12,7 +12,7 @@ use desktop_deletion_operator::plan::deadlines::{
     with_jitter,
 };
 use desktop_deletion_operator::plan::memory::{Refusal, Remembered};
-use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, ReadTimes, Request};
+use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, ReadTimes, Request, Start};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -277,6 +277,65 @@ fn an_accepted_call_has_settled_and_is_overdue_by_both_clocks() {
     assert!(!accepted().later(3599).ours(200).facts().overdue);
     assert!(accepted().later(3600).ours(200).facts().overdue);
     assert!(!accepted().later(3600).service(-1).facts().overdue);
+}
+
+#[test]
+fn the_earliest_time_of_a_submission_is_reached_by_both_clocks() {
+    let due = || {
+        let mut case = Case::new(vec![]);
+        case.request.not_before = Some(at(1000));
+        case
+    };
+    let alone = |mut case: Case| {
+        (case.clocks.service, case.clocks.api_server) = (None, None);
+        case
+    };
+    for (what, case, start) in [
+        ("none is given", Case::new(vec![]), Start::Reached),
+        ("before", due().later(999), Start::Ahead),
+        ("at it", due().later(1000), Start::Reached),
+        ("by ours", due().later(999).ours(60), Start::Ahead),
+        ("by the service's", due().later(999).service(60), Start::Ahead),
+        (
+            "by ours, and no other is known",
+            alone(due().later(1000)),
+            Start::Unclear,
+        ),
+        (
+            "before, and no other is known",
+            alone(due().later(999)),
+            Start::Ahead,
+        ),
+        (
+            "by clocks that differ too much",
+            due().later(1000).service(301),
+            Start::Ahead,
+        ),
+    ] {
+        assert_eq!(case.facts().start, start, "{what}");
+    }
+    let rounded = |delay: Duration| delay.as_secs();
+    assert_eq!(rounded(due().later(900).delay(Requeue::Start)), 100);
+    assert_eq!(
+        rounded(due().later(900).service(-50).delay(Requeue::Start)),
+        150,
+        "by the later clock"
+    );
+    assert_eq!(
+        rounded(due().delay(Requeue::Start)),
+        600,
+        "a clock may be corrected"
+    );
+}
+
+#[test]
+fn a_deadline_that_is_not_given_counts_from_the_earliest_time_of_the_submission() {
+    let mut case = Case::new(vec![]);
+    let default = i64::try_from(timing().request_deadline.as_secs()).unwrap();
+    case.request.not_before = Some(at(1000));
+    let case = case.later(default);
+    assert_eq!(case.facts().deadline, Deadline::Ahead);
+    assert_eq!(case.later(1000).facts().deadline, Deadline::Passed);
 }
 
 #[test]

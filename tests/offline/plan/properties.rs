@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
-use desktop_deletion_operator::plan::observed::{Deadline, Observed, SingleRead, Submission};
+use desktop_deletion_operator::plan::observed::{Deadline, Observed, SingleRead, Start, Submission};
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::DesktopView;
 use desktop_deletion_operator::plan::{plan, status};
@@ -40,10 +40,12 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             request.suspend,
             "",
         ));
-        let timely = seen.facts.deadline == Deadline::Ahead && seen.facts.clock_skew.is_none();
+        let timely = seen.facts.start == Start::Reached
+            && seen.facts.deadline == Deadline::Ahead
+            && seen.facts.clock_skew.is_none();
         must(
             !seen.facts.stopping && timely,
-            "something is sent by a process that stops, after the deadline or while clocks differ too much",
+            "something is sent by a process that stops, before its time, after the deadline or while clocks differ too much",
         );
     }
     let leaves_it = matches!(step, Step::DropFinalizer | Step::Done);

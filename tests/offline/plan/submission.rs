@@ -4,6 +4,7 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
 use desktop_deletion_operator::plan::observed::PostAnswer;
+use desktop_deletion_operator::plan::observed::Start;
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::{plan, status};
 
@@ -55,6 +56,11 @@ fn intents() -> Vec<Row> {
         row("the object was suspended", armed().suspended(), "start over"),
         row("the deadline passed", armed().too_late(), "start over"),
         row(
+            "a clock was set back before its time",
+            armed().scheduled(Start::Ahead),
+            "start over",
+        ),
+        row(
             "it passed by one clock",
             armed().late_by_one_clock(),
             "start over",
@@ -92,6 +98,11 @@ fn posts() -> Vec<Row> {
         row("the object was suspended", armed().suspended(), not_sent),
         row("the deadline passed", armed().too_late(), not_sent),
         row("it passed by one clock", armed().late_by_one_clock(), not_sent),
+        row(
+            "a clock was set back before its time",
+            armed().scheduled(Start::Ahead),
+            not_sent,
+        ),
         row("the clocks differ too much", armed().clock_skewed(), not_sent),
         row(
             "another replica took the intent for lost",

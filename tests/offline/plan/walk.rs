@@ -88,6 +88,7 @@ impl Walk {
         let cloud = Cloud::new(&desktop_ids, &mut dice);
         let mut object = untouched("a B c").0.request;
         object.not_after = dice.bad().then(|| minute(40).0);
+        object.not_before = dice.bad().then(|| minute(20).0);
         Self {
             cloud,
             around: Runtime::default(),

@@ -28,6 +28,21 @@ async fn the_older_of_two_comes_first_and_a_name_stays_in_its_namespace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_whose_time_has_not_come_reserves_nothing() {
+    let world = World::new();
+    let mut older = request("here/older", 0, &["a"]);
+    let time = after(start(), Duration::from_secs(600)).to_string();
+    older.spec.not_before = serde_json::from_value(json!(time)).unwrap();
+    world.shows(&older);
+    let younger = request("here/younger", 1, &["a"]);
+    assert_eq!(world.claim(&younger).await, Claim::Granted);
+    drop(younger);
+    pass(&world, 600).await;
+    let latest = request("here/latest", 2, &["a"]);
+    assert!(is_held(&world.claim(&latest).await, Some("older")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_in_flight_holds_by_project_and_what_is_older_by_endpoint_too() {
     let mut world = World::new();
     world.project("other", "https://other.example", &json!({"ready": "True"}));

@@ -6,7 +6,7 @@ use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState
 use desktop_deletion_operator::ids::{DesktopID, Operation};
 use desktop_deletion_operator::plan::observed::{
     Circuit, Claim, ClockSkew, ConflictingRequest, Deadline, Observed, Obstacle, PostAnswer, ProjectView,
-    ReadFailure, SingleRead, Submission,
+    ReadFailure, SingleRead, Start, Submission,
 };
 use desktop_deletion_operator::plan::views::Evidence;
 use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, JobView, SubJobResult, Sweep};
@@ -340,6 +340,14 @@ impl Seen {
 
     pub(crate) fn stopping(self) -> Self {
         self.with(|o| o.facts.stopping = true)
+    }
+
+    /// It is held until a time that is ahead, or passed by our clock alone.
+    pub(crate) fn scheduled(self, start: Start) -> Self {
+        self.with(|o| {
+            o.request.not_before = Some(minute(60).0);
+            o.facts.start = start;
+        })
     }
 
     /// The deadline passed by both clocks.

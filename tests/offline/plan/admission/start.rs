@@ -1,0 +1,53 @@
+//! Situations in which the earliest time of the submission is ahead. By one clock alone it is not reached.
+
+use desktop_deletion_operator::crd::deletion::ErrorClass;
+use desktop_deletion_operator::plan::observed::Start;
+use desktop_deletion_operator::plan::views::DesktopView;
+
+use super::super::build::{ready, untouched};
+use super::super::tell::{Row, check, row};
+
+#[test]
+fn a_request_is_held_until_its_time_has_come_by_both_clocks() {
+    check(&rows());
+}
+
+/// Every situation of the table, for the conditions.
+pub(super) fn rows() -> Vec<Row> {
+    let early = || untouched("a b").scheduled(Start::Ahead);
+    let unclear = || untouched("a b").scheduled(Start::Unclear).service_clock_unknown();
+    let held = "Scheduled held until Start";
+    vec![
+        row(
+            "what is wrong with the project is said meanwhile",
+            early(),
+            "read the project",
+        ),
+        row("nothing is claimed and nothing read", early().project(), held),
+        row(
+            "nor is it if everything is at hand",
+            ready("a b").scheduled(Start::Ahead),
+            held,
+        ),
+        row(
+            "suspended says more",
+            early().suspended(),
+            "Suspended held until Change",
+        ),
+        row(
+            "only our clock is past it: the service is asked",
+            unclear().project(),
+            "list a b",
+        ),
+        row(
+            "it told no time",
+            unclear().project().all(DesktopView::Idle).sweep(""),
+            held,
+        ),
+        row(
+            "it cannot be reached",
+            unclear().project().read_failure(ErrorClass::Unreachable),
+            held,
+        ),
+    ]
+}
