@@ -344,6 +344,20 @@ async fn the_admin_api_reads_and_changes_the_world() {
             .0,
         200
     );
+    let (status, changed) = ask("PATCH", "/desktops/ne%77", json!({"user": "eve"})).await;
+    assert_eq!(
+        (status, &changed["user"], &changed["outcome"]),
+        (200, &json!("eve"), &json!("failed"))
+    );
+    for (path, changes, why) in [
+        ("/desktops/nobody", json!({"user": "eve"}), "nobody"),
+        ("/desktops/new", json!({"usr": "eve"}), "usr"),
+        ("/desktops/new", json!("eve"), "an object"),
+    ] {
+        let (status, problem) = ask("PATCH", path, changes).await;
+        assert_eq!(status, 400);
+        assert!(problem["error"].as_str().unwrap().contains(why), "{problem}");
+    }
     let (status, problem) = ask("POST", "/desktops", json!({"id": "new", "project": "nowhere"})).await;
     assert_eq!(status, 400);
     assert!(

@@ -49,10 +49,10 @@ pub(super) fn list(cloud: &Cloud, now: Timestamp, call: &Call) -> Result<Outcome
         .filter(|resident| {
             cloud.world.switches.lists_show_deleted || resident.shown_phase(seen) != Phase::Gone
         })
-        .filter(|resident| filter.takes(&resident.desktop))
+        .filter(|resident| filter.takes(resident.at(seen)))
         .filter(|resident| filter.takes_status(&form::status(resident, seen, &cloud.world)))
         .collect();
-    filter.sort(&mut residents);
+    filter.sort(&mut residents, seen);
     let found: Vec<Value> = residents
         .into_iter()
         .filter_map(|resident| form::written(resident, seen, &cloud.world, call.operation))

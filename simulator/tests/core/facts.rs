@@ -1,6 +1,6 @@
-//! What reads of desktops tell of each: whose it is, its session, its billing; and what it may lack.
+//! What reads of desktops tell of each: whose it is, its session, its billing; how that changes, and what it may lack.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use workspace_simulator::world::{Desktop, FieldAnswer};
 
 use super::support::Sim;
@@ -22,6 +22,12 @@ fn described() -> Sim {
 fn put(sim: &mut Sim, desktop: Value) {
     let desktop: Desktop = serde_json::from_value(desktop).unwrap();
     sim.cloud.put_desktop(desktop).unwrap();
+}
+
+fn change(sim: &mut Sim, id: &str, keys: Value) -> Result<Desktop, String> {
+    let keys: Map<String, Value> = serde_json::from_value(keys).unwrap();
+    let changed = sim.cloud.change_desktop(sim.now, id, &keys);
+    changed.map_err(|error| error.to_string())
 }
 
 /// The only row of a list.
@@ -131,6 +137,94 @@ fn a_desktop_that_is_not_described_has_plausible_facts() {
         row(&mut sim, "desktops/detail", "y")["order_id"],
         "CS0000000000000000"
     );
+}
+
+#[test]
+fn a_desktop_changes_while_the_cloud_runs() {
+    let mut sim = Sim::new();
+    for (changes, list, field, value) in [
+        (json!({"user": "eve"}), "desktops", "user_name", json!("eve")),
+        (
+            json!({"loginStatus": "CONNECTED"}),
+            "desktops/detail",
+            "login_status",
+            json!("CONNECTED"),
+        ),
+        (
+            json!({"tags": {"keep": "yes"}}),
+            "desktops",
+            "tags",
+            json!([{"key": "keep", "value": "yes"}]),
+        ),
+        (
+            json!({"maintenance": true}),
+            "desktops",
+            "in_maintenance_mode",
+            json!(true),
+        ),
+        (
+            json!({"frozen": true}),
+            "desktops/detail",
+            "is_freeze",
+            json!(true),
+        ),
+    ] {
+        change(&mut sim, "a", changes).unwrap();
+        assert_eq!(row(&mut sim, list, "a")[field], value);
+    }
+    let row = row(&mut sim, "desktops", "a");
+    assert_eq!(row["attach_user_infos"][0]["user_name"], "eve");
+    assert_eq!(
+        row["tags"][0]["key"], "keep",
+        "keys that are not named stay as they were"
+    );
+}
+
+#[test]
+fn a_change_leaves_a_deletion_alone() {
+    let mut sim = Sim::new();
+    sim.delete(&["a"]);
+    change(&mut sim, "a", json!({"user": "eve"})).unwrap();
+    assert_eq!(sim.desktop("a").1, "deleting");
+    sim.pass(30);
+    assert_eq!(sim.desktop("a").0, "404");
+    let error = change(&mut sim, "a", json!({"user": "eve"})).unwrap_err();
+    assert!(error.contains("the desktop a does not exist"), "{error}");
+}
+
+#[test]
+fn a_change_that_makes_no_sense_is_refused_with_a_sentence() {
+    let mut sim = Sim::new();
+    for (id, changes, why) in [
+        (
+            "nobody",
+            json!({"user": "eve"}),
+            "the desktop nobody does not exist",
+        ),
+        ("a", json!({"usr": "eve"}), "unknown field `usr`"),
+        ("a", json!({"maintenance": "yes"}), "invalid type"),
+        ("a", json!({"id": "other"}), "must keep its id and project"),
+        (
+            "a",
+            json!({"project": "00000000000000000000000000000002"}),
+            "must keep its id and project",
+        ),
+    ] {
+        let error = change(&mut sim, id, changes).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
+fn lists_that_lag_show_the_desktop_as_it_was() {
+    let mut sim = Sim::timed("{listLag: 10s}");
+    sim.pass(60);
+    change(&mut sim, "a", json!({"user": "eve"})).unwrap();
+    assert_eq!(row(&mut sim, "desktops", "a")["user_name"], "anna");
+    assert_eq!(ids(&mut sim, "desktops?user_name=eve"), [""; 0]);
+    assert_eq!(sim.get("desktops/a").1["desktop"]["user_name"], "eve");
+    sim.pass(10);
+    assert_eq!(row(&mut sim, "desktops", "a")["user_name"], "eve");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use jiff::Timestamp;
+
 use crate::cloud::operation::{Call, Operation};
 use crate::cloud::paging::{check_length, check_repeats};
 use crate::cloud::refusal::Refusal;
@@ -117,10 +119,10 @@ impl<'a> Filter<'a> {
         self.statuses.is_empty() || self.statuses.iter().any(same)
     }
 
-    pub(super) fn sort(&self, residents: &mut [&Resident]) {
+    pub(super) fn sort(&self, residents: &mut [&Resident], seen: Timestamp) {
         let Some(order) = &self.order else { return };
         residents.sort_by(|one, other| {
-            let (one, other) = (&one.desktop, &other.desktop);
+            let (one, other) = (one.at(seen), other.at(seen));
             let ascending = if order.by_name {
                 one.name.cmp(&other.name)
             } else {

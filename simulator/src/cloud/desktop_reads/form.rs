@@ -15,7 +15,7 @@ pub(super) fn written(
     world: &World,
     operation: Operation,
 ) -> Option<Value> {
-    let desktop = &resident.desktop;
+    let desktop = resident.at(now);
     let mut written = common(resident, now, world)?;
     let rest = if operation == Operation::ListDesktops {
         short(desktop, world)
@@ -43,7 +43,7 @@ pub(super) fn status(resident: &Resident, now: Timestamp, world: &World) -> Stri
 
 /// The fields that both forms have.
 fn common(resident: &Resident, now: Timestamp, world: &World) -> Option<Value> {
-    let desktop = &resident.desktop;
+    let desktop = resident.at(now);
     let (status, task) = status_and_task(resident, now, world)?;
     let tags = desktop.tags.iter();
     let tags: Vec<Value> = tags
@@ -147,7 +147,7 @@ fn time(desktop: &Desktop, form: &str) -> Value {
 
 /// The two fields that tell where a desktop stands; `None` when it is gone without a trace.
 fn status_and_task(resident: &Resident, now: Timestamp, world: &World) -> Option<(Value, String)> {
-    let desktop = &resident.desktop;
+    let desktop = resident.at(now);
     let switches = &world.switches;
     let spelled = |status: &str| -> Value {
         if switches.lower_case_status {
