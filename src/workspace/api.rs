@@ -10,6 +10,10 @@ use super::auth::Credentials;
 use super::error::Error;
 use crate::ids::{DesktopID, JobID};
 
+pub use facts::{AttachedKind, AttachedUser, DesktopFacts, DesktopKind, Fact};
+
+mod facts;
+
 /// Most desktops that one batch-delete, and one filtered desktop list, may name (limit of the API definition).
 pub const MAX_BATCH: usize = 100;
 
@@ -103,6 +107,8 @@ pub struct Desktop {
     pub status: String,
     /// `task_status`; empty when idle.
     pub task_status: String,
+    /// What else it says.
+    pub facts: Box<DesktopFacts>,
 }
 
 /// What became of one desktop that was asked for by its id.

@@ -6,12 +6,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use facts::Fields;
 use once::Once;
 
 use super::api::{BatchDelete, Desktop, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus};
 use super::text::{self, Sanitizer};
 use crate::ids::{DesktopID, JobID};
 
+mod facts;
 mod once;
 
 /// Why a body is not what the API promises.
@@ -84,8 +86,7 @@ pub(super) fn desktops(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<DesktopP
         rows: rows.len(),
         desktops: rows
             .into_iter()
-            .filter_map(row)
-            .map(|row| desktop(row, sanitizer))
+            .filter_map(|row| desktop(row, sanitizer))
             .collect(),
     })
 }
@@ -106,24 +107,28 @@ pub(super) fn desktop_detail(
         Once(Value::Array(mut rows)) if rows.len() == 1 => Once(rows.remove(0)),
         other => other,
     };
-    let row: DesktopRow = row(one).ok_or("it holds no desktop with a desktop_id")?;
-    if row.desktop_id.folded() != asked.folded() {
-        return Err(format!(
-            "it describes desktop {} instead of {asked}",
-            row.desktop_id
-        ));
+    let found = desktop(one, sanitizer).ok_or("it holds no desktop with a desktop_id")?;
+    if found.id.folded() != asked.folded() {
+        return Err(format!("it describes desktop {} instead of {asked}", found.id));
     }
-    Ok(desktop(row, sanitizer))
+    Ok(found)
 }
 
-fn desktop(row: DesktopRow, sanitizer: Sanitizer<'_>) -> Desktop {
+/// A desktop, unless its row names none.
+fn desktop(value: Once, sanitizer: Sanitizer<'_>) -> Option<Desktop> {
+    let facts = facts::desktop(Fields {
+        row: &value.0,
+        sanitizer,
+    });
+    let row: DesktopRow = row(value)?;
     let short = |text: &str| sanitizer.line(text, text::SHORT);
-    Desktop {
+    Some(Desktop {
         id: row.desktop_id,
         name: short(&row.computer_name),
         status: short(&row.status).unwrap_or_default(),
         task_status: short(&row.task_status).unwrap_or_default(),
-    }
+        facts: Box::new(facts),
+    })
 }
 
 #[derive(Deserialize)]
@@ -289,6 +294,7 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
+    use crate::workspace::api::{DesktopFacts, Fact};
     use crate::workspace::auth::Credentials;
 
     const D1: &str = "1d81c1dc-312b-4621-b778-bac3a1336442";
@@ -368,23 +374,17 @@ mod tests {
         );
         let page = desktops(body.as_bytes(), Sanitizer(&login())).unwrap();
         assert_eq!(page.total, 5);
-        assert_eq!(
-            page.desktops,
-            [
-                Desktop {
-                    id: desktop_id(D1),
-                    name: Some("PC-1".into()),
-                    status: "ACTIVE".into(),
-                    task_status: String::new()
-                },
-                Desktop {
-                    id: desktop_id(D2),
-                    name: Some("7".into()),
-                    status: String::new(),
-                    task_status: String::new()
-                },
-            ]
-        );
+        let row = |id, name: &str, status: &str| Desktop {
+            id: desktop_id(id),
+            name: Some(name.into()),
+            status: status.into(),
+            task_status: String::new(),
+            facts: Box::new(DesktopFacts {
+                computer_name: Fact::Given(name.into()),
+                ..DesktopFacts::default()
+            }),
+        };
+        assert_eq!(page.desktops, [row(D1, "PC-1", "ACTIVE"), row(D2, "7", "")]);
     }
 
     #[test]

@@ -127,6 +127,7 @@ fn desktop(id: &str) -> Desktop {
         name: None,
         status: "ACTIVE".to_owned(),
         task_status: String::new(),
+        facts: Box::default(),
     }
 }
 

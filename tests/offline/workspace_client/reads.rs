@@ -1,6 +1,11 @@
 //! What is asked, and how answers are read.
 
-use desktop_deletion_operator::workspace::api::{Desktop, DesktopPage, Lookup, SubJobQuery, SubJobStatus};
+use std::collections::{BTreeMap, BTreeSet};
+
+use desktop_deletion_operator::workspace::api::{
+    AttachedKind, AttachedUser, Desktop, DesktopFacts, DesktopKind, DesktopPage, Fact, Lookup, SubJobQuery,
+    SubJobStatus,
+};
 use desktop_deletion_operator::workspace::error::Failure;
 
 use super::server::{Play, Server, answer};
@@ -56,19 +61,42 @@ async fn desktops_are_asked_for_by_repeated_ids_in_canonical_order() {
         first_line(&server),
         format!("GET /v2/{PROJECT}/desktops?desktop_id={ALICE}&desktop_id={BOB}&limit=2 HTTP/1.1")
     );
-    let row = |id, name: &str, status: &str, task_status: &str| Desktop {
+    let row = |id, name: &str, status: &str, task_status: &str, user: &str, rest: DesktopFacts| Desktop {
         id: desktop(id),
         name: Some(name.to_owned()),
         status: status.to_owned(),
         task_status: task_status.to_owned(),
+        facts: Box::new(DesktopFacts {
+            computer_name: Fact::Given(name.to_owned()),
+            user_name: Fact::Given(user.to_owned()),
+            created: Fact::Given("2022-02-23T04:02:07Z".parse().unwrap()),
+            ..rest
+        }),
+    };
+    let of_alice = DesktopFacts {
+        attached: Fact::Given(BTreeSet::from([AttachedUser {
+            name: "alice".to_owned(),
+            kind: AttachedKind::User,
+        }])),
+        tags: Fact::Given(BTreeMap::from([("team".to_owned(), "blue".to_owned())])),
+        maintenance: Fact::Given(false),
+        kind: Fact::Given(DesktopKind::Dedicated),
+        ..DesktopFacts::default()
     };
     assert_eq!(
         page.value,
         DesktopPage {
             total: 2,
             desktops: vec![
-                row(ALICE, "PC-ALICE", "ACTIVE", ""),
-                row(BOB, "PC-BOB", "SHUTOFF", "deleting")
+                row(ALICE, "PC-ALICE", "ACTIVE", "", "alice", of_alice),
+                row(
+                    BOB,
+                    "PC-BOB",
+                    "SHUTOFF",
+                    "deleting",
+                    "bob",
+                    DesktopFacts::default()
+                )
             ],
             rows: 2,
         }

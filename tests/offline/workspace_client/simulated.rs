@@ -1,13 +1,18 @@
 //! The client and the simulated cloud, which were written apart from each other, understand each other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use desktop_deletion_operator::clock::{Source, System};
-use desktop_deletion_operator::workspace::api::{Job, Lookup, SubJobQuery, SubJobStatus, Workspace};
+use desktop_deletion_operator::workspace::api::{
+    AttachedKind, AttachedUser, DesktopFacts, DesktopKind, Fact, Job, Lookup, SubJobQuery, SubJobStatus,
+    Workspace,
+};
 use desktop_deletion_operator::workspace::auth::Credentials;
 use desktop_deletion_operator::workspace::connector::Connector;
 use desktop_deletion_operator::workspace::error::Error;
+use serde_json::json;
 use workspace_simulator::world::World;
 use workspace_simulator::{Options, Running, serve};
 
@@ -144,6 +149,58 @@ async fn every_kind_of_login_is_admitted() {
         let answered = connected(&cloud, credentials).list_desktops(&[]).await;
         assert!(answered.is_ok(), "{shown}: {answered:?}");
     }
+}
+
+#[tokio::test]
+async fn the_facts_of_a_desktop_are_read_alike_in_both_forms() {
+    let cloud = cloud().await;
+    let keys = json!({
+        "user": "alice", "attachedUsers": [{"name": "alice"}, {"name": "night", "type": "GROUP"}],
+        "created": "2026-03-01T10:20:30.999Z", "type": "SHARED", "tags": {"team": "vdi"}, "maintenance": true,
+    });
+    cloud.change_desktop(ALICE, keys.as_object().unwrap()).unwrap();
+    let workspace = connected(&cloud, administrator());
+    let listed = workspace.list_desktops(&[desktop(ALICE)]).await.unwrap();
+    let facts = &*listed.value.desktops[0].facts;
+    let user = |name: &str, kind| AttachedUser {
+        name: name.to_owned(),
+        kind,
+    };
+    let expected = DesktopFacts {
+        computer_name: Fact::Given("PC-ALICE".to_owned()),
+        user_name: Fact::Given("alice".to_owned()),
+        attached: Fact::Given(BTreeSet::from([
+            user("alice", AttachedKind::User),
+            user("night", AttachedKind::Group),
+        ])),
+        created: Fact::Given("2026-03-01T10:20:30Z".parse().unwrap()),
+        tags: Fact::Given(BTreeMap::from([("team".to_owned(), "vdi".to_owned())])),
+        maintenance: Fact::Given(true),
+        kind: Fact::Given(DesktopKind::Shared),
+        pool: Fact::NotGiven,
+    };
+    assert_eq!(*facts, expected);
+    let Lookup::Found(shown) = workspace.show_desktop(&desktop(ALICE)).await.unwrap().value else {
+        panic!("the desktop exists")
+    };
+    assert_eq!(*shown.facts, expected);
+
+    let keys = json!({"fields": [
+        {"field": "user_name", "absent": true}, {"field": "attach_user_infos"},
+        {"field": "desktop_type", "value": "HOLOGRAM"}, {"field": "tags", "value": []},
+    ]});
+    cloud.change_desktop(ALICE, keys.as_object().unwrap()).unwrap();
+    let listed = workspace.list_desktops(&[desktop(ALICE)]).await.unwrap();
+    assert_eq!(
+        *listed.value.desktops[0].facts,
+        DesktopFacts {
+            user_name: Fact::NotGiven,
+            attached: Fact::NotGiven,
+            kind: Fact::Unreadable("HOLOGRAM".to_owned()),
+            tags: Fact::Given(BTreeMap::new()),
+            ..expected
+        }
+    );
 }
 
 #[tokio::test]

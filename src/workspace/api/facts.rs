@@ -1,0 +1,68 @@
+//! Whose a desktop is, and what else speaks for or against its deletion, as plain data.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+/// A fact that the service may leave out, or give in a form that is not documented. Nothing is guessed: what is empty was
+/// given as empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Fact<T> {
+    /// The field is missing or null.
+    #[default]
+    NotGiven,
+    /// The field holds something else than is documented: this word, or what kind of value it is, at most 64 characters.
+    Unreadable(String),
+    /// What the field says.
+    Given(T),
+}
+
+/// What both forms of a desktop say of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DesktopFacts {
+    /// `computer_name`.
+    pub computer_name: Fact<String>,
+    /// `user_name`: the user it is assigned to. The documents do not say what it is for a pooled or shared desktop.
+    pub user_name: Fact<String>,
+    /// `attach_user_infos`: all whom it is assigned to.
+    pub attached: Fact<BTreeSet<AttachedUser>>,
+    /// `created`, cut to whole seconds, which is all that the short form gives. A time without a zone is taken as UTC.
+    pub created: Fact<Timestamp>,
+    /// `tags`.
+    pub tags: Fact<BTreeMap<String, String>>,
+    /// `in_maintenance_mode`.
+    pub maintenance: Fact<bool>,
+    /// `desktop_type`.
+    pub kind: Fact<DesktopKind>,
+    /// `pool_id`, which only newer services give, and only in the short form.
+    pub pool: Fact<String>,
+}
+
+/// A user, or a group of users, whom a desktop is assigned to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttachedUser {
+    /// `user_name`: name of the user or of the group.
+    pub name: String,
+    /// `type`; a user unless it says otherwise.
+    pub kind: AttachedKind,
+}
+
+/// Whether a desktop is assigned to a user or to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AttachedKind {
+    /// `USER`.
+    User,
+    /// `GROUP`.
+    Group,
+}
+
+/// Kind of desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DesktopKind {
+    /// `DEDICATED`: of its own user.
+    Dedicated,
+    /// `SHARED`: of several users.
+    Shared,
+    /// `POOLED`: of a desktop pool.
+    Pooled,
+}
