@@ -9,7 +9,9 @@ use serde_json::Value;
 use facts::Fields;
 use once::Once;
 
-use super::api::{BatchDelete, Desktop, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus};
+use super::api::{
+    BatchDelete, Desktop, DesktopDetailPage, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus,
+};
 use super::text::{self, Sanitizer};
 use crate::ids::{DesktopID, JobID};
 
@@ -76,17 +78,39 @@ struct DesktopRow {
     task_status: String,
 }
 
-/// A page of desktops. A row without a readable id is left out, and so leaves the page short of `total_count`.
-pub(super) fn desktops(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<DesktopPage, Unreadable> {
+fn desktop_list(body: &[u8]) -> Result<(u64, Vec<Once>), Unreadable> {
     let body: DesktopListBody = parse(body)?;
     let total = body.total_count.ok_or("it holds no total_count")?;
     let rows = listed(body.desktops, total).ok_or("it holds no desktops")?;
+    Ok((total, rows))
+}
+
+/// A page of desktops in their detailed form, read like the short one.
+pub(super) fn desktop_details(
+    body: &[u8],
+    sanitizer: Sanitizer<'_>,
+) -> Result<DesktopDetailPage, Unreadable> {
+    let (total, rows) = desktop_list(body)?;
+    let details = |Once(row): &Once| {
+        let found = desktop(row, sanitizer)?;
+        Some(facts::details(found, Fields { row, sanitizer }))
+    };
+    Ok(DesktopDetailPage {
+        total,
+        rows: rows.len(),
+        desktops: rows.iter().filter_map(details).collect(),
+    })
+}
+
+/// A page of desktops. A row without a readable id is left out, and so leaves the page short of `total_count`.
+pub(super) fn desktops(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<DesktopPage, Unreadable> {
+    let (total, rows) = desktop_list(body)?;
     Ok(DesktopPage {
         total,
         rows: rows.len(),
         desktops: rows
-            .into_iter()
-            .filter_map(|row| desktop(row, sanitizer))
+            .iter()
+            .filter_map(|Once(row)| desktop(row, sanitizer))
             .collect(),
     })
 }
@@ -103,8 +127,9 @@ pub(super) fn desktop_detail(
     asked: &DesktopID,
     sanitizer: Sanitizer<'_>,
 ) -> Result<Desktop, Unreadable> {
-    let one = match parse::<DesktopBody>(body)?.desktop {
-        Once(Value::Array(mut rows)) if rows.len() == 1 => Once(rows.remove(0)),
+    let Once(body) = parse::<DesktopBody>(body)?.desktop;
+    let one = match &body {
+        Value::Array(rows) if rows.len() == 1 => &rows[0],
         other => other,
     };
     let found = desktop(one, sanitizer).ok_or("it holds no desktop with a desktop_id")?;
@@ -115,12 +140,10 @@ pub(super) fn desktop_detail(
 }
 
 /// A desktop, unless its row names none.
-fn desktop(value: Once, sanitizer: Sanitizer<'_>) -> Option<Desktop> {
-    let facts = facts::desktop(Fields {
-        row: &value.0,
-        sanitizer,
-    });
-    let row: DesktopRow = row(value)?;
+fn desktop(row: &Value, sanitizer: Sanitizer<'_>) -> Option<Desktop> {
+    let facts = facts::desktop(Fields { row, sanitizer });
+    // A derived struct would also accept an array of its fields.
+    let row = DesktopRow::deserialize(row.is_object().then_some(row)?).ok()?;
     let short = |text: &str| sanitizer.line(text, text::SHORT);
     Some(Desktop {
         id: row.desktop_id,
@@ -395,6 +418,10 @@ mod tests {
             r#"{"total_count":1}"#,
         ] {
             assert!(desktops(body.as_bytes(), Sanitizer(&login())).is_err(), "{body}");
+            assert!(
+                desktop_details(body.as_bytes(), Sanitizer(&login())).is_err(),
+                "{body}"
+            );
         }
         for body in [
             r#"{"jobs":[]}"#,
@@ -611,6 +638,7 @@ mod tests {
             let sanitizer = Sanitizer(&login);
             let _ = accepted(&body);
             let _ = desktops(&body, sanitizer);
+            let _ = desktop_details(&body, sanitizer);
             let _ = desktop_detail(&body, &desktop_id(D1), sanitizer);
             let _ = sub_jobs(&body, sanitizer);
             let _ = job(&body, &job_id("j1"), sanitizer);

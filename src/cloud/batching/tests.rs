@@ -8,8 +8,8 @@ use super::*;
 use crate::crd::deletion::ProjectCoordinates;
 use crate::ids::JobID;
 use crate::workspace::api::{
-    Answer, BatchDelete, Desktop, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest, SubJob, SubJobPage,
-    SubJobQuery, SubJobStatus,
+    Answer, BatchDelete, Desktop, DesktopDetailPage, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest,
+    SubJob, SubJobPage, SubJobQuery, SubJobStatus,
 };
 use crate::workspace::error::{Failure, Operation, Refusal};
 
@@ -102,6 +102,10 @@ impl Workspace for Fake {
             || page(last, &[]),
             |(total, rows)| page(*total, rows),
         )))
+    }
+
+    async fn list_desktop_details(&self, _: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error> {
+        unreachable!("not asked for")
     }
 
     async fn show_desktop(&self, _: &DesktopID) -> Result<Answer<Lookup>, Error> {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::Desktop;
+
 /// A fact that the service may leave out, or give in a form that is not documented. Nothing is guessed: what is empty was
 /// given as empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -65,4 +67,56 @@ pub enum DesktopKind {
     Shared,
     /// `POOLED`: of a desktop pool.
     Pooled,
+}
+
+/// One page of the detailed list of desktops.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DesktopDetailPage {
+    /// `total_count`: rows that match, on all pages.
+    pub total: u64,
+    /// Rows of this page that name a readable desktop.
+    pub desktops: Vec<DesktopDetails>,
+    /// Rows of this page as the service sent them, readable or not.
+    pub rows: usize,
+}
+
+/// A desktop with what only the detailed form says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesktopDetails {
+    /// What both forms say.
+    pub desktop: Desktop,
+    /// `login_status`.
+    pub login_status: Fact<LoginStatus>,
+    /// `product.charge_mode`, where `0` is prepaid.
+    pub charge_mode: Fact<Billing>,
+    /// `metadata.charging_mode`, where `1` is prepaid. Newer documents no longer name it.
+    pub charging_mode: Fact<Billing>,
+    /// `order_id` of a prepaid desktop; one that has none may give it as empty, or not at all.
+    pub order_id: Fact<String>,
+    /// `is_freeze`.
+    pub frozen: Fact<bool>,
+}
+
+/// The session on a desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginStatus {
+    /// `UNREGISTER`: it starts, or is shut down.
+    Unregistered,
+    /// `REGISTERED`: it waits for its user.
+    Registered,
+    /// `CONNECTED`: a user works on it.
+    Connected,
+    /// `DISCONNECTED`: a user has left, but the session may go on.
+    Disconnected,
+    /// `OFFLINE`, which only the user guide names.
+    Offline,
+}
+
+/// How a desktop is paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Billing {
+    /// Yearly or monthly.
+    Prepaid,
+    /// By use.
+    PayPerUse,
 }

@@ -7,7 +7,10 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::workspace::api::{AttachedKind, AttachedUser, DesktopFacts, DesktopKind, Fact};
+use crate::workspace::api::{
+    AttachedKind, AttachedUser, Billing, Desktop, DesktopDetails, DesktopFacts, DesktopKind, Fact,
+    LoginStatus,
+};
 use crate::workspace::text::{self, Sanitizer};
 
 /// Most users, and most tags, of one desktop. The service documents at most 20 tags, and nothing about users.
@@ -41,6 +44,35 @@ pub(super) fn desktop(fields: Fields<'_>) -> DesktopFacts {
             ],
         ),
         pool: fields.text("pool_id"),
+    }
+}
+
+/// What only the detailed form says of a desktop. The two fields about billing are coded the opposite way round.
+pub(super) fn details(desktop: Desktop, fields: Fields<'_>) -> DesktopDetails {
+    DesktopDetails {
+        desktop,
+        login_status: fields.word(
+            "login_status",
+            &[
+                ("UNREGISTER", LoginStatus::Unregistered),
+                ("REGISTERED", LoginStatus::Registered),
+                ("CONNECTED", LoginStatus::Connected),
+                ("DISCONNECTED", LoginStatus::Disconnected),
+                ("OFFLINE", LoginStatus::Offline),
+            ],
+        ),
+        charge_mode: fields.word_in(
+            "product",
+            "charge_mode",
+            &[("0", Billing::Prepaid), ("1", Billing::PayPerUse)],
+        ),
+        charging_mode: fields.word_in(
+            "metadata",
+            "charging_mode",
+            &[("1", Billing::Prepaid), ("0", Billing::PayPerUse)],
+        ),
+        order_id: fields.text("order_id"),
+        frozen: fields.flag("is_freeze"),
     }
 }
 
@@ -82,6 +114,15 @@ impl Fields<'_> {
             let known = words.iter().find(|(known, _)| known.eq_ignore_ascii_case(&word));
             known.map(|(_, meaning)| *meaning)
         })
+    }
+
+    /// One of some words in a field of an object.
+    fn word_in<T: Copy>(self, object: &str, field: &str, words: &[(&str, T)]) -> Fact<T> {
+        match self.row.get(object) {
+            None | Some(Value::Null) => Fact::NotGiven,
+            Some(row @ Value::Object(_)) => Fields { row, ..self }.word(field, words),
+            Some(other) => self.unreadable(other),
+        }
     }
 
     fn flag(self, field: &str) -> Fact<bool> {
@@ -342,6 +383,57 @@ mod tests {
         }
         let facts = read(&json!({"user_name": "\u{5f20}\u{4e09}"}));
         assert_eq!(facts.user_name, Fact::Given("\u{5f20}\u{4e09}".to_owned()));
+    }
+
+    fn read_details(row: &Value) -> DesktopDetails {
+        let login = Credentials::Token(SecretString::from("TOKEN-canary"));
+        let sanitizer = Sanitizer(&login);
+        let found = Desktop {
+            id: "a".try_into().unwrap(),
+            name: None,
+            status: String::new(),
+            task_status: String::new(),
+            facts: Box::default(),
+        };
+        details(found, Fields { row, sanitizer })
+    }
+
+    #[test]
+    fn the_two_fields_about_billing_are_read_the_opposite_way_round() {
+        for (product, metadata, billing) in [("0", "1", Billing::Prepaid), ("1", "0", Billing::PayPerUse)] {
+            let details = read_details(
+                &json!({"product": {"charge_mode": product}, "metadata": {"charging_mode": metadata}}),
+            );
+            assert_eq!(details.charge_mode, Fact::Given(billing));
+            assert_eq!(details.charging_mode, Fact::Given(billing));
+        }
+        let numbers = read_details(&json!({"product": {"charge_mode": 0}, "metadata": {"charging_mode": 0}}));
+        assert_eq!(numbers.charge_mode, Fact::Given(Billing::Prepaid));
+        assert_eq!(numbers.charging_mode, Fact::Given(Billing::PayPerUse));
+    }
+
+    #[test]
+    fn details_that_are_missing_or_odd_say_so() {
+        for row in [
+            json!({}),
+            json!({"login_status": null, "product": null, "metadata": {}, "order_id": null, "is_freeze": null}),
+        ] {
+            let details = read_details(&row);
+            assert_eq!(details.login_status, Fact::NotGiven, "{row}");
+            assert_eq!(details.charge_mode, Fact::NotGiven, "{row}");
+            assert_eq!(details.charging_mode, Fact::NotGiven, "{row}");
+            assert_eq!(details.order_id, Fact::NotGiven, "{row}");
+            assert_eq!(details.frozen, Fact::NotGiven, "{row}");
+        }
+        let details = read_details(&json!({
+            "login_status": "LOGGING_IN", "product": {"charge_mode": "2"}, "metadata": "none", "order_id": "",
+            "is_freeze": "1",
+        }));
+        assert_eq!(details.login_status, unreadable("LOGGING_IN"));
+        assert_eq!(details.charge_mode, unreadable("2"));
+        assert_eq!(details.charging_mode, unreadable("none"));
+        assert_eq!(details.order_id, Fact::Given(String::new()));
+        assert_eq!(details.frozen, unreadable("1"));
     }
 
     proptest! {

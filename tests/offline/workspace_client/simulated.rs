@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use desktop_deletion_operator::clock::{Source, System};
 use desktop_deletion_operator::workspace::api::{
-    AttachedKind, AttachedUser, DesktopFacts, DesktopKind, Fact, Job, Lookup, SubJobQuery, SubJobStatus,
-    Workspace,
+    AttachedKind, AttachedUser, Billing, DesktopFacts, DesktopKind, Fact, Job, LoginStatus, Lookup,
+    SubJobQuery, SubJobStatus, Workspace,
 };
 use desktop_deletion_operator::workspace::auth::Credentials;
 use desktop_deletion_operator::workspace::connector::Connector;
-use desktop_deletion_operator::workspace::error::Error;
+use desktop_deletion_operator::workspace::error::{Error, Operation};
 use serde_json::json;
 use workspace_simulator::world::World;
 use workspace_simulator::{Options, Running, serve};
@@ -200,6 +200,46 @@ async fn the_facts_of_a_desktop_are_read_alike_in_both_forms() {
             tags: Fact::Given(BTreeMap::new()),
             ..expected
         }
+    );
+}
+
+#[tokio::test]
+async fn sessions_billing_and_freezes_are_read_from_the_detailed_list() {
+    let cloud = cloud().await;
+    let keys =
+        json!({"loginStatus": "CONNECTED", "chargingMode": "prePaid", "orderID": "CS1", "frozen": true});
+    cloud.change_desktop(ALICE, keys.as_object().unwrap()).unwrap();
+    let keys = json!({"fields": [
+        {"field": "login_status", "value": "LOGGING_IN"}, {"field": "product.charge_mode", "absent": true},
+        {"field": "metadata"}, {"field": "is_freeze", "value": "1"},
+    ]});
+    cloud.change_desktop(BOB, keys.as_object().unwrap()).unwrap();
+    let workspace = connected(&cloud, administrator());
+    let asked = [desktop(ALICE), desktop(BOB), desktop("nobody")];
+    let page = workspace.list_desktop_details(&asked).await.unwrap().value;
+    assert_eq!((page.total, page.rows), (2, 2));
+    let [of_alice, of_bob] = page.desktops.try_into().unwrap();
+    assert_eq!(of_alice.login_status, Fact::Given(LoginStatus::Connected));
+    assert_eq!(of_alice.charge_mode, Fact::Given(Billing::Prepaid));
+    assert_eq!(of_alice.charging_mode, Fact::Given(Billing::Prepaid));
+    assert_eq!(of_alice.order_id, Fact::Given("CS1".to_owned()));
+    assert_eq!(of_alice.frozen, Fact::Given(true));
+    assert_eq!(of_bob.login_status, Fact::Unreadable("LOGGING_IN".to_owned()));
+    assert_eq!(
+        (of_bob.charge_mode, of_bob.charging_mode),
+        (Fact::NotGiven, Fact::NotGiven)
+    );
+    assert_eq!(of_bob.order_id, Fact::NotGiven);
+    assert_eq!(of_bob.frozen, Fact::Unreadable("1".to_owned()));
+
+    let reader = connected(&cloud, access_key("AKREADER000000000000", "SKREADER-canary"));
+    let error = reader.list_desktop_details(&asked).await.unwrap_err();
+    assert_eq!(error.refusal().map(|refusal| refusal.status), Some(403));
+    assert!(
+        error
+            .to_string()
+            .contains(Operation::ListDesktopsDetail.permission()),
+        "{error}"
     );
 }
 
