@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -177,6 +178,15 @@ impl Running {
     /// When its id is empty or too long, or its project does not exist.
     pub fn put_desktop(&self, desktop: Desktop) -> Result<(), WorldError> {
         self.shared.with(|cloud, _| cloud.put_desktop(desktop)).map(drop)
+    }
+
+    /// Sets the keys of a desktop that `keys` holds; its deletion goes on.
+    ///
+    /// # Errors
+    /// When there is no such desktop, `keys` has not the form of a desktop, or names another id or project.
+    pub fn change_desktop(&self, id: &str, keys: &Map<String, Value>) -> Result<(), WorldError> {
+        let changed = self.shared.with(|cloud, now| cloud.change_desktop(now, id, keys));
+        changed.map(drop)
     }
 
     /// Adds a fault.

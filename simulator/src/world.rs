@@ -6,6 +6,7 @@
 
 mod accounts;
 mod desktop;
+mod field_answer;
 mod span;
 mod switches;
 mod timings;
@@ -16,7 +17,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use accounts::{AccessKey, Account, Permission, ReadyToken, User};
-pub use desktop::{ChargingMode, DeletionResult, Desktop, DesktopType, Outcome};
+pub use desktop::{AttachedType, AttachedUser, ChargingMode, DeletionResult, Desktop, DesktopType, Outcome};
+pub use field_answer::FieldAnswer;
 pub use span::Span;
 pub use switches::{
     DeletedDesktop, DuplicateIds, EmptyStatus, FailedDesktop, MixedAuthorization, Reception, RepeatedDesktop,

@@ -66,9 +66,14 @@ def rehearse(ready):
     workspace = client(ready, BasicCredentials("AKEXAMPLE00000000000", "SKEXAMPLE-not-a-real-secret-key-0000000000"))
 
     listed = workspace.list_desktops(ListDesktopsRequest())
-    expect("desktops listed", (listed.total_count, len(listed.desktops)), (5, 5))
+    expect("desktops listed", (listed.total_count, len(listed.desktops)), (6, 6))
     listed = workspace.list_desktops_detail(ListDesktopsDetailRequest(desktop_id=[ANNA, BEN]))
     expect("names by two ids", [desktop.computer_name for desktop in listed.desktops], ["desktop-anna", "desktop-ben"])
+    ben = listed.desktops[1]
+    expect("session and billing", (ben.login_status, ben.is_freeze, ben.product.charge_mode), ("REGISTERED", False, "1"))
+    ben = workspace.list_desktops(ListDesktopsRequest(desktop_id=[BEN])).desktops[0]
+    expect("whose it is", (ben.user_name, ben.attach_user_infos[0].user_name), ("ben", "ben"))
+    expect("what else", (ben.created, ben.in_maintenance_mode, ben.tags[0].key), ("2026-01-05 08:00:00", False, "team"))
 
     body = DeleteDesktopsReq(desktop_ids=[ANNA, BEN, CARLA], delete_users=False, email_notification=False)
     job = workspace.batch_delete_desktops(BatchDeleteDesktopsRequest(body=body)).job_id
@@ -99,7 +104,7 @@ def rehearse(ready):
     expect("a wrong secret", (refused.status_code, refused.error_code), (401, "APIGW.0301"))
     temporary = BasicCredentials("AKTEMPORARY000000000", "SKTEMPORARY-not-a-real-secret-key-00000000")
     temporary = client(ready, temporary.with_security_token("example-security-token"))
-    expect("desktops with a temporary key", temporary.list_desktops(ListDesktopsRequest()).total_count, 3)
+    expect("desktops with a temporary key", temporary.list_desktops(ListDesktopsRequest()).total_count, 4)
 
 
 def refused_or(call):

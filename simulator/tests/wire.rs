@@ -331,7 +331,7 @@ async fn the_admin_api_reads_and_changes_the_world() {
         (status, response.json::<Value>().await.unwrap_or_default())
     };
     let (status, desktops) = ask("GET", "/desktops", json!(null)).await;
-    assert_eq!((status, desktops.as_array().unwrap().len()), (200, 6));
+    assert_eq!((status, desktops.as_array().unwrap().len()), (200, 7));
 
     let (status, desktop) = ask("POST", "/desktops", json!({"id": "new"})).await;
     assert_eq!(
@@ -344,6 +344,20 @@ async fn the_admin_api_reads_and_changes_the_world() {
             .0,
         200
     );
+    let (status, changed) = ask("PATCH", "/desktops/ne%77", json!({"user": "eve"})).await;
+    assert_eq!(
+        (status, &changed["user"], &changed["outcome"]),
+        (200, &json!("eve"), &json!("failed"))
+    );
+    for (path, changes, why) in [
+        ("/desktops/nobody", json!({"user": "eve"}), "nobody"),
+        ("/desktops/new", json!({"usr": "eve"}), "usr"),
+        ("/desktops/new", json!("eve"), "an object"),
+    ] {
+        let (status, problem) = ask("PATCH", path, changes).await;
+        assert_eq!(status, 400);
+        assert!(problem["error"].as_str().unwrap().contains(why), "{problem}");
+    }
     let (status, problem) = ask("POST", "/desktops", json!({"id": "new", "project": "nowhere"})).await;
     assert_eq!(status, 400);
     assert!(
@@ -369,8 +383,17 @@ async fn the_admin_api_reads_and_changes_the_world() {
         (200, &json!("0s"), &json!("15m"))
     );
     assert_eq!(ask("PATCH", "/timings", json!({"runing": "0s"})).await.0, 400);
-    let (status, switches) = ask("PATCH", "/switches", json!({"unknownDesktop": "skip"})).await;
-    assert_eq!((status, &switches["unknownDesktop"]), (200, &json!("skip")));
+    let fields = json!([{"field": "tags", "value": null}]);
+    let (status, switches) = ask(
+        "PATCH",
+        "/switches",
+        json!({"unknownDesktop": "skip", "fields": fields}),
+    )
+    .await;
+    assert_eq!(
+        (status, &switches["unknownDesktop"], &switches["fields"]),
+        (200, &json!("skip"), &fields)
+    );
     assert_eq!(ask("GET", "/switches", json!(null)).await.1, switches);
 
     assert_eq!(ask("POST", "/accounts", json!({"name": "second"})).await.0, 201);

@@ -15,7 +15,8 @@ use crate::ids::{DesktopID, JobID, Origin, ProjectKey};
 use crate::plan::clocks::{Reading, RemoteClock};
 use crate::runtime::metrics::{CallCode, Metrics};
 use crate::workspace::api::{
-    Answer, BatchDelete, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery, Workspace,
+    Answer, BatchDelete, DesktopDetailPage, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery,
+    Workspace,
 };
 use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
 use crate::workspace::iam::CallObserver;
@@ -171,6 +172,15 @@ impl Workspace for MeteredClient {
             Operation::ListDesktops,
             |_| 200,
             self.line.cloud.list_desktops_from(ids, offset),
+        )
+        .await
+    }
+
+    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error> {
+        self.call(
+            Operation::ListDesktopsDetail,
+            |_| 200,
+            self.line.cloud.list_desktop_details(ids),
         )
         .await
     }

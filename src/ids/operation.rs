@@ -12,6 +12,8 @@ pub enum Operation {
     BatchDelete,
     /// `GET …/desktops`.
     ListDesktops,
+    /// `GET …/desktops/detail`.
+    ListDesktopsDetail,
     /// `GET …/desktops/{desktop_id}`.
     ShowDesktop,
     /// `GET …/workspace-sub-jobs`.
@@ -34,6 +36,7 @@ impl Operation {
     pub const ALL: &'static [Self] = &[
         Self::BatchDelete,
         Self::ListDesktops,
+        Self::ListDesktopsDetail,
         Self::ShowDesktop,
         Self::ListSubJobs,
         Self::ShowJob,
@@ -47,6 +50,7 @@ impl Operation {
         match self {
             Self::BatchDelete => "batchDelete",
             Self::ListDesktops => "listDesktops",
+            Self::ListDesktopsDetail => "listDesktopsDetail",
             Self::ShowDesktop => "showDesktop",
             Self::ListSubJobs => "listSubJobs",
             Self::ShowJob => "showJob",
@@ -71,6 +75,7 @@ impl Operation {
         match self {
             Self::BatchDelete => "workspace:desktops:batchDelete",
             Self::ListDesktops => "workspace:desktops:list",
+            Self::ListDesktopsDetail => "workspace:desktops:listDetail",
             Self::ShowDesktop => "workspace:desktops:get",
             Self::ListSubJobs => "workspace:jobs:listSubJobs",
             Self::ShowJob => "workspace:jobs:get",

@@ -10,6 +10,13 @@ use super::auth::Credentials;
 use super::error::Error;
 use crate::ids::{DesktopID, JobID};
 
+pub use facts::{
+    AttachedKind, AttachedUser, Billing, DesktopDetailPage, DesktopDetails, DesktopFacts, DesktopKind, Fact,
+    LoginStatus,
+};
+
+mod facts;
+
 /// Most desktops that one batch-delete, and one filtered desktop list, may name (limit of the API definition).
 pub const MAX_BATCH: usize = 100;
 
@@ -38,6 +45,13 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     /// # Errors
     /// As [`Workspace::list_desktops`].
     async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error>;
+
+    /// `GET /v2/{project_id}/desktops/detail` filtered by `desktop_id`, for 1 to [`MAX_BATCH`] ids: sessions, billing and
+    /// freezes, which no short list gives.
+    ///
+    /// # Errors
+    /// As [`Workspace::list_desktops`].
+    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error>;
 
     /// `GET /v2/{project_id}/desktops/{desktop_id}`.
     ///
@@ -103,6 +117,8 @@ pub struct Desktop {
     pub status: String,
     /// `task_status`; empty when idle.
     pub task_status: String,
+    /// What else it says.
+    pub facts: Box<DesktopFacts>,
 }
 
 /// What became of one desktop that was asked for by its id.

@@ -8,8 +8,8 @@ use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 
 use super::api::{
-    Answer, BatchDelete, DesktopPage, Job, Lookup, MAX_BATCH, MAX_OFFSET, MAX_PAGE, Proof, SignedRequest,
-    SubJobPage, SubJobQuery, SubJobStatus, Workspace,
+    Answer, BatchDelete, DesktopDetailPage, DesktopPage, Job, Lookup, MAX_BATCH, MAX_OFFSET, MAX_PAGE, Proof,
+    SignedRequest, SubJobPage, SubJobQuery, SubJobStatus, Workspace,
 };
 use super::auth::Credentials;
 use super::connector::{Clients, Options};
@@ -66,6 +66,23 @@ impl Workspace for HttpWorkspace {
         let (offset, limit) = (offset.to_string(), MAX_PAGE.to_string());
         self.desktop_page(ids, &[("limit", &limit), ("offset", &offset)])
             .await
+    }
+
+    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error> {
+        let operation = Operation::ListDesktopsDetail;
+        if ids.is_empty() || ids.len() > MAX_BATCH {
+            return Err(not_sent(
+                operation,
+                format!("the details of 1 to {MAX_BATCH} desktops can be listed in one call"),
+            ));
+        }
+        let limit = ids.len().to_string();
+        let mut query: Vec<(&str, &str)> = ids.iter().map(|id| ("desktop_id", id.as_str())).collect();
+        query.push(("limit", &limit));
+        let received = self
+            .get(operation, "desktops/detail", &query, self.options.max_answer)
+            .await?;
+        self.answer(operation, &received, wire::desktop_details)
     }
 
     async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {

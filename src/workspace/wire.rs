@@ -6,12 +6,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use facts::Fields;
 use once::Once;
 
-use super::api::{BatchDelete, Desktop, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus};
+use super::api::{
+    BatchDelete, Desktop, DesktopDetailPage, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus,
+};
 use super::text::{self, Sanitizer};
 use crate::ids::{DesktopID, JobID};
 
+mod facts;
 mod once;
 
 /// Why a body is not what the API promises.
@@ -74,18 +78,39 @@ struct DesktopRow {
     task_status: String,
 }
 
-/// A page of desktops. A row without a readable id is left out, and so leaves the page short of `total_count`.
-pub(super) fn desktops(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<DesktopPage, Unreadable> {
+fn desktop_list(body: &[u8]) -> Result<(u64, Vec<Once>), Unreadable> {
     let body: DesktopListBody = parse(body)?;
     let total = body.total_count.ok_or("it holds no total_count")?;
     let rows = listed(body.desktops, total).ok_or("it holds no desktops")?;
+    Ok((total, rows))
+}
+
+/// A page of desktops in their detailed form, read like the short one.
+pub(super) fn desktop_details(
+    body: &[u8],
+    sanitizer: Sanitizer<'_>,
+) -> Result<DesktopDetailPage, Unreadable> {
+    let (total, rows) = desktop_list(body)?;
+    let details = |Once(row): &Once| {
+        let found = desktop(row, sanitizer)?;
+        Some(facts::details(found, Fields { row, sanitizer }))
+    };
+    Ok(DesktopDetailPage {
+        total,
+        rows: rows.len(),
+        desktops: rows.iter().filter_map(details).collect(),
+    })
+}
+
+/// A page of desktops. A row without a readable id is left out, and so leaves the page short of `total_count`.
+pub(super) fn desktops(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<DesktopPage, Unreadable> {
+    let (total, rows) = desktop_list(body)?;
     Ok(DesktopPage {
         total,
         rows: rows.len(),
         desktops: rows
-            .into_iter()
-            .filter_map(row)
-            .map(|row| desktop(row, sanitizer))
+            .iter()
+            .filter_map(|Once(row)| desktop(row, sanitizer))
             .collect(),
     })
 }
@@ -102,28 +127,31 @@ pub(super) fn desktop_detail(
     asked: &DesktopID,
     sanitizer: Sanitizer<'_>,
 ) -> Result<Desktop, Unreadable> {
-    let one = match parse::<DesktopBody>(body)?.desktop {
-        Once(Value::Array(mut rows)) if rows.len() == 1 => Once(rows.remove(0)),
+    let Once(body) = parse::<DesktopBody>(body)?.desktop;
+    let one = match &body {
+        Value::Array(rows) if rows.len() == 1 => &rows[0],
         other => other,
     };
-    let row: DesktopRow = row(one).ok_or("it holds no desktop with a desktop_id")?;
-    if row.desktop_id.folded() != asked.folded() {
-        return Err(format!(
-            "it describes desktop {} instead of {asked}",
-            row.desktop_id
-        ));
+    let found = desktop(one, sanitizer).ok_or("it holds no desktop with a desktop_id")?;
+    if found.id.folded() != asked.folded() {
+        return Err(format!("it describes desktop {} instead of {asked}", found.id));
     }
-    Ok(desktop(row, sanitizer))
+    Ok(found)
 }
 
-fn desktop(row: DesktopRow, sanitizer: Sanitizer<'_>) -> Desktop {
+/// A desktop, unless its row names none.
+fn desktop(row: &Value, sanitizer: Sanitizer<'_>) -> Option<Desktop> {
+    let facts = facts::desktop(Fields { row, sanitizer });
+    // A derived struct would also accept an array of its fields.
+    let row = DesktopRow::deserialize(row.is_object().then_some(row)?).ok()?;
     let short = |text: &str| sanitizer.line(text, text::SHORT);
-    Desktop {
+    Some(Desktop {
         id: row.desktop_id,
         name: short(&row.computer_name),
         status: short(&row.status).unwrap_or_default(),
         task_status: short(&row.task_status).unwrap_or_default(),
-    }
+        facts: Box::new(facts),
+    })
 }
 
 #[derive(Deserialize)]
@@ -289,6 +317,7 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
+    use crate::workspace::api::{DesktopFacts, Fact};
     use crate::workspace::auth::Credentials;
 
     const D1: &str = "1d81c1dc-312b-4621-b778-bac3a1336442";
@@ -368,23 +397,17 @@ mod tests {
         );
         let page = desktops(body.as_bytes(), Sanitizer(&login())).unwrap();
         assert_eq!(page.total, 5);
-        assert_eq!(
-            page.desktops,
-            [
-                Desktop {
-                    id: desktop_id(D1),
-                    name: Some("PC-1".into()),
-                    status: "ACTIVE".into(),
-                    task_status: String::new()
-                },
-                Desktop {
-                    id: desktop_id(D2),
-                    name: Some("7".into()),
-                    status: String::new(),
-                    task_status: String::new()
-                },
-            ]
-        );
+        let row = |id, name: &str, status: &str| Desktop {
+            id: desktop_id(id),
+            name: Some(name.into()),
+            status: status.into(),
+            task_status: String::new(),
+            facts: Box::new(DesktopFacts {
+                computer_name: Fact::Given(name.into()),
+                ..DesktopFacts::default()
+            }),
+        };
+        assert_eq!(page.desktops, [row(D1, "PC-1", "ACTIVE"), row(D2, "7", "")]);
     }
 
     #[test]
@@ -395,6 +418,10 @@ mod tests {
             r#"{"total_count":1}"#,
         ] {
             assert!(desktops(body.as_bytes(), Sanitizer(&login())).is_err(), "{body}");
+            assert!(
+                desktop_details(body.as_bytes(), Sanitizer(&login())).is_err(),
+                "{body}"
+            );
         }
         for body in [
             r#"{"jobs":[]}"#,
@@ -611,6 +638,7 @@ mod tests {
             let sanitizer = Sanitizer(&login);
             let _ = accepted(&body);
             let _ = desktops(&body, sanitizer);
+            let _ = desktop_details(&body, sanitizer);
             let _ = desktop_detail(&body, &desktop_id(D1), sanitizer);
             let _ = sub_jobs(&body, sanitizer);
             let _ = job(&body, &job_id("j1"), sanitizer);

@@ -10,6 +10,8 @@ use crate::world::{DeletedDesktop, DeletionResult, Desktop, FailedDesktop, World
 #[derive(Debug, Clone)]
 pub(super) struct Resident {
     pub(super) desktop: Desktop,
+    /// What the desktop was before each change, with the time of the change, oldest first.
+    former: Vec<(Timestamp, Desktop)>,
     pub(super) deletion: Option<Deletion>,
 }
 
@@ -73,6 +75,12 @@ impl Resident {
             .map_or(Phase::Idle, |deletion| deletion.phase(now))
     }
 
+    /// The desktop as it was at `seen`.
+    pub(super) fn at(&self, seen: Timestamp) -> &Desktop {
+        let former = self.former.iter().find(|(changed, _)| seen < *changed);
+        former.map_or(&self.desktop, |(_, desktop)| desktop)
+    }
+
     /// Where the desktop stands as far as reads show it.
     pub(super) fn shown_phase(&self, now: Timestamp) -> Phase {
         match &self.deletion {
@@ -130,6 +138,7 @@ impl Residents {
     pub(super) fn put(&mut self, desktop: Desktop) -> bool {
         let resident = Resident {
             desktop,
+            former: Vec::new(),
             deletion: None,
         };
         if let Some(place) = self.places.get(&resident.desktop.id) {
@@ -139,6 +148,15 @@ impl Residents {
         self.places.insert(resident.desktop.id.clone(), self.all.len());
         self.all.push(resident);
         true
+    }
+
+    /// Puts what a desktop is from `now` on in place of what it was; its deletion goes on.
+    pub(super) fn change(&mut self, now: Timestamp, desktop: Desktop) {
+        if let Some(place) = self.places.get(&desktop.id) {
+            let resident = &mut self.all[*place];
+            let former = std::mem::replace(&mut resident.desktop, desktop);
+            resident.former.push((now, former));
+        }
     }
 
     pub(super) fn find(&self, project: &str, id: &str) -> Option<&Resident> {

@@ -1,7 +1,9 @@
 //! What whoever runs the cloud may look at and change.
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
+use super::residents::Phase;
 use super::{ArmedFault, Cloud, Fault, LedgerEntry};
 use crate::world::{Account, Desktop, Switches, Timings, WorldError};
 
@@ -26,6 +28,36 @@ impl Cloud {
     pub fn put_desktop(&mut self, mut desktop: Desktop) -> Result<(bool, Desktop), WorldError> {
         self.world.complete_desktop(&mut desktop)?;
         Ok((self.residents.put(desktop.clone()), desktop))
+    }
+
+    /// Sets the keys of a desktop that `keys` holds, from `now` on; its deletion goes on. Gives the desktop as it is
+    /// then.
+    ///
+    /// # Errors
+    /// When there is no such desktop, `keys` has not the form of a desktop, or names another id or project.
+    pub fn change_desktop(
+        &mut self,
+        now: Timestamp,
+        id: &str,
+        keys: &Map<String, Value>,
+    ) -> Result<Desktop, WorldError> {
+        let refused = |why: String| WorldError::Inconsistent(format!("the desktop {id} {why}"));
+        let form = |error: serde_json::Error| refused(format!("cannot be changed like that: {error}"));
+        let found = self.residents.all().find(|resident| resident.desktop.id == id);
+        let Some(resident) = found.filter(|resident| resident.phase(now) != Phase::Gone) else {
+            return Err(refused("does not exist".to_owned()));
+        };
+        let mut whole = serde_json::to_value(&resident.desktop).map_err(form)?;
+        for (key, value) in keys {
+            whole[key] = value.clone();
+        }
+        let mut changed: Desktop = serde_json::from_value(whole).map_err(form)?;
+        self.world.complete_desktop(&mut changed)?;
+        if changed.id != id || changed.project != resident.desktop.project {
+            return Err(refused("must keep its id and project".to_owned()));
+        }
+        self.residents.change(now, changed.clone());
+        Ok(changed)
     }
 
     /// Adds a fault.

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -76,6 +77,9 @@ async fn respond(
 }
 
 fn answer(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Result<Reply, Reply> {
+    if let ("PATCH", Some(id)) = (method.as_str(), path.strip_prefix("/desktops/")) {
+        return change_desktop(id, body, shared);
+    }
     match (method.as_str(), path) {
         ("GET", "/ledger") => shared.with(|cloud, _| reply(StatusCode::OK, cloud.ledger())),
         ("GET", "/desktops") => shared.with(|cloud, now| reply(StatusCode::OK, &cloud.desktops(now))),
@@ -112,8 +116,8 @@ fn answer(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Result<R
         _ => Err(problem(
             StatusCode::NOT_FOUND,
             &format!(
-                "{method} {path} does not exist; there are GET /ledger, GET and POST /desktops, POST /accounts, \
-                 GET, POST and DELETE /faults, POST /jobs/show and /jobs/end, DELETE /jobs, GET and PATCH /timings and /switches"
+                "{method} {path} does not exist; there are GET /ledger, GET and POST /desktops, PATCH /desktops/ID, \
+                 POST /accounts, GET, POST and DELETE /faults, POST /jobs/show and /jobs/end, DELETE /jobs, GET and PATCH /timings and /switches"
             ),
         )),
     }
@@ -124,6 +128,13 @@ fn put_desktop(body: &[u8], shared: &Shared) -> Result<Reply, Reply> {
     let put = shared.with(|cloud, _| cloud.put_desktop(desktop));
     let (new, desktop) = put.map_err(|error| bad(&error.to_string()))?;
     reply(created(new), &desktop)
+}
+
+fn change_desktop(id: &str, body: &[u8], shared: &Shared) -> Result<Reply, Reply> {
+    let id = percent_decode_str(id).decode_utf8_lossy();
+    let keys = parse(body, "an object of the keys to change")?;
+    let changed = shared.with(|cloud, now| cloud.change_desktop(now, &id, &keys));
+    reply(StatusCode::OK, &changed.map_err(|error| bad(&error.to_string()))?)
 }
 
 fn put_account(body: &[u8], shared: &Shared) -> Result<Reply, Reply> {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{FieldAnswer, Span};
 
 /// One desktop. Only `id` is required.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -25,6 +26,18 @@ pub struct Desktop {
     #[serde(default)]
     pub user: String,
 
+    /// All users and groups whom the desktop is assigned to; by default `user`, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached_users: Option<Vec<AttachedUser>>,
+
+    /// Permission group of its user, such as `users` (the default), `administrators`, `default` or `sudo`.
+    #[serde(default = "users")]
+    pub user_group: String,
+
+    /// When the desktop was created. Default: 2026-01-05T08:00:00Z.
+    #[serde(default = "created")]
+    pub created: Timestamp,
+
     /// Status while nothing happens to the desktop, such as `ACTIVE` (the default) or `SHUTOFF`.
     #[serde(default = "active")]
     pub status: String,
@@ -41,9 +54,17 @@ pub struct Desktop {
     #[serde(default)]
     pub charging_mode: ChargingMode,
 
+    /// Order of a prepaid desktop; by default made up for one, and none for others.
+    #[serde(default, rename = "orderID", skip_serializing_if = "String::is_empty")]
+    pub order_id: String,
+
     /// Kind of desktop: dedicated to one user, shared, or of a pool.
     #[serde(default, rename = "type")]
     pub kind: DesktopType,
+
+    /// Id of its pool; by default made up for a pooled desktop, and none for others.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pool: String,
 
     /// Tags, key to value.
     #[serde(default)]
@@ -57,9 +78,71 @@ pub struct Desktop {
     #[serde(default, skip_serializing_if = "is_false")]
     pub frozen: bool,
 
+    /// Fields that read otherwise, after those of the switch `fields`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldAnswer>,
+
     /// What the deletion of this desktop will do.
     #[serde(default)]
     pub outcome: Outcome,
+}
+
+impl Desktop {
+    /// Users and groups whom the desktop is assigned to.
+    pub(crate) fn attached(&self) -> Vec<AttachedUser> {
+        let only = || AttachedUser {
+            name: self.user.clone(),
+            kind: AttachedType::User,
+            group: None,
+        };
+        let default = || (!self.user.is_empty()).then(only).into_iter().collect();
+        self.attached_users.clone().unwrap_or_else(default)
+    }
+
+    /// Id of its pool, if it is of one.
+    pub(crate) fn pool_id(&self) -> Option<String> {
+        match self.pool.as_str() {
+            "" => {
+                (self.kind == DesktopType::Pooled).then(|| crate::cloud::made_up_id(0, "pool", &self.project))
+            }
+            pool => Some(pool.to_owned()),
+        }
+    }
+
+    /// Its order, if it has one.
+    pub(crate) fn order(&self) -> Option<&str> {
+        match self.order_id.as_str() {
+            "" => (self.charging_mode == ChargingMode::PrePaid).then_some("CS0000000000000000"),
+            order => Some(order),
+        }
+    }
+}
+
+/// A user, or a group of users, whom a desktop is assigned to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AttachedUser {
+    /// Name of the user or group.
+    pub name: String,
+
+    /// A user (the default) or a group.
+    #[serde(default, rename = "type")]
+    pub kind: AttachedType,
+
+    /// Permission group; by default that of the desktop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+/// Whether a desktop is assigned to a user or to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum AttachedType {
+    /// One user.
+    #[default]
+    User,
+    /// A group of users.
+    Group,
 }
 
 /// How a desktop is paid for.
@@ -84,6 +167,17 @@ pub enum DesktopType {
     Shared,
     /// Part of a desktop pool.
     Pooled,
+}
+
+impl DesktopType {
+    /// Its word in queries.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Dedicated => "DEDICATED",
+            Self::Shared => "SHARED",
+            Self::Pooled => "POOLED",
+        }
+    }
 }
 
 /// What the deletion of a desktop will do: a bare word, or a mapping with `result` and details.
@@ -200,6 +294,14 @@ impl From<Outcome> for OutcomeForm {
 
 fn active() -> String {
     "ACTIVE".to_owned()
+}
+
+fn users() -> String {
+    "users".to_owned()
+}
+
+fn created() -> Timestamp {
+    Timestamp::constant(1_767_600_000, 0)
 }
 
 fn registered() -> String {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{FieldAnswer, Span};
 
 /// Every question that the vendor's documents leave open, and every behaviour that differs by region or age.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -53,6 +53,9 @@ pub struct Switches {
 
     /// Statuses of desktops are in lower case. Default: false.
     pub lower_case_status: bool,
+
+    /// Fields that read otherwise at every desktop. Default: none.
+    pub fields: Vec<FieldAnswer>,
 
     /// The status word of a parent job that went well, `SUCCESS` or `COMPLETE`. Default: `SUCCESS`.
     pub parent_success: String,
@@ -109,6 +112,7 @@ impl Default for Switches {
             desktop_as_array: false,
             ignore_desktop_filter: false,
             lower_case_status: false,
+            fields: Vec::new(),
             parent_success: "SUCCESS".to_owned(),
             parent_failure: "FAIL".to_owned(),
             parent_partial: String::new(),

@@ -120,7 +120,7 @@ fn the_detailed_form_tells_logins_billing_and_tags() {
         ("attach_state", json!("ATTACHED")),
         ("desktop_type", json!("POOLED")),
         ("tags", json!([{"key": "team", "value": "vdi"}])),
-        ("is_freeze", json!("1")),
+        ("is_freeze", json!(true)),
         ("process", json!(null)),
     ] {
         assert_eq!(desktop[field], expected, "{field}");

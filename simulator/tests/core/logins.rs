@@ -254,14 +254,16 @@ fn a_missing_right_is_refused_by_workspace_with_principal_action_and_resource() 
 
 #[test]
 fn each_read_has_an_action_of_its_own() {
-    let reader = ("AK-READER", "secret of AK-READER");
+    let deleter = ("AK-TAGGED", "secret of AK-TAGGED");
     for (path, action) in [
+        ("desktops", "workspace:desktops:list "),
+        ("desktops/detail", "workspace:desktops:listDetail "),
         ("desktops/a", "workspace:desktops:get"),
         ("workspace-jobs/x", "workspace:jobs:get"),
         ("workspace-sub-jobs", "workspace:jobs:listSubJobs"),
     ] {
         let mut sim = Sim::new();
-        let request = signed(get(&format!("/v2/{PROJECT}/{path}")), sim.now, reader);
+        let request = signed(get(&format!("/v2/{PROJECT}/{path}")), sim.now, deleter);
         let (status, _, message) = ask(&mut sim, &request);
         assert_eq!(status, 403);
         assert!(message.contains(action), "{message} lacks {action}");

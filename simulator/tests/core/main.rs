@@ -7,6 +7,7 @@
 )]
 
 mod batch;
+mod facts;
 mod faults;
 mod iam;
 mod ledger;

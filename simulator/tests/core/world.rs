@@ -7,7 +7,7 @@ fn the_example_is_a_world() {
     let world = World::parse(include_str!("../../example-world.yaml")).unwrap();
     assert_eq!(world.projects[0].name, "ap-southeast-1");
     assert_eq!(world.projects[0].account, "example-account");
-    assert_eq!(world.desktops.len(), 6);
+    assert_eq!(world.desktops.len(), 7);
     assert_eq!(world.desktops[0].project, world.projects[0].id);
     assert_eq!(
         world.accounts[0].access_keys[2].permissions.as_ref().unwrap()[0].tags["team"],
@@ -23,7 +23,8 @@ fn only_the_id_of_a_desktop_is_required() {
     assert_eq!(
         desktop,
         serde_json::json!({
-            "id": "0123456789", "name": "desktop-01234567", "project": "p", "user": "", "status": "ACTIVE",
+            "id": "0123456789", "name": "desktop-01234567", "project": "p", "user": "", "userGroup": "users",
+            "created": "2026-01-05T08:00:00Z", "status": "ACTIVE",
             "taskStatus": "", "loginStatus": "REGISTERED", "chargingMode": "postPaid", "type": "DEDICATED",
             "tags": {}, "outcome": "success",
         })

@@ -8,8 +8,8 @@ use super::*;
 use crate::crd::deletion::ProjectCoordinates;
 use crate::ids::JobID;
 use crate::workspace::api::{
-    Answer, BatchDelete, Desktop, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest, SubJob, SubJobPage,
-    SubJobQuery, SubJobStatus,
+    Answer, BatchDelete, Desktop, DesktopDetailPage, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest,
+    SubJob, SubJobPage, SubJobQuery, SubJobStatus,
 };
 use crate::workspace::error::{Failure, Operation, Refusal};
 
@@ -104,6 +104,10 @@ impl Workspace for Fake {
         )))
     }
 
+    async fn list_desktop_details(&self, _: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error> {
+        unreachable!("not asked for")
+    }
+
     async fn show_desktop(&self, _: &DesktopID) -> Result<Answer<Lookup>, Error> {
         unreachable!("not asked for")
     }
@@ -127,6 +131,7 @@ fn desktop(id: &str) -> Desktop {
         name: None,
         status: "ACTIVE".to_owned(),
         task_status: String::new(),
+        facts: Box::default(),
     }
 }
 

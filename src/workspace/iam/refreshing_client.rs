@@ -9,7 +9,8 @@ use super::{CredentialsProvider, IssuedCredentials, is_refused};
 use crate::clock::Clock;
 use crate::ids::{DesktopID, JobID, ProjectID};
 use crate::workspace::api::{
-    Answer, BatchDelete, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery, Workspace,
+    Answer, BatchDelete, DesktopDetailPage, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery,
+    Workspace,
 };
 use crate::workspace::connector::{Clients, Options};
 use crate::workspace::endpoint::Endpoint;
@@ -88,6 +89,15 @@ impl Workspace for RefreshingClient {
         let result = cloud.list_desktops_from(ids, offset).await;
         match self.again(&grant, &result).await? {
             Some(cloud) => cloud.list_desktops_from(ids, offset).await,
+            None => result,
+        }
+    }
+
+    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error> {
+        let (grant, cloud) = self.enter().await?;
+        let result = cloud.list_desktop_details(ids).await;
+        match self.again(&grant, &result).await? {
+            Some(cloud) => cloud.list_desktop_details(ids).await,
             None => result,
         }
     }

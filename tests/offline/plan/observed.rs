@@ -36,6 +36,7 @@ fn every_state_of_a_desktop_is_taken_for_something() {
             name: None,
             status: (*status).to_owned(),
             task_status: (*task).to_owned(),
+            facts: Box::default(),
         };
         assert_eq!(DesktopView::of(&desktop), *sight, "{status:?} {task:?}");
     }

@@ -1,7 +1,12 @@
 //! What is asked, and how answers are read.
 
-use desktop_deletion_operator::workspace::api::{Desktop, DesktopPage, Lookup, SubJobQuery, SubJobStatus};
-use desktop_deletion_operator::workspace::error::Failure;
+use std::collections::{BTreeMap, BTreeSet};
+
+use desktop_deletion_operator::workspace::api::{
+    AttachedKind, AttachedUser, Billing, Desktop, DesktopFacts, DesktopKind, DesktopPage, Fact, LoginStatus,
+    Lookup, SubJobQuery, SubJobStatus,
+};
+use desktop_deletion_operator::workspace::error::{Failure, Operation};
 
 use super::server::{Play, Server, answer};
 use super::{
@@ -10,6 +15,7 @@ use super::{
 };
 
 const DESKTOPS: &[u8] = include_bytes!("../../fixtures/workspace/desktops.json");
+const DETAILS: &[u8] = include_bytes!("../../fixtures/workspace/desktops-detail.json");
 const DESKTOP: &[u8] = include_bytes!("../../fixtures/workspace/desktop.json");
 const DESKTOP_DELETED: &[u8] = include_bytes!("../../fixtures/workspace/desktop-deleted.json");
 const SUB_JOBS: &[u8] = include_bytes!("../../fixtures/workspace/sub-jobs.json");
@@ -56,19 +62,42 @@ async fn desktops_are_asked_for_by_repeated_ids_in_canonical_order() {
         first_line(&server),
         format!("GET /v2/{PROJECT}/desktops?desktop_id={ALICE}&desktop_id={BOB}&limit=2 HTTP/1.1")
     );
-    let row = |id, name: &str, status: &str, task_status: &str| Desktop {
+    let row = |id, name: &str, status: &str, task_status: &str, user: &str, rest: DesktopFacts| Desktop {
         id: desktop(id),
         name: Some(name.to_owned()),
         status: status.to_owned(),
         task_status: task_status.to_owned(),
+        facts: Box::new(DesktopFacts {
+            computer_name: Fact::Given(name.to_owned()),
+            user_name: Fact::Given(user.to_owned()),
+            created: Fact::Given("2022-02-23T04:02:07Z".parse().unwrap()),
+            ..rest
+        }),
+    };
+    let of_alice = DesktopFacts {
+        attached: Fact::Given(BTreeSet::from([AttachedUser {
+            name: "alice".to_owned(),
+            kind: AttachedKind::User,
+        }])),
+        tags: Fact::Given(BTreeMap::from([("team".to_owned(), "blue".to_owned())])),
+        maintenance: Fact::Given(false),
+        kind: Fact::Given(DesktopKind::Dedicated),
+        ..DesktopFacts::default()
     };
     assert_eq!(
         page.value,
         DesktopPage {
             total: 2,
             desktops: vec![
-                row(ALICE, "PC-ALICE", "ACTIVE", ""),
-                row(BOB, "PC-BOB", "SHUTOFF", "deleting")
+                row(ALICE, "PC-ALICE", "ACTIVE", "", "alice", of_alice),
+                row(
+                    BOB,
+                    "PC-BOB",
+                    "SHUTOFF",
+                    "deleting",
+                    "bob",
+                    DesktopFacts::default()
+                )
             ],
             rows: 2,
         }
@@ -93,6 +122,67 @@ async fn more_ids_than_one_call_may_name_are_not_asked_for() {
     let error = workspace(&server).list_desktops(&ids).await.unwrap_err();
     assert!(not_sent(&error).contains("at most 100"));
     assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn details_of_desktops_are_asked_for_and_read() {
+    let server = serving(200, DETAILS).await;
+    let page = workspace(&server)
+        .list_desktop_details(&[desktop(BOB), desktop(ALICE)])
+        .await
+        .unwrap();
+    assert_eq!(
+        first_line(&server),
+        format!("GET /v2/{PROJECT}/desktops/detail?desktop_id={ALICE}&desktop_id={BOB}&limit=2 HTTP/1.1")
+    );
+    assert_eq!(page.service_time, Some("2026-01-15T08:30:45Z".parse().unwrap()));
+    assert_eq!((page.value.total, page.value.rows), (2, 2));
+    let [of_alice, of_bob] = page.value.desktops.try_into().unwrap();
+
+    assert_eq!(of_alice.desktop.id, desktop(ALICE));
+    assert_eq!(of_alice.desktop.status, "ACTIVE");
+    assert_eq!(
+        of_alice.desktop.facts.created,
+        Fact::Given("2022-01-21T06:57:47Z".parse().unwrap())
+    );
+    assert_eq!(of_alice.login_status, Fact::Given(LoginStatus::Connected));
+    // As in the vendor's own example, the two fields disagree.
+    assert_eq!(of_alice.charge_mode, Fact::Given(Billing::Prepaid));
+    assert_eq!(of_alice.charging_mode, Fact::Given(Billing::PayPerUse));
+    assert_eq!(of_alice.order_id, Fact::Given("CS0000000000000001".to_owned()));
+    assert_eq!(of_alice.frozen, Fact::Given(false));
+
+    assert_eq!(of_bob.desktop.facts.user_name, Fact::NotGiven);
+    assert_eq!(of_bob.desktop.facts.kind, Fact::Given(DesktopKind::Pooled));
+    assert_eq!(of_bob.login_status, Fact::Given(LoginStatus::Unregistered));
+    assert_eq!(of_bob.charge_mode, Fact::Given(Billing::PayPerUse));
+    assert_eq!(of_bob.charging_mode, Fact::NotGiven);
+    assert_eq!((of_bob.order_id, of_bob.frozen), (Fact::NotGiven, Fact::NotGiven));
+}
+
+#[tokio::test]
+async fn details_of_none_or_too_many_desktops_are_not_asked_for() {
+    let server = serving(200, DETAILS).await;
+    let ids: Vec<_> = (0..101).map(|n| desktop(&format!("d{n}"))).collect();
+    for ids in [&ids[..], &[]] {
+        let error = workspace(&server).list_desktop_details(ids).await.unwrap_err();
+        assert!(not_sent(&error).contains("1 to 100"), "{error}");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn details_that_are_refused_or_unreadable_name_their_call() {
+    let server = serving(403, br#"{"error_code":"WKS.0403","error_msg":"no"}"#).await;
+    let asked = [desktop(ALICE)];
+    let error = workspace(&server).list_desktop_details(&asked).await.unwrap_err();
+    assert_eq!(error.operation, Operation::ListDesktopsDetail);
+    assert_eq!(error.refusal().map(|refusal| refusal.status), Some(403));
+    for body in ["", "[]", r#"{"desktops":[]}"#, r#"{"total_count":1}"#] {
+        let server = serving(200, body.as_bytes()).await;
+        let error = workspace(&server).list_desktop_details(&asked).await.unwrap_err();
+        assert_eq!(unreadable(&error).0, 200, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -1,13 +1,18 @@
 //! The client and the simulated cloud, which were written apart from each other, understand each other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use desktop_deletion_operator::clock::{Source, System};
-use desktop_deletion_operator::workspace::api::{Job, Lookup, SubJobQuery, SubJobStatus, Workspace};
+use desktop_deletion_operator::workspace::api::{
+    AttachedKind, AttachedUser, Billing, DesktopFacts, DesktopKind, Fact, Job, LoginStatus, Lookup,
+    SubJobQuery, SubJobStatus, Workspace,
+};
 use desktop_deletion_operator::workspace::auth::Credentials;
 use desktop_deletion_operator::workspace::connector::Connector;
-use desktop_deletion_operator::workspace::error::Error;
+use desktop_deletion_operator::workspace::error::{Error, Operation};
+use serde_json::json;
 use workspace_simulator::world::World;
 use workspace_simulator::{Options, Running, serve};
 
@@ -144,6 +149,98 @@ async fn every_kind_of_login_is_admitted() {
         let answered = connected(&cloud, credentials).list_desktops(&[]).await;
         assert!(answered.is_ok(), "{shown}: {answered:?}");
     }
+}
+
+#[tokio::test]
+async fn the_facts_of_a_desktop_are_read_alike_in_both_forms() {
+    let cloud = cloud().await;
+    let keys = json!({
+        "user": "alice", "attachedUsers": [{"name": "alice"}, {"name": "night", "type": "GROUP"}],
+        "created": "2026-03-01T10:20:30.999Z", "type": "SHARED", "tags": {"team": "vdi"}, "maintenance": true,
+    });
+    cloud.change_desktop(ALICE, keys.as_object().unwrap()).unwrap();
+    let workspace = connected(&cloud, administrator());
+    let listed = workspace.list_desktops(&[desktop(ALICE)]).await.unwrap();
+    let facts = &*listed.value.desktops[0].facts;
+    let user = |name: &str, kind| AttachedUser {
+        name: name.to_owned(),
+        kind,
+    };
+    let expected = DesktopFacts {
+        computer_name: Fact::Given("PC-ALICE".to_owned()),
+        user_name: Fact::Given("alice".to_owned()),
+        attached: Fact::Given(BTreeSet::from([
+            user("alice", AttachedKind::User),
+            user("night", AttachedKind::Group),
+        ])),
+        created: Fact::Given("2026-03-01T10:20:30Z".parse().unwrap()),
+        tags: Fact::Given(BTreeMap::from([("team".to_owned(), "vdi".to_owned())])),
+        maintenance: Fact::Given(true),
+        kind: Fact::Given(DesktopKind::Shared),
+        pool: Fact::NotGiven,
+    };
+    assert_eq!(*facts, expected);
+    let Lookup::Found(shown) = workspace.show_desktop(&desktop(ALICE)).await.unwrap().value else {
+        panic!("the desktop exists")
+    };
+    assert_eq!(*shown.facts, expected);
+
+    let keys = json!({"fields": [
+        {"field": "user_name", "absent": true}, {"field": "attach_user_infos"},
+        {"field": "desktop_type", "value": "HOLOGRAM"}, {"field": "tags", "value": []},
+    ]});
+    cloud.change_desktop(ALICE, keys.as_object().unwrap()).unwrap();
+    let listed = workspace.list_desktops(&[desktop(ALICE)]).await.unwrap();
+    assert_eq!(
+        *listed.value.desktops[0].facts,
+        DesktopFacts {
+            user_name: Fact::NotGiven,
+            attached: Fact::NotGiven,
+            kind: Fact::Unreadable("HOLOGRAM".to_owned()),
+            tags: Fact::Given(BTreeMap::new()),
+            ..expected
+        }
+    );
+}
+
+#[tokio::test]
+async fn sessions_billing_and_freezes_are_read_from_the_detailed_list() {
+    let cloud = cloud().await;
+    let keys =
+        json!({"loginStatus": "CONNECTED", "chargingMode": "prePaid", "orderID": "CS1", "frozen": true});
+    cloud.change_desktop(ALICE, keys.as_object().unwrap()).unwrap();
+    let keys = json!({"fields": [
+        {"field": "login_status", "value": "LOGGING_IN"}, {"field": "product.charge_mode", "absent": true},
+        {"field": "metadata"}, {"field": "is_freeze", "value": "1"},
+    ]});
+    cloud.change_desktop(BOB, keys.as_object().unwrap()).unwrap();
+    let workspace = connected(&cloud, administrator());
+    let asked = [desktop(ALICE), desktop(BOB), desktop("nobody")];
+    let page = workspace.list_desktop_details(&asked).await.unwrap().value;
+    assert_eq!((page.total, page.rows), (2, 2));
+    let [of_alice, of_bob] = page.desktops.try_into().unwrap();
+    assert_eq!(of_alice.login_status, Fact::Given(LoginStatus::Connected));
+    assert_eq!(of_alice.charge_mode, Fact::Given(Billing::Prepaid));
+    assert_eq!(of_alice.charging_mode, Fact::Given(Billing::Prepaid));
+    assert_eq!(of_alice.order_id, Fact::Given("CS1".to_owned()));
+    assert_eq!(of_alice.frozen, Fact::Given(true));
+    assert_eq!(of_bob.login_status, Fact::Unreadable("LOGGING_IN".to_owned()));
+    assert_eq!(
+        (of_bob.charge_mode, of_bob.charging_mode),
+        (Fact::NotGiven, Fact::NotGiven)
+    );
+    assert_eq!(of_bob.order_id, Fact::NotGiven);
+    assert_eq!(of_bob.frozen, Fact::Unreadable("1".to_owned()));
+
+    let reader = connected(&cloud, access_key("AKREADER000000000000", "SKREADER-canary"));
+    let error = reader.list_desktop_details(&asked).await.unwrap_err();
+    assert_eq!(error.refusal().map(|refusal| refusal.status), Some(403));
+    assert!(
+        error
+            .to_string()
+            .contains(Operation::ListDesktopsDetail.permission()),
+        "{error}"
+    );
 }
 
 #[tokio::test]

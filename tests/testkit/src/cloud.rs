@@ -1,7 +1,7 @@
 //! The simulated cloud of one test, in this process.
 
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use workspace_simulator::cloud::{LedgerEntry, Operation};
 use workspace_simulator::world::World;
 use workspace_simulator::{Options, Running};
@@ -76,6 +76,17 @@ impl Cloud {
     pub fn add_desktop(&self, desktop: &Value) -> Result<(), Error> {
         let put = self.simulator.put_desktop(parse(desktop, "a desktop")?);
         put.map_err(|error| Error::Other(error.to_string()))
+    }
+
+    /// Sets the keys of a desktop that `keys` holds, as in a world file; its deletion goes on.
+    ///
+    /// # Errors
+    ///
+    /// There is no such desktop, or `keys` has not the form of one in a world file.
+    pub fn change_desktop(&self, id: &str, keys: &Value) -> Result<(), Error> {
+        let keys: Map<String, Value> = parse(keys, "the changes of a desktop")?;
+        let changed = self.simulator.change_desktop(id, &keys);
+        changed.map_err(|error| Error::Other(error.to_string()))
     }
 
     /// Adds a fault, such as
