@@ -15,6 +15,7 @@
 //! | | [`finalize`] | the object is being deleted |
 //! | 5, shared by phases | [`overlap`] | another request holds one of the desktops |
 //! | | [`unreadable`] | a namespace that the operator may not read |
+//! | | [`expectations`] | a desktop is not what its request says |
 //! | | [`evidence`] | what reads show of an attempt in doubt |
 //! | | [`blockers`] | what holds a request up: its project, clocks, answers of the cloud |
 //! | | [`finalizer`] | that the finalizer is there while a call may take effect |
@@ -35,6 +36,7 @@ pub mod clocks;
 pub mod conditions;
 pub mod deadlines;
 pub mod evidence;
+pub mod expectations;
 pub mod finalize;
 pub mod finalizer;
 pub mod in_flight;

@@ -314,6 +314,8 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
             {
                 return verdict;
             }
+            // With the request ID, which the cloud's support asks for and which differs at every try.
+            tracing::info!(%error, "a read with the credentials of a project failed");
             let treatment = class.treatment();
             let reason = match error.failure {
                 Failure::NotSent { .. } | Failure::NoAnswer { .. } => Reason::EndpointUnreachable,

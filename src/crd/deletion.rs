@@ -9,10 +9,12 @@ use crate::ids::DesktopID;
 
 mod attempt;
 mod error;
+mod expected;
 mod status;
 
 pub use attempt::{Attempt, AuthMethod, Outcome};
 pub use error::{CloudError, ErrorClass};
+pub use expected::Expectation;
 pub use status::{DesktopDeletionStatus, DesktopState, DesktopStatus, ProjectCoordinates, Summary};
 
 const INSTEAD: &str = "create a new DesktopDeletion instead";
@@ -68,6 +70,10 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
+    validation = rules::immutable_optional("expected", INSTEAD),
+    validation = Rule::new(EXPECTED_IS_REQUESTED)
+        .message("expected names a desktop that desktopIDs does not; both use the same spelling")
+        .field_path(".expected"),
     validation = rules::immutable_optional("notBefore", INSTEAD),
     validation = rules::immutable_optional("notAfter", INSTEAD),
     validation = Rule::new(IN_ORDER)
@@ -92,6 +98,14 @@ pub struct DesktopDeletionSpec {
             .message("desktopIDs names a desktop twice (upper and lower case are the same desktop); list each one once")
     )]
     pub desktop_ids: Vec<DesktopID>,
+
+    /// What the author of the request believes of the desktops, checked right before the submission: if a desktop that
+    /// exists has another computer name or user, nothing is submitted and the request is held with reason
+    /// `ExpectationFailed`. Protects from a wrong ID. Optional, for all of `desktopIDs` or some of them. Immutable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::DESKTOPS))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub expected: Vec<Expectation>,
 
     /// Whether to also delete users who have no other desktop left (`delete_users` of the cloud API; Active Directory
     /// accounts are kept). Default: false. Immutable.
@@ -133,6 +147,9 @@ pub struct DesktopDeletionSpec {
     #[serde(default)]
     pub suspend: bool,
 }
+
+/// An edit of the desktops is refused by a rule of its own.
+const EXPECTED_IS_REQUESTED: &str = "!has(self.expected) || self.expected.all(e, e.id in self.desktopIDs)";
 
 const IN_ORDER: &str = "!has(self.notBefore) || !has(self.notAfter) || self.notBefore < self.notAfter";
 

@@ -35,6 +35,8 @@ pub const REQUEST_ID: u32 = 128;
 pub const AUTHORIZATION_MESSAGE: u32 = 10_240;
 /// Computer name of a desktop.
 pub const DESKTOP_NAME: u32 = 255;
+/// Computer name or user name that a request expects.
+pub const EXPECTED_NAME: u32 = 64;
 /// What is wrong with one desktop; the vendor's API reference gives `fail_reason` 255 characters.
 pub const DESKTOP_MESSAGE: u32 = 255;
 /// URL of a service.

@@ -10,7 +10,7 @@ use super::progress::{Progress, Requeue};
 use super::status::would_change;
 use super::step::{Batch, Ending, Step};
 use super::views::{DesktopView, Sweep};
-use super::{evidence, finalizer, overlap};
+use super::{evidence, expectations, finalizer, overlap};
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
@@ -258,6 +258,9 @@ fn submit(seen: &Observed, sorted: Sorted) -> Step {
     let foreign: Vec<_> = sorted.being_deleted.iter().chain(open).collect();
     if !foreign.is_empty() {
         return Step::Wait(deletion_in_progress(&foreign));
+    }
+    if let Some(hold) = expectations::failed(seen, &sorted.present) {
+        return Step::Wait(hold);
     }
     if let Some(ending) = refused_for_good(seen, &sorted.present) {
         return finalizer::finish(seen, ending);

@@ -95,8 +95,10 @@ fn named_action(error: &CloudError) -> Option<&str> {
 pub fn answer(error: &CloudError) -> String {
     let operation = error.operation;
     let mut words = match (error.http_status, &error.code) {
-        (Some(status), Some(code)) => format!("{operation}: HTTP {status} {code}"),
-        (Some(status), None) => format!("{operation}: HTTP {status}"),
+        (Some(status), Some(code)) if *code != status.to_string() => {
+            format!("{operation}: HTTP {status} {code}")
+        }
+        (Some(status), _) => format!("{operation}: HTTP {status}"),
         _ => operation.to_string(),
     };
     if let Some(message) = &error.message {

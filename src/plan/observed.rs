@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::views::{DesktopObservation, Evidence, JobView, Sweep};
 use crate::crd::conditions::Reason;
-use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, ProjectCoordinates};
+use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, Expectation, ProjectCoordinates};
 use crate::ids::{AttemptID, DesktopID, JobID};
 
 /// Everything that [`plan`](super::plan) looks at.
@@ -91,6 +91,8 @@ pub struct Request {
     pub project: String,
     /// `spec.desktopIDs`.
     pub desktop_ids: Vec<DesktopID>,
+    /// `spec.expected`.
+    pub expected: Vec<Expectation>,
     /// `spec.suspend`.
     pub suspend: bool,
     /// The annotation by which a person settles an attempt.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{DesktopID, JobID};
-use crate::workspace::api::{Desktop, Job, SubJob, SubJobStatus};
+use crate::workspace::api::{Desktop, DesktopFacts, Job, SubJob, SubJobStatus};
 
 /// One look at one desktop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct DesktopObservation {
     pub idle_twice: bool,
     /// `computer_name`.
     pub name: Option<String>,
+    /// What else it says.
+    pub facts: Box<DesktopFacts>,
 }
 
 /// What a read says of one desktop.

@@ -13,6 +13,7 @@ mod cut_lists;
 mod deploy;
 mod door;
 mod doubt;
+mod expected;
 mod false_clocks;
 mod finished;
 mod holds;

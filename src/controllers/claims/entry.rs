@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use kube::ResourceExt;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::controllers::Scope;
 use crate::crd::DesktopDeletion;
+use crate::crd::conditions::{ConditionType, Reason};
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome, ProjectCoordinates};
 use crate::ids::{AttemptID, DesktopID, ProjectKey};
@@ -189,8 +190,14 @@ fn version(metadata: &ObjectMeta) -> Option<u64> {
     metadata.resource_version.as_ref()?.parse().ok()
 }
 
-/// Its login was refused: it must not reserve what it may not delete.
+/// Its credentials were refused, or its desktops are not what it expects: it must not reserve what it will not delete.
 fn may_not(status: &DesktopDeletionStatus) -> bool {
+    let unexpected = |c: &Condition| {
+        c.type_ == ConditionType::Submitted.as_str() && c.reason == Reason::ExpectationFailed.as_str()
+    };
+    if status.conditions.iter().any(unexpected) {
+        return true;
+    }
     let last = status.attempts.last().filter(|a| a.outcome == Outcome::Rejected);
     let class = last.and_then(|a| a.error.as_ref()).map(|error| error.class);
     matches!(class, Some(ErrorClass::Permission | ErrorClass::Authentication))

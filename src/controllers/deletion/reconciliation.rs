@@ -254,6 +254,7 @@ fn request(object: &DesktopDeletion) -> Request {
     Request {
         project: object.spec.project_ref.name.clone(),
         desktop_ids: object.spec.desktop_ids.clone(),
+        expected: object.spec.expected.clone(),
         suspend: object.spec.suspend,
         resolve: object.annotations().get(RESOLVE_ANNOTATION).cloned(),
         generation: object.metadata.generation.unwrap_or_default(),

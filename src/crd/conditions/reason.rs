@@ -30,6 +30,8 @@ words! {
         DeletionInProgress,
         /// Another request holds some of the desktops. The message names it; this one waits for it.
         Overlap,
+        /// A desktop is not what `spec.expected` says. Nothing is submitted. Check the IDs and create a corrected request.
+        ExpectationFailed,
         /// The desktops are read one by one before the batch is submitted. The message says how far that is.
         CheckingDesktops,
         /// The cloud rejects the content of the request.

@@ -3,12 +3,12 @@
 use super::Reason::{
     Abandoned, AccessDenied, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingEvidence,
     CheckingDesktops, ClockSkew, Conflict, CredentialsValid, DeletionInProgress, EndpointNotAllowed,
-    EndpointUnreachable, Expired, FinalizerRemoved, IntentRefused, InvalidRequest, JobAccepted, JobOverdue,
-    JobRecovered, JobRunning, JobUnknown, NamespaceUnreadable, NoEffect, NotFound, NothingToDelete,
-    OutcomeUnknown, Overlap, PartiallyFailed, PermissionDenied, ProjectChanged, ProjectNotReady,
-    ProjectSuspended, Rejected, RequestRefused, Retrying, Scheduled, SecretInvalid, SecretNotFound,
-    ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled, Undecodable, UnknownRegion,
-    Verifying, Waiting, WrongEndpoint,
+    EndpointUnreachable, ExpectationFailed, Expired, FinalizerRemoved, IntentRefused, InvalidRequest,
+    JobAccepted, JobOverdue, JobRecovered, JobRunning, JobUnknown, NamespaceUnreadable, NoEffect, NotFound,
+    NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed, PermissionDenied, ProjectChanged,
+    ProjectNotReady, ProjectSuspended, Rejected, RequestRefused, Retrying, Scheduled, SecretInvalid,
+    SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled, Undecodable,
+    UnknownRegion, Verifying, Waiting, WrongEndpoint,
 };
 use super::{ConditionStatus, ConditionType, Reason};
 
@@ -37,6 +37,7 @@ pub const DELETION: &[Statement] = &[
             DeletionInProgress,
             Overlap,
             CheckingDesktops,
+            ExpectationFailed,
             InvalidRequest,
             RequestRefused,
             AuthenticationFailed,
@@ -106,6 +107,7 @@ pub const DELETION: &[Statement] = &[
             ServiceUnavailable,
             ProjectNotReady,
             ProjectChanged,
+            ExpectationFailed,
             ClockSkew,
             FinalizerRemoved,
             IntentRefused,

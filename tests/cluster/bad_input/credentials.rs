@@ -252,7 +252,7 @@ const REFUSED: &[Refused] = &[
     ("password that is wrong", "password",
         &[("domainName", "test"), ("userName", "robot"), ("password", "canary-wrong")], "The username or password is wrong"),
     ("account that does not exist", "password",
-        &[("domainName", "nobody"), ("userName", "robot"), ("password", "canary-right")], "createToken: the service answered HTTP 401"),
+        &[("domainName", "nobody"), ("userName", "robot"), ("password", "canary-right")], "createToken: HTTP 401"),
 ];
 
 fn refusing_world() -> Value {

@@ -8,6 +8,7 @@ pub(super) fn rows() -> Vec<Row> {
     [
         desktops(),
         projects_and_flags(),
+        expectations(),
         deadlines(),
         suspension(),
         immutable_desktops(),
@@ -135,6 +136,66 @@ fn projects_and_flags() -> Vec<Row> {
             "create a request with a flag of null, the default",
             json!({"force": null}),
             Allowed,
+        ),
+    ]
+}
+
+fn expectations() -> Vec<Row> {
+    let expect = |name, expected: Value, verdict| {
+        create(
+            name,
+            json!({"desktopIDs": ["pc-1", "pc-2"], "expected": expected}),
+            verdict,
+        )
+    };
+    vec![
+        expect(
+            "create a request that expects a user and a computer name",
+            json!([{"id": "pc-1", "userName": "anna"}, {"id": "pc-2", "computerName": "PC-2", "userName": "ben"}]),
+            Allowed,
+        ),
+        expect("create a request that expects nothing", json!([]), Allowed),
+        expect(
+            "expect something of a desktop that is not requested",
+            json!([{"id": "pc-3", "userName": "anna"}]),
+            Refused("expected names a desktop that desktopIDs does not"),
+        ),
+        expect(
+            "expect something of a desktop in another spelling",
+            json!([{"id": "PC-1", "userName": "anna"}]),
+            Refused("expected names a desktop that desktopIDs does not"),
+        ),
+        expect(
+            "expect nothing of a desktop that is named",
+            json!([{"id": "pc-1"}]),
+            Refused("an expectation needs computerName, userName or both"),
+        ),
+        expect(
+            "expect a user without a name",
+            json!([{"id": "pc-1", "userName": ""}]),
+            Refused("userName"),
+        ),
+        expect(
+            "expect a user with a name of 65 characters",
+            json!([{"id": "pc-1", "userName": "a".repeat(65)}]),
+            Refused("may not be more than 64"),
+        ),
+        expect(
+            "expect something of a desktop twice",
+            json!([{"id": "pc-1", "userName": "anna"}, {"id": "pc-1", "userName": "ben"}]),
+            Refused("Duplicate value"),
+        ),
+        change(
+            "change what is expected",
+            json!({"desktopIDs": ["pc-1"], "expected": [{"id": "pc-1", "userName": "anna"}]}),
+            json!({"expected": [{"id": "pc-1", "userName": "ben"}]}),
+            Refused("expected is immutable and can neither be added nor removed"),
+        ),
+        change(
+            "expect something later",
+            json!({"desktopIDs": ["pc-1"]}),
+            json!({"expected": [{"id": "pc-1", "userName": "ben"}]}),
+            Refused("expected is immutable and can neither be added nor removed"),
         ),
     ]
 }

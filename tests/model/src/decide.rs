@@ -338,6 +338,7 @@ fn sightings(
         sight: sighted.look.shipped(),
         idle_twice: sighted.idle_twice,
         name: None,
+        facts: Box::default(),
     };
     (0..DESKTOPS)
         .filter_map(|desktop| Some((names::desktop(desktop).clone(), sighting(desktops[desktop]?))))

@@ -53,6 +53,7 @@ impl Protocol {
             resolve: None,
             generation: 1,
             created: None,
+            expected: vec![],
             not_before: None,
             not_after: None,
             deleting: false,

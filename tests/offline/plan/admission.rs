@@ -16,6 +16,7 @@ use super::rules;
 use super::tell::{Row, check, row, tell};
 
 mod deadline;
+mod expectations;
 mod refusals;
 mod start;
 
@@ -90,6 +91,7 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
         .flatten()
         .chain(deadline::rows())
         .chain(start::rows())
+        .chain(expectations::rows())
         .chain(refusals::rows())
 }
 

@@ -366,6 +366,7 @@ fn reads() -> impl Strategy<Value = Reads> {
         sight,
         idle_twice: twice && sight.is_idle(),
         name: None,
+        facts: Box::default(),
     });
     let failed = |(class, in_a_row)| {
         let Seen(seen) = untouched("a").unreadable("a", class, in_a_row);

@@ -199,6 +199,7 @@ pub(crate) fn untouched(desktop_ids: &str) -> Seen {
             resolve: None,
             generation: GENERATION,
             created: Some(minute(0).0),
+            expected: vec![],
             not_before: None,
             not_after: None,
             deleting: false,

@@ -21,7 +21,7 @@ use crate::plan::deadlines;
 use crate::plan::observed::{Claim, ReadFailure, SingleRead};
 use crate::plan::views::{DesktopObservation, DesktopView, JobView};
 use crate::plan::{recovery, unreadable};
-use crate::workspace::api::{Lookup, MAX_BATCH};
+use crate::workspace::api::{Desktop, Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
@@ -67,6 +67,7 @@ fn recall(pass: &mut Reconciliation, now: Duration, context: &Context) {
             sight: DesktopView::Gone,
             idle_twice: false,
             name: None,
+            facts: Box::default(),
         };
         pass.seen.desktops.insert(id.clone(), gone);
     }
@@ -92,7 +93,7 @@ pub(super) async fn desktops(
                     DesktopView::Unlisted
                 };
                 let sight = row.map_or(unseen, DesktopView::of);
-                saw(pass, id, sight, row.and_then(|d| d.name.clone()), began, context);
+                saw(pass, id, sight, row.cloned(), began, context);
             }
             quiet(pass, context);
         }
@@ -146,12 +147,13 @@ pub(super) async fn desktop(
         }
         Err(error) => read_failure(pass, &error, context),
         Ok(answer) => {
-            let (sight, name) = match answer.value {
-                Lookup::Gone => (DesktopView::Gone, None),
-                Lookup::Found(desktop) => match DesktopView::of(&desktop) {
-                    DesktopView::Missing => (DesktopView::Gone, desktop.name),
-                    sight => (sight, desktop.name),
-                },
+            let desktop = match answer.value {
+                Lookup::Gone => None,
+                Lookup::Found(desktop) => Some(desktop),
+            };
+            let sight = match desktop.as_ref().map(DesktopView::of) {
+                None | Some(DesktopView::Missing) => DesktopView::Gone,
+                Some(sight) => sight,
             };
             if sight == DesktopView::Gone {
                 let project = pass.home()?.project;
@@ -160,7 +162,7 @@ pub(super) async fn desktop(
                     .change(&pass.uid(), |memory| memory.is_gone(id, project, began));
             }
             pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
-            saw(pass, id, sight, name, began, context);
+            saw(pass, id, sight, desktop, began, context);
             quiet(pass, context);
         }
     }
@@ -171,7 +173,7 @@ fn saw(
     pass: &mut Reconciliation,
     id: &DesktopID,
     sight: DesktopView,
-    name: Option<String>,
+    desktop: Option<Desktop>,
     began: Duration,
     context: &Context,
 ) {
@@ -183,12 +185,16 @@ fn saw(
         memory.idle_twice(id, sight, began, settle)
     });
     pass.reads.desktops.insert(id.folded(), began);
+    let (name, facts) = desktop
+        .map(|desktop| (desktop.name, desktop.facts))
+        .unwrap_or_default();
     pass.seen.desktops.insert(
         id.folded(),
         DesktopObservation {
             sight,
             idle_twice,
             name,
+            facts,
         },
     );
 }

@@ -15,7 +15,7 @@ use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use super::{Seen, coordinates, failure, here, id, ids, job, jobs, minute, nonce};
 
 impl Seen {
-    fn with(mut self, change: impl FnOnce(&mut Observed)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Observed)) -> Self {
         change(&mut self.0);
         self
     }
@@ -428,6 +428,7 @@ pub(crate) fn sighting(sight: DesktopView) -> DesktopObservation {
         sight,
         idle_twice: false,
         name: None,
+        facts: Box::default(),
     }
 }
 

@@ -15,6 +15,7 @@ fn immutable(resource: Resource) -> &'static [&'static str] {
             "deleteUsers",
             "emailNotification",
             "force",
+            "expected",
             "notBefore",
             "notAfter",
         ],

@@ -1,0 +1,163 @@
+//! Situations in which the author of a request believes something of its desktops.
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::Expectation;
+use desktop_deletion_operator::plan::plan;
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::workspace::api::{AttachedKind, AttachedUser, DesktopFacts, Fact};
+
+use super::super::build::{Seen, id, ready};
+use super::super::tell::{Row, check, row};
+
+#[test]
+fn a_desktop_that_is_another_than_expected_holds_up_the_whole_request() {
+    check(&rows());
+}
+
+/// Every situation of the table, for the conditions.
+pub(super) fn rows() -> Vec<Row> {
+    let anna = || ready("a b").expecting("a", Some("PC-1"), Some("anna"));
+    let wrong = "ExpectationFailed stalled until Change";
+    vec![
+        row("it is as expected", anna().facts("a", "pc-1", "Anna"), "sign a b"),
+        row(
+            "it has another computer name",
+            anna().facts("a", "pc-2", "anna"),
+            wrong,
+        ),
+        row("it is of another user", anna().facts("a", "pc-1", "ben"), wrong),
+        row("it is of nobody", anna().facts("a", "pc-1", ""), wrong),
+        row("the cloud says nothing of it", anna(), wrong),
+        row(
+            "it does not exist any more, so there is nothing to judge",
+            anna().sights("a Gone"),
+            "sign b",
+        ),
+        row(
+            "somebody else deletes it: that is waited for first",
+            anna().sights("a Deleting"),
+            "DeletionInProgress retrying until Tick",
+        ),
+    ]
+}
+
+fn said(seen: &Seen) -> Option<String> {
+    match plan(&seen.0) {
+        Step::RecordProgress(hold) => {
+            assert_eq!(hold.reason, Reason::ExpectationFailed);
+            Some(hold.message)
+        }
+        step => {
+            assert!(matches!(step, Step::Sign(_)), "{step:?}");
+            None
+        }
+    }
+}
+
+fn attached(users: &[(&str, AttachedKind)]) -> DesktopFacts {
+    let user = |(name, kind): &(&str, AttachedKind)| AttachedUser {
+        name: (*name).to_owned(),
+        kind: *kind,
+    };
+    DesktopFacts {
+        attached: Fact::Given(users.iter().map(user).collect()),
+        ..DesktopFacts::default()
+    }
+}
+
+#[test]
+fn a_desktop_must_be_of_the_expected_user_alone() {
+    use AttachedKind::{Group, User};
+    let given = |name: &str| Fact::Given(name.to_owned());
+    let both = |facts: DesktopFacts| DesktopFacts {
+        user_name: given("anna"),
+        ..facts
+    };
+    for (facts, wrong) in [
+        (attached(&[("Anna", User)]), None),
+        (both(attached(&[("Anna", User)])), None),
+        (both(attached(&[])), None),
+        (both(DesktopFacts::default()), None),
+        (
+            attached(&[("anna", User), ("ben", User)]),
+            Some("it is assigned to anna, ben, expected anna"),
+        ),
+        (
+            both(attached(&[("staff", Group)])),
+            Some("it is assigned to anna, staff, expected anna"),
+        ),
+        (attached(&[]), Some("it is not assigned to a user, expected anna")),
+        (
+            DesktopFacts::default(),
+            Some("the cloud does not say to whom it is assigned, expected anna"),
+        ),
+        (
+            both(DesktopFacts {
+                attached: Fact::Unreadable("a list of 2".to_owned()),
+                ..DesktopFacts::default()
+            }),
+            Some("the cloud does not say to whom it is assigned, expected anna"),
+        ),
+        (
+            DesktopFacts {
+                user_name: Fact::Unreadable("7".to_owned()),
+                ..attached(&[("anna", User)])
+            },
+            Some("the cloud does not say to whom it is assigned, expected anna"),
+        ),
+    ] {
+        let seen = ready("a")
+            .expecting("a", None, Some("anna"))
+            .with_facts("a", facts.clone());
+        let said = said(&seen);
+        assert_eq!(said.is_some(), wrong.is_some(), "{facts:?}: {said:?}");
+        if let (Some(said), Some(wrong)) = (said, wrong) {
+            assert!(said.contains(&format!("desktop a: {wrong}")), "{facts:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn the_message_names_what_differs_and_counts_the_rest() {
+    let seen = "a b c d".split(' ').fold(ready("a b c d"), |seen, desktop| {
+        seen.expecting(desktop, Some("PC"), Some("anna"))
+            .facts(desktop, "other", "ben")
+    });
+    assert_eq!(
+        said(&seen).unwrap(),
+        "spec.expected does not match the desktops, so nothing is submitted: desktop a: the computer name is other, expected PC, \
+         it is assigned to ben, expected anna; desktop b: the computer name is other, expected PC, it is assigned to ben, \
+         expected anna; desktop c: the computer name is other, expected PC, it is assigned to ben, expected anna; and 1 more. \
+         Check the IDs, and create a corrected request"
+    );
+}
+
+impl Seen {
+    /// Its author expects that of a desktop.
+    fn expecting(self, name: &str, computer_name: Option<&str>, user_name: Option<&str>) -> Self {
+        let expectation = Expectation {
+            id: id(name),
+            computer_name: computer_name.map(ToOwned::to_owned),
+            user_name: user_name.map(ToOwned::to_owned),
+        };
+        self.with(|o| o.request.expected.push(expectation))
+    }
+
+    /// The cloud says so of a desktop.
+    fn facts(self, name: &str, computer_name: &str, user_name: &str) -> Self {
+        let facts = DesktopFacts {
+            computer_name: Fact::Given(computer_name.to_owned()),
+            user_name: Fact::Given(user_name.to_owned()),
+            ..DesktopFacts::default()
+        };
+        self.with_facts(name, facts)
+    }
+
+    fn with_facts(self, name: &str, facts: DesktopFacts) -> Self {
+        self.with(|o| {
+            if let Some(sighting) = o.desktops.get_mut(&id(name).folded()) {
+                *sighting.facts = facts;
+            }
+        })
+    }
+}
