@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use reqwest::{Certificate, ClientBuilder, Proxy, redirect, retry};
 use secrecy::ExposeSecret;
@@ -17,7 +16,7 @@ use super::iam::refreshing_client::{Connection, RefreshingClient};
 use super::iam::sessions::{Place, Sessions};
 use super::iam::{CallObserver, Iam, IssuedCredentials};
 use super::signature::sha256_hex;
-use super::transport::{Proxied, Transport};
+use super::transport::{Clients, Options, Proxied, Transport, root_cause};
 use crate::clock::Clock;
 use crate::config::{AllowedEndpoint, CloudProxy};
 use crate::ids::ProjectID;
@@ -27,34 +26,6 @@ const MAX_KEPT: usize = 256;
 
 /// How this operator names itself to services.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-
-/// Bounds on time and size of every call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// For resolving the name, connecting and the TLS handshake together. Keep it shorter than the others: a handshake
-    /// that hangs then counts as not sent, otherwise as in doubt.
-    pub connect_timeout: Duration,
-    /// For the whole of any other call.
-    pub timeout: Duration,
-    /// For the whole of a request that deletes.
-    pub submission_timeout: Duration,
-    /// Longest body of a list or a job, in bytes.
-    pub max_answer: usize,
-    /// Longest body of an error, of one desktop and of an accepted batch-delete, in bytes.
-    pub max_small_answer: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(5),
-            timeout: Duration::from_secs(30),
-            submission_timeout: Duration::from_secs(120),
-            max_answer: 8 << 20,
-            max_small_answer: 64 << 10,
-        }
-    }
-}
 
 /// One project of one cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,16 +81,6 @@ pub struct Connector {
 
 /// An endpoint and the hash of its certificates.
 type Key = (Endpoint, Option<String>);
-
-/// What carries the calls to one endpoint.
-#[derive(Debug, Clone)]
-pub(super) struct Clients {
-    /// For calls that may be repeated.
-    pub(super) reads: Arc<dyn Transport>,
-    /// For the call that may not: every request has a connection of its own, since on a reused one a request may be
-    /// lost without anybody knowing, and nothing is ever sent again.
-    pub(super) submissions: Arc<dyn Transport>,
-}
 
 impl Connector {
     /// A connector to the endpoints of this allow-list.
@@ -357,15 +318,6 @@ fn certificates(pem: &str) -> Result<Vec<Certificate>, ConnectError> {
         ));
     }
     Ok(found)
-}
-
-/// The innermost error: the outer ones only say that building or sending failed.
-pub(super) fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -12,23 +12,20 @@ use super::api::{
     SubJobPage, SubJobQuery, SubJobStatus, Workspace,
 };
 use super::auth::Credentials;
-use super::connector::{Clients, Options};
 use super::endpoint::Endpoint;
 use super::error::{Error, Operation, Refusal};
+use super::exchange::transfer::{Limits, Received};
+use super::exchange::{Exchange, not_sent};
 use super::signature::{canonical_query, sha256_hex};
 use super::text::Sanitizer;
-use super::transport::Transport;
+use super::transport::{Clients, Options, Transport};
 use super::wire;
 use crate::clock::Clock;
 use crate::ids::{DesktopID, JobID, ProjectID};
 
-use exchange::{Exchange, not_sent};
 use headers::{Call, headers};
-use transfer::{Limits, Received};
 
-pub(super) mod exchange;
 mod headers;
-pub(super) mod transfer;
 
 /// Path of batch-delete below the project.
 const SUBMIT: &str = "desktops/batch-delete";

@@ -18,8 +18,9 @@ use desktop_deletion_operator::clock::Source;
 use desktop_deletion_operator::ids::{DesktopID, JobID, ProjectID};
 use desktop_deletion_operator::workspace::api::{Answer, BatchDelete, Workspace};
 use desktop_deletion_operator::workspace::auth::{Credentials, SecretData};
-use desktop_deletion_operator::workspace::connector::{Connector, Options, Target};
+use desktop_deletion_operator::workspace::connector::{Connector, Target};
 use desktop_deletion_operator::workspace::error::{Error, Failure};
+use desktop_deletion_operator::workspace::transport::Options;
 use jiff::Timestamp;
 
 use server::{Server, authority};

@@ -15,13 +15,12 @@ use crate::clock::Clock;
 use crate::ids::ProjectID;
 use crate::workspace::api::Answer;
 use crate::workspace::auth::{Credentials, PasswordLogin, Secrets};
-use crate::workspace::connector::Options;
 use crate::workspace::endpoint::Endpoint;
 use crate::workspace::error::{Error, Operation};
-use crate::workspace::http::exchange::{Exchange, not_sent};
-use crate::workspace::http::transfer::Limits;
+use crate::workspace::exchange::transfer::Limits;
+use crate::workspace::exchange::{Exchange, not_sent};
 use crate::workspace::text::Sanitizer;
-use crate::workspace::transport::Transport;
+use crate::workspace::transport::{Options, Transport};
 use crate::workspace::wire::Unreadable;
 
 /// Path of the tokens; the catalogue of services would only make the answer long.

@@ -11,11 +11,11 @@ use crate::ids::{DesktopID, JobID, ProjectID};
 use crate::workspace::api::{
     Answer, BatchDelete, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery, Workspace,
 };
-use crate::workspace::connector::{Clients, Options};
 use crate::workspace::endpoint::Endpoint;
 use crate::workspace::error::{Error, Operation};
+use crate::workspace::exchange::not_sent;
 use crate::workspace::http::HttpWorkspace;
-use crate::workspace::http::exchange::not_sent;
+use crate::workspace::transport::{Clients, Options};
 
 /// One project of the cloud, as somebody whose credentials change.
 #[derive(Debug)]

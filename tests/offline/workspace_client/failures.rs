@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use desktop_deletion_operator::workspace::connector::Options;
+use desktop_deletion_operator::workspace::transport::Options;
 use tokio::net::TcpSocket;
 
 use super::server::{Play, Server, answer, authority};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use desktop_deletion_operator::config::CloudProxy;
 use desktop_deletion_operator::workspace::api::Workspace;
-use desktop_deletion_operator::workspace::connector::Options;
+use desktop_deletion_operator::workspace::transport::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 

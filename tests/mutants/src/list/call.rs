@@ -7,17 +7,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "client-retries",
         does: "The client sends a call again that was answered by a 5xx",
         edits: &[Edit {
-            file: "src/workspace/http/exchange.rs",
+            file: "src/workspace/exchange.rs",
             find: "        let received = transfer(carrier, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
 ",
             replace: "        let again = call.clone();
-        let mut received = exchange(carrier, call, limits)
+        let mut received = transfer(carrier, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
         if received.status.is_server_error() {
-            received = exchange(carrier, again, limits)
+            received = transfer(carrier, again, limits)
                 .await
                 .map_err(|lost| self.lost(&lost))?;
         }
@@ -32,15 +32,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "client-retries-what-was-lost",
         does: "The client sends a call again whose answer did not come",
         edits: &[Edit {
-            file: "src/workspace/http/exchange.rs",
+            file: "src/workspace/exchange.rs",
             find: "        let received = transfer(carrier, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
 ",
             replace: "        let again = call.clone();
-        let received = match exchange(carrier, call, limits).await {
+        let received = match transfer(carrier, call, limits).await {
             Ok(received) => received,
-            Err(_) => exchange(carrier, again, limits)
+            Err(_) => transfer(carrier, again, limits)
                 .await
                 .map_err(|lost| self.lost(&lost))?,
         };

@@ -1,27 +1,30 @@
 //! From what came back to what it means: the same for every service.
 
-use super::transfer::{Limits, Lost, Received, transfer};
+use super::api::Answer;
+use super::endpoint::Endpoint;
+use super::error::{Error, Failure, Operation, Refusal};
+use super::refusal;
+use super::text::Sanitizer;
+use super::transport::Transport;
+use super::wire::Unreadable;
 use crate::clock::Clock;
-use crate::workspace::api::Answer;
-use crate::workspace::endpoint::Endpoint;
-use crate::workspace::error::{Error, Failure, Operation, Refusal};
-use crate::workspace::refusal;
-use crate::workspace::text::Sanitizer;
-use crate::workspace::transport::Transport;
-use crate::workspace::wire::Unreadable;
+
+use transfer::{Limits, Lost, Received, transfer};
+
+pub(super) mod transfer;
 
 /// One call of one service.
-pub(in crate::workspace) struct Exchange<'a> {
-    pub(in crate::workspace) operation: Operation,
-    pub(in crate::workspace) endpoint: &'a Endpoint,
+pub(super) struct Exchange<'a> {
+    pub(super) operation: Operation,
+    pub(super) endpoint: &'a Endpoint,
     /// Takes the login out of what is said.
-    pub(in crate::workspace) sanitizer: Sanitizer<'a>,
-    pub(in crate::workspace) clock: &'a Clock,
+    pub(super) sanitizer: Sanitizer<'a>,
+    pub(super) clock: &'a Clock,
 }
 
 impl Exchange<'_> {
     /// Sends once.
-    pub(in crate::workspace) async fn exchange(
+    pub(super) async fn exchange(
         &self,
         carrier: &dyn Transport,
         call: http::Request<Vec<u8>>,
@@ -55,7 +58,7 @@ impl Exchange<'_> {
     }
 
     /// The value of a good answer.
-    pub(in crate::workspace) fn readable<T>(
+    pub(super) fn readable<T>(
         &self,
         received: &Received,
         read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, Unreadable>,
@@ -108,7 +111,7 @@ impl Exchange<'_> {
     }
 
     /// An answer that is not the documented good one.
-    pub(in crate::workspace) fn refused(&self, received: &Received) -> Error {
+    pub(super) fn refused(&self, received: &Received) -> Error {
         let refusal = self.refusal(received);
         // The page of a proxy, or of whatever else lies between, has a clock of its own.
         let of_service = refusal.json && refusal.code.is_some();
@@ -121,7 +124,7 @@ impl Exchange<'_> {
 }
 
 /// A call that was not even tried.
-pub(in crate::workspace) fn not_sent(operation: Operation, reason: String) -> Error {
+pub(super) fn not_sent(operation: Operation, reason: String) -> Error {
     Error {
         operation,
         failure: Failure::NotSent { reason },
