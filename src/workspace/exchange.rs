@@ -5,21 +5,39 @@ use super::endpoint::Endpoint;
 use super::error::{Error, Failure, Operation, Refusal};
 use super::refusal;
 use super::text::Sanitizer;
-use super::transport::Transport;
+use super::transport::{Clients, Options, Transport, Undelivered};
 use super::wire::Unreadable;
 use crate::clock::Clock;
 
-use transfer::{Limits, Lost, Received, transfer};
+use transfer::{Limits, Received, transfer};
 
 pub(super) mod transfer;
 
-/// One call of one service.
+/// A service at one endpoint, and the way to it.
+pub(super) struct Service {
+    pub(super) endpoint: Endpoint,
+    pub(super) clients: Clients,
+    pub(super) clock: Clock,
+    pub(super) options: Options,
+}
+
+impl Service {
+    /// What a call may cost whose good answer may have that many bytes.
+    pub(super) fn limits(&self, good: usize) -> Limits {
+        Limits {
+            good,
+            bad: self.options.max_small_answer,
+            timeout: self.options.timeout,
+        }
+    }
+}
+
+/// One call of a service.
 pub(super) struct Exchange<'a> {
     pub(super) operation: Operation,
-    pub(super) endpoint: &'a Endpoint,
+    pub(super) service: &'a Service,
     /// Takes the login out of what is said.
     pub(super) sanitizer: Sanitizer<'a>,
-    pub(super) clock: &'a Clock,
 }
 
 impl Exchange<'_> {
@@ -42,8 +60,12 @@ impl Exchange<'_> {
         Ok(received)
     }
 
-    fn lost(&self, lost: &Lost) -> Error {
-        let reason = format!("{}: {}", self.endpoint, self.sanitizer.sentence(&lost.reason));
+    fn lost(&self, lost: &Undelivered) -> Error {
+        let reason = format!(
+            "{}: {}",
+            self.service.endpoint,
+            self.sanitizer.sentence(&lost.reason)
+        );
         let failure = if lost.not_sent {
             Failure::NotSent { reason }
         } else {
@@ -57,8 +79,21 @@ impl Exchange<'_> {
         }
     }
 
-    /// The value of a good answer.
-    pub(super) fn readable<T>(
+    /// The value of an answer whose status is `good`; otherwise the error that it is.
+    pub(super) fn answer<T>(
+        &self,
+        received: &Received,
+        good: bool,
+        read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, Unreadable>,
+    ) -> Result<Answer<T>, Error> {
+        if good {
+            self.readable(received, read)
+        } else {
+            Err(self.refused(received))
+        }
+    }
+
+    fn readable<T>(
         &self,
         received: &Received,
         read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, Unreadable>,
@@ -100,7 +135,7 @@ impl Exchange<'_> {
         } else {
             &received.body
         };
-        let now = refusal::service_time(&received.headers).unwrap_or_else(|| self.clock.now());
+        let now = refusal::service_time(&received.headers).unwrap_or_else(|| self.service.clock.now());
         refusal::read(
             received.status.as_u16(),
             &received.headers,
@@ -110,8 +145,7 @@ impl Exchange<'_> {
         )
     }
 
-    /// An answer that is not the documented good one.
-    pub(super) fn refused(&self, received: &Received) -> Error {
+    fn refused(&self, received: &Received) -> Error {
         let refusal = self.refusal(received);
         // The page of a proxy, or of whatever else lies between, has a clock of its own.
         let of_service = refusal.json && refusal.code.is_some();
@@ -120,14 +154,5 @@ impl Exchange<'_> {
             failure: Failure::Refused(Box::new(refusal)),
             service_time: refusal::service_time(&received.headers).filter(|_| of_service),
         }
-    }
-}
-
-/// A call that was not even tried.
-pub(super) fn not_sent(operation: Operation, reason: String) -> Error {
-    Error {
-        operation,
-        failure: Failure::NotSent { reason },
-        service_time: None,
     }
 }

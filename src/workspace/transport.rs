@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::endpoint::Endpoint;
+
 /// Bounds on time and size of every call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -35,6 +37,14 @@ impl Default for Options {
     }
 }
 
+/// An endpoint, as one set of authorities vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) endpoint: Endpoint,
+    /// Hash of the certificates; `None`: those that this machine trusts.
+    pub(super) authorities: Option<String>,
+}
+
 /// What carries the calls to one endpoint.
 #[derive(Debug, Clone)]
 pub(super) struct Clients {
@@ -55,7 +65,7 @@ pub trait Transport: Send + Sync + fmt::Debug {
     async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered>;
 }
 
-/// A request to which no head of an answer came back.
+/// A request to which no whole answer came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undelivered {
     /// Surely no byte of the request left this process.

@@ -81,21 +81,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "refused-login-repeats-the-call",
         does: "A call that is refused with 401 is sent again",
         edits: &[Edit {
-            file: "src/workspace/iam/refreshing_client.rs",
-            find: "        let result = self.door.open(&grant).send(request).await;
+            file: "src/workspace/http.rs",
+            find: "        let received = exchange
+            .exchange(&*self.service.clients.submissions, request.call, limits)
+            .await?;
 ",
-            replace: "        let again = SignedRequest {
-            url: request.url.clone(),
-            body: request.body.clone(),
-            headers: request.headers.clone(),
-            digest: request.digest.clone(),
-            signed_at: request.signed_at,
-            credentials: Arc::clone(&request.credentials),
-            proof: request.proof,
-        };
-        let mut result = self.door.open(&grant).send(request).await;
-        if result.as_ref().is_err_and(|error| is_refused(error, &[401])) {
-            result = self.door.open(&grant).send(again).await;
+            replace: "        let again = request.call.clone();
+        let mut received = exchange
+            .exchange(&*self.service.clients.submissions, request.call, limits)
+            .await?;
+        if received.status == StatusCode::UNAUTHORIZED {
+            received = exchange
+                .exchange(&*self.service.clients.submissions, again, limits)
+                .await?;
         }
 ",
         }],
