@@ -1,7 +1,7 @@
 //! The two kinds and their conditions: the contract with users.
 //!
-//! The Rust types here are the only source of `crds/*.yaml` and of `crds/README.md`, which
-//! `desktop-deletion-operator crds --output crds` writes.
+//! The Rust types here are the only source of `crds/*.yaml`, which `desktop-deletion-operator crds --output crds` writes,
+//! and of `crds/README.md`, which `tests/offline/reference.rs` does.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -28,7 +28,6 @@ pub mod limits;
 pub mod project;
 
 mod files;
-mod reference;
 mod rules;
 mod schema;
 

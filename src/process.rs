@@ -20,7 +20,8 @@ use crate::crd::DesktopDeletion;
 use crate::runtime::health::Health;
 use crate::runtime::lease::{Elector, Leadership, Loss};
 use crate::runtime::metrics::Metrics;
-use crate::workspace::connector::{Connector, Options};
+use crate::workspace::connector::Connector;
+use crate::workspace::transport::Options;
 
 pub mod api_proxy;
 pub mod server;

@@ -10,7 +10,8 @@
 //! | [`auth`] | the login, and the only place that looks at its secrets |
 //! | [`iam`] | from a password to something that signs, and renewed in time |
 //! | [`signature`] | the request signature: a pure function |
-//! | `http` | the calls over HTTPS: time-outs, limits, what counts as not sent |
+//! | `http` | the calls of Workspace over HTTPS |
+//! | `exchange` | one call of any service: limits, what counts as not sent, what an answer means |
 //! | `wire` | bodies as documented, read tolerantly |
 //! | `refusal` | every envelope that errors come in |
 //! | `text` | texts from outside, made fit to show |
@@ -20,6 +21,7 @@ pub mod auth;
 pub mod connector;
 pub mod endpoint;
 pub mod error;
+mod exchange;
 mod http;
 pub mod iam;
 mod refusal;

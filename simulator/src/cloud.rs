@@ -36,6 +36,7 @@ pub use ledger::LedgerEntry;
 pub use message::{Answer, Request, Response};
 pub use operation::Operation;
 
+use crate::digest::made_up_id;
 use crate::world::{World, WorldError};
 use operation::Call;
 use refusal::Refusal;
@@ -302,11 +303,4 @@ fn date_header(shown: Timestamp) -> Option<(HeaderName, HeaderValue)> {
     let text = httpdate::fmt_http_date(shown.max(Timestamp::UNIX_EPOCH).into());
     let value = HeaderValue::from_str(&text).ok()?;
     Some((header::DATE, value))
-}
-
-/// An id of 32 hexadecimal digits that depends on nothing but its arguments.
-pub(crate) fn made_up_id(seed: u64, kind: &str, name: &str) -> String {
-    let mut id = signature::sha256_hex(format!("{seed}/{kind}/{name}").as_bytes());
-    id.truncate(32);
-    id
 }

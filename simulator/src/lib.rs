@@ -5,6 +5,7 @@
 //! - [`serve`]: the core behind TLS, with an admin API beside it
 
 pub mod cloud;
+mod digest;
 mod server;
 pub mod world;
 

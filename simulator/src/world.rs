@@ -16,6 +16,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::made_up_id;
+
 pub use accounts::{AccessKey, Account, Permission, ReadyToken, User};
 pub use desktop::{AttachedType, AttachedUser, ChargingMode, DeletionResult, Desktop, DesktopType, Outcome};
 pub use field_answer::FieldAnswer;
@@ -126,7 +128,7 @@ impl World {
         }
         for account in &mut self.accounts {
             if account.id.is_empty() {
-                account.id = crate::cloud::made_up_id(self.seed, "account", &account.name);
+                account.id = made_up_id(self.seed, "account", &account.name);
             }
         }
         self.complete_projects()?;

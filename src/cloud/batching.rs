@@ -11,9 +11,10 @@
 //! | `known_rows` | rows that an earlier sweep showed |
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::rate_limiter::Priority;
@@ -107,13 +108,13 @@ impl SharedReads {
 
     /// Takes in the rows of a sweep; says whether they are all that an earlier sweep showed.
     fn shows_all_known(&self, project: ProjectID, shown: &HashSet<RowKey>) -> bool {
-        let mut rows = lock(&self.rows);
+        let mut rows = self.rows.lock();
         rows.retain(|_, known| !known.is_forgotten());
         rows.entry(project).or_default().all_in(shown)
     }
 
     fn entry(&self, key: (CredentialsKey, Priority)) -> Entry {
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         let now = Instant::now();
         entries.retain(|other, entry| *other == key || now.duration_since(entry.used) < IDLE);
         let entry = entries.entry(key).or_insert_with(|| Entry {
@@ -124,11 +125,6 @@ impl SharedReads {
         entry.used = now;
         entry.clone()
     }
-}
-
-/// What is locked here is whole after every step, whoever panicked.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -100,7 +101,7 @@ impl CircuitBreaker {
     /// the operator is shutting down first.
     pub async fn enter(&self, caller: &SessionKey, priority: Priority, namespace: &str) -> Option<Permit> {
         let gate = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.gates.retain(|_, gate| !gate.is_idle());
             let at_once = state.at_once(&caller.login);
             let gate = state.gates.entry(caller.session());
@@ -119,7 +120,7 @@ impl CircuitBreaker {
     /// # Errors
     /// [`Failure::CircuitOpen`], which says why not.
     pub fn check(&self, operation: Operation, caller: &SessionKey) -> Result<(), Error> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = Instant::now();
         forget(&mut state.projects, |until| *until <= now);
         forget(&mut state.logins, |(_, last)| *last + LOGIN_PAUSE <= now);
@@ -142,7 +143,7 @@ impl CircuitBreaker {
     /// How the circuit breaker stands for a submission of this caller that has that permit, or none. To be asked before
     /// the intent is stored.
     pub fn circuit(&self, caller: &SessionKey, permit: Option<&HalfOpenPermit>) -> Circuit {
-        let state = self.lock();
+        let state = self.state.lock();
         let breaker = state.breakers.get(&caller.session());
         breaker.map_or(Circuit::Closed, |breaker| breaker.state(permit))
     }
@@ -156,7 +157,7 @@ impl CircuitBreaker {
         caller: &SessionKey,
         permit: Option<HalfOpenPermit>,
     ) -> Result<Option<HalfOpenPermit>, Circuit> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(breaker) = state.breakers.get_mut(&caller.session()) else {
             return Ok(None);
         };
@@ -175,7 +176,7 @@ impl CircuitBreaker {
         began: Instant,
         result: &Result<T, Error>,
     ) -> Option<BreakerKind> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let opened = state.note_answer(operation, caller, began, result, &self.timing);
         let now = Instant::now();
         match (result.as_ref().err().map(classify), result) {
@@ -212,7 +213,7 @@ impl CircuitBreaker {
 
     /// How many logins, projects of a login, and logins at an endpoint are held back now.
     pub fn held(&self) -> Vec<(BreakerKind, usize)> {
-        let state = self.lock();
+        let state = self.state.lock();
         let now = Instant::now();
         let logins = state.logins.values();
         let logins = logins.filter(|(failed, last)| *failed >= FAILED_LOGINS && *last + LOGIN_PAUSE > now);
@@ -224,11 +225,6 @@ impl CircuitBreaker {
             (BreakerKind::Throttled, projects.count()),
             (BreakerKind::Unanswered, open.count()),
         ]
-    }
-
-    /// The maps are whole after every step, whoever panicked.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,9 +4,10 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -135,7 +136,7 @@ impl RateLimiter {
         let asked = Instant::now();
         loop {
             let (sender, mut receiver) = oneshot::channel();
-            self.lock().waiting[priority as usize].push(namespace, sender);
+            self.0.state.lock().waiting[priority as usize].push(namespace, sender);
             self.hand_out();
             if let Ok(permit) = receiver.try_recv() {
                 return permit;
@@ -160,13 +161,13 @@ impl RateLimiter {
 
     /// From now on at most so many permits at one time; those that are taken go on.
     pub fn limit(&self, at_once: usize) {
-        self.lock().at_once = at_once;
+        self.0.state.lock().at_once = at_once;
         self.changed();
     }
 
     /// Nobody else knows of these permits, and the rate is rested: new ones would do as well.
     pub fn is_idle(&self) -> bool {
-        Arc::strong_count(&self.0) == 1 && self.lock().even <= Instant::now()
+        Arc::strong_count(&self.0) == 1 && self.0.state.lock().even <= Instant::now()
     }
 
     /// There may be room: hands out, and has those who wait look at the clock if the rate decides.
@@ -179,7 +180,7 @@ impl RateLimiter {
     /// Gives permits to whom they are due; says when the next one is, if the rate decides.
     fn hand_out(&self) -> Option<Instant> {
         loop {
-            let (sender, permit) = match self.lock().next() {
+            let (sender, permit) = match self.0.state.lock().next() {
                 Next::Now(sender) => (
                     sender,
                     Permit {
@@ -194,16 +195,11 @@ impl RateLimiter {
             sender.send(permit).ok();
         }
     }
-
-    /// The state is whole after every step, whoever panicked.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.permits.lock().taken -= 1;
+        self.permits.0.state.lock().taken -= 1;
         self.permits.changed();
     }
 }

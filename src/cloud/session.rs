@@ -2,10 +2,11 @@
 //! service's clock says.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::circuit_breaker::{CircuitBreaker, SessionKey, circuit_open};
@@ -39,14 +40,14 @@ impl ServiceClocks {
 
     /// What the service's clock shows now; `None` before two of its answers agreed.
     pub fn now(&self, endpoint: &str) -> Option<Timestamp> {
-        let clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let clocks = self.clocks.lock();
         clocks.get(&Origin::of(endpoint))?.at(self.uptime.now())
     }
 
     /// Takes in the `Date` of an answer.
     pub fn note(&self, origin: &Origin, date: Timestamp) {
         let at = self.uptime.now();
-        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clocks = self.clocks.lock();
         let clock = clocks.entry(origin.clone()).or_default();
         clock.note(Reading { date, at });
     }

@@ -1,10 +1,11 @@
 //! Calls of the API server that cannot hang, since kube has no time limit of its own, and what its clock says.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, header};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use crate::clock::Uptime;
 use crate::plan::clocks::{Reading, RemoteClock};
@@ -62,7 +63,7 @@ impl ApiServerClock {
 
     /// What it shows now; `None` before two answers agreed.
     pub fn now(&self) -> Option<Timestamp> {
-        let clock = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = *self.clock.lock();
         clock.at(self.uptime.now())
     }
 
@@ -75,10 +76,7 @@ impl ApiServerClock {
                 date,
                 at: self.uptime.now(),
             };
-            self.clock
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .note(reading);
+            self.clock.lock().note(reading);
         }
     }
 }

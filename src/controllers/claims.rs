@@ -12,7 +12,7 @@
 //! | `listing` | whether a namespace could be read |
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use super::Scope;
@@ -327,7 +328,7 @@ impl Claims {
 
     /// A panic elsewhere leaves at worst a stale entry, which the next event of its object replaces.
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.table.lock()
     }
 }
 

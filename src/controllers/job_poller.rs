@@ -3,10 +3,11 @@
 //! changed for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::reflector::ObjectRef;
+use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -114,7 +115,7 @@ impl Pollers {
 
     /// Follows a job from now on, with this login, and says what is known of it.
     pub fn follow(&self, wanted: Wanted, key: &CredentialsKey, line: &Arc<CloudSession>) -> News {
-        let mut projects = self.shared.lock();
+        let mut projects = self.shared.projects.lock();
         // After a change of the Secret the job moves to the new login, with what is known of it.
         let mut others = projects.iter_mut().filter(|(other, _)| *other != key);
         let moved = others.find_map(|(_, project)| project.jobs.remove(&wanted.job));
@@ -152,7 +153,7 @@ impl Pollers {
 
     /// Forgets the jobs of an object that has ended or is gone.
     pub fn unfollow(&self, uid: &str) {
-        for project in self.shared.lock().values_mut() {
+        for project in self.shared.projects.lock().values_mut() {
             project
                 .jobs
                 .retain(|_, followed| followed.object.extra.uid.as_deref() != Some(uid));
@@ -168,6 +169,7 @@ impl Pollers {
             }
             if self
                 .shared
+                .projects
                 .lock()
                 .values()
                 .all(|project| project.turned.elapsed() < SIGN_OF_LIFE)
@@ -179,14 +181,9 @@ impl Pollers {
 }
 
 impl Shared {
-    /// A panic elsewhere cannot leave the map half written.
-    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialsKey, Project>> {
-        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// When the project is to be looked at next; `None`, and it is forgotten, once nothing is followed there.
     fn next_look(&self, key: &CredentialsKey, last: Option<Instant>) -> Option<Instant> {
-        let mut projects = self.lock();
+        let mut projects = self.projects.lock();
         let entry = projects.get_mut(key)?;
         entry.turned = Instant::now();
         if entry.jobs.is_empty() {
@@ -206,7 +203,7 @@ impl Shared {
 
     /// The login, and the jobs that are due for a look.
     fn due(&self, key: &CredentialsKey) -> Option<(Arc<dyn Workspace>, Vec<JobID>)> {
-        let projects = self.lock();
+        let projects = self.projects.lock();
         let entry = projects.get(key)?;
         let now = Instant::now();
         let due = entry
@@ -218,7 +215,7 @@ impl Shared {
 
     /// Stores what a tick found and wakes whom it concerns.
     fn publish(&self, key: &CredentialsKey, found: Vec<Found>, read_failure: Option<Error>) {
-        let mut projects = self.lock();
+        let mut projects = self.projects.lock();
         let Some(entry) = projects.get_mut(key) else {
             return;
         };
@@ -257,7 +254,7 @@ impl Shared {
 
     /// What is known of a job.
     fn known(&self, key: &CredentialsKey, job: &JobID) -> Option<Known> {
-        let projects = self.lock();
+        let projects = self.projects.lock();
         let followed = projects.get(key)?.jobs.get(job)?;
         Some(Known {
             desktops: followed.desktops.clone(),

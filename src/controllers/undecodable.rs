@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -14,6 +14,7 @@ use kube::runtime::events::{Event as Announcement, EventType};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::{Api, Resource, ResourceExt};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -91,7 +92,7 @@ impl Undecodable {
     {
         let (raw, put): (_, fn(K) -> _) = match event {
             Event::Init => {
-                let mut entries = self.lock();
+                let mut entries = self.0.lock();
                 entries
                     .values_mut()
                     .filter(|entry| entry.is_of::<K>(scope))
@@ -99,7 +100,8 @@ impl Undecodable {
                 return Sorted::Known(Event::Init, None);
             }
             Event::InitDone => {
-                self.lock()
+                self.0
+                    .lock()
                     .retain(|_, entry| !entry.is_of::<K>(scope) || entry.listed);
                 return Sorted::Known(Event::InitDone, None);
             }
@@ -130,21 +132,22 @@ impl Undecodable {
 
     /// The object of that uid can be decoded, or is gone; says whether it could not be decoded before.
     pub fn forget(&self, uid: &str) -> bool {
-        self.lock().remove(uid).is_some()
+        self.0.lock().remove(uid).is_some()
     }
 
     /// Whether an object of that name cannot be decoded.
     pub fn has<K: Resource<DynamicType = ()>>(&self, object: &ObjectRef<K>) -> bool {
         let namespace = object.namespace.as_deref().unwrap_or_default();
         let kind = K::kind(&());
-        self.lock()
+        self.0
+            .lock()
             .values()
             .any(|entry| entry.kind == kind && entry.namespace == namespace && entry.name == object.name)
     }
 
     /// How many objects of each kind cannot be decoded.
     pub fn count(&self) -> Vec<(&'static str, usize)> {
-        let entries = self.lock();
+        let entries = self.0.lock();
         let of = |kind| entries.values().filter(|entry| entry.kind == kind).count();
         KINDS.into_iter().map(|kind| (kind, of(kind))).collect()
     }
@@ -154,7 +157,7 @@ impl Undecodable {
         let namespace = metadata.namespace.clone().unwrap_or_default();
         let name = metadata.name.clone().unwrap_or_default();
         let uid = metadata.uid.clone().unwrap_or_default();
-        let mut entries = self.lock();
+        let mut entries = self.0.lock();
         let new = || {
             tracing::error!(
                 %kind, namespace, name, error = error.error,
@@ -173,18 +176,13 @@ impl Undecodable {
     }
 
     fn requests(&self) -> Vec<(String, Entry)> {
-        let entries = self.lock();
+        let entries = self.0.lock();
         let requests = entries
             .iter()
             .filter(|(_, entry)| entry.kind == DesktopDeletion::kind(&()));
         requests
             .map(|(uid, entry)| (uid.clone(), entry.clone()))
             .collect()
-    }
-
-    /// A panic elsewhere leaves at worst a stale entry.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

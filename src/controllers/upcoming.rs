@@ -2,9 +2,10 @@
 //! takes them along ([`shared`](crate::cloud::batching)).
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use kube::ResourceExt;
+use parking_lot::Mutex;
 
 use crate::cloud::rate_limiter::Priority;
 use crate::crd::DesktopDeletion;
@@ -41,7 +42,7 @@ impl Upcoming {
     /// A request gets in line.
     pub fn announce(&self, object: &Arc<DesktopDeletion>) -> InLine {
         let line = CloudSession::of(object);
-        let mut lines = self.lock();
+        let mut lines = self.0.lock();
         lines.arrivals += 1;
         let arrival = lines.arrivals;
         let waiting = lines.waiting.entry(line.clone()).or_default();
@@ -57,7 +58,7 @@ impl Upcoming {
     /// The desktops of those in line who will ask as `object` does now, whole requests, at most so many desktops.
     pub fn with(&self, object: &DesktopDeletion, most: usize) -> Vec<DesktopID> {
         let mut ids = Vec::new();
-        let lines = self.lock();
+        let lines = self.0.lock();
         for more in lines
             .waiting
             .get(&CloudSession::of(object))
@@ -70,11 +71,6 @@ impl Upcoming {
             ids.extend(more.spec.desktop_ids.iter().cloned());
         }
         ids
-    }
-
-    /// The lines are whole after every step, whoever panicked.
-    fn lock(&self) -> MutexGuard<'_, Lines> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,7 +86,7 @@ impl CloudSession {
 
 impl Drop for InLine {
     fn drop(&mut self) {
-        let mut lines = self.upcoming.lock();
+        let mut lines = self.upcoming.0.lock();
         if let Some(waiting) = lines.waiting.get_mut(&self.line) {
             waiting.remove(&self.arrival);
             if waiting.is_empty() {

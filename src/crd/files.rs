@@ -1,22 +1,18 @@
-//! The generated files of the folder `crds/`.
+//! The definitions of the folder `crds/`.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use super::{all, reference};
+use super::all;
 
-/// What the folder `crds/` holds besides its `kustomization.yaml`: names of files and their content.
+/// Both kinds, a file each: names of files and their content.
 ///
 /// # Errors
 ///
 /// When a kind cannot be written as YAML, which would be a mistake in the types of this module.
 pub fn files() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
-    let kinds = all();
-    let mut files = Vec::new();
-    for kind in &kinds {
-        files.push((format!("{}.yaml", kind.spec.names.plural), manifest(kind)?));
-    }
-    files.push(("README.md".to_owned(), reference::page(&kinds)));
-    Ok(files)
+    let file =
+        |kind: &CustomResourceDefinition| Ok((format!("{}.yaml", kind.spec.names.plural), manifest(kind)?));
+    all().iter().map(file).collect()
 }
 
 /// Both kinds as one stream of YAML documents, for `kubectl apply -f -`.
@@ -25,8 +21,8 @@ pub fn files() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
 ///
 /// As [`files`].
 pub fn yaml() -> Result<String, serde_saphyr::ser::Error> {
-    let manifests: Result<Vec<_>, _> = all().iter().map(manifest).collect();
-    Ok(manifests?.join("---\n"))
+    let manifests: Vec<_> = files()?.into_iter().map(|(_, manifest)| manifest).collect();
+    Ok(manifests.join("---\n"))
 }
 
 fn manifest(kind: &CustomResourceDefinition) -> Result<String, serde_saphyr::ser::Error> {

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::config::duration;
@@ -35,7 +36,8 @@ impl Health {
     #[must_use = "readiness waits for the check to pass"]
     pub fn check(&self, name: impl Into<String>) -> Check {
         let name = name.into();
-        self.lock()
+        self.0
+            .lock()
             .checks
             .insert(name.clone(), Err("has not passed yet".to_owned()));
         Check {
@@ -49,7 +51,7 @@ impl Health {
     #[must_use = "dropping the pulse says that the loop has ended"]
     pub fn pulse(&self, name: impl Into<String>, bound: Duration) -> Pulse {
         let name = name.into();
-        self.lock().pulses.insert(
+        self.0.lock().pulses.insert(
             name.clone(),
             Beat {
                 last: Instant::now(),
@@ -66,13 +68,13 @@ impl Health {
     /// The process is on its way out: not ready any more, and alive whatever its loops do, so that no restart cuts
     /// the record of a submission.
     pub fn stopping(&self) {
-        self.lock().stopping = true;
+        self.0.lock().stopping = true;
     }
 
     /// What `/readyz` says.
     #[must_use]
     pub fn ready(&self) -> Report {
-        let state = self.lock();
+        let state = self.0.lock();
         let mut report = Report::default();
         for (name, result) in &state.checks {
             report.add(name, result.clone());
@@ -88,7 +90,7 @@ impl Health {
     /// What `/livez` says.
     #[must_use]
     pub fn live(&self) -> Report {
-        let state = self.lock();
+        let state = self.0.lock();
         let mut report = Report::default();
         for (name, beat) in &state.pulses {
             let verdict = if state.stopping { Ok(()) } else { beat.verdict() };
@@ -100,14 +102,9 @@ impl Health {
     /// How long each loop has given no sign of life, by name.
     #[must_use]
     pub fn silences(&self) -> Vec<(String, Duration)> {
-        let state = self.lock();
+        let state = self.0.lock();
         let silence = |(name, beat): (&String, &Beat)| (name.clone(), beat.last.elapsed());
         state.pulses.iter().map(silence).collect()
-    }
-
-    /// A panic elsewhere cannot leave the maps half written, so a poisoned lock is as good as a sound one.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,7 +156,7 @@ impl Check {
     }
 
     fn set(&self, result: Result<Option<String>, String>) {
-        self.health.lock().checks.insert(self.name.clone(), result);
+        self.health.0.lock().checks.insert(self.name.clone(), result);
     }
 }
 
@@ -177,7 +174,7 @@ impl Pulse {
     }
 
     fn change(&self, change: impl FnOnce(&mut Beat)) {
-        if let Some(beat) = self.health.lock().pulses.get_mut(&self.name) {
+        if let Some(beat) = self.health.0.lock().pulses.get_mut(&self.name) {
             change(beat);
         }
     }

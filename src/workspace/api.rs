@@ -225,12 +225,8 @@ pub struct BatchDelete {
 /// A batch-delete that is ready to go. It lives in memory only, cannot be cloned, and its `Debug` shows neither
 /// signature nor token.
 pub struct SignedRequest {
-    /// Where it was signed for; it goes nowhere else.
-    pub(super) url: String,
-    /// The bytes of the body.
-    pub(super) body: Vec<u8>,
-    /// The headers to send, credentials included.
-    pub(super) headers: http::HeaderMap,
+    /// Where it was signed for, since it goes nowhere else; the bytes of the body; the headers, credentials included.
+    pub(super) call: http::Request<Vec<u8>>,
     /// `sha256:<hex>` of the body.
     pub(super) digest: String,
     /// When it was signed, whole seconds.

@@ -2,9 +2,9 @@
 //! logins per project, so that connecting again costs nothing.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use reqwest::{Certificate, ClientBuilder, Proxy, redirect, retry};
 use secrecy::ExposeSecret;
 
@@ -12,12 +12,14 @@ use super::api::Workspace;
 use super::auth::{Credentials, Login};
 use super::endpoint::resolver::{self, Filter, Names};
 use super::endpoint::{Endpoint, EndpointError};
+use super::exchange::Service;
+use super::http::HttpWorkspace;
 use super::iam::http::HttpIam;
-use super::iam::refreshing_client::{Connection, RefreshingClient};
-use super::iam::sessions::{Place, Sessions};
-use super::iam::{CallObserver, Iam, IssuedCredentials};
+use super::iam::ready::Ready;
+use super::iam::sessions::Sessions;
+use super::iam::{CallObserver, Iam};
 use super::signature::sha256_hex;
-use super::transport::{Proxied, Transport};
+use super::transport::{Clients, Options, Place, Proxied, Transport, root_cause};
 use crate::clock::Clock;
 use crate::config::{AllowedEndpoint, CloudProxy};
 use crate::ids::ProjectID;
@@ -27,34 +29,6 @@ const MAX_KEPT: usize = 256;
 
 /// How this operator names itself to services.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-
-/// Bounds on time and size of every call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// For resolving the name, connecting and the TLS handshake together. Keep it shorter than the others: a handshake
-    /// that hangs then counts as not sent, otherwise as in doubt.
-    pub connect_timeout: Duration,
-    /// For the whole of any other call.
-    pub timeout: Duration,
-    /// For the whole of a request that deletes.
-    pub submission_timeout: Duration,
-    /// Longest body of a list or a job, in bytes.
-    pub max_answer: usize,
-    /// Longest body of an error, of one desktop and of an accepted batch-delete, in bytes.
-    pub max_small_answer: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(5),
-            timeout: Duration::from_secs(30),
-            submission_timeout: Duration::from_secs(120),
-            max_answer: 8 << 20,
-            max_small_answer: 64 << 10,
-        }
-    }
-}
 
 /// One project of one cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,20 +79,7 @@ pub struct Connector {
     sessions: Sessions,
     /// What carries every call instead of the network.
     carrier: Option<Arc<dyn Transport>>,
-    kept: Mutex<HashMap<Key, Clients>>,
-}
-
-/// An endpoint and the hash of its certificates.
-type Key = (Endpoint, Option<String>);
-
-/// What carries the calls to one endpoint.
-#[derive(Debug, Clone)]
-pub(super) struct Clients {
-    /// For calls that may be repeated.
-    pub(super) reads: Arc<dyn Transport>,
-    /// For the call that may not: every request has a connection of its own, since on a reused one a request may be
-    /// lost without anybody knowing, and nothing is ever sent again.
-    pub(super) submissions: Arc<dyn Transport>,
+    kept: Mutex<HashMap<Place, Clients>>,
 }
 
 impl Connector {
@@ -172,81 +133,60 @@ impl Connector {
     /// # Errors
     /// An endpoint is not allowed, or its certificates cannot be used.
     pub fn log_in(&self, target: &Target, login: Login) -> Result<Arc<dyn Workspace>, ConnectError> {
-        let project = target.project_id.clone();
+        let project_id = target.project_id.clone();
         let identity = match login {
-            Login::Ready(Credentials::Token(token)) => {
+            Login::Ready(token @ Credentials::Token(_)) => {
                 // That IAM cannot be asked about a token is no reason not to use it.
-                let place = target.iam_endpoint.as_ref().and_then(|_| self.iam(target).ok());
-                let (place, iam) = place.unzip();
-                self.sessions.token(place, project, token, || iam)
+                self.sessions.token(self.iam(target).ok(), project_id, token)
             }
-            Login::Ready(credentials) => return self.connect(target, Arc::new(credentials)),
+            Login::Ready(key) => Arc::new(Ready::new(None, key)),
             Login::Password(login) => {
                 let (place, iam) = self.iam(target)?;
-                self.sessions.password(place, project, login, || iam)
+                self.sessions.password(place, iam, project_id, login)
             }
         };
-        let door = self.door(target)?;
-        Ok(Arc::new(RefreshingClient { identity, door }))
+        let (_, service) = self.service(&target.endpoint, target)?;
+        Ok(Arc::new(HttpWorkspace {
+            service,
+            project_id: target.project_id.clone(),
+            identity,
+        }))
     }
 
     fn iam(&self, target: &Target) -> Result<(Place, Arc<dyn Iam>), ConnectError> {
         let endpoint = target.iam_endpoint.as_ref().ok_or(ConnectError::NoIam)?;
-        let endpoint = Endpoint::parse(endpoint, &self.allowed)?;
-        let clients = self.clients(&endpoint, target.ca_bundle.as_deref())?;
+        let (place, service) = self.service(endpoint, target)?;
+        let witness = Arc::clone(&self.witness);
+        Ok((place, Arc::new(HttpIam { service, witness })))
+    }
+
+    /// The service at an endpoint, with the authorities of the target.
+    fn service(&self, endpoint: &str, target: &Target) -> Result<(Place, Service), ConnectError> {
+        let ca_bundle = target.ca_bundle.as_deref();
         let place = Place {
-            endpoint: endpoint.clone(),
-            authorities: target.ca_bundle.as_deref().map(hash),
+            endpoint: Endpoint::parse(endpoint, &self.allowed)?,
+            authorities: ca_bundle.map(|pem| sha256_hex(pem.as_bytes())),
         };
-        let iam = HttpIam {
-            endpoint,
-            carrier: clients.submissions,
+        let service = Service {
+            endpoint: place.endpoint.clone(),
+            clients: self.clients(&place, ca_bundle)?,
             clock: Arc::clone(&self.clock),
             options: self.options.clone(),
-            witness: Arc::clone(&self.witness),
         };
-        Ok((place, Arc::new(iam)))
+        Ok((place, service))
     }
 
-    fn door(&self, target: &Target) -> Result<Connection, ConnectError> {
-        let endpoint = Endpoint::parse(&target.endpoint, &self.allowed)?;
-        let clients = self.clients(&endpoint, target.ca_bundle.as_deref())?;
-        Ok(Connection {
-            endpoint,
-            project_id: target.project_id.clone(),
-            clients,
-            clock: Arc::clone(&self.clock),
-            options: self.options.clone(),
-        })
-    }
-
-    /// The calls of one project with one login. Opens no connection yet.
-    ///
-    /// # Errors
-    /// The endpoint is not allowed, or its certificates cannot be used.
-    pub fn connect(
-        &self,
-        target: &Target,
-        credentials: Arc<Credentials>,
-    ) -> Result<Arc<dyn Workspace>, ConnectError> {
-        let grant = IssuedCredentials {
-            credentials,
-            ends: None,
-        };
-        Ok(Arc::new(self.door(target)?.open(&grant)))
-    }
-
-    fn clients(&self, endpoint: &Endpoint, ca_bundle: Option<&str>) -> Result<Clients, ConnectError> {
+    fn clients(&self, place: &Place, ca_bundle: Option<&str>) -> Result<Clients, ConnectError> {
         if let Some(carrier) = &self.carrier {
             return Ok(Clients {
                 reads: Arc::clone(carrier),
                 submissions: Arc::clone(carrier),
             });
         }
-        let key = (endpoint.clone(), ca_bundle.map(hash));
-        if let Some(clients) = self.kept().get(&key) {
+        if let Some(clients) = self.kept.lock().get(place) {
             return Ok(clients.clone());
         }
+        let endpoint = &place.endpoint;
         let roots = ca_bundle.map(certificates).transpose()?;
         let clients = Clients {
             reads: self.carrier(self.builder(endpoint, roots.as_deref()), endpoint, ca_bundle)?,
@@ -258,17 +198,12 @@ impl Connector {
                 ca_bundle,
             )?,
         };
-        let mut kept = self.kept();
+        let mut kept = self.kept.lock();
         if kept.len() >= MAX_KEPT {
             kept.clear();
         }
-        kept.insert(key, clients.clone());
+        kept.insert(place.clone(), clients.clone());
         Ok(clients)
-    }
-
-    /// A map of clients is whole after every step, whoever panicked.
-    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Clients>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn carrier(
@@ -338,10 +273,6 @@ fn tunnel(proxy: &CloudProxy) -> Result<Proxy, reqwest::Error> {
     })
 }
 
-fn hash(pem: &str) -> String {
-    sha256_hex(pem.as_bytes())
-}
-
 fn certificates(pem: &str) -> Result<Vec<Certificate>, ConnectError> {
     if pem.contains("PRIVATE KEY-----") {
         return Err(ConnectError::CaBundle(
@@ -357,15 +288,6 @@ fn certificates(pem: &str) -> Result<Vec<Certificate>, ConnectError> {
         ));
     }
     Ok(found)
-}
-
-/// The innermost error: the outer ones only say that building or sending failed.
-pub(super) fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]
@@ -398,10 +320,8 @@ mod tests {
             ca_bundle: ca_bundle.map(str::to_owned),
             iam_endpoint: None,
         };
-        connector.connect(
-            &target,
-            Arc::new(Credentials::Token(SecretString::from("TOKEN-canary"))),
-        )
+        let token = Credentials::Token(SecretString::from("TOKEN-canary"));
+        connector.log_in(&target, Login::Ready(token))
     }
 
     const HOST: &str = "https://workspace.ap-southeast-1.myhuaweicloud.com";
@@ -448,7 +368,7 @@ mod tests {
             connect_with(&connector, HOST, Some(&authority)).unwrap();
             connect_with(&connector, "https://iam.myhuaweicloud.com", None).unwrap();
         }
-        assert_eq!(connector.kept().len(), 3);
+        assert_eq!(connector.kept.lock().len(), 3);
     }
 
     #[test]

@@ -21,6 +21,17 @@ pub struct Error {
 }
 
 impl Error {
+    /// A call that was not even tried.
+    pub(super) fn not_sent(operation: Operation, reason: impl Into<String>) -> Self {
+        Self {
+            operation,
+            failure: Failure::NotSent {
+                reason: reason.into(),
+            },
+            service_time: None,
+        }
+    }
+
     /// No byte of the request left this process: the name, the connection or the TLS handshake failed, or the
     /// request could not be built; or the call was held back.
     pub fn was_not_sent(&self) -> bool {
@@ -36,6 +47,12 @@ impl Error {
             Failure::Refused(refusal) => Some(refusal),
             _ => None,
         }
+    }
+
+    /// Whether the service refused with one of these statuses.
+    pub(super) fn is_refused(&self, statuses: &[u16]) -> bool {
+        self.refusal()
+            .is_some_and(|refusal| statuses.contains(&refusal.status))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use jiff::Timestamp;
 
 use super::api::{
@@ -12,45 +12,46 @@ use super::api::{
     SignedRequest, SubJobPage, SubJobQuery, SubJobStatus, Workspace,
 };
 use super::auth::Credentials;
-use super::connector::{Clients, Options};
-use super::endpoint::Endpoint;
 use super::error::{Error, Operation, Refusal};
+use super::exchange::transfer::Limits;
+use super::exchange::{Exchange, Service};
+use super::iam::{CredentialsProvider, IssuedCredentials};
 use super::signature::{canonical_query, sha256_hex};
 use super::text::Sanitizer;
-use super::transport::Transport;
 use super::wire;
-use crate::clock::Clock;
 use crate::ids::{DesktopID, JobID, ProjectID};
 
-use exchange::{Exchange, not_sent};
-use headers::{Call, headers};
-use transfer::{Limits, Received};
+use headers::signed;
 
-pub(super) mod exchange;
 mod headers;
-pub(super) mod transfer;
 
 /// Path of batch-delete below the project.
 const SUBMIT: &str = "desktops/batch-delete";
 
 /// One project, one login, over HTTPS.
 pub(super) struct HttpWorkspace {
-    pub(super) endpoint: Endpoint,
+    pub(super) service: Service,
     pub(super) project_id: ProjectID,
-    pub(super) credentials: Arc<Credentials>,
-    /// When the credentials end, by the service's clock, as far as that is known.
-    pub(super) ends: Option<Timestamp>,
-    pub(super) clients: Clients,
-    pub(super) clock: Clock,
-    pub(super) options: Options,
+    /// Whose calls they are; they may get other credentials in time.
+    pub(super) identity: Arc<dyn CredentialsProvider>,
+}
+
+/// A read of the cloud.
+struct Read<'a> {
+    operation: Operation,
+    /// Below the project.
+    path: &'a str,
+    query: &'a [(&'a str, &'a str)],
+    /// Longest good answer, in bytes.
+    max: usize,
 }
 
 impl fmt::Debug for HttpWorkspace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpWorkspace")
-            .field("endpoint", &self.endpoint.to_string())
+            .field("endpoint", &self.service.endpoint.to_string())
             .field("project_id", &self.project_id.as_str())
-            .field("credentials", &self.credentials)
+            .field("identity", &self.identity)
             .finish_non_exhaustive()
     }
 }
@@ -71,7 +72,7 @@ impl Workspace for HttpWorkspace {
     async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error> {
         let operation = Operation::ListDesktopsDetail;
         if ids.is_empty() || ids.len() > MAX_BATCH {
-            return Err(not_sent(
+            return Err(Error::not_sent(
                 operation,
                 format!("the details of 1 to {MAX_BATCH} desktops can be listed in one call"),
             ));
@@ -79,21 +80,24 @@ impl Workspace for HttpWorkspace {
         let limit = ids.len().to_string();
         let mut query: Vec<(&str, &str)> = ids.iter().map(|id| ("desktop_id", id.as_str())).collect();
         query.push(("limit", &limit));
-        let received = self
-            .get(operation, "desktops/detail", &query, self.options.max_answer)
-            .await?;
-        self.answer(operation, &received, wire::desktop_details)
+        let request = Read {
+            operation,
+            path: "desktops/detail",
+            query: &query,
+            max: self.service.options.max_answer,
+        };
+        self.get(&request, wire::desktop_details).await
     }
 
     async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
-        let operation = Operation::ShowDesktop;
-        let path = format!("desktops/{id}");
-        let received = self
-            .get(operation, &path, &[], self.options.max_small_answer)
-            .await?;
-        match self.answer(operation, &received, |body, sanitizer| {
-            wire::desktop_detail(body, id, sanitizer)
-        }) {
+        let request = Read {
+            operation: Operation::ShowDesktop,
+            path: &format!("desktops/{id}"),
+            query: &[],
+            max: self.service.options.max_small_answer,
+        };
+        let read = |body: &[u8], sanitizer: Sanitizer<'_>| wire::desktop_detail(body, id, sanitizer);
+        match self.get(&request, read).await {
             Ok(answer) => Ok(Answer {
                 value: Lookup::Found(answer.value),
                 service_time: answer.service_time,
@@ -109,7 +113,7 @@ impl Workspace for HttpWorkspace {
     async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
         let operation = Operation::ListSubJobs;
         if query.offset > MAX_OFFSET || query.limit > MAX_PAGE {
-            return Err(not_sent(
+            return Err(Error::not_sent(
                 operation,
                 format!("sub-jobs can be listed up to offset {MAX_OFFSET} and {MAX_PAGE} at a time"),
             ));
@@ -128,86 +132,79 @@ impl Workspace for HttpWorkspace {
                 .map(|status| ("status", filter_word(*status)))
                 .filter(|(_, word)| !word.is_empty()),
         );
-        let received = self
-            .get(operation, "workspace-sub-jobs", &pairs, self.options.max_answer)
-            .await?;
-        self.answer(operation, &received, wire::sub_jobs)
+        let request = Read {
+            operation,
+            path: "workspace-sub-jobs",
+            query: &pairs,
+            max: self.service.options.max_answer,
+        };
+        self.get(&request, wire::sub_jobs).await
     }
 
     async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error> {
-        let operation = Operation::ShowJob;
-        let path = format!("workspace-jobs/{id}");
-        let received = self.get(operation, &path, &[], self.options.max_answer).await?;
-        self.answer(operation, &received, |body, sanitizer| {
-            wire::job(body, id, sanitizer)
-        })
+        let request = Read {
+            operation: Operation::ShowJob,
+            path: &format!("workspace-jobs/{id}"),
+            query: &[],
+            max: self.service.options.max_answer,
+        };
+        let read = |body: &[u8], sanitizer: Sanitizer<'_>| wire::job(body, id, sanitizer);
+        self.get(&request, read).await
     }
 
     fn sign_batch_delete(&self, batch: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error> {
-        let operation = Operation::BatchDelete;
+        let not_sent = |reason: String| Error::not_sent(Operation::BatchDelete, reason);
+        let IssuedCredentials { credentials, ends } = self.identity.held().ok_or_else(|| {
+            not_sent("the credentials must be renewed first, as the next read does".to_owned())
+        })?;
         if batch.desktop_ids.is_empty() || batch.desktop_ids.len() > MAX_BATCH {
-            return Err(not_sent(
-                operation,
-                format!("a batch must name 1 to {MAX_BATCH} desktops"),
-            ));
+            return Err(not_sent(format!("a batch must name 1 to {MAX_BATCH} desktops")));
         }
-        let body = wire::batch_delete(batch).map_err(|error| not_sent(operation, error.to_string()))?;
-        let url = self.url(SUBMIT, "");
-        let headers = self.headers(
-            operation,
-            &Call {
-                method: &Method::POST,
-                url: &url,
-                body: &body,
-            },
-            now,
-        )?;
+        let body = wire::batch_delete(batch).map_err(|error| not_sent(error.to_string()))?;
         Ok(SignedRequest {
-            url,
-            headers,
             digest: format!("sha256:{}", sha256_hex(&body)),
-            body,
+            call: signed(
+                Method::POST,
+                &self.url(SUBMIT, ""),
+                body,
+                &self.project_id,
+                &credentials,
+                now,
+            )
+            .map_err(not_sent)?,
             signed_at: whole_seconds(now),
-            credentials: Arc::clone(&self.credentials),
-            proof: match *self.credentials {
-                Credentials::AccessKey(_) => Proof::Signature { key_ends: self.ends },
-                Credentials::Token(_) => Proof::Token { ends: self.ends },
+            proof: match *credentials {
+                Credentials::AccessKey(_) => Proof::Signature { key_ends: ends },
+                Credentials::Token(_) => Proof::Token { ends },
             },
+            credentials,
         })
     }
 
+    /// With what it was signed with; nothing is asked of IAM here, so that what goes wrong is about this one call.
     async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error> {
         let operation = Operation::BatchDelete;
         // A request that was signed for another project must not travel with this project's connection.
-        if request.url != self.url(SUBMIT, "") {
-            return Err(not_sent(
+        if *request.call.uri() != *self.url(SUBMIT, "") {
+            return Err(Error::not_sent(
                 operation,
-                "it was signed for another endpoint or project".to_owned(),
+                "it was signed for another endpoint or project",
             ));
         }
-        let received = self
-            .exchange(
-                operation,
-                &*self.clients.submissions,
-                Call {
-                    method: &Method::POST,
-                    url: &request.url,
-                    body: &request.body,
-                },
-                request.headers,
-                Limits {
-                    good: self.options.max_small_answer,
-                    bad: self.options.max_small_answer,
-                    timeout: self.options.submission_timeout,
-                },
-            )
+        let exchange = self.about(operation, &request.credentials);
+        let limits = Limits {
+            timeout: self.service.options.submission_timeout,
+            ..self.service.limits(self.service.options.max_small_answer)
+        };
+        let received = exchange
+            .exchange(&*self.service.clients.submissions, request.call, limits)
             .await?;
-        if received.status.is_success() {
-            return self
-                .about(operation)
-                .readable(&received, |body, _| wire::accepted(body));
+        if received.status == StatusCode::UNAUTHORIZED {
+            self.identity.dismiss(&request.credentials);
         }
-        Err(self.about(operation).refused(&received))
+        exchange.answer(&received, received.status.is_success(), |body, _| {
+            wire::accepted(body)
+        })
     }
 }
 
@@ -219,97 +216,76 @@ impl HttpWorkspace {
     ) -> Result<Answer<DesktopPage>, Error> {
         let operation = Operation::ListDesktops;
         if ids.len() > MAX_BATCH {
-            return Err(not_sent(
+            return Err(Error::not_sent(
                 operation,
                 format!("at most {MAX_BATCH} desktops can be listed in one call"),
             ));
         }
         let mut query: Vec<(&str, &str)> = ids.iter().map(|id| ("desktop_id", id.as_str())).collect();
         query.extend(page);
-        let received = self
-            .get(operation, "desktops", &query, self.options.max_answer)
-            .await?;
-        self.answer(operation, &received, wire::desktops)
+        let request = Read {
+            operation,
+            path: "desktops",
+            query: &query,
+            max: self.service.options.max_answer,
+        };
+        self.get(&request, wire::desktops).await
     }
 
     fn url(&self, path: &str, query: &str) -> String {
         let separator = if query.is_empty() { "" } else { "?" };
         format!(
             "{}/v2/{}/{path}{separator}{query}",
-            self.endpoint, self.project_id
+            self.service.endpoint, self.project_id
         )
     }
 
-    async fn get(
+    /// What a read gives; with other credentials, if the cloud does not accept these and there are any. These are asked
+    /// for once: what is refused then stays refused.
+    async fn get<T>(
         &self,
-        operation: Operation,
-        path: &str,
-        query: &[(&str, &str)],
-        max: usize,
-    ) -> Result<Received, Error> {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(query)
-            .finish();
-        let url = self.url(path, &canonical_query(&query));
-        let call = Call {
-            method: &Method::GET,
-            url: &url,
-            body: &[],
-        };
-        let headers = self.headers(operation, &call, self.clock.now())?;
-        let limits = Limits {
-            good: max,
-            bad: self.options.max_small_answer,
-            timeout: self.options.timeout,
-        };
-        self.exchange(operation, &*self.clients.reads, call, headers, limits)
-            .await
+        request: &Read<'_>,
+        read: impl Fn(&[u8], Sanitizer<'_>) -> Result<T, wire::Unreadable>,
+    ) -> Result<Answer<T>, Error> {
+        let credentials = self.identity.current().await?.credentials;
+        let result = self.get_as(&credentials, request, &read).await;
+        let refused = result.as_ref().is_err_and(|error| error.is_refused(&[401]));
+        if !refused || !self.identity.dismiss(&credentials) {
+            return result;
+        }
+        let others = self.identity.current().await?.credentials;
+        self.get_as(&others, request, read).await
     }
 
-    fn headers(&self, operation: Operation, call: &Call<'_>, now: Timestamp) -> Result<HeaderMap, Error> {
-        headers(call, &self.project_id, &self.credentials, now).ok_or_else(|| {
-            not_sent(
-                operation,
-                "the credentials contain characters that are not allowed in an HTTP header".to_owned(),
-            )
-        })
-    }
-
-    /// Sends once.
-    async fn exchange(
+    async fn get_as<T>(
         &self,
-        operation: Operation,
-        carrier: &dyn Transport,
-        call: Call<'_>,
-        headers: HeaderMap,
-        limits: Limits,
-    ) -> Result<Received, Error> {
-        let call = call
-            .with(headers)
-            .map_err(|error| not_sent(operation, error.to_string()))?;
-        self.about(operation).exchange(carrier, call, limits).await
-    }
-
-    /// The value of an answer with status 200; an error for every other status.
-    fn answer<T>(
-        &self,
-        operation: Operation,
-        received: &Received,
+        credentials: &Credentials,
+        request: &Read<'_>,
         read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, wire::Unreadable>,
     ) -> Result<Answer<T>, Error> {
-        if received.status == StatusCode::OK {
-            self.about(operation).readable(received, read)
-        } else {
-            Err(self.about(operation).refused(received))
-        }
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(request.query)
+            .finish();
+        let url = self.url(request.path, &canonical_query(&query));
+        let now = self.service.clock.now();
+        let call = signed(Method::GET, &url, Vec::new(), &self.project_id, credentials, now)
+            .map_err(|reason| Error::not_sent(request.operation, reason))?;
+        let exchange = self.about(request.operation, credentials);
+        let received = exchange
+            .exchange(
+                &*self.service.clients.reads,
+                call,
+                self.service.limits(request.max),
+            )
+            .await?;
+        exchange.answer(&received, received.status == StatusCode::OK, read)
     }
 
-    fn about(&self, operation: Operation) -> Exchange<'_> {
+    fn about<'a>(&'a self, operation: Operation, credentials: &'a Credentials) -> Exchange<'a> {
         Exchange {
             operation,
-            endpoint: &self.endpoint,
-            sanitizer: Sanitizer(&*self.credentials),
-            clock: &self.clock,
+            service: &self.service,
+            sanitizer: Sanitizer(credentials),
         }
     }
 }

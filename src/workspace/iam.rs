@@ -10,8 +10,7 @@
 //! | this | the calls, and what they give |
 //! | `session` | one user in one project: logged in once, renewed in time |
 //! | `login_throttle` | one login of a user at a time, and few wrong ones |
-//! | `ready_token` | a token that came from elsewhere: when does it end? |
-//! | `refreshing_client` | a client of the cloud that renews its credentials |
+//! | `ready` | credentials that came from elsewhere: when does a token end? |
 //! | `sessions` | what all clients of the process share |
 //! | `http`, `wire` | the calls over HTTPS, and their bodies |
 
@@ -29,8 +28,7 @@ use crate::ids::ProjectID;
 
 pub(super) mod http;
 mod login_throttle;
-pub(super) mod ready_token;
-pub(super) mod refreshing_client;
+pub(super) mod ready;
 mod session;
 pub(super) mod sessions;
 mod wire;
@@ -92,11 +90,4 @@ pub trait CallObserver: Send + Sync + fmt::Debug {
 /// Nobody listens.
 impl CallObserver for () {
     fn note(&self, _: Operation, _: Result<u16, &Failure>) {}
-}
-
-/// Whether the service refused with one of these statuses.
-fn is_refused(error: &Error, statuses: &[u16]) -> bool {
-    error
-        .refusal()
-        .is_some_and(|refusal| statuses.contains(&refusal.status))
 }

@@ -2,10 +2,58 @@
 //! process. Everything above it, signatures and bodies included, is the same for both.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::connector::root_cause;
+use super::endpoint::Endpoint;
+
+/// Bounds on time and size of every call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// For resolving the name, connecting and the TLS handshake together. Keep it shorter than the others: a handshake
+    /// that hangs then counts as not sent, otherwise as in doubt.
+    pub connect_timeout: Duration,
+    /// For the whole of any other call.
+    pub timeout: Duration,
+    /// For the whole of a request that deletes.
+    pub submission_timeout: Duration,
+    /// Longest body of a list or a job, in bytes.
+    pub max_answer: usize,
+    /// Longest body of an error, of one desktop and of an accepted batch-delete, in bytes.
+    pub max_small_answer: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(30),
+            submission_timeout: Duration::from_secs(120),
+            max_answer: 8 << 20,
+            max_small_answer: 64 << 10,
+        }
+    }
+}
+
+/// An endpoint, as one set of authorities vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) endpoint: Endpoint,
+    /// Hash of the certificates; `None`: those that this machine trusts.
+    pub(super) authorities: Option<String>,
+}
+
+/// What carries the calls to one endpoint.
+#[derive(Debug, Clone)]
+pub(super) struct Clients {
+    /// For calls that may be repeated.
+    pub(super) reads: Arc<dyn Transport>,
+    /// For the call that may not: every request has a connection of its own, since on a reused one a request may be
+    /// lost without anybody knowing, and nothing is ever sent again.
+    pub(super) submissions: Arc<dyn Transport>,
+}
 
 /// Carries requests.
 #[async_trait]
@@ -17,7 +65,7 @@ pub trait Transport: Send + Sync + fmt::Debug {
     async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered>;
 }
 
-/// A request to which no head of an answer came back.
+/// A request to which no whole answer came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undelivered {
     /// Surely no byte of the request left this process.
@@ -101,4 +149,13 @@ fn explained(cause: &str) -> String {
         return format!("{cause}; the authority of a private cloud must stand in the caBundle");
     }
     cause.to_owned()
+}
+
+/// The innermost error: the outer ones only say that building or sending failed.
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }

@@ -11,5 +11,6 @@ mod manifests;
 mod metrics;
 mod mutants;
 mod plan;
+mod reference;
 mod signing_vectors;
 mod workspace_client;

@@ -17,9 +17,10 @@ use std::time::Duration;
 use desktop_deletion_operator::clock::Source;
 use desktop_deletion_operator::ids::{DesktopID, JobID, ProjectID};
 use desktop_deletion_operator::workspace::api::{Answer, BatchDelete, Workspace};
-use desktop_deletion_operator::workspace::auth::{Credentials, SecretData};
-use desktop_deletion_operator::workspace::connector::{Connector, Options, Target};
+use desktop_deletion_operator::workspace::auth::{Credentials, Login, SecretData};
+use desktop_deletion_operator::workspace::connector::{Connector, Target};
 use desktop_deletion_operator::workspace::error::{Error, Failure};
+use desktop_deletion_operator::workspace::transport::Options;
 use jiff::Timestamp;
 
 use server::{Server, authority};
@@ -104,7 +105,10 @@ fn workspace(server: &Server) -> Arc<dyn Workspace> {
 
 fn workspace_with(server: &Server, credentials: Credentials, options: Options) -> Arc<dyn Workspace> {
     connector("127.0.0.1=127.0.0.0/8", options)
-        .connect(&target(&server.endpoint(), &authority()), Arc::new(credentials))
+        .log_in(
+            &target(&server.endpoint(), &authority()),
+            Login::Ready(credentials),
+        )
         .unwrap()
 }
 

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::Request;
 use super::operation::Operation;
-use super::signature::{sha256_hex, signing_time};
+use super::signature::signing_time;
+use crate::digest::sha256_hex;
 
 /// One request and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -7,8 +7,8 @@ use http::StatusCode;
 use super::caller::Caller;
 use super::operation::{Call, Operation};
 use super::refusal::Refusal;
-use super::signature::sha256_hex;
 use super::{Cloud, Request};
+use crate::digest::sha256_hex;
 use crate::world::{MixedAuthorization, Project};
 
 /// Checks that the projects that a call names, in its path and its headers, are the caller's.

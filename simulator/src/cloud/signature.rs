@@ -5,9 +5,10 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use ring::{digest, hmac};
+use ring::hmac;
 
 use super::Request;
+use crate::digest::sha256_hex;
 
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
@@ -142,19 +143,6 @@ pub(super) fn signing_time(header: &str) -> Option<Timestamp> {
     }
     let civil = DateTime::strptime("%Y%m%dT%H%M%SZ", header).ok()?;
     Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-}
-
-/// The SHA-256 of some bytes in lower-case hexadecimal digits.
-pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    digest::digest(&digest::SHA256, bytes)
-        .as_ref()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 fn decode_hex(text: &str) -> Option<Vec<u8>> {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{FieldAnswer, Span};
+use crate::digest::made_up_id;
 
 /// One desktop. Only `id` is required.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -102,9 +103,7 @@ impl Desktop {
     /// Id of its pool, if it is of one.
     pub(crate) fn pool_id(&self) -> Option<String> {
         match self.pool.as_str() {
-            "" => {
-                (self.kind == DesktopType::Pooled).then(|| crate::cloud::made_up_id(0, "pool", &self.project))
-            }
+            "" => (self.kind == DesktopType::Pooled).then(|| made_up_id(0, "pool", &self.project)),
             pool => Some(pool.to_owned()),
         }
     }

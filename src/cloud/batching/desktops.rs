@@ -1,13 +1,14 @@
 //! Reads of desktops: who is asked about together, and whose answer serves another.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{listing, lock};
+use super::listing;
 use crate::ids::DesktopID;
 use crate::workspace::api::{Desktop, MAX_BATCH, Workspace};
 use crate::workspace::error::Error;
@@ -72,7 +73,9 @@ impl Desktops {
         cloud: Arc<dyn Workspace>,
         question: DesktopQuery,
     ) -> Result<Arc<Read>, Error> {
-        let known = lock(&self.pages)
+        let known = self
+            .pages
+            .lock()
             .iter()
             .rev()
             .find(|read| read.answers(&question))
@@ -83,7 +86,7 @@ impl Desktops {
         let ids = question.ids.clone();
         let (answer, answered) = oneshot::channel();
         let first = {
-            let mut queue = lock(&self.queue);
+            let mut queue = self.queue.lock();
             queue.waiting.push(Asked {
                 ids: question.ids,
                 upcoming: question.upcoming,
@@ -108,14 +111,14 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud
     let _reset = Reset(queue.clone());
     loop {
         tokio::time::sleep(COMPANY).await;
-        let party = lock(&queue).take_party();
+        let party = queue.lock().take_party();
         if party.is_empty() {
             return;
         }
         let ids = ids_of(&party);
         let result = read_now(&*cloud, ids.clone()).await;
         if let Ok(read) = &result {
-            let mut pages = lock(&pages);
+            let mut pages = pages.lock();
             pages.retain(|page| page.began.elapsed() < KEPT);
             pages.extend(read.complete.then(|| read.clone()));
         }
@@ -179,7 +182,7 @@ struct Reset(Arc<Mutex<Queue>>);
 
 impl Drop for Reset {
     fn drop(&mut self) {
-        let mut queue = lock(&self.0);
+        let mut queue = self.0.lock();
         if queue.reading {
             queue.reading = false;
             queue.waiting.clear();

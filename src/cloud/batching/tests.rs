@@ -45,7 +45,7 @@ fn answer<T>(value: T) -> Answer<T> {
 impl Workspace for Fake {
     async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
         self.pages.fetch_add(1, Ordering::Relaxed);
-        let planned = lock(&self.sub_jobs);
+        let planned = self.sub_jobs.lock();
         if let Some((_, total, rows)) = planned.iter().find(|(offset, ..)| *offset == query.offset) {
             return Ok(answer(SubJobPage {
                 total: *total,
@@ -68,7 +68,7 @@ impl Workspace for Fake {
 
     async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
         let asked: BTreeSet<_> = ids.iter().map(ToString::to_string).collect();
-        lock(&self.lists).push(asked.clone());
+        self.lists.lock().push(asked.clone());
         if self.refused.iter().any(|id| asked.contains(*id)) {
             let refusal = Refusal {
                 status: 400,
@@ -94,7 +94,7 @@ impl Workspace for Fake {
     }
 
     async fn list_desktops_from(&self, _: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
-        let mut offsets = lock(&self.offsets);
+        let mut offsets = self.offsets.lock();
         offsets.push(offset);
         let last = self.unfiltered.last().map_or(0, |(total, _)| *total);
         let next = self.unfiltered.get(offsets.len());
@@ -185,13 +185,13 @@ async fn a_read_takes_along_what_is_asked_for_next() {
         (shown(&next, &["b", "gone"]), next.complete, next.began),
         (vec!["b".to_owned()], true, first.began)
     );
-    assert_eq!(lock(&cloud.lists).len(), 1, "it was known already");
+    assert_eq!(cloud.lists.lock().len(), 1, "it was known already");
     let other = reads
         .read(cloud.clone(), question(&["b", "c"], &[], start))
         .await
         .unwrap();
     assert_eq!(shown(&other, &["b", "c"]), ["b", "c"], "c was not asked about");
-    assert_eq!(lock(&cloud.lists).len(), 2);
+    assert_eq!(cloud.lists.lock().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,7 +211,7 @@ async fn what_is_older_than_the_question_is_read_anew() {
         .await
         .unwrap();
     assert!(again.began > first.began);
-    assert_eq!(lock(&cloud.lists).len(), 2);
+    assert_eq!(cloud.lists.lock().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +233,7 @@ async fn after_a_submission_only_that_a_desktop_is_gone_is_known_from_before() {
         ),
         [""; 0]
     );
-    assert_eq!(lock(&cloud.lists).len(), 1);
+    assert_eq!(cloud.lists.lock().len(), 1);
     assert_eq!(
         shown(
             &reads.read(cloud.clone(), after("here")).await.unwrap(),
@@ -241,7 +241,7 @@ async fn after_a_submission_only_that_a_desktop_is_gone_is_known_from_before() {
         ),
         ["here"]
     );
-    assert_eq!(lock(&cloud.lists).len(), 2, "it may have changed");
+    assert_eq!(cloud.lists.lock().len(), 2, "it may have changed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -258,7 +258,7 @@ async fn a_list_that_was_cut_answers_nobody_else() {
             .unwrap();
         assert!(!read.complete);
     }
-    assert_eq!(lock(&cloud.lists).len(), 2);
+    assert_eq!(cloud.lists.lock().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -308,7 +308,7 @@ async fn which_desktop_a_list_may_not_name_is_found_by_halves() {
         assert_eq!(found, refused);
         assert!(listing.complete);
         assert_eq!(listing.desktops.len(), 2, "{:#?}", listing.desktops);
-        assert_eq!(lock(&cloud.lists).len(), calls);
+        assert_eq!(cloud.lists.lock().len(), calls);
     }
 }
 
@@ -323,7 +323,7 @@ async fn a_service_that_refuses_every_list_is_not_asked_for_ever() {
     let names = hundred();
     let error = listing::list(&cloud, &ids(&own(&names))).await.unwrap_err();
     assert_eq!(error.refusal().unwrap().status, 400);
-    assert_eq!(lock(&cloud.lists).len(), 51);
+    assert_eq!(cloud.lists.lock().len(), 51);
 }
 
 #[tokio::test]
@@ -382,7 +382,7 @@ async fn a_list_that_ignores_the_filter_is_read_to_its_end() {
             (shown, complete),
             "{what}"
         );
-        assert_eq!(*lock(&cloud.offsets), offsets, "{what}");
+        assert_eq!(*cloud.offsets.lock(), offsets, "{what}");
     }
 }
 
@@ -399,7 +399,7 @@ async fn a_list_that_ignores_the_filter_is_read_no_further_than_to_the_last_desk
     let listing = listing::list(&cloud, &ids(&["a", "c"])).await.unwrap();
     assert!(listing.complete);
     assert_eq!(listing.desktops.len(), 2);
-    assert_eq!(*lock(&cloud.offsets), [2]);
+    assert_eq!(*cloud.offsets.lock(), [2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -414,7 +414,7 @@ async fn a_call_has_a_hundred_desktops_at_most() {
     for read in futures::future::join_all(all).await {
         assert!(read.unwrap().complete);
     }
-    let lists = lock(&cloud.lists);
+    let lists = cloud.lists.lock();
     assert!(lists.iter().all(|list| list.len() == MAX_BATCH), "{lists:#?}");
     assert_eq!(lists.len(), 3);
 }

@@ -3,10 +3,11 @@
 //! it no longer has.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
+use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -69,7 +70,7 @@ impl Checks {
     {
         let object = ObjectRef::from_obj(project);
         let uid = project.uid().unwrap_or_default();
-        let mut all = self.lock();
+        let mut all = self.known.lock();
         let exists = |known: &Arc<WorkspaceProject>| known.uid() == project.uid();
         if self.stopping.is_cancelled() || !self.projects.get(&object).as_ref().is_some_and(exists) {
             return Ok(None);
@@ -116,7 +117,12 @@ impl Checks {
             return;
         };
         let uid = object.extra.uid.as_deref().unwrap_or_default();
-        if let Some(known) = self.lock().get_mut(uid).filter(|known| known.version == version) {
+        if let Some(known) = self
+            .known
+            .lock()
+            .get_mut(uid)
+            .filter(|known| known.version == version)
+        {
             known.last = Some(proof);
             known.task = None;
         }
@@ -126,19 +132,14 @@ impl Checks {
 
     /// The project is gone, or has no login: its check is cancelled.
     pub(super) fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
+        self.known.lock().remove(uid);
     }
 
     /// Projects were listed: what is not among them is gone.
     pub(super) fn forget_gone(&self) {
         let listed: std::collections::HashSet<_> =
             self.projects.state().iter().filter_map(|p| p.uid()).collect();
-        self.lock().retain(|uid, _| listed.contains(uid));
-    }
-
-    /// The map is whole after every step, whoever panicked.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().retain(|uid, _| listed.contains(uid));
     }
 }
 
@@ -276,7 +277,7 @@ mod tests {
         let (late, cancelled) = held();
         assert_eq!(world.ask("deleted", "1", late).unwrap(), None);
         assert!(cancelled.await.is_err(), "a late reconcile begins none");
-        assert!(world.checks.lock().is_empty());
+        assert!(world.checks.known.lock().is_empty());
     }
 
     #[tokio::test]

@@ -2,9 +2,10 @@
 //! all who ask meanwhile: each answer was begun no earlier than it was asked for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Looked;
@@ -61,7 +62,7 @@ impl Looks {
     }
 
     fn slot(&self, place: Place) -> Slot {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.0.lock();
         let now = Instant::now();
         entries.retain(|other, entry| *other == place || now.duration_since(entry.used) < IDLE);
         let entry = entries.entry(place).or_insert_with(|| Entry {

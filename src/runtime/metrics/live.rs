@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1;
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -56,36 +57,31 @@ struct Sources {
 
 impl Live {
     pub(super) fn requests(&self, cache: Store<DesktopDeletion>, underway: Underway) {
-        self.lock().requests.push((cache, underway));
+        self.0.lock().requests.push((cache, underway));
     }
 
     pub(super) fn projects(&self, cache: Store<WorkspaceProject>) {
-        self.lock().projects.push(cache);
+        self.0.lock().projects.push(cache);
     }
 
     pub(super) fn circuit_breaker(&self, circuit_breaker: CircuitBreaker) {
-        self.lock().circuit_breaker = Some(circuit_breaker);
+        self.0.lock().circuit_breaker = Some(circuit_breaker);
     }
 
     pub(super) fn claims(&self, of_deleted_requests: Count) {
-        self.lock().claims = Some(of_deleted_requests);
+        self.0.lock().claims = Some(of_deleted_requests);
     }
 
     pub(super) fn unreadable(&self, namespaces: Count) {
-        self.lock().unreadable = Some(namespaces);
+        self.0.lock().unreadable = Some(namespaces);
     }
 
     pub(super) fn undecodable(&self, objects: Undecodable) {
-        self.lock().undecodable = Some(objects);
+        self.0.lock().undecodable = Some(objects);
     }
 
     pub(super) fn health(&self, health: Health) {
-        self.lock().health = Some(health);
-    }
-
-    /// A list is whole after every step, whoever panicked.
-    fn lock(&self) -> MutexGuard<'_, Sources> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().health = Some(health);
     }
 }
 
@@ -97,7 +93,7 @@ impl fmt::Debug for Live {
 
 impl Collector for Live {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let sources = self.lock().clone();
+        let sources = self.0.lock().clone();
         // A replica that stands by knows of no object, and says so by saying nothing.
         if !sources.requests.is_empty() {
             requests(&sources, &mut encoder)?;

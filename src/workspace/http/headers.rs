@@ -1,4 +1,4 @@
-//! The headers of a call, proof of the caller included.
+//! A call with its headers, proof of the caller included.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jiff::Timestamp;
@@ -10,36 +10,18 @@ use crate::workspace::signature::{self, sign};
 
 const SECRET: [&str; 3] = ["authorization", "x-auth-token", "x-security-token"];
 
-/// A call whose headers are wanted.
-pub(super) struct Call<'a> {
-    pub(super) method: &'a Method,
-    /// The query in canonical form: it is signed like this and must be sent like this.
-    pub(super) url: &'a str,
-    pub(super) body: &'a [u8],
-}
-
-impl Call<'_> {
-    /// As it is to be sent.
-    ///
-    /// # Errors
-    /// The URL is none.
-    pub(super) fn with(&self, headers: HeaderMap) -> Result<Request<Vec<u8>>, http::Error> {
-        let mut request = Request::builder()
-            .method(self.method)
-            .uri(self.url)
-            .body(self.body.to_vec())?;
-        *request.headers_mut() = headers;
-        Ok(request)
-    }
-}
-
-/// Every header to send; `None` if the credentials contain characters that are not allowed in an HTTP header.
-pub(super) fn headers(
-    call: &Call<'_>,
+/// A call as it is to be sent. The query of `url` is in canonical form: it is signed like this and sent like this.
+///
+/// # Errors
+/// The URL is none, or the credentials hold characters that no header may have.
+pub(super) fn signed(
+    method: Method,
+    url: &str,
+    body: Vec<u8>,
     project_id: &ProjectID,
     credentials: &Credentials,
     now: Timestamp,
-) -> Option<HeaderMap> {
+) -> Result<Request<Vec<u8>>, String> {
     // The service wants the content type on every call, also on those without a body.
     let mut given = vec![
         ("Content-Type", "application/json"),
@@ -49,10 +31,10 @@ pub(super) fn headers(
         Credentials::AccessKey(key) => {
             given.extend(key.security_token().map(|token| ("X-Security-Token", token)));
             let request = signature::Request {
-                method: call.method.as_str(),
-                url: call.url,
+                method: method.as_str(),
+                url,
                 headers: &given,
-                body: call.body,
+                body: &body,
             };
             sign(&request, key.id(), key.secret(), &sdk_date(now)).headers
         }
@@ -66,7 +48,15 @@ pub(super) fn headers(
     };
     // Not signed: it only chooses the language of messages, and a proxy may change it.
     all.push(("X-Language".to_owned(), "en-us".to_owned()));
-    all.iter().map(|(name, value)| header(name, value)).collect()
+    let headers: Option<HeaderMap> = all.iter().map(|(name, value)| header(name, value)).collect();
+    let mut request = Request::builder()
+        .method(method)
+        .uri(url)
+        .body(body)
+        .map_err(|error| error.to_string())?;
+    *request.headers_mut() =
+        headers.ok_or("the credentials contain characters that are not allowed in an HTTP header")?;
+    Ok(request)
 }
 
 fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
@@ -95,14 +85,10 @@ mod tests {
 
     #[test]
     fn headers_that_prove_the_caller_are_marked_as_secret() {
-        let call = Call {
-            method: &Method::GET,
-            url: "https://a.example/",
-            body: &[],
-        };
         let credentials = Credentials::Token("TOKEN-canary".to_owned().into());
         let project_id = ProjectID::try_from("p1").unwrap();
-        let headers = headers(&call, &project_id, &credentials, Timestamp::UNIX_EPOCH).unwrap();
-        assert!(!format!("{headers:?}").contains("canary"));
+        let (url, now) = ("https://a.example/", Timestamp::UNIX_EPOCH);
+        let call = signed(Method::GET, url, Vec::new(), &project_id, &credentials, now).unwrap();
+        assert!(!format!("{call:?}").contains("canary"));
     }
 }

@@ -11,17 +11,12 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{CallObserver, Iam, Issued, wire};
-use crate::clock::Clock;
 use crate::ids::ProjectID;
 use crate::workspace::api::Answer;
 use crate::workspace::auth::{Credentials, PasswordLogin, Secrets};
-use crate::workspace::connector::Options;
-use crate::workspace::endpoint::Endpoint;
 use crate::workspace::error::{Error, Operation};
-use crate::workspace::http::exchange::{Exchange, not_sent};
-use crate::workspace::http::transfer::Limits;
+use crate::workspace::exchange::{Exchange, Service};
 use crate::workspace::text::Sanitizer;
-use crate::workspace::transport::Transport;
 use crate::workspace::wire::Unreadable;
 
 /// Path of the tokens; the catalogue of services would only make the answer long.
@@ -32,16 +27,13 @@ const EXCHANGE: &str = "/v3.0/OS-CREDENTIAL/securitytokens";
 
 /// IAM at one endpoint.
 pub(in crate::workspace) struct HttpIam {
-    pub(in crate::workspace) endpoint: Endpoint,
-    pub(in crate::workspace) carrier: Arc<dyn Transport>,
-    pub(in crate::workspace) clock: Clock,
-    pub(in crate::workspace) options: Options,
+    pub(in crate::workspace) service: Service,
     pub(in crate::workspace) witness: Arc<dyn CallObserver>,
 }
 
 impl fmt::Debug for HttpIam {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpIam({})", self.endpoint)
+        write!(f, "HttpIam({})", self.service.endpoint)
     }
 }
 
@@ -104,10 +96,10 @@ impl HttpIam {
     ) -> Result<Request<Vec<u8>>, Error> {
         Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.endpoint))
+            .uri(format!("{}{path}", self.service.endpoint))
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.into_bytes())
-            .map_err(|error| not_sent(operation, error.to_string()))
+            .map_err(|error| Error::not_sent(operation, error.to_string()))
     }
 
     async fn call<T>(
@@ -119,22 +111,18 @@ impl HttpIam {
     ) -> Result<Answer<T>, Error> {
         let exchange = Exchange {
             operation,
-            endpoint: &self.endpoint,
+            service: &self.service,
             sanitizer: Sanitizer(secrets),
-            clock: &self.clock,
         };
-        let limits = Limits {
-            good: self.options.max_answer,
-            bad: self.options.max_small_answer,
-            timeout: self.options.timeout,
-        };
-        let result = match exchange.exchange(&*self.carrier, call, limits).await {
-            Ok(received) if received.status.is_success() => exchange
-                .readable(&received, |body, _| read(&received.headers, body))
-                .map(|answer| (received.status.as_u16(), answer)),
-            Ok(received) => Err(exchange.refused(&received)),
-            Err(error) => Err(error),
-        };
+        let limits = self.service.limits(self.service.options.max_answer);
+        let received = exchange
+            .exchange(&*self.service.clients.submissions, call, limits)
+            .await;
+        let result = received.and_then(|received| {
+            let read = |body: &[u8], _: Sanitizer<'_>| read(&received.headers, body);
+            let answer = exchange.answer(&received, received.status.is_success(), read)?;
+            Ok((received.status.as_u16(), answer))
+        });
         let outcome = result.as_ref().map(|(status, _)| *status);
         self.witness
             .note(operation, outcome.map_err(|error| &error.failure));
@@ -144,7 +132,7 @@ impl HttpIam {
     /// How long it lives is reckoned by the service's own clock, so that ours may be wrong.
     fn issued<T>(&self, answer: Answer<(T, Timestamp)>) -> Issued<T> {
         let (value, ends) = answer.value;
-        let now = answer.service_time.unwrap_or_else(|| self.clock.now());
+        let now = answer.service_time.unwrap_or_else(|| self.service.clock.now());
         Issued {
             value,
             ends,
@@ -155,12 +143,8 @@ impl HttpIam {
 
 /// Headers that send a token.
 fn auth(operation: Operation, names: &[&'static str], token: &SecretString) -> Result<HeaderMap, Error> {
-    let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
-        not_sent(
-            operation,
-            "the token holds characters that no header may have".to_owned(),
-        )
-    })?;
+    let mut value = HeaderValue::from_str(token.expose_secret())
+        .map_err(|_| Error::not_sent(operation, "the token holds characters that no header may have"))?;
     value.set_sensitive(true);
     let names = names.iter().copied().map(http::HeaderName::from_static);
     Ok(names.map(|name| (name, value.clone())).collect())

@@ -7,8 +7,6 @@ use tokio::time::Instant;
 use crate::ids::ProjectID;
 use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
 
-use super::is_refused;
-
 /// Refused logins in a row after which the user is left alone. The second try is for a password that comes into force a
 /// moment after it was put into the Secret.
 const REFUSALS: u32 = 2;
@@ -59,7 +57,7 @@ impl LoginThrottle {
     pub(super) fn note<T>(&mut self, result: &Result<T, Error>) {
         match result {
             Ok(_) => self.refused = 0,
-            Err(error) if is_refused(error, &REFUSING) => {
+            Err(error) if error.is_refused(&REFUSING) => {
                 self.refused = self.refused.saturating_add(1);
                 self.refused_at = Some(Instant::now());
             }
@@ -86,7 +84,7 @@ impl LoginThrottle {
             return None;
         }
         // One refusal counts once, however many waited for it.
-        if is_refused(&failed.error, &REFUSING) {
+        if failed.error.is_refused(&REFUSING) {
             return Some(withheld(format!(
                 "IAM has just refused this user: {}",
                 failed.error

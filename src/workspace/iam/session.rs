@@ -1,15 +1,16 @@
 //! One user in one project: logged in when first needed, and renewed in time.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::login_throttle::LoginThrottle;
-use super::{CredentialsProvider, Iam, Issued, IssuedCredentials, is_refused};
+use super::{CredentialsProvider, Iam, Issued, IssuedCredentials};
 use crate::ids::ProjectID;
 use crate::workspace::auth::{Credentials, PasswordLogin};
 use crate::workspace::error::Error;
@@ -92,7 +93,7 @@ impl Session {
     }
 
     fn usable(&self) -> Option<Timed<IssuedCredentials>> {
-        self.lock().grant.clone().filter(Timed::is_usable)
+        self.held.lock().grant.clone().filter(Timed::is_usable)
     }
 
     /// Renews what can still be used, unless somebody else does, and gives it in any case.
@@ -107,7 +108,7 @@ impl Session {
                     project = %self.project, user = self.login.user(), %error,
                     "credentials could not be renewed; the current ones are used until they expire"
                 );
-                if let Some(held) = &mut self.lock().grant {
+                if let Some(held) = &mut self.held.lock().grant {
                     held.renew_at = Instant::now() + RETRY;
                 }
                 grant
@@ -134,11 +135,11 @@ impl Session {
 
     /// Exchanges the token that there is, or a new one.
     async fn obtain(&self, turn: &mut LoginThrottle) -> Result<IssuedCredentials, Error> {
-        let kept = self.lock().token.clone();
+        let kept = self.held.lock().token.clone();
         if let Some(token) = kept.filter(|token| !token.is_due()) {
             match self.exchange(token).await {
                 // It has ended before its time.
-                Err(error) if is_refused(&error, &[401]) => {}
+                Err(error) if error.is_refused(&[401]) => {}
                 result => return result,
             }
         }
@@ -149,7 +150,7 @@ impl Session {
         let left = issued.left;
         let token = Timed::new(issued, left);
         // Kept before it is exchanged: if that fails, the next try needs no password.
-        self.lock().token = Some(token.clone());
+        self.held.lock().token = Some(token.clone());
         self.exchange(token).await
     }
 
@@ -163,7 +164,7 @@ impl Session {
                 };
                 Ok(self.keep(Timed::new(grant, key.left)))
             }
-            Err(error) if is_refused(&error, &NO_EXCHANGE) => {
+            Err(error) if error.is_refused(&NO_EXCHANGE) => {
                 tracing::info!(
                     project = %self.project, user = self.login.user(), ends = %token.value.ends, %error,
                     "IAM gives no temporary access key, so the token itself is sent: a lost answer then waits for the token's end"
@@ -182,12 +183,7 @@ impl Session {
     }
 
     fn keep(&self, grant: Timed<IssuedCredentials>) -> IssuedCredentials {
-        self.lock().grant.insert(grant).value.clone()
-    }
-
-    /// What is held is whole after every step, whoever panicked.
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().grant.insert(grant).value.clone()
     }
 }
 
@@ -206,7 +202,7 @@ impl CredentialsProvider for Session {
     }
 
     fn dismiss(&self, refused: &Arc<Credentials>) -> bool {
-        let mut held = self.lock();
+        let mut held = self.held.lock();
         let grant = held.grant.as_ref();
         if grant.is_some_and(|grant| Arc::ptr_eq(&grant.value.credentials, refused)) {
             (held.grant, held.token) = (None, None);

@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::login_throttle::LoginThrottle;
-use super::ready_token::ReadyToken;
+use super::ready::Ready;
 use super::session::Session;
 use super::{CredentialsProvider, Iam};
 use crate::ids::ProjectID;
 use crate::workspace::auth::{Credentials, PasswordLogin};
-use crate::workspace::endpoint::Endpoint;
+use crate::workspace::transport::Place;
 
 /// Sessions that nobody asked for so long are forgotten: a Secret that was replaced leaves nothing behind.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -27,14 +27,6 @@ struct Key {
     project: ProjectID,
     /// Fingerprint of the login.
     login: String,
-}
-
-/// An IAM, as one set of authorities vouches for it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::workspace) struct Place {
-    pub(in crate::workspace) endpoint: Endpoint,
-    /// Hash of the certificates.
-    pub(in crate::workspace) authorities: Option<String>,
 }
 
 /// The sessions of the process.
@@ -50,9 +42,9 @@ impl Sessions {
     pub(in crate::workspace) fn password(
         &self,
         place: Place,
+        iam: Arc<dyn Iam>,
         project: ProjectID,
         login: PasswordLogin,
-        iam: impl FnOnce() -> Arc<dyn Iam>,
     ) -> Arc<dyn CredentialsProvider> {
         let fingerprint = login.fingerprint();
         let turn = self.turns.get((place.clone(), fingerprint.clone()), Arc::default);
@@ -62,23 +54,23 @@ impl Sessions {
             login: fingerprint,
         };
         self.sessions
-            .get(key, || Arc::new(Session::new(iam(), login, project, turn)))
+            .get(key, || Arc::new(Session::new(iam, login, project, turn)))
     }
 
     /// A token that is ready.
     pub(in crate::workspace) fn token(
         &self,
-        place: Option<Place>,
+        iam: Option<(Place, Arc<dyn Iam>)>,
         project: ProjectID,
-        token: SecretString,
-        iam: impl FnOnce() -> Option<Arc<dyn Iam>>,
+        token: Credentials,
     ) -> Arc<dyn CredentialsProvider> {
+        let (place, iam) = iam.unzip();
         let key = Key {
             iam: place,
             project,
-            login: Credentials::Token(token.clone()).fingerprint(),
+            login: token.fingerprint(),
         };
-        self.sessions.get(key, || Arc::new(ReadyToken::new(iam(), token)))
+        self.sessions.get(key, || Arc::new(Ready::new(iam, token)))
     }
 }
 
@@ -95,8 +87,7 @@ impl<K, V> Default for Kept<K, V> {
 impl<K: Eq + Hash, V: Clone> Kept<K, V> {
     fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
         let now = Instant::now();
-        // The map is whole after every step, whoever panicked.
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if let Some((used, value)) = kept.get_mut(&key) {
             *used = now;
             return value.clone();

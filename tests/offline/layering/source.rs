@@ -4,34 +4,66 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::iter::Peekable;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::Chars;
 
-/// The paths that a file below `root` names, its inline tests left out.
-pub(super) fn paths_of(file: &Path, root: &Path) -> BTreeSet<String> {
-    let code = fs::read_to_string(file).unwrap();
-    let inside = file.strip_prefix(root).unwrap().with_extension("");
-    let module: Vec<_> = inside.iter().map(|part| part.to_str().unwrap()).collect();
-    paths(&code, &module)
+/// Every file of code below `root`, those of unit tests left out.
+pub(super) fn files(root: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_stem().is_some_and(|name| name == "tests") {
+            continue;
+        }
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
 }
 
-/// The paths that `code` names, as the file of `module` (its names from the root of the crate). `super` is resolved;
-/// unit tests stand at the end of a file and are left out.
+/// The paths that a file below `root` names, its tests left out.
+pub(super) fn paths_of(file: &Path, root: &Path) -> BTreeSet<String> {
+    let code = fs::read_to_string(file).unwrap();
+    paths(&code, &module_of(file, root))
+}
+
+/// The names of the module that a file below `root` holds, from the root of the crate.
+pub(super) fn module_of<'a>(file: &'a Path, root: &Path) -> Vec<&'a str> {
+    let inside = file.strip_prefix(root).unwrap().to_str().unwrap();
+    let inside = inside.strip_suffix(".rs").unwrap();
+    inside.split('/').filter(|name| *name != "lib").collect()
+}
+
+/// The paths that `code` names, as the file of `module` (its names from the root of the crate). `super` is resolved; what
+/// is compiled for tests only is left out.
 pub(super) fn paths(code: &str, module: &[&str]) -> BTreeSet<String> {
-    let shipped = code.split("#[cfg(test)]").next().unwrap_or_default();
     let mut found = BTreeSet::new();
     let mut groups: Vec<Vec<String>> = Vec::new();
     let mut path: Vec<String> = Vec::new();
     let mut goes_on = false;
-    for token in tokens(shipped) {
+    let tokens = tokens(code);
+    let mut rest = &tokens[..];
+    while let Some((token, after)) = rest.split_first() {
+        if is_for_tests(rest) {
+            rest = after_item(&rest[FOR_TESTS.len()..]);
+            continue;
+        }
+        rest = after;
         match token {
             Token::Name(name) => {
                 if !goes_on {
                     path = groups.last().cloned().unwrap_or_default();
                 }
-                path.push(name);
-                found.insert(resolve(&path, module));
+                path.push(name.clone());
                 goes_on = false;
+                // What is on the way to more is not named for itself.
+                if rest.first() != Some(&Token::Colons) {
+                    found.insert(resolve(&path, module));
+                }
             }
             Token::Colons => goes_on = true,
             Token::Open => {
@@ -42,10 +74,37 @@ pub(super) fn paths(code: &str, module: &[&str]) -> BTreeSet<String> {
                 groups.pop();
                 goes_on = false;
             }
-            Token::Other => goes_on = false,
+            Token::Other(_) => goes_on = false,
         }
     }
     found
+}
+
+/// The tokens of `#[cfg(test)]`.
+const FOR_TESTS: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+
+fn is_for_tests(tokens: &[Token]) -> bool {
+    tokens.len() >= FOR_TESTS.len()
+        && tokens.iter().zip(FOR_TESTS).all(|(token, text)| match token {
+            Token::Name(name) => name == text,
+            Token::Other(c) => text.chars().eq([*c]),
+            _ => false,
+        })
+}
+
+/// What follows the item that `tokens` begin with.
+fn after_item(tokens: &[Token]) -> &[Token] {
+    let mut depth = 0_usize;
+    for (position, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Open => depth += 1,
+            Token::Close if depth <= 1 => return &tokens[position + depth..],
+            Token::Close => depth -= 1,
+            Token::Other(';') if depth == 0 => return &tokens[position + 1..],
+            _ => {}
+        }
+    }
+    &[]
 }
 
 /// The path from the root of the crate, if it begins with `self` or `super`.
@@ -74,7 +133,7 @@ enum Token {
     Colons,
     Open,
     Close,
-    Other,
+    Other(char),
 }
 
 /// The tokens of the code, without comments, spaces, strings and characters.
@@ -102,7 +161,7 @@ fn tokens(code: &str) -> Vec<Token> {
                 tokens.push(Token::Name(name));
             }
             _ if c.is_whitespace() => {}
-            _ => tokens.push(Token::Other),
+            _ => tokens.push(Token::Other(c)),
         }
     }
     tokens

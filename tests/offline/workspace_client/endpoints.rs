@@ -8,7 +8,6 @@
 //! | [`sink`] | who listens, and where names lead |
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use desktop_deletion_operator::clock::Source;
 use desktop_deletion_operator::workspace::auth::Login;
@@ -137,7 +136,7 @@ async fn an_allowed_address_reaches_the_sink() {
         let names = Answers::of(&[&[&address.to_string()]]);
         let connector = connector(corpus::ALLOWED, patient()).resolving_by(names.clone());
         let endpoint = format!("https://allowed.example:{}", sink.port);
-        let workspace = connector.connect(&target(&endpoint, &authority()), Arc::new(access_key()));
+        let workspace = connector.log_in(&target(&endpoint, &authority()), Login::Ready(access_key()));
         let error = submit(&*workspace.unwrap()).await.unwrap_err();
         not_sent(&error);
         assert_eq!(
@@ -172,7 +171,7 @@ async fn a_name_that_leads_elsewhere_after_it_was_checked_is_not_followed() {
     let connector = connector("localhost=127.0.0.1/32", patient()).resolving_by(names.clone());
     let endpoint = format!("https://localhost:{}", cloud.port());
     let workspace = connector
-        .connect(&target(&endpoint, &authority()), Arc::new(access_key()))
+        .log_in(&target(&endpoint, &authority()), Login::Ready(access_key()))
         .unwrap();
     for number in 0..answers.len() {
         let result = submit(&*workspace).await;
@@ -198,7 +197,7 @@ async fn of_several_addresses_the_refused_ones_are_never_tried() {
     let names = Answers::of(&[&["127.0.0.2", "127.0.0.1", "127.1.2.3"]]);
     let connector = connector("localhost=127.0.0.1/32", patient()).resolving_by(names);
     let workspace = connector
-        .connect(&target(&endpoint, &authority()), Arc::new(access_key()))
+        .log_in(&target(&endpoint, &authority()), Login::Ready(access_key()))
         .unwrap();
     submit(&*workspace).await.unwrap();
     assert_eq!((cloud.connections(), sink.connections()), (1, 0));

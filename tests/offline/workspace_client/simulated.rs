@@ -9,7 +9,7 @@ use desktop_deletion_operator::workspace::api::{
     AttachedKind, AttachedUser, Billing, DesktopFacts, DesktopKind, Fact, Job, LoginStatus, Lookup,
     SubJobQuery, SubJobStatus, Workspace,
 };
-use desktop_deletion_operator::workspace::auth::Credentials;
+use desktop_deletion_operator::workspace::auth::{Credentials, Login};
 use desktop_deletion_operator::workspace::connector::Connector;
 use desktop_deletion_operator::workspace::error::{Error, Operation};
 use serde_json::json;
@@ -48,7 +48,10 @@ async fn cloud() -> Running {
 fn connected(cloud: &Running, credentials: Credentials) -> Arc<dyn Workspace> {
     let allowed = vec!["127.0.0.1=127.0.0.0/8".parse().unwrap()];
     Connector::new(patient(), allowed, Arc::new(System))
-        .connect(&target(&cloud.workspace, &cloud.ca_pem), Arc::new(credentials))
+        .log_in(
+            &target(&cloud.workspace, &cloud.ca_pem),
+            Login::Ready(credentials),
+        )
         .unwrap()
 }
 

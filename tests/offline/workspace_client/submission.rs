@@ -1,11 +1,9 @@
 //! The one call that must not be repeated: its bytes, its connection, its answer.
 
-use std::sync::Arc;
-
 use desktop_deletion_operator::clock::Source;
 use desktop_deletion_operator::ids::ProjectID;
 use desktop_deletion_operator::workspace::api::BatchDelete;
-use desktop_deletion_operator::workspace::auth::Credentials;
+use desktop_deletion_operator::workspace::auth::{Credentials, Login};
 use desktop_deletion_operator::workspace::connector::Target;
 use desktop_deletion_operator::workspace::signature::{Request, sha256_hex, sign};
 
@@ -162,7 +160,7 @@ async fn what_was_signed_for_one_project_is_not_sent_by_another() {
         ..target(&server.endpoint(), &authority())
     };
     let other = connector("127.0.0.1=127.0.0.0/8", patient())
-        .connect(&other, Arc::new(access_key()))
+        .log_in(&other, Login::Ready(access_key()))
         .unwrap();
     let signed = other.sign_batch_delete(&batch(), Stopped.now()).unwrap();
     let error = workspace(&server).send(signed).await.unwrap_err();

@@ -29,15 +29,15 @@ struct State {
 
 impl Fake {
     fn calls(&self) -> Vec<Operation> {
-        std::mem::take(&mut self.0.lock().unwrap().calls)
+        std::mem::take(&mut self.0.lock().calls)
     }
 
     fn refuse_tokens(&self, troubles: &[Trouble]) {
-        self.0.lock().unwrap().tokens.extend(troubles.iter().cloned());
+        self.0.lock().tokens.extend(troubles.iter().cloned());
     }
 
     fn refuse_exchanges(&self, troubles: &[Trouble]) {
-        self.0.lock().unwrap().exchanges.extend(troubles.iter().cloned());
+        self.0.lock().exchanges.extend(troubles.iter().cloned());
     }
 
     /// Answers after a while, as networks do.
@@ -47,9 +47,9 @@ impl Fake {
         queue: impl FnOnce(&mut State) -> Option<Trouble>,
         good: T,
     ) -> Result<T, Error> {
-        self.0.lock().unwrap().calls.push(operation);
+        self.0.lock().calls.push(operation);
         sleep(Duration::from_millis(100)).await;
-        queue(&mut self.0.lock().unwrap()).map_or(Ok(good), |failure| {
+        queue(&mut self.0.lock()).map_or(Ok(good), |failure| {
             Err(Error {
                 operation,
                 failure,
@@ -165,7 +165,7 @@ async fn a_key_is_renewed_before_it_ends_and_the_password_is_used_once_a_day() {
     let began = Instant::now();
     while began.elapsed() < DAY * 3 {
         session.current().await.unwrap();
-        let held = session.lock().grant.clone().unwrap();
+        let held = session.held.lock().grant.clone().unwrap();
         assert!(
             held.last_use - Instant::now() > 15 * MINUTE,
             "a signature never outlives its key"
@@ -343,7 +343,7 @@ async fn nothing_shows_a_secret() {
     let grant = session.current().await.unwrap();
     let shown = format!(
         "{session:?} {grant:?} {:?}",
-        session.lock().token.as_ref().map(|t| &t.value)
+        session.held.lock().token.as_ref().map(|t| &t.value)
     );
     // Name and account of the user are called so too here.
     let shown = shown.replace("domain: \"canary\", user: \"canary\"", "");

@@ -7,17 +7,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "client-retries",
         does: "The client sends a call again that was answered by a 5xx",
         edits: &[Edit {
-            file: "src/workspace/http/exchange.rs",
+            file: "src/workspace/exchange.rs",
             find: "        let received = transfer(carrier, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
 ",
             replace: "        let again = call.clone();
-        let mut received = exchange(carrier, call, limits)
+        let mut received = transfer(carrier, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
         if received.status.is_server_error() {
-            received = exchange(carrier, again, limits)
+            received = transfer(carrier, again, limits)
                 .await
                 .map_err(|lost| self.lost(&lost))?;
         }
@@ -32,15 +32,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "client-retries-what-was-lost",
         does: "The client sends a call again whose answer did not come",
         edits: &[Edit {
-            file: "src/workspace/http/exchange.rs",
+            file: "src/workspace/exchange.rs",
             find: "        let received = transfer(carrier, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
 ",
             replace: "        let again = call.clone();
-        let received = match exchange(carrier, call, limits).await {
+        let received = match transfer(carrier, call, limits).await {
             Ok(received) => received,
-            Err(_) => exchange(carrier, again, limits)
+            Err(_) => transfer(carrier, again, limits)
                 .await
                 .map_err(|lost| self.lost(&lost))?,
         };
@@ -81,21 +81,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "refused-login-repeats-the-call",
         does: "A call that is refused with 401 is sent again",
         edits: &[Edit {
-            file: "src/workspace/iam/refreshing_client.rs",
-            find: "        let result = self.door.open(&grant).send(request).await;
+            file: "src/workspace/http.rs",
+            find: "        let received = exchange
+            .exchange(&*self.service.clients.submissions, request.call, limits)
+            .await?;
 ",
-            replace: "        let again = SignedRequest {
-            url: request.url.clone(),
-            body: request.body.clone(),
-            headers: request.headers.clone(),
-            digest: request.digest.clone(),
-            signed_at: request.signed_at,
-            credentials: Arc::clone(&request.credentials),
-            proof: request.proof,
-        };
-        let mut result = self.door.open(&grant).send(request).await;
-        if result.as_ref().is_err_and(|error| is_refused(error, &[401])) {
-            result = self.door.open(&grant).send(again).await;
+            replace: "        let again = request.call.clone();
+        let mut received = exchange
+            .exchange(&*self.service.clients.submissions, request.call, limits)
+            .await?;
+        if received.status == StatusCode::UNAUTHORIZED {
+            received = exchange
+                .exchange(&*self.service.clients.submissions, again, limits)
+                .await?;
         }
 ",
         }],

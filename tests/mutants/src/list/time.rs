@@ -20,7 +20,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "any-page-tells-the-time",
         does: "The `Date` of a page that is not the service's own answer counts as the service's clock",
         edits: &[Edit {
-            file: "src/workspace/http/exchange.rs",
+            file: "src/workspace/exchange.rs",
             find: "            service_time: refusal::service_time(&received.headers).filter(|_| of_service),",
             replace: "            service_time: refusal::service_time(&received.headers).filter(|_| of_service || !of_service),",
         }],

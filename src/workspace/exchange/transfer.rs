@@ -16,13 +16,6 @@ pub(in crate::workspace) struct Received {
     truncated: bool,
 }
 
-/// No whole answer.
-pub(super) struct Lost {
-    /// Surely no byte of the request left this process.
-    pub(super) not_sent: bool,
-    pub(super) reason: String,
-}
-
 /// What an answer may cost: the longest body that is taken in, in bytes, and time.
 #[derive(Clone, Copy)]
 pub(in crate::workspace) struct Limits {
@@ -39,10 +32,10 @@ pub(super) async fn transfer(
     carrier: &dyn Transport,
     call: http::Request<Vec<u8>>,
     limits: Limits,
-) -> Result<Received, Lost> {
-    let mut call = reqwest::Request::try_from(call).map_err(|error| Lost::by(Undelivered::by(&error)))?;
+) -> Result<Received, Undelivered> {
+    let mut call = reqwest::Request::try_from(call).map_err(|error| Undelivered::by(&error))?;
     *call.timeout_mut() = Some(limits.timeout);
-    let mut response = carrier.send(call).await.map_err(Lost::by)?;
+    let mut response = carrier.send(call).await?;
     let (status, headers) = (response.status(), response.headers().clone());
     let max = if status.is_success() {
         limits.good
@@ -55,11 +48,7 @@ pub(super) async fn transfer(
         body: Vec::new(),
         truncated: false,
     };
-    while let Some(part) = response
-        .chunk()
-        .await
-        .map_err(|error| Lost::by(Undelivered::by(&error)))?
-    {
+    while let Some(part) = response.chunk().await.map_err(|error| Undelivered::by(&error))? {
         let room = max - received.body.len();
         received.body.extend_from_slice(&part[..part.len().min(room)]);
         if part.len() > room {
@@ -68,15 +57,6 @@ pub(super) async fn transfer(
         }
     }
     Ok(received)
-}
-
-impl Lost {
-    fn by(lost: Undelivered) -> Self {
-        Self {
-            not_sent: lost.not_sent,
-            reason: lost.reason,
-        }
-    }
 }
 
 impl Received {

@@ -1,11 +1,12 @@
-//! A token that came from elsewhere: nothing can be got in its place, but IAM says when it ends.
+//! Credentials that came from elsewhere: nothing can be got in their place, but of a token IAM says when it ends.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -16,23 +17,21 @@ use crate::workspace::error::Error;
 /// How long after it did not say IAM is asked again.
 const RETRY: Duration = Duration::from_secs(600);
 
-/// A ready token.
-pub(super) struct ReadyToken {
-    /// `None` if the token must not be shown to any IAM.
+/// Ready credentials.
+pub(in crate::workspace) struct Ready {
+    /// `None` if they must not be shown to any IAM.
     iam: Option<Arc<dyn Iam>>,
     credentials: Arc<Credentials>,
-    token: SecretString,
     end: Mutex<Option<Timestamp>>,
     /// When IAM was asked last.
     asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
-impl ReadyToken {
-    pub(super) fn new(iam: Option<Arc<dyn Iam>>, token: SecretString) -> Self {
+impl Ready {
+    pub(in crate::workspace) fn new(iam: Option<Arc<dyn Iam>>, credentials: Credentials) -> Self {
         Self {
             iam,
-            credentials: Arc::new(Credentials::Token(token.clone())),
-            token,
+            credentials: Arc::new(credentials),
             end: Mutex::default(),
             asked: tokio::sync::Mutex::default(),
         }
@@ -41,20 +40,19 @@ impl ReadyToken {
     fn grant(&self) -> IssuedCredentials {
         IssuedCredentials {
             credentials: Arc::clone(&self.credentials),
-            ends: *self.end.lock().unwrap_or_else(PoisonError::into_inner),
+            ends: *self.end.lock(),
         }
     }
 
     /// Asks when the token ends, unless that is known or was asked lately. Not to know it is no reason to wait: then it is
     /// taken to live for a day.
-    async fn learn_end(&self) {
-        let Some(iam) = &self.iam else { return };
+    async fn learn_end(&self, iam: &dyn Iam, token: &SecretString) {
         let mut asked = self.asked.lock().await;
-        if self.grant().ends.is_some() || asked.is_some_and(|at| at.elapsed() < RETRY) {
+        if self.end.lock().is_some() || asked.is_some_and(|at| at.elapsed() < RETRY) {
             return;
         }
-        match iam.token_end(&self.token).await {
-            Ok(end) => *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end),
+        match iam.token_end(token).await {
+            Ok(end) => *self.end.lock() = Some(end),
             Err(error) => tracing::info!(%error, "IAM does not say when the token ends"),
         }
         *asked = Some(Instant::now());
@@ -62,9 +60,11 @@ impl ReadyToken {
 }
 
 #[async_trait]
-impl CredentialsProvider for ReadyToken {
+impl CredentialsProvider for Ready {
     async fn current(&self) -> Result<IssuedCredentials, Error> {
-        self.learn_end().await;
+        if let (Some(iam), Credentials::Token(token)) = (&self.iam, &*self.credentials) {
+            self.learn_end(&**iam, token).await;
+        }
         Ok(self.grant())
     }
 
@@ -77,8 +77,8 @@ impl CredentialsProvider for ReadyToken {
     }
 }
 
-impl fmt::Debug for ReadyToken {
+impl fmt::Debug for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReadyToken")
+        f.debug_tuple("Ready").field(&self.credentials).finish()
     }
 }

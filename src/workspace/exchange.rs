@@ -1,27 +1,48 @@
 //! From what came back to what it means: the same for every service.
 
-use super::transfer::{Limits, Lost, Received, transfer};
+use super::api::Answer;
+use super::endpoint::Endpoint;
+use super::error::{Error, Failure, Operation, Refusal};
+use super::refusal;
+use super::text::Sanitizer;
+use super::transport::{Clients, Options, Transport, Undelivered};
+use super::wire::Unreadable;
 use crate::clock::Clock;
-use crate::workspace::api::Answer;
-use crate::workspace::endpoint::Endpoint;
-use crate::workspace::error::{Error, Failure, Operation, Refusal};
-use crate::workspace::refusal;
-use crate::workspace::text::Sanitizer;
-use crate::workspace::transport::Transport;
-use crate::workspace::wire::Unreadable;
 
-/// One call of one service.
-pub(in crate::workspace) struct Exchange<'a> {
-    pub(in crate::workspace) operation: Operation,
-    pub(in crate::workspace) endpoint: &'a Endpoint,
+use transfer::{Limits, Received, transfer};
+
+pub(super) mod transfer;
+
+/// A service at one endpoint, and the way to it.
+pub(super) struct Service {
+    pub(super) endpoint: Endpoint,
+    pub(super) clients: Clients,
+    pub(super) clock: Clock,
+    pub(super) options: Options,
+}
+
+impl Service {
+    /// What a call may cost whose good answer may have that many bytes.
+    pub(super) fn limits(&self, good: usize) -> Limits {
+        Limits {
+            good,
+            bad: self.options.max_small_answer,
+            timeout: self.options.timeout,
+        }
+    }
+}
+
+/// One call of a service.
+pub(super) struct Exchange<'a> {
+    pub(super) operation: Operation,
+    pub(super) service: &'a Service,
     /// Takes the login out of what is said.
-    pub(in crate::workspace) sanitizer: Sanitizer<'a>,
-    pub(in crate::workspace) clock: &'a Clock,
+    pub(super) sanitizer: Sanitizer<'a>,
 }
 
 impl Exchange<'_> {
     /// Sends once.
-    pub(in crate::workspace) async fn exchange(
+    pub(super) async fn exchange(
         &self,
         carrier: &dyn Transport,
         call: http::Request<Vec<u8>>,
@@ -39,8 +60,12 @@ impl Exchange<'_> {
         Ok(received)
     }
 
-    fn lost(&self, lost: &Lost) -> Error {
-        let reason = format!("{}: {}", self.endpoint, self.sanitizer.sentence(&lost.reason));
+    fn lost(&self, lost: &Undelivered) -> Error {
+        let reason = format!(
+            "{}: {}",
+            self.service.endpoint,
+            self.sanitizer.sentence(&lost.reason)
+        );
         let failure = if lost.not_sent {
             Failure::NotSent { reason }
         } else {
@@ -54,8 +79,21 @@ impl Exchange<'_> {
         }
     }
 
-    /// The value of a good answer.
-    pub(in crate::workspace) fn readable<T>(
+    /// The value of an answer whose status is `good`; otherwise the error that it is.
+    pub(super) fn answer<T>(
+        &self,
+        received: &Received,
+        good: bool,
+        read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, Unreadable>,
+    ) -> Result<Answer<T>, Error> {
+        if good {
+            self.readable(received, read)
+        } else {
+            Err(self.refused(received))
+        }
+    }
+
+    fn readable<T>(
         &self,
         received: &Received,
         read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, Unreadable>,
@@ -97,7 +135,7 @@ impl Exchange<'_> {
         } else {
             &received.body
         };
-        let now = refusal::service_time(&received.headers).unwrap_or_else(|| self.clock.now());
+        let now = refusal::service_time(&received.headers).unwrap_or_else(|| self.service.clock.now());
         refusal::read(
             received.status.as_u16(),
             &received.headers,
@@ -107,8 +145,7 @@ impl Exchange<'_> {
         )
     }
 
-    /// An answer that is not the documented good one.
-    pub(in crate::workspace) fn refused(&self, received: &Received) -> Error {
+    fn refused(&self, received: &Received) -> Error {
         let refusal = self.refusal(received);
         // The page of a proxy, or of whatever else lies between, has a clock of its own.
         let of_service = refusal.json && refusal.code.is_some();
@@ -117,14 +154,5 @@ impl Exchange<'_> {
             failure: Failure::Refused(Box::new(refusal)),
             service_time: refusal::service_time(&received.headers).filter(|_| of_service),
         }
-    }
-}
-
-/// A call that was not even tried.
-pub(in crate::workspace) fn not_sent(operation: Operation, reason: String) -> Error {
-    Error {
-        operation,
-        failure: Failure::NotSent { reason },
-        service_time: None,
     }
 }
