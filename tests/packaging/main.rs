@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 mod chart;
+mod gitops;
 mod release;
 
 /// What a program printed.
