@@ -13,6 +13,7 @@ use serde_json::Value;
 
 mod chart;
 mod gitops;
+mod monitoring;
 mod release;
 
 /// What a program printed.
