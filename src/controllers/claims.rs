@@ -82,6 +82,8 @@ impl Time {
 pub struct Answer {
     /// Whether it may have them.
     pub claim: Claim,
+    /// It did not have them before.
+    pub fresh: bool,
     /// When a request in flight last released one of them, in time since the start of the process.
     pub released: Option<Duration>,
     /// The deleted request that holds one of them, if nobody has asked yet whether it is really gone: it may have been
@@ -93,6 +95,7 @@ impl Answer {
     fn refused(claim: Claim) -> Self {
         Self {
             claim,
+            fresh: false,
             released: None,
             unconfirmed: None,
         }
@@ -228,7 +231,7 @@ impl Claims {
     }
 
     /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until
-    /// [`Claims::settle`].
+    /// [`Claims::settle`] or [`Claims::withdraw`].
     pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectKey) -> Answer {
         let unknown = tokio::time::timeout(SYNC_LIMIT, self.unknown()).await;
         if let Some(unknown) = unknown.unwrap_or(Some(Claim::NotYet)) {
@@ -236,11 +239,12 @@ impl Claims {
         }
         let mut table = self.lock();
         let Some(claim) = table.conflict(object, home, &self.0.time) else {
-            table
+            let before = table
                 .holding
                 .insert(object.uid().unwrap_or_default(), home.clone());
             return Answer {
                 claim: Claim::Granted,
+                fresh: before.is_none(),
                 released: table.released.latest(&object.spec.desktop_ids),
                 unconfirmed: None,
             };
@@ -266,6 +270,11 @@ impl Claims {
         if !object.status.as_ref().is_some_and(entry::is_in_flight) {
             self.lock().holding.remove(&object.uid().unwrap_or_default());
         }
+    }
+
+    /// A reconciliation has ended to which the desktops were granted afresh, and which has written nothing.
+    pub fn withdraw(&self, uid: &str) {
+        self.lock().holding.remove(uid);
     }
 
     /// The request is finished, as this process has written or read: it holds nothing any more.

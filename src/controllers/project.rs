@@ -70,12 +70,18 @@ pub async fn run(
         })
         .reflect(writer)
         .inspect_ok(move |event| match event {
+            watcher::Event::Init => {}
             watcher::Event::InitDone => {
                 checked.forget_gone();
                 noting.claims.projects_listed(&watched);
             }
-            watcher::Event::Delete(project) => checked.forget(&project.uid().unwrap_or_default()),
-            _ => {}
+            watcher::Event::Apply(project) | watcher::Event::InitApply(project) => {
+                noting.project_changed(project)
+            }
+            watcher::Event::Delete(project) => {
+                checked.forget(&project.uid().unwrap_or_default());
+                noting.project_changed(project);
+            }
         })
         .applied_objects()
         .predicate_filter(

@@ -8,6 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
+use super::super::cache::Source;
 use super::super::project_session::Login;
 use super::super::{Context, api};
 use super::Error;
@@ -25,8 +26,11 @@ use crate::workspace::api::{SignedRequest, Workspace};
 pub struct Reconciliation {
     /// The object as it was last read or written.
     pub object: DesktopDeletion,
-    /// Its status as it was received: a write keeps what this version does not know of it.
-    pub stored: Value,
+    /// Its status as the API server sent it, live or as the answer of a write: a write keeps what this version does not
+    /// know of it. `None` of a copy of the watch, which holds all of it.
+    pub stored: Option<Value>,
+    /// Its desktops were granted to it by this reconciliation, and not before.
+    pub claimed: bool,
     /// What the decision looks at.
     pub seen: Observed,
     /// When the pass began: its reads began no earlier. Moments are times since the start of the process.
@@ -50,27 +54,56 @@ pub struct Reconciliation {
 }
 
 impl Reconciliation {
-    /// Reads the live object, for a pass that has waited since `asked`; `None` if it is gone or another one has taken
-    /// its name.
+    /// Begins from the watch's copy for a request that is due `since` then, or from a live read where the copy does not say
+    /// what the object is; `None` if there is nothing to do before the watch shows more.
     ///
     /// # Errors
     /// The API server did not answer.
-    pub async fn load(
-        object: &DesktopDeletion,
-        asked: Duration,
+    pub async fn begin(
+        copy: &DesktopDeletion,
+        since: Duration,
         context: &Context,
     ) -> Result<Option<Self>, Error> {
-        let began = context.uptime.now();
+        match context.requests.source(copy) {
+            Source::Cache => Ok(Some(Self::of(copy.clone(), None, since, context))),
+            Source::Live => Self::live(copy, since, context).await,
+            Source::Wait => Ok(None),
+        }
+    }
+
+    /// Begins from a live read; `None` if the object is gone or another one has taken its name.
+    ///
+    /// # Errors
+    /// The API server did not answer.
+    pub async fn live(
+        object: &DesktopDeletion,
+        since: Duration,
+        context: &Context,
+    ) -> Result<Option<Self>, Error> {
         let requests = requests(object, context);
         let live = api::call("read the DesktopDeletion", requests.get_opt(&object.name_any())).await?;
         let Some(live) = live.filter(|live| live.uid() == object.uid()) else {
+            context.forget(&object.uid().unwrap_or_default());
             return Ok(None);
         };
         let (live, stored) = decoded(live)?;
         context.claims.observe(&live);
-        let underway = context.submissions.is_underway(&live.uid().unwrap_or_default());
+        context.requests.knows(&live);
+        Ok(Some(Self::of(live, Some(stored), since, context)))
+    }
+
+    fn of(object: DesktopDeletion, stored: Option<Value>, since: Duration, context: &Context) -> Self {
+        let uid = object.uid().unwrap_or_default();
+        context.memory.change(&uid, |memory| {
+            memory.first_seen.get_or_insert(since);
+        });
+        let submission = if context.submissions.is_underway(&uid) {
+            Submission::Underway
+        } else {
+            Submission::None
+        };
         let seen = Observed {
-            request: request(&live),
+            request: request(&object),
             project: None,
             last_look: false,
             claim: None,
@@ -81,38 +114,47 @@ impl Reconciliation {
             jobs: BTreeMap::new(),
             read_failure: None,
             earlier_evidence: None,
-            submission: if underway {
-                Submission::Underway
-            } else {
-                Submission::None
-            },
+            submission,
             facts: Facts::default(),
         };
-        Ok(Some(Self {
-            object: live,
+        Self {
+            object,
             stored,
+            claimed: false,
             seen,
-            began,
+            began: context.uptime.now(),
             reads: ReadTimes::default(),
-            reads_since: asked,
+            reads_since: since,
             released: None,
             login: None,
             permit: None,
             half_open_permit: None,
             had_permit: false,
             armed: None,
-        }))
+        }
     }
 
-    /// Takes in a newer copy of the object.
+    /// Takes in the object as the API server sent it, live or as the answer of a write.
     ///
     /// # Errors
     /// This version cannot decode it.
-    pub fn update(&mut self, object: Raw<DesktopDeletion>) -> Result<(), Error> {
+    pub fn update(&mut self, object: Raw<DesktopDeletion>, context: &Context) -> Result<(), Error> {
         let (object, stored) = decoded(object)?;
         self.seen.request = request(&object);
-        (self.object, self.stored) = (object, stored);
+        context.requests.knows(&object);
+        context.claims.observe(&object);
+        (self.object, self.stored) = (object, Some(stored));
         Ok(())
+    }
+
+    /// The reconciliation has ended, or its submission: its desktops stay claimed only if something of it may have reached the
+    /// cloud. The watch's copy does not say that.
+    pub fn release_claim(&self, context: &Context) {
+        if self.stored.is_some() {
+            context.claims.settle(&self.object);
+        } else if self.claimed {
+            context.claims.withdraw(&self.uid());
+        }
     }
 
     /// Forgets what was read of the cloud before `now`, and what was claimed there.

@@ -83,12 +83,12 @@ pub async fn run(pass: Reconciliation, sign: Step, context: Arc<Context>) -> Res
         let mut pass = pass;
         let result = Box::pin(submit(&mut pass, sign, &context)).await;
         // The claim outlives the pass only if something may have reached the cloud.
-        context.claims.settle(&pass.object);
+        pass.release_claim(&context);
         let result = result.map(|()| pass);
         drop(underway);
         // Nobody waits any more if the reconcile was dropped; the object is then looked at anew.
         if sender.send(result).is_err() {
-            context.pollers.wake(reference);
+            context.queue.add(reference);
         }
     });
     receiver
@@ -198,9 +198,7 @@ async fn reload(pass: &mut Reconciliation, context: &Context, why: &str) -> Resu
     loop {
         match api::call("read the DesktopDeletion", requests.get_opt(&name)).await {
             Ok(Some(object)) if object.uid() == uid => {
-                pass.update(object)?;
-                context.claims.observe(&pass.object);
-                return Ok(());
+                return pass.update(object, context);
             }
             Ok(_) => return Err(Error::Api(api::Error::NotFound)),
             Err(error) => {

@@ -38,6 +38,7 @@ pub(super) async fn claim(pass: &mut Reconciliation, context: &Context) -> Resul
     if let Some(released) = answer.released {
         admit_since(pass, released);
     }
+    pass.claimed |= answer.fresh;
     pass.seen.claim = Some(answer.claim);
     Ok(())
 }

@@ -117,7 +117,7 @@ fn question(pass: &Reconciliation, ids: &[DesktopID], priority: Priority, contex
         upcoming: if in_doubt {
             vec![]
         } else {
-            context.upcoming.with(&pass.object, room)
+            context.queue.upcoming_desktops(&pass.object, room)
         },
         since: context.uptime.moment(since),
         gone_only: priority != Priority::Submission,
