@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::rate_limiter::Priority;
 use super::session::CredentialsKey;
 use crate::ids::{DesktopID, ProjectID};
-use crate::plan::observed::Sweep;
+use crate::plan::views::Sweep;
 use crate::workspace::api::Workspace;
 use crate::workspace::error::Error;
 

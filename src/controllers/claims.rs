@@ -29,7 +29,7 @@ use crate::ids::{Origin, ProjectKey};
 use crate::plan::clocks::Clocks;
 use crate::plan::observed::Claim;
 use crate::plan::overlap::Released;
-use crate::plan::status::Settlement;
+use crate::plan::step::Settlement;
 
 mod deleted;
 mod entry;

@@ -27,9 +27,10 @@ use super::{Context, api};
 use crate::cloud::rate_limiter::Priority;
 use crate::crd::DesktopDeletion;
 use crate::crd::conditions::Reason;
-use crate::plan::conditions::{Progress, Requeue};
+use crate::plan::progress::{Progress, Requeue};
 use crate::plan::status::{self, IllegalMove};
-use crate::plan::{Step, deadlines, plan};
+use crate::plan::step::Step;
+use crate::plan::{deadlines, plan};
 
 pub mod execute;
 pub mod facts;

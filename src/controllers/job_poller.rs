@@ -17,7 +17,7 @@ use crate::cloud::session::{CloudSession, CredentialsKey};
 use crate::config::Timing;
 use crate::crd::DesktopDeletion;
 use crate::ids::{DesktopID, JobID};
-use crate::plan::observed::{JobView, SubJobResult};
+use crate::plan::views::{JobView, SubJobResult};
 use crate::runtime::health::Pulse;
 use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
 use crate::workspace::error::Error;

@@ -1,16 +1,20 @@
+//! Floor 6, phases.
+//!
 //! Before anything is sent: may it be submitted, and what exactly.
 
-use super::classify::{Class, RetryPolicy, explain};
-use super::conditions::{Progress, Requeue, desktops, name_some};
-use super::observed::{
-    Circuit, Claim, ClockSkew, Deadline, DesktopView, Observed, ProjectView, ReadFailure, SingleRead, Sweep,
-};
-use super::status::{Ending, desktop, not_found_alike, same_error, was_not_found, would_change};
-use super::{Batch, Step, finalizer, overlap, recovery};
+use super::attempts::{not_found_alike, was_not_found};
+use super::blockers::{self, circuit_open, clock_skew, known_error, refusal, unusable};
+use super::classify::Class;
+use super::messages::{self, desktops, name_some};
+use super::observed::{Circuit, Claim, Deadline, Observed, SingleRead};
+use super::progress::{Progress, Requeue};
+use super::status::would_change;
+use super::step::{Batch, Ending, Step};
+use super::views::{DesktopView, Sweep};
+use super::{evidence, finalizer, overlap};
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
-use crate::crd::deletion::{Attempt, CloudError, DesktopState, Outcome};
+use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{DesktopID, JobID};
-use crate::workspace::error::Operation;
 
 /// Most earlier jobs that the record of an attempt holds.
 const BASELINE_JOBS: usize = crate::crd::limits::BASELINE_JOBS as usize;
@@ -33,39 +37,20 @@ const NO_EFFECT_LIMIT: usize = 3;
 /// The next step of a request of which nothing was submitted.
 pub fn next(seen: &Observed) -> Step {
     if seen.facts.deadline == Deadline::Passed {
-        return ask_the_time(seen).unwrap_or_else(|| end(seen, expired(seen)));
+        return blockers::ask_the_time(seen).unwrap_or_else(|| finalizer::finish(seen, expired(seen)));
     }
     if let Some(step) = hold_back(seen) {
         return step;
     }
     if seen.facts.deadline == Deadline::Unclear {
-        return ask_the_time(seen).unwrap_or_else(|| Step::Wait(deadline_unclear(seen)));
+        return blockers::ask_the_time(seen).unwrap_or_else(|| Step::Wait(deadline_unclear(seen)));
     }
     if without_effect(seen) >= NO_EFFECT_LIMIT {
-        return end(seen, no_effect());
+        return finalizer::finish(seen, no_effect());
     }
     match sight(seen) {
         Ok(sorted) => submit(seen, sorted),
         Err(step) => step,
-    }
-}
-
-/// What is for good needs the service's clock, so it is asked while it can be: it counts once two answers agree. A clock
-/// that differs from ours is asked again, or a false one would never be corrected.
-pub fn ask_the_time(seen: &Observed) -> Option<Step> {
-    let agreed = seen.facts.service_clock_known && seen.facts.clock_skew.is_none();
-    if agreed || seen.read_failure.is_some() {
-        return None;
-    }
-    let Some(project) = &seen.project else {
-        return Some(Step::ReadProject);
-    };
-    if unusable(seen, project).is_some() {
-        None
-    } else if seen.desktops.is_empty() {
-        Some(Step::ReadDesktops(seen.request.desktop_ids.clone()))
-    } else {
-        seen.sweep.is_none().then_some(Step::ReadSubJobs)
     }
 }
 
@@ -123,76 +108,7 @@ fn hold_back(seen: &Observed) -> Option<Step> {
         Some(claim) => return Some(overlap::next(seen, claim)),
     }
     let read_failure = seen.read_failure.as_ref()?;
-    Some(Step::Wait(failed(seen, read_failure)))
-}
-
-/// Why the project cannot be used for this request, if so.
-pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Progress> {
-    let home = seen.request.status.project.as_ref();
-    if let (Some(home), Some(now)) = (home, project.coordinates.as_ref())
-        && home.key() != now.key()
-    {
-        let message = format!(
-            "WorkspaceProject {} now points to project {} at {}, but this request began in project {} at {}: point it back, or create a new request",
-            seen.request.project, now.project_id, now.endpoint, home.project_id, home.endpoint
-        );
-        return Some(Progress::stalled(
-            Reason::ProjectChanged,
-            message,
-            Requeue::Refresh,
-        ));
-    }
-    let obstacle = project.obstacle.as_ref()?;
-    let build = if obstacle.person {
-        Progress::stalled
-    } else {
-        Progress::retrying
-    };
-    Some(build(obstacle.reason, obstacle.message.clone(), Requeue::Refresh))
-}
-
-/// The wait after a read that failed, if one did, be it of one desktop.
-pub fn read_failure(seen: &Observed) -> Option<Progress> {
-    let of_desktop = || {
-        seen.failed_reads()
-            .next()
-            .map(|(_, read_failure, _)| read_failure)
-    };
-    let read_failure = seen.read_failure.as_ref().or_else(of_desktop)?;
-    Some(failed(seen, read_failure))
-}
-
-fn failed(seen: &Observed, read_failure: &ReadFailure) -> Progress {
-    let treatment = read_failure.class.treatment();
-    let error = known_error(seen, read_failure);
-    // The service refuses a signature of a wrong time as it refuses a wrong one.
-    if let (Class::Authentication, Some(skew)) = (read_failure.class, seen.facts.clock_skew) {
-        return clock_skew(skew).with_error(error.clone());
-    }
-    let message = said(error);
-    let wake = if treatment.pace == RetryPolicy::Slow {
-        Requeue::Refresh
-    } else {
-        Requeue::Backoff
-    };
-    // What a read asks for is the operator's doing: nobody can correct it in the object.
-    let person = treatment.person && read_failure.class != Class::InvalidRequest;
-    let build = if person {
-        Progress::stalled
-    } else {
-        Progress::retrying
-    };
-    build(treatment.reason, message, wake).with_error(error.clone())
-}
-
-/// The error as it is stored, if it says the same.
-fn known_error<'a>(seen: &'a Observed, read_failure: &'a ReadFailure) -> &'a CloudError {
-    let known = seen.request.status.last_error.as_ref();
-    let known = known.filter(|known| {
-        let withheld = read_failure.withheld && known.class == read_failure.error.class;
-        withheld || same_error(known, &read_failure.error)
-    });
-    known.unwrap_or(&read_failure.error)
+    Some(Step::Wait(blockers::failed(seen, read_failure)))
 }
 
 /// What the conditions say of desktops whose own GETs fail while other reads succeed.
@@ -211,7 +127,7 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
     let message = format!(
         "the cloud returns an error for desktop {}, so nothing is submitted; retrying. {cure} ({})",
         names.join(", "),
-        words(error)
+        messages::answer(error)
     );
     let reason = match read_failure.class {
         Class::InDoubt => Reason::ServiceUnavailable,
@@ -225,60 +141,11 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
     Some(build(reason, message, Requeue::Backoff).with_error(error.clone()))
 }
 
-/// What the conditions say while clocks differ by more than is allowed.
-pub fn clock_skew(skew: ClockSkew) -> Progress {
-    Progress::stalled(Reason::ClockSkew, skew.sentence(), Requeue::Refresh)
-}
-
 /// The last attempt, if the cloud refused it or it was not sent.
 fn refused(seen: &Observed) -> Option<(&Attempt, &CloudError)> {
     let last = seen.request.status.attempts.last()?;
     let refused = matches!(last.outcome, Outcome::Rejected | Outcome::NotSent);
     last.error.as_ref().filter(|_| refused).map(|error| (last, error))
-}
-
-/// The wait after a refusal.
-pub fn refusal(outcome: Outcome, error: &CloudError) -> Progress {
-    let class = Class::named(&error.class).unwrap_or(Class::InDoubt);
-    let treatment = class.treatment();
-    // A request that is refused as it stands is looked at once more before that is final.
-    let person = treatment.person && class != Class::InvalidRequest && outcome == Outcome::Rejected;
-    let build = if person {
-        Progress::stalled
-    } else {
-        Progress::retrying
-    };
-    build(treatment.reason, said(error), Requeue::Retry).with_error(error.clone())
-}
-
-/// Several answers in a row were lost, and a further submission may only leave another request in doubt.
-fn circuit_open() -> Progress {
-    let message = "the cloud did not answer the last 3 delete requests of these credentials: new ones are held until a read succeeds, then sent one at a time until one is answered. If this persists, check the network path to the cloud";
-    Progress::retrying(Reason::ServiceUnavailable, message.to_owned(), Requeue::Refresh)
-}
-
-fn said(error: &CloudError) -> String {
-    let class = Class::named(&error.class).unwrap_or(Class::InDoubt);
-    explain(operation_of(error), class, &words(error))
-}
-
-fn operation_of(error: &CloudError) -> Operation {
-    Operation::named(&error.operation).unwrap_or(Operation::BatchDelete)
-}
-
-/// What the cloud answered to which call.
-fn words(error: &CloudError) -> String {
-    let operation = operation_of(error);
-    let mut words = match (error.http_status, &error.code) {
-        (Some(status), Some(code)) => format!("{operation}: HTTP {status} {code}"),
-        (Some(status), None) => format!("{operation}: HTTP {status}"),
-        _ => operation.to_string(),
-    };
-    if let Some(message) = &error.message {
-        words.push_str(": ");
-        words.push_str(message);
-    }
-    words
 }
 
 /// The desktops of a request, sorted by what a read said of each.
@@ -361,7 +228,7 @@ fn submit(seen: &Observed, sorted: Sorted) -> Step {
         return step;
     }
     if sorted.present.is_empty() && sorted.being_deleted.is_empty() {
-        return end(seen, nothing_left(seen, &sorted.absent));
+        return finalizer::finish(seen, nothing_left(seen, &sorted.absent));
     }
     let Some(sweep) = &seen.sweep else {
         return Step::ReadSubJobs;
@@ -379,7 +246,7 @@ fn submit(seen: &Observed, sorted: Sorted) -> Step {
         return Step::Wait(deletion_in_progress(&foreign));
     }
     if let Some(ending) = refused_for_good(seen, &sorted.present) {
-        return end(seen, ending);
+        return finalizer::finish(seen, ending);
     }
     ready(seen).unwrap_or_else(|| Step::Sign(batch(sweep, sorted)))
 }
@@ -405,7 +272,7 @@ fn late_effect(seen: &Observed) -> Option<Step> {
     if earlier.peek().is_some() && seen.sweep.is_none() {
         return Some(Step::ReadSubJobs);
     }
-    earlier.find_map(|attempt| recovery::late(seen, attempt))
+    earlier.find_map(|attempt| evidence::late(seen, attempt))
 }
 
 fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
@@ -441,15 +308,6 @@ fn batch(sweep: &Sweep, sorted: Sorted) -> Batch {
         baseline_job_ids: baseline.into_iter().take(BASELINE_JOBS).collect(),
         baseline_failed_ids: sorted.failed_before,
         desktop_ids: sorted.present,
-    }
-}
-
-/// Ends a request of which nothing was submitted. The finalizer goes first: after the last write no event comes.
-pub fn end(seen: &Observed, ending: Ending) -> Step {
-    if seen.request.finalizer {
-        Step::DropFinalizer
-    } else {
-        Step::Finish(ending)
     }
 }
 
@@ -495,7 +353,7 @@ fn last_obstacle(seen: &Observed) -> Option<String> {
         c.type_ == ConditionType::Submitted.as_str() && c.status == ConditionStatus::False.as_str()
     });
     let Some(submitted) = submitted else {
-        return last_error(seen).map(said);
+        return last_error(seen).map(messages::of_error);
     };
     let message = finalizer::unmentioned(&submitted.message);
     match message.strip_prefix(UNCLEAR) {
@@ -542,7 +400,7 @@ fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
     };
     let mut message =
         format!("{who}{place}: nothing was submitted; if that is unexpected, check the project");
-    message.push_str(&no_ids(absent));
+    message.push_str(&messages::no_ids(absent));
     Ending {
         verdict: Reason::AlreadyAbsent,
         submitted: Reason::NothingToDelete,
@@ -550,31 +408,11 @@ fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
         project,
         desktops: absent
             .iter()
-            .map(|id| desktop(id, DesktopState::Absent))
+            .map(|id| DesktopStatus::new(id, DesktopState::Absent))
             .collect(),
         error: None,
         answers: None,
     }
-}
-
-/// A hint about absent desktops whose IDs do not look like those of the service.
-pub fn no_ids<'a>(absent: impl IntoIterator<Item = &'a DesktopID>) -> String {
-    let odd: Vec<_> = absent.into_iter().filter(|id| !looks_like_an_id(id)).collect();
-    if odd.is_empty() {
-        return String::new();
-    }
-    format!(
-        "; {} does not look like a desktop ID of the service: spec.desktopIDs takes IDs, not computer names",
-        name_some(odd)
-    )
-}
-
-/// The service's IDs are UUIDs (vendor's API reference).
-fn looks_like_an_id(id: &DesktopID) -> bool {
-    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_hexdigit());
-    let parts: Vec<_> = id.as_str().split('-').collect();
-    let lengths: Vec<_> = parts.iter().map(|part| part.len()).collect();
-    lengths == [8, 4, 4, 4, 12] && parts.iter().all(|part| digits(part))
 }
 
 /// A refusal that another look at the desktops did not change.
@@ -592,12 +430,12 @@ fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Ending> {
     Some(Ending {
         verdict: Reason::Rejected,
         submitted: class.treatment().reason,
-        message: said(error),
+        message: messages::of_error(error),
         project: None,
         desktops: body
             .iter()
             .map(|id| {
-                let mut failed = desktop(id, DesktopState::Failed);
+                let mut failed = DesktopStatus::new(id, DesktopState::Failed);
                 failed.code.clone_from(&error.code);
                 failed
             })

@@ -1,3 +1,5 @@
+//! Floor 1, words.
+//!
 //! From an error of the cloud to what is done about it: one table, codes before statuses.
 
 use crate::crd::conditions::Reason;
@@ -208,63 +210,4 @@ fn by_status(refusal: &Refusal) -> Class {
         // A redirect, a 5xx without a code that says otherwise, a 2xx that is not the documented one.
         _ => Class::InDoubt,
     }
-}
-
-/// One sentence for people: what the cloud said and what to do about it.
-pub fn explain(operation: Operation, class: Class, error: &str) -> String {
-    let cure = match class {
-        Class::InvalidRequest => "the request is refused as it stands: correct it in a new object".to_owned(),
-        Class::UnknownRefusal => {
-            "the cloud refuses the request for a reason that the operator does not know, retrying every few minutes: do what its message says, or create a new request".to_owned()
-        }
-        Class::Authentication => {
-            "the cloud rejects the credentials; put valid ones into the project's Secret".to_owned()
-        }
-        // Of these it is not a permission that is missing, and the gateway's words say what.
-        Class::Permission
-            if ["0310", "0401", "0402", "0802"]
-                .iter()
-                .any(|code| error.contains(&format!(".{code}"))) =>
-        {
-            "the gateway does not serve this caller, project or region: do what its message says".to_owned()
-        }
-        Class::Permission => {
-            let permission = named_action(error).unwrap_or(operation.permission());
-            format!("credentials lack permission {permission}; grant it to the IAM user")
-        }
-        Class::WrongEndpoint => {
-            let (service, field) = if operation.is_of_iam() {
-                (
-                    "IAM, or knows no such project",
-                    "iamEndpoint, region and project ID",
-                )
-            } else {
-                ("the Workspace service", "region and endpoint")
-            };
-            format!("this address is not {service}: check {field} of the project")
-        }
-        Class::ServiceDisabled => {
-            "Workspace is not enabled for this account and region: enable it, or correct the project"
-                .to_owned()
-        }
-        Class::NotFound => "the cloud says that something named in the request does not exist".to_owned(),
-        Class::Conflict => "a desktop cannot be deleted in its current state; retrying".to_owned(),
-        Class::Throttled => "rate limited by the cloud API; retrying".to_owned(),
-        Class::Unavailable | Class::InDoubt => {
-            "the cloud cannot answer at the moment, tried again later".to_owned()
-        }
-        Class::Unreachable => "the cloud cannot be reached, tried again later".to_owned(),
-    };
-    format!("{cure} ({error})")
-}
-
-/// The action that a denial names, such as `vpc:ports:delete`: the service may need another one than that of the call.
-fn named_action(error: &str) -> Option<&str> {
-    let is_part = |part: &str| {
-        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        part.chars().any(|c| c.is_ascii_alphabetic()) && part.chars().all(word)
-    };
-    error
-        .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')))
-        .find(|token| token.split(':').count() == 3 && token.split(':').all(is_part))
 }

@@ -1,3 +1,5 @@
+//! Floor 3, time.
+//!
 //! What is known of the time. Two clocks count: this machine's, and that of the service, known from the `Date` of its
 //! answers. Where the service has not answered, that of the API server takes its place. A clock that is known from
 //! answers is carried on by the monotonic time of this process, so that a step of this machine's clock moves that one

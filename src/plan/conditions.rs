@@ -1,117 +1,16 @@
+//! Floor 4, status.
+//!
 //! What the conditions say. `Succeeded` is the truth, `Ready` mirrors it, `Submitted` tells about the POST;
 //! `Reconciling` and `Stalled` exist only while true, and never both (kstatus).
 
 use super::classify::Class;
+use super::messages::desktops;
 use super::observed::Request;
-use super::status::Ending;
+use super::progress::{Activity, Progress};
+use super::step::Ending;
 use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
-use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, DesktopStatus, Outcome};
+use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome};
 use crate::ids::JobID;
-
-/// Why a request is where it is, and when to look again.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Progress {
-    /// Why.
-    pub reason: Reason,
-    /// Cause and cure, for people.
-    pub message: String,
-    /// How it shows to tools.
-    pub activity: Activity,
-    /// What ends the wait.
-    pub wake: Requeue,
-    /// What the cloud said, for `status.lastError`; `None` clears it.
-    pub error: Option<CloudError>,
-    /// Desktops whose state changed.
-    pub desktops: Vec<DesktopStatus>,
-}
-
-/// How a wait shows to tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activity {
-    /// It goes on by itself; the reason of the condition `Reconciling`.
-    Reconciling(Reason),
-    /// Somebody holds it back on purpose.
-    Held,
-    /// A person must look.
-    Stalled,
-}
-
-/// What ends a wait. The caller knows the times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Requeue {
-    /// A change of the object or of its project.
-    Change,
-    /// The poller, when the job moves.
-    Poll,
-    /// The next tick: nothing else would wake it.
-    Tick,
-    /// Asking again for a project or Secret that may have been mended.
-    Refresh,
-    /// The pause after a failed read.
-    Backoff,
-    /// The pause after a refusal.
-    Retry,
-    /// The end of the settle time.
-    Settle,
-    /// The moment at which a request in flight is surely dead.
-    Expiry,
-    /// The second look for evidence, a settle time after the first.
-    SecondLook,
-}
-
-impl Progress {
-    fn new(reason: Reason, message: String, activity: Activity, wake: Requeue) -> Self {
-        Self {
-            reason,
-            message,
-            activity,
-            wake,
-            error: None,
-            desktops: Vec::new(),
-        }
-    }
-
-    /// It is being worked on.
-    pub fn moving(reason: Reason, message: String, wake: Requeue) -> Self {
-        Self::new(reason, message, Activity::Reconciling(reason), wake)
-    }
-
-    /// It failed and is tried again without anybody's help.
-    pub fn retrying(reason: Reason, message: String, wake: Requeue) -> Self {
-        Self::new(reason, message, Activity::Reconciling(Reason::Retrying), wake)
-    }
-
-    /// Somebody holds it back on purpose.
-    pub fn held(reason: Reason, message: String, wake: Requeue) -> Self {
-        Self::new(reason, message, Activity::Held, wake)
-    }
-
-    /// A person must look.
-    pub fn stalled(reason: Reason, message: String, wake: Requeue) -> Self {
-        Self::new(reason, message, Activity::Stalled, wake)
-    }
-
-    /// With what the cloud said.
-    #[must_use]
-    pub fn with_error(mut self, error: CloudError) -> Self {
-        self.error = Some(error);
-        self
-    }
-
-    /// With what the cloud said to an attempt.
-    #[must_use]
-    pub fn with_error_of(mut self, attempt: &Attempt) -> Self {
-        self.error.clone_from(&attempt.error);
-        self
-    }
-
-    /// With desktops whose state changed.
-    #[must_use]
-    pub fn with_desktops(mut self, desktops: Vec<DesktopStatus>) -> Self {
-        self.desktops = desktops;
-        self
-    }
-}
 
 /// The conditions of a request that has not ended. `status` is the status after the write.
 pub fn holding(request: &Request, status: &DesktopDeletionStatus, hold: &Progress) -> Vec<Claim> {
@@ -290,23 +189,5 @@ fn claim(kind: ConditionType, status: ConditionStatus, reason: Reason, message: 
         status,
         reason,
         message,
-    }
-}
-
-/// "1 desktop", "7 desktops".
-pub fn desktops(count: usize) -> String {
-    if count == 1 {
-        "1 desktop".to_owned()
-    } else {
-        format!("{count} desktops")
-    }
-}
-
-/// At most three ids by name, the rest by number.
-pub fn name_some<'a, T: ToString + 'a>(ids: impl IntoIterator<Item = &'a T>) -> String {
-    let ids: Vec<_> = ids.into_iter().map(ToString::to_string).collect();
-    match ids.len() {
-        0..=3 => ids.join(", "),
-        more => format!("{} and {} more", ids[..3].join(", "), more - 3),
     }
 }

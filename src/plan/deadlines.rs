@@ -1,3 +1,5 @@
+//! Floor 3, time.
+//!
 //! Every rule about time. Moments of objects and of the cloud are compared by both clocks; what passes within this process
 //! is measured by its uptime, which no clock can move.
 
@@ -5,15 +7,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::attempts::{had_no_effect, not_found_alike};
 use super::classify::{Class, RetryPolicy};
 use super::clocks::{Clocks, after, between};
-use super::conditions::Requeue;
-use super::in_flight::had_no_effect;
 use super::memory::Remembered;
-use super::observed::{
-    Circuit, ClockSkew, Deadline, DesktopView, Facts, Observed, ReadTimes, Request, Submission,
-};
-use super::status::not_found_alike;
+use super::observed::{Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Submission};
+use super::progress::Requeue;
+use super::views::DesktopView;
 use crate::config::Timing;
 use crate::crd::deletion::{Attempt, Outcome};
 

@@ -1,10 +1,13 @@
+//! Floor 6, phases.
+//!
 //! The object is being deleted. That deletes nothing in the cloud and sends nothing. It is held only while a
 //! request of it may still reach the cloud: a twin made meanwhile must not post over it.
 
-use super::conditions::{Progress, Requeue};
+use super::attempts::submitted;
 use super::observed::Observed;
-use super::{Step, job};
-use super::{admission, recovery};
+use super::progress::{Progress, Requeue};
+use super::step::Step;
+use super::{blockers, evidence};
 use crate::crd::deletion::Attempt;
 
 /// The next step for an object that is being deleted.
@@ -16,18 +19,18 @@ pub fn next(seen: &Observed) -> Step {
         return if seen.facts.expired {
             last_look(seen, attempt)
         } else {
-            admission::ask_the_time(seen).unwrap_or_else(|| Step::Wait(held(attempt)))
+            blockers::ask_the_time(seen).unwrap_or_else(|| Step::Wait(held(attempt)))
         };
     }
     if let Some(attempt) = seen.request.of_newer_version().filter(|_| !seen.facts.expired) {
         let hold = held(attempt);
-        return admission::ask_the_time(seen).unwrap_or(Step::Wait(hold));
+        return blockers::ask_the_time(seen).unwrap_or(Step::Wait(hold));
     }
-    if job::submitted(&seen.request.status) && !seen.facts.settled {
-        if let Some(step) = admission::ask_the_time(seen) {
+    if submitted(&seen.request.status) && !seen.facts.settled {
+        if let Some(step) = blockers::ask_the_time(seen) {
             return step;
         }
-        let hold = job::running(seen.request.desktop_ids.len());
+        let hold = Progress::job_running(seen.request.desktop_ids.len());
         let message = format!(
             "{}; the object is kept for some minutes, until its job must show in the cloud",
             hold.message
@@ -42,7 +45,7 @@ pub fn next(seen: &Observed) -> Step {
 }
 
 fn held(attempt: &Attempt) -> Progress {
-    let mut hold = recovery::in_doubt(attempt);
+    let mut hold = evidence::in_doubt(attempt);
     let end = attempt.not_after.as_ref().map_or_else(
         || "a day after it was sent".to_owned(),
         |end| format!("some minutes after {}", end.0),
@@ -56,13 +59,13 @@ fn held(attempt: &Attempt) -> Progress {
 
 /// The request is dead: any job that came of it is stored before the object goes, if it can be read.
 fn last_look(seen: &Observed, attempt: &Attempt) -> Step {
-    match recovery::look(seen, attempt) {
+    match evidence::look(seen, attempt) {
         // A list that was cut may lack the job.
-        Ok(evidence) if !recovery::says_enough(seen, attempt, &evidence) => Step::Wait(Progress {
+        Ok(evidence) if !evidence::says_enough(seen, attempt, &evidence) => Step::Wait(Progress {
             wake: Requeue::SecondLook,
             ..held(attempt)
         }),
-        Ok(evidence) if evidence.found() => Step::RecordOutcome(recovery::adopted(seen, attempt, &evidence)),
+        Ok(evidence) if evidence.found() => Step::RecordOutcome(evidence::adopted(seen, attempt, &evidence)),
         // One failed read is no reason to lose a job; a login that is gone may never come back.
         Err(Step::Wait(hold)) if passing(seen) && !seen.facts.evidence_overdue => Step::Wait(hold),
         Ok(_) | Err(Step::Wait(_)) => Step::DropFinalizer,

@@ -1,9 +1,11 @@
+//! Floor 5, shared by phases.
+//!
 //! The finalizer holds the object while a call of it may take effect or its job need not show yet. Clients that replace the
 //! object take it off without knowing; it is put back, but not in a race with a client that keeps removing it.
 
-use super::Step;
-use super::conditions::{Activity, Progress, Requeue};
 use super::observed::Observed;
+use super::progress::{Activity, Progress, Requeue};
+use super::step::{Ending, Step};
 use crate::crd::conditions::Reason;
 
 const REMOVED: &str = "another client removed the operator's finalizer again and again, so deleting this object would let a \
@@ -48,4 +50,13 @@ pub fn mentioned(seen: &Observed, mut hold: Progress) -> Progress {
         hold.activity = Activity::Stalled;
     }
     hold
+}
+
+/// Ends a request of which nothing was submitted. The finalizer goes first: after the last write no event comes.
+pub fn finish(seen: &Observed, ending: Ending) -> Step {
+    if seen.request.finalizer {
+        Step::DropFinalizer
+    } else {
+        Step::Finish(ending)
+    }
 }

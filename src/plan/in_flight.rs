@@ -1,9 +1,12 @@
+//! Floor 2, data.
+//!
 //! An attempt that may have reached the cloud, as plain data that outlives its object.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::attempts::had_no_effect;
 use crate::crd::deletion::{Attempt, Outcome};
 use crate::ids::{AttemptID, DesktopID, JobID};
 
@@ -65,9 +68,4 @@ impl InFlight {
     pub fn took_effect(&self) -> bool {
         matches!(self.outcome, Outcome::Accepted | Outcome::Adopted) || !self.jobs.is_empty()
     }
-}
-
-/// The cloud refused it, it was not sent, or it is certain that nothing came of it.
-pub fn had_no_effect(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect)
 }

@@ -1,87 +1,25 @@
+//! Floor 6, phases.
+//!
 //! The job, and whether the desktops are really gone. `Deleted` needs two witnesses: the sub-job and a read of
 //! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a settle time apart.
 
-use super::Step;
-use super::conditions::{Progress, Requeue, desktops, name_some};
-use super::observed::{DesktopObservation, DesktopView, JobView, Observed, SubJobResult};
-use super::status::{Ending, desktop};
-use super::{admission, recovery};
+use super::messages::{desktops, name_some, no_ids};
+use super::observed::Observed;
+use super::progress::{Progress, Requeue};
+use super::step::{Ending, Step};
+use super::views::{DesktopObservation, DesktopView, JobView, SubJobResult};
+use super::{blockers, evidence, finalizer};
 use crate::crd::conditions::Reason;
-use crate::crd::deletion::{Attempt, DesktopDeletionStatus, DesktopState, DesktopStatus};
+use crate::crd::deletion::{DesktopDeletionStatus, DesktopState, DesktopStatus};
 use crate::ids::{DesktopID, JobID};
 use crate::workspace::error::Operation;
-
-/// Whether some attempt took effect.
-pub fn submitted(status: &DesktopDeletionStatus) -> bool {
-    status.attempts.iter().any(Attempt::took_effect)
-}
-
-/// What the conditions say after a person gave up an attempt that may still take effect.
-pub fn landing(attempt: &Attempt) -> Progress {
-    let end = attempt.not_after.as_ref().map_or_else(
-        || "a day after it was sent".to_owned(),
-        |end| format!("some minutes after {}", end.0),
-    );
-    let message = format!(
-        "attempt {} was abandoned by annotation; its request can still take effect until {end}, and its desktops stay reserved until then",
-        attempt.id
-    );
-    Progress::moving(Reason::AwaitingEvidence, message, Requeue::Expiry)
-}
-
-/// The next step of a request whose open attempt a person gave up.
-pub fn land(seen: &Observed, attempt: &Attempt) -> Step {
-    if !seen.facts.expired {
-        return admission::ask_the_time(seen).unwrap_or_else(|| Step::Wait(landing(attempt)));
-    }
-    let again = |wake| {
-        Step::Wait(Progress {
-            wake,
-            ..landing(attempt)
-        })
-    };
-    match recovery::look(seen, attempt) {
-        // What cannot be read now, or not to its end, may show a job later.
-        Ok(evidence) if !recovery::says_enough(seen, attempt, &evidence) => again(Requeue::SecondLook),
-        Ok(evidence) if !evidence.jobs.is_empty() => {
-            Step::RecordOutcome(recovery::adopted(seen, attempt, &evidence))
-        }
-        Err(Step::Wait(hold)) if !seen.facts.evidence_overdue => again(hold.wake),
-        Ok(_) | Err(Step::Wait(_)) => admission::end(seen, abandoned(seen, None)),
-        Err(read) => read,
-    }
-}
-
-/// The end of a request that a person gave up.
-pub fn abandoned(seen: &Observed, answers: Option<String>) -> Ending {
-    let open = seen.request.status.desktops.iter().filter(|d| !ended(d.state));
-    let message = "abandoned by annotation; the state of its desktops is unknown: check them in the console";
-    Ending {
-        verdict: Reason::Abandoned,
-        submitted: Reason::Abandoned,
-        message: message.to_owned(),
-        project: None,
-        desktops: open.map(|d| desktop(&d.id, DesktopState::Unknown)).collect(),
-        error: None,
-        answers,
-    }
-}
-
-/// What the conditions say while the job runs.
-pub fn running(count: usize) -> Progress {
-    Progress::moving(
-        Reason::JobRunning,
-        format!("the cloud is deleting {}", desktops(count)),
-        Requeue::Poll,
-    )
-}
 
 /// The next step of a request whose batch took effect.
 pub fn next(seen: &Observed) -> Step {
     let Some(project) = &seen.project else {
         return Step::ReadProject;
     };
-    if let Some(hold) = admission::unusable(seen, project) {
+    if let Some(hold) = blockers::unusable(seen, project) {
         return Step::Wait(hold);
     }
     if let Some(job) = jobs(&seen.request.status).find(|job| !seen.jobs.contains_key(job)) {
@@ -89,7 +27,7 @@ pub fn next(seen: &Observed) -> Step {
     }
     // A job that is overdue and cannot be read does not keep the desktops from being looked at.
     if let Some(hold) =
-        admission::read_failure(seen).filter(|_| !(seen.facts.overdue && is_only_about_jobs(seen)))
+        blockers::read_failure(seen).filter(|_| !(seen.facts.overdue && is_only_about_jobs(seen)))
     {
         return Step::Wait(Progress {
             wake: Requeue::Poll,
@@ -106,7 +44,7 @@ pub fn next(seen: &Observed) -> Step {
         .cloned()
         .collect();
     if news.len() == fates.len() {
-        close(seen, news)
+        finalizer::finish(seen, verdict(seen, news))
     } else {
         Step::Wait(wait(seen, &fates, news))
     }
@@ -129,15 +67,8 @@ fn jobs(status: &DesktopDeletionStatus) -> impl Iterator<Item = &JobID> {
 /// Desktops of the request that have not ended; one that the status does not list has not.
 fn open(seen: &Observed) -> impl Iterator<Item = &DesktopID> {
     let listed = &seen.request.status.desktops;
-    let has_ended = |id: &DesktopID| listed.iter().any(|d| d.id == *id && ended(d.state));
+    let has_ended = |id: &DesktopID| listed.iter().any(|d| d.id == *id && d.state.is_final());
     seen.request.desktop_ids.iter().filter(move |id| !has_ended(id))
-}
-
-fn ended(state: DesktopState) -> bool {
-    matches!(
-        state,
-        DesktopState::Absent | DesktopState::Deleted | DesktopState::Failed
-    )
 }
 
 /// How far one desktop is.
@@ -185,7 +116,7 @@ fn fate(seen: &Observed, id: &DesktopID) -> DesktopProgress {
         (FinalResult::None, _) if !seen.facts.overdue => DesktopProgress::Running,
         (_, None) => DesktopProgress::Unseen,
         (_, Some(DesktopView::Gone)) | (FinalResult::Success, Some(DesktopView::Missing)) => {
-            DesktopProgress::Ended(desktop(id, DesktopState::Deleted))
+            DesktopProgress::Ended(DesktopStatus::new(id, DesktopState::Deleted))
         }
         (_, Some(sight)) if sight.needs_lookup() => DesktopProgress::Unconfirmed,
         // It is overdue, and no read will say more.
@@ -202,7 +133,7 @@ fn fate(seen: &Observed, id: &DesktopID) -> DesktopProgress {
             idle(sighting, || failed(id, code, reason))
         }
         (FinalResult::NotSubmitted, Some(sight)) if sight.is_idle() => {
-            idle(sighting, || recovery::not_submitted(id))
+            idle(sighting, || evidence::not_submitted(id))
         }
         (_, Some(_)) => DesktopProgress::Verifying,
     }
@@ -309,7 +240,7 @@ fn undecided(seen: &Observed, id: &DesktopID) -> DesktopStatus {
     let text = "the request took effect for other desktops; whether it did for this one is unknown: check it in the console";
     DesktopStatus {
         message: Some(text.to_owned()),
-        ..desktop(id, DesktopState::Unknown)
+        ..DesktopStatus::new(id, DesktopState::Unknown)
     }
 }
 
@@ -324,7 +255,7 @@ fn failed(id: &DesktopID, code: Option<&str>, reason: &str) -> DesktopStatus {
     DesktopStatus {
         code: code.map(|code| cut(code, 64)),
         message: Some(cut(reason, 255)),
-        ..desktop(id, DesktopState::Failed)
+        ..DesktopStatus::new(id, DesktopState::Failed)
     }
 }
 
@@ -364,7 +295,7 @@ fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<Desk
             desktops(late.len()),
             name_some(late)
         );
-        let read_failure = admission::read_failure(seen);
+        let read_failure = blockers::read_failure(seen);
         if let Some(read_failure) = &read_failure {
             message.push_str("; the job cannot be read: ");
             message.push_str(&read_failure.message);
@@ -374,7 +305,7 @@ fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<Desk
             ..Progress::stalled(Reason::JobOverdue, message, Requeue::Poll)
         }
     } else if running > 0 {
-        self::running(running)
+        Progress::job_running(running)
     } else {
         let message = format!(
             "the job has ended; verifying the state of {}",
@@ -391,14 +322,6 @@ fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<Desk
         )
     };
     hold.with_desktops(news)
-}
-
-/// Every desktop has ended. The finalizer goes first: after the last write no event comes.
-fn close(seen: &Observed, news: Vec<DesktopStatus>) -> Step {
-    if seen.request.finalizer {
-        return Step::DropFinalizer;
-    }
-    Step::Finish(verdict(seen, news))
 }
 
 fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
@@ -439,7 +362,7 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
     Ending {
         verdict,
         submitted: verdict,
-        message: parts.join(", ") + &admission::no_ids(gone),
+        message: parts.join(", ") + &no_ids(gone),
         project: None,
         desktops: news,
         error: None,

@@ -1,3 +1,5 @@
+//! Floor 3, time.
+//!
 //! What a process remembers of a request between two reconciliations: plain data and the rules of its use. Losing it costs
 //! time, never safety. Moments are times since the start of the process.
 
@@ -7,9 +9,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::classify::Class;
-use super::conditions::Progress;
-use super::observed::{DesktopView, Request};
-use super::recovery::Evidence;
+use super::observed::Request;
+use super::progress::Progress;
+use super::views::{DesktopView, Evidence};
 use crate::crd::conditions::Reason;
 use crate::ids::{AttemptID, DesktopID, ProjectKey};
 

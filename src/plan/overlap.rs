@@ -1,9 +1,13 @@
+//! Floor 5, shared by phases.
+//!
 //! Another request holds one of the desktops. One that still exists holds it until it has ended. One that was deleted holds
 //! it while its call may take effect or its job need not show yet, and a read can show that earlier.
 
-use super::conditions::{Progress, Requeue};
-use super::observed::{Claim, ConflictingRequest, DeletedRequest, DesktopView, Observed};
-use super::{Step, admission, unreadable};
+use super::observed::{Claim, ConflictingRequest, DeletedRequest, Observed};
+use super::progress::{Progress, Requeue};
+use super::step::Step;
+use super::views::{DesktopView, Sweep};
+use super::{blockers, unreadable};
 use crate::crd::conditions::Reason;
 use crate::ids::DesktopID;
 
@@ -46,7 +50,7 @@ fn is_gone(seen: &Observed, id: &DesktopID) -> bool {
 }
 
 fn shows(seen: &Observed, holder: &DeletedRequest, id: &DesktopID) -> bool {
-    let named = |sweep: &super::observed::Sweep| {
+    let named = |sweep: &Sweep| {
         holder
             .jobs
             .iter()
@@ -62,7 +66,7 @@ fn read(seen: &Observed, holder: &DeletedRequest) -> Option<Step> {
     if is_gone(seen, id) || shows(seen, holder, id) {
         return Some(Step::Claim);
     }
-    if admission::read_failure(seen).is_some() {
+    if blockers::read_failure(seen).is_some() {
         return None;
     }
     match seen.desktops.get(&id.folded()) {

@@ -1,13 +1,13 @@
+//! Floor 6, phases.
+//!
 //! A person settles what the operator cannot find out: the annotation `cloud-desktops.dev/resolve`, answered once.
 
-use super::Step;
-use super::conditions::{Progress, Requeue};
 use super::observed::Observed;
-use super::recovery;
-use super::status::Settlement;
-use super::{admission, job};
+use super::progress::{Progress, Requeue};
+use super::step::{Ending, RefusedAnnotation, Settlement, Step};
+use super::{blockers, evidence, finalizer};
 use crate::crd::conditions::Reason;
-use crate::crd::deletion::{Attempt, Outcome};
+use crate::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{AttemptID, JobID};
 
 /// What a person asks for.
@@ -30,20 +30,8 @@ pub enum Verb {
     Adopt(JobID),
 }
 
-/// A refused annotation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refusal {
-    /// The annotation's value.
-    pub value: String,
-    /// Why, and what would be right.
-    pub why: String,
-}
-
 /// How the annotation is written.
 const FORM: &str = "write <attempt id>=retry, <attempt id>=abandon or <attempt id>=adopt:<job id>";
-
-/// Longest value that is looked at; `status.lastHandledResolve` holds no more.
-const LONGEST: usize = 1024;
 
 impl Resolve {
     /// Reads the annotation.
@@ -63,17 +51,11 @@ impl Resolve {
     }
 }
 
-/// The annotation that was not answered yet, as the status would store it.
-pub fn unanswered(seen: &Observed) -> Option<String> {
-    let value: String = seen.request.resolve.as_ref()?.chars().take(LONGEST).collect();
-    (seen.request.status.last_handled_resolve.as_ref() != Some(&value)).then_some(value)
-}
-
 /// The next step for an annotation that was not answered yet, if there is one.
 pub fn next(seen: &Observed) -> Option<Step> {
-    let value = unanswered(seen)?;
+    let value = seen.request.unanswered_resolve()?;
     let refuse = |why: String| {
-        Some(Step::RefuseResolve(Refusal {
+        Some(Step::RefuseResolve(RefusedAnnotation {
             value: value.clone(),
             why,
         }))
@@ -93,7 +75,7 @@ pub fn next(seen: &Observed) -> Option<Step> {
         return Some(Step::ReadProject);
     }
     if resolve.verb == Verb::Abandon && attempt.took_effect() && may_give_up(seen) {
-        return Some(admission::end(seen, job::abandoned(seen, Some(value))));
+        return Some(finalizer::finish(seen, abandoned_ending(seen, Some(value))));
     }
     if resolve.verb == Verb::Abandon && attempt.took_effect() {
         return refuse(format!(
@@ -128,7 +110,7 @@ fn may_give_up(seen: &Observed) -> bool {
 
 /// A job is adopted only if it names desktops of the attempt.
 fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Option<Step> {
-    match recovery::look(seen, attempt) {
+    match evidence::look(seen, attempt) {
         // While the evidence cannot be read to its end, the annotation waits.
         Err(Step::Wait(_)) => None,
         Err(read) => Some(read),
@@ -146,7 +128,7 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
                     "job {job} names no desktop of attempt {}; check the job in the console",
                     attempt.id
                 );
-                return Some(Step::RefuseResolve(Refusal { value, why }));
+                return Some(Step::RefuseResolve(RefusedAnnotation { value, why }));
             }
             evidence.jobs = [job.clone()].into();
             let naming = |s: &&crate::workspace::api::SubJob| s.job == *job;
@@ -154,7 +136,7 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
             evidence.touched.extend(sub_jobs.map(|s| s.desktop.folded()));
             let settlement = Settlement {
                 answers: Some(value),
-                ..recovery::adopted(seen, attempt, &evidence)
+                ..evidence::adopted(seen, attempt, &evidence)
             };
             Some(Step::RecordOutcome(settlement))
         }
@@ -169,7 +151,7 @@ fn abandoned(attempt: &Attempt, value: String) -> Settlement {
         job: None,
         error: attempt.error.clone(),
         answers: Some(value),
-        hold: job::landing(attempt),
+        hold: awaiting_expiry(attempt),
     }
 }
 
@@ -189,11 +171,60 @@ fn retried(attempt: &Attempt, value: String) -> Settlement {
     }
 }
 
-/// What a person can do about an attempt whose outcome stays unknown.
-pub fn advice(attempt: &Attempt) -> String {
-    format!(
-        "check the desktops and their deletion jobs in the console, then annotate this object with {}={}=adopt:<job id>, =retry or =abandon",
-        crate::crd::RESOLVE_ANNOTATION,
+/// What the conditions say after a person gave up an attempt that may still take effect.
+fn awaiting_expiry(attempt: &Attempt) -> Progress {
+    let end = attempt.not_after.as_ref().map_or_else(
+        || "a day after it was sent".to_owned(),
+        |end| format!("some minutes after {}", end.0),
+    );
+    let message = format!(
+        "attempt {} was abandoned by annotation; its request can still take effect until {end}, and its desktops stay reserved until then",
         attempt.id
-    )
+    );
+    Progress::moving(Reason::AwaitingEvidence, message, Requeue::Expiry)
+}
+
+/// The next step of a request whose open attempt a person gave up.
+pub fn settle_abandoned(seen: &Observed, attempt: &Attempt) -> Step {
+    if !seen.facts.expired {
+        return blockers::ask_the_time(seen).unwrap_or_else(|| Step::Wait(awaiting_expiry(attempt)));
+    }
+    let again = |wake| {
+        Step::Wait(Progress {
+            wake,
+            ..awaiting_expiry(attempt)
+        })
+    };
+    match evidence::look(seen, attempt) {
+        // What cannot be read now, or not to its end, may show a job later.
+        Ok(evidence) if !evidence::says_enough(seen, attempt, &evidence) => again(Requeue::SecondLook),
+        Ok(evidence) if !evidence.jobs.is_empty() => {
+            Step::RecordOutcome(evidence::adopted(seen, attempt, &evidence))
+        }
+        Err(Step::Wait(hold)) if !seen.facts.evidence_overdue => again(hold.wake),
+        Ok(_) | Err(Step::Wait(_)) => finalizer::finish(seen, abandoned_ending(seen, None)),
+        Err(read) => read,
+    }
+}
+
+/// The end of a request that a person gave up.
+fn abandoned_ending(seen: &Observed, answers: Option<String>) -> Ending {
+    let open = seen
+        .request
+        .status
+        .desktops
+        .iter()
+        .filter(|d| !d.state.is_final());
+    let message = "abandoned by annotation; the state of its desktops is unknown: check them in the console";
+    Ending {
+        verdict: Reason::Abandoned,
+        submitted: Reason::Abandoned,
+        message: message.to_owned(),
+        project: None,
+        desktops: open
+            .map(|d| DesktopStatus::new(&d.id, DesktopState::Unknown))
+            .collect(),
+        error: None,
+        answers,
+    }
 }

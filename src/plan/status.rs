@@ -1,69 +1,20 @@
+//! Floor 4, status.
+//!
 //! The legal moves of `status`. Nothing else makes one; the API server checks them once more by the rules of the
 //! CRD. Time is given.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::classify::Class;
-use super::conditions::{self, Progress};
+use super::attempts::{unsettled, was_not_found};
+use super::conditions;
 use super::observed::Request;
-use super::resolve::Refusal;
-use crate::crd::conditions::{Claim, Reason, merge};
+use super::progress::Progress;
+use super::step::{Ending, Intent, RefusedAnnotation, Settlement};
+use crate::crd::conditions::{Claim, merge};
 use crate::crd::deletion::{
-    Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, ProjectCoordinates,
-    Summary,
+    Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, Summary,
 };
-use crate::ids::{AttemptID, DesktopID, JobID};
-
-/// An attempt to be stored before its request is sent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Intent {
-    /// The record, outcome `Pending`.
-    pub attempt: Attempt,
-    /// Where the request lives from now on.
-    pub project: ProjectCoordinates,
-    /// Every desktop: gone before, or not yet, and what it is called.
-    pub desktops: Vec<DesktopStatus>,
-    /// What the conditions say meanwhile.
-    pub hold: Progress,
-}
-
-/// What came of an attempt.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settlement {
-    /// Which attempt.
-    pub attempt: AttemptID,
-    /// Its outcome; `Pending` notes an error and leaves the outcome open.
-    pub outcome: Outcome,
-    /// Jobs that are its own, or may be.
-    pub jobs: Vec<JobID>,
-    /// The one of them that covers the whole body: surely its own.
-    pub job: Option<JobID>,
-    /// Why, if it was no success.
-    pub error: Option<CloudError>,
-    /// The annotation that this answers.
-    pub answers: Option<String>,
-    /// What the conditions and desktops say then.
-    pub hold: Progress,
-}
-
-/// The end of a request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ending {
-    /// Reason of `Succeeded`.
-    pub verdict: Reason,
-    /// Reason of `Submitted` if nothing was submitted.
-    pub submitted: Reason,
-    /// For people.
-    pub message: String,
-    /// Where it was looked for, if it ends before any submission.
-    pub project: Option<ProjectCoordinates>,
-    /// Final states.
-    pub desktops: Vec<DesktopStatus>,
-    /// What the cloud said last, if that is why.
-    pub error: Option<CloudError>,
-    /// The annotation that this answers.
-    pub answers: Option<String>,
-}
+use crate::ids::AttemptID;
 
 /// A move that the state of the attempt does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,29 +50,6 @@ pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopD
     status.start_time.get_or_insert_with(|| now.clone());
     list_all(&mut status, request, intent.desktops.iter().cloned());
     Ok(told(request, status, &intent.hold, now))
-}
-
-/// The cloud refused it because something named in it does not exist.
-pub fn was_not_found(attempt: &Attempt) -> bool {
-    let class = attempt.error.as_ref().map(|error| &*error.class);
-    attempt.outcome == Outcome::Rejected && class == Some(Class::NotFound.as_str())
-}
-
-/// How often the cloud refused exactly these desktops because something did not exist.
-pub fn not_found_alike(status: &DesktopDeletionStatus, body: &[DesktopID]) -> usize {
-    let alike = |a: &&Attempt| was_not_found(a) && a.desktop_ids == body;
-    status.attempts.iter().filter(alike).count()
-}
-
-/// The attempt because of which no further one may begin: it may have reached the cloud, or has.
-pub fn unsettled(status: &DesktopDeletionStatus) -> Option<&Attempt> {
-    let settled = |a: &Attempt| {
-        matches!(
-            a.outcome,
-            Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
-        ) && !a.took_effect()
-    };
-    status.attempts.iter().find(|a| !settled(a))
 }
 
 /// The status that stores what came of an attempt. An attempt that was settled meanwhile keeps its outcome and only
@@ -163,7 +91,7 @@ pub fn settle(
 }
 
 /// The status that stores that an annotation was answered, by doing nothing.
-pub fn refuse_resolve(request: &Request, refusal: &Refusal) -> DesktopDeletionStatus {
+pub fn refuse_resolve(request: &Request, refusal: &RefusedAnnotation) -> DesktopDeletionStatus {
     DesktopDeletionStatus {
         last_handled_resolve: Some(refusal.value.clone()),
         ..request.status.clone()
@@ -253,7 +181,9 @@ fn list_all(
 ) {
     for id in &request.desktop_ids {
         if !status.desktops.iter().any(|d| d.id == *id) {
-            status.desktops.push(desktop(id, DesktopState::Pending));
+            status
+                .desktops
+                .push(DesktopStatus::new(id, DesktopState::Pending));
         }
     }
     for item in news {
@@ -265,17 +195,6 @@ fn list_all(
                 ..item
             };
         }
-    }
-}
-
-/// A desktop in that state, nothing wrong with it.
-pub fn desktop(id: &DesktopID, state: DesktopState) -> DesktopStatus {
-    DesktopStatus {
-        id: id.clone(),
-        state,
-        name: None,
-        code: None,
-        message: None,
     }
 }
 

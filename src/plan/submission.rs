@@ -1,13 +1,15 @@
+//! Floor 6, phases.
+//!
 //! From the signature to the record of what came of it. The order is the safety: the signature is made before
 //! the intent is stored, so that a request that is sent late is refused by the gateway; the intent is stored
 //! before the request is sent, so that no request is ever unknown.
 
-use super::Step;
-use super::admission;
-use super::conditions::{Progress, Requeue, desktops};
-use super::job;
+use super::attempts::unsettled;
+use super::messages::desktops;
 use super::observed::{Deadline, Observed, PostAnswer, Submission};
-use super::status::{Intent, Settlement, desktop, unsettled};
+use super::progress::{Progress, Requeue};
+use super::step::{Intent, Settlement, Step};
+use super::{blockers, evidence};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{AttemptID, DesktopID, JobID};
@@ -53,7 +55,7 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
             .and_then(|sighting| sighting.name.clone());
         DesktopStatus {
             name,
-            ..desktop(id, state)
+            ..DesktopStatus::new(id, state)
         }
     };
     let desktops_now = seen.request.desktop_ids.iter().map(state).collect();
@@ -114,20 +116,20 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
             let deleting = attempt
                 .desktop_ids
                 .iter()
-                .map(|id| desktop(id, DesktopState::Deleting));
-            let hold = job::running(attempt.desktop_ids.len()).with_desktops(deleting.collect());
+                .map(|id| DesktopStatus::new(id, DesktopState::Deleting));
+            let hold = Progress::job_running(attempt.desktop_ids.len()).with_desktops(deleting.collect());
             settlement(Outcome::Accepted, vec![job.clone()], None, hold)
         }
         PostAnswer::NotSent(error) => {
-            let hold = admission::refusal(Outcome::NotSent, error);
+            let hold = blockers::refusal(Outcome::NotSent, error);
             settlement(Outcome::NotSent, vec![], Some(error), hold)
         }
         PostAnswer::Refused(error) => {
-            let hold = admission::refusal(Outcome::Rejected, error);
+            let hold = blockers::refusal(Outcome::Rejected, error);
             settlement(Outcome::Rejected, vec![], Some(error), hold)
         }
         PostAnswer::Doubt(error) => {
-            let hold = super::recovery::in_doubt(attempt).with_error(error.clone());
+            let hold = evidence::in_doubt(attempt).with_error(error.clone());
             settlement(Outcome::Pending, vec![], Some(error), hold)
         }
     }

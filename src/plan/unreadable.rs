@@ -1,8 +1,10 @@
+//! Floor 5, shared by phases.
+//!
 //! A watched namespace that the operator lacks a right to read. What its requests hold is not known, so others wait as long as
 //! a call of an earlier process may take effect.
 
-use super::conditions::{Progress, Requeue};
 use super::observed::{Obstacle, UnreadableNamespace};
+use super::progress::{Progress, Requeue};
 use crate::crd::conditions::Reason;
 
 /// The wait of a request elsewhere, which could be for the same desktops.

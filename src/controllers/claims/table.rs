@@ -19,10 +19,10 @@ use crate::controllers::project_session::coordinates;
 use crate::crd::conditions::{ConditionStatus, ConditionType};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::ids::{AttemptID, DesktopID, ProjectKey};
+use crate::plan::attempts::had_no_effect;
 use crate::plan::deadlines::{claim_ends_by, first_check_is_awaited, until_unreadable_call_ends};
-use crate::plan::in_flight::had_no_effect;
 use crate::plan::observed::{Claim, ConflictingRequest, DeletedRequest, UnreadableNamespace};
-use crate::plan::status::Settlement;
+use crate::plan::step::Settlement;
 
 /// Everything that is known of claims.
 #[derive(Debug)]

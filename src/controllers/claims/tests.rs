@@ -16,8 +16,8 @@ use crate::controllers::api::ApiServerClock;
 use crate::crd::deletion::Outcome;
 use crate::ids::DesktopID;
 use crate::plan::clocks::{after, between};
-use crate::plan::conditions::{Progress, Requeue};
 use crate::plan::observed::DeletedRequest;
+use crate::plan::progress::{Progress, Requeue};
 
 mod deleted;
 mod undecodable;

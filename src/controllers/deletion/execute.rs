@@ -21,8 +21,9 @@ use crate::ids::AttemptID;
 use crate::plan::classify::{Class, classify};
 use crate::plan::memory::{Refusal, Remembered};
 use crate::plan::observed::{PostAnswer, Submission};
-use crate::plan::status::Settlement;
-use crate::plan::{Batch, Step, deadlines, status};
+use crate::plan::step::Settlement;
+use crate::plan::step::{Batch, Step};
+use crate::plan::{deadlines, status};
 use crate::workspace::api::{BatchDelete, Proof, SignedRequest};
 use crate::workspace::error::Error as CloudFailure;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::super::Context;
 use super::reconciliation::Reconciliation;
 use crate::plan::clocks::Clocks;
-use crate::plan::conditions::Requeue;
 use crate::plan::deadlines::{self, Circumstances, Deadlines};
 use crate::plan::memory::Remembered;
+use crate::plan::progress::Requeue;
 
 /// Brings the facts of a pass up to date.
 pub fn refresh(pass: &mut Reconciliation, context: &Context) {

@@ -17,9 +17,9 @@ use crate::cloud::rate_limiter::{Permit, Priority};
 use crate::cloud::session::{CloudSession, CredentialsKey};
 use crate::controllers::raw::Raw;
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
-use crate::plan::conditions::{Progress, Requeue};
+use crate::plan::evidence;
 use crate::plan::observed::{Circuit, Facts, Observed, ReadTimes, Request, Submission};
-use crate::plan::recovery;
+use crate::plan::progress::{Progress, Requeue};
 use crate::workspace::api::{SignedRequest, Workspace};
 
 /// What one run holds.
@@ -270,7 +270,7 @@ impl Reconciliation {
         else {
             return;
         };
-        let Some(evidence) = recovery::evidence(&self.seen, attempt) else {
+        let Some(evidence) = evidence::evidence(&self.seen, attempt) else {
             return;
         };
         context.memory.change(&self.uid(), |memory| {

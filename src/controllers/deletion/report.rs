@@ -11,8 +11,8 @@ use crate::crd::RESOLVE_ANNOTATION;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::DesktopDeletionStatus;
 use crate::plan::observed::{PostAnswer, Request, Submission};
-use crate::plan::resolve::Refusal;
-use crate::plan::status::Settlement;
+use crate::plan::step::RefusedAnnotation;
+use crate::plan::step::Settlement;
 use crate::runtime::metrics::Incident;
 
 /// Tells what a status write changed.
@@ -118,7 +118,7 @@ pub async fn lost(pass: &Reconciliation, context: &Context) {
 }
 
 /// An annotation was refused.
-pub async fn refused(pass: &Reconciliation, refusal: &Refusal, context: &Context) {
+pub async fn refused(pass: &Reconciliation, refusal: &RefusedAnnotation, context: &Context) {
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
     // Whoever wrote the annotation is no author of the log.
     let value = refusal.value.escape_debug();

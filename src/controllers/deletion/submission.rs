@@ -13,7 +13,8 @@ use super::super::{Context, api};
 use super::reconciliation::Reconciliation;
 use super::{Error, execute, facts, report};
 use crate::plan::observed::Submission;
-use crate::plan::{Step, plan};
+use crate::plan::plan;
+use crate::plan::step::Step;
 
 /// First and longest pause between two tries to store what came of a submission.
 const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));

@@ -302,6 +302,26 @@ pub struct DesktopStatus {
     pub message: Option<String>,
 }
 
+impl DesktopState {
+    /// Nothing happens to the desktop any more, as far as the request is concerned.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Absent | Self::Deleted | Self::Failed)
+    }
+}
+
+impl DesktopStatus {
+    /// A desktop in that state, without an error.
+    pub fn new(id: &DesktopID, state: DesktopState) -> Self {
+        Self {
+            id: id.clone(),
+            state,
+            name: None,
+            code: None,
+            message: None,
+        }
+    }
+}
+
 /// State of one desktop, as far as this request is concerned.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DesktopState {

@@ -9,13 +9,15 @@ use desktop_deletion_operator::crd::deletion::{
 };
 use desktop_deletion_operator::ids::{ProjectID, Region};
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::conditions::Requeue;
 use desktop_deletion_operator::plan::deadlines;
 use desktop_deletion_operator::plan::observed::{
-    Claim as ShippedClaim, ConflictingRequest, DesktopObservation, Facts, JobView, Observed, PostAnswer,
-    ProjectView, ReadFailure, ReadTimes, Request, Submission, Sweep as ShippedSweep,
+    Claim as ShippedClaim, ConflictingRequest, Facts, Observed, PostAnswer, ProjectView, ReadFailure,
+    ReadTimes, Request, Submission,
 };
-use desktop_deletion_operator::plan::{self, Step, recovery, status};
+use desktop_deletion_operator::plan::progress::Requeue;
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::views::{DesktopObservation, JobView, Sweep as ShippedSweep};
+use desktop_deletion_operator::plan::{self, evidence, status, views};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use desktop_deletion_operator::workspace::error::Operation;
 use jiff::Timestamp;
@@ -265,7 +267,7 @@ impl Decisions {
         }
     }
 
-    fn earlier(&self, request: &Request, view: &View) -> Option<recovery::Evidence> {
+    fn earlier(&self, request: &Request, view: &View) -> Option<views::Evidence> {
         let memory = Memory {
             look: Some(view.look?),
             ..Memory::default()
@@ -314,7 +316,7 @@ impl Decisions {
 /// What this pass found, for the second look of the next one.
 fn noted(seen: &Observed) -> Option<(u8, Evidence)> {
     let attempt = seen.request.pending()?;
-    let found = recovery::evidence(seen, attempt)?;
+    let found = evidence::evidence(seen, attempt)?;
     let number = u8::try_from(names::attempt_number(&attempt.id)?).ok()?;
     Some((number, Evidence::of(&found)))
 }

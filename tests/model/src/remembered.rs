@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use desktop_deletion_operator::crd::deletion::DesktopDeletionStatus;
 use desktop_deletion_operator::plan::memory::Remembered;
-use desktop_deletion_operator::plan::observed::{DesktopView, Request};
-use desktop_deletion_operator::plan::recovery;
+use desktop_deletion_operator::plan::observed::Request;
+use desktop_deletion_operator::plan::views;
+use desktop_deletion_operator::plan::views::DesktopView;
 
 use crate::names::{self, ATTEMPTS};
 use crate::time::{UPTIME, age_of, ago, ticks};
@@ -92,7 +93,7 @@ fn age_until(counts: impl Fn(Duration) -> bool) -> Option<u8> {
 
 impl Evidence {
     /// In the numbers of the model.
-    pub fn of(found: &recovery::Evidence) -> Self {
+    pub fn of(found: &views::Evidence) -> Self {
         Self {
             jobs: names::job_set(&found.jobs),
             touched: names::desktop_set(&found.touched),
@@ -101,8 +102,8 @@ impl Evidence {
     }
 
     /// As it is shipped.
-    pub fn shipped(self) -> recovery::Evidence {
-        recovery::Evidence {
+    pub fn shipped(self) -> views::Evidence {
+        views::Evidence {
             jobs: names::jobs(self.jobs).into_iter().collect(),
             touched: names::desktops(self.touched).into_iter().collect(),
             complete: self.complete,

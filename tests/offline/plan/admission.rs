@@ -3,8 +3,10 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome::Rejected;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::{Circuit, DesktopView, Sweep};
-use desktop_deletion_operator::plan::{Step, plan};
+use desktop_deletion_operator::plan::observed::Circuit;
+use desktop_deletion_operator::plan::plan;
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::views::{DesktopView, Sweep};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 
 use super::build::{

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use desktop_deletion_operator::crd::conditions::Reason;
-use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState, Outcome};
+use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
 use desktop_deletion_operator::ids::{DesktopID, JobID};
 use desktop_deletion_operator::plan::classify::{ALL, Class};
-use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
 use desktop_deletion_operator::plan::observed::{
-    Circuit, ClockSkew, Deadline, DesktopObservation, DesktopView, Facts, JobView, Observed, PostAnswer,
-    Request, SingleRead, SubJobResult, Submission, Sweep,
+    Circuit, ClockSkew, Deadline, Facts, Observed, PostAnswer, Request, SingleRead, Submission,
 };
-use desktop_deletion_operator::plan::recovery::Evidence;
-use desktop_deletion_operator::plan::status::{self, Intent, Settlement};
+use desktop_deletion_operator::plan::progress::{Progress, Requeue};
+use desktop_deletion_operator::plan::status;
+use desktop_deletion_operator::plan::step::{Intent, Settlement};
+use desktop_deletion_operator::plan::views::Evidence;
+use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, JobView, SubJobResult, Sweep};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use proptest::collection::{btree_map, vec};
 use proptest::option::{of, weighted};
@@ -120,7 +121,7 @@ fn take(request: &mut Request, number: usize, step: Move) {
         Move::Intend { body, attempt } => {
             let absent = all().into_iter().filter(|id| !body.contains(id));
             let desktops = absent
-                .map(|id| status::desktop(&id, DesktopState::Absent))
+                .map(|id| DesktopStatus::new(&id, DesktopState::Absent))
                 .collect();
             let attempt = Attempt {
                 id: nonce(&format!("n{number}")),
@@ -158,7 +159,7 @@ fn take(request: &mut Request, number: usize, step: Move) {
             let news = all()
                 .iter()
                 .zip(states)
-                .map(|(id, s)| status::desktop(id, s))
+                .map(|(id, s)| DesktopStatus::new(id, s))
                 .collect();
             Some(status::progress(request, &hold.with_desktops(news), &minute(3)))
         }

@@ -9,10 +9,11 @@ use desktop_deletion_operator::crd::deletion::{
 };
 use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID};
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
-use desktop_deletion_operator::plan::observed::{DesktopView, Facts, Observed, Request, Submission};
-use desktop_deletion_operator::plan::recovery::Evidence;
-use desktop_deletion_operator::plan::status::{Ending, Settlement};
+use desktop_deletion_operator::plan::observed::{Facts, Observed, Request, Submission};
+use desktop_deletion_operator::plan::progress::{Progress, Requeue};
+use desktop_deletion_operator::plan::step::{Ending, Settlement};
+use desktop_deletion_operator::plan::views::DesktopView;
+use desktop_deletion_operator::plan::views::Evidence;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::ProptestConfig;
 

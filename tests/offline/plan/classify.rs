@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use desktop_deletion_operator::plan::classify::{ALL, Class, classify, explain};
+use desktop_deletion_operator::plan::classify::{ALL, Class, classify};
+use desktop_deletion_operator::plan::messages::explain;
 use desktop_deletion_operator::workspace::error::{BreakerKind, Error, Failure, Operation, Refusal};
 
 /// One row is one error. The answer's status, then its code: `GW.` stands for both prefixes of the gateway, `json` for

@@ -3,9 +3,10 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
-use desktop_deletion_operator::plan::observed::DesktopView;
-use desktop_deletion_operator::plan::{Step, plan, status};
+use desktop_deletion_operator::plan::progress::{Progress, Requeue};
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::views::DesktopView;
+use desktop_deletion_operator::plan::{plan, status};
 
 use super::build::{Seen, accepted, attempt, effective, failure, in_doubt, minute, ready, untouched};
 use super::rules;

@@ -7,13 +7,13 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, CloudError, Outcome};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::clocks::Clocks;
-use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
 use desktop_deletion_operator::plan::deadlines::{
     Circumstances, Deadlines, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone,
     with_jitter,
 };
 use desktop_deletion_operator::plan::memory::{Refusal, Remembered};
 use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, ReadTimes, Request};
+use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 

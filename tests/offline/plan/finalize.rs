@@ -3,8 +3,9 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::DesktopView;
-use desktop_deletion_operator::plan::{Step, plan};
+use desktop_deletion_operator::plan::plan;
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::views::DesktopView;
 
 use super::build::{Seen, accepted, attempt, in_doubt, no_effect, ready, refused, untouched};
 use super::tell::{Row, check, row};

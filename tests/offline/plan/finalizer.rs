@@ -1,7 +1,7 @@
 //! Situations in which another client removed the finalizer that holds the object while a call may take effect.
 
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
-use desktop_deletion_operator::plan::observed::DesktopView;
+use desktop_deletion_operator::plan::views::DesktopView;
 
 use super::build::{accepted, attempt, in_doubt};
 use super::tell::{Row, check, row};

@@ -3,7 +3,8 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::DesktopState;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::{Step, plan};
+use desktop_deletion_operator::plan::plan;
+use desktop_deletion_operator::plan::step::Step;
 
 use super::build::{Seen, accepted, minute};
 use super::rules;

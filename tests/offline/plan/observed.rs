@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use desktop_deletion_operator::ids::DesktopID;
-use desktop_deletion_operator::plan::observed::{DesktopView, JobView, SubJobResult, Sweep};
+use desktop_deletion_operator::plan::views::{DesktopView, JobView, SubJobResult, Sweep};
 use desktop_deletion_operator::workspace::api::{Desktop, Job, SubJob, SubJobStatus};
 
 use super::build::{id, ids, job, jobs};

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::conditions::Activity;
 use desktop_deletion_operator::plan::observed::{
-    Claim, ConflictingRequest, DeletedRequest, DesktopView, Observed, UnreadableNamespace,
+    Claim, ConflictingRequest, DeletedRequest, Observed, UnreadableNamespace,
 };
-use desktop_deletion_operator::plan::{Step, overlap, plan};
+use desktop_deletion_operator::plan::progress::Activity;
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::views::DesktopView;
+use desktop_deletion_operator::plan::{overlap, plan};
 
 use super::build::{Seen, id, ids, jobs, minute, untouched};
 use super::tell::{Row, check, row};

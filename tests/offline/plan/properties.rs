@@ -3,8 +3,10 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
-use desktop_deletion_operator::plan::observed::{Deadline, DesktopView, Observed, SingleRead, Submission};
-use desktop_deletion_operator::plan::{Step, plan, status};
+use desktop_deletion_operator::plan::observed::{Deadline, Observed, SingleRead, Submission};
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::views::DesktopView;
+use desktop_deletion_operator::plan::{plan, status};
 use invariants::{
     at_most_once, intent_first, intent_for_the_live_object, one_request_per_desktop, only_what_was_admitted,
     terminal_is_final, writes_change,

@@ -3,8 +3,9 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::DesktopView;
-use desktop_deletion_operator::plan::{Step, plan};
+use desktop_deletion_operator::plan::plan;
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::views::DesktopView;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::build::{Seen, attempt, effective, evidence, in_doubt, jobs, minute, no_effect, ready};

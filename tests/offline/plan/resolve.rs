@@ -3,9 +3,10 @@
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
 use desktop_deletion_operator::ids::JobID;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::DesktopView;
+use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::resolve::{Resolve, Verb};
-use desktop_deletion_operator::plan::{Step, plan};
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::views::DesktopView;
 
 use super::build::{Seen, accepted, attempt, effective, in_doubt, minute, no_effect, nonce, ready, refused};
 use super::rules;

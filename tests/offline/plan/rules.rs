@@ -7,7 +7,8 @@ use desktop_deletion_operator::crd::deletion::{
 use desktop_deletion_operator::crd::limits;
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::observed::Request;
-use desktop_deletion_operator::plan::{Step, status};
+use desktop_deletion_operator::plan::status;
+use desktop_deletion_operator::plan::step::Step;
 use invariants::history::{Object, Status};
 use invariants::reading::Frozen;
 use invariants::{

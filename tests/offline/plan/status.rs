@@ -2,13 +2,12 @@
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
-use desktop_deletion_operator::plan::admission::refusal;
+use desktop_deletion_operator::plan::blockers::refusal;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
 use desktop_deletion_operator::plan::observed::Request;
-use desktop_deletion_operator::plan::status::{
-    Ending, IllegalMove, Intent, Settlement, desktop, finish, intend, progress, settle, would_change,
-};
+use desktop_deletion_operator::plan::progress::{Progress, Requeue};
+use desktop_deletion_operator::plan::status::{IllegalMove, finish, intend, progress, settle, would_change};
+use desktop_deletion_operator::plan::step::{Ending, Intent, Settlement};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use proptest::prelude::*;
 
@@ -39,10 +38,7 @@ fn intent(body: &str) -> Intent {
 fn an_intent_says_where_the_request_lives_and_lists_its_desktops() {
     let request = ready("a b c").0.request;
     let intent = Intent {
-        desktops: vec![desktop_deletion_operator::plan::status::desktop(
-            &id("b"),
-            DesktopState::Absent,
-        )],
+        desktops: vec![DesktopStatus::new(&id("b"), DesktopState::Absent)],
         ..intent("a c")
     };
     let status = intend(&request, &intent, &minute(5)).unwrap();
@@ -199,7 +195,12 @@ fn an_attempt_that_is_not_there_is_no_move() {
 #[test]
 fn deleted_stays_deleted() {
     let request = accepted().states("a Deleted").0.request;
-    let news = |state| vec![desktop(&id("a"), state), desktop(&id("b"), state)];
+    let news = |state| {
+        vec![
+            DesktopStatus::new(&id("a"), state),
+            DesktopStatus::new(&id("b"), state),
+        ]
+    };
     for state in [
         DesktopState::Failed,
         DesktopState::Deleting,
@@ -225,9 +226,9 @@ fn a_desktop_keeps_its_name_until_another_is_known() {
     let mut request = accepted().0.request;
     let named = |name: &str| DesktopStatus {
         name: Some(name.to_owned()),
-        ..desktop(&id("a"), DesktopState::Deleting)
+        ..DesktopStatus::new(&id("a"), DesktopState::Deleting)
     };
-    let nameless = desktop(&id("a"), DesktopState::Deleting);
+    let nameless = DesktopStatus::new(&id("a"), DesktopState::Deleting);
     for (news, name) in [
         (nameless.clone(), None),
         (named("pc-1"), Some("pc-1")),
@@ -242,7 +243,7 @@ fn a_desktop_keeps_its_name_until_another_is_known() {
 #[test]
 fn a_desktop_of_another_request_is_not_listed() {
     let request = accepted().0.request;
-    let stranger = hold().with_desktops(vec![desktop(&id("z"), DesktopState::Deleted)]);
+    let stranger = hold().with_desktops(vec![DesktopStatus::new(&id("z"), DesktopState::Deleted)]);
     assert_eq!(progress(&request, &stranger, &minute(1)).desktops.len(), 2);
 }
 
@@ -289,7 +290,10 @@ fn settlements(request: &Request) -> BoxedStrategy<Settlement> {
         any::<bool>(),
     )
         .prop_map(move |(attempt, outcome, jobs, states, failed)| {
-            let told = desktop_ids.iter().zip(states).map(|(id, s)| desktop(id, s));
+            let told = desktop_ids
+                .iter()
+                .zip(states)
+                .map(|(id, s)| DesktopStatus::new(id, s));
             Settlement {
                 attempt,
                 jobs,

@@ -4,7 +4,8 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::PostAnswer;
-use desktop_deletion_operator::plan::{Step, plan, status};
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::{plan, status};
 
 use super::build::{Seen, attempt, effective, failure, id, in_doubt, job, jobs, minute, nonce, ready};
 use super::tell::{Row, check, row};

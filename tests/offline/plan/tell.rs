@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use desktop_deletion_operator::crd::deletion::{DesktopState, DesktopStatus};
-use desktop_deletion_operator::plan::conditions::{Activity, Progress};
-use desktop_deletion_operator::plan::{Step, plan};
+use desktop_deletion_operator::plan::plan;
+use desktop_deletion_operator::plan::progress::{Activity, Progress};
+use desktop_deletion_operator::plan::step::Step;
 
 use super::build::Seen;
 

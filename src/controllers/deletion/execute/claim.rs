@@ -11,8 +11,9 @@ use crate::controllers::raw::Raw;
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
 use crate::ids::ProjectKey;
-use crate::plan::observed::{Claim, DesktopView};
+use crate::plan::observed::Claim;
 use crate::plan::overlap;
+use crate::plan::views::DesktopView;
 
 /// Asks the table of claims, after telling it what this pass has read since a deleted request was found to hold a desktop.
 pub(super) async fn claim(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {

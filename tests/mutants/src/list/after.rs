@@ -114,7 +114,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "half-a-trace-is-enough",
         does: "A job that deletes a part of the batch is taken for the request's own though the list was cut",
         edits: &[Edit {
-            file: "src/plan/recovery.rs",
+            file: "src/plan/evidence.rs",
             find: "    evidence.complete || seen.facts.evidence_overdue || ours()",
             replace: "    evidence.complete || seen.facts.evidence_overdue || ours() || evidence.found()",
         }],
@@ -127,7 +127,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "baseline-ignored",
         does: "Jobs from before the call prove that it took effect",
         edits: &[Edit {
-            file: "src/plan/recovery.rs",
+            file: "src/plan/evidence.rs",
             find: "    jobs.retain(|job| !attempt.baseline_job_ids.contains(job));
 ",
             replace: "",
@@ -142,8 +142,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A deleted object goes although its call may still take effect",
         edits: &[Edit {
             file: "src/plan/finalize.rs",
-            find: "admission::ask_the_time(seen).unwrap_or_else(|| Step::Wait(held(attempt)))",
-            replace: "admission::ask_the_time(seen).unwrap_or(Step::DropFinalizer)",
+            find: "blockers::ask_the_time(seen).unwrap_or_else(|| Step::Wait(held(attempt)))",
+            replace: "blockers::ask_the_time(seen).unwrap_or(Step::DropFinalizer)",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -155,8 +155,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A deleted object goes although the job of its call need not show yet, so that one made anew would not see it",
         edits: &[Edit {
             file: "src/plan/finalize.rs",
-            find: "if job::submitted(&seen.request.status) && !seen.facts.settled {",
-            replace: "if job::submitted(&seen.request.status) && seen.read_failure.is_some() {",
+            find: "if submitted(&seen.request.status) && !seen.facts.settled {",
+            replace: "if submitted(&seen.request.status) && seen.read_failure.is_some() {",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

@@ -101,11 +101,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "second-attempt-beside-an-open-one",
         does: "An attempt begins although an earlier one may have reached the cloud",
         edits: &[Edit {
-            file: "src/plan/status.rs",
-            find: "            Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
-        ) && !a.took_effect()",
-            replace: "            Outcome::Pending | Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect
-        ) && !a.took_effect()",
+            file: "src/plan/attempts.rs",
+            find: "had_no_effect(a.outcome) && !a.took_effect()",
+            replace: "(a.outcome == Outcome::Pending || had_no_effect(a.outcome)) && !a.took_effect()",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

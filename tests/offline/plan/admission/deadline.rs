@@ -3,7 +3,7 @@
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::DesktopView;
+use desktop_deletion_operator::plan::views::DesktopView;
 
 use super::super::build::{Seen, untouched};
 use super::super::tell::{Row, check, row};

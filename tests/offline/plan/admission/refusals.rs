@@ -3,7 +3,8 @@
 use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::crd::deletion::Outcome::{self, NotSent, Rejected};
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::{Step, plan};
+use desktop_deletion_operator::plan::plan;
+use desktop_deletion_operator::plan::step::Step;
 
 use super::super::build::{Seen, effective, nonce, ready, refused, untouched};
 use super::super::tell::{Row, check, row, tell};

@@ -5,11 +5,11 @@ use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::classify::Class;
 use desktop_deletion_operator::plan::observed::{
-    Circuit, Claim, ClockSkew, ConflictingRequest, Deadline, DesktopObservation, DesktopView, JobView,
-    Observed, Obstacle, PostAnswer, ProjectView, ReadFailure, SingleRead, SubJobResult, Submission, Sweep,
+    Circuit, Claim, ClockSkew, ConflictingRequest, Deadline, Observed, Obstacle, PostAnswer, ProjectView,
+    ReadFailure, SingleRead, Submission,
 };
-use desktop_deletion_operator::plan::recovery::Evidence;
-use desktop_deletion_operator::plan::status::desktop;
+use desktop_deletion_operator::plan::views::Evidence;
+use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, JobView, SubJobResult, Sweep};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 
 use super::{Seen, coordinates, failure, here, id, ids, job, jobs, minute, nonce};
@@ -58,7 +58,7 @@ impl Seen {
                     .request
                     .desktop_ids
                     .iter()
-                    .map(|id| desktop(id, DesktopState::Pending))
+                    .map(|id| DesktopStatus::new(id, DesktopState::Pending))
                     .collect();
             }
         })
@@ -76,7 +76,7 @@ impl Seen {
                 let known = o.request.status.desktops.iter_mut().find(|d| d.id == id(name));
                 let told = DesktopStatus {
                     message: (state == DesktopState::Failed).then(|| "so it is".to_owned()),
-                    ..desktop(&id(name), state)
+                    ..DesktopStatus::new(&id(name), state)
                 };
                 *known.unwrap() = told;
             }

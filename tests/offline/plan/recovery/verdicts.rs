@@ -1,10 +1,11 @@
 //! Two looks, after the request is surely dead.
 
 use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState};
-use desktop_deletion_operator::plan::observed::DesktopView;
-use desktop_deletion_operator::plan::recovery::Evidence;
-use desktop_deletion_operator::plan::status::Settlement;
-use desktop_deletion_operator::plan::{Step, plan};
+use desktop_deletion_operator::plan::plan;
+use desktop_deletion_operator::plan::step::Settlement;
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::views::DesktopView;
+use desktop_deletion_operator::plan::views::Evidence;
 
 use super::super::build::{Seen, attempt, evidence, ids, in_doubt, jobs};
 use super::super::tell::{Row, check, row};

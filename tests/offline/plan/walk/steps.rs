@@ -4,11 +4,12 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::classify::{ALL, Class};
-use desktop_deletion_operator::plan::conditions::{Progress, Requeue};
 use desktop_deletion_operator::plan::deadlines::{self, Deadlines};
-use desktop_deletion_operator::plan::observed::{DesktopView, PostAnswer, SingleRead, Submission};
-use desktop_deletion_operator::plan::recovery;
-use desktop_deletion_operator::plan::{Batch, Step};
+use desktop_deletion_operator::plan::evidence;
+use desktop_deletion_operator::plan::observed::{PostAnswer, SingleRead, Submission};
+use desktop_deletion_operator::plan::progress::{Progress, Requeue};
+use desktop_deletion_operator::plan::step::{Batch, Step};
+use desktop_deletion_operator::plan::views::DesktopView;
 use invariants::intent_first;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -162,7 +163,7 @@ impl Walk {
         else {
             return;
         };
-        let Some(evidence) = recovery::evidence(&pass.seen, attempt) else {
+        let Some(evidence) = evidence::evidence(&pass.seen, attempt) else {
             return;
         };
         let began = uptime(pass.began);

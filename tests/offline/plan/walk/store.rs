@@ -1,7 +1,7 @@
 //! The API server: writes conflict, and the answer to one may be lost.
 
-use desktop_deletion_operator::plan::Step;
 use desktop_deletion_operator::plan::observed::Submission;
+use desktop_deletion_operator::plan::step::Step;
 use invariants::terminal_is_final;
 
 use super::super::build::minute;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID};
 use desktop_deletion_operator::plan::classify::Class;
-use desktop_deletion_operator::plan::observed::{DesktopView, JobView, Sweep};
+use desktop_deletion_operator::plan::views::{DesktopView, JobView, Sweep};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use invariants::at_most_once;
 use invariants::history::Effect;

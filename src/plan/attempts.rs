@@ -1,0 +1,35 @@
+//! Floor 2, data.
+//!
+//! What the stored attempts of a request say.
+
+use super::classify::Class;
+use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome};
+use crate::ids::DesktopID;
+
+/// The cloud refused it, it was not sent, or it is certain that nothing came of it.
+pub fn had_no_effect(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Rejected | Outcome::NotSent | Outcome::NoEffect)
+}
+
+/// The cloud refused it because something named in it does not exist.
+pub fn was_not_found(attempt: &Attempt) -> bool {
+    let class = attempt.error.as_ref().map(|error| &*error.class);
+    attempt.outcome == Outcome::Rejected && class == Some(Class::NotFound.as_str())
+}
+
+/// How often the cloud refused exactly these desktops because something did not exist.
+pub fn not_found_alike(status: &DesktopDeletionStatus, body: &[DesktopID]) -> usize {
+    let alike = |a: &&Attempt| was_not_found(a) && a.desktop_ids == body;
+    status.attempts.iter().filter(alike).count()
+}
+
+/// The attempt because of which no further one may begin: it may have reached the cloud, or has.
+pub fn unsettled(status: &DesktopDeletionStatus) -> Option<&Attempt> {
+    let settled = |a: &Attempt| had_no_effect(a.outcome) && !a.took_effect();
+    status.attempts.iter().find(|a| !settled(a))
+}
+
+/// Whether some attempt took effect.
+pub fn submitted(status: &DesktopDeletionStatus) -> bool {
+    status.attempts.iter().any(Attempt::took_effect)
+}

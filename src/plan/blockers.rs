@@ -1,0 +1,126 @@
+//! Floor 5, shared by phases.
+//!
+//! What holds a request up from outside: its project, clocks, and what the cloud answers.
+
+use super::classify::{Class, RetryPolicy};
+use super::messages;
+use super::observed::{ClockSkew, Observed, ProjectView, ReadFailure};
+use super::progress::{Progress, Requeue};
+use super::status::same_error;
+use super::step::Step;
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{CloudError, Outcome};
+
+/// What is for good needs the service's clock, so it is asked while it can be: it counts once two answers agree. A clock
+/// that differs from ours is asked again, or a false one would never be corrected.
+pub fn ask_the_time(seen: &Observed) -> Option<Step> {
+    let agreed = seen.facts.service_clock_known && seen.facts.clock_skew.is_none();
+    if agreed || seen.read_failure.is_some() {
+        return None;
+    }
+    let Some(project) = &seen.project else {
+        return Some(Step::ReadProject);
+    };
+    if unusable(seen, project).is_some() {
+        None
+    } else if seen.desktops.is_empty() {
+        Some(Step::ReadDesktops(seen.request.desktop_ids.clone()))
+    } else {
+        seen.sweep.is_none().then_some(Step::ReadSubJobs)
+    }
+}
+
+/// Why the project cannot be used for this request, if so.
+pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Progress> {
+    let home = seen.request.status.project.as_ref();
+    if let (Some(home), Some(now)) = (home, project.coordinates.as_ref())
+        && home.key() != now.key()
+    {
+        let message = format!(
+            "WorkspaceProject {} now points to project {} at {}, but this request began in project {} at {}: point it back, or create a new request",
+            seen.request.project, now.project_id, now.endpoint, home.project_id, home.endpoint
+        );
+        return Some(Progress::stalled(
+            Reason::ProjectChanged,
+            message,
+            Requeue::Refresh,
+        ));
+    }
+    let obstacle = project.obstacle.as_ref()?;
+    let build = if obstacle.person {
+        Progress::stalled
+    } else {
+        Progress::retrying
+    };
+    Some(build(obstacle.reason, obstacle.message.clone(), Requeue::Refresh))
+}
+
+/// The wait after a read that failed, if one did, be it of one desktop.
+pub fn read_failure(seen: &Observed) -> Option<Progress> {
+    let of_desktop = || {
+        seen.failed_reads()
+            .next()
+            .map(|(_, read_failure, _)| read_failure)
+    };
+    let read_failure = seen.read_failure.as_ref().or_else(of_desktop)?;
+    Some(failed(seen, read_failure))
+}
+
+/// The wait after that failure of a read.
+pub fn failed(seen: &Observed, read_failure: &ReadFailure) -> Progress {
+    let treatment = read_failure.class.treatment();
+    let error = known_error(seen, read_failure);
+    // The service refuses a signature of a wrong time as it refuses a wrong one.
+    if let (Class::Authentication, Some(skew)) = (read_failure.class, seen.facts.clock_skew) {
+        return clock_skew(skew).with_error(error.clone());
+    }
+    let message = messages::of_error(error);
+    let wake = if treatment.pace == RetryPolicy::Slow {
+        Requeue::Refresh
+    } else {
+        Requeue::Backoff
+    };
+    // What a read asks for is the operator's doing: nobody can correct it in the object.
+    let person = treatment.person && read_failure.class != Class::InvalidRequest;
+    let build = if person {
+        Progress::stalled
+    } else {
+        Progress::retrying
+    };
+    build(treatment.reason, message, wake).with_error(error.clone())
+}
+
+/// The error as it is stored, if it says the same.
+pub fn known_error<'a>(seen: &'a Observed, read_failure: &'a ReadFailure) -> &'a CloudError {
+    let known = seen.request.status.last_error.as_ref();
+    let known = known.filter(|known| {
+        let withheld = read_failure.withheld && known.class == read_failure.error.class;
+        withheld || same_error(known, &read_failure.error)
+    });
+    known.unwrap_or(&read_failure.error)
+}
+
+/// What the conditions say while clocks differ by more than is allowed.
+pub fn clock_skew(skew: ClockSkew) -> Progress {
+    Progress::stalled(Reason::ClockSkew, skew.sentence(), Requeue::Refresh)
+}
+
+/// The wait after a refusal.
+pub fn refusal(outcome: Outcome, error: &CloudError) -> Progress {
+    let class = Class::named(&error.class).unwrap_or(Class::InDoubt);
+    let treatment = class.treatment();
+    // A request that is refused as it stands is looked at once more before that is final.
+    let person = treatment.person && class != Class::InvalidRequest && outcome == Outcome::Rejected;
+    let build = if person {
+        Progress::stalled
+    } else {
+        Progress::retrying
+    };
+    build(treatment.reason, messages::of_error(error), Requeue::Retry).with_error(error.clone())
+}
+
+/// Several answers in a row were lost, and a further submission may only leave another request in doubt.
+pub fn circuit_open() -> Progress {
+    let message = "the cloud did not answer the last 3 delete requests of these credentials: new ones are held until a read succeeds, then sent one at a time until one is answered. If this persists, check the network path to the cloud";
+    Progress::retrying(Reason::ServiceUnavailable, message.to_owned(), Requeue::Refresh)
+}

@@ -1,0 +1,242 @@
+//! Floor 5, shared by phases.
+//!
+//! What reads show of an attempt whose outcome is not known, and what follows from it.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::blockers;
+use super::messages::{advice, desktops};
+use super::observed::Observed;
+use super::progress::{Activity, Progress, Requeue};
+use super::step::{Settlement, Step};
+use super::views::{DesktopView, Evidence, Sweep};
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
+use crate::ids::{DesktopID, JobID};
+
+/// How long a request may stay in doubt before a person is asked: longer than any signature lives.
+const UNASKED: SignedDuration = SignedDuration::from_mins(30);
+
+/// What the reads of this pass show of `attempt`; `None` while a read is missing.
+pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
+    let sweep = seen.sweep.as_ref()?;
+    // A job of the baseline that is missing was erased, and others may be too.
+    let whole = attempt
+        .baseline_job_ids
+        .iter()
+        .all(|job| sweep.named_by(job).next().is_some());
+    let mut evidence = Evidence {
+        complete: sweep.complete && whole,
+        ..Evidence::default()
+    };
+    let mut explained = BTreeSet::new();
+    for job in candidates(attempt, sweep) {
+        let named = sweep.named_by(&job).filter(|id| names(attempt, id));
+        if *seen.owned_elsewhere.get(&job)? {
+            explained.extend(named);
+        } else {
+            evidence.touched.extend(named);
+            evidence.jobs.insert(job);
+        }
+    }
+    for id in &attempt.desktop_ids {
+        let touched = match seen.desktops.get(&id.folded())?.sight {
+            DesktopView::Missing | DesktopView::Unlisted => return None,
+            DesktopView::Gone | DesktopView::Deleting => true,
+            DesktopView::DeleteFailed => !attempt.baseline_failed_ids.contains(id),
+            // Something is being done to it: it may turn out to be a deletion.
+            DesktopView::Busy => {
+                evidence.complete = false;
+                false
+            }
+            DesktopView::Idle => false,
+        };
+        if touched && !explained.contains(&id.folded()) {
+            evidence.touched.insert(id.folded());
+        }
+    }
+    Some(evidence)
+}
+
+fn names(attempt: &Attempt, folded: &DesktopID) -> bool {
+    attempt.desktop_ids.iter().any(|id| id.folded() == *folded)
+}
+
+/// Jobs outside the baseline that name a desktop of the body.
+pub fn candidates(attempt: &Attempt, sweep: &Sweep) -> BTreeSet<JobID> {
+    let mut jobs = sweep.jobs_naming(&attempt.desktop_ids);
+    jobs.retain(|job| !attempt.baseline_job_ids.contains(job));
+    jobs
+}
+
+/// What the reads of this pass show of `attempt`.
+///
+/// # Errors
+/// The read that is missing, or the wait while it cannot be had.
+#[allow(clippy::result_large_err)] // the error is the next step
+pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
+    readable(seen, attempt)?;
+    let unread = |id: &&DesktopID| !seen.desktops.contains_key(&id.folded());
+    let ids: Vec<_> = attempt.desktop_ids.iter().filter(unread).cloned().collect();
+    if !ids.is_empty() {
+        return Err(Step::ReadDesktops(ids));
+    }
+    let missing = |id: &&DesktopID| seen.desktops[&id.folded()].sight.needs_lookup();
+    if let Some(id) = attempt.desktop_ids.iter().find(missing) {
+        return Err(Step::ReadDesktop(id.clone()));
+    }
+    let Some(sweep) = &seen.sweep else {
+        return Err(Step::ReadSubJobs);
+    };
+    if let Some(step) = ask_for_owner(seen, attempt, sweep) {
+        return Err(step);
+    }
+    evidence(seen, attempt).ok_or(Step::ReadSubJobs)
+}
+
+/// Whether the evidence can be read.
+///
+/// # Errors
+/// The read that is missing, or the wait while it cannot be had.
+#[allow(clippy::result_large_err)] // the error is the next step
+pub fn readable(seen: &Observed, attempt: &Attempt) -> Result<(), Step> {
+    let project = seen.project.as_ref().ok_or(Step::ReadProject)?;
+    match blockers::unusable(seen, project).or_else(|| blockers::read_failure(seen)) {
+        Some(hold) => Err(Step::Wait(unreadable(seen, attempt, hold))),
+        None => Ok(()),
+    }
+}
+
+/// The question, for the first job outside the baseline of which it is not known yet, whether another request has it.
+pub fn ask_for_owner(seen: &Observed, attempt: &Attempt, sweep: &Sweep) -> Option<Step> {
+    let unknown = |job: &JobID| !seen.owned_elsewhere.contains_key(job);
+    candidates(attempt, sweep)
+        .into_iter()
+        .find(unknown)
+        .map(Step::ReadOwner)
+}
+
+/// What was found will not be more. A job that deletes only a part of the body may be somebody else's, and a list that was
+/// cut may lack ours.
+pub fn says_enough(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> bool {
+    let ours = || evidence.jobs.iter().any(|job| covers(seen, attempt, job));
+    evidence.complete || seen.facts.evidence_overdue || ours()
+}
+
+/// A submission that seemed to have had no effect shows now: its jobs are added to it, and followed as ours.
+pub fn late(seen: &Observed, attempt: &Attempt) -> Option<Step> {
+    let sweep = seen.sweep.as_ref()?;
+    if let Some(step) = ask_for_owner(seen, attempt, sweep) {
+        return Some(step);
+    }
+    let mut evidence = evidence(seen, attempt)?;
+    // Only a job proves it: a desktop may have been deleted by anybody since.
+    evidence.touched = evidence.jobs.iter().flat_map(|job| sweep.named_by(job)).collect();
+    let settlement = Settlement {
+        outcome: Outcome::NoEffect,
+        ..adopted(seen, attempt, &evidence)
+    };
+    evidence.found().then_some(Step::RecordOutcome(settlement))
+}
+
+/// What the conditions say of an attempt in doubt before anything was looked at.
+pub fn in_doubt(attempt: &Attempt) -> Progress {
+    let message = format!(
+        "the answer to the submission of {} at {} was lost; outcome unknown, verifying. The request will not be sent again",
+        desktops(attempt.desktop_ids.len()),
+        attempt.signed_at.0
+    );
+    let hold = Progress::moving(Reason::AwaitingEvidence, message, Requeue::Expiry).with_error_of(attempt);
+    if outlives_patience(attempt) {
+        unknown(attempt, hold)
+    } else {
+        hold
+    }
+}
+
+/// A token may live for a day, or for years: nobody should have to wait for its end unasked.
+fn outlives_patience(attempt: &Attempt) -> bool {
+    let life = |end: &Time| end.0.duration_since(attempt.signed_at.0);
+    attempt.auth == AuthMethod::Token && attempt.not_after.as_ref().is_none_or(|end| life(end) > UNASKED)
+}
+
+/// A person must look.
+pub fn unknown(attempt: &Attempt, mut hold: Progress) -> Progress {
+    if hold.reason != Reason::OutcomeUnknown {
+        hold.message = format!("{}; {}", hold.message, advice(attempt));
+    }
+    Progress {
+        reason: Reason::OutcomeUnknown,
+        activity: Activity::Stalled,
+        ..hold
+    }
+}
+
+fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progress {
+    let mut hold = in_doubt(attempt);
+    hold.message = format!(
+        "{}; the evidence cannot be read at the moment: {}",
+        hold.message, obstacle.message
+    );
+    hold.wake = obstacle.wake;
+    hold.error = obstacle.error.or(hold.error);
+    if seen.facts.evidence_overdue {
+        unknown(attempt, hold)
+    } else {
+        hold
+    }
+}
+
+/// The attempt took effect. What it did not touch was perhaps not submitted: where no job is known, two complete looks say
+/// so. Else it is open until the job has shown all of its sub-jobs, since a list may have lacked a row.
+pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settlement {
+    let mut jobs: Vec<_> = evidence.jobs.iter().cloned().collect();
+    // The first one is the request's job: rather the one that covers the whole body than one of somebody else.
+    jobs.sort_by_key(|job| !covers(seen, attempt, job));
+    let states = attempt.desktop_ids.iter().map(|id| {
+        if evidence.touched.contains(&id.folded()) {
+            DesktopStatus::new(id, DesktopState::Deleting)
+        } else if jobs.is_empty() && evidence.complete {
+            not_submitted(id)
+        } else {
+            perhaps_submitted(id)
+        }
+    });
+    let states: Vec<_> = states.collect();
+    Settlement {
+        attempt: attempt.id.clone(),
+        outcome: Outcome::Adopted,
+        job: jobs.first().filter(|job| covers(seen, attempt, job)).cloned(),
+        jobs,
+        error: attempt.error.clone(),
+        answers: None,
+        hold: Progress::job_running(evidence.touched.len()).with_desktops(states),
+    }
+}
+
+/// Whether a job names every desktop of the body, as far as this pass has seen.
+fn covers(seen: &Observed, attempt: &Attempt, job: &JobID) -> bool {
+    let named: BTreeSet<_> = seen.sweep.iter().flat_map(|sweep| sweep.named_by(job)).collect();
+    attempt.desktop_ids.iter().all(|id| named.contains(&id.folded()))
+}
+
+/// The submission reached others but not this one.
+pub fn not_submitted(id: &DesktopID) -> DesktopStatus {
+    let message = "the submission reached other desktops but not this one: create a new request for it";
+    DesktopStatus {
+        code: Some("NotSubmitted".to_owned()),
+        message: Some(message.to_owned()),
+        ..DesktopStatus::new(id, DesktopState::Failed)
+    }
+}
+
+fn perhaps_submitted(id: &DesktopID) -> DesktopStatus {
+    let message = "the submission reached other desktops; whether it reached this one is not known yet";
+    DesktopStatus {
+        message: Some(message.to_owned()),
+        ..DesktopStatus::new(id, DesktopState::Unknown)
+    }
+}

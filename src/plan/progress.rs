@@ -1,0 +1,118 @@
+//! Floor 2, data.
+//!
+//! What is said of a request that has not ended, and when it is reconciled again: the argument of most steps.
+
+use super::messages::desktops;
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{Attempt, CloudError, DesktopStatus};
+
+/// Why a request is where it is, and when to look again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// Why.
+    pub reason: Reason,
+    /// Cause and cure, for people.
+    pub message: String,
+    /// How it shows to tools.
+    pub activity: Activity,
+    /// What ends the wait.
+    pub wake: Requeue,
+    /// What the cloud said, for `status.lastError`; `None` clears it.
+    pub error: Option<CloudError>,
+    /// Desktops whose state changed.
+    pub desktops: Vec<DesktopStatus>,
+}
+
+/// How a wait shows to tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// It goes on by itself; the reason of the condition `Reconciling`.
+    Reconciling(Reason),
+    /// Somebody holds it back on purpose.
+    Held,
+    /// A person must look.
+    Stalled,
+}
+
+/// What ends a wait. The caller knows the times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Requeue {
+    /// A change of the object or of its project.
+    Change,
+    /// The poller, when the job moves.
+    Poll,
+    /// The next tick: nothing else would wake it.
+    Tick,
+    /// Asking again for a project or Secret that may have been mended.
+    Refresh,
+    /// The pause after a failed read.
+    Backoff,
+    /// The pause after a refusal.
+    Retry,
+    /// The end of the settle time.
+    Settle,
+    /// The moment at which a request in flight is surely dead.
+    Expiry,
+    /// The second look for evidence, a settle time after the first.
+    SecondLook,
+}
+
+impl Progress {
+    fn new(reason: Reason, message: String, activity: Activity, wake: Requeue) -> Self {
+        Self {
+            reason,
+            message,
+            activity,
+            wake,
+            error: None,
+            desktops: Vec::new(),
+        }
+    }
+
+    /// It is being worked on.
+    pub fn moving(reason: Reason, message: String, wake: Requeue) -> Self {
+        Self::new(reason, message, Activity::Reconciling(reason), wake)
+    }
+
+    /// It failed and is tried again without anybody's help.
+    pub fn retrying(reason: Reason, message: String, wake: Requeue) -> Self {
+        Self::new(reason, message, Activity::Reconciling(Reason::Retrying), wake)
+    }
+
+    /// Somebody holds it back on purpose.
+    pub fn held(reason: Reason, message: String, wake: Requeue) -> Self {
+        Self::new(reason, message, Activity::Held, wake)
+    }
+
+    /// A person must look.
+    pub fn stalled(reason: Reason, message: String, wake: Requeue) -> Self {
+        Self::new(reason, message, Activity::Stalled, wake)
+    }
+
+    /// With what the cloud said.
+    #[must_use]
+    pub fn with_error(mut self, error: CloudError) -> Self {
+        self.error = Some(error);
+        self
+    }
+
+    /// With what the cloud said to an attempt.
+    #[must_use]
+    pub fn with_error_of(mut self, attempt: &Attempt) -> Self {
+        self.error.clone_from(&attempt.error);
+        self
+    }
+
+    /// With desktops whose state changed.
+    #[must_use]
+    pub fn with_desktops(mut self, desktops: Vec<DesktopStatus>) -> Self {
+        self.desktops = desktops;
+        self
+    }
+
+    /// The cloud is deleting so many desktops.
+    pub fn job_running(count: usize) -> Self {
+        let message = format!("the cloud is deleting {}", desktops(count));
+        Self::moving(Reason::JobRunning, message, Requeue::Poll)
+    }
+}

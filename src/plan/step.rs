@@ -1,0 +1,125 @@
+//! Floor 2, data.
+//!
+//! The next thing to do, with all that it takes.
+
+use super::progress::Progress;
+use crate::crd::conditions::Reason;
+use crate::crd::deletion::{Attempt, CloudError, DesktopStatus, Outcome, ProjectCoordinates};
+use crate::ids::{AttemptID, DesktopID, JobID};
+
+/// The next thing to do: at most one effect, or one read.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // one lives at a time
+pub enum Step {
+    /// Read the `WorkspaceProject` and its Secret, live.
+    ReadProject,
+    /// Ask for the desktops: no other unfinished request may have one of them in flight.
+    Claim,
+    /// Read these desktops in one list.
+    ReadDesktops(Vec<DesktopID>),
+    /// Read one desktop by a GET of its own.
+    ReadDesktop(DesktopID),
+    /// Read the project's `deleteDesktops` sub-jobs of every status.
+    ReadSubJobs,
+    /// Ask whether another request has this job.
+    ReadOwner(JobID),
+    /// Ask the poller about a job, which then follows it.
+    ReadJob(JobID),
+    /// Put our finalizer on the object.
+    AddFinalizer,
+    /// Take our finalizer off the object.
+    DropFinalizer,
+    /// Serialise and sign a batch-delete; nothing is sent.
+    Sign(Batch),
+    /// Store the intent to send it, under compare-and-swap.
+    RecordIntent(Intent),
+    /// Send it, once.
+    Post,
+    /// Store what came of it.
+    RecordOutcome(Settlement),
+    /// Store that an annotation was refused.
+    RefuseResolve(RefusedAnnotation),
+    /// Store what the conditions and desktops should say meanwhile.
+    RecordProgress(Progress),
+    /// Store the verdict.
+    Finish(Ending),
+    /// Nothing to do before something happens.
+    Wait(Progress),
+    /// What is in memory no longer fits: forget it and look anew.
+    StartOver,
+    /// Nothing to do at all.
+    Done,
+}
+
+/// What a batch-delete is to name, and what was known of these desktops before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Desktops to delete.
+    pub desktop_ids: Vec<DesktopID>,
+    /// Jobs that name one of them already: they prove nothing later.
+    pub baseline_job_ids: Vec<JobID>,
+    /// Those whose earlier deletion had failed.
+    pub baseline_failed_ids: Vec<DesktopID>,
+    /// Not every earlier job could be read.
+    pub baseline_incomplete: bool,
+}
+
+/// An attempt to be stored before its request is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    /// The record, outcome `Pending`.
+    pub attempt: Attempt,
+    /// Where the request lives from now on.
+    pub project: ProjectCoordinates,
+    /// Every desktop: gone before, or not yet, and what it is called.
+    pub desktops: Vec<DesktopStatus>,
+    /// What the conditions say meanwhile.
+    pub hold: Progress,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// Which attempt.
+    pub attempt: AttemptID,
+    /// Its outcome; `Pending` notes an error and leaves the outcome open.
+    pub outcome: Outcome,
+    /// Jobs that are its own, or may be.
+    pub jobs: Vec<JobID>,
+    /// The one of them that covers the whole body: surely its own.
+    pub job: Option<JobID>,
+    /// Why, if it was no success.
+    pub error: Option<CloudError>,
+    /// The annotation that this answers.
+    pub answers: Option<String>,
+    /// What the conditions and desktops say then.
+    pub hold: Progress,
+}
+
+/// The end of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    /// Reason of `Succeeded`.
+    pub verdict: Reason,
+    /// Reason of `Submitted` if nothing was submitted.
+    pub submitted: Reason,
+    /// For people.
+    pub message: String,
+    /// Where it was looked for, if it ends before any submission.
+    pub project: Option<ProjectCoordinates>,
+    /// Final states.
+    pub desktops: Vec<DesktopStatus>,
+    /// What the cloud said last, if that is why.
+    pub error: Option<CloudError>,
+    /// The annotation that this answers.
+    pub answers: Option<String>,
+}
+
+/// A refused annotation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefusedAnnotation {
+    /// The annotation's value.
+    pub value: String,
+    /// Why, and what would be right.
+    pub why: String,
+}

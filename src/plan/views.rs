@@ -1,0 +1,236 @@
+//! Floor 2, data.
+//!
+//! What reads of the cloud show: desktops, sub-jobs, jobs, and what they prove of an attempt.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::{DesktopID, JobID};
+use crate::workspace::api::{Desktop, Job, SubJob, SubJobStatus};
+
+/// One look at one desktop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesktopObservation {
+    /// What was seen.
+    pub sight: DesktopView,
+    /// It was idle in an earlier read too, at least the settle time ago, and in every read between.
+    pub idle_twice: bool,
+    /// `computer_name`.
+    pub name: Option<String>,
+}
+
+/// What a read says of one desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DesktopView {
+    /// There, and no task is running on it.
+    Idle,
+    /// There, with a task that is no deletion.
+    Busy,
+    /// There, and some deletion is under way.
+    Deleting,
+    /// There, idle, and an earlier deletion of it failed (`task_status` is `deleteFailed`).
+    DeleteFailed,
+    /// Not in a complete list, or listed as `DELETED`: a single GET must confirm it.
+    Missing,
+    /// Not in a list that was not complete: a single GET must say.
+    Unlisted,
+    /// A single GET says that it is gone.
+    Gone,
+}
+
+impl DesktopView {
+    /// Reads the service's words, in any letter case. An empty status is a machine that is gone underneath while
+    /// its deletion finishes (seen by the vendor's Terraform provider).
+    pub fn of(desktop: &Desktop) -> Self {
+        let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
+        if is(&desktop.status, "DELETED") {
+            Self::Missing
+        } else if is(&desktop.task_status, "deleteFailed") {
+            Self::DeleteFailed
+        } else if is(&desktop.task_status, "deleting")
+            || is(&desktop.status, "DELETING")
+            || desktop.status.is_empty()
+        {
+            Self::Deleting
+        } else if desktop.task_status.is_empty() {
+            Self::Idle
+        } else {
+            Self::Busy
+        }
+    }
+
+    /// Only a single GET can say what became of it.
+    pub fn needs_lookup(self) -> bool {
+        matches!(self, Self::Missing | Self::Unlisted)
+    }
+
+    /// There, and nothing happens to it.
+    pub fn is_idle(self) -> bool {
+        matches!(self, Self::Idle | Self::DeleteFailed)
+    }
+}
+
+/// The sub-jobs of a project, all pages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sweep {
+    /// Every readable row.
+    pub sub_jobs: Vec<SubJob>,
+    /// Every row that exists was read; false past the rows that the API can page to, or while the list moved.
+    pub complete: bool,
+}
+
+impl Sweep {
+    /// Parents of sub-jobs that name one of `ids`.
+    pub fn jobs_naming(&self, ids: &[DesktopID]) -> BTreeSet<JobID> {
+        let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();
+        self.sub_jobs
+            .iter()
+            .filter(|s| wanted.contains(&s.desktop.folded()))
+            .map(|s| s.job.clone())
+            .collect()
+    }
+
+    /// Desktops that a job names, folded.
+    pub fn named_by(&self, job: &JobID) -> impl Iterator<Item = DesktopID> {
+        self.sub_jobs
+            .iter()
+            .filter(move |s| s.job == *job)
+            .map(|s| s.desktop.folded())
+    }
+
+    /// A deletion of `id` that has not ended yet.
+    pub fn open_job_of(&self, id: &DesktopID) -> Option<&JobID> {
+        let open = [SubJobStatus::Waiting, SubJobStatus::Running];
+        self.jobs_of(id, &open).next()
+    }
+
+    /// Jobs that say something of `id` that is not documented: its deletion may have ended or not.
+    pub fn unclear_jobs_of(&self, id: &DesktopID) -> impl Iterator<Item = &JobID> {
+        self.jobs_of(id, &[SubJobStatus::Other])
+    }
+
+    fn jobs_of(&self, id: &DesktopID, statuses: &[SubJobStatus]) -> impl Iterator<Item = &JobID> {
+        self.sub_jobs
+            .iter()
+            .filter(move |s| statuses.contains(&s.status) && s.desktop.folded() == id.folded())
+            .map(|s| &s.job)
+    }
+}
+
+/// What is known of one job.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JobView {
+    /// The parent has ended.
+    pub finished: bool,
+    /// The parent has no status, and shows no sub-job.
+    pub blank: bool,
+    /// Every sub-job of it was shown since then.
+    pub complete: bool,
+    /// `job_error_code` or `fail_reason` of the parent, for ids that no sub-job names.
+    pub parent_reason: Option<String>,
+    /// The last word on each desktop, by folded id.
+    pub words: BTreeMap<DesktopID, SubJobResult>,
+}
+
+impl JobView {
+    /// Nothing more is to be learned: the job has had its last word on each of these desktops, or has ended and showed
+    /// every sub-job.
+    pub fn has_ended(&self, desktops: &[DesktopID]) -> bool {
+        let ended = |id: &DesktopID| match self.words.get(id) {
+            Some(SubJobResult::Open) => false,
+            Some(SubJobResult::Other { .. }) => self.finished,
+            Some(SubJobResult::Success | SubJobResult::Failed { .. }) => true,
+            None => self.finished && self.complete,
+        };
+        desktops.iter().all(ended)
+    }
+
+    /// Takes in sub-jobs of this job. A later row about the same desktop wins over an earlier one, except that an
+    /// end is never undone by a row that is still open.
+    pub fn learn(&mut self, sub_jobs: &[SubJob]) {
+        for sub_job in sub_jobs {
+            let word = match sub_job.status {
+                SubJobStatus::Waiting | SubJobStatus::Running => SubJobResult::Open,
+                SubJobStatus::Success => SubJobResult::Success,
+                SubJobStatus::Failed => SubJobResult::Failed {
+                    code: sub_job.code.clone(),
+                    reason: sub_job.reason.clone(),
+                },
+                SubJobStatus::Other => SubJobResult::Other {
+                    code: sub_job.code.clone(),
+                },
+            };
+            let known = self
+                .words
+                .entry(sub_job.desktop.folded())
+                .or_insert(SubJobResult::Open);
+            if word.is_an_end() || !known.is_an_end() {
+                *known = word;
+            }
+        }
+    }
+
+    /// Takes in a read of the parent.
+    pub fn learn_parent(&mut self, job: &Job) {
+        self.finished = job.finished;
+        self.blank = job.blank;
+        self.complete = job.finished && job.complete;
+        self.parent_reason = job.reason.clone().or_else(|| job.code.clone());
+        self.learn(&job.sub_jobs);
+    }
+}
+
+/// What a sub-job says of its desktop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubJobResult {
+    /// WAITING or RUNNING.
+    Open,
+    /// SUCCESS.
+    Success,
+    /// FAILED.
+    Failed {
+        /// `error_code`.
+        code: Option<String>,
+        /// `fail_reason`.
+        reason: Option<String>,
+    },
+    /// A word that is not documented: still open while the parent is, and then no success.
+    Other {
+        /// `error_code`, or that word.
+        code: Option<String>,
+    },
+}
+
+impl SubJobResult {
+    fn is_an_end(&self) -> bool {
+        matches!(self, Self::Success | Self::Failed { .. })
+    }
+}
+
+/// What reads show of a request that may have taken effect, judged against the baseline of its attempt. Times
+/// exclude nothing: the service's times may be missing or in an unknown zone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// Jobs outside the baseline, and of no other request, that name a desktop of the body.
+    pub jobs: BTreeSet<JobID>,
+    /// Desktops of the body, folded, that such a job names, or that are deleting, failed or gone, were not so
+    /// before, and are not explained by another request's job.
+    pub touched: BTreeSet<DesktopID>,
+    /// The sub-jobs were read to their end.
+    pub complete: bool,
+}
+
+impl Evidence {
+    /// The request, or something like it, took effect.
+    pub fn found(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// What either of two looks found.
+    #[must_use]
+    pub fn or(mut self, other: &Self) -> Self {
+        self.jobs.extend(other.jobs.iter().cloned());
+        self.touched.extend(other.touched.iter().cloned());
+        self.complete &= other.complete;
+        self
+    }
+}
