@@ -184,7 +184,7 @@ impl Context {
         let at_once = config.concurrency.get().into();
         let queue = deletion::WorkQueue::new(requests.clone(), at_once);
         let context = Self {
-            events: events::Events::new(client.clone(), config.identity.clone()),
+            events: events::Events::new(client.clone(), clock.clone(), config.identity.clone()),
             pollers: Pollers::new(config.timing.clone(), queue.clone(), pulse),
             claims,
             undecodable,

@@ -24,7 +24,6 @@ use tokio::time::Instant;
 
 use super::cache::version;
 use super::{Context, api};
-use crate::cloud::rate_limiter::Priority;
 use crate::crd::DesktopDeletion;
 use crate::crd::conditions::Reason;
 use crate::plan::progress::{Progress, Requeue};
@@ -156,28 +155,31 @@ async fn run_pass(
             requeue: None,
         });
     };
-    let mut current = Some(pass);
-    let result = Box::pin(drive(&mut current, &mut slot, context)).await;
-    let version = current.as_ref().and_then(|pass| version(&pass.object.metadata));
-    if let Some(pass) = &current {
+    let (pass, result) = Box::pin(drive(pass, &mut slot, context)).await;
+    let version = pass.as_ref().and_then(|pass| version(&pass.object.metadata));
+    if let Some(pass) = pass {
         pass.release_claim(context);
     }
-    match result {
-        Ok(requeue) => Ok(Reconciled { version, requeue }),
-        Err(error) => {
-            match &error {
-                // What it is now, only a live read says.
-                Error::StartOver | Error::Api(api::Error::Conflict | api::Error::Unanswered { .. }) => {
-                    context.requests.is_unclear(object);
-                }
-                Error::Api(refused @ api::Error::Refused { .. }) => {
-                    access_denied(object, refused, context).await?;
-                }
-                _ => {}
-            }
-            Err(error)
+    let error = match result {
+        Ok(requeue) => return Ok(Reconciled { version, requeue }),
+        Err(error) => error,
+    };
+    match &error {
+        Error::IntentRefused(reason) => {
+            let requeue = Some(intent_refused(object, reason, context).await?);
+            return Ok(Reconciled {
+                version: None,
+                requeue,
+            });
         }
+        Error::Api(refused @ api::Error::Refused { .. }) => access_denied(object, refused, context).await?,
+        // What it is now, only a live read says.
+        Error::StartOver | Error::Api(api::Error::Conflict | api::Error::Unanswered { .. }) => {
+            context.requests.is_unclear(object);
+        }
+        _ => {}
     }
+    Err(error)
 }
 
 /// Says that the API server refuses what the operator needs, which a status write may not be hindered by.
@@ -203,77 +205,52 @@ async fn say(object: &DesktopDeletion, hold: Progress, context: &Context) -> Res
     Ok(())
 }
 
-/// Takes one step after another. The pass is handed over while it is submitted, and lost if that fails. It leaves its slot to
-/// others while it waits for the cloud.
+/// Takes one step after another, until there is nothing to do but wait. Gives the reconciliation back unless it was lost in its
+/// submission, and says when the request is due again.
 async fn drive(
-    current: &mut Option<Reconciliation>,
+    mut pass: Reconciliation,
     slot: &mut Slot,
     context: &Arc<Context>,
-) -> Result<Option<Duration>, Error> {
+) -> (Option<Reconciliation>, Result<Option<Duration>, Error>) {
     for _ in 0..MOST_STEPS {
-        let resumed_at_once = slot.resume().await;
-        let Some(pass) = current.as_mut() else {
-            return Err(Error::StartOver);
-        };
-        pass.seen.last_look &= resumed_at_once;
-        facts::refresh(pass, context);
+        facts::refresh(&mut pass, context);
         if pass.seen.facts.stopping {
             // Whoever leads next goes on from what is stored.
-            return Ok(None);
+            return (Some(pass), Ok(None));
         }
-        match plan(&pass.seen) {
-            Step::Done => return Ok(None),
+        let result = match plan(&pass.seen) {
+            Step::Done => return (Some(pass), Ok(None)),
             Step::Wait(hold) => {
                 pass.note_wait(&hold, context);
-                return Ok(Some(facts::delay(pass, hold.wake, context)));
+                let delay = facts::delay(&pass, hold.wake, context);
+                return (Some(pass), Ok(Some(delay)));
             }
-            Step::StartOver => return Err(Error::StartOver),
-            // Another one was faster: the next decision knows.
-            Step::Sign(_) if !pass.admit()? => {}
-            Step::Sign(_) if pass.permit.is_none() => {
-                // Who had to read anew meanwhile does not wait in line again, or a long one would never end.
-                let priority = if pass.had_permit {
-                    Priority::Resumption
-                } else {
-                    Priority::Submission
-                };
-                let line = pass.line()?.clone();
-                slot.leave();
-                pass.permit = line.enter(priority).await;
-                let at_once = pass.permit.as_ref().is_some_and(|permit| permit.waited.is_none());
-                pass.seen.last_look &= at_once;
-            }
+            Step::StartOver => Err(Error::StartOver),
             // From the signature to the record nothing may cut in.
             step @ Step::Sign(_) => {
                 slot.leave();
-                if let Some(pass) = current.take() {
-                    let object = pass.object.clone();
-                    match submission::run(pass, step, context.clone()).await {
-                        Ok(pass) => *current = Some(pass),
-                        Err(Error::IntentRefused(reason)) => {
-                            return Box::pin(intent_refused(&object, &reason, context)).await;
-                        }
-                        Err(error) => return Err(error),
-                    }
+                match submission::run(pass, step, context.clone()).await {
+                    Ok(submitted) => pass = submitted,
+                    Err(error) => return (None, Err(error)),
                 }
+                Ok(())
             }
             step => {
-                // A read of the cloud takes a permit of its own: two passes that kept theirs meanwhile would wait for each
-                // other for ever.
-                if step != Step::ReadProject {
-                    pass.had_permit |= pass.permit.take().is_some();
-                }
-                if matches!(
-                    step,
-                    Step::ReadDesktops(_) | Step::ReadDesktop(_) | Step::ReadSubJobs
-                ) {
+                if step.waits_for_the_cloud() {
                     slot.leave();
                 }
-                execute::step(pass, step, context).await?;
+                execute::step(&mut pass, step, context).await
             }
+        };
+        if let Err(error) = result {
+            return (Some(pass), Err(error));
         }
+        slot.resume().await;
     }
-    Err(Error::Fault("a pass did not come to an end"))
+    (
+        Some(pass),
+        Err(Error::Fault("a reconciliation did not come to an end")),
+    )
 }
 
 /// Tells that nothing was sent, since the API server refuses to store the intent, and tries again much later.
@@ -281,7 +258,7 @@ async fn intent_refused(
     object: &DesktopDeletion,
     reason: &str,
     context: &Context,
-) -> Result<Option<Duration>, Error> {
+) -> Result<Duration, Error> {
     let message = format!(
         "the API server refuses to store the intent, so nothing was sent: {reason}; check the rules of the CRD and the operator's rights"
     );
@@ -291,7 +268,7 @@ async fn intent_refused(
         context,
     )
     .await?;
-    Ok(Some(context.config.timing.retry_max))
+    Ok(context.config.timing.retry_max)
 }
 
 /// When a request is due again whose reconciliation failed.

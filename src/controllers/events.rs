@@ -15,6 +15,8 @@ use kube::{Api, Client};
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::clock::Clock;
+
 /// The controller that Events name.
 const CONTROLLER: &str = "desktop-deletion-operator";
 
@@ -52,6 +54,7 @@ pub struct Announcement<'a> {
 /// Publishes Events in the name of this process.
 pub struct Events {
     client: Client,
+    clock: Clock,
     identity: String,
     /// By uid of the object.
     published: Mutex<HashMap<String, Vec<Published>>>,
@@ -82,9 +85,10 @@ enum Publish {
 
 impl Events {
     /// Publishes in the name of `identity`.
-    pub fn new(client: Client, identity: String) -> Self {
+    pub fn new(client: Client, clock: Clock, identity: String) -> Self {
         Self {
             client,
+            clock,
             identity,
             published: Mutex::default(),
         }
@@ -115,7 +119,7 @@ impl Events {
         let namespace = about.namespace.as_deref().unwrap_or_default();
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let uid = about.uid.as_deref().unwrap_or_default();
-        let now = Timestamp::now();
+        let now = self.clock.now();
         match self.how(uid, news) {
             Publish::Again(name, count) => {
                 let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
@@ -144,7 +148,7 @@ impl Events {
             note: Some(cut(news.note).to_owned()),
             metadata: ObjectMeta {
                 namespace: about.namespace.clone(),
-                name: Some(format!("{of}.{:x}", now.as_nanosecond())),
+                name: Some(format!("{of}.{:016x}", self.clock.random())),
                 ..ObjectMeta::default()
             },
             reporting_controller: Some(CONTROLLER.to_owned()),
@@ -201,17 +205,23 @@ fn cut(note: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::sync::Arc;
 
     use http::{Request, Response};
     use kube::client::Body;
 
     use super::*;
+    use crate::clock::System;
 
     fn events() -> Events {
         let nobody = tower::service_fn(|_: Request<Body>| async {
             Err::<Response<Body>, _>(io::Error::other("nobody listens"))
         });
-        Events::new(Client::new(nobody, "vdi"), "operator".to_owned())
+        Events::new(
+            Client::new(nobody, "vdi"),
+            Arc::new(System),
+            "operator".to_owned(),
+        )
     }
 
     fn news(reason: &str) -> Announcement<'_> {

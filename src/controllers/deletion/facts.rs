@@ -28,6 +28,8 @@ pub fn refresh(pass: &mut Reconciliation, context: &Context) {
         let earlier = memory.earlier_look(&pass.seen.request, pass.began, timing.job_visibility_timeout);
         pass.seen.earlier_evidence = earlier.cloned();
     });
+    let answered = pass.project_read;
+    pass.seen.last_look &= answered.is_some_and(|at| deadlines::is_last_look(at, clocks.uptime));
     let armed = pass.armed.as_ref().map(|(_, signed)| *signed);
     if deadlines::drop_stale(&mut pass.seen, armed, &pass.reads, clocks.uptime, timing) {
         pass.reads_since = clocks.uptime;

@@ -155,7 +155,8 @@ impl WorkQueue {
         };
         if again {
             state.put(key, Again::Yes, &self.cache);
-        } else if let Some(at) = requeue.and_then(|delay| Instant::now().checked_add(delay)) {
+        } else if let Some(delay) = requeue {
+            let at = Instant::now() + delay;
             state.timers.insert((at, key.clone()));
             state.entries.insert(key, Entry::Scheduled(at));
         }

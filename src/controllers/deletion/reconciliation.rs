@@ -18,7 +18,7 @@ use crate::cloud::session::{CloudSession, CredentialsKey};
 use crate::controllers::raw::Raw;
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::evidence;
-use crate::plan::observed::{Circuit, Facts, Observed, ReadTimes, Request, Submission};
+use crate::plan::observed::{Circuit, Facts, Observed, ReadTimes, Request, SendPermit, Submission};
 use crate::plan::progress::{Progress, Requeue};
 use crate::workspace::api::{SignedRequest, Workspace};
 
@@ -43,12 +43,12 @@ pub struct Reconciliation {
     pub released: Option<Duration>,
     /// The project as it was last looked at.
     pub login: Option<Login>,
+    /// When the read of the project was answered that was the last one.
+    pub project_read: Option<Duration>,
     /// The permit to send, taken before anything is signed.
     pub permit: Option<Permit>,
     /// The permit of a half-open circuit breaker, taken before the permit to send.
     pub half_open_permit: Option<HalfOpenPermit>,
-    /// It had a permit before, and gave it back to read again.
-    pub had_permit: bool,
     /// The signed request, if one is ready to go, and since when.
     pub armed: Option<(SignedRequest, Duration)>,
 }
@@ -106,6 +106,7 @@ impl Reconciliation {
             request: request(&object),
             project: None,
             last_look: false,
+            permit: SendPermit::None,
             claim: None,
             desktops: BTreeMap::new(),
             single_reads: BTreeMap::new(),
@@ -127,9 +128,9 @@ impl Reconciliation {
             reads_since: since,
             released: None,
             login: None,
+            project_read: None,
             permit: None,
             half_open_permit: None,
-            had_permit: false,
             armed: None,
         }
     }

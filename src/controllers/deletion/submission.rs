@@ -101,7 +101,7 @@ async fn submit(pass: &mut Reconciliation, sign: Step, context: &Context) -> Res
     let mut step = sign;
     loop {
         match step {
-            Step::Sign(_) | Step::Post => execute::step(pass, step, context).await?,
+            Step::Sign(_) | Step::Post | Step::ReleasePermit => execute::step(pass, step, context).await?,
             Step::RecordIntent(_) => store_intent(pass, step, context).await?,
             Step::RecordOutcome(_) => {
                 store_outcome(pass, step, context).await?;

@@ -51,6 +51,7 @@ pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Res
     }
     pass.seen.project = Some(login.view.clone());
     pass.seen.last_look = context.uptime.at(look.began) >= asked;
+    pass.project_read = Some(context.uptime.now());
     let first = pass.login.replace(login).is_none();
     if first && Priority::of(&pass.object) == Priority::Submission {
         recall(pass, asked, context);
