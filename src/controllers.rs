@@ -57,7 +57,7 @@ use kube::runtime::reflector;
 pub struct Context {
     /// The API server.
     pub client: Client,
-    /// What the operator was told at its start.
+    /// What the operator was configured with.
     pub config: Config,
     /// Time of day and chance.
     pub clock: Clock,
@@ -90,12 +90,12 @@ pub struct Context {
     /// What cannot be decoded.
     pub undecodable: undecodable::Undecodable,
     /// Looks at projects that requests share.
-    pub looks: project_session::single_flight::Looks,
+    pub project_reads: project_session::single_flight::SingleFlight,
     /// Reads of the cloud that requests share.
-    pub shared: batching::SharedReads,
+    pub shared: batching::DesktopBatcher,
     /// Follows open jobs.
     pub pollers: Pollers,
-    /// What is remembered of each request between two passes.
+    /// What is remembered of each request between two reconciliations.
     pub memory: deletion::Memory,
     /// Submissions that are being sent or recorded; exit waits for them.
     pub submissions: deletion::Submissions,
@@ -188,8 +188,8 @@ impl Context {
             pollers: Pollers::new(config.timing.clone(), queue.clone(), pulse),
             claims,
             undecodable,
-            looks: project_session::single_flight::Looks::default(),
-            shared: batching::SharedReads::default(),
+            project_reads: project_session::single_flight::SingleFlight::default(),
+            shared: batching::DesktopBatcher::default(),
             memory: deletion::Memory::default(),
             submissions: deletion::Submissions::default(),
             client,
@@ -213,7 +213,7 @@ impl Context {
     }
 }
 
-/// Runs the controllers until they are told to stop, and then until the last submission is recorded. `namespaces`
+/// Runs the controllers until they are to stop, and then until the last submission is recorded. `namespaces`
 /// are watched one by one; `None` is the whole cluster.
 pub async fn run(context: Arc<Context>, namespaces: Option<Vec<String>>) {
     let scopes = match namespaces {

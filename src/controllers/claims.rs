@@ -91,6 +91,18 @@ pub struct Answer {
     pub unconfirmed: Option<ObjectRef<DesktopDeletion>>,
 }
 
+/// From where a reconciliation knows its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// From a live read, or from the answer of a write.
+    Live,
+    /// From the watch, which may be behind: whether it has reached the cloud, such a copy does not say.
+    Cached {
+        /// It was this reconciliation to which its desktops were granted, so nothing was sent upon that.
+        claimed: bool,
+    },
+}
+
 impl Answer {
     fn refused(claim: Claim) -> Self {
         Self {
@@ -231,7 +243,7 @@ impl Claims {
     }
 
     /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until
-    /// [`Claims::settle`] or [`Claims::withdraw`].
+    /// [`Claims::settle`].
     pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectKey) -> Answer {
         let unknown = tokio::time::timeout(SYNC_LIMIT, self.unknown()).await;
         if let Some(unknown) = unknown.unwrap_or(Some(Claim::NotYet)) {
@@ -264,17 +276,16 @@ impl Claims {
         self.lock().observe(object, &self.0.time);
     }
 
-    /// A pass over the live `object` has ended, or a submission in it: its desktops stay held only if it may have
-    /// reached the cloud.
-    pub fn settle(&self, object: &DesktopDeletion) {
-        if !object.status.as_ref().is_some_and(entry::is_in_flight) {
+    /// A reconciliation of `object` has ended, or a submission in it: its desktops stay held only if it may have reached the
+    /// cloud.
+    pub fn settle(&self, object: &DesktopDeletion, known: Known) {
+        let released = match known {
+            Known::Live => !object.status.as_ref().is_some_and(entry::is_in_flight),
+            Known::Cached { claimed } => claimed,
+        };
+        if released {
             self.lock().holding.remove(&object.uid().unwrap_or_default());
         }
-    }
-
-    /// A reconciliation has ended to which the desktops were granted afresh, and which has written nothing.
-    pub fn withdraw(&self, uid: &str) {
-        self.lock().holding.remove(uid);
     }
 
     /// The request is finished, as this process has written or read: it holds nothing any more.

@@ -10,8 +10,8 @@
 //! | [`execute`] | carries out one step: the only place with effects |
 //! | [`submission`] | sends and records in a task that nothing cancels |
 //! | [`report`] | Events and log lines |
-//! | [`slots`] | which passes may run |
-//! | [`memory`] | what is remembered between two passes |
+//! | [`slots`] | which reconciliations may run |
+//! | [`memory`] | what is remembered between two reconciliations |
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -53,10 +53,10 @@ use slots::Slot;
 /// Most steps of one pass. The longest honest one reads a hundred desktops one by one.
 const MOST_STEPS: usize = 400;
 
-/// How soon a pass that met a newer object starts over.
+/// How soon a reconciliation that met a newer object starts over.
 const START_OVER: Duration = Duration::from_millis(250);
 
-/// Why a pass ended early.
+/// Why a reconciliation ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The object, or what was known of it, is out of date.
@@ -128,7 +128,7 @@ async fn reconcile(
     context: &Arc<Context>,
 ) -> Result<Reconciled, Error> {
     let started = Instant::now();
-    let result = Box::pin(run_pass(object, since, slot, context)).await;
+    let result = Box::pin(take_steps(object, since, slot, context)).await;
     if result.is_ok() {
         context.memory.api_is_well(&object.uid().unwrap_or_default());
     }
@@ -143,7 +143,7 @@ async fn reconcile(
     result
 }
 
-async fn run_pass(
+async fn take_steps(
     object: &DesktopDeletion,
     since: Duration,
     mut slot: Slot,
@@ -253,7 +253,7 @@ async fn drive(
     )
 }
 
-/// Tells that nothing was sent, since the API server refuses to store the intent, and tries again much later.
+/// Reports that nothing was sent, since the API server refuses to store the intent, and tries again much later.
 async fn intent_refused(
     object: &DesktopDeletion,
     reason: &str,
@@ -281,7 +281,7 @@ fn retry_after(object: &DesktopDeletion, error: &Error, context: &Context) -> Op
             let uid = object.uid().unwrap_or_default();
             let failures = context.memory.api_failed(&uid);
             let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-            tracing::warn!(namespace, name, %error, "a pass over a DesktopDeletion failed, tried again");
+            tracing::warn!(namespace, name, %error, "a reconciliation of a DesktopDeletion failed, retrying");
             deadlines::exponential(failures, &context.config.timing)
         }
     };

@@ -120,7 +120,7 @@ impl Pollers {
     }
 
     /// Follows a job from now on, with this login, and says what is known of it.
-    pub fn follow(&self, wanted: Wanted, key: &CredentialsKey, line: &Arc<CloudSession>) -> News {
+    pub fn follow(&self, wanted: Wanted, key: &CredentialsKey, session: &Arc<CloudSession>) -> News {
         let mut state = self.shared.lock();
         let State { projects, jobs_of } = &mut *state;
         let uid = wanted.object.extra.uid.clone().unwrap_or_default();
@@ -130,7 +130,7 @@ impl Pollers {
         let moved = others.find_map(|(_, project)| project.jobs.remove(&wanted.job));
         let known = projects.contains_key(key);
         let entry = projects.entry(key.clone()).or_insert_with(|| Project {
-            cloud: line.client(Priority::Poll),
+            cloud: session.client(Priority::Poll),
             jobs: BTreeMap::new(),
             read_failure: None,
             turned: Instant::now(),

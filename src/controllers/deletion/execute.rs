@@ -127,7 +127,7 @@ async fn acquire_permit(pass: &mut Reconciliation) -> Result<(), Error> {
         SendPermit::Returned => Priority::Resumption,
         SendPermit::None | SendPermit::Held => Priority::Submission,
     };
-    let session = pass.line()?.clone();
+    let session = pass.session()?.clone();
     pass.permit = session.enter(priority).await;
     if pass.permit.is_some() {
         pass.seen.permit = SendPermit::Held;

@@ -9,7 +9,7 @@ use crate::plan::deadlines::{self, Circumstances, Deadlines};
 use crate::plan::memory::Remembered;
 use crate::plan::progress::Requeue;
 
-/// Brings the facts of a pass up to date.
+/// Brings the facts of a reconciliation up to date.
 pub fn refresh(pass: &mut Reconciliation, context: &Context) {
     let timing = &context.config.timing;
     let clocks = clocks(pass, context);

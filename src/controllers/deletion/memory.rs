@@ -1,4 +1,4 @@
-//! What is remembered of each request between two passes, in memory only.
+//! What is remembered of each request between two reconciliations, in memory only.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ pub struct Memory(Mutex<HashMap<String, Entry>>);
 #[derive(Debug, Default)]
 struct Entry {
     plan: Remembered,
-    /// Passes in a row that the API server let fail.
+    /// Reconciliations in a row that the API server let fail.
     api_failures: u32,
 }
 

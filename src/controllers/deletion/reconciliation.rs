@@ -9,6 +9,7 @@ use kube::{Api, ResourceExt};
 use serde_json::Value;
 
 use super::super::cache::Source;
+use super::super::claims::Known;
 use super::super::project_session::Login;
 use super::super::{Context, api};
 use super::Error;
@@ -33,15 +34,15 @@ pub struct Reconciliation {
     pub claimed: bool,
     /// What the decision looks at.
     pub seen: Observed,
-    /// When the pass began: its reads began no earlier. Moments are times since the start of the process.
+    /// When the reconciliation began: its reads began no earlier. Moments are times since the start of the process.
     pub began: Duration,
     /// When the reads that the decision looks at were made.
     pub reads: ReadTimes,
-    /// Reads of the cloud that began earlier say nothing to this pass.
+    /// Reads of the cloud that began earlier say nothing to this reconciliation.
     pub reads_since: Duration,
     /// When another request last ceased to hold one of the desktops, as far as this process knows.
     pub released: Option<Duration>,
-    /// The project as it was last looked at.
+    /// The project as it was last read.
     pub login: Option<Login>,
     /// When the read of the project was answered that was the last one.
     pub project_read: Option<Duration>,
@@ -149,13 +150,14 @@ impl Reconciliation {
     }
 
     /// The reconciliation has ended, or its submission: its desktops stay claimed only if something of it may have reached the
-    /// cloud. The watch's copy does not say that.
+    /// cloud.
     pub fn release_claim(&self, context: &Context) {
-        if self.stored.is_some() {
-            context.claims.settle(&self.object);
-        } else if self.claimed {
-            context.claims.withdraw(&self.uid());
-        }
+        let claimed = self.claimed;
+        let known = match self.stored {
+            Some(_) => Known::Live,
+            None => Known::Cached { claimed },
+        };
+        context.claims.settle(&self.object, known);
     }
 
     /// Forgets what was read of the cloud before `now`, and what was claimed there.
@@ -188,34 +190,35 @@ impl Reconciliation {
         requests(&self.object, context)
     }
 
-    /// The line to the cloud.
+    /// The session with the cloud.
     ///
     /// # Errors
     /// The decision asked for the cloud before the project gave a login: a fault.
-    pub fn line(&self) -> Result<&Arc<CloudSession>, Error> {
+    pub fn session(&self) -> Result<&Arc<CloudSession>, Error> {
         self.login
             .as_ref()
-            .and_then(|login| login.line.as_ref())
+            .and_then(|login| login.session.as_ref())
             .ok_or(Error::Fault("a step in the cloud without credentials"))
     }
 
     /// How the circuit breaker for its submission stands.
     pub fn circuit(&self) -> Circuit {
-        self.line().map_or(Circuit::Closed, |line| {
-            line.circuit_breaker
-                .circuit(&line.caller, self.half_open_permit.as_ref())
+        self.session().map_or(Circuit::Closed, |session| {
+            session
+                .circuit_breaker
+                .circuit(&session.caller, self.half_open_permit.as_ref())
         })
     }
 
     /// Takes the permit of a half-open circuit breaker; says whether a submission may be made.
     ///
     /// # Errors
-    /// As [`Reconciliation::line`].
+    /// As [`Reconciliation::session`].
     pub fn admit(&mut self) -> Result<bool, Error> {
-        let line = self.line()?.clone();
-        let admitted = line
+        let session = self.session()?.clone();
+        let admitted = session
             .circuit_breaker
-            .admit(&line.caller, self.half_open_permit.take());
+            .admit(&session.caller, self.half_open_permit.take());
         let may = admitted.is_ok();
         self.half_open_permit = admitted.unwrap_or_default();
         Ok(may)
@@ -224,16 +227,16 @@ impl Reconciliation {
     /// The client of the cloud.
     ///
     /// # Errors
-    /// As [`Reconciliation::line`].
+    /// As [`Reconciliation::session`].
     pub fn cloud(&self) -> Result<Arc<dyn Workspace>, Error> {
         let right = Priority::of(&self.object);
-        Ok(self.line()?.client(right))
+        Ok(self.session()?.client(right))
     }
 
     /// Where the project is now, as its login sees it.
     ///
     /// # Errors
-    /// The decision asked for the cloud before the project was looked at: a fault.
+    /// The decision asked for the cloud before the project was read: a fault.
     pub fn home(&self) -> Result<CredentialsKey, Error> {
         let fault = Error::Fault("a step in the cloud before the project was read");
         let login = self.login.as_ref().ok_or(fault)?;
@@ -261,7 +264,7 @@ impl Reconciliation {
             .map(|p| p.endpoint.as_str())
     }
 
-    /// Remembers what the next pass needs of this one.
+    /// Remembers what the next reconciliation needs of this one.
     pub fn note_wait(&self, hold: &Progress, context: &Context) {
         let Some(attempt) = self
             .seen

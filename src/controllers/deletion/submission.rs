@@ -19,7 +19,7 @@ use crate::plan::step::Step;
 /// First and longest pause between two tries to store what came of a submission.
 const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// How often the API server may refuse what came of a submission, before that is only told elsewhere.
+/// How often the API server may refuse what came of a submission, before that is reported elsewhere only.
 const MOST_REFUSALS: u32 = 20;
 
 /// The submissions that are under way; clones share them.
@@ -71,7 +71,7 @@ impl Drop for Underway {
     }
 }
 
-/// Submits, beginning with the signature, and gives the pass back once nothing is in memory any more.
+/// Submits, beginning with the signature, and gives the reconciliation back once nothing is in memory any more.
 ///
 /// # Errors
 /// The intent could not be stored, so nothing was sent.
@@ -83,11 +83,11 @@ pub async fn run(pass: Reconciliation, sign: Step, context: Arc<Context>) -> Res
         let reference = pass.reference();
         let mut pass = pass;
         let result = Box::pin(submit(&mut pass, sign, &context)).await;
-        // The claim outlives the pass only if something may have reached the cloud.
+        // The claim outlives the reconciliation only if something may have reached the cloud.
         pass.release_claim(&context);
         let result = result.map(|()| pass);
         drop(underway);
-        // Nobody waits any more if the reconcile was dropped; the object is then looked at anew.
+        // Nobody waits any more if the reconcile was dropped; the object is then reconciled again.
         if sender.send(result).is_err() {
             context.queue.add(reference);
         }
