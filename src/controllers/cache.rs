@@ -6,13 +6,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 
+use tokio::time::Instant;
+
 use super::Scope;
 use crate::crd::{DesktopDeletion, RESOLVE_ANNOTATION};
+use crate::plan::deadlines::WATCH_LAG;
 
 /// The copies of all watches; clones share them.
 #[derive(Clone, Default)]
@@ -31,6 +35,8 @@ struct Shared {
 struct Ahead {
     namespace: String,
     known: Known,
+    /// Since when the watch is behind.
+    since: Instant,
     /// A reconciliation waits for the watch.
     awaited: bool,
 }
@@ -50,8 +56,9 @@ pub enum Source {
     Cache,
     /// A live read: what the object is cannot be told from the copy.
     Live,
-    /// Nothing yet: the copy is older than what this process has read or written. The watch wakes the request.
-    Wait,
+    /// Nothing yet: the copy is older than what this process has read or written. The watch wakes the request, or it is due
+    /// then.
+    Wait(Duration),
 }
 
 impl RequestCache {
@@ -117,6 +124,7 @@ impl RequestCache {
         let entry = ahead.entry(uid).or_insert(Ahead {
             namespace,
             known,
+            since: Instant::now(),
             awaited: false,
         });
         entry.known = known;
@@ -147,7 +155,12 @@ impl RequestCache {
             (Known::Version(known), Some(shown)) if shown >= known => Source::Cache,
             _ => {
                 ahead.awaited = true;
-                Source::Wait
+                let patience = WATCH_LAG.saturating_sub(ahead.since.elapsed());
+                if patience.is_zero() {
+                    Source::Live
+                } else {
+                    Source::Wait(patience)
+                }
             }
         }
     }

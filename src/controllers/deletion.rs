@@ -47,7 +47,7 @@ pub use slots::Slots;
 pub use submission::Submissions;
 
 use queue::Work;
-use reconciliation::Reconciliation;
+use reconciliation::{Beginning, Reconciliation};
 use slots::Slot;
 
 /// Most steps of one pass. The longest honest one reads a hundred desktops one by one.
@@ -149,13 +149,25 @@ async fn take_steps(
     mut slot: Slot,
     context: &Arc<Context>,
 ) -> Result<Reconciled, Error> {
-    let Some(pass) = Reconciliation::begin(object, since, context).await? else {
-        return Ok(Reconciled {
-            version: None,
-            requeue: None,
-        });
+    let requeue = match Reconciliation::begin(object, since, context).await? {
+        Beginning::Now(pass) => return finish(*pass, object, &mut slot, context).await,
+        Beginning::Gone => None,
+        Beginning::Later(delay) => Some(delay),
     };
-    let (pass, result) = Box::pin(drive(pass, &mut slot, context)).await;
+    Ok(Reconciled {
+        version: None,
+        requeue,
+    })
+}
+
+/// Carries a reconciliation through, and sees to what its failure asks for.
+async fn finish(
+    pass: Reconciliation,
+    object: &DesktopDeletion,
+    slot: &mut Slot,
+    context: &Arc<Context>,
+) -> Result<Reconciled, Error> {
+    let (pass, result) = Box::pin(drive(pass, slot, context)).await;
     let version = pass.as_ref().and_then(|pass| version(&pass.object.metadata));
     if let Some(pass) = pass {
         pass.release_claim(context);

@@ -35,6 +35,9 @@ const PROGRESS: Duration = Duration::from_secs(10);
 /// How long a reconciliation believes an earlier one that a desktop is gone.
 const GONE: Duration = RESYNC;
 
+/// How long a watch may take to show what this process has read or written; then the object is read live instead.
+pub const WATCH_LAG: Duration = Duration::from_secs(5);
+
 /// How long ago the last read of the project may have been answered when a request is signed: some wait in line for a permit
 /// together, and share that read.
 const LAST_LOOK: Duration = Duration::from_secs(1);

@@ -54,9 +54,19 @@ pub struct Reconciliation {
     pub armed: Option<(SignedRequest, Duration)>,
 }
 
+/// Whether a reconciliation can begin.
+pub enum Beginning {
+    /// It can.
+    Now(Box<Reconciliation>),
+    /// The object is gone.
+    Gone,
+    /// Once the watch shows more, or after that time.
+    Later(Duration),
+}
+
 impl Reconciliation {
     /// Begins from the watch's copy for a request that is due `since` then, or from a live read where the copy does not say
-    /// what the object is; `None` if there is nothing to do before the watch shows more.
+    /// what the object is.
     ///
     /// # Errors
     /// The API server did not answer.
@@ -64,12 +74,15 @@ impl Reconciliation {
         copy: &DesktopDeletion,
         since: Duration,
         context: &Context,
-    ) -> Result<Option<Self>, Error> {
-        match context.requests.source(copy) {
-            Source::Cache => Ok(Some(Self::of(copy.clone(), None, since, context))),
-            Source::Live => Self::live(copy, since, context).await,
-            Source::Wait => Ok(None),
-        }
+    ) -> Result<Beginning, Error> {
+        Ok(match context.requests.source(copy) {
+            Source::Cache => Beginning::Now(Box::new(Self::of(copy.clone(), None, since, context))),
+            Source::Live => match Self::live(copy, since, context).await? {
+                Some(live) => Beginning::Now(Box::new(live)),
+                None => Beginning::Gone,
+            },
+            Source::Wait(patience) => Beginning::Later(patience),
+        })
     }
 
     /// Begins from a live read; `None` if the object is gone or another one has taken its name.

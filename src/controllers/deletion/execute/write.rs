@@ -2,6 +2,7 @@
 
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::DeserializeGuard;
 use serde_json::json;
 
 use super::super::reconciliation::Reconciliation;
@@ -65,7 +66,8 @@ fn next(pass: &Reconciliation, status: &DesktopDeletionStatus) -> serde_json::Re
         serde_json::to_value(status)?,
     );
     json["status"] = keep_unknown(pass.stored.as_ref().unwrap_or(&before), &before, after);
-    Raw::of(json)
+    let object = DeserializeGuard(Ok(pass.object.clone()));
+    Ok(Raw { json, object })
 }
 
 /// Replaces the status under compare-and-swap: a PUT with uid and resourceVersion. (A patch without a
