@@ -2,34 +2,32 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | [`cache`] | the watch's copies of unfinished requests |
 //! | [`claims`] | which request may submit which desktop |
 //! | [`clock_sources`] | every clock that is known |
 //! | [`deletion`] | `DesktopDeletion`: load, ask [`plan`](crate::plan), execute, report |
+//! | [`events`] | publishes Events |
 //! | [`project`] | `WorkspaceProject`: verifies its credentials with a read-only request |
 //! | [`project_session`] | reads a project and its Secret, and makes a session of them |
 //! | [`finished`] | looks after finished requests: no finalizer of ours, and edits are noticed |
 //! | [`job_poller`] | follows the open jobs of a project with one shared read a tick |
 //! | [`raw`] | objects with their JSON, also those that cannot be decoded |
 //! | [`undecodable`] | names objects that cannot be decoded, and releases them at the end |
-//! | [`upcoming`] | which desktops will be asked for next |
 //! | [`watchdog`] | notices a watch that went silent |
 //! | [`api`] | calls of the API server that cannot hang |
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
-use kube::runtime::events::Reporter;
-use kube::{Api, Client, Resource};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use kube::{Api, Client, Resource, ResourceExt};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Uptime};
 use crate::cloud::{batching, circuit_breaker, session};
 use crate::config::Config;
-use crate::crd::DesktopDeletion;
+use crate::crd::WorkspaceProject;
 use crate::plan::clocks::Clocks;
 use crate::runtime::health::{Check, Health};
 use crate::runtime::lease::Leadership;
@@ -37,28 +35,29 @@ use crate::runtime::metrics::Metrics;
 use crate::workspace::connector::Connector;
 
 pub mod api;
+pub mod cache;
 pub mod claims;
 pub mod clock_sources;
 pub mod deletion;
+pub mod events;
 pub mod finished;
 pub mod job_poller;
 pub mod project;
 pub mod project_session;
 pub mod raw;
 pub mod undecodable;
-pub mod upcoming;
 pub mod watchdog;
 
 use api::ApiServerClock;
 use clock_sources::ClockSources;
 use job_poller::Pollers;
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::reflector;
 
 /// What every controller works with.
 pub struct Context {
     /// The API server.
     pub client: Client,
-    /// What the operator was told at its start.
+    /// What the operator was configured with.
     pub config: Config,
     /// Time of day and chance.
     pub clock: Clock,
@@ -68,10 +67,12 @@ pub struct Context {
     pub connector: Connector,
     /// What holds calls of the cloud back.
     pub circuit_breaker: circuit_breaker::CircuitBreaker,
-    /// Which passes over a request may run.
-    pub passes: deletion::Slots,
-    /// Which requests wait for their pass.
-    pub upcoming: upcoming::Upcoming,
+    /// The watch's copies of unfinished requests.
+    pub requests: cache::RequestCache,
+    /// Which request is reconciled next.
+    pub queue: deletion::WorkQueue,
+    /// How many reconciliations of requests work at one time.
+    pub slots: deletion::Slots,
     /// What the clocks of the services say.
     pub service_clocks: session::ServiceClocks,
     /// All clocks at once.
@@ -80,19 +81,19 @@ pub struct Context {
     pub metrics: Metrics,
     /// Probes.
     pub health: Health,
-    /// Who publishes the Events of which request.
-    pub recorders: deletion::EventRecorders,
+    /// Publishes Events.
+    pub events: events::Events,
     /// Which request may submit which desktop.
     pub claims: claims::Claims,
     /// What cannot be decoded.
     pub undecodable: undecodable::Undecodable,
     /// Looks at projects that requests share.
-    pub looks: project_session::single_flight::Looks,
+    pub project_reads: project_session::single_flight::SingleFlight,
     /// Reads of the cloud that requests share.
-    pub shared: batching::SharedReads,
+    pub shared: batching::DesktopBatcher,
     /// Follows open jobs.
     pub pollers: Pollers,
-    /// What is remembered of each request between two passes.
+    /// What is remembered of each request between two reconciliations.
     pub memory: deletion::Memory,
     /// Submissions that are being sent or recorded; exit waits for them.
     pub submissions: deletion::Submissions,
@@ -125,23 +126,27 @@ impl Context {
     /// Forgets a request that has ended or is gone.
     pub fn forget(&self, uid: &str) {
         self.memory.forget(uid);
+        self.events.forget(uid);
         self.claims.deleted(uid);
         self.pollers.unfollow(uid);
     }
 
-    /// Everything that the controllers share, and the stream of requests that the pollers wake.
+    /// Has the unfinished requests of a project reconciled that changed.
+    pub fn project_changed(&self, project: &WorkspaceProject) {
+        let namespace = project.namespace().unwrap_or_default();
+        for request in self.requests.of_project(&namespace, &project.name_any()) {
+            self.queue.add(deletion::queue::Key::of(&*request));
+        }
+    }
+
+    /// Everything that the controllers share.
     pub fn new(
         client: Client,
         config: Config,
         clock: Clock,
         connector: Connector,
         process: Runtime,
-    ) -> (Arc<Self>, UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
-        let (waker, woken) = unbounded_channel();
-        let reporter = Reporter {
-            controller: "desktop-deletion-operator".into(),
-            instance: Some(config.identity.clone()),
-        };
+    ) -> Arc<Self> {
         let Runtime {
             health,
             metrics,
@@ -173,14 +178,16 @@ impl Context {
         let undecodable = undecodable::Undecodable::default();
         let shown = undecodable.clone();
         metrics.watch_undecodable(move || shown.count());
-        let passes = deletion::Slots::new(config.concurrency.get().into());
+        let requests = cache::RequestCache::default();
+        let at_once = config.concurrency.get().into();
+        let queue = deletion::WorkQueue::new(requests.clone(), at_once);
         let context = Self {
-            recorders: deletion::EventRecorders::new(client.clone(), reporter),
-            pollers: Pollers::new(config.timing.clone(), waker, pulse),
+            events: events::Events::new(client.clone(), clock.clone(), config.identity.clone()),
+            pollers: Pollers::new(config.timing.clone(), queue.clone(), pulse),
             claims,
             undecodable,
-            looks: project_session::single_flight::Looks::default(),
-            shared: batching::SharedReads::default(),
+            project_reads: project_session::single_flight::SingleFlight::default(),
+            shared: batching::DesktopBatcher::default(),
             memory: deletion::Memory::default(),
             submissions: deletion::Submissions::default(),
             client,
@@ -188,8 +195,9 @@ impl Context {
             clock,
             connector,
             circuit_breaker,
-            passes,
-            upcoming: upcoming::Upcoming::default(),
+            requests,
+            queue,
+            slots: deletion::Slots::new(at_once),
             service_clocks,
             clock_sources,
             uptime,
@@ -198,17 +206,13 @@ impl Context {
             leadership,
             stopping,
         };
-        (Arc::new(context), woken)
+        Arc::new(context)
     }
 }
 
-/// Runs the controllers until they are told to stop, and then until the last submission is recorded. `namespaces`
+/// Runs the controllers until they are to stop, and then until the last submission is recorded. `namespaces`
 /// are watched one by one; `None` is the whole cluster.
-pub async fn run(
-    context: Arc<Context>,
-    woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>,
-    namespaces: Option<Vec<String>>,
-) {
+pub async fn run(context: Arc<Context>, namespaces: Option<Vec<String>>) {
     let scopes = match namespaces {
         Some(names) => names.into_iter().map(Scope::Namespace).collect(),
         None => vec![Scope::All],
@@ -221,12 +225,9 @@ pub async fn run(
         context.metrics.watch_projects(projects.clone());
         watched.push((scope, projects, writer));
     }
-    let mut wakers = HashMap::new();
     let mut loops = JoinSet::new();
     for (scope, projects, writer) in watched {
-        let (waker, receiver) = unbounded_channel();
-        wakers.insert(scope.clone(), waker);
-        loops.spawn(deletion::run(context.clone(), scope.clone(), receiver));
+        loops.spawn(deletion::watch::run(context.clone(), scope.clone()));
         loops.spawn(finished::run(
             context.client.clone(),
             scope.clone(),
@@ -234,15 +235,14 @@ pub async fn run(
         ));
         loops.spawn(project::run(context.clone(), scope, projects, writer));
     }
+    loops.spawn(deletion::run(context.clone()));
     loops.spawn(undecodable::run(context.clone()));
     let attesting = context.clone();
     loops.spawn(async move {
         attesting.pollers.attest(attesting.stopping.clone()).await;
     });
-    let router = tokio::spawn(route(woken, wakers));
     loops.join_all().await;
     context.submissions.finished().await;
-    router.abort();
 }
 
 /// What one watch covers.
@@ -297,21 +297,4 @@ where
         () = stopping.cancelled() => return,
     }
     std::future::pending::<()>().await;
-}
-
-/// Brings each wake-up to the controller that watches the namespace of its object.
-async fn route(
-    mut woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>,
-    wakers: HashMap<Scope, UnboundedSender<ObjectRef<DesktopDeletion>>>,
-) {
-    while let Some(object) = woken.recv().await {
-        let own = object.namespace.clone().map(Scope::Namespace);
-        if let Some(waker) = own
-            .and_then(|own| wakers.get(&own))
-            .or_else(|| wakers.get(&Scope::All))
-        {
-            // The controller is gone only when the operator stops.
-            waker.send(object).ok();
-        }
-    }
 }

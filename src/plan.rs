@@ -54,13 +54,14 @@ pub mod submission;
 pub mod unreadable;
 pub mod views;
 
-use observed::Observed;
+use observed::{Observed, SendPermit};
 use step::Step;
 
 /// The next step for what was observed.
 #[must_use]
 pub fn plan(seen: &Observed) -> Step {
     match decide(seen) {
+        step if seen.permit == SendPermit::Held && !step.keeps_permit() => Step::ReleasePermit,
         Step::Wait(hold) => {
             let hold = finalizer::mentioned(seen, recovery::delayed_by_clocks(seen, hold));
             if status::would_change(&seen.request, &hold) {

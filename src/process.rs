@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::client::ClientBuilder;
-use kube::runtime::reflector::ObjectRef;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tower::util::MapResponseLayer;
 
@@ -16,7 +14,6 @@ use crate::clock::{Clock, System};
 use crate::config::Config;
 use crate::controllers::api::ApiServerClock;
 use crate::controllers::{self, Context, Runtime};
-use crate::crd::DesktopDeletion;
 use crate::runtime::health::Health;
 use crate::runtime::lease::{Elector, Leadership, Loss};
 use crate::runtime::metrics::Metrics;
@@ -145,8 +142,8 @@ impl Replica {
             );
             self.run_elected(elector).await
         } else {
-            let (context, woken) = self.context(Leadership::always());
-            self.work(context, woken).await;
+            let context = self.context(Leadership::always());
+            self.work(context).await;
             Ok(())
         }
     }
@@ -160,11 +157,11 @@ impl Replica {
                 return Ok(());
             }
         }
-        let (context, woken) = self.context(elector.leadership());
+        let context = self.context(elector.leadership());
         let loss = tokio::select! {
             loss = elector.hold() => loss,
             // It ends when the operator is shutting down, and the lease is held until then.
-            () = self.work(context.clone(), woken) => {
+            () = self.work(context.clone()) => {
                 elector.release().await;
                 return Ok(());
             }
@@ -181,7 +178,7 @@ impl Replica {
     }
 
     /// Runs the controllers until the operator is shutting down.
-    async fn work(&self, context: Arc<Context>, woken: UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
+    async fn work(&self, context: Arc<Context>) {
         let namespaces = self.config.namespaces.resolve(&self.own);
         tracing::info!(
             namespaces = namespaces
@@ -193,13 +190,10 @@ impl Replica {
         );
         self.metrics.leads(true);
         let _until_dropped = Resigns(&self.metrics);
-        controllers::run(context, woken, namespaces).await;
+        controllers::run(context, namespaces).await;
     }
 
-    fn context(
-        &self,
-        leadership: Leadership,
-    ) -> (Arc<Context>, UnboundedReceiver<ObjectRef<DesktopDeletion>>) {
+    fn context(&self, leadership: Leadership) -> Arc<Context> {
         let connector = Connector::new(
             Options {
                 submission_timeout: self.config.timing.submission_timeout,

@@ -43,7 +43,7 @@ const IDLE: Duration = Duration::from_secs(600);
 /// The shared reads of all logins, by priority: what has to wait must not hold up what may go first. Clones share
 /// them.
 #[derive(Clone, Default)]
-pub struct SharedReads {
+pub struct DesktopBatcher {
     entries: Arc<Mutex<HashMap<(CredentialsKey, Priority), Entry>>>,
     /// Rows of the sub-job list of each project, whoever read them.
     rows: Arc<Mutex<HashMap<ProjectID, KnownRows>>>,
@@ -56,7 +56,7 @@ struct Entry {
     sweep: Arc<tokio::sync::Mutex<Option<Swept>>>,
 }
 
-impl SharedReads {
+impl DesktopBatcher {
     /// Reads desktops, together with whoever asks at the same time, or has just asked.
     ///
     /// # Errors

@@ -31,8 +31,34 @@ pub enum Priority {
 /// priority. Whoever has paid the rate before stands beside the cycle.
 const RESERVED: [Option<Priority>; 4] = [None, None, Some(Priority::Poll), Some(Priority::Submission)];
 
+/// Whose turn it is by the cycle of reserved shares.
+#[derive(Debug, Default)]
+pub struct Shares {
+    /// How far the cycle has come.
+    cycle: usize,
+}
+
+impl Shares {
+    /// In which order the priorities are asked for somebody who waits.
+    pub fn order(&self) -> impl Iterator<Item = Priority> + use<> {
+        let all = [
+            Priority::Resumption,
+            Priority::Recovery,
+            Priority::Poll,
+            Priority::Submission,
+        ];
+        RESERVED[self.cycle].into_iter().chain(all)
+    }
+
+    /// Somebody was found.
+    pub fn advance(&mut self) {
+        self.cycle = (self.cycle + 1) % RESERVED.len();
+    }
+}
+
 impl Priority {
-    const ALL: usize = 4;
+    /// How many there are.
+    pub const ALL: usize = 4;
 
     /// Of the reads for a request, by what was submitted so far.
     pub fn of(object: &DesktopDeletion) -> Self {
@@ -99,8 +125,7 @@ struct State {
     /// When the next permit would come if all came evenly (the "theoretical arrival time" of a leaky bucket).
     even: Instant,
     waiting: [FairQueue; Priority::ALL],
-    /// How far the cycle of [`RESERVED`] has come.
-    cycle: usize,
+    shares: Shares,
 }
 
 /// Who waits, by namespace; the namespace in front has the next permit.
@@ -125,7 +150,7 @@ impl RateLimiter {
                 rate,
                 even: Instant::now(),
                 waiting: Default::default(),
-                cycle: 0,
+                shares: Shares::default(),
             }),
             rate_decides: Notify::new(),
         }))
@@ -245,11 +270,9 @@ impl State {
 
     /// Whoever the next permit of the cycle is reserved for, or else the highest priority.
     fn pop(&mut self) -> Option<oneshot::Sender<Permit>> {
-        let reserved = RESERVED[self.cycle];
-        let sender = reserved
-            .and_then(|priority| self.waiting[priority as usize].pop())
-            .or_else(|| self.waiting.iter_mut().find_map(FairQueue::pop))?;
-        self.cycle = (self.cycle + 1) % RESERVED.len();
+        let mut order = self.shares.order();
+        let sender = order.find_map(|priority| self.waiting[priority as usize].pop())?;
+        self.shares.advance();
         Some(sender)
     }
 

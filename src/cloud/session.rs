@@ -65,7 +65,7 @@ pub struct CredentialsKey {
 /// A client of the cloud that waits for its permit, and counts.
 #[derive(Debug, Clone)]
 struct MeteredClient {
-    line: Arc<CloudSession>,
+    session: Arc<CloudSession>,
     priority: Priority,
 }
 
@@ -93,26 +93,29 @@ impl MeteredClient {
         good: impl FnOnce(&T) -> u16,
         call: impl Future<Output = Result<Answer<T>, Error>>,
     ) -> Result<Answer<T>, Error> {
-        let line = &*self.line;
+        let session = &*self.session;
         // A submission has taken its permit before it was signed: a signature must not wait.
         let permit = if operation == Operation::BatchDelete {
             None
         } else {
-            let permit = line.enter(self.priority).await;
+            let permit = session.enter(self.priority).await;
             let stopping =
                 || circuit_open(operation, BreakerKind::Throttled, "the operator is shutting down");
             Some(permit.ok_or_else(stopping)?)
         };
-        if let Err(error) = line.circuit_breaker.check(operation, &line.caller) {
+        if let Err(error) = session.circuit_breaker.check(operation, &session.caller) {
             if let Failure::CircuitOpen { breaker, .. } = error.failure {
-                line.metrics.suppressed(operation, breaker);
+                session.metrics.suppressed(operation, breaker);
             }
             return Err(error);
         }
         let began = Instant::now();
         let result = call.await;
-        if let Some(breaker) = line.circuit_breaker.note(operation, &line.caller, began, &result) {
-            line.metrics.breaker_tripped(breaker);
+        if let Some(breaker) = session
+            .circuit_breaker
+            .note(operation, &session.caller, began, &result)
+        {
+            session.metrics.breaker_tripped(breaker);
         }
         drop(permit);
         // IAM's calls are counted where they are made, and have a clock of their own.
@@ -123,9 +126,9 @@ impl MeteredClient {
             Ok(answer) => (CallCode::Http(good(&answer.value)), answer.service_time),
             Err(error) => (CallCode::from(&error.failure), error.service_time),
         };
-        line.metrics.cloud_call(operation, code);
+        session.metrics.cloud_call(operation, code);
         if let Some(time) = time {
-            line.service_clocks.note(&line.caller.project.origin, time);
+            session.service_clocks.note(&session.caller.project.origin, time);
         }
         result
     }
@@ -134,8 +137,8 @@ impl MeteredClient {
 impl CloudSession {
     /// A client whose calls have this priority.
     pub fn client(self: &Arc<Self>, priority: Priority) -> Arc<dyn Workspace> {
-        let line = self.clone();
-        Arc::new(MeteredClient { line, priority })
+        let session = self.clone();
+        Arc::new(MeteredClient { session, priority })
     }
 
     /// Waits for a permit; `None` if the operator is shutting down first.
@@ -163,7 +166,7 @@ impl Workspace for MeteredClient {
         self.call(
             Operation::ListDesktops,
             |_| 200,
-            self.line.cloud.list_desktops(ids),
+            self.session.cloud.list_desktops(ids),
         )
         .await
     }
@@ -172,7 +175,7 @@ impl Workspace for MeteredClient {
         self.call(
             Operation::ListDesktops,
             |_| 200,
-            self.line.cloud.list_desktops_from(ids, offset),
+            self.session.cloud.list_desktops_from(ids, offset),
         )
         .await
     }
@@ -181,14 +184,14 @@ impl Workspace for MeteredClient {
         self.call(
             Operation::ListDesktopsDetail,
             |_| 200,
-            self.line.cloud.list_desktop_details(ids),
+            self.session.cloud.list_desktop_details(ids),
         )
         .await
     }
 
     async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
         let code = |found: &Lookup| if *found == Lookup::Gone { 404 } else { 200 };
-        self.call(Operation::ShowDesktop, code, self.line.cloud.show_desktop(id))
+        self.call(Operation::ShowDesktop, code, self.session.cloud.show_desktop(id))
             .await
     }
 
@@ -196,22 +199,22 @@ impl Workspace for MeteredClient {
         self.call(
             Operation::ListSubJobs,
             |_| 200,
-            self.line.cloud.list_sub_jobs(query),
+            self.session.cloud.list_sub_jobs(query),
         )
         .await
     }
 
     async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error> {
-        self.call(Operation::ShowJob, |_| 200, self.line.cloud.show_job(id))
+        self.call(Operation::ShowJob, |_| 200, self.session.cloud.show_job(id))
             .await
     }
 
     fn sign_batch_delete(&self, body: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error> {
-        self.line.cloud.sign_batch_delete(body, now)
+        self.session.cloud.sign_batch_delete(body, now)
     }
 
     async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error> {
-        self.call(Operation::BatchDelete, |_| 202, self.line.cloud.send(request))
+        self.call(Operation::BatchDelete, |_| 202, self.session.cloud.send(request))
             .await
     }
 }

@@ -93,6 +93,8 @@ impl Time {
 pub struct Answer {
     /// Whether it may have them.
     pub claim: Claim,
+    /// It did not have them before.
+    pub fresh: bool,
     /// When a request in flight last released one of them, in time since the start of the process.
     pub released: Option<Duration>,
     /// The deleted request that holds one of them, if nobody has asked yet whether it is really gone: it may have been
@@ -100,10 +102,23 @@ pub struct Answer {
     pub unconfirmed: Option<ObjectRef<DesktopDeletion>>,
 }
 
+/// From where a reconciliation knows its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// From a live read, or from the answer of a write.
+    Live,
+    /// From the watch, which may be behind: whether it has reached the cloud, such a copy does not say.
+    Cached {
+        /// It was this reconciliation to which its desktops were granted, so nothing was sent upon that.
+        claimed: bool,
+    },
+}
+
 impl Answer {
     fn refused(claim: Claim) -> Self {
         Self {
             claim,
+            fresh: false,
             released: None,
             unconfirmed: None,
         }
@@ -247,11 +262,12 @@ impl Claims {
         }
         let mut table = self.lock();
         let Some(claim) = table.conflict(object, home, &self.0.time) else {
-            table
+            let before = table
                 .holding
                 .insert(object.uid().unwrap_or_default(), home.clone());
             return Answer {
                 claim: Claim::Granted,
+                fresh: before.is_none(),
                 released: table.released.latest(&object.spec.desktop_ids),
                 unconfirmed: None,
             };
@@ -271,10 +287,14 @@ impl Claims {
         self.lock().observe(object, &self.0.time);
     }
 
-    /// A pass over the live `object` has ended, or a submission in it: its desktops stay held only if it may have
-    /// reached the cloud.
-    pub fn settle(&self, object: &DesktopDeletion) {
-        if !object.status.as_ref().is_some_and(entry::is_in_flight) {
+    /// A reconciliation of `object` has ended, or a submission in it: its desktops stay held only if it may have reached the
+    /// cloud.
+    pub fn settle(&self, object: &DesktopDeletion, known: Known) {
+        let released = match known {
+            Known::Live => !object.status.as_ref().is_some_and(entry::is_in_flight),
+            Known::Cached { claimed } => claimed,
+        };
+        if released {
             self.lock().holding.remove(&object.uid().unwrap_or_default());
         }
     }

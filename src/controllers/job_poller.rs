@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::reflector::ObjectRef;
-use parking_lot::Mutex;
-use tokio::sync::mpsc::UnboundedSender;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::deletion::WorkQueue;
 use crate::cloud::batching::paging::{self, Extent, MAX_PAGES};
 use crate::cloud::rate_limiter::Priority;
 use crate::cloud::session::{CloudSession, CredentialsKey};
@@ -44,9 +44,16 @@ pub struct Pollers {
 
 struct Shared {
     timing: Timing,
-    waker: UnboundedSender<ObjectRef<DesktopDeletion>>,
+    queue: WorkQueue,
     pulse: Pulse,
-    projects: Mutex<HashMap<CredentialsKey, Project>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    projects: HashMap<CredentialsKey, Project>,
+    /// The jobs of each object, by uid.
+    jobs_of: HashMap<String, BTreeSet<JobID>>,
 }
 
 /// A job to follow.
@@ -101,27 +108,30 @@ impl Followed {
 }
 
 impl Pollers {
-    /// Pollers that look as often as `timing` says and send what changed to `waker`.
-    pub fn new(timing: Timing, waker: UnboundedSender<ObjectRef<DesktopDeletion>>, pulse: Pulse) -> Self {
+    /// Pollers that look as often as `timing` says and put into `queue` what changed.
+    pub fn new(timing: Timing, queue: WorkQueue, pulse: Pulse) -> Self {
         Self {
             shared: Arc::new(Shared {
                 timing,
-                waker,
+                queue,
                 pulse,
-                projects: Mutex::default(),
+                state: Mutex::default(),
             }),
         }
     }
 
     /// Follows a job from now on, with this login, and says what is known of it.
-    pub fn follow(&self, wanted: Wanted, key: &CredentialsKey, line: &Arc<CloudSession>) -> News {
-        let mut projects = self.shared.projects.lock();
+    pub fn follow(&self, wanted: Wanted, key: &CredentialsKey, session: &Arc<CloudSession>) -> News {
+        let mut state = self.shared.lock();
+        let State { projects, jobs_of } = &mut *state;
+        let uid = wanted.object.extra.uid.clone().unwrap_or_default();
+        jobs_of.entry(uid).or_default().insert(wanted.job.clone());
         // After a change of the Secret the job moves to the new login, with what is known of it.
         let mut others = projects.iter_mut().filter(|(other, _)| *other != key);
         let moved = others.find_map(|(_, project)| project.jobs.remove(&wanted.job));
         let known = projects.contains_key(key);
         let entry = projects.entry(key.clone()).or_insert_with(|| Project {
-            cloud: line.client(Priority::Poll),
+            cloud: session.client(Priority::Poll),
             jobs: BTreeMap::new(),
             read_failure: None,
             turned: Instant::now(),
@@ -145,18 +155,16 @@ impl Pollers {
         news
     }
 
-    /// Has an object looked at soon.
-    pub fn wake(&self, object: ObjectRef<DesktopDeletion>) {
-        // The receiver is gone only when the operator stops.
-        self.shared.waker.send(object).ok();
-    }
-
     /// Forgets the jobs of an object that has ended or is gone.
     pub fn unfollow(&self, uid: &str) {
-        for project in self.shared.projects.lock().values_mut() {
-            project
-                .jobs
-                .retain(|_, followed| followed.object.extra.uid.as_deref() != Some(uid));
+        let mut state = self.shared.lock();
+        for job in state.jobs_of.remove(uid).into_iter().flatten() {
+            for project in state.projects.values_mut() {
+                let own = project.jobs.get(&job);
+                if own.is_some_and(|own| own.object.extra.uid.as_deref() == Some(uid)) {
+                    project.jobs.remove(&job);
+                }
+            }
         }
     }
 
@@ -169,8 +177,8 @@ impl Pollers {
             }
             if self
                 .shared
-                .projects
                 .lock()
+                .projects
                 .values()
                 .all(|project| project.turned.elapsed() < SIGN_OF_LIFE)
             {
@@ -181,9 +189,13 @@ impl Pollers {
 }
 
 impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
     /// When the project is to be looked at next; `None`, and it is forgotten, once nothing is followed there.
     fn next_look(&self, key: &CredentialsKey, last: Option<Instant>) -> Option<Instant> {
-        let mut projects = self.projects.lock();
+        let projects = &mut self.lock().projects;
         let entry = projects.get_mut(key)?;
         entry.turned = Instant::now();
         if entry.jobs.is_empty() {
@@ -203,8 +215,8 @@ impl Shared {
 
     /// The login, and the jobs that are due for a look.
     fn due(&self, key: &CredentialsKey) -> Option<(Arc<dyn Workspace>, Vec<JobID>)> {
-        let projects = self.projects.lock();
-        let entry = projects.get(key)?;
+        let state = self.lock();
+        let entry = state.projects.get(key)?;
         let now = Instant::now();
         let due = entry
             .jobs
@@ -215,8 +227,8 @@ impl Shared {
 
     /// Stores what a tick found and wakes whom it concerns.
     fn publish(&self, key: &CredentialsKey, found: Vec<Found>, read_failure: Option<Error>) {
-        let mut projects = self.projects.lock();
-        let Some(entry) = projects.get_mut(key) else {
+        let mut state = self.lock();
+        let Some(entry) = state.projects.get_mut(key) else {
             return;
         };
         let mood_changed = entry.read_failure.is_some() != read_failure.is_some();
@@ -248,14 +260,13 @@ impl Shared {
     }
 
     fn wake(&self, followed: &Followed) {
-        // The receiver is gone only when the operator stops.
-        self.waker.send(followed.object.clone()).ok();
+        self.queue.add(followed.object.clone());
     }
 
     /// What is known of a job.
     fn known(&self, key: &CredentialsKey, job: &JobID) -> Option<Known> {
-        let projects = self.projects.lock();
-        let followed = projects.get(key)?.jobs.get(job)?;
+        let state = self.lock();
+        let followed = state.projects.get(key)?.jobs.get(job)?;
         Some(Known {
             desktops: followed.desktops.clone(),
             view: followed.view.clone(),
@@ -314,15 +325,16 @@ async fn tick(
         Err(error) if is_malformed(&error) => (Vec::new(), false),
         listed => (listed?, true),
     };
+    let open = by_job(open);
     let mut left = Vec::new();
     for id in due {
         let Some(mut known) = shared.known(key, &id) else {
             continue;
         };
-        let own: Vec<SubJob> = open.iter().filter(|s| s.job == id).cloned().collect();
-        let running = running(&own);
+        let own = open.get(&id).map_or(&[][..], Vec::as_slice);
+        let running = running(own);
         let stays = known.still_runs(&running);
-        known.view.learn(&own);
+        known.view.learn(own);
         // A job that is not in the list, wholly or in part, is looked up to learn how that ended.
         if stays {
             let Known { view, ran, .. } = known;
@@ -393,11 +405,21 @@ fn is_malformed(error: &Error) -> bool {
 async fn learn_ends(cloud: &dyn Workspace, left: &mut [(JobID, Known)]) -> Result<(), Error> {
     let pages = u32::try_from(left.len()).unwrap_or(u32::MAX) - 1;
     let ended = list(cloud, &[SubJobStatus::Success, SubJobStatus::Failed], pages).await?;
+    let ended = by_job(ended);
     for (id, known) in left {
-        let own: Vec<SubJob> = ended.iter().filter(|s| s.job == *id).cloned().collect();
-        known.view.learn(&own);
+        if let Some(own) = ended.get(id) {
+            known.view.learn(own);
+        }
     }
     Ok(())
+}
+
+fn by_job(sub_jobs: Vec<SubJob>) -> HashMap<JobID, Vec<SubJob>> {
+    let mut by_job: HashMap<_, Vec<_>> = HashMap::new();
+    for sub_job in sub_jobs {
+        by_job.entry(sub_job.job.clone()).or_default().push(sub_job);
+    }
+    by_job
 }
 
 async fn read_job(cloud: &dyn Workspace, id: &JobID, view: &mut JobView) -> Result<(), Error> {

@@ -72,12 +72,18 @@ pub async fn run(
         })
         .reflect(writer)
         .inspect_ok(move |event| match event {
+            watcher::Event::Init => {}
             watcher::Event::InitDone => {
                 checked.forget_gone();
                 noting.claims.projects_listed(&watched);
             }
-            watcher::Event::Delete(project) => checked.forget(&project.uid().unwrap_or_default()),
-            _ => {}
+            watcher::Event::Apply(project) | watcher::Event::InitApply(project) => {
+                noting.project_changed(project)
+            }
+            watcher::Event::Delete(project) => {
+                checked.forget(&project.uid().unwrap_or_default());
+                noting.project_changed(project);
+            }
         })
         .applied_objects()
         .predicate_filter(
@@ -200,11 +206,11 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
             context.metrics.login_checked(reason);
             Proof::failed(reason, message)
         }
-        Ok(line) => {
+        Ok(session) => {
             let generation = project.metadata.generation.unwrap_or_default();
-            let version = format!("{generation}/{}", line.caller.login);
+            let version = format!("{generation}/{}", session.caller.login);
             let due = |proof: &Proof| proof.at.elapsed() >= pause(proof, context);
-            let start = |last| check(project.clone(), line, last, context.clone());
+            let start = |last| check(project.clone(), session, last, context.clone());
             match prover.checks.result(project, &version, due, start)? {
                 Some(proof) => proof,
                 // Its end is reported; the Secret may change before that, and is not watched.
@@ -227,11 +233,11 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
 /// Tries a login by a read of the cloud. `last`: what came of the same login the last time.
 async fn check(
     project: WorkspaceProject,
-    line: Arc<CloudSession>,
+    session: Arc<CloudSession>,
     last: Option<Proof>,
     context: Arc<Context>,
 ) -> Proof {
-    let cloud = line.client(Priority::Poll);
+    let cloud = session.client(Priority::Poll);
     let endpoint = project_session::coordinates(&project.spec).endpoint;
     let mut result = cloud.list_desktops(&[]).await;
     // The service's clock counts once two answers agree.

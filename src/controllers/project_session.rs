@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`single_flight`] | one look for all who ask at the same time |
+//! | [`single_flight`] | one read for all who ask at the same time |
 
 use std::sync::Arc;
 
@@ -26,20 +26,20 @@ use crate::workspace::endpoint::regions;
 
 pub mod single_flight;
 
-use single_flight::Look;
+use single_flight::Flight;
 
-/// What a request makes of a look at its project.
+/// What a request makes of a read of its project.
 pub struct Login {
     /// Plain data for the decision.
     pub view: ProjectView,
-    /// The line to the cloud; `None` if there is an obstacle to having one.
-    pub line: Option<Arc<CloudSession>>,
-    /// Changes when the project or its Secret does: what was wrong may have been mended.
+    /// The session with the cloud; `None` if there is an obstacle to having one.
+    pub session: Option<Arc<CloudSession>>,
+    /// Changes when the project or its Secret does: what was wrong may have been corrected.
     pub version: String,
 }
 
-/// What a look at a project showed.
-pub enum Looked {
+/// What a read of a project showed.
+pub enum ProjectRead {
     /// It does not exist.
     Missing,
     /// This version cannot decode it, and why.
@@ -76,35 +76,35 @@ pub fn usable(project: Raw<WorkspaceProject>) -> Raw<WorkspaceProject> {
     }
 }
 
-/// A look at the project `name` and its Secret, begun at `since` or later.
-pub async fn look(context: &Context, namespace: &str, name: &str, since: Instant) -> Look {
+/// A read of the project `name` and its Secret, begun at `since` or later.
+pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant) -> Flight {
     let read = || async {
         let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.client.clone(), namespace);
         let Some(project) = api::call("read the project", projects.get_opt(name)).await? else {
-            return Ok(Looked::Missing);
+            return Ok(ProjectRead::Missing);
         };
         let project = match usable(project).object.0 {
             Ok(project) => project,
-            Err(invalid) => return Ok(Looked::Undecodable(invalid.error)),
+            Err(invalid) => return Ok(ProjectRead::Undecodable(invalid.error)),
         };
         let access = access(context, namespace, &project).await?;
-        Ok(Looked::Found(Box::new(project), access))
+        Ok(ProjectRead::Found(Box::new(project), access))
     };
-    context.looks.since(namespace, name, since, read).await
+    context.project_reads.since(namespace, name, since, read).await
 }
 
 impl Login {
-    /// What a request makes of a look at the project `name`. `patient`: the request is so young that the project may
+    /// What a request makes of a read of the project `name`. `patient`: the request is so young that the project may
     /// still come with the same sync.
-    pub fn of(looked: &Looked, namespace: &str, name: &str, patient: bool) -> Self {
-        let (project, access) = match looked {
-            Looked::Found(project, access) => (&**project, access),
-            Looked::Missing => {
+    pub fn of(read: &ProjectRead, namespace: &str, name: &str, patient: bool) -> Self {
+        let (project, access) = match read {
+            ProjectRead::Found(project, access) => (&**project, access),
+            ProjectRead::Missing => {
                 let message =
                     format!("WorkspaceProject {name} does not exist in namespace {namespace}: create it");
                 return Self::none(None, message, patient, String::new());
             }
-            Looked::Undecodable(error) => {
+            ProjectRead::Undecodable(error) => {
                 let message = format!(
                     "WorkspaceProject {name}: this version of the operator cannot decode it ({error}): correct that field, or run the version of the operator that wrote it"
                 );
@@ -118,21 +118,21 @@ impl Login {
                 let message = format!("WorkspaceProject {name}: {message}");
                 Self::none(Some(project), message, patient, version)
             }
-            Ok(line) => Self {
-                version: format!("{generation}/{}", line.caller.login),
+            Ok(session) => Self {
+                version: format!("{generation}/{}", session.caller.login),
                 view: ProjectView {
                     coordinates: Some(coordinates(&project.spec)),
                     obstacle: unproven(project, patient),
                     suspended: project.spec.suspend,
                 },
-                line: Some(line.clone()),
+                session: Some(session.clone()),
             },
         }
     }
 
     /// The obstacle of a project that exists and waits for its check.
     pub fn unchecked(&mut self) -> Option<&mut Obstacle> {
-        self.line.as_ref()?;
+        self.session.as_ref()?;
         let obstacle = self.view.obstacle.as_mut()?;
         (obstacle.reason == Reason::ProjectNotReady && !obstacle.person).then_some(obstacle)
     }
@@ -148,7 +148,7 @@ impl Login {
                 }),
                 suspended: project.is_some_and(|project| project.spec.suspend),
             },
-            line: None,
+            session: None,
             version,
         }
     }
@@ -189,7 +189,7 @@ fn unknown_region(spec: &WorkspaceProjectSpec) -> Option<Unavailable> {
     })
 }
 
-/// Reads the Secret of a project and makes a line to the cloud of it.
+/// Reads the Secret of a project and makes a session with the cloud of it.
 ///
 /// # Errors
 /// The API server did not answer; within it, why there is no client.

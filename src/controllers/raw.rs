@@ -43,6 +43,11 @@ impl<K: Resource + DeserializeOwned> Raw<K> {
         })
     }
 
+    /// Whether `status`, which was decoded from this object, is all that its status holds.
+    pub fn holds_status<S: Serialize>(&self, status: &S) -> bool {
+        serde_json::to_value(status).is_ok_and(|decoded| decoded == self.json["status"])
+    }
+
     /// The same object without its status.
     ///
     /// # Errors

@@ -10,7 +10,6 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::PostParams;
 use kube::core::error_boundary::InvalidObject;
-use kube::runtime::events::{Event as Announcement, EventType};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::{Api, Resource, ResourceExt};
@@ -18,15 +17,13 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::events::{Announcement, Kind};
 use super::raw::Raw;
 use super::{Context, Scope, api, finished};
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::{DesktopDeletion, FINALIZER};
 use crate::plan::deadlines;
 use crate::runtime::metrics::Incident;
-
-/// How long publishing an Event may take.
-const EVENT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The kinds that are counted.
 pub const KINDS: [&str; 2] = ["DesktopDeletion", "WorkspaceProject"];
@@ -242,20 +239,13 @@ async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(),
     let note = "the object cannot be decoded, and no call of it can take effect any more, so it was released; whether one took effect is unknown: check its desktops in the console";
     tracing::warn!(namespace, name, "{note}");
     context.metrics.incident(Incident::ReleasedUnresolved);
-    let event = Announcement {
-        type_: EventType::Warning,
-        reason: Incident::ReleasedUnresolved.as_str().to_owned(),
-        note: Some(note.to_owned()),
-        action: "Delete".to_owned(),
-        secondary: None,
+    let news = Announcement {
+        kind: Kind::Warning,
+        reason: Incident::ReleasedUnresolved.as_str(),
+        note,
+        related: None,
     };
-    let recorder = context.recorders.of(&object.uid().unwrap_or_default());
-    let reference = object.object_ref(&());
-    match tokio::time::timeout(EVENT_LIMIT, recorder.publish(&event, &reference)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(namespace, name, %error, "an Event could not be published"),
-        Err(_) => tracing::debug!(namespace, name, "publishing an Event took too long"),
-    }
+    context.events.publish(&object.object_ref(&()), news).await;
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 use super::attempts::{not_found_alike, was_not_found};
 use super::blockers::{self, UNREADABLE_LIMIT, circuit_open, clock_skew, known_error, refusal, unusable};
 use super::messages::{self, desktops, name_some};
-use super::observed::{Circuit, Claim, Deadline, Observed, SingleRead, Start};
+use super::observed::{Circuit, Claim, Deadline, Observed, SendPermit, SingleRead, Start};
 use super::progress::{Progress, Requeue};
 use super::status::would_change;
 use super::step::{Batch, Ending, Step};
@@ -315,7 +315,10 @@ fn ready(seen: &Observed) -> Option<Step> {
     if !seen.last_look {
         return Some(Step::ReadProject);
     }
-    seen.facts.stopping.then_some(Step::Done)
+    if seen.facts.stopping {
+        return Some(Step::Done);
+    }
+    (seen.permit != SendPermit::Held).then_some(Step::AcquirePermit)
 }
 
 fn batch(sweep: &Sweep, sorted: Sorted) -> Batch {

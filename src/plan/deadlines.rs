@@ -35,6 +35,13 @@ const PROGRESS: Duration = Duration::from_secs(10);
 /// How long a reconciliation believes an earlier one that a desktop is gone.
 const GONE: Duration = RESYNC;
 
+/// How long a watch may take to show what this process has read or written; then the object is read live instead.
+pub const WATCH_LAG: Duration = Duration::from_secs(5);
+
+/// How long ago the last read of the project may have been answered when a request is signed: some wait in line for a permit
+/// together, and share that read.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
 /// What a service that asks to wait may ask for: no less, and no more.
 pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
@@ -432,6 +439,11 @@ pub fn oldest_gone(uptime: Duration) -> Duration {
 /// Whether a signature made at `signed` is too old to be sent, or reads made at `read` are too old to sign upon.
 pub fn is_stale(made: Duration, uptime: Duration, timing: &Timing) -> bool {
     uptime.saturating_sub(made) >= timing.max_signature_age
+}
+
+/// Whether a live read of the project that was answered at `answered` is good enough to sign upon.
+pub fn is_last_look(answered: Duration, uptime: Duration) -> bool {
+    uptime.saturating_sub(answered) < LAST_LOOK
 }
 
 /// Takes out of what was observed what is too old to act upon, each read by its own age. What is gone stays gone, and what

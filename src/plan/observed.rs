@@ -20,8 +20,10 @@ pub struct Observed {
     pub request: Request,
     /// The project and its Secret; `None`: not looked at in this pass.
     pub project: Option<ProjectView>,
-    /// The project was looked at after the last cloud read and the last write: good enough to sign upon.
+    /// The project was read live after the last cloud read and the last write, and a moment ago: good enough to sign upon.
     pub last_look: bool,
+    /// The permit to send.
+    pub permit: SendPermit,
     /// Whether the desktops are this request's to submit; `None`: not asked in this pass.
     pub claim: Option<Claim>,
     /// Desktops read in this pass, by folded id.
@@ -70,6 +72,18 @@ pub enum SingleRead {
         /// So many GETs of this desktop failed in a row, this one included.
         in_a_row: u32,
     },
+}
+
+/// The permit of the rate limiter to send a batch-delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum SendPermit {
+    /// It was not asked for.
+    #[default]
+    None,
+    /// This reconciliation has one.
+    Held,
+    /// It had one, and gave it back to read again: it need not wait in line once more.
+    Returned,
 }
 
 /// When the reads of a pass began, in time since the start of the process. Each grows old by itself.

@@ -29,6 +29,10 @@ pub enum Step {
     AddFinalizer,
     /// Take our finalizer off the object.
     DropFinalizer,
+    /// Wait for a permit of the rate limiter to send a batch-delete.
+    AcquirePermit,
+    /// Give that permit back: what comes next may take long, or take a permit of its own.
+    ReleasePermit,
     /// Serialise and sign a batch-delete; nothing is sent.
     Sign(Batch),
     /// Store the intent to send it, under compare-and-swap.
@@ -49,6 +53,27 @@ pub enum Step {
     StartOver,
     /// Nothing to do at all.
     Done,
+}
+
+impl Step {
+    /// It comes between the permit to send and the sending, and takes no permit of its own; or it is the end, which gives all
+    /// back. (Two that kept theirs while they waited for another one would wait for each other for ever.)
+    pub fn keeps_permit(&self) -> bool {
+        let sends = matches!(self, Self::Sign(_) | Self::RecordIntent(_) | Self::Post);
+        sends
+            || matches!(
+                self,
+                Self::ReadProject | Self::AcquirePermit | Self::StartOver | Self::Done
+            )
+    }
+
+    /// It waits for the cloud, for its rate limit or for an answer.
+    pub fn waits_for_the_cloud(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadDesktops(_) | Self::ReadDesktop(_) | Self::ReadSubJobs | Self::AcquirePermit
+        )
+    }
 }
 
 /// What a batch-delete is to name, and what was known of these desktops before.

@@ -96,7 +96,7 @@ fn reads(call: Call) -> [Case; BLOWS.len()] {
 /// Calls of a request whose submission is answered.
 pub(crate) fn answered() -> Vec<Case> {
     let mut cases = writes(&Effect::CALM);
-    for read in [Read::Request, Read::Project, Read::Secret] {
+    for read in [Read::Project, Read::Secret] {
         cases.extend(reads(Call::Read(read)));
     }
     cases

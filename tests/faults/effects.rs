@@ -86,21 +86,19 @@ impl Effect {
 /// A read of something that belongs to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// The request itself.
-    Request,
-    /// Its project.
+    /// Its project, with which a reconciliation begins: the request itself is in the watch.
     Project,
     /// The Secret of its project.
     Secret,
 }
 
 impl Read {
-    /// Lays a trap for the first such read once the request itself was read.
+    /// Lays a trap for the first such read once a reconciliation has begun.
     pub(crate) fn trap(self, proxy: &ApiServerProxy, moment: Moment, request: &str) -> Trap {
         let name = request.to_owned();
         let begun = AtomicBool::new(false);
         proxy.trap(moment, 1, move |asked| {
-            if is_get(asked, "desktopdeletions", &name) {
+            if Self::Project.is(asked, &name) {
                 begun.store(true, Ordering::Relaxed);
             }
             begun.load(Ordering::Relaxed) && self.is(asked, &name)
@@ -109,7 +107,6 @@ impl Read {
 
     fn is(self, asked: &ApiRequest, name: &str) -> bool {
         match self {
-            Self::Request => is_get(asked, "desktopdeletions", name),
             Self::Project => is_get(asked, "workspaceprojects", name),
             Self::Secret => is_get(asked, "secrets", name),
         }

@@ -26,8 +26,8 @@ pub(crate) struct Point {
 
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    /// The operator reads the request itself.
-    LiveRead,
+    /// The operator reads the project of the request.
+    ProjectRead,
     /// Before it signs it reads the Secret once more.
     LastLook,
     /// A write to the request.
@@ -59,14 +59,14 @@ const fn point(id: &'static str, place: Place, doubt: bool, meaning: &'static st
 
 use Effect::{AddFinalizer, DropFinalizer, Finish, RecordDoubt, RecordIntent, RecordOutcome, RecordProgress};
 use Moment::{After, Before};
-use Place::{Cloud, LastLook, LiveRead, Write};
+use Place::{Cloud, LastLook, ProjectRead, Write};
 
 const ACCEPTED: Effect = RecordOutcome("Accepted");
 const ADOPTED: Effect = RecordOutcome("Adopted");
 
 #[rustfmt::skip]
 pub(crate) const POINTS: [Point; 25] = [
-    point("p00", LiveRead,                       false, "the request was seen, and is being read"),
+    point("p00", ProjectRead,                    false, "the request was seen, and its project is being read"),
     point("p01", Cloud(Call::AdmissionList),     false, "its desktops are being listed"),
     point("p02", Cloud(Call::AdmissionSubJobs),  false, "the jobs that name them are being listed"),
     point("p03", Write(Before, AddFinalizer),    false, "the finalizer is on its way"),
@@ -186,8 +186,8 @@ impl Point {
         Laid::Trap(match self.place {
             LastLook => proxy.trap(Before, 1, last_look(name)),
             Write(moment, effect) => effect.trap(proxy, moment, &name),
-            LiveRead | Cloud(_) => {
-                proxy.trap(Before, 1, move |asked| is_get(asked, "desktopdeletions", &name))
+            ProjectRead | Cloud(_) => {
+                proxy.trap(Before, 1, move |asked| is_get(asked, "workspaceprojects", &name))
             }
         })
     }
@@ -270,7 +270,7 @@ fn last_look(name: String) -> impl Fn(&ApiRequest) -> bool + Send {
     }
 }
 
-/// Waits until somebody has read the request anew since `before` reads, or until it has ended and nobody will.
+/// Waits until somebody has reconciled the request since `before` reads, or until it has ended and nobody will.
 pub(crate) async fn looked_at(scene: &Scene, proxy: &ApiServerProxy, before: usize) -> Result<(), String> {
     let look = async || {
         let reads = reads(scene, proxy);
@@ -285,9 +285,14 @@ pub(crate) async fn looked_at(scene: &Scene, proxy: &ApiServerProxy, before: usi
     looked.map_err(|error| error.to_string())
 }
 
-/// How often the request was read.
+/// How often the project of the request was read, with which each reconciliation begins, or the request itself.
 pub(crate) fn reads(scene: &Scene, proxy: &ApiServerProxy) -> usize {
-    proxy.count(|asked| is_get(asked, "desktopdeletions", &scene.name))
+    let read = |asked: &ApiRequest| {
+        ["workspaceprojects", "desktopdeletions"]
+            .iter()
+            .any(|kind| is_get(asked, kind, &scene.name))
+    };
+    proxy.count(read)
 }
 
 /// The time after which a submission of this moment can no longer take effect nor be invisible, by the flags of all

@@ -499,7 +499,7 @@ async fn the_open_jobs_are_read_past_a_count_that_is_capped_and_not_further_than
 
 #[tokio::test(start_paused = true)]
 async fn a_sweep_that_lacks_a_row_of_an_earlier_one_is_not_complete_for_a_day() {
-    let shared = SharedReads::default();
+    let shared = DesktopBatcher::default();
     let key = |version: &str| {
         let project = ProjectCoordinates {
             region: "r".to_owned().try_into().unwrap(),

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::controllers::Scope;
+use crate::controllers::cache::version;
 use crate::crd::DesktopDeletion;
 use crate::crd::conditions::{ConditionType, Reason};
 use crate::crd::deletion::ErrorClass;
@@ -184,10 +185,6 @@ pub(super) fn created(metadata: &ObjectMeta) -> Timestamp {
 pub(super) fn is_in_flight(status: &DesktopDeletionStatus) -> bool {
     let in_flight = |a: &Attempt| InFlight::of(a, Duration::ZERO).is_some();
     status.completion_time.is_none() && status.attempts.iter().any(in_flight)
-}
-
-fn version(metadata: &ObjectMeta) -> Option<u64> {
-    metadata.resource_version.as_ref()?.parse().ok()
 }
 
 /// Its credentials were refused, or its desktops are not what it expects: it must not reserve what it will not delete.

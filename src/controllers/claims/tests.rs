@@ -136,7 +136,7 @@ impl World {
     /// Asks and lets go again, as a pass does that submits nothing.
     async fn claim(&self, object: &DesktopDeletion) -> Claim {
         let answer = self.ask(object).await;
-        self.claims.settle(object);
+        self.claims.settle(object, Known::Live);
         answer.claim
     }
 

@@ -15,13 +15,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::super::Context;
 use super::reconciliation::Reconciliation;
 use super::{Error, report};
+use crate::cloud::rate_limiter::Priority;
 use crate::config::Timing;
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, AuthMethod, Outcome};
 use crate::ids::AttemptID;
 use crate::plan::classify::{classify, cloud_error};
 use crate::plan::memory::{Refusal, Remembered};
-use crate::plan::observed::{PostAnswer, Submission};
+use crate::plan::observed::{PostAnswer, SendPermit, Submission};
 use crate::plan::step::Settlement;
 use crate::plan::step::{Batch, Step};
 use crate::plan::{deadlines, status};
@@ -56,6 +57,11 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
             if pass.seen.request.deleting {
                 context.forget(&pass.uid());
             }
+            Ok(())
+        }
+        Step::AcquirePermit => acquire_permit(pass).await,
+        Step::ReleasePermit => {
+            release_permit(pass);
             Ok(())
         }
         Step::Sign(batch) => sign(pass, batch, context),
@@ -111,7 +117,35 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
     }
 }
 
+/// Waits for a permit to send, if the circuit breaker lets a submission through: another one may have been faster, and then the
+/// next decision knows.
+async fn acquire_permit(pass: &mut Reconciliation) -> Result<(), Error> {
+    if !pass.admit()? {
+        return Ok(());
+    }
+    // Who had one and had to read again does not wait in line again, or a long line would never end.
+    let priority = match pass.seen.permit {
+        SendPermit::Returned => Priority::Resumption,
+        SendPermit::None | SendPermit::Held => Priority::Submission,
+    };
+    let session = pass.session()?.clone();
+    pass.permit = session.enter(priority).await;
+    if pass.permit.is_some() {
+        pass.seen.permit = SendPermit::Held;
+    }
+    Ok(())
+}
+
+fn release_permit(pass: &mut Reconciliation) {
+    pass.permit = None;
+    pass.seen.permit = SendPermit::Returned;
+}
+
 fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<(), Error> {
+    // The circuit may have opened while the permit was waited for.
+    if !pass.admit()? {
+        return Ok(());
+    }
     let spec = &pass.object.spec;
     let body = BatchDelete {
         desktop_ids: batch.desktop_ids.clone(),
@@ -180,6 +214,7 @@ async fn post(pass: &mut Reconciliation, context: &Context) -> Result<(), Error>
         Err(error) => refused(pass, &attempt, &error, context),
     };
     (pass.permit, pass.half_open_permit) = (None, None);
+    pass.seen.permit = SendPermit::None;
     pass.seen.submission = Submission::Answered { attempt, answer };
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::plan::deadlines::{self, Circumstances, Deadlines};
 use crate::plan::memory::Remembered;
 use crate::plan::progress::Requeue;
 
-/// Brings the facts of a pass up to date.
+/// Brings the facts of a reconciliation up to date.
 pub fn refresh(pass: &mut Reconciliation, context: &Context) {
     let timing = &context.config.timing;
     let clocks = clocks(pass, context);
@@ -28,6 +28,8 @@ pub fn refresh(pass: &mut Reconciliation, context: &Context) {
         let earlier = memory.earlier_look(&pass.seen.request, pass.began, timing.job_visibility_timeout);
         pass.seen.earlier_evidence = earlier.cloned();
     });
+    let answered = pass.project_read;
+    pass.seen.last_look &= answered.is_some_and(|at| deadlines::is_last_look(at, clocks.uptime));
     let armed = pass.armed.as_ref().map(|(_, signed)| *signed);
     if deadlines::drop_stale(&mut pass.seen, armed, &pass.reads, clocks.uptime, timing) {
         pass.reads_since = clocks.uptime;

@@ -8,6 +8,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
+use super::super::cache::Source;
+use super::super::claims::Known;
 use super::super::project_session::Login;
 use super::super::{Context, api};
 use super::Error;
@@ -17,7 +19,7 @@ use crate::cloud::session::{CloudSession, CredentialsKey};
 use crate::controllers::raw::Raw;
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::evidence;
-use crate::plan::observed::{Circuit, Facts, Observed, ReadTimes, Request, Submission};
+use crate::plan::observed::{Circuit, Facts, Observed, ReadTimes, Request, SendPermit, Submission};
 use crate::plan::progress::{Progress, Requeue};
 use crate::workspace::api::{SignedRequest, Workspace};
 
@@ -25,54 +27,100 @@ use crate::workspace::api::{SignedRequest, Workspace};
 pub struct Reconciliation {
     /// The object as it was last read or written.
     pub object: DesktopDeletion,
-    /// Its status as it was received: a write keeps what this version does not know of it.
-    pub stored: Value,
+    /// Its status as the API server sent it, live or as the answer of a write: a write keeps what this version does not
+    /// know of it. `None` of a copy of the watch, which holds all of it.
+    pub stored: Option<Value>,
+    /// Its desktops were granted to it by this reconciliation, and not before.
+    pub claimed: bool,
     /// What the decision looks at.
     pub seen: Observed,
-    /// When the pass began: its reads began no earlier. Moments are times since the start of the process.
+    /// When the reconciliation began: its reads began no earlier. Moments are times since the start of the process.
     pub began: Duration,
     /// When the reads that the decision looks at were made.
     pub reads: ReadTimes,
-    /// Reads of the cloud that began earlier say nothing to this pass.
+    /// Reads of the cloud that began earlier say nothing to this reconciliation.
     pub reads_since: Duration,
     /// When another request last ceased to hold one of the desktops, as far as this process knows.
     pub released: Option<Duration>,
-    /// The project as it was last looked at.
+    /// The project as it was last read.
     pub login: Option<Login>,
+    /// When the read of the project was answered that was the last one.
+    pub project_read: Option<Duration>,
     /// The permit to send, taken before anything is signed.
     pub permit: Option<Permit>,
     /// The permit of a half-open circuit breaker, taken before the permit to send.
     pub half_open_permit: Option<HalfOpenPermit>,
-    /// It had a permit before, and gave it back to read again.
-    pub had_permit: bool,
     /// The signed request, if one is ready to go, and since when.
     pub armed: Option<(SignedRequest, Duration)>,
 }
 
+/// Whether a reconciliation can begin.
+pub enum Beginning {
+    /// It can.
+    Now(Box<Reconciliation>),
+    /// The object is gone.
+    Gone,
+    /// Once the watch shows more, or after that time.
+    Later(Duration),
+}
+
 impl Reconciliation {
-    /// Reads the live object, for a pass that has waited since `asked`; `None` if it is gone or another one has taken
-    /// its name.
+    /// Begins from the watch's copy for a request that is due `since` then, or from a live read where the copy does not say
+    /// what the object is.
     ///
     /// # Errors
     /// The API server did not answer.
-    pub async fn load(
+    pub async fn begin(
+        copy: &DesktopDeletion,
+        since: Duration,
+        context: &Context,
+    ) -> Result<Beginning, Error> {
+        Ok(match context.requests.source(copy) {
+            Source::Cache => Beginning::Now(Box::new(Self::of(copy.clone(), None, since, context))),
+            Source::Live => match Self::live(copy, since, context).await? {
+                Some(live) => Beginning::Now(Box::new(live)),
+                None => Beginning::Gone,
+            },
+            Source::Wait(patience) => Beginning::Later(patience),
+        })
+    }
+
+    /// Begins from a live read; `None` if the object is gone or another one has taken its name.
+    ///
+    /// # Errors
+    /// The API server did not answer.
+    pub async fn live(
         object: &DesktopDeletion,
-        asked: Duration,
+        since: Duration,
         context: &Context,
     ) -> Result<Option<Self>, Error> {
-        let began = context.uptime.now();
         let requests = requests(object, context);
         let live = api::call("read the DesktopDeletion", requests.get_opt(&object.name_any())).await?;
         let Some(live) = live.filter(|live| live.uid() == object.uid()) else {
+            context.forget(&object.uid().unwrap_or_default());
             return Ok(None);
         };
         let (live, stored) = decoded(live)?;
         context.claims.observe(&live);
-        let underway = context.submissions.is_underway(&live.uid().unwrap_or_default());
+        context.requests.knows(&live);
+        Ok(Some(Self::of(live, Some(stored), since, context)))
+    }
+
+    fn of(object: DesktopDeletion, stored: Option<Value>, since: Duration, context: &Context) -> Self {
+        let uid = object.uid().unwrap_or_default();
+        context.memory.change(&uid, |memory| {
+            memory.first_seen.get_or_insert(since);
+        });
+        let submission = if context.submissions.is_underway(&uid) {
+            Submission::Underway
+        } else {
+            Submission::None
+        };
         let seen = Observed {
-            request: request(&live),
+            request: request(&object),
             project: None,
             last_look: false,
+            permit: SendPermit::None,
             claim: None,
             desktops: BTreeMap::new(),
             single_reads: BTreeMap::new(),
@@ -81,38 +129,48 @@ impl Reconciliation {
             jobs: BTreeMap::new(),
             read_failure: None,
             earlier_evidence: None,
-            submission: if underway {
-                Submission::Underway
-            } else {
-                Submission::None
-            },
+            submission,
             facts: Facts::default(),
         };
-        Ok(Some(Self {
-            object: live,
+        Self {
+            object,
             stored,
+            claimed: false,
             seen,
-            began,
+            began: context.uptime.now(),
             reads: ReadTimes::default(),
-            reads_since: asked,
+            reads_since: since,
             released: None,
             login: None,
+            project_read: None,
             permit: None,
             half_open_permit: None,
-            had_permit: false,
             armed: None,
-        }))
+        }
     }
 
-    /// Takes in a newer copy of the object.
+    /// Takes in the object as the API server sent it, live or as the answer of a write.
     ///
     /// # Errors
     /// This version cannot decode it.
-    pub fn update(&mut self, object: Raw<DesktopDeletion>) -> Result<(), Error> {
+    pub fn update(&mut self, object: Raw<DesktopDeletion>, context: &Context) -> Result<(), Error> {
         let (object, stored) = decoded(object)?;
         self.seen.request = request(&object);
-        (self.object, self.stored) = (object, stored);
+        context.requests.knows(&object);
+        context.claims.observe(&object);
+        (self.object, self.stored) = (object, Some(stored));
         Ok(())
+    }
+
+    /// The reconciliation has ended, or its submission: its desktops stay claimed only if something of it may have reached the
+    /// cloud.
+    pub fn release_claim(&self, context: &Context) {
+        let claimed = self.claimed;
+        let known = match self.stored {
+            Some(_) => Known::Live,
+            None => Known::Cached { claimed },
+        };
+        context.claims.settle(&self.object, known);
     }
 
     /// Forgets what was read of the cloud before `now`, and what was claimed there.
@@ -145,34 +203,35 @@ impl Reconciliation {
         requests(&self.object, context)
     }
 
-    /// The line to the cloud.
+    /// The session with the cloud.
     ///
     /// # Errors
     /// The decision asked for the cloud before the project gave a login: a fault.
-    pub fn line(&self) -> Result<&Arc<CloudSession>, Error> {
+    pub fn session(&self) -> Result<&Arc<CloudSession>, Error> {
         self.login
             .as_ref()
-            .and_then(|login| login.line.as_ref())
+            .and_then(|login| login.session.as_ref())
             .ok_or(Error::Fault("a step in the cloud without credentials"))
     }
 
     /// How the circuit breaker for its submission stands.
     pub fn circuit(&self) -> Circuit {
-        self.line().map_or(Circuit::Closed, |line| {
-            line.circuit_breaker
-                .circuit(&line.caller, self.half_open_permit.as_ref())
+        self.session().map_or(Circuit::Closed, |session| {
+            session
+                .circuit_breaker
+                .circuit(&session.caller, self.half_open_permit.as_ref())
         })
     }
 
     /// Takes the permit of a half-open circuit breaker; says whether a submission may be made.
     ///
     /// # Errors
-    /// As [`Reconciliation::line`].
+    /// As [`Reconciliation::session`].
     pub fn admit(&mut self) -> Result<bool, Error> {
-        let line = self.line()?.clone();
-        let admitted = line
+        let session = self.session()?.clone();
+        let admitted = session
             .circuit_breaker
-            .admit(&line.caller, self.half_open_permit.take());
+            .admit(&session.caller, self.half_open_permit.take());
         let may = admitted.is_ok();
         self.half_open_permit = admitted.unwrap_or_default();
         Ok(may)
@@ -181,16 +240,16 @@ impl Reconciliation {
     /// The client of the cloud.
     ///
     /// # Errors
-    /// As [`Reconciliation::line`].
+    /// As [`Reconciliation::session`].
     pub fn cloud(&self) -> Result<Arc<dyn Workspace>, Error> {
         let right = Priority::of(&self.object);
-        Ok(self.line()?.client(right))
+        Ok(self.session()?.client(right))
     }
 
     /// Where the project is now, as its login sees it.
     ///
     /// # Errors
-    /// The decision asked for the cloud before the project was looked at: a fault.
+    /// The decision asked for the cloud before the project was read: a fault.
     pub fn home(&self) -> Result<CredentialsKey, Error> {
         let fault = Error::Fault("a step in the cloud before the project was read");
         let login = self.login.as_ref().ok_or(fault)?;
@@ -218,7 +277,7 @@ impl Reconciliation {
             .map(|p| p.endpoint.as_str())
     }
 
-    /// Remembers what the next pass needs of this one.
+    /// Remembers what the next reconciliation needs of this one.
     pub fn note_wait(&self, hold: &Progress, context: &Context) {
         let Some(attempt) = self
             .seen

@@ -1,13 +1,11 @@
-//! Events and log lines. An Event is a courtesy: it never fails a pass.
-
-use std::time::Duration;
+//! Events and log lines. An Event is a courtesy: it never fails a reconciliation.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::runtime::events::{Event, EventType};
 use kube::{Resource, ResourceExt};
 
 use super::super::Context;
+use super::super::events::{Announcement, Kind};
 use super::reconciliation::Reconciliation;
 use crate::crd::RESOLVE_ANNOTATION;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
@@ -17,12 +15,6 @@ use crate::plan::step::RefusedAnnotation;
 use crate::plan::step::Settlement;
 use crate::runtime::metrics::Incident;
 
-/// How long publishing an Event may take.
-const LIMIT: Duration = Duration::from_secs(5);
-
-/// Bytes of a note that the API server takes.
-const LONGEST_NOTE: usize = 1024;
-
 /// Tells what a status write changed.
 pub async fn changed(before: &DesktopDeletionStatus, pass: &Reconciliation, context: &Context) {
     let after = &pass.seen.request.status;
@@ -30,7 +22,7 @@ pub async fn changed(before: &DesktopDeletionStatus, pass: &Reconciliation, cont
     if let Some(submitted) = too_late(before, &pass.seen.request) {
         let message = &submitted.message;
         tracing::warn!(namespace, name, "{message}");
-        publish(pass, EventType::Warning, "SuspendedTooLate", message, context).await;
+        publish(pass, Kind::Warning, "SuspendedTooLate", message, context).await;
     }
     let Some(news) = news(before, after) else { return };
     let (reason, message) = (&news.reason, &news.message);
@@ -44,11 +36,7 @@ pub async fn changed(before: &DesktopDeletionStatus, pass: &Reconciliation, cont
     }
     publish(
         pass,
-        if warning {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
+        if warning { Kind::Warning } else { Kind::Normal },
         reason,
         message,
         context,
@@ -89,45 +77,27 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
     })
 }
 
-async fn publish(pass: &Reconciliation, type_: EventType, reason: &str, note: &str, context: &Context) {
-    publish_about(pass, None, type_, reason, note, context).await;
+async fn publish(pass: &Reconciliation, kind: Kind, reason: &str, note: &str, context: &Context) {
+    publish_about(pass, None, kind, reason, note, context).await;
 }
 
-/// The recorder folds Events that differ in their notes alone, and keeps the first note: `related` tells apart what
-/// must be read one by one.
+/// Events that differ in their notes alone are counted as one, with the first note: `related` tells apart what must be read
+/// one by one.
 async fn publish_about(
     pass: &Reconciliation,
     related: Option<ObjectReference>,
-    type_: EventType,
+    kind: Kind,
     reason: &str,
     note: &str,
     context: &Context,
 ) {
-    let note = cut(note).to_owned();
-    let event = Event {
-        type_,
-        reason: reason.to_owned(),
-        note: Some(note),
-        action: "Delete".to_owned(),
-        secondary: related,
+    let news = Announcement {
+        kind,
+        reason,
+        note,
+        related,
     };
-    let reference = pass.object.object_ref(&());
-    let (name, namespace) = (pass.object.name_any(), pass.namespace());
-    let recorder = context.recorders.of(&pass.uid());
-    match tokio::time::timeout(LIMIT, recorder.publish(&event, &reference)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(namespace, name, reason, %error, "an Event could not be published"),
-        Err(_) => tracing::debug!(namespace, name, reason, "publishing an Event took too long"),
-    }
-}
-
-/// As much of a note as the API server takes.
-fn cut(note: &str) -> &str {
-    let mut end = note.len().min(LONGEST_NOTE);
-    while !note.is_char_boundary(end) {
-        end -= 1;
-    }
-    &note[..end]
+    context.events.publish(&pass.object.object_ref(&()), news).await;
 }
 
 /// The object went away while a submission of it was under way: what came of that is said wherever it can be.
@@ -144,7 +114,7 @@ pub async fn lost(pass: &Reconciliation, context: &Context) {
     let message = format!("{text}, but this could not be stored; check the desktops in the console");
     tracing::error!(namespace, name, %attempt, "{message}");
     context.metrics.incident(Incident::JobLost);
-    publish(pass, EventType::Warning, "JobLost", &message, context).await;
+    publish(pass, Kind::Warning, "JobLost", &message, context).await;
 }
 
 /// An annotation was refused.
@@ -159,7 +129,7 @@ pub async fn refused(pass: &Reconciliation, refusal: &RefusedAnnotation, context
         resource_version: pass.object.resource_version(),
         ..pass.object.object_ref(&())
     };
-    let (type_, reason) = (EventType::Warning, "ResolveRefused");
+    let (type_, reason) = (Kind::Warning, "ResolveRefused");
     publish_about(pass, Some(answered_in), type_, reason, &note, context).await;
 }
 
@@ -178,7 +148,7 @@ pub async fn late(pass: &Reconciliation, settlement: &Settlement, context: &Cont
     );
     tracing::error!(namespace, name, "{note}");
     context.metrics.incident(Incident::LateEffect);
-    publish(pass, EventType::Warning, "LateEffect", &note, context).await;
+    publish(pass, Kind::Warning, "LateEffect", &note, context).await;
 }
 
 /// The finalizer was removed while a call may take effect, and is there again.
@@ -186,7 +156,7 @@ pub async fn restored(pass: &Reconciliation, context: &Context) {
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
     let note = "another client removed the operator's finalizer while a call may still take effect; it was restored: update the object without replacing it (Argo CD: no Replace=true), or install the policy keep-finalizer";
     tracing::warn!(namespace, name, "{note}");
-    publish(pass, EventType::Warning, "FinalizerRestored", note, context).await;
+    publish(pass, Kind::Warning, "FinalizerRestored", note, context).await;
 }
 
 /// The object is let go although an attempt of it was never settled.
@@ -202,19 +172,5 @@ pub async fn let_go(pass: &Reconciliation, context: &Context) {
     );
     tracing::warn!(namespace, name, "{note}");
     context.metrics.incident(Incident::ReleasedUnresolved);
-    publish(pass, EventType::Warning, "ReleasedUnresolved", &note, context).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_note_is_cut_to_what_the_api_server_takes_between_two_characters() {
-        assert_eq!(cut("short"), "short");
-        assert_eq!(cut(&"a".repeat(2000)).len(), LONGEST_NOTE);
-        let wide = "部".repeat(600);
-        assert_eq!(cut(&wide).len(), LONGEST_NOTE / 3 * 3);
-        assert!(wide.starts_with(cut(&wide)));
-    }
+    publish(pass, Kind::Warning, "ReleasedUnresolved", &note, context).await;
 }

@@ -19,7 +19,7 @@ use crate::plan::step::Step;
 /// First and longest pause between two tries to store what came of a submission.
 const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// How often the API server may refuse what came of a submission, before that is only told elsewhere.
+/// How often the API server may refuse what came of a submission, before that is reported elsewhere only.
 const MOST_REFUSALS: u32 = 20;
 
 /// The submissions that are under way; clones share them.
@@ -71,7 +71,7 @@ impl Drop for Underway {
     }
 }
 
-/// Submits, beginning with the signature, and gives the pass back once nothing is in memory any more.
+/// Submits, beginning with the signature, and gives the reconciliation back once nothing is in memory any more.
 ///
 /// # Errors
 /// The intent could not be stored, so nothing was sent.
@@ -83,13 +83,13 @@ pub async fn run(pass: Reconciliation, sign: Step, context: Arc<Context>) -> Res
         let reference = pass.reference();
         let mut pass = pass;
         let result = Box::pin(submit(&mut pass, sign, &context)).await;
-        // The claim outlives the pass only if something may have reached the cloud.
-        context.claims.settle(&pass.object);
+        // The claim outlives the reconciliation only if something may have reached the cloud.
+        pass.release_claim(&context);
         let result = result.map(|()| pass);
         drop(underway);
-        // Nobody waits any more if the reconcile was dropped; the object is then looked at anew.
+        // Nobody waits any more if the reconcile was dropped; the object is then reconciled again.
         if sender.send(result).is_err() {
-            context.pollers.wake(reference);
+            context.queue.add(reference);
         }
     });
     receiver
@@ -101,7 +101,7 @@ async fn submit(pass: &mut Reconciliation, sign: Step, context: &Context) -> Res
     let mut step = sign;
     loop {
         match step {
-            Step::Sign(_) | Step::Post => execute::step(pass, step, context).await?,
+            Step::Sign(_) | Step::Post | Step::ReleasePermit => execute::step(pass, step, context).await?,
             Step::RecordIntent(_) => store_intent(pass, step, context).await?,
             Step::RecordOutcome(_) => {
                 store_outcome(pass, step, context).await?;
@@ -199,9 +199,7 @@ async fn reload(pass: &mut Reconciliation, context: &Context, why: &str) -> Resu
     loop {
         match api::call("read the DesktopDeletion", requests.get_opt(&name)).await {
             Ok(Some(object)) if object.uid() == uid => {
-                pass.update(object)?;
-                context.claims.observe(&pass.object);
-                return Ok(());
+                return pass.update(object, context);
             }
             Ok(_) => return Err(Error::Api(api::Error::NotFound)),
             Err(error) => {

@@ -1,4 +1,4 @@
-//! Looks at projects that requests share. Whoever asks while a look is under way waits for the next one, together with
+//! Reads of projects that requests share. Whoever asks while one is under way waits for the next one, together with
 //! all who ask meanwhile: each answer was begun no earlier than it was asked for.
 
 use std::collections::HashMap;
@@ -8,15 +8,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::Looked;
+use super::ProjectRead;
 use crate::controllers::api;
 
-/// Projects that nobody looked at for so long are forgotten.
+/// Projects that nobody asked for so long are forgotten.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// The last look at each project; clones share them.
+/// The last read of each project; clones share them.
 #[derive(Clone, Default)]
-pub struct Looks(Arc<Mutex<HashMap<Place, Entry>>>);
+pub struct SingleFlight(Arc<Mutex<HashMap<Place, Entry>>>);
 
 /// Namespace and name of a project.
 type Place = (String, String);
@@ -27,29 +27,29 @@ struct Entry {
     last: Slot,
 }
 
-/// The last look, locked while the next one is under way.
-type Slot = Arc<tokio::sync::Mutex<Option<Look>>>;
+/// The last read, locked while the next one is under way.
+type Slot = Arc<tokio::sync::Mutex<Option<Flight>>>;
 
-/// A look that has ended. One that failed is shared too, or those who wait would time out one after the other.
+/// A read that has ended. One that failed is shared too, or those who wait would time out one after the other.
 #[derive(Clone)]
-pub struct Look {
+pub struct Flight {
     /// When it was begun.
     pub began: Instant,
     /// What it showed.
-    pub result: Result<Arc<Looked>, api::Error>,
+    pub result: Result<Arc<ProjectRead>, api::Error>,
 }
 
-impl Looks {
-    /// A look at the project that was begun at `since` or later: the last one, or by `look` a new one.
+impl SingleFlight {
+    /// A read of the project that was begun at `since` or later: the last one, or by `read` a new one.
     pub async fn since<F>(
         &self,
         namespace: &str,
         name: &str,
         since: Instant,
-        look: impl FnOnce() -> F,
-    ) -> Look
+        read: impl FnOnce() -> F,
+    ) -> Flight
     where
-        F: Future<Output = Result<Looked, api::Error>>,
+        F: Future<Output = Result<ProjectRead, api::Error>>,
     {
         let slot = self.slot((namespace.to_owned(), name.to_owned()));
         let mut last = slot.lock().await;
@@ -57,8 +57,8 @@ impl Looks {
             return known.clone();
         }
         let began = Instant::now();
-        let result = look().await.map(Arc::new);
-        last.insert(Look { began, result }).clone()
+        let result = read().await.map(Arc::new);
+        last.insert(Flight { began, result }).clone()
     }
 
     fn slot(&self, place: Place) -> Slot {
@@ -82,21 +82,21 @@ mod tests {
 
     use super::*;
 
-    /// Looks that take a second each, counted.
+    /// Reads that take a second each, counted.
     #[derive(Default)]
     struct Project {
-        looks: Looks,
+        flight: SingleFlight,
         made: AtomicUsize,
     }
 
     impl Project {
-        async fn look(&self, since: Instant) -> Look {
-            let look = async || {
+        async fn read(&self, since: Instant) -> Flight {
+            let read = async || {
                 self.made.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 Err(api::Error::NotFound)
             };
-            self.looks.since("namespace", "prod", since, look).await
+            self.flight.since("namespace", "prod", since, read).await
         }
 
         fn made(&self) -> usize {
@@ -105,38 +105,38 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_asks_during_a_look_shares_the_next_one() {
+    async fn who_asks_during_a_read_shares_the_next_one() {
         let project = Project::default();
         let asked = Instant::now();
         let late = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let asked = Instant::now();
-            let looks = join_all((0..20).map(|_| project.look(asked))).await;
-            assert!(looks.iter().all(|look| look.began >= asked));
+            let reads = join_all((0..20).map(|_| project.read(asked))).await;
+            assert!(reads.iter().all(|read| read.began >= asked));
         };
-        tokio::join!(project.look(asked), late);
+        tokio::join!(project.read(asked), late);
         assert_eq!(project.made(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_old_look_serves_whom_it_is_new_enough() {
+    async fn an_old_read_serves_whom_it_is_new_enough() {
         let project = Project::default();
         let asked = Instant::now();
-        project.look(asked).await;
-        project.look(asked).await;
+        project.read(asked).await;
+        project.read(asked).await;
         assert_eq!(project.made(), 1);
-        project.look(Instant::now()).await;
+        project.read(Instant::now()).await;
         assert_eq!(project.made(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_look_that_is_given_up_holds_up_nobody() {
+    async fn a_read_that_is_given_up_holds_up_nobody() {
         let project = Project::default();
         let brief = Duration::from_millis(10);
         let asked = Instant::now();
-        let given_up = tokio::time::timeout(brief, project.look(asked)).await;
+        let given_up = tokio::time::timeout(brief, project.read(asked)).await;
         assert!(given_up.is_err());
-        project.look(asked).await;
+        project.read(asked).await;
         assert_eq!(project.made(), 2);
     }
 }

@@ -12,7 +12,7 @@ use desktop_deletion_operator::ids::{ProjectID, Region};
 use desktop_deletion_operator::plan::deadlines;
 use desktop_deletion_operator::plan::observed::{
     Claim as ShippedClaim, ConflictingRequest, Facts, Observed, PostAnswer, ProjectView, ReadFailure,
-    ReadTimes, Request, Submission,
+    ReadTimes, Request, SendPermit, Submission,
 };
 use desktop_deletion_operator::plan::progress::Requeue;
 use desktop_deletion_operator::plan::step::Step;
@@ -38,6 +38,7 @@ struct View {
     request: RequestId,
     project: bool,
     last_look: bool,
+    permit: SendPermit,
     claim: Option<Claim>,
     desktops: [Option<Sighted>; DESKTOPS],
     sweep: Option<Sweep>,
@@ -55,6 +56,7 @@ impl View {
             request: pass.request,
             project: pass.project,
             last_look: pass.last_look,
+            permit: pass.permit,
             claim: pass.claim,
             desktops: pass.desktops,
             sweep: pass.sweep,
@@ -85,6 +87,10 @@ pub enum Act {
     ReadOwner(usize),
     /// Ask the poller about the job.
     ReadJob(usize),
+    /// Wait for a permit to send.
+    AcquirePermit,
+    /// Give it back.
+    ReleasePermit,
     /// Write, and what is stored then.
     Write(WriteKind, RequestId),
     /// Sign a request.
@@ -171,6 +177,8 @@ impl Decisions {
             Step::ReadJob(job) => Act::ReadJob(number(names::job_set([&job]))),
             Step::AddFinalizer => finalizer(WriteKind::AddFinalizer),
             Step::DropFinalizer => finalizer(WriteKind::DropFinalizer),
+            Step::AcquirePermit => Act::AcquirePermit,
+            Step::ReleasePermit => Act::ReleasePermit,
             Step::Sign(batch) => Act::Sign(Batch {
                 body: names::desktop_set(&batch.desktop_ids),
                 baseline_jobs: names::job_set(&batch.baseline_job_ids),
@@ -242,6 +250,7 @@ impl Decisions {
                 suspended: false,
             }),
             last_look: view.last_look,
+            permit: view.permit,
             claim: view.claim.map(|claim| shipped_claim(claim, request)),
             desktops: sightings(view.desktops),
             single_reads: BTreeMap::new(),

@@ -6,6 +6,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use desktop_deletion_operator::plan::observed::SendPermit;
+
 use crate::judge::Wrong;
 use crate::names::{ATTEMPTS, DESKTOPS, JOBS, Set};
 use crate::requests::RequestId;
@@ -260,6 +262,8 @@ pub struct Pass {
     pub project: bool,
     /// The project was read after everything else.
     pub last_look: bool,
+    /// The permit to send.
+    pub permit: SendPermit,
     /// Whether it may have the desktops.
     pub claim: Option<Claim>,
     /// Reads of desktops.

@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::Outcome::Rejected;
-use desktop_deletion_operator::plan::observed::Circuit;
+use desktop_deletion_operator::plan::observed::{Circuit, SendPermit};
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::{DesktopView, Sweep};
@@ -145,7 +145,32 @@ fn looks() -> Vec<Row> {
             ready("a b").no_last_look(),
             "read the project",
         ),
-        row("all is in place", ready("a b"), "sign a b"),
+        row("then a permit to send is waited for", ready("a b"), "permit"),
+        row(
+            "also by a request that gave one back",
+            ready("a b").permit(SendPermit::Returned),
+            "permit",
+        ),
+        row(
+            "all is in place",
+            ready("a b").permit(SendPermit::Held),
+            "sign a b",
+        ),
+        row(
+            "a wait for the permit may make the last look too old",
+            ready("a b").permit(SendPermit::Held).no_last_look(),
+            "read the project",
+        ),
+        row(
+            "whoever must read the cloud again does not keep others from it meanwhile",
+            ready("a b").permit(SendPermit::Held).sights("b Missing"),
+            "permit back",
+        ),
+        row(
+            "nor does whoever waits for something else",
+            ready("a b").permit(SendPermit::Held).project_suspended(),
+            "permit back",
+        ),
         row(
             "a busy desktop is submitted: the cloud decides",
             ready("a b").sights("b Busy"),
@@ -528,6 +553,7 @@ fn a_baseline_is_cut_to_what_the_status_can_hold_and_says_so() {
             sub_jobs: rows.collect(),
             complete: true,
         });
+        seen.0.permit = SendPermit::Held;
         let Step::Sign(batch) = plan(&seen.0) else {
             panic!("not signed");
         };

@@ -7,7 +7,8 @@ use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
 use desktop_deletion_operator::ids::{DesktopID, JobID};
 use desktop_deletion_operator::plan::observed::{
-    Circuit, ClockSkew, Deadline, Facts, Observed, PostAnswer, Request, SingleRead, Start, Submission,
+    Circuit, ClockSkew, Deadline, Facts, Observed, PostAnswer, Request, SendPermit, SingleRead, Start,
+    Submission,
 };
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::status;
@@ -345,12 +346,15 @@ fn facts() -> impl Strategy<Value = Facts> {
     )
 }
 
+const PERMITS: &[SendPermit] = &[SendPermit::None, SendPermit::Held, SendPermit::Returned];
+
 /// Whatever this pass has looked at.
 #[derive(Debug, Clone)]
 struct Reads {
     project: u8,
     claim: u8,
     last_look: bool,
+    permit: SendPermit,
     desktops: BTreeMap<DesktopID, DesktopObservation>,
     asked_singly: BTreeMap<DesktopID, SingleRead>,
     sweep: Option<Sweep>,
@@ -381,7 +385,7 @@ fn reads() -> impl Strategy<Value = Reads> {
     let verb = select(vec!["retry", "abandon", "adopt:j3", "adopt:j4", "nonsense"]);
     let resolve = (0..8, verb).prop_map(|(number, verb)| format!("n{number}={verb}"));
     (
-        (0_u8..8, 0_u8..5, any::<bool>()),
+        (0_u8..8, 0_u8..5, any::<bool>(), select(PERMITS)),
         (
             btree_map(folded(), sighting, 0..=3),
             btree_map(folded(), single_read, 0..=3),
@@ -394,7 +398,7 @@ fn reads() -> impl Strategy<Value = Reads> {
     )
         .prop_map(
             |(
-                (project, claim, last_look),
+                (project, claim, last_look, permit),
                 (desktops, asked_singly),
                 (sweep, owners),
                 jobs,
@@ -406,6 +410,7 @@ fn reads() -> impl Strategy<Value = Reads> {
                     project,
                     claim,
                     last_look,
+                    permit,
                     desktops,
                     asked_singly,
                     sweep,
@@ -447,6 +452,7 @@ pub(crate) fn situations() -> impl Strategy<Value = Observed> {
             seen.request.resolve = reads.resolve;
             seen.owned_elsewhere = reads.owners;
             seen.last_look = reads.last_look && seen.project.is_some();
+            seen.permit = reads.permit;
             seen.desktops = reads.desktops;
             seen.single_reads = reads.asked_singly;
             seen.sweep = reads.sweep;

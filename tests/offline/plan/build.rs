@@ -9,7 +9,7 @@ use desktop_deletion_operator::crd::deletion::{
     Attempt, AuthMethod, CloudError, DesktopDeletionStatus, Outcome, ProjectCoordinates,
 };
 use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID, Operation};
-use desktop_deletion_operator::plan::observed::{Facts, Observed, Request, Submission};
+use desktop_deletion_operator::plan::observed::{Facts, Observed, Request, SendPermit, Submission};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::step::{Ending, Settlement};
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -211,6 +211,7 @@ pub(crate) fn untouched(desktop_ids: &str) -> Seen {
         },
         project: None,
         last_look: false,
+        permit: SendPermit::None,
         claim: None,
         desktops: std::collections::BTreeMap::new(),
         single_reads: std::collections::BTreeMap::new(),

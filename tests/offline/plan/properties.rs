@@ -3,7 +3,9 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
-use desktop_deletion_operator::plan::observed::{Deadline, Observed, SingleRead, Start, Submission};
+use desktop_deletion_operator::plan::observed::{
+    Deadline, Observed, SendPermit, SingleRead, Start, Submission,
+};
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::DesktopView;
 use desktop_deletion_operator::plan::{plan, status};
@@ -48,6 +50,9 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             "something is sent by a process that stops, before its time, after the deadline or while clocks differ too much",
         );
     }
+    let held = seen.permit == SendPermit::Held;
+    let may_hold = matches!(step, Step::ReleasePermit) || step.keeps_permit();
+    must(!held || may_hold, "others are kept from sending");
     let leaves_it = matches!(step, Step::DropFinalizer | Step::Done);
     let finished = request.status.completion_time.is_some();
     broken.extend(terminal_is_final::write(finished && !leaves_it, ""));
@@ -59,6 +64,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
                 request.finalizer && seen.last_look,
                 "signed without finalizer or last look",
             );
+            must(held, "signed without a permit to send");
         }
         Step::RecordIntent(intent) => {
             broken.extend(body(&intent.attempt.desktop_ids));
@@ -92,6 +98,8 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
         }
         // A read that is there is not read again: else a pass would not end.
         Step::ReadProject => must(seen.project.is_none() || !seen.last_look, "read again"),
+        Step::AcquirePermit => must(!held, "asked again"),
+        Step::ReleasePermit => must(held, "nothing to give back"),
         Step::Claim => must(seen.claim.is_none(), "asked again"),
         Step::ReadDesktops(ids) => must(
             !ids.is_empty() && ids.iter().all(|id| !seen.desktops.contains_key(&id.folded())),
@@ -145,6 +153,9 @@ proptest! {
         let end = ending(Reason::Expired);
         seen.request.status = status::finish(&seen.request, &end, &minute(60));
         seen.submission = Submission::None;
+        if plan(&seen) == Step::ReleasePermit {
+            seen.permit = SendPermit::Returned;
+        }
         let expected = if seen.request.finalizer { Step::DropFinalizer } else { Step::Done };
         prop_assert_eq!(plan(&seen), expected, "I4");
     }

@@ -92,8 +92,8 @@ pub fn start(world: &Shared) {
         stopping: stopping.clone(),
         api_server_clock,
     };
-    let (context, woken) = Context::new(client, config, clock, connector, surroundings);
-    let work = controllers::run(context, woken, Some(vec![NAMESPACE.to_owned()]));
+    let context = Context::new(client, config, clock, connector, surroundings);
+    let work = controllers::run(context, Some(vec![NAMESPACE.to_owned()]));
     let task = tokio::spawn(work);
     let mut world = world.lock();
     world.operators.push(Process {

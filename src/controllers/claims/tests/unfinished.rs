@@ -154,3 +154,23 @@ async fn what_was_read_before_a_request_in_flight_released_a_desktop_does_not_ad
     let unconcerned = world.ask(&request("here/third", 1, &["b"])).await;
     assert_eq!(unconcerned.released, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_the_watch_does_not_release_what_an_earlier_reconciliation_holds() {
+    let (own, older) = (request("here/own", 5, &["a"]), request("here/older", 4, &["a"]));
+    for (known, released) in [
+        (Known::Cached { claimed: false }, false),
+        (Known::Cached { claimed: true }, true),
+        (Known::Live, true),
+    ] {
+        let world = World::new();
+        world.shows(&own);
+        let answer = world.ask(&own).await;
+        assert_eq!((answer.claim, answer.fresh), (Claim::Granted, true));
+        assert!(!world.ask(&own).await.fresh, "it has them already");
+        world.claims.settle(&own, known);
+        world.shows(&older);
+        let claim = world.claim(&older).await;
+        assert_eq!(claim == Claim::Granted, released, "{known:?}");
+    }
+}

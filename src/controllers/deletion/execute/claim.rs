@@ -15,7 +15,7 @@ use crate::plan::observed::Claim;
 use crate::plan::overlap;
 use crate::plan::views::DesktopView;
 
-/// Asks the table of claims, after telling it what this pass has read since a deleted request was found to hold a desktop.
+/// Asks the table of claims, after telling it what this reconciliation has read since a deleted request was found to hold a desktop.
 pub(super) async fn claim(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let home = pass.home()?.project;
     let before = holder_of(pass.seen.claim.as_ref());
@@ -39,6 +39,7 @@ pub(super) async fn claim(pass: &mut Reconciliation, context: &Context) -> Resul
     if let Some(released) = answer.released {
         admit_since(pass, released);
     }
+    pass.claimed |= answer.fresh;
     pass.seen.claim = Some(answer.claim);
     Ok(())
 }

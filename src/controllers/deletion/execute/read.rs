@@ -28,15 +28,15 @@ pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Res
     let patient = facts::project_may_come(pass, context);
     let (namespace, name) = (pass.namespace(), pass.seen.request.project.clone());
     let asked = context.uptime.now();
-    // What is read upon the first look is looked at again before anything is sent; the last look is live.
+    // What follows from the first read is confirmed by a live one before anything is sent.
     let since = match &pass.login {
         None => pass
             .reads_since
             .max(deadlines::oldest_first_read(asked, &context.config.timing)),
         Some(_) => asked,
     };
-    let look = project_session::look(context, &namespace, &name, context.uptime.moment(since)).await;
-    let mut login = Login::of(&*look.result?, &namespace, &name, patient);
+    let read = project_session::read(context, &namespace, &name, context.uptime.moment(since)).await;
+    let mut login = Login::of(&*read.result?, &namespace, &name, patient);
     if let Some(obstacle) = login.unchecked()
         && let Some(priority) = context.claims.projects_unreadable(&namespace)
     {
@@ -49,7 +49,8 @@ pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Res
         pass.forget_reads(asked);
     }
     pass.seen.project = Some(login.view.clone());
-    pass.seen.last_look = context.uptime.at(look.began) >= asked;
+    pass.seen.last_look = context.uptime.at(read.began) >= asked;
+    pass.project_read = Some(context.uptime.now());
     let first = pass.login.replace(login).is_none();
     if first && Priority::of(&pass.object) == Priority::Submission {
         recall(pass, asked, context);
@@ -57,7 +58,7 @@ pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Res
     Ok(())
 }
 
-/// Takes over from earlier passes which desktops are gone.
+/// Takes over from earlier reconciliations which desktops are gone.
 fn recall(pass: &mut Reconciliation, now: Duration, context: &Context) {
     // Without a project that can be used nothing is known of its desktops.
     let Ok(key) = pass.home() else { return };
@@ -118,7 +119,7 @@ fn question(pass: &Reconciliation, ids: &[DesktopID], priority: Priority, contex
         upcoming: if in_doubt {
             vec![]
         } else {
-            context.upcoming.with(&pass.object, room)
+            context.queue.upcoming_desktops(&pass.object, room)
         },
         since: context.uptime.moment(since),
         gone_only: priority != Priority::Submission,
@@ -200,7 +201,7 @@ fn saw(
 }
 
 /// Before a first submission a sweep of a moment ago will do, and while nothing can be decided about an attempt one of some
-/// minutes. Evidence about an attempt must be newer than this pass.
+/// minutes. Evidence about an attempt must be newer than this reconciliation.
 pub(super) async fn sub_jobs(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let now = begin_read(pass, context);
     let first_seen = context.memory.of(&pass.uid()).first_seen;
@@ -212,7 +213,7 @@ pub(super) async fn sub_jobs(pass: &mut Reconciliation, context: &Context) -> Re
         }
         _ if recovery::is_early(&pass.seen) => {
             let since = facts::oldest_early_read(pass, context);
-            // Whatever is decided in this pass, it is decided as of that moment.
+            // Whatever is decided in this reconciliation, it is decided as of that moment.
             pass.began = pass.began.min(since);
             since
         }
@@ -261,7 +262,7 @@ pub(super) fn job(pass: &mut Reconciliation, job: &JobID, context: &Context) -> 
         age: facts::age_of_submission(pass, context),
         object: pass.reference(),
     };
-    let view = match context.pollers.follow(wanted, &key, pass.line()?) {
+    let view = match context.pollers.follow(wanted, &key, pass.session()?) {
         News::NotYet => JobView::default(),
         News::Known(view) => view,
         News::ReadFailure(error) => {

@@ -2,10 +2,11 @@
 
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::DeserializeGuard;
 use serde_json::json;
 
 use super::super::reconciliation::Reconciliation;
-use super::super::{Error, report, waking_hash};
+use super::super::{Error, report};
 use crate::controllers::raw::{Raw, keep_unknown};
 use crate::controllers::{Context, api};
 use crate::crd::deletion::DesktopDeletionStatus;
@@ -32,11 +33,6 @@ pub(super) async fn finalizers(
         "finalizers": finalizers,
     }});
     if present {
-        // Before the call: the event may come before its answer.
-        let mut next = pass.object.clone();
-        *next.finalizers_mut() = finalizers;
-        let foreseen = waking_hash(&next);
-        context.memory.foresee(&pass.uid(), foreseen);
         let now = context.uptime.now();
         context
             .memory
@@ -59,7 +55,7 @@ pub(super) async fn finalizers(
         if present { "AddFinalizer" } else { "DropFinalizer" },
     );
     pass.seen.last_look = false;
-    pass.update(patched)
+    pass.update(patched, context)
 }
 
 /// The object with that status, and with what this version does not know of the stored one.
@@ -69,8 +65,9 @@ fn next(pass: &Reconciliation, status: &DesktopDeletionStatus) -> serde_json::Re
         serde_json::to_value(&pass.object.status)?,
         serde_json::to_value(status)?,
     );
-    json["status"] = keep_unknown(&pass.stored, &before, after);
-    Raw::of(json)
+    json["status"] = keep_unknown(pass.stored.as_ref().unwrap_or(&before), &before, after);
+    let object = DeserializeGuard(Ok(pass.object.clone()));
+    Ok(Raw { json, object })
 }
 
 /// Replaces the status under compare-and-swap: a PUT with uid and resourceVersion. (A patch without a
@@ -94,8 +91,7 @@ pub(super) async fn status(
     )
     .await?;
     context.metrics.api_write("DesktopDeletion", step);
-    pass.update(written)?;
-    context.claims.observe(&pass.object);
+    pass.update(written, context)?;
     report::changed(&before, pass, context).await;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What an operator remembers, and what nobody needs to know any more.
 
 use desktop_deletion_operator::crd::deletion::Outcome;
+use desktop_deletion_operator::plan::observed::SendPermit;
 
 use super::{Protocol, small};
 use crate::action::OBJECTS;
@@ -107,6 +108,7 @@ impl Pass {
             reload: None,
             project: false,
             last_look: false,
+            permit: SendPermit::None,
             claim: None,
             desktops: Default::default(),
             sweep: None,

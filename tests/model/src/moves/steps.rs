@@ -1,5 +1,7 @@
 //! Steps of an operator other than writes: what it does alone, what it reads, and the sending.
 
+use desktop_deletion_operator::plan::observed::SendPermit;
+
 use super::{Protocol, small};
 use crate::action::Luck;
 use crate::config::Mutant;
@@ -51,6 +53,7 @@ impl Protocol {
                     pass.last_look = true;
                 }
                 Act::Claim => pass.claim = Some(if held { Claim::Held } else { Claim::Granted }),
+                Act::ReleasePermit => pass.permit = SendPermit::Returned,
                 Act::ReadOwner(job) => pass.asked |= names::only(job),
                 Act::Sign(batch) => self.sign(world, operator, batch),
                 Act::Wait(found) => {
@@ -160,8 +163,13 @@ impl Protocol {
                 pass.sweep = Some(sweep);
             }
             Act::ReadJob(job) => pass.jobs[job] = Some(cloud.row(job)),
+            // It was waited for, and everything else went on meanwhile.
+            Act::AcquirePermit => (pass.permit, pass.last_look) = (SendPermit::Held, false),
             Act::Write(kind, to) => self.write(world, operator, (kind, to), luck),
-            Act::Post(attempt) => self.post(world, operator, usize::from(attempt)),
+            Act::Post(attempt) => {
+                pass.permit = SendPermit::None;
+                self.post(world, operator, usize::from(attempt));
+            }
             _ => {}
         }
     }

@@ -111,6 +111,58 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
+        name: "permit-not-taken",
+        does: "A call is signed without waiting for a permit of the rate limiter",
+        edits: &[Edit {
+            file: "src/plan/admission.rs",
+            find: "(seen.permit != SendPermit::Held).then_some(Step::AcquirePermit)",
+            replace: "(seen.permit != SendPermit::Held).then_some(Step::AcquirePermit).filter(|_| false)",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::admission", "plan::properties"],
+        }],
+    },
+    Mutant {
+        name: "permit-kept-while-reading",
+        does: "A request keeps its permit while its reads wait for permits of their own",
+        edits: &[Edit {
+            file: "src/plan.rs",
+            find: "step if seen.permit == SendPermit::Held && !step.keeps_permit() => Step::ReleasePermit,",
+            replace: "step if seen.permit == SendPermit::Held && !step.keeps_permit() => step,",
+        }],
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::admission", "plan::properties"],
+        }],
+    },
+    Mutant {
+        name: "an-old-copy-is-enough",
+        does: "A reconciliation begins from a copy of the watch that is older than what this process has written",
+        edits: &[Edit {
+            file: "src/controllers/cache.rs",
+            find: "(Known::Version(known), Some(shown)) if shown >= known => Source::Cache,",
+            replace: "(Known::Version(known), Some(shown)) if shown >= known || shown < known => Source::Cache,",
+        }],
+        trials: &[Trial {
+            layer: Layer::Unit,
+            tests: &["controllers::cache"],
+        }],
+    },
+    Mutant {
+        name: "settle-from-the-cache",
+        does: "A copy of the watch that shows no attempt releases the desktops of a request that is being submitted",
+        edits: &[Edit {
+            file: "src/controllers/claims.rs",
+            find: "            Known::Cached { claimed } => claimed,",
+            replace: "            Known::Cached { claimed } => claimed || !object.status.as_ref().is_some_and(entry::is_in_flight),",
+        }],
+        trials: &[Trial {
+            layer: Layer::Unit,
+            tests: &["controllers::claims"],
+        }],
+    },
+    Mutant {
         name: "claims-ignored",
         does: "Two requests may have one desktop in flight",
         edits: &[Edit {

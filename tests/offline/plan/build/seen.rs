@@ -6,7 +6,7 @@ use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState
 use desktop_deletion_operator::ids::{DesktopID, Operation};
 use desktop_deletion_operator::plan::observed::{
     Circuit, Claim, ClockSkew, ConflictingRequest, Deadline, Observed, Obstacle, PostAnswer, ProjectView,
-    ReadFailure, SingleRead, Start, Submission,
+    ReadFailure, SendPermit, SingleRead, Start, Submission,
 };
 use desktop_deletion_operator::plan::views::Evidence;
 use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, JobView, SubJobResult, Sweep};
@@ -131,6 +131,10 @@ impl Seen {
 
     pub(crate) fn no_last_look(self) -> Self {
         self.with(|o| o.last_look = false)
+    }
+
+    pub(crate) fn permit(self, permit: SendPermit) -> Self {
+        self.with(|o| o.permit = permit)
     }
 
     pub(crate) fn claimed(self) -> Self {

@@ -6,7 +6,7 @@ use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::deadlines::{self, Deadlines};
 use desktop_deletion_operator::plan::evidence;
-use desktop_deletion_operator::plan::observed::{PostAnswer, SingleRead, Submission};
+use desktop_deletion_operator::plan::observed::{PostAnswer, SendPermit, SingleRead, Submission};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::step::{Batch, Step};
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -56,6 +56,12 @@ impl Walk {
             }
             Step::AddFinalizer => return Ok(self.set_finalizer(pass, true)),
             Step::DropFinalizer => return Ok(self.set_finalizer(pass, false)),
+            Step::AcquirePermit => {
+                pass.seen.permit = SendPermit::Held;
+                // A long wait makes the last look too old.
+                pass.seen.last_look &= !self.dice.bad();
+            }
+            Step::ReleasePermit => pass.seen.permit = SendPermit::Returned,
             Step::Sign(batch) => self.sign(pass, batch),
             Step::RecordIntent(_) => return self.store_intent(pass, step),
             Step::Post => self.post(pass)?,
@@ -186,6 +192,10 @@ impl Walk {
         let Submission::Armed { attempt, .. } = pass.seen.submission.clone() else {
             return rules::holds(intent_first::sent(false, || "nothing is signed".to_owned()));
         };
+        if pass.seen.permit != SendPermit::Held {
+            return Err("it is sent without a permit".to_owned());
+        }
+        pass.seen.permit = SendPermit::None;
         let intent = self.object.status.attempts.iter().find(|a| a.id == attempt.id);
         let stored =
             intent.is_some_and(|a| a.outcome == Outcome::Pending && a.body_digest == attempt.body_digest);

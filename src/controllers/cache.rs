@@ -1,0 +1,225 @@
+//! The watch's copies of unfinished requests, and of which of them this process knows more than its watch has shown.
+//!
+//! A reconciliation begins from such a copy: what it writes is fenced by the resourceVersion, so one that is out of date
+//! writes nothing. It must not be older than what this process itself has read or written, though, or what was done would
+//! seem not to have been.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store};
+
+use tokio::time::Instant;
+
+use super::Scope;
+use crate::crd::{DesktopDeletion, RESOLVE_ANNOTATION};
+use crate::plan::deadlines::WATCH_LAG;
+
+/// The copies of all watches; clones share them.
+#[derive(Clone, Default)]
+pub struct RequestCache(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    stores: RwLock<HashMap<Scope, Store<DesktopDeletion>>>,
+    /// What the watches have not shown yet, by uid.
+    ahead: Mutex<HashMap<String, Ahead>>,
+    /// Requests whose status has more than this version can decode, by uid: their copies lack it.
+    partial: Mutex<HashSet<String>>,
+}
+
+/// What this process knows of a request that its watch has not shown.
+struct Ahead {
+    namespace: String,
+    known: Known,
+    /// Since when the watch is behind.
+    since: Instant,
+    /// A reconciliation waits for the watch.
+    awaited: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Known {
+    /// This process has read or written this version.
+    Version(u64),
+    /// A write was not answered, or met a newer version.
+    Unclear,
+}
+
+/// What a reconciliation begins from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The watch's copy.
+    Cache,
+    /// A live read: what the object is cannot be told from the copy.
+    Live,
+    /// Nothing yet: the copy is older than what this process has read or written. The watch wakes the request, or it is due
+    /// then.
+    Wait(Duration),
+}
+
+impl RequestCache {
+    /// The copies of one more watch.
+    pub fn watch(&self, scope: Scope, store: Store<DesktopDeletion>) {
+        let mut stores = self.0.stores.write().unwrap_or_else(PoisonError::into_inner);
+        stores.insert(scope, store);
+    }
+
+    /// The copy of a request.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<DesktopDeletion>> {
+        self.store(namespace)?
+            .get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// The copies of the requests of a project.
+    pub fn of_project(&self, namespace: &str, project: &str) -> Vec<Arc<DesktopDeletion>> {
+        let mut requests = self.store(namespace).map_or_else(Vec::new, |store| store.state());
+        requests.retain(|request| {
+            request.spec.project_ref.name == project
+                && request.metadata.namespace.as_deref() == Some(namespace)
+        });
+        requests
+    }
+
+    fn store(&self, namespace: &str) -> Option<Store<DesktopDeletion>> {
+        let stores = self.0.stores.read().unwrap_or_else(PoisonError::into_inner);
+        let own = stores.get(&Scope::Namespace(namespace.to_owned()));
+        own.or_else(|| stores.get(&Scope::All)).cloned()
+    }
+
+    /// This process has read this version of a request live, or the API server has answered a write with it.
+    pub fn knows(&self, object: &DesktopDeletion) {
+        let Some(version) = version(&object.metadata) else {
+            return;
+        };
+        self.ahead(object, Known::Version(version));
+    }
+
+    /// Whether a write was carried out is not known, or it met a newer version.
+    pub fn is_unclear(&self, object: &DesktopDeletion) {
+        self.ahead(object, Known::Unclear);
+    }
+
+    fn ahead(&self, object: &DesktopDeletion, known: Known) {
+        let (uid, namespace) = (object.uid(), object.namespace().unwrap_or_default());
+        // The watch takes an object out of its store before it comes here with that, so nothing is left behind.
+        let mut ahead = lock(&self.0.ahead);
+        let copy = self.get(&namespace, &object.name_any());
+        let copy = copy.filter(|copy| copy.metadata.uid == uid);
+        let shown = match (known, &copy) {
+            (_, None) => true,
+            (Known::Unclear, Some(_)) => false,
+            (Known::Version(known), Some(copy)) => {
+                version(&copy.metadata).is_some_and(|shown| shown >= known)
+            }
+        };
+        let uid = uid.unwrap_or_default();
+        if shown {
+            ahead.remove(&uid);
+            return;
+        }
+        let entry = ahead.entry(uid).or_insert(Ahead {
+            namespace,
+            known,
+            since: Instant::now(),
+            awaited: false,
+        });
+        entry.known = known;
+    }
+
+    /// This process knows that version of a request already.
+    pub fn is_known(&self, metadata: &ObjectMeta) -> bool {
+        let ahead = lock(&self.0.ahead);
+        let known = metadata.uid.as_ref().and_then(|uid| ahead.get(uid));
+        match known.map(|ahead| ahead.known) {
+            Some(Known::Version(known)) => version(metadata).is_some_and(|shown| shown <= known),
+            Some(Known::Unclear) | None => false,
+        }
+    }
+
+    /// What a reconciliation of `copy` begins from.
+    pub fn source(&self, copy: &DesktopDeletion) -> Source {
+        let uid = copy.metadata.uid.as_deref().unwrap_or_default();
+        if lock(&self.0.partial).contains(uid) {
+            return Source::Live;
+        }
+        let mut ahead = lock(&self.0.ahead);
+        let Some(ahead) = ahead.get_mut(uid) else {
+            return Source::Cache;
+        };
+        match (ahead.known, version(&copy.metadata)) {
+            (Known::Unclear, _) | (_, None) => Source::Live,
+            (Known::Version(known), Some(shown)) if shown >= known => Source::Cache,
+            _ => {
+                ahead.awaited = true;
+                let patience = WATCH_LAG.saturating_sub(ahead.since.elapsed());
+                if patience.is_zero() {
+                    Source::Live
+                } else {
+                    Source::Wait(patience)
+                }
+            }
+        }
+    }
+
+    /// The store of a watch shows this version of a request now; says whether a reconciliation waits for that.
+    pub fn shows(&self, uid: &str, version: Option<u64>, partial: bool) -> bool {
+        if partial {
+            lock(&self.0.partial).insert(uid.to_owned());
+        } else {
+            lock(&self.0.partial).remove(uid);
+        }
+        let mut ahead = lock(&self.0.ahead);
+        let reached = ahead.get(uid).is_some_and(|ahead| match ahead.known {
+            Known::Version(known) => version.is_some_and(|shown| shown >= known),
+            // What the next live read says is compared with the copy.
+            Known::Unclear => false,
+        });
+        reached && ahead.remove(uid).is_some_and(|ahead| ahead.awaited)
+    }
+
+    /// The store of a watch no longer has that request.
+    pub fn is_gone(&self, uid: &str) {
+        lock(&self.0.ahead).remove(uid);
+        lock(&self.0.partial).remove(uid);
+    }
+
+    /// The store of a watch has these requests and no others.
+    pub fn listed(&self, scope: &Scope, uids: &HashSet<&str>) {
+        let here = |namespace: &String| match scope {
+            Scope::All => true,
+            Scope::Namespace(own) => own == namespace,
+        };
+        lock(&self.0.ahead).retain(|uid, ahead| uids.contains(uid.as_str()) || !here(&ahead.namespace));
+    }
+}
+
+/// The resourceVersion: the API server promises that those of one kind are numbers, and that later ones are larger.
+pub fn version(metadata: &ObjectMeta) -> Option<u64> {
+    metadata.resource_version.as_ref()?.parse().ok()
+}
+
+/// Takes off what the operator has no use for. A write of the status leaves metadata alone, and one of the finalizers all
+/// others.
+pub fn trim(object: &mut DesktopDeletion) {
+    let metadata = &mut object.metadata;
+    metadata.managed_fields = None;
+    metadata.labels = None;
+    metadata.owner_references = None;
+    metadata.self_link = None;
+    metadata.generate_name = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.retain(|name, _| name == RESOLVE_ANNOTATION);
+    }
+}
+
+/// The maps are whole after every step, whoever panicked.
+fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
+    map.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

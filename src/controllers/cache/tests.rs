@@ -1,0 +1,112 @@
+use kube::runtime::reflector::{self, store::Writer};
+use kube::runtime::watcher::Event;
+use serde_json::json;
+
+use super::*;
+
+fn object(version: u64) -> DesktopDeletion {
+    serde_json::from_value(json!({
+        "apiVersion": "cloud-desktops.dev/v1alpha1",
+        "kind": "DesktopDeletion",
+        "metadata": {"name": "leaver", "namespace": "vdi", "uid": "u1", "resourceVersion": version.to_string()},
+        "spec": {"projectRef": {"name": "prod"}, "desktopIDs": ["pc-1"]},
+    }))
+    .unwrap()
+}
+
+/// A cache whose watch has shown the object in a version.
+fn showing(version: u64) -> (RequestCache, Writer<DesktopDeletion>) {
+    let cache = RequestCache::default();
+    let (store, mut writer) = reflector::store();
+    cache.watch(Scope::Namespace("vdi".to_owned()), store);
+    writer.apply_watcher_event(&Event::Apply(object(version)));
+    cache.shows("u1", Some(version), false);
+    (cache, writer)
+}
+
+fn source(cache: &RequestCache) -> Source {
+    cache.source(&cache.get("vdi", "leaver").unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_older_than_our_own_write_waits_for_the_watch() {
+    let (cache, mut writer) = showing(7);
+    assert_eq!(source(&cache), Source::Cache);
+    cache.knows(&object(9));
+    assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
+    for (version, awaited, then) in [(8, false, Source::Wait(WATCH_LAG)), (9, true, Source::Cache)] {
+        writer.apply_watcher_event(&Event::Apply(object(version)));
+        assert_eq!(cache.shows("u1", Some(version), false), awaited, "{version}");
+        assert_eq!(source(&cache), then, "{version}");
+    }
+    assert!(lock(&cache.0.ahead).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_event_came_before_its_answer_is_not_waited_for() {
+    let (cache, _writer) = showing(9);
+    cache.knows(&object(9));
+    assert_eq!(source(&cache), Source::Cache);
+    assert!(lock(&cache.0.ahead).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_write_without_an_answer_the_object_is_read_live() {
+    let (cache, mut writer) = showing(7);
+    cache.is_unclear(&object(7));
+    writer.apply_watcher_event(&Event::Apply(object(8)));
+    cache.shows("u1", Some(8), false);
+    assert_eq!(source(&cache), Source::Live);
+    cache.knows(&object(8));
+    assert_eq!(source(&cache), Source::Cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_of_a_newer_version_of_the_operator_is_read_live() {
+    let (cache, _writer) = showing(7);
+    for (partial, expected) in [(true, Source::Live), (false, Source::Cache)] {
+        cache.shows("u1", Some(7), partial);
+        assert_eq!(source(&cache), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_event_of_our_own_write_is_known_and_others_are_not() {
+    let (cache, _writer) = showing(7);
+    cache.knows(&object(9));
+    assert!(cache.is_known(&object(9).metadata));
+    assert!(cache.is_known(&object(8).metadata));
+    assert!(!cache.is_known(&object(10).metadata));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_of_a_request_that_its_watch_no_longer_shows() {
+    let (cache, mut writer) = showing(7);
+    cache.knows(&object(9));
+    writer.apply_watcher_event(&Event::Delete(object(10)));
+    cache.is_gone("u1");
+    cache.knows(&object(10));
+    assert!(lock(&cache.0.ahead).is_empty());
+
+    let (cache, _writer) = showing(7);
+    cache.knows(&object(9));
+    cache.listed(&Scope::Namespace("other".to_owned()), &HashSet::new());
+    assert_eq!(lock(&cache.0.ahead).len(), 1);
+    cache.listed(&Scope::All, &HashSet::new());
+    assert!(lock(&cache.0.ahead).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_stays_behind_is_not_waited_for_again_and_again() {
+    let (cache, mut writer) = showing(7);
+    cache.knows(&object(9));
+    tokio::time::advance(WATCH_LAG / 2).await;
+    assert_eq!(source(&cache), Source::Wait(WATCH_LAG / 2));
+    tokio::time::advance(WATCH_LAG / 2).await;
+    assert_eq!(source(&cache), Source::Live);
+    cache.knows(&object(11));
+    assert_eq!(source(&cache), Source::Live);
+    writer.apply_watcher_event(&Event::Apply(object(11)));
+    cache.shows("u1", Some(11), false);
+    assert_eq!(source(&cache), Source::Cache);
+}

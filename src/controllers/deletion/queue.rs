@@ -1,0 +1,289 @@
+//! The work queue: which requests are due for a reconciliation, and which of them is next. One request is reconciled once at
+//! a time; namespaces take turns, then the projects of a namespace. Only so many requests of one project are reconciled at one
+//! time, so that the others share what is read for them.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `rotation` | keys by namespace and project, in fair order |
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::super::cache::RequestCache;
+use crate::cloud::rate_limiter::{Priority, Shares};
+use crate::crd::DesktopDeletion;
+use crate::ids::DesktopID;
+
+mod rotation;
+
+use rotation::Rotation;
+
+/// A request, by namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Key {
+    /// The key of an object.
+    pub fn of(object: &impl ResourceExt) -> Self {
+        Self {
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+        }
+    }
+}
+
+impl From<ObjectRef<DesktopDeletion>> for Key {
+    fn from(reference: ObjectRef<DesktopDeletion>) -> Self {
+        Self {
+            namespace: reference.namespace.unwrap_or_default(),
+            name: reference.name,
+        }
+    }
+}
+
+/// A project of a namespace, by their names.
+type Project = (String, String);
+
+/// The queue; clones share it.
+#[derive(Clone)]
+pub struct WorkQueue {
+    cache: RequestCache,
+    /// Most requests of one project that are reconciled at one time.
+    per_project: usize,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Another request may be next.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<Key, Entry>,
+    /// When requests become due by themselves.
+    timers: BTreeSet<(Instant, Key)>,
+    /// Those that are due, by priority.
+    due: [Rotation; Priority::ALL],
+    shares: Shares,
+    /// How many of each project are being reconciled.
+    running: HashMap<Project, usize>,
+}
+
+/// Where a request stands.
+enum Entry {
+    /// It becomes due at that time.
+    Scheduled(Instant),
+    /// Since then.
+    Due(Instant),
+    Running(Project, Again),
+}
+
+/// Whether a request that is being reconciled is due again afterwards.
+#[derive(Clone, Copy)]
+enum Again {
+    No,
+    /// If the reconciliation has not seen this version of it.
+    Unless(u64),
+    Yes,
+}
+
+/// A request that is to be reconciled now.
+pub struct Work {
+    /// Which one.
+    pub key: Key,
+    /// As the watch shows it.
+    pub object: Arc<DesktopDeletion>,
+    /// Since when it is due: what was read since then says how things are.
+    pub since: Instant,
+}
+
+impl WorkQueue {
+    /// A queue of the requests in `cache`.
+    pub fn new(cache: RequestCache, per_project: usize) -> Self {
+        Self {
+            cache,
+            per_project,
+            shared: Arc::default(),
+        }
+    }
+
+    /// A request is due now, or as soon as its present reconciliation has ended.
+    pub fn add(&self, key: impl Into<Key>) {
+        self.put(key.into(), Again::Yes);
+    }
+
+    /// The watch shows a new version of a request: as [`WorkQueue::add`], unless the present reconciliation sees it anyway.
+    pub fn add_version(&self, key: Key, version: Option<u64>) {
+        self.put(key, version.map_or(Again::Yes, Again::Unless));
+    }
+
+    fn put(&self, key: Key, again: Again) {
+        self.lock().put(key, again, &self.cache);
+        self.shared.changed.notify_one();
+    }
+
+    /// A reconciliation has ended that saw `version` last; the request is due again after `requeue`.
+    pub fn done(&self, key: Key, version: Option<u64>, requeue: Option<Duration>) {
+        let mut state = self.lock();
+        let Some(Entry::Running(project, again)) = state.entries.remove(&key) else {
+            return;
+        };
+        if let Some(running) = state.running.get_mut(&project) {
+            *running -= 1;
+            if *running == 0 {
+                state.running.remove(&project);
+            }
+        }
+        let again = match again {
+            Again::No => false,
+            Again::Unless(shown) => version.is_none_or(|seen| seen < shown),
+            Again::Yes => true,
+        };
+        if again {
+            state.put(key, Again::Yes, &self.cache);
+        } else if let Some(delay) = requeue {
+            let at = Instant::now() + delay;
+            state.timers.insert((at, key.clone()));
+            state.entries.insert(key, Entry::Scheduled(at));
+        }
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+
+    /// Waits for the next request to reconcile. For one caller at a time.
+    pub async fn next(&self) -> Work {
+        loop {
+            let (work, timer) = {
+                let mut state = self.lock();
+                state.expire_timers(&self.cache);
+                let timer = state.timers.first().map(|(at, _)| *at);
+                (state.take(&self.cache, self.per_project), timer)
+            };
+            if let Some(work) = work {
+                return work;
+            }
+            tokio::select! {
+                () = self.shared.changed.notified() => {}
+                () = until(timer) => {}
+            }
+        }
+    }
+
+    /// The desktops of those that are due for the same as `object`, in their order: whole requests, at most so many desktops.
+    pub fn upcoming_desktops(&self, object: &DesktopDeletion, most: usize) -> Vec<DesktopID> {
+        let state = self.lock();
+        let due = &state.due[Priority::of(object) as usize];
+        let namespace = object.namespace().unwrap_or_default();
+        let mut ids = Vec::new();
+        for name in due.waiting(&namespace, &object.spec.project_ref.name) {
+            let Some(next) = self.cache.get(&namespace, name) else {
+                continue;
+            };
+            if ids.len() + next.spec.desktop_ids.len() > most {
+                break;
+            }
+            ids.extend(next.spec.desktop_ids.iter().cloned());
+        }
+        ids
+    }
+
+    /// The state is whole after every step, whoever panicked.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn put(&mut self, key: Key, again: Again, cache: &RequestCache) {
+        match self.entries.get_mut(&key) {
+            Some(Entry::Due(_)) => return,
+            Some(Entry::Running(_, after)) => {
+                *after = match (*after, again) {
+                    (Again::Yes, _) | (_, Again::Yes) => Again::Yes,
+                    (Again::Unless(one), Again::Unless(other)) => Again::Unless(one.max(other)),
+                    (Again::No, new) => new,
+                    (old, Again::No) => old,
+                };
+                return;
+            }
+            Some(Entry::Scheduled(at)) => {
+                let at = *at;
+                self.timers.remove(&(at, key.clone()));
+            }
+            None => {}
+        }
+        let Some(object) = cache.get(&key.namespace, &key.name) else {
+            // It has ended, or is gone.
+            self.entries.remove(&key);
+            return;
+        };
+        let due = &mut self.due[Priority::of(&object) as usize];
+        due.push(&key.namespace, &object.spec.project_ref.name, key.name.clone());
+        self.entries.insert(key, Entry::Due(Instant::now()));
+    }
+
+    fn expire_timers(&mut self, cache: &RequestCache) {
+        let now = Instant::now();
+        while let Some((at, key)) = self.timers.pop_first() {
+            if at > now {
+                self.timers.insert((at, key));
+                return;
+            }
+            self.put(key, Again::Yes, cache);
+        }
+    }
+
+    fn take(&mut self, cache: &RequestCache, per_project: usize) -> Option<Work> {
+        while let Some((key, project)) = self.pop(per_project) {
+            let Some(object) = cache.get(&key.namespace, &key.name) else {
+                self.entries.remove(&key);
+                continue;
+            };
+            *self.running.entry(project.clone()).or_default() += 1;
+            let running = Entry::Running(project, Again::No);
+            let since = match self.entries.insert(key.clone(), running) {
+                Some(Entry::Due(since)) => since,
+                _ => Instant::now(),
+            };
+            return Some(Work { key, object, since });
+        }
+        None
+    }
+
+    /// Whoever has the next share, of those whose project has room.
+    fn pop(&mut self, per_project: usize) -> Option<(Key, Project)> {
+        let running = &self.running;
+        let has_room = |project: &Project| running.get(project).is_none_or(|running| *running < per_project);
+        let due = &mut self.due;
+        let mut order = self.shares.order();
+        let (name, project) = order.find_map(|priority| due[priority as usize].pop(has_room))?;
+        self.shares.advance();
+        let namespace = project.0.clone();
+        Some((Key { namespace, name }, project))
+    }
+}
+
+/// Waits until then, or for ever.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+use futures::FutureExt;
+use kube::runtime::reflector::{self, store::Writer};
+use kube::runtime::watcher::Event;
+use serde_json::json;
+
+use super::*;
+use crate::controllers::Scope;
+
+/// A queue over a cache, of which so many of one project are reconciled at one time.
+struct World {
+    writer: Writer<DesktopDeletion>,
+    queue: WorkQueue,
+}
+
+impl World {
+    fn new(per_project: usize) -> Self {
+        let cache = RequestCache::default();
+        let (store, writer) = reflector::store();
+        cache.watch(Scope::All, store);
+        let queue = WorkQueue::new(cache, per_project);
+        Self { writer, queue }
+    }
+
+    /// Makes requests, named as namespace, project and name, and adds them in that order.
+    fn adds(&mut self, requests: &[(&str, &str, &str)]) {
+        for (namespace, project, name) in requests {
+            let object: DesktopDeletion = serde_json::from_value(json!({
+                "apiVersion": "cloud-desktops.dev/v1alpha1",
+                "kind": "DesktopDeletion",
+                "metadata": {"name": name, "namespace": namespace, "uid": name},
+                "spec": {"projectRef": {"name": project}, "desktopIDs": [name]},
+            }))
+            .unwrap();
+            let key = Key::of(&object);
+            self.writer.apply_watcher_event(&Event::Apply(object));
+            self.queue.add(key);
+        }
+    }
+
+    fn next(&self) -> Option<Work> {
+        self.queue.next().now_or_never()
+    }
+
+    /// The names of those that may be reconciled now, which stay so.
+    fn all(&self) -> Vec<String> {
+        std::iter::from_fn(|| self.next().map(|work| work.key.name)).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_take_turns_and_then_their_projects() {
+    let mut world = World::new(9);
+    world.adds(&[("a", "p", "1"), ("a", "p", "2"), ("a", "q", "3"), ("b", "p", "4")]);
+    assert_eq!(world.all(), ["1", "4", "3", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_project_without_room_is_passed_over() {
+    let mut world = World::new(1);
+    world.adds(&[("a", "p", "1"), ("a", "p", "2"), ("a", "q", "3")]);
+    let first = world.next().unwrap();
+    assert_eq!(world.all(), ["3"]);
+    world.queue.done(first.key, None, None);
+    assert_eq!(world.all(), ["2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_reconciled_once_at_a_time_and_again_if_it_was_added_meanwhile() {
+    let mut world = World::new(9);
+    world.adds(&[("a", "p", "1")]);
+    world
+        .queue
+        .add(Key::of(&*world.next().map(|work| work.object).unwrap()));
+    assert!(world.next().is_none());
+    let key = Key {
+        namespace: "a".to_owned(),
+        name: "1".to_owned(),
+    };
+    world.queue.done(key.clone(), None, None);
+    assert!(world.next().is_some());
+    world.queue.done(key, None, None);
+    assert!(world.next().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_the_reconciliation_saw_is_no_reason_for_another_one() {
+    for (shown, seen, again) in [(7, Some(7), false), (8, Some(7), true), (7, None, true)] {
+        let mut world = World::new(9);
+        world.adds(&[("a", "p", "1")]);
+        let Work { key, .. } = world.next().unwrap();
+        world.queue.add_version(key.clone(), Some(shown));
+        world.queue.done(key, seen, None);
+        assert_eq!(world.next().is_some(), again, "{shown} {seen:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_later_comes_then_or_earlier_if_it_is_added() {
+    let mut world = World::new(9);
+    world.adds(&[("a", "p", "1"), ("a", "p", "2")]);
+    for name in ["1", "2"] {
+        let work = world.next().unwrap();
+        assert_eq!(work.key.name, name);
+        world.queue.done(work.key, None, Some(Duration::from_secs(10)));
+    }
+    assert!(world.next().is_none());
+    world.adds(&[("a", "p", "2")]);
+    assert_eq!(world.all(), ["2"]);
+    let begun = Instant::now();
+    assert_eq!(world.queue.next().await.key.name, "1");
+    assert!(begun.elapsed() >= Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_watch_no_longer_shows_is_dropped() {
+    let mut world = World::new(9);
+    world.adds(&[("a", "p", "1"), ("a", "p", "2")]);
+    let gone = world.queue.cache.get("a", "1").unwrap();
+    world.writer.apply_watcher_event(&Event::Delete((*gone).clone()));
+    assert_eq!(world.all(), ["2"]);
+    assert_eq!(world.queue.lock().entries.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_the_same_are_named_as_whole_requests() {
+    let mut world = World::new(1);
+    world.adds(&[("a", "p", "1"), ("a", "p", "2"), ("a", "p", "3"), ("a", "q", "4")]);
+    let first = world.next().unwrap();
+    let upcoming = |most| world.queue.upcoming_desktops(&first.object, most).len();
+    assert_eq!((upcoming(9), upcoming(1), upcoming(0)), (2, 1, 0));
+}

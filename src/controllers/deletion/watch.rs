@@ -1,0 +1,205 @@
+//! The watch of unfinished requests: fills the cache and the table of claims, and has requests reconciled that changed.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::{StreamExt, future};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, ResourceExt};
+
+use super::super::raw::Raw;
+use super::super::undecodable::{Change, Sorted};
+use super::super::{Context, Scope, cache, stopped_unsynced, watchdog};
+use super::queue::Key;
+use crate::crd::DesktopDeletion;
+
+/// Selects unfinished requests on the server: finished ones cost the operator nothing.
+const UNFINISHED: &str = "status.completionTime=";
+
+/// Watches one namespace, or all of them, until the operator stops.
+pub async fn run(context: Arc<Context>, scope: Scope) {
+    let (store, writer) = reflector::store();
+    context.requests.watch(scope.clone(), store.clone());
+    let submissions = context.submissions.clone();
+    let underway = move |uid: &str| submissions.is_underway(uid);
+    context.metrics.watch_requests(store.clone(), underway);
+    let ready = context.health.check(scope.check("desktopdeletions"));
+    let unsynced = stopped_unsynced(store.clone(), ready, context.stopping.clone());
+    let interval = context.config.timing.watch_check;
+    let pulse = context.health.pulse(
+        format!("watch of {}", scope.check("desktopdeletions")),
+        interval * 3,
+    );
+    let watchdog = watchdog::run(
+        (context.client.clone(), scope.clone(), UNFINISHED),
+        (store.clone(), context.undecodable.clone()),
+        interval,
+        pulse,
+        context.stopping.clone(),
+    );
+    let watch = Watch {
+        context: &context,
+        scope,
+        store,
+        writer,
+        listed: Vec::new(),
+    };
+    tokio::select! {
+        _ = future::join(watch.follow(), watchdog) => {}
+        () = unsynced => {}
+        () = context.stopping.cancelled() => {}
+    }
+}
+
+struct Watch<'a> {
+    context: &'a Context,
+    scope: Scope,
+    store: Store<DesktopDeletion>,
+    writer: Writer<DesktopDeletion>,
+    /// The list that is being read: the store has it once it has been read to its end.
+    listed: Vec<Listed>,
+}
+
+/// What matters of an object that a watch shows.
+struct Listed {
+    key: Key,
+    uid: String,
+    version: Option<u64>,
+    /// It has not been seen in this version.
+    news: bool,
+    /// Its status has more than this version of the operator can decode.
+    partial: bool,
+}
+
+impl Watch<'_> {
+    async fn follow(mut self) {
+        let requests: Api<Raw<DesktopDeletion>> = self.scope.api(&self.context.client);
+        let events = watcher(requests, watcher::Config::default().fields(UNFINISHED)).default_backoff();
+        let mut events = pin!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => self.take_in(event),
+                Err(error) => {
+                    self.context.claims.requests_failed(&self.scope, &error);
+                    tracing::debug!(%error, "watch of desktopdeletions");
+                }
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: Event<Raw<DesktopDeletion>>) {
+        let (context, now) = (self.context, self.context.uptime.now());
+        let (change, partial) = (Change::of(&event), is_partial(&event));
+        match context.undecodable.sort(&self.scope, event, &self.store, now) {
+            Sorted::Known(event, decodable_again) => {
+                for gone in context.claims.note(&self.scope, &event) {
+                    context.forget(&gone);
+                }
+                self.apply(event, partial);
+                if let Some(object) = decodable_again {
+                    // Its spec need not have changed, so nothing else would.
+                    context.queue.add(object);
+                }
+            }
+            Sorted::Unknown {
+                json,
+                metadata,
+                remove,
+            } => {
+                if change == Change::Deleted {
+                    let gone = context.claims.undecodable_is_gone(&self.scope, &json, &metadata);
+                    context.undecodable.forget(&gone);
+                    context.forget(&gone);
+                } else {
+                    let listed = change == Change::Listed;
+                    context
+                        .claims
+                        .note_undecodable(&self.scope, &json, &metadata, listed);
+                }
+                if let Some(event) = remove {
+                    self.apply(event, false);
+                }
+            }
+        }
+    }
+
+    /// Brings the cache up to date, and has reconciled what changed: the event of a write of this process is no news.
+    fn apply(&mut self, mut event: Event<DesktopDeletion>, partial: bool) {
+        match &mut event {
+            Event::Init => self.listed = Vec::new(),
+            Event::InitApply(object) => {
+                let shown = self.shown(object, partial);
+                self.listed.push(shown);
+            }
+            Event::Apply(object) => {
+                let shown = self.shown(object, partial);
+                self.writer.apply_watcher_event(&event);
+                return self.show(shown);
+            }
+            Event::InitDone | Event::Delete(_) => {}
+        }
+        self.writer.apply_watcher_event(&event);
+        match event {
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                let uids = listed.iter().map(|listed| listed.uid.as_str()).collect();
+                self.context.requests.listed(&self.scope, &uids);
+                listed.into_iter().for_each(|listed| self.show(listed));
+            }
+            Event::Delete(object) => self.context.requests.is_gone(&object.uid().unwrap_or_default()),
+            Event::Init | Event::InitApply(_) | Event::Apply(_) => {}
+        }
+    }
+
+    /// Trims an object that the store will show, and says what is new in it.
+    fn shown(&self, object: &mut DesktopDeletion, partial: bool) -> Listed {
+        cache::trim(object);
+        Listed {
+            key: Key::of(object),
+            uid: object.uid().unwrap_or_default(),
+            version: cache::version(&object.metadata),
+            news: self.is_news(object),
+            partial,
+        }
+    }
+
+    /// The store shows it now.
+    fn show(&self, shown: Listed) {
+        let Listed {
+            key,
+            uid,
+            version,
+            news,
+            partial,
+        } = shown;
+        if self.context.requests.shows(&uid, version, partial) {
+            self.context.queue.add(key);
+        } else if news {
+            self.context.queue.add_version(key, version);
+        }
+    }
+
+    /// Neither the cache nor this process itself has seen this version yet.
+    fn is_news(&self, object: &DesktopDeletion) -> bool {
+        let cached = self.store.get(&ObjectRef::from_obj(object));
+        let same = cached.is_some_and(|cached| {
+            (cached.uid(), cached.resource_version()) == (object.uid(), object.resource_version())
+        });
+        !same && !self.context.requests.is_known(&object.metadata)
+    }
+}
+
+/// The status of the object has more than this version of the operator can decode.
+fn is_partial(event: &Event<Raw<DesktopDeletion>>) -> bool {
+    match event {
+        Event::Apply(raw) | Event::InitApply(raw) => raw
+            .object
+            .0
+            .as_ref()
+            .is_ok_and(|object| !raw.holds_status(&object.status)),
+        Event::Init | Event::InitDone | Event::Delete(_) => false,
+    }
+}

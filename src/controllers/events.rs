@@ -1,0 +1,271 @@
+//! Publishes Events. What was said of an object within the last minutes is counted where it was said, not said again. Of what
+//! was said only the name of the Event is kept, and that until the request ends: kube's recorder keeps whole Events, and goes
+//! through all of them each time.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+
+/// The controller that Events name.
+const CONTROLLER: &str = "desktop-deletion-operator";
+
+/// For so long what is said again is counted.
+const COUNTED: Duration = Duration::from_secs(360);
+
+/// How long publishing an Event may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Bytes of a note that the API server takes.
+const LONGEST_NOTE: usize = 1024;
+
+/// Whether an Event needs attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It does not.
+    Normal,
+    /// It does.
+    Warning,
+}
+
+/// What there is to say of an object.
+#[derive(Debug)]
+pub struct Announcement<'a> {
+    /// Whether it needs attention.
+    pub kind: Kind,
+    /// Why it is said, in one word.
+    pub reason: &'a str,
+    /// The sentence.
+    pub note: &'a str,
+    /// Another object, or a version of this one: what is said of two of them is said twice.
+    pub related: Option<ObjectReference>,
+}
+
+/// Publishes Events in the name of this process.
+pub struct Events {
+    client: Client,
+    clock: Clock,
+    identity: String,
+    /// By uid of the object.
+    published: Mutex<HashMap<String, Vec<Published>>>,
+}
+
+struct Published {
+    kind: Kind,
+    reason: String,
+    related: Option<ObjectReference>,
+    name: String,
+    count: i32,
+    last: Instant,
+}
+
+impl Published {
+    fn says(&self, news: &Announcement<'_>) -> bool {
+        (self.kind, &*self.reason, &self.related) == (news.kind, news.reason, &news.related)
+    }
+}
+
+/// How an Announcement is published.
+#[derive(Debug, PartialEq, Eq)]
+enum Publish {
+    New,
+    /// So often it has been said by the Event of that name.
+    Again(String, i32),
+}
+
+impl Events {
+    /// Publishes in the name of `identity`.
+    pub fn new(client: Client, clock: Clock, identity: String) -> Self {
+        Self {
+            client,
+            clock,
+            identity,
+            published: Mutex::default(),
+        }
+    }
+
+    /// Publishes an Event about an object. It is a courtesy: nothing fails because of it.
+    pub async fn publish(&self, about: &ObjectReference, news: Announcement<'_>) {
+        let (name, namespace, reason) = (
+            about.name.as_deref().unwrap_or_default(),
+            about.namespace.as_deref().unwrap_or_default(),
+            news.reason,
+        );
+        match tokio::time::timeout(LIMIT, self.send(about, &news)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(namespace, name, reason, %error, "an Event could not be published")
+            }
+            Err(_) => tracing::debug!(namespace, name, reason, "publishing an Event took too long"),
+        }
+    }
+
+    /// Forgets what was said of a request that has ended or is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    async fn send(&self, about: &ObjectReference, news: &Announcement<'_>) -> kube::Result<()> {
+        let namespace = about.namespace.as_deref().unwrap_or_default();
+        let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let uid = about.uid.as_deref().unwrap_or_default();
+        let now = self.clock.now();
+        match self.how(uid, news) {
+            Publish::Again(name, count) => {
+                let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
+                let (parameters, patch) = (PatchParams::default(), Patch::Merge(&series));
+                events.patch_metadata(&name, &parameters, &patch).await?;
+                self.said(uid, news, name, count);
+            }
+            Publish::New => {
+                let event = self.event(about, news, now);
+                let name = event.metadata.name.clone().unwrap_or_default();
+                events.create(&PostParams::default(), &event).await?;
+                self.said(uid, news, name, 1);
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&self, about: &ObjectReference, news: &Announcement<'_>, now: Timestamp) -> Event {
+        let of = about.name.as_deref().unwrap_or(CONTROLLER);
+        Event {
+            action: Some("Delete".to_owned()),
+            reason: Some(news.reason.to_owned()),
+            event_time: Some(MicroTime(now)),
+            regarding: Some(about.clone()),
+            related: news.related.clone(),
+            note: Some(cut(news.note).to_owned()),
+            metadata: ObjectMeta {
+                namespace: about.namespace.clone(),
+                name: Some(format!("{of}.{:016x}", self.clock.random())),
+                ..ObjectMeta::default()
+            },
+            reporting_controller: Some(CONTROLLER.to_owned()),
+            reporting_instance: Some(self.identity.clone()),
+            type_: Some(match news.kind {
+                Kind::Normal => "Normal".to_owned(),
+                Kind::Warning => "Warning".to_owned(),
+            }),
+            ..Event::default()
+        }
+    }
+
+    fn how(&self, uid: &str, news: &Announcement<'_>) -> Publish {
+        let mut published = self.lock();
+        let Some(of_object) = published.get_mut(uid) else {
+            return Publish::New;
+        };
+        of_object.retain(|event| event.last.elapsed() < COUNTED);
+        let known = of_object.iter().find(|event| event.says(news));
+        known.map_or(Publish::New, |event| {
+            Publish::Again(event.name.clone(), event.count.saturating_add(1))
+        })
+    }
+
+    fn said(&self, uid: &str, news: &Announcement<'_>, name: String, count: i32) {
+        let mut published = self.lock();
+        let of_object = published.entry(uid.to_owned()).or_default();
+        of_object.retain(|event| !event.says(news));
+        of_object.push(Published {
+            kind: news.kind,
+            reason: news.reason.to_owned(),
+            related: news.related.clone(),
+            name,
+            count,
+            last: Instant::now(),
+        });
+    }
+
+    /// The map is whole after every step, whoever panicked.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Published>>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As much of a note as the API server takes.
+fn cut(note: &str) -> &str {
+    let mut end = note.len().min(LONGEST_NOTE);
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    &note[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+
+    use super::*;
+    use crate::clock::System;
+
+    fn events() -> Events {
+        let nobody = tower::service_fn(|_: Request<Body>| async {
+            Err::<Response<Body>, _>(io::Error::other("nobody listens"))
+        });
+        Events::new(
+            Client::new(nobody, "vdi"),
+            Arc::new(System),
+            "operator".to_owned(),
+        )
+    }
+
+    fn news(reason: &str) -> Announcement<'_> {
+        Announcement {
+            kind: Kind::Normal,
+            reason,
+            note: "a sentence",
+            related: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_said_again_within_minutes_is_counted() {
+        let events = events();
+        assert_eq!(events.how("u1", &news("Held")), Publish::New);
+        events.said("u1", &news("Held"), "leaver.1".to_owned(), 1);
+        let again = Publish::Again("leaver.1".to_owned(), 2);
+        assert_eq!(events.how("u1", &news("Held")), again);
+        let of_version = Announcement {
+            related: Some(ObjectReference::default()),
+            ..news("Held")
+        };
+        for other in [news("Sent"), of_version] {
+            assert_eq!(events.how("u1", &other), Publish::New);
+        }
+        assert_eq!(events.how("u2", &news("Held")), Publish::New);
+        tokio::time::advance(COUNTED).await;
+        assert_eq!(events.how("u1", &news("Held")), Publish::New);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_a_request_that_has_ended() {
+        let events = events();
+        events.said("u1", &news("Held"), "leaver.1".to_owned(), 1);
+        events.forget("u1");
+        assert!(events.lock().is_empty());
+    }
+
+    #[test]
+    fn a_note_is_cut_to_what_the_api_server_takes_between_two_characters() {
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&"a".repeat(2000)).len(), LONGEST_NOTE);
+        let wide = "部".repeat(600);
+        assert_eq!(cut(&wide).len(), LONGEST_NOTE / 3 * 3);
+        assert!(wide.starts_with(cut(&wide)));
+    }
+}
