@@ -150,7 +150,7 @@ async fn take_steps(
     context: &Arc<Context>,
 ) -> Result<Reconciled, Error> {
     let requeue = match Reconciliation::begin(object, since, context).await? {
-        Beginning::Now(pass) => return finish(*pass, object, &mut slot, context).await,
+        Beginning::Now(pass) => return Box::pin(finish(*pass, object, &mut slot, context)).await,
         Beginning::Gone => None,
         Beginning::Later(delay) => Some(delay),
     };

@@ -104,7 +104,7 @@ impl Events {
         match tokio::time::timeout(LIMIT, self.send(about, &news)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::debug!(namespace, name, reason, %error, "an Event could not be published")
+                tracing::debug!(namespace, name, reason, %error, "an Event could not be published");
             }
             Err(_) => tracing::debug!(namespace, name, reason, "publishing an Event took too long"),
         }

@@ -78,7 +78,7 @@ pub async fn run(
                 noting.claims.projects_listed(&watched);
             }
             watcher::Event::Apply(project) | watcher::Event::InitApply(project) => {
-                noting.project_changed(project)
+                noting.project_changed(project);
             }
             watcher::Event::Delete(project) => {
                 checked.forget(&project.uid().unwrap_or_default());

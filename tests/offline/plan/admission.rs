@@ -23,6 +23,7 @@ mod start;
 #[test]
 fn before_anything_is_sent() {
     check(&looks());
+    check(&permits());
     check(&holds());
     check(&unanswered());
     check(&undocumented());
@@ -101,6 +102,32 @@ fn admitted() -> Seen {
 }
 
 /// From nothing known to a signature.
+fn permits() -> [Row; 5] {
+    [
+        row("then a permit to send is waited for", ready("a b"), "permit"),
+        row(
+            "also by a request that gave one back",
+            ready("a b").permit(SendPermit::Returned),
+            "permit",
+        ),
+        row(
+            "a wait for the permit may make the last look too old",
+            ready("a b").permit(SendPermit::Held).no_last_look(),
+            "read the project",
+        ),
+        row(
+            "whoever must read the cloud again does not keep others from it meanwhile",
+            ready("a b").permit(SendPermit::Held).sights("b Missing"),
+            "permit back",
+        ),
+        row(
+            "nor does whoever waits for something else",
+            ready("a b").permit(SendPermit::Held).project_suspended(),
+            "permit back",
+        ),
+    ]
+}
+
 fn looks() -> Vec<Row> {
     vec![
         row("nothing is known", untouched("a b"), "read the project"),
@@ -145,31 +172,10 @@ fn looks() -> Vec<Row> {
             ready("a b").no_last_look(),
             "read the project",
         ),
-        row("then a permit to send is waited for", ready("a b"), "permit"),
-        row(
-            "also by a request that gave one back",
-            ready("a b").permit(SendPermit::Returned),
-            "permit",
-        ),
         row(
             "all is in place",
             ready("a b").permit(SendPermit::Held),
             "sign a b",
-        ),
-        row(
-            "a wait for the permit may make the last look too old",
-            ready("a b").permit(SendPermit::Held).no_last_look(),
-            "read the project",
-        ),
-        row(
-            "whoever must read the cloud again does not keep others from it meanwhile",
-            ready("a b").permit(SendPermit::Held).sights("b Missing"),
-            "permit back",
-        ),
-        row(
-            "nor does whoever waits for something else",
-            ready("a b").permit(SendPermit::Held).project_suspended(),
-            "permit back",
         ),
         row(
             "a busy desktop is submitted: the cloud decides",

@@ -60,13 +60,15 @@ pub(super) async fn finalizers(
 
 /// The object with that status, and with what this version does not know of the stored one.
 fn next(pass: &Reconciliation, status: &DesktopDeletionStatus) -> serde_json::Result<Raw<DesktopDeletion>> {
-    let mut json = serde_json::to_value(&pass.object)?;
-    let (before, after) = (
-        serde_json::to_value(&pass.object.status)?,
-        serde_json::to_value(status)?,
-    );
-    json["status"] = keep_unknown(pass.stored.as_ref().unwrap_or(&before), &before, after);
-    let object = DeserializeGuard(Ok(pass.object.clone()));
+    let mut object = pass.object.clone();
+    let before = object.status.take();
+    let mut json = serde_json::to_value(&object)?;
+    let after = serde_json::to_value(status)?;
+    json["status"] = match &pass.stored {
+        Some(stored) => keep_unknown(stored, &serde_json::to_value(before)?, after),
+        None => after,
+    };
+    let object = DeserializeGuard(Ok(object));
     Ok(Raw { json, object })
 }
 

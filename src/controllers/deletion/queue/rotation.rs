@@ -14,15 +14,12 @@ struct Line {
 
 impl Rotation {
     pub(super) fn push(&mut self, namespace: &str, project: &str, name: String) {
-        let lines = match self.0.iter().position(|(own, _)| own == namespace) {
-            Some(at) => &mut self.0[at].1,
-            None => {
-                self.0.push_back((namespace.to_owned(), VecDeque::new()));
-                // It was put there just now.
-                let last = self.0.len() - 1;
-                &mut self.0[last].1
-            }
-        };
+        let known = self.0.iter().position(|(own, _)| own == namespace);
+        let at = known.unwrap_or_else(|| {
+            self.0.push_back((namespace.to_owned(), VecDeque::new()));
+            self.0.len() - 1
+        });
+        let lines = &mut self.0[at].1;
         match lines.iter_mut().find(|line| line.project == project) {
             Some(line) => line.names.push_back(name),
             None => lines.push_back(Line {
