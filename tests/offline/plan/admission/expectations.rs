@@ -48,7 +48,7 @@ fn said(seen: &Seen) -> Option<String> {
             Some(hold.message)
         }
         step => {
-            assert!(matches!(step, Step::Sign(_)), "{step:?}");
+            assert!(matches!(step, Step::AcquirePermit), "{step:?}");
             None
         }
     }
