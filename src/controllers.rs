@@ -64,8 +64,6 @@ pub struct Context {
     pub clock: Clock,
     /// Time since the start of the process.
     pub uptime: Uptime,
-    /// What the clock of the API server says.
-    pub api_server_clock: ApiServerClock,
     /// Makes clients of the cloud.
     pub connector: Connector,
     /// What holds calls of the cloud back.
@@ -165,7 +163,7 @@ impl Context {
             uptime,
             ours: clock.clone(),
             services: service_clocks.clone(),
-            api_server: api_server_clock.clone(),
+            api_server: api_server_clock,
         };
         let claims = claims::Claims::new(clock_sources.clone(), config.timing.clone());
         let counted = claims.clone();
@@ -195,7 +193,6 @@ impl Context {
             service_clocks,
             clock_sources,
             uptime,
-            api_server_clock,
             metrics,
             health,
             leadership,

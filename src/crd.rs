@@ -31,10 +31,6 @@ mod files;
 mod rules;
 mod schema;
 
-/// API group of both kinds.
-pub const GROUP: &str = "cloud-desktops.dev";
-/// Version of both kinds.
-pub const VERSION: &str = "v1alpha1";
 /// Finalizer that keeps an object while a submission of it may still reach the cloud or be recorded.
 pub const FINALIZER: &str = "cloud-desktops.dev/submission";
 /// Annotation by which a person settles an attempt whose outcome stays unknown.

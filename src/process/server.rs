@@ -36,7 +36,6 @@ pub enum ServerError {
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    address: SocketAddr,
 }
 
 impl Server {
@@ -57,12 +56,7 @@ impl Server {
         .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         tracing::info!(%address, "serving /livez, /readyz and /metrics");
-        Ok(Self { listener, address })
-    }
-
-    /// The address it got.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+        Ok(Self { listener })
     }
 
     /// Answers until `stop` is cancelled. Cancel it last: probes are wanted while the operator winds down.
@@ -130,12 +124,16 @@ async fn exposition(State(metrics): State<Metrics>) -> Response {
 mod tests {
     use super::*;
 
+    fn address(server: &Server) -> SocketAddr {
+        server.listener.local_addr().unwrap()
+    }
+
     #[tokio::test]
     async fn probes_and_metrics_answer_until_stopped() {
         rustls::crypto::ring::default_provider().install_default().ok();
         let (health, metrics, stop) = (Health::default(), Metrics::new(), CancellationToken::new());
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let base = format!("http://{}", server.address());
+        let base = format!("http://{}", address(&server));
         let running = tokio::spawn(server.run(health.clone(), metrics, stop.clone()));
         let check = health.check("watch");
 
@@ -161,9 +159,9 @@ mod tests {
     #[tokio::test]
     async fn the_unspecified_ipv6_address_takes_connections_of_both_families() {
         let server = Server::bind("[::]:0".parse().unwrap()).await.unwrap();
-        let port = server.address().port();
+        let port = address(&server).port();
         tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        if server.address().is_ipv6() {
+        if address(&server).is_ipv6() {
             tokio::net::TcpStream::connect(("::1", port)).await.unwrap();
         }
     }
@@ -188,9 +186,9 @@ mod tests {
     #[tokio::test]
     async fn a_taken_address_is_named_with_the_flag() {
         let first = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let message = Server::bind(first.address()).await.unwrap_err().to_string();
+        let message = Server::bind(address(&first)).await.unwrap_err().to_string();
         assert!(
-            message.contains(&first.address().to_string()) && message.contains("--listen"),
+            message.contains(&address(&first).to_string()) && message.contains("--listen"),
             "{message}"
         );
     }

@@ -193,8 +193,8 @@ fn the_policy_keeps_the_finalizer_of_the_operator_and_denies_what_it_cannot_judg
         json!({"policyName": name(&policy), "validationActions": ["Deny"]})
     );
     let rules = json!([{
-        "apiGroups": [crd::GROUP],
-        "apiVersions": [crd::VERSION],
+        "apiGroups": ["cloud-desktops.dev"],
+        "apiVersions": ["v1alpha1"],
         "resources": ["desktopdeletions"],
         "operations": ["UPDATE"],
         "scope": "Namespaced",
@@ -206,7 +206,7 @@ fn the_policy_keeps_the_finalizer_of_the_operator_and_denies_what_it_cannot_judg
     let spec = policy["spec"].to_string();
     let words = spec.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\\' | ','));
     let finalizers: Vec<_> = words
-        .filter(|word| word.starts_with(crd::GROUP) && word.contains('/'))
+        .filter(|word| word.starts_with("cloud-desktops.dev") && word.contains('/'))
         .collect();
     // Of the old and of the new object, and in both messages.
     assert_eq!(finalizers, [crd::FINALIZER; 4]);

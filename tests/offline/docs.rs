@@ -172,13 +172,26 @@ fn every_link_between_pages_leads_somewhere() {
 
 #[test]
 fn every_file_that_the_docs_name_exists() {
+    let folders = [
+        ".ci/",
+        "crds/",
+        "deploy/",
+        "docs/",
+        "examples/",
+        "simulator/",
+        "src/",
+        "tests/",
+    ];
     let mut missing = Vec::new();
-    for page in pages(&root().join("docs")) {
-        let named = page.code().into_iter().filter(|code| code.starts_with("src/"));
+    for page in pages(&root()) {
+        let code = page.code().into_iter();
+        let named = code.filter(|code| folders.iter().any(|folder| code.starts_with(folder)));
+        // Seen from the project, or from the folder of the page.
+        let exists = |path: &&str| root().join(path).exists() || page.path.with_file_name(path).exists();
         missing.extend(
             named
-                .filter(|path| !root().join(path).exists())
-                .map(str::to_owned),
+                .filter(|path| !exists(path))
+                .map(|path| format!("{}: {path}", page.path.display())),
         );
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::source;
+
 mod circles;
-mod source;
 
 /// What one module of `src/` may do, with all that is below it and has no layer of its own.
 struct Layer {

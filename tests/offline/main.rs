@@ -3,6 +3,7 @@
 // A test that cannot go on says so by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod dependencies;
 mod deploy;
 mod docs;
 mod layering;
@@ -13,4 +14,5 @@ mod mutants;
 mod plan;
 mod reference;
 mod signing_vectors;
+mod source;
 mod workspace_client;

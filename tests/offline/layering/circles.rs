@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 
-use super::source;
+use crate::source;
 
 /// The files of a crate by the names of their modules, each with those that it uses and one path that names each.
 type Uses = BTreeMap<String, BTreeMap<String, String>>;
