@@ -1,6 +1,9 @@
 //! What `/metrics` shows of the work: doubt and how it was settled, what has not ended and why, and nothing of what is
 //! gone.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use testkit::eventually;
@@ -166,4 +169,83 @@ async fn what_waits_is_shown_by_its_reason_and_what_was_deleted_is_not() {
         &[("unfinished_requests{", 0.0), ("projects{", 0.0)],
     )
     .await;
+}
+
+#[tokio::test]
+async fn prometheus_reads_every_sample_of_a_running_operator_and_has_nothing_to_object() {
+    let stage = Stage::set("metrics-promtool", &[desktop("pc-1")]).await;
+    let operator = stage.operator(FLAGS);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.completed("leaver").await;
+    let finished = ("completed_requests_total{verdict=\"AllDeleted\"}", 1.0);
+    shows(&stage, &operator, &[finished]).await;
+    let text = answers(&stage, &operator, "/metrics", 200).await;
+
+    // By the parser of a scrape, which Prometheus' tool applies to a file of samples with times only.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("samples");
+    let data = folder.path().join("data");
+    let timed = |line: &str| {
+        let sample = !line.starts_with('#');
+        let line = line.to_owned();
+        if sample {
+            line + " 1800000000\n"
+        } else {
+            line + "\n"
+        }
+    };
+    std::fs::write(&file, text.lines().map(timed).collect::<String>()).unwrap();
+    let paths = [file, data].map(|path| path.display().to_string());
+    let [file, data] = paths.each_ref().map(String::as_str);
+    promtool(&["tsdb", "create-blocks-from", "openmetrics", file, data], "");
+    // A dump wants the folder of the log of writes, which a data folder of blocks alone does not have.
+    std::fs::create_dir(folder.path().join("data/wal")).unwrap();
+    let read = promtool(&["tsdb", "dump", data], "");
+    let samples = text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(read.lines().count(), samples, "{text}\n{read}");
+
+    let objections = promtool(&["check", "metrics"], &older_format(&text));
+    assert_eq!(objections, "");
+}
+
+/// The same in the older text format, for which alone there is a linter: it has no units, no infos and no end, and a
+/// counter has its whole name everywhere.
+fn older_format(text: &str) -> String {
+    let mut older = Vec::new();
+    let mut help = "";
+    for line in text.lines() {
+        if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').unwrap();
+            let (suffix, kind) = match kind {
+                "counter" => ("_total", kind),
+                "info" => ("_info", "gauge"),
+                _ => ("", kind),
+            };
+            let help = help.split_once(' ').unwrap().1;
+            older.push(format!("# HELP {name}{suffix} {help}"));
+            older.push(format!("# TYPE {name}{suffix} {kind}"));
+        } else if let Some(text) = line.strip_prefix("# HELP ") {
+            help = text;
+        } else if !line.starts_with('#') {
+            older.push(line.to_owned());
+        }
+    }
+    older.join("\n") + "\n"
+}
+
+/// What promtool prints of its findings; it must succeed.
+fn promtool(arguments: &[&str], input: &str) -> String {
+    let program = testkit::go_tool("promtool").unwrap();
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(output.status.success(), "{arguments:?}: {stdout}{stderr}");
+    stdout
 }

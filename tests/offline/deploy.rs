@@ -464,13 +464,16 @@ fn manifests(folder: &str) -> Vec<Value> {
     manifests
 }
 
-/// The YAML files below a folder of `deploy/`.
+/// The YAML files below a folder of `deploy/`, without the chart: its files are templates, or copies.
 fn files(folder: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![deploy().join(folder)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if path.is_dir() && path.file_name().unwrap() == "helm" {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "yaml") {

@@ -68,27 +68,105 @@ fn the_alerts_ask_for_what_is_exported() {
     let exported = exported();
     let mut selectors = 0;
     for rule in rules() {
-        let (alert, expression) = (&rule["alert"], rule["expr"].as_str().unwrap());
-        for (name, matchers) in selected(expression) {
-            selectors += 1;
-            let metric = exported.get(&name);
-            let metric = metric.unwrap_or_else(|| panic!("{alert}: {name} is not exported"));
-            for (label, value) in matchers {
-                assert!(
-                    metric.labels.contains(&label),
-                    "{alert}: {name} has no label {label}"
-                );
-                // The codes of the cloud are open-ended; of all else every value is there from the start.
-                for value in value.split('|').filter(|_| label != "code") {
-                    assert!(
-                        metric.values.contains(&(label.clone(), value.to_owned())),
-                        "{alert}: {label} of {name} is never {value}"
-                    );
-                }
-            }
-        }
+        let alert = rule["alert"].as_str().unwrap();
+        selectors += asks_for_what_is_exported(&exported, alert, rule["expr"].as_str().unwrap()).len();
     }
     assert!(selectors > rules().len(), "{selectors} selectors were found");
+}
+
+#[test]
+fn the_dashboard_shows_every_metric_and_asks_for_what_is_exported() {
+    let exported = exported();
+    let dashboard: Value = serde_json::from_str(&read("deploy/monitoring/dashboard.json")).unwrap();
+    let mut shown = BTreeSet::new();
+    let mut ids = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        assert!(
+            ids.insert(panel["id"].as_u64().unwrap()),
+            "{title}: its id is taken"
+        );
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let query = target["expr"].as_str().unwrap();
+            let names = asks_for_what_is_exported(&exported, title, query);
+            assert!(!names.is_empty(), "{title}: {query}");
+            assert_eq!(
+                query.matches("{job=~\"$job\"").count(),
+                names.len(),
+                "{title}: not of the chosen job: {query}"
+            );
+            let kept = grouped_by(query);
+            for label in &kept {
+                let known = names.iter().all(|name| exported[name].labels.contains(label));
+                let target = ["le", "job", "instance"].contains(&label.as_str());
+                assert!(known || target, "{title}: no label {label} in {query}");
+            }
+            let legend = target["legendFormat"].as_str().unwrap();
+            for label in legend
+                .split("{{")
+                .skip(1)
+                .map(|rest| rest.split_once("}}").unwrap().0)
+            {
+                assert!(
+                    kept.contains(&label.to_owned()),
+                    "{title}: {label} of the legend is not in {query}"
+                );
+            }
+            shown.extend(names);
+        }
+    }
+    assert_eq!(shown, exported.into_keys().collect());
+}
+
+/// Checks metrics, labels and values of a query, and returns the metrics of its selectors.
+fn asks_for_what_is_exported(
+    exported: &BTreeMap<String, Exported>,
+    place: &str,
+    expression: &str,
+) -> Vec<String> {
+    let mut names = Vec::new();
+    for (selected, matchers) in selected(expression) {
+        let name = ["_bucket", "_sum", "_count"]
+            .iter()
+            .filter_map(|suffix| selected.strip_suffix(suffix))
+            .find(|name| {
+                exported
+                    .get(*name)
+                    .is_some_and(|metric| metric.kind == "histogram")
+            })
+            .unwrap_or(&selected)
+            .to_owned();
+        let metric = exported.get(&name);
+        let metric = metric.unwrap_or_else(|| panic!("{place}: {selected} is not exported"));
+        // Prometheus adds the label job.
+        for (label, value) in matchers.into_iter().filter(|(label, _)| label != "job") {
+            assert!(
+                metric.labels.contains(&label),
+                "{place}: {name} has no label {label}"
+            );
+            // The codes of the cloud are open-ended; of all else every value is there from the start.
+            for value in value.split('|').filter(|_| label != "code") {
+                assert!(
+                    metric.values.contains(&(label.clone(), value.to_owned())),
+                    "{place}: {label} of {name} is never {value}"
+                );
+            }
+        }
+        names.push(name);
+    }
+    names
+}
+
+/// The labels in `by (a, b)`.
+fn grouped_by(query: &str) -> Vec<String> {
+    let groups = query
+        .split("by (")
+        .skip(1)
+        .map(|rest| rest.split_once(')').unwrap().0);
+    groups
+        .flat_map(|group| group.split(','))
+        .map(|label| label.trim().to_owned())
+        .collect()
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{Context, Error};
 use crate::places;
 
-mod build;
-mod source;
+pub(crate) mod build;
+pub(crate) mod source;
 
 use source::Source;
 

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 /// `Debug` prints what `Display` prints, so that `unwrap()` in a test shows a sentence.
 #[derive(thiserror::Error)]
 pub enum Error {
-    /// There are no binaries of a control plane, and no means to build them.
+    /// There is no Go, and so no means to build what tests need.
     #[error(
-        "no control plane to test on: install Go (https://go.dev/dl/; etcd, kube-apiserver and kubectl are then \
-         built once), or set KUBEBUILDER_ASSETS to a folder with these three"
+        "go is missing: install it (https://go.dev/dl/); what tests need is then built once. For a control plane \
+         alone, KUBEBUILDER_ASSETS may name a folder with etcd, kube-apiserver and kubectl"
     )]
     NoGo,
 
@@ -25,7 +25,7 @@ pub enum Error {
     },
 
     /// `go build` failed.
-    #[error("go build of the control plane failed in {module}:\n{output}", module = .module.display())]
+    #[error("go build failed in {module}:\n{output}", module = .module.display())]
     Build {
         /// The folder of the Go module.
         module: PathBuf,

@@ -1,4 +1,4 @@
-//! `go build` of the control plane, with a sign of life while it runs.
+//! `go build` of what tests need, with a sign of life while it runs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -29,29 +29,37 @@ pub(super) fn into(source: &Source, folder: &Path) -> Result<(), Error> {
         "etcd {}, kube-apiserver and kubectl {}",
         source.etcd, source.kubernetes
     );
-    say(&format!(
-        "building {what} from source; first time only, takes some minutes"
-    ));
-    run_go(source, &unfinished, &what)?;
+    run_go(&source.module, &source.arguments, "tool", &unfinished, &what)?;
     // Go names a binary after the last part of its package that is no version: go.etcd.io/etcd/server/v3.
     rename(&unfinished.join("server"), &unfinished.join("etcd"))?;
     rename(&unfinished, folder)
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+/// Moves what was built to its place.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     std::fs::rename(from, to).context(|| format!("rename {} to {}", from.display(), to.display()))
 }
 
-fn run_go(source: &Source, folder: &Path, what: &str) -> Result<(), Error> {
+/// Runs `go` in the folder `module`, so that it writes `package` to `folder`.
+pub(crate) fn run_go(
+    module: &Path,
+    arguments: &[String],
+    package: &str,
+    folder: &Path,
+    what: &str,
+) -> Result<(), Error> {
+    say(&format!(
+        "building {what} from source; first time only, takes some minutes"
+    ));
     // Without C, since the binaries need none of it and a machine may lack a compiler for it.
     let go = Command::new("go")
-        .args(&source.arguments)
+        .args(arguments)
         .arg("-o")
         .arg(folder)
-        .arg("tool")
+        .arg(package)
         .env("CGO_ENABLED", "0")
         .env_remove("GOFLAGS")
-        .current_dir(&source.module)
+        .current_dir(module)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -68,7 +76,7 @@ fn run_go(source: &Source, folder: &Path, what: &str) -> Result<(), Error> {
     }
     let last = lines.len().saturating_sub(30);
     Err(Error::Build {
-        module: source.module.clone(),
+        module: module.to_path_buf(),
         output: lines[last..].join("\n"),
     })
 }

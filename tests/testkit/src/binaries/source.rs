@@ -74,7 +74,8 @@ fn arguments(kubernetes: &str) -> Vec<String> {
     .to_vec()
 }
 
-fn digest(parts: &[&str]) -> String {
+/// First digits of the digest of these texts together.
+pub(crate) fn digest(parts: &[&str]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, parts.concat().as_bytes());
     let bytes = digest.as_ref();
     format!("{:02x}{:02x}{:02x}{:02x}", bytes[0], bytes[1], bytes[2], bytes[3])
