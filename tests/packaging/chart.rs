@@ -209,6 +209,20 @@ fn values_that_cannot_be_meant_are_refused_by_the_schema() {
 }
 
 #[test]
+fn in_another_namespace_nothing_refers_to_the_usual_one() {
+    let values = ["--namespace=vdi-ops", "--set=policies.keepFinalizer=true"];
+    let objects = json!(rendered(&values)).to_string();
+    for (reference, count) in [
+        ("\"namespace\":\"desktop-deletion\"", 0),
+        ("serviceaccount:desktop-deletion:", 0),
+        // Otherwise the policy denies the operator what it must do.
+        ("serviceaccount:vdi-ops:desktop-deletion-operator", 1),
+    ] {
+        assert_eq!(objects.matches(reference).count(), count, "{reference}");
+    }
+}
+
+#[test]
 fn flags_hosts_proxy_and_ports_reach_the_objects() {
     let file = path("tests/packaging/values/everything.yaml")
         .display()

@@ -18,6 +18,12 @@ use super::build::{cases, ending, minute};
 use super::rules;
 use super::tell::tell;
 
+/// Now is between the earliest time of the submission and its deadline, by clocks that agree.
+fn is_timely(seen: &Observed) -> bool {
+    let facts = &seen.facts;
+    facts.start == Start::Reached && facts.deadline == Deadline::Ahead && facts.clock_skew.is_none()
+}
+
 /// What a step must not do in that situation, by the invariants.
 pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -40,11 +46,8 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             request.suspend,
             "",
         ));
-        let timely = seen.facts.start == Start::Reached
-            && seen.facts.deadline == Deadline::Ahead
-            && seen.facts.clock_skew.is_none();
         must(
-            !seen.facts.stopping && timely,
+            !seen.facts.stopping && is_timely(seen),
             "something is sent by a process that stops, before its time, after the deadline or while clocks differ too much",
         );
     }
