@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{ConnectProxy, canary};
 use workspace_simulator::cloud::Operation;
 
@@ -24,8 +24,10 @@ async fn the_sample_request_ends_well_through_a_connect_proxy() {
     canary::guard(CREDENTIALS);
     let file = testkit::workspace().join("deploy/samples/deletion-batch.yaml");
     let sample: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let ids = sample["spec"]["desktopIDs"].as_array().unwrap();
-    let desktops: Vec<_> = ids.iter().map(|id| desktop(id.as_str().unwrap())).collect();
+    // The cloud has what the sample expects.
+    let expected = sample["spec"]["expected"].as_array().unwrap();
+    let of = |e: &Value| json!({"id": e["id"], "name": e["computerName"].as_str().unwrap_or("PC"), "user": e["userName"]});
+    let desktops: Vec<_> = expected.iter().map(of).collect();
     let stage = Stage::set("proxied", &desktops).await;
     let proxy = ConnectProxy::start(Some(CREDENTIALS)).await.unwrap();
     let file = credentials(CREDENTIALS);

@@ -2,7 +2,7 @@
 //! and those below it are one thing here, since the lower ones are its parts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::source;
 
@@ -17,6 +17,40 @@ fn no_file_of_the_operator_uses_itself_by_way_of_others() {
 #[test]
 fn no_file_of_the_simulator_uses_itself_by_way_of_others() {
     no_circle("simulator/src");
+}
+
+/// The first line of each file of the decision names its floor: a file uses files of its own floor and of those below, and a
+/// phase uses no other phase.
+#[test]
+fn the_files_of_the_decision_use_their_own_floor_and_those_below() {
+    const PHASES: u32 = 6;
+    let code = code_below("src");
+    let floors: BTreeMap<_, u32> = code
+        .iter()
+        .filter_map(|(module, text)| {
+            let file = module
+                .strip_prefix("plan::")
+                .filter(|file| !file.contains("::"))?;
+            let number = text
+                .strip_prefix("//! Floor ")
+                .and_then(|line| line.split(',').next());
+            let floor = number.and_then(|number| number.parse().ok());
+            let floor = floor.unwrap_or_else(|| panic!("src/plan/{file}.rs names no floor"));
+            Some((module.clone(), floor))
+        })
+        .collect();
+    assert!(floors.len() > 20, "{floors:?}");
+    let mut wrong = Vec::new();
+    for (module, used) in uses(&code) {
+        for (other, path) in used {
+            if let (Some(own), Some(below)) = (floors.get(&module), floors.get(&other))
+                && (below > own || (*own == PHASES && below == own))
+            {
+                wrong.push(format!("{module} (floor {own}) uses {path} (floor {below})"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -63,22 +97,18 @@ fn a_circle_is_found_and_told_by_what_makes_it() {
     );
 }
 
-fn no_circle(folder: &str) {
+/// The files of a crate: names of their modules, and their code.
+fn code_below(folder: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let files = source::files(&root);
-    let code: Vec<_> = files
-        .iter()
-        .map(|file| {
-            (
-                source::module_of(file, &root).join("::"),
-                std::fs::read_to_string(file).unwrap(),
-            )
-        })
-        .collect();
-    let code: Vec<_> = code
-        .iter()
-        .map(|(module, code)| (module.as_str(), code.as_str()))
-        .collect();
+    let of = |file: &PathBuf| {
+        let module = source::module_of(file, &root).join("::");
+        (module, std::fs::read_to_string(file).unwrap())
+    };
+    source::files(&root).iter().map(of).collect()
+}
+
+fn no_circle(folder: &str) {
+    let code = code_below(folder);
     let circle = shortest_circle(&uses(&code));
     assert!(
         circle.is_empty(),
@@ -88,12 +118,13 @@ fn no_circle(folder: &str) {
 }
 
 /// Who uses whom among files with the names of their modules and their code.
-fn uses(files: &[(&str, &str)]) -> Uses {
-    let modules: BTreeSet<&str> = files.iter().map(|(module, _)| *module).collect();
+fn uses<T: AsRef<str>>(files: &[(T, T)]) -> Uses {
+    let modules: BTreeSet<&str> = files.iter().map(|(module, _)| module.as_ref()).collect();
     let mut all = Uses::new();
     for (module, code) in files {
+        let (module, code) = (module.as_ref(), code.as_ref());
         let names: Vec<_> = module.split("::").collect();
-        let used = all.entry((*module).to_owned()).or_default();
+        let used = all.entry(module.to_owned()).or_default();
         for path in source::paths(code, &names) {
             let Some(inner) = path.strip_prefix("crate::") else {
                 continue;
