@@ -10,7 +10,7 @@
 //!
 //! A submission, step by step: read project and Secret, claim the desktops, read them and the jobs that name them, put
 //! the finalizer on, look at the project once more, **sign, store the intent, send once, record**; then follow the job,
-//! look whether the desktops are gone, take the finalizer off, store the verdict. Each step is a value of [`plan::Step`],
+//! look whether the desktops are gone, take the finalizer off, store the verdict. Each step is a value of [`plan::step::Step`],
 //! so each place where the process can die is the gap between two of them.
 //!
 //! | module | what | may use |

@@ -244,6 +244,11 @@ async fn check(
     if result.is_ok() && context.service_clocks.now(&endpoint).is_none() {
         result = cloud.list_desktops(&[]).await;
     }
+    if let Err(error) = &result {
+        // With the request ID, which the cloud's support asks for and which differs at every try.
+        let (namespace, name) = (project.namespace(), project.name_any());
+        tracing::info!(namespace, name, %error, "the credentials of a project could not be verified");
+    }
     let verdict = verdict(result, &context.clocks(Some(&endpoint)), &context);
     context.metrics.login_checked(verdict.reason);
     let failures = if verdict.status == ConditionStatus::True {
@@ -320,8 +325,6 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
             {
                 return verdict;
             }
-            // With the request ID, which the cloud's support asks for and which differs at every try.
-            tracing::info!(%error, "a read with the credentials of a project failed");
             let treatment = class.treatment();
             let reason = match error.failure {
                 Failure::NotSent { .. } | Failure::NoAnswer { .. } => Reason::EndpointUnreachable,

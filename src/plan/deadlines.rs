@@ -164,7 +164,8 @@ impl Deadlines<'_> {
         };
         let ours = between(self.clocks.ours, at);
         let both = self.clocks.until(at, self.timing.clock_skew);
-        both.unwrap_or(ours).clamp(self.timing.retry_min, RESYNC)
+        both.unwrap_or(ours)
+            .clamp(self.timing.retry_min.min(RESYNC), RESYNC)
     }
 
     fn deadline(&self) -> Option<Timestamp> {

@@ -10,7 +10,7 @@ use super::progress::{Progress, Requeue};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::Expectation;
 use crate::ids::DesktopID;
-use crate::workspace::api::{DesktopFacts, Fact};
+use crate::workspace::api::{AttachedKind, AttachedUser, DesktopFacts, Fact};
 
 /// So many desktops are described in the message, the rest is counted.
 const DESCRIBED: usize = 3;
@@ -79,7 +79,7 @@ fn users(facts: &DesktopFacts) -> Option<BTreeSet<String>> {
         Fact::Unreadable(_) => return None,
     };
     let attached = match &facts.attached {
-        Fact::Given(attached) => attached.iter().map(|user| user.name.clone()).collect(),
+        Fact::Given(attached) => attached.iter().map(shown).collect(),
         Fact::NotGiven if facts.user_name == Fact::NotGiven => return None,
         Fact::NotGiven => BTreeSet::new(),
         Fact::Unreadable(_) => return None,
@@ -87,6 +87,14 @@ fn users(facts: &DesktopFacts) -> Option<BTreeSet<String>> {
     let other = |name: &String| !attached.iter().any(|known| same(known, name));
     let user = user.filter(other);
     Some(attached.into_iter().chain(user).collect())
+}
+
+/// A group is not the user of its name.
+fn shown(attached: &AttachedUser) -> String {
+    match attached.kind {
+        AttachedKind::User => attached.name.clone(),
+        AttachedKind::Group => format!("group {}", attached.name),
+    }
 }
 
 fn same(a: &str, b: &str) -> bool {

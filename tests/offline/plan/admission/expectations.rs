@@ -84,7 +84,15 @@ fn a_desktop_must_be_of_the_expected_user_alone() {
         ),
         (
             both(attached(&[("staff", Group)])),
-            Some("it is assigned to anna, staff, expected anna"),
+            Some("it is assigned to anna, group staff, expected anna"),
+        ),
+        (
+            attached(&[("anna", Group)]),
+            Some("it is assigned to group anna, expected anna"),
+        ),
+        (
+            both(attached(&[("anna", Group)])),
+            Some("it is assigned to anna, group anna, expected anna"),
         ),
         (attached(&[]), Some("it is not assigned to a user, expected anna")),
         (
