@@ -49,6 +49,24 @@ enum Known {
     Unclear,
 }
 
+impl Ahead {
+    fn source(&mut self, copy: &DesktopDeletion) -> Source {
+        match (self.known, version(&copy.metadata)) {
+            (Known::Unclear, _) | (_, None) => Source::Live,
+            (Known::Version(known), Some(shown)) if shown >= known => Source::Cache,
+            _ => {
+                self.awaited = true;
+                let patience = WATCH_LAG.saturating_sub(self.since.elapsed());
+                if patience.is_zero() {
+                    Source::Live
+                } else {
+                    Source::Wait(patience)
+                }
+            }
+        }
+    }
+}
+
 /// What a reconciliation begins from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -130,46 +148,29 @@ impl RequestCache {
         entry.known = known;
     }
 
-    /// This process knows that version of a request already.
-    pub fn is_known(&self, metadata: &ObjectMeta) -> bool {
-        let ahead = lock(&self.0.ahead);
-        let known = metadata.uid.as_ref().and_then(|uid| ahead.get(uid));
-        match known.map(|ahead| ahead.known) {
-            Some(Known::Version(known)) => version(metadata).is_some_and(|shown| shown <= known),
-            Some(Known::Unclear) | None => false,
-        }
-    }
-
-    /// What a reconciliation of `copy` begins from.
-    pub fn source(&self, copy: &DesktopDeletion) -> Source {
+    /// The copy of a request and what a reconciliation of it begins from; `None` if no watch shows it.
+    pub fn source(&self, namespace: &str, name: &str) -> Option<(Arc<DesktopDeletion>, Source)> {
+        // The copy is taken under the lock: what the watch shows from now on is not taken for what this copy says.
+        let mut ahead = lock(&self.0.ahead);
+        let copy = self.get(namespace, name)?;
         let uid = copy.metadata.uid.as_deref().unwrap_or_default();
         if lock(&self.0.partial).contains(uid) {
-            return Source::Live;
+            return Some((copy, Source::Live));
         }
-        let mut ahead = lock(&self.0.ahead);
-        let Some(ahead) = ahead.get_mut(uid) else {
-            return Source::Cache;
-        };
-        match (ahead.known, version(&copy.metadata)) {
-            (Known::Unclear, _) | (_, None) => Source::Live,
-            (Known::Version(known), Some(shown)) if shown >= known => Source::Cache,
-            _ => {
-                ahead.awaited = true;
-                let patience = WATCH_LAG.saturating_sub(ahead.since.elapsed());
-                if patience.is_zero() {
-                    Source::Live
-                } else {
-                    Source::Wait(patience)
-                }
-            }
-        }
+        let source = ahead
+            .get_mut(uid)
+            .map_or(Source::Cache, |ahead| ahead.source(&copy));
+        Some((copy, source))
+    }
+
+    /// The store of a watch is about to show a copy of a request that lacks something of its status.
+    pub fn will_be_partial(&self, uid: &str) {
+        lock(&self.0.partial).insert(uid.to_owned());
     }
 
     /// The store of a watch shows this version of a request now; says whether a reconciliation waits for that.
     pub fn shows(&self, uid: &str, version: Option<u64>, partial: bool) -> bool {
-        if partial {
-            lock(&self.0.partial).insert(uid.to_owned());
-        } else {
+        if !partial {
             lock(&self.0.partial).remove(uid);
         }
         let mut ahead = lock(&self.0.ahead);

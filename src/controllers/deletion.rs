@@ -22,10 +22,10 @@ use kube::ResourceExt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::cache::version;
+use super::cache::{Source, version};
 use super::{Context, api};
-use crate::crd::DesktopDeletion;
 use crate::crd::conditions::Reason;
+use crate::crd::{DesktopDeletion, RESOLVE_ANNOTATION};
 use crate::plan::progress::{Progress, Requeue};
 use crate::plan::status::{self, IllegalMove};
 use crate::plan::step::Step;
@@ -47,7 +47,7 @@ pub use slots::Slots;
 pub use submission::Submissions;
 
 use queue::Work;
-use reconciliation::{Beginning, Reconciliation};
+use reconciliation::Reconciliation;
 use slots::Slot;
 
 /// Most steps of one pass. The longest honest one reads a hundred desktops one by one.
@@ -98,41 +98,51 @@ pub async fn run(context: Arc<Context>) {
 
 /// Reconciles a request and has it reconciled again when that is due.
 async fn work_on(work: Work, slot: Slot, context: Arc<Context>) {
-    let Work { key, object, since } = work;
+    let Work { key, since } = work;
     let since = context.uptime.at(since);
+    // Only now: what the watch showed while the slot was waited for counts.
+    let Some((object, source)) = context.requests.source(&key.namespace, &key.name) else {
+        return context.queue.done(key, None, None);
+    };
     // One poisoned object must not end the operator, which would be every object's end.
-    let reconciled = AssertUnwindSafe(reconcile(&object, since, slot, &context))
+    let reconciled = AssertUnwindSafe(reconcile(&object, source, since, slot, &context))
         .catch_unwind()
         .await;
-    let reconciled = reconciled.unwrap_or(Err(Error::Fault("panic in reconcile; see the log")));
-    let (version, requeue) = match reconciled {
-        Ok(Reconciled { version, requeue }) => (version, requeue),
-        Err(error) => (None, retry_after(&object, &error, &context)),
-    };
-    context.queue.done(key, version, requeue);
+    let fault = Error::Fault("panic in reconcile; see the log");
+    let Reconciled { decided, result } = reconciled.unwrap_or(Reconciled::undecided(Err(fault)));
+    let requeue = result.unwrap_or_else(|error| retry_after(&object, &error, &context));
+    context.queue.done(key, decided, requeue);
 }
 
 /// What came of a reconciliation.
 struct Reconciled {
-    /// The resourceVersion of the object that was decided upon last.
-    version: Option<u64>,
+    /// The version of the object that the last decision is based on.
+    decided: Option<u64>,
     /// When it is due again although nothing changes.
-    requeue: Option<Duration>,
+    result: Result<Option<Duration>, Error>,
+}
+
+impl Reconciled {
+    fn undecided(result: Result<Option<Duration>, Error>) -> Self {
+        let decided = None;
+        Self { decided, result }
+    }
 }
 
 /// Reconciles a request that is due `since` then, and counts how that ended.
 async fn reconcile(
     object: &DesktopDeletion,
+    source: Source,
     since: Duration,
     slot: Slot,
     context: &Arc<Context>,
-) -> Result<Reconciled, Error> {
+) -> Reconciled {
     let started = Instant::now();
-    let result = Box::pin(take_steps(object, since, slot, context)).await;
-    if result.is_ok() {
+    let reconciled = Box::pin(take_steps(object, source, since, slot, context)).await;
+    if reconciled.result.is_ok() {
         context.memory.api_is_well(&object.uid().unwrap_or_default());
     }
-    let word = match &result {
+    let word = match &reconciled.result {
         Ok(_) => "ok",
         Err(Error::StartOver | Error::Api(api::Error::Conflict)) => "conflict",
         Err(_) => "error",
@@ -140,81 +150,121 @@ async fn reconcile(
     context
         .metrics
         .reconcile("DesktopDeletion", word, started.elapsed());
-    result
+    reconciled
 }
 
 async fn take_steps(
     object: &DesktopDeletion,
+    source: Source,
     since: Duration,
     mut slot: Slot,
     context: &Arc<Context>,
-) -> Result<Reconciled, Error> {
-    let requeue = match Reconciliation::begin(object, since, context).await? {
-        Beginning::Now(pass) => return Box::pin(finish(*pass, object, &mut slot, context)).await,
-        Beginning::Gone => None,
-        Beginning::Later(delay) => Some(delay),
+) -> Reconciled {
+    let began = match source {
+        Source::Wait(patience) => return Reconciled::undecided(Ok(Some(patience))),
+        Source::Cache => Ok(Some(Reconciliation::cached(object, since, context))),
+        Source::Live => Reconciliation::live(object, since, context).await,
     };
-    Ok(Reconciled {
-        version: None,
-        requeue,
-    })
-}
-
-/// Carries a reconciliation through, and sees to what its failure asks for.
-async fn finish(
-    pass: Reconciliation,
-    object: &DesktopDeletion,
-    slot: &mut Slot,
-    context: &Arc<Context>,
-) -> Result<Reconciled, Error> {
-    let (pass, result) = Box::pin(drive(pass, slot, context)).await;
-    let version = pass.as_ref().and_then(|pass| version(&pass.object.metadata));
+    let pass = match began {
+        Ok(Some(pass)) => pass,
+        Ok(None) => return Reconciled::undecided(Ok(None)),
+        Err(error) => return Reconciled::undecided(Err(error)),
+    };
+    let (pass, result) = Box::pin(drive(pass, &mut slot, context)).await;
+    let decided = pass.as_ref().and_then(|pass| version(&pass.object.metadata));
     if let Some(pass) = pass {
         pass.release_claim(context);
-    }
-    let error = match result {
-        Ok(requeue) => return Ok(Reconciled { version, requeue }),
-        Err(error) => error,
-    };
-    match &error {
-        Error::IntentRefused(reason) => {
-            let requeue = Some(intent_refused(object, reason, context).await?);
-            return Ok(Reconciled {
-                version: None,
-                requeue,
-            });
+        if pass.has_ended() {
+            context.forget(&pass.uid());
         }
-        Error::Api(refused @ api::Error::Refused { .. }) => access_denied(object, refused, context).await?,
+    }
+    match result {
+        Ok(_) => Reconciled { decided, result },
+        Err(error) => failed(object, decided, error, context).await,
+    }
+}
+
+/// Sees to what the failure of a reconciliation asks for.
+async fn failed(
+    object: &DesktopDeletion,
+    decided: Option<u64>,
+    error: Error,
+    context: &Context,
+) -> Reconciled {
+    let said = match &error {
+        Error::IntentRefused(reason) => intent_refused(object, reason, context).await,
+        Error::Api(refused @ api::Error::Refused { .. }) => access_denied(object, refused, context).await,
         // What it is now, only a live read says.
         Error::StartOver | Error::Api(api::Error::Conflict | api::Error::Unanswered { .. }) => {
             context.requests.is_unclear(object);
+            Ok(None)
         }
-        _ => {}
+        _ => Ok(None),
+    };
+    match (said, error) {
+        (Err(worse), _) => Reconciled {
+            decided,
+            result: Err(worse),
+        },
+        (Ok(said), Error::IntentRefused(_)) => Reconciled {
+            decided: said.or(decided),
+            result: Ok(Some(context.config.timing.retry_max)),
+        },
+        (Ok(said), error) => Reconciled {
+            decided: said.or(decided),
+            result: Err(error),
+        },
     }
-    Err(error)
 }
 
 /// Says that the API server refuses what the operator needs, which a status write may not be hindered by.
-async fn access_denied(object: &DesktopDeletion, error: &api::Error, context: &Context) -> Result<(), Error> {
+async fn access_denied(
+    object: &DesktopDeletion,
+    error: &api::Error,
+    context: &Context,
+) -> Result<Option<u64>, Error> {
     let message = format!("{error}; check the operator's rights (RBAC) and the cluster's admission policies");
-    say(
-        object,
-        Progress::stalled(Reason::AccessDenied, message, Requeue::Retry),
-        context,
-    )
-    .await
+    say(object, Reason::AccessDenied, message, context).await
 }
 
-/// Stores what the conditions say, unless they say so already or the request has ended.
-async fn say(object: &DesktopDeletion, hold: Progress, context: &Context) -> Result<(), Error> {
+/// Says that nothing was sent, since the API server refuses to store the intent.
+async fn intent_refused(
+    object: &DesktopDeletion,
+    reason: &str,
+    context: &Context,
+) -> Result<Option<u64>, Error> {
+    let message = format!(
+        "the API server refuses to store the intent, so nothing was sent: {reason}; check the rules of the CRD and the operator's rights"
+    );
+    say(object, Reason::IntentRefused, message, context).await
+}
+
+/// Stores that a request is stalled, unless the conditions say so already or it has ended. Gives the version that there is
+/// now, if nobody has edited the request since the copy `object`: the same decision would come of it.
+async fn say(
+    object: &DesktopDeletion,
+    reason: Reason,
+    message: String,
+    context: &Context,
+) -> Result<Option<u64>, Error> {
     let Some(mut pass) = Reconciliation::live(object, context.uptime.now(), context).await? else {
-        return Ok(());
+        return Ok(None);
     };
+    let unedited = as_edited(object) == as_edited(&pass.object);
     let request = &pass.seen.request;
-    if request.status.completion_time.is_none() && status::would_change(request, &hold) {
-        execute::step(&mut pass, Step::RecordProgress(hold), context).await?;
+    let progress = Progress::stalled(reason, message, Requeue::Retry);
+    if request.status.completion_time.is_none() && status::would_change(request, &progress) {
+        execute::step(&mut pass, Step::RecordProgress(progress), context).await?;
     }
-    Ok(())
+    Ok(version(&pass.object.metadata).filter(|_| unedited))
+}
+
+/// What people may change of a request.
+fn as_edited(object: &DesktopDeletion) -> impl PartialEq {
+    let metadata = &object.metadata;
+    let resolve = object.annotations().get(RESOLVE_ANNOTATION).cloned();
+    let deleted = metadata.deletion_timestamp.clone();
+    (metadata.generation, metadata.finalizers.clone(), deleted, resolve)
 }
 
 /// Takes one step after another, until there is nothing to do but wait. Gives the reconciliation back unless it was lost in its
@@ -248,7 +298,7 @@ async fn drive(
                 Ok(())
             }
             step => {
-                if step.waits_for_the_cloud() {
+                if step.may_wait_long() {
                     slot.leave();
                 }
                 execute::step(&mut pass, step, context).await
@@ -263,24 +313,6 @@ async fn drive(
         Some(pass),
         Err(Error::Fault("a reconciliation did not come to an end")),
     )
-}
-
-/// Reports that nothing was sent, since the API server refuses to store the intent, and tries again much later.
-async fn intent_refused(
-    object: &DesktopDeletion,
-    reason: &str,
-    context: &Context,
-) -> Result<Duration, Error> {
-    let message = format!(
-        "the API server refuses to store the intent, so nothing was sent: {reason}; check the rules of the CRD and the operator's rights"
-    );
-    say(
-        object,
-        Progress::stalled(Reason::IntentRefused, message, Requeue::Retry),
-        context,
-    )
-    .await?;
-    Ok(context.config.timing.retry_max)
 }
 
 /// When a request is due again whose reconciliation failed.

@@ -67,11 +67,15 @@ impl Step {
             )
     }
 
-    /// It waits for the cloud, for its rate limit or for an answer.
-    pub fn waits_for_the_cloud(&self) -> bool {
+    /// It may wait long: for the cloud, for its rate limit, or for the watches of all namespaces.
+    pub fn may_wait_long(&self) -> bool {
         matches!(
             self,
-            Self::ReadDesktops(_) | Self::ReadDesktop(_) | Self::ReadSubJobs | Self::AcquirePermit
+            Self::Claim
+                | Self::ReadDesktops(_)
+                | Self::ReadDesktop(_)
+                | Self::ReadSubJobs
+                | Self::AcquirePermit
         )
     }
 }

@@ -54,9 +54,6 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
             context
                 .memory
                 .change(&pass.uid(), |memory| memory.finalizer_dropped = true);
-            if pass.seen.request.deleting {
-                context.forget(&pass.uid());
-            }
             Ok(())
         }
         Step::AcquirePermit => acquire_permit(pass).await,
@@ -110,7 +107,6 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
             let desktops = pass.seen.request.status.summary.unwrap_or_default();
             context.metrics.completed(ending.verdict, desktops);
             context.claims.finished(&pass.uid());
-            context.forget(&pass.uid());
             Ok(())
         }
         Step::Wait(_) | Step::StartOver | Step::Done => Ok(()),

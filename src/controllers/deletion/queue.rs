@@ -85,28 +85,41 @@ struct State {
 
 /// Where a request stands.
 enum Entry {
-    /// It becomes due at that time.
-    Scheduled(Instant),
+    /// It becomes due at `at`, or once a watch shows a later version than the one that was decided upon.
+    Scheduled {
+        at: Instant,
+        decided: Option<u64>,
+    },
     /// Since then.
     Due(Instant),
-    Running(Project, Again),
+    Running(Project, News),
 }
 
-/// Whether a request that is being reconciled is due again afterwards.
-#[derive(Clone, Copy)]
-enum Again {
-    No,
-    /// If the reconciliation has not seen this version of it.
-    Unless(u64),
-    Yes,
+/// What has become known of a request.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    None,
+    /// A watch shows this version of it.
+    Version(u64),
+    /// Something else.
+    Other,
+}
+
+impl News {
+    /// Whether there is more to decide upon than that version.
+    fn is_later_than(self, decided: Option<u64>) -> bool {
+        match self {
+            Self::None => false,
+            Self::Version(shown) => decided.is_none_or(|decided| decided < shown),
+            Self::Other => true,
+        }
+    }
 }
 
 /// A request that is to be reconciled now.
 pub struct Work {
     /// Which one.
     pub key: Key,
-    /// As the watch shows it.
-    pub object: Arc<DesktopDeletion>,
     /// Since when it is due: what was read since then says how things are.
     pub since: Instant,
 }
@@ -123,23 +136,24 @@ impl WorkQueue {
 
     /// A request is due now, or as soon as its present reconciliation has ended.
     pub fn add(&self, key: impl Into<Key>) {
-        self.put(key.into(), Again::Yes);
+        self.put(key.into(), News::Other);
     }
 
-    /// The watch shows a new version of a request: as [`WorkQueue::add`], unless the present reconciliation sees it anyway.
+    /// A watch shows a version of a request: as [`WorkQueue::add`], unless the decision is based on it already.
     pub fn add_version(&self, key: Key, version: Option<u64>) {
-        self.put(key, version.map_or(Again::Yes, Again::Unless));
+        self.put(key, version.map_or(News::Other, News::Version));
     }
 
-    fn put(&self, key: Key, again: Again) {
-        self.lock().put(key, again, &self.cache);
+    fn put(&self, key: Key, news: News) {
+        self.lock().put(key, news, &self.cache);
         self.shared.changed.notify_one();
     }
 
-    /// A reconciliation has ended that saw `version` last; the request is due again after `requeue`.
-    pub fn done(&self, key: Key, version: Option<u64>, requeue: Option<Duration>) {
+    /// A reconciliation has ended whose last decision is based on the version `decided`; the request is due again after
+    /// `requeue`.
+    pub fn done(&self, key: Key, decided: Option<u64>, requeue: Option<Duration>) {
         let mut state = self.lock();
-        let Some(Entry::Running(project, again)) = state.entries.remove(&key) else {
+        let Some(Entry::Running(project, news)) = state.entries.remove(&key) else {
             return;
         };
         if let Some(running) = state.running.get_mut(&project) {
@@ -148,17 +162,12 @@ impl WorkQueue {
                 state.running.remove(&project);
             }
         }
-        let again = match again {
-            Again::No => false,
-            Again::Unless(shown) => version.is_none_or(|seen| seen < shown),
-            Again::Yes => true,
-        };
-        if again {
-            state.put(key, Again::Yes, &self.cache);
+        if news.is_later_than(decided) {
+            state.put(key, News::Other, &self.cache);
         } else if let Some(delay) = requeue {
             let at = Instant::now() + delay;
             state.timers.insert((at, key.clone()));
-            state.entries.insert(key, Entry::Scheduled(at));
+            state.entries.insert(key, Entry::Scheduled { at, decided });
         }
         drop(state);
         self.shared.changed.notify_one();
@@ -208,19 +217,15 @@ impl WorkQueue {
 }
 
 impl State {
-    fn put(&mut self, key: Key, again: Again, cache: &RequestCache) {
+    fn put(&mut self, key: Key, news: News, cache: &RequestCache) {
         match self.entries.get_mut(&key) {
             Some(Entry::Due(_)) => return,
-            Some(Entry::Running(_, after)) => {
-                *after = match (*after, again) {
-                    (Again::Yes, _) | (_, Again::Yes) => Again::Yes,
-                    (Again::Unless(one), Again::Unless(other)) => Again::Unless(one.max(other)),
-                    (Again::No, new) => new,
-                    (old, Again::No) => old,
-                };
+            Some(Entry::Running(_, before)) => {
+                *before = news.max(*before);
                 return;
             }
-            Some(Entry::Scheduled(at)) => {
+            Some(Entry::Scheduled { decided, .. }) if !news.is_later_than(*decided) => return,
+            Some(Entry::Scheduled { at, .. }) => {
                 let at = *at;
                 self.timers.remove(&(at, key.clone()));
             }
@@ -243,23 +248,23 @@ impl State {
                 self.timers.insert((at, key));
                 return;
             }
-            self.put(key, Again::Yes, cache);
+            self.put(key, News::Other, cache);
         }
     }
 
     fn take(&mut self, cache: &RequestCache, per_project: usize) -> Option<Work> {
         while let Some((key, project)) = self.pop(per_project) {
-            let Some(object) = cache.get(&key.namespace, &key.name) else {
+            if cache.get(&key.namespace, &key.name).is_none() {
                 self.entries.remove(&key);
                 continue;
-            };
+            }
             *self.running.entry(project.clone()).or_default() += 1;
-            let running = Entry::Running(project, Again::No);
+            let running = Entry::Running(project, News::None);
             let since = match self.entries.insert(key.clone(), running) {
                 Some(Entry::Due(since)) => since,
                 _ => Instant::now(),
             };
-            return Some(Work { key, object, since });
+            return Some(Work { key, since });
         }
         None
     }

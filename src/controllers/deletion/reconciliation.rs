@@ -8,7 +8,6 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
-use super::super::cache::Source;
 use super::super::claims::Known;
 use super::super::project_session::Login;
 use super::super::{Context, api};
@@ -54,35 +53,10 @@ pub struct Reconciliation {
     pub armed: Option<(SignedRequest, Duration)>,
 }
 
-/// Whether a reconciliation can begin.
-pub enum Beginning {
-    /// It can.
-    Now(Box<Reconciliation>),
-    /// The object is gone.
-    Gone,
-    /// Once the watch shows more, or after that time.
-    Later(Duration),
-}
-
 impl Reconciliation {
-    /// Begins from the watch's copy for a request that is due `since` then, or from a live read where the copy does not say
-    /// what the object is.
-    ///
-    /// # Errors
-    /// The API server did not answer.
-    pub async fn begin(
-        copy: &DesktopDeletion,
-        since: Duration,
-        context: &Context,
-    ) -> Result<Beginning, Error> {
-        Ok(match context.requests.source(copy) {
-            Source::Cache => Beginning::Now(Box::new(Self::of(copy.clone(), None, since, context))),
-            Source::Live => match Self::live(copy, since, context).await? {
-                Some(live) => Beginning::Now(Box::new(live)),
-                None => Beginning::Gone,
-            },
-            Source::Wait(patience) => Beginning::Later(patience),
-        })
+    /// Begins from the watch's copy, for a request that is due `since` then.
+    pub fn cached(copy: &DesktopDeletion, since: Duration, context: &Context) -> Self {
+        Self::of(copy.clone(), None, since, context)
     }
 
     /// Begins from a live read; `None` if the object is gone or another one has taken its name.
@@ -171,6 +145,12 @@ impl Reconciliation {
             None => Known::Cached { claimed },
         };
         context.claims.settle(&self.object, known);
+    }
+
+    /// Nothing is left to do for the request: it has its final result, or it is being deleted and released.
+    pub fn has_ended(&self) -> bool {
+        let request = &self.seen.request;
+        request.status.completion_time.is_some() || (request.deleting && !request.finalizer)
     }
 
     /// Forgets what was read of the cloud before `now`, and what was claimed there.

@@ -68,7 +68,7 @@ struct Listed {
     key: Key,
     uid: String,
     version: Option<u64>,
-    /// It has not been seen in this version.
+    /// The store does not have this version.
     news: bool,
     /// Its status has more than this version of the operator can decode.
     partial: bool,
@@ -159,9 +159,13 @@ impl Watch<'_> {
     /// Trims an object that the store will show, and says what is new in it.
     fn shown(&self, object: &mut DesktopDeletion, partial: bool) -> Listed {
         cache::trim(object);
+        let uid = object.uid().unwrap_or_default();
+        if partial {
+            self.context.requests.will_be_partial(&uid);
+        }
         Listed {
             key: Key::of(object),
-            uid: object.uid().unwrap_or_default(),
+            uid,
             version: cache::version(&object.metadata),
             news: self.is_news(object),
             partial,
@@ -184,13 +188,12 @@ impl Watch<'_> {
         }
     }
 
-    /// Neither the cache nor this process itself has seen this version yet.
+    /// The store does not have this version yet.
     fn is_news(&self, object: &DesktopDeletion) -> bool {
         let cached = self.store.get(&ObjectRef::from_obj(object));
-        let same = cached.is_some_and(|cached| {
-            (cached.uid(), cached.resource_version()) == (object.uid(), object.resource_version())
-        });
-        !same && !self.context.requests.is_known(&object.metadata)
+        cached.is_none_or(|cached| {
+            (cached.uid(), cached.resource_version()) != (object.uid(), object.resource_version())
+        })
     }
 }
 
