@@ -236,6 +236,7 @@ pub async fn run(context: Arc<Context>, namespaces: Option<Vec<String>>) {
         loops.spawn(project::run(context.clone(), scope, projects, writer));
     }
     loops.spawn(deletion::run(context.clone()));
+    loops.spawn(deletion::first_report::run(context.clone()));
     loops.spawn(undecodable::run(context.clone()));
     let attesting = context.clone();
     loops.spawn(async move {

@@ -92,6 +92,12 @@ impl RequestCache {
             .get(&ObjectRef::new(name).within(namespace))
     }
 
+    /// The copies of all requests.
+    pub fn all(&self) -> Vec<Arc<DesktopDeletion>> {
+        let stores = self.0.stores.read().unwrap_or_else(PoisonError::into_inner);
+        stores.values().flat_map(Store::state).collect()
+    }
+
     /// The copies of the requests of a project.
     pub fn of_project(&self, namespace: &str, project: &str) -> Vec<Arc<DesktopDeletion>> {
         let mut requests = self.store(namespace).map_or_else(Vec::new, |store| store.state());

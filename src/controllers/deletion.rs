@@ -11,6 +11,7 @@
 //! | [`submission`] | sends and records in a task that nothing cancels |
 //! | [`report`] | Events and log lines |
 //! | [`slots`] | which reconciliations may run |
+//! | [`first_report`] | what is said of a request before its turn comes |
 //! | [`memory`] | what is remembered between two reconciliations |
 
 use std::panic::AssertUnwindSafe;
@@ -33,6 +34,7 @@ use crate::plan::{deadlines, plan};
 
 pub mod execute;
 pub mod facts;
+pub mod first_report;
 pub mod memory;
 pub mod queue;
 pub mod reconciliation;

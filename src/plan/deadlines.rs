@@ -29,6 +29,9 @@ pub const RESYNC: Duration = Duration::from_secs(600);
 /// How long a missing project may still come with the sync that brought the request.
 const PROJECT_MAY_COME: Duration = Duration::from_secs(120);
 
+/// So many requests without conditions are reported on at once; more of them have their turn first.
+const FEW: usize = 200;
+
 /// How often the conditions say how far a long check has come.
 const PROGRESS: Duration = Duration::from_secs(10);
 
@@ -440,6 +443,12 @@ pub fn oldest_gone(uptime: Duration) -> Duration {
 /// Whether a signature made at `signed` is too old to be sent, or reads made at `read` are too old to sign upon.
 pub fn is_stale(made: Duration, uptime: Duration, timing: &Timing) -> bool {
     uptime.saturating_sub(made) >= timing.max_signature_age
+}
+
+/// For how long a request may have no conditions because it waits its turn, while so many have none: `few` of them for that
+/// long.
+pub fn first_report(without_conditions: usize, few: Duration) -> Duration {
+    if without_conditions < FEW { few } else { few * 8 }
 }
 
 /// Whether a live read of the project that was answered at `answered` is good enough to sign upon.

@@ -112,6 +112,12 @@ impl Progress {
         self
     }
 
+    /// Nothing has been done for it yet.
+    pub fn queued() -> Self {
+        let message = "waiting for its turn: many requests are due, or the cloud API answers slowly";
+        Self::moving(Reason::Queued, message.to_owned(), Requeue::Tick)
+    }
+
     /// The cloud is deleting so many desktops.
     pub fn job_running(count: usize) -> Self {
         let message = format!("the cloud is deleting {}", desktops(count));

@@ -24,6 +24,7 @@ const PAUSES: &[&str] = &[
     "--poll-interval=30s",
     "--initial-poll-delay=20s",
     "--job-visibility-timeout=120s",
+    "--first-report=1h",
 ];
 
 async fn create(namespace: &Namespace, names: &[String]) {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::Cloud;
 use workspace_simulator::cloud::Operation;
 
-use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
+use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Stalled, Submitted, Succeeded};
 
 use crate::stage::{Stage, body, console_world, desktop, entry, message, pair, says};
 
@@ -71,6 +71,23 @@ async fn many_absent_desktops_under_a_low_rate_are_each_asked_for_once_and_the_c
     stage.accepted("leavers").await;
     assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(names(0..3)));
     assert_eq!(stage.cloud.calls(Operation::ShowDesktop).len(), 37);
+}
+
+#[tokio::test]
+async fn a_request_whose_first_read_does_not_end_says_that_it_waits() {
+    let stage = Stage::set("slow-read", &[desktop("pc-000")]).await;
+    let _operator = stage.operator(&["--first-report=2s"]);
+    stage.project_says("prod", "CredentialsValid").await;
+    let slow = json!({"operation": "listDesktops", "nth": 1, "answer": {"delay": "20s"}});
+    stage.cloud.add_fault(&slow).unwrap();
+    stage.request("leavers", &["pc-000"]).await;
+    let status = stage.reason("leavers", Submitted, "Queued").await;
+    assert_eq!(says(&status, Reconciling), pair("True", "Queued"), "{status:#}");
+    // What was read for it meanwhile meets a newer object, and is not submitted upon.
+    stage.accepted("leavers").await;
+    let status = stage.completed("leavers").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
 }
 
 #[tokio::test]

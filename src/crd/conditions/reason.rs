@@ -32,6 +32,8 @@ words! {
         Overlap,
         /// A desktop is not what `spec.expected` says. Nothing is submitted. Check the IDs and create a corrected request.
         ExpectationFailed,
+        /// The request waits for its turn: many requests are due, or the cloud API answers slowly. Nothing was sent.
+        Queued,
         /// The desktops are read one by one before the batch is submitted. The message says how far that is.
         CheckingDesktops,
         /// The cloud rejects the content of the request.

@@ -6,7 +6,7 @@ use super::Reason::{
     EndpointUnreachable, ExpectationFailed, Expired, FinalizerRemoved, IntentRefused, InvalidRequest,
     JobAccepted, JobOverdue, JobRecovered, JobRunning, JobUnknown, NamespaceUnreadable, NoEffect, NotFound,
     NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed, PermissionDenied, ProjectChanged,
-    ProjectNotReady, ProjectSuspended, Rejected, RequestRefused, Retrying, Scheduled, SecretInvalid,
+    ProjectNotReady, ProjectSuspended, Queued, Rejected, RequestRefused, Retrying, Scheduled, SecretInvalid,
     SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled, Undecodable,
     UnknownRegion, Verifying, Waiting, WrongEndpoint,
 };
@@ -36,6 +36,7 @@ pub const DELETION: &[Statement] = &[
             ProjectChanged,
             DeletionInProgress,
             Overlap,
+            Queued,
             CheckingDesktops,
             ExpectationFailed,
             InvalidRequest,
@@ -82,6 +83,7 @@ pub const DELETION: &[Statement] = &[
         ConditionType::Reconciling,
         ConditionStatus::True,
         &[
+            Queued,
             CheckingDesktops,
             Submitting,
             JobRunning,

@@ -116,6 +116,7 @@ impl Config {
             secret_refresh: TICK,
             project_refresh: TICK,
             watch_check: TICK,
+            first_report: TICK,
             retry_min: TICK,
             retry_max: TICK,
         }

@@ -1,0 +1,150 @@
+//! Says that a request waits its turn while nothing else has been said of it: its reconciliation may not have begun yet, or
+//! may wait for an answer that does not come.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::ResourceExt;
+
+use super::super::Context;
+use super::super::cache::Source;
+use super::reconciliation::Reconciliation;
+use super::{Error, execute};
+use crate::crd::DesktopDeletion;
+use crate::plan::deadlines;
+use crate::plan::progress::Progress;
+use crate::plan::step::Step;
+
+/// How often requests without conditions are looked for.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// How many reports are written at one time.
+const AT_ONCE: usize = 4;
+
+/// Reports until the operator stops.
+pub async fn run(context: Arc<Context>) {
+    let mut blank = Blank::default();
+    let stopping = &context.stopping;
+    while stopping
+        .run_until_cancelled(tokio::time::sleep(PERIOD))
+        .await
+        .is_some()
+    {
+        let due = blank.due(
+            context.requests.all(),
+            context.uptime.now(),
+            context.config.timing.first_report,
+        );
+        let reports = due
+            .into_iter()
+            .map(|request| try_report(request, context.clone()));
+        let reports = futures::stream::iter(reports)
+            .buffer_unordered(AT_ONCE)
+            .collect::<()>();
+        stopping.run_until_cancelled(reports).await;
+    }
+}
+
+async fn try_report(request: Arc<DesktopDeletion>, context: Arc<Context>) {
+    if let Err(error) = report(&request, &context).await {
+        let (namespace, name) = (request.namespace(), request.name_any());
+        tracing::debug!(namespace, name, %error, "could not report that a request waits");
+    }
+}
+
+/// The requests without conditions, by uid, and since when they are known.
+#[derive(Default)]
+struct Blank(HashMap<String, Duration>);
+
+impl Blank {
+    /// Which of the requests are to be reported on.
+    fn due(
+        &mut self,
+        mut blank: Vec<Arc<DesktopDeletion>>,
+        now: Duration,
+        few: Duration,
+    ) -> Vec<Arc<DesktopDeletion>> {
+        blank.retain(|request| {
+            let status = request.status.as_ref();
+            status.is_none_or(|status| status.conditions.is_empty())
+        });
+        let uid = |request: &DesktopDeletion| request.uid().unwrap_or_default();
+        let since = |request: &DesktopDeletion| self.0.get(&uid(request)).copied().unwrap_or(now);
+        self.0 = blank
+            .iter()
+            .map(|request| (uid(request), since(request)))
+            .collect();
+        let patience = deadlines::first_report(blank.len(), few);
+        blank.retain(|request| now.saturating_sub(self.0[&uid(request)]) >= patience);
+        blank
+    }
+}
+
+/// The reconciliation that may be under way then meets a newer object, and starts over.
+async fn report(request: &DesktopDeletion, context: &Context) -> Result<(), Error> {
+    let namespace = request.namespace().unwrap_or_default();
+    let source = context.requests.source(&namespace, &request.name_any());
+    let Some((copy, Source::Cache)) = source.filter(|(copy, _)| copy.uid() == request.uid()) else {
+        return Ok(());
+    };
+    let underway = context.submissions.is_underway(&copy.uid().unwrap_or_default());
+    if underway
+        || !context.leadership.holds()
+        || copy.metadata.resource_version != request.metadata.resource_version
+    {
+        return Ok(());
+    }
+    let mut pass = Reconciliation::cached(&copy, context.uptime.now(), context);
+    execute::step(&mut pass, Step::RecordProgress(Progress::queued()), context).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn request(uid: usize, conditions: bool) -> Arc<DesktopDeletion> {
+        let condition = json!({
+            "type": "Submitted", "status": "Unknown", "reason": "Submitting", "message": "",
+            "lastTransitionTime": "2026-12-01T09:00:00Z",
+        });
+        let conditions = if conditions { vec![condition] } else { vec![] };
+        let object = json!({
+            "apiVersion": "cloud-desktops.dev/v1alpha1",
+            "kind": "DesktopDeletion",
+            "metadata": {"name": "leaver", "namespace": "vdi", "uid": uid.to_string()},
+            "spec": {"projectRef": {"name": "prod"}, "desktopIDs": ["pc-1"]},
+            "status": {"conditions": conditions},
+        });
+        Arc::new(serde_json::from_value(object).unwrap())
+    }
+
+    /// How many of them are due that many seconds after the start of the process.
+    fn due(blank: &mut Blank, requests: Vec<Arc<DesktopDeletion>>, seconds: u64) -> usize {
+        let (now, few) = (Duration::from_secs(seconds), Duration::from_secs(5));
+        blank.due(requests, now, few).len()
+    }
+
+    #[test]
+    fn a_request_that_stays_without_conditions_is_due_after_some_seconds() {
+        let mut blank = Blank::default();
+        let both = || vec![request(1, false), request(2, true)];
+        assert_eq!(due(&mut blank, both(), 100), 0);
+        assert_eq!(due(&mut blank, both(), 104), 0);
+        assert_eq!(due(&mut blank, both(), 105), 1);
+        assert_eq!(due(&mut blank, vec![request(1, true)], 106), 0);
+        assert!(blank.0.is_empty(), "what has conditions is forgotten");
+    }
+
+    #[test]
+    fn of_many_requests_none_is_due_before_its_turn_may_have_come() {
+        let mut blank = Blank::default();
+        let many = || (0..200).map(|uid| request(uid, false)).collect::<Vec<_>>();
+        assert_eq!(due(&mut blank, many(), 100), 0);
+        assert_eq!(due(&mut blank, many(), 139), 0);
+        assert_eq!(due(&mut blank, many(), 140), 200);
+    }
+}
