@@ -235,6 +235,11 @@ impl Claims {
         }
     }
 
+    /// No call of an earlier process can take effect any more, whichever namespace its request was in.
+    pub fn earlier_calls_have_ended(&self) -> bool {
+        table::until_earlier_calls_end(&self.0.time).is_zero()
+    }
+
     /// How many of the watched namespaces cannot be read for want of a right.
     pub fn unreadable(&self) -> usize {
         let (table, now) = (self.lock(), self.0.time.uptime());

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
+use crate::doubt;
 use crate::shutdown::answers;
 use crate::stage::{BOUND, Running, Stage, condition, desktop, endless, message, pair, says};
 
@@ -141,6 +142,26 @@ async fn others_wait_until_no_call_from_an_unreadable_namespace_can_take_effect(
     let status = stage.completed("leaver").await;
     assert!(began.elapsed() >= life, "{:?}", began.elapsed());
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_resolved_although_a_namespace_cannot_be_read() {
+    let stage = Stage::set_with("lost-reader", doubt::world(), &[desktop("pc-1")]).await;
+    let other = another_namespace(&stage, "unreadable-too").await;
+    let fault = doubt::lost("pc-1", true, &json!("reset"));
+    stage.cloud.add_fault(&fault).unwrap();
+    let flags = [doubt::FLAGS, &["--token-life=5s"]].concat();
+    let _operator = operator(&stage, &other, &flags);
+    stage.request("leaver", &["pc-1"]).await;
+    // Whether a request there has the job cannot be asked.
+    let status = stage.completed("leaver").await;
+    assert_eq!(
+        says(&status, Submitted),
+        pair("True", "JobRecovered"),
+        "{status:#}"
+    );
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
 }
 
 #[tokio::test]

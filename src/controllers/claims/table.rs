@@ -428,7 +428,7 @@ impl Table {
 }
 
 /// Until a call of an earlier process can no longer take effect, of which nothing can be read.
-fn until_earlier_calls_end(time: &Time) -> Duration {
+pub(super) fn until_earlier_calls_end(time: &Time) -> Duration {
     until_unreadable_call_ends(time.leads_since, time.uptime(), &time.timing)
 }
 
