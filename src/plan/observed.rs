@@ -231,6 +231,7 @@ pub struct ReadFailure {
 
 /// What this process holds in memory about a submission of the object.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // one lives at a time
 pub enum Submission {
     /// Nothing.
     None,

@@ -14,6 +14,7 @@ use crate::crd::conditions::{Claim, merge};
 use crate::crd::deletion::{
     Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, Summary,
 };
+use crate::crd::limits::{DESKTOP_NAME, cut};
 use crate::ids::AttemptID;
 
 /// A move that the state of the attempt does not allow.
@@ -189,9 +190,9 @@ fn list_all(
     for item in news {
         let known = status.desktops.iter_mut().find(|d| d.id == item.id);
         if let Some(known) = known.filter(|d| d.state != DesktopState::Deleted) {
-            let name = known.name.take();
+            let name = item.name.as_deref().map(|name| cut(name, DESKTOP_NAME));
             *known = DesktopStatus {
-                name: item.name.clone().or(name),
+                name: name.or(known.name.take()),
                 ..item
             };
         }
@@ -206,7 +207,7 @@ fn summarise(desktops: &[DesktopStatus], total: usize) -> Summary {
     };
     for desktop in desktops {
         let count = match desktop.state {
-            DesktopState::Pending => &mut summary.pending,
+            DesktopState::Pending | DesktopState::Blocked => &mut summary.pending,
             DesktopState::Absent => &mut summary.absent,
             DesktopState::Deleting => &mut summary.deleting,
             DesktopState::Deleted => &mut summary.deleted,

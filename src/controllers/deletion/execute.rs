@@ -137,6 +137,7 @@ fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<()
         baseline_failed_ids: batch.baseline_failed_ids,
         baseline_incomplete: batch.baseline_incomplete,
         body_digest: signed.digest().to_owned(),
+        plan_hash: None,
         signed_at: Time(signed.signed_at()),
         not_after: not_after.map(Time),
         outcome: Outcome::Pending,

@@ -303,6 +303,7 @@ impl Decisions {
             baseline_failed_ids: names::desktops(draft.batch.baseline_failed),
             baseline_incomplete: draft.batch.baseline_incomplete,
             body_digest: format!("sha256:{:064x}", draft.batch.body),
+            plan_hash: None,
             signed_at: epoch(),
             not_after: (self.auth == AuthMethod::Signature).then_some(Time(expires)),
             outcome: Outcome::Pending,

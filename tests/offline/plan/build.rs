@@ -112,6 +112,7 @@ pub(crate) fn attempt(body: &str) -> Attempt {
         baseline_failed_ids: vec![],
         baseline_incomplete: false,
         body_digest: format!("sha256:{}", "0".repeat(64)),
+        plan_hash: None,
         signed_at: minute(0),
         not_after: Some(minute(15)),
         outcome: Outcome::Pending,

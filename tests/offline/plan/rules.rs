@@ -166,6 +166,11 @@ fn stands(request: &Request, status: &DesktopDeletionStatus) -> Vec<String> {
             length <= count(limits::DESKTOP_MESSAGE),
             "the message of a desktop is too long",
         );
+        let length = desktop.name.as_ref().map_or(0, |text| text.chars().count());
+        wrong.unless(
+            length <= count(limits::DESKTOP_NAME),
+            "the name of a desktop is too long",
+        );
         wrong.unless(
             match desktop.state {
                 DesktopState::Failed => desktop.code.is_some() || desktop.message.is_some(),
