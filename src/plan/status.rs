@@ -3,16 +3,16 @@
 //! The legal moves of `status`. Nothing else makes one; the API server checks them once more by the rules of the
 //! CRD. Time is given.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::attempts::{unsettled, was_not_found};
 use super::conditions;
 use super::observed::Request;
-use super::progress::Progress;
+use super::progress::{Preview, Progress};
 use super::step::{Ending, Intent, RefusedAnnotation, Settlement};
-use crate::crd::conditions::{Claim, merge};
+use crate::crd::conditions::{Claim, ConditionType, merge};
 use crate::crd::deletion::{
-    Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, Summary,
+    Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, Plan, Summary,
 };
 use crate::crd::limits::{DESKTOP_NAME, cut};
 use crate::ids::AttemptID;
@@ -137,6 +137,9 @@ fn told(
     hold: &Progress,
     now: &Time,
 ) -> DesktopDeletionStatus {
+    if let Some(preview) = &hold.preview {
+        show_plan(&mut status, preview, now);
+    }
     if !hold.desktops.is_empty() {
         list_all(&mut status, request, hold.desktops.iter().cloned());
     }
@@ -153,8 +156,36 @@ fn told(
     if !known {
         status.last_error.clone_from(&hold.error);
     }
-    let claims = conditions::holding(request, &status, hold);
+    let mut claims = conditions::holding(request, &status, hold);
+    claims.extend(
+        hold.preview
+            .iter()
+            .flat_map(|preview| preview.claims.iter().cloned()),
+    );
     stamp(request, status, &claims, now)
+}
+
+/// Puts the plan into the status. The time changes only with the content.
+fn show_plan(status: &mut DesktopDeletionStatus, preview: &Preview, now: &Time) {
+    let Some(content) = &preview.content else {
+        return;
+    };
+    let shown = status.plan.as_ref().filter(|shown| {
+        (&shown.hash, shown.delete, shown.absent, shown.blocked)
+            == (&content.hash, content.delete, content.absent, content.blocked)
+    });
+    status.plan = Some(Plan {
+        observed_at: shown.map_or(now, |shown| &shown.observed_at).clone(),
+        hash: content.hash.clone(),
+        delete: content.delete,
+        absent: content.absent,
+        blocked: content.blocked,
+    });
+    status.approved.clone_from(&preview.approved);
+    // Whether users are shown is said anew.
+    for desktop in &mut status.desktops {
+        desktop.user = None;
+    }
 }
 
 /// Two errors that say the same, though their times, texts and request ids may differ.
@@ -168,7 +199,15 @@ fn stamp(
     claims: &[Claim],
     now: &Time,
 ) -> DesktopDeletionStatus {
+    let about_the_plan = |c: &&Condition| {
+        let kinds = [ConditionType::Planned, ConditionType::Approved];
+        kinds
+            .iter()
+            .any(|kind| c.type_ == kind.as_str() && !claims.iter().any(|claim| claim.kind == *kind))
+    };
+    let kept: Vec<_> = status.conditions.iter().filter(about_the_plan).cloned().collect();
     status.conditions = merge(&status.conditions, claims, request.generation, now);
+    status.conditions.extend(kept);
     status.observed_generation = Some(request.generation);
     status.summary = Some(summarise(&status.desktops, request.desktop_ids.len()));
     status
@@ -193,6 +232,7 @@ fn list_all(
             let name = item.name.as_deref().map(|name| cut(name, DESKTOP_NAME));
             *known = DesktopStatus {
                 name: name.or(known.name.take()),
+                user: item.user.clone().or(known.user.take()),
                 ..item
             };
         }

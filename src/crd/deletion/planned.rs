@@ -61,8 +61,8 @@ pub struct ApprovedDesktop {
     #[schemars(with = "String", length(max = limits::DESKTOP_NAME))]
     pub name: Option<String>,
 
-    /// Users and groups that the desktop is assigned to, separated by commas, for people; may be cut. Absent if the operator is
-    /// told not to show users.
+    /// Users and groups that the desktop is assigned to, separated by commas, for people; may be cut. Absent with
+    /// `--show-users=false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DESKTOP_USER))]
     pub users: Option<String>,

@@ -312,7 +312,7 @@ pub struct DesktopStatus {
     pub name: Option<String>,
 
     /// Users and groups that the desktop is assigned to, separated by commas; may be cut. Part of the plan (`status.plan`).
-    /// Absent if the operator is told not to show users.
+    /// Absent with `--show-users=false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DESKTOP_USER))]
     pub user: Option<String>,

@@ -197,7 +197,9 @@ impl Decisions {
             Step::RefuseResolve(refusal) => {
                 store(WriteKind::Refusal, status::refuse_resolve(request, &refusal))
             }
-            Step::RecordProgress(hold) => store(WriteKind::Progress, status::progress(request, &hold, &now)),
+            Step::RecordProgress(hold) | Step::RecordApproval(hold) => {
+                store(WriteKind::Progress, status::progress(request, &hold, &now))
+            }
             Step::Finish(ending) => store(WriteKind::Finish, status::finish(request, &ending, &now)),
             Step::Wait(hold) => Act::Wait((hold.wake == Requeue::SecondLook).then(|| noted(&seen)).flatten()),
             Step::StartOver => Act::StartOver,
@@ -240,6 +242,7 @@ impl Decisions {
                 coordinates: Some(home()),
                 obstacle: None,
                 suspended: false,
+                guardrails: None,
             }),
             last_look: view.last_look,
             claim: view.claim.map(|claim| shipped_claim(claim, request)),

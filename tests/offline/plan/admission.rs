@@ -15,8 +15,10 @@ use super::build::{
 use super::rules;
 use super::tell::{Row, check, row, tell};
 
+mod approval;
 mod deadline;
 mod expectations;
+mod preview;
 mod refusals;
 mod start;
 
@@ -92,6 +94,8 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
         .chain(deadline::rows())
         .chain(start::rows())
         .chain(expectations::rows())
+        .chain(preview::rows())
+        .chain(approval::rows())
         .chain(refusals::rows())
 }
 
@@ -190,14 +194,14 @@ fn looks() -> Vec<Row> {
 fn holds() -> Vec<Row> {
     vec![
         row(
-            "suspended",
+            "suspended: what it will do is shown",
             ready("a b").suspended(),
-            "Suspended held until Change",
+            "Suspended held until Plan; a Pending, b Pending [PlanReady, NotRequired]",
         ),
         row(
             "suspended before anything is known",
             untouched("a b").suspended(),
-            "Suspended held until Change",
+            "read the project",
         ),
         row(
             "the project is missing, and may come with the next sync",
@@ -446,7 +450,7 @@ fn endings() -> Vec<Row> {
 
 #[test]
 fn messages_name_the_cause() {
-    for (seen, words) in [
+    for (seen, words) in vec![
         (
             untouched("a b").project_suspended(),
             &["prod", "spec.suspend"][..],

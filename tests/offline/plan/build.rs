@@ -196,7 +196,12 @@ pub(crate) fn untouched(desktop_ids: &str) -> Seen {
         request: Request {
             project: "prod".to_owned(),
             desktop_ids: ids(desktop_ids),
+            uid: "request-1".to_owned(),
+            delete_users: false,
+            email_notification: true,
+            force: false,
             suspend: false,
+            approved_plan: None,
             resolve: None,
             generation: GENERATION,
             created: Some(minute(0).0),

@@ -38,7 +38,9 @@ fn write(
         Step::RecordIntent(intent) => Some(status::intend(request, intent, now)),
         Step::RecordOutcome(settlement) => Some(status::settle(request, settlement, now)),
         Step::RefuseResolve(refusal) => Some(Ok(status::refuse_resolve(request, refusal))),
-        Step::RecordProgress(hold) => Some(Ok(status::progress(request, hold, now))),
+        Step::RecordProgress(hold) | Step::RecordApproval(hold) => {
+            Some(Ok(status::progress(request, hold, now)))
+        }
         Step::Finish(ending) => Some(Ok(status::finish(request, ending, now))),
         _ => None,
     }
@@ -173,7 +175,9 @@ fn stands(request: &Request, status: &DesktopDeletionStatus) -> Vec<String> {
         );
         wrong.unless(
             match desktop.state {
-                DesktopState::Failed => desktop.code.is_some() || desktop.message.is_some(),
+                DesktopState::Failed | DesktopState::Blocked => {
+                    desktop.code.is_some() || desktop.message.is_some()
+                }
                 // It may say why it is not known.
                 DesktopState::Unknown => desktop.code.is_none(),
                 _ => desktop.code.is_none() && desktop.message.is_none(),
@@ -203,7 +207,7 @@ fn summary(request: &Request, status: &DesktopDeletionStatus) -> Summary {
         pending: if status.desktops.is_empty() {
             total
         } else {
-            of(DesktopState::Pending)
+            of(DesktopState::Pending) + of(DesktopState::Blocked)
         },
         unknown: of(DesktopState::Unknown),
     }
