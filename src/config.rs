@@ -40,6 +40,8 @@ pub struct Config {
     pub concurrency: NonZeroU16,
     /// Most calls of one endpoint that one login makes in any minute.
     pub requests_per_minute: NonZeroU32,
+    /// Whether the status of requests names the users of desktops.
+    pub show_users: bool,
     /// Where health and metrics are served; port 0 lets the system choose one.
     pub listen: SocketAddr,
     /// Who writes: the `writer` of an attempt and the reporter of Events.

@@ -16,6 +16,8 @@
 //! | 5, shared by phases | [`overlap`] | another request holds one of the desktops |
 //! | | [`unreadable`] | a namespace that the operator may not read |
 //! | | [`expectations`] | a desktop is not what its request says |
+//! | | [`approval`] | the desktops are not what was approved |
+//! | | [`preview`] | what the request will do, for people |
 //! | | [`evidence`] | what reads show of an attempt in doubt |
 //! | | [`blockers`] | what holds a request up: its project, clocks, answers of the cloud |
 //! | | [`finalizer`] | that the finalizer is there while a call may take effect |
@@ -25,10 +27,12 @@
 //! | 2, data | [`step`], [`progress`] | what is to be done, and what is said meanwhile |
 //! | | [`observed`], [`views`] | what the decision looks at, and what reads of the cloud show |
 //! | | [`attempts`], [`in_flight`] | what stored attempts say |
+//! | | [`plan_hash`] | the facts that a plan holds, and its hash |
 //! | 1, words | [`messages`] | sentences for people |
 //! | | [`classify`] | from an error of the cloud to what is done about it |
 
 pub mod admission;
+pub mod approval;
 pub mod attempts;
 pub mod blockers;
 pub mod classify;
@@ -45,6 +49,8 @@ pub mod memory;
 pub mod messages;
 pub mod observed;
 pub mod overlap;
+pub mod plan_hash;
+pub mod preview;
 pub mod progress;
 pub mod recovery;
 pub mod resolve;

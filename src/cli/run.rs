@@ -130,6 +130,19 @@ struct ProcessArgs {
     )]
     requests_per_minute: NonZeroU32,
 
+    /// Whether status and conditions of requests name the users of desktops, which is personal data
+    #[arg(
+        long,
+        env = "DESKTOP_DELETION_SHOW_USERS",
+        value_name = "true|false",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value_t = true
+    )]
+    show_users: bool,
+
     /// Address of /livez, /readyz and /metrics; [::] is IPv4 and IPv6, or IPv4 alone where IPv6 is off; port 0 takes a
     /// free one, which the log names
     #[arg(
@@ -188,6 +201,7 @@ impl RunArgs {
         let ProcessArgs {
             concurrency,
             requests_per_minute,
+            show_users,
             listen,
             identity,
             pod_name,
@@ -205,6 +219,7 @@ impl RunArgs {
             election: leader_elect.then_some(election),
             concurrency,
             requests_per_minute,
+            show_users,
             listen,
             identity: identity.or(pod_name).unwrap_or_else(host_name),
         })
@@ -314,6 +329,12 @@ mod tests {
         assert_eq!(config(&["--pod-name=operator-7", "--identity=me"]).identity, "me");
         assert!(!config(&[]).identity.is_empty());
         assert!(try_config(&["--identity=a b"]).is_err());
+    }
+
+    #[test]
+    fn users_are_shown_unless_a_flag_says_otherwise() {
+        assert!(config(&[]).show_users);
+        assert!(!config(&["--show-users=false"]).show_users);
     }
 
     #[test]

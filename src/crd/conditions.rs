@@ -56,6 +56,11 @@ words! {
         Succeeded,
         /// The same, for tools that only read `Ready`.
         Ready,
+        /// Whether it is known what the request will do (`status.plan`), and nothing blocks it. Present only where the plan is
+        /// shown.
+        Planned,
+        /// Whether the plan is approved. Present only where the plan is shown.
+        Approved,
         /// Present only while the operator is at work or will try again by itself (kstatus).
         Reconciling,
         /// Present only while the object needs a person (kstatus).
@@ -111,12 +116,7 @@ pub fn merge(old: &[Condition], claims: &[Claim], generation: i64, now: &Time) -
 }
 
 fn cut(message: &str) -> String {
-    let max = limits::CONDITION_MESSAGE as usize;
-    match message.char_indices().nth(max) {
-        None => message.to_owned(),
-        // The ellipsis is a character too.
-        Some(_) => message.chars().take(max - 1).chain(['\u{2026}']).collect(),
-    }
+    limits::cut(message, limits::CONDITION_MESSAGE)
 }
 
 #[cfg(test)]

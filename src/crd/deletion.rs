@@ -10,16 +10,19 @@ use crate::ids::DesktopID;
 mod attempt;
 mod error;
 mod expected;
+mod planned;
 mod status;
 
 pub use attempt::{Attempt, AuthMethod, Outcome};
 pub use error::{CloudError, ErrorClass};
 pub use expected::Expectation;
+pub use planned::{ApprovedDesktop, ApprovedPlan, Plan};
 pub use status::{DesktopDeletionStatus, DesktopState, DesktopStatus, ProjectCoordinates, Summary};
 
 const INSTEAD: &str = "create a new DesktopDeletion instead";
 
-/// What to delete, and how. Every field except `suspend` is immutable: to change a request, create a new object.
+/// What to delete, and how. Every field except `suspend` and `approvedPlan` is immutable: to change a request, create a new
+/// object.
 ///
 /// A client without strict field validation silently drops unknown fields, such as `email_notification`, so that the
 /// default applies. `kubectl apply` rejects them.
@@ -64,6 +67,18 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(
+        name = "Planned",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Planned\")].reason",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Approved",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Approved\")].reason",
+        priority = "1"
     ),
     printcolumn(name = "Job", type_ = "string", json_path = ".status.jobID", priority = "1"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -146,6 +161,14 @@ pub struct DesktopDeletionSpec {
     /// stopped; the message of condition `Submitted` says so. Has no effect on a finished request. Default: false.
     #[serde(default)]
     pub suspend: bool,
+
+    /// The plan that is approved: the value of `status.plan.hash`, sha256: and 64 hexadecimal digits. Then exactly the
+    /// desktops of that plan are deleted, or none: if they have changed since, nothing is submitted (`PlanChanged`). May be
+    /// set, changed and removed at any time; a request that has been submitted is not affected. Required if the guardrails
+    /// of the `WorkspaceProject` say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
+    pub approved_plan: Option<String>,
 }
 
 /// An edit of the desktops is refused by a rule of its own.

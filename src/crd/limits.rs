@@ -10,13 +10,13 @@ pub const DESKTOPS: u32 = 100;
 pub const ATTEMPTS: u32 = 8;
 /// Jobs that one attempt keeps: the one of its answer, and what evidence shows besides.
 pub const JOBS_PER_ATTEMPT: u32 = 4;
-/// Earlier jobs that an attempt's baseline keeps.
-pub const BASELINE_JOBS: u32 = 100;
+/// Earlier jobs that an attempt's baseline keeps. A desktop that still exists has few, if any.
+pub const BASELINE_JOBS: u32 = 50;
 /// Conditions of one object.
 pub const CONDITIONS: u32 = 8;
 /// Message of a condition. Kubernetes gives its own conditions 32768, but eight of those and a full log are more than
 /// etcd takes.
-pub const CONDITION_MESSAGE: u32 = 4096;
+pub const CONDITION_MESSAGE: u32 = 2048;
 /// Reason of a condition.
 pub const CONDITION_REASON: u32 = 256;
 /// Type of a condition.
@@ -33,8 +33,12 @@ pub const ERROR_CODE: u32 = 64;
 pub const REQUEST_ID: u32 = 128;
 /// Encoded authorization message of a denial.
 pub const AUTHORIZATION_MESSAGE: u32 = 10_240;
-/// Computer name of a desktop.
-pub const DESKTOP_NAME: u32 = 255;
+/// Computer name of a desktop; the vendor's API reference gives it 55 characters.
+pub const DESKTOP_NAME: u32 = 64;
+/// Users of a desktop, as they are shown.
+pub const DESKTOP_USER: u32 = 64;
+/// SHA-256 in hexadecimal digits, and the name of the algorithm.
+pub const DIGEST: u32 = 71;
 /// Computer name or user name that a request expects.
 pub const EXPECTED_NAME: u32 = 64;
 /// What is wrong with one desktop; the vendor's API reference gives `fail_reason` 255 characters.
@@ -47,3 +51,16 @@ pub const HANDLED_RESOLVE: u32 = 1024;
 pub const CA_BUNDLE: u32 = 65_536;
 /// Point in time by RFC 3339.
 pub const TIME: u32 = 35;
+
+/// At most `max` characters of a text, the last one an ellipsis if something was cut.
+pub fn cut(text: &str, max: u32) -> String {
+    let max = max as usize;
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some(_) => text
+            .chars()
+            .take(max.saturating_sub(1))
+            .chain(['\u{2026}'])
+            .collect(),
+    }
+}

@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -94,6 +95,43 @@ pub struct WorkspaceProjectSpec {
     /// Default: false.
     #[serde(default)]
     pub suspend: bool,
+
+    /// What the owner of the credentials permits, whatever a request says. Nothing is checked without it. It may be changed
+    /// at any time and is judged right before each submission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Guardrails")]
+    pub guardrails: Option<Guardrails>,
+}
+
+/// What the owner of the credentials permits.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.approvalAbove) || self.approval == 'Required'")
+        .message("approvalAbove needs approval: Required")
+        .field_path(".approvalAbove")
+)]
+pub struct Guardrails {
+    /// Whether a request is submitted only after its plan was approved (`spec.approvedPlan` of the `DesktopDeletion`): `None`
+    /// or `Required`. Default: None.
+    #[serde(default)]
+    pub approval: Approval,
+
+    /// The approval is required for requests of more desktops than this only. A list that is split into several requests
+    /// evades it. Default: required for every request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS - 1))]
+    pub approval_above: Option<u32>,
+}
+
+/// Whether requests need an approval.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Approval {
+    /// No approval is needed; a request may still name the plan that it approves.
+    #[default]
+    None,
+    /// A request is submitted only after its plan was approved.
+    Required,
 }
 
 /// A label of a host name.

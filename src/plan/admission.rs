@@ -6,11 +6,12 @@ use super::attempts::{not_found_alike, was_not_found};
 use super::blockers::{self, UNREADABLE_LIMIT, circuit_open, clock_skew, known_error, refusal, unusable};
 use super::messages::{self, desktops, name_some};
 use super::observed::{Circuit, Claim, Deadline, Observed, SendPermit, SingleRead, Start};
+use super::plan_hash::Planned;
 use super::progress::{Progress, Requeue};
 use super::status::would_change;
 use super::step::{Batch, Ending, Step};
-use super::views::{DesktopView, Sweep};
-use super::{evidence, expectations, finalizer, overlap};
+use super::views::{DesktopView, SortedDesktops, Sweep};
+use super::{approval, evidence, expectations, finalizer, overlap, preview};
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
@@ -45,7 +46,7 @@ pub fn next(seen: &Observed) -> Step {
     if without_effect(seen) >= NO_EFFECT_LIMIT {
         return finalizer::finish(seen, no_effect());
     }
-    match sight(seen) {
+    match sight(seen, Announce::Progress) {
         Ok(sorted) => submit(seen, sorted),
         Err(step) => step,
     }
@@ -73,11 +74,8 @@ fn deadline_unclear(seen: &Observed) -> Progress {
 fn hold_back(seen: &Observed) -> Option<Step> {
     if seen.request.suspend {
         let message = "spec.suspend is true: set it to false to submit the request".to_owned();
-        return Some(Step::Wait(Progress::held(
-            Reason::Suspended,
-            message,
-            Requeue::Change,
-        )));
+        let hold = Progress::held(Reason::Suspended, message, Requeue::Plan);
+        return Some(previewed(seen, hold));
     }
     let Some(project) = &seen.project else {
         return Some(Step::ReadProject);
@@ -87,11 +85,8 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     }
     if project.suspended {
         let message = format!("WorkspaceProject {} has spec.suspend set", seen.request.project);
-        return Some(Step::Wait(Progress::held(
-            Reason::ProjectSuspended,
-            message,
-            Requeue::Change,
-        )));
+        let hold = Progress::held(Reason::ProjectSuspended, message, Requeue::Change);
+        return Some(previewed(seen, hold));
     }
     if let Some(step) = scheduled(seen) {
         return Some(step);
@@ -102,6 +97,9 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     if seen.facts.circuit == Circuit::Open {
         return Some(Step::Wait(circuit_open()));
     }
+    if approval::is_missing(seen) {
+        return Some(unapproved(seen));
+    }
     match &seen.claim {
         None => return Some(Step::Claim),
         Some(Claim::Granted) => {}
@@ -109,6 +107,68 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     }
     let read_failure = seen.read_failure.as_ref()?;
     Some(Step::Wait(blockers::failed(seen, read_failure)))
+}
+
+/// A wait on purpose, with what the request will do where that is shown.
+fn previewed(seen: &Observed, hold: Progress) -> Step {
+    if !preview::is_wanted(seen) {
+        return Step::Wait(hold);
+    }
+    let Some(project) = &seen.project else {
+        return Step::ReadProject;
+    };
+    let failure = || {
+        let failure = seen.read_failure.as_ref()?;
+        Some(blockers::failed(seen, failure))
+    };
+    if let Some(obstacle) = unusable(seen, project).or_else(failure) {
+        return Step::Wait(preview::unread(seen, &obstacle, hold));
+    }
+    match sight(seen, Announce::Nothing) {
+        Ok(sorted) => {
+            let deleting: Vec<_> = sorted.being_deleted.iter().collect();
+            Step::Wait(preview::shown(seen, &sorted, &deleting, hold))
+        }
+        Err(Step::Wait(obstacle)) => Step::Wait(preview::unread(seen, &obstacle, hold)),
+        Err(step) => step,
+    }
+}
+
+/// The next step of a request whose approval is missing. It claims nothing: another request may delete the desktops first.
+fn unapproved(seen: &Observed) -> Step {
+    if let Some(failure) = &seen.read_failure {
+        let failed = blockers::failed(seen, failure);
+        return Step::Wait(preview::unread(seen, &failed.clone(), failed));
+    }
+    let sorted = match sight(seen, Announce::Nothing) {
+        Ok(sorted) => sorted,
+        Err(Step::Wait(hold)) => return Step::Wait(preview::unread(seen, &hold.clone(), hold)),
+        Err(step) => return step,
+    };
+    if let Some(step) = late_effect(seen) {
+        return step;
+    }
+    if sorted.existing().is_empty() {
+        return finalizer::finish(seen, nothing_left(seen, &sorted.absent));
+    }
+    let deleting: Vec<_> = sorted.being_deleted.iter().collect();
+    let hold = expectations::failed(seen, &sorted.present).or_else(|| unapproved_desktops(seen, &sorted));
+    let Some(hold) = hold else {
+        return Step::StartOver;
+    };
+    let approved = hold.reason == Reason::CheckingDesktops;
+    let hold = preview::shown(seen, &sorted, &deleting, hold);
+    // Nothing is claimed before the approval is recorded.
+    if approved {
+        Step::RecordApproval(hold)
+    } else {
+        Step::Wait(hold)
+    }
+}
+
+/// What keeps these desktops from being submitted for want of an approval.
+fn unapproved_desktops(seen: &Observed, sorted: &SortedDesktops) -> Option<Progress> {
+    approval::obstacle(seen, &Planned::of(seen, sorted)?)
 }
 
 /// What the conditions say of desktops whose own GETs fail while other reads succeed.
@@ -148,14 +208,6 @@ fn refused(seen: &Observed) -> Option<(&Attempt, &CloudError)> {
     last.error.as_ref().filter(|_| refused).map(|error| (last, error))
 }
 
-/// The desktops of a request, sorted by what a read said of each.
-struct Sorted {
-    present: Vec<DesktopID>,
-    absent: Vec<DesktopID>,
-    being_deleted: Vec<DesktopID>,
-    failed_before: Vec<DesktopID>,
-}
-
 /// The wait for the earliest time of the submission, which both clocks must have passed.
 fn scheduled(seen: &Observed) -> Option<Step> {
     let at = seen
@@ -163,17 +215,26 @@ fn scheduled(seen: &Observed) -> Option<Step> {
         .not_before
         .filter(|_| seen.facts.start != Start::Reached)?;
     let message = format!("not submitted before {at} (spec.notBefore)");
-    let wait = || Step::Wait(Progress::held(Reason::Scheduled, message, Requeue::Start));
+    let wait = || previewed(seen, Progress::held(Reason::Scheduled, message, Requeue::Start));
     match seen.facts.start {
         Start::Unclear => blockers::ask_the_time(seen).or_else(|| Some(wait())),
         Start::Ahead | Start::Reached => Some(wait()),
     }
 }
 
+/// Whether the conditions say how far a long check is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Announce {
+    /// It is what the request waits for.
+    Progress,
+    /// The request is held by something else, which they go on to say.
+    Nothing,
+}
+
 /// Looks at every desktop, or names the read that is missing. What must be read one by one comes first: what a list shows
 /// grows old meanwhile.
 #[allow(clippy::result_large_err)] // the error is the next step
-fn sight(seen: &Observed) -> Result<Sorted, Step> {
+fn sight(seen: &Observed, announce: Announce) -> Result<SortedDesktops, Step> {
     let ids = &seen.request.desktop_ids;
     let unconfirmed: Vec<_> = ids.iter().filter(|id| needs_single_read(seen, id)).collect();
     let tired = seen.failed_reads().count() >= UNREADABLE_LIMIT;
@@ -181,7 +242,11 @@ fn sight(seen: &Observed) -> Result<Sorted, Step> {
         let hold = checking(ids.len() - unconfirmed.len(), ids.len());
         let long = unconfirmed.len() >= MANY || says(seen, Reason::CheckingDesktops);
         return Err(
-            if long && seen.facts.progress_due && would_change(&seen.request, &hold) {
+            if announce == Announce::Progress
+                && long
+                && seen.facts.progress_due
+                && would_change(&seen.request, &hold)
+            {
                 Step::RecordProgress(hold)
             } else {
                 Step::ReadDesktop((*id).clone())
@@ -199,12 +264,7 @@ fn sight(seen: &Observed) -> Result<Sorted, Step> {
     if !unread.is_empty() {
         return Err(Step::ReadDesktops(unread));
     }
-    let mut sorted = Sorted {
-        present: vec![],
-        absent: vec![],
-        being_deleted: vec![],
-        failed_before: vec![],
-    };
+    let mut sorted = SortedDesktops::default();
     for id in ids {
         match seen.desktops[&id.folded()].sight {
             DesktopView::Missing | DesktopView::Unlisted => return Err(Step::ReadDesktop(id.clone())),
@@ -237,7 +297,7 @@ fn checking(checked: usize, all: usize) -> Progress {
     Progress::moving(Reason::CheckingDesktops, message, Requeue::Tick)
 }
 
-fn submit(seen: &Observed, sorted: Sorted) -> Step {
+fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
     if let Some(step) = late_effect(seen) {
         return step;
     }
@@ -257,15 +317,17 @@ fn submit(seen: &Observed, sorted: Sorted) -> Step {
         .filter(|id| sweep.open_job_of(id).is_some() || may_be_deleting(seen, sweep, id));
     let foreign: Vec<_> = sorted.being_deleted.iter().chain(open).collect();
     if !foreign.is_empty() {
-        return Step::Wait(deletion_in_progress(&foreign));
+        let hold = deletion_in_progress(&foreign);
+        return Step::Wait(preview::shown(seen, &sorted, &foreign, hold));
     }
-    if let Some(hold) = expectations::failed(seen, &sorted.present) {
-        return Step::Wait(hold);
+    let held = || expectations::failed(seen, &sorted.present).or_else(|| unapproved_desktops(seen, &sorted));
+    if let Some(hold) = held() {
+        return Step::Wait(preview::shown(seen, &sorted, &[], hold));
     }
     if let Some(ending) = refused_for_good(seen, &sorted.present) {
         return finalizer::finish(seen, ending);
     }
-    ready(seen).unwrap_or_else(|| Step::Sign(batch(sweep, sorted)))
+    ready(seen).unwrap_or_else(|| Step::Sign(batch(seen, sweep, sorted)))
 }
 
 /// A job says something of the desktop that is not documented. It is no deletion that runs if the job has ended, or if it
@@ -321,12 +383,13 @@ fn ready(seen: &Observed) -> Option<Step> {
     (seen.permit != SendPermit::Held).then_some(Step::AcquirePermit)
 }
 
-fn batch(sweep: &Sweep, sorted: Sorted) -> Batch {
+fn batch(seen: &Observed, sweep: &Sweep, sorted: SortedDesktops) -> Batch {
     let baseline = sweep.jobs_naming(&sorted.present);
     Batch {
         baseline_incomplete: !sweep.complete || baseline.len() > BASELINE_JOBS,
         baseline_job_ids: baseline.into_iter().take(BASELINE_JOBS).collect(),
         baseline_failed_ids: sorted.failed_before,
+        plan_hash: approval::recorded(seen).map(|approved| approved.hash.clone()),
         desktop_ids: sorted.present,
     }
 }

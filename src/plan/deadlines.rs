@@ -26,6 +26,9 @@ pub use claims::{
 /// How long an object may go without a reconciliation, whatever else happens.
 pub const RESYNC: Duration = Duration::from_secs(600);
 
+/// How often the plan of a request is read anew while that waits for a person.
+const PLAN_REFRESH: Duration = RESYNC;
+
 /// How long a missing project may still come with the sync that brought the request.
 const PROJECT_MAY_COME: Duration = Duration::from_secs(120);
 
@@ -78,6 +81,8 @@ pub struct Circumstances<'a> {
     pub began: Duration,
     /// How the circuit breaker for submissions stands.
     pub circuit: Circuit,
+    /// Users of desktops are not to be shown.
+    pub hide_users: bool,
 }
 
 impl Deadlines<'_> {
@@ -91,6 +96,7 @@ impl Deadlines<'_> {
         };
         Facts {
             stopping: around.stopping,
+            hide_users: around.hide_users,
             start: self.start(),
             deadline: self.deadline_is(),
             service_clock_known: self.clocks.service.is_some(),
@@ -125,6 +131,7 @@ impl Deadlines<'_> {
             Requeue::Poll => timing.poll_interval * 8,
             Requeue::Tick => timing.poll_interval,
             Requeue::Start => self.until_start(),
+            Requeue::Plan => PLAN_REFRESH,
             Requeue::Refresh => timing.secret_refresh,
             Requeue::Backoff => exponential(self.memory.failures_in_a_row(), timing),
             // A login may be corrected long before the pause is over.

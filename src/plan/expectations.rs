@@ -3,26 +3,22 @@
 //! What the author of a request believes of its desktops (`spec.expected`), against what the last read shows. One desktop
 //! that is another holds up the whole request: half of a batch is not what was asked for.
 
-use std::collections::BTreeSet;
-
 use super::observed::Observed;
+use super::plan_hash::{self, Assignee, assigned};
 use super::progress::{Progress, Requeue};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::Expectation;
 use crate::ids::DesktopID;
-use crate::workspace::api::{AttachedKind, AttachedUser, DesktopFacts, Fact};
+use crate::workspace::api::{DesktopFacts, Fact};
 
 /// So many desktops are described in the message, the rest is counted.
 const DESCRIBED: usize = 3;
 
 /// The wait while one of these desktops, which exist, is not what the request expects.
 pub fn failed(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
-    let of_present = seen.request.expected.iter().filter(|e| present.contains(&e.id));
-    let wrong: Vec<_> = of_present
-        .filter_map(|expected| {
-            let facts = &seen.desktops.get(&expected.id.folded())?.facts;
-            differences(expected, facts).map(|differences| format!("desktop {}: {differences}", expected.id))
-        })
+    let wrong: Vec<_> = present
+        .iter()
+        .filter_map(|id| Some(format!("desktop {id}: {}", differing(seen, id)?)))
         .collect();
     if wrong.is_empty() {
         return None;
@@ -43,8 +39,18 @@ pub fn failed(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
     ))
 }
 
+/// What of that desktop, which exists, is not as the request expects.
+pub fn differing(seen: &Observed, id: &DesktopID) -> Option<String> {
+    let expected = seen.request.expected.iter().find(|expected| expected.id == *id)?;
+    differences(
+        expected,
+        &seen.desktops.get(&id.folded())?.facts,
+        seen.facts.hide_users,
+    )
+}
+
 /// What is not as expected, if something is.
-fn differences(expected: &Expectation, facts: &DesktopFacts) -> Option<String> {
+fn differences(expected: &Expectation, facts: &DesktopFacts, hide_users: bool) -> Option<String> {
     let name = expected.computer_name.as_deref().and_then(|name| {
         let is = match &facts.computer_name {
             Fact::Given(is) if same(is, name) => return None,
@@ -56,45 +62,18 @@ fn differences(expected: &Expectation, facts: &DesktopFacts) -> Option<String> {
         Some(format!("the computer name is {is}, expected {name}"))
     });
     let user = expected.user_name.as_deref().and_then(|name| {
-        let is = match users(facts) {
-            Some(users) if users.len() == 1 && users.iter().all(|user| same(user, name)) => return None,
-            Some(users) if users.is_empty() => "it is not assigned to a user".to_owned(),
-            Some(users) => format!(
-                "it is assigned to {}",
-                users.into_iter().collect::<Vec<_>>().join(", ")
-            ),
+        let is_it = |assignee: &Assignee| assignee.user().is_some_and(|user| same(user, name));
+        let is = match assigned(facts) {
+            Some(assigned) if assigned.is_empty() => "it is not assigned to a user".to_owned(),
+            Some(assigned) if assigned.iter().all(is_it) => return None,
+            Some(_) if hide_users => "it is not assigned to that user alone".to_owned(),
+            Some(assigned) => format!("it is assigned to {}", plan_hash::shown(&assigned)),
             None => "the cloud does not say to whom it is assigned".to_owned(),
         };
         Some(format!("{is}, expected {name}"))
     });
     let all: Vec<_> = name.into_iter().chain(user).collect();
     (!all.is_empty()).then(|| all.join(", "))
-}
-
-/// Users and groups that the desktop is assigned to, each once; `None` if that cannot be told.
-fn users(facts: &DesktopFacts) -> Option<BTreeSet<String>> {
-    let user = match &facts.user_name {
-        Fact::Given(name) => Some(name.clone()).filter(|name| !name.is_empty()),
-        Fact::NotGiven => None,
-        Fact::Unreadable(_) => return None,
-    };
-    let attached = match &facts.attached {
-        Fact::Given(attached) => attached.iter().map(shown).collect(),
-        Fact::NotGiven if facts.user_name == Fact::NotGiven => return None,
-        Fact::NotGiven => BTreeSet::new(),
-        Fact::Unreadable(_) => return None,
-    };
-    let other = |name: &String| !attached.iter().any(|known| same(known, name));
-    let user = user.filter(other);
-    Some(attached.into_iter().chain(user).collect())
-}
-
-/// A group is not the user of its name.
-fn shown(attached: &AttachedUser) -> String {
-    match attached.kind {
-        AttachedKind::User => attached.name.clone(),
-        AttachedKind::Group => format!("group {}", attached.name),
-    }
 }
 
 fn same(a: &str, b: &str) -> bool {

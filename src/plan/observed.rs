@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::views::{DesktopObservation, Evidence, JobView, Sweep};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, Expectation, ProjectCoordinates};
+use crate::crd::project::Guardrails;
 use crate::ids::{AttemptID, DesktopID, JobID};
 
 /// Everything that [`plan`](super::plan) looks at.
@@ -100,15 +101,26 @@ const LONGEST_RESOLVE: usize = 1024;
 
 /// The object.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // as the object has them
 pub struct Request {
+    /// `metadata.uid`.
+    pub uid: String,
     /// Name of the `WorkspaceProject`.
     pub project: String,
     /// `spec.desktopIDs`.
     pub desktop_ids: Vec<DesktopID>,
     /// `spec.expected`.
     pub expected: Vec<Expectation>,
+    /// `spec.deleteUsers`.
+    pub delete_users: bool,
+    /// `spec.emailNotification`.
+    pub email_notification: bool,
+    /// `spec.force`.
+    pub force: bool,
     /// `spec.suspend`.
     pub suspend: bool,
+    /// `spec.approvedPlan`.
+    pub approved_plan: Option<String>,
     /// The annotation by which a person settles an attempt.
     pub resolve: Option<String>,
     /// `metadata.generation`.
@@ -165,6 +177,8 @@ pub struct ProjectView {
     pub obstacle: Option<Obstacle>,
     /// `spec.suspend` of the project.
     pub suspended: bool,
+    /// `spec.guardrails` of the project.
+    pub guardrails: Option<Guardrails>,
 }
 
 /// Why a project cannot be used.
@@ -245,6 +259,7 @@ pub struct ReadFailure {
 
 /// What this process holds in memory about a submission of the object.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // one lives at a time
 pub enum Submission {
     /// Nothing.
     None,
@@ -285,6 +300,8 @@ pub enum PostAnswer {
 pub struct Facts {
     /// The process is shutting down: nothing new is begun.
     pub stopping: bool,
+    /// Users of desktops are not to be shown.
+    pub hide_users: bool,
     /// The earliest time of the submission, by both clocks.
     pub start: Start,
     /// The deadline of the request, by both clocks.

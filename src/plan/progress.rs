@@ -3,8 +3,8 @@
 //! What is said of a request that has not ended, and when it is reconciled again: the argument of most steps.
 
 use super::messages::desktops;
-use crate::crd::conditions::Reason;
-use crate::crd::deletion::{Attempt, CloudError, DesktopStatus};
+use crate::crd::conditions::{Claim, Reason};
+use crate::crd::deletion::{ApprovedPlan, Attempt, CloudError, DesktopStatus};
 
 /// Why a request is where it is, and when to look again.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,32 @@ pub struct Progress {
     pub error: Option<CloudError>,
     /// Desktops whose state changed.
     pub desktops: Vec<DesktopStatus>,
+    /// What is said of the plan; `None` leaves that as it is.
+    pub preview: Option<Box<Preview>>,
+}
+
+/// What is said of the plan of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// Conditions `Planned` and `Approved`; one that is missing stays as it is.
+    pub claims: Vec<Claim>,
+    /// The plan; `None` if it is not known yet.
+    pub content: Option<PlanContent>,
+    /// What is approved, if the plan is known.
+    pub approved: Option<ApprovedPlan>,
+}
+
+/// What `status.plan` says, but for the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanContent {
+    /// Hash of the plan.
+    pub hash: String,
+    /// Desktops that will be deleted.
+    pub delete: i32,
+    /// Desktops that do not exist.
+    pub absent: i32,
+    /// Desktops that may not be deleted now.
+    pub blocked: i32,
 }
 
 /// How a wait shows to tools.
@@ -45,6 +71,8 @@ pub enum Requeue {
     Tick,
     /// The earliest time of the submission.
     Start,
+    /// The next refresh of the plan of a request that waits for a person.
+    Plan,
     /// Asking again for a project or Secret that may have been mended.
     Refresh,
     /// The pause after a failed read.
@@ -68,6 +96,7 @@ impl Progress {
             wake,
             error: None,
             desktops: Vec::new(),
+            preview: None,
         }
     }
 

@@ -3,17 +3,18 @@
 //! The legal moves of `status`. Nothing else makes one; the API server checks them once more by the rules of the
 //! CRD. Time is given.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::attempts::{unsettled, was_not_found};
 use super::conditions;
 use super::observed::Request;
-use super::progress::Progress;
+use super::progress::{Preview, Progress};
 use super::step::{Ending, Intent, RefusedAnnotation, Settlement};
-use crate::crd::conditions::{Claim, merge};
+use crate::crd::conditions::{Claim, ConditionType, merge};
 use crate::crd::deletion::{
-    Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, Summary,
+    Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, Plan, Summary,
 };
+use crate::crd::limits::{DESKTOP_NAME, cut};
 use crate::ids::AttemptID;
 
 /// A move that the state of the attempt does not allow.
@@ -136,6 +137,9 @@ fn told(
     hold: &Progress,
     now: &Time,
 ) -> DesktopDeletionStatus {
+    if let Some(preview) = &hold.preview {
+        show_plan(&mut status, preview, now);
+    }
     if !hold.desktops.is_empty() {
         list_all(&mut status, request, hold.desktops.iter().cloned());
     }
@@ -152,8 +156,36 @@ fn told(
     if !known {
         status.last_error.clone_from(&hold.error);
     }
-    let claims = conditions::holding(request, &status, hold);
+    let mut claims = conditions::holding(request, &status, hold);
+    claims.extend(
+        hold.preview
+            .iter()
+            .flat_map(|preview| preview.claims.iter().cloned()),
+    );
     stamp(request, status, &claims, now)
+}
+
+/// Puts the plan into the status. The time changes only with the content.
+fn show_plan(status: &mut DesktopDeletionStatus, preview: &Preview, now: &Time) {
+    let Some(content) = &preview.content else {
+        return;
+    };
+    let shown = status.plan.as_ref().filter(|shown| {
+        (&shown.hash, shown.delete, shown.absent, shown.blocked)
+            == (&content.hash, content.delete, content.absent, content.blocked)
+    });
+    status.plan = Some(Plan {
+        observed_at: shown.map_or(now, |shown| &shown.observed_at).clone(),
+        hash: content.hash.clone(),
+        delete: content.delete,
+        absent: content.absent,
+        blocked: content.blocked,
+    });
+    status.approved.clone_from(&preview.approved);
+    // Whether users are shown is said anew.
+    for desktop in &mut status.desktops {
+        desktop.user = None;
+    }
 }
 
 /// Two errors that say the same, though their times, texts and request ids may differ.
@@ -167,7 +199,15 @@ fn stamp(
     claims: &[Claim],
     now: &Time,
 ) -> DesktopDeletionStatus {
+    let about_the_plan = |c: &&Condition| {
+        let kinds = [ConditionType::Planned, ConditionType::Approved];
+        kinds
+            .iter()
+            .any(|kind| c.type_ == kind.as_str() && !claims.iter().any(|claim| claim.kind == *kind))
+    };
+    let kept: Vec<_> = status.conditions.iter().filter(about_the_plan).cloned().collect();
     status.conditions = merge(&status.conditions, claims, request.generation, now);
+    status.conditions.extend(kept);
     status.observed_generation = Some(request.generation);
     status.summary = Some(summarise(&status.desktops, request.desktop_ids.len()));
     status
@@ -189,9 +229,10 @@ fn list_all(
     for item in news {
         let known = status.desktops.iter_mut().find(|d| d.id == item.id);
         if let Some(known) = known.filter(|d| d.state != DesktopState::Deleted) {
-            let name = known.name.take();
+            let name = item.name.as_deref().map(|name| cut(name, DESKTOP_NAME));
             *known = DesktopStatus {
-                name: item.name.clone().or(name),
+                name: name.or(known.name.take()),
+                user: item.user.clone().or(known.user.take()),
                 ..item
             };
         }
@@ -206,7 +247,7 @@ fn summarise(desktops: &[DesktopStatus], total: usize) -> Summary {
     };
     for desktop in desktops {
         let count = match desktop.state {
-            DesktopState::Pending => &mut summary.pending,
+            DesktopState::Pending | DesktopState::Blocked => &mut summary.pending,
             DesktopState::Absent => &mut summary.absent,
             DesktopState::Deleting => &mut summary.deleting,
             DesktopState::Deleted => &mut summary.deleted,

@@ -45,6 +45,8 @@ pub enum Step {
     RefuseResolve(RefusedAnnotation),
     /// Store what the conditions and desktops should say meanwhile.
     RecordProgress(Progress),
+    /// Store which desktops were approved.
+    RecordApproval(Progress),
     /// Store the verdict.
     Finish(Ending),
     /// Nothing to do before something happens.
@@ -91,6 +93,8 @@ pub struct Batch {
     pub baseline_failed_ids: Vec<DesktopID>,
     /// Not every earlier job could be read.
     pub baseline_incomplete: bool,
+    /// The approved plan that these desktops were compared with.
+    pub plan_hash: Option<String>,
 }
 
 /// An attempt to be stored before its request is sent.

@@ -9,7 +9,8 @@ use super::messages::desktops;
 use super::observed::{Deadline, Observed, PostAnswer, Start, Submission};
 use super::progress::{Progress, Requeue};
 use super::step::{Intent, Settlement, Step};
-use super::{blockers, evidence};
+use super::views::SortedDesktops;
+use super::{blockers, evidence, preview};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{AttemptID, DesktopID, JobID};
@@ -31,7 +32,9 @@ fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
     let untimely = seen.facts.start != Start::Reached
         || seen.facts.deadline != Deadline::Ahead
         || seen.facts.clock_skew.is_some();
-    let called_off = seen.request.deleting || seen.request.suspend || untimely;
+    // Taking an approval back is a brake until the call is made.
+    let unapproved = attempt.plan_hash.is_some() && attempt.plan_hash != seen.request.approved_plan;
+    let called_off = seen.request.deleting || seen.request.suspend || unapproved || untimely;
     let go = fresh && !called_off && !seen.facts.stopping;
     match stored {
         None if go && unsettled(&seen.request.status).is_none() => intent(seen, attempt),
@@ -61,11 +64,23 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
         }
     };
     let desktops_now = seen.request.desktop_ids.iter().map(state).collect();
+    let (present, absent) = seen
+        .request
+        .desktop_ids
+        .iter()
+        .cloned()
+        .partition(|id| attempt.desktop_ids.contains(id));
+    let sorted = SortedDesktops {
+        present,
+        absent,
+        ..SortedDesktops::default()
+    };
     let message = format!("submitting {}", desktops(attempt.desktop_ids.len()));
     let mut hold = Progress::moving(Reason::Submitting, message, Requeue::Poll);
     // What was refused before is lifted by the answer, not by asking again.
     let refused = |error: &&CloudError| error.operation == Operation::BatchDelete;
     hold.error = seen.request.status.last_error.as_ref().filter(refused).cloned();
+    let hold = preview::shown(seen, &sorted, &[], hold);
     Step::RecordIntent(Intent {
         attempt: attempt.clone(),
         project,

@@ -118,6 +118,26 @@ impl Sweep {
     }
 }
 
+/// The desktops of a request, sorted by what a read said of each.
+#[derive(Debug, Clone, Default)]
+pub struct SortedDesktops {
+    /// Those that exist and are not being deleted.
+    pub present: Vec<DesktopID>,
+    /// Those that do not exist.
+    pub absent: Vec<DesktopID>,
+    /// Those that somebody deletes.
+    pub being_deleted: Vec<DesktopID>,
+    /// Those of the present ones whose earlier deletion failed.
+    pub failed_before: Vec<DesktopID>,
+}
+
+impl SortedDesktops {
+    /// Those that exist.
+    pub fn existing(&self) -> Vec<DesktopID> {
+        self.present.iter().chain(&self.being_deleted).cloned().collect()
+    }
+}
+
 /// What is known of one job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobView {

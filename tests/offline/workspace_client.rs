@@ -8,6 +8,7 @@
 //! | `proxies` | the same through a proxy, and every way in which a proxy can fail |
 //! | `endpoints` | tricks in endpoints, none of which leads anywhere |
 //! | `refusals` | every envelope of an error |
+//! | `plan_script` | what the script of docs/approval.md makes of an answer |
 //! | `logins` | passwords and ready tokens: from IAM to something that signs |
 //! | `simulated` | the same client against the simulated cloud |
 
@@ -28,6 +29,7 @@ use server::{Server, authority};
 mod endpoints;
 mod failures;
 mod logins;
+mod plan_script;
 mod proxies;
 mod reads;
 mod refusals;

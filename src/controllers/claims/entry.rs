@@ -187,12 +187,19 @@ pub(super) fn is_in_flight(status: &DesktopDeletionStatus) -> bool {
     status.completion_time.is_none() && status.attempts.iter().any(in_flight)
 }
 
-/// Its credentials were refused, or its desktops are not what it expects: it must not reserve what it will not delete.
+/// Its credentials were refused, its desktops are not what it expects, or its approval is missing: it must not reserve what it
+/// will not delete.
 fn may_not(status: &DesktopDeletionStatus) -> bool {
-    let unexpected = |c: &Condition| {
-        c.type_ == ConditionType::Submitted.as_str() && c.reason == Reason::ExpectationFailed.as_str()
+    let held = [
+        Reason::ExpectationFailed,
+        Reason::AwaitingApproval,
+        Reason::PlanChanged,
+    ];
+    let is_held = |c: &Condition| {
+        let submitted = c.type_ == ConditionType::Submitted.as_str();
+        submitted && held.iter().any(|reason| c.reason == reason.as_str())
     };
-    if status.conditions.iter().any(unexpected) {
+    if status.conditions.iter().any(is_held) {
         return true;
     }
     let last = status.attempts.last().filter(|a| a.outcome == Outcome::Rejected);

@@ -101,6 +101,10 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
                 .change(&pass.uid(), |memory| memory.tells(&hold, told));
             Ok(())
         }
+        Step::RecordApproval(hold) => {
+            let status = status::progress(&pass.seen.request, &hold, &now);
+            write::status(pass, status, "RecordApproval", context).await
+        }
         Step::Finish(ending) => {
             let status = status::finish(&pass.seen.request, &ending, &now);
             write::status(pass, status, "Finish", context).await?;
@@ -167,6 +171,7 @@ fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<()
         baseline_failed_ids: batch.baseline_failed_ids,
         baseline_incomplete: batch.baseline_incomplete,
         body_digest: signed.digest().to_owned(),
+        plan_hash: batch.plan_hash,
         signed_at: Time(signed.signed_at()),
         not_after: not_after.map(Time),
         outcome: Outcome::Pending,

@@ -20,6 +20,7 @@ pub fn refresh(pass: &mut Reconciliation, context: &Context) {
             credentials: pass.login.as_ref().map(|login| login.version.as_str()),
             began: pass.began,
             circuit: pass.circuit(),
+            hide_users: !context.config.show_users,
         });
         if let Some(skew) = &mut facts.clock_skew {
             skew.ahead = memory.steady(skew.ahead);

@@ -291,10 +291,15 @@ fn decoded(mut raw: Raw<DesktopDeletion>) -> Result<(DesktopDeletion, Value), Er
 
 fn request(object: &DesktopDeletion) -> Request {
     Request {
+        uid: object.uid().unwrap_or_default(),
         project: object.spec.project_ref.name.clone(),
         desktop_ids: object.spec.desktop_ids.clone(),
         expected: object.spec.expected.clone(),
+        delete_users: object.spec.delete_users,
+        email_notification: object.spec.email_notification,
+        force: object.spec.force,
         suspend: object.spec.suspend,
+        approved_plan: object.spec.approved_plan.clone(),
         resolve: object.annotations().get(RESOLVE_ANNOTATION).cloned(),
         generation: object.metadata.generation.unwrap_or_default(),
         created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),

@@ -34,6 +34,22 @@ words! {
         ExpectationFailed,
         /// The request waits for its turn: many requests are due, or the cloud API answers slowly. Nothing was sent.
         Queued,
+        /// The plan is shown in `status.plan` and `status.desktops`.
+        PlanReady,
+        /// A desktop may not be deleted now, which blocks the whole request. The message names it, and the rule.
+        DesktopBlocked,
+        /// The plan is not known yet.
+        Planning,
+        /// The plan was approved: its desktops, as they were then, are deleted, or none.
+        PlanApproved,
+        /// No approval is needed.
+        NotRequired,
+        /// The project requires an approval. Check `status.plan` and `status.desktops`, then set `spec.approvedPlan` to
+        /// `status.plan.hash`.
+        AwaitingApproval,
+        /// `spec.approvedPlan` is not the hash of the plan, or the desktops have changed since it was approved. Nothing is
+        /// submitted. Check the new plan, then approve that.
+        PlanChanged,
         /// The desktops are read one by one before the batch is submitted. The message says how far that is.
         CheckingDesktops,
         /// The cloud rejects the content of the request.

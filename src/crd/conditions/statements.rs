@@ -1,11 +1,12 @@
 //! Which condition can say what.
 
 use super::Reason::{
-    Abandoned, AccessDenied, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingEvidence,
-    CheckingDesktops, ClockSkew, Conflict, CredentialsValid, DeletionInProgress, EndpointNotAllowed,
-    EndpointUnreachable, ExpectationFailed, Expired, FinalizerRemoved, IntentRefused, InvalidRequest,
-    JobAccepted, JobOverdue, JobRecovered, JobRunning, JobUnknown, NamespaceUnreadable, NoEffect, NotFound,
-    NothingToDelete, OutcomeUnknown, Overlap, PartiallyFailed, PermissionDenied, ProjectChanged,
+    Abandoned, AccessDenied, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingApproval,
+    AwaitingEvidence, CheckingDesktops, ClockSkew, Conflict, CredentialsValid, DeletionInProgress,
+    DesktopBlocked, EndpointNotAllowed, EndpointUnreachable, ExpectationFailed, Expired, FinalizerRemoved,
+    IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered, JobRunning, JobUnknown,
+    NamespaceUnreadable, NoEffect, NotFound, NotRequired, NothingToDelete, OutcomeUnknown, Overlap,
+    PartiallyFailed, PermissionDenied, PlanApproved, PlanChanged, PlanReady, Planning, ProjectChanged,
     ProjectNotReady, ProjectSuspended, Queued, Rejected, RequestRefused, Retrying, Scheduled, SecretInvalid,
     SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled, Undecodable,
     UnknownRegion, Verifying, Waiting, WrongEndpoint,
@@ -39,6 +40,9 @@ pub const DELETION: &[Statement] = &[
             Queued,
             CheckingDesktops,
             ExpectationFailed,
+            DesktopBlocked,
+            AwaitingApproval,
+            PlanChanged,
             InvalidRequest,
             RequestRefused,
             AuthenticationFailed,
@@ -78,6 +82,23 @@ pub const DELETION: &[Statement] = &[
         ConditionType::Succeeded,
         ConditionStatus::Unknown,
         &[Waiting, JobRunning, Verifying],
+    ),
+    (ConditionType::Planned, ConditionStatus::True, &[PlanReady]),
+    (
+        ConditionType::Planned,
+        ConditionStatus::False,
+        &[DesktopBlocked, ExpectationFailed],
+    ),
+    (ConditionType::Planned, ConditionStatus::Unknown, &[Planning]),
+    (
+        ConditionType::Approved,
+        ConditionStatus::True,
+        &[PlanApproved, NotRequired],
+    ),
+    (
+        ConditionType::Approved,
+        ConditionStatus::False,
+        &[AwaitingApproval, PlanChanged],
     ),
     (
         ConditionType::Reconciling,

@@ -75,8 +75,13 @@ pub struct Attempt {
     pub baseline_incomplete: bool,
 
     /// SHA-256 of the body of the call: sha256: and 64 hexadecimal digits.
-    #[schemars(length(max = 71), regex(pattern = rules::DIGEST))]
+    #[schemars(length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub body_digest: String,
+
+    /// Hash of the approved plan that the desktops in the body were compared with. Absent if no approval was needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
+    pub plan_hash: Option<String>,
 
     /// When the call was signed, by the operator's clock.
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
@@ -132,6 +137,8 @@ const ERROR_IS_FINAL: &str = "oldSelf.outcome == 'Pending' \
 const FACTS_ARE_FINAL: &str = "self.writer == oldSelf.writer && self.auth == oldSelf.auth \
     && self.desktopIDs == oldSelf.desktopIDs \
     && self.bodyDigest == oldSelf.bodyDigest && self.signedAt == oldSelf.signedAt \
+    && has(self.planHash) == has(oldSelf.planHash) \
+    && (!has(self.planHash) || self.planHash == oldSelf.planHash) \
     && has(self.notAfter) == has(oldSelf.notAfter) \
     && (!has(self.notAfter) || self.notAfter == oldSelf.notAfter) \
     && has(self.baselineJobIDs) == has(oldSelf.baselineJobIDs) \

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Attempt, CloudError};
+use super::{ApprovedPlan, Attempt, CloudError, Plan};
 use crate::crd::{limits, rules, schema};
 use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
 
@@ -141,6 +141,17 @@ pub struct DesktopDeletionStatus {
     #[schemars(with = "Summary")]
     pub summary: Option<Summary>,
 
+    /// What the request will do. Written before the submission only, and only for a request that is suspended, that has
+    /// `expected`, `notBefore` or `approvedPlan`, or whose `WorkspaceProject` has guardrails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Plan")]
+    pub plan: Option<Plan>,
+
+    /// The approved plan. Nothing but its desktops is submitted, each only while it is as it was when it was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ApprovedPlan")]
+    pub approved: Option<ApprovedPlan>,
+
     /// Last error response of the cloud, or the failure to reach it. Cleared when a call succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CloudError")]
@@ -178,7 +189,14 @@ const FINISHED_MEANS_DECIDED: &str = "!has(self.completionTime) \
 /// What the record of a late answer may still add to the status of a finished request: a job, and the annotation that
 /// it answers. That an edit of `suspend` was noticed may be said too.
 fn the_end_stays() -> String {
-    let optional = ["desktops", "summary", "lastError", "refusedAttempts"];
+    let optional = [
+        "desktops",
+        "summary",
+        "lastError",
+        "refusedAttempts",
+        "plan",
+        "approved",
+    ];
     let same = optional.map(rules::same).join(" && ");
     format!(
         "!has(oldSelf.completionTime) || ({same} && {NOTICED} && {CONDITIONS_STAY} && (!has(oldSelf.attempts) \
@@ -202,17 +220,19 @@ const SUCCESS_MEANS_GONE: &str = "!has(self.desktops) || !has(self.conditions) \
 const FINISHED_MEANS_STILL: &str = "!has(self.completionTime) || !has(self.desktops) \
     || self.desktops.all(d, d.state != 'Deleting')";
 
-/// The states are few, so each is counted.
+/// The states are few, so each is counted. An older version of the operator does not count what is blocked as pending.
 fn summary_counts() -> String {
-    let states = ["Absent", "Deleted", "Deleting", "Failed", "Pending", "Unknown"];
+    let states = ["Absent", "Deleted", "Deleting", "Failed", "Unknown"];
     let count = |state: &str| {
         let field = state.to_lowercase();
         format!("self.summary.{field} == self.desktops.filter(d, d.state == '{state}').size()")
     };
     let counts = states.map(count).join(" && ");
+    let pending = "self.summary.pending >= self.desktops.filter(d, d.state == 'Pending').size() \
+        && self.summary.pending <= self.desktops.filter(d, d.state in ['Pending', 'Blocked']).size()";
     format!(
         "!has(self.summary) || !has(self.desktops) \
-        || (self.summary.total == self.desktops.size() && {counts})"
+        || (self.summary.total == self.desktops.size() && {counts} && {pending})"
     )
 }
 
@@ -282,13 +302,20 @@ pub struct DesktopStatus {
 
     /// State of the desktop. `Pending`: not submitted yet. `Absent`: did not exist before the submission. `Deleting`:
     /// submitted, its deletion is running. `Deleted`: gone. `Failed`: still exists and is no longer being deleted.
-    /// `Unknown`: its state could not be determined.
+    /// `Unknown`: its state could not be determined. `Blocked`: not submitted yet, and may not be deleted now; `code` and
+    /// `message` say why.
     pub state: DesktopState,
 
     /// Computer name of the desktop when it was last read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DESKTOP_NAME))]
     pub name: Option<String>,
+
+    /// Users and groups that the desktop is assigned to, separated by commas; may be cut. Part of the plan (`status.plan`).
+    /// Absent with `--show-users=false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::DESKTOP_USER))]
+    pub user: Option<String>,
 
     /// Error code of the cloud, or a code of the operator such as `StillPresent` or `NotSubmitted`. Absent if there
     /// is no error.
@@ -316,6 +343,7 @@ impl DesktopStatus {
             id: id.clone(),
             state,
             name: None,
+            user: None,
             code: None,
             message: None,
         }
@@ -337,6 +365,8 @@ pub enum DesktopState {
     Failed,
     /// Its state could not be determined.
     Unknown,
+    /// Not submitted, and may not be deleted now.
+    Blocked,
     /// A word of a newer version. A status write keeps it, unless this version learns more.
     #[serde(other)]
     #[schemars(skip)]
@@ -367,7 +397,7 @@ pub struct Summary {
     #[schemars(range(min = 0))]
     pub failed: i32,
 
-    /// Desktops that have not been submitted yet.
+    /// Desktops that have not been submitted yet, the blocked ones included.
     #[schemars(range(min = 0))]
     pub pending: i32,
 

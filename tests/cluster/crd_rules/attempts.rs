@@ -306,6 +306,11 @@ fn facts() -> Vec<Row> {
             Refused(FACTS),
         ),
         change(
+            "claim that a plan was approved",
+            json!({"planHash": format!("sha256:{}", "1".repeat(64))}),
+            Refused(FACTS),
+        ),
+        change(
             "record no digest",
             json!({"bodyDigest": "md5:00"}),
             Refused("should match '^sha256:[0-9a-f]{64}$'"),

@@ -11,6 +11,7 @@ pub(super) fn rows() -> Vec<Row> {
         expectations(),
         deadlines(),
         suspension(),
+        approval(),
         immutable_desktops(),
         immutable_flags(),
         immutable_deadline(),
@@ -274,6 +275,53 @@ fn suspension() -> Vec<Row> {
             json!({"suspend": true}),
             json!({"suspend": null}),
             Allowed,
+        ),
+    ]
+}
+
+fn approval() -> Vec<Row> {
+    let hash = |digit: &str| format!("sha256:{}", digit.repeat(64));
+    vec![
+        create(
+            "create a request that approves a plan",
+            json!({"approvedPlan": hash("0")}),
+            Allowed,
+        ),
+        change(
+            "approve a plan",
+            json!({}),
+            json!({"approvedPlan": hash("0")}),
+            Allowed,
+        ),
+        change(
+            "approve another plan",
+            json!({"approvedPlan": hash("0")}),
+            json!({"approvedPlan": hash("1")}),
+            Allowed,
+        ),
+        change(
+            "take an approval back",
+            json!({"approvedPlan": hash("0")}),
+            json!({"approvedPlan": null}),
+            Allowed,
+        ),
+        change(
+            "approve what is no hash",
+            json!({}),
+            json!({"approvedPlan": "yes"}),
+            Refused("should match '^sha256:[0-9a-f]{64}$'"),
+        ),
+        change(
+            "approve a hash in upper case",
+            json!({}),
+            json!({"approvedPlan": hash("A")}),
+            Refused("should match '^sha256:[0-9a-f]{64}$'"),
+        ),
+        change(
+            "approve nothing",
+            json!({}),
+            json!({"approvedPlan": ""}),
+            Refused("should match '^sha256:[0-9a-f]{64}$'"),
         ),
     ]
 }

@@ -22,10 +22,18 @@ pub(super) fn finished() -> Value {
 }
 
 pub(super) fn rows() -> Vec<Row> {
-    [presence(), once(), verdict(), completion(), desktops(), form()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        presence(),
+        once(),
+        verdict(),
+        completion(),
+        desktops(),
+        plans(),
+        form(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn row(name: &'static str, before: Value, change: Value, expected: Expected) -> Row {
@@ -278,6 +286,74 @@ fn desktops() -> Vec<Row> {
             json!({}),
             desktops(&[("d1", "Gone")]),
             Refused("Unsupported value"),
+        ),
+    ]
+}
+
+fn plans() -> Vec<Row> {
+    let blocked = |state: &str, deleted: i32, pending: i32| {
+        json!({
+            "desktops": [{"id": "d1", "state": "Deleted"}, {"id": "d2", "state": state}],
+            "summary": {
+                "total": 2, "absent": 0, "deleted": deleted, "deleting": 0, "failed": 0, "pending": pending, "unknown": 0,
+            },
+        })
+    };
+    let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
+    let plan = |digit: &str| {
+        json!({
+            "hash": digest(digit), "observedAt": "2026-12-01T00:00:00Z", "delete": 1, "absent": 1, "blocked": 0,
+        })
+    };
+    vec![
+        row(
+            "count a blocked desktop as pending",
+            json!({}),
+            blocked("Blocked", 1, 1),
+            Allowed,
+        ),
+        row(
+            "write as an older version that does not know blocked desktops",
+            json!({}),
+            blocked("Blocked", 1, 0),
+            Allowed,
+        ),
+        row(
+            "count a deleted desktop as pending",
+            json!({}),
+            blocked("Deleted", 1, 1),
+            Refused("summary must count the desktops"),
+        ),
+        row(
+            "count a pending desktop not at all",
+            json!({}),
+            blocked("Pending", 1, 0),
+            Refused("summary must count the desktops"),
+        ),
+        row("show a plan", json!({}), json!({"plan": plan("0")}), Allowed),
+        row(
+            "show another plan",
+            json!({"plan": plan("0")}),
+            json!({"plan": plan("1")}),
+            Allowed,
+        ),
+        row(
+            "show no plan any more",
+            json!({"plan": plan("0")}),
+            json!({"plan": null}),
+            Allowed,
+        ),
+        row(
+            "show a plan without a hash",
+            json!({}),
+            json!({"plan": plan("")}),
+            Refused("should match '^sha256:[0-9a-f]{64}$'"),
+        ),
+        row(
+            "copy an approved plan",
+            json!({}),
+            json!({"approved": {"hash": digest("0"), "desktops": [{"id": "d1", "name": "PC-1", "usersHash": digest("1")}]}}),
+            Allowed,
         ),
     ]
 }

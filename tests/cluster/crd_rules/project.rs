@@ -13,10 +13,17 @@ const OTHER_CLOUD: &str = "a password needs iamEndpoint where endpoint is set";
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
 pub(super) fn rows() -> Vec<Row> {
-    [creation(), credentials(), passwords(), urls(), immutability()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        creation(),
+        credentials(),
+        passwords(),
+        urls(),
+        immutability(),
+        guardrails(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn create(name: &'static str, spec: Value, expected: Expected) -> Row {
@@ -340,5 +347,54 @@ fn immutability() -> Vec<Row> {
             json!({"suspend": null}),
             Allowed,
         ),
+    ]
+}
+
+fn guardrails() -> Vec<Row> {
+    let guarded = |name, guardrails, expected| create(name, json!({"guardrails": guardrails}), expected);
+    vec![
+        guarded("create a project with no guardrail", json!({}), Allowed),
+        guarded(
+            "create a project that requires an approval",
+            json!({"approval": "Required"}),
+            Allowed,
+        ),
+        guarded(
+            "create a project that requires an approval of large requests",
+            json!({"approval": "Required", "approvalAbove": 10}),
+            Allowed,
+        ),
+        guarded(
+            "create a project that requires no approval of large requests",
+            json!({"approvalAbove": 10}),
+            Refused("approvalAbove needs approval: Required"),
+        ),
+        guarded(
+            "create a project that requires an approval of no request",
+            json!({"approval": "Required", "approvalAbove": 100}),
+            Refused("should be less than or equal to 99"),
+        ),
+        guarded(
+            "create a project that requires an approval of requests without a desktop",
+            json!({"approval": "Required", "approvalAbove": 0}),
+            Refused("should be greater than or equal to 1"),
+        ),
+        guarded(
+            "create a project with an approval of another kind",
+            json!({"approval": "Twice"}),
+            Refused("Unsupported value"),
+        ),
+        Row {
+            name: "require an approval from now on",
+            before: json!({}),
+            change: Object(under("spec", json!({"guardrails": {"approval": "Required"}}))),
+            expected: Allowed,
+        },
+        Row {
+            name: "require an approval no longer",
+            before: under("spec", json!({"guardrails": {"approval": "Required"}})),
+            change: Object(under("spec", json!({"guardrails": null}))),
+            expected: Allowed,
+        },
     ]
 }

@@ -65,6 +65,14 @@ async fn kubectl_get_shows_where_a_request_stands() {
         .unwrap();
     let mut ready = succeeded("False", "PartiallyFailed");
     ready[0]["type"] = json!("Ready");
+    for (kind, status, reason) in [
+        ("Planned", "True", "PlanReady"),
+        ("Approved", "False", "AwaitingApproval"),
+    ] {
+        let mut condition = succeeded(status, reason)[0].clone();
+        condition["type"] = json!(kind);
+        ready.as_array_mut().unwrap().push(condition);
+    }
     let status = json!({
         "jobID": "job-1",
         "summary": {
@@ -84,8 +92,8 @@ async fn kubectl_get_shows_where_a_request_stands() {
     assert_eq!(
         columns(control_plane, &namespace, &["ddel", "--output=wide"]).await,
         [
-            "NAME PROJECT TOTAL DELETED ABSENT FAILED READY REASON JOB AGE",
-            "leavers prod 2 1 0 1 False PartiallyFailed job-1 AGE",
+            "NAME PROJECT TOTAL DELETED ABSENT FAILED READY REASON PLANNED APPROVED JOB AGE",
+            "leavers prod 2 1 0 1 False PartiallyFailed PlanReady AwaitingApproval job-1 AGE",
         ]
     );
 }
@@ -113,7 +121,7 @@ async fn kubectl_explain_tells_what_a_field_does() {
         ("ddel", "A batch of cloud desktops to delete."),
         (
             "ddel.spec",
-            "Every field except `suspend` is immutable: to change a request, create a new object.",
+            "Every field except `suspend` and `approvedPlan` is immutable: to change a request, create a new object.",
         ),
         ("ddel.spec.force", "connected users lose unsaved work"),
         (

@@ -11,6 +11,9 @@ use desktop_deletion_operator::crd::limits;
 /// etcd refuses a request of more than this (`--max-request-bytes`), before the API server refuses a body of 3 MiB.
 const ETCD_REQUEST: usize = 1_572_864;
 
+/// What the request itself may take, so that there is room for its annotations.
+const WITHOUT_ANNOTATIONS: usize = 1_400_000;
+
 #[tokio::test]
 async fn the_largest_request_fits_into_etcd_and_into_the_budget_of_the_rules() {
     let control_plane = ControlPlane::shared().await;
@@ -22,6 +25,10 @@ async fn the_largest_request_fits_into_etcd_and_into_the_budget_of_the_rules() {
     // All annotations together may have this size.
     manifest["metadata"]["annotations"]["a"] = json!("x".repeat(256 * 1024 - 1));
     manifest["spec"]["desktopIDs"] = ids('d', limits::DESKTOPS);
+    manifest["spec"]["expected"] = desktops(
+        &|id| json!({"id": id, "computerName": text(limits::EXPECTED_NAME), "userName": text(limits::EXPECTED_NAME)}),
+    );
+    manifest["spec"]["approvedPlan"] = json!(digest());
     let created = api
         .create(&PostParams::default(), &serde_json::from_value(manifest).unwrap())
         .await
@@ -46,6 +53,9 @@ async fn the_largest_request_fits_into_etcd_and_into_the_budget_of_the_rules() {
         bytes < ETCD_REQUEST,
         "{bytes} bytes are more than the {ETCD_REQUEST} that etcd takes"
     );
+    object.metadata.annotations = None;
+    let bytes = serde_json::to_vec(&object).unwrap().len();
+    assert!(bytes < WITHOUT_ANNOTATIONS, "{bytes} bytes without annotations");
 }
 
 /// Ids of 255 characters that differ at the end, where comparing them costs most.
@@ -67,8 +77,6 @@ fn largest_status(last_outcome: &str) -> Value {
         })
         .collect();
     let conditions: Vec<_> = (0..limits::CONDITIONS).map(largest_condition).collect();
-    let desktops = ids('d', limits::DESKTOPS);
-    let desktops: Vec<_> = desktops.as_array().unwrap().iter().map(largest_desktop).collect();
     json!({
         "observedGeneration": i64::MAX,
         "conditions": conditions,
@@ -80,7 +88,11 @@ fn largest_status(last_outcome: &str) -> Value {
         "jobID": "j".repeat(255),
         "attempts": attempts,
         "refusedAttempts": i32::MAX,
-        "desktops": desktops,
+        "desktops": desktops(&largest_desktop),
+        "plan": {
+            "hash": digest(), "observedAt": "2026-12-01T00:00:00Z", "delete": 0, "absent": 0, "blocked": 100,
+        },
+        "approved": {"hash": digest(), "desktops": desktops(&largest_approved)},
         "summary": {
             "total": 100, "absent": 0, "deleted": 0, "deleting": 100, "failed": 0, "pending": 0, "unknown": 0,
         },
@@ -97,6 +109,7 @@ fn largest_attempt(number: u32, outcome: &str) -> Value {
         "baselineJobIDs": ids('b', limits::BASELINE_JOBS),
         "baselineFailedIDs": ids('d', limits::DESKTOPS),
         "baselineIncomplete": true,
+        "planHash": digest(),
         "jobIDs": ids('j', limits::JOBS_PER_ATTEMPT),
         "error": largest_error(),
     });
@@ -134,9 +147,29 @@ fn largest_desktop(id: &Value) -> Value {
         "id": id,
         "state": "Deleting",
         "name": text(limits::DESKTOP_NAME),
+        "user": text(limits::DESKTOP_USER),
         "code": text(limits::ERROR_CODE),
         "message": text(limits::DESKTOP_MESSAGE),
     })
+}
+
+fn largest_approved(id: &Value) -> Value {
+    json!({
+        "id": id,
+        "name": text(limits::DESKTOP_NAME),
+        "users": text(limits::DESKTOP_USER),
+        "usersHash": digest(),
+        "created": "2026-12-01T00:00:00Z",
+    })
+}
+
+fn desktops(describe: &dyn Fn(&Value) -> Value) -> Value {
+    let ids = ids('d', limits::DESKTOPS);
+    ids.as_array().unwrap().iter().map(describe).collect()
+}
+
+fn digest() -> String {
+    format!("sha256:{}", "0".repeat(64))
 }
 
 /// A text of the largest characters there are: four bytes each.

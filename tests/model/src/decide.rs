@@ -205,7 +205,9 @@ impl Decisions {
             Step::RefuseResolve(refusal) => {
                 store(WriteKind::Refusal, status::refuse_resolve(request, &refusal))
             }
-            Step::RecordProgress(hold) => store(WriteKind::Progress, status::progress(request, &hold, &now)),
+            Step::RecordProgress(hold) | Step::RecordApproval(hold) => {
+                store(WriteKind::Progress, status::progress(request, &hold, &now))
+            }
             Step::Finish(ending) => store(WriteKind::Finish, status::finish(request, &ending, &now)),
             Step::Wait(hold) => Act::Wait((hold.wake == Requeue::SecondLook).then(|| noted(&seen)).flatten()),
             Step::StartOver => Act::StartOver,
@@ -248,6 +250,7 @@ impl Decisions {
                 coordinates: Some(home()),
                 obstacle: None,
                 suspended: false,
+                guardrails: None,
             }),
             last_look: view.last_look,
             permit: view.permit,
@@ -312,6 +315,7 @@ impl Decisions {
             baseline_failed_ids: names::desktops(draft.batch.baseline_failed),
             baseline_incomplete: draft.batch.baseline_incomplete,
             body_digest: format!("sha256:{:064x}", draft.batch.body),
+            plan_hash: None,
             signed_at: epoch(),
             not_after: (self.auth == AuthMethod::Signature).then_some(Time(expires)),
             outcome: Outcome::Pending,

@@ -49,7 +49,12 @@ impl Protocol {
         let new_object = requests.number(Request {
             project: "project".to_owned(),
             desktop_ids: names::desktops(names::set(0..config.desktops)),
+            uid: "request".to_owned(),
+            delete_users: false,
+            email_notification: true,
+            force: false,
             suspend: false,
+            approved_plan: None,
             resolve: None,
             generation: 1,
             created: None,

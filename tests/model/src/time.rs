@@ -140,6 +140,7 @@ impl Rules {
             timing: &self.timing,
         };
         let mut facts = rules.facts(&Circumstances {
+            hide_users: false,
             stopping: situation.stopping,
             credentials: None,
             began: ago(situation.began),

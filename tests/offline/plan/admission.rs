@@ -15,8 +15,10 @@ use super::build::{
 use super::rules;
 use super::tell::{Row, check, row, tell};
 
+mod approval;
 mod deadline;
 mod expectations;
+mod preview;
 mod refusals;
 mod start;
 
@@ -93,6 +95,8 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
         .chain(deadline::rows())
         .chain(start::rows())
         .chain(expectations::rows())
+        .chain(preview::rows())
+        .chain(approval::rows())
         .chain(refusals::rows())
 }
 
@@ -221,14 +225,14 @@ fn looks() -> Vec<Row> {
 fn holds() -> Vec<Row> {
     vec![
         row(
-            "suspended",
+            "suspended: what it will do is shown",
             ready("a b").suspended(),
-            "Suspended held until Change",
+            "Suspended held until Plan; a Pending, b Pending [PlanReady, NotRequired]",
         ),
         row(
             "suspended before anything is known",
             untouched("a b").suspended(),
-            "Suspended held until Change",
+            "read the project",
         ),
         row(
             "the project is missing, and may come with the next sync",
@@ -477,7 +481,7 @@ fn endings() -> Vec<Row> {
 
 #[test]
 fn messages_name_the_cause() {
-    for (seen, words) in [
+    for (seen, words) in vec![
         (
             untouched("a b").project_suspended(),
             &["prod", "spec.suspend"][..],
@@ -545,7 +549,7 @@ fn a_rival_of_another_namespace_is_not_named() {
 
 #[test]
 fn a_baseline_is_cut_to_what_the_status_can_hold_and_says_so() {
-    for (jobs, kept, incomplete) in [(99, 99, false), (100, 100, false), (101, 100, true)] {
+    for (jobs, kept, incomplete) in [(49, 49, false), (50, 50, false), (51, 50, true)] {
         let mut seen = ready("a");
         let rows = (0..jobs).map(|number| SubJob {
             id: format!("sub-{number}"),

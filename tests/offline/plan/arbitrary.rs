@@ -326,6 +326,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             clock_skew,
             circuit,
         )| Facts {
+            hide_users: false,
             stopping,
             start,
             deadline,

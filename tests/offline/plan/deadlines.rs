@@ -115,6 +115,7 @@ impl Case {
         let timing = timing();
         self.with(&timing, |rules| {
             rules.facts(&Circumstances {
+                hide_users: false,
                 stopping: false,
                 credentials: None,
                 began: seconds(self.began),
@@ -144,7 +145,7 @@ fn doubt() -> Case {
 
 #[test]
 fn a_call_is_over_once_both_clocks_say_so() {
-    for (what, case, over) in [
+    for (what, case, over) in vec![
         ("a moment before", doubt().later(OVER - 1), false),
         ("then", doubt().later(OVER), true),
         ("ours is ahead", doubt().later(OVER - 1).ours(60), false),
@@ -570,6 +571,7 @@ fn changed_credentials_are_tried_at_once() {
     for (credentials, due) in [(Some("1/old"), false), (Some("1/new"), true), (None, false)] {
         let facts = case.with(&timing, |rules| {
             rules.facts(&Circumstances {
+                hide_users: false,
                 stopping: false,
                 credentials,
                 began: Duration::ZERO,

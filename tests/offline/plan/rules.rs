@@ -38,7 +38,9 @@ fn write(
         Step::RecordIntent(intent) => Some(status::intend(request, intent, now)),
         Step::RecordOutcome(settlement) => Some(status::settle(request, settlement, now)),
         Step::RefuseResolve(refusal) => Some(Ok(status::refuse_resolve(request, refusal))),
-        Step::RecordProgress(hold) => Some(Ok(status::progress(request, hold, now))),
+        Step::RecordProgress(hold) | Step::RecordApproval(hold) => {
+            Some(Ok(status::progress(request, hold, now)))
+        }
         Step::Finish(ending) => Some(Ok(status::finish(request, ending, now))),
         _ => None,
     }
@@ -166,9 +168,16 @@ fn stands(request: &Request, status: &DesktopDeletionStatus) -> Vec<String> {
             length <= count(limits::DESKTOP_MESSAGE),
             "the message of a desktop is too long",
         );
+        let length = desktop.name.as_ref().map_or(0, |text| text.chars().count());
+        wrong.unless(
+            length <= count(limits::DESKTOP_NAME),
+            "the name of a desktop is too long",
+        );
         wrong.unless(
             match desktop.state {
-                DesktopState::Failed => desktop.code.is_some() || desktop.message.is_some(),
+                DesktopState::Failed | DesktopState::Blocked => {
+                    desktop.code.is_some() || desktop.message.is_some()
+                }
                 // It may say why it is not known.
                 DesktopState::Unknown => desktop.code.is_none(),
                 _ => desktop.code.is_none() && desktop.message.is_none(),
@@ -198,7 +207,7 @@ fn summary(request: &Request, status: &DesktopDeletionStatus) -> Summary {
         pending: if status.desktops.is_empty() {
             total
         } else {
-            of(DesktopState::Pending)
+            of(DesktopState::Pending) + of(DesktopState::Blocked)
         },
         unknown: of(DesktopState::Unknown),
     }

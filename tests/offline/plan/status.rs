@@ -241,6 +241,18 @@ fn a_desktop_keeps_its_name_until_another_is_known() {
 }
 
 #[test]
+fn a_name_is_cut_to_what_the_api_server_takes() {
+    let request = accepted().0.request;
+    let named = DesktopStatus {
+        name: Some("\u{e9}".repeat(65)),
+        ..DesktopStatus::new(&id("a"), DesktopState::Deleting)
+    };
+    let status = progress(&request, &hold().with_desktops(vec![named]), &minute(1));
+    let name = status.desktops[0].name.as_deref().unwrap();
+    assert_eq!(name, format!("{}\u{2026}", "\u{e9}".repeat(63)));
+}
+
+#[test]
 fn a_desktop_of_another_request_is_not_listed() {
     let request = accepted().0.request;
     let stranger = hold().with_desktops(vec![DesktopStatus::new(&id("z"), DesktopState::Deleted)]);

@@ -87,6 +87,7 @@ pub(crate) fn tell(step: &Step) -> String {
         }
         Step::RefuseResolve(refusal) => format!("refuse {}", refusal.value),
         Step::RecordProgress(told) | Step::Wait(told) => hold(told),
+        Step::RecordApproval(told) => format!("approve: {}", hold(told)),
         Step::Finish(ending) => format!(
             "finish {} (submitted: {}){}",
             ending.verdict,
@@ -111,7 +112,14 @@ fn hold(hold: &Progress) -> String {
     if let Some(error) = &hold.error {
         note(&mut text, "error", error.class.as_str());
     }
-    text + &fates(&hold.desktops)
+    text += &fates(&hold.desktops);
+    if let Some(preview) = &hold.preview {
+        let reasons = preview.claims.iter().map(|claim| claim.reason.as_str());
+        let record = preview.approved.as_ref().map(|_| "recorded");
+        let said: Vec<_> = reasons.chain(record).collect();
+        text = format!("{text} [{}]", said.join(", "));
+    }
+    text
 }
 
 fn fates(desktops: &[DesktopStatus]) -> String {

@@ -176,6 +176,7 @@ impl Walk {
             timing: &timing,
         };
         pass.seen.facts = rules.facts(&Circumstances {
+            hide_users: false,
             stopping: self.around.stopping,
             credentials: None,
             began: uptime(pass.began),

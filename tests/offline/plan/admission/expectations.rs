@@ -17,7 +17,8 @@ fn a_desktop_that_is_another_than_expected_holds_up_the_whole_request() {
 /// Every situation of the table, for the conditions.
 pub(super) fn rows() -> Vec<Row> {
     let anna = || ready("a b").expecting("a", Some("PC-1"), Some("anna"));
-    let wrong = "ExpectationFailed stalled until Change";
+    let wrong = "ExpectationFailed stalled until Change; a Blocked/ExpectationFailed, b Pending \
+                 [ExpectationFailed, NotRequired]";
     vec![
         row("it is as expected", anna().facts("a", "pc-1", "Anna"), "sign a b"),
         row(
@@ -36,7 +37,7 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "somebody else deletes it: that is waited for first",
             anna().sights("a Deleting"),
-            "DeletionInProgress retrying until Tick",
+            "DeletionInProgress retrying until Tick; a Blocked/DeletionInProgress, b Pending [DesktopBlocked, NotRequired]",
         ),
     ]
 }
@@ -142,7 +143,7 @@ fn the_message_names_what_differs_and_counts_the_rest() {
 
 impl Seen {
     /// Its author expects that of a desktop.
-    fn expecting(self, name: &str, computer_name: Option<&str>, user_name: Option<&str>) -> Self {
+    pub(crate) fn expecting(self, name: &str, computer_name: Option<&str>, user_name: Option<&str>) -> Self {
         let expectation = Expectation {
             id: id(name),
             computer_name: computer_name.map(ToOwned::to_owned),
@@ -152,7 +153,7 @@ impl Seen {
     }
 
     /// The cloud says so of a desktop.
-    fn facts(self, name: &str, computer_name: &str, user_name: &str) -> Self {
+    pub(crate) fn facts(self, name: &str, computer_name: &str, user_name: &str) -> Self {
         let facts = DesktopFacts {
             computer_name: Fact::Given(computer_name.to_owned()),
             user_name: Fact::Given(user_name.to_owned()),
@@ -161,7 +162,7 @@ impl Seen {
         self.with_facts(name, facts)
     }
 
-    fn with_facts(self, name: &str, facts: DesktopFacts) -> Self {
+    pub(crate) fn with_facts(self, name: &str, facts: DesktopFacts) -> Self {
         self.with(|o| {
             if let Some(sighting) = o.desktops.get_mut(&id(name).folded()) {
                 *sighting.facts = facts;

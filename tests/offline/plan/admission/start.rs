@@ -16,14 +16,18 @@ fn a_request_is_held_until_its_time_has_come_by_both_clocks() {
 pub(super) fn rows() -> Vec<Row> {
     let early = || untouched("a b").scheduled(Start::Ahead);
     let unclear = || untouched("a b").scheduled(Start::Unclear).service_clock_unknown();
-    let held = "Scheduled held until Start";
+    let held = "Scheduled held until Start; a Pending, b Pending [PlanReady, NotRequired]";
     vec![
         row(
             "what is wrong with the project is said meanwhile",
             early(),
             "read the project",
         ),
-        row("nothing is claimed and nothing read", early().project(), held),
+        row(
+            "nothing is claimed; what it will do is read",
+            early().project(),
+            "list a b",
+        ),
         row(
             "nor is it if everything is at hand",
             ready("a b").scheduled(Start::Ahead),
@@ -31,8 +35,8 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "suspended says more",
-            early().suspended(),
-            "Suspended held until Change",
+            ready("a b").scheduled(Start::Ahead).suspended(),
+            "Suspended held until Plan; a Pending, b Pending [PlanReady, NotRequired]",
         ),
         row(
             "only our clock is past it: the service is asked",
@@ -47,7 +51,7 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "it cannot be reached",
             unclear().project().read_failure(ErrorClass::Unreachable),
-            held,
+            "Scheduled held until Start [Planning]",
         ),
     ]
 }

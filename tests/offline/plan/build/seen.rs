@@ -100,6 +100,7 @@ impl Seen {
                 coordinates: Some(coordinates(project)),
                 obstacle: None,
                 suspended: false,
+                guardrails: None,
             });
         })
     }
@@ -121,6 +122,7 @@ impl Seen {
                     person,
                 }),
                 suspended: false,
+                guardrails: None,
             });
         })
     }

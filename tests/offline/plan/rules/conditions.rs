@@ -23,8 +23,10 @@ pub(crate) fn conditions(request: &Request, status: &DesktopDeletionStatus) -> V
         let told = format!("{kind} {truth} {reason}");
         wrong.unless(in_table(condition), &format!("{told} is in no table"));
         wrong.unless(!condition.message.is_empty(), &format!("{told} says nothing"));
+        // What was read for a plan stays until it is read again.
+        let of_the_plan = ["Planned", "Approved"].contains(&&**kind);
         wrong.unless(
-            condition.observed_generation == Some(request.generation),
+            of_the_plan || condition.observed_generation == Some(request.generation),
             &format!("{told} is of an old generation"),
         );
     }

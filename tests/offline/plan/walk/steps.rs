@@ -66,7 +66,7 @@ impl Walk {
             Step::RecordIntent(_) => return self.store_intent(pass, step),
             Step::Post => self.post(pass)?,
             Step::RecordOutcome(_) => return self.store_outcome(pass, step),
-            Step::RefuseResolve(_) | Step::RecordProgress(_) | Step::Finish(_) => {
+            Step::RefuseResolve(_) | Step::RecordProgress(_) | Step::RecordApproval(_) | Step::Finish(_) => {
                 return self.write(pass, step);
             }
             Step::Wait(hold) => {

@@ -1,0 +1,80 @@
+//! What a request will do, and what somebody approved of it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::crd::{limits, rules};
+use crate::ids::DesktopID;
+
+/// What the request will do, by the last read of its desktops.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// SHA-256 of the plan, sha256: and 64 hexadecimal digits: the value for `spec.approvedPlan`. It covers the uid of the
+    /// request, the project, `deleteUsers`, `emailNotification` and `force`, and of each desktop that exists its ID, computer
+    /// name, users and creation. The page docs/approval.md has a script that computes it.
+    #[schemars(length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
+    pub hash: String,
+
+    /// When the plan was first read as it is now.
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
+    pub observed_at: Time,
+
+    /// Number of desktops that will be deleted.
+    #[schemars(range(min = 0))]
+    pub delete: i32,
+
+    /// Number of desktops that do not exist.
+    #[schemars(range(min = 0))]
+    pub absent: i32,
+
+    /// Number of desktops that may not be deleted now. One of them blocks the whole request.
+    #[schemars(range(min = 0))]
+    pub blocked: i32,
+}
+
+/// The plan that `spec.approvedPlan` approved, as it was on show then. Kept until `spec.approvedPlan` changes.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovedPlan {
+    /// Hash of the plan.
+    #[schemars(length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
+    pub hash: String,
+
+    /// The desktops that may be deleted, each while it is as it was. One that vanished only makes the request smaller.
+    #[schemars(length(max = limits::DESKTOPS))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub desktops: Vec<ApprovedDesktop>,
+}
+
+/// A desktop of an approved plan. What the cloud did not say is absent.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovedDesktop {
+    /// ID of the desktop, as the spec spells it.
+    pub id: DesktopID,
+
+    /// Computer name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::DESKTOP_NAME))]
+    pub name: Option<String>,
+
+    /// Users and groups that the desktop is assigned to, separated by commas, for people; may be cut. Absent with
+    /// `--show-users=false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::DESKTOP_USER))]
+    pub users: Option<String>,
+
+    /// SHA-256 of the users and groups, which is what is compared: sha256: and 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
+    pub users_hash: Option<String>,
+
+    /// When the desktop was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[x_kube(validation = rules::recorded_time())]
+    pub created: Option<Time>,
+}

@@ -1,0 +1,288 @@
+//! Floor 5, shared by phases.
+//!
+//! Approved victims are the victims, or nothing happens: an approval binds to the facts of each desktop that was on show.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::observed::Observed;
+use super::plan_hash::{Planned, PlannedDesktop};
+use super::progress::{Progress, Requeue};
+use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
+use crate::crd::deletion::{ApprovedDesktop, ApprovedPlan};
+use crate::crd::project::Approval;
+use crate::ids::DesktopID;
+
+/// So many desktops are described in the message, the rest is counted.
+const DESCRIBED: usize = 3;
+
+/// What an approval says to the desktops as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Judgement {
+    /// None is needed, and none was given.
+    NotRequired,
+    /// These desktops were approved, as they are.
+    Approved,
+    /// The plan on show was approved, which is not recorded yet.
+    Approvable(ApprovedPlan),
+    /// The project requires one, and none was given.
+    Awaited,
+    /// Another plan was approved than the one on show.
+    OfAnotherPlan,
+    /// Desktops are not as they were when they were approved: what differs.
+    Changed(Vec<String>),
+    /// A read does not say something that was approved: what.
+    Unclear(Vec<String>),
+}
+
+/// The project requires an approval of this request.
+fn is_required(seen: &Observed) -> bool {
+    let guardrails = seen
+        .project
+        .as_ref()
+        .and_then(|project| project.guardrails.as_ref());
+    guardrails.is_some_and(|guardrails| {
+        let above = guardrails.approval_above.unwrap_or_default() as usize;
+        guardrails.approval == Approval::Required && seen.request.desktop_ids.len() > above
+    })
+}
+
+/// The record of the approved plan, while that is the one that the request names.
+pub fn recorded(seen: &Observed) -> Option<&ApprovedPlan> {
+    let named = seen.request.approved_plan.as_ref()?;
+    seen.request
+        .status
+        .approved
+        .as_ref()
+        .filter(|approved| approved.hash == *named)
+}
+
+/// An approval is needed, or was given, and is not recorded.
+pub fn is_missing(seen: &Observed) -> bool {
+    (is_required(seen) || seen.request.approved_plan.is_some()) && recorded(seen).is_none()
+}
+
+/// What the approval says to this plan.
+pub fn judge(seen: &Observed, plan: &Planned) -> Judgement {
+    let Some(named) = &seen.request.approved_plan else {
+        return if is_required(seen) {
+            Judgement::Awaited
+        } else {
+            Judgement::NotRequired
+        };
+    };
+    let Some(approved) = recorded(seen) else {
+        return if plan.hash == *named && was_on_show(seen, named) {
+            Judgement::Approvable(record(seen, plan))
+        } else {
+            Judgement::OfAnotherPlan
+        };
+    };
+    let (mut changed, mut unclear) = (vec![], vec![]);
+    for (id, desktop) in &plan.desktops {
+        let Some(then) = approved
+            .desktops
+            .iter()
+            .find(|then| then.id.folded() == desktop.id)
+        else {
+            changed.push(format!("desktop {id}: it did not exist"));
+            continue;
+        };
+        let differences = differences(then, desktop, seen.facts.hide_users);
+        changed.extend(describe(id, &differences.changed));
+        unclear.extend(describe(id, &differences.missing));
+    }
+    if !changed.is_empty() {
+        Judgement::Changed(changed)
+    } else if !unclear.is_empty() {
+        Judgement::Unclear(unclear)
+    } else {
+        Judgement::Approved
+    }
+}
+
+/// The approval came while the plan was on show, not before.
+fn was_on_show(seen: &Observed, named: &str) -> bool {
+    let status = &seen.request.status;
+    let came_before = status.conditions.iter().any(|c| {
+        c.type_ == ConditionType::Approved.as_str()
+            && c.reason == Reason::PlanChanged.as_str()
+            && c.observed_generation == Some(seen.request.generation)
+    });
+    status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !came_before
+}
+
+/// What keeps a request from being submitted for want of an approval.
+pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
+    let judgement = judge(seen, plan);
+    let said = claim(seen, &judgement, plan);
+    match judgement {
+        Judgement::NotRequired | Judgement::Approved => None,
+        Judgement::Approvable(_) => {
+            let message = "the plan is approved, and its desktops are checked once more".to_owned();
+            Some(Progress::moving(Reason::CheckingDesktops, message, Requeue::Tick))
+        }
+        Judgement::Unclear(missing) => {
+            let message = format!(
+                "the cloud does not say everything that was approved, so it is read again: {}",
+                some(&missing)
+            );
+            Some(Progress::retrying(
+                Reason::CheckingDesktops,
+                message,
+                Requeue::Tick,
+            ))
+        }
+        Judgement::Awaited | Judgement::OfAnotherPlan | Judgement::Changed(_) => {
+            Some(Progress::held(said.reason, said.message, Requeue::Plan))
+        }
+    }
+}
+
+/// What condition `Approved` says.
+pub fn claim(seen: &Observed, judgement: &Judgement, plan: &Planned) -> Claim {
+    let hash = &plan.hash;
+    let (status, reason, message) = match judgement {
+        Judgement::NotRequired => (
+            ConditionStatus::True,
+            Reason::NotRequired,
+            "no approval is needed".to_owned(),
+        ),
+        Judgement::Approved | Judgement::Approvable(_) | Judgement::Unclear(_) => {
+            let named = seen.request.approved_plan.as_ref().unwrap_or(hash);
+            (
+                ConditionStatus::True,
+                Reason::PlanApproved,
+                format!("plan {named} is approved"),
+            )
+        }
+        Judgement::Awaited => (
+            ConditionStatus::False,
+            Reason::AwaitingApproval,
+            format!(
+                "WorkspaceProject {} requires an approval: check status.plan and status.desktops, then set spec.approvedPlan to {hash}",
+                seen.request.project
+            ),
+        ),
+        Judgement::OfAnotherPlan if seen.request.approved_plan.as_ref() == Some(hash) => (
+            ConditionStatus::False,
+            Reason::PlanChanged,
+            "spec.approvedPlan was set before its plan was on show. Check status.plan and status.desktops, then remove spec.approvedPlan and set it again"
+                .to_owned(),
+        ),
+        Judgement::OfAnotherPlan => (
+            ConditionStatus::False,
+            Reason::PlanChanged,
+            format!(
+                "spec.approvedPlan is not the hash of the plan of this request: it never was, or that plan was replaced before its approval was noticed. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}"
+            ),
+        ),
+        Judgement::Changed(changed) => (
+            ConditionStatus::False,
+            Reason::PlanChanged,
+            format!(
+                "the desktops have changed since they were approved, so nothing is submitted: {}. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}",
+                some(changed)
+            ),
+        ),
+    };
+    Claim {
+        kind: ConditionType::Approved,
+        status,
+        reason,
+        message,
+    }
+}
+
+fn record(seen: &Observed, plan: &Planned) -> ApprovedPlan {
+    let desktop = |(id, desktop): &(DesktopID, PlannedDesktop)| ApprovedDesktop {
+        id: id.clone(),
+        name: desktop.computer_name.clone(),
+        users: desktop.users_shown().filter(|_| !seen.facts.hide_users),
+        users_hash: desktop.users_hash(),
+        created: desktop.created.map(Time),
+    };
+    ApprovedPlan {
+        hash: plan.hash.clone(),
+        desktops: plan.desktops.iter().map(desktop).collect(),
+    }
+}
+
+/// How a desktop differs from what was approved.
+#[derive(Default)]
+struct Differences {
+    changed: Vec<String>,
+    missing: Vec<String>,
+}
+
+impl Differences {
+    fn compare<T: PartialEq>(
+        &mut self,
+        what: &str,
+        then: Option<&T>,
+        now: Option<&T>,
+        changed: impl FnOnce() -> String,
+    ) {
+        match (then, now) {
+            (Some(_), None) => self.missing.push(what.to_owned()),
+            (then, now) if then != now => self.changed.push(changed()),
+            _ => {}
+        }
+    }
+}
+
+fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, hide_users: bool) -> Differences {
+    let mut all = Differences::default();
+    let text = |text: Option<&String>| text.map_or_else(|| "not known".to_owned(), Clone::clone);
+    all.compare(
+        "its computer name",
+        then.name.as_ref(),
+        now.computer_name.as_ref(),
+        || {
+            let (now, then) = (text(now.computer_name.as_ref()), text(then.name.as_ref()));
+            format!("the computer name is {now}, approved was {then}")
+        },
+    );
+    let hash = now.users_hash();
+    all.compare("its users", then.users_hash.as_ref(), hash.as_ref(), || {
+        if hide_users {
+            return "it is assigned to others than was approved".to_owned();
+        }
+        let shown = |users: Option<String>, given: bool| match users {
+            Some(users) => users,
+            None if given => "nobody".to_owned(),
+            None => "not known".to_owned(),
+        };
+        let is = shown(now.users_shown(), hash.is_some());
+        match &then.users {
+            None if then.users_hash.is_some() => format!("it is assigned to {is}, which was not approved"),
+            was => format!(
+                "it is assigned to {is}, approved was {}",
+                shown(was.clone(), false)
+            ),
+        }
+    });
+    let created = then.created.as_ref().map(|time| time.0);
+    all.compare("its creation", created.as_ref(), now.created.as_ref(), || {
+        let text =
+            |time: Option<Timestamp>| time.map_or_else(|| "not known".to_owned(), |time| time.to_string());
+        format!(
+            "it was created at {}, approved was {}",
+            text(now.created),
+            text(created)
+        )
+    });
+    all
+}
+
+fn describe(id: &DesktopID, facts: &[String]) -> Option<String> {
+    (!facts.is_empty()).then(|| format!("desktop {id}: {}", facts.join(", ")))
+}
+
+fn some(all: &[String]) -> String {
+    let named = all.iter().take(DESCRIBED).cloned().collect::<Vec<_>>().join("; ");
+    match all.len().saturating_sub(DESCRIBED) {
+        0 => named,
+        more => format!("{named}; and {more} more"),
+    }
+}

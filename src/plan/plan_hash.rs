@@ -1,0 +1,187 @@
+//! Floor 2, data.
+//!
+//! Which facts of a desktop a plan holds, and the hash of a plan. The same facts always give the same hash; it covers neither
+//! times of observation, nor the approval, nor who asks. (The page docs/approval.md has a script that computes it.)
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use jiff::Timestamp;
+use ring::digest;
+use serde::Serialize;
+
+use super::observed::{Observed, Request};
+use super::views::SortedDesktops;
+use crate::crd::limits;
+use crate::ids::{DesktopID, ProjectKey};
+use crate::workspace::api::{AttachedKind, DesktopFacts, DesktopKind, Fact};
+
+/// Word for the form of what is hashed.
+const VERSION: &str = "cloud-desktops.dev/plan/v1";
+
+/// A plan as the reads of this pass make it.
+pub struct Planned {
+    /// Its hash.
+    pub hash: String,
+    /// The desktops that exist, each with its ID as the request spells it.
+    pub desktops: Vec<(DesktopID, PlannedDesktop)>,
+}
+
+impl Planned {
+    /// The plan for these desktops; `None` if the project is not known.
+    pub fn of(seen: &Observed, sorted: &SortedDesktops) -> Option<Self> {
+        let project = seen.project.as_ref()?.coordinates.as_ref()?.key();
+        let desktops: Vec<_> = seen
+            .request
+            .desktop_ids
+            .iter()
+            .filter(|id| !sorted.absent.contains(id))
+            .filter_map(|id| {
+                let seen = seen.desktops.get(&id.folded())?;
+                Some((id.clone(), PlannedDesktop::of(id, &seen.facts)))
+            })
+            .collect();
+        let facts: Vec<_> = desktops.iter().map(|(_, desktop)| desktop.clone()).collect();
+        Some(Self {
+            hash: plan_hash(&seen.request, &project, &facts),
+            desktops,
+        })
+    }
+}
+
+/// A desktop as a plan names it. What the cloud does not say, or not readably, is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedDesktop {
+    /// Its ID, in lower case.
+    pub id: DesktopID,
+    /// Its computer name.
+    pub computer_name: Option<String>,
+    /// Whom it is assigned to.
+    pub users: Option<BTreeSet<Assignee>>,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+}
+
+/// A user or a group that a desktop is assigned to, as a pair of type and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Assignee(&'static str, String);
+
+impl PlannedDesktop {
+    /// What those facts say.
+    pub fn of(id: &DesktopID, facts: &DesktopFacts) -> Self {
+        Self {
+            id: id.folded(),
+            computer_name: name(&facts.computer_name),
+            users: assigned(facts).filter(|_| facts.kind != Fact::Given(DesktopKind::Pooled)),
+            created: match facts.created {
+                Fact::Given(created) => Some(created),
+                Fact::NotGiven | Fact::Unreadable(_) => None,
+            },
+        }
+    }
+
+    /// Whom it is assigned to, for people; `None` also if that is nobody.
+    pub fn users_shown(&self) -> Option<String> {
+        let users = self.users.as_ref().filter(|users| !users.is_empty())?;
+        Some(limits::cut(&shown(users), limits::DESKTOP_USER))
+    }
+
+    /// Hash of whom it is assigned to.
+    pub fn users_hash(&self) -> Option<String> {
+        self.users.as_ref().map(sha256)
+    }
+}
+
+/// A longer name than is documented could not be shown and stored as it is.
+fn name(given: &Fact<String>) -> Option<String> {
+    match given {
+        Fact::Given(name) if name.chars().count() <= limits::DESKTOP_NAME as usize => Some(name.clone()),
+        Fact::Given(_) | Fact::NotGiven | Fact::Unreadable(_) => None,
+    }
+}
+
+/// Users and groups that the desktop is assigned to; `None` if that cannot be told.
+pub fn assigned(facts: &DesktopFacts) -> Option<BTreeSet<Assignee>> {
+    let user = match &facts.user_name {
+        Fact::Given(name) => Some(name.clone()).filter(|name| !name.is_empty()),
+        Fact::NotGiven => None,
+        Fact::Unreadable(_) => return None,
+    };
+    let attached = match &facts.attached {
+        Fact::Given(attached) => attached.iter().cloned().collect(),
+        Fact::NotGiven if facts.user_name == Fact::NotGiven => return None,
+        Fact::NotGiven => vec![],
+        Fact::Unreadable(_) => return None,
+    };
+    let attached = attached.into_iter().map(|attached| match attached.kind {
+        AttachedKind::User => Assignee(USER, attached.name),
+        AttachedKind::Group => Assignee("GROUP", attached.name),
+    });
+    Some(attached.chain(user.map(|name| Assignee(USER, name))).collect())
+}
+
+const USER: &str = "USER";
+
+impl Assignee {
+    /// The name, if it is a user.
+    pub fn user(&self) -> Option<&str> {
+        (self.0 == USER).then_some(&*self.1)
+    }
+}
+
+/// Users and groups, for people. A group is not the user of its name.
+pub fn shown(assigned: &BTreeSet<Assignee>) -> String {
+    let name = |assignee: &Assignee| match assignee.user() {
+        Some(name) => name.to_owned(),
+        None => format!("group {}", assignee.1),
+    };
+    let names: BTreeSet<_> = assigned.iter().map(name).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// What is hashed, in this order of fields.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    version: &'static str,
+    uid: &'a str,
+    endpoint: &'a str,
+    #[serde(rename = "projectID")]
+    project_id: &'a str,
+    delete_users: bool,
+    email_notification: bool,
+    force: bool,
+    desktops: Vec<&'a PlannedDesktop>,
+}
+
+/// The hash of the plan to delete these desktops of a project.
+pub fn plan_hash(request: &Request, project: &ProjectKey, desktops: &[PlannedDesktop]) -> String {
+    let mut desktops: Vec<_> = desktops.iter().collect();
+    desktops.sort_by(|a, b| a.id.cmp(&b.id));
+    sha256(&Document {
+        version: VERSION,
+        uid: &request.uid,
+        endpoint: project.origin.as_str(),
+        project_id: project.project_id.as_str(),
+        delete_users: request.delete_users,
+        email_notification: request.email_notification,
+        force: request.force,
+        desktops,
+    })
+}
+
+fn sha256(value: &impl Serialize) -> String {
+    // Texts, flags and lists of them are always JSON.
+    #[allow(clippy::expect_used)]
+    let json = serde_json::to_vec(value).expect("texts are JSON");
+    let digest = digest::digest(&digest::SHA256, &json);
+    digest
+        .as_ref()
+        .iter()
+        .fold("sha256:".to_owned(), |mut hex, byte| {
+            // Writing to a text never fails.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}

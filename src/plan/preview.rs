@@ -1,0 +1,201 @@
+//! Floor 5, shared by phases.
+//!
+//! What a request will do, as `status.plan` and `status.desktops` show it before anything is sent.
+
+use super::approval::{self, Judgement};
+use super::expectations;
+use super::messages::{desktops as count_of, name_some};
+use super::observed::Observed;
+use super::plan_hash::{Planned, PlannedDesktop};
+use super::progress::{PlanContent, Preview, Progress, Requeue};
+use super::views::SortedDesktops;
+use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
+use crate::crd::deletion::{DesktopState, DesktopStatus};
+use crate::crd::limits;
+use crate::ids::DesktopID;
+use crate::workspace::api::{DesktopFacts, DesktopKind, Fact};
+
+/// The plan of this request is shown: it is held on purpose, or somebody relies on what its desktops are.
+pub fn is_wanted(seen: &Observed) -> bool {
+    let request = &seen.request;
+    request.suspend
+        || !request.expected.is_empty()
+        || request.not_before.is_some()
+        || request.approved_plan.is_some()
+        || seen.project.as_ref().is_some_and(|p| p.guardrails.is_some())
+}
+
+/// The wait, with the plan if that is shown. Another client is deleting the desktops `deleting`.
+pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], hold: Progress) -> Progress {
+    let Some(plan) = Planned::of(seen, sorted).filter(|_| is_wanted(seen)) else {
+        return hold;
+    };
+    let desktops: Vec<_> = seen
+        .request
+        .desktop_ids
+        .iter()
+        .map(|id| status_of(seen, sorted, deleting, id))
+        .collect();
+    let count = |wanted: DesktopState| {
+        let count = desktops.iter().filter(|d| d.state == wanted).count();
+        i32::try_from(count).unwrap_or(i32::MAX)
+    };
+    let content = PlanContent {
+        delete: count(DesktopState::Pending),
+        absent: count(DesktopState::Absent),
+        blocked: count(DesktopState::Blocked),
+        hash: plan.hash.clone(),
+    };
+    let judgement = approval::judge(seen, &plan);
+    let claims = vec![
+        planned(seen, sorted, deleting),
+        approval::claim(seen, &judgement, &plan),
+    ];
+    let approved = match judgement {
+        Judgement::Approvable(approved) => Some(approved),
+        _ => approval::recorded(seen).cloned(),
+    };
+    Progress {
+        desktops,
+        preview: Some(Box::new(Preview {
+            claims,
+            content: Some(content),
+            approved,
+        })),
+        ..hold
+    }
+}
+
+/// The wait while the plan cannot be read, for what is named. A plan that is shown stays.
+pub fn unread(seen: &Observed, obstacle: &Progress, hold: Progress) -> Progress {
+    if seen.request.status.plan.is_some() {
+        return hold;
+    }
+    let planning = Claim {
+        kind: ConditionType::Planned,
+        status: ConditionStatus::Unknown,
+        reason: Reason::Planning,
+        message: format!("the plan is not known yet: {}", obstacle.message),
+    };
+    let wake = match hold.wake {
+        Requeue::Plan => obstacle.wake,
+        wake => wake,
+    };
+    Progress {
+        wake,
+        preview: Some(Box::new(Preview {
+            claims: vec![planning],
+            content: None,
+            approved: None,
+        })),
+        ..hold
+    }
+}
+
+/// One desktop, before anything is sent.
+fn status_of(
+    seen: &Observed,
+    sorted: &SortedDesktops,
+    deleting: &[&DesktopID],
+    id: &DesktopID,
+) -> DesktopStatus {
+    let observation = seen.desktops.get(&id.folded());
+    let blocked = blocked(seen, deleting, id);
+    let state = if sorted.absent.contains(id) {
+        DesktopState::Absent
+    } else if blocked.is_some() {
+        DesktopState::Blocked
+    } else {
+        DesktopState::Pending
+    };
+    let (code, message) = blocked.filter(|_| state == DesktopState::Blocked).unzip();
+    DesktopStatus {
+        name: observation.and_then(|seen| seen.name.clone()),
+        user: observation
+            .filter(|_| !seen.facts.hide_users && state != DesktopState::Absent)
+            .and_then(|seen| PlannedDesktop::of(id, &seen.facts).users_shown()),
+        code: code.map(|code| code.as_str().to_owned()),
+        message: message.map(|message| limits::cut(&message, limits::DESKTOP_MESSAGE)),
+        ..DesktopStatus::new(id, state)
+    }
+}
+
+/// Why a desktop that exists may not be deleted now.
+fn blocked(seen: &Observed, deleting: &[&DesktopID], id: &DesktopID) -> Option<(Reason, String)> {
+    if deleting.contains(&id) {
+        let message = "another client is deleting it".to_owned();
+        return Some((Reason::DeletionInProgress, message));
+    }
+    let message = expectations::differing(seen, id)?;
+    Some((Reason::ExpectationFailed, message))
+}
+
+/// What condition `Planned` says.
+fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID]) -> Claim {
+    let claim = |status, reason, message| Claim {
+        kind: ConditionType::Planned,
+        status,
+        reason,
+        message,
+    };
+    let judged: Vec<_> = sorted
+        .present
+        .iter()
+        .filter(|id| !deleting.contains(id))
+        .cloned()
+        .collect();
+    if let Some(hold) = expectations::failed(seen, &judged) {
+        return claim(ConditionStatus::False, hold.reason, hold.message);
+    }
+    if !deleting.is_empty() {
+        let message = format!(
+            "another client is deleting {} of this request ({}), which blocks the whole request",
+            count_of(deleting.len()),
+            name_some(deleting.iter().copied())
+        );
+        return claim(ConditionStatus::False, Reason::DesktopBlocked, message);
+    }
+    let mut message = format!("deletes {}", count_of(sorted.present.len()));
+    match sorted.absent.len() {
+        0 => {}
+        1 => message.push_str("; 1 desktop does not exist"),
+        many => {
+            message.push_str("; ");
+            message.push_str(&count_of(many));
+            message.push_str(" do not exist");
+        }
+    }
+    message.push_str(&left_out(seen, sorted));
+    claim(ConditionStatus::True, Reason::PlanReady, message)
+}
+
+/// Which facts are no part of the plan.
+fn left_out(seen: &Observed, sorted: &SortedDesktops) -> String {
+    let existing = sorted.existing();
+    let facts = || {
+        existing
+            .iter()
+            .filter_map(|id| Some((id, &*seen.desktops.get(&id.folded())?.facts)))
+    };
+    let is_pooled = |facts: &DesktopFacts| facts.kind == Fact::Given(DesktopKind::Pooled);
+    let lacks = |(id, facts): &(&DesktopID, &DesktopFacts)| {
+        let planned = PlannedDesktop::of(id, facts);
+        let users = planned.users.is_some() || is_pooled(facts);
+        planned.computer_name.is_none() || planned.created.is_none() || !users
+    };
+    let pooled = match facts().filter(|(_, facts)| is_pooled(facts)).count() {
+        0 => String::new(),
+        count => format!(
+            "; the users of {} of a pool are no part of the plan",
+            count_of(count)
+        ),
+    };
+    let incomplete = match facts().filter(lacks).count() {
+        0 => String::new(),
+        count => format!(
+            "; the cloud does not say computer name, users or creation of {}, which are no part of the plan",
+            count_of(count)
+        ),
+    };
+    pooled + &incomplete
+}

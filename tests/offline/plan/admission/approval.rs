@@ -1,0 +1,431 @@
+//! Situations in which a request needs an approval, or has one. Approved victims are the victims, or nothing happens.
+
+use desktop_deletion_operator::crd::conditions::Reason;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
+use desktop_deletion_operator::crd::project::{Approval, Guardrails};
+use desktop_deletion_operator::plan::observed::{Claim, Start, Submission};
+use desktop_deletion_operator::plan::plan;
+use desktop_deletion_operator::plan::progress::Progress;
+use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::views::DesktopView;
+use desktop_deletion_operator::workspace::api::{DesktopFacts, Fact};
+
+use super::super::build::{Seen, attempt, minute, ready, untouched};
+use super::super::rules;
+use super::super::tell::{Row, check, row, tell};
+use super::preview::shown;
+
+#[test]
+fn approved_victims_are_the_victims_or_nothing_happens() {
+    check(&rows());
+}
+
+fn required() -> Guardrails {
+    Guardrails {
+        approval: Approval::Required,
+        approval_above: None,
+    }
+}
+
+/// Desktops of `anna` and `ben`, in a project that requires an approval, in a pass that has read everything.
+fn guarded() -> Seen {
+    ready("a b")
+        .facts("a", "pc-1", "anna")
+        .facts("b", "pc-2", "ben")
+        .guarded(required())
+}
+
+/// Nobody asked for the claim.
+fn unclaimed(seen: Seen) -> Seen {
+    seen.with(|o| o.claim = None)
+}
+
+/// The plan on show is approved, which nobody has noticed yet.
+fn approved() -> Seen {
+    let seen = shown(guarded());
+    let hash = seen.0.request.status.plan.clone().unwrap().hash;
+    seen.approving(&hash)
+}
+
+/// The approval is recorded.
+fn recorded() -> Seen {
+    let mut seen = approved();
+    let step = plan(&seen.0);
+    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(6)).unwrap();
+    assert!(seen.0.request.status.approved.is_some(), "{}", tell(&step));
+    seen
+}
+
+const AWAITED: &str = "AwaitingApproval held until Plan; a Pending, b Pending [PlanReady, AwaitingApproval]";
+const OTHER: &str = "PlanChanged held until Plan; a Pending, b Pending [PlanReady, PlanChanged]";
+const VOID: &str = "PlanChanged held until Plan; a Pending, b Pending [PlanReady, PlanChanged, recorded]";
+const RECORD: &str =
+    "approve: CheckingDesktops moving until Tick; a Pending, b Pending [PlanReady, PlanApproved, recorded]";
+
+/// Every situation of the table, for the conditions.
+pub(super) fn rows() -> Vec<Row> {
+    [missing(), given(), changed(), withdrawn()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn missing() -> Vec<Row> {
+    let early = || untouched("a b").project().guarded(required());
+    vec![
+        row(
+            "the desktops are read for the plan, and not claimed",
+            early(),
+            "list a b",
+        ),
+        row(
+            "one that the list lacks is asked for",
+            early().sights("a Idle b Missing"),
+            "get b",
+        ),
+        row("an approval is required", unclaimed(guarded()), AWAITED),
+        row("so it is if it was not at the first look", guarded(), AWAITED),
+        row(
+            "so it is while another request has the desktops",
+            guarded().with(|o| o.claim = Some(Claim::NotYet)),
+            AWAITED,
+        ),
+        row(
+            "they are not read: nothing is known",
+            early().read_failure(ErrorClass::Unreachable),
+            "ServiceUnavailable retrying until Backoff, error Unreachable [Planning]",
+        ),
+        row(
+            "there is nothing to approve",
+            early().all(DesktopView::Gone),
+            "finish AlreadyAbsent (submitted: NothingToDelete); a Absent, b Absent",
+        ),
+        row(
+            "more desktops than need none",
+            unclaimed(guarded()).guarded(Guardrails {
+                approval_above: Some(1),
+                ..required()
+            }),
+            AWAITED,
+        ),
+        row(
+            "as many desktops as need none",
+            guarded().guarded(Guardrails {
+                approval_above: Some(2),
+                ..required()
+            }),
+            "sign a b",
+        ),
+        row(
+            "what its author expects comes first",
+            guarded().expecting("a", None, Some("ben")),
+            "ExpectationFailed stalled until Change; a Blocked/ExpectationFailed, b Pending \
+             [ExpectationFailed, AwaitingApproval]",
+        ),
+        row(
+            "suspension comes first, and says that the approval is missing",
+            guarded().suspended(),
+            "Suspended held until Plan; a Pending, b Pending [PlanReady, AwaitingApproval]",
+        ),
+        row(
+            "so does its time",
+            guarded().scheduled(Start::Ahead),
+            "Scheduled held until Start; a Pending, b Pending [PlanReady, AwaitingApproval]",
+        ),
+    ]
+}
+
+fn given() -> Vec<Row> {
+    vec![
+        row(
+            "the plan on show is approved: that is recorded first",
+            approved(),
+            RECORD,
+        ),
+        row(
+            "so it is while the request is suspended",
+            approved().suspended(),
+            "Suspended held until Plan; a Pending, b Pending [PlanReady, PlanApproved, recorded]",
+        ),
+        row(
+            "a plan is approved that was never on show, though it is the right one",
+            guarded().approving(&hash()),
+            OTHER,
+        ),
+        row(
+            "another plan is approved",
+            shown(guarded()).approving(OLDER),
+            OTHER,
+        ),
+        row(
+            "the plan was replaced before its approval was noticed",
+            approved().facts("b", "pc-2", "eve"),
+            OTHER,
+        ),
+        row(
+            "another plan is approved where none is required",
+            ready("a b").approving(OLDER),
+            OTHER,
+        ),
+        row(
+            "it is recorded: the desktops are claimed",
+            unclaimed(recorded()),
+            "claim",
+        ),
+        row("it is recorded: they are submitted", recorded(), "sign a b"),
+        row(
+            "so they are where it is not required any more",
+            recorded().with(|o| {
+                if let Some(project) = &mut o.project {
+                    project.guardrails = None;
+                }
+            }),
+            "sign a b",
+        ),
+        row(
+            "the last look comes after that",
+            recorded().no_last_look(),
+            "read the project",
+        ),
+    ]
+}
+
+fn changed() -> Vec<Row> {
+    let given = |name: &str| Fact::Given(name.to_owned());
+    let facts = |computer_name, user_name, created| DesktopFacts {
+        computer_name,
+        user_name,
+        created,
+        ..DesktopFacts::default()
+    };
+    let unclear =
+        "CheckingDesktops retrying until Tick; a Pending, b Pending [PlanReady, PlanApproved, recorded]";
+    vec![
+        row(
+            "a desktop has another user",
+            recorded().facts("b", "pc-2", "eve"),
+            VOID,
+        ),
+        row(
+            "a desktop has no user any more",
+            recorded().facts("b", "pc-2", ""),
+            VOID,
+        ),
+        row(
+            "a desktop has another name",
+            recorded().facts("b", "pc-9", "ben"),
+            VOID,
+        ),
+        row(
+            "its name differs in letter case",
+            recorded().facts("b", "PC-2", "ben"),
+            VOID,
+        ),
+        row(
+            "it was created at a time that was not known",
+            recorded().with_facts("b", facts(given("pc-2"), given("ben"), Fact::Given(minute(1).0))),
+            VOID,
+        ),
+        row(
+            "a desktop vanished: that makes it smaller",
+            recorded().sights("b Gone"),
+            "sign a",
+        ),
+        row(
+            "and it is back as it was",
+            recorded()
+                .sights("b Gone")
+                .sights("b Idle")
+                .facts("b", "pc-2", "ben"),
+            "sign a b",
+        ),
+        row(
+            "one that did not exist is there",
+            shown_without("b").sights("b Idle").facts("b", "pc-2", "ben"),
+            VOID,
+        ),
+        row(
+            "its user is missing from a read",
+            recorded().with_facts("b", facts(given("pc-2"), Fact::NotGiven, Fact::NotGiven)),
+            unclear,
+        ),
+        row(
+            "its name cannot be read",
+            recorded().with_facts(
+                "b",
+                facts(Fact::Unreadable("7".to_owned()), given("ben"), Fact::NotGiven),
+            ),
+            unclear,
+        ),
+        row(
+            "one fact is missing, and another one differs",
+            recorded().with_facts("b", facts(given("pc-9"), Fact::NotGiven, Fact::NotGiven)),
+            VOID,
+        ),
+        row(
+            "another client deletes one of them: that is waited for",
+            recorded().sights("b Deleting"),
+            "DeletionInProgress retrying until Tick; a Pending, b Blocked/DeletionInProgress \
+             [DesktopBlocked, PlanApproved, recorded]",
+        ),
+    ]
+}
+
+fn withdrawn() -> Vec<Row> {
+    let armed = |seen: Seen| {
+        let hash = seen.0.request.approved_plan.clone();
+        seen.with(|o| {
+            o.submission = Submission::Armed {
+                attempt: desktop_deletion_operator::crd::deletion::Attempt {
+                    plan_hash: hash,
+                    ..attempt("a b")
+                },
+                fresh: true,
+            };
+        })
+    };
+    let withdrawn = |seen: Seen| seen.with(|o| o.request.approved_plan = None);
+    let stored = |seen: Seen| {
+        seen.with(|o| {
+            if let Submission::Armed { attempt, .. } = &o.submission {
+                o.request.status.attempts.push(attempt.clone());
+            }
+        })
+        .begun()
+    };
+    vec![
+        row("it is taken back", withdrawn(recorded()), AWAITED),
+        row(
+            "it is taken back where it is not required: it holds up nothing",
+            withdrawn(recorded()).guarded(Guardrails::default()),
+            "sign a b",
+        ),
+        row(
+            "another plan is approved instead",
+            recorded().approving(OLDER),
+            OTHER,
+        ),
+        row(
+            "it is signed: the intent says so too",
+            armed(recorded()),
+            "intend a b: Submitting moving until Poll; a Pending, b Pending [PlanReady, PlanApproved, recorded]",
+        ),
+        row(
+            "it is taken back before the intent is stored",
+            withdrawn(armed(recorded())),
+            "start over",
+        ),
+        row(
+            "the intent is stored: it is sent",
+            stored(armed(recorded())),
+            "post",
+        ),
+        row(
+            "it is taken back after that, and before the call",
+            withdrawn(stored(armed(recorded()))),
+            "record NotSent: ServiceUnavailable retrying until Retry",
+        ),
+    ]
+}
+
+const OLDER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+/// The hash of the plan of [`guarded`].
+fn hash() -> String {
+    shown(guarded()).0.request.status.plan.unwrap().hash
+}
+
+/// A plan without that desktop is approved.
+fn shown_without(desktop: &str) -> Seen {
+    let gone = format!("{desktop} Gone");
+    let mut seen = shown(guarded().sights(&gone));
+    let hash = seen.0.request.status.plan.clone().unwrap().hash;
+    seen = seen.approving(&hash);
+    let step = plan(&seen.0);
+    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(6)).unwrap();
+    seen
+}
+
+fn held(seen: &Seen) -> Progress {
+    match plan(&seen.0) {
+        Step::RecordProgress(hold) | Step::Wait(hold) => hold,
+        step => panic!("{}", tell(&step)),
+    }
+}
+
+#[test]
+fn the_message_says_what_changed_and_what_to_approve_now() {
+    let seen = recorded().facts("b", "pc-9", "eve");
+    let hold = held(&seen);
+    let hash = hold.preview.unwrap().content.unwrap().hash;
+    assert_eq!(
+        hold.message,
+        format!(
+            "the desktops have changed since they were approved, so nothing is submitted: desktop b: the computer name is \
+             pc-9, approved was pc-2, it is assigned to eve, approved was ben. Check status.plan and status.desktops, then \
+             set spec.approvedPlan to {hash}"
+        )
+    );
+    let hidden = recorded()
+        .facts("b", "pc-2", "eve")
+        .with(|o| o.facts.hide_users = true);
+    let hold = held(&hidden);
+    assert!(
+        !hold.message.contains("eve") && !hold.message.contains("ben"),
+        "{}",
+        hold.message
+    );
+    let gone = held(&recorded().facts("b", "pc-2", ""));
+    assert!(
+        gone.message
+            .contains("it is assigned to nobody, approved was ben"),
+        "{}",
+        gone.message
+    );
+}
+
+#[test]
+fn a_new_approval_takes_the_place_of_the_one_that_was_voided() {
+    let mut seen = recorded().facts("b", "pc-2", "eve");
+    let step = plan(&seen.0);
+    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(7)).unwrap();
+    let again = plan(&seen.0);
+    assert!(matches!(again, Step::Wait(_)), "{}", tell(&again));
+    let hash = seen.0.request.status.plan.clone().unwrap().hash;
+    let mut seen = seen.approving(&hash);
+    let step = plan(&seen.0);
+    assert_eq!(tell(&step), RECORD);
+    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(8)).unwrap();
+    assert_eq!(seen.0.request.status.approved.as_ref().unwrap().hash, hash);
+    assert_eq!(tell(&plan(&seen.0)), "sign a b");
+}
+
+#[test]
+fn what_is_signed_names_the_plan() {
+    let seen = recorded();
+    let Step::Sign(batch) = plan(&seen.0) else {
+        panic!("not signed");
+    };
+    assert_eq!(batch.plan_hash, seen.0.request.approved_plan);
+    let Step::Sign(batch) = plan(&ready("a b").0) else {
+        panic!("not signed");
+    };
+    assert_eq!(batch.plan_hash, None);
+}
+
+#[test]
+fn users_that_are_not_shown_are_compared_all_the_same() {
+    let hidden = |seen: Seen| seen.with(|o| o.facts.hide_users = true);
+    let mut seen = hidden(approved());
+    let step = plan(&seen.0);
+    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(6)).unwrap();
+    let record = seen.0.request.status.approved.as_ref().unwrap();
+    assert!(
+        record
+            .desktops
+            .iter()
+            .all(|d| d.users.is_none() && d.users_hash.is_some())
+    );
+    assert_eq!(tell(&plan(&seen.0)), "sign a b");
+    assert_eq!(held(&seen.facts("b", "pc-2", "eve")).reason, Reason::PlanChanged);
+}
