@@ -43,6 +43,7 @@ pub mod evidence;
 pub mod expectations;
 pub mod finalize;
 pub mod finalizer;
+pub mod guardrails;
 pub mod in_flight;
 pub mod job;
 pub mod memory;

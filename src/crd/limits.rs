@@ -35,6 +35,14 @@ pub const REQUEST_ID: u32 = 128;
 pub const AUTHORIZATION_MESSAGE: u32 = 10_240;
 /// Computer name of a desktop; the vendor's API reference gives it 55 characters.
 pub const DESKTOP_NAME: u32 = 64;
+/// Tags of one list of a project's guardrails.
+pub const GUARDRAIL_TAGS: u32 = 20;
+/// Patterns of computer names in a project's guardrails.
+pub const GUARDRAIL_NAMES: u32 = 50;
+/// Key of a tag, as the vendor's API reference has it.
+pub const TAG_KEY: u32 = 128;
+/// Value of a tag. The vendor's API reference gives it 43 characters.
+pub const TAG_VALUE: u32 = 255;
 /// Users of a desktop, as they are shown.
 pub const DESKTOP_USER: u32 = 64;
 /// SHA-256 in hexadecimal digits, and the name of the algorithm.

@@ -104,7 +104,7 @@ pub struct WorkspaceProjectSpec {
 }
 
 /// What the owner of the credentials permits.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.approvalAbove) || self.approval == 'Required'")
@@ -122,6 +122,91 @@ pub struct Guardrails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS - 1))]
     pub approval_above: Option<u32>,
+
+    /// Most desktops of one request. A list that is split into several requests evades it. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS))]
+    pub max_desktops_per_request: Option<u32>,
+
+    /// Whether requests may set `force`. Default: true.
+    #[serde(default = "allowed")]
+    pub allow_force: bool,
+
+    /// Whether requests may set `deleteUsers`. Default: true.
+    #[serde(default = "allowed")]
+    pub allow_delete_users: bool,
+
+    /// Tags that a desktop must have, all of them. A desktop without one of them blocks its request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::GUARDRAIL_TAGS))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub required_tags: Vec<Tag>,
+
+    /// Tags that a desktop must not have, not one of them. A desktop with one of them blocks its request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::GUARDRAIL_TAGS))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub protected_tags: Vec<Tag>,
+
+    /// Computer names of desktops that must not be deleted, ignoring case; `*` stands for any characters, `?` for one. A
+    /// desktop with such a name blocks its request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::GUARDRAIL_NAMES), inner(length(min = 1, max = limits::DESKTOP_NAME)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub protected_names: Vec<String>,
+
+    /// Whether desktops of a desktop pool may be deleted: `Allow` or `Refuse`. Default: Allow.
+    #[serde(default)]
+    pub pooled_desktops: Permission,
+
+    /// Whether a desktop must be in maintenance mode before it is deleted. Default: false.
+    #[serde(default)]
+    pub require_maintenance: bool,
+}
+
+impl Default for Guardrails {
+    fn default() -> Self {
+        Self {
+            approval: Approval::None,
+            approval_above: None,
+            max_desktops_per_request: None,
+            allow_force: true,
+            allow_delete_users: true,
+            required_tags: vec![],
+            protected_tags: vec![],
+            protected_names: vec![],
+            pooled_desktops: Permission::Allow,
+            require_maintenance: false,
+        }
+    }
+}
+
+fn allowed() -> bool {
+    true
+}
+
+/// A tag of a desktop.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Tag {
+    /// Key of the tag. The case matters.
+    #[schemars(length(min = 1, max = limits::TAG_KEY))]
+    pub key: String,
+
+    /// Value of the tag. The case matters. Default: any value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::TAG_VALUE))]
+    pub value: Option<String>,
+}
+
+/// Whether something may be deleted.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Permission {
+    /// It may.
+    #[default]
+    Allow,
+    /// It may not.
+    Refuse,
 }
 
 /// Whether requests need an approval.

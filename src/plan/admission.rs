@@ -11,7 +11,7 @@ use super::progress::{Progress, Requeue};
 use super::status::would_change;
 use super::step::{Batch, Ending, Step};
 use super::views::{DesktopView, SortedDesktops, Sweep};
-use super::{approval, evidence, expectations, finalizer, overlap, preview};
+use super::{approval, evidence, expectations, finalizer, guardrails, overlap, preview};
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
@@ -88,6 +88,9 @@ fn hold_back(seen: &Observed) -> Option<Step> {
         let hold = Progress::held(Reason::ProjectSuspended, message, Requeue::Change);
         return Some(previewed(seen, hold));
     }
+    if let Some(hold) = guardrails::violated(seen) {
+        return Some(previewed(seen, hold));
+    }
     if let Some(step) = scheduled(seen) {
         return Some(step);
     }
@@ -152,8 +155,7 @@ fn unapproved(seen: &Observed) -> Step {
         return finalizer::finish(seen, nothing_left(seen, &sorted.absent));
     }
     let deleting: Vec<_> = sorted.being_deleted.iter().collect();
-    let hold = expectations::failed(seen, &sorted.present).or_else(|| unapproved_desktops(seen, &sorted));
-    let Some(hold) = hold else {
+    let Some(hold) = not_permitted(seen, &sorted) else {
         return Step::StartOver;
     };
     let approved = hold.reason == Reason::CheckingDesktops;
@@ -166,9 +168,12 @@ fn unapproved(seen: &Observed) -> Step {
     }
 }
 
-/// What keeps these desktops from being submitted for want of an approval.
-fn unapproved_desktops(seen: &Observed, sorted: &SortedDesktops) -> Option<Progress> {
-    approval::obstacle(seen, &Planned::of(seen, sorted)?)
+/// Why these desktops are not submitted: they are not what the request expects, the project does not permit it, or their
+/// approval is missing.
+fn not_permitted(seen: &Observed, sorted: &SortedDesktops) -> Option<Progress> {
+    expectations::failed(seen, &sorted.present)
+        .or_else(|| guardrails::blocked(seen, &sorted.present))
+        .or_else(|| approval::obstacle(seen, &Planned::of(seen, sorted)?))
 }
 
 /// What the conditions say of desktops whose own GETs fail while other reads succeed.
@@ -320,8 +325,7 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
         let hold = deletion_in_progress(&foreign);
         return Step::Wait(preview::shown(seen, &sorted, &foreign, hold));
     }
-    let held = || expectations::failed(seen, &sorted.present).or_else(|| unapproved_desktops(seen, &sorted));
-    if let Some(hold) = held() {
+    if let Some(hold) = not_permitted(seen, &sorted) {
         return Step::Wait(preview::shown(seen, &sorted, &[], hold));
     }
     if let Some(ending) = refused_for_good(seen, &sorted.present) {

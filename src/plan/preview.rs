@@ -3,12 +3,12 @@
 //! What a request will do, as `status.plan` and `status.desktops` show it before anything is sent.
 
 use super::approval::{self, Judgement};
-use super::expectations;
 use super::messages::{desktops as count_of, name_some};
 use super::observed::Observed;
 use super::plan_hash::{Planned, PlannedDesktop};
 use super::progress::{PlanContent, Preview, Progress, Requeue};
 use super::views::SortedDesktops;
+use super::{expectations, guardrails};
 use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::{DesktopState, DesktopStatus};
 use crate::crd::limits;
@@ -126,8 +126,8 @@ fn blocked(seen: &Observed, deleting: &[&DesktopID], id: &DesktopID) -> Option<(
         let message = "another client is deleting it".to_owned();
         return Some((Reason::DeletionInProgress, message));
     }
-    let message = expectations::differing(seen, id)?;
-    Some((Reason::ExpectationFailed, message))
+    let different = expectations::differing(seen, id).map(|message| (Reason::ExpectationFailed, message));
+    different.or_else(|| Some((Reason::GuardrailViolated, guardrails::violation(seen, id)?)))
 }
 
 /// What condition `Planned` says.
@@ -144,7 +144,10 @@ fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID]) ->
         .filter(|id| !deleting.contains(id))
         .cloned()
         .collect();
-    if let Some(hold) = expectations::failed(seen, &judged) {
+    let hold = guardrails::violated(seen)
+        .or_else(|| expectations::failed(seen, &judged))
+        .or_else(|| guardrails::blocked(seen, &judged));
+    if let Some(hold) = hold {
         return claim(ConditionStatus::False, hold.reason, hold.message);
     }
     if !deleting.is_empty() {

@@ -163,7 +163,7 @@ async fn a_request_that_is_held_or_gone_before_its_finalizer_is_not_submitted() 
 }
 
 /// A request whose last cloud read is under way.
-async fn about_to_be_signed(name: &str) -> (Stage, crate::stage::Running) {
+pub(crate) async fn about_to_be_signed(name: &str) -> (Stage, crate::stage::Running) {
     let stage = Stage::set_with(name, two_projects(), &[desktop("pc-1")]).await;
     stage.cloud.add_fault(&slow_read(1)).unwrap();
     let operator = stage.operator(&["--retry-max=10m"]);

@@ -17,6 +17,7 @@ mod doubt;
 mod expected;
 mod false_clocks;
 mod finished;
+mod guardrails;
 mod holds;
 mod identity;
 mod intent;

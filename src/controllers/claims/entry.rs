@@ -192,6 +192,8 @@ pub(super) fn is_in_flight(status: &DesktopDeletionStatus) -> bool {
 fn may_not(status: &DesktopDeletionStatus) -> bool {
     let held = [
         Reason::ExpectationFailed,
+        Reason::GuardrailViolated,
+        Reason::DesktopBlocked,
         Reason::AwaitingApproval,
         Reason::PlanChanged,
     ];

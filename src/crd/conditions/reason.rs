@@ -36,6 +36,9 @@ words! {
         Queued,
         /// The plan is shown in `status.plan` and `status.desktops`.
         PlanReady,
+        /// The guardrails of the `WorkspaceProject` do not permit what the request asks for. Nothing is submitted. Create a
+        /// request that they permit, or have them changed.
+        GuardrailViolated,
         /// A desktop may not be deleted now, which blocks the whole request. The message names it, and the rule.
         DesktopBlocked,
         /// The plan is not known yet.

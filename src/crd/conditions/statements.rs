@@ -4,12 +4,12 @@ use super::Reason::{
     Abandoned, AccessDenied, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingApproval,
     AwaitingEvidence, CheckingDesktops, ClockSkew, Conflict, CredentialsValid, DeletionInProgress,
     DesktopBlocked, EndpointNotAllowed, EndpointUnreachable, ExpectationFailed, Expired, FinalizerRemoved,
-    IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered, JobRunning, JobUnknown,
-    NamespaceUnreadable, NoEffect, NotFound, NotRequired, NothingToDelete, OutcomeUnknown, Overlap,
-    PartiallyFailed, PermissionDenied, PlanApproved, PlanChanged, PlanReady, Planning, ProjectChanged,
-    ProjectNotReady, ProjectSuspended, Queued, Rejected, RequestRefused, Retrying, Scheduled, SecretInvalid,
-    SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled, Undecodable,
-    UnknownRegion, Verifying, Waiting, WrongEndpoint,
+    GuardrailViolated, IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered, JobRunning,
+    JobUnknown, NamespaceUnreadable, NoEffect, NotFound, NotRequired, NothingToDelete, OutcomeUnknown,
+    Overlap, PartiallyFailed, PermissionDenied, PlanApproved, PlanChanged, PlanReady, Planning,
+    ProjectChanged, ProjectNotReady, ProjectSuspended, Queued, Rejected, RequestRefused, Retrying, Scheduled,
+    SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled,
+    Undecodable, UnknownRegion, Verifying, Waiting, WrongEndpoint,
 };
 use super::{ConditionStatus, ConditionType, Reason};
 
@@ -40,6 +40,7 @@ pub const DELETION: &[Statement] = &[
             Queued,
             CheckingDesktops,
             ExpectationFailed,
+            GuardrailViolated,
             DesktopBlocked,
             AwaitingApproval,
             PlanChanged,
@@ -87,7 +88,7 @@ pub const DELETION: &[Statement] = &[
     (
         ConditionType::Planned,
         ConditionStatus::False,
-        &[DesktopBlocked, ExpectationFailed],
+        &[DesktopBlocked, ExpectationFailed, GuardrailViolated],
     ),
     (ConditionType::Planned, ConditionStatus::Unknown, &[Planning]),
     (
@@ -131,6 +132,7 @@ pub const DELETION: &[Statement] = &[
             ProjectNotReady,
             ProjectChanged,
             ExpectationFailed,
+            GuardrailViolated,
             ClockSkew,
             FinalizerRemoved,
             IntentRefused,

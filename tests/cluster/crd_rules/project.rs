@@ -384,6 +384,51 @@ fn guardrails() -> Vec<Row> {
             json!({"approval": "Twice"}),
             Refused("Unsupported value"),
         ),
+        guarded(
+            "create a project with every other guardrail",
+            json!({
+                "maxDesktopsPerRequest": 100, "allowForce": false, "allowDeleteUsers": false,
+                "requiredTags": [{"key": "leaver"}, {"key": "stage", "value": "test"}],
+                "protectedTags": [{"key": "keep"}], "protectedNames": ["srv-*", "pc-?"],
+                "pooledDesktops": "Refuse", "requireMaintenance": true,
+            }),
+            Allowed,
+        ),
+        guarded(
+            "create a project that permits requests without a desktop",
+            json!({"maxDesktopsPerRequest": 0}),
+            Refused("should be greater than or equal to 1"),
+        ),
+        guarded(
+            "create a project that permits more desktops than one request may have",
+            json!({"maxDesktopsPerRequest": 101}),
+            Refused("should be less than or equal to 100"),
+        ),
+        guarded(
+            "create a project that protects two values of a tag",
+            json!({"protectedTags": [{"key": "keep", "value": "a"}, {"key": "keep", "value": "b"}]}),
+            Allowed,
+        ),
+        guarded(
+            "create a project with a pattern twice",
+            json!({"protectedNames": ["srv-*", "srv-*"]}),
+            Refused("Duplicate value"),
+        ),
+        guarded(
+            "create a project with a tag without a key",
+            json!({"requiredTags": [{"value": "a"}]}),
+            Refused("Required value"),
+        ),
+        guarded(
+            "create a project with an empty pattern",
+            json!({"protectedNames": [""]}),
+            Refused("should be at least 1 chars long"),
+        ),
+        guarded(
+            "create a project that treats desktops of a pool in another way",
+            json!({"pooledDesktops": "Ask"}),
+            Refused("Unsupported value"),
+        ),
         Row {
             name: "require an approval from now on",
             before: json!({}),

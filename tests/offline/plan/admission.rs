@@ -18,6 +18,7 @@ use super::tell::{Row, check, row, tell};
 mod approval;
 mod deadline;
 mod expectations;
+mod guardrails;
 mod preview;
 mod refusals;
 mod start;
@@ -97,6 +98,7 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
         .chain(expectations::rows())
         .chain(preview::rows())
         .chain(approval::rows())
+        .chain(guardrails::rows())
         .chain(refusals::rows())
 }
 

@@ -23,7 +23,7 @@ fn approved_victims_are_the_victims_or_nothing_happens() {
 fn required() -> Guardrails {
     Guardrails {
         approval: Approval::Required,
-        approval_above: None,
+        ..Guardrails::default()
     }
 }
 

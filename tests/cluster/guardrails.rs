@@ -1,0 +1,90 @@
+//! What the owner of the credentials does not permit is not submitted, and the request says so.
+
+use serde_json::{Value, json};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Planned, Stalled, Submitted, Succeeded};
+
+use crate::intent::about_to_be_signed;
+use crate::stage::{Stage, body, desktop, message, pair, says};
+
+async fn guard(stage: &Stage, guardrails: Value) {
+    stage
+        .change_project("prod", json!({"guardrails": guardrails}))
+        .await;
+}
+
+#[tokio::test]
+async fn a_request_for_more_than_is_permitted_says_so_and_goes_on_once_it_is() {
+    let stage = Stage::set("too-much", &[desktop("pc-1"), desktop("pc-2")]).await;
+    guard(&stage, json!({"maxDesktopsPerRequest": 1, "allowForce": false})).await;
+    let _operator = stage.operator(&[]);
+    stage.request("many", &["pc-1", "pc-2"]).await;
+    stage
+        .request_with("forced", &["pc-1"], json!({"force": true}))
+        .await;
+    for (name, rule) in [("many", "maxDesktopsPerRequest"), ("forced", "allowForce")] {
+        let status = stage.reason(name, Submitted, "GuardrailViolated").await;
+        assert_eq!(
+            says(&status, Stalled),
+            pair("True", "GuardrailViolated"),
+            "{status:#}"
+        );
+        let message = message(&status, Submitted);
+        assert!(message.contains(rule) && message.contains("prod"), "{message}");
+    }
+    // Neither reserves its desktops.
+    stage.request("one", &["pc-1"]).await;
+    let status = stage.completed("one").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+
+    guard(&stage, json!({"maxDesktopsPerRequest": 2, "allowForce": false})).await;
+    let status = stage.completed("many").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    let bodies: Vec<_> = stage
+        .posts()
+        .iter()
+        .map(|post| body(post)["desktop_ids"].clone())
+        .collect();
+    assert_eq!(bodies, [json!(["pc-1"]), json!(["pc-2"])]);
+}
+
+#[tokio::test]
+async fn a_protected_desktop_blocks_its_request_and_is_named() {
+    let keep = json!({"id": "pc-2", "tags": {"keep": "yes"}});
+    let stage = Stage::set("protected", &[desktop("pc-1"), keep]).await;
+    guard(&stage, json!({"protectedTags": [{"key": "keep"}]})).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = stage.reason("leavers", Submitted, "DesktopBlocked").await;
+    assert_eq!(
+        says(&status, Planned),
+        pair("False", "DesktopBlocked"),
+        "{status:#}"
+    );
+    assert_eq!(status["plan"]["blocked"], 1, "{status:#}");
+    let blocked = &status["desktops"][1];
+    assert_eq!(
+        (&blocked["state"], &blocked["code"]),
+        (&json!("Blocked"), &json!("GuardrailViolated"))
+    );
+    let text = message(&status, Submitted);
+    assert!(
+        text.contains("desktop pc-2: it has the tag keep (protectedTags)"),
+        "{text}"
+    );
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+
+    guard(&stage, Value::Null).await;
+    let status = stage.completed("leavers").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+#[tokio::test]
+async fn a_guardrail_that_is_set_before_the_signature_holds_the_request() {
+    let (stage, _operator) = about_to_be_signed("last-look-guardrail").await;
+    guard(&stage, json!({"requiredTags": [{"key": "leaver"}]})).await;
+    let status = stage.reason("leaver", Submitted, "DesktopBlocked").await;
+    let text = message(&status, Submitted);
+    assert!(text.contains("it lacks the tag leaver (requiredTags)"), "{text}");
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+}

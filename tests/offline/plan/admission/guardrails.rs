@@ -1,0 +1,259 @@
+//! Situations in which the project permits less than the request asks for.
+
+use desktop_deletion_operator::crd::project::{Guardrails, Permission, Tag};
+use desktop_deletion_operator::plan::guardrails::violation;
+use desktop_deletion_operator::workspace::api::{DesktopFacts, DesktopKind, Fact};
+
+use super::super::build::{Seen, id, ready};
+use super::super::tell::{Row, check, row};
+
+#[test]
+fn a_request_does_what_the_guardrails_permit_or_nothing() {
+    check(&rows());
+}
+
+fn guarded(change: impl FnOnce(&mut Guardrails)) -> Seen {
+    let mut guardrails = Guardrails::default();
+    change(&mut guardrails);
+    ready("a b")
+        .facts("a", "pc-1", "anna")
+        .facts("b", "srv-1", "ben")
+        .guarded(guardrails)
+}
+
+fn no_servers() -> Seen {
+    guarded(|guardrails| guardrails.protected_names = vec!["SRV-*".to_owned()])
+}
+
+/// Every situation of the table, for the conditions.
+pub(super) fn rows() -> Vec<Row> {
+    const REFUSED: &str =
+        "GuardrailViolated stalled until Change; a Pending, b Pending [GuardrailViolated, NotRequired]";
+    vec![
+        row("nothing is asked for", guarded(|_| {}), "sign a b"),
+        row(
+            "it names more desktops than one request may",
+            guarded(|guardrails| guardrails.max_desktops_per_request = Some(1)),
+            REFUSED,
+        ),
+        row(
+            "it names as many as one request may",
+            guarded(|guardrails| guardrails.max_desktops_per_request = Some(2)),
+            "sign a b",
+        ),
+        row(
+            "it may not force",
+            guarded(|guardrails| guardrails.allow_force = false).with(|o| o.request.force = true),
+            REFUSED,
+        ),
+        row(
+            "it may not force, and does not",
+            guarded(|guardrails| guardrails.allow_force = false),
+            "sign a b",
+        ),
+        row(
+            "it may not delete users",
+            guarded(|guardrails| guardrails.allow_delete_users = false)
+                .with(|o| o.request.delete_users = true),
+            REFUSED,
+        ),
+        row(
+            "what it may not do is said before anything is claimed",
+            guarded(|guardrails| guardrails.max_desktops_per_request = Some(1)).with(|o| o.claim = None),
+            REFUSED,
+        ),
+        row(
+            "one of its desktops may not be deleted, which blocks the whole request",
+            no_servers(),
+            "DesktopBlocked held until Plan; a Pending, b Blocked/GuardrailViolated [DesktopBlocked, NotRequired]",
+        ),
+        row("that desktop is gone", no_servers().sights("b Gone"), "sign a"),
+        row(
+            "another client deletes that desktop: that is waited for first",
+            no_servers().sights("b Deleting"),
+            "DeletionInProgress retrying until Tick; a Pending, b Blocked/DeletionInProgress [DesktopBlocked, NotRequired]",
+        ),
+    ]
+}
+
+fn tag(key: &str, value: Option<&str>) -> Tag {
+    Tag {
+        key: key.to_owned(),
+        value: value.map(ToOwned::to_owned),
+    }
+}
+
+fn tagged(tags: &[(&str, &str)]) -> DesktopFacts {
+    let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    DesktopFacts {
+        tags: Fact::Given(tags.iter().map(own).collect()),
+        ..DesktopFacts::default()
+    }
+}
+
+/// What is wrong with a desktop of these facts.
+fn said(guardrails: &Guardrails, facts: DesktopFacts) -> Option<String> {
+    let seen = ready("a")
+        .guarded(guardrails.clone())
+        .with(|o| *o.desktops.get_mut(&id("a")).unwrap().facts = facts);
+    violation(&seen.0, &id("a"))
+}
+
+#[test]
+fn tags_are_compared_by_key_and_by_value_if_one_is_named() {
+    let required = Guardrails {
+        required_tags: vec![tag("leaver", None), tag("stage", Some("test"))],
+        ..Guardrails::default()
+    };
+    let lacks = |tag: &str| Some(format!("it lacks the tag {tag} (requiredTags)"));
+    for (tags, wrong) in [
+        (&[("leaver", ""), ("stage", "test")][..], None),
+        (&[("stage", "test")], lacks("leaver")),
+        (&[("leaver", "x"), ("stage", "prod")], lacks("stage=test")),
+        (&[("LEAVER", "x"), ("stage", "test")], lacks("leaver")),
+        (&[], lacks("leaver")),
+    ] {
+        assert_eq!(said(&required, tagged(tags)), wrong, "{tags:?}");
+    }
+    let protected = Guardrails {
+        protected_tags: vec![tag("keep", None), tag("stage", Some("prod"))],
+        ..Guardrails::default()
+    };
+    let has = |tag: &str| Some(format!("it has the tag {tag} (protectedTags)"));
+    for (tags, wrong) in [
+        (&[][..], None),
+        (&[("stage", "test")], None),
+        (&[("keep", "no")], has("keep")),
+        (&[("stage", "prod")], has("stage=prod")),
+    ] {
+        assert_eq!(said(&protected, tagged(tags)), wrong, "{tags:?}");
+    }
+}
+
+#[test]
+fn a_pattern_protects_names_whatever_their_case() {
+    for (pattern, name, matches) in [
+        ("srv-*", "SRV-1", true),
+        ("SRV-?", "srv-1", true),
+        ("srv-?", "srv-12", false),
+        ("*admin*", "pc-Admin-2", true),
+        ("srv", "srv-1", false),
+        ("[a-z]*", "srv-1", false),
+    ] {
+        let guardrails = Guardrails {
+            protected_names: vec!["other".to_owned(), pattern.to_owned()],
+            ..Guardrails::default()
+        };
+        let facts = DesktopFacts {
+            computer_name: Fact::Given(name.to_owned()),
+            ..DesktopFacts::default()
+        };
+        assert_eq!(said(&guardrails, facts).is_some(), matches, "{pattern} {name}");
+    }
+}
+
+#[test]
+fn a_desktop_of_a_pool_is_known_by_its_kind_or_by_its_pool() {
+    let guardrails = Guardrails {
+        pooled_desktops: Permission::Refuse,
+        ..Guardrails::default()
+    };
+    let pool = |name: &str| Fact::Given(name.to_owned());
+    let word = || Fact::Unreadable("ROBOT".to_owned());
+    for (kind, pool, wrong) in [
+        (Fact::Given(DesktopKind::Dedicated), Fact::NotGiven, None),
+        (Fact::Given(DesktopKind::Shared), pool(""), None),
+        (Fact::NotGiven, pool(""), None),
+        (Fact::Given(DesktopKind::Pooled), Fact::NotGiven, Some("belongs")),
+        (Fact::Given(DesktopKind::Dedicated), pool("p-1"), Some("belongs")),
+        (word(), pool("p-1"), Some("it belongs")),
+        (word(), Fact::NotGiven, Some("in no known word")),
+        (Fact::NotGiven, Fact::NotGiven, Some("does not say")),
+    ] {
+        let facts = DesktopFacts {
+            kind: kind.clone(),
+            pool: pool.clone(),
+            ..DesktopFacts::default()
+        };
+        let said = said(&guardrails, facts);
+        let right = match (&said, wrong) {
+            (Some(said), Some(part)) => said.contains(part),
+            (None, None) => true,
+            _ => false,
+        };
+        assert!(right, "{kind:?} {pool:?}: {said:?}");
+    }
+}
+
+#[test]
+fn what_a_rule_needs_and_the_cloud_does_not_say_blocks_and_is_named() {
+    let none = Guardrails::default;
+    let rules = [
+        (
+            Guardrails {
+                required_tags: vec![tag("leaver", None)],
+                ..none()
+            },
+            "requiredTags",
+        ),
+        (
+            Guardrails {
+                protected_tags: vec![tag("keep", None)],
+                ..none()
+            },
+            "protectedTags",
+        ),
+        (
+            Guardrails {
+                protected_names: vec!["srv".to_owned()],
+                ..none()
+            },
+            "protectedNames",
+        ),
+        (
+            Guardrails {
+                pooled_desktops: Permission::Refuse,
+                ..none()
+            },
+            "pooledDesktops",
+        ),
+        (
+            Guardrails {
+                require_maintenance: true,
+                ..none()
+            },
+            "requireMaintenance",
+        ),
+    ];
+    let unreadable = DesktopFacts {
+        computer_name: Fact::Unreadable("number".to_owned()),
+        tags: Fact::Unreadable("string".to_owned()),
+        maintenance: Fact::Unreadable("string".to_owned()),
+        kind: Fact::Unreadable("ROBOT".to_owned()),
+        ..DesktopFacts::default()
+    };
+    for (guardrails, rule) in rules {
+        for (facts, how) in [
+            (DesktopFacts::default(), "the cloud does not say"),
+            (unreadable.clone(), "the cloud says in no known"),
+        ] {
+            let said = said(&guardrails, facts).unwrap();
+            assert!(said.contains(rule) && said.contains(how), "{said}");
+        }
+    }
+}
+
+#[test]
+fn maintenance_mode_is_waited_for_only_where_it_is_required() {
+    for (required, is, wrong) in [(true, true, false), (true, false, true), (false, false, false)] {
+        let guardrails = Guardrails {
+            require_maintenance: required,
+            ..Guardrails::default()
+        };
+        let facts = DesktopFacts {
+            maintenance: Fact::Given(is),
+            ..DesktopFacts::default()
+        };
+        assert_eq!(said(&guardrails, facts).is_some(), wrong, "{required} {is}");
+    }
+}
