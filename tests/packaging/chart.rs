@@ -107,7 +107,7 @@ fn differences(place: &str, one: &Value, other: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn the_chart_renders_what_the_kustomizations_render() {
-    let variants: [(&[&str], &[&str]); 4] = [
+    let variants: [(&[&str], &[&str]); 5] = [
         (&[], &["deploy"]),
         (
             &["--set-json=watchNamespaces=[\"*\"]"],
@@ -115,8 +115,12 @@ async fn the_chart_renders_what_the_kustomizations_render() {
         ),
         (&["--set=rbac.secretNames={prod-login}"], &["deploy/hardened"]),
         (
-            &["--set=policies.keepFinalizer=true"],
+            &["--set=policies.keepFinalizer=true,policies.approve=true"],
             &["deploy", "deploy/policies"],
+        ),
+        (
+            &["--set=policies.denySelfApproval=true"],
+            &["deploy", "deploy/self-approval"],
         ),
     ];
     let cluster = ControlPlane::shared().await;
@@ -298,6 +302,19 @@ fn flags_hosts_proxy_and_ports_reach_the_objects() {
             "vdi-test/desktop-deletion-operator",
             "vdi-test/desktop-deletion-operator-secrets",
         ]
+    );
+    let mut policies = objects.iter();
+    let policy = policies.find(|object| {
+        object["kind"] == "ValidatingAdmissionPolicy"
+            && object["metadata"]["name"] == "deny-self-approval.cloud-desktops.dev"
+    });
+    let exempt = &policy.unwrap()["spec"]["variables"][0]["expression"];
+    assert_eq!(
+        serde_json::from_str::<Value>(exempt.as_str().unwrap()).unwrap(),
+        json!([
+            "system:serviceaccount:argocd:argocd-application-controller",
+            "Jane <&> Doe"
+        ])
     );
     let alerts: Value = serde_saphyr::from_str(&read("docs/alerts.yaml")).unwrap();
     assert_eq!(of("PrometheusRule")["spec"], alerts);
