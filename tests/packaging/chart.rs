@@ -303,19 +303,6 @@ fn flags_hosts_proxy_and_ports_reach_the_objects() {
             "vdi-test/desktop-deletion-operator-secrets",
         ]
     );
-    let mut policies = objects.iter();
-    let policy = policies.find(|object| {
-        object["kind"] == "ValidatingAdmissionPolicy"
-            && object["metadata"]["name"] == "deny-self-approval.cloud-desktops.dev"
-    });
-    let exempt = &policy.unwrap()["spec"]["variables"][0]["expression"];
-    assert_eq!(
-        serde_json::from_str::<Value>(exempt.as_str().unwrap()).unwrap(),
-        json!([
-            "system:serviceaccount:argocd:argocd-application-controller",
-            "Jane <&> Doe"
-        ])
-    );
     let alerts: Value = serde_saphyr::from_str(&read("docs/alerts.yaml")).unwrap();
     assert_eq!(of("PrometheusRule")["spec"], alerts);
     let dashboard = of("ConfigMap")["data"]["desktop-deletion-operator.json"]
@@ -333,5 +320,26 @@ fn flags_hosts_proxy_and_ports_reach_the_objects() {
     assert_eq!(
         of("Service")["spec"]["selector"],
         deployment["spec"]["selector"]["matchLabels"]
+    );
+}
+
+#[test]
+fn exempted_users_reach_the_policy_whatever_their_names_hold() {
+    let file = path("tests/packaging/values/everything.yaml")
+        .display()
+        .to_string();
+    let objects = rendered(&["--values", &file]);
+    let mut policies = objects.iter();
+    let policy = policies.find(|object| {
+        object["kind"] == "ValidatingAdmissionPolicy"
+            && object["metadata"]["name"] == "deny-self-approval.cloud-desktops.dev"
+    });
+    let exempt = &policy.unwrap()["spec"]["variables"][0]["expression"];
+    assert_eq!(
+        serde_json::from_str::<Value>(exempt.as_str().unwrap()).unwrap(),
+        json!([
+            "system:serviceaccount:argocd:argocd-application-controller",
+            "Jane <&> Doe"
+        ])
     );
 }

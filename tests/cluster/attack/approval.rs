@@ -300,7 +300,7 @@ fn creator(object: &DynamicObject) -> Option<&str> {
     annotations.get(CREATOR).map(String::as_str)
 }
 
-/// Gives a user a ClusterRole in a namespace.
+/// Gives a user a cluster role in a namespace.
 async fn bind(namespace: &Namespace, user: &str, role: &str) {
     give(namespace, user, "ClusterRole", role).await;
 }
@@ -328,7 +328,8 @@ async fn give(namespace: &Namespace, user: &str, kind: &str, role: &str) {
     namespace.apply(&binding).await.unwrap();
 }
 
-/// Waits until the API server knows the rights that were given: it learns of Roles, and of RoleBindings, in their order.
+/// Waits until the API server knows the rights that were given: it learns of roles, and of
+/// bindings, in their order.
 async fn known(cluster: &ControlPlane, namespace: &Namespace) {
     let list =
         json!([{"apiGroups": ["cloud-desktops.dev"], "resources": ["desktopdeletions"], "verbs": ["list"]}]);

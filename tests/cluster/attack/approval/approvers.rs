@@ -12,6 +12,7 @@ use super::{
 use crate::attack::finalizer::policed;
 use crate::attack::lies::ROADS;
 use crate::attack::victims::waiting;
+use crate::plugin::{self, Desk};
 use crate::stage::BOUND;
 
 /// What the rights of a user come to.
@@ -259,6 +260,42 @@ async fn the_operator_writes_an_approved_request_without_the_verb() {
         .unwrap();
     let account = format!("system:serviceaccount:{}:{SERVICE_ACCOUNT}", namespace.name());
     operator_writes(&User::new(cluster, &namespace, &account).await, "leavers").await;
+}
+
+#[tokio::test]
+async fn the_plugin_has_the_permissions_of_its_user_and_no_others() {
+    let cluster = approving().await;
+    let namespace = cluster.namespace("approve-plugin").await.unwrap();
+    let mut desks = Vec::new();
+    for role in ["requester", "approver"] {
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": role}});
+        namespace.apply(&account).await.unwrap();
+        let user = format!("system:serviceaccount:{}:{role}", namespace.name());
+        bind(&namespace, &user, &format!("desktop-deletion-{role}")).await;
+        let kubeconfig = cluster.service_account_kubeconfig(namespace.name(), role).await;
+        desks.push(Desk::with(namespace.clone(), kubeconfig.unwrap()));
+    }
+    known(cluster, &namespace).await;
+    let [requester, approver] = desks.as_slice() else {
+        unreachable!("one for each role")
+    };
+    requester.request("leavers", &plugin::planned()).await;
+
+    assert_eq!(requester.run(&["plan", "leavers"], "").await.code, 0);
+    let refused = requester.run(&["approve", "leavers", "--yes"], "").await;
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(
+        refused.err.starts_with("Error from server (Forbidden): "),
+        "{refused:?}"
+    );
+    let user = format!("system:serviceaccount:{}:requester", namespace.name());
+    let refused: Result<(), _> = Err(refused.err);
+    assert_eq!(answer(&user, "leavers", &refused), Ok(Answer::MayNotApprove));
+
+    let done = approver.run(&["approve", "leavers", "--yes"], "").await;
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    let object = namespace.deletions().get("leavers").await.unwrap();
+    assert_eq!(approval(&object), Some(plugin::HASH));
 }
 
 /// The finalizer on and off, and a status, as the operator writes them.
