@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, Write};
 
 use desktop_deletion_operator::crd::DesktopDeletion;
+use desktop_deletion_operator::crd::conditions::{ConditionType, Reason};
 use kube::api::{Patch, PatchParams};
 use serde::Serialize;
 use serde_json::json;
@@ -35,7 +36,8 @@ pub(crate) async fn run(cluster: &Cluster, args: &Approve, format: Format) -> Re
         output::print(&shown.text());
     }
     let hash = may_be_approved(&request, &shown)?;
-    let approved = if request.spec.approved_plan.as_deref() == Some(hash) {
+    let named = request.spec.approved_plan.as_deref() == Some(hash);
+    let approved = if named && !is_too_early(&request) {
         tell(
             format,
             &format!("desktopdeletion.cloud-desktops.dev/{name} already approved"),
@@ -87,6 +89,17 @@ fn may_be_approved<'a>(request: &DesktopDeletion, shown: &'a Shown) -> Result<&'
     Ok(&plan.hash)
 }
 
+/// Whether `spec.approvedPlan` named the plan before it was on show, which the operator does not take for an approval.
+fn is_too_early(request: &DesktopDeletion) -> bool {
+    request.spec.approved_plan.is_some()
+        && request
+            .condition(ConditionType::Approved)
+            .is_some_and(|approved| {
+                approved.reason == Reason::PlanChanged.as_str()
+                    && approved.observed_generation == request.metadata.generation
+            })
+}
+
 /// Writes the hash that was shown, on condition that the object is still the one that was shown.
 async fn approve(
     cluster: &Cluster,
@@ -94,37 +107,49 @@ async fn approve(
     shown: &Shown,
     hash: &str,
 ) -> Result<(), Error> {
-    let changed =
-        || Error::other("the plan has changed since it was shown: nothing was approved; check the new plan");
     for _ in 0..ATTEMPTS {
-        // The resource version is the condition: the API server refuses the patch if the object has changed.
-        let patch = json!({
-            "metadata": {"resourceVersion": request.metadata.resource_version, "uid": shown.uid},
-            "spec": {"approvedPlan": hash},
-        });
-        let parameters = PatchParams {
-            field_manager: Some("kubectl-desktops".to_owned()),
-            ..PatchParams::default()
-        };
-        let patched = cluster
-            .requests
-            .patch(&shown.name, &parameters, &Patch::Merge(patch))
-            .await;
-        match patched.map_err(Error::from) {
-            Ok(_) => return Ok(()),
+        match write(cluster, &request, shown, hash).await {
+            Ok(()) => return Ok(()),
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error),
         }
-        // Who changed it? Not what was shown, if it is to go on.
+        // It was changed. What was shown may be approved all the same, if that is as it was.
         request = cluster.request(&shown.name).await?;
         let now = Shown::of(&request, &cluster.namespace)?;
         if !now.is_the_plan_of(shown) || request.is_finished() || request.is_submitted() {
-            return Err(changed());
+            return Err(Error::other(
+                "the plan has changed since it was shown: nothing was approved; check the new plan",
+            ));
         }
     }
     Err(Error::other(
         "the request changes all the time: nothing was approved; try again",
     ))
+}
+
+async fn write(cluster: &Cluster, request: &DesktopDeletion, shown: &Shown, hash: &str) -> Result<(), Error> {
+    let mut version = request.metadata.resource_version.clone();
+    // A value that is there already is no change.
+    let values: &[Option<&str>] = if is_too_early(request) {
+        &[None, Some(hash)]
+    } else {
+        &[Some(hash)]
+    };
+    for value in values {
+        // The resource version is the condition: the API server refuses the patch if the object has changed.
+        let patch = json!({
+            "metadata": {"resourceVersion": version, "uid": shown.uid},
+            "spec": {"approvedPlan": value},
+        });
+        let parameters = PatchParams {
+            field_manager: Some("kubectl-desktops".to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(patch);
+        let patched = cluster.requests.patch(&shown.name, &parameters, &patch).await?;
+        version = patched.metadata.resource_version;
+    }
+    Ok(())
 }
 
 impl Shown {

@@ -136,6 +136,31 @@ async fn another_change_of_the_object_does_not_prevent_an_approval() {
     assert_eq!(desk.spec("leavers").await["approvedPlan"], HASH);
 }
 
+/// The operator does not take a hash for an approval that was written before its plan was on show.
+#[tokio::test]
+async fn a_plan_that_was_named_before_it_was_shown_is_approved_anew() {
+    let desk = Desk::new("plugin-early").await;
+    let mut manifest = manifests::desktop_deletion("leavers", "prod", ["d1", "d2"]);
+    manifest["spec"]["approvedPlan"] = json!(HASH);
+    desk.namespace.apply(&manifest).await.unwrap();
+    let mut status = planned();
+    desk.write("leavers", &status).await;
+    let ran = desk.run(&["approve", "leavers", "--yes"], "").await;
+    assert!(ran.out.ends_with("leavers already approved\n"), "{ran:?}");
+
+    status["conditions"][4] = condition("Approved", "False", "PlanChanged");
+    let before = desk.write("leavers", &status).await.metadata.generation.unwrap();
+    let ran = desk.run(&["approve", "leavers", "--yes"], "").await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let after = desk.namespace.deletions().get("leavers").await.unwrap();
+    assert_eq!(after.data["spec"]["approvedPlan"], HASH);
+    assert_eq!(
+        after.metadata.generation,
+        Some(before + 2),
+        "removed, and set again"
+    );
+}
+
 #[tokio::test]
 async fn what_cannot_be_approved_any_more_is_said() {
     let desk = Desk::new("plugin-late").await;
