@@ -138,7 +138,7 @@ async fn write(cluster: &Cluster, request: &DesktopDeletion, shown: &Shown, hash
     for value in values {
         // The resource version is the condition: the API server refuses the patch if the object has changed.
         let patch = json!({
-            "metadata": {"resourceVersion": version, "uid": shown.uid},
+            "metadata": {"resourceVersion": version},
             "spec": {"approvedPlan": value},
         });
         let parameters = PatchParams {

@@ -37,11 +37,9 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
     );
     let resolved = args.yes || confirmed(&escaped(&question));
     if resolved {
-        let (name, uid) = request.identity()?;
         // On condition that the attempt is as it was shown.
         let patch = json!({"metadata": {
             "resourceVersion": request.metadata.resource_version,
-            "uid": uid,
             "annotations": {RESOLVE_ANNOTATION: value},
         }});
         let parameters = PatchParams {
