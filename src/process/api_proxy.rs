@@ -17,7 +17,7 @@ pub struct InvalidProxy {
 
 /// What names proxies, as the process was started.
 #[derive(Default)]
-pub(super) struct Settings {
+pub struct Settings {
     /// `proxy-url` of the kubeconfig.
     kubeconfig: Option<String>,
     /// `HTTPS_PROXY`.
@@ -29,6 +29,11 @@ pub(super) struct Settings {
 impl Settings {
     /// Those of this process.
     pub(super) fn read() -> Self {
+        Self::of(Kubeconfig::read().ok().as_ref())
+    }
+
+    /// Those of the environment and of a kubeconfig.
+    pub fn of(file: Option<&Kubeconfig>) -> Self {
         let variable = |names: [&str; 2]| {
             names
                 .into_iter()
@@ -36,7 +41,7 @@ impl Settings {
                 .find(|value| !value.trim().is_empty())
         };
         Self {
-            kubeconfig: Kubeconfig::read().ok().as_ref().and_then(proxy_url),
+            kubeconfig: file.and_then(proxy_url),
             https_proxy: variable(["HTTPS_PROXY", "https_proxy"]),
             no_proxy: variable(["NO_PROXY", "no_proxy"]),
         }
@@ -46,7 +51,7 @@ impl Settings {
     ///
     /// # Errors
     /// It is named, and cannot be used.
-    pub(super) fn proxy(&self, server: &Uri) -> Result<Option<Uri>, InvalidProxy> {
+    pub fn proxy(&self, server: &Uri) -> Result<Option<Uri>, InvalidProxy> {
         if let Some(url) = &self.kubeconfig {
             return parse(url, "proxy-url of the kubeconfig").map(Some);
         }

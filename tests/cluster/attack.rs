@@ -11,12 +11,14 @@
 //! | [`verdict`] | what was decided, and what is said of it |
 //! | [`powers`] | what an administrator can still do, since nothing in the object shows that it is a lie |
 //! | [`reach`] | what the rights of the operator and the roles for people do not reach |
+//! | [`approval`] | who approves, and who does not, while the policies are installed |
 //! | [`finalizer`] | who removes the operator's finalizer while the policy is installed |
 //! | [`secrets`] | a cloud that says every secret aloud |
 
 use serde_json::Value;
 use testkit::ControlPlane;
 
+mod approval;
 mod finalizer;
 mod lies;
 mod log;

@@ -96,6 +96,32 @@ async fn one_command_installs_the_operator_and_the_overlays_change_its_rights_on
 }
 
 #[tokio::test]
+async fn the_policies_for_older_clusters_differ_in_the_version_of_their_api_only() {
+    let cluster = ControlPlane::shared().await;
+    let newer = kubectl(cluster, &["kustomize", &path("deploy/self-approval")]).await;
+    let older = kubectl(cluster, &["kustomize", &path("deploy/self-approval-v1beta1")]).await;
+    let with_version = |version: &str| {
+        let version =
+            format!("apiVersion: admissionregistration.k8s.io/{version}\nkind: MutatingAdmissionPolicy");
+        move |manifests: &str| manifests.matches(&version).count()
+    };
+    // The policy and its binding.
+    assert_eq!(
+        (with_version("v1")(&newer), with_version("v1beta1")(&older)),
+        (2, 2)
+    );
+    let sorted = |manifests: &str| {
+        let mut documents: Vec<_> = manifests.split("---\n").map(str::to_owned).collect();
+        documents.sort();
+        documents
+    };
+    assert_eq!(
+        sorted(&newer),
+        sorted(&older.replace("k8s.io/v1beta1", "k8s.io/v1"))
+    );
+}
+
+#[tokio::test]
 async fn samples_are_accepted() {
     let cluster = ControlPlane::shared().await;
     cluster.install_crds().await.unwrap();

@@ -27,6 +27,7 @@ mod leader;
 mod main_job;
 mod metrics;
 mod odd_answers;
+mod plugin;
 mod project;
 mod proxy;
 mod reads;

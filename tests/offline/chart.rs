@@ -12,12 +12,18 @@ use serde_json::Value;
 const CHART: &str = "deploy/helm/desktop-deletion-operator";
 
 /// Copies in the folder `files/` of the chart, and what they copy.
-const COPIES: [(&str, &str); 5] = [
+const COPIES: [(&str, &str); 8] = [
     ("alerts.yaml", "docs/alerts.yaml"),
+    ("approve.yaml", "deploy/policies/approve.yaml"),
     ("crds/desktopdeletions.yaml", "crds/desktopdeletions.yaml"),
     ("crds/workspaceprojects.yaml", "crds/workspaceprojects.yaml"),
     ("dashboard.json", "deploy/monitoring/dashboard.json"),
+    (
+        "deny-self-approval.yaml",
+        "deploy/self-approval/deny-self-approval.yaml",
+    ),
     ("keep-finalizer.yaml", "deploy/policies/keep-finalizer.yaml"),
+    ("stamp-creator.yaml", "deploy/self-approval/stamp-creator.yaml"),
 ];
 
 /// Flags that have a value of another form in the chart, or that the chart sets itself.

@@ -29,6 +29,8 @@ const CALLS: &[(&str, &str, &str)] = &[
     ("", "secrets", "get"),
 ];
 
+const KEEP_FINALIZER: &str = "keep-finalizer.cloud-desktops.dev";
+
 #[test]
 fn the_operator_may_do_exactly_what_it_does() {
     let calls: BTreeSet<_> = CALLS
@@ -132,7 +134,7 @@ fn every_rule_gives_its_reason() {
 #[test]
 fn roles_for_people_hold_no_secrets_no_status_and_are_part_of_no_other_role() {
     let roles = of_kind("base", "ClusterRole");
-    assert_eq!(roles.len(), 3);
+    assert_eq!(roles.len(), 4);
     for role in roles {
         let shown = serde_json::to_string(&role["metadata"]).unwrap();
         assert!(!shown.contains("aggregate-to-"), "{}", name(&role));
@@ -153,7 +155,7 @@ fn roles_for_people_hold_no_secrets_no_status_and_are_part_of_no_other_role() {
 
 #[test]
 fn the_policy_exempts_the_account_of_the_operator_and_no_other() {
-    let policy = only(&manifests("policies"), "ValidatingAdmissionPolicy");
+    let policy = named("policies", "ValidatingAdmissionPolicy", KEEP_FINALIZER);
     let namespace = name(&only(&of_kind("base", "Namespace"), "Namespace"));
     let account = name(&only(&of_kind("base", "ServiceAccount"), "ServiceAccount"));
     let kustomization = fs::read_to_string(deploy().join("base/kustomization.yaml")).unwrap();
@@ -184,9 +186,8 @@ fn the_policy_exempts_the_account_of_the_operator_and_no_other() {
 
 #[test]
 fn the_policy_keeps_the_finalizer_of_the_operator_and_denies_what_it_cannot_judge() {
-    let policies = manifests("policies");
-    let policy = only(&policies, "ValidatingAdmissionPolicy");
-    let binding = only(&policies, "ValidatingAdmissionPolicyBinding");
+    let policy = named("policies", "ValidatingAdmissionPolicy", KEEP_FINALIZER);
+    let binding = named("policies", "ValidatingAdmissionPolicyBinding", KEEP_FINALIZER);
     assert_eq!(policy["spec"]["failurePolicy"], "Fail");
     assert_eq!(
         binding["spec"],
@@ -214,7 +215,7 @@ fn the_policy_keeps_the_finalizer_of_the_operator_and_denies_what_it_cannot_judg
 
 #[test]
 fn every_outcome_but_those_without_effect_keeps_the_finalizer() {
-    let policy = only(&manifests("policies"), "ValidatingAdmissionPolicy");
+    let policy = named("policies", "ValidatingAdmissionPolicy", KEEP_FINALIZER);
     let spec = policy["spec"].to_string();
     let (_, rest) = spec.split_once("a.outcome in [").unwrap();
     let named: Vec<_> = rest
@@ -227,6 +228,54 @@ fn every_outcome_but_those_without_effect_keeps_the_finalizer() {
     let without_effect = [Outcome::Rejected, Outcome::NotSent, Outcome::NoEffect];
     let without_effect = without_effect.map(|outcome| serde_json::to_value(outcome).unwrap());
     assert_eq!(json!(named), json!(without_effect));
+}
+
+#[test]
+fn the_policies_of_approval_judge_every_user_and_deny_what_they_cannot_judge() {
+    let rules = json!([{
+        "apiGroups": ["cloud-desktops.dev"],
+        "apiVersions": ["v1alpha1"],
+        "resources": ["desktopdeletions"],
+        "operations": ["CREATE", "UPDATE"],
+        "scope": "Namespaced",
+    }]);
+    for (folder, kind, policy) in [
+        (
+            "policies",
+            "ValidatingAdmissionPolicy",
+            "approve.cloud-desktops.dev",
+        ),
+        (
+            "self-approval",
+            "ValidatingAdmissionPolicy",
+            "deny-self-approval.cloud-desktops.dev",
+        ),
+        (
+            "self-approval",
+            "MutatingAdmissionPolicy",
+            "stamp-creator.cloud-desktops.dev",
+        ),
+    ] {
+        let mut wanted = json!({"policyName": policy});
+        if kind == "ValidatingAdmissionPolicy" {
+            wanted["validationActions"] = json!(["Deny"]);
+        }
+        assert_eq!(named(folder, &format!("{kind}Binding"), policy)["spec"], wanted);
+        let spec = &named(folder, kind, policy)["spec"];
+        assert_eq!(spec["failurePolicy"], "Fail", "{policy}");
+        assert_eq!(spec["matchConditions"], json!(null), "{policy}");
+        assert_eq!(
+            spec["matchConstraints"],
+            json!({"resourceRules": rules}),
+            "{policy}"
+        );
+    }
+    let text = fs::read_to_string(deploy().join("self-approval/deny-self-approval.yaml")).unwrap();
+    assert_eq!(
+        text.matches("expression: '[]'").count(),
+        1,
+        "deploy/README.md and the chart change the exempted users in one place"
+    );
 }
 
 #[test]
@@ -314,7 +363,7 @@ fn every_variable_that_the_pod_gets_is_one_that_the_program_reads() {
 
 #[test]
 fn every_manifest_belongs_to_a_kustomization() {
-    for folder in ["base", "policies", "watched-namespace"] {
+    for folder in ["base", "policies", "self-approval", "watched-namespace"] {
         let kustomization = fs::read_to_string(deploy().join(folder).join("kustomization.yaml")).unwrap();
         let kustomization: Value = serde_saphyr::from_str(&kustomization).unwrap();
         let listed = kustomization["resources"].as_array().unwrap();
@@ -435,6 +484,12 @@ fn only(manifests: &[Value], kind: &str) -> Value {
         .collect();
     assert_eq!(found.len(), 1, "{kind}");
     found[0].clone()
+}
+
+fn named(folder: &str, kind: &str, name: &str) -> Value {
+    let mut found = of_kind(folder, kind);
+    found.retain(|manifest| manifest["metadata"]["name"] == name);
+    only(&found, kind)
 }
 
 fn name(manifest: &Value) -> String {

@@ -116,6 +116,45 @@ fn every_flag_that_is_named_exists() {
 }
 
 #[test]
+fn the_page_of_the_plugin_names_its_commands_and_flags() {
+    let help = |arguments: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_kubectl-desktops");
+        let mut command = std::process::Command::new(program);
+        let output = command.args(arguments).arg("--help").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed = help(&[]);
+    let (_, commands) = listed.split_once("Commands:\n").unwrap();
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    let commands = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let commands: Vec<_> = commands
+        .filter(|name| !name.is_empty() && *name != "help")
+        .collect();
+    assert!(commands.len() > 5, "{listed}");
+    let page = Page::read(&root().join("docs/kubectl-desktops.md"));
+    let mut flags = String::new();
+    for command in commands {
+        let row = format!("| `{command} ");
+        assert!(
+            page.lines().any(|line| line.starts_with(&row)),
+            "no row for {command}"
+        );
+        flags += &help(&[command]);
+    }
+    let words = page.code().into_iter().flat_map(|code| code.split_whitespace());
+    let named: Vec<_> = words.filter(|word| word.starts_with("--")).collect();
+    assert!(named.len() > 5, "{named:?}");
+    for flag in named {
+        let name = flag.split('=').next().unwrap();
+        assert!(
+            flags.contains(&format!("{name} ")) || flags.contains(&format!("{name}\n")),
+            "{flag}"
+        );
+    }
+}
+
+#[test]
 fn a_time_before_a_flag_is_its_default() {
     let command = Cli::command();
     let run = command.find_subcommand("run").unwrap();

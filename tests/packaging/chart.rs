@@ -107,7 +107,7 @@ fn differences(place: &str, one: &Value, other: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn the_chart_renders_what_the_kustomizations_render() {
-    let variants: [(&[&str], &[&str]); 4] = [
+    let variants: [(&[&str], &[&str]); 5] = [
         (&[], &["deploy"]),
         (
             &["--set-json=watchNamespaces=[\"*\"]"],
@@ -115,8 +115,12 @@ async fn the_chart_renders_what_the_kustomizations_render() {
         ),
         (&["--set=rbac.secretNames={prod-login}"], &["deploy/hardened"]),
         (
-            &["--set=policies.keepFinalizer=true"],
+            &["--set=policies.keepFinalizer=true,policies.approve=true"],
             &["deploy", "deploy/policies"],
+        ),
+        (
+            &["--set=policies.denySelfApproval=true"],
+            &["deploy", "deploy/self-approval"],
         ),
     ];
     let cluster = ControlPlane::shared().await;
@@ -316,5 +320,26 @@ fn flags_hosts_proxy_and_ports_reach_the_objects() {
     assert_eq!(
         of("Service")["spec"]["selector"],
         deployment["spec"]["selector"]["matchLabels"]
+    );
+}
+
+#[test]
+fn exempted_users_reach_the_policy_whatever_their_names_hold() {
+    let file = path("tests/packaging/values/everything.yaml")
+        .display()
+        .to_string();
+    let objects = rendered(&["--values", &file]);
+    let mut policies = objects.iter();
+    let policy = policies.find(|object| {
+        object["kind"] == "ValidatingAdmissionPolicy"
+            && object["metadata"]["name"] == "deny-self-approval.cloud-desktops.dev"
+    });
+    let exempt = &policy.unwrap()["spec"]["variables"][0]["expression"];
+    assert_eq!(
+        serde_json::from_str::<Value>(exempt.as_str().unwrap()).unwrap(),
+        json!([
+            "system:serviceaccount:argocd:argocd-application-controller",
+            "Jane <&> Doe"
+        ])
     );
 }

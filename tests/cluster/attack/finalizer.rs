@@ -24,7 +24,7 @@ const OWN: &str = "desktop-deletion";
 const POLICY: &str = "keep-finalizer.cloud-desktops.dev";
 
 /// A control plane with all of `deploy/` and the policy, which is in effect.
-async fn policed() -> &'static ControlPlane {
+pub(super) async fn policed() -> &'static ControlPlane {
     static POLICED: OnceCell<ControlPlane> = OnceCell::const_new();
     POLICED
         .get_or_init(async || {
@@ -168,7 +168,7 @@ async fn strip(
     }
 }
 
-fn requests(client: &kube::Client, namespace: &str) -> Api<DynamicObject> {
+pub(super) fn requests(client: &kube::Client, namespace: &str) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("cloud-desktops.dev", "v1alpha1", "DesktopDeletion");
     Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
 }
@@ -420,13 +420,13 @@ async fn the_operator_completes_and_releases_requests_under_the_policy() {
     assert_eq!(stage.posts().len(), 2);
 }
 
-async fn kubectl(cluster: &ControlPlane, arguments: &[&str]) -> String {
+pub(super) async fn kubectl(cluster: &ControlPlane, arguments: &[&str]) -> String {
     let output = cluster.kubectl(arguments).await.unwrap();
     assert_eq!(output.stderr, "", "{arguments:?}");
     output.stdout().unwrap()
 }
 
-fn path(folder: &str) -> String {
+pub(super) fn path(folder: &str) -> String {
     Path::new(&testkit::workspace())
         .join(folder)
         .display()

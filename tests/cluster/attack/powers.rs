@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::ControlPlane;
 
 use super::lies::{Attempted, Edit, Road, drop, put, victim};
-use super::victims::{condition, error, finished, followed, in_doubt, waiting};
+use super::victims::{approved, condition, error, finished, followed, in_doubt, plan, waiting};
 use crate::crd_rules::{attempt, causes};
 
 /// One row: what is done, to whom, and how.
@@ -109,6 +109,12 @@ fn beginning() -> Vec<Power> {
             [put("/project", elsewhere())],
         ),
         power("count more refusals", in_doubt, [put("/refusedAttempts", 9)]),
+        power("show a plan that is none", waiting, [put("/plan", plan("9"))]),
+        power(
+            "say that desktops were approved as nobody saw them",
+            followed,
+            [put("/approved", approved("9"))],
+        ),
     ]
 }
 

@@ -73,11 +73,12 @@ async fn a_request_is_born_without_a_past() {
 }
 
 /// Every right that a role for people must not give, and one that it must, so that the question is the right one.
-const ROLES: [(&str, &str, &[&str]); 3] = [
+const ROLES: [(&str, &str, &[&str]); 4] = [
     (
         "desktop-deletion-viewer",
         "list desktopdeletions",
         &[
+            "approve desktopdeletions",
             "create desktopdeletions",
             "patch desktopdeletions",
             "delete desktopdeletions",
@@ -88,7 +89,18 @@ const ROLES: [(&str, &str, &[&str]); 3] = [
         "desktop-deletion-requester",
         "create desktopdeletions",
         &[
+            "approve desktopdeletions",
             "deletecollection desktopdeletions",
+            "create workspaceprojects",
+            "patch workspaceprojects",
+        ],
+    ),
+    (
+        "desktop-deletion-approver",
+        "approve desktopdeletions",
+        &[
+            "create desktopdeletions",
+            "delete desktopdeletions",
             "create workspaceprojects",
             "patch workspaceprojects",
         ],
@@ -97,6 +109,7 @@ const ROLES: [(&str, &str, &[&str]); 3] = [
         "desktop-deletion-project-admin",
         "create workspaceprojects",
         &[
+            "approve desktopdeletions",
             "create desktopdeletions",
             "patch desktopdeletions",
             "delete desktopdeletions",

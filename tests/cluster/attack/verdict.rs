@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::lies::{Lie, drop, lie, put};
-use super::victims::{condition, error, finished, followed, in_doubt, summary, waiting};
+use super::victims::{approved, condition, error, finished, followed, in_doubt, plan, summary, waiting};
 
 const SUCCEEDED: &str =
     "condition Succeeded is decided: its status and reason can neither be changed nor removed";
@@ -246,6 +246,17 @@ pub(super) fn after_the_end() -> Vec<Lie> {
         late("count more refusals", put("/refusedAttempts", 4)),
         late("forget a refused call", drop("/attempts/0")),
         late("remove the summary", drop("/summary")),
+        late("show another plan", put("/plan", plan("9"))),
+        late("hide the plan", drop("/plan")),
+        late(
+            "say that another plan was approved",
+            put("/approved", approved("9")),
+        ),
+        late(
+            "give an approved desktop to another user",
+            put("/approved/desktops/0/users", "zoe"),
+        ),
+        late("hide what was approved", drop("/approved")),
     ]
 }
 

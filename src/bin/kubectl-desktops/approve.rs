@@ -1,0 +1,175 @@
+//! `kubectl desktops approve`: approve the plan that was shown, and nothing newer.
+
+use std::io::{self, BufRead, Write};
+
+use desktop_deletion_operator::crd::DesktopDeletion;
+use desktop_deletion_operator::crd::conditions::{ConditionType, Reason};
+use kube::api::{Patch, PatchParams};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::Verdict;
+use crate::args::Approve;
+use crate::connection::Cluster;
+use crate::error::Error;
+use crate::output::{self, Format, escaped};
+use crate::plan::Shown;
+use crate::request::Request;
+
+/// How often the approval is tried again when the object was changed meanwhile, but not its plan.
+const ATTEMPTS: u32 = 10;
+
+/// What was done.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outcome<'a> {
+    approved: bool,
+    #[serde(flatten)]
+    shown: &'a Shown,
+}
+
+pub(crate) async fn run(cluster: &Cluster, args: &Approve, format: Format) -> Result<Verdict, Error> {
+    let name = &args.request.name;
+    let request = cluster.request(name).await?;
+    let shown = Shown::of(&request, &cluster.namespace)?;
+    if format == Format::Text {
+        output::print(&shown.text());
+    }
+    let hash = may_be_approved(&request, &shown)?;
+    let named = request.spec.approved_plan.as_deref() == Some(hash);
+    let approved = if named && !is_too_early(&request) {
+        tell(
+            format,
+            &format!("desktopdeletion.cloud-desktops.dev/{name} already approved"),
+        );
+        true
+    } else if args.yes || confirmed("Approve this plan?") {
+        approve(cluster, request.clone(), &shown, hash).await?;
+        tell(
+            format,
+            &format!("desktopdeletion.cloud-desktops.dev/{name} approved"),
+        );
+        true
+    } else {
+        output::note("not approved");
+        false
+    };
+    if format == Format::Json {
+        let shown = &shown;
+        output::print_json(&Outcome { approved, shown })?;
+    }
+    Ok(if approved { Verdict::Yes } else { Verdict::No })
+}
+
+fn tell(format: Format, line: &str) {
+    if format == Format::Text {
+        output::print(&format!("\n{}\n", escaped(line)));
+    }
+}
+
+/// The hash of the plan, if an approval has any effect.
+fn may_be_approved<'a>(request: &DesktopDeletion, shown: &'a Shown) -> Result<&'a str, Error> {
+    if request.is_finished() {
+        return Err(Error::other(
+            "the request is finished: there is nothing to approve",
+        ));
+    }
+    if request.is_submitted() {
+        let message = "the request has been submitted: an approval has no effect any more";
+        return Err(Error::other(message));
+    }
+    let plan = shown.plan.as_ref();
+    let plan = plan.ok_or_else(|| Error::other("the request has no plan: there is nothing to approve"))?;
+    if plan.blocked > 0 {
+        output::note(&format!(
+            "warning: {} desktops are blocked; the whole request is held until none is",
+            plan.blocked
+        ));
+    }
+    Ok(&plan.hash)
+}
+
+/// Whether `spec.approvedPlan` named the plan before it was on show, which the operator does not take for an approval.
+fn is_too_early(request: &DesktopDeletion) -> bool {
+    request.spec.approved_plan.is_some()
+        && request
+            .condition(ConditionType::Approved)
+            .is_some_and(|approved| {
+                approved.reason == Reason::PlanChanged.as_str()
+                    && approved.observed_generation == request.metadata.generation
+            })
+}
+
+/// Writes the hash that was shown, on condition that the object is still the one that was shown.
+async fn approve(
+    cluster: &Cluster,
+    mut request: DesktopDeletion,
+    shown: &Shown,
+    hash: &str,
+) -> Result<(), Error> {
+    for _ in 0..ATTEMPTS {
+        match write(cluster, &request, shown, hash).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error),
+        }
+        // It was changed. What was shown may be approved all the same, if that is as it was.
+        request = cluster.request(&shown.name).await?;
+        let now = Shown::of(&request, &cluster.namespace)?;
+        if !now.is_the_plan_of(shown) || request.is_finished() || request.is_submitted() {
+            return Err(Error::other(
+                "the plan has changed since it was shown: nothing was approved; check the new plan",
+            ));
+        }
+    }
+    Err(Error::other(
+        "the request changes all the time: nothing was approved; try again",
+    ))
+}
+
+async fn write(cluster: &Cluster, request: &DesktopDeletion, shown: &Shown, hash: &str) -> Result<(), Error> {
+    let mut version = request.metadata.resource_version.clone();
+    // A value that is there already is no change.
+    let values: &[Option<&str>] = if is_too_early(request) {
+        &[None, Some(hash)]
+    } else {
+        &[Some(hash)]
+    };
+    for value in values {
+        // The resource version is the condition: the API server refuses the patch if the object has changed.
+        let patch = json!({
+            "metadata": {"resourceVersion": version},
+            "spec": {"approvedPlan": value},
+        });
+        let parameters = PatchParams {
+            field_manager: Some("kubectl-desktops".to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(patch);
+        let patched = cluster.requests.patch(&shown.name, &parameters, &patch).await?;
+        version = patched.metadata.resource_version;
+    }
+    Ok(())
+}
+
+impl Shown {
+    /// Whether somebody who looked at one has seen all that the other shows of the plan.
+    fn is_the_plan_of(&self, other: &Self) -> bool {
+        let hash = |shown: &Self| shown.plan.as_ref().map(|plan| plan.hash.clone());
+        self.uid == other.uid && hash(self) == hash(other) && self.desktops == other.desktops
+    }
+}
+
+/// Asks on standard error, so that standard output holds the result alone. Whatever is not a yes is a no.
+pub(crate) fn confirmed(question: &str) -> bool {
+    let mut err = io::stderr();
+    if write!(err, "\n{question} [y/N] ")
+        .and_then(|()| err.flush())
+        .is_err()
+    {
+        return false;
+    }
+    let mut line = String::new();
+    let read = io::stdin().lock().read_line(&mut line);
+    read.is_ok() && matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}

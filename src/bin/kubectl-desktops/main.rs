@@ -1,0 +1,100 @@
+//! `kubectl desktops`: see what a request for deletion will do, approve exactly that, and follow it. A plugin of kubectl: it
+//! has the permissions of its user, reads and writes `DesktopDeletion` objects only, and never calls the cloud.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`args`] | the command line |
+//! | [`complete`] | completions for the shell, as kubectl asks its plugins for them |
+//! | [`connection`] | the API server and the namespace, as the kubeconfig says |
+//! | [`error`] | errors, worded like those of kubectl |
+//! | [`output`] | tables, JSON and YAML in which no text can control the terminal |
+//! | [`request`] | what the commands read of a request |
+//! | [`plan`], [`approve`], [`diff`], [`wait`], [`resolve`] | a command each |
+//! | [`manifests`] | `retry` and `split`, which write manifests |
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use connection::Cluster;
+use error::Error;
+
+mod approve;
+mod args;
+mod complete;
+mod connection;
+mod diff;
+mod error;
+mod manifests;
+mod output;
+mod plan;
+mod request;
+mod resolve;
+mod wait;
+
+/// What a command found, as its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// 0: what the command asks about is so, or was done.
+    Yes,
+    /// 1: it is not so, or was not done.
+    No,
+    /// 3: it is not decided.
+    Undecided,
+}
+
+/// Exit code of an error, as for a wrong argument.
+const ERROR: u8 = 2;
+
+impl From<Verdict> for ExitCode {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Yes => Self::SUCCESS,
+            Verdict::No => Self::from(1),
+            Verdict::Undecided => Self::from(3),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Error::other(format!("failed to start: {error}"))),
+    };
+    if let Some(words) = complete::asked() {
+        runtime.block_on(complete::run(&words));
+        return ExitCode::SUCCESS;
+    }
+    match runtime.block_on(run(Args::parse())) {
+        Ok(verdict) => verdict.into(),
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(args: Args) -> Result<Verdict, Error> {
+    let output = args.output;
+    // The one command that needs no cluster.
+    if let Command::Split(split) = &args.command {
+        return manifests::split(split, output);
+    }
+    let cluster = Cluster::connect(&args.connection).await?;
+    match args.command {
+        Command::Plan(plan) => plan::run(&cluster, &plan, output).await,
+        Command::Approve(approve) => approve::run(&cluster, &approve, output).await,
+        Command::Diff(diff) => diff::run(&cluster, &diff, output).await,
+        Command::Wait(wait) => wait::run(&cluster, &wait, output).await,
+        Command::Retry(retry) => manifests::retry(&cluster, &retry, output).await,
+        Command::Resolve(resolve) => resolve::run(&cluster, &resolve, output).await,
+        Command::Split(split) => manifests::split(&split, output),
+    }
+}
+
+fn fail(error: &Error) -> ExitCode {
+    // Nobody is left to tell if standard error is closed.
+    writeln!(std::io::stderr(), "{}", output::escaped(&error.to_string())).ok();
+    ExitCode::from(ERROR)
+}

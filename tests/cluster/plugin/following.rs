@@ -1,0 +1,213 @@
+//! `wait`, `retry`, `resolve` and `split`; the plugin as kubectl finds it.
+
+use kube::api::DeleteParams;
+
+use super::*;
+use crate::crd_rules::attempt;
+use crate::stage::{Stage, desktop};
+
+/// A request whose last attempt is in doubt.
+fn in_doubt() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "conditions": [condition("Submitted", "Unknown", "OutcomeUnknown"), condition("Succeeded", "Unknown", "Waiting")],
+        "project": {"region": "ap-southeast-1", "projectID": "0123", "endpoint": "https://workspace.example"},
+        "attempts": [attempt("a1", "Pending", json!({}))],
+        "desktops": [{"id": "d1", "state": "Pending"}, {"id": "d2", "state": "Pending"}],
+        "summary": {"total": 2, "absent": 0, "deleted": 0, "deleting": 0, "failed": 0, "pending": 2, "unknown": 0},
+    })
+}
+
+#[tokio::test]
+async fn a_request_is_followed_to_its_end_and_what_failed_becomes_another_one() {
+    let ignored = json!({"id": "pc-3", "outcome": "ignored"});
+    let stage = Stage::set("plugin-wait", &[desktop("pc-1"), desktop("pc-2"), ignored]).await;
+    let kubeconfig = stage.control_plane.kubeconfig_path().to_owned();
+    let desk = Desk::with(stage.namespace.clone(), kubeconfig);
+    let _operator = stage.operator(&[]);
+    stage.request("all", &["pc-1"]).await;
+    let ran = desk.run(&["wait", "all"], "").await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    assert!(
+        ran.out.contains(": Deleted\n") && ran.out.contains("all: AllDeleted: "),
+        "{}",
+        ran.out
+    );
+
+    stage.request("some", &["pc-2", "pc-3"]).await;
+    let ran = desk.run(&["wait", "some", "--output=json"], "").await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let end: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (&end["reason"], &end["finished"]),
+        (&json!("PartiallyFailed"), &json!(true))
+    );
+    assert_eq!(end["desktops"][1]["state"], "Failed");
+
+    let ran = desk.run(&["retry", "some"], "").await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(
+        ran.out
+            .starts_with("# Desktops that some did not delete:\n#   pc-3"),
+        "{}",
+        ran.out
+    );
+    let apply = ["apply", "--validate=strict", "--filename=-"];
+    let applied = stage.control_plane.kubectl_with_input(apply, &ran.out).await;
+    applied.unwrap().stdout().unwrap();
+    assert_eq!(desk.spec("some-retry").await["desktopIDs"], json!(["pc-3"]));
+    let ran = desk.run(&["retry", "all"], "").await;
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_its_time_or_with_the_object() {
+    let desk = Desk::new("plugin-patience").await;
+    desk.request("leavers", &planned()).await;
+    let ran = desk.run(&["wait", "leavers", "--timeout=10ms"], "").await;
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.err.contains("timed out waiting for leavers"), "{ran:?}");
+    assert!(ran.out.contains("leavers: AwaitingApproval: "), "{ran:?}");
+
+    let mut child = desk.start(&["wait", "leavers"]);
+    printed(&mut child, "leavers: AwaitingApproval: ").await;
+    let deleted = desk
+        .namespace
+        .deletions()
+        .delete("leavers", &DeleteParams::default())
+        .await;
+    deleted.unwrap();
+    let ran = ended(child, "").await;
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err.contains("leavers was deleted before it was finished"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_attempt_is_resolved_by_the_documented_annotation_after_a_yes_only() {
+    let desk = Desk::new("plugin-resolve").await;
+    desk.request("leavers", &in_doubt()).await;
+    let annotation = async || {
+        let object = desk.namespace.deletions().get("leavers").await.unwrap();
+        let annotations = object.metadata.annotations.unwrap_or_default();
+        annotations
+            .get(desktop_deletion_operator::crd::RESOLVE_ANNOTATION)
+            .cloned()
+    };
+    let ran = desk.run(&["resolve", "leavers", "--abandon"], "n\n").await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.out.contains("Outcome:       Pending (unknown)"), "{ran:?}");
+    assert!(
+        ran.err
+            .contains("cloud-desktops.dev/resolve=a1=abandon? The operator will give the request up. [y/N]"),
+        "{ran:?}"
+    );
+    assert_eq!(annotation().await, None);
+    let ran = desk.run(&["resolve", "leavers", "--abandon"], "y\n").await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(annotation().await.as_deref(), Some("a1=abandon"));
+    let ran = desk
+        .run(
+            &["resolve", "leavers", "--adopt=job-9", "--attempt=a1", "--yes"],
+            "",
+        )
+        .await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(annotation().await.as_deref(), Some("a1=adopt:job-9"));
+
+    for (arguments, says) in [
+        (&["--retry", "--attempt=a2"][..], "the request has no attempt a2"),
+        (&["--adopt=job 9"], "invalid answer a1=adopt:job 9"),
+    ] {
+        let arguments = [&["resolve", "leavers", "--yes"], arguments].concat();
+        let ran = desk.run(&arguments, "").await;
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains(says), "{ran:?}");
+    }
+    assert_eq!(annotation().await.as_deref(), Some("a1=adopt:job-9"));
+
+    // Somebody else's change comes first.
+    let mut child = desk.start(&["resolve", "leavers", "--retry"]);
+    printed(&mut child, "Submitted:").await;
+    desk.annotate("leavers").await;
+    let ran = ended(child, "y\n").await;
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("the request has changed since it was shown: nothing was written"),
+        "{ran:?}"
+    );
+    assert_eq!(annotation().await.as_deref(), Some("a1=adopt:job-9"));
+}
+
+#[tokio::test]
+async fn a_long_list_is_split_into_requests_that_the_api_server_takes() {
+    let desk = Desk::new("plugin-split").await;
+    let ids: Vec<_> = (0..120).map(|number| format!("pc-{number}")).collect();
+    let mut manifest = manifests::desktop_deletion("leavers", "prod", &ids);
+    manifest["metadata"]["namespace"] = json!(desk.namespace.name());
+    manifest["spec"]["expected"] = json!([{"id": "pc-119", "userName": "anna: \u{7f}\u{202e}"}]);
+    for format in ["text", "json"] {
+        let output = format!("--output={format}");
+        let ran = desk.run(&["split", "-", &output], &manifest.to_string()).await;
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+        let apply = ["apply", "--validate=strict", "--filename=-"];
+        let cluster = ControlPlane::shared().await;
+        let applied = cluster.kubectl_with_input(apply, &ran.out).await;
+        applied.unwrap().stdout().unwrap();
+    }
+    let mut found = Vec::new();
+    for name in ["leavers-1", "leavers-2", "leavers-3"] {
+        let spec = desk.spec(name).await;
+        found.extend(spec["desktopIDs"].as_array().unwrap().clone());
+    }
+    assert_eq!(json!(found), json!(ids));
+    assert_eq!(
+        desk.spec("leavers-3").await["expected"],
+        manifest["spec"]["expected"]
+    );
+    let ran = desk.run(&["split", "missing.yaml"], "").await;
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("failed to read missing.yaml"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn kubectl_finds_the_plugin_and_its_completions() {
+    let desk = Desk::new("plugin-kubectl").await;
+    desk.request("leavers", &planned()).await;
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["kubectl-desktops", "kubectl_complete-desktops"] {
+        let program = env!("CARGO_BIN_EXE_kubectl-desktops");
+        std::os::unix::fs::symlink(program, folder.path().join(name)).unwrap();
+    }
+    let cluster = ControlPlane::shared().await;
+    let kubectl = async |arguments: &[&str]| {
+        let child = Command::new(cluster.kubectl_path())
+            .args(arguments)
+            .env_clear()
+            .env("PATH", folder.path())
+            .env("KUBECONFIG", &desk.kubeconfig)
+            .env("HOME", folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        ended(child.unwrap(), "").await
+    };
+    let namespace = format!("--namespace={}", desk.namespace.name());
+    let ran = kubectl(&["desktops", "plan", "leavers", &namespace]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    assert!(ran.out.contains(HASH), "{ran:?}");
+    for (words, expected) in [
+        (&["ap"][..], "approve\n:4\n"),
+        (&["plan", &namespace, "lea"], "leavers\n:4\n"),
+        (&["plan", &namespace, "other"], ":4\n"),
+        (&["wait", "leavers", "--time"], "--timeout\n:4\n"),
+        (&["split", ""], ":0\n"),
+    ] {
+        let ran = kubectl(&[&["__complete", "desktops"], words].concat()).await;
+        assert_eq!((ran.code, ran.out.as_str()), (0, expected), "{words:?}: {ran:?}");
+    }
+}
