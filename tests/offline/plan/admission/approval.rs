@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::project::{Approval, Guardrails};
-use desktop_deletion_operator::plan::observed::{Claim, Start, Submission};
+use desktop_deletion_operator::plan::observed::{Claim, SendPermit, Start, Submission};
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::progress::Progress;
 use desktop_deletion_operator::plan::step::Step;
@@ -397,17 +397,17 @@ fn a_new_approval_takes_the_place_of_the_one_that_was_voided() {
     assert_eq!(tell(&step), RECORD);
     seen.0.request.status = rules::written(&seen.0.request, &step, &minute(8)).unwrap();
     assert_eq!(seen.0.request.status.approved.as_ref().unwrap().hash, hash);
-    assert_eq!(tell(&plan(&seen.0)), "sign a b");
+    assert_eq!(tell(&plan(&seen.permit(SendPermit::Held).0)), "sign a b");
 }
 
 #[test]
 fn what_is_signed_names_the_plan() {
-    let seen = recorded();
+    let seen = recorded().permit(SendPermit::Held);
     let Step::Sign(batch) = plan(&seen.0) else {
         panic!("not signed");
     };
     assert_eq!(batch.plan_hash, seen.0.request.approved_plan);
-    let Step::Sign(batch) = plan(&ready("a b").0) else {
+    let Step::Sign(batch) = plan(&ready("a b").permit(SendPermit::Held).0) else {
         panic!("not signed");
     };
     assert_eq!(batch.plan_hash, None);
@@ -426,6 +426,8 @@ fn users_that_are_not_shown_are_compared_all_the_same() {
             .iter()
             .all(|d| d.users.is_none() && d.users_hash.is_some())
     );
+    let seen = seen.permit(SendPermit::Held);
     assert_eq!(tell(&plan(&seen.0)), "sign a b");
+    let seen = seen.permit(SendPermit::None);
     assert_eq!(held(&seen.facts("b", "pc-2", "eve")).reason, Reason::PlanChanged);
 }
