@@ -320,8 +320,8 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
         let hold = deletion_in_progress(&foreign);
         return Step::Wait(preview::shown(seen, &sorted, &foreign, hold));
     }
-    let held = || expectations::failed(seen, &sorted.present).or_else(|| unapproved_desktops(seen, &sorted));
-    if let Some(hold) = held() {
+    let held = expectations::failed(seen, &sorted.present).or_else(|| unapproved_desktops(seen, &sorted));
+    if let Some(hold) = held {
         return Step::Wait(preview::shown(seen, &sorted, &[], hold));
     }
     if let Some(ending) = refused_for_good(seen, &sorted.present) {

@@ -13,7 +13,7 @@ use invariants::{
 };
 use proptest::prelude::*;
 
-use super::arbitrary::situations;
+use super::arbitrary::{may_go, situations};
 use super::build::{cases, ending, minute};
 use super::rules;
 use super::tell::tell;
@@ -61,6 +61,10 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             must(
                 request.finalizer && seen.last_look,
                 "signed without finalizer or last look",
+            );
+            must(
+                may_go(seen, &batch.desktop_ids, batch.plan_hash.as_ref()),
+                "signed what was not approved",
             );
         }
         Step::RecordIntent(intent) => {
