@@ -51,10 +51,16 @@ pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], 
         planned(seen, sorted, deleting),
         approval::claim(seen, &judgement, &plan),
     ];
-    let approved = match judgement {
+    let mut approved = match judgement {
         Judgement::Approvable(approved) => Some(approved),
         _ => approval::recorded(seen).cloned(),
     };
+    // They may have been recorded while they were shown.
+    for desktop in approved.iter_mut().flat_map(|approved| &mut approved.desktops) {
+        if seen.facts.hide_users {
+            desktop.users = None;
+        }
+    }
     Progress {
         desktops,
         preview: Some(Box::new(Preview {

@@ -396,7 +396,7 @@ fn samples_are_what_the_kinds_want_and_fit_together() {
         .iter()
         .filter(|sample| sample["kind"] == "DesktopDeletion")
         .collect();
-    assert_eq!(deletions.len(), 3);
+    assert_eq!(deletions.len(), 4);
     for deletion in deletions {
         keeps_every_field::<DesktopDeletion>(deletion);
         assert_eq!(

@@ -203,7 +203,14 @@ fn every_reason_is_judged_by_what_it_means() {
             cases.push((object("DesktopDeletion", conditions, reason), meaning));
         }
     }
-    for reason in [Reason::Suspended, Reason::ProjectSuspended] {
+    let held = [
+        Reason::Suspended,
+        Reason::ProjectSuspended,
+        Reason::Scheduled,
+        Reason::AwaitingApproval,
+        Reason::PlanChanged,
+    ];
+    for reason in held {
         cases.push((
             object("DesktopDeletion", &[(Ready, False)], reason),
             Meaning::Held,

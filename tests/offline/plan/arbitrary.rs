@@ -23,6 +23,12 @@ use proptest::sample::{select, subsequence};
 
 use super::build::{Seen, attempt, failure, here, ids, job, jobs, minute, nonce, settlement, untouched};
 
+mod approvals;
+
+pub(crate) use approvals::may_go;
+
+use approvals::approvals;
+
 /// Every word for an outcome.
 pub(crate) fn outcomes() -> [Outcome; 7] {
     [
@@ -429,7 +435,14 @@ fn reads() -> impl Strategy<Value = Reads> {
 pub(crate) fn situations() -> impl Strategy<Value = Observed> {
     requests().prop_flat_map(|request| {
         let submissions = submissions(&request);
-        (Just(request), reads(), submissions, facts()).prop_map(|(request, reads, submission, facts)| {
+        let all = (
+            Just(request),
+            reads(),
+            submissions,
+            facts(),
+            weighted(0.7, approvals()),
+        );
+        all.prop_map(|(request, reads, submission, facts, approvals)| {
             let seen = untouched("a B c");
             let seen = match reads.project {
                 0 => seen,
@@ -462,7 +475,10 @@ pub(crate) fn situations() -> impl Strategy<Value = Observed> {
             seen.submission = submission;
             seen.facts = facts;
             seen.request.not_before = (facts.start != Start::Reached).then(|| minute(60).0);
-            seen
+            match approvals {
+                Some(approvals) => approvals.over(seen),
+                None => seen,
+            }
         })
     })
 }

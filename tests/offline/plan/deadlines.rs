@@ -642,6 +642,7 @@ fn waits_end_at_the_next_moment_at_which_something_changes() {
     let rounded = |delay: Duration| delay.as_secs();
     assert_eq!(rounded(doubt().later(OVER - 10).delay(Requeue::Expiry)), 10);
     assert_eq!(rounded(Case::new(vec![]).delay(Requeue::Change)), 600);
+    assert_eq!(rounded(Case::new(vec![]).delay(Requeue::Plan)), 600);
     let mut due = Case::new(vec![]);
     due.request.not_after = Some(at(30));
     assert_eq!(rounded(due.delay(Requeue::Change)), 30);

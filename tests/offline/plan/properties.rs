@@ -6,16 +6,16 @@ use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::observed::{
     Deadline, Observed, SendPermit, SingleRead, Start, Submission,
 };
-use desktop_deletion_operator::plan::step::Step;
+use desktop_deletion_operator::plan::step::{Batch, Step};
 use desktop_deletion_operator::plan::views::DesktopView;
-use desktop_deletion_operator::plan::{plan, status};
+use desktop_deletion_operator::plan::{guardrails, plan, status};
 use invariants::{
     at_most_once, intent_first, intent_for_the_live_object, one_request_per_desktop, only_what_was_admitted,
     terminal_is_final, writes_change,
 };
 use proptest::prelude::*;
 
-use super::arbitrary::situations;
+use super::arbitrary::{may_go, situations};
 use super::build::{cases, ending, minute};
 use super::rules;
 use super::tell::tell;
@@ -24,6 +24,21 @@ use super::tell::tell;
 fn is_timely(seen: &Observed) -> bool {
     let facts = &seen.facts;
     facts.start == Start::Reached && facts.deadline == Deadline::Ahead && facts.clock_skew.is_none()
+}
+
+/// What is wrong with signing that, by the approval and the guardrails.
+fn unpermitted(seen: &Observed, batch: &Batch) -> Vec<&'static str> {
+    let approved = may_go(seen, &batch.desktop_ids, batch.plan_hash.as_ref());
+    let is_free = |id: &DesktopID| guardrails::violation(seen, id).is_none();
+    let free = guardrails::violated(seen).is_none() && batch.desktop_ids.iter().all(is_free);
+    let mut wrong = vec![];
+    if !approved {
+        wrong.push("signed what was not approved");
+    }
+    if !free {
+        wrong.push("signed what the guardrails do not permit");
+    }
+    wrong
 }
 
 /// What a step must not do in that situation, by the invariants.
@@ -68,6 +83,9 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
                 "signed without finalizer or last look",
             );
             must(held, "signed without a permit to send");
+            for what in unpermitted(seen, batch) {
+                must(false, what);
+            }
         }
         Step::RecordIntent(intent) => {
             broken.extend(body(&intent.attempt.desktop_ids));

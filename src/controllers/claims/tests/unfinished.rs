@@ -43,18 +43,20 @@ async fn a_request_whose_time_has_not_come_reserves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_whose_desktops_are_not_as_expected_reserves_nothing() {
-    let world = World::new();
-    let mut older = request("here/older", 0, &["a"]);
-    world.shows(&older);
-    let younger = request("here/younger", 1, &["a"]);
-    assert!(is_held(&world.claim(&younger).await, Some("older")));
-    older.metadata.resource_version = Some("11".to_owned());
-    let condition = json!({"type": "Submitted", "status": "False", "reason": "ExpectationFailed", "message": "",
-        "lastTransitionTime": start().to_string()});
-    older.status = serde_json::from_value(json!({"conditions": [condition]})).unwrap();
-    world.shows(&older);
-    assert_eq!(world.claim(&younger).await, Claim::Granted);
+async fn a_request_that_is_not_to_delete_its_desktops_as_they_are_reserves_nothing() {
+    for reason in ["ExpectationFailed", "AwaitingApproval", "PlanChanged"] {
+        let world = World::new();
+        let mut older = request("here/older", 0, &["a"]);
+        world.shows(&older);
+        let younger = request("here/younger", 1, &["a"]);
+        assert!(is_held(&world.claim(&younger).await, Some("older")));
+        older.metadata.resource_version = Some("11".to_owned());
+        let condition = json!({"type": "Submitted", "status": "False", "reason": reason, "message": "",
+            "lastTransitionTime": start().to_string()});
+        older.status = serde_json::from_value(json!({"conditions": [condition]})).unwrap();
+        world.shows(&older);
+        assert_eq!(world.claim(&younger).await, Claim::Granted, "{reason}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use kube::api::DeleteParams;
 use serde_json::json;
 use testkit::{eventually, manifests};
 
-use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+use desktop_deletion_operator::crd::conditions::ConditionType::{Planned, Submitted, Succeeded};
 
 use super::{Scene, Stage, apply, desktop, effects, endless, ends, lost, pair, patch, says, slow};
 use crate::stage::{BOUND, message};
@@ -214,7 +214,7 @@ async fn labelled(stage: &Stage) {
     let name = "labelled";
     stage.cloud.add_desktop(&desktop(name)).unwrap();
     stage.request_with(name, &[name], json!({"suspend": true})).await;
-    stage.reason(name, Submitted, "Suspended").await;
+    stage.reason(name, Planned, "PlanReady").await;
     let before = stage.writes(name).await.len();
     for number in 0..100 {
         let labels = json!({"metadata": {"labels": {"round": number.to_string()}}});

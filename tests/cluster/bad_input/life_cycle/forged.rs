@@ -5,7 +5,7 @@ use futures::FutureExt;
 use serde_json::{Value, json};
 use testkit::manifests;
 
-use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
+use desktop_deletion_operator::crd::conditions::ConditionType::{Planned, Stalled, Submitted, Succeeded};
 
 use super::{Scene, Stage, apply, desktop, effects, ends, forge, lost, pair, patch, says, slow};
 use crate::crd_rules::attempt;
@@ -72,13 +72,17 @@ async fn with_finalizer(stage: &Stage) {
 async fn held(stage: &Stage, name: &str) {
     stage.cloud.add_desktop(&desktop(name)).unwrap();
     stage.request_with(name, &[name], json!({"suspend": true})).await;
-    stage.reason(name, Submitted, "Suspended").await;
+    // The last that is written of it while nothing changes.
+    stage.reason(name, Planned, "PlanReady").await;
 }
 
 async fn ended(stage: &Stage) {
     let name = "forged-end";
     held(stage, name).await;
-    forge(stage, name, ended_well()).await;
+    let mut end = ended_well();
+    end["desktops"] = json!([{"id": name, "state": "Absent"}]);
+    end["summary"] = json!({"pending": 0, "absent": 1});
+    forge(stage, name, end).await;
     patch(stage, name, json!({"spec": {"suspend": false}}))
         .await
         .unwrap();

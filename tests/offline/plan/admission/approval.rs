@@ -430,4 +430,10 @@ fn users_that_are_not_shown_are_compared_all_the_same() {
     assert_eq!(tell(&plan(&seen.0)), "sign a b");
     let seen = seen.permit(SendPermit::None);
     assert_eq!(held(&seen.facts("b", "pc-2", "eve")).reason, Reason::PlanChanged);
+    let late = held(&hidden(recorded()).suspended());
+    let record = late.preview.unwrap().approved.unwrap();
+    assert!(
+        record.desktops.iter().all(|d| d.users.is_none()),
+        "those that were shown before are taken off"
+    );
 }
