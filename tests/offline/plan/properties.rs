@@ -27,18 +27,13 @@ fn is_timely(seen: &Observed) -> bool {
 }
 
 /// What is wrong with signing that, by the approval and the guardrails.
-fn unpermitted(seen: &Observed, batch: &Batch) -> Vec<&'static str> {
-    let approved = may_go(seen, &batch.desktop_ids, batch.plan_hash.as_ref());
+fn unpermitted(seen: &Observed, batch: &Batch) -> Option<&'static str> {
+    if !may_go(seen, &batch.desktop_ids, batch.plan_hash.as_ref()) {
+        return Some("signed what was not approved");
+    }
     let is_free = |id: &DesktopID| guardrails::violation(seen, id).is_none();
     let free = guardrails::violated(seen).is_none() && batch.desktop_ids.iter().all(is_free);
-    let mut wrong = vec![];
-    if !approved {
-        wrong.push("signed what was not approved");
-    }
-    if !free {
-        wrong.push("signed what the guardrails do not permit");
-    }
-    wrong
+    (!free).then_some("signed what the guardrails do not permit")
 }
 
 /// What a step must not do in that situation, by the invariants.
@@ -83,9 +78,8 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
                 "signed without finalizer or last look",
             );
             must(held, "signed without a permit to send");
-            for what in unpermitted(seen, batch) {
-                must(false, what);
-            }
+            let unpermitted = unpermitted(seen, batch);
+            must(unpermitted.is_none(), unpermitted.unwrap_or_default());
         }
         Step::RecordIntent(intent) => {
             broken.extend(body(&intent.attempt.desktop_ids));
