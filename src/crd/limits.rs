@@ -39,6 +39,10 @@ pub const DESKTOP_NAME: u32 = 64;
 pub const GUARDRAIL_TAGS: u32 = 20;
 /// Patterns of computer names in a project's guardrails.
 pub const GUARDRAIL_NAMES: u32 = 50;
+/// Submission windows of a project's guardrails.
+pub const GUARDRAIL_WINDOWS: u32 = 14;
+/// Name of a time zone.
+pub const TIME_ZONE: u32 = 64;
 /// Key of a tag, as the vendor's API reference has it.
 pub const TAG_KEY: u32 = 128;
 /// Value of a tag. The vendor's API reference gives it 43 characters.

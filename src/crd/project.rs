@@ -162,6 +162,13 @@ pub struct Guardrails {
     /// Whether a desktop must be in maintenance mode before it is deleted. Default: false.
     #[serde(default)]
     pub require_maintenance: bool,
+
+    /// When requests may be submitted: inside of one of these windows, by the operator's clock and by that of the service. A
+    /// job that is running goes on when its window ends. Default: at any time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::GUARDRAIL_WINDOWS))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub windows: Vec<SubmissionWindow>,
 }
 
 impl Default for Guardrails {
@@ -177,6 +184,7 @@ impl Default for Guardrails {
             protected_names: vec![],
             pooled_desktops: Permission::Allow,
             require_maintenance: false,
+            windows: vec![],
         }
     }
 }
@@ -197,6 +205,51 @@ pub struct Tag {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::TAG_VALUE))]
     pub value: Option<String>,
+}
+
+/// Hours in which requests may be submitted.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SubmissionWindow {
+    /// Days on which the window begins. Default: every day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 7))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub days: Vec<Weekday>,
+
+    /// Time of day at which the window begins, such as 22:00.
+    #[schemars(length(max = 5), regex(pattern = TIME_OF_DAY))]
+    pub from: String,
+
+    /// Time of day at which the window ends, such as 06:00. If it is not after `from`, the window ends on the next day.
+    #[schemars(length(max = 5), regex(pattern = TIME_OF_DAY))]
+    pub to: String,
+
+    /// Name of the time zone of `from` and `to` in the IANA database, such as Europe/Berlin or UTC.
+    #[schemars(length(min = 1, max = limits::TIME_ZONE))]
+    pub time_zone: String,
+}
+
+const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
+
+/// A day of the week.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the days of the week
+pub enum Weekday {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
+}
+
+impl Weekday {
+    /// Whether it is that day.
+    pub fn is(self, day: jiff::civil::Weekday) -> bool {
+        self as i8 == day.to_monday_zero_offset()
+    }
 }
 
 /// Whether something may be deleted.

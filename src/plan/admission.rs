@@ -5,7 +5,7 @@
 use super::attempts::{not_found_alike, was_not_found};
 use super::blockers::{self, UNREADABLE_LIMIT, circuit_open, clock_skew, known_error, refusal, unusable};
 use super::messages::{self, desktops, name_some};
-use super::observed::{Circuit, Claim, Deadline, Observed, SendPermit, SingleRead, Start};
+use super::observed::{Circuit, Claim, Deadline, Observed, SendPermit, SingleRead, Start, Window};
 use super::plan_hash::Planned;
 use super::progress::{Progress, Requeue};
 use super::status::would_change;
@@ -91,7 +91,7 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     if let Some(hold) = guardrails::violated(seen) {
         return Some(previewed(seen, hold));
     }
-    if let Some(step) = scheduled(seen) {
+    if let Some(step) = scheduled(seen).or_else(|| outside_window(seen)) {
         return Some(step);
     }
     if let Some((attempt, error)) = refused(seen).filter(|_| !seen.facts.retry_due) {
@@ -224,6 +224,30 @@ fn scheduled(seen: &Observed) -> Option<Step> {
     match seen.facts.start {
         Start::Unclear => blockers::ask_the_time(seen).or_else(|| Some(wait())),
         Start::Ahead | Start::Reached => Some(wait()),
+    }
+}
+
+/// The wait for a window in which the project takes submissions, which both clocks must be inside of.
+fn outside_window(seen: &Observed) -> Option<Step> {
+    let project = &seen.request.project;
+    let wait = |until: &str| {
+        let message = format!("outside of the submission windows of WorkspaceProject {project}{until}");
+        previewed(
+            seen,
+            Progress::held(Reason::OutsideWindow, message, Requeue::Window),
+        )
+    };
+    match seen.facts.window {
+        Window::Open => None,
+        Window::Unclear => {
+            blockers::ask_the_time(seen).or_else(|| Some(wait(" by the clock of the service")))
+        }
+        Window::Closed { opens: Some(at) } => Some(wait(&format!("; the next one opens at {at}"))),
+        Window::Closed { opens: None } => Some(wait(" by the clock of the service")),
+        Window::Unknown => {
+            let hold = guardrails::unknown_time_zone(project);
+            Some(previewed(seen, hold))
+        }
     }
 }
 

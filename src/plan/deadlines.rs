@@ -11,13 +11,19 @@ use super::attempts::{had_no_effect, not_found_alike};
 use super::classify::RetryPolicy;
 use super::clocks::{Clocks, after, between};
 use super::memory::Remembered;
-use super::observed::{Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Start, Submission};
+use super::observed::{
+    Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Start, Submission, Window,
+};
 use super::progress::Requeue;
 use super::views::DesktopView;
 use crate::config::Timing;
 use crate::crd::deletion::{Attempt, Outcome};
+use crate::crd::project::SubmissionWindow;
 
 mod claims;
+mod windows;
+
+pub use windows::window;
 
 pub use claims::{
     claim_ends_by, first_check_is_awaited, is_still_refused, until_claim_ends, until_unreadable_call_ends,
@@ -68,6 +74,8 @@ pub struct Deadlines<'a> {
     pub clocks: Clocks,
     /// The durations that the operator was given.
     pub timing: &'a Timing,
+    /// When the project takes submissions.
+    pub windows: &'a [SubmissionWindow],
 }
 
 /// What is no matter of time, but stands beside it in [`Facts`].
@@ -98,6 +106,7 @@ impl Deadlines<'_> {
             stopping: around.stopping,
             hide_users: around.hide_users,
             start: self.start(),
+            window: window(self.windows, &self.clocks),
             deadline: self.deadline_is(),
             service_clock_known: self.clocks.service.is_some(),
             retry_due: self.credentials_changed(around.credentials) || self.until_retry().is_none(),
@@ -131,6 +140,7 @@ impl Deadlines<'_> {
             Requeue::Poll => timing.poll_interval * 8,
             Requeue::Tick => timing.poll_interval,
             Requeue::Start => self.until_start(),
+            Requeue::Window => self.until_window(),
             Requeue::Plan => PLAN_REFRESH,
             Requeue::Refresh => timing.secret_refresh,
             Requeue::Backoff => exponential(self.memory.failures_in_a_row(), timing),
@@ -176,6 +186,15 @@ impl Deadlines<'_> {
         let both = self.clocks.until(at, self.timing.clock_skew);
         both.unwrap_or(ours)
             .clamp(self.timing.retry_min.min(RESYNC), RESYNC)
+    }
+
+    /// Until the next window opens by our clock; a clock may be corrected meanwhile.
+    fn until_window(&self) -> Duration {
+        let left = match window(self.windows, &self.clocks) {
+            Window::Closed { opens: Some(at) } => between(self.clocks.ours, at),
+            _ => self.timing.retry_min,
+        };
+        left.clamp(self.timing.retry_min.min(RESYNC), RESYNC)
     }
 
     fn deadline(&self) -> Option<Timestamp> {

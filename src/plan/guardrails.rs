@@ -19,13 +19,9 @@ use crate::workspace::api::{DesktopFacts, DesktopKind, Fact};
 /// So many desktops are described in the message, the rest is counted.
 const DESCRIBED: usize = 3;
 
-fn of(seen: &Observed) -> Option<&Guardrails> {
-    seen.project.as_ref()?.guardrails.as_ref()
-}
-
 /// The wait of a request that asks for what the project does not permit, whatever its desktops are.
 pub fn violated(seen: &Observed) -> Option<Progress> {
-    let (guardrails, request) = (of(seen)?, &seen.request);
+    let (guardrails, request) = (seen.guardrails()?, &seen.request);
     let most = guardrails.max_desktops_per_request;
     let what = if most.is_some_and(|most| request.desktop_ids.len() > most as usize) {
         format!(
@@ -51,6 +47,14 @@ pub fn violated(seen: &Observed) -> Option<Progress> {
     ))
 }
 
+/// The wait while it cannot be told when the project takes submissions.
+pub fn unknown_time_zone(project: &str) -> Progress {
+    let message = format!(
+        "a time zone in spec.guardrails.windows of WorkspaceProject {project} is not known, so nothing is submitted: use a name of the IANA database, such as Europe/Berlin"
+    );
+    Progress::stalled(Reason::GuardrailViolated, message, Requeue::Change)
+}
+
 /// The wait while one of these desktops, which exist, may not be deleted.
 pub fn blocked(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
     let violations: Vec<_> = present
@@ -74,7 +78,7 @@ pub fn blocked(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
 
 /// Why that desktop, which exists, may not be deleted.
 pub fn violation(seen: &Observed, id: &DesktopID) -> Option<String> {
-    let guardrails = of(seen)?;
+    let guardrails = seen.guardrails()?;
     let facts = &seen.desktops.get(&id.folded())?.facts;
     missing_tag(guardrails, facts)
         .or_else(|| protected_tag(guardrails, facts))

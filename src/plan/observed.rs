@@ -49,6 +49,11 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// What the owner of the credentials permits, once the project was read.
+    pub fn guardrails(&self) -> Option<&Guardrails> {
+        self.project.as_ref()?.guardrails.as_ref()
+    }
+
     /// The GETs of single desktops that failed, by folded id: the failure, and how many there were in a row.
     pub fn failed_reads(&self) -> impl Iterator<Item = (&DesktopID, &ReadFailure, u32)> {
         self.single_reads.iter().filter_map(|(id, read)| match read {
@@ -304,6 +309,8 @@ pub struct Facts {
     pub hide_users: bool,
     /// The earliest time of the submission, by both clocks.
     pub start: Start,
+    /// The windows in which the project takes submissions, by both clocks.
+    pub window: Window,
     /// The deadline of the request, by both clocks.
     pub deadline: Deadline,
     /// The service has told its time to this process.
@@ -358,6 +365,23 @@ pub enum Start {
     Unclear,
     /// It is ahead by one clock at least.
     Ahead,
+}
+
+/// How the windows stand in which a project takes submissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Window {
+    /// One of them is open by both clocks, or there is none.
+    #[default]
+    Open,
+    /// One of them is open by our clock, and the other clock is not known.
+    Unclear,
+    /// None of them is open by one clock at least.
+    Closed {
+        /// When the next one opens, by our clock.
+        opens: Option<Timestamp>,
+    },
+    /// They cannot be reckoned with: a time zone is not known.
+    Unknown,
 }
 
 /// How the deadline of a request stands.

@@ -71,6 +71,8 @@ pub enum Requeue {
     Tick,
     /// The earliest time of the submission.
     Start,
+    /// The next opening of a window in which the project takes submissions.
+    Window,
     /// The next refresh of the plan of a request that waits for a person.
     Plan,
     /// Asking again for a project or Secret that may have been mended.

@@ -6,7 +6,7 @@
 
 use super::attempts::unsettled;
 use super::messages::desktops;
-use super::observed::{Deadline, Observed, PostAnswer, Start, Submission};
+use super::observed::{Deadline, Observed, PostAnswer, Start, Submission, Window};
 use super::progress::{Progress, Requeue};
 use super::step::{Intent, Settlement, Step};
 use super::views::SortedDesktops;
@@ -30,6 +30,7 @@ pub fn next(seen: &Observed) -> Option<Step> {
 fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
     let stored = seen.request.attempt(&attempt.id).map(|stored| stored.outcome);
     let untimely = seen.facts.start != Start::Reached
+        || seen.facts.window != Window::Open
         || seen.facts.deadline != Deadline::Ahead
         || seen.facts.clock_skew.is_some();
     // Taking an approval back is a brake until the call is made.

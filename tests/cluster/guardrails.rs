@@ -1,5 +1,7 @@
 //! What the owner of the credentials does not permit is not submitted, and the request says so.
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Planned, Stalled, Submitted, Succeeded};
@@ -87,4 +89,28 @@ async fn a_guardrail_that_is_set_before_the_signature_holds_the_request() {
     let text = message(&status, Submitted);
     assert!(text.contains("it lacks the tag leaver (requiredTags)"), "{text}");
     assert_eq!(stage.posts(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn outside_of_the_windows_nothing_is_submitted() {
+    let stage = Stage::set("windows", &[desktop("pc-1")]).await;
+    // Far from the end of a day, whenever the test runs.
+    let day = (Timestamp::now() + SignedDuration::from_hours(72))
+        .to_zoned(TimeZone::UTC)
+        .weekday();
+    let window =
+        |days: Value| json!({"windows": [{"days": days, "from": "00:00", "to": "00:00", "timeZone": "UTC"}]});
+    guard(&stage, window(json!([format!("{day:?}")]))).await;
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Submitted, "OutsideWindow").await;
+    assert!(
+        message(&status, Submitted).contains("the next one opens at "),
+        "{status:#}"
+    );
+    assert_eq!(says(&status, Planned), pair("True", "PlanReady"), "{status:#}");
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+    guard(&stage, window(json!([]))).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }

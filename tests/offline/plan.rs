@@ -33,3 +33,4 @@ mod status;
 mod submission;
 mod tell;
 mod walk;
+mod windows;

@@ -77,6 +77,10 @@ fn rules<'a>(
         memory,
         clocks,
         timing: &context.config.timing,
+        windows: pass
+            .seen
+            .guardrails()
+            .map_or(&[], |guardrails| guardrails.windows.as_slice()),
     }
 }
 

@@ -39,6 +39,9 @@ words! {
         /// The guardrails of the `WorkspaceProject` do not permit what the request asks for. Nothing is submitted. Create a
         /// request that they permit, or have them changed.
         GuardrailViolated,
+        /// The `WorkspaceProject` takes no submissions now (`spec.guardrails.windows`). The request is submitted when the next
+        /// window opens.
+        OutsideWindow,
         /// A desktop may not be deleted now, which blocks the whole request. The message names it, and the rule.
         DesktopBlocked,
         /// The plan is not known yet.

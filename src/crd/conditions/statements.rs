@@ -6,10 +6,10 @@ use super::Reason::{
     DesktopBlocked, EndpointNotAllowed, EndpointUnreachable, ExpectationFailed, Expired, FinalizerRemoved,
     GuardrailViolated, IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered, JobRunning,
     JobUnknown, NamespaceUnreadable, NoEffect, NotFound, NotRequired, NothingToDelete, OutcomeUnknown,
-    Overlap, PartiallyFailed, PermissionDenied, PlanApproved, PlanChanged, PlanReady, Planning,
-    ProjectChanged, ProjectNotReady, ProjectSuspended, Queued, Rejected, RequestRefused, Retrying, Scheduled,
-    SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended, Throttled,
-    Undecodable, UnknownRegion, Verifying, Waiting, WrongEndpoint,
+    OutsideWindow, Overlap, PartiallyFailed, PermissionDenied, PlanApproved, PlanChanged, PlanReady,
+    Planning, ProjectChanged, ProjectNotReady, ProjectSuspended, Queued, Rejected, RequestRefused, Retrying,
+    Scheduled, SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended,
+    Throttled, Undecodable, UnknownRegion, Verifying, Waiting, WrongEndpoint,
 };
 use super::{ConditionStatus, ConditionType, Reason};
 
@@ -40,6 +40,7 @@ pub const DELETION: &[Statement] = &[
             Queued,
             CheckingDesktops,
             ExpectationFailed,
+            OutsideWindow,
             GuardrailViolated,
             DesktopBlocked,
             AwaitingApproval,

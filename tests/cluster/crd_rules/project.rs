@@ -391,6 +391,10 @@ fn guardrails() -> Vec<Row> {
                 "requiredTags": [{"key": "leaver"}, {"key": "stage", "value": "test"}],
                 "protectedTags": [{"key": "keep"}], "protectedNames": ["srv-*", "pc-?"],
                 "pooledDesktops": "Refuse", "requireMaintenance": true,
+                "windows": [
+                    {"days": ["Monday", "Sunday"], "from": "22:00", "to": "06:00", "timeZone": "Europe/Berlin"},
+                    {"from": "00:00", "to": "23:59", "timeZone": "UTC"},
+                ],
             }),
             Allowed,
         ),
@@ -423,6 +427,26 @@ fn guardrails() -> Vec<Row> {
             "create a project with an empty pattern",
             json!({"protectedNames": [""]}),
             Refused("should be at least 1 chars long"),
+        ),
+        guarded(
+            "create a project with a window that begins at no time",
+            json!({"windows": [{"from": "24:00", "to": "06:00", "timeZone": "UTC"}]}),
+            Refused("should match"),
+        ),
+        guarded(
+            "create a project with a window that ends at no time",
+            json!({"windows": [{"from": "22:00", "to": "6:00", "timeZone": "UTC"}]}),
+            Refused("should match"),
+        ),
+        guarded(
+            "create a project with a window in no time zone",
+            json!({"windows": [{"from": "22:00", "to": "06:00"}]}),
+            Refused("Required value"),
+        ),
+        guarded(
+            "create a project with a window on a day that does not exist",
+            json!({"windows": [{"days": ["Caturday"], "from": "22:00", "to": "06:00", "timeZone": "UTC"}]}),
+            Refused("Unsupported value"),
         ),
         guarded(
             "create a project that treats desktops of a pool in another way",

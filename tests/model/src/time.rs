@@ -138,6 +138,7 @@ impl Rules {
             memory: &memory.remembered(&request),
             clocks: self.clocks(situation),
             timing: &self.timing,
+            windows: &[],
         };
         let mut facts = rules.facts(&Circumstances {
             hide_users: false,

@@ -8,7 +8,7 @@ use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState
 use desktop_deletion_operator::ids::{DesktopID, JobID};
 use desktop_deletion_operator::plan::observed::{
     Circuit, ClockSkew, Deadline, Facts, Observed, PostAnswer, Request, SendPermit, SingleRead, Start,
-    Submission,
+    Submission, Window,
 };
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::status;
@@ -299,6 +299,12 @@ fn facts() -> impl Strategy<Value = Facts> {
         2 => Just(Deadline::Passed),
     ];
     let start = prop_oneof![6 => Just(Start::Reached), 1 => Just(Start::Unclear), 1 => Just(Start::Ahead)];
+    let window = prop_oneof![
+        8 => Just(Window::Open),
+        1 => Just(Window::Unclear),
+        1 => Just(Window::Closed { opens: None }),
+        1 => Just(Window::Unknown),
+    ];
     let skew = proptest::option::weighted(
         0.2,
         (-100_i64..100, any::<bool>()).prop_map(|(minutes, of_service)| ClockSkew {
@@ -311,7 +317,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         1 => Just(Circuit::NeedsRead),
         1 => Just(Circuit::Open),
     ];
-    (any::<[bool; 12]>(), start, deadline, skew, circuit).prop_map(
+    (any::<[bool; 12]>(), (start, window), deadline, skew, circuit).prop_map(
         |(
             [
                 stopping,
@@ -327,7 +333,7 @@ fn facts() -> impl Strategy<Value = Facts> {
                 finalizer_due,
                 progress_due,
             ],
-            start,
+            (start, window),
             deadline,
             clock_skew,
             circuit,
@@ -335,6 +341,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             hide_users: false,
             stopping,
             start,
+            window,
             deadline,
             service_clock_known,
             retry_due,

@@ -130,6 +130,7 @@ impl Case {
             memory: &self.memory,
             clocks: self.clocks,
             timing,
+            windows: &[],
         })
     }
 

@@ -4,7 +4,7 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Outcome;
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::observed::{
-    Deadline, Observed, SendPermit, SingleRead, Start, Submission,
+    Deadline, Observed, SendPermit, SingleRead, Start, Submission, Window,
 };
 use desktop_deletion_operator::plan::step::{Batch, Step};
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -23,7 +23,8 @@ use super::tell::tell;
 /// Now is between the earliest time of the submission and its deadline, by clocks that agree.
 fn is_timely(seen: &Observed) -> bool {
     let facts = &seen.facts;
-    facts.start == Start::Reached && facts.deadline == Deadline::Ahead && facts.clock_skew.is_none()
+    let open = facts.window == Window::Open;
+    facts.start == Start::Reached && open && facts.deadline == Deadline::Ahead && facts.clock_skew.is_none()
 }
 
 /// What is wrong with signing that, by the approval and the guardrails.

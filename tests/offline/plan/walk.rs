@@ -174,6 +174,7 @@ impl Walk {
             memory,
             clocks,
             timing: &timing,
+            windows: &[],
         };
         pass.seen.facts = rules.facts(&Circumstances {
             hide_users: false,

@@ -2,9 +2,10 @@
 
 use desktop_deletion_operator::crd::project::{Guardrails, Permission, Tag};
 use desktop_deletion_operator::plan::guardrails::violation;
+use desktop_deletion_operator::plan::observed::Window;
 use desktop_deletion_operator::workspace::api::{DesktopFacts, DesktopKind, Fact};
 
-use super::super::build::{Seen, id, ready};
+use super::super::build::{Seen, id, minute, ready};
 use super::super::tell::{Row, check, row};
 
 #[test]
@@ -23,6 +24,10 @@ fn guarded(change: impl FnOnce(&mut Guardrails)) -> Seen {
 
 fn no_servers() -> Seen {
     guarded(|guardrails| guardrails.protected_names = vec!["SRV-*".to_owned()])
+}
+
+fn outside(window: Window) -> Seen {
+    guarded(|_| {}).with(|o| o.facts.window = window)
 }
 
 /// Every situation of the table, for the conditions.
@@ -66,6 +71,24 @@ pub(super) fn rows() -> Vec<Row> {
             "one of its desktops may not be deleted, which blocks the whole request",
             no_servers(),
             "DesktopBlocked held until Plan; a Pending, b Blocked/GuardrailViolated [DesktopBlocked, NotRequired]",
+        ),
+        row(
+            "no window is open",
+            outside(Window::Closed {
+                opens: Some(minute(9).0),
+            })
+            .with(|o| o.claim = None),
+            "OutsideWindow held until Window; a Pending, b Pending [PlanReady, NotRequired]",
+        ),
+        row(
+            "one is open by our clock alone: the service is asked for the time",
+            outside(Window::Unclear).service_clock_unknown().unread(),
+            "list a b",
+        ),
+        row(
+            "a time zone is not known",
+            outside(Window::Unknown),
+            "GuardrailViolated stalled until Change; a Pending, b Pending [PlanReady, NotRequired]",
         ),
         row("that desktop is gone", no_servers().sights("b Gone"), "sign a"),
         row(

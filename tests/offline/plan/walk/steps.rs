@@ -184,6 +184,7 @@ impl Walk {
             memory: &self.memory.plan,
             clocks: self.clocks(),
             timing: &timing,
+            windows: &[],
         };
         i64::try_from(rules.delay(wake).as_secs().div_ceil(60)).unwrap()
     }
