@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::ControlPlane;
 
 use super::lies::{Attempted, Edit, Road, drop, put, victim};
-use super::victims::{condition, error, finished, followed, in_doubt, waiting};
+use super::victims::{approved, condition, digest, error, finished, followed, in_doubt, planned, waiting};
 use crate::crd_rules::{attempt, causes};
 
 /// One row: what is done, to whom, and how.
@@ -102,6 +102,16 @@ fn beginning() -> Vec<Power> {
             "record an intent that nobody signed",
             waiting,
             [put("/attempts", pending())],
+        ),
+        power(
+            "approve the plan that is shown",
+            planned,
+            [put("/approved", approved("0"))],
+        ),
+        power(
+            "show another plan",
+            planned,
+            [put("/plan/hash", digest("2")), put("/plan/delete", 1)],
         ),
         power(
             "say where a request lives before it is admitted",

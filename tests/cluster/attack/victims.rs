@@ -56,6 +56,35 @@ pub(super) fn finished() -> Value {
     status["lastError"] = error("InvalidRequest", 400);
     status["lastHandledResolve"] = json!("done=abandon");
     status["completionTime"] = json!("2026-12-01T01:00:00Z");
+    status["plan"] = plan();
+    status["approved"] = approved("0");
+    status
+}
+
+fn plan() -> Value {
+    json!({
+        "hash": digest("0"), "observedAt": "2026-12-01T00:00:00Z", "delete": 2, "absent": 0, "blocked": 0,
+    })
+}
+
+/// The record of an approved plan.
+pub(super) fn approved(digit: &str) -> Value {
+    let desktop = |id: &str| {
+        json!({
+            "id": id, "name": "PC", "users": "anna", "usersHash": digest("1"), "created": "2026-01-01T00:00:00Z",
+        })
+    };
+    json!({"hash": digest(digit), "desktops": [desktop("d1"), desktop("d2")]})
+}
+
+pub(super) fn digest(digit: &str) -> String {
+    format!("sha256:{}", digit.repeat(64))
+}
+
+/// Its plan is shown, and waits for an approval.
+pub(super) fn planned() -> Value {
+    let mut status = waiting();
+    status["plan"] = plan();
     status
 }
 
