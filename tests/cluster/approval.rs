@@ -106,6 +106,23 @@ async fn a_request_is_submitted_once_its_plan_is_approved() {
     assert_eq!(body(&posts[0])["desktop_ids"], json!(["pc-1", "pc-2"]));
     let writes = stage.writes("leavers").await;
     assert!(writes.len() <= 5 + 2, "{} writes: {writes:#?}", writes.len());
+    // A late commit changes nothing.
+    stage.change("leavers", json!({"approvedPlan": null})).await;
+    let mut noticed = stage
+        .until("leavers", "the edit is noticed", |later| {
+            later["observedGeneration"] == 3
+        })
+        .await;
+    for (condition, before) in noticed["conditions"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .zip(status["conditions"].as_array().unwrap())
+    {
+        condition["observedGeneration"] = before["observedGeneration"].clone();
+    }
+    noticed["observedGeneration"] = status["observedGeneration"].clone();
+    assert_eq!(noticed, status);
 }
 
 #[tokio::test]
