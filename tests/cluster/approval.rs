@@ -106,6 +106,23 @@ async fn a_request_is_submitted_once_its_plan_is_approved() {
     assert_eq!(body(&posts[0])["desktop_ids"], json!(["pc-1", "pc-2"]));
     let writes = stage.writes("leavers").await;
     assert!(writes.len() <= 5 + 2, "{} writes: {writes:#?}", writes.len());
+    // A late commit changes nothing.
+    stage.change("leavers", json!({"approvedPlan": null})).await;
+    let mut noticed = stage
+        .until("leavers", "the edit is noticed", |later| {
+            later["observedGeneration"] == 3
+        })
+        .await;
+    for (condition, before) in noticed["conditions"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .zip(status["conditions"].as_array().unwrap())
+    {
+        condition["observedGeneration"] = before["observedGeneration"].clone();
+    }
+    noticed["observedGeneration"] = status["observedGeneration"].clone();
+    assert_eq!(noticed, status);
 }
 
 #[tokio::test]
@@ -193,6 +210,21 @@ async fn an_approval_that_is_required_only_now_holds_and_one_that_is_not_any_mor
 }
 
 #[tokio::test]
+async fn to_show_the_plan_of_a_request_that_need_not_wait_costs_no_write() {
+    let stage = Stage::set("no-write-more", &[of("pc-1", "anna")]).await;
+    let _operator = stage.operator(&[]);
+    stage.change_project("prod", json!({"guardrails": {}})).await;
+    stage.project_says("prod", "CredentialsValid").await;
+    let expected = json!({"expected": [{"id": "pc-1", "userName": "anna"}]});
+    stage.request_with("leaver", &["pc-1"], expected).await;
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Planned), pair("True", "PlanReady"), "{status:#}");
+    assert_eq!(says(&status, Approved), pair("True", "NotRequired"));
+    let writes = stage.writes("leaver").await;
+    assert!(writes.len() <= 5, "{} writes: {writes:#?}", writes.len());
+}
+
+#[tokio::test]
 async fn an_approval_by_commit_does_not_loop() {
     let stage = guarded("commits").await;
     let _operator = stage.operator(&[]);
@@ -230,6 +262,23 @@ async fn an_approval_by_commit_does_not_loop() {
     for _ in 0..100 {
         let status = stage.status("leavers").await;
         apply(Some(&hash(&status))).await;
+    }
+    // As `kubectl apply` does by default, which sets an annotation.
+    for _ in 0..20 {
+        let manifest = json!({
+            "apiVersion": "cloud-desktops.dev/v1alpha1",
+            "kind": "DesktopDeletion",
+            "metadata": {"name": "leavers", "namespace": stage.namespace.name()},
+            "spec": {
+                "projectRef": {"name": "prod"}, "desktopIDs": ["pc-1", "pc-2"], "suspend": true,
+                "approvedPlan": hash(&stage.status("leavers").await),
+            },
+        })
+        .to_string();
+        let applied = stage
+            .control_plane
+            .kubectl_with_input(["apply", "--filename=-"], &manifest);
+        applied.await.unwrap().stdout().unwrap();
     }
     let after = stage.requests().get("leavers").await.unwrap();
     assert_eq!(after.data, before.data);

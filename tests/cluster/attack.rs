@@ -43,6 +43,7 @@ fn table() -> Vec<Lie> {
         verdict::taken_back(),
         verdict::desktops_taken_back(),
         verdict::made_up(),
+        verdict::approvals(),
         verdict::after_the_end(),
     ]
     .into_iter()

@@ -95,6 +95,7 @@ async fn a_guardrail_that_is_set_before_the_signature_holds_the_request() {
 async fn outside_of_the_windows_nothing_is_submitted() {
     let stage = Stage::set("windows", &[desktop("pc-1")]).await;
     // Far from the end of a day, whenever the test runs.
+    #[expect(clippy::disallowed_methods, reason = "a day by the real clock")]
     let day = (Timestamp::now() + SignedDuration::from_hours(72))
         .to_zoned(TimeZone::UTC)
         .weekday();

@@ -43,6 +43,16 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
     .field_path(".summary"),
     validation = rules::forbidden(FIRST_ATTEMPT, A_NEW_ATTEMPT).field_path(".attempts"),
     validation = rules::forbidden(
+        APPROVED_WAS_SHOWN,
+        "approved can only be the plan that status.plan showed"
+    )
+    .field_path(".approved"),
+    validation = rules::forbidden(
+        ATTEMPT_IS_APPROVED,
+        "an open attempt can only name the plan in status.approved"
+    )
+    .field_path(".attempts"),
+    validation = rules::forbidden(
         SUCCEEDED_IS_FINAL,
         "condition Succeeded is decided: its status and reason can neither be changed nor removed"
     )
@@ -240,6 +250,16 @@ fn summary_counts() -> String {
 const FIRST_ATTEMPT: &str = "has(oldSelf.attempts) || !has(self.attempts) \
     || !has(oldSelf.observedGeneration) || oldSelf.observedGeneration == -1 \
     || self.attempts.all(a, a.outcome == 'Pending')";
+
+/// The status of an object that was not observed may have a past.
+const APPROVED_WAS_SHOWN: &str = "!has(self.approved) \
+    || (has(oldSelf.approved) && self.approved.hash == oldSelf.approved.hash) \
+    || (has(oldSelf.plan) && self.approved.hash == oldSelf.plan.hash) \
+    || !has(oldSelf.observedGeneration) || oldSelf.observedGeneration == -1";
+
+const ATTEMPT_IS_APPROVED: &str = "!has(self.attempts) \
+    || self.attempts.all(a, a.outcome != 'Pending' || !has(a.planHash) \
+    || (has(self.approved) && self.approved.hash == a.planHash))";
 
 const A_NEW_ATTEMPT: &str =
     "a new attempt begins as Pending, and only when every other attempt is Rejected, NotSent or NoEffect";

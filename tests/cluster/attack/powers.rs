@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::ControlPlane;
 
 use super::lies::{Attempted, Edit, Road, drop, put, victim};
-use super::victims::{approved, condition, error, finished, followed, in_doubt, plan, waiting};
+use super::victims::{approved, condition, digest, error, finished, followed, in_doubt, planned, waiting};
 use crate::crd_rules::{attempt, causes};
 
 /// One row: what is done, to whom, and how.
@@ -104,17 +104,21 @@ fn beginning() -> Vec<Power> {
             [put("/attempts", pending())],
         ),
         power(
+            "approve the plan that is shown",
+            planned,
+            [put("/approved", approved("0"))],
+        ),
+        power(
+            "show another plan",
+            planned,
+            [put("/plan/hash", digest("2")), put("/plan/delete", 1)],
+        ),
+        power(
             "say where a request lives before it is admitted",
             waiting,
             [put("/project", elsewhere())],
         ),
         power("count more refusals", in_doubt, [put("/refusedAttempts", 9)]),
-        power("show a plan that is none", waiting, [put("/plan", plan("9"))]),
-        power(
-            "say that desktops were approved as nobody saw them",
-            followed,
-            [put("/approved", approved("9"))],
-        ),
     ]
 }
 

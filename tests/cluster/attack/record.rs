@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::lies::{Lie, drop, lie, put};
-use super::victims::{error, finished, followed, in_doubt, plan};
+use super::victims::{digest, error, finished, followed, in_doubt};
 
 const OUTCOME: &str = "the outcome of an attempt is decided once: it leaves Pending and never changes again";
 const JOBS: &str = "a job that was recorded stays recorded; jobIDs may only grow";
@@ -171,7 +171,7 @@ pub(super) fn facts() -> Vec<Lie> {
         fact("hide when it dies", drop("/attempts/1/notAfter")),
         fact(
             "say that another plan was approved",
-            put("/attempts/1/planHash", plan("9")["hash"].clone()),
+            put("/attempts/1/planHash", digest("9")),
         ),
         fact("say that no plan was approved", drop("/attempts/1/planHash")),
     ]

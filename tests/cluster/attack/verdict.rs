@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::lies::{Lie, drop, lie, put};
-use super::victims::{approved, condition, error, finished, followed, in_doubt, plan, summary, waiting};
+use super::victims::{
+    approved, condition, digest, error, finished, followed, in_doubt, planned, summary, waiting,
+};
+use crate::crd_rules::attempt;
 
 const SUCCEEDED: &str =
     "condition Succeeded is decided: its status and reason can neither be changed nor removed";
@@ -188,6 +191,44 @@ pub(super) fn made_up() -> Vec<Lie> {
     ]
 }
 
+pub(super) fn approvals() -> Vec<Lie> {
+    let unshown = "approved can only be the plan that status.plan showed";
+    let unapproved = "an open attempt can only name the plan in status.approved";
+    let attempt = |digit| json!([attempt("new", "Pending", json!({"planHash": digest(digit)}))]);
+    vec![
+        lie(
+            "approve where no plan was shown",
+            waiting,
+            [put("/approved", approved("0"))],
+            unshown,
+        ),
+        lie(
+            "approve another plan than was shown",
+            planned,
+            [put("/approved", approved("1"))],
+            unshown,
+        ),
+        lie(
+            "approve a plan in the write that shows it",
+            planned,
+            [put("/plan/hash", digest("1")), put("/approved", approved("1"))],
+            unshown,
+        ),
+        lie(
+            "record an intent for a plan that nobody approved",
+            planned,
+            [put("/attempts", attempt("0"))],
+            unapproved,
+        ),
+        lie(
+            "record an intent for another plan than the approved one",
+            planned,
+            [put("/approved", approved("0")), put("/attempts", attempt("1"))],
+            unapproved,
+        ),
+    ]
+}
+
 pub(super) fn after_the_end() -> Vec<Lie> {
     let late = |name, edit| lie(name, finished, [edit], END);
     let more = || condition("Approved", "True", "Everybody");
@@ -219,6 +260,13 @@ pub(super) fn after_the_end() -> Vec<Lie> {
             "say that an earlier generation was seen",
             put("/observedGeneration", 0),
         ),
+        late("show another plan", put("/plan/delete", 1)),
+        late("show no plan", drop("/plan")),
+        late(
+            "say that another plan was approved",
+            put("/approved", approved("1")),
+        ),
+        late("say that nothing was approved", drop("/approved")),
         late("forget the generation that was seen", drop("/observedGeneration")),
         lie("say that the failed desktop is gone", finished, gone(), END),
         late(
@@ -246,17 +294,6 @@ pub(super) fn after_the_end() -> Vec<Lie> {
         late("count more refusals", put("/refusedAttempts", 4)),
         late("forget a refused call", drop("/attempts/0")),
         late("remove the summary", drop("/summary")),
-        late("show another plan", put("/plan", plan("9"))),
-        late("hide the plan", drop("/plan")),
-        late(
-            "say that another plan was approved",
-            put("/approved", approved("9")),
-        ),
-        late(
-            "give an approved desktop to another user",
-            put("/approved/desktops/0/users", "zoe"),
-        ),
-        late("hide what was approved", drop("/approved")),
     ]
 }
 

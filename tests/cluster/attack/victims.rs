@@ -32,10 +32,8 @@ pub(super) fn followed() -> Value {
         "jobID": "job-1",
         "attempts": [
             attempt("refused", "Rejected", json!({"error": error("Throttled", 429)})),
-            attempt("done", "Accepted", json!({"jobIDs": ["job-1"], "planHash": plan("1")["hash"]})),
+            attempt("done", "Accepted", json!({"jobIDs": ["job-1"], "planHash": digest("0")})),
         ],
-        "plan": plan("1"),
-        "approved": approved("1"),
         "refusedAttempts": 3,
         "desktops": [{"id": "d1", "state": "Deleted", "name": "PC-1"}, {"id": "d2", "state": "Deleting"}],
         "summary": summary(&[("deleted", 1), ("deleting", 1)]),
@@ -58,6 +56,35 @@ pub(super) fn finished() -> Value {
     status["lastError"] = error("InvalidRequest", 400);
     status["lastHandledResolve"] = json!("done=abandon");
     status["completionTime"] = json!("2026-12-01T01:00:00Z");
+    status["plan"] = plan();
+    status["approved"] = approved("0");
+    status
+}
+
+fn plan() -> Value {
+    json!({
+        "hash": digest("0"), "observedAt": "2026-12-01T00:00:00Z", "delete": 2, "absent": 0, "blocked": 0,
+    })
+}
+
+/// The record of an approved plan.
+pub(super) fn approved(digit: &str) -> Value {
+    let desktop = |id: &str| {
+        json!({
+            "id": id, "name": "PC", "users": "anna", "usersHash": digest("1"), "created": "2026-01-01T00:00:00Z",
+        })
+    };
+    json!({"hash": digest(digit), "desktops": [desktop("d1"), desktop("d2")]})
+}
+
+pub(super) fn digest(digit: &str) -> String {
+    format!("sha256:{}", digit.repeat(64))
+}
+
+/// Its plan is shown, and waits for an approval.
+pub(super) fn planned() -> Value {
+    let mut status = waiting();
+    status["plan"] = plan();
     status
 }
 
@@ -68,32 +95,6 @@ pub(super) fn waiting() -> Value {
         "conditions": [condition("Succeeded", "Unknown", "Waiting"), condition("Submitted", "False", "ProjectNotReady")],
         "summary": summary(&[("pending", 2)]),
     })
-}
-
-/// A plan with a hash of that digit.
-pub(super) fn plan(digit: &str) -> Value {
-    json!({
-        "hash": format!("sha256:{}", digit.repeat(64)),
-        "observedAt": "2026-12-01T00:00:00Z",
-        "delete": 2,
-        "absent": 0,
-        "blocked": 0,
-    })
-}
-
-/// The same, approved.
-pub(super) fn approved(digit: &str) -> Value {
-    let desktop = |id: &str, name: &str, user: &str| {
-        json!({
-            "id": id,
-            "name": name,
-            "users": user,
-            "usersHash": format!("sha256:{}", "2".repeat(64)),
-            "created": "2026-11-01T00:00:00Z",
-        })
-    };
-    let desktops = [desktop("d1", "PC-1", "anna"), desktop("d2", "PC-2", "ben")];
-    json!({"hash": plan(digit)["hash"], "desktops": desktops})
 }
 
 pub(super) fn condition(kind: &str, status: &str, reason: &str) -> Value {

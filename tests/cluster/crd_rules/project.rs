@@ -20,6 +20,7 @@ pub(super) fn rows() -> Vec<Row> {
         urls(),
         immutability(),
         guardrails(),
+        limits(),
     ]
     .into_iter()
     .flatten()
@@ -350,40 +351,14 @@ fn immutability() -> Vec<Row> {
     ]
 }
 
-fn guardrails() -> Vec<Row> {
-    let guarded = |name, guardrails, expected| create(name, json!({"guardrails": guardrails}), expected);
+#[allow(clippy::needless_pass_by_value)] // rows read better
+fn guarded(name: &'static str, guardrails: Value, expected: Expected) -> Row {
+    create(name, json!({"guardrails": guardrails}), expected)
+}
+
+/// Guardrails other than the approval.
+fn limits() -> Vec<Row> {
     vec![
-        guarded("create a project with no guardrail", json!({}), Allowed),
-        guarded(
-            "create a project that requires an approval",
-            json!({"approval": "Required"}),
-            Allowed,
-        ),
-        guarded(
-            "create a project that requires an approval of large requests",
-            json!({"approval": "Required", "approvalAbove": 10}),
-            Allowed,
-        ),
-        guarded(
-            "create a project that requires no approval of large requests",
-            json!({"approvalAbove": 10}),
-            Refused("approvalAbove needs approval: Required"),
-        ),
-        guarded(
-            "create a project that requires an approval of no request",
-            json!({"approval": "Required", "approvalAbove": 100}),
-            Refused("should be less than or equal to 99"),
-        ),
-        guarded(
-            "create a project that requires an approval of requests without a desktop",
-            json!({"approval": "Required", "approvalAbove": 0}),
-            Refused("should be greater than or equal to 1"),
-        ),
-        guarded(
-            "create a project with an approval of another kind",
-            json!({"approval": "Twice"}),
-            Refused("Unsupported value"),
-        ),
         guarded(
             "create a project with every other guardrail",
             json!({
@@ -451,6 +426,42 @@ fn guardrails() -> Vec<Row> {
         guarded(
             "create a project that treats desktops of a pool in another way",
             json!({"pooledDesktops": "Ask"}),
+            Refused("Unsupported value"),
+        ),
+    ]
+}
+
+fn guardrails() -> Vec<Row> {
+    vec![
+        guarded("create a project with no guardrail", json!({}), Allowed),
+        guarded(
+            "create a project that requires an approval",
+            json!({"approval": "Required"}),
+            Allowed,
+        ),
+        guarded(
+            "create a project that requires an approval of large requests",
+            json!({"approval": "Required", "approvalAbove": 10}),
+            Allowed,
+        ),
+        guarded(
+            "create a project that requires no approval of large requests",
+            json!({"approvalAbove": 10}),
+            Refused("approvalAbove needs approval: Required"),
+        ),
+        guarded(
+            "create a project that requires an approval of no request",
+            json!({"approval": "Required", "approvalAbove": 100}),
+            Refused("should be less than or equal to 99"),
+        ),
+        guarded(
+            "create a project that requires an approval of requests without a desktop",
+            json!({"approval": "Required", "approvalAbove": 0}),
+            Refused("should be greater than or equal to 1"),
+        ),
+        guarded(
+            "create a project with an approval of another kind",
+            json!({"approval": "Twice"}),
             Refused("Unsupported value"),
         ),
         Row {

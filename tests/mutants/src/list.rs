@@ -3,6 +3,7 @@
 //! | file | what they lack |
 //! | --- | --- |
 //! | `before` | what stands between the decision to submit and the call |
+//! | `approvals` | that approved desktops are deleted and no others |
 //! | `call` | that the call is made once, and that its answer is not misread |
 //! | `record` | that what came of it is kept |
 //! | `after` | patience and evidence, where the answer was lost |
@@ -11,6 +12,7 @@
 use crate::Mutant;
 
 mod after;
+mod approvals;
 mod before;
 mod call;
 mod record;
@@ -20,6 +22,7 @@ mod time;
 pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
     [
         before::MUTANTS,
+        approvals::MUTANTS,
         call::MUTANTS,
         record::MUTANTS,
         after::MUTANTS,

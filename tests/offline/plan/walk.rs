@@ -39,6 +39,10 @@ struct Runtime {
     missing: bool,
     elsewhere: bool,
     project_suspended: bool,
+    /// The project requires an approval.
+    guarded: bool,
+    /// How often the desktops were renamed.
+    renamed: u8,
     claimed_by_another: bool,
     stopping: bool,
     /// How many minutes the clock of the process is ahead of the true time.

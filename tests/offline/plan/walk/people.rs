@@ -1,6 +1,7 @@
 //! People change things at any moment, and mend them in the end.
 
 use super::super::build::here;
+use super::super::rules;
 use super::{Runtime, Walk};
 
 impl Walk {
@@ -9,9 +10,15 @@ impl Walk {
         let home = self.object.status.project.as_ref();
         self.around = Runtime {
             elsewhere: home.is_some_and(|home| *home != here()),
+            guarded: self.around.guarded,
+            renamed: self.around.renamed,
             ..Runtime::default()
         };
         self.set_suspend(false);
+        let refused = rules::condition(&self.object.status, "Approved").is_some_and(|c| c.status == "False");
+        if refused {
+            self.approve();
+        }
         self.cloud.finish_tasks();
     }
 
@@ -20,7 +27,7 @@ impl Walk {
         if !self.dice.bad() {
             return Ok(());
         }
-        match self.dice.throw(12) {
+        match self.dice.throw(16) {
             0 => {}
             1 => self.set_suspend(!self.object.suspend),
             2 => {
@@ -37,6 +44,10 @@ impl Walk {
             8 => self.around.stopping ^= true,
             9 => self.resolve(),
             10 => self.replace(),
+            11 => self.around.guarded ^= true,
+            12 => self.approve(),
+            13 => self.set_approved(None),
+            14 => self.around.renamed += 1,
             _ => self.cloud.meddle(&mut self.dice),
         }
         let (now, around, object) = (self.cloud.now, self.around, &self.object);
@@ -82,6 +93,22 @@ impl Walk {
             self.object.finalizer = false;
             self.version += 1;
             self.exists = !self.object.deleting;
+        }
+    }
+
+    /// Approves the plan that is shown. Set once more it would be no edit, so it is taken away first.
+    fn approve(&mut self) {
+        let shown = self.object.status.plan.as_ref().map(|plan| plan.hash.clone());
+        let again = shown == self.object.approved_plan;
+        self.set_approved(shown.filter(|_| !again));
+    }
+
+    fn set_approved(&mut self, hash: Option<String>) {
+        let frozen = self.object.status.completion_time.is_some();
+        if self.object.approved_plan != hash && !frozen {
+            self.object.approved_plan = hash;
+            self.object.generation += 1;
+            self.version += 1;
         }
     }
 

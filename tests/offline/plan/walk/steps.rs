@@ -3,6 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
+use desktop_deletion_operator::crd::project::{Approval, Guardrails};
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::deadlines::{self, Deadlines};
 use desktop_deletion_operator::plan::evidence;
@@ -10,6 +11,7 @@ use desktop_deletion_operator::plan::observed::{PostAnswer, SendPermit, SingleRe
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::step::{Batch, Step};
 use desktop_deletion_operator::plan::views::DesktopView;
+use desktop_deletion_operator::workspace::api::Fact;
 use invariants::intent_first;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -119,6 +121,12 @@ impl Walk {
             seen.project()
         };
         pass.seen = seen.last_look().0;
+        if let Some(project) = pass.seen.project.as_mut().filter(|_| self.around.guarded) {
+            project.guardrails = Some(Guardrails {
+                approval: Approval::Required,
+                ..Guardrails::default()
+            });
+        }
     }
 
     /// A read of the cloud, which may fail.
@@ -151,6 +159,7 @@ impl Walk {
     fn saw(&mut self, pass: &mut Pass, id: &DesktopID, sight: DesktopView) {
         let now = uptime(self.cloud.now);
         let mut seen = sighting(sight);
+        seen.facts.computer_name = Fact::Given(format!("pc-{}", self.around.renamed));
         seen.idle_twice = self
             .memory
             .plan

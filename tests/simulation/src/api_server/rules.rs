@@ -145,7 +145,14 @@ fn notices(before: &Value, after: &Value) -> bool {
 }
 
 /// Fields of a status that nobody changes once the request has ended.
-const FINAL_IN_THE_END: [&str; 4] = ["desktops", "summary", "lastError", "refusedAttempts"];
+const FINAL_IN_THE_END: [&str; 6] = [
+    "desktops",
+    "summary",
+    "lastError",
+    "refusedAttempts",
+    "plan",
+    "approved",
+];
 
 /// A DNS subdomain.
 fn is_name(name: &str) -> bool {

@@ -1,0 +1,81 @@
+//! Approved victims are the victims, or nothing happens.
+
+use crate::{Edit, Layer, Mutant, Trial};
+
+const TRIALS: &[Trial] = &[Trial {
+    layer: Layer::Offline,
+    tests: &["plan::admission", "plan::properties", "plan::submission"],
+}];
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "approved-facts-not-compared",
+        does: "A desktop that has changed since its approval is deleted all the same",
+        edits: &[Edit {
+            file: "src/plan/approval.rs",
+            find: "        changed.extend(describe(id, &differences.changed));\n",
+            replace: "",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "missing-facts-are-equal",
+        does: "A fact that a read does not give counts as the one that was approved",
+        edits: &[Edit {
+            file: "src/plan/approval.rs",
+            find: "        unclear.extend(describe(id, &differences.missing));\n",
+            replace: "",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "new-desktops-are-approved",
+        does: "A desktop that did not exist when the plan was approved is deleted with it",
+        edits: &[Edit {
+            file: "src/plan/approval.rs",
+            find: "            changed.push(format!(\"desktop {id}: it did not exist\"));\n",
+            replace: "",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "hash-without-uid",
+        does: "A plan has the same hash for every object, so that an approval can be copied",
+        edits: &[Edit {
+            file: "src/plan/plan_hash.rs",
+            find: "        uid: &request.uid,",
+            replace: "        uid: \"\",",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "approval-of-a-plan-not-on-show",
+        does: "A plan is approved that nobody was shown",
+        edits: &[Edit {
+            file: "src/plan/approval.rs",
+            find: "    status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !came_before",
+            replace: "    (status.plan.is_none() || !named.is_empty()) && !(came_before && named.is_empty())",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "approval-judged-at-the-first-look-only",
+        does: "The desktops are not compared with the approved ones in the read that is signed upon",
+        edits: &[Edit {
+            file: "src/plan/admission.rs",
+            find: "    let held = expectations::failed(seen, &sorted.present).or_else(|| unapproved_desktops(seen, &sorted));",
+            replace: "    let held = expectations::failed(seen, &sorted.present);",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "approval-taken-back-too-late",
+        does: "The call is made although its approval was taken back after the intent",
+        edits: &[Edit {
+            file: "src/plan/submission.rs",
+            find: "seen.request.suspend || unapproved || untimely;",
+            replace: "seen.request.suspend || (unapproved && false) || untimely;",
+        }],
+        trials: TRIALS,
+    },
+];
