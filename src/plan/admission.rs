@@ -100,8 +100,10 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     if seen.facts.circuit == Circuit::Open {
         return Some(Step::Wait(circuit_open()));
     }
-    if approval::is_missing(seen) {
-        return Some(unapproved(seen));
+    if (approval::is_missing(seen) || approval::is_void(seen))
+        && let Some(step) = unapproved(seen)
+    {
+        return Some(step);
     }
     match &seen.claim {
         None => return Some(Step::Claim),
@@ -137,35 +139,34 @@ fn previewed(seen: &Observed, hold: Progress) -> Step {
     }
 }
 
-/// The next step of a request whose approval is missing. It claims nothing: another request may delete the desktops first.
-fn unapproved(seen: &Observed) -> Step {
+/// The next step of a request whose approval is missing or void; `None` if it is not so any more. Meanwhile it claims
+/// nothing: another request may delete the desktops first.
+fn unapproved(seen: &Observed) -> Option<Step> {
     if let Some(failure) = &seen.read_failure {
         let failed = blockers::failed(seen, failure);
-        return Step::Wait(preview::unread(seen, &failed.clone(), failed));
+        return Some(Step::Wait(preview::unread(seen, &failed.clone(), failed)));
     }
     let sorted = match sight(seen, Announce::Nothing) {
         Ok(sorted) => sorted,
-        Err(Step::Wait(hold)) => return Step::Wait(preview::unread(seen, &hold.clone(), hold)),
-        Err(step) => return step,
+        Err(Step::Wait(hold)) => return Some(Step::Wait(preview::unread(seen, &hold.clone(), hold))),
+        Err(step) => return Some(step),
     };
     if let Some(step) = late_effect(seen) {
-        return step;
+        return Some(step);
     }
     if sorted.existing().is_empty() {
-        return finalizer::finish(seen, nothing_left(seen, &sorted.absent));
+        return Some(finalizer::finish(seen, nothing_left(seen, &sorted.absent)));
     }
     let deleting: Vec<_> = sorted.being_deleted.iter().collect();
-    let Some(hold) = not_permitted(seen, &sorted) else {
-        return Step::StartOver;
-    };
-    let approved = hold.reason == Reason::CheckingDesktops;
+    let hold = not_permitted(seen, &sorted)?;
+    let is_new = approval::is_missing(seen) && hold.reason == Reason::CheckingDesktops;
     let hold = preview::shown(seen, &sorted, &deleting, hold);
     // Nothing is claimed before the approval is recorded.
-    if approved {
+    Some(if is_new {
         Step::RecordApproval(hold)
     } else {
         Step::Wait(hold)
-    }
+    })
 }
 
 /// Why these desktops are not submitted: they are not what the request expects, the project does not permit it, or their
@@ -269,7 +270,7 @@ fn sight(seen: &Observed, announce: Announce) -> Result<SortedDesktops, Step> {
     let tired = seen.failed_reads().count() >= UNREADABLE_LIMIT;
     if let Some(id) = unconfirmed.first().filter(|_| !tired) {
         let hold = checking(ids.len() - unconfirmed.len(), ids.len());
-        let long = unconfirmed.len() >= MANY || says(seen, Reason::CheckingDesktops);
+        let long = unconfirmed.len() >= MANY || is_announced(seen);
         return Err(
             if announce == Announce::Progress
                 && long
@@ -320,9 +321,11 @@ fn needs_single_read(seen: &Observed, id: &DesktopID) -> bool {
     }
 }
 
+const ONE_BY_ONE: &str = "checked: the others are read one by one";
+
 /// What the conditions say while many desktops are read one by one.
 fn checking(checked: usize, all: usize) -> Progress {
-    let message = format!("{checked} of {all} desktops checked: the others are read one by one");
+    let message = format!("{checked} of {all} desktops {ONE_BY_ONE}");
     Progress::moving(Reason::CheckingDesktops, message, Requeue::Tick)
 }
 
@@ -448,13 +451,14 @@ fn last_error(seen: &Observed) -> Option<&CloudError> {
     seen.request.status.last_error.as_ref().or_else(refused)
 }
 
-/// The conditions give this reason for why nothing is submitted.
-fn says(seen: &Observed, reason: Reason) -> bool {
+/// The conditions say how far a long check is.
+fn is_announced(seen: &Observed) -> bool {
     let conditions = &seen.request.status.conditions;
     let kind = ConditionType::Submitted.as_str();
+    let reason = Reason::CheckingDesktops.as_str();
     conditions
         .iter()
-        .any(|c| c.type_ == kind && c.reason == reason.as_str())
+        .any(|c| c.type_ == kind && c.reason == reason && c.message.ends_with(ONE_BY_ONE))
 }
 
 /// What kept the request from being submitted until its deadline, as the conditions said it.

@@ -3,7 +3,7 @@
 //! Approved victims are the victims, or nothing happens: an approval binds to the facts of each desktop that was on show.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::observed::Observed;
 use super::plan_hash::{Planned, PlannedDesktop};
@@ -60,6 +60,14 @@ pub fn recorded(seen: &Observed) -> Option<&ApprovedPlan> {
 /// An approval is needed, or was given, and is not recorded.
 pub fn is_missing(seen: &Observed) -> bool {
     (is_required(seen) || seen.request.approved_plan.is_some()) && recorded(seen).is_none()
+}
+
+/// The approved desktops had changed when they were last read.
+pub fn is_void(seen: &Observed) -> bool {
+    let says_so = |c: &Condition| {
+        c.type_ == ConditionType::Approved.as_str() && c.reason == Reason::PlanChanged.as_str()
+    };
+    recorded(seen).is_some() && seen.request.status.conditions.iter().any(says_so)
 }
 
 /// What the approval says to this plan.

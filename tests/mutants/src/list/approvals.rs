@@ -63,8 +63,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The desktops are not compared with the approved ones in the read that is signed upon",
         edits: &[Edit {
             file: "src/plan/admission.rs",
-            find: "    let held = expectations::failed(seen, &sorted.present).or_else(|| unapproved_desktops(seen, &sorted));",
-            replace: "    let held = expectations::failed(seen, &sorted.present);",
+            find: "    if let Some(hold) = not_permitted(seen, &sorted) {",
+            replace: "    if let Some(hold) = expectations::failed(seen, &sorted.present) {",
         }],
         trials: TRIALS,
     },
@@ -75,6 +75,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
             file: "src/plan/submission.rs",
             find: "seen.request.suspend || unapproved || untimely;",
             replace: "seen.request.suspend || (unapproved && false) || untimely;",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "guardrails-ignored",
+        does: "A desktop is deleted that the guardrails of the project protect",
+        edits: &[Edit {
+            file: "src/plan/admission.rs",
+            find: "        .or_else(|| guardrails::blocked(seen, &sorted.present))\n",
+            replace: "",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "window-by-our-clock-alone",
+        does: "A request is submitted while only the operator's clock is inside of a window",
+        edits: &[Edit {
+            file: "src/plan/deadlines/windows.rs",
+            find: "Some(other) if inside(other) =>",
+            replace: "Some(other) if inside(other) || other != clocks.ours =>",
         }],
         trials: TRIALS,
     },

@@ -56,6 +56,14 @@ fn recorded() -> Seen {
     seen
 }
 
+/// A desktop had another user when it was last read.
+fn void() -> Seen {
+    let mut seen = recorded().facts("b", "pc-2", "eve");
+    let step = plan(&seen.0);
+    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(7)).unwrap();
+    seen
+}
+
 const AWAITED: &str = "AwaitingApproval held until Plan; a Pending, b Pending [PlanReady, AwaitingApproval]";
 const OTHER: &str = "PlanChanged held until Plan; a Pending, b Pending [PlanReady, PlanChanged]";
 const VOID: &str = "PlanChanged held until Plan; a Pending, b Pending [PlanReady, PlanChanged, recorded]";
@@ -174,6 +182,11 @@ fn given() -> Vec<Row> {
         ),
         row("it is recorded: they are submitted", recorded(), "sign a b"),
         row(
+            "one of them is read by itself, which is not announced",
+            recorded().sights("b Missing").progress_due(),
+            "get b",
+        ),
+        row(
             "so they are where it is not required any more",
             recorded().with(|o| {
                 if let Some(project) = &mut o.project {
@@ -244,6 +257,22 @@ fn changed() -> Vec<Row> {
             shown_without("b").sights("b Idle").facts("b", "pc-2", "ben"),
             VOID,
         ),
+        row(
+            "it is void: the desktops are read again, and not claimed",
+            unclaimed(void()).unread(),
+            "list a b",
+        ),
+        row(
+            "they are still others",
+            unclaimed(void()),
+            "PlanChanged held until Plan; a Pending, b Pending [PlanReady, PlanChanged, recorded]",
+        ),
+        row(
+            "they are as they were: now they are claimed",
+            unclaimed(void().facts("b", "pc-2", "ben")),
+            "claim",
+        ),
+        row("and submitted", void().facts("b", "pc-2", "ben"), "sign a b"),
         row(
             "its user is missing from a read",
             recorded().with_facts("b", facts(given("pc-2"), Fact::NotGiven, Fact::NotGiven)),
