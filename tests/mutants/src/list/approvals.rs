@@ -96,6 +96,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
             find: "Some(other) if inside(other) =>",
             replace: "Some(other) if inside(other) || other != clocks.ours =>",
         }],
-        trials: TRIALS,
+        trials: &[Trial {
+            layer: Layer::Offline,
+            tests: &["plan::windows"],
+        }],
     },
 ];
