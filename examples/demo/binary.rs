@@ -1,4 +1,5 @@
-//! The operator's binary. `cargo run --example` builds the example alone, so the example has the binary built.
+//! The binaries of the operator and of its kubectl plugin. `cargo run --example` builds the example alone, so the
+//! example has the binaries built.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -9,16 +10,25 @@ use tokio::process::Command;
 
 use crate::BoxError;
 
-const NAME: &str = env!("CARGO_PKG_NAME");
+const OPERATOR: &str = env!("CARGO_PKG_NAME");
+const PLUGIN: &str = "kubectl-desktops";
 
-/// Builds the binary with the Cargo that built this example, and says where it is.
+/// Where they are.
+pub(crate) struct Binaries {
+    pub(crate) operator: PathBuf,
+    /// `kubectl-desktops`.
+    pub(crate) plugin: PathBuf,
+}
+
+/// Builds the binaries with the Cargo that built this example, and says where they are.
 ///
 /// The example is named beside it, and no package: so Cargo resolves the same features as for this example and for
-/// `cargo test`, and only the binary itself is built.
-pub(crate) async fn build(example: &str) -> Result<PathBuf, BoxError> {
+/// `cargo test`, and only the binaries themselves are built.
+pub(crate) async fn build(example: &str) -> Result<Binaries, BoxError> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["build", "--quiet", "--bin", NAME, "--example", example])
+        .args(["build", "--quiet", "--bin", OPERATOR, "--bin", PLUGIN])
+        .args(["--example", example])
         .arg("--message-format=json-render-diagnostics")
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .current_dir(testkit::workspace())
@@ -32,11 +42,17 @@ pub(crate) async fn build(example: &str) -> Result<PathBuf, BoxError> {
         .await
         .map_err(|error| format!("start cargo: {error}"))?;
     if !built.status.success() {
-        return Err(format!("cargo build of {NAME} failed: {}", built.status).into());
+        return Err(format!("cargo build of {OPERATOR} and {PLUGIN} failed: {}", built.status).into());
     }
     let messages = String::from_utf8_lossy(&built.stdout);
-    let executable = messages.lines().find_map(executable);
-    executable.ok_or_else(|| format!("cargo build named no executable of {NAME}").into())
+    let built = |name: &str| {
+        let path = messages.lines().find_map(|message| executable(name, message));
+        path.ok_or_else(|| format!("cargo build named no executable of {name}"))
+    };
+    Ok(Binaries {
+        operator: built(OPERATOR)?,
+        plugin: built(PLUGIN)?,
+    })
 }
 
 /// Is it a variable that Cargo set for the run of this example? The build scripts of some dependencies look at these,
@@ -46,9 +62,9 @@ fn is_of_this_run(name: &OsStr) -> bool {
     name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
-/// The path in a message of Cargo that reports the binary as built or still fresh.
-fn executable(message: &str) -> Option<PathBuf> {
+/// The path in a message of Cargo that reports that binary as built or still fresh.
+fn executable(name: &str, message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let ours = message["target"]["name"] == NAME && message["target"]["kind"][0] == "bin";
+    let ours = message["target"]["name"] == name && message["target"]["kind"][0] == "bin";
     message["executable"].as_str().filter(|_| ours).map(PathBuf::from)
 }
