@@ -40,7 +40,8 @@ pub(crate) async fn until_interrupted(stage: &Stage, board: &mut Board) -> Resul
     screen.print("kubectl desktops plan needs-approval");
     screen.print("kubectl desktops approve needs-approval");
     screen.print("");
-    screen.print("The simulated cloud, and its admin API (GET /ledger, GET and POST /desktops, POST and DELETE /faults):");
+    screen.print("The simulated cloud, and its admin API (GET /ledger, GET and POST /desktops, PATCH /desktops/ID, GET, POST");
+    screen.print("and DELETE /faults):");
     screen.print("");
     screen.print(&format!("workspace: {}", simulator.workspace));
     screen.print(&format!("admin: {}", simulator.admin));
