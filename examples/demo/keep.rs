@@ -27,7 +27,7 @@ pub(crate) async fn until_interrupted(stage: &Stage, board: &mut Board) -> Resul
         "export KUBECONFIG={}",
         quoted(control_plane.kubeconfig_path())
     ));
-    let plugin = &stage.binaries.plugin;
+    let plugin = &stage.plugin;
     screen.print(&format!(
         "export PATH={}:{}:$PATH",
         quoted(kubectl.parent().unwrap_or(kubectl)),

@@ -13,12 +13,11 @@ use testkit::{
 use tokio::process::Command;
 use workspace_simulator::cloud::{LedgerEntry, Operation};
 
-use crate::BoxError;
-use crate::binary::{self, Binaries};
 use crate::board::Board;
 use crate::cast::{Project, Role};
 use crate::samples::{self, Samples, name};
 use crate::world::{READ_ONLY_KEY, READ_ONLY_PROJECT_ID, SIGNATURE_WINDOW, world};
+use crate::{BoxError, binary};
 
 /// Name of the third project, whose key may not delete.
 const READ_ONLY_PROJECT: &str = "read-only";
@@ -47,7 +46,9 @@ pub(crate) struct Stage {
     pub(crate) cloud: Cloud,
     pub(crate) namespace: Namespace,
     pub(crate) control_plane: ControlPlane,
-    pub(crate) binaries: Binaries,
+    /// `kubectl-desktops`.
+    pub(crate) plugin: PathBuf,
+    binary: PathBuf,
     kubeconfig: PathBuf,
     samples: Samples,
     desktops: BTreeSet<String>,
@@ -57,7 +58,7 @@ impl Stage {
     /// Sets everything up, and says what it is doing.
     pub(crate) async fn set(board: &mut Board) -> Result<Self, BoxError> {
         board.say("building the operator and its kubectl plugin");
-        let binaries = binary::build("demo").await?;
+        let [binary, plugin] = binary::build("demo", [binary::OPERATOR, "kubectl-desktops"]).await?;
         board.say("starting etcd and kube-apiserver (built from source the first time, which takes minutes)");
         let control_plane = ControlPlane::start().await?;
         let namespace = control_plane.namespace("demo").await?;
@@ -69,7 +70,7 @@ impl Stage {
         ));
         let samples = Samples::read()?;
         let cloud = Cloud::start(&world(&samples)).await?;
-        let operator = start(&binaries.operator, &kubeconfig, &namespace, "operator-1")?;
+        let operator = start(&binary, &kubeconfig, &namespace, "operator-1")?;
         board.say(&format!(
             "the simulated cloud is at {}; the operator runs as {SERVICE_ACCOUNT}, process {}",
             cloud.simulator().workspace,
@@ -81,7 +82,8 @@ impl Stage {
             cloud,
             namespace,
             control_plane,
-            binaries,
+            plugin,
+            binary,
             kubeconfig,
             samples,
             desktops,
@@ -92,8 +94,7 @@ impl Stage {
 
     /// Starts the operator again, as the kubelet would.
     pub(crate) fn start_again(&mut self) -> Result<(), Error> {
-        let binary = &self.binaries.operator;
-        self.operator = start(binary, &self.kubeconfig, &self.namespace, "operator-2")?;
+        self.operator = start(&self.binary, &self.kubeconfig, &self.namespace, "operator-2")?;
         Ok(())
     }
 
@@ -205,7 +206,7 @@ impl Stage {
             .args(arguments)
             .args(["--namespace", self.namespace.name()])
             .env("KUBECONFIG", self.control_plane.kubeconfig_path())
-            .env("PATH", self.binaries.plugin.parent().unwrap_or(Path::new("/")))
+            .env("PATH", self.plugin.parent().unwrap_or(Path::new("/")))
             .stdin(Stdio::null())
             .output()
             .await?;
