@@ -6,15 +6,15 @@ use desktop_deletion_operator::crd::deletion::Outcome;
 use serde_json::json;
 use testkit::{Operator, eventually};
 
-use crate::BoxError;
 use crate::board::Board;
 use crate::cast::{ROLES, Role, has_job, is_finished};
 use crate::stage::Stage;
 use crate::verdict::{self, Verdict};
+use crate::{BoxError, approve};
 
 /// Plays all of it; the error is error that kept it from being played to its end.
 pub(crate) async fn play(stage: &mut Stage, board: &mut Board) -> Result<Verdict, BoxError> {
-    let [first @ .., last] = &ROLES;
+    let [first @ .., crashing, blocked, approved] = &ROLES;
     board.follow(stage.requests());
     for role in first {
         board.say(&format!("applying {}: {}", role.name, role.story));
@@ -28,9 +28,23 @@ pub(crate) async fn play(stage: &mut Stage, board: &mut Board) -> Result<Verdict
         on_its_way,
     )
     .await?;
-    crash(stage, board, last).await?;
+    crash(stage, board, crashing).await?;
+    for role in [blocked, approved] {
+        board.say(&format!("applying {}: {}", role.name, role.story));
+        stage.apply(role).await?;
+    }
+    let planned = |board: &Board| is_over(board, blocked) && approve::waits(board, approved);
+    watched(
+        stage,
+        board,
+        "one request is blocked, one waits for approval",
+        planned,
+    )
+    .await?;
+    let hash = approve::approve(stage, board, approved).await?;
     let over = |board: &Board| ROLES.iter().all(|role| is_over(board, role));
     watched(stage, board, "every request has ended", over).await?;
+    approve::only_that_was_submitted(board, approved, &hash)?;
     verdict::pronounce(stage, board)
 }
 

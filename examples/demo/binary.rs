@@ -1,4 +1,4 @@
-//! The operator's binary. `cargo run --example` builds the example alone, so the example has the binary built.
+//! The programs of this package. `cargo run --example` builds the example alone, so the example has them built.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -9,16 +9,21 @@ use tokio::process::Command;
 
 use crate::BoxError;
 
-const NAME: &str = env!("CARGO_PKG_NAME");
+/// The operator.
+pub(crate) const OPERATOR: &str = env!("CARGO_PKG_NAME");
 
-/// Builds the binary with the Cargo that built this example, and says where it is.
+/// Builds programs with the Cargo that built this example, and says where they are.
 ///
 /// The example is named beside it, and no package: so Cargo resolves the same features as for this example and for
-/// `cargo test`, and only the binary itself is built.
-pub(crate) async fn build(example: &str) -> Result<PathBuf, BoxError> {
+/// `cargo test`, and only the programs themselves are built.
+pub(crate) async fn build<const N: usize>(
+    example: &str,
+    programs: [&str; N],
+) -> Result<[PathBuf; N], BoxError> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["build", "--quiet", "--bin", NAME, "--example", example])
+        .args(["build", "--quiet", "--example", example])
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
         .arg("--message-format=json-render-diagnostics")
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .current_dir(testkit::workspace())
@@ -32,11 +37,20 @@ pub(crate) async fn build(example: &str) -> Result<PathBuf, BoxError> {
         .await
         .map_err(|error| format!("start cargo: {error}"))?;
     if !built.status.success() {
-        return Err(format!("cargo build of {NAME} failed: {}", built.status).into());
+        return Err(format!(
+            "cargo build of {} failed: {}",
+            programs.join(" and "),
+            built.status
+        )
+        .into());
     }
     let messages = String::from_utf8_lossy(&built.stdout);
-    let executable = messages.lines().find_map(executable);
-    executable.ok_or_else(|| format!("cargo build named no executable of {NAME}").into())
+    let mut paths = programs.map(|_| PathBuf::new());
+    for (path, program) in paths.iter_mut().zip(programs) {
+        let built = messages.lines().find_map(|message| executable(program, message));
+        *path = built.ok_or_else(|| format!("cargo build named no executable of {program}"))?;
+    }
+    Ok(paths)
 }
 
 /// Is it a variable that Cargo set for the run of this example? The build scripts of some dependencies look at these,
@@ -46,9 +60,9 @@ fn is_of_this_run(name: &OsStr) -> bool {
     name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
-/// The path in a message of Cargo that reports the binary as built or still fresh.
-fn executable(message: &str) -> Option<PathBuf> {
+/// The path in a message of Cargo that reports that program as built or still fresh.
+fn executable(program: &str, message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let ours = message["target"]["name"] == NAME && message["target"]["kind"][0] == "bin";
+    let ours = message["target"]["name"] == program && message["target"]["kind"][0] == "bin";
     message["executable"].as_str().filter(|_| ours).map(PathBuf::from)
 }

@@ -51,6 +51,13 @@ impl Board {
         self.redraw();
     }
 
+    /// What a command printed.
+    pub(crate) fn show(&mut self, command: &str, output: &str) {
+        self.say(command);
+        self.screen.print(&format!("\n{}\n", output.trim_end()));
+        self.redraw();
+    }
+
     /// A request as it was last seen.
     pub(crate) fn request(&self, name: &str) -> Option<&DesktopDeletion> {
         self.requests.get(name)

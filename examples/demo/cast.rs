@@ -1,4 +1,4 @@
-//! The cast: five requests, what each is about, and how it has to end.
+//! The cast: seven requests, what each is about, and how it has to end.
 
 use desktop_deletion_operator::crd::conditions::{ConditionType, Reason};
 use desktop_deletion_operator::crd::deletion::{DesktopDeletion, DesktopState};
@@ -12,20 +12,24 @@ pub(crate) struct Role {
     pub(crate) name: &'static str,
     /// What it is about.
     pub(crate) story: &'static str,
-    /// The login that its project has.
-    pub(crate) login: Login,
+    /// Its project.
+    pub(crate) project: Project,
     /// The desktops that it lists.
     pub(crate) desktops: &'static [Desktop],
+    /// Users whom its author expects the desktops to have, in the order of the desktops; none where nothing is expected.
+    pub(crate) expected_users: &'static [&'static str],
     /// How it has to end.
     pub(crate) end: End,
 }
 
-/// Which of the two projects a request refers to.
+/// Which of the three projects a request refers to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Login {
-    /// The project of `deploy/samples`; its key may do everything.
-    Full,
-    /// A second project, whose key may read but not delete.
+pub(crate) enum Project {
+    /// The project of `deploy/samples` without guardrails; its key may do everything.
+    Open,
+    /// The project of `deploy/samples` that requires an approval; it has the same key.
+    Guarded,
+    /// A third project, whose key may read but not delete.
     ReadOnly,
 }
 
@@ -36,7 +40,7 @@ pub(crate) struct Desktop {
     /// Its computer name.
     pub(crate) name: &'static str,
     /// What has to stand in the status in the end. `Absent` ones never existed, `Failed` ones fail in the cloud,
-    /// `Pending` ones are never submitted with success.
+    /// `Pending` ones are never submitted with success, `Blocked` ones are not submitted at all.
     pub(crate) ends: DesktopState,
 }
 
@@ -57,16 +61,16 @@ pub(crate) struct End {
 /// Code and reason with which the cloud fails to delete a desktop.
 pub(crate) const FAILURE: (&str, &str) = ("WKS.00010500", "the port of the desktop could not be removed");
 
-/// The right that the second project's key lacks.
+/// The right that the read-only project's key lacks.
 const MISSING_ACTION: &str = "workspace:desktops:batchDelete";
 
-/// The five, in the order of their entrance. The last one sees the crash.
-pub(crate) const ROLES: [Role; 5] = [
+/// All of them, in the order of their entrance.
+pub(crate) const ROLES: [Role; 7] = [
     Role {
         letter: 'a',
         name: "a-three-desktops",
         story: "three desktops, all of which the cloud deletes",
-        login: Login::Full,
+        project: Project::Open,
         desktops: &[
             desktop(
                 "a1e60b0e-58f4-4f5e-9a39-0c6d3c1b7a01",
@@ -84,6 +88,7 @@ pub(crate) const ROLES: [Role; 5] = [
                 DesktopState::Deleted,
             ),
         ],
+        expected_users: &[],
         end: End {
             ready: Reason::AllDeleted,
             submitted: Reason::JobAccepted,
@@ -96,12 +101,13 @@ pub(crate) const ROLES: [Role; 5] = [
         letter: 'b',
         name: "b-already-gone",
         story: "a desktop that does not exist: nothing is sent",
-        login: Login::Full,
+        project: Project::Open,
         desktops: &[desktop(
             "b1e60b0e-58f4-4f5e-9a39-0c6d3c1b7b01",
             "pc-dora",
             DesktopState::Absent,
         )],
+        expected_users: &[],
         end: End {
             ready: Reason::AlreadyAbsent,
             submitted: Reason::NothingToDelete,
@@ -114,7 +120,7 @@ pub(crate) const ROLES: [Role; 5] = [
         letter: 'c',
         name: "c-one-fails",
         story: "two desktops, one of which the cloud fails to delete",
-        login: Login::Full,
+        project: Project::Open,
         desktops: &[
             desktop(
                 "c1e60b0e-58f4-4f5e-9a39-0c6d3c1b7c01",
@@ -127,6 +133,7 @@ pub(crate) const ROLES: [Role; 5] = [
                 DesktopState::Failed,
             ),
         ],
+        expected_users: &[],
         end: End {
             ready: Reason::PartiallyFailed,
             submitted: Reason::JobAccepted,
@@ -139,12 +146,13 @@ pub(crate) const ROLES: [Role; 5] = [
         letter: 'd',
         name: "d-not-permitted",
         story: "a project whose key may not delete: it waits for somebody to grant the right",
-        login: Login::ReadOnly,
+        project: Project::ReadOnly,
         desktops: &[desktop(
             "d1e60b0e-58f4-4f5e-9a39-0c6d3c1b7d01",
             "pc-gina",
             DesktopState::Pending,
         )],
+        expected_users: &[],
         end: End {
             ready: Reason::PermissionDenied,
             submitted: Reason::PermissionDenied,
@@ -157,12 +165,13 @@ pub(crate) const ROLES: [Role; 5] = [
         letter: 'e',
         name: "e-crash",
         story: "the operator is killed before it hears that the cloud accepted the call",
-        login: Login::Full,
+        project: Project::Open,
         desktops: &[desktop(
             "e1e60b0e-58f4-4f5e-9a39-0c6d3c1b7e01",
             "pc-hugo",
             DesktopState::Deleted,
         )],
+        expected_users: &[],
         end: End {
             ready: Reason::AllDeleted,
             submitted: Reason::JobRecovered,
@@ -171,10 +180,69 @@ pub(crate) const ROLES: [Role; 5] = [
             says: "1 desktop deleted",
         },
     },
+    Role {
+        letter: 'f',
+        name: "f-wrong-user",
+        story: "two desktops, one of which is not its user's, as the request expects: nothing is sent",
+        project: Project::Open,
+        desktops: &[
+            desktop(
+                "f1e60b0e-58f4-4f5e-9a39-0c6d3c1b7f01",
+                "pc-ida",
+                DesktopState::Pending,
+            ),
+            desktop(
+                "f2e60b0e-58f4-4f5e-9a39-0c6d3c1b7f02",
+                "pc-jan",
+                DesktopState::Blocked,
+            ),
+        ],
+        expected_users: &["ida", "karl"],
+        end: End {
+            ready: Reason::ExpectationFailed,
+            submitted: Reason::ExpectationFailed,
+            is_final: false,
+            accepted: 0,
+            says: "it is assigned to jan, expected karl",
+        },
+    },
+    Role {
+        letter: 'g',
+        name: "g-approval",
+        story: "a project that requires an approval: nothing is sent until somebody approves the plan",
+        project: Project::Guarded,
+        desktops: &[
+            desktop(
+                "91e60b0e-58f4-4f5e-9a39-0c6d3c1b7901",
+                "pc-lena",
+                DesktopState::Deleted,
+            ),
+            desktop(
+                "92e60b0e-58f4-4f5e-9a39-0c6d3c1b7902",
+                "pc-mark",
+                DesktopState::Deleted,
+            ),
+        ],
+        expected_users: &[],
+        end: End {
+            ready: Reason::AllDeleted,
+            submitted: Reason::JobAccepted,
+            is_final: true,
+            accepted: 1,
+            says: "2 desktops deleted",
+        },
+    },
 ];
 
 const fn desktop(id: &'static str, name: &'static str, ends: DesktopState) -> Desktop {
     Desktop { id, name, ends }
+}
+
+impl Desktop {
+    /// Whom it is assigned to.
+    pub(crate) fn user(&self) -> &'static str {
+        self.name.trim_start_matches("pc-")
+    }
 }
 
 impl Role {

@@ -27,16 +27,21 @@ pub(crate) async fn until_interrupted(stage: &Stage, board: &mut Board) -> Resul
         "export KUBECONFIG={}",
         quoted(control_plane.kubeconfig_path())
     ));
+    let plugin = &stage.plugin;
     screen.print(&format!(
-        "export PATH={}:$PATH",
-        quoted(kubectl.parent().unwrap_or(kubectl))
+        "export PATH={}:{}:$PATH",
+        quoted(kubectl.parent().unwrap_or(kubectl)),
+        quoted(plugin.parent().unwrap_or(plugin))
     ));
     screen.print("");
     screen.print(&format!("kubectl apply -f {}", quoted(&samples::folder())));
     screen.print("kubectl wait --for=jsonpath='{.status.completionTime}' --timeout=60s ddel/leavers");
     screen.print("kubectl get ddel");
+    screen.print("kubectl desktops plan needs-approval");
+    screen.print("kubectl desktops approve needs-approval");
     screen.print("");
-    screen.print("The simulated cloud, and its admin API (GET /ledger, GET and POST /desktops, POST and DELETE /faults):");
+    screen.print("The simulated cloud, and its admin API (GET /ledger, GET and POST /desktops, PATCH /desktops/ID, GET, POST");
+    screen.print("and DELETE /faults):");
     screen.print("");
     screen.print(&format!("workspace: {}", simulator.workspace));
     screen.print(&format!("admin: {}", simulator.admin));

@@ -1,6 +1,6 @@
 //! The two-minute tour: a real control plane, a simulated cloud and the operator as its own process, with the rights
-//! that `deploy/` ships. Five requests are applied; their conditions are shown as they move, a crash of the operator
-//! included; the end is held against what had to come.
+//! that `deploy/` ships. Seven requests are applied; their conditions are shown as they move, a crash of the operator
+//! and an approval included; the end is held against what had to come.
 //!
 //! `cargo demo` ends by itself. `cargo demo -- --keep` leaves all of it running for kubectl.
 
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod act;
+mod approve;
 mod binary;
 mod board;
 mod cast;
@@ -25,7 +26,7 @@ use stage::Stage;
 /// Whatever stops the demo, as a sentence.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Watch five requests for the deletion of cloud desktops on a real Kubernetes API server and a simulated cloud.
+/// Watch seven requests for the deletion of cloud desktops on a real Kubernetes API server and a simulated cloud.
 ///
 /// Exit code 0 means that each of them ended as it had to.
 #[derive(Parser)]

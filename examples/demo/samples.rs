@@ -1,4 +1,4 @@
-//! `deploy/samples`: the demo plays on the shipped project and Secret, so that the samples can be applied to it as
+//! `deploy/samples`: the demo plays on the shipped projects and Secret, so that the samples can be applied to it as
 //! they are.
 
 use std::path::PathBuf;
@@ -9,12 +9,14 @@ use crate::BoxError;
 
 /// What the simulated cloud and the demo need to know of the samples.
 pub(crate) struct Samples {
-    /// The manifest of the `WorkspaceProject`.
-    pub(crate) project: Value,
-    /// The manifest of its Secret: placeholders, which the simulated cloud takes for a key.
+    /// The `WorkspaceProject` without guardrails.
+    pub(crate) open: Value,
+    /// The `WorkspaceProject` with guardrails, which requires approvals.
+    pub(crate) guarded: Value,
+    /// Their Secret: placeholders, which the simulated cloud takes for a key.
     pub(crate) secret: Value,
-    /// The desktops that the sample requests name.
-    pub(crate) desktops: Vec<String>,
+    /// The requests.
+    pub(crate) requests: Vec<Value>,
 }
 
 /// The folder.
@@ -33,41 +35,35 @@ impl Samples {
                 serde_saphyr::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
             manifests.push(manifest);
         }
-        let one = |kind: &str| {
-            let found = manifests
-                .iter()
-                .find(|manifest| manifest["kind"] == kind)
-                .cloned();
-            found.ok_or_else(|| format!("deploy/samples has no {kind}"))
+        let one = |what: &str, is: &dyn Fn(&Value) -> bool| {
+            let found = manifests.iter().find(|manifest| is(manifest)).cloned();
+            found.ok_or_else(|| format!("deploy/samples has no {what}"))
         };
-        let requests = manifests
-            .iter()
-            .filter(|manifest| manifest["kind"] == "DesktopDeletion");
-        let ids = requests.filter_map(|request| request["spec"]["desktopIDs"].as_array());
+        let is_project = |manifest: &Value| manifest["kind"] == "WorkspaceProject";
+        let is_guarded = |manifest: &Value| !manifest["spec"]["guardrails"].is_null();
         Ok(Self {
-            project: one("WorkspaceProject")?,
-            secret: one("Secret")?,
-            desktops: ids
-                .flatten()
-                .filter_map(|id| id.as_str().map(str::to_owned))
+            open: one("project without guardrails", &|it| {
+                is_project(it) && !is_guarded(it)
+            })?,
+            guarded: one("project with guardrails", &|it| is_project(it) && is_guarded(it))?,
+            secret: one("Secret", &|it| it["kind"] == "Secret")?,
+            requests: manifests
+                .iter()
+                .filter(|manifest| manifest["kind"] == "DesktopDeletion")
+                .cloned()
                 .collect(),
         })
     }
 
-    /// Name of the sample project.
-    pub(crate) fn project_name(&self) -> &str {
-        text(&self.project["metadata"]["name"])
-    }
-
-    /// Region of the sample project.
+    /// Region of the sample projects.
     pub(crate) fn region(&self) -> &str {
-        text(&self.project["spec"]["region"])
+        text(&self.open["spec"]["region"])
     }
+}
 
-    /// ID of the sample project in the cloud.
-    pub(crate) fn project_id(&self) -> &str {
-        text(&self.project["spec"]["projectID"])
-    }
+/// Name of an object.
+pub(crate) fn name(object: &Value) -> &str {
+    text(&object["metadata"]["name"])
 }
 
 fn text(value: &Value) -> &str {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use desktop_deletion_operator::crd::deletion::DesktopDeletion;
@@ -9,15 +10,16 @@ use serde_json::{Value, json};
 use testkit::{
     AuditEvent, Cloud, ControlPlane, Error, Namespace, Operator, OperatorOptions, SERVICE_ACCOUNT, manifests,
 };
+use tokio::process::Command;
 use workspace_simulator::cloud::{LedgerEntry, Operation};
 
 use crate::board::Board;
-use crate::cast::{Login, Role};
-use crate::samples::{self, Samples};
+use crate::cast::{Project, Role};
+use crate::samples::{self, Samples, name};
 use crate::world::{READ_ONLY_KEY, READ_ONLY_PROJECT_ID, SIGNATURE_WINDOW, world};
 use crate::{BoxError, binary};
 
-/// Name of the second project, whose key may not delete.
+/// Name of the third project, whose key may not delete.
 const READ_ONLY_PROJECT: &str = "read-only";
 
 /// Short pauses, so that the tour takes a minute and not half an hour.
@@ -44,6 +46,8 @@ pub(crate) struct Stage {
     pub(crate) cloud: Cloud,
     pub(crate) namespace: Namespace,
     pub(crate) control_plane: ControlPlane,
+    /// `kubectl-desktops`.
+    pub(crate) plugin: PathBuf,
     binary: PathBuf,
     kubeconfig: PathBuf,
     samples: Samples,
@@ -53,8 +57,8 @@ pub(crate) struct Stage {
 impl Stage {
     /// Sets everything up, and says what it is doing.
     pub(crate) async fn set(board: &mut Board) -> Result<Self, BoxError> {
-        board.say("building the operator");
-        let binary = binary::build("demo").await?;
+        board.say("building the operator and its kubectl plugin");
+        let [binary, plugin] = binary::build("demo", [binary::OPERATOR, "kubectl-desktops"]).await?;
         board.say("starting etcd and kube-apiserver (built from source the first time, which takes minutes)");
         let control_plane = ControlPlane::start().await?;
         let namespace = control_plane.namespace("demo").await?;
@@ -78,6 +82,7 @@ impl Stage {
             cloud,
             namespace,
             control_plane,
+            plugin,
             binary,
             kubeconfig,
             samples,
@@ -115,11 +120,19 @@ impl Stage {
 
     /// Applies the request of a role.
     pub(crate) async fn apply(&self, role: &Role) -> Result<(), Error> {
-        let project = match role.login {
-            Login::Full => self.samples.project_name(),
-            Login::ReadOnly => READ_ONLY_PROJECT,
+        let project = match role.project {
+            Project::Open => name(&self.samples.open),
+            Project::Guarded => name(&self.samples.guarded),
+            Project::ReadOnly => READ_ONLY_PROJECT,
         };
-        let manifest = manifests::desktop_deletion(role.name, project, role.ids());
+        let mut manifest = manifests::desktop_deletion(role.name, project, role.ids());
+        let expected = role.ids().zip(role.expected_users);
+        let expected: Vec<_> = expected
+            .map(|(id, user)| json!({"id": id, "userName": user}))
+            .collect();
+        if !expected.is_empty() {
+            manifest["spec"]["expected"] = json!(expected);
+        }
         self.namespace.apply(&manifest).await.map(drop)
     }
 
@@ -148,14 +161,15 @@ impl Stage {
         Ok(writes.iter().filter(ours).count())
     }
 
-    /// The two projects with their logins. The first one is that of `deploy/samples` with the simulated cloud's address,
-    /// which is made without kubectl: so kubectl leaves the address alone whenever the sample itself is applied.
+    /// The three projects with their logins. The first two are those of `deploy/samples` with the simulated cloud's
+    /// address, which is set without kubectl: so kubectl leaves the address alone whenever the samples themselves are
+    /// applied.
     async fn make_projects(&self) -> Result<(), Error> {
         let sample = |file: &str| samples::folder().join(file).display().to_string();
-        self.namespace
-            .apply(&self.at_cloud(self.samples.project.clone()))
-            .await?;
-        for file in ["secret.yaml", "project.yaml"] {
+        for project in [&self.samples.open, &self.samples.guarded] {
+            self.namespace.apply(&self.at_cloud(project.clone())).await?;
+        }
+        for file in ["secret.yaml", "project.yaml", "project-guardrails.yaml"] {
             self.kubectl(&["apply", "--filename", &sample(file)]).await?;
         }
 
@@ -179,6 +193,33 @@ impl Stage {
         project["spec"]["iamEndpoint"] = json!(simulator.iam);
         project["spec"]["caBundle"] = json!(simulator.ca_pem);
         project
+    }
+
+    /// Runs `kubectl desktops`, with kubectl finding the plugin in `PATH`; standard input is empty.
+    ///
+    /// # Errors
+    ///
+    /// An exit code other than 0, with what was printed.
+    pub(crate) async fn kubectl_desktops(&self, arguments: &[&str]) -> Result<String, BoxError> {
+        let output = Command::new(self.control_plane.kubectl_path())
+            .arg("desktops")
+            .args(arguments)
+            .args(["--namespace", self.namespace.name()])
+            .env("KUBECONFIG", self.control_plane.kubeconfig_path())
+            .env("PATH", self.plugin.parent().unwrap_or(Path::new("/")))
+            .stdin(Stdio::null())
+            .output()
+            .await?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return Ok(text);
+        }
+        let (status, error) = (output.status, String::from_utf8_lossy(&output.stderr));
+        Err(format!(
+            "kubectl desktops {}: {status}: {text}{error}",
+            arguments.join(" ")
+        )
+        .into())
     }
 
     async fn kubectl(&self, arguments: &[&str]) -> Result<String, Error> {

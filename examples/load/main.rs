@@ -100,7 +100,7 @@ struct World {
 impl World {
     async fn start(flags: &[&str], desktops: impl Iterator<Item = String>) -> Result<Self, BoxError> {
         eprintln!("building the operator");
-        let binary = binary::build("load").await?;
+        let [binary] = binary::build("load", [binary::OPERATOR]).await?;
         eprintln!("starting etcd and kube-apiserver (built from source the first time, which takes minutes)");
         let control_plane = ControlPlane::start().await?;
         let namespace = control_plane.namespace("load").await?;

@@ -13,6 +13,7 @@ use crate::stage::BOUND;
 
 mod approving;
 mod following;
+mod whole;
 
 pub(crate) const HASH: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const NEWER: &str = "sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";

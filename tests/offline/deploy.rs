@@ -385,25 +385,27 @@ fn every_manifest_belongs_to_a_kustomization() {
 #[test]
 fn samples_are_what_the_kinds_want_and_fit_together() {
     let samples = manifests("samples");
-    let project = only(&samples, "WorkspaceProject");
     let secret = only(&samples, "Secret");
-    keeps_every_field::<WorkspaceProject>(&project);
-    assert_eq!(
-        project["spec"]["credentials"]["accessKey"]["secretRef"]["name"],
-        secret["metadata"]["name"]
-    );
-    let deletions: Vec<_> = samples
-        .iter()
-        .filter(|sample| sample["kind"] == "DesktopDeletion")
-        .collect();
-    assert_eq!(deletions.len(), 4);
-    for deletion in deletions {
-        keeps_every_field::<DesktopDeletion>(deletion);
+    let of_kind = |kind| samples.iter().filter(move |sample| sample["kind"] == kind);
+    let mut projects = BTreeSet::new();
+    for project in of_kind("WorkspaceProject") {
+        keeps_every_field::<WorkspaceProject>(project);
         assert_eq!(
-            deletion["spec"]["projectRef"]["name"],
-            project["metadata"]["name"]
+            project["spec"]["credentials"]["accessKey"]["secretRef"]["name"],
+            secret["metadata"]["name"]
         );
+        assert!(projects.insert(project["metadata"]["name"].as_str()));
     }
+    let mut used = BTreeSet::new();
+    for deletion in of_kind("DesktopDeletion") {
+        keeps_every_field::<DesktopDeletion>(deletion);
+        used.insert(deletion["spec"]["projectRef"]["name"].as_str());
+    }
+    assert_eq!(
+        used, projects,
+        "each project has a request, and each request a project"
+    );
+    assert_eq!(of_kind("DesktopDeletion").count(), 4);
     let hardened = fs::read_to_string(deploy().join("hardened/kustomization.yaml")).unwrap();
     assert!(
         hardened.contains(&format!("value: [{}]", name(&secret))),

@@ -82,7 +82,7 @@ fn may_be_approved<'a>(request: &DesktopDeletion, shown: &'a Shown) -> Result<&'
     let plan = plan.ok_or_else(|| Error::other("the request has no plan: there is nothing to approve"))?;
     if plan.blocked > 0 {
         output::note(&format!(
-            "warning: {} desktops are blocked; the whole request is held until none is",
+            "warning: blocked desktops: {}; the whole request is held until there is none",
             plan.blocked
         ));
     }

@@ -15,7 +15,6 @@ use crate::output::Format;
     name = "kubectl-desktops",
     bin_name = "kubectl desktops",
     version,
-    about,
     max_term_width = 100,
     after_help = "Exit codes: 0 yes, 1 no, 2 error, 3 undecided. docs/kubectl-desktops.md describes each command."
 )]
@@ -163,6 +162,9 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+        let about = Args::command().get_about().map(ToString::to_string);
+        let own = "See, approve and follow requests for the deletion of desktops";
+        assert_eq!(about.as_deref(), Some(own), "it is not the operator's");
     }
 
     #[test]
