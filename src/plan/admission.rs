@@ -241,10 +241,14 @@ fn outside_window(seen: &Observed) -> Option<Step> {
     match seen.facts.window {
         Window::Open => None,
         Window::Unclear => {
-            blockers::ask_the_time(seen).or_else(|| Some(wait(" by the clock of the service")))
+            let wait = || wait("; the clock of the service is not known yet");
+            blockers::ask_the_time(seen).or_else(|| Some(wait()))
         }
         Window::Closed { opens: Some(at) } => Some(wait(&format!("; the next one opens at {at}"))),
-        Window::Closed { opens: None } => Some(wait(" by the clock of the service")),
+        Window::Closed { opens: None } => Some(match seen.facts.clock_skew {
+            Some(skew) => previewed(seen, clock_skew(skew)),
+            None => wait(" by the clock of the service"),
+        }),
         Window::Unknown => {
             let hold = guardrails::unknown_time_zone(project);
             Some(previewed(seen, hold))

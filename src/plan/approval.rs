@@ -127,7 +127,7 @@ pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
     match judgement {
         Judgement::NotRequired | Judgement::Approved => None,
         Judgement::Approvable(_) => {
-            let message = "the plan is approved, and its desktops are checked once more".to_owned();
+            let message = "the plan is approved, and is being carried out".to_owned();
             Some(Progress::moving(Reason::CheckingDesktops, message, Requeue::Tick))
         }
         Judgement::Unclear(missing) => {

@@ -192,7 +192,7 @@ impl Deadlines<'_> {
     fn until_window(&self) -> Duration {
         let left = match window(self.windows, &self.clocks) {
             Window::Closed { opens: Some(at) } => between(self.clocks.ours, at),
-            _ => self.timing.retry_min,
+            _ => self.timing.secret_refresh,
         };
         left.clamp(self.timing.retry_min.min(RESYNC), RESYNC)
     }

@@ -83,7 +83,7 @@ pub fn violation(seen: &Observed, id: &DesktopID) -> Option<String> {
     missing_tag(guardrails, facts)
         .or_else(|| protected_tag(guardrails, facts))
         .or_else(|| protected_name(guardrails, facts))
-        .or_else(|| pooled(guardrails, facts))
+        .or_else(|| pooled(guardrails, facts, seen.single_reads.contains_key(&id.folded())))
         .or_else(|| not_in_maintenance(guardrails, facts))
 }
 
@@ -92,13 +92,11 @@ fn missing_tag(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<String> 
     if required.is_empty() {
         return None;
     }
-    match given(&facts.tags) {
-        Ok(tags) => {
-            let missing = required.iter().find(|tag| !has(tags, tag))?;
-            Some(format!("it lacks the tag {} (requiredTags)", shown(missing)))
-        }
-        Err(unknown) => Some(format!("the cloud {unknown} its tags (requiredTags)")),
-    }
+    let missing = given(&facts.tags, "its tags").map(|tags| {
+        let missing = required.iter().find(|tag| !has(tags, tag))?;
+        Some(format!("it lacks the tag {}", shown(missing)))
+    });
+    by_rule(missing, "requiredTags")
 }
 
 fn protected_tag(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<String> {
@@ -106,13 +104,11 @@ fn protected_tag(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<String
     if protected.is_empty() {
         return None;
     }
-    match given(&facts.tags) {
-        Ok(tags) => {
-            let found = protected.iter().find(|tag| has(tags, tag))?;
-            Some(format!("it has the tag {} (protectedTags)", shown(found)))
-        }
-        Err(unknown) => Some(format!("the cloud {unknown} its tags (protectedTags)")),
-    }
+    let found = given(&facts.tags, "its tags").map(|tags| {
+        let found = protected.iter().find(|tag| has(tags, tag))?;
+        Some(format!("it has the tag {}", shown(found)))
+    });
+    by_rule(found, "protectedTags")
 }
 
 fn protected_name(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<String> {
@@ -120,56 +116,57 @@ fn protected_name(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<Strin
     if patterns.is_empty() {
         return None;
     }
-    match given(&facts.computer_name) {
-        Ok(name) => {
-            let matches = |pattern: &&String| WildMatch::new_case_insensitive(pattern).matches(name);
-            let pattern = patterns.iter().find(matches)?;
-            Some(format!(
-                "its computer name {name} matches {pattern} (protectedNames)"
-            ))
-        }
-        Err(unknown) => Some(format!("the cloud {unknown} its computer name (protectedNames)")),
-    }
+    let found = given(&facts.computer_name, "its computer name").map(|name| {
+        let matches = |pattern: &&String| WildMatch::new_case_insensitive(pattern).matches(name);
+        let pattern = patterns.iter().find(matches)?;
+        Some(format!("its computer name {name} matches {pattern}"))
+    });
+    by_rule(found, "protectedNames")
 }
 
-fn pooled(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<String> {
+/// A desktop that was read by itself has no `pool_id`, whether it belongs to a pool or not.
+fn pooled(guardrails: &Guardrails, facts: &DesktopFacts, read_by_itself: bool) -> Option<String> {
     if guardrails.pooled_desktops == Permission::Allow {
         return None;
     }
+    let whether = "whether it belongs to a desktop pool";
     let in_pool = matches!(&facts.pool, Fact::Given(pool) if !pool.is_empty());
-    if in_pool || facts.kind == Fact::Given(DesktopKind::Pooled) {
-        return Some("it belongs to a desktop pool (pooledDesktops)".to_owned());
-    }
-    let unknown = match (&facts.kind, &facts.pool) {
-        (Fact::Unreadable(_), _) | (_, Fact::Unreadable(_)) => "says in no known word",
-        (Fact::NotGiven, Fact::NotGiven) => "does not say",
-        (Fact::Given(_), _) | (_, Fact::Given(_)) => return None,
+    let found = if in_pool || facts.kind == Fact::Given(DesktopKind::Pooled) {
+        Ok(Some("it belongs to a desktop pool".to_owned()))
+    } else if read_by_itself {
+        Err(format!(
+            "the cloud does not list it, and so does not say {whether}"
+        ))
+    } else if matches!(facts.pool, Fact::NotGiven) {
+        given(&facts.kind, whether).map(|_| None)
+    } else {
+        given(&facts.pool, whether).map(|_| None)
     };
-    Some(format!(
-        "the cloud {unknown} whether it belongs to a desktop pool (pooledDesktops)"
-    ))
+    by_rule(found, "pooledDesktops")
 }
 
 fn not_in_maintenance(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<String> {
     if !guardrails.require_maintenance {
         return None;
     }
-    match given(&facts.maintenance) {
-        Ok(true) => None,
-        Ok(false) => Some("it is not in maintenance mode (requireMaintenance)".to_owned()),
-        Err(unknown) => Some(format!(
-            "the cloud {unknown} whether it is in maintenance mode (requireMaintenance)"
-        )),
+    let is = given(&facts.maintenance, "whether it is in maintenance mode");
+    let wrong = is.map(|is| (!is).then(|| "it is not in maintenance mode".to_owned()));
+    by_rule(wrong, "requireMaintenance")
+}
+
+/// What a fact says, or that it does not say `what`.
+fn given<'a, T>(fact: &'a Fact<T>, what: &str) -> Result<&'a T, String> {
+    match fact {
+        Fact::Given(value) => Ok(value),
+        Fact::NotGiven => Err(format!("the cloud does not say {what}")),
+        Fact::Unreadable(word) => Err(format!("the cloud says {what} in an unknown form ({word})")),
     }
 }
 
-/// What a fact says, or how it is that it says nothing.
-fn given<T>(fact: &Fact<T>) -> Result<&T, &'static str> {
-    match fact {
-        Fact::Given(value) => Ok(value),
-        Fact::NotGiven => Err("does not say"),
-        Fact::Unreadable(_) => Err("says in no known form"),
-    }
+/// What is wrong, or not known, with the rule that asks for it.
+fn by_rule(found: Result<Option<String>, String>, rule: &str) -> Option<String> {
+    let wrong = found.unwrap_or_else(Some)?;
+    Some(format!("{wrong} ({rule})"))
 }
 
 fn has(tags: &BTreeMap<String, String>, tag: &Tag) -> bool {

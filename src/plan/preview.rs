@@ -22,6 +22,8 @@ pub fn is_wanted(seen: &Observed) -> bool {
         || !request.expected.is_empty()
         || request.not_before.is_some()
         || request.approved_plan.is_some()
+        // What is shown must not become wrong.
+        || request.status.plan.is_some()
         || seen.project.as_ref().is_some_and(|p| p.guardrails.is_some())
 }
 

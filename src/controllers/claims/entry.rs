@@ -194,6 +194,7 @@ fn may_not(status: &DesktopDeletionStatus) -> bool {
         Reason::ExpectationFailed,
         Reason::GuardrailViolated,
         Reason::DesktopBlocked,
+        Reason::OutsideWindow,
         Reason::AwaitingApproval,
         Reason::PlanChanged,
     ];

@@ -54,7 +54,8 @@ async fn try_report(request: Arc<DesktopDeletion>, context: Arc<Context>) {
     }
 }
 
-/// The requests without conditions, by uid, and since when they are known.
+/// The requests without conditions, by uid, and when each is to be reported on. That does not become sooner because others
+/// have had their turn meanwhile: its own is near then.
 #[derive(Default)]
 struct Blank(HashMap<String, Duration>);
 
@@ -71,13 +72,10 @@ impl Blank {
             status.is_none_or(|status| status.conditions.is_empty())
         });
         let uid = |request: &DesktopDeletion| request.uid().unwrap_or_default();
-        let since = |request: &DesktopDeletion| self.0.get(&uid(request)).copied().unwrap_or(now);
-        self.0 = blank
-            .iter()
-            .map(|request| (uid(request), since(request)))
-            .collect();
-        let patience = deadlines::first_report(blank.len(), few);
-        blank.retain(|request| now.saturating_sub(self.0[&uid(request)]) >= patience);
+        let new = now + deadlines::first_report(blank.len(), few);
+        let at = |request: &DesktopDeletion| self.0.get(&uid(request)).copied().unwrap_or(new);
+        self.0 = blank.iter().map(|request| (uid(request), at(request))).collect();
+        blank.retain(|request| self.0[&uid(request)] <= now);
         blank
     }
 }
@@ -145,6 +143,8 @@ mod tests {
         let many = || (0..200).map(|uid| request(uid, false)).collect::<Vec<_>>();
         assert_eq!(due(&mut blank, many(), 100), 0);
         assert_eq!(due(&mut blank, many(), 139), 0);
-        assert_eq!(due(&mut blank, many(), 140), 200);
+        let few = || many().into_iter().take(9).collect();
+        assert_eq!(due(&mut blank, few(), 139), 0, "their turn is near");
+        assert_eq!(due(&mut blank, few(), 140), 9);
     }
 }

@@ -2,7 +2,7 @@
 
 use desktop_deletion_operator::crd::project::{Guardrails, Permission, Tag};
 use desktop_deletion_operator::plan::guardrails::violation;
-use desktop_deletion_operator::plan::observed::Window;
+use desktop_deletion_operator::plan::observed::{SingleRead, Window};
 use desktop_deletion_operator::workspace::api::{DesktopFacts, DesktopKind, Fact};
 
 use super::super::build::{Seen, id, minute, ready};
@@ -190,7 +190,7 @@ fn a_desktop_of_a_pool_is_known_by_its_kind_or_by_its_pool() {
         (Fact::Given(DesktopKind::Pooled), Fact::NotGiven, Some("belongs")),
         (Fact::Given(DesktopKind::Dedicated), pool("p-1"), Some("belongs")),
         (word(), pool("p-1"), Some("it belongs")),
-        (word(), Fact::NotGiven, Some("in no known word")),
+        (word(), Fact::NotGiven, Some("in an unknown form (ROBOT)")),
         (Fact::NotGiven, Fact::NotGiven, Some("does not say")),
     ] {
         let facts = DesktopFacts {
@@ -206,6 +206,23 @@ fn a_desktop_of_a_pool_is_known_by_its_kind_or_by_its_pool() {
         };
         assert!(right, "{kind:?} {pool:?}: {said:?}");
     }
+}
+
+#[test]
+fn a_desktop_that_was_read_by_itself_may_be_of_a_pool() {
+    let guardrails = Guardrails {
+        pooled_desktops: Permission::Refuse,
+        ..Guardrails::default()
+    };
+    let seen = ready("a").guarded(guardrails).with(|o| {
+        o.desktops.get_mut(&id("a")).unwrap().facts.kind = Fact::Given(DesktopKind::Dedicated);
+    });
+    assert_eq!(violation(&seen.0, &id("a")), None);
+    let by_itself = seen.with(|o| {
+        o.single_reads.insert(id("a"), SingleRead::Answered);
+    });
+    let said = violation(&by_itself.0, &id("a")).unwrap();
+    assert!(said.contains("does not list it"), "{said}");
 }
 
 #[test]
@@ -258,7 +275,7 @@ fn what_a_rule_needs_and_the_cloud_does_not_say_blocks_and_is_named() {
     for (guardrails, rule) in rules {
         for (facts, how) in [
             (DesktopFacts::default(), "the cloud does not say"),
-            (unreadable.clone(), "the cloud says in no known"),
+            (unreadable.clone(), "in an unknown form ("),
         ] {
             let said = said(&guardrails, facts).unwrap();
             assert!(said.contains(rule) && said.contains(how), "{said}");
