@@ -157,9 +157,9 @@ pub struct DesktopDeletionSpec {
     #[x_kube(validation = rules::readable_time("notAfter out for the default deadline"))]
     pub not_after: Option<Time>,
 
-    /// Whether to hold the submission; the deadline still applies. Meanwhile `status.plan` and `status.desktops` show what the
-    /// request would do. A request that has been submitted cannot be
-    /// stopped; the message of condition `Submitted` says so. Has no effect on a finished request. Default: false.
+    /// Whether to hold the submission; the deadline still applies. Meanwhile `status.plan` and `status.desktops` show what
+    /// the request would do. A request that has been submitted cannot be stopped; the message of condition `Submitted` says
+    /// so. Has no effect on a finished request. Default: false.
     #[serde(default)]
     pub suspend: bool,
 

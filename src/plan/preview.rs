@@ -85,8 +85,9 @@ pub fn unread(seen: &Observed, obstacle: &Progress, hold: Progress) -> Progress 
         reason: Reason::Planning,
         message: format!("the plan is not known yet: {}", obstacle.message),
     };
+    // Nothing else would have the plan read soon; a time that is waited for comes first.
     let wake = match hold.wake {
-        Requeue::Plan => obstacle.wake,
+        Requeue::Plan | Requeue::Change => obstacle.wake,
         wake => wake,
     };
     Progress {

@@ -1,5 +1,6 @@
 //! Situations in which the project permits less than the request asks for.
 
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::project::{Guardrails, Permission, Tag};
 use desktop_deletion_operator::plan::guardrails::violation;
 use desktop_deletion_operator::plan::observed::{SingleRead, Window};
@@ -89,6 +90,13 @@ pub(super) fn rows() -> Vec<Row> {
             "a time zone is not known",
             outside(Window::Unknown),
             "GuardrailViolated stalled until Change; a Pending, b Pending [PlanReady, NotRequired]",
+        ),
+        row(
+            "its desktops cannot be read, so that its plan is not known: that is tried again soon",
+            guarded(|guardrails| guardrails.max_desktops_per_request = Some(1))
+                .unread()
+                .read_failure(ErrorClass::Unreachable),
+            "GuardrailViolated stalled until Backoff [Planning]",
         ),
         row("that desktop is gone", no_servers().sights("b Gone"), "sign a"),
         row(
