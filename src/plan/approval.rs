@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::messages::describe_some;
 use super::observed::Observed;
 use super::plan_hash::{Planned, PlannedDesktop};
 use super::progress::{Progress, Requeue};
@@ -12,9 +13,6 @@ use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::{ApprovedDesktop, ApprovedPlan};
 use crate::crd::project::Approval;
 use crate::ids::DesktopID;
-
-/// So many desktops are described in the message, the rest is counted.
-const DESCRIBED: usize = 3;
 
 /// What an approval says to the desktops as they are.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,7 +131,7 @@ pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
         Judgement::Unclear(missing) => {
             let message = format!(
                 "the cloud does not say everything that was approved, so it is read again: {}",
-                some(&missing)
+                describe_some(&missing)
             );
             Some(Progress::retrying(
                 Reason::CheckingDesktops,
@@ -190,7 +188,7 @@ pub fn claim(seen: &Observed, judgement: &Judgement, plan: &Planned) -> Claim {
             Reason::PlanChanged,
             format!(
                 "the desktops have changed since they were approved, so nothing is submitted: {}. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}",
-                some(changed)
+                describe_some(changed)
             ),
         ),
     };
@@ -285,12 +283,4 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, hide_users: bool) -
 
 fn describe(id: &DesktopID, facts: &[String]) -> Option<String> {
     (!facts.is_empty()).then(|| format!("desktop {id}: {}", facts.join(", ")))
-}
-
-fn some(all: &[String]) -> String {
-    let named = all.iter().take(DESCRIBED).cloned().collect::<Vec<_>>().join("; ");
-    match all.len().saturating_sub(DESCRIBED) {
-        0 => named,
-        more => format!("{named}; and {more} more"),
-    }
 }

@@ -32,7 +32,7 @@ pub use claims::{
 /// How long an object may go without a reconciliation, whatever else happens.
 pub const RESYNC: Duration = Duration::from_secs(600);
 
-/// How often the plan of a request is read anew while that waits for a person.
+/// How often the plan of a request is read again while that waits for a person.
 const PLAN_REFRESH: Duration = RESYNC;
 
 /// How long a missing project may still come with the sync that brought the request.

@@ -3,6 +3,7 @@
 //! What the author of a request believes of its desktops (`spec.expected`), against what the last read shows. One desktop
 //! that is another holds up the whole request: half of a batch is not what was asked for.
 
+use super::messages::describe_some;
 use super::observed::Observed;
 use super::plan_hash::{self, Assignee, assigned};
 use super::progress::{Progress, Requeue};
@@ -10,9 +11,6 @@ use crate::crd::conditions::Reason;
 use crate::crd::deletion::Expectation;
 use crate::ids::DesktopID;
 use crate::workspace::api::{DesktopFacts, Fact};
-
-/// So many desktops are described in the message, the rest is counted.
-const DESCRIBED: usize = 3;
 
 /// The wait while one of these desktops, which exist, is not what the request expects.
 pub fn failed(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
@@ -23,13 +21,9 @@ pub fn failed(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
     if wrong.is_empty() {
         return None;
     }
-    let more = match wrong.len().saturating_sub(DESCRIBED) {
-        0 => String::new(),
-        more => format!("; and {more} more"),
-    };
     let message = format!(
-        "spec.expected does not match the desktops, so nothing is submitted: {}{more}. Check the IDs, and create a corrected request",
-        wrong[..wrong.len().min(DESCRIBED)].join("; ")
+        "spec.expected does not match the desktops, so nothing is submitted: {}. Check the IDs, and create a corrected request",
+        describe_some(&wrong)
     );
     // A desktop may be renamed or assigned to another user, but only a person does that.
     Some(Progress::stalled(

@@ -8,16 +8,13 @@ use std::collections::BTreeMap;
 
 use wildmatch::WildMatch;
 
-use super::messages::desktops;
+use super::messages::{describe_some, desktops};
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
 use crate::crd::conditions::Reason;
 use crate::crd::project::{Guardrails, Permission, Tag};
 use crate::ids::DesktopID;
 use crate::workspace::api::{DesktopFacts, DesktopKind, Fact};
-
-/// So many desktops are described in the message, the rest is counted.
-const DESCRIBED: usize = 3;
 
 /// The wait of a request that asks for what the project does not permit, whatever its desktops are.
 pub fn violated(seen: &Observed) -> Option<Progress> {
@@ -64,14 +61,10 @@ pub fn blocked(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
     if violations.is_empty() {
         return None;
     }
-    let more = match violations.len().saturating_sub(DESCRIBED) {
-        0 => String::new(),
-        more => format!("; and {more} more"),
-    };
     let message = format!(
-        "the guardrails of WorkspaceProject {} block the request: {}{more}. Nothing is submitted until that has changed; to delete the others, create a request without the blocked desktops",
+        "the guardrails of WorkspaceProject {} block the request: {}. Nothing is submitted until that has changed; to delete the others, create a request without the blocked desktops",
         seen.request.project,
-        violations[..violations.len().min(DESCRIBED)].join("; ")
+        describe_some(&violations)
     );
     Some(Progress::held(Reason::DesktopBlocked, message, Requeue::Plan))
 }

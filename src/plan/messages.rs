@@ -24,6 +24,14 @@ pub fn name_some<'a, T: ToString + 'a>(ids: impl IntoIterator<Item = &'a T>) -> 
     }
 }
 
+/// At most three descriptions, the rest by number.
+pub fn describe_some(all: &[String]) -> String {
+    match all.len() {
+        0..=3 => all.join("; "),
+        more => format!("{}; and {} more", all[..3].join("; "), more - 3),
+    }
+}
+
 /// One sentence for people: what to do about an error of the cloud, and what it answered to which call.
 pub fn of_error(error: &CloudError) -> String {
     format!("{} ({})", remedy(error), answer(error))

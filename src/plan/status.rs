@@ -182,7 +182,7 @@ fn show_plan(status: &mut DesktopDeletionStatus, preview: &Preview, now: &Time) 
         blocked: content.blocked,
     });
     status.approved.clone_from(&preview.approved);
-    // Whether users are shown is said anew.
+    // Whether users are shown may have changed.
     for desktop in &mut status.desktops {
         desktop.user = None;
     }

@@ -33,7 +33,7 @@ fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
         || seen.facts.window != Window::Open
         || seen.facts.deadline != Deadline::Ahead
         || seen.facts.clock_skew.is_some();
-    // Taking an approval back is a brake until the call is made.
+    // An approval can be taken back until the call is made.
     let unapproved = attempt.plan_hash.is_some() && attempt.plan_hash != seen.request.approved_plan;
     let called_off = seen.request.deleting || seen.request.suspend || unapproved || untimely;
     let go = fresh && !called_off && !seen.facts.stopping;
