@@ -134,6 +134,6 @@ async fn those_who_wait_for_the_same_are_named_as_whole_requests() {
     world.adds(&[("a", "p", "1"), ("a", "p", "2"), ("a", "p", "3"), ("a", "q", "4")]);
     let first = world.next().unwrap();
     let first = world.queue.cache.get("a", &first.key.name).unwrap();
-    let upcoming = |most| world.queue.upcoming_desktops(&first, most).len();
-    assert_eq!((upcoming(9), upcoming(1), upcoming(0)), (2, 1, 0));
+    let named = |most| world.queue.upcoming_desktops(&first, most).len();
+    assert_eq!((named(9), named(1), named(0)), (2, 1, 0));
 }
