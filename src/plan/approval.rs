@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::messages::describe_some;
 use super::observed::Observed;
-use super::plan_hash::{Planned, PlannedDesktop};
+use super::plan_hash::{Planned, PlannedDesktop, plan_hash, project_key, users_shown};
 use super::progress::{Progress, Requeue};
 use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::{ApprovedDesktop, ApprovedPlan};
@@ -45,14 +45,19 @@ fn is_required(seen: &Observed) -> bool {
     })
 }
 
-/// The record of the approved plan, while that is the one that the request names.
+/// The record of the approved plan, while that is the one that the request names, and is about this object and this project.
 pub fn recorded(seen: &Observed) -> Option<&ApprovedPlan> {
     let named = seen.request.approved_plan.as_ref()?;
-    seen.request
-        .status
-        .approved
-        .as_ref()
-        .filter(|approved| approved.hash == *named)
+    let approved = seen.request.status.approved.as_ref()?;
+    let is_ours = || match project_key(seen) {
+        Some(project) => {
+            let desktops: Vec<_> = approved.desktops.iter().map(PlannedDesktop::from).collect();
+            plan_hash(&seen.request, &project, &desktops) == approved.hash
+        }
+        // Nothing is submitted either.
+        None => true,
+    };
+    (approved.hash == *named && is_ours()).then_some(approved)
 }
 
 /// An approval is needed, or was given, and is not recorded.
@@ -94,7 +99,7 @@ pub fn judge(seen: &Observed, plan: &Planned) -> Judgement {
             changed.push(format!("desktop {id}: it did not exist"));
             continue;
         };
-        let differences = differences(then, desktop, seen.facts.hide_users);
+        let differences = differences(then, desktop, seen);
         changed.extend(describe(id, &differences.changed));
         unclear.extend(describe(id, &differences.missing));
     }
@@ -204,8 +209,9 @@ fn record(seen: &Observed, plan: &Planned) -> ApprovedPlan {
     let desktop = |(id, desktop): &(DesktopID, PlannedDesktop)| ApprovedDesktop {
         id: id.clone(),
         name: desktop.computer_name.clone(),
-        users: desktop.users_shown().filter(|_| !seen.facts.hide_users),
-        users_hash: desktop.users_hash(),
+        users: shown_users(seen, id).filter(|_| !seen.facts.hide_users),
+        users_hash: desktop.users_hash.clone(),
+        user_name_hash: desktop.user_name_hash.clone(),
         created: desktop.created.map(Time),
     };
     ApprovedPlan {
@@ -237,7 +243,7 @@ impl Differences {
     }
 }
 
-fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, hide_users: bool) -> Differences {
+fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) -> Differences {
     let mut all = Differences::default();
     let text = |text: Option<&String>| text.map_or_else(|| "not known".to_owned(), Clone::clone);
     all.compare(
@@ -249,23 +255,27 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, hide_users: bool) -
             format!("the computer name is {now}, approved was {then}")
         },
     );
-    let hash = now.users_hash();
-    all.compare("its users", then.users_hash.as_ref(), hash.as_ref(), || {
-        if hide_users {
+    // The one user that is named says nothing about all of them.
+    let (was, is) = match (&then.users_hash, &now.users_hash) {
+        (None, None) => (&then.user_name_hash, &now.user_name_hash),
+        all => all,
+    };
+    all.compare("its users", was.as_ref(), is.as_ref(), || {
+        if seen.facts.hide_users {
             return "it is assigned to others than was approved".to_owned();
         }
-        let shown = |users: Option<String>, given: bool| match users {
+        let is = match shown_users(seen, &then.id) {
             Some(users) => users,
-            None if given => "nobody".to_owned(),
+            None if is.is_some() => "nobody".to_owned(),
             None => "not known".to_owned(),
         };
-        let is = shown(now.users_shown(), hash.is_some());
         match &then.users {
-            None if then.users_hash.is_some() => format!("it is assigned to {is}, which was not approved"),
-            was => format!(
-                "it is assigned to {is}, approved was {}",
-                shown(was.clone(), false)
-            ),
+            None if was.is_some() => format!("it is assigned to {is}, which was not approved"),
+            None => format!("it is assigned to {is}, approved was not known"),
+            Some(users) if was.is_none() => {
+                format!("all users are known now: {is}; approved was {users}")
+            }
+            Some(users) => format!("it is assigned to {is}, approved was {users}"),
         }
     });
     let created = then.created.as_ref().map(|time| time.0);
@@ -279,6 +289,10 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, hide_users: bool) -
         )
     });
     all
+}
+
+fn shown_users(seen: &Observed, id: &DesktopID) -> Option<String> {
+    users_shown(&seen.desktops.get(&id.folded())?.facts)
 }
 
 fn describe(id: &DesktopID, facts: &[String]) -> Option<String> {

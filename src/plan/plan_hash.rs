@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::observed::{Observed, Request};
 use super::views::SortedDesktops;
+use crate::crd::deletion::ApprovedDesktop;
 use crate::crd::limits;
 use crate::ids::{DesktopID, ProjectKey};
 use crate::workspace::api::{AttachedKind, DesktopFacts, DesktopKind, Fact};
@@ -30,7 +31,7 @@ pub struct Planned {
 impl Planned {
     /// The plan for these desktops; `None` if the project is not known.
     pub fn of(seen: &Observed, sorted: &SortedDesktops) -> Option<Self> {
-        let project = seen.project.as_ref()?.coordinates.as_ref()?.key();
+        let project = project_key(seen)?;
         let desktops: Vec<_> = seen
             .request
             .desktop_ids
@@ -49,6 +50,11 @@ impl Planned {
     }
 }
 
+/// The project in the cloud, if it is known.
+pub fn project_key(seen: &Observed) -> Option<ProjectKey> {
+    Some(seen.project.as_ref()?.coordinates.as_ref()?.key())
+}
+
 /// A desktop as a plan names it. What the cloud does not say, or not readably, is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,8 +63,10 @@ pub struct PlannedDesktop {
     pub id: DesktopID,
     /// Its computer name.
     pub computer_name: Option<String>,
-    /// Whom it is assigned to.
-    pub users: Option<BTreeSet<Assignee>>,
+    /// Hash of all whom it is assigned to.
+    pub users_hash: Option<String>,
+    /// Hash of `user_name`, where the cloud says nothing about others whom it may be assigned to.
+    pub user_name_hash: Option<String>,
     /// When it was created.
     pub created: Option<Timestamp>,
 }
@@ -70,10 +78,16 @@ pub struct Assignee(&'static str, String);
 impl PlannedDesktop {
     /// What those facts say.
     pub fn of(id: &DesktopID, facts: &DesktopFacts) -> Self {
+        let hash = fixed(facts).map(|users| sha256(&users));
+        let (users_hash, user_name_hash) = match facts.attached {
+            Fact::Given(_) => (hash, None),
+            Fact::NotGiven | Fact::Unreadable(_) => (None, hash),
+        };
         Self {
             id: id.folded(),
             computer_name: name(&facts.computer_name),
-            users: assigned(facts).filter(|_| facts.kind != Fact::Given(DesktopKind::Pooled)),
+            users_hash,
+            user_name_hash,
             created: match facts.created {
                 Fact::Given(created) => Some(created),
                 Fact::NotGiven | Fact::Unreadable(_) => None,
@@ -81,16 +95,33 @@ impl PlannedDesktop {
         }
     }
 
-    /// Whom it is assigned to, for people; `None` also if that is nobody.
-    pub fn users_shown(&self) -> Option<String> {
-        let users = self.users.as_ref().filter(|users| !users.is_empty())?;
-        Some(limits::cut(&shown(users), limits::DESKTOP_USER))
+    /// Something about whom it is assigned to is part of the plan.
+    pub fn names_users(&self) -> bool {
+        self.users_hash.is_some() || self.user_name_hash.is_some()
     }
+}
 
-    /// Hash of whom it is assigned to.
-    pub fn users_hash(&self) -> Option<String> {
-        self.users.as_ref().map(sha256)
+impl From<&ApprovedDesktop> for PlannedDesktop {
+    fn from(approved: &ApprovedDesktop) -> Self {
+        Self {
+            id: approved.id.folded(),
+            computer_name: approved.name.clone(),
+            users_hash: approved.users_hash.clone(),
+            user_name_hash: approved.user_name_hash.clone(),
+            created: approved.created.as_ref().map(|time| time.0),
+        }
     }
+}
+
+/// Whom the desktop is assigned to, for people; `None` also if that is nobody, or is no part of a plan.
+pub fn users_shown(facts: &DesktopFacts) -> Option<String> {
+    let users = fixed(facts).filter(|users| !users.is_empty())?;
+    Some(limits::cut(&shown(&users), limits::DESKTOP_USER))
+}
+
+/// Whom the desktop is assigned to, unless the service assigns it anew for each session.
+fn fixed(facts: &DesktopFacts) -> Option<BTreeSet<Assignee>> {
+    assigned(facts).filter(|_| facts.kind != Fact::Given(DesktopKind::Pooled))
 }
 
 /// A longer name than is documented could not be shown and stored as it is.
@@ -101,7 +132,7 @@ fn name(given: &Fact<String>) -> Option<String> {
     }
 }
 
-/// Users and groups that the desktop is assigned to; `None` if that cannot be told.
+/// Users and groups that the desktop is assigned to, as far as the cloud says; `None` if that cannot be told.
 pub fn assigned(facts: &DesktopFacts) -> Option<BTreeSet<Assignee>> {
     let user = match &facts.user_name {
         Fact::Given(name) => Some(name.clone()).filter(|name| !name.is_empty()),

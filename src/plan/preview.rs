@@ -5,7 +5,7 @@
 use super::approval::{self, Judgement};
 use super::messages::{desktops as count_of, name_some};
 use super::observed::Observed;
-use super::plan_hash::{Planned, PlannedDesktop};
+use super::plan_hash::{Planned, PlannedDesktop, users_shown};
 use super::progress::{PlanContent, Preview, Progress, Requeue};
 use super::views::SortedDesktops;
 use super::{expectations, guardrails};
@@ -122,7 +122,7 @@ fn status_of(
         name: observation.and_then(|seen| seen.name.clone()),
         user: observation
             .filter(|_| !seen.facts.hide_users && state != DesktopState::Absent)
-            .and_then(|seen| PlannedDesktop::of(id, &seen.facts).users_shown()),
+            .and_then(|seen| users_shown(&seen.facts)),
         code: code.map(|code| code.as_str().to_owned()),
         message: message.map(|message| limits::cut(&message, limits::DESKTOP_MESSAGE)),
         ..DesktopStatus::new(id, state)
@@ -192,7 +192,7 @@ fn left_out(seen: &Observed, sorted: &SortedDesktops) -> String {
     let is_pooled = |facts: &DesktopFacts| facts.kind == Fact::Given(DesktopKind::Pooled);
     let lacks = |(id, facts): &(&DesktopID, &DesktopFacts)| {
         let planned = PlannedDesktop::of(id, facts);
-        let users = planned.users.is_some() || is_pooled(facts);
+        let users = planned.names_users() || is_pooled(facts);
         planned.computer_name.is_none() || planned.created.is_none() || !users
     };
     let pooled = match facts().filter(|(_, facts)| is_pooled(facts)).count() {

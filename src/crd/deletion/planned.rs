@@ -72,6 +72,11 @@ pub struct ApprovedDesktop {
     #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub users_hash: Option<String>,
 
+    /// The same of the one user that the cloud named, where it did not list all users and groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
+    pub user_name_hash: Option<String>,
+
     /// When the desktop was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]

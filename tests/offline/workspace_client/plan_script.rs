@@ -91,6 +91,11 @@ async fn the_script_of_the_page_computes_the_hash_of_the_operator() {
             &here,
             json!({"computer_name": null, "user_name": null, "created": null}),
         ),
+        (
+            "one user of one",
+            &here,
+            json!({"user_name": "alice", "attach_user_infos": [{"user_name": "alice"}]}),
+        ),
         ("nobody", &here, json!({"user_name": "", "attach_user_infos": []})),
         (
             "a desktop of a pool",

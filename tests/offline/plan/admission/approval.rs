@@ -3,12 +3,13 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::project::{Approval, Guardrails};
+use desktop_deletion_operator::ids::ProjectID;
 use desktop_deletion_operator::plan::observed::{Claim, SendPermit, Start, Submission};
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::progress::Progress;
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::DesktopView;
-use desktop_deletion_operator::workspace::api::{DesktopFacts, Fact};
+use desktop_deletion_operator::workspace::api::{AttachedKind, AttachedUser, DesktopFacts, Fact};
 
 use super::super::build::{Seen, attempt, minute, ready, untouched};
 use super::super::rules;
@@ -42,18 +43,44 @@ fn unclaimed(seen: Seen) -> Seen {
 
 /// The plan on show is approved, which nobody has noticed yet.
 fn approved() -> Seen {
-    let seen = shown(guarded());
+    approve(shown(guarded()))
+}
+
+fn approve(seen: Seen) -> Seen {
     let hash = seen.0.request.status.plan.clone().unwrap().hash;
     seen.approving(&hash)
 }
 
 /// The approval is recorded.
 fn recorded() -> Seen {
-    let mut seen = approved();
+    record(shown(guarded()))
+}
+
+fn record(shown: Seen) -> Seen {
+    let mut seen = approve(shown);
     let step = plan(&seen.0);
     seen.0.request.status = rules::written(&seen.0.request, &step, &minute(6)).unwrap();
     assert!(seen.0.request.status.approved.is_some(), "{}", tell(&step));
     seen
+}
+
+/// Desktop `b`, with all whom it is assigned to.
+fn assigned(users: &[&str]) -> DesktopFacts {
+    let user = |name: &&str| AttachedUser {
+        name: (*name).to_owned(),
+        kind: AttachedKind::User,
+    };
+    DesktopFacts {
+        computer_name: Fact::Given("pc-2".to_owned()),
+        user_name: Fact::Given("ben".to_owned()),
+        attached: Fact::Given(users.iter().map(user).collect()),
+        ..DesktopFacts::default()
+    }
+}
+
+/// The approval is recorded, and names all whom desktop `b` is assigned to.
+fn attached(users: &[&str]) -> Seen {
+    record(shown(guarded().with_facts("b", assigned(users))))
 }
 
 /// A desktop had another user when it was last read.
@@ -292,6 +319,49 @@ fn changed() -> Vec<Row> {
             VOID,
         ),
         row(
+            "the read says nothing about others whom it is assigned to, the approved one did",
+            attached(&["ben"]).facts("b", "pc-2", "ben"),
+            unclear,
+        ),
+        row(
+            "somebody else was assigned to it as well when it was approved",
+            attached(&["ben", "eve"]).facts("b", "pc-2", "ben"),
+            unclear,
+        ),
+        row(
+            "somebody else is assigned to it as well",
+            attached(&["ben"]).with_facts("b", assigned(&["ben", "eve"])),
+            VOID,
+        ),
+        row(
+            "nobody is, while the approved read did not say so",
+            recorded().with_facts("b", assigned(&["ben"])),
+            VOID,
+        ),
+        row(
+            "all whom it is assigned to are the same",
+            attached(&["ben", "eve"]).with_facts("b", assigned(&["eve", "ben"])),
+            "sign a b",
+        ),
+        row(
+            "the record was made for another object",
+            recorded().with(|o| o.request.uid = "another".to_owned()),
+            OTHER,
+        ),
+        row(
+            "the record was made for another project of the cloud",
+            recorded().with(|o| {
+                let project = o.project.as_mut().unwrap().coordinates.as_mut().unwrap();
+                project.project_id = ProjectID::try_from("another").unwrap();
+            }),
+            OTHER,
+        ),
+        row(
+            "the record was made for other flags",
+            recorded().with(|o| o.request.delete_users ^= true),
+            OTHER,
+        ),
+        row(
             "another client deletes one of them: that is waited for",
             recorded().sights("b Deleting"),
             "DeletionInProgress retrying until Tick; a Pending, b Blocked/DeletionInProgress \
@@ -366,13 +436,7 @@ fn hash() -> String {
 
 /// A plan without that desktop is approved.
 fn shown_without(desktop: &str) -> Seen {
-    let gone = format!("{desktop} Gone");
-    let mut seen = shown(guarded().sights(&gone));
-    let hash = seen.0.request.status.plan.clone().unwrap().hash;
-    seen = seen.approving(&hash);
-    let step = plan(&seen.0);
-    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(6)).unwrap();
-    seen
+    record(shown(guarded().sights(&format!("{desktop} Gone"))))
 }
 
 fn held(seen: &Seen) -> Progress {
@@ -453,7 +517,7 @@ fn users_that_are_not_shown_are_compared_all_the_same() {
         record
             .desktops
             .iter()
-            .all(|d| d.users.is_none() && d.users_hash.is_some())
+            .all(|d| d.users.is_none() && d.user_name_hash.is_some())
     );
     let seen = seen.permit(SendPermit::Held);
     assert_eq!(tell(&plan(&seen.0)), "sign a b");

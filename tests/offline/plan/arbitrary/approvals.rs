@@ -1,11 +1,13 @@
 //! Approvals by chance, and facts that are often those that were approved.
 
+use std::collections::BTreeSet;
+
 use desktop_deletion_operator::crd::deletion::{ApprovedDesktop, ApprovedPlan};
 use desktop_deletion_operator::crd::project::{Approval, Guardrails, Permission};
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::observed::Observed;
-use desktop_deletion_operator::plan::plan_hash::PlannedDesktop;
-use desktop_deletion_operator::workspace::api::{DesktopFacts, Fact};
+use desktop_deletion_operator::plan::plan_hash::{self, PlannedDesktop, project_key};
+use desktop_deletion_operator::workspace::api::{AttachedKind, AttachedUser, DesktopFacts, Fact};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -17,13 +19,28 @@ use super::super::build::{id, minute};
 #[derive(Debug, Clone)]
 pub(super) struct Approvals {
     guardrails: Option<Guardrails>,
-    named: Option<String>,
-    recorded: Option<Vec<Option<DesktopFacts>>>,
+    named: Option<Named>,
+    recorded: Option<Recorded>,
     now: Vec<DesktopFacts>,
 }
 
-fn hash(digit: char) -> String {
-    format!("sha256:{}", digit.to_string().repeat(64))
+/// What `spec.approvedPlan` says.
+#[derive(Debug, Clone, Copy)]
+enum Named {
+    TheRecord,
+    Another,
+}
+
+/// What `status.approved` holds.
+#[derive(Debug, Clone)]
+struct Recorded {
+    facts: Vec<Option<DesktopFacts>>,
+    /// It was made for an object of this uid, not for the one at hand.
+    uid: Option<&'static str>,
+}
+
+fn another_hash() -> String {
+    format!("sha256:{}", "1".repeat(64))
 }
 
 /// Mostly the same.
@@ -37,10 +54,16 @@ fn some_facts() -> impl Strategy<Value = DesktopFacts> {
         1 => Just(Fact::Given(minute(1).0)),
         1 => Just(Fact::NotGiven),
     ];
-    (one_of("pc-1", "pc-2"), one_of("anna", "ben"), created).prop_map(
-        |(computer_name, user_name, created)| DesktopFacts {
+    let attached = prop_oneof![
+        4 => Just(Fact::NotGiven),
+        2 => Just(Fact::Given(BTreeSet::new())),
+        1 => Just(Fact::Given(BTreeSet::from([AttachedUser { name: "ben".to_owned(), kind: AttachedKind::User }]))),
+    ];
+    (one_of("pc-1", "pc-2"), one_of("anna", "ben"), attached, created).prop_map(
+        |(computer_name, user_name, attached, created)| DesktopFacts {
             computer_name,
             user_name,
+            attached,
             created,
             ..DesktopFacts::default()
         },
@@ -71,11 +94,15 @@ pub(super) fn approvals() -> impl Strategy<Value = Approvals> {
                 ..Guardrails::default()
             }
         });
-    let named = prop_oneof![3 => Just(hash('0')), 1 => Just(hash('1'))];
+    let named = prop_oneof![3 => Just(Named::TheRecord), 1 => Just(Named::Another)];
+    let recorded = (
+        vec(weighted(0.9, some_facts()), 3),
+        weighted(0.1, Just("another")),
+    );
     (
         weighted(0.5, guardrails),
         weighted(0.5, named),
-        weighted(0.8, vec(weighted(0.9, some_facts()), 3)),
+        weighted(0.8, recorded.prop_map(|(facts, uid)| Recorded { facts, uid })),
         vec(some_facts(), 3),
     )
         .prop_map(|(guardrails, named, recorded, now)| Approvals {
@@ -92,22 +119,46 @@ impl Approvals {
         if let Some(project) = &mut seen.project {
             project.guardrails = self.guardrails;
         }
-        seen.request.approved_plan = self.named;
         let names = ["a", "B", "c"].map(id);
         for (id, facts) in names.iter().zip(self.now) {
             if let Some(sighting) = seen.desktops.get_mut(&id.folded()) {
                 *sighting.facts = facts;
             }
         }
-        seen.request.status.approved = self.recorded.map(|recorded| ApprovedPlan {
-            hash: hash('0'),
-            desktops: names
-                .iter()
-                .zip(recorded)
-                .filter_map(|(id, facts)| Some(record(id, &facts?)))
-                .collect(),
+        seen.request.status.approved = self
+            .recorded
+            .map(|recorded| recorded.by(&seen, &names).unwrap_or_else(nothing));
+        let recorded = seen.request.status.approved.as_ref();
+        seen.request.approved_plan = self.named.map(|named| match (named, recorded) {
+            (Named::TheRecord, Some(approved)) => approved.hash.clone(),
+            _ => another_hash(),
         });
         seen
+    }
+}
+
+impl Recorded {
+    /// The record; `None` while the project is not known.
+    fn by(self, seen: &Observed, names: &[DesktopID]) -> Option<ApprovedPlan> {
+        let mut request = seen.request.clone();
+        request.uid = self.uid.map_or(request.uid, ToOwned::to_owned);
+        let desktops: Vec<_> = names
+            .iter()
+            .zip(self.facts)
+            .filter_map(|(id, facts)| Some(record(id, &facts?)))
+            .collect();
+        let facts: Vec<_> = desktops.iter().map(PlannedDesktop::from).collect();
+        Some(ApprovedPlan {
+            hash: plan_hash::plan_hash(&request, &project_key(seen)?, &facts),
+            desktops,
+        })
+    }
+}
+
+fn nothing() -> ApprovedPlan {
+    ApprovedPlan {
+        hash: another_hash(),
+        desktops: vec![],
     }
 }
 
@@ -116,7 +167,8 @@ fn record(id: &DesktopID, facts: &DesktopFacts) -> ApprovedDesktop {
     ApprovedDesktop {
         id: id.clone(),
         users: None,
-        users_hash: planned.users_hash(),
+        users_hash: planned.users_hash,
+        user_name_hash: planned.user_name_hash,
         name: planned.computer_name,
         created: planned.created.map(Time),
     }
@@ -139,7 +191,11 @@ pub(crate) fn may_go(seen: &Observed, body: &[DesktopID], plan_hash: Option<&Str
     let Some(approved) = approved.filter(|approved| approved.hash == *named) else {
         return false;
     };
-    plan_hash == Some(named)
+    let facts: Vec<_> = approved.desktops.iter().map(PlannedDesktop::from).collect();
+    let is_about_this = project_key(seen)
+        .is_some_and(|project| plan_hash::plan_hash(&seen.request, &project, &facts) == approved.hash);
+    is_about_this
+        && plan_hash == Some(named)
         && body.iter().all(|id| {
             let facts = &seen.desktops[&id.folded()].facts;
             let same = |then: &ApprovedDesktop| {
