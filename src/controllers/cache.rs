@@ -47,12 +47,14 @@ enum Known {
     Version(u64),
     /// A write was not answered, or met a newer version.
     Unclear,
+    /// It is no longer there.
+    Gone,
 }
 
 impl Ahead {
     fn source(&mut self, copy: &DesktopDeletion) -> Source {
         match (self.known, version(&copy.metadata)) {
-            (Known::Unclear, _) | (_, None) => Source::Live,
+            (Known::Unclear, _) | (Known::Version(_), None) => Source::Live,
             (Known::Version(known), Some(shown)) if shown >= known => Source::Cache,
             _ => {
                 self.awaited = true;
@@ -116,10 +118,18 @@ impl RequestCache {
 
     /// This process has read this version of a request live, or the API server has answered a write with it.
     pub fn knows(&self, object: &DesktopDeletion) {
-        let Some(version) = version(&object.metadata) else {
-            return;
-        };
-        self.ahead(object, Known::Version(version));
+        if object.metadata.deletion_timestamp.is_some() && object.finalizers().is_empty() {
+            // The answer to the write that removes it names the version before.
+            return self.ahead(object, Known::Gone);
+        }
+        if let Some(version) = version(&object.metadata) {
+            self.ahead(object, Known::Version(version));
+        }
+    }
+
+    /// The API server does not have that request any more.
+    pub fn was_not_found(&self, object: &DesktopDeletion) {
+        self.ahead(object, Known::Gone);
     }
 
     /// Whether a write was carried out is not known, or it met a newer version.
@@ -135,7 +145,7 @@ impl RequestCache {
         let copy = copy.filter(|copy| copy.metadata.uid == uid);
         let shown = match (known, &copy) {
             (_, None) => true,
-            (Known::Unclear, Some(_)) => false,
+            (Known::Unclear | Known::Gone, Some(_)) => false,
             (Known::Version(known), Some(copy)) => {
                 version(&copy.metadata).is_some_and(|shown| shown >= known)
             }
@@ -183,7 +193,7 @@ impl RequestCache {
         let reached = ahead.get(uid).is_some_and(|ahead| match ahead.known {
             Known::Version(known) => version.is_some_and(|shown| shown >= known),
             // What the next live read says is compared with the copy.
-            Known::Unclear => false,
+            Known::Unclear | Known::Gone => false,
         });
         reached && ahead.remove(uid).is_some_and(|ahead| ahead.awaited)
     }

@@ -201,6 +201,10 @@ async fn failed(
             context.requests.is_unclear(object);
             Ok(None)
         }
+        Error::Api(api::Error::NotFound) => {
+            context.requests.was_not_found(object);
+            Ok(None)
+        }
         _ => Ok(None),
     };
     match (said, error) {

@@ -75,6 +75,40 @@ async fn an_object_of_a_newer_version_of_the_operator_is_read_live() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_this_process_has_released_is_not_reconciled_from_what_the_watch_still_shows() {
+    let released = |version| {
+        let mut object = object(version);
+        object.metadata.deletion_timestamp = serde_json::from_value(json!("2026-12-01T00:00:00Z")).unwrap();
+        object
+    };
+    let (cache, mut writer) = showing(7);
+    // The answer to the write that removes the last finalizer names the version before it.
+    cache.knows(&released(7));
+    assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
+    writer.apply_watcher_event(&Event::Apply(released(8)));
+    assert!(!cache.shows("u1", Some(8), false));
+    assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
+    tokio::time::advance(WATCH_LAG).await;
+    assert_eq!(source(&cache), Source::Live);
+    cache.is_gone("u1");
+    assert!(lock(&cache.0.ahead).is_empty());
+
+    let (cache, _writer) = showing(7);
+    cache.was_not_found(&object(7));
+    assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
+    let held = DesktopDeletion {
+        metadata: ObjectMeta {
+            finalizers: Some(vec!["example.com/another".to_owned()]),
+            ..released(7).metadata
+        },
+        ..released(7)
+    };
+    let (cache, _writer) = showing(7);
+    cache.knows(&held);
+    assert_eq!(source(&cache), Source::Cache, "somebody else holds it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_kept_of_a_request_that_its_watch_no_longer_shows() {
     let (cache, mut writer) = showing(7);
     cache.knows(&object(9));

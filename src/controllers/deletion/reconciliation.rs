@@ -71,6 +71,7 @@ impl Reconciliation {
         let requests = requests(object, context);
         let live = api::call("read the DesktopDeletion", requests.get_opt(&object.name_any())).await?;
         let Some(live) = live.filter(|live| live.uid() == object.uid()) else {
+            context.requests.was_not_found(object);
             context.forget(&object.uid().unwrap_or_default());
             return Ok(None);
         };
