@@ -18,7 +18,7 @@ async fn lagging(name: &str, repeated: &str) -> Stage {
     world["timings"]["jobVisibleAfter"] = json!(LAG);
     world["timings"]["desktopVisibleAfter"] = json!(LAG);
     world["switches"] = json!({"repeatedDesktop": repeated});
-    let running = json!({"id": "pc-1", "outcome": {"result": "success", "running": "90s"}});
+    let running = json!({"id": "pc-1", "outcome": {"result": "success", "running": LAG}});
     let stage = Stage::set_with(name, world, &[running]).await;
     stage.cloud.add_fault(&lost(true, &json!("reset"))).unwrap();
     stage
@@ -34,8 +34,10 @@ async fn tried_again(stage: &Stage) {
     .unwrap();
 }
 
-/// Waits until the cloud has deleted the desktop in truth.
-async fn gone(stage: &Stage) {
+/// What was accepted shows, and ends: the desktop is deleted in truth.
+async fn shown_and_ended(stage: &Stage) {
+    stage.cloud.simulator().show_jobs();
+    stage.cloud.simulator().end_jobs();
     eventually("the desktop is gone", BOUND, async || {
         let left = stage.cloud.simulator().desktops();
         if left.is_empty() {
@@ -54,8 +56,7 @@ async fn a_job_that_shows_later_than_the_settle_time_is_found_before_another_att
     let _operator = stage.operator(&FLAGS[1..]);
     stage.request("leaver", &["pc-1"]).await;
     tried_again(&stage).await;
-    stage.cloud.simulator().show_jobs();
-    gone(&stage).await;
+    shown_and_ended(&stage).await;
     let status = stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let first = &status["attempts"][0];
@@ -76,8 +77,7 @@ async fn a_second_submission_that_is_accepted_before_the_first_one_shows_is_foll
     let _operator = stage.operator(&FLAGS[1..]);
     stage.request("leaver", &["pc-1"]).await;
     tried_again(&stage).await;
-    stage.cloud.simulator().show_jobs();
-    gone(&stage).await;
+    shown_and_ended(&stage).await;
     let status = stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let posts = stage.posts();

@@ -78,6 +78,15 @@ async fn rests(scene: &Scene, effect: Option<bool>) {
     );
 }
 
+/// Waits until the submission was sent, and keeps it in doubt until the faults are cleared: however late the healthy operator
+/// is killed, it finds out nothing.
+async fn in_doubt(scene: &Scene) {
+    scene.begin().await;
+    scene.struck().await.unwrap();
+    let unavailable = json!({"operation": "listSubJobs", "answer": {"status": 503}});
+    scene.cloud.add_fault(&unavailable).unwrap();
+}
+
 async fn play((name, seconds): (&str, &str)) {
     let library = WRONG_CLOCK.display().to_string();
     let mut troupe = Troupe::gather(&format!("clock-{name}")).await;
@@ -91,11 +100,11 @@ async fn play((name, seconds): (&str, &str)) {
         panic!("no scenes")
     };
     let first = scene::operator(troupe.proxy.kubeconfig(), troupe.namespace.name());
-    for scene in sent {
-        scene.begin().await;
-        scene.struck().await.unwrap();
-    }
+    join_all(sent.iter().map(in_doubt)).await;
     first.kill().await.unwrap();
+    for scene in sent {
+        scene.cloud.clear_faults();
+    }
     nothing.begin().await;
     let second = off(&troupe, &library, seconds);
     for (scene, (_, effect)) in troupe.scenes().iter().zip(BEFORE) {

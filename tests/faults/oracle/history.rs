@@ -47,7 +47,9 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
             |e: &&Arc<AuditEvent>| e.is_write() && e.concerns("desktopdeletions", namespace, &run.scene.name);
         events.iter().filter(concerns).cloned().collect()
     };
-    let by_operator = |e: &&Arc<AuditEvent>| e.user.username == account;
+    // A write that broke off before its body was read could change nothing.
+    let was_read = |e: &AuditEvent| e.request_object.is_some() || answered(e).is_some();
+    let by_operator = |e: &&Arc<AuditEvent>| e.user.username == account && was_read(e);
     let all = own(events);
     let versions = versions(&all, &account);
     let writes = all.iter().filter(by_operator).map(|e| write(e, &versions));
@@ -142,7 +144,12 @@ fn write(event: &AuditEvent, versions: &[Stored]) -> Write {
     let last = made.is_some_and(|object| lets_go(event, object));
     let updates = event.verb == "update";
     Write {
-        name: format!("{} of {from:?}, by {}: {to:?}", event.verb, event.user.username),
+        name: format!(
+            "{} of {from:?}, by {}: {} {to:?}",
+            event.verb,
+            event.user.username,
+            event.code()
+        ),
         by_operator: true,
         from: match &from {
             None => Basis::Any,
