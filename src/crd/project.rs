@@ -159,6 +159,16 @@ pub struct Guardrails {
     #[serde(default)]
     pub pooled_desktops: Permission,
 
+    /// Whether prepaid desktops (yearly/monthly billing) may be deleted: `Allow` or `Refuse`. `Refuse` needs the permission
+    /// `workspace:desktops:listDetail`. Default: Refuse.
+    #[serde(default = "refused")]
+    pub prepaid_desktops: Permission,
+
+    /// Whether desktops that a user is connected to may be deleted: `Allow` or `Refuse`. A user who connects after the last
+    /// read is not protected. `Refuse` needs the permission `workspace:desktops:listDetail`. Default: Allow.
+    #[serde(default)]
+    pub connected_sessions: Permission,
+
     /// Whether a desktop must be in maintenance mode before it is deleted. Default: false.
     #[serde(default)]
     pub require_maintenance: bool,
@@ -183,6 +193,8 @@ impl Default for Guardrails {
             protected_tags: vec![],
             protected_names: vec![],
             pooled_desktops: Permission::Allow,
+            prepaid_desktops: Permission::Refuse,
+            connected_sessions: Permission::Allow,
             require_maintenance: false,
             windows: vec![],
         }
@@ -191,6 +203,10 @@ impl Default for Guardrails {
 
 fn allowed() -> bool {
     true
+}
+
+fn refused() -> Permission {
+    Permission::Refuse
 }
 
 /// A tag of a desktop.

@@ -311,6 +311,11 @@ fn sight(seen: &Observed, announce: Announce) -> Result<SortedDesktops, Step> {
             }
         }
     }
+    let lacks_details = |id: &&DesktopID| seen.desktops[&id.folded()].details.is_none();
+    let undetailed: Vec<_> = sorted.present.iter().filter(lacks_details).cloned().collect();
+    if guardrails::need_details(seen) && !undetailed.is_empty() {
+        return Err(Step::ReadDetails(undetailed));
+    }
     Ok(sorted)
 }
 

@@ -14,7 +14,7 @@ use super::progress::{Progress, Requeue};
 use crate::crd::conditions::Reason;
 use crate::crd::project::{Guardrails, Permission, Tag};
 use crate::ids::DesktopID;
-use crate::workspace::api::{DesktopFacts, DesktopKind, Fact};
+use crate::workspace::api::{Billing, DesktopFacts, DesktopKind, DetailFacts, Fact, LoginStatus};
 
 /// The wait of a request that asks for what the project does not permit, whatever its desktops are.
 pub fn violated(seen: &Observed) -> Option<Progress> {
@@ -72,12 +72,15 @@ pub fn blocked(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
 /// Why that desktop, which exists, may not be deleted.
 pub fn violation(seen: &Observed, id: &DesktopID) -> Option<String> {
     let guardrails = seen.guardrails()?;
-    let facts = &seen.desktops.get(&id.folded())?.facts;
+    let desktop = seen.desktops.get(&id.folded())?;
+    let (facts, details) = (&desktop.facts, desktop.details.clone().unwrap_or_default());
     missing_tag(guardrails, facts)
         .or_else(|| protected_tag(guardrails, facts))
         .or_else(|| protected_name(guardrails, facts))
         .or_else(|| pooled(guardrails, facts, seen.single_reads.contains_key(&id.folded())))
         .or_else(|| not_in_maintenance(guardrails, facts))
+        .or_else(|| connected(guardrails, &details))
+        .or_else(|| prepaid(guardrails, &details))
 }
 
 fn missing_tag(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<String> {
@@ -145,6 +148,44 @@ fn not_in_maintenance(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<S
     let is = given(&facts.maintenance, "whether it is in maintenance mode");
     let wrong = is.map(|is| (!is).then(|| "it is not in maintenance mode".to_owned()));
     by_rule(wrong, "requireMaintenance")
+}
+
+/// The detailed list has sessions and billing only.
+pub fn need_details(seen: &Observed) -> bool {
+    seen.guardrails().is_some_and(|guardrails| {
+        guardrails.connected_sessions == Permission::Refuse
+            || guardrails.prepaid_desktops == Permission::Refuse
+    })
+}
+
+fn connected(guardrails: &Guardrails, details: &DetailFacts) -> Option<String> {
+    if guardrails.connected_sessions == Permission::Allow {
+        return None;
+    }
+    let status = given(&details.login_status, "whether a user is connected to it");
+    let is = |status: &LoginStatus| *status == LoginStatus::Connected;
+    let wrong = status.map(|status| is(status).then(|| "a user is connected to it".to_owned()));
+    by_rule(wrong, "connectedSessions")
+}
+
+/// Each of three fields may say that a desktop is prepaid, and they may contradict each other.
+fn prepaid(guardrails: &Guardrails, details: &DetailFacts) -> Option<String> {
+    if guardrails.prepaid_desktops == Permission::Allow {
+        return None;
+    }
+    let what = "how it is billed";
+    let modes = [&details.charge_mode, &details.charging_mode];
+    let ordered = matches!(&details.order_id, Fact::Given(order) if !order.is_empty());
+    let found = if ordered || modes.contains(&&Fact::Given(Billing::Prepaid)) {
+        Ok(Some("it is prepaid (yearly/monthly billing)".to_owned()))
+    } else if matches!(details.order_id, Fact::Unreadable(_)) {
+        given(&details.order_id, what).map(|_| None)
+    } else {
+        let unreadable = modes.iter().find(|mode| matches!(mode, Fact::Unreadable(_)));
+        let told = modes.iter().find(|mode| matches!(mode, Fact::Given(_)));
+        given(unreadable.or(told).unwrap_or(&&Fact::NotGiven), what).map(|_| None)
+    };
+    by_rule(found, "prepaidDesktops")
 }
 
 /// What a fact says, or that it does not say `what`.

@@ -17,6 +17,8 @@ pub enum Step {
     Claim,
     /// Read these desktops in one list.
     ReadDesktops(Vec<DesktopID>),
+    /// Read what only the detailed form of these desktops says, which were read before.
+    ReadDetails(Vec<DesktopID>),
     /// Read one desktop by a GET of its own.
     ReadDesktop(DesktopID),
     /// Read the project's `deleteDesktops` sub-jobs of every status.
@@ -76,6 +78,7 @@ impl Step {
             Self::Claim
                 | Self::ReadDesktops(_)
                 | Self::ReadDesktop(_)
+                | Self::ReadDetails(_)
                 | Self::ReadSubJobs
                 | Self::AcquirePermit
         )

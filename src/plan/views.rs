@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{DesktopID, JobID};
-use crate::workspace::api::{Desktop, DesktopFacts, Job, SubJob, SubJobStatus};
+use crate::workspace::api::{Desktop, DesktopFacts, DetailFacts, Job, SubJob, SubJobStatus};
 
 /// One look at one desktop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct DesktopObservation {
     pub name: Option<String>,
     /// What else it says.
     pub facts: Box<DesktopFacts>,
+    /// What the detailed form says; `None`: not asked for.
+    pub details: Option<Box<DetailFacts>>,
 }
 
 /// What a read says of one desktop.

@@ -11,8 +11,8 @@ use super::error::Error;
 use crate::ids::{DesktopID, JobID};
 
 pub use facts::{
-    AttachedKind, AttachedUser, Billing, DesktopDetailPage, DesktopDetails, DesktopFacts, DesktopKind, Fact,
-    LoginStatus,
+    AttachedKind, AttachedUser, Billing, DesktopDetailPage, DesktopDetails, DesktopFacts, DesktopKind,
+    DetailFacts, Fact, LoginStatus,
 };
 
 mod facts;

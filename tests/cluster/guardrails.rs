@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Planned, Stalled, Submitted, Succeeded};
 
@@ -113,5 +114,77 @@ async fn outside_of_the_windows_nothing_is_submitted() {
     assert_eq!(stage.posts(), Vec::<Value>::new());
     guard(&stage, window(json!([]))).await;
     let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+#[tokio::test]
+async fn a_desktop_that_somebody_is_connected_to_and_a_prepaid_one_block_their_requests() {
+    let connected = json!({"id": "pc-1", "loginStatus": "CONNECTED"});
+    let prepaid = json!({"id": "pc-2", "chargingMode": "prePaid", "orderID": "CS1"});
+    let stage = Stage::set("details", &[connected, prepaid, desktop("pc-3")]).await;
+    guard(&stage, json!({"connectedSessions": "Refuse"})).await;
+    let _operator = stage.operator(&[]);
+    for (name, desktops, wrong) in [
+        (
+            "connected",
+            ["pc-1", "pc-3"],
+            "desktop pc-1: a user is connected to it (connectedSessions)",
+        ),
+        (
+            "prepaid",
+            ["pc-2", "pc-3"],
+            "desktop pc-2: it is prepaid (yearly/monthly billing) (prepaidDesktops)",
+        ),
+    ] {
+        stage.request(name, &desktops).await;
+        let status = stage.reason(name, Submitted, "DesktopBlocked").await;
+        let text = message(&status, Submitted);
+        assert!(text.contains(wrong), "{text}");
+    }
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+    stage
+        .cloud
+        .change_desktop("pc-1", &json!({"loginStatus": "DISCONNECTED"}))
+        .unwrap();
+    // Whatever changes in the project has it looked at again at once.
+    guard(
+        &stage,
+        json!({"connectedSessions": "Refuse", "maxDesktopsPerRequest": 50}),
+    )
+    .await;
+    let status = stage.completed("connected").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    let asked = stage.cloud.calls(Operation::ListDesktopsDetail);
+    assert!(
+        asked.iter().all(|call| call.query.contains("desktop_id=pc-")),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_detailed_list_is_read_only_where_a_guardrail_needs_it() {
+    let stage = Stage::set("no-details", &[desktop("pc-1"), desktop("pc-2")]).await;
+    stage
+        .cloud
+        .add_fault(&json!({
+            "operation": "listDesktopsDetail",
+            "answer": {"status": 403, "body": {
+                "error_code": "PAP5.0016",
+                "error_msg": "Policy doesn't allow workspace:desktops:listDetail to be performed.",
+            }},
+        }))
+        .unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("first", &["pc-1"]).await;
+    stage.completed("first").await;
+    guard(&stage, json!({"prepaidDesktops": "Allow"})).await;
+    assert_eq!(stage.cloud.calls(Operation::ListDesktopsDetail), []);
+    guard(&stage, json!({"prepaidDesktops": null})).await;
+    stage.request("second", &["pc-2"]).await;
+    let status = stage.reason("second", Submitted, "PermissionDenied").await;
+    let text = message(&status, Submitted);
+    assert!(text.contains("workspace:desktops:listDetail"), "{text}");
+    guard(&stage, json!({"prepaidDesktops": "Allow"})).await;
+    let status = stage.completed("second").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }

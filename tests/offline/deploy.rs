@@ -421,6 +421,7 @@ fn the_sample_of_the_secret_names_the_permissions_that_the_calls_need() {
     let needed = [
         Operation::BatchDelete,
         Operation::ListDesktops,
+        Operation::ListDesktopsDetail,
         Operation::ShowDesktop,
         Operation::ListSubJobs,
         Operation::ShowJob,

@@ -44,6 +44,7 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
         Step::ReadProject => read::project(pass, context).await,
         Step::Claim => claim::claim(pass, context).await,
         Step::ReadDesktops(ids) => read::desktops(pass, &ids, context).await,
+        Step::ReadDetails(ids) => read::details(pass, &ids, context).await,
         Step::ReadDesktop(id) => read::desktop(pass, &id, context).await,
         Step::ReadSubJobs => read::sub_jobs(pass, context).await,
         Step::ReadOwner(job) => read::owner(pass, &job, context).await,

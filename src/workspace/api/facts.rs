@@ -85,6 +85,13 @@ pub struct DesktopDetailPage {
 pub struct DesktopDetails {
     /// What both forms say.
     pub desktop: Desktop,
+    /// What only this form says.
+    pub facts: DetailFacts,
+}
+
+/// What only the detailed form of a desktop says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DetailFacts {
     /// `login_status`.
     pub login_status: Fact<LoginStatus>,
     /// `product.charge_mode`, where `0` is prepaid.

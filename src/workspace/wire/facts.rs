@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::workspace::api::{
-    AttachedKind, AttachedUser, Billing, Desktop, DesktopDetails, DesktopFacts, DesktopKind, Fact,
-    LoginStatus,
+    AttachedKind, AttachedUser, Billing, Desktop, DesktopDetails, DesktopFacts, DesktopKind, DetailFacts,
+    Fact, LoginStatus,
 };
 use crate::workspace::text::{self, Sanitizer};
 
@@ -49,8 +49,7 @@ pub(super) fn desktop(fields: Fields<'_>) -> DesktopFacts {
 
 /// What only the detailed form says of a desktop. The two fields about billing are coded the opposite way round.
 pub(super) fn details(desktop: Desktop, fields: Fields<'_>) -> DesktopDetails {
-    DesktopDetails {
-        desktop,
+    let facts = DetailFacts {
         login_status: fields.word(
             "login_status",
             &[
@@ -73,7 +72,8 @@ pub(super) fn details(desktop: Desktop, fields: Fields<'_>) -> DesktopDetails {
         ),
         order_id: fields.text("order_id"),
         frozen: fields.flag("is_freeze"),
-    }
+    };
+    DesktopDetails { desktop, facts }
 }
 
 impl Fields<'_> {
@@ -404,12 +404,12 @@ mod tests {
             let details = read_details(
                 &json!({"product": {"charge_mode": product}, "metadata": {"charging_mode": metadata}}),
             );
-            assert_eq!(details.charge_mode, Fact::Given(billing));
-            assert_eq!(details.charging_mode, Fact::Given(billing));
+            assert_eq!(details.facts.charge_mode, Fact::Given(billing));
+            assert_eq!(details.facts.charging_mode, Fact::Given(billing));
         }
         let numbers = read_details(&json!({"product": {"charge_mode": 0}, "metadata": {"charging_mode": 0}}));
-        assert_eq!(numbers.charge_mode, Fact::Given(Billing::Prepaid));
-        assert_eq!(numbers.charging_mode, Fact::Given(Billing::PayPerUse));
+        assert_eq!(numbers.facts.charge_mode, Fact::Given(Billing::Prepaid));
+        assert_eq!(numbers.facts.charging_mode, Fact::Given(Billing::PayPerUse));
     }
 
     #[test]
@@ -419,21 +419,21 @@ mod tests {
             json!({"login_status": null, "product": null, "metadata": {}, "order_id": null, "is_freeze": null}),
         ] {
             let details = read_details(&row);
-            assert_eq!(details.login_status, Fact::NotGiven, "{row}");
-            assert_eq!(details.charge_mode, Fact::NotGiven, "{row}");
-            assert_eq!(details.charging_mode, Fact::NotGiven, "{row}");
-            assert_eq!(details.order_id, Fact::NotGiven, "{row}");
-            assert_eq!(details.frozen, Fact::NotGiven, "{row}");
+            assert_eq!(details.facts.login_status, Fact::NotGiven, "{row}");
+            assert_eq!(details.facts.charge_mode, Fact::NotGiven, "{row}");
+            assert_eq!(details.facts.charging_mode, Fact::NotGiven, "{row}");
+            assert_eq!(details.facts.order_id, Fact::NotGiven, "{row}");
+            assert_eq!(details.facts.frozen, Fact::NotGiven, "{row}");
         }
         let details = read_details(&json!({
             "login_status": "LOGGING_IN", "product": {"charge_mode": "2"}, "metadata": "none", "order_id": "",
             "is_freeze": "1",
         }));
-        assert_eq!(details.login_status, unreadable("LOGGING_IN"));
-        assert_eq!(details.charge_mode, unreadable("2"));
-        assert_eq!(details.charging_mode, unreadable("none"));
-        assert_eq!(details.order_id, Fact::Given(String::new()));
-        assert_eq!(details.frozen, unreadable("1"));
+        assert_eq!(details.facts.login_status, unreadable("LOGGING_IN"));
+        assert_eq!(details.facts.charge_mode, unreadable("2"));
+        assert_eq!(details.facts.charging_mode, unreadable("none"));
+        assert_eq!(details.facts.order_id, Fact::Given(String::new()));
+        assert_eq!(details.facts.frozen, unreadable("1"));
     }
 
     proptest! {

@@ -172,6 +172,7 @@ impl Decisions {
             Step::Claim => Act::Claim,
             Step::ReadDesktops(ids) => Act::ReadDesktops(names::desktop_set(&ids)),
             Step::ReadDesktop(id) => Act::ReadDesktop(number(names::desktop_set([&id]))),
+            Step::ReadDetails(_) => unreachable!("no project of the model has guardrails"),
             Step::ReadSubJobs => Act::ReadSubJobs,
             Step::ReadOwner(job) => Act::ReadOwner(number(names::job_set([&job]))),
             Step::ReadJob(job) => Act::ReadJob(number(names::job_set([&job]))),
@@ -352,6 +353,7 @@ fn sightings(
         idle_twice: sighted.idle_twice,
         name: None,
         facts: Box::default(),
+        details: None,
     };
     (0..DESKTOPS)
         .filter_map(|desktop| Some((names::desktop(desktop).clone(), sighting(desktops[desktop]?))))

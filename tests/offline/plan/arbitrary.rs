@@ -380,11 +380,14 @@ struct Reads {
 }
 
 fn reads() -> impl Strategy<Value = Reads> {
-    let sighting = (sights(), any::<bool>()).prop_map(|(sight, twice)| DesktopObservation {
-        sight,
-        idle_twice: twice && sight.is_idle(),
-        name: None,
-        facts: Box::default(),
+    let sighting = (sights(), any::<bool>(), approvals::details()).prop_map(|(sight, twice, details)| {
+        DesktopObservation {
+            sight,
+            idle_twice: twice && sight.is_idle(),
+            name: None,
+            facts: Box::default(),
+            details,
+        }
     });
     let failed = |(class, in_a_row)| {
         let Seen(seen) = untouched("a").unreadable("a", class, in_a_row);

@@ -19,7 +19,7 @@ use proptest::prelude::ProptestConfig;
 
 mod seen;
 
-pub(crate) use seen::sighting;
+pub(crate) use seen::{pay_per_use, sighting};
 
 /// Generation of every request here.
 pub(crate) const GENERATION: i64 = 3;

@@ -112,20 +112,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             let held = request.pending().is_some() && !seen.facts.expired;
             broken.extend(one_request_per_desktop::let_go(held, ""));
         }
-        // A read that is there is not read again: else a pass would not end.
-        Step::ReadProject => must(seen.project.is_none() || !seen.last_look, "read again"),
-        Step::AcquirePermit => must(!held, "asked again"),
-        Step::ReleasePermit => must(held, "nothing to give back"),
-        Step::Claim => must(seen.claim.is_none(), "asked again"),
-        Step::ReadDesktops(ids) => must(
-            !ids.is_empty() && ids.iter().all(|id| !seen.desktops.contains_key(&id.folded())),
-            "read again",
-        ),
-        Step::ReadDesktop(id) => must(may_be_asked_for(seen, id), "read again"),
-        Step::ReadSubJobs => must(seen.sweep.is_none(), "read again"),
-        Step::ReadOwner(job) => must(!seen.owned_elsewhere.contains_key(job), "asked again"),
-        Step::ReadJob(job) => must(!seen.jobs.contains_key(job), "read again"),
-        _ => {}
+        _ => must(asks_anew(seen, step), "asked again"),
     }
     wrong.extend(rules::wrongs(request, step, &minute(90)));
     if let Step::RecordProgress(hold) = step {
@@ -141,6 +128,29 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
     let broken = broken.into_iter().map(|what| what.of(&tell(step)).to_string());
     wrong.extend(broken);
     wrong
+}
+
+/// What is known is not asked for again: else a pass would not end.
+fn asks_anew(seen: &Observed, step: &Step) -> bool {
+    match step {
+        Step::ReadProject => seen.project.is_none() || !seen.last_look,
+        Step::AcquirePermit => seen.permit != SendPermit::Held,
+        Step::ReleasePermit => seen.permit == SendPermit::Held,
+        Step::Claim => seen.claim.is_none(),
+        Step::ReadDesktops(ids) => {
+            let unread = |id: &DesktopID| !seen.desktops.contains_key(&id.folded());
+            !ids.is_empty() && ids.iter().all(unread)
+        }
+        Step::ReadDetails(ids) => {
+            let unread = |id: &DesktopID| seen.desktops[&id.folded()].details.is_none();
+            !ids.is_empty() && ids.iter().all(unread)
+        }
+        Step::ReadDesktop(id) => may_be_asked_for(seen, id),
+        Step::ReadSubJobs => seen.sweep.is_none(),
+        Step::ReadOwner(job) => !seen.owned_elsewhere.contains_key(job),
+        Step::ReadJob(job) => !seen.jobs.contains_key(job),
+        _ => true,
+    }
 }
 
 /// A GET of its own can say more of a desktop: no list has, or after a refusal no GET has yet.

@@ -53,6 +53,7 @@ pub(crate) fn tell(step: &Step) -> String {
         Step::Claim => "claim".to_owned(),
         Step::ReadDesktops(ids) => format!("list {}", words(ids)),
         Step::ReadDesktop(id) => format!("get {id}"),
+        Step::ReadDetails(ids) => format!("details {}", words(ids)),
         Step::ReadSubJobs => "sweep".to_owned(),
         Step::ReadOwner(job) => format!("owner of {job}"),
         Step::ReadJob(job) => format!("read {job}"),

@@ -145,19 +145,25 @@ async fn details_of_desktops_are_asked_for_and_read() {
         of_alice.desktop.facts.created,
         Fact::Given("2022-01-21T06:57:47Z".parse().unwrap())
     );
-    assert_eq!(of_alice.login_status, Fact::Given(LoginStatus::Connected));
+    assert_eq!(of_alice.facts.login_status, Fact::Given(LoginStatus::Connected));
     // As in the vendor's own example, the two fields disagree.
-    assert_eq!(of_alice.charge_mode, Fact::Given(Billing::Prepaid));
-    assert_eq!(of_alice.charging_mode, Fact::Given(Billing::PayPerUse));
-    assert_eq!(of_alice.order_id, Fact::Given("CS0000000000000001".to_owned()));
-    assert_eq!(of_alice.frozen, Fact::Given(false));
+    assert_eq!(of_alice.facts.charge_mode, Fact::Given(Billing::Prepaid));
+    assert_eq!(of_alice.facts.charging_mode, Fact::Given(Billing::PayPerUse));
+    assert_eq!(
+        of_alice.facts.order_id,
+        Fact::Given("CS0000000000000001".to_owned())
+    );
+    assert_eq!(of_alice.facts.frozen, Fact::Given(false));
 
     assert_eq!(of_bob.desktop.facts.user_name, Fact::NotGiven);
     assert_eq!(of_bob.desktop.facts.kind, Fact::Given(DesktopKind::Pooled));
-    assert_eq!(of_bob.login_status, Fact::Given(LoginStatus::Unregistered));
-    assert_eq!(of_bob.charge_mode, Fact::Given(Billing::PayPerUse));
-    assert_eq!(of_bob.charging_mode, Fact::NotGiven);
-    assert_eq!((of_bob.order_id, of_bob.frozen), (Fact::NotGiven, Fact::NotGiven));
+    assert_eq!(of_bob.facts.login_status, Fact::Given(LoginStatus::Unregistered));
+    assert_eq!(of_bob.facts.charge_mode, Fact::Given(Billing::PayPerUse));
+    assert_eq!(of_bob.facts.charging_mode, Fact::NotGiven);
+    assert_eq!(
+        (of_bob.facts.order_id, of_bob.facts.frozen),
+        (Fact::NotGiven, Fact::NotGiven)
+    );
 }
 
 #[tokio::test]

@@ -222,18 +222,21 @@ async fn sessions_billing_and_freezes_are_read_from_the_detailed_list() {
     let page = workspace.list_desktop_details(&asked).await.unwrap().value;
     assert_eq!((page.total, page.rows), (2, 2));
     let [of_alice, of_bob] = page.desktops.try_into().unwrap();
-    assert_eq!(of_alice.login_status, Fact::Given(LoginStatus::Connected));
-    assert_eq!(of_alice.charge_mode, Fact::Given(Billing::Prepaid));
-    assert_eq!(of_alice.charging_mode, Fact::Given(Billing::Prepaid));
-    assert_eq!(of_alice.order_id, Fact::Given("CS1".to_owned()));
-    assert_eq!(of_alice.frozen, Fact::Given(true));
-    assert_eq!(of_bob.login_status, Fact::Unreadable("LOGGING_IN".to_owned()));
+    assert_eq!(of_alice.facts.login_status, Fact::Given(LoginStatus::Connected));
+    assert_eq!(of_alice.facts.charge_mode, Fact::Given(Billing::Prepaid));
+    assert_eq!(of_alice.facts.charging_mode, Fact::Given(Billing::Prepaid));
+    assert_eq!(of_alice.facts.order_id, Fact::Given("CS1".to_owned()));
+    assert_eq!(of_alice.facts.frozen, Fact::Given(true));
     assert_eq!(
-        (of_bob.charge_mode, of_bob.charging_mode),
+        of_bob.facts.login_status,
+        Fact::Unreadable("LOGGING_IN".to_owned())
+    );
+    assert_eq!(
+        (of_bob.facts.charge_mode, of_bob.facts.charging_mode),
         (Fact::NotGiven, Fact::NotGiven)
     );
-    assert_eq!(of_bob.order_id, Fact::NotGiven);
-    assert_eq!(of_bob.frozen, Fact::Unreadable("1".to_owned()));
+    assert_eq!(of_bob.facts.order_id, Fact::NotGiven);
+    assert_eq!(of_bob.facts.frozen, Fact::Unreadable("1".to_owned()));
 
     let reader = connected(&cloud, access_key("AKREADER000000000000", "SKREADER-canary"));
     let error = reader.list_desktop_details(&asked).await.unwrap_err();

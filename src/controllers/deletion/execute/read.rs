@@ -1,5 +1,6 @@
 //! Reads. One of the cloud that fails is an observation, not an error.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -69,6 +70,7 @@ fn recall(pass: &mut Reconciliation, now: Duration, context: &Context) {
             idle_twice: false,
             name: None,
             facts: Box::default(),
+            details: None,
         };
         pass.seen.desktops.insert(id.clone(), gone);
     }
@@ -170,6 +172,33 @@ pub(super) async fn desktop(
     Ok(())
 }
 
+/// One call for all of them. Where the cloud does not list a desktop, it says nothing.
+pub(super) async fn details(
+    pass: &mut Reconciliation,
+    ids: &[DesktopID],
+    context: &Context,
+) -> Result<(), Error> {
+    begin_read(pass, context);
+    match pass.cloud()?.list_desktop_details(ids).await {
+        Err(error) => read_failure(pass, &error, context),
+        Ok(answer) => {
+            let mut rows: BTreeMap<_, _> = answer
+                .value
+                .desktops
+                .into_iter()
+                .map(|row| (row.desktop.id.folded(), row.facts))
+                .collect();
+            for id in ids.iter().map(DesktopID::folded) {
+                if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
+                    desktop.details = Some(Box::new(rows.remove(&id).unwrap_or_default()));
+                }
+            }
+            quiet(pass, context);
+        }
+    }
+    Ok(())
+}
+
 fn saw(
     pass: &mut Reconciliation,
     id: &DesktopID,
@@ -196,6 +225,7 @@ fn saw(
             idle_twice,
             name,
             facts,
+            details: None,
         },
     );
 }

@@ -4,7 +4,9 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Expectation;
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
-use desktop_deletion_operator::workspace::api::{AttachedKind, AttachedUser, DesktopFacts, Fact};
+use desktop_deletion_operator::workspace::api::{
+    AttachedKind, AttachedUser, DesktopFacts, DetailFacts, Fact,
+};
 
 use super::super::build::{Seen, id, ready};
 use super::super::tell::{Row, check, row};
@@ -168,5 +170,10 @@ impl Seen {
                 *sighting.facts = facts;
             }
         })
+    }
+
+    /// What the detailed list says of a desktop; `None`: it was not read.
+    pub(crate) fn details(self, name: &str, details: Option<DetailFacts>) -> Self {
+        self.with(|o| o.desktops.get_mut(&id(name).folded()).unwrap().details = details.map(Box::new))
     }
 }

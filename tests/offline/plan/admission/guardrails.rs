@@ -4,9 +4,11 @@ use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::project::{Guardrails, Permission, Tag};
 use desktop_deletion_operator::plan::guardrails::violation;
 use desktop_deletion_operator::plan::observed::{SingleRead, Window};
-use desktop_deletion_operator::workspace::api::{DesktopFacts, DesktopKind, Fact};
+use desktop_deletion_operator::workspace::api::{
+    Billing, DesktopFacts, DesktopKind, DetailFacts, Fact, LoginStatus,
+};
 
-use super::super::build::{Seen, id, minute, ready};
+use super::super::build::{Seen, id, minute, pay_per_use, ready};
 use super::super::tell::{Row, check, row};
 
 #[test]
@@ -33,6 +35,10 @@ fn outside(window: Window) -> Seen {
 
 /// Every situation of the table, for the conditions.
 pub(super) fn rows() -> Vec<Row> {
+    [permitted(), detailed()].into_iter().flatten().collect()
+}
+
+fn permitted() -> Vec<Row> {
     const REFUSED: &str =
         "GuardrailViolated stalled until Change; a Pending, b Pending [GuardrailViolated, NotRequired]";
     vec![
@@ -107,6 +113,42 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
+fn detailed() -> Vec<Row> {
+    vec![
+        row(
+            "what only the detailed list says is asked for where a rule needs it",
+            guarded(|_| {}).details("b", None),
+            "details b",
+        ),
+        row(
+            "it is not asked for where no rule needs it",
+            guarded(|guardrails| guardrails.prepaid_desktops = Permission::Allow).details("b", None),
+            "sign a b",
+        ),
+        row(
+            "it is not asked for of a desktop that does not exist",
+            guarded(|_| {}).details("b", None).sights("b Gone"),
+            "sign a",
+        ),
+        row(
+            "it is not asked for without guardrails",
+            ready("a b").details("b", None),
+            "sign a b",
+        ),
+        row(
+            "a user is connected to one of its desktops, which is waited for",
+            guarded(|guardrails| guardrails.connected_sessions = Permission::Refuse).details(
+                "a",
+                Some(DetailFacts {
+                    login_status: Fact::Given(LoginStatus::Connected),
+                    ..pay_per_use()
+                }),
+            ),
+            "DesktopBlocked held until Plan; a Blocked/GuardrailViolated, b Pending [DesktopBlocked, NotRequired]",
+        ),
+    ]
+}
+
 fn tag(key: &str, value: Option<&str>) -> Tag {
     Tag {
         key: key.to_owned(),
@@ -128,6 +170,110 @@ fn said(guardrails: &Guardrails, facts: DesktopFacts) -> Option<String> {
         .guarded(guardrails.clone())
         .with(|o| *o.desktops.get_mut(&id("a")).unwrap().facts = facts);
     violation(&seen.0, &id("a"))
+}
+
+#[test]
+fn what_the_detailed_list_says_of_sessions_and_billing_is_judged() {
+    let said = |guardrails: &Guardrails, details: DetailFacts| {
+        let seen = ready("a").guarded(guardrails.clone()).details("a", Some(details));
+        violation(&seen.0, &id("a"))
+    };
+    let sessions = Guardrails {
+        connected_sessions: Permission::Refuse,
+        prepaid_desktops: Permission::Allow,
+        ..Guardrails::default()
+    };
+    let unknown = || Fact::Unreadable("LOGGING_IN".to_owned());
+    for (login_status, wrong) in [
+        (
+            Fact::Given(LoginStatus::Connected),
+            Some("a user is connected to it"),
+        ),
+        (Fact::Given(LoginStatus::Disconnected), None),
+        (Fact::Given(LoginStatus::Registered), None),
+        (Fact::Given(LoginStatus::Unregistered), None),
+        (
+            Fact::NotGiven,
+            Some("the cloud does not say whether a user is connected to it"),
+        ),
+        (
+            unknown(),
+            Some("the cloud says whether a user is connected to it in an unknown form (LOGGING_IN)"),
+        ),
+    ] {
+        let wrong = wrong.map(|wrong| format!("{wrong} (connectedSessions)"));
+        let details = DetailFacts {
+            login_status,
+            ..DetailFacts::default()
+        };
+        assert_eq!(said(&sessions, details.clone()), wrong, "{details:?}");
+        let free = said(
+            &Guardrails::default(),
+            DetailFacts {
+                charge_mode: Fact::Given(Billing::PayPerUse),
+                ..details
+            },
+        );
+        assert_eq!(free, None);
+    }
+
+    let (prepaid, by_use) = (
+        || Fact::Given(Billing::Prepaid),
+        || Fact::Given(Billing::PayPerUse),
+    );
+    let order = |id: &str| Fact::Given(id.to_owned());
+    let odd = |word: &str| Fact::Unreadable(word.to_owned());
+    let is_prepaid = || Some("it is prepaid (yearly/monthly billing)");
+    for (charge_mode, charging_mode, order_id, wrong) in [
+        (by_use(), Fact::NotGiven, Fact::NotGiven, None),
+        (Fact::NotGiven, by_use(), order(""), None),
+        (by_use(), by_use(), order(""), None),
+        (prepaid(), Fact::NotGiven, Fact::NotGiven, is_prepaid()),
+        (Fact::NotGiven, prepaid(), Fact::NotGiven, is_prepaid()),
+        (by_use(), prepaid(), Fact::NotGiven, is_prepaid()),
+        (by_use(), by_use(), order("CS1"), is_prepaid()),
+        (
+            Fact::NotGiven,
+            Fact::NotGiven,
+            Fact::NotGiven,
+            Some("the cloud does not say how it is billed"),
+        ),
+        (
+            by_use(),
+            Fact::Unreadable("2".to_owned()),
+            Fact::NotGiven,
+            Some("the cloud says how it is billed in an unknown form (2)"),
+        ),
+        (
+            by_use(),
+            Fact::NotGiven,
+            odd("a list of 2"),
+            Some("the cloud says how it is billed in an unknown form (a list of 2)"),
+        ),
+    ] {
+        let wrong = wrong.map(|wrong| format!("{wrong} (prepaidDesktops)"));
+        let details = DetailFacts {
+            charge_mode,
+            charging_mode,
+            order_id,
+            ..DetailFacts::default()
+        };
+        assert_eq!(
+            said(&Guardrails::default(), details.clone()),
+            wrong,
+            "{details:?}"
+        );
+        assert_eq!(
+            said(
+                &Guardrails {
+                    prepaid_desktops: Permission::Allow,
+                    ..Guardrails::default()
+                },
+                details
+            ),
+            None
+        );
+    }
 }
 
 #[test]

@@ -7,7 +7,9 @@ use desktop_deletion_operator::crd::project::{Approval, Guardrails, Permission};
 use desktop_deletion_operator::ids::DesktopID;
 use desktop_deletion_operator::plan::observed::Observed;
 use desktop_deletion_operator::plan::plan_hash::{self, PlannedDesktop, project_key};
-use desktop_deletion_operator::workspace::api::{AttachedKind, AttachedUser, DesktopFacts, Fact};
+use desktop_deletion_operator::workspace::api::{
+    AttachedKind, AttachedUser, Billing, DesktopFacts, DetailFacts, Fact, LoginStatus,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -70,30 +72,58 @@ fn some_facts() -> impl Strategy<Value = DesktopFacts> {
     )
 }
 
+/// What the detailed list says, if it was read.
+pub(super) fn details() -> impl Strategy<Value = Option<Box<DetailFacts>>> {
+    let one_of = |usual: Fact<Billing>| prop_oneof![6 => Just(usual), 1 => Just(Fact::NotGiven), 1 => Just(Fact::Given(Billing::Prepaid))];
+    let status = prop_oneof![
+        6 => Just(Fact::Given(LoginStatus::Registered)),
+        1 => Just(Fact::Given(LoginStatus::Connected)),
+        1 => Just(Fact::NotGiven),
+    ];
+    let details = (
+        status,
+        one_of(Fact::Given(Billing::PayPerUse)),
+        one_of(Fact::NotGiven),
+    )
+        .prop_map(|(login_status, charge_mode, charging_mode)| {
+            Box::new(DetailFacts {
+                login_status,
+                charge_mode,
+                charging_mode,
+                ..DetailFacts::default()
+            })
+        });
+    weighted(0.8, details)
+}
+
 pub(super) fn approvals() -> impl Strategy<Value = Approvals> {
     let approval = (any::<bool>(), weighted(0.3, 1_u32..4));
     let rarely = || prop::bool::weighted(0.1);
-    let limits = (weighted(0.2, 1_u32..4), rarely(), rarely(), rarely());
-    let guardrails =
-        (approval, limits).prop_map(|((required, above), (most, no_force, no_servers, no_pools))| {
-            Guardrails {
-                approval: if required {
-                    Approval::Required
-                } else {
-                    Approval::None
-                },
-                approval_above: above.filter(|_| required),
-                max_desktops_per_request: most,
-                allow_force: !no_force,
-                protected_names: no_servers.then(|| "*-2".to_owned()).into_iter().collect(),
-                pooled_desktops: if no_pools {
-                    Permission::Refuse
-                } else {
-                    Permission::Allow
-                },
-                ..Guardrails::default()
-            }
-        });
+    let limits = (
+        weighted(0.2, 1_u32..4),
+        rarely(),
+        rarely(),
+        rarely(),
+        any::<bool>(),
+        rarely(),
+    );
+    let guardrails = (approval, limits).prop_map(
+        |((required, above), (most, no_force, no_servers, no_pools, prepaid, no_sessions))| Guardrails {
+            approval: if required {
+                Approval::Required
+            } else {
+                Approval::None
+            },
+            approval_above: above.filter(|_| required),
+            max_desktops_per_request: most,
+            allow_force: !no_force,
+            protected_names: no_servers.then(|| "*-2".to_owned()).into_iter().collect(),
+            pooled_desktops: permission(no_pools),
+            prepaid_desktops: permission(!prepaid),
+            connected_sessions: permission(no_sessions),
+            ..Guardrails::default()
+        },
+    );
     let named = prop_oneof![3 => Just(Named::TheRecord), 1 => Just(Named::Another)];
     let recorded = (
         vec(weighted(0.9, some_facts()), 3),
@@ -111,6 +141,14 @@ pub(super) fn approvals() -> impl Strategy<Value = Approvals> {
             recorded,
             now,
         })
+}
+
+fn permission(refused: bool) -> Permission {
+    if refused {
+        Permission::Refuse
+    } else {
+        Permission::Allow
+    }
 }
 
 impl Approvals {

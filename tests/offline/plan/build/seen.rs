@@ -10,7 +10,9 @@ use desktop_deletion_operator::plan::observed::{
 };
 use desktop_deletion_operator::plan::views::Evidence;
 use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, JobView, SubJobResult, Sweep};
-use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
+use desktop_deletion_operator::workspace::api::{
+    Billing, DetailFacts, Fact, LoginStatus, SubJob, SubJobStatus,
+};
 
 use super::{Seen, coordinates, failure, here, id, ids, job, jobs, minute, nonce};
 
@@ -435,6 +437,16 @@ pub(crate) fn sighting(sight: DesktopView) -> DesktopObservation {
         idle_twice: false,
         name: None,
         facts: Box::default(),
+        details: Some(Box::new(pay_per_use())),
+    }
+}
+
+/// What the detailed list says of a desktop that nothing speaks against.
+pub(crate) fn pay_per_use() -> DetailFacts {
+    DetailFacts {
+        login_status: Fact::Given(LoginStatus::Registered),
+        charge_mode: Fact::Given(Billing::PayPerUse),
+        ..DetailFacts::default()
     }
 }
 

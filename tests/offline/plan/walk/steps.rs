@@ -15,7 +15,7 @@ use desktop_deletion_operator::workspace::api::Fact;
 use invariants::intent_first;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::build::{Seen, attempt, failure, nonce, sighting, timing};
+use super::super::build::{Seen, attempt, failure, nonce, pay_per_use, sighting, timing};
 use super::super::rules;
 use super::world::{Answer, SIGNATURE, TOKEN};
 use super::{Pass, Then, Walk, uptime};
@@ -44,6 +44,14 @@ impl Walk {
                     let sight = self.cloud.look(id, &mut self.dice);
                     self.saw(pass, id, sight);
                     pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
+                }
+            }
+            Step::ReadDetails(ids) => {
+                if self.readable(pass) {
+                    for id in ids {
+                        let seen = pass.seen.desktops.get_mut(&id.folded()).unwrap();
+                        seen.details = Some(Box::new(pay_per_use()));
+                    }
                 }
             }
             Step::ReadSubJobs => {
@@ -159,6 +167,7 @@ impl Walk {
     fn saw(&mut self, pass: &mut Pass, id: &DesktopID, sight: DesktopView) {
         let now = uptime(self.cloud.now);
         let mut seen = sighting(sight);
+        seen.details = None;
         seen.facts.computer_name = Fact::Given(format!("pc-{}", self.around.renamed));
         seen.idle_twice = self
             .memory
