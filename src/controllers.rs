@@ -51,7 +51,7 @@ pub mod watchdog;
 use api::ApiServerClock;
 use clock_sources::ClockSources;
 use job_poller::Pollers;
-use kube::runtime::reflector;
+use kube::runtime::{reflector, watcher};
 
 /// What every controller works with.
 pub struct Context {
@@ -282,6 +282,27 @@ impl Scope {
             Self::All => kind.to_owned(),
         }
     }
+}
+
+/// Why the first list of a watch is not there yet, in one line for `/readyz`.
+fn not_listed<K: Resource<DynamicType = ()>>(error: &watcher::Error) -> String {
+    match claims::missing_right::<K>(error) {
+        Some(right) => format!("the API server refuses it: grant the operator the permission to {right}"),
+        None => format!("the API server does not list it yet: {}", answer(error)),
+    }
+}
+
+fn answer(error: &watcher::Error) -> String {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    let answer = match error {
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => match error {
+            kube::Error::Api(status) => status.message.clone(),
+            error => error.to_string(),
+        },
+        WatchError(status) => status.message.clone(),
+        NoResourceVersion => error.to_string(),
+    };
+    answer.replace(char::is_control, " ")
 }
 
 /// Passes the check once the first list of a watch is there. Ends only if the operator stops before that: a controller

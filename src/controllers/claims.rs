@@ -40,7 +40,8 @@ mod listing;
 mod released;
 mod table;
 
-use listing::{Listing, missing_right};
+use listing::Listing;
+pub use listing::missing_right;
 use table::{Table, Watch};
 
 /// How long a request waits for the watches before it is told so.

@@ -60,11 +60,15 @@ pub async fn run(
     let (ended, woken) = unbounded_channel();
     let checks = Checks::new(reader.clone(), ended, context.stopping.clone());
     let checked = checks.clone();
+    let ready = context.health.check(scope.check("workspaceprojects"));
     let stream = watcher(projects, watcher::Config::default())
         .default_backoff()
         .inspect_err({
-            let (scope, context) = (scope.clone(), context.clone());
-            move |error| context.claims.projects_failed(&scope, error)
+            let (scope, context, ready) = (scope.clone(), context.clone(), ready.clone());
+            move |error| {
+                context.claims.projects_failed(&scope, error);
+                ready.explain(super::not_listed::<WorkspaceProject>(error));
+            }
         })
         .try_filter_map({
             let (scope, context) = (scope.clone(), context.clone());
@@ -90,7 +94,6 @@ pub async fn run(
             predicates::generation.combine(predicates::annotations),
             PredicateConfig::default(),
         );
-    let ready = context.health.check(scope.check("workspaceprojects"));
     let unsynced = super::stopped_unsynced(reader.clone(), ready, context.stopping.clone());
     let shared = Arc::new(Prover {
         context: context.clone(),

@@ -155,6 +155,13 @@ impl Check {
         self.set(Err(why.into()));
     }
 
+    /// Why the check does not hold yet (lower case, no full stop); nothing if it does.
+    pub fn explain(&self, why: impl Into<String>) {
+        if let Some(Err(before)) = self.health.0.lock().checks.get_mut(&self.name) {
+            *before = why.into();
+        }
+    }
+
     fn set(&self, result: Result<Option<String>, String>) {
         self.health.0.lock().checks.insert(self.name.clone(), result);
     }
@@ -223,6 +230,20 @@ mod tests {
     use super::*;
 
     const BOUND: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_check_says_why_it_does_not_hold_until_it_does() {
+        let health = Health::default();
+        let check = health.check("watch");
+        check.explain("the permission to list desktops is missing");
+        assert_eq!(
+            health.ready().to_string(),
+            "[-]watch failed: the permission to list desktops is missing\nfailed\n"
+        );
+        check.pass();
+        check.explain("the connection broke");
+        assert!(health.ready().holds(), "{}", health.ready());
+    }
 
     #[test]
     fn ready_only_when_every_check_has_passed() {

@@ -50,7 +50,7 @@ impl Listing {
 
 /// The right without which a watch fails, such as `list desktopdeletions`. Only the API server's own refusal says that: one
 /// that is away, or cannot answer, says nothing about rights.
-pub(super) fn missing_right<K: Resource<DynamicType = ()>>(error: &watcher::Error) -> Option<String> {
+pub fn missing_right<K: Resource<DynamicType = ()>>(error: &watcher::Error) -> Option<String> {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     let (verb, status) = match error {
         InitialListFailed(kube::Error::Api(status)) => ("list", status),

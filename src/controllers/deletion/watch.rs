@@ -12,9 +12,10 @@ use kube::{Api, ResourceExt};
 
 use super::super::raw::Raw;
 use super::super::undecodable::{Change, Sorted};
-use super::super::{Context, Scope, cache, stopped_unsynced, watchdog};
+use super::super::{Context, Scope, cache, not_listed, stopped_unsynced, watchdog};
 use super::queue::Key;
 use crate::crd::DesktopDeletion;
+use crate::runtime::health::Check;
 
 /// Selects unfinished requests on the server: finished ones cost the operator nothing.
 const UNFINISHED: &str = "status.completionTime=";
@@ -27,7 +28,7 @@ pub async fn run(context: Arc<Context>, scope: Scope) {
     let underway = move |uid: &str| submissions.is_underway(uid);
     context.metrics.watch_requests(store.clone(), underway);
     let ready = context.health.check(scope.check("desktopdeletions"));
-    let unsynced = stopped_unsynced(store.clone(), ready, context.stopping.clone());
+    let unsynced = stopped_unsynced(store.clone(), ready.clone(), context.stopping.clone());
     let interval = context.config.timing.watch_check;
     let pulse = context.health.pulse(
         format!("watch of {}", scope.check("desktopdeletions")),
@@ -46,6 +47,7 @@ pub async fn run(context: Arc<Context>, scope: Scope) {
         store,
         writer,
         listed: Vec::new(),
+        ready,
     };
     tokio::select! {
         _ = future::join(watch.follow(), watchdog) => {}
@@ -61,6 +63,7 @@ struct Watch<'a> {
     writer: Writer<DesktopDeletion>,
     /// The list that is being read: the store has it once it has been read to its end.
     listed: Vec<Listed>,
+    ready: Check,
 }
 
 /// What matters of an object that a watch shows.
@@ -84,6 +87,7 @@ impl Watch<'_> {
                 Ok(event) => self.take_in(event),
                 Err(error) => {
                     self.context.claims.requests_failed(&self.scope, &error);
+                    self.ready.explain(not_listed::<DesktopDeletion>(&error));
                     tracing::debug!(%error, "watch of desktopdeletions");
                 }
             }

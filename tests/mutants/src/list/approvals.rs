@@ -49,6 +49,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
+        name: "one-user-passes-for-all",
+        does: "A read that names one user of a desktop counts as the list of all its users",
+        edits: &[Edit {
+            file: "src/plan/plan_hash.rs",
+            find: "            Fact::NotGiven | Fact::Unreadable(_) => (None, hash),",
+            replace: "            Fact::NotGiven | Fact::Unreadable(_) => (hash, None),",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "approval-of-another-object",
+        does: "A record of an approved plan counts for another object or project than it was made for",
+        edits: &[Edit {
+            file: "src/plan/approval.rs",
+            find: "    (approved.hash == *named && is_ours()).then_some(approved)",
+            replace: "    (approved.hash == *named && (is_ours() || true)).then_some(approved)",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
         name: "approval-of-a-plan-not-on-show",
         does: "A plan is approved that nobody was shown",
         edits: &[Edit {
