@@ -92,7 +92,7 @@ struct ReplicaArgs {
     ///
     /// The Deployment that comes with the operator sets it, so that one of its two pods works and the other one stands
     /// by. A process started by hand works at once, which is safe beside others: each write is fenced, and no request
-    /// is submitted twice. It only doubles the calls of the cloud.
+    /// is submitted twice. It only doubles the cloud calls.
     #[arg(
         long,
         env = "DESKTOP_DELETION_LEADER_ELECT",

@@ -84,7 +84,7 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_WATCH_CHECK", value_parser = parse, default_value = "5m", help_heading = FOLLOWING)]
     pub watch_check: Duration,
 
-    /// After this time a request that waits for its turn has conditions; after eight times as long while many wait
+    /// After this time a queued request has conditions; after eight times as long while many wait
     #[arg(long, hide = true, value_name = "TIME", env = "DESKTOP_DELETION_FIRST_REPORT", value_parser = parse, default_value = "6s", help_heading = FOLLOWING)]
     pub first_report: Duration,
 

@@ -145,7 +145,7 @@ impl Progress {
 
     /// Nothing has been done for it yet.
     pub fn queued() -> Self {
-        let message = "waiting for its turn: many requests are due, or the cloud API answers slowly";
+        let message = "queued: many requests are due, or the cloud API responds slowly";
         Self::moving(Reason::Queued, message.to_owned(), Requeue::Tick)
     }
 

@@ -24,7 +24,7 @@ pub async fn changed(before: &DesktopDeletionStatus, pass: &Reconciliation, cont
         tracing::warn!(namespace, name, "{message}");
         publish(pass, Kind::Warning, "SuspendedTooLate", message, context).await;
     }
-    // That it waits for its turn is worth no Event: with many requests it would be said as often.
+    // That it is queued is worth no Event: with many requests it would be said as often.
     let worth_telling = |news: &&Condition| news.reason != Reason::Queued.as_str();
     let Some(news) = news(before, after).filter(worth_telling) else {
         return;

@@ -32,7 +32,7 @@ words! {
         Overlap,
         /// A desktop is not what `spec.expected` says. Nothing is submitted. Check the IDs and create a corrected request.
         ExpectationFailed,
-        /// The request waits for its turn: many requests are due, or the cloud API answers slowly. Nothing was sent.
+        /// The request is queued: many requests are due, or the cloud API responds slowly. Nothing was sent.
         Queued,
         /// The plan is shown in `status.plan` and `status.desktops`.
         PlanReady,

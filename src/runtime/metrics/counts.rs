@@ -118,7 +118,7 @@ impl Counts {
         );
         registry.register_with_unit(
             "rate_limiter_wait",
-            "Time that a call of the cloud waited for its turn, by right of way",
+            "Time that a cloud call waited for the rate limiter, by priority",
             Unit::Seconds,
             self.permit_waits.clone(),
         );

@@ -106,7 +106,7 @@ impl Collector for Live {
                 let breaker = breaker_name(breaker);
                 (BreakerLabel { breaker }, count(held))
             });
-            let help = "Logins, projects of a login, or logins at an endpoint, whose calls of the cloud a breaker holds back now.";
+            let help = "Credentials (all of their calls, those in one project, or those to one endpoint) whose cloud calls a circuit breaker suppresses now.";
             gauges(&mut encoder, "circuit_breaker_open", help, series)?;
         }
         if let Some(claims) = sources.claims {

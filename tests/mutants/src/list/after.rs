@@ -78,7 +78,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "one-look-is-enough",
-        does: "One look without evidence is enough to submit anew",
+        does: "One look without evidence is enough to submit again",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
             find: "    let Some(earlier) = &seen.earlier_evidence else {
@@ -152,7 +152,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "finalizer-dropped-before-the-job-shows",
-        does: "A deleted object goes although the job of its call need not show yet, so that one made anew would not see it",
+        does: "A deleted object goes although the job of its call need not show yet, so that one with the same name would not see it",
         edits: &[Edit {
             file: "src/plan/finalize.rs",
             find: "if submitted(&seen.request.status) && !seen.facts.settled {",

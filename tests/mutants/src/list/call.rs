@@ -78,7 +78,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "refused-login-repeats-the-call",
+        name: "refused-credentials-repeat-the-call",
         does: "A call that is refused with 401 is sent again",
         edits: &[Edit {
             file: "src/workspace/http.rs",
@@ -103,7 +103,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "login-repeated",
+        name: "password-repeated",
         does: "A password that IAM refuses is sent a second time, towards the lock of the user",
         edits: &[Edit {
             file: "src/workspace/iam/session.rs",
