@@ -7,7 +7,7 @@ use super::blockers::{self, UNREADABLE_LIMIT, circuit_open, clock_skew, known_er
 use super::messages::{self, desktops, name_some};
 use super::observed::{Circuit, Claim, Deadline, Observed, SendPermit, SingleRead, Start, Window};
 use super::plan_hash::Planned;
-use super::progress::{Progress, Requeue};
+use super::progress::{Preview, Progress, Requeue};
 use super::status::would_change;
 use super::step::{Batch, Ending, Step};
 use super::views::{DesktopView, SortedDesktops, Sweep};
@@ -159,14 +159,17 @@ fn unapproved(seen: &Observed) -> Option<Step> {
     }
     let deleting: Vec<_> = sorted.being_deleted.iter().collect();
     let hold = not_permitted(seen, &sorted)?;
-    let is_new = approval::is_missing(seen) && hold.reason == Reason::CheckingDesktops;
+    let moves = hold.reason == Reason::CheckingDesktops;
     let hold = preview::shown(seen, &sorted, &deleting, hold);
+    let records = |preview: &Preview| preview.approved.is_some();
     // Nothing is claimed before the approval is recorded.
-    Some(if is_new {
-        Step::RecordApproval(hold)
-    } else {
-        Step::Wait(hold)
-    })
+    Some(
+        if moves && approval::is_missing(seen) && hold.preview.as_deref().is_some_and(records) {
+            Step::RecordApproval(hold)
+        } else {
+            Step::Wait(hold)
+        },
+    )
 }
 
 /// Why these desktops are not submitted: they are not what the request expects, the project does not permit it, or their

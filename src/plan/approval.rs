@@ -83,10 +83,19 @@ pub fn judge(seen: &Observed, plan: &Planned) -> Judgement {
         };
     };
     let Some(approved) = recorded(seen) else {
-        return if plan.hash == *named && was_on_show(seen, named) {
-            Judgement::Approvable(record(seen, plan))
-        } else {
-            Judgement::OfAnotherPlan
+        return match &seen.request.status.plan {
+            Some(shown) if was_on_show(seen, named) => {
+                let missing = i32::try_from(plan.missing_facts()).unwrap_or(i32::MAX);
+                if plan.hash == *named {
+                    Judgement::Approvable(record(seen, plan))
+                } else if missing > shown.missing_facts {
+                    let what = |id| format!("desktop {id}: its computer name, users or creation");
+                    Judgement::Unclear(plan.incomplete().map(what).collect())
+                } else {
+                    Judgement::OfAnotherPlan
+                }
+            }
+            _ => Judgement::OfAnotherPlan,
         };
     };
     let (mut changed, mut unclear) = (vec![], vec![]);

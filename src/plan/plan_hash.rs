@@ -48,6 +48,23 @@ impl Planned {
             desktops,
         })
     }
+
+    /// The desktops of which the cloud does not say everything.
+    pub fn incomplete(&self) -> impl Iterator<Item = &DesktopID> {
+        let incomplete = self
+            .desktops
+            .iter()
+            .filter(|(_, desktop)| desktop.missing_facts() > 0);
+        incomplete.map(|(id, _)| id)
+    }
+
+    /// How many facts of its desktops the cloud does not say.
+    pub fn missing_facts(&self) -> usize {
+        self.desktops
+            .iter()
+            .map(|(_, desktop)| desktop.missing_facts())
+            .sum()
+    }
 }
 
 /// The project in the cloud, if it is known.
@@ -69,6 +86,9 @@ pub struct PlannedDesktop {
     pub user_name_hash: Option<String>,
     /// When it was created.
     pub created: Option<Timestamp>,
+    /// It belongs to a pool, so that its users are no part of a plan.
+    #[serde(skip)]
+    pub pooled: bool,
 }
 
 /// A user or a group that a desktop is assigned to, as a pair of type and name.
@@ -92,12 +112,15 @@ impl PlannedDesktop {
                 Fact::Given(created) => Some(created),
                 Fact::NotGiven | Fact::Unreadable(_) => None,
             },
+            pooled: facts.kind == Fact::Given(DesktopKind::Pooled),
         }
     }
 
-    /// Something about whom it is assigned to is part of the plan.
-    pub fn names_users(&self) -> bool {
-        self.users_hash.is_some() || self.user_name_hash.is_some()
+    /// How many of computer name, users and creation the cloud does not say. It may name one user only.
+    fn missing_facts(&self) -> usize {
+        let users = self.users_hash.is_some() || self.user_name_hash.is_some() || self.pooled;
+        let facts = [self.computer_name.is_some(), self.created.is_some(), users];
+        facts.into_iter().filter(|is_given| !is_given).count()
     }
 }
 
@@ -109,6 +132,8 @@ impl From<&ApprovedDesktop> for PlannedDesktop {
             users_hash: approved.users_hash.clone(),
             user_name_hash: approved.user_name_hash.clone(),
             created: approved.created.as_ref().map(|time| time.0),
+            // Not recorded, and of no use for the hash.
+            pooled: false,
         }
     }
 }

@@ -5,7 +5,7 @@
 use super::approval::{self, Judgement};
 use super::messages::{desktops as count_of, name_some};
 use super::observed::Observed;
-use super::plan_hash::{Planned, PlannedDesktop, users_shown};
+use super::plan_hash::{Planned, users_shown};
 use super::progress::{PlanContent, Preview, Progress, Requeue};
 use super::views::SortedDesktops;
 use super::{expectations, guardrails};
@@ -13,7 +13,6 @@ use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::{DesktopState, DesktopStatus};
 use crate::crd::limits;
 use crate::ids::DesktopID;
-use crate::workspace::api::{DesktopFacts, DesktopKind, Fact};
 
 /// The plan of this request is shown: it is held on purpose, or somebody relies on what its desktops are.
 pub fn is_wanted(seen: &Observed) -> bool {
@@ -32,6 +31,19 @@ pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], 
     let Some(plan) = Planned::of(seen, sorted).filter(|_| is_wanted(seen)) else {
         return hold;
     };
+    let judgement = approval::judge(seen, &plan);
+    let approval_claim = approval::claim(seen, &judgement, &plan);
+    if matches!(judgement, Judgement::Unclear(_)) && seen.request.status.plan.is_some() {
+        // What was approved stays on show until a read says everything again.
+        return Progress {
+            preview: Some(Box::new(Preview {
+                claims: vec![approval_claim],
+                content: None,
+                approved: None,
+            })),
+            ..hold
+        };
+    }
     let desktops: Vec<_> = seen
         .request
         .desktop_ids
@@ -46,13 +58,10 @@ pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], 
         delete: count(DesktopState::Pending),
         absent: count(DesktopState::Absent),
         blocked: count(DesktopState::Blocked),
+        missing_facts: i32::try_from(plan.missing_facts()).unwrap_or(i32::MAX),
         hash: plan.hash.clone(),
     };
-    let judgement = approval::judge(seen, &plan);
-    let claims = vec![
-        planned(seen, sorted, deleting),
-        approval::claim(seen, &judgement, &plan),
-    ];
+    let claims = vec![planned(seen, sorted, deleting, &plan), approval_claim];
     let mut approved = match judgement {
         Judgement::Approvable(approved) => Some(approved),
         _ => approval::recorded(seen).cloned(),
@@ -140,7 +149,7 @@ fn blocked(seen: &Observed, deleting: &[&DesktopID], id: &DesktopID) -> Option<(
 }
 
 /// What condition `Planned` says.
-fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID]) -> Claim {
+fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], plan: &Planned) -> Claim {
     let claim = |status, reason, message| Claim {
         kind: ConditionType::Planned,
         status,
@@ -177,32 +186,20 @@ fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID]) ->
             message.push_str(" do not exist");
         }
     }
-    message.push_str(&left_out(seen, sorted));
+    message.push_str(&left_out(plan));
     claim(ConditionStatus::True, Reason::PlanReady, message)
 }
 
 /// Which facts are no part of the plan.
-fn left_out(seen: &Observed, sorted: &SortedDesktops) -> String {
-    let existing = sorted.existing();
-    let facts = || {
-        existing
-            .iter()
-            .filter_map(|id| Some((id, &*seen.desktops.get(&id.folded())?.facts)))
-    };
-    let is_pooled = |facts: &DesktopFacts| facts.kind == Fact::Given(DesktopKind::Pooled);
-    let lacks = |(id, facts): &(&DesktopID, &DesktopFacts)| {
-        let planned = PlannedDesktop::of(id, facts);
-        let users = planned.names_users() || is_pooled(facts);
-        planned.computer_name.is_none() || planned.created.is_none() || !users
-    };
-    let pooled = match facts().filter(|(_, facts)| is_pooled(facts)).count() {
+fn left_out(plan: &Planned) -> String {
+    let pooled = match plan.desktops.iter().filter(|(_, desktop)| desktop.pooled).count() {
         0 => String::new(),
         count => format!(
             "; the users of {} of a pool are no part of the plan",
             count_of(count)
         ),
     };
-    let incomplete = match facts().filter(lacks).count() {
+    let incomplete = match plan.incomplete().count() {
         0 => String::new(),
         count => format!(
             "; the cloud does not say computer name, users or creation of {}, which are no part of the plan",

@@ -47,6 +47,8 @@ pub struct PlanContent {
     pub absent: i32,
     /// Desktops that may not be deleted now.
     pub blocked: i32,
+    /// Facts that the cloud does not say.
+    pub missing_facts: i32,
 }
 
 /// How a wait shows to tools.

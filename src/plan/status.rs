@@ -170,17 +170,19 @@ fn show_plan(status: &mut DesktopDeletionStatus, preview: &Preview, now: &Time) 
     let Some(content) = &preview.content else {
         return;
     };
-    let shown = status.plan.as_ref().filter(|shown| {
-        (&shown.hash, shown.delete, shown.absent, shown.blocked)
-            == (&content.hash, content.delete, content.absent, content.blocked)
-    });
-    status.plan = Some(Plan {
-        observed_at: shown.map_or(now, |shown| &shown.observed_at).clone(),
+    let at = |observed_at: &Time| Plan {
+        observed_at: observed_at.clone(),
         hash: content.hash.clone(),
         delete: content.delete,
         absent: content.absent,
         blocked: content.blocked,
-    });
+        missing_facts: content.missing_facts,
+    };
+    let same = status
+        .plan
+        .take()
+        .filter(|shown| at(&shown.observed_at) == *shown);
+    status.plan = Some(same.unwrap_or_else(|| at(now)));
     status.approved.clone_from(&preview.approved);
     // Whether users are shown may have changed.
     for desktop in &mut status.desktops {

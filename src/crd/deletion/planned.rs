@@ -33,6 +33,12 @@ pub struct Plan {
     /// Number of desktops that may not be deleted now. One of them blocks the whole request.
     #[schemars(range(min = 0))]
     pub blocked: i32,
+
+    /// Number of facts that the cloud does not report: computer name, users and creation of each desktop that exists. They are
+    /// not part of the plan.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub missing_facts: i32,
 }
 
 /// The plan that `spec.approvedPlan` approved, as it was on show then. Kept until `spec.approvedPlan` changes.

@@ -94,8 +94,7 @@ fn void() -> Seen {
 const AWAITED: &str = "AwaitingApproval held until Plan; a Pending, b Pending [PlanReady, AwaitingApproval]";
 const OTHER: &str = "PlanChanged held until Plan; a Pending, b Pending [PlanReady, PlanChanged]";
 const VOID: &str = "PlanChanged held until Plan; a Pending, b Pending [PlanReady, PlanChanged, recorded]";
-const UNCLEAR: &str =
-    "CheckingDesktops retrying until Tick; a Pending, b Pending [PlanReady, PlanApproved, recorded]";
+const UNCLEAR: &str = "CheckingDesktops retrying until Tick [PlanApproved]";
 const RECORD: &str =
     "approve: CheckingDesktops moving until Tick; a Pending, b Pending [PlanReady, PlanApproved, recorded]";
 
@@ -204,6 +203,23 @@ fn given() -> Vec<Row> {
         row(
             "the plan was replaced before its approval was noticed",
             approved().facts("b", "pc-2", "eve"),
+            OTHER,
+        ),
+        row(
+            "a read says less than the plan on show before its approval was noticed: it is read again, and stays on show",
+            approved().with_facts("b", DesktopFacts::default()),
+            UNCLEAR,
+        ),
+        row(
+            "the read after that says everything: the approval is recorded",
+            approved()
+                .with_facts("b", DesktopFacts::default())
+                .facts("b", "pc-2", "ben"),
+            RECORD,
+        ),
+        row(
+            "the plan on show lacks that as well, so that something else has changed",
+            approve(shown(guarded().with_facts("b", DesktopFacts::default()))).facts("a", "pc-9", "anna"),
             OTHER,
         ),
         row(
@@ -327,7 +343,7 @@ fn changed() -> Vec<Row> {
         ),
         row(
             "another client deletes one of them: that is waited for",
-            recorded().sights("b Deleting"),
+            recorded().sights("b Deleting").facts("b", "pc-2", "ben"),
             "DeletionInProgress retrying until Tick; a Pending, b Blocked/DeletionInProgress \
              [DesktopBlocked, PlanApproved, recorded]",
         ),
