@@ -210,6 +210,22 @@ fn every_link_between_pages_leads_somewhere() {
 }
 
 #[test]
+fn every_page_of_the_docs_is_in_the_summary_once() {
+    let summary = Page::read(&root().join("docs/SUMMARY.md"));
+    let listed = summary.links();
+    for page in pages(&root().join("docs")) {
+        let name = page
+            .path
+            .strip_prefix(root().join("docs"))
+            .unwrap()
+            .to_str()
+            .unwrap();
+        let count = listed.iter().filter(|link| *link == name).count();
+        assert_eq!(count, usize::from(page.path != summary.path), "{name}");
+    }
+}
+
+#[test]
 fn every_file_that_the_docs_name_exists() {
     let folders = [
         ".ci/",
