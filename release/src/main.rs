@@ -47,9 +47,8 @@ enum Command {
     Sbom {
         #[command(flatten)]
         output: Output,
-        /// What is compiled in and is no crate, each as NAME=VERSION.
-        #[arg(value_parser = pair)]
-        linked: Vec<(String, String)>,
+        /// Package URLs of what is shipped and not in the tree.
+        others: Vec<String>,
     },
     /// Writes the provenance of the files that the checksums on standard input name.
     Provenance {
@@ -187,9 +186,9 @@ fn run(command: Command) -> Result<(), Error> {
             output.write(image.archive)?;
             println!("{}", image.digest);
         }
-        Command::Sbom { output, linked } => {
+        Command::Sbom { output, others } => {
             let lock = text("Cargo.lock")?;
-            let sbom = sbom::cyclone_dx(&input()?, &lock, &linked, &output.created()?)?;
+            let sbom = sbom::cyclone_dx(&input()?, &lock, &others, &output.created()?)?;
             output.write(format!("{sbom:#}\n"))?;
         }
         Command::Provenance {

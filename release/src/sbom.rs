@@ -10,6 +10,9 @@ pub enum Error {
     /// `cargo tree` printed something else than it is known to.
     #[error("cargo tree printed {0:?}, which is not \"DEPTH NAME vVERSION|LICENCE\"")]
     Line(String),
+    /// A package URL is none.
+    #[error("{0:?} is not pkg:TYPE/NAME@VERSION")]
+    Url(String),
     /// The tree is empty.
     #[error("cargo tree printed nothing")]
     Empty,
@@ -30,22 +33,17 @@ impl Package {
 }
 
 /// The bill of materials of the first crate of `tree`, which is what `cargo tree --prefix depth --format '{p}|{l}'` prints
-/// and may hold the trees of several architectures. `lock` is `Cargo.lock`; `linked` names what is compiled in and is no
-/// crate, with its version.
+/// and may hold the trees of several architectures. `lock` is `Cargo.lock`; `others` are package URLs of what is shipped and
+/// not in the tree.
 ///
 /// # Errors
 ///
 /// The tree cannot be read.
-pub fn cyclone_dx(
-    tree: &str,
-    lock: &str,
-    linked: &[(String, String)],
-    created: &str,
-) -> Result<Value, Error> {
+pub fn cyclone_dx(tree: &str, lock: &str, others: &[String], created: &str) -> Result<Value, Error> {
     let (root, graph) = read(tree)?;
     let checksums = checksums(lock);
-    let others = graph.keys().filter(|package| **package != root);
-    let mut components: Vec<_> = others
+    let crates = graph.keys().filter(|package| **package != root);
+    let mut components: Vec<_> = crates
         .map(|package| component("library", package, &checksums))
         .collect();
     let mut dependencies: Vec<_> = graph
@@ -55,8 +53,8 @@ pub fn cyclone_dx(
             json!({"ref": package.url(), "dependsOn": below})
         })
         .collect();
-    for (name, version) in linked {
-        let url = format!("pkg:generic/{name}@{version}");
+    for url in others {
+        let (name, version) = named(url).ok_or_else(|| Error::Url(url.clone()))?;
         components.push(json!({
             "type": "library", "bom-ref": url, "name": name, "version": version, "purl": url,
         }));
@@ -93,6 +91,12 @@ fn component(kind: &str, package: &Package, checksums: &BTreeMap<(&str, &str), &
         component["hashes"] = json!([{"alg": "SHA-256", "content": checksum}]);
     }
     component
+}
+
+/// Name and version in a package URL.
+fn named(url: &str) -> Option<(&str, &str)> {
+    let (_, package) = url.strip_prefix("pkg:")?.split_once('/')?;
+    package.split_once('@')
 }
 
 /// The first crate, and for each one those that it uses.
@@ -177,8 +181,8 @@ checksum = \"abc\"
 
     #[test]
     fn crates_are_named_once_with_what_is_known_of_them() {
-        let linked = [("glibc".to_owned(), "2.36".to_owned())];
-        let sbom = cyclone_dx(TREE, LOCK, &linked, "2026-11-29T00:00:00Z").unwrap();
+        let others = ["pkg:generic/glibc@2.36".to_owned()];
+        let sbom = cyclone_dx(TREE, LOCK, &others, "2026-11-29T00:00:00Z").unwrap();
         let names = sbom["components"].as_array().unwrap().iter();
         let names: Vec<_> = names
             .map(|component| component["purl"].as_str().unwrap())
@@ -199,6 +203,11 @@ checksum = \"abc\"
         assert_eq!(sbom["components"][0].get("licenses"), None);
         let own = &sbom["metadata"]["component"];
         assert_eq!(own["purl"], "pkg:cargo/own@0.1.0");
+        let glibc = &sbom["components"][4];
+        assert_eq!(
+            (&glibc["name"], &glibc["version"]),
+            (&json!("glibc"), &json!("2.36"))
+        );
         assert!(!sbom.to_string().contains("/somewhere"));
     }
 
@@ -227,5 +236,8 @@ checksum = \"abc\"
         assert_eq!(cyclone_dx("", LOCK, &[], ""), Err(Error::Empty));
         let line = "├── serde v1.0.0".to_owned();
         assert_eq!(cyclone_dx(&line, LOCK, &[], ""), Err(Error::Line(line)));
+        let url = "glibc@2.36".to_owned();
+        let others = [url.clone()];
+        assert_eq!(cyclone_dx(TREE, LOCK, &others, ""), Err(Error::Url(url)));
     }
 }
