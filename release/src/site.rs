@@ -26,9 +26,13 @@ pub fn page(path: &str, text: &str, pages: &[String], sources: &str) -> String {
         if file.is_empty() || file.contains(':') {
             return None;
         }
-        let file = resolve(path, file)?;
-        let is_in_the_book = pages.contains(&file) || file.starts_with(PICTURES);
-        (!is_in_the_book).then(|| format!("{sources}/{file}{anchor}"))
+        let path = resolve(path, file)?;
+        if pages.contains(&path) {
+            // The book renders it as index.html.
+            let folder = file.strip_suffix("README.md")?;
+            return Some(format!("{folder}index.md{anchor}"));
+        }
+        (!path.starts_with(PICTURES)).then(|| format!("{sources}/{path}{anchor}"))
     })
 }
 
@@ -96,13 +100,14 @@ mod tests {
         let pages = ["docs/a.md", "crds/README.md"].map(str::to_owned);
         let page = |text| page("docs/a.md", text, &pages, "https://example.com/blob/v1");
         for same in [
-            "[b](a.md#x) [c](../crds/README.md#y) [d](#z) [e](https://example.com/f)",
+            "[b](a.md#x) [d](#z) [e](https://example.com/f)",
             "![picture](pictures/life.svg)",
             "```sh\n[a](../src/lib.rs)\n```\n",
             "not closed [a](b",
         ] {
             assert_eq!(page(same), same);
         }
+        assert_eq!(page("[c](../crds/README.md#y)"), "[c](../crds/index.md#y)");
         assert_eq!(
             page("See [a](../src/lib.rs), [b](../deploy/README.md#two-replicas).\n"),
             "See [a](https://example.com/blob/v1/src/lib.rs), \
