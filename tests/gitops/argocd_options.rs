@@ -1,0 +1,120 @@
+//! Options of Argo CD that change how it writes, and its sync waves.
+
+use serde_json::json;
+
+use desktop_deletion_operator::crd::FINALIZER;
+use desktop_deletion_operator::crd::conditions::ConditionType::Submitted;
+
+use crate::delivery::{Delivery, Health, Tool};
+use crate::stage::{desktop, endless};
+
+async fn begin(name: &str, option: &str, desktops: &[serde_json::Value]) -> Delivery {
+    let policy = json!({"syncOptions": [option]});
+    Delivery::begin_with(Tool::ArgoCd, name, desktops, &policy, json!({})).await
+}
+
+#[tokio::test]
+async fn with_server_side_apply_an_approved_request_is_submitted_once() {
+    let delivery = begin("server-side", "ServerSideApply=true", &[desktop("pc-1")]).await;
+    delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
+    delivery.commit().await;
+    delivery.stage.reason("leaver", Submitted, "Suspended").await;
+    delivery.edit("leaver", &json!({"suspend": false}));
+    delivery.commit().await;
+    delivery.stage.completed("leaver").await;
+    delivery.health("leaver", Health::Healthy).await;
+    delivery.compared(5).await;
+    let writes = delivery.writes("leaver").await;
+    assert_eq!(writes.len(), 2, "one a commit: {writes:#?}");
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn with_replace_the_operator_puts_its_finalizer_back() {
+    let delivery = begin("replace", "Replace=true", &[endless("pc-1")]).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.stage.accepted("leaver").await;
+    delivery.edit("leaver", &json!({"suspend": true}));
+    let revision = delivery.commit().await;
+    delivery.applied(&revision).await;
+    delivery
+        .stage
+        .event("leaver", "FinalizerRestored", "Replace=true")
+        .await;
+    let finalizers = delivery
+        .stage
+        .requests()
+        .get("leaver")
+        .await
+        .unwrap()
+        .metadata
+        .finalizers;
+    assert!(
+        finalizers
+            .unwrap_or_default()
+            .iter()
+            .any(|finalizer| finalizer == FINALIZER)
+    );
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_of_a_later_wave_waits_for_the_requests_before_it() {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
+    let delivery = Delivery::begin(Tool::ArgoCd, "waves", &[slow, desktop("pc-2")]).await;
+    for (name, desktop, wave) in [("first", "pc-1", "1"), ("second", "pc-2", "2")] {
+        delivery.request(name, &[desktop], json!({}));
+        delivery.annotate_request(name, "argocd.argoproj.io/sync-wave", wave);
+    }
+    delivery.commit().await;
+    delivery.stage.accepted("first").await;
+    assert!(
+        delivery
+            .stage
+            .requests()
+            .get_opt("second")
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let first = delivery.stage.completed("first").await;
+    delivery.stage.completed("second").await;
+    let second = delivery.stage.requests().get("second").await.unwrap();
+    let created = second.metadata.creation_timestamp.unwrap().0.to_string();
+    assert!(
+        created.as_str() >= first["completionTime"].as_str().unwrap(),
+        "{created}: {first:#}"
+    );
+}
+
+#[tokio::test]
+async fn a_suspended_request_in_a_wave_holds_up_the_commit_that_resumes_it() {
+    let delivery = Delivery::begin(Tool::ArgoCd, "wave-held", &["pc-1", "pc-2"].map(desktop)).await;
+    delivery.request("first", &["pc-1"], json!({"suspend": true}));
+    delivery.request("second", &["pc-2"], json!({}));
+    delivery.annotate_request("second", "argocd.argoproj.io/sync-wave", "2");
+    delivery.commit().await;
+    delivery.health("first", Health::Suspended).await;
+    delivery.edit("first", &json!({"suspend": false}));
+    delivery.commit().await;
+    delivery.compared(3).await;
+    let status = delivery.stage.status("first").await;
+    assert_eq!(status["completionTime"], json!(null), "{status:#}");
+    assert!(
+        delivery
+            .stage
+            .requests()
+            .get_opt("second")
+            .await
+            .unwrap()
+            .is_none()
+    );
+
+    // The way out: the sync is ended, and the next one has the new commit.
+    delivery.end_sync().await;
+    for name in ["first", "second"] {
+        delivery.stage.completed(name).await;
+    }
+    assert_eq!(delivery.stage.posts().len(), 2);
+}
