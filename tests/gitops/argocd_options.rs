@@ -30,6 +30,40 @@ async fn with_server_side_apply_an_approved_request_is_submitted_once() {
 }
 
 #[tokio::test]
+async fn with_server_side_apply_a_request_whose_line_suspend_is_removed_stays_suspended() {
+    let delivery = begin("server-side-line", "ServerSideApply=true", &[desktop("pc-1")]).await;
+    delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
+    delivery.commit().await;
+    delivery.stage.reason("leaver", Submitted, "Suspended").await;
+    delivery.edit("leaver", &json!({"suspend": null}));
+    let revision = delivery.commit().await;
+    // Argo CD sees no difference, and says so.
+    delivery.applied(&revision).await;
+    delivery.compared(3).await;
+    delivery.health("leaver", Health::Suspended).await;
+    assert_eq!(delivery.stage.posts().len(), 0);
+}
+
+#[tokio::test]
+async fn with_server_side_apply_an_edit_that_is_not_allowed_holds_up_no_other_file() {
+    let desktops = ["pc-1", "pc-2"].map(desktop);
+    let delivery = begin("server-side-edit", "ServerSideApply=true", &desktops).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.stage.completed("leaver").await;
+    delivery.edit("leaver", &json!({"desktopIDs": ["pc-1", "pc-2"]}));
+    delivery.request("other", &["pc-2"], json!({}));
+    let revision = delivery.commit().await;
+    let sentence = "desktopIDs is immutable; create a new DesktopDeletion instead";
+    delivery.refused(&revision, sentence).await;
+    delivery.stage.completed("other").await;
+    delivery.edit("leaver", &json!({"desktopIDs": ["pc-1"]}));
+    let revision = delivery.commit().await;
+    delivery.applied(&revision).await;
+    assert_eq!(delivery.stage.posts().len(), 2);
+}
+
+#[tokio::test]
 async fn with_replace_the_operator_puts_its_finalizer_back() {
     let delivery = begin("replace", "Replace=true", &[endless("pc-1")]).await;
     delivery.request("leaver", &["pc-1"], json!({}));
@@ -42,20 +76,21 @@ async fn with_replace_the_operator_puts_its_finalizer_back() {
         .stage
         .event("leaver", "FinalizerRestored", "Replace=true")
         .await;
-    let finalizers = delivery
+    let request = delivery.stage.requests().get("leaver").await.unwrap();
+    let finalizers = request.metadata.finalizers.unwrap_or_default();
+    assert!(finalizers.iter().any(|finalizer| finalizer == FINALIZER));
+
+    // So nothing is submitted again when the file goes and comes back.
+    delivery.remove("leaver");
+    delivery.commit().await;
+    delivery.leaving("leaver").await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.there("leaver", request.metadata.uid).await;
+    delivery
         .stage
-        .requests()
-        .get("leaver")
-        .await
-        .unwrap()
-        .metadata
-        .finalizers;
-    assert!(
-        finalizers
-            .unwrap_or_default()
-            .iter()
-            .any(|finalizer| finalizer == FINALIZER)
-    );
+        .reason("leaver", Submitted, "DeletionInProgress")
+        .await;
     assert_eq!(delivery.stage.posts().len(), 1);
 }
 

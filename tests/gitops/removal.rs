@@ -1,6 +1,6 @@
 //! Objects that go although the request is wanted, or files that go although the request is not over.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
@@ -11,7 +11,16 @@ with_both!(
     a_finished_request_that_is_pruned_and_added_again_submits_nothing,
     a_request_that_is_pruned_in_flight_and_added_again_submits_nothing_more,
     a_finished_request_that_is_deleted_by_hand_comes_back_and_submits_nothing,
+    a_request_that_is_deleted_by_hand_in_flight_comes_back_and_submits_nothing_more,
 );
+
+/// With `wait` Flux applies nothing before the requests in progress are over.
+fn without_wait(tool: Tool) -> Value {
+    match tool {
+        Tool::ArgoCd => json!({}),
+        Tool::Flux => json!({"wait": false}),
+    }
+}
 
 async fn a_finished_request_that_is_pruned_and_added_again_submits_nothing(tool: Tool) {
     let delivery = Delivery::begin(tool, "pruned", &[desktop("pc-1")]).await;
@@ -36,12 +45,7 @@ async fn a_finished_request_that_is_pruned_and_added_again_submits_nothing(tool:
 
 async fn a_request_that_is_pruned_in_flight_and_added_again_submits_nothing_more(tool: Tool) {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "40s"}});
-    let policy = match tool {
-        Tool::ArgoCd => json!({}),
-        // With it the commit that removes the file is not applied before the request is over.
-        Tool::Flux => json!({"wait": false}),
-    };
-    let delivery = Delivery::begin_with(tool, "pruned-early", &[slow], &policy, json!({})).await;
+    let delivery = Delivery::begin_with(tool, "pruned-early", &[slow], &without_wait(tool), json!({})).await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
     delivery.stage.accepted("leaver").await;
@@ -91,6 +95,28 @@ async fn a_finished_request_that_is_deleted_by_hand_comes_back_and_submits_nothi
         pair("True", "AlreadyAbsent"),
         "{status:#}"
     );
+    delivery.health("leaver", Health::Healthy).await;
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
+
+async fn a_request_that_is_deleted_by_hand_in_flight_comes_back_and_submits_nothing_more(tool: Tool) {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "40s"}});
+    let delivery = Delivery::begin_with(tool, "deleted-early", &[slow], &without_wait(tool), json!({})).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.stage.accepted("leaver").await;
+    let first = delivery
+        .stage
+        .requests()
+        .get("leaver")
+        .await
+        .unwrap()
+        .metadata
+        .uid;
+    delivery.stage.delete("leaver").await;
+    delivery.there("leaver", first).await;
+    let status = delivery.stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded).0, "True", "{status:#}");
     delivery.health("leaver", Health::Healthy).await;
     assert_eq!(delivery.stage.posts().len(), 1);
 }
