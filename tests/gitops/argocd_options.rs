@@ -1,4 +1,4 @@
-//! Options of Argo CD that change how it writes, and its sync waves.
+//! Options of Argo CD that change how it writes, its sync waves, and a sync that deletes and fails.
 
 use serde_json::json;
 
@@ -152,4 +152,27 @@ async fn a_suspended_request_in_a_wave_holds_up_the_commit_that_resumes_it() {
         delivery.stage.completed(name).await;
     }
     assert_eq!(delivery.stage.posts().len(), 2);
+}
+
+#[tokio::test]
+async fn a_sync_that_deletes_a_request_in_flight_and_fails_holds_up_others_only_for_a_while() {
+    let desktops = [endless("pc-1"), desktop("pc-2"), desktop("pc-3")];
+    let delivery = Delivery::begin(Tool::ArgoCd, "prune-fails", &desktops).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.request("other", &["pc-2"], json!({}));
+    delivery.commit().await;
+    delivery.stage.accepted("leaver").await;
+    delivery.stage.completed("other").await;
+    delivery.remove("leaver");
+    delivery.edit("other", &json!({"desktopIDs": ["pc-2", "pc-3"]}));
+    let revision = delivery.commit().await;
+    delivery.refused(&revision, "desktopIDs is immutable").await;
+
+    delivery.edit("other", &json!({"desktopIDs": ["pc-2"]}));
+    delivery.request("third", &["pc-3"], json!({}));
+    let revision = delivery.commit().await;
+    delivery.stage.completed("third").await;
+    delivery.stage.gone("leaver").await;
+    delivery.applied(&revision).await;
+    assert_eq!(delivery.stage.posts().len(), 3);
 }
