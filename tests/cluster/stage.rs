@@ -398,7 +398,9 @@ async fn change(api: &Api<DynamicObject>, name: &str, spec: Value) {
 async fn until(api: &Api<DynamicObject>, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let what = format!("{name}: {what}");
     let look = async || {
-        let status = api.get(name).await.unwrap().data["status"].clone();
+        // It may not be there yet.
+        let object = api.get_opt(name).await.unwrap();
+        let status = object.map_or(Value::Null, |object| object.data["status"].clone());
         if wanted(&status) {
             Ok(status)
         } else {

@@ -17,6 +17,7 @@ mod server;
 mod start;
 
 pub use outage::Snapshot;
+pub use start::free_port;
 
 /// The oldest minor version of Kubernetes 1 that the operator supports: selectable fields of custom resources
 /// are stable since 1.32.

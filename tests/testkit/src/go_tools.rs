@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+use crate::binaries::build::go;
+use crate::binaries::source::Source;
 use crate::binaries::{build, lock, source};
 use crate::error::{Context, Error};
 use crate::places;
@@ -15,7 +19,7 @@ use crate::places;
 ///
 /// There is no such module, no Go, or the build fails.
 pub fn go_tool(name: &str) -> Result<PathBuf, Error> {
-    let module = places::workspace().join("tests").join(name);
+    let module = module(name);
     let sources = read(&module)?;
     let arguments = [
         "build",
@@ -30,6 +34,59 @@ pub fn go_tool(name: &str) -> Result<PathBuf, Error> {
     .map(str::to_owned);
     let texts: Vec<_> = sources.iter().map(|(_, text)| text.as_str()).collect();
     let digest = source::digest(&[&texts.concat(), &arguments.join(" ")]);
+    provide(name, &digest, &module, &arguments, package(&sources))
+}
+
+/// Builds the program in the folder NAME of the module of the control plane, so that it has its version, and returns its
+/// path, as [`go_tool`] does.
+///
+/// # Errors
+///
+/// There is no such program, no Go, or the build fails.
+pub fn control_plane_program(name: &str) -> Result<PathBuf, Error> {
+    let source = Source::read(&module("control-plane"))?;
+    let own = read(&source.module.join(name))?;
+    let texts: Vec<_> = own.iter().map(|(_, text)| text.as_str()).collect();
+    let digest = source::digest(&[&source.digest, &texts.concat()]);
+    provide(
+        name,
+        &digest,
+        &source.module,
+        &source.arguments,
+        &format!("./{name}"),
+    )
+}
+
+/// The folder of a module that the module `tests/NAME` requires, for files that come with it, such as CRDs. Blocks while it
+/// is downloaded.
+///
+/// # Errors
+///
+/// There is no Go, or the module cannot be downloaded.
+pub fn go_module_folder(name: &str, required: &str) -> Result<PathBuf, Error> {
+    let module = module(name);
+    let failed = |what: String| Error::Other(format!("download {required}: {what}"));
+    let output = go(&module, &["mod", "download", "-json", required]).output();
+    let output = output.context(|| "start go".to_owned())?;
+    let answer: Value = serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))?;
+    match answer["Dir"].as_str() {
+        Some(folder) => Ok(PathBuf::from(folder)),
+        None => Err(failed(answer["Error"].to_string())),
+    }
+}
+
+fn module(name: &str) -> PathBuf {
+    places::workspace().join("tests").join(name)
+}
+
+/// Builds `package` of a module into the store, unless it is there already.
+fn provide(
+    name: &str,
+    digest: &str,
+    module: &Path,
+    arguments: &[String],
+    package: &str,
+) -> Result<PathBuf, Error> {
     let store = places::target().join("go-tools");
     std::fs::create_dir_all(&store).context(|| format!("create {}", store.display()))?;
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
@@ -41,11 +98,25 @@ pub fn go_tool(name: &str) -> Result<PathBuf, Error> {
             let unfinished = store.join("unfinished");
             std::fs::remove_dir_all(&unfinished).ok();
             std::fs::create_dir_all(&unfinished).context(|| format!("create {}", unfinished.display()))?;
-            build::run_go(&module, &arguments, package(&sources), &unfinished, name)?;
+            build::run_go(module, arguments, package, &unfinished, name)?;
+            call_it(name, &unfinished)?;
             build::rename(&unfinished, &folder)?;
         }
     }
     Ok(folder.join(name))
+}
+
+/// Gives the one program in a folder this name: Go calls it after its package, such as `cmd`.
+fn call_it(name: &str, folder: &Path) -> Result<(), Error> {
+    let entries =
+        || -> std::io::Result<Vec<_>> { folder.read_dir()?.map(|entry| Ok(entry?.path())).collect() };
+    let built = entries().context(|| format!("list {}", folder.display()))?;
+    match &built[..] {
+        [program] => build::rename(program, &folder.join(name)),
+        _ => Err(Error::Other(format!(
+            "go built no single program {name}: {built:?}"
+        ))),
+    }
 }
 
 /// `go.mod`, `go.sum` and the Go files of a module, by name.
@@ -79,7 +150,12 @@ mod tests {
 
     #[test]
     fn a_module_without_a_program_of_its_own_is_built_by_its_tool_line() {
-        for (name, expected) in [("helm", "tool"), ("promtool", "tool"), ("proxy", ".")] {
+        for (name, expected) in [
+            ("helm", "tool"),
+            ("promtool", "tool"),
+            ("proxy", "."),
+            ("miniredis", "."),
+        ] {
             let sources = read(&places::workspace().join("tests").join(name)).unwrap();
             assert_eq!(package(&sources), expected, "{name}");
             assert!(sources.iter().any(|(file, _)| file == "go.sum"), "{name}");

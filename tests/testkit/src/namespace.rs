@@ -91,7 +91,8 @@ impl Namespace {
         applied.context(|| format!("apply {} {}/{name}", kind.kind, self.name))
     }
 
-    fn dynamic(&self, kind: &GroupVersionKind) -> Api<DynamicObject> {
+    /// Access to another kind in this namespace, as plain JSON.
+    pub fn dynamic(&self, kind: &GroupVersionKind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client(), &self.name, &ApiResource::from_gvk(kind))
     }
 }

@@ -1,5 +1,6 @@
 //! `go build` of what tests need, with a sign of life while it runs.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -40,6 +41,20 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     std::fs::rename(from, to).context(|| format!("rename {} to {}", from.display(), to.display()))
 }
 
+/// `go` with these arguments in the folder of a module.
+pub(crate) fn go<A: AsRef<OsStr>>(module: &Path, arguments: &[A]) -> Command {
+    let mut go = Command::new("go");
+    // Without C, since the binaries need none of it and a machine may lack a compiler for it. A module may need a newer Go
+    // than the one that is installed.
+    go.args(arguments)
+        .env("CGO_ENABLED", "0")
+        .env("GOTOOLCHAIN", "auto")
+        .env_remove("GOFLAGS")
+        .current_dir(module)
+        .stdin(Stdio::null());
+    go
+}
+
 /// Runs `go` in the folder `module`, so that it writes `package` to `folder`.
 pub(crate) fn run_go(
     module: &Path,
@@ -51,16 +66,10 @@ pub(crate) fn run_go(
     say(&format!(
         "building {what} from source; first time only, takes some minutes"
     ));
-    // Without C, since the binaries need none of it and a machine may lack a compiler for it.
-    let go = Command::new("go")
-        .args(arguments)
+    let go = go(module, arguments)
         .arg("-o")
         .arg(folder)
         .arg(package)
-        .env("CGO_ENABLED", "0")
-        .env_remove("GOFLAGS")
-        .current_dir(module)
-        .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn();

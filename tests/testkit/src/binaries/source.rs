@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 use crate::error::{Context, Error};
 
 /// The module `tests/control-plane`.
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Its folder.
-    pub(super) module: PathBuf,
+    pub(crate) module: PathBuf,
     /// Version of Kubernetes, such as `v1.37.2`.
     pub(super) kubernetes: String,
     /// Version of etcd, such as `v3.7.3`.
     pub(super) etcd: String,
     /// Arguments of `go`, without the output folder.
-    pub(super) arguments: Vec<String>,
+    pub(crate) arguments: Vec<String>,
     /// First digits of the digest of `go.mod`, `go.sum` and the arguments.
-    digest: String,
+    pub(crate) digest: String,
 }
 
 impl Source {
     /// Reads what the module pins.
-    pub(super) fn read(module: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(module: &Path) -> Result<Self, Error> {
         let text = |file: &str| {
             let path = module.join(file);
             std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))

@@ -198,7 +198,12 @@ impl Started {
     }
 }
 
-fn free_port() -> Result<u16, Error> {
+/// A port of the loopback address that was free a moment ago.
+///
+/// # Errors
+///
+/// There is none.
+pub fn free_port() -> Result<u16, Error> {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
     Ok(port
         .context(|| "find a free port on the loopback address".to_owned())?

@@ -1,0 +1,122 @@
+//! Requests that go their usual way, and what the tools make of them.
+
+use serde_json::json;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
+
+use crate::delivery::{Delivery, Health, Tool};
+use crate::stage::{desktop, pair, says};
+
+with_both!(
+    a_committed_request_is_submitted_once_and_becomes_healthy,
+    a_request_that_failed_is_degraded_and_does_not_hold_up_the_next_commit,
+    a_request_without_the_right_is_degraded_until_the_right_is_granted,
+    a_request_is_approved_by_a_second_commit_and_then_left_alone,
+    a_tool_that_is_restarted_writes_nothing_twice,
+);
+
+async fn a_committed_request_is_submitted_once_and_becomes_healthy(tool: Tool) {
+    let delivery = Delivery::begin(tool, "applied", &[desktop("pc-1")]).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    let revision = delivery.commit().await;
+    let status = delivery.stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    delivery.applied(&revision).await;
+    delivery.health("leaver", Health::Healthy).await;
+    assert_eq!(delivery.stage.posts().len(), 1);
+    let writes = delivery.writes("leaver").await;
+    assert_eq!(writes.len(), 1, "{writes:#?}");
+}
+
+async fn a_request_that_failed_is_degraded_and_does_not_hold_up_the_next_commit(tool: Tool) {
+    let fails = json!({"id": "pc-1", "outcome": {"result": "failed"}});
+    let delivery = Delivery::begin(tool, "failed", &[fails, desktop("pc-2")]).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    let revision = delivery.commit().await;
+    let status = delivery.stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded).0, "False", "{status:#}");
+    delivery.applied(&revision).await;
+    delivery.health("leaver", Health::Degraded).await;
+
+    delivery.request("other", &["pc-2"], json!({}));
+    delivery.commit().await;
+    let status = delivery.stage.completed("other").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(delivery.stage.posts().len(), 2);
+
+    // It is retired by the removal of its file.
+    delivery.remove("leaver");
+    let revision = delivery.commit().await;
+    delivery.stage.gone("leaver").await;
+    delivery.applied(&revision).await;
+    delivery.health("other", Health::Healthy).await;
+    assert_eq!(delivery.stage.posts().len(), 2);
+}
+
+async fn a_request_without_the_right_is_degraded_until_the_right_is_granted(tool: Tool) {
+    let delivery = Delivery::begin(tool, "no-right", &[desktop("pc-1")]).await;
+    let refusal =
+        json!({"operation": "batchDelete", "answer": {"status": 403, "body": {"error_code": "WKS.0403"}}});
+    delivery.stage.cloud.add_fault(&refusal).unwrap();
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    let status = delivery
+        .stage
+        .reason("leaver", Submitted, "PermissionDenied")
+        .await;
+    assert_eq!(
+        says(&status, Stalled),
+        pair("True", "PermissionDenied"),
+        "{status:#}"
+    );
+    delivery.health("leaver", Health::Degraded).await;
+    delivery.stage.cloud.clear_faults();
+    delivery.stage.completed("leaver").await;
+    delivery.health("leaver", Health::Healthy).await;
+    assert_eq!(delivery.stage.effective_posts().len(), 1);
+}
+
+async fn a_request_is_approved_by_a_second_commit_and_then_left_alone(tool: Tool) {
+    let guarded = json!({"guardrails": {"approval": "Required"}});
+    let delivery = Delivery::begin_with(tool, "approval", &[desktop("pc-1")], &json!({}), guarded).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    let status = delivery
+        .stage
+        .reason("leaver", Submitted, "AwaitingApproval")
+        .await;
+    let hash = &status["plan"]["hash"];
+    assert!(hash.is_string(), "{status:#}");
+    delivery.health("leaver", Health::Suspended).await;
+    assert_eq!(delivery.stage.posts().len(), 0);
+
+    delivery.edit("leaver", &json!({"approvedPlan": hash}));
+    delivery.commit().await;
+    let status = delivery.stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    delivery.health("leaver", Health::Healthy).await;
+    delivery.compared(20).await;
+    let writes = delivery.writes("leaver").await;
+    assert_eq!(writes.len(), 2, "one a commit: {writes:#?}");
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
+
+async fn a_tool_that_is_restarted_writes_nothing_twice(tool: Tool) {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
+    let delivery = Delivery::begin(tool, "restarted", &[slow, desktop("pc-2")]).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.stage.accepted("leaver").await;
+    delivery.restart_tool().await;
+    delivery.stage.completed("leaver").await;
+    delivery.compared(2).await;
+    delivery.health("leaver", Health::Healthy).await;
+    delivery.request("other", &["pc-2"], json!({}));
+    delivery.commit().await;
+    delivery.stage.completed("other").await;
+    for name in ["leaver", "other"] {
+        let writes = delivery.writes(name).await;
+        assert_eq!(writes.len(), 1, "{writes:#?}");
+    }
+    assert_eq!(delivery.stage.posts().len(), 2);
+}

@@ -1,0 +1,178 @@
+//! Options of Argo CD that change how it writes, its sync waves, and a sync that deletes and fails.
+
+use serde_json::json;
+
+use desktop_deletion_operator::crd::FINALIZER;
+use desktop_deletion_operator::crd::conditions::ConditionType::Submitted;
+
+use crate::delivery::{Delivery, Health, Tool};
+use crate::stage::{desktop, endless};
+
+async fn begin(name: &str, option: &str, desktops: &[serde_json::Value]) -> Delivery {
+    let policy = json!({"syncOptions": [option]});
+    Delivery::begin_with(Tool::ArgoCd, name, desktops, &policy, json!({})).await
+}
+
+#[tokio::test]
+async fn with_server_side_apply_an_approved_request_is_submitted_once() {
+    let delivery = begin("server-side", "ServerSideApply=true", &[desktop("pc-1")]).await;
+    delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
+    delivery.commit().await;
+    delivery.stage.reason("leaver", Submitted, "Suspended").await;
+    delivery.edit("leaver", &json!({"suspend": false}));
+    delivery.commit().await;
+    delivery.stage.completed("leaver").await;
+    delivery.health("leaver", Health::Healthy).await;
+    delivery.compared(5).await;
+    let writes = delivery.writes("leaver").await;
+    assert_eq!(writes.len(), 2, "one a commit: {writes:#?}");
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn with_server_side_apply_a_request_whose_line_suspend_is_removed_stays_suspended() {
+    let delivery = begin("server-side-line", "ServerSideApply=true", &[desktop("pc-1")]).await;
+    delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
+    delivery.commit().await;
+    delivery.stage.reason("leaver", Submitted, "Suspended").await;
+    delivery.edit("leaver", &json!({"suspend": null}));
+    let revision = delivery.commit().await;
+    // Argo CD sees no difference, and says so.
+    delivery.applied(&revision).await;
+    delivery.compared(3).await;
+    delivery.health("leaver", Health::Suspended).await;
+    assert_eq!(delivery.stage.posts().len(), 0);
+}
+
+#[tokio::test]
+async fn with_server_side_apply_an_edit_that_is_not_allowed_holds_up_no_other_file() {
+    let desktops = ["pc-1", "pc-2"].map(desktop);
+    let delivery = begin("server-side-edit", "ServerSideApply=true", &desktops).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.stage.completed("leaver").await;
+    delivery.edit("leaver", &json!({"desktopIDs": ["pc-1", "pc-2"]}));
+    delivery.request("other", &["pc-2"], json!({}));
+    let revision = delivery.commit().await;
+    let sentence = "desktopIDs is immutable; create a new DesktopDeletion instead";
+    delivery.refused(&revision, sentence).await;
+    delivery.stage.completed("other").await;
+    delivery.edit("leaver", &json!({"desktopIDs": ["pc-1"]}));
+    let revision = delivery.commit().await;
+    delivery.applied(&revision).await;
+    assert_eq!(delivery.stage.posts().len(), 2);
+}
+
+#[tokio::test]
+async fn with_replace_the_operator_puts_its_finalizer_back() {
+    let delivery = begin("replace", "Replace=true", &[endless("pc-1")]).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.stage.accepted("leaver").await;
+    delivery.edit("leaver", &json!({"suspend": true}));
+    let revision = delivery.commit().await;
+    delivery.applied(&revision).await;
+    delivery
+        .stage
+        .event("leaver", "FinalizerRestored", "Replace=true")
+        .await;
+    let request = delivery.stage.requests().get("leaver").await.unwrap();
+    let finalizers = request.metadata.finalizers.unwrap_or_default();
+    assert!(finalizers.iter().any(|finalizer| finalizer == FINALIZER));
+
+    // So nothing is submitted again when the file goes and comes back.
+    delivery.remove("leaver");
+    delivery.commit().await;
+    delivery.leaving("leaver").await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.there("leaver", request.metadata.uid).await;
+    delivery
+        .stage
+        .reason("leaver", Submitted, "DeletionInProgress")
+        .await;
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_of_a_later_wave_waits_for_the_requests_before_it() {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
+    let delivery = Delivery::begin(Tool::ArgoCd, "waves", &[slow, desktop("pc-2")]).await;
+    for (name, desktop, wave) in [("first", "pc-1", "1"), ("second", "pc-2", "2")] {
+        delivery.request(name, &[desktop], json!({}));
+        delivery.annotate_request(name, "argocd.argoproj.io/sync-wave", wave);
+    }
+    delivery.commit().await;
+    delivery.stage.accepted("first").await;
+    assert!(
+        delivery
+            .stage
+            .requests()
+            .get_opt("second")
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let first = delivery.stage.completed("first").await;
+    delivery.stage.completed("second").await;
+    let second = delivery.stage.requests().get("second").await.unwrap();
+    let created = second.metadata.creation_timestamp.unwrap().0.to_string();
+    assert!(
+        created.as_str() >= first["completionTime"].as_str().unwrap(),
+        "{created}: {first:#}"
+    );
+}
+
+#[tokio::test]
+async fn a_suspended_request_in_a_wave_holds_up_the_commit_that_resumes_it() {
+    let delivery = Delivery::begin(Tool::ArgoCd, "wave-held", &["pc-1", "pc-2"].map(desktop)).await;
+    delivery.request("first", &["pc-1"], json!({"suspend": true}));
+    delivery.request("second", &["pc-2"], json!({}));
+    delivery.annotate_request("second", "argocd.argoproj.io/sync-wave", "2");
+    delivery.commit().await;
+    delivery.health("first", Health::Suspended).await;
+    delivery.edit("first", &json!({"suspend": false}));
+    delivery.commit().await;
+    delivery.compared(3).await;
+    let status = delivery.stage.status("first").await;
+    assert_eq!(status["completionTime"], json!(null), "{status:#}");
+    assert!(
+        delivery
+            .stage
+            .requests()
+            .get_opt("second")
+            .await
+            .unwrap()
+            .is_none()
+    );
+
+    // The way out: the sync is ended, and the next one has the new commit.
+    delivery.end_sync().await;
+    for name in ["first", "second"] {
+        delivery.stage.completed(name).await;
+    }
+    assert_eq!(delivery.stage.posts().len(), 2);
+}
+
+#[tokio::test]
+async fn a_sync_that_deletes_a_request_in_flight_and_fails_holds_up_others_only_for_a_while() {
+    let desktops = [endless("pc-1"), desktop("pc-2"), desktop("pc-3")];
+    let delivery = Delivery::begin(Tool::ArgoCd, "prune-fails", &desktops).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.request("other", &["pc-2"], json!({}));
+    delivery.commit().await;
+    delivery.stage.accepted("leaver").await;
+    delivery.stage.completed("other").await;
+    delivery.remove("leaver");
+    delivery.edit("other", &json!({"desktopIDs": ["pc-2", "pc-3"]}));
+    let revision = delivery.commit().await;
+    delivery.refused(&revision, "desktopIDs is immutable").await;
+
+    delivery.edit("other", &json!({"desktopIDs": ["pc-2"]}));
+    delivery.request("third", &["pc-3"], json!({}));
+    let revision = delivery.commit().await;
+    delivery.stage.completed("third").await;
+    delivery.stage.gone("leaver").await;
+    delivery.applied(&revision).await;
+    assert_eq!(delivery.stage.posts().len(), 3);
+}

@@ -1,0 +1,471 @@
+//! One test's way from Git to the cluster, by either tool: a repository, and the `Application` or `Kustomization` that
+//! follows it into a namespace of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+use testkit::{AuditEvent, Cloud, ControlPlane, eventually, manifests};
+
+use crate::argocd::{self, ArgoCd};
+use crate::flux::{self, Flux};
+use crate::git::Repository;
+use crate::stage::{BOUND, Running, Stage};
+
+/// The file of the project.
+pub(crate) const PROJECT: &str = "project.yaml";
+
+/// Makes Argo CD compare at once; it removes the annotation then.
+const REFRESH: &str = "argocd.argoproj.io/refresh";
+
+/// Who delivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tool {
+    ArgoCd,
+    Flux,
+}
+
+/// What a tool makes of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Health {
+    Healthy,
+    Suspended,
+    Progressing,
+    Degraded,
+}
+
+enum Program {
+    ArgoCd(&'static ArgoCd),
+    Flux(&'static Flux),
+}
+
+/// A repository and who follows it.
+pub(crate) struct Delivery {
+    pub(crate) tool: Tool,
+    pub(crate) stage: Stage,
+    pub(crate) repository: Repository,
+    program: Program,
+    /// The `Application` or the `Kustomization`.
+    follower: Api<DynamicObject>,
+    name: String,
+    _operator: Running,
+}
+
+impl Delivery {
+    /// A cloud with these desktops, an operator, and a repository whose project is delivered.
+    pub(crate) async fn begin(tool: Tool, name: &str, desktops: &[Value]) -> Self {
+        Self::begin_with(tool, name, desktops, &json!({}), json!({})).await
+    }
+
+    /// The same with further fields: of the Application's `syncPolicy` or the Kustomization's `spec`, and of the project.
+    pub(crate) async fn begin_with(
+        tool: Tool,
+        name: &str,
+        desktops: &[Value],
+        policy: &Value,
+        project: Value,
+    ) -> Self {
+        let stage = Stage::without_project(name, Cloud::world(), desktops).await;
+        // Secrets are not in Git.
+        stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+        let control_plane = stage.control_plane;
+        let name = stage.namespace.name().to_owned();
+        let folder = control_plane.folder().join("repositories").join(&name);
+        let repository = Repository::new(folder);
+        let mut manifest = stage.cloud.project("prod", "login");
+        manifest["metadata"]["namespace"] = json!(name);
+        extend(&mut manifest["spec"], project);
+        repository.write(PROJECT, &manifest);
+        let (program, follower, name) = match tool {
+            Tool::ArgoCd => {
+                let program = Program::ArgoCd(ArgoCd::shared(control_plane).await);
+                let applications = control_plane.existing_namespace(argocd::NAMESPACE).await.unwrap();
+                let api =
+                    applications.dynamic(&GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Application"));
+                (program, api, name)
+            }
+            Tool::Flux => {
+                let program = Program::Flux(Flux::shared(control_plane).await);
+                let kind = GroupVersionKind::gvk("kustomize.toolkit.fluxcd.io", "v1", "Kustomization");
+                (program, stage.namespace.dynamic(&kind), flux::NAME.to_owned())
+            }
+        };
+        // So that a request which is deleted in flight goes within seconds.
+        let operator = stage.operator(&["--max-signature-age=3s"]);
+        let delivery = Self {
+            tool,
+            stage,
+            repository,
+            program,
+            follower,
+            name,
+            _operator: operator,
+        };
+        delivery.follow(policy).await;
+        delivery.stage.project_says("prod", "CredentialsValid").await;
+        delivery
+    }
+
+    /// Makes the first commit, and lets the tool follow the repository.
+    async fn follow(&self, policy: &Value) {
+        let revision = self.repository.commit();
+        let namespace = &self.stage.namespace;
+        match &self.program {
+            Program::ArgoCd(_) => {
+                let applications = self
+                    .stage
+                    .control_plane
+                    .existing_namespace(argocd::NAMESPACE)
+                    .await;
+                let application = argocd::application(&self.name, self.repository.folder(), policy);
+                applications.unwrap().apply(&application).await.unwrap();
+            }
+            Program::Flux(_) => {
+                for manifest in flux::manifests(policy) {
+                    namespace.apply(&manifest).await.unwrap();
+                }
+            }
+        }
+        self.publish(&revision).await;
+    }
+
+    /// Writes a request into its file, with further fields of its spec. `suspend` stands in it always, as recommended.
+    pub(crate) fn request(&self, name: &str, ids: &[&str], more: Value) {
+        let mut manifest = manifests::desktop_deletion(name, "prod", ids);
+        manifest["metadata"]["namespace"] = json!(self.stage.namespace.name());
+        extend(&mut manifest["spec"], json!({"suspend": false}));
+        extend(&mut manifest["spec"], more);
+        self.repository.write(&file(name), &manifest);
+    }
+
+    /// Changes fields of a request's spec in its file; null removes one.
+    pub(crate) fn edit(&self, name: &str, spec: &Value) {
+        let mut manifest = self.repository.read(&file(name));
+        for (field, value) in spec.as_object().unwrap() {
+            let fields = manifest["spec"].as_object_mut().unwrap();
+            if value.is_null() {
+                fields.remove(field);
+            } else {
+                fields.insert(field.clone(), value.clone());
+            }
+        }
+        self.repository.write(&file(name), &manifest);
+    }
+
+    /// Annotates a request in its file.
+    pub(crate) fn annotate_request(&self, name: &str, annotation: &str, value: &str) {
+        let mut manifest = self.repository.read(&file(name));
+        manifest["metadata"]["annotations"][annotation] = json!(value);
+        self.repository.write(&file(name), &manifest);
+    }
+
+    /// Removes the file of a request.
+    pub(crate) fn remove(&self, name: &str) {
+        self.repository.remove(&file(name));
+    }
+
+    /// Commits what was written, and tells the tool.
+    pub(crate) async fn commit(&self) -> String {
+        let revision = self.repository.commit();
+        self.publish(&revision).await;
+        revision
+    }
+
+    /// Reverts the last commit, and tells the tool.
+    pub(crate) async fn revert(&self) -> String {
+        let revision = self.repository.revert();
+        self.publish(&revision).await;
+        revision
+    }
+
+    async fn publish(&self, revision: &str) {
+        if let Program::Flux(flux) = &self.program {
+            let namespace = &self.stage.namespace;
+            flux.publish(&self.repository, revision, namespace).await;
+        } else {
+            self.annotate(REFRESH, "normal").await;
+        }
+    }
+
+    async fn annotate(&self, annotation: &str, value: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {annotation: value}}}));
+        let patched = self
+            .follower
+            .patch(&self.name, &PatchParams::default(), &patch)
+            .await;
+        patched.unwrap();
+    }
+
+    /// Waits until all of a commit is applied, whatever becomes of it.
+    pub(crate) async fn applied(&self, revision: &str) {
+        let wanted = |status: &Value| match self.tool {
+            Tool::ArgoCd => {
+                let state = &status["operationState"];
+                let synced = status["sync"]["status"] == "Synced" && status["sync"]["revision"] == revision;
+                synced || (state["phase"] == "Succeeded" && state["syncResult"]["revision"] == revision)
+            }
+            Tool::Flux => {
+                let revision = flux::revision(revision);
+                let tried = status["lastAttemptedRevision"] == revision;
+                let unhealthy = ready(status)["reason"] == "HealthCheckFailed";
+                status["lastAppliedRevision"] == revision || (tried && unhealthy)
+            }
+        };
+        self.follower_says("the commit is applied", wanted).await;
+    }
+
+    /// Waits until the tool says that a commit could not be applied, for a reason with that text.
+    pub(crate) async fn refused(&self, revision: &str, text: &str) -> String {
+        let status = self
+            .follower_says("the commit is refused", |status| match self.tool {
+                // It may try again before it gives up.
+                Tool::ArgoCd => {
+                    let operation = &status["operationState"]["operation"];
+                    operation["sync"]["revision"] == revision && said(status).contains(text)
+                }
+                Tool::Flux => {
+                    let tried = status["lastAttemptedRevision"] == flux::revision(revision);
+                    tried && ready(status)["status"] == "False" && said(status).contains(text)
+                }
+            })
+            .await;
+        said(&status)
+    }
+
+    /// Waits until the tool calls a request so. Flux calls a whole Kustomization so, and held requests healthy.
+    pub(crate) async fn health(&self, name: &str, health: Health) {
+        let what = format!("{name} is {health:?}");
+        self.follower_says(&what, |status| match self.tool {
+            Tool::ArgoCd => {
+                let resources = status["resources"].as_array().into_iter().flatten();
+                let mut resources = resources.filter(|r| r["kind"] == "DesktopDeletion" && r["name"] == name);
+                resources.any(|resource| resource["health"]["status"] == format!("{health:?}"))
+            }
+            Tool::Flux => {
+                let ready = ready(status);
+                match health {
+                    Health::Healthy | Health::Suspended => ready["status"] == "True",
+                    Health::Progressing => ready["status"] == "Unknown",
+                    Health::Degraded => ready["reason"] == "HealthCheckFailed",
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Waits until the status of the `Application` or `Kustomization` is as wanted.
+    pub(crate) async fn follower_says(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let look = async || {
+            let object = self.follower.get(&self.name).await.unwrap();
+            let status = object.data["status"].clone();
+            if wanted(&status) {
+                Ok(status)
+            } else {
+                Err(format!("{status:#}"))
+            }
+        };
+        eventually(what, BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Lets the tool compare Git and cluster so many times.
+    pub(crate) async fn compared(&self, times: usize) {
+        for number in 0..times {
+            match self.tool {
+                Tool::ArgoCd => {
+                    self.annotate(REFRESH, "normal").await;
+                    let look = async || {
+                        let object = self.follower.get(&self.name).await.unwrap();
+                        let annotations = object.metadata.annotations.unwrap_or_default();
+                        if annotations.contains_key(REFRESH) {
+                            Err("not yet")
+                        } else {
+                            Ok(())
+                        }
+                    };
+                    eventually("the tool has compared", BOUND, look).await.unwrap();
+                }
+                Tool::Flux => {
+                    let number = number.to_string();
+                    self.annotate("reconcile.fluxcd.io/requestedAt", &number).await;
+                    let handled = |status: &Value| status["lastHandledReconcileAt"] == number;
+                    self.follower_says("the tool has compared", handled).await;
+                }
+            }
+        }
+    }
+
+    /// The writes of the tool to a request so far which the API server has taken, dry-runs aside.
+    pub(crate) async fn writes(&self, name: &str) -> Vec<Arc<AuditEvent>> {
+        // What the operator asked comes after a mark in the log, and so does what this is about.
+        self.stage.asked(name).await;
+        let account = match self.tool {
+            Tool::ArgoCd => argocd::ACCOUNT,
+            Tool::Flux => flux::ACCOUNT,
+        };
+        let log = self.stage.control_plane.audit();
+        let writes = log.writes("desktopdeletions", self.stage.namespace.name(), name);
+        let mut writes = writes.unwrap();
+        writes.retain(|event| {
+            event.by_service_account(account) && event.code() < 300 && !event.request_uri.contains("dryRun")
+        });
+        writes
+    }
+
+    /// Changes the spec of an object as a person does with kubectl.
+    pub(crate) async fn patch_by_hand(&self, object: &str, spec: &Value) {
+        let namespace = self.stage.namespace.name();
+        let patch = json!({"spec": spec}).to_string();
+        let arguments = [
+            "patch",
+            object,
+            "--namespace",
+            namespace,
+            "--type=merge",
+            "--patch",
+            &patch,
+        ];
+        self.stage
+            .control_plane
+            .kubectl(arguments)
+            .await
+            .unwrap()
+            .stdout()
+            .unwrap();
+    }
+
+    /// Waits until the spec of a request is as wanted.
+    pub(crate) async fn spec_is(&self, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) {
+        self.request_is(name, what, |object| wanted(&object.data["spec"]))
+            .await;
+    }
+
+    /// Waits until a request is there whose object is another one than this.
+    pub(crate) async fn there(&self, name: &str, not: Option<String>) {
+        self.request_is(name, "it was made anew", |object| object.metadata.uid != not)
+            .await;
+    }
+
+    /// Waits until somebody has asked for the deletion of a request.
+    pub(crate) async fn leaving(&self, name: &str) {
+        self.request_is(name, "it is to go", |object| {
+            object.metadata.deletion_timestamp.is_some()
+        })
+        .await;
+    }
+
+    async fn request_is(&self, name: &str, what: &str, wanted: impl Fn(&DynamicObject) -> bool) {
+        let look = async || match self.stage.requests().get_opt(name).await.unwrap() {
+            Some(object) if wanted(&object) => Ok(()),
+            Some(object) => Err(format!("{:?}: {:#}", object.metadata, object.data)),
+            None => Err("it is not there".to_owned()),
+        };
+        eventually(&format!("{name}: {what}"), BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Ends the sync that runs, as the button `Terminate` of Argo CD does.
+    pub(crate) async fn end_sync(&self) {
+        let patch = Patch::Merge(json!({"status": {"operationState": {"phase": "Terminating"}}}));
+        let patched = self
+            .follower
+            .patch(&self.name, &PatchParams::default(), &patch)
+            .await;
+        patched.unwrap();
+    }
+
+    /// Kills the tool and starts it again.
+    pub(crate) async fn restart_tool(&self) {
+        match &self.program {
+            Program::ArgoCd(argocd) => argocd.controller.restart().await,
+            Program::Flux(flux) => flux.controller.restart().await,
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            match &self.program {
+                Program::ArgoCd(argocd) => {
+                    eprintln!(
+                        "the end of the repo-server's log:\n{}",
+                        argocd.repo_server.log_tail()
+                    );
+                    eprintln!("the end of Argo CD's log:\n{}", argocd.controller.log_tail());
+                }
+                Program::Flux(flux) => eprintln!("the end of Flux's log:\n{}", flux.controller.log_tail()),
+            }
+        }
+    }
+}
+
+/// The file of a request.
+fn file(request: &str) -> String {
+    format!("requests/{request}.yaml")
+}
+
+fn extend(object: &mut Value, more: Value) {
+    let Value::Object(more) = more else {
+        panic!("no object: {more}")
+    };
+    object.as_object_mut().unwrap().extend(more);
+}
+
+/// The condition `Ready` of a Kustomization.
+fn ready(status: &Value) -> Value {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let mut ready = conditions.filter(|condition| condition["type"] == "Ready");
+    ready.next().cloned().unwrap_or(Value::Null)
+}
+
+/// All that a tool says about what it could not apply.
+fn said(status: &Value) -> String {
+    let state = &status["operationState"];
+    let resources = state["syncResult"]["resources"].as_array().into_iter().flatten();
+    let messages = resources.map(|resource| &resource["message"]);
+    let own = [&state["message"], &ready(status)["message"]].map(Value::to_string);
+    let messages: Vec<_> = messages.map(Value::to_string).chain(own).collect();
+    messages.join("\n")
+}
+
+/// Applies what a tool comes with, and waits until its kinds are served.
+pub(crate) async fn install(control_plane: &ControlPlane, option: &str, path: &Path) {
+    let path = format!("{option}={}", path.display());
+    let applied = control_plane.kubectl(["apply", "--server-side", &path]).await;
+    applied.unwrap().stdout().unwrap();
+    // It fails as long as one of them has no status at all.
+    let wait = [
+        "wait",
+        "crds",
+        "--all",
+        "--for=condition=Established",
+        "--timeout=60s",
+    ];
+    let look = async || control_plane.kubectl(wait).await.unwrap().stdout();
+    eventually("the kinds are served", BOUND, look).await.unwrap();
+}
+
+/// Makes a namespace and an account that may do everything, and gives a kubeconfig that speaks for it.
+pub(crate) async fn administrator(control_plane: &ControlPlane, namespace: &str, account: &str) -> PathBuf {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account, "namespace": namespace}},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": account},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+        },
+    ]});
+    let apply = ["apply", "--server-side", "-f", "-"];
+    let applied = control_plane.kubectl_with_input(apply, &list.to_string()).await;
+    applied.unwrap().stdout().unwrap();
+    let kubeconfig = control_plane.service_account_kubeconfig(namespace, account).await;
+    kubeconfig.unwrap()
+}

@@ -1,0 +1,122 @@
+//! Edits of what cannot be edited, and commits that are taken back.
+
+use serde_json::json;
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
+
+use crate::delivery::{Delivery, Health, Tool};
+use crate::stage::{body, desktop, pair, says};
+
+with_both!(
+    an_edit_that_is_not_allowed_is_refused_with_the_sentence_that_says_what_to_do,
+    a_forced_edit_makes_a_new_request_and_submits_no_desktop_twice,
+    a_commit_that_resumed_a_request_can_be_reverted_after_its_end,
+);
+
+async fn an_edit_that_is_not_allowed_is_refused_with_the_sentence_that_says_what_to_do(tool: Tool) {
+    let delivery = Delivery::begin(tool, "immutable", &["pc-1", "pc-2"].map(desktop)).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.stage.completed("leaver").await;
+
+    delivery.edit("leaver", &json!({"desktopIDs": ["pc-1", "pc-2"]}));
+    delivery.request("other", &["pc-2"], json!({}));
+    let revision = delivery.commit().await;
+    let said = delivery
+        .refused(
+            &revision,
+            "desktopIDs is immutable; create a new DesktopDeletion instead",
+        )
+        .await;
+    assert!(!said.contains("status."), "nothing else is said: {said}");
+    match tool {
+        // Only that file fails.
+        Tool::ArgoCd => drop(delivery.stage.completed("other").await),
+        // Nothing of the commit is applied.
+        Tool::Flux => {
+            delivery.compared(2).await;
+            assert!(
+                delivery
+                    .stage
+                    .requests()
+                    .get_opt("other")
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
+        }
+    }
+
+    delivery.edit("leaver", &json!({"desktopIDs": ["pc-1"]}));
+    let revision = delivery.commit().await;
+    delivery.applied(&revision).await;
+    delivery.stage.completed("other").await;
+    for name in ["leaver", "other"] {
+        delivery.health(name, Health::Healthy).await;
+    }
+    assert_eq!(delivery.stage.posts().len(), 2);
+}
+
+async fn a_forced_edit_makes_a_new_request_and_submits_no_desktop_twice(tool: Tool) {
+    let policy = match tool {
+        Tool::ArgoCd => json!({}),
+        Tool::Flux => json!({"force": true}),
+    };
+    let desktops = ["pc-1", "pc-2"].map(desktop);
+    let delivery = Delivery::begin_with(tool, "forced", &desktops, &policy, json!({})).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    if tool == Tool::ArgoCd {
+        delivery.annotate_request("leaver", "argocd.argoproj.io/sync-options", "Force=true");
+    }
+    delivery.commit().await;
+    delivery.stage.completed("leaver").await;
+    let before = delivery
+        .stage
+        .requests()
+        .get("leaver")
+        .await
+        .unwrap()
+        .metadata
+        .uid;
+
+    delivery.edit("leaver", &json!({"desktopIDs": ["pc-1", "pc-2"]}));
+    delivery.commit().await;
+    delivery
+        .spec_is("leaver", "it was made anew", |spec| {
+            spec["desktopIDs"] == json!(["pc-1", "pc-2"])
+        })
+        .await;
+    let status = delivery.stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    let after = delivery
+        .stage
+        .requests()
+        .get("leaver")
+        .await
+        .unwrap()
+        .metadata
+        .uid;
+    assert_ne!(before, after);
+    let submitted: Vec<_> = delivery
+        .stage
+        .posts()
+        .iter()
+        .map(|post| body(post)["desktop_ids"].clone())
+        .collect();
+    assert_eq!(submitted, [json!(["pc-1"]), json!(["pc-2"])]);
+}
+
+async fn a_commit_that_resumed_a_request_can_be_reverted_after_its_end(tool: Tool) {
+    let delivery = Delivery::begin(tool, "reverted", &[desktop("pc-1")]).await;
+    delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
+    delivery.commit().await;
+    delivery.stage.reason("leaver", Submitted, "Suspended").await;
+    delivery.edit("leaver", &json!({"suspend": false}));
+    delivery.commit().await;
+    delivery.stage.completed("leaver").await;
+    // Too late to stop anything.
+    let revision = delivery.revert().await;
+    delivery.applied(&revision).await;
+    delivery.health("leaver", Health::Healthy).await;
+    assert_eq!(delivery.stage.posts().len(), 1);
+}

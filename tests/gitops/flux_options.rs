@@ -1,0 +1,96 @@
+//! What `wait` and `dependsOn` of Flux do.
+
+use serde_json::{Value, json};
+use testkit::manifests;
+
+use crate::delivery::{Delivery, Health, PROJECT, Tool};
+use crate::flux;
+use crate::stage::desktop;
+
+async fn begin(name: &str, policy: Value) -> Delivery {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "15s"}});
+    let desktops = [slow, desktop("pc-2")];
+    let delivery = Delivery::begin_with(Tool::Flux, name, &desktops, &policy, json!({})).await;
+    delivery.request("first", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.stage.accepted("first").await;
+    delivery
+}
+
+/// When the second request was created, and when the first one was over.
+async fn times(delivery: &Delivery) -> (String, String) {
+    delivery.request("second", &["pc-2"], json!({}));
+    delivery.commit().await;
+    let first = delivery.stage.completed("first").await;
+    delivery.stage.completed("second").await;
+    let second = delivery.stage.requests().get("second").await.unwrap();
+    let created = second.metadata.creation_timestamp.unwrap().0.to_string();
+    assert_eq!(delivery.stage.posts().len(), 2);
+    (created, first["completionTime"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn with_wait_a_commit_waits_for_the_requests_in_progress() {
+    let delivery = begin("wait", json!({})).await;
+    delivery.health("first", Health::Progressing).await;
+    let (created, completed) = times(&delivery).await;
+    assert!(created >= completed, "{created} {completed}");
+}
+
+#[tokio::test]
+async fn without_wait_a_commit_is_applied_at_once() {
+    let delivery = begin("no-wait", json!({"wait": false})).await;
+    let (created, completed) = times(&delivery).await;
+    assert!(created <= completed, "{created} {completed}");
+}
+
+/// A second Kustomization, which depends on the first one and follows the folder `later`.
+async fn add_dependent(delivery: &Delivery) {
+    let resources = json!([PROJECT, "requests"]);
+    let root = json!({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": resources});
+    delivery.repository.write("kustomization.yaml", &root);
+    let requests = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": ["first.yaml"],
+    });
+    delivery
+        .repository
+        .write("requests/kustomization.yaml", &requests);
+    let namespace = delivery.stage.namespace.name();
+    let mut second = manifests::desktop_deletion("second", "prod", ["pc-2"]);
+    second["metadata"]["namespace"] = json!(namespace);
+    delivery.repository.write("later/second.yaml", &second);
+    let [_, mut dependent] =
+        flux::manifests(&json!({"path": "./later", "dependsOn": [{"name": flux::NAME}]}));
+    dependent["metadata"]["name"] = json!("later");
+    delivery.stage.namespace.apply(&dependent).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_depends_on_a_request_waits_for_its_end() {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
+    let delivery = Delivery::begin(Tool::Flux, "depends", &[slow, desktop("pc-2")]).await;
+    delivery.request("first", &["pc-1"], json!({}));
+    add_dependent(&delivery).await;
+    delivery.commit().await;
+    let first = delivery.stage.completed("first").await;
+    delivery.stage.completed("second").await;
+    let second = delivery.stage.requests().get("second").await.unwrap();
+    let created = second.metadata.creation_timestamp.unwrap().0.to_string();
+    assert!(
+        created.as_str() >= first["completionTime"].as_str().unwrap(),
+        "{created}: {first:#}"
+    );
+}
+
+#[tokio::test]
+async fn what_depends_on_a_suspended_request_does_not_wait() {
+    let delivery = Delivery::begin(Tool::Flux, "depends-held", &["pc-1", "pc-2"].map(desktop)).await;
+    delivery.request("first", &["pc-1"], json!({"suspend": true}));
+    add_dependent(&delivery).await;
+    delivery.commit().await;
+    delivery.stage.completed("second").await;
+    delivery.edit("first", &json!({"suspend": false}));
+    delivery.commit().await;
+    delivery.stage.completed("first").await;
+    assert_eq!(delivery.stage.posts().len(), 2);
+}

@@ -1,0 +1,122 @@
+//! Objects that go although the request is wanted, or files that go although the request is not over.
+
+use serde_json::{Value, json};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
+
+use crate::delivery::{Delivery, Health, Tool};
+use crate::stage::{desktop, pair, says};
+
+with_both!(
+    a_finished_request_that_is_pruned_and_added_again_submits_nothing,
+    a_request_that_is_pruned_in_flight_and_added_again_submits_nothing_more,
+    a_finished_request_that_is_deleted_by_hand_comes_back_and_submits_nothing,
+    a_request_that_is_deleted_by_hand_in_flight_comes_back_and_submits_nothing_more,
+);
+
+/// With `wait` Flux applies nothing before the requests in progress are over.
+fn without_wait(tool: Tool) -> Value {
+    match tool {
+        Tool::ArgoCd => json!({}),
+        Tool::Flux => json!({"wait": false}),
+    }
+}
+
+async fn a_finished_request_that_is_pruned_and_added_again_submits_nothing(tool: Tool) {
+    let delivery = Delivery::begin(tool, "pruned", &[desktop("pc-1")]).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.stage.completed("leaver").await;
+    delivery.remove("leaver");
+    delivery.commit().await;
+    delivery.stage.gone("leaver").await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.there("leaver", None).await;
+    let status = delivery.stage.completed("leaver").await;
+    assert_eq!(
+        says(&status, Succeeded),
+        pair("True", "AlreadyAbsent"),
+        "{status:#}"
+    );
+    delivery.health("leaver", Health::Healthy).await;
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
+
+async fn a_request_that_is_pruned_in_flight_and_added_again_submits_nothing_more(tool: Tool) {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "40s"}});
+    let delivery = Delivery::begin_with(tool, "pruned-early", &[slow], &without_wait(tool), json!({})).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.stage.accepted("leaver").await;
+    if tool == Tool::ArgoCd {
+        delivery.health("leaver", Health::Progressing).await;
+    }
+    let first = delivery
+        .stage
+        .requests()
+        .get("leaver")
+        .await
+        .unwrap()
+        .metadata
+        .uid;
+    delivery.remove("leaver");
+    delivery.commit().await;
+    delivery.leaving("leaver").await;
+    // The tool cannot make it anew before the operator lets the old one go.
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.there("leaver", first).await;
+    let status = delivery.stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded).0, "True", "{status:#}");
+    delivery.health("leaver", Health::Healthy).await;
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
+
+async fn a_finished_request_that_is_deleted_by_hand_comes_back_and_submits_nothing(tool: Tool) {
+    let delivery = Delivery::begin(tool, "deleted", &[desktop("pc-1")]).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    let revision = delivery.commit().await;
+    delivery.stage.completed("leaver").await;
+    delivery.applied(&revision).await;
+    let first = delivery
+        .stage
+        .requests()
+        .get("leaver")
+        .await
+        .unwrap()
+        .metadata
+        .uid;
+    delivery.stage.delete("leaver").await;
+    delivery.there("leaver", first).await;
+    let status = delivery.stage.completed("leaver").await;
+    assert_eq!(
+        says(&status, Succeeded),
+        pair("True", "AlreadyAbsent"),
+        "{status:#}"
+    );
+    delivery.health("leaver", Health::Healthy).await;
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
+
+async fn a_request_that_is_deleted_by_hand_in_flight_comes_back_and_submits_nothing_more(tool: Tool) {
+    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "40s"}});
+    let delivery = Delivery::begin_with(tool, "deleted-early", &[slow], &without_wait(tool), json!({})).await;
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery.stage.accepted("leaver").await;
+    let first = delivery
+        .stage
+        .requests()
+        .get("leaver")
+        .await
+        .unwrap()
+        .metadata
+        .uid;
+    delivery.stage.delete("leaver").await;
+    delivery.there("leaver", first).await;
+    let status = delivery.stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded).0, "True", "{status:#}");
+    delivery.health("leaver", Health::Healthy).await;
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
