@@ -143,6 +143,23 @@ impl RequestCache {
         let mut ahead = lock(&self.0.ahead);
         let copy = self.get(&namespace, &object.name_any());
         let copy = copy.filter(|copy| copy.metadata.uid == uid);
+        let known = match (ahead.get(uid.as_deref().unwrap_or_default()), known) {
+            // An answer may come after a later one.
+            (
+                Some(Ahead {
+                    known: Known::Gone, ..
+                }),
+                Known::Version(_),
+            ) => Known::Gone,
+            (
+                Some(Ahead {
+                    known: Known::Version(later),
+                    ..
+                }),
+                Known::Version(version),
+            ) => Known::Version(version.max(*later)),
+            (_, known) => known,
+        };
         let shown = match (known, &copy) {
             (_, None) => true,
             (Known::Unclear | Known::Gone, Some(_)) => false,

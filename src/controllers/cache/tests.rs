@@ -109,6 +109,17 @@ async fn what_this_process_has_released_is_not_reconciled_from_what_the_watch_st
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_late_does_not_make_known_less() {
+    let (cache, _writer) = showing(7);
+    cache.knows(&object(9));
+    cache.knows(&object(7));
+    assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
+    cache.was_not_found(&object(7));
+    cache.knows(&object(7));
+    assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_kept_of_a_request_that_its_watch_no_longer_shows() {
     let (cache, mut writer) = showing(7);
     cache.knows(&object(9));
