@@ -287,8 +287,8 @@ impl Scope {
 /// Why the first list of a watch is not there yet, in one line for `/readyz`.
 fn not_listed<K: Resource<DynamicType = ()>>(error: &watcher::Error) -> String {
     match claims::missing_right::<K>(error) {
-        Some(right) => format!("the API server refuses it: grant the operator the permission to {right}"),
-        None => format!("the API server does not list it yet: {}", answer(error)),
+        Some(right) => format!("grant the operator the permission to {right}"),
+        None => format!("cannot list {}: {}", K::plural(&()), answer(error)),
     }
 }
 
