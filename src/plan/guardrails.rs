@@ -73,6 +73,7 @@ pub fn blocked(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
 pub fn violation(seen: &Observed, id: &DesktopID) -> Option<String> {
     let guardrails = seen.guardrails()?;
     let desktop = seen.desktops.get(&id.folded())?;
+    // Details that were not read are as if the cloud did not report them.
     let (facts, details) = (&desktop.facts, desktop.details.clone().unwrap_or_default());
     missing_tag(guardrails, facts)
         .or_else(|| protected_tag(guardrails, facts))
@@ -150,7 +151,7 @@ fn not_in_maintenance(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<S
     by_rule(wrong, "requireMaintenance")
 }
 
-/// The detailed list has sessions and billing only.
+/// Whether a guardrail needs the detailed list, which alone reports sessions and billing.
 pub fn need_details(seen: &Observed) -> bool {
     seen.guardrails().is_some_and(|guardrails| {
         guardrails.connected_sessions == Permission::Refuse

@@ -22,7 +22,7 @@ use crate::plan::deadlines;
 use crate::plan::observed::{Claim, ReadFailure, SingleRead};
 use crate::plan::views::{DesktopObservation, DesktopView, JobView};
 use crate::plan::{recovery, unreadable};
-use crate::workspace::api::{Desktop, Lookup, MAX_BATCH};
+use crate::workspace::api::{Desktop, DetailFacts, Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
@@ -182,12 +182,16 @@ pub(super) async fn details(
     match pass.cloud()?.list_desktop_details(ids).await {
         Err(error) => read_failure(pass, &error, context),
         Ok(answer) => {
-            let mut rows: BTreeMap<_, _> = answer
-                .value
-                .desktops
-                .into_iter()
-                .map(|row| (row.desktop.id.folded(), row.facts))
-                .collect();
+            let mut rows = BTreeMap::new();
+            for row in answer.value.desktops {
+                let first = rows
+                    .entry(row.desktop.id.folded())
+                    .or_insert_with(|| row.facts.clone());
+                if *first != row.facts {
+                    // Two rows that contradict each other say nothing.
+                    *first = DetailFacts::default();
+                }
+            }
             for id in ids.iter().map(DesktopID::folded) {
                 if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
                     desktop.details = Some(Box::new(rows.remove(&id).unwrap_or_default()));
