@@ -13,6 +13,7 @@ use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::{ApprovedDesktop, ApprovedPlan};
 use crate::crd::project::Approval;
 use crate::ids::DesktopID;
+use crate::workspace::api::Fact;
 
 /// What an approval says to the desktops as they are.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,8 +90,13 @@ pub fn judge(seen: &Observed, plan: &Planned) -> Judgement {
                 if plan.hash == *named {
                     Judgement::Approvable(record(seen, plan))
                 } else if missing > shown.missing_facts {
-                    let what = |id| format!("desktop {id}: its computer name, users or creation");
-                    Judgement::Unclear(plan.incomplete().map(what).collect())
+                    let lacks = plan
+                        .desktops
+                        .iter()
+                        .filter(|(_, desktop)| desktop.missing_facts() > 0);
+                    let what =
+                        |(id, _): &(DesktopID, _)| format!("desktop {id}: computer name, users or creation");
+                    Judgement::Unclear(lacks.map(what).collect())
                 } else {
                     Judgement::OfAnotherPlan
                 }
@@ -139,12 +145,12 @@ pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
     match judgement {
         Judgement::NotRequired | Judgement::Approved => None,
         Judgement::Approvable(_) => {
-            let message = "the plan is approved, and is being carried out".to_owned();
+            let message = "the plan is approved; checking the desktops before the submission".to_owned();
             Some(Progress::moving(Reason::CheckingDesktops, message, Requeue::Tick))
         }
         Judgement::Unclear(missing) => {
             let message = format!(
-                "the cloud does not say everything that was approved, so it is read again: {}",
+                "the cloud does not report every fact of the approved plan; retrying: {}. If this persists, set spec.suspend to true, remove spec.approvedPlan, and approve the plan that is shown then",
                 describe_some(&missing)
             );
             Some(Progress::retrying(
@@ -194,7 +200,7 @@ pub fn claim(seen: &Observed, judgement: &Judgement, plan: &Planned) -> Claim {
             ConditionStatus::False,
             Reason::PlanChanged,
             format!(
-                "spec.approvedPlan is not the hash of the plan of this request: it never was, or that plan was replaced before its approval was noticed. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}"
+                "spec.approvedPlan is not the hash of the plan of this request: that plan was never shown, was replaced before the operator processed the approval, or was for another project of the cloud. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}"
             ),
         ),
         Judgement::Changed(changed) => (
@@ -221,6 +227,7 @@ fn record(seen: &Observed, plan: &Planned) -> ApprovedPlan {
         users: shown_users(seen, id).filter(|_| !seen.facts.hide_users),
         users_hash: desktop.users_hash.clone(),
         user_name_hash: desktop.user_name_hash.clone(),
+        pooled: desktop.pooled,
         created: desktop.created.map(Time),
     };
     ApprovedPlan {
@@ -237,6 +244,19 @@ struct Differences {
 }
 
 impl Differences {
+    /// It differs whether the desktop belongs to a pool.
+    fn compare_pool(&mut self, pooled: bool, given: bool) {
+        if !given {
+            self.missing
+                .push("whether it belongs to a desktop pool".to_owned());
+        } else if pooled {
+            self.changed.push("it now belongs to a desktop pool".to_owned());
+        } else {
+            self.changed
+                .push("it no longer belongs to a desktop pool".to_owned());
+        }
+    }
+
     fn compare<T: PartialEq>(
         &mut self,
         what: &str,
@@ -252,6 +272,11 @@ impl Differences {
     }
 }
 
+fn kind_is_given(seen: &Observed, id: &DesktopID) -> bool {
+    let desktop = seen.desktops.get(&id.folded());
+    desktop.is_some_and(|desktop| matches!(desktop.facts.kind, Fact::Given(_)))
+}
+
 fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) -> Differences {
     let mut all = Differences::default();
     let text = |text: Option<&String>| text.map_or_else(|| "not known".to_owned(), Clone::clone);
@@ -264,29 +289,11 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) ->
             format!("the computer name is {now}, approved was {then}")
         },
     );
-    // The one user that is named says nothing about all of them.
-    let (was, is) = match (&then.users_hash, &now.users_hash) {
-        (None, None) => (&then.user_name_hash, &now.user_name_hash),
-        all => all,
-    };
-    all.compare("its users", was.as_ref(), is.as_ref(), || {
-        if seen.facts.hide_users {
-            return "it is assigned to others than was approved".to_owned();
-        }
-        let is = match shown_users(seen, &then.id) {
-            Some(users) => users,
-            None if is.is_some() => "nobody".to_owned(),
-            None => "not known".to_owned(),
-        };
-        match &then.users {
-            None if was.is_some() => format!("it is assigned to {is}, which was not approved"),
-            None => format!("it is assigned to {is}, approved was not known"),
-            Some(users) if was.is_none() => {
-                format!("all users are known now: {is}; approved was {users}")
-            }
-            Some(users) => format!("it is assigned to {is}, approved was {users}"),
-        }
-    });
+    if then.pooled == now.pooled {
+        compare_users(&mut all, then, now, seen);
+    } else {
+        all.compare_pool(now.pooled, kind_is_given(seen, &then.id));
+    }
     let created = then.created.as_ref().map(|time| time.0);
     all.compare("its creation", created.as_ref(), now.created.as_ref(), || {
         let text =
@@ -298,6 +305,32 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) ->
         )
     });
     all
+}
+
+fn compare_users(all: &mut Differences, then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) {
+    // The one user that is named says nothing about all of them.
+    let (was, is) = match (&then.users_hash, &now.users_hash) {
+        (None, None) => (&then.user_name_hash, &now.user_name_hash),
+        lists => lists,
+    };
+    all.compare("its users", was.as_ref(), is.as_ref(), || {
+        if seen.facts.hide_users {
+            return "its users differ from the approved ones".to_owned();
+        }
+        let is = match shown_users(seen, &then.id) {
+            Some(users) => users,
+            None if is.is_some() => "no user".to_owned(),
+            None => "not known".to_owned(),
+        };
+        match &then.users {
+            None if was.is_some() => format!("it is assigned to {is}, which was not approved"),
+            None => format!("it is assigned to {is}, approved was not known"),
+            Some(users) if was.is_none() => {
+                format!("the cloud now lists all users: {is}; approved was {users}")
+            }
+            Some(users) => format!("it is assigned to {is}, approved was {users}"),
+        }
+    });
 }
 
 fn shown_users(seen: &Observed, id: &DesktopID) -> Option<String> {

@@ -51,10 +51,7 @@ impl Planned {
 
     /// The desktops of which the cloud does not say everything.
     pub fn incomplete(&self) -> impl Iterator<Item = &DesktopID> {
-        let incomplete = self
-            .desktops
-            .iter()
-            .filter(|(_, desktop)| desktop.missing_facts() > 0);
+        let incomplete = self.desktops.iter().filter(|(_, desktop)| !desktop.is_complete());
         incomplete.map(|(id, _)| id)
     }
 
@@ -87,7 +84,6 @@ pub struct PlannedDesktop {
     /// When it was created.
     pub created: Option<Timestamp>,
     /// It belongs to a pool, so that its users are no part of a plan.
-    #[serde(skip)]
     pub pooled: bool,
 }
 
@@ -116,10 +112,21 @@ impl PlannedDesktop {
         }
     }
 
-    /// How many of computer name, users and creation the cloud does not say. It may name one user only.
-    fn missing_facts(&self) -> usize {
+    /// Computer name, creation and at least one user are given.
+    fn is_complete(&self) -> bool {
         let users = self.users_hash.is_some() || self.user_name_hash.is_some() || self.pooled;
-        let facts = [self.computer_name.is_some(), self.created.is_some(), users];
+        self.computer_name.is_some() && self.created.is_some() && users
+    }
+
+    /// How many facts are not given. Where one user is named and others may be assigned as well, that is one, too.
+    pub fn missing_facts(&self) -> usize {
+        let all_users = self.users_hash.is_some() || self.pooled;
+        let facts = [
+            self.computer_name.is_some(),
+            self.created.is_some(),
+            all_users,
+            all_users || self.user_name_hash.is_some(),
+        ];
         facts.into_iter().filter(|is_given| !is_given).count()
     }
 }
@@ -132,8 +139,7 @@ impl From<&ApprovedDesktop> for PlannedDesktop {
             users_hash: approved.users_hash.clone(),
             user_name_hash: approved.user_name_hash.clone(),
             created: approved.created.as_ref().map(|time| time.0),
-            // Not recorded, and of no use for the hash.
-            pooled: false,
+            pooled: approved.pooled,
         }
     }
 }

@@ -31,25 +31,17 @@ pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], 
     let Some(plan) = Planned::of(seen, sorted).filter(|_| is_wanted(seen)) else {
         return hold;
     };
-    let judgement = approval::judge(seen, &plan);
-    let approval_claim = approval::claim(seen, &judgement, &plan);
-    if matches!(judgement, Judgement::Unclear(_)) && seen.request.status.plan.is_some() {
-        // What was approved stays on show until a read says everything again.
-        return Progress {
-            preview: Some(Box::new(Preview {
-                claims: vec![approval_claim],
-                content: None,
-                approved: None,
-            })),
-            ..hold
-        };
-    }
     let desktops: Vec<_> = seen
         .request
         .desktop_ids
         .iter()
         .map(|id| status_of(seen, sorted, deleting, id))
         .collect();
+    let judgement = approval::judge(seen, &plan);
+    let is_blocked = desktops.iter().any(|d| d.state == DesktopState::Blocked);
+    if matches!(judgement, Judgement::Unclear(_)) && seen.request.status.plan.is_some() && !is_blocked {
+        return hold_with_the_plan_on_show(seen, &judgement, &plan, hold);
+    }
     let count = |wanted: DesktopState| {
         let count = desktops.iter().filter(|d| d.state == wanted).count();
         i32::try_from(count).unwrap_or(i32::MAX)
@@ -61,7 +53,10 @@ pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], 
         missing_facts: i32::try_from(plan.missing_facts()).unwrap_or(i32::MAX),
         hash: plan.hash.clone(),
     };
-    let claims = vec![planned(seen, sorted, deleting, &plan), approval_claim];
+    let claims = vec![
+        planned(seen, sorted, deleting, &plan),
+        approval::claim(seen, &judgement, &plan),
+    ];
     let mut approved = match judgement {
         Judgement::Approvable(approved) => Some(approved),
         _ => approval::recorded(seen).cloned(),
@@ -78,6 +73,25 @@ pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], 
             claims,
             content: Some(content),
             approved,
+        })),
+        ..hold
+    }
+}
+
+/// The wait while a read says less than the plan on show, which stays until one says everything again.
+fn hold_with_the_plan_on_show(
+    seen: &Observed,
+    judgement: &Judgement,
+    plan: &Planned,
+    hold: Progress,
+) -> Progress {
+    let is_approved = approval::recorded(seen).is_some() && !approval::is_void(seen);
+    let claims = is_approved.then(|| approval::claim(seen, judgement, plan));
+    Progress {
+        preview: Some(Box::new(Preview {
+            claims: claims.into_iter().collect(),
+            content: None,
+            approved: None,
         })),
         ..hold
     }
@@ -195,14 +209,14 @@ fn left_out(plan: &Planned) -> String {
     let pooled = match plan.desktops.iter().filter(|(_, desktop)| desktop.pooled).count() {
         0 => String::new(),
         count => format!(
-            "; the users of {} of a pool are no part of the plan",
+            "; the approval does not cover the users of {} of a desktop pool",
             count_of(count)
         ),
     };
     let incomplete = match plan.incomplete().count() {
         0 => String::new(),
         count => format!(
-            "; the cloud does not say computer name, users or creation of {}, which are no part of the plan",
+            "; the approval does not cover facts of {} that the cloud does not report (computer name, users or creation)",
             count_of(count)
         ),
     };

@@ -34,8 +34,8 @@ pub struct Plan {
     #[schemars(range(min = 0))]
     pub blocked: i32,
 
-    /// Number of facts that the cloud does not report: computer name, users and creation of each desktop that exists. They are
-    /// not part of the plan.
+    /// Number of facts that the cloud does not report of the desktops that exist: the computer name, the creation, the list of
+    /// all users, or any user. They are not part of the plan.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub missing_facts: i32,
@@ -82,6 +82,10 @@ pub struct ApprovedDesktop {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub user_name_hash: Option<String>,
+
+    /// Whether the desktop belongs to a desktop pool, so that its users are not part of the plan.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pooled: bool,
 
     /// When the desktop was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]

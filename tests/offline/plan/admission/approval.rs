@@ -9,7 +9,9 @@ use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::progress::Progress;
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::DesktopView;
-use desktop_deletion_operator::workspace::api::{AttachedKind, AttachedUser, DesktopFacts, Fact};
+use desktop_deletion_operator::workspace::api::{
+    AttachedKind, AttachedUser, DesktopFacts, DesktopKind, Fact,
+};
 
 use super::super::build::{Seen, attempt, minute, ready, untouched};
 use super::super::rules;
@@ -78,6 +80,14 @@ fn assigned(users: &[&str]) -> DesktopFacts {
     }
 }
 
+/// Desktop `b`, of that kind.
+fn pooled(kind: DesktopKind) -> DesktopFacts {
+    DesktopFacts {
+        kind: Fact::Given(kind),
+        ..assigned(&["ben"])
+    }
+}
+
 /// The approval is recorded, and names all whom desktop `b` is assigned to.
 fn attached(users: &[&str]) -> Seen {
     record(shown(guarded().with_facts("b", assigned(users))))
@@ -94,6 +104,7 @@ fn void() -> Seen {
 const AWAITED: &str = "AwaitingApproval held until Plan; a Pending, b Pending [PlanReady, AwaitingApproval]";
 const OTHER: &str = "PlanChanged held until Plan; a Pending, b Pending [PlanReady, PlanChanged]";
 const VOID: &str = "PlanChanged held until Plan; a Pending, b Pending [PlanReady, PlanChanged, recorded]";
+const UNCLEAR_UNRECORDED: &str = "CheckingDesktops retrying until Tick []";
 const UNCLEAR: &str = "CheckingDesktops retrying until Tick [PlanApproved]";
 const RECORD: &str =
     "approve: CheckingDesktops moving until Tick; a Pending, b Pending [PlanReady, PlanApproved, recorded]";
@@ -208,7 +219,7 @@ fn given() -> Vec<Row> {
         row(
             "a read says less than the plan on show before its approval was noticed: it is read again, and stays on show",
             approved().with_facts("b", DesktopFacts::default()),
-            UNCLEAR,
+            UNCLEAR_UNRECORDED,
         ),
         row(
             "the read after that says everything: the approval is recorded",
@@ -216,6 +227,11 @@ fn given() -> Vec<Row> {
                 .with_facts("b", DesktopFacts::default())
                 .facts("b", "pc-2", "ben"),
             RECORD,
+        ),
+        row(
+            "a read names one user and does not list all, before the approval was noticed",
+            approve(shown(guarded().with_facts("b", assigned(&["ben"])))).facts("b", "pc-2", "ben"),
+            UNCLEAR_UNRECORDED,
         ),
         row(
             "the plan on show lacks that as well, so that something else has changed",
@@ -373,6 +389,22 @@ fn full_lists_of_users() -> Vec<Row> {
             VOID,
         ),
         row(
+            "a read does not say whether it belongs to a pool, as it did when it was approved",
+            record(shown(guarded().with_facts("b", pooled(DesktopKind::Pooled)))).facts("b", "pc-2", "ben"),
+            UNCLEAR,
+        ),
+        row(
+            "it belongs to a pool, as it did not when it was approved",
+            recorded().with_facts("b", pooled(DesktopKind::Pooled)),
+            VOID,
+        ),
+        row(
+            "it no longer belongs to a pool",
+            record(shown(guarded().with_facts("b", pooled(DesktopKind::Pooled))))
+                .with_facts("b", pooled(DesktopKind::Dedicated)),
+            VOID,
+        ),
+        row(
             "all whom it is assigned to are the same",
             attached(&["ben", "eve"]).with_facts("b", assigned(&["eve", "ben"])),
             "sign a b",
@@ -504,7 +536,7 @@ fn the_message_says_what_changed_and_what_to_approve_now() {
     let gone = held(&recorded().facts("b", "pc-2", ""));
     assert!(
         gone.message
-            .contains("it is assigned to nobody, approved was ben"),
+            .contains("it is assigned to no user, approved was ben"),
         "{}",
         gone.message
     );

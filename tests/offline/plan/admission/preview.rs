@@ -199,7 +199,7 @@ fn the_users_of_a_pool_are_no_part_of_the_plan() {
     assert!(
         claims[0]
             .message
-            .ends_with("; the users of 1 desktop of a pool are no part of the plan"),
+            .ends_with("; the approval does not cover the users of 1 desktop of a desktop pool"),
         "{}",
         claims[0].message
     );

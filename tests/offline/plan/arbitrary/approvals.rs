@@ -207,6 +207,7 @@ fn record(id: &DesktopID, facts: &DesktopFacts) -> ApprovedDesktop {
         users: None,
         users_hash: planned.users_hash,
         user_name_hash: planned.user_name_hash,
+        pooled: planned.pooled,
         name: planned.computer_name,
         created: planned.created.map(Time),
     }
