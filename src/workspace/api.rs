@@ -46,8 +46,8 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     /// As [`Workspace::list_desktops`].
     async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error>;
 
-    /// `GET /v2/{project_id}/desktops/detail` filtered by `desktop_id`, for 1 to [`MAX_BATCH`] ids: sessions, billing and
-    /// freezes, which no short list gives.
+    /// `GET /v2/{project_id}/desktops/detail` filtered by `desktop_id`, for 1 to [`MAX_BATCH`] ids: sessions and billing,
+    /// which no short list gives.
     ///
     /// # Errors
     /// As [`Workspace::list_desktops`].

@@ -100,8 +100,6 @@ pub struct DetailFacts {
     pub charging_mode: Fact<Billing>,
     /// `order_id` of a prepaid desktop; one that has none may give it as empty, or not at all.
     pub order_id: Fact<String>,
-    /// `is_freeze`.
-    pub frozen: Fact<bool>,
 }
 
 /// The session on a desktop.

@@ -71,7 +71,6 @@ pub(super) fn details(desktop: Desktop, fields: Fields<'_>) -> DesktopDetails {
             &[("1", Billing::Prepaid), ("0", Billing::PayPerUse)],
         ),
         order_id: fields.text("order_id"),
-        frozen: fields.flag("is_freeze"),
     };
     DesktopDetails { desktop, facts }
 }
@@ -416,24 +415,21 @@ mod tests {
     fn details_that_are_missing_or_odd_say_so() {
         for row in [
             json!({}),
-            json!({"login_status": null, "product": null, "metadata": {}, "order_id": null, "is_freeze": null}),
+            json!({"login_status": null, "product": null, "metadata": {}, "order_id": null}),
         ] {
             let details = read_details(&row);
             assert_eq!(details.facts.login_status, Fact::NotGiven, "{row}");
             assert_eq!(details.facts.charge_mode, Fact::NotGiven, "{row}");
             assert_eq!(details.facts.charging_mode, Fact::NotGiven, "{row}");
             assert_eq!(details.facts.order_id, Fact::NotGiven, "{row}");
-            assert_eq!(details.facts.frozen, Fact::NotGiven, "{row}");
         }
         let details = read_details(&json!({
-            "login_status": "LOGGING_IN", "product": {"charge_mode": "2"}, "metadata": "none", "order_id": "",
-            "is_freeze": "1",
+        "login_status": "LOGGING_IN", "product": {"charge_mode": "2"}, "metadata": "none", "order_id": "",
         }));
         assert_eq!(details.facts.login_status, unreadable("LOGGING_IN"));
         assert_eq!(details.facts.charge_mode, unreadable("2"));
         assert_eq!(details.facts.charging_mode, unreadable("none"));
         assert_eq!(details.facts.order_id, Fact::Given(String::new()));
-        assert_eq!(details.facts.frozen, unreadable("1"));
     }
 
     proptest! {

@@ -153,17 +153,13 @@ async fn details_of_desktops_are_asked_for_and_read() {
         of_alice.facts.order_id,
         Fact::Given("CS0000000000000001".to_owned())
     );
-    assert_eq!(of_alice.facts.frozen, Fact::Given(false));
 
     assert_eq!(of_bob.desktop.facts.user_name, Fact::NotGiven);
     assert_eq!(of_bob.desktop.facts.kind, Fact::Given(DesktopKind::Pooled));
     assert_eq!(of_bob.facts.login_status, Fact::Given(LoginStatus::Unregistered));
     assert_eq!(of_bob.facts.charge_mode, Fact::Given(Billing::PayPerUse));
     assert_eq!(of_bob.facts.charging_mode, Fact::NotGiven);
-    assert_eq!(
-        (of_bob.facts.order_id, of_bob.facts.frozen),
-        (Fact::NotGiven, Fact::NotGiven)
-    );
+    assert_eq!(of_bob.facts.order_id, Fact::NotGiven);
 }
 
 #[tokio::test]

@@ -207,14 +207,13 @@ async fn the_facts_of_a_desktop_are_read_alike_in_both_forms() {
 }
 
 #[tokio::test]
-async fn sessions_billing_and_freezes_are_read_from_the_detailed_list() {
+async fn sessions_and_billing_are_read_from_the_detailed_list() {
     let cloud = cloud().await;
-    let keys =
-        json!({"loginStatus": "CONNECTED", "chargingMode": "prePaid", "orderID": "CS1", "frozen": true});
+    let keys = json!({"loginStatus": "CONNECTED", "chargingMode": "prePaid", "orderID": "CS1"});
     cloud.change_desktop(ALICE, keys.as_object().unwrap()).unwrap();
     let keys = json!({"fields": [
         {"field": "login_status", "value": "LOGGING_IN"}, {"field": "product.charge_mode", "absent": true},
-        {"field": "metadata"}, {"field": "is_freeze", "value": "1"},
+        {"field": "metadata"},
     ]});
     cloud.change_desktop(BOB, keys.as_object().unwrap()).unwrap();
     let workspace = connected(&cloud, administrator());
@@ -226,7 +225,6 @@ async fn sessions_billing_and_freezes_are_read_from_the_detailed_list() {
     assert_eq!(of_alice.facts.charge_mode, Fact::Given(Billing::Prepaid));
     assert_eq!(of_alice.facts.charging_mode, Fact::Given(Billing::Prepaid));
     assert_eq!(of_alice.facts.order_id, Fact::Given("CS1".to_owned()));
-    assert_eq!(of_alice.facts.frozen, Fact::Given(true));
     assert_eq!(
         of_bob.facts.login_status,
         Fact::Unreadable("LOGGING_IN".to_owned())
@@ -236,7 +234,6 @@ async fn sessions_billing_and_freezes_are_read_from_the_detailed_list() {
         (Fact::NotGiven, Fact::NotGiven)
     );
     assert_eq!(of_bob.facts.order_id, Fact::NotGiven);
-    assert_eq!(of_bob.facts.frozen, Fact::Unreadable("1".to_owned()));
 
     let reader = connected(&cloud, access_key("AKREADER000000000000", "SKREADER-canary"));
     let error = reader.list_desktop_details(&asked).await.unwrap_err();
