@@ -150,7 +150,7 @@ pub fn users_shown(facts: &DesktopFacts) -> Option<String> {
     Some(limits::cut(&shown(&users), limits::DESKTOP_USER))
 }
 
-/// Whom the desktop is assigned to, unless the service assigns it anew for each session.
+/// Whom the desktop is assigned to, unless it belongs to a pool: there the service assigns it for each session.
 fn fixed(facts: &DesktopFacts) -> Option<BTreeSet<Assignee>> {
     assigned(facts).filter(|_| facts.kind != Fact::Given(DesktopKind::Pooled))
 }
