@@ -5,7 +5,7 @@ use serde_json::json;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
 use crate::delivery::{Delivery, Health, Tool};
-use crate::stage::{desktop, pair, says};
+use crate::stage::{desktop, endless, pair, says};
 
 with_both!(
     a_committed_request_is_submitted_once_and_becomes_healthy,
@@ -24,8 +24,9 @@ async fn a_committed_request_is_submitted_once_and_becomes_healthy(tool: Tool) {
     delivery.applied(&revision).await;
     delivery.health("leaver", Health::Healthy).await;
     assert_eq!(delivery.stage.posts().len(), 1);
-    let writes = delivery.writes("leaver").await;
-    assert_eq!(writes.len(), 1, "{writes:#?}");
+    delivery.left_alone("leaver", 3).await;
+    let changes = delivery.changes("leaver").await;
+    assert_eq!(changes.len(), 1, "{changes:#?}");
 }
 
 async fn a_request_that_failed_is_degraded_and_does_not_hold_up_the_next_commit(tool: Tool) {
@@ -95,19 +96,19 @@ async fn a_request_is_approved_by_a_second_commit_and_then_left_alone(tool: Tool
     let status = delivery.stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     delivery.health("leaver", Health::Healthy).await;
-    delivery.compared(20).await;
-    let writes = delivery.writes("leaver").await;
-    assert_eq!(writes.len(), 2, "one a commit: {writes:#?}");
+    delivery.left_alone("leaver", 20).await;
+    let changes = delivery.changes("leaver").await;
+    assert_eq!(changes.len(), 2, "one a commit: {changes:#?}");
     assert_eq!(delivery.stage.posts().len(), 1);
 }
 
 async fn a_tool_that_is_restarted_writes_nothing_twice(tool: Tool) {
-    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
-    let delivery = Delivery::begin(tool, "restarted", &[slow, desktop("pc-2")]).await;
+    let delivery = Delivery::begin(tool, "restarted", &[endless("pc-1"), desktop("pc-2")]).await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
     delivery.stage.accepted("leaver").await;
     delivery.restart_tool().await;
+    delivery.end_jobs();
     delivery.stage.completed("leaver").await;
     delivery.compared(2).await;
     delivery.health("leaver", Health::Healthy).await;
@@ -115,8 +116,9 @@ async fn a_tool_that_is_restarted_writes_nothing_twice(tool: Tool) {
     delivery.commit().await;
     delivery.stage.completed("other").await;
     for name in ["leaver", "other"] {
-        let writes = delivery.writes(name).await;
-        assert_eq!(writes.len(), 1, "{writes:#?}");
+        delivery.left_alone(name, 2).await;
+        let changes = delivery.changes(name).await;
+        assert_eq!(changes.len(), 1, "{changes:#?}");
     }
     assert_eq!(delivery.stage.posts().len(), 2);
 }

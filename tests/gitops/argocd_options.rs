@@ -23,9 +23,9 @@ async fn with_server_side_apply_an_approved_request_is_submitted_once() {
     delivery.commit().await;
     delivery.stage.completed("leaver").await;
     delivery.health("leaver", Health::Healthy).await;
-    delivery.compared(5).await;
-    let writes = delivery.writes("leaver").await;
-    assert_eq!(writes.len(), 2, "one a commit: {writes:#?}");
+    delivery.left_alone("leaver", 5).await;
+    let changes = delivery.changes("leaver").await;
+    assert_eq!(changes.len(), 2, "one a commit: {changes:#?}");
     assert_eq!(delivery.stage.posts().len(), 1);
 }
 
@@ -96,23 +96,15 @@ async fn with_replace_the_operator_puts_its_finalizer_back() {
 
 #[tokio::test]
 async fn a_request_of_a_later_wave_waits_for_the_requests_before_it() {
-    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
-    let delivery = Delivery::begin(Tool::ArgoCd, "waves", &[slow, desktop("pc-2")]).await;
+    let delivery = Delivery::begin(Tool::ArgoCd, "waves", &[endless("pc-1"), desktop("pc-2")]).await;
     for (name, desktop, wave) in [("first", "pc-1", "1"), ("second", "pc-2", "2")] {
         delivery.request(name, &[desktop], json!({}));
         delivery.annotate_request(name, "argocd.argoproj.io/sync-wave", wave);
     }
     delivery.commit().await;
     delivery.stage.accepted("first").await;
-    assert!(
-        delivery
-            .stage
-            .requests()
-            .get_opt("second")
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(delivery.is_absent("second").await);
+    delivery.end_jobs();
     let first = delivery.stage.completed("first").await;
     delivery.stage.completed("second").await;
     let second = delivery.stage.requests().get("second").await.unwrap();
@@ -136,15 +128,7 @@ async fn a_suspended_request_in_a_wave_holds_up_the_commit_that_resumes_it() {
     delivery.compared(3).await;
     let status = delivery.stage.status("first").await;
     assert_eq!(status["completionTime"], json!(null), "{status:#}");
-    assert!(
-        delivery
-            .stage
-            .requests()
-            .get_opt("second")
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(delivery.is_absent("second").await);
 
     // The way out: the sync is ended, and the next one has the new commit.
     delivery.end_sync().await;

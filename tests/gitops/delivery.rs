@@ -315,6 +315,28 @@ impl Delivery {
         writes
     }
 
+    /// Those of them that changed the spec. (Argo CD applies a commit once more if it compares before its own cache shows what
+    /// it has applied; that changes nothing.)
+    pub(crate) async fn changes(&self, name: &str) -> Vec<Arc<AuditEvent>> {
+        let mut changes = self.writes(name).await;
+        let generation = |event: &AuditEvent| {
+            let object = event.response_object.as_ref();
+            object.map(|object| object["metadata"]["generation"].clone())
+        };
+        changes.dedup_by_key(|event| generation(event));
+        changes
+    }
+
+    /// Waits until the tool has compared so often, and has written nothing meanwhile, with or without an effect.
+    pub(crate) async fn left_alone(&self, name: &str, times: usize) {
+        // What it had begun before is over.
+        self.compared(2).await;
+        let before = self.writes(name).await.len();
+        self.compared(times).await;
+        let after = self.writes(name).await;
+        assert_eq!(after.len(), before, "{after:#?}");
+    }
+
     /// Changes the spec of an object as a person does with kubectl.
     pub(crate) async fn patch_by_hand(&self, object: &str, spec: &Value) {
         let namespace = self.stage.namespace.name();
@@ -343,9 +365,24 @@ impl Delivery {
             .await;
     }
 
+    /// The uid of a request that is there.
+    pub(crate) async fn uid(&self, name: &str) -> Option<String> {
+        self.stage.requests().get(name).await.unwrap().metadata.uid
+    }
+
+    /// Whether there is no request of that name.
+    pub(crate) async fn is_absent(&self, name: &str) -> bool {
+        self.stage.requests().get_opt(name).await.unwrap().is_none()
+    }
+
+    /// Ends all deletions of desktops that are running.
+    pub(crate) fn end_jobs(&self) {
+        self.stage.cloud.simulator().end_jobs();
+    }
+
     /// Waits until a request is there whose object is another one than this.
     pub(crate) async fn there(&self, name: &str, not: Option<String>) {
-        self.request_is(name, "it was made anew", |object| object.metadata.uid != not)
+        self.request_is(name, "it was created again", |object| object.metadata.uid != not)
             .await;
     }
 

@@ -35,15 +35,7 @@ async fn an_edit_that_is_not_allowed_is_refused_with_the_sentence_that_says_what
         // Nothing of the commit is applied.
         Tool::Flux => {
             delivery.compared(2).await;
-            assert!(
-                delivery
-                    .stage
-                    .requests()
-                    .get_opt("other")
-                    .await
-                    .unwrap()
-                    .is_none()
-            );
+            assert!(delivery.is_absent("other").await);
         }
     }
 
@@ -70,14 +62,7 @@ async fn a_forced_edit_makes_a_new_request_and_submits_no_desktop_twice(tool: To
     }
     delivery.commit().await;
     delivery.stage.completed("leaver").await;
-    let before = delivery
-        .stage
-        .requests()
-        .get("leaver")
-        .await
-        .unwrap()
-        .metadata
-        .uid;
+    let before = delivery.uid("leaver").await;
 
     delivery.edit("leaver", &json!({"desktopIDs": ["pc-1", "pc-2"]}));
     delivery.commit().await;
@@ -88,14 +73,7 @@ async fn a_forced_edit_makes_a_new_request_and_submits_no_desktop_twice(tool: To
         .await;
     let status = delivery.stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let after = delivery
-        .stage
-        .requests()
-        .get("leaver")
-        .await
-        .unwrap()
-        .metadata
-        .uid;
+    let after = delivery.uid("leaver").await;
     assert_ne!(before, after);
     let submitted: Vec<_> = delivery
         .stage

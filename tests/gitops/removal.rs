@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
 use crate::delivery::{Delivery, Health, Tool};
-use crate::stage::{desktop, pair, says};
+use crate::stage::{desktop, endless, pair, says};
 
 with_both!(
     a_finished_request_that_is_pruned_and_added_again_submits_nothing,
@@ -44,29 +44,29 @@ async fn a_finished_request_that_is_pruned_and_added_again_submits_nothing(tool:
 }
 
 async fn a_request_that_is_pruned_in_flight_and_added_again_submits_nothing_more(tool: Tool) {
-    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "40s"}});
-    let delivery = Delivery::begin_with(tool, "pruned-early", &[slow], &without_wait(tool), json!({})).await;
+    let delivery = Delivery::begin_with(
+        tool,
+        "pruned-early",
+        &[endless("pc-1")],
+        &without_wait(tool),
+        json!({}),
+    )
+    .await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
     delivery.stage.accepted("leaver").await;
     if tool == Tool::ArgoCd {
         delivery.health("leaver", Health::Progressing).await;
     }
-    let first = delivery
-        .stage
-        .requests()
-        .get("leaver")
-        .await
-        .unwrap()
-        .metadata
-        .uid;
+    let first = delivery.uid("leaver").await;
     delivery.remove("leaver");
     delivery.commit().await;
     delivery.leaving("leaver").await;
-    // The tool cannot make it anew before the operator lets the old one go.
+    // The tool cannot create it again before the operator lets the old one go.
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
     delivery.there("leaver", first).await;
+    delivery.end_jobs();
     let status = delivery.stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded).0, "True", "{status:#}");
     delivery.health("leaver", Health::Healthy).await;
@@ -79,14 +79,7 @@ async fn a_finished_request_that_is_deleted_by_hand_comes_back_and_submits_nothi
     let revision = delivery.commit().await;
     delivery.stage.completed("leaver").await;
     delivery.applied(&revision).await;
-    let first = delivery
-        .stage
-        .requests()
-        .get("leaver")
-        .await
-        .unwrap()
-        .metadata
-        .uid;
+    let first = delivery.uid("leaver").await;
     delivery.stage.delete("leaver").await;
     delivery.there("leaver", first).await;
     let status = delivery.stage.completed("leaver").await;
@@ -100,21 +93,21 @@ async fn a_finished_request_that_is_deleted_by_hand_comes_back_and_submits_nothi
 }
 
 async fn a_request_that_is_deleted_by_hand_in_flight_comes_back_and_submits_nothing_more(tool: Tool) {
-    let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "40s"}});
-    let delivery = Delivery::begin_with(tool, "deleted-early", &[slow], &without_wait(tool), json!({})).await;
+    let delivery = Delivery::begin_with(
+        tool,
+        "deleted-early",
+        &[endless("pc-1")],
+        &without_wait(tool),
+        json!({}),
+    )
+    .await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
     delivery.stage.accepted("leaver").await;
-    let first = delivery
-        .stage
-        .requests()
-        .get("leaver")
-        .await
-        .unwrap()
-        .metadata
-        .uid;
+    let first = delivery.uid("leaver").await;
     delivery.stage.delete("leaver").await;
     delivery.there("leaver", first).await;
+    delivery.end_jobs();
     let status = delivery.stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded).0, "True", "{status:#}");
     delivery.health("leaver", Health::Healthy).await;
