@@ -52,17 +52,21 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
     let by_operator = |e: &&Arc<AuditEvent>| e.user.username == account && was_read(e);
     let all = own(events);
     let versions = versions(&all, &account);
-    let writes = all.iter().filter(by_operator).map(|e| write(e, &versions));
+    let operators: Vec<_> = all.iter().filter(by_operator).collect();
+    let logged = own(&events[..over]).iter().filter(by_operator).count();
+    // The answer to a write can be seen before its event: the one that ended the request may be logged after the end was seen.
+    let ended = |e: &&Arc<AuditEvent>| answered(e).map(|object| &object["status"]) == run.ended.as_ref().ok();
+    let until_end = operators.iter().position(ended).map_or(0, |at| at + 1);
     Request {
         name: run.scene.name.clone(),
         admitted: run.scene.desktops().to_vec(),
-        writes: writes.collect(),
+        writes: operators.iter().map(|e| write(e, &versions)).collect(),
         versions: versions.into_iter().map(|stored| stored.version).collect(),
         rest: match &run.ended {
             Ok(_) => Rest::Reached,
             Err(why) => Rest::Not(format!("{why}\n{}", super::log_of(run))),
         },
-        quiet_from: Some(own(&events[..over]).iter().filter(by_operator).count()),
+        quiet_from: Some(logged.max(until_end)),
     }
 }
 
