@@ -42,21 +42,21 @@ pub(super) fn of(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> History 
 fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
     let namespace = run.scene.namespace.name();
     let account = format!("system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}");
-    let own = |events: &[Arc<AuditEvent>]| -> Vec<Arc<AuditEvent>> {
-        let concerns =
-            |e: &&Arc<AuditEvent>| e.is_write() && e.concerns("desktopdeletions", namespace, &run.scene.name);
-        events.iter().filter(concerns).cloned().collect()
+    let concerns = |e: &Arc<AuditEvent>| {
+        let ours = e.is_write() && e.concerns("desktopdeletions", namespace, &run.scene.name);
+        ours.then(|| e.clone())
     };
     // A write that broke off before its body was read could change nothing.
     let was_read = |e: &AuditEvent| e.request_object.is_some() || answered(e).is_some();
     let by_operator = |e: &&Arc<AuditEvent>| e.user.username == account && was_read(e);
-    let all = own(events);
+    let all = as_stored(events.iter().filter_map(concerns).collect());
     let versions = versions(&all, &account);
     let operators: Vec<_> = all.iter().filter(by_operator).collect();
-    let logged = own(&events[..over]).iter().filter(by_operator).count();
     // The answer to a write can be seen before its event: the one that ended the request may be logged after the end was seen.
-    let ended = |e: &&Arc<AuditEvent>| answered(e).map(|object| &object["status"]) == run.ended.as_ref().ok();
-    let until_end = operators.iter().position(ended).map_or(0, |at| at + 1);
+    let ended = |e: &AuditEvent| answered(e).map(|object| &object["status"]) == run.ended.as_ref().ok();
+    let logged = |e: &Arc<AuditEvent>| events[..over].iter().any(|logged| Arc::ptr_eq(logged, e));
+    let until_end = operators.iter().rposition(|e| logged(e)).into_iter();
+    let until_end = until_end.chain(operators.iter().position(|e| ended(e)));
     Request {
         name: run.scene.name.clone(),
         admitted: run.scene.desktops().to_vec(),
@@ -66,8 +66,23 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
             Ok(_) => Rest::Reached,
             Err(why) => Rest::Not(format!("{why}\n{}", super::log_of(run))),
         },
-        quiet_from: Some(logged.max(until_end)),
+        quiet_from: Some(until_end.max().map_or(0, |last| last + 1)),
     }
+}
+
+/// The writes to one object in the order in which they were carried out. They are logged as their answers end, and the answer
+/// to a later one may end first; a resourceVersion only grows. One without an answer stays behind the one that it was logged
+/// behind.
+fn as_stored(logged: Vec<Arc<AuditEvent>>) -> Vec<Arc<AuditEvent>> {
+    let mut last = 0_u64;
+    let with_version = |event: Arc<AuditEvent>| {
+        let stored = answered(&event).and_then(|object| object["metadata"]["resourceVersion"].as_str());
+        last = stored.and_then(|version| version.parse().ok()).unwrap_or(last);
+        (last, event)
+    };
+    let mut writes: Vec<_> = logged.into_iter().map(with_version).collect();
+    writes.sort_by_key(|(version, _)| *version);
+    writes.into_iter().map(|(_, event)| event).collect()
 }
 
 /// A version and its resourceVersion.
