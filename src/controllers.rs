@@ -8,6 +8,7 @@
 //! | [`deletion`] | `DesktopDeletion`: load, ask [`plan`](crate::plan), execute, report |
 //! | [`events`] | publishes Events |
 //! | [`project`] | `WorkspaceProject`: verifies its credentials with a read-only request |
+//! | [`project_status`] | projects as they were read, and writes of their status |
 //! | [`project_session`] | reads a project and its Secret, and makes a session of them |
 //! | [`finished`] | looks after finished requests: no finalizer of ours, and edits are noticed |
 //! | [`job_poller`] | follows the open jobs of a project with one shared read a tick |
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +46,7 @@ pub mod finished;
 pub mod job_poller;
 pub mod project;
 pub mod project_session;
+pub mod project_status;
 pub mod raw;
 pub mod undecodable;
 pub mod watchdog;
@@ -51,7 +54,8 @@ pub mod watchdog;
 use api::ApiServerClock;
 use clock_sources::ClockSources;
 use job_poller::Pollers;
-use kube::runtime::{reflector, watcher};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher;
 
 /// What every controller works with.
 pub struct Context {
@@ -97,11 +101,16 @@ pub struct Context {
     pub memory: deletion::Memory,
     /// Submissions that are being sent or recorded; exit waits for them.
     pub submissions: deletion::Submissions,
+    /// Takes projects of which reservations of desktops may be settled.
+    pub unsettled: broadcast::Sender<ObjectRef<WorkspaceProject>>,
     /// Whether this replica still leads.
     pub leadership: Leadership,
     /// Cancelled when the operator is shutting down.
     pub stopping: CancellationToken,
 }
+
+/// How many projects may wait to be settled; those that are dropped are looked at some seconds later.
+const UNSETTLED: usize = 256;
 
 /// The process that the controllers run in.
 pub struct Runtime {
@@ -198,6 +207,7 @@ impl Context {
             requests,
             queue,
             slots: deletion::Slots::new(at_once),
+            unsettled: broadcast::Sender::new(UNSETTLED),
             service_clocks,
             clock_sources,
             uptime,

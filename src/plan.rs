@@ -17,6 +17,7 @@
 //! | | [`unreadable`] | a namespace that the operator may not read |
 //! | | [`expectations`] | a desktop is not what its request says |
 //! | | [`approval`] | the desktops are not what was approved |
+//! | | [`daily_limit`] | the project takes only so many desktops within a day |
 //! | | [`preview`] | what the request will do, for people |
 //! | | [`evidence`] | what reads show of an attempt in doubt |
 //! | | [`blockers`] | what holds a request up: its project, clocks, answers of the cloud |
@@ -24,6 +25,7 @@
 //! | 4, status | [`status`] | the legal transitions of `status`, and nothing else writes it |
 //! | | [`conditions`] | what the conditions say |
 //! | 3, time | [`deadlines`] | every rule about time, from the [`clocks`] and the [`memory`] of the process |
+//! | | [`daily_usage`] | what counts against the limit of a day, and until when |
 //! | 2, data | [`step`], [`progress`] | what is to be done, and what is said meanwhile |
 //! | | [`observed`], [`views`] | what the decision looks at, and what reads of the cloud show |
 //! | | [`attempts`], [`in_flight`] | what stored attempts say |
@@ -38,6 +40,8 @@ pub mod blockers;
 pub mod classify;
 pub mod clocks;
 pub mod conditions;
+pub mod daily_limit;
+pub mod daily_usage;
 pub mod deadlines;
 pub mod evidence;
 pub mod expectations;

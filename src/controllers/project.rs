@@ -4,23 +4,25 @@
 //! | file | what |
 //! | --- | --- |
 //! | `checks` | the tasks, and what the last one of each project found |
+//! | `daily_usage` | settles what was reserved under the daily limit |
+//! | `news` | what of a project concerns its requests |
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::api::PostParams;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{Store, store::Writer};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, ResourceExt};
-use serde_json::Value;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
-use super::raw::{Raw, keep_unknown};
+use super::project_status::{self, StoredProject};
+use super::raw::Raw;
 use super::undecodable::{Change, Sorted};
 use super::{Context, Scope, api, project_session};
 use crate::cloud::rate_limiter::Priority;
@@ -37,8 +39,11 @@ use crate::workspace::api::{Answer, DesktopPage};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 mod checks;
+mod daily_usage;
+mod news;
 
 use checks::Checks;
+use news::News;
 
 /// After so many tries in a row, over about ten minutes with the default pauses, a host that cannot be reached is for a
 /// person to look at.
@@ -59,7 +64,8 @@ pub async fn run(
     let (watched, noting, cache) = (scope.clone(), context.clone(), reader.clone());
     let (ended, woken) = unbounded_channel();
     let checks = Checks::new(reader.clone(), ended, context.stopping.clone());
-    let checked = checks.clone();
+    let (checked, listed) = (checks.clone(), reader.clone());
+    let mut news = News::default();
     let ready = context.health.check(scope.check("workspaceprojects"));
     let stream = watcher(projects, watcher::Config::default())
         .default_backoff()
@@ -79,13 +85,19 @@ pub async fn run(
             watcher::Event::Init => {}
             watcher::Event::InitDone => {
                 checked.forget_gone();
+                let listed: HashSet<_> = listed.state().iter().filter_map(|p| p.uid()).collect();
+                news.keep(|uid| listed.contains(uid));
                 noting.claims.projects_listed(&watched);
             }
             watcher::Event::Apply(project) | watcher::Event::InitApply(project) => {
-                noting.project_changed(project);
+                if news.shows(project) {
+                    noting.project_changed(project);
+                }
             }
             watcher::Event::Delete(project) => {
-                checked.forget(&project.uid().unwrap_or_default());
+                let uid = project.uid().unwrap_or_default();
+                checked.forget(&uid);
+                news.forget(&uid);
                 noting.project_changed(project);
             }
         })
@@ -104,6 +116,7 @@ pub async fn run(
         .reconcile_on(stream::unfold(woken, |mut woken| async move {
             Some((woken.recv().await?, woken))
         }))
+        .reconcile_on(daily_usage::unsettled(scope, &context))
         .graceful_shutdown_on(context.stopping.clone().cancelled_owned())
         .run(reconcile, error_policy, shared)
         .for_each(|result| async move {
@@ -142,9 +155,9 @@ fn take_in(
 fn usable_event(event: watcher::Event<Raw<WorkspaceProject>>) -> watcher::Event<Raw<WorkspaceProject>> {
     use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
     match event {
-        Apply(project) => Apply(project_session::usable(project)),
-        InitApply(project) => InitApply(project_session::usable(project)),
-        Delete(project) => Delete(project_session::usable(project)),
+        Apply(project) => Apply(project_status::usable(project)),
+        InitApply(project) => InitApply(project_status::usable(project)),
+        Delete(project) => Delete(project_status::usable(project)),
         event @ (Init | InitDone) => event,
     }
 }
@@ -174,7 +187,7 @@ struct Verdict {
 
 async fn reconcile(project: Arc<WorkspaceProject>, prover: Arc<Prover>) -> Result<Action, api::Error> {
     let started = Instant::now();
-    let result = AssertUnwindSafe(prove(&project, &prover))
+    let result = AssertUnwindSafe(look(&project, &prover))
         .catch_unwind()
         .await
         .unwrap_or_else(|_| {
@@ -199,7 +212,22 @@ fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, prover: Arc<
     Action::requeue(deadlines::with_jitter(pause, prover.context.clock.random()))
 }
 
-async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, api::Error> {
+/// Settles what is reserved, and proves the login. One does not wait for the other.
+async fn look(project: &WorkspaceProject, prover: &Prover) -> Result<Action, api::Error> {
+    let timing = &prover.context.config.timing;
+    let settled = daily_usage::settle(project, &prover.context)
+        .await
+        .unwrap_or_else(|error| {
+            let (name, namespace) = (project.name_any(), project.namespace());
+            tracing::debug!(namespace, name, %error, "reservations could not be settled, tried again");
+            Some(timing.retry_min)
+        });
+    let next = prove(project, prover).await?;
+    Ok(Action::requeue(settled.map_or(next, |settled| settled.min(next))))
+}
+
+/// Says when to look again.
+async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Duration, api::Error> {
     let context = &prover.context;
     let namespace = project.namespace().unwrap_or_default();
     let refresh = context.config.timing.secret_refresh;
@@ -217,7 +245,7 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
             match prover.checks.result(project, &version, due, start)? {
                 Some(proof) => proof,
                 // Its end is reported; the Secret may change before that, and is not watched.
-                None => return Ok(Action::requeue(refresh)),
+                None => return Ok(refresh),
             }
         }
     };
@@ -230,7 +258,7 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Action, ap
     } else {
         next.min(refresh)
     };
-    Ok(Action::requeue(next.max(Duration::from_millis(100))))
+    Ok(next.max(Duration::from_millis(100)))
 }
 
 /// Tries a login by a read of the cloud. `last`: what came of the same login the last time.
@@ -374,58 +402,34 @@ async fn write(
 ) -> Result<(), api::Error> {
     let generation = project.metadata.generation.unwrap_or_default();
     let name = project.name_any();
-    let projects: Api<Raw<WorkspaceProject>> =
-        Api::namespaced(context.client.clone(), &project.namespace().unwrap_or_default());
     // The cached copy may be older than our own last write.
-    let Some(live) = api::call("read the WorkspaceProject", projects.get_opt(&name)).await? else {
+    let Some(live) = live(project, context).await? else {
         return Ok(());
     };
-    // A status that cannot be decoded is replaced: all of it comes from the check.
-    let (old, stored) = match &live.object.0 {
-        Ok(project) => (
-            project.status.clone().unwrap_or_default(),
-            live.json["status"].clone(),
-        ),
-        Err(_) => (WorkspaceProjectStatus::default(), Value::Null),
-    };
+    let old = live.status();
     let persists = persists || is_stalled(&old.conditions, verdict.reason);
     let claims = claims(verdict, persists);
     let conditions = merge(&old.conditions, &claims, generation, &Time(context.clock.now()));
     let status = WorkspaceProjectStatus {
         observed_generation: Some(generation),
         conditions,
+        ..old.clone()
     };
     if status == old {
         return Ok(());
     }
-    let Some(next) = with_status(live, &stored, &old, &status) else {
-        return Ok(());
-    };
-    let parameters = PostParams::default();
-    api::call(
-        "write the status of the WorkspaceProject",
-        projects.replace_status(&name, &parameters, &next),
-    )
-    .await?;
-    context.metrics.api_write("WorkspaceProject", "RecordReady");
+    project_status::replace(&live, &status, "RecordReady", context).await?;
     tracing::info!(
         namespace = project.namespace(), name, reason = %verdict.reason, "{}", verdict.message
     );
     Ok(())
 }
 
-/// The project with that status, and with what this version does not know of the stored one; `None` if it cannot be written
-/// as JSON, which would be a fault in the types.
-fn with_status(
-    mut live: Raw<WorkspaceProject>,
-    stored: &Value,
-    before: &WorkspaceProjectStatus,
-    after: &WorkspaceProjectStatus,
-) -> Option<Raw<WorkspaceProject>> {
-    let (before, after) = (
-        serde_json::to_value(before).ok()?,
-        serde_json::to_value(after).ok()?,
-    );
-    live.json["status"] = keep_unknown(stored, &before, after);
-    Some(live)
+/// The project as it is now; `None` if it is gone or cannot be decoded.
+async fn live(project: &WorkspaceProject, context: &Context) -> Result<Option<StoredProject>, api::Error> {
+    let namespace = project.namespace().unwrap_or_default();
+    let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.client.clone(), &namespace);
+    let live = api::call("read the WorkspaceProject", projects.get_opt(&project.name_any())).await?;
+    let same = live.filter(|live| live.uid() == project.uid());
+    Ok(same.and_then(|live| StoredProject::of(live).ok()))
 }

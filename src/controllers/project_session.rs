@@ -11,13 +11,15 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use tokio::time::Instant;
 
+use super::project_status::StoredProject;
 use super::raw::Raw;
 use super::{Context, api};
 use crate::cloud::circuit_breaker::SessionKey;
 use crate::cloud::session::CloudSession;
+use crate::crd::WorkspaceProject;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::ProjectCoordinates;
-use crate::crd::{WorkspaceProject, project::WorkspaceProjectSpec};
+use crate::crd::project::{DailyUsage, WorkspaceProjectSpec};
 use crate::plan::classify::Treatment;
 use crate::plan::observed::{Obstacle, ProjectView};
 use crate::workspace::auth;
@@ -34,6 +36,8 @@ pub struct Login {
     pub view: ProjectView,
     /// The session with the cloud; `None` if there is an obstacle to having one.
     pub session: Option<Arc<CloudSession>>,
+    /// The project, where there is a session.
+    pub project: Option<StoredProject>,
     /// Changes when the project or its Secret does: what was wrong may have been corrected.
     pub version: String,
 }
@@ -45,7 +49,7 @@ pub enum ProjectRead {
     /// This version cannot decode it, and why.
     Undecodable(String),
     /// The project, and what came of its Secret.
-    Found(Box<WorkspaceProject>, Result<Arc<CloudSession>, Unavailable>),
+    Found(Box<StoredProject>, Result<Arc<CloudSession>, Unavailable>),
 }
 
 /// Why there is no client: a reason of the project's `Ready` condition, and cause and cure.
@@ -56,26 +60,6 @@ pub struct Unavailable {
     pub message: String,
 }
 
-/// The project, without its status if that cannot be decoded: it holds nothing that the next check does not find out.
-#[must_use]
-pub fn usable(project: Raw<WorkspaceProject>) -> Raw<WorkspaceProject> {
-    if project.object.0.is_ok() {
-        return project;
-    }
-    match project.without_status() {
-        Ok(bare) if bare.object.0.is_ok() => {
-            let (namespace, name) = (bare.namespace(), bare.name_any());
-            tracing::warn!(
-                namespace,
-                name,
-                "the status of a WorkspaceProject cannot be decoded, so it is replaced"
-            );
-            bare
-        }
-        _ => project,
-    }
-}
-
 /// A read of the project `name` and its Secret, begun at `since` or later.
 pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant) -> Flight {
     let read = || async {
@@ -83,11 +67,11 @@ pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant
         let Some(project) = api::call("read the project", projects.get_opt(name)).await? else {
             return Ok(ProjectRead::Missing);
         };
-        let project = match usable(project).object.0 {
+        let project = match StoredProject::of(project) {
             Ok(project) => project,
-            Err(invalid) => return Ok(ProjectRead::Undecodable(invalid.error)),
+            Err(error) => return Ok(ProjectRead::Undecodable(error)),
         };
-        let access = access(context, namespace, &project).await?;
+        let access = access(context, namespace, &project.object).await?;
         Ok(ProjectRead::Found(Box::new(project), access))
     };
     context.project_reads.since(namespace, name, since, read).await
@@ -97,7 +81,7 @@ impl Login {
     /// What a request makes of a read of the project `name`. `patient`: the request is so young that the project may
     /// still come with the same sync.
     pub fn of(read: &ProjectRead, namespace: &str, name: &str, patient: bool) -> Self {
-        let (project, access) = match read {
+        let (stored, access) = match read {
             ProjectRead::Found(project, access) => (&**project, access),
             ProjectRead::Missing => {
                 let message =
@@ -111,6 +95,7 @@ impl Login {
                 return Self::none(None, message, false, String::new());
             }
         };
+        let project = &stored.object;
         let generation = project.metadata.generation.unwrap_or_default();
         match access {
             Err(Unavailable { message, .. }) => {
@@ -125,8 +110,10 @@ impl Login {
                     obstacle: unproven(project, patient),
                     suspended: project.spec.suspend,
                     guardrails: project.spec.guardrails.clone(),
+                    usage: stored.status().daily_usage.unwrap_or_default(),
                 },
                 session: Some(session.clone()),
+                project: Some(stored.clone()),
             },
         }
     }
@@ -149,8 +136,10 @@ impl Login {
                 }),
                 suspended: project.is_some_and(|project| project.spec.suspend),
                 guardrails: project.and_then(|project| project.spec.guardrails.clone()),
+                usage: DailyUsage::default(),
             },
             session: None,
+            project: None,
             version,
         }
     }

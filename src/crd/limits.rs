@@ -41,6 +41,16 @@ pub const GUARDRAIL_TAGS: u32 = 20;
 pub const GUARDRAIL_NAMES: u32 = 50;
 /// Submission windows of a project's guardrails.
 pub const GUARDRAIL_WINDOWS: u32 = 14;
+/// Intervals of a project's daily usage: the quarters of an hour of a day, and the one that has begun.
+pub const USAGE_INTERVALS: u32 = 97;
+/// Reservations of a project's daily usage.
+pub const RESERVATIONS: u32 = 128;
+/// Uid of an object.
+pub const UID: u32 = 128;
+/// resourceVersion of an object.
+pub const RESOURCE_VERSION: u32 = 64;
+/// Most desktops of a day.
+pub const DESKTOPS_PER_DAY: u32 = 1_000_000;
 /// Name of a time zone.
 pub const TIME_ZONE: u32 = 64;
 /// Key of a tag, as the vendor's API reference has it.

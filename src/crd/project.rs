@@ -9,6 +9,10 @@ use serde_json::json;
 use super::{limits, rules, schema};
 use crate::ids::{ProjectID, Region};
 
+mod daily_usage;
+
+pub use daily_usage::{DailyUsage, Reservation, SubmittedDesktops};
+
 const INSTEAD: &str = "create a new WorkspaceProject instead";
 
 /// A project of the cloud and the credentials to access it.
@@ -128,6 +132,13 @@ pub struct Guardrails {
     #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS))]
     pub max_desktops_per_request: Option<u32>,
 
+    /// Most desktops that are submitted within 24 hours, by all requests that name this project. A larger request is never
+    /// submitted. Counting begins when the limit is set; another `WorkspaceProject` with the same credentials, or this one
+    /// after it was deleted and created again, counts by itself. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS_PER_DAY))]
+    pub max_desktops_per_day: Option<u32>,
+
     /// Whether requests may set `force`. Default: true.
     #[serde(default = "allowed")]
     pub allow_force: bool,
@@ -187,6 +198,7 @@ impl Default for Guardrails {
             approval: Approval::None,
             approval_above: None,
             max_desktops_per_request: None,
+            max_desktops_per_day: None,
             allow_force: true,
             allow_delete_users: true,
             required_tags: vec![],
@@ -353,4 +365,9 @@ pub struct WorkspaceProjectStatus {
     #[schemars(schema_with = "schema::conditions")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+
+    /// What counts against `spec.guardrails.maxDesktopsPerDay`. Absent if nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DailyUsage")]
+    pub daily_usage: Option<DailyUsage>,
 }

@@ -11,7 +11,7 @@ use super::progress::{Preview, Progress, Requeue};
 use super::status::would_change;
 use super::step::{Batch, Ending, Step};
 use super::views::{DesktopView, SortedDesktops, Sweep};
-use super::{approval, evidence, expectations, finalizer, guardrails, overlap, preview};
+use super::{approval, daily_limit, evidence, expectations, finalizer, guardrails, overlap, preview};
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
@@ -370,7 +370,11 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
     if let Some(ending) = refused_for_good(seen, &sorted.present) {
         return finalizer::finish(seen, ending);
     }
-    ready(seen).unwrap_or_else(|| Step::Sign(batch(seen, sweep, sorted)))
+    let count = sorted.present.len();
+    if let Some(hold) = daily_limit::reached(seen, count) {
+        return Step::Wait(preview::shown(seen, &sorted, &[], hold));
+    }
+    ready(seen, count).unwrap_or_else(|| Step::Sign(batch(seen, sweep, sorted)))
 }
 
 /// A job says something of the desktop that is not documented. It is no deletion that runs if the job has ended, or if it
@@ -406,8 +410,8 @@ fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
     Progress::retrying(Reason::DeletionInProgress, message, Requeue::Tick)
 }
 
-/// What is still to be done before signing.
-fn ready(seen: &Observed) -> Option<Step> {
+/// What is still to be done before so many desktops are signed for.
+fn ready(seen: &Observed, count: usize) -> Option<Step> {
     if seen.facts.circuit != Circuit::Closed {
         return Some(Step::Wait(circuit_open()));
     }
@@ -423,7 +427,9 @@ fn ready(seen: &Observed) -> Option<Step> {
     if seen.facts.stopping {
         return Some(Step::Done);
     }
-    (seen.permit != SendPermit::Held).then_some(Step::AcquirePermit)
+    let permit = (seen.permit != SendPermit::Held).then_some(Step::AcquirePermit);
+    let reservation = || daily_limit::is_missing(seen, count).then_some(Step::ReserveDesktops(count));
+    permit.or_else(reservation)
 }
 
 fn batch(seen: &Observed, sweep: &Sweep, sorted: SortedDesktops) -> Batch {

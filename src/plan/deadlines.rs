@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::attempts::{had_no_effect, not_found_alike};
 use super::classify::RetryPolicy;
 use super::clocks::{Clocks, after, between};
+use super::daily_usage;
 use super::memory::Remembered;
 use super::observed::{
     Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Start, Submission, Window,
@@ -18,7 +19,7 @@ use super::progress::Requeue;
 use super::views::DesktopView;
 use crate::config::Timing;
 use crate::crd::deletion::{Attempt, Outcome};
-use crate::crd::project::SubmissionWindow;
+use crate::crd::project::{SubmissionWindow, SubmittedDesktops};
 
 mod claims;
 mod windows;
@@ -76,6 +77,8 @@ pub struct Deadlines<'a> {
     pub timing: &'a Timing,
     /// When the project takes submissions.
     pub windows: &'a [SubmissionWindow],
+    /// What was submitted to the project within a day.
+    pub submitted: &'a [SubmittedDesktops],
 }
 
 /// What is no matter of time, but stands beside it in [`Facts`].
@@ -141,6 +144,7 @@ impl Deadlines<'_> {
             Requeue::Tick => timing.poll_interval,
             Requeue::Start => self.until_start(),
             Requeue::Window => self.until_window(),
+            Requeue::Usage => self.until_room(),
             Requeue::Plan => PLAN_REFRESH,
             Requeue::Refresh => timing.secret_refresh,
             Requeue::Backoff => exponential(self.memory.failures_in_a_row(), timing),
@@ -195,6 +199,13 @@ impl Deadlines<'_> {
             _ => self.timing.secret_refresh,
         };
         left.clamp(self.timing.retry_min.min(RESYNC), RESYNC)
+    }
+
+    /// Until the first of the desktops stop counting that were submitted to the project; a clock may be corrected meanwhile.
+    fn until_room(&self) -> Duration {
+        let left = daily_usage::until_freed(self.submitted, &self.clocks, self.timing);
+        left.unwrap_or(RESYNC)
+            .clamp(self.timing.retry_min.min(RESYNC), RESYNC)
     }
 
     fn deadline(&self) -> Option<Timestamp> {

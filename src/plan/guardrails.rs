@@ -19,12 +19,19 @@ use crate::workspace::api::{Billing, DesktopFacts, DesktopKind, DetailFacts, Fac
 /// The wait of a request that asks for what the project does not permit, whatever its desktops are.
 pub fn violated(seen: &Observed) -> Option<Progress> {
     let (guardrails, request) = (seen.guardrails()?, &seen.request);
-    let most = guardrails.max_desktops_per_request;
-    let what = if most.is_some_and(|most| request.desktop_ids.len() > most as usize) {
+    let limits = [
+        ("maxDesktopsPerRequest", guardrails.max_desktops_per_request),
+        ("maxDesktopsPerDay", guardrails.max_desktops_per_day),
+    ];
+    let names = request.desktop_ids.len();
+    let exceeded = limits
+        .into_iter()
+        .filter_map(|(limit, most)| Some((limit, most? as usize)))
+        .find(|(_, most)| names > *most);
+    let what = if let Some((limit, most)) = exceeded {
         format!(
-            "a request may name at most {} (maxDesktopsPerRequest), this one names {}",
-            desktops(most.unwrap_or_default() as usize),
-            request.desktop_ids.len()
+            "a request may name at most {} ({limit}), this one names {names}",
+            desktops(most)
         )
     } else if request.force && !guardrails.allow_force {
         "a request may not set spec.force (allowForce)".to_owned()

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::views::{DesktopObservation, Evidence, JobView, Sweep};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, Expectation, ProjectCoordinates};
-use crate::crd::project::Guardrails;
+use crate::crd::project::{DailyUsage, Guardrails};
 use crate::ids::{AttemptID, DesktopID, JobID};
 
 /// Everything that [`plan`](super::plan) looks at.
@@ -25,6 +25,8 @@ pub struct Observed {
     pub last_look: bool,
     /// The permit to send.
     pub permit: SendPermit,
+    /// The attempt that this reconciliation has reserved desktops for, or has tried to.
+    pub reserved: Option<AttemptID>,
     /// Whether the desktops are this request's to submit; `None`: not asked in this pass.
     pub claim: Option<Claim>,
     /// Desktops read in this pass, by folded id.
@@ -110,6 +112,8 @@ const LONGEST_RESOLVE: usize = 1024;
 pub struct Request {
     /// `metadata.uid`.
     pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
     /// Name of the `WorkspaceProject`.
     pub project: String,
     /// `spec.desktopIDs`.
@@ -184,6 +188,8 @@ pub struct ProjectView {
     pub suspended: bool,
     /// `spec.guardrails` of the project.
     pub guardrails: Option<Guardrails>,
+    /// `status.dailyUsage` of the project: what counts now.
+    pub usage: DailyUsage,
 }
 
 /// Why a project cannot be used.

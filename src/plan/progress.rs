@@ -75,6 +75,8 @@ pub enum Requeue {
     Start,
     /// The next opening of a window in which the project takes submissions.
     Window,
+    /// Room under the project's limit of a day.
+    Usage,
     /// The next refresh of the plan of a request that waits for a person.
     Plan,
     /// Asking again for a project or Secret that may have been mended.

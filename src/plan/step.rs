@@ -35,6 +35,8 @@ pub enum Step {
     AcquirePermit,
     /// Give that permit back: what comes next may take long, or take a permit of its own.
     ReleasePermit,
+    /// Reserve so many desktops of the project's limit of a day, in its status, for an attempt that gets its ID by that.
+    ReserveDesktops(usize),
     /// Serialise and sign a batch-delete; nothing is sent.
     Sign(Batch),
     /// Store the intent to send it, under compare-and-swap.
@@ -67,7 +69,11 @@ impl Step {
         sends
             || matches!(
                 self,
-                Self::ReadProject | Self::AcquirePermit | Self::StartOver | Self::Done
+                Self::ReadProject
+                    | Self::AcquirePermit
+                    | Self::ReserveDesktops(_)
+                    | Self::StartOver
+                    | Self::Done
             )
     }
 

@@ -10,7 +10,7 @@ use super::observed::{Deadline, Observed, PostAnswer, Start, Submission, Window}
 use super::progress::{Progress, Requeue};
 use super::step::{Intent, Settlement, Step};
 use super::views::SortedDesktops;
-use super::{blockers, evidence, preview};
+use super::{blockers, daily_limit, evidence, preview};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{AttemptID, DesktopID, JobID};
@@ -35,7 +35,8 @@ fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
         || seen.facts.clock_skew.is_some();
     // An approval can be taken back until the call is made.
     let unapproved = attempt.plan_hash.is_some() && attempt.plan_hash != seen.request.approved_plan;
-    let called_off = seen.request.deleting || seen.request.suspend || unapproved || untimely;
+    let unreserved = !daily_limit::permits(seen, attempt);
+    let called_off = seen.request.deleting || unreserved || seen.request.suspend || unapproved || untimely;
     let go = fresh && !called_off && !seen.facts.stopping;
     match stored {
         None if go && unsettled(&seen.request.status).is_none() => intent(seen, attempt),

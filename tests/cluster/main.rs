@@ -11,6 +11,7 @@ mod claims;
 mod counts;
 mod crd_rules;
 mod cut_lists;
+mod daily_limit;
 mod deploy;
 mod door;
 mod doubt;

@@ -24,6 +24,7 @@
 //! | [`person`] | a person settles what cannot be found out |
 //! | [`foreign`] | what others do to the desktops meanwhile |
 //! | [`overlap`] | two requests for one desktop |
+//! | [`daily_limit`] | two requests for what is left of a project's limit of a day |
 //! | [`leaving`] | objects that go while something is under way |
 //! | [`old_reads`] | what was read before a request had its turn |
 #![allow(missing_docs)] // a test is documented by its name
@@ -36,6 +37,7 @@ mod assumptions;
 mod bad_answers;
 mod clocks;
 mod crew;
+mod daily_limit;
 mod edits;
 mod effects;
 mod foreign;

@@ -10,6 +10,7 @@
 //! | `classify` | every error that the vendor's API reference names, and what is done about it |
 //! | `admission`, `overlap`, `submission`, `recovery`, `follow`, `release`, `resolve` | tables: situation, next step |
 //! | `conditions` | what the conditions say in each situation of these tables |
+//! | `daily_usage` | what counts against the limit of a day, and until when |
 //! | `record` | the legal moves of the status |
 //! | `arbitrary`, `properties` | any situation that the status can be in, and what no step may do in it |
 //! | `walk` | a process, an API server and a cloud in which anything goes wrong, and what must hold all the same |
@@ -19,6 +20,7 @@ mod arbitrary;
 pub(crate) mod build;
 mod classify;
 mod conditions;
+mod daily_usage;
 mod deadlines;
 mod finalize;
 mod finalizer;

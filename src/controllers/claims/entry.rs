@@ -195,6 +195,7 @@ fn may_not(status: &DesktopDeletionStatus) -> bool {
         Reason::GuardrailViolated,
         Reason::DesktopBlocked,
         Reason::OutsideWindow,
+        Reason::DailyLimitReached,
         Reason::AwaitingApproval,
         Reason::PlanChanged,
     ];

@@ -4,6 +4,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `claim` | asks for the desktops |
+//! | `reserve` | reserves desktops of the project's limit of a day |
 //! | [`read`] | reads of the project, its Secret, and the cloud |
 //! | [`write`](mod@write) | writes to the object |
 //!
@@ -31,6 +32,7 @@ use crate::workspace::error::Error as CloudFailure;
 
 mod claim;
 pub mod read;
+mod reserve;
 pub mod write;
 
 /// Carries out a step.
@@ -62,6 +64,7 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
             release_permit(pass);
             Ok(())
         }
+        Step::ReserveDesktops(count) => reserve::reserve(pass, count, context).await,
         Step::Sign(batch) => sign(pass, batch, context),
         Step::RecordIntent(intent) => {
             let status = status::intend(&pass.seen.request, &intent, &now)?;
@@ -164,7 +167,8 @@ fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<()
     };
     let (auth, not_after) = validity(&signed, &context.config.timing);
     let attempt = Attempt {
-        id: nonce(context),
+        // What was reserved is for this attempt alone.
+        id: pass.seen.reserved.take().unwrap_or_else(|| nonce(context)),
         writer: context.config.identity.clone(),
         auth,
         desktop_ids: batch.desktop_ids,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::Context;
 use super::reconciliation::Reconciliation;
 use crate::plan::clocks::Clocks;
+use crate::plan::daily_usage;
 use crate::plan::deadlines::{self, Circumstances, Deadlines};
 use crate::plan::memory::Remembered;
 use crate::plan::progress::Requeue;
@@ -13,6 +14,9 @@ use crate::plan::progress::Requeue;
 pub fn refresh(pass: &mut Reconciliation, context: &Context) {
     let timing = &context.config.timing;
     let clocks = clocks(pass, context);
+    if let Some(project) = &mut pass.seen.project {
+        daily_usage::expire(&mut project.usage, &clocks, timing);
+    }
     context.memory.change(&pass.uid(), |memory| {
         memory.saw(&pass.seen.request, clocks.uptime);
         let mut facts = rules(pass, memory, clocks, context).facts(&Circumstances {
@@ -81,6 +85,11 @@ fn rules<'a>(
             .seen
             .guardrails()
             .map_or(&[], |guardrails| guardrails.windows.as_slice()),
+        submitted: pass
+            .seen
+            .project
+            .as_ref()
+            .map_or(&[], |project| project.usage.submitted.as_slice()),
     }
 }
 

@@ -10,13 +10,14 @@ use serde_json::Value;
 
 use super::super::claims::Known;
 use super::super::project_session::Login;
+use super::super::project_status::StoredProject;
 use super::super::{Context, api};
 use super::Error;
 use crate::cloud::circuit_breaker::HalfOpenPermit;
 use crate::cloud::rate_limiter::{Permit, Priority};
 use crate::cloud::session::{CloudSession, CredentialsKey};
 use crate::controllers::raw::Raw;
-use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
+use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION, WorkspaceProject};
 use crate::plan::evidence;
 use crate::plan::observed::{Circuit, Facts, Observed, ReadTimes, Request, SendPermit, Submission};
 use crate::plan::progress::{Progress, Requeue};
@@ -96,6 +97,7 @@ impl Reconciliation {
             project: None,
             last_look: false,
             permit: SendPermit::None,
+            reserved: None,
             claim: None,
             desktops: BTreeMap::new(),
             single_reads: BTreeMap::new(),
@@ -135,6 +137,42 @@ impl Reconciliation {
         context.claims.observe(&object);
         (self.object, self.stored) = (object, Some(stored));
         Ok(())
+    }
+
+    /// Takes in the project with what was reserved in it.
+    ///
+    /// # Errors
+    /// This version cannot decode it.
+    pub fn took_reservation(
+        &mut self,
+        written: Raw<WorkspaceProject>,
+        context: &Context,
+    ) -> Result<(), Error> {
+        let written = StoredProject::of(written).map_err(Error::Undecodable)?;
+        let usage = written.status().daily_usage.unwrap_or_default();
+        if let (Some(login), Some(view)) = (&mut self.login, &mut self.seen.project) {
+            view.usage.clone_from(&usage);
+            login.view.usage = usage;
+            login.project = Some(written);
+        }
+        // From now on it is looked at again and again, whatever becomes of this reconciliation.
+        self.settle_reservations(context);
+        Ok(())
+    }
+
+    /// Has the reservations of the project settled, if one is of this request and none of its attempts is pending.
+    pub fn settle_reservations(&self, context: &Context) {
+        let Some(project) = &self.seen.project else { return };
+        let uid = self.uid();
+        let reserved = project.usage.reservations.iter().any(|r| r.uid == uid);
+        if reserved && self.seen.request.pending().is_none() {
+            let name = &self.seen.request.project;
+            // Nobody listens once the operator stops.
+            context
+                .unsettled
+                .send(ObjectRef::new(name).within(&self.namespace()))
+                .ok();
+        }
     }
 
     /// The reconciliation has ended, or its submission: its desktops stay claimed only if something of it may have reached the
@@ -293,6 +331,7 @@ fn decoded(mut raw: Raw<DesktopDeletion>) -> Result<(DesktopDeletion, Value), Er
 fn request(object: &DesktopDeletion) -> Request {
     Request {
         uid: object.uid().unwrap_or_default(),
+        resource_version: object.resource_version().unwrap_or_default(),
         project: object.spec.project_ref.name.clone(),
         desktop_ids: object.spec.desktop_ids.clone(),
         expected: object.spec.expected.clone(),

@@ -42,6 +42,9 @@ words! {
         /// The `WorkspaceProject` takes no submissions now (`spec.guardrails.windows`). The request is submitted when the next
         /// window opens.
         OutsideWindow,
+        /// So many desktops were submitted within 24 hours that the `WorkspaceProject` takes no further ones
+        /// (`spec.guardrails.maxDesktopsPerDay`). The request is submitted when there is room.
+        DailyLimitReached,
         /// A desktop may not be deleted now, which blocks the whole request. The message names it, and the rule.
         DesktopBlocked,
         /// The plan is not known yet.

@@ -2,14 +2,14 @@
 
 use super::Reason::{
     Abandoned, AccessDenied, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingApproval,
-    AwaitingEvidence, CheckingDesktops, ClockSkew, Conflict, CredentialsValid, DeletionInProgress,
-    DesktopBlocked, EndpointNotAllowed, EndpointUnreachable, ExpectationFailed, Expired, FinalizerRemoved,
-    GuardrailViolated, IntentRefused, InvalidRequest, JobAccepted, JobOverdue, JobRecovered, JobRunning,
-    JobUnknown, NamespaceUnreadable, NoEffect, NotFound, NotRequired, NothingToDelete, OutcomeUnknown,
-    OutsideWindow, Overlap, PartiallyFailed, PermissionDenied, PlanApproved, PlanChanged, PlanReady,
-    Planning, ProjectChanged, ProjectNotReady, ProjectSuspended, Queued, Rejected, RequestRefused, Retrying,
-    Scheduled, SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable, Submitting, Suspended,
-    Throttled, Undecodable, UnknownRegion, Verifying, Waiting, WrongEndpoint,
+    AwaitingEvidence, CheckingDesktops, ClockSkew, Conflict, CredentialsValid, DailyLimitReached,
+    DeletionInProgress, DesktopBlocked, EndpointNotAllowed, EndpointUnreachable, ExpectationFailed, Expired,
+    FinalizerRemoved, GuardrailViolated, IntentRefused, InvalidRequest, JobAccepted, JobOverdue,
+    JobRecovered, JobRunning, JobUnknown, NamespaceUnreadable, NoEffect, NotFound, NotRequired,
+    NothingToDelete, OutcomeUnknown, OutsideWindow, Overlap, PartiallyFailed, PermissionDenied, PlanApproved,
+    PlanChanged, PlanReady, Planning, ProjectChanged, ProjectNotReady, ProjectSuspended, Queued, Rejected,
+    RequestRefused, Retrying, Scheduled, SecretInvalid, SecretNotFound, ServiceDisabled, ServiceUnavailable,
+    Submitting, Suspended, Throttled, Undecodable, UnknownRegion, Verifying, Waiting, WrongEndpoint,
 };
 use super::{ConditionStatus, ConditionType, Reason};
 
@@ -41,6 +41,7 @@ pub const DELETION: &[Statement] = &[
             CheckingDesktops,
             ExpectationFailed,
             OutsideWindow,
+            DailyLimitReached,
             GuardrailViolated,
             DesktopBlocked,
             AwaitingApproval,

@@ -8,6 +8,7 @@ use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{
     Attempt, AuthMethod, CloudError, Outcome, ProjectCoordinates,
 };
+use desktop_deletion_operator::crd::project::DailyUsage;
 use desktop_deletion_operator::ids::{ProjectID, Region};
 use desktop_deletion_operator::plan::deadlines;
 use desktop_deletion_operator::plan::observed::{
@@ -172,7 +173,9 @@ impl Decisions {
             Step::Claim => Act::Claim,
             Step::ReadDesktops(ids) => Act::ReadDesktops(names::desktop_set(&ids)),
             Step::ReadDesktop(id) => Act::ReadDesktop(number(names::desktop_set([&id]))),
-            Step::ReadDetails(_) => unreachable!("no project of the model has guardrails"),
+            Step::ReadDetails(_) | Step::ReserveDesktops(_) => {
+                unreachable!("no project of the model has guardrails")
+            }
             Step::ReadSubJobs => Act::ReadSubJobs,
             Step::ReadOwner(job) => Act::ReadOwner(number(names::job_set([&job]))),
             Step::ReadJob(job) => Act::ReadJob(number(names::job_set([&job]))),
@@ -252,9 +255,11 @@ impl Decisions {
                 obstacle: None,
                 suspended: false,
                 guardrails: None,
+                usage: DailyUsage::default(),
             }),
             last_look: view.last_look,
             permit: view.permit,
+            reserved: None,
             claim: view.claim.map(|claim| shipped_claim(claim, request)),
             desktops: sightings(view.desktops),
             single_reads: BTreeMap::new(),

@@ -50,6 +50,7 @@ impl Protocol {
             project: "project".to_owned(),
             desktop_ids: names::desktops(names::set(0..config.desktops)),
             uid: "request".to_owned(),
+            resource_version: String::new(),
             delete_users: false,
             email_notification: true,
             force: false,

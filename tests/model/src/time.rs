@@ -139,6 +139,7 @@ impl Rules {
             clocks: self.clocks(situation),
             timing: &self.timing,
             windows: &[],
+            submitted: &[],
         };
         let mut facts = rules.facts(&Circumstances {
             hide_users: false,

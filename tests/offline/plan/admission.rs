@@ -16,6 +16,7 @@ use super::rules;
 use super::tell::{Row, check, row, tell};
 
 mod approval;
+mod daily_limit;
 mod deadline;
 mod expectations;
 mod guardrails;
@@ -98,6 +99,7 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
         .chain(expectations::rows())
         .chain(preview::rows())
         .chain(approval::rows())
+        .chain(daily_limit::rows())
         .chain(guardrails::rows())
         .chain(refusals::rows())
 }

@@ -25,7 +25,7 @@ use super::build::{Seen, attempt, failure, here, ids, job, jobs, minute, nonce, 
 
 mod approvals;
 
-pub(crate) use approvals::may_go;
+pub(crate) use approvals::{has_room, is_reserved, may_go};
 
 use approvals::approvals;
 

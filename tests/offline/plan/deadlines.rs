@@ -6,6 +6,7 @@ use desktop_deletion_operator::config::Timing;
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, CloudError, Outcome};
+use desktop_deletion_operator::crd::project::SubmittedDesktops;
 use desktop_deletion_operator::plan::clocks::Clocks;
 use desktop_deletion_operator::plan::deadlines::{
     Circumstances, Deadlines, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone,
@@ -62,6 +63,7 @@ struct Case {
     memory: Remembered,
     clocks: Clocks,
     began: i64,
+    submitted: Vec<SubmittedDesktops>,
 }
 
 impl Case {
@@ -82,6 +84,7 @@ impl Case {
                 api_server: Some(at(0)),
             },
             began: 0,
+            submitted: vec![],
         };
         case.later(0)
     }
@@ -131,6 +134,7 @@ impl Case {
             clocks: self.clocks,
             timing,
             windows: &[],
+            submitted: &self.submitted,
         })
     }
 

@@ -15,7 +15,7 @@ use invariants::{
 };
 use proptest::prelude::*;
 
-use super::arbitrary::{may_go, situations};
+use super::arbitrary::{has_room, is_reserved, may_go, situations};
 use super::build::{cases, ending, minute};
 use super::rules;
 use super::tell::tell;
@@ -79,10 +79,20 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
                 "signed without finalizer or last look",
             );
             must(held, "signed without a permit to send");
+            let reserved = is_reserved(seen, seen.reserved.as_ref(), batch.desktop_ids.len());
+            must(reserved, "signed without a reservation");
             let unpermitted = unpermitted(seen, batch);
             must(unpermitted.is_none(), unpermitted.unwrap_or_default());
         }
+        Step::ReserveDesktops(count) => {
+            let ready = request.finalizer && seen.last_look && held;
+            must(ready, "reserved without finalizer, last look or permit");
+            must(has_room(seen, *count), "more is reserved than there is room for");
+        }
         Step::RecordIntent(intent) => {
+            let attempt = &intent.attempt;
+            let reserved = is_reserved(seen, Some(&attempt.id), attempt.desktop_ids.len());
+            must(reserved, "an intent without a reservation");
             broken.extend(body(&intent.attempt.desktop_ids));
             broken.extend(begin());
         }

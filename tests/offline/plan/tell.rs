@@ -61,6 +61,7 @@ pub(crate) fn tell(step: &Step) -> String {
         Step::DropFinalizer => "finalizer off".to_owned(),
         Step::AcquirePermit => PERMIT.to_owned(),
         Step::ReleasePermit => "permit back".to_owned(),
+        Step::ReserveDesktops(count) => format!("reserve {count}"),
         Step::Sign(batch) => {
             let mut text = format!("sign {}", words(&batch.desktop_ids));
             note(&mut text, "known", &words(&batch.baseline_job_ids));

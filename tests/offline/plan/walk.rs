@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Attempt;
+use desktop_deletion_operator::crd::project::DailyUsage;
 use desktop_deletion_operator::plan::clocks::{Clocks, Reading, RemoteClock};
+use desktop_deletion_operator::plan::daily_usage;
 use desktop_deletion_operator::plan::deadlines::{self, Circumstances, Deadlines};
 use desktop_deletion_operator::plan::memory::Remembered;
 use desktop_deletion_operator::plan::observed::{Circuit, Observed, ReadTimes, Request};
@@ -22,6 +24,7 @@ use super::tell::tell;
 use dice::Dice;
 use world::Cloud;
 
+mod daily_limit;
 mod dice;
 mod people;
 mod steps;
@@ -41,6 +44,8 @@ struct Runtime {
     project_suspended: bool,
     /// The project requires an approval.
     guarded: bool,
+    /// The project takes so many desktops within a day.
+    limit: Option<u32>,
     /// How often the desktops were renamed.
     renamed: u8,
     claimed_by_another: bool,
@@ -65,6 +70,9 @@ struct Walk {
     object: Request,
     version: u64,
     exists: bool,
+    /// What counts under the project's limit, with a number that each write raises.
+    usage: DailyUsage,
+    usage_version: u64,
     memory: Memory,
     attempts_made: usize,
     trace: Vec<String>,
@@ -74,6 +82,7 @@ struct Walk {
 struct Pass {
     seen: Observed,
     version: u64,
+    usage_version: u64,
     began: i64,
     reads: ReadTimes,
     armed_at: i64,
@@ -99,6 +108,8 @@ impl Walk {
             object,
             version: 0,
             exists: true,
+            usage: DailyUsage::default(),
+            usage_version: 0,
             memory: Memory::default(),
             attempts_made: 0,
             trace: vec![],
@@ -158,10 +169,11 @@ impl Walk {
 
     fn load(&self) -> Pass {
         let Seen(mut seen) = untouched("a B c");
-        seen.request = self.object.clone();
+        seen.request = self.stored();
         Pass {
             seen,
             version: self.version,
+            usage_version: 0,
             began: self.cloud.now,
             reads: ReadTimes::default(),
             armed_at: 0,
@@ -171,6 +183,9 @@ impl Walk {
     /// What the shipped rules make of the time.
     fn facts(&mut self, pass: &mut Pass) {
         let (clocks, timing) = (self.clocks(), timing());
+        if let Some(project) = &mut pass.seen.project {
+            daily_usage::expire(&mut project.usage, &clocks, &timing);
+        }
         let memory = &mut self.memory.plan;
         memory.saw(&pass.seen.request, clocks.uptime);
         let rules = Deadlines {
@@ -179,6 +194,11 @@ impl Walk {
             clocks,
             timing: &timing,
             windows: &[],
+            submitted: pass
+                .seen
+                .project
+                .as_ref()
+                .map_or(&[], |project| project.usage.submitted.as_slice()),
         };
         pass.seen.facts = rules.facts(&Circumstances {
             hide_users: false,
@@ -227,6 +247,7 @@ impl Walk {
     }
 
     fn sleep(&mut self, least: i64) -> Result<(), String> {
+        self.settle();
         let more = match self.dice.throw(6) {
             1 => 1,
             2 => 5,

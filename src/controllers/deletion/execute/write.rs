@@ -94,6 +94,7 @@ pub(super) async fn status(
     .await?;
     context.metrics.api_write("DesktopDeletion", step);
     pass.update(written, context)?;
+    pass.settle_reservations(context);
     report::changed(&before, pass, context).await;
     Ok(())
 }

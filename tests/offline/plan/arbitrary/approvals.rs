@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use desktop_deletion_operator::crd::deletion::{ApprovedDesktop, ApprovedPlan};
-use desktop_deletion_operator::crd::project::{Approval, Guardrails, Permission};
-use desktop_deletion_operator::ids::DesktopID;
+use desktop_deletion_operator::crd::project::{
+    Approval, DailyUsage, Guardrails, Permission, Reservation, SubmittedDesktops,
+};
+use desktop_deletion_operator::ids::{AttemptID, DesktopID};
 use desktop_deletion_operator::plan::observed::Observed;
 use desktop_deletion_operator::plan::plan_hash::{self, PlannedDesktop, project_key};
 use desktop_deletion_operator::workspace::api::{
@@ -14,8 +16,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
+use proptest::sample::select;
 
-use super::super::build::{id, minute};
+use super::super::build::{id, minute, nonce};
+
+/// The attempt that the reconciliation reserves desktops for.
+const RESERVED: &str = "n2";
 
 /// What was approved, what the project asks for, and what the cloud says now.
 #[derive(Debug, Clone)]
@@ -24,6 +30,8 @@ pub(super) struct Approvals {
     named: Option<Named>,
     recorded: Option<Recorded>,
     now: Vec<DesktopFacts>,
+    usage: DailyUsage,
+    reserved: bool,
 }
 
 /// What `spec.approvedPlan` says.
@@ -124,6 +132,10 @@ pub(super) fn approvals() -> impl Strategy<Value = Approvals> {
             ..Guardrails::default()
         },
     );
+    let guardrails = (guardrails, weighted(0.4, 2_u32..6)).prop_map(|(guardrails, per_day)| Guardrails {
+        max_desktops_per_day: per_day,
+        ..guardrails
+    });
     let named = prop_oneof![3 => Just(Named::TheRecord), 1 => Just(Named::Another)];
     let recorded = (
         vec(weighted(0.9, some_facts()), 3),
@@ -134,13 +146,42 @@ pub(super) fn approvals() -> impl Strategy<Value = Approvals> {
         weighted(0.5, named),
         weighted(0.8, recorded.prop_map(|(facts, uid)| Recorded { facts, uid })),
         vec(some_facts(), 3),
+        usages(),
+        any::<bool>(),
     )
-        .prop_map(|(guardrails, named, recorded, now)| Approvals {
+        .prop_map(|(guardrails, named, recorded, now, usage, reserved)| Approvals {
             guardrails,
             named,
             recorded,
             now,
+            usage,
+            reserved,
         })
+}
+
+/// What was submitted or reserved: for the attempt that is armed, by this reconciliation, or by an earlier one of the request.
+fn usages() -> impl Strategy<Value = DailyUsage> {
+    let reservation = (select(vec!["n1", RESERVED, "n3"]), 1_i32..4, any::<bool>()).prop_map(
+        |(attempt, desktops, is_ours)| Reservation {
+            attempt_id: nonce(attempt),
+            request: "leaver".to_owned(),
+            uid: if is_ours { "request-1" } else { "request-2" }.to_owned(),
+            resource_version: "7".to_owned(),
+            desktops,
+            reserved_at: minute(0),
+        },
+    );
+    (vec(0_i32..3, 0..3), vec(reservation, 0..3)).prop_map(|(submitted, mut reservations)| {
+        let interval = |(number, desktops): (i64, i32)| SubmittedDesktops {
+            counts_until: minute(15 * number),
+            desktops,
+        };
+        reservations.dedup_by_key(|reservation| reservation.attempt_id.clone());
+        DailyUsage {
+            submitted: (1..).zip(submitted).map(interval).collect(),
+            reservations,
+        }
+    })
 }
 
 fn permission(refused: bool) -> Permission {
@@ -156,7 +197,9 @@ impl Approvals {
     pub(super) fn over(self, mut seen: Observed) -> Observed {
         if let Some(project) = &mut seen.project {
             project.guardrails = self.guardrails;
+            project.usage = self.usage;
         }
+        seen.reserved = self.reserved.then(|| nonce(RESERVED));
         let names = ["a", "B", "c"].map(id);
         for (id, facts) in names.iter().zip(self.now) {
             if let Some(sighting) = seen.desktops.get_mut(&id.folded()) {
@@ -245,4 +288,29 @@ pub(crate) fn may_go(seen: &Observed, body: &[DesktopID], plan_hash: Option<&Str
             };
             approved.desktops.iter().any(|then| then.id == *id && same(then))
         })
+}
+
+/// Whether so many desktops are reserved for that attempt, or need not be.
+pub(crate) fn is_reserved(seen: &Observed, attempt: Option<&AttemptID>, count: usize) -> bool {
+    let Some(project) = &seen.project else {
+        return false;
+    };
+    let limit = project.guardrails.as_ref().and_then(|g| g.max_desktops_per_day);
+    let is_it = |r: &Reservation| {
+        Some(&r.attempt_id) == attempt && usize::try_from(r.desktops).is_ok_and(|all| count <= all)
+    };
+    limit.is_none() || project.usage.reservations.iter().any(is_it)
+}
+
+/// Whether there is room for so many desktops besides what others use.
+pub(crate) fn has_room(seen: &Observed, count: usize) -> bool {
+    let Some(project) = &seen.project else {
+        return false;
+    };
+    let limit = project.guardrails.as_ref().and_then(|g| g.max_desktops_per_day);
+    let mut others = project.usage.clone();
+    others
+        .reservations
+        .retain(|r| Some(&r.attempt_id) != seen.reserved.as_ref());
+    limit.is_some_and(|limit| others.desktops() as usize + count <= limit as usize)
 }

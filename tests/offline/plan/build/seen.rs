@@ -3,6 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus};
+use desktop_deletion_operator::crd::project::DailyUsage;
 use desktop_deletion_operator::ids::{DesktopID, Operation};
 use desktop_deletion_operator::plan::observed::{
     Circuit, Claim, ClockSkew, ConflictingRequest, Deadline, Observed, Obstacle, PostAnswer, ProjectView,
@@ -103,6 +104,7 @@ impl Seen {
                 obstacle: None,
                 suspended: false,
                 guardrails: None,
+                usage: DailyUsage::default(),
             });
         })
     }
@@ -125,6 +127,7 @@ impl Seen {
                 }),
                 suspended: false,
                 guardrails: None,
+                usage: DailyUsage::default(),
             });
         })
     }

@@ -11,10 +11,12 @@ impl Walk {
         self.around = Runtime {
             elsewhere: home.is_some_and(|home| *home != here()),
             guarded: self.around.guarded,
+            limit: self.around.limit,
             renamed: self.around.renamed,
             ..Runtime::default()
         };
         self.set_suspend(false);
+        self.free_others();
         let refused = rules::condition(&self.object.status, "Approved").is_some_and(|c| c.status == "False");
         if refused {
             self.approve();
@@ -27,7 +29,7 @@ impl Walk {
         if !self.dice.bad() {
             return Ok(());
         }
-        match self.dice.throw(16) {
+        match self.dice.throw(19) {
             0 => {}
             1 => self.set_suspend(!self.object.suspend),
             2 => {
@@ -48,6 +50,9 @@ impl Walk {
             12 => self.approve(),
             13 => self.set_approved(None),
             14 => self.around.renamed += 1,
+            15 => self.around.limit = [Some(3), None][usize::from(self.dice.throw(2))],
+            16 => self.use_by_others(),
+            17 => self.settle(),
             _ => self.cloud.meddle(&mut self.dice),
         }
         let (now, around, object) = (self.cloud.now, self.around, &self.object);

@@ -4,7 +4,7 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, Outcome};
 use desktop_deletion_operator::crd::project::{Approval, Guardrails};
-use desktop_deletion_operator::ids::DesktopID;
+use desktop_deletion_operator::ids::{AttemptID, DesktopID};
 use desktop_deletion_operator::plan::deadlines::{self, Deadlines};
 use desktop_deletion_operator::plan::evidence;
 use desktop_deletion_operator::plan::observed::{PostAnswer, SendPermit, SingleRead, Submission};
@@ -72,6 +72,7 @@ impl Walk {
                 pass.seen.last_look &= !self.dice.bad();
             }
             Step::ReleasePermit => pass.seen.permit = SendPermit::Returned,
+            Step::ReserveDesktops(count) => self.reserve(pass, *count)?,
             Step::Sign(batch) => self.sign(pass, batch),
             Step::RecordIntent(_) => return self.store_intent(pass, step),
             Step::Post => self.post(pass)?,
@@ -91,10 +92,13 @@ impl Walk {
     }
 
     fn sign(&mut self, pass: &mut Pass, batch: &Batch) {
-        self.attempts_made += 1;
+        let id = match pass.seen.reserved.take() {
+            Some(id) => id,
+            None => self.new_attempt(),
+        };
         let token = self.dice.bad();
         let signed = Attempt {
-            id: nonce(&format!("n{}", self.attempts_made)),
+            id,
             auth: if token {
                 AuthMethod::Token
             } else {
@@ -116,6 +120,11 @@ impl Walk {
         };
     }
 
+    pub(super) fn new_attempt(&mut self) -> AttemptID {
+        self.attempts_made += 1;
+        nonce(&format!("n{}", self.attempts_made))
+    }
+
     fn read_project(&mut self, pass: &mut Pass) {
         let seen = Seen(pass.seen.clone());
         let seen = if self.around.missing {
@@ -129,9 +138,19 @@ impl Walk {
             seen.project()
         };
         pass.seen = seen.last_look().0;
-        if let Some(project) = pass.seen.project.as_mut().filter(|_| self.around.guarded) {
+        pass.usage_version = self.usage_version;
+        let Some(project) = &mut pass.seen.project else {
+            return;
+        };
+        project.usage = self.usage.clone();
+        if self.around.guarded || self.around.limit.is_some() {
             project.guardrails = Some(Guardrails {
-                approval: Approval::Required,
+                approval: if self.around.guarded {
+                    Approval::Required
+                } else {
+                    Approval::None
+                },
+                max_desktops_per_day: self.around.limit,
                 ..Guardrails::default()
             });
         }
@@ -203,6 +222,11 @@ impl Walk {
             clocks: self.clocks(),
             timing: &timing,
             windows: &[],
+            submitted: pass
+                .seen
+                .project
+                .as_ref()
+                .map_or(&[], |project| project.usage.submitted.as_slice()),
         };
         i64::try_from(rules.delay(wake).as_secs().div_ceil(60)).unwrap()
     }
@@ -214,6 +238,7 @@ impl Walk {
         if pass.seen.permit != SendPermit::Held {
             return Err("it is sent without a permit".to_owned());
         }
+        self.is_reserved(pass, &attempt)?;
         pass.seen.permit = SendPermit::None;
         let intent = self.object.status.attempts.iter().find(|a| a.id == attempt.id);
         let stored =

@@ -1,6 +1,6 @@
 //! The API server: writes conflict, and the answer to one may be lost.
 
-use desktop_deletion_operator::plan::observed::Submission;
+use desktop_deletion_operator::plan::observed::{Request, Submission};
 use desktop_deletion_operator::plan::step::Step;
 use invariants::terminal_is_final;
 
@@ -33,12 +33,20 @@ impl Walk {
         Ok(())
     }
 
+    /// The object as a read shows it.
+    pub(super) fn stored(&self) -> Request {
+        Request {
+            resource_version: self.version.to_string(),
+            ..self.object.clone()
+        }
+    }
+
     fn conflicts(&mut self, pass: &Pass) -> bool {
         !self.exists || pass.version != self.version || self.dice.bad()
     }
 
     fn reload(&self, pass: &mut Pass) {
-        pass.seen.request = self.object.clone();
+        pass.seen.request = self.stored();
         pass.version = self.version;
     }
 

@@ -1,0 +1,105 @@
+//! Settles what requests have reserved under the daily limit of a project: only live reads say what became of them.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, stream};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::live;
+use crate::controllers::raw::Raw;
+use crate::controllers::{Context, Scope, api, project_session, project_status};
+use crate::crd::project::Reservation;
+use crate::crd::{DesktopDeletion, WorkspaceProject, WorkspaceProjectStatus};
+use crate::plan::daily_usage::{self, RequestNow};
+
+/// Takes out what no longer counts, and settles reservations. Says after which time to look again; `None` if nothing is
+/// reserved.
+///
+/// # Errors
+/// The API server did not answer, or the project changed meanwhile.
+pub(super) async fn settle(
+    cached: &WorkspaceProject,
+    context: &Context,
+) -> Result<Option<Duration>, api::Error> {
+    let used = cached
+        .status
+        .as_ref()
+        .and_then(|status| status.daily_usage.as_ref());
+    let guardrails = cached.spec.guardrails.as_ref();
+    // The copy may not show yet what was reserved a moment ago.
+    let is_limited = guardrails.is_some_and(|guardrails| guardrails.max_desktops_per_day.is_some());
+    if used.is_none() && !is_limited {
+        return Ok(None);
+    }
+    let Some(project) = live(cached, context).await? else {
+        return Ok(None);
+    };
+    let before = project.status();
+    let mut usage = before.daily_usage.clone().unwrap_or_default();
+    let endpoint = project_session::coordinates(&project.object.spec).endpoint;
+    let clocks = context.clocks(Some(&endpoint));
+    daily_usage::expire(&mut usage, &clocks, &context.config.timing);
+    let namespace = cached.namespace().unwrap_or_default();
+    let mut requests = Vec::new();
+    for reservation in &usage.reservations {
+        requests.push(read(reservation, &namespace, context).await?);
+    }
+    let mut requests = requests.into_iter();
+    let now = |_: &Reservation| requests.next().unwrap_or(RequestNow::Unknown);
+    let usage = daily_usage::settle(&usage, now, &clocks);
+    let reserved = !usage.reservations.is_empty();
+    let status = WorkspaceProjectStatus {
+        daily_usage: Some(usage).filter(|usage| !usage.is_empty()),
+        ..before.clone()
+    };
+    if status != before {
+        project_status::replace(&project, &status, "SettleReservations", context).await?;
+    }
+    Ok(reserved.then_some(context.config.timing.secret_refresh))
+}
+
+/// The request of a reservation.
+async fn read(
+    reservation: &Reservation,
+    namespace: &str,
+    context: &Context,
+) -> Result<RequestNow, api::Error> {
+    let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.client.clone(), namespace);
+    let found = api::call("read the DesktopDeletion", requests.get_opt(&reservation.request)).await?;
+    let Some(found) = found.filter(|found| found.uid().as_ref() == Some(&reservation.uid)) else {
+        return Ok(RequestNow::Gone);
+    };
+    Ok(match found.object.0 {
+        Err(_) => RequestNow::Unknown,
+        Ok(request) => RequestNow::Found {
+            resource_version: request.resource_version().unwrap_or_default(),
+            attempts: request.status.unwrap_or_default().attempts,
+        },
+    })
+}
+
+/// The projects of a scope of which reservations may be settled.
+pub(super) fn unsettled(
+    scope: Scope,
+    context: &Context,
+) -> impl Stream<Item = ObjectRef<WorkspaceProject>> + use<> {
+    let projects = stream::unfold(context.unsettled.subscribe(), |mut unsettled| async move {
+        loop {
+            match unsettled.recv().await {
+                Ok(project) => return Some((project, unsettled)),
+                // Those are looked at some seconds later all the same.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    });
+    projects.filter(move |project| {
+        let covers = match &scope {
+            Scope::All => true,
+            Scope::Namespace(namespace) => project.namespace.as_ref() == Some(namespace),
+        };
+        std::future::ready(covers)
+    })
+}

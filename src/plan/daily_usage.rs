@@ -1,0 +1,155 @@
+//! Floor 3, time.
+//!
+//! What counts against `maxDesktopsPerDay` of a project, and until when. Desktops are reserved before a submission is signed.
+//! They are given back only if it is certain that nothing came of it: the attempt had no effect, or it was never stored and
+//! cannot be stored any more.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::attempts::had_no_effect;
+use super::clocks::{Clocks, after};
+use crate::config::Timing;
+use crate::crd::deletion::{Attempt, Outcome};
+use crate::crd::limits::USAGE_INTERVALS;
+use crate::crd::project::{DailyUsage, Reservation, SubmittedDesktops};
+
+/// For how long a desktop counts.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Desktops that are submitted within one interval count until the same time.
+const INTERVAL: i64 = 15 * 60;
+
+/// The request of a reservation, as it was read live.
+#[derive(Debug, Clone)]
+pub enum RequestNow {
+    /// It does not exist; another one may have its name.
+    Gone,
+    /// It exists.
+    Found {
+        /// Its resourceVersion.
+        resource_version: String,
+        /// What its status says of attempts.
+        attempts: Vec<Attempt>,
+    },
+    /// It cannot be decoded.
+    Unknown,
+}
+
+/// Takes out what no longer counts by both clocks. A reservation that was never settled counts as long as a submission at its
+/// time would.
+pub fn expire(usage: &mut DailyUsage, clocks: &Clocks, timing: &Timing) {
+    let counts = |until: Timestamp| clocks.until(until, timing.clock_skew) != Some(Duration::ZERO);
+    usage.submitted.retain(|interval| counts(interval.counts_until.0));
+    usage
+        .reservations
+        .retain(|reservation| counts(end_of_day(reservation.reserved_at.0)));
+}
+
+/// Until the first of these desktops stop counting by both clocks; `None` if that is not known.
+pub fn until_freed(submitted: &[SubmittedDesktops], clocks: &Clocks, timing: &Timing) -> Option<Duration> {
+    let first = submitted.iter().map(|interval| interval.counts_until.0).min()?;
+    clocks.until(first, timing.clock_skew)
+}
+
+/// The usage with that reservation, which takes the place of an earlier one for the same attempt.
+#[must_use]
+pub fn reserve(usage: &DailyUsage, reservation: Reservation) -> DailyUsage {
+    let mut usage = usage.clone();
+    usage
+        .reservations
+        .retain(|other| other.attempt_id != reservation.attempt_id);
+    usage.reservations.push(reservation);
+    usage
+}
+
+/// The time at which desktops are reserved: the later one of both clocks.
+pub fn now(clocks: &Clocks) -> Time {
+    Time(clocks.other().map_or(clocks.ours, |other| other.max(clocks.ours)))
+}
+
+/// The usage once each reservation is settled that can be: of a submission that may have had an effect its desktops count from
+/// now on for a day, of any other they are given back.
+#[must_use]
+pub fn settle(
+    usage: &DailyUsage,
+    mut request: impl FnMut(&Reservation) -> RequestNow,
+    clocks: &Clocks,
+) -> DailyUsage {
+    let mut settled = DailyUsage {
+        submitted: usage.submitted.clone(),
+        reservations: vec![],
+    };
+    let until = end_of_day(now(clocks).0);
+    for reservation in &usage.reservations {
+        match fate(reservation, request(reservation)) {
+            Fate::Open => settled.reservations.push(reservation.clone()),
+            Fate::GivenBack => {}
+            Fate::Submitted(desktops) => count(&mut settled.submitted, until, desktops),
+        }
+    }
+    settled
+}
+
+enum Fate {
+    /// It is not certain yet.
+    Open,
+    /// Nothing came of it, nor can.
+    GivenBack,
+    /// So many desktops were submitted, or may have been.
+    Submitted(i32),
+}
+
+fn fate(reservation: &Reservation, request: RequestNow) -> Fate {
+    let (resource_version, attempts) = match request {
+        RequestNow::Unknown => return Fate::Open,
+        // Whether it was submitted before it went is not known any more.
+        RequestNow::Gone => return Fate::Submitted(reservation.desktops),
+        RequestNow::Found {
+            resource_version,
+            attempts,
+        } => (resource_version, attempts),
+    };
+    let attempt = attempts
+        .iter()
+        .find(|attempt| attempt.id == reservation.attempt_id);
+    match attempt {
+        // Whoever reserved can store the intent as long as the request is as it was then.
+        None if resource_version == reservation.resource_version => Fate::Open,
+        // Records go only of attempts that were refused or not sent.
+        None => Fate::GivenBack,
+        Some(attempt) if attempt.outcome == Outcome::Pending => Fate::Open,
+        Some(attempt) if had_no_effect(attempt.outcome) && !attempt.took_effect() => Fate::GivenBack,
+        Some(attempt) => {
+            Fate::Submitted(i32::try_from(attempt.desktop_ids.len()).unwrap_or(reservation.desktops))
+        }
+    }
+}
+
+fn count(submitted: &mut Vec<SubmittedDesktops>, until: Timestamp, desktops: i32) {
+    if let Some(interval) = submitted
+        .iter_mut()
+        .find(|interval| interval.counts_until.0 == until)
+    {
+        interval.desktops = interval.desktops.saturating_add(desktops);
+        return;
+    }
+    submitted.push(SubmittedDesktops {
+        counts_until: Time(until),
+        desktops,
+    });
+    submitted.sort_by_key(|interval| interval.counts_until.0);
+    // More than a day has, so a clock was set: the first ones count a little longer.
+    while submitted.len() > USAGE_INTERVALS as usize {
+        let first = submitted.remove(0);
+        submitted[0].desktops = submitted[0].desktops.saturating_add(first.desktops);
+    }
+}
+
+/// A day after the end of the interval.
+fn end_of_day(at: Timestamp) -> Timestamp {
+    let end = (at.as_second().div_euclid(INTERVAL) + 1) * INTERVAL;
+    after(Timestamp::from_second(end).unwrap_or(Timestamp::MAX), DAY)
+}
