@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Uptime};
 use crate::cloud::{batching, circuit_breaker, session};
 use crate::config::Config;
-use crate::crd::WorkspaceProject;
+use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::plan::clocks::Clocks;
 use crate::runtime::health::{Check, Health};
 use crate::runtime::lease::Leadership;
@@ -109,8 +109,8 @@ pub struct Context {
     pub stopping: CancellationToken,
 }
 
-/// How many projects may wait to be settled; those that are dropped are looked at some seconds later.
-const UNSETTLED: usize = 256;
+/// How many projects may wait to be settled; those that are dropped are settled when they are looked at the next time.
+const UNSETTLED: usize = 4096;
 
 /// The process that the controllers run in.
 pub struct Runtime {
@@ -140,11 +140,14 @@ impl Context {
         self.pollers.unfollow(uid);
     }
 
-    /// Has the unfinished requests of a project reconciled that changed.
-    pub fn project_changed(&self, project: &WorkspaceProject) {
-        let namespace = project.namespace().unwrap_or_default();
-        for request in self.requests.of_project(&namespace, &project.name_any()) {
-            self.queue.add(deletion::queue::Key::of(&*request));
+    /// Has the unfinished requests of a project reconciled that changed, those that it concerns.
+    pub fn project_changed(&self, project: &WorkspaceProject, concerns: impl Fn(&DesktopDeletion) -> bool) {
+        let (namespace, name) = (project.namespace().unwrap_or_default(), project.name_any());
+        self.project_reads.changed(&namespace, &name);
+        for request in self.requests.of_project(&namespace, &name) {
+            if concerns(&request) {
+                self.queue.add(deletion::queue::Key::of(&*request));
+            }
         }
     }
 

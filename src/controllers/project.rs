@@ -6,6 +6,7 @@
 //! | `checks` | the tasks, and what the last one of each project found |
 //! | `daily_usage` | settles what was reserved under the daily limit |
 //! | `news` | what of a project concerns its requests |
+//! | `relaxed` | tells of guardrails that were relaxed while requests wait |
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -41,9 +42,10 @@ use crate::workspace::error::{Error as CloudFailure, Failure};
 mod checks;
 mod daily_usage;
 mod news;
+mod relaxed;
 
 use checks::Checks;
-use news::News;
+use news::{Concern, News};
 
 /// After so many tries in a row, over about ten minutes with the default pauses, a host that cannot be reached is for a
 /// person to look at.
@@ -84,21 +86,26 @@ pub async fn run(
         .inspect_ok(move |event| match event {
             watcher::Event::Init => {}
             watcher::Event::InitDone => {
-                checked.forget_gone();
                 let listed: HashSet<_> = listed.state().iter().filter_map(|p| p.uid()).collect();
-                news.keep(|uid| listed.contains(uid));
+                checked.keep(&listed);
+                news.keep(&listed);
                 noting.claims.projects_listed(&watched);
             }
             watcher::Event::Apply(project) | watcher::Event::InitApply(project) => {
-                if news.shows(project) {
-                    noting.project_changed(project);
+                let shown = news.shows(project);
+                if shown.concern != Concern::Nobody {
+                    noting.project_changed(project, |request| shown.concern.concerns(request));
+                }
+                if !shown.relaxed.is_empty() {
+                    let (project, context) = (project.clone(), noting.clone());
+                    tokio::spawn(async move { relaxed::report(&project, &shown.relaxed, &context).await });
                 }
             }
             watcher::Event::Delete(project) => {
                 let uid = project.uid().unwrap_or_default();
                 checked.forget(&uid);
                 news.forget(&uid);
-                noting.project_changed(project);
+                noting.project_changed(project, |_| true);
             }
         })
         .applied_objects()
@@ -212,7 +219,7 @@ fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, prover: Arc<
     Action::requeue(deadlines::with_jitter(pause, prover.context.clock.random()))
 }
 
-/// Settles what is reserved, and proves the login. One does not wait for the other.
+/// Settles what is reserved, and proves the login. The failure of one does not stop the other.
 async fn look(project: &WorkspaceProject, prover: &Prover) -> Result<Action, api::Error> {
     let timing = &prover.context.config.timing;
     let settled = daily_usage::settle(project, &prover.context)

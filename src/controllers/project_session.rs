@@ -37,7 +37,7 @@ pub struct Login {
     /// The session with the cloud; `None` if there is an obstacle to having one.
     pub session: Option<Arc<CloudSession>>,
     /// The project, where there is a session.
-    pub project: Option<StoredProject>,
+    pub project: Option<Arc<StoredProject>>,
     /// Changes when the project or its Secret does: what was wrong may have been corrected.
     pub version: String,
 }
@@ -49,7 +49,7 @@ pub enum ProjectRead {
     /// This version cannot decode it, and why.
     Undecodable(String),
     /// The project, and what came of its Secret.
-    Found(Box<StoredProject>, Result<Arc<CloudSession>, Unavailable>),
+    Found(Arc<StoredProject>, Result<Arc<CloudSession>, Unavailable>),
 }
 
 /// Why there is no client: a reason of the project's `Ready` condition, and cause and cure.
@@ -72,7 +72,7 @@ pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant
             Err(error) => return Ok(ProjectRead::Undecodable(error)),
         };
         let access = access(context, namespace, &project.object).await?;
-        Ok(ProjectRead::Found(Box::new(project), access))
+        Ok(ProjectRead::Found(Arc::new(project), access))
     };
     context.project_reads.since(namespace, name, since, read).await
 }
@@ -82,7 +82,7 @@ impl Login {
     /// still come with the same sync.
     pub fn of(read: &ProjectRead, namespace: &str, name: &str, patient: bool) -> Self {
         let (stored, access) = match read {
-            ProjectRead::Found(project, access) => (&**project, access),
+            ProjectRead::Found(project, access) => (project, access),
             ProjectRead::Missing => {
                 let message =
                     format!("WorkspaceProject {name} does not exist in namespace {namespace}: create it");

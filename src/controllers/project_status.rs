@@ -1,5 +1,5 @@
 //! Projects as they were read, and writes of their status. Each write replaces what was read, under compare-and-swap, and
-//! keeps what this version does not know of it.
+//! keeps what this version does not know of a status that it can decode.
 
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -37,8 +37,8 @@ impl StoredProject {
     }
 }
 
-/// The project, without the conditions in its status if those cannot be decoded: the next check finds them out. What counts
-/// against its daily limit, nothing else would find out.
+/// The project, with nothing in its status but `dailyUsage` if that status cannot be decoded: the next check finds out the
+/// rest, and nothing finds out that.
 #[must_use]
 pub fn usable(project: Raw<WorkspaceProject>) -> Raw<WorkspaceProject> {
     if project.object.0.is_ok() {

@@ -41,8 +41,9 @@ pub const GUARDRAIL_TAGS: u32 = 20;
 pub const GUARDRAIL_NAMES: u32 = 50;
 /// Submission windows of a project's guardrails.
 pub const GUARDRAIL_WINDOWS: u32 = 14;
-/// Intervals of a project's daily usage: the quarters of an hour of a day, and the one that has begun.
-pub const USAGE_INTERVALS: u32 = 97;
+/// Intervals of a project's daily usage: the quarters of an hour of a day, the one that has begun, and the one in which the
+/// submissions of the last minutes may end.
+pub const USAGE_INTERVALS: u32 = 98;
 /// Reservations of a project's daily usage.
 pub const RESERVATIONS: u32 = 128;
 /// Uid of an object.

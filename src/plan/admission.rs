@@ -428,8 +428,8 @@ fn ready(seen: &Observed, count: usize) -> Option<Step> {
         return Some(Step::Done);
     }
     let permit = (seen.permit != SendPermit::Held).then_some(Step::AcquirePermit);
-    let reservation = || daily_limit::is_missing(seen, count).then_some(Step::ReserveDesktops(count));
-    permit.or_else(reservation)
+    let is_reserved = daily_limit::is_reserved(seen, seen.reserved.as_ref(), count);
+    permit.or_else(|| (!is_reserved).then_some(Step::ReserveDesktops(count)))
 }
 
 fn batch(seen: &Observed, sweep: &Sweep, sorted: SortedDesktops) -> Batch {

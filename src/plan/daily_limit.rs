@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
 use crate::crd::conditions::Reason;
-use crate::crd::deletion::Attempt;
 use crate::crd::limits::RESERVATIONS;
 use crate::crd::project::{DailyUsage, Reservation};
 use crate::ids::AttemptID;
@@ -16,23 +15,30 @@ use crate::ids::AttemptID;
 /// The wait of a request for which the limit leaves no room, of which `count` desktops would be submitted.
 pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
     let (limit, usage) = limit_and_usage(seen)?;
-    if is_reserved(usage, seen.reserved.as_ref(), count) {
-        return None;
-    }
-    let others = others(usage, seen.reserved.as_ref());
+    // The reservation of this reconciliation is replaced by a new one, or good as it is.
+    let mut others = usage.clone();
+    others
+        .reservations
+        .retain(|r| Some(&r.attempt_id) != seen.reserved.as_ref());
     let room = limit.saturating_sub(others.desktops());
     let is_full = others.reservations.len() >= RESERVATIONS as usize;
     if count <= room as usize && !is_full {
         return None;
     }
-    let until = if has_left_over(seen, usage) {
-        "an earlier reservation of this request is released first".to_owned()
+    let until = if let Some(earlier) = left_over(seen, &others) {
+        format!(
+            "an earlier reservation of this request ({}) is released first",
+            earlier.attempt_id
+        )
     } else if is_full {
         "too many submissions are in progress".to_owned()
     } else {
         match opens_at(&others, limit, count) {
             Some(at) => format!("there is room at {at}, or earlier if another submission has no effect"),
-            None => "there is room a day after the submissions that are in progress".to_owned(),
+            None => {
+                "there is room a day after the submissions in progress, or earlier if they have no effect"
+                    .to_owned()
+            }
         }
     };
     let message = format!(
@@ -42,17 +48,18 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
     Some(Progress::held(Reason::DailyLimitReached, message, Requeue::Usage))
 }
 
-/// So many desktops must be reserved before the request is signed, and are not.
-pub fn is_missing(seen: &Observed, count: usize) -> bool {
-    let reserved = |(_, usage): (u32, &DailyUsage)| is_reserved(usage, seen.reserved.as_ref(), count);
-    !limit_and_usage(seen).is_none_or(reserved)
-}
-
-/// The desktops of the attempt are reserved, or need not be.
-pub fn permits(seen: &Observed, attempt: &Attempt) -> bool {
-    let count = attempt.desktop_ids.len();
-    let reserved = |(_, usage): (u32, &DailyUsage)| is_reserved(usage, Some(&attempt.id), count);
-    limit_and_usage(seen).is_none_or(reserved)
+/// So many desktops are reserved for that attempt, or need not be. What was reserved for an attempt that is not stored counts
+/// only while the request is as it was then: whoever settles reservations gives the desktops back once it is not.
+pub fn is_reserved(seen: &Observed, attempt: Option<&AttemptID>, count: usize) -> bool {
+    let Some((_, usage)) = limit_and_usage(seen) else {
+        return true;
+    };
+    let request = &seen.request;
+    usage.reservations.iter().any(|r| {
+        let unchanged = r.uid == request.uid && r.resource_version == request.resource_version;
+        let enough = usize::try_from(r.desktops).is_ok_and(|all| count <= all);
+        Some(&r.attempt_id) == attempt && enough && (unchanged || request.attempt(&r.attempt_id).is_some())
+    })
 }
 
 fn limit_and_usage(seen: &Observed) -> Option<(u32, &DailyUsage)> {
@@ -61,28 +68,13 @@ fn limit_and_usage(seen: &Observed) -> Option<(u32, &DailyUsage)> {
     Some((limit, &project.usage))
 }
 
-fn is_reserved(usage: &DailyUsage, attempt: Option<&AttemptID>, count: usize) -> bool {
-    let is_enough = |r: &Reservation| {
-        Some(&r.attempt_id) == attempt && usize::try_from(r.desktops).is_ok_and(|all| count <= all)
-    };
-    usage.reservations.iter().any(is_enough)
-}
-
-/// What counts besides the reservation for that attempt, which a new one replaces.
-fn others(usage: &DailyUsage, attempt: Option<&AttemptID>) -> DailyUsage {
-    let mut others = usage.clone();
-    others.reservations.retain(|r| Some(&r.attempt_id) != attempt);
-    others
-}
-
-/// An earlier reconciliation of the request, perhaps of another process, reserved desktops and may still use them: until a
-/// write of this one changes the object. So its message must not be the one that is stored.
-fn has_left_over(seen: &Observed, usage: &DailyUsage) -> bool {
+/// What an earlier reconciliation of the request reserved, perhaps of another process, which can still use it: until a write of
+/// this one changes the object. So it is named in the message, which differs from the one that is stored by that.
+fn left_over<'a>(seen: &Observed, others: &'a DailyUsage) -> Option<&'a Reservation> {
     let request = &seen.request;
-    usage.reservations.iter().any(|r| {
+    others.reservations.iter().find(|r| {
         r.uid == request.uid
             && r.resource_version == request.resource_version
-            && Some(&r.attempt_id) != seen.reserved.as_ref()
             && request.attempt(&r.attempt_id).is_none()
     })
 }

@@ -34,18 +34,17 @@ pub enum RequestNow {
         /// What its status says of attempts.
         attempts: Vec<Attempt>,
     },
-    /// It cannot be decoded.
+    /// It could not be read or decoded.
     Unknown,
 }
 
-/// Takes out what no longer counts by both clocks. A reservation that was never settled counts as long as a submission at its
-/// time would.
+/// Takes out what no longer counts by both clocks. A reservation that was never settled counts as long as its submission would.
 pub fn expire(usage: &mut DailyUsage, clocks: &Clocks, timing: &Timing) {
     let counts = |until: Timestamp| clocks.until(until, timing.clock_skew) != Some(Duration::ZERO);
     usage.submitted.retain(|interval| counts(interval.counts_until.0));
     usage
         .reservations
-        .retain(|reservation| counts(end_of_day(reservation.reserved_at.0)));
+        .retain(|reservation| counts(counts_until(reservation.reserved_at.0, timing)));
 }
 
 /// Until the first of these desktops stop counting by both clocks; `None` if that is not known.
@@ -70,24 +69,23 @@ pub fn now(clocks: &Clocks) -> Time {
     Time(clocks.other().map_or(clocks.ours, |other| other.max(clocks.ours)))
 }
 
-/// The usage once each reservation is settled that can be: of a submission that may have had an effect its desktops count from
-/// now on for a day, of any other they are given back.
+/// The usage once each reservation is settled that can be, whose requests are given in the same order: of a submission that may
+/// have had an effect its desktops count for a day, of any other they are given back.
 #[must_use]
-pub fn settle(
-    usage: &DailyUsage,
-    mut request: impl FnMut(&Reservation) -> RequestNow,
-    clocks: &Clocks,
-) -> DailyUsage {
+pub fn settle(usage: &DailyUsage, requests: Vec<RequestNow>, timing: &Timing) -> DailyUsage {
     let mut settled = DailyUsage {
         submitted: usage.submitted.clone(),
         reservations: vec![],
     };
-    let until = end_of_day(now(clocks).0);
-    for reservation in &usage.reservations {
-        match fate(reservation, request(reservation)) {
+    let unread = std::iter::repeat(RequestNow::Unknown);
+    for (reservation, request) in usage.reservations.iter().zip(requests.into_iter().chain(unread)) {
+        match fate(reservation, request) {
             Fate::Open => settled.reservations.push(reservation.clone()),
             Fate::GivenBack => {}
-            Fate::Submitted(desktops) => count(&mut settled.submitted, until, desktops),
+            Fate::Submitted { desktops, signed_at } => {
+                let at = signed_at.map_or(reservation.reserved_at.0, |at| at.max(reservation.reserved_at.0));
+                count(&mut settled.submitted, counts_until(at, timing), desktops);
+            }
         }
     }
     settled
@@ -99,14 +97,23 @@ enum Fate {
     /// Nothing came of it, nor can.
     GivenBack,
     /// So many desktops were submitted, or may have been.
-    Submitted(i32),
+    Submitted {
+        desktops: i32,
+        /// When, if that is known.
+        signed_at: Option<Timestamp>,
+    },
 }
 
 fn fate(reservation: &Reservation, request: RequestNow) -> Fate {
     let (resource_version, attempts) = match request {
         RequestNow::Unknown => return Fate::Open,
         // Whether it was submitted before it went is not known any more.
-        RequestNow::Gone => return Fate::Submitted(reservation.desktops),
+        RequestNow::Gone => {
+            return Fate::Submitted {
+                desktops: reservation.desktops,
+                signed_at: None,
+            };
+        }
         RequestNow::Found {
             resource_version,
             attempts,
@@ -122,9 +129,10 @@ fn fate(reservation: &Reservation, request: RequestNow) -> Fate {
         None => Fate::GivenBack,
         Some(attempt) if attempt.outcome == Outcome::Pending => Fate::Open,
         Some(attempt) if had_no_effect(attempt.outcome) && !attempt.took_effect() => Fate::GivenBack,
-        Some(attempt) => {
-            Fate::Submitted(i32::try_from(attempt.desktop_ids.len()).unwrap_or(reservation.desktops))
-        }
+        Some(attempt) => Fate::Submitted {
+            desktops: i32::try_from(attempt.desktop_ids.len()).unwrap_or(reservation.desktops),
+            signed_at: Some(attempt.signed_at.0),
+        },
     }
 }
 
@@ -148,8 +156,10 @@ fn count(submitted: &mut Vec<SubmittedDesktops>, until: Timestamp, desktops: i32
     }
 }
 
-/// A day after the end of the interval.
-fn end_of_day(at: Timestamp) -> Timestamp {
-    let end = (at.as_second().div_euclid(INTERVAL) + 1) * INTERVAL;
+/// Until when desktops count that were reserved, or signed for, at that time: a day after the end of the interval in which the
+/// cloud may have taken them.
+fn counts_until(at: Timestamp, timing: &Timing) -> Timestamp {
+    let taken = after(at, timing.max_signature_age + timing.submission_timeout);
+    let end = (taken.as_second().div_euclid(INTERVAL) + 1) * INTERVAL;
     after(Timestamp::from_second(end).unwrap_or(Timestamp::MAX), DAY)
 }

@@ -35,7 +35,7 @@ fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
         || seen.facts.clock_skew.is_some();
     // An approval can be taken back until the call is made.
     let unapproved = attempt.plan_hash.is_some() && attempt.plan_hash != seen.request.approved_plan;
-    let unreserved = !daily_limit::permits(seen, attempt);
+    let unreserved = !daily_limit::is_reserved(seen, Some(&attempt.id), attempt.desktop_ids.len());
     let called_off = seen.request.deleting || unreserved || seen.request.suspend || unapproved || untimely;
     let go = fresh && !called_off && !seen.facts.stopping;
     match stored {

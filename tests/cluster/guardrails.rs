@@ -188,3 +188,26 @@ async fn the_detailed_list_is_read_only_where_a_guardrail_needs_it() {
     let status = stage.completed("second").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
+
+#[tokio::test]
+async fn guardrails_that_are_relaxed_while_a_request_waits_are_told_of() {
+    let stage = Stage::set("relaxed", &[desktop("pc-1")]).await;
+    guard(&stage, json!({"maxDesktopsPerRequest": 5, "allowForce": false})).await;
+    let _operator = stage.operator(&[]);
+    // Nobody waits yet.
+    stage.project_says("prod", "CredentialsValid").await;
+    guard(&stage, json!({"maxDesktopsPerRequest": 6, "allowForce": false})).await;
+    stage
+        .request_with("leaver", &["pc-1"], json!({"force": true}))
+        .await;
+    stage.reason("leaver", Submitted, "GuardrailViolated").await;
+    guard(&stage, json!({"maxDesktopsPerRequest": 3, "allowForce": true})).await;
+    let event = stage.event("prod", "GuardrailsRelaxed", "allowForce").await;
+    let note = event.note.unwrap();
+    assert!(
+        note.contains("(1)") && !note.contains("maxDesktopsPerRequest"),
+        "{note}"
+    );
+    assert_eq!(event.regarding.unwrap().kind.as_deref(), Some("WorkspaceProject"));
+    stage.completed("leaver").await;
+}

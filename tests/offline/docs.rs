@@ -306,13 +306,15 @@ fn reasons(page: &Page) -> Vec<Section<'_>> {
 
 /// Reasons that only Events have: the words of two humps in the file that publishes them.
 fn event_reasons() -> BTreeSet<String> {
-    let texts = words::literals(&root().join("src/controllers/deletion/report.rs"));
+    let files =
+        ["deletion/report.rs", "project/relaxed.rs"].map(|file| root().join("src/controllers").join(file));
+    let texts = files.iter().flat_map(|file| words::literals(file));
     let humps = |text: &String| {
         text.chars().all(|c| c.is_ascii_alphabetic())
             && text.starts_with(|c: char| c.is_uppercase())
             && text.chars().filter(char::is_ascii_uppercase).count() > 1
     };
-    texts.into_iter().filter(humps).collect()
+    texts.filter(humps).collect()
 }
 
 /// The first line of a reason's paragraph.

@@ -187,8 +187,8 @@ pub(super) fn is_in_flight(status: &DesktopDeletionStatus) -> bool {
     status.completion_time.is_none() && status.attempts.iter().any(in_flight)
 }
 
-/// Its credentials were refused, its desktops are not what it expects, or its approval is missing: it must not reserve what it
-/// will not delete.
+/// Its credentials were refused, its desktops are not what it expects, its project does not take it now, or its approval is
+/// missing: it must not reserve what it will not delete.
 fn may_not(status: &DesktopDeletionStatus) -> bool {
     let held = [
         Reason::ExpectationFailed,

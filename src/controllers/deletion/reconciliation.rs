@@ -17,7 +17,7 @@ use crate::cloud::circuit_breaker::HalfOpenPermit;
 use crate::cloud::rate_limiter::{Permit, Priority};
 use crate::cloud::session::{CloudSession, CredentialsKey};
 use crate::controllers::raw::Raw;
-use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION, WorkspaceProject};
+use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::evidence;
 use crate::plan::observed::{Circuit, Facts, Observed, ReadTimes, Request, SendPermit, Submission};
 use crate::plan::progress::{Progress, Requeue};
@@ -140,39 +140,25 @@ impl Reconciliation {
     }
 
     /// Takes in the project with what was reserved in it.
-    ///
-    /// # Errors
-    /// This version cannot decode it.
-    pub fn took_reservation(
-        &mut self,
-        written: Raw<WorkspaceProject>,
-        context: &Context,
-    ) -> Result<(), Error> {
-        let written = StoredProject::of(written).map_err(Error::Undecodable)?;
-        let usage = written.status().daily_usage.unwrap_or_default();
+    pub fn took_reservation(&mut self, written: StoredProject) {
         if let (Some(login), Some(view)) = (&mut self.login, &mut self.seen.project) {
-            view.usage.clone_from(&usage);
-            login.view.usage = usage;
-            login.project = Some(written);
+            view.usage = written.status().daily_usage.unwrap_or_default();
+            login.project = Some(Arc::new(written));
         }
-        // From now on it is looked at again and again, whatever becomes of this reconciliation.
-        self.settle_reservations(context);
-        Ok(())
     }
 
-    /// Has the reservations of the project settled, if one is of this request and none of its attempts is pending.
-    pub fn settle_reservations(&self, context: &Context) {
-        let Some(project) = &self.seen.project else { return };
+    /// Whether something may be reserved for the request in its project.
+    pub fn may_hold_reservation(&self) -> bool {
         let uid = self.uid();
-        let reserved = project.usage.reservations.iter().any(|r| r.uid == uid);
-        if reserved && self.seen.request.pending().is_none() {
-            let name = &self.seen.request.project;
-            // Nobody listens once the operator stops.
-            context
-                .unsettled
-                .send(ObjectRef::new(name).within(&self.namespace()))
-                .ok();
-        }
+        let project = self.seen.project.as_ref();
+        project.is_some_and(|project| project.usage.reservations.iter().any(|r| r.uid == uid))
+    }
+
+    /// Has the reservations of the project settled that can be.
+    pub fn settle_reservations(&self, context: &Context) {
+        let project = ObjectRef::new(&self.seen.request.project).within(&self.namespace());
+        // Nobody listens once the operator stops.
+        context.unsettled.send(project).ok();
     }
 
     /// The reconciliation has ended, or its submission: its desktops stay claimed only if something of it may have reached the

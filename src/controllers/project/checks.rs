@@ -2,7 +2,7 @@
 //! holds up no other project. There is one task a project at most, and none for a project that is gone or for a login that
 //! it no longer has.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use kube::ResourceExt;
@@ -22,7 +22,7 @@ use crate::crd::WorkspaceProject;
 pub(super) struct Checks {
     /// By the uid of the project.
     known: Arc<Mutex<HashMap<String, Known>>>,
-    /// What the watch shows. It shows less before [`Checks::forget`] or [`Checks::forget_gone`] is told.
+    /// What the watch shows. It shows less before [`Checks::forget`] or [`Checks::keep`] is told.
     projects: Store<WorkspaceProject>,
     /// Takes the projects whose check has ended.
     ended: UnboundedSender<ObjectRef<WorkspaceProject>>,
@@ -136,9 +136,7 @@ impl Checks {
     }
 
     /// Projects were listed: what is not among them is gone.
-    pub(super) fn forget_gone(&self) {
-        let listed: std::collections::HashSet<_> =
-            self.projects.state().iter().filter_map(|p| p.uid()).collect();
+    pub(super) fn keep(&self, listed: &HashSet<String>) {
         self.known.lock().retain(|uid, _| listed.contains(uid));
     }
 }
@@ -272,7 +270,7 @@ mod tests {
         assert!(cancelled_by_event.await.is_err());
         world.watch.apply_watcher_event(&Event::Init);
         world.watch.apply_watcher_event(&Event::InitDone);
-        world.checks.forget_gone();
+        world.checks.keep(&HashSet::new());
         assert!(cancelled_by_list.await.is_err());
         let (late, cancelled) = held();
         assert_eq!(world.ask("deleted", "1", late).unwrap(), None);

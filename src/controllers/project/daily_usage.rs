@@ -14,6 +14,9 @@ use crate::crd::project::Reservation;
 use crate::crd::{DesktopDeletion, WorkspaceProject, WorkspaceProjectStatus};
 use crate::plan::daily_usage::{self, RequestNow};
 
+/// How many requests are read at the same time.
+const AT_ONCE: usize = 8;
+
 /// Takes out what no longer counts, and settles reservations. Says after which time to look again; `None` if nothing is
 /// reserved.
 ///
@@ -42,13 +45,12 @@ pub(super) async fn settle(
     let clocks = context.clocks(Some(&endpoint));
     daily_usage::expire(&mut usage, &clocks, &context.config.timing);
     let namespace = cached.namespace().unwrap_or_default();
-    let mut requests = Vec::new();
-    for reservation in &usage.reservations {
-        requests.push(read(reservation, &namespace, context).await?);
-    }
-    let mut requests = requests.into_iter();
-    let now = |_: &Reservation| requests.next().unwrap_or(RequestNow::Unknown);
-    let usage = daily_usage::settle(&usage, now, &clocks);
+    let requests = stream::iter(usage.reservations.clone())
+        .map(|reservation| read(reservation, &namespace, context))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let usage = daily_usage::settle(&usage, requests, &context.config.timing);
     let reserved = !usage.reservations.is_empty();
     let status = WorkspaceProjectStatus {
         daily_usage: Some(usage).filter(|usage| !usage.is_empty()),
@@ -60,24 +62,27 @@ pub(super) async fn settle(
     Ok(reserved.then_some(context.config.timing.secret_refresh))
 }
 
-/// The request of a reservation.
-async fn read(
-    reservation: &Reservation,
-    namespace: &str,
-    context: &Context,
-) -> Result<RequestNow, api::Error> {
+/// The request of a reservation. One that cannot be read does not keep others from being settled.
+async fn read(reservation: Reservation, namespace: &str, context: &Context) -> RequestNow {
     let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.client.clone(), namespace);
-    let found = api::call("read the DesktopDeletion", requests.get_opt(&reservation.request)).await?;
-    let Some(found) = found.filter(|found| found.uid().as_ref() == Some(&reservation.uid)) else {
-        return Ok(RequestNow::Gone);
+    let name = &reservation.request;
+    let found = match api::call("read the DesktopDeletion", requests.get_opt(name)).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::debug!(namespace, name, %error, "a reservation cannot be settled, tried again");
+            return RequestNow::Unknown;
+        }
     };
-    Ok(match found.object.0 {
+    let Some(found) = found.filter(|found| found.uid().as_ref() == Some(&reservation.uid)) else {
+        return RequestNow::Gone;
+    };
+    match found.object.0 {
         Err(_) => RequestNow::Unknown,
         Ok(request) => RequestNow::Found {
             resource_version: request.resource_version().unwrap_or_default(),
             attempts: request.status.unwrap_or_default().attempts,
         },
-    })
+    }
 }
 
 /// The projects of a scope of which reservations may be settled.
@@ -89,7 +94,7 @@ pub(super) fn unsettled(
         loop {
             match unsettled.recv().await {
                 Ok(project) => return Some((project, unsettled)),
-                // Those are looked at some seconds later all the same.
+                // Those are settled when they are looked at the next time.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return None,
             }

@@ -1,12 +1,15 @@
 //! What of a project concerns requests that wait for it: its spec, its conditions, and room under its daily limit. What is
 //! reserved there concerns nobody who waits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
-use crate::crd::WorkspaceProject;
+use super::relaxed::relaxed;
+use crate::crd::conditions::Reason;
+use crate::crd::project::Guardrails;
+use crate::crd::{DesktopDeletion, WorkspaceProject};
 
 /// The projects of a watch as requests were last told of them, by uid.
 #[derive(Default)]
@@ -16,23 +19,62 @@ struct Told {
     generation: Option<i64>,
     conditions: Vec<Condition>,
     usage: u32,
+    reservations: usize,
+    guardrails: Option<Guardrails>,
+}
+
+/// Whom it concerns what is new in a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Concern {
+    /// No request.
+    Nobody,
+    /// Requests that wait for room under the daily limit.
+    WhoWaitsForRoom,
+    /// Every request.
+    Everybody,
+}
+
+impl Concern {
+    /// Whether it concerns that request.
+    pub(super) fn concerns(self, request: &DesktopDeletion) -> bool {
+        let reason = Reason::DailyLimitReached.as_str();
+        let conditions = request.status.iter().flat_map(|status| &status.conditions);
+        match self {
+            Self::Nobody => false,
+            Self::WhoWaitsForRoom => conditions.into_iter().any(|c| c.reason == reason),
+            Self::Everybody => true,
+        }
+    }
+}
+
+/// What is new in a project.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Who is to be told.
+    pub(super) concern: Concern,
+    /// The guardrails that were relaxed.
+    pub(super) relaxed: Vec<&'static str>,
 }
 
 impl News {
-    /// Takes in what the watch shows of a project, and says whether its requests are to be told.
-    pub(super) fn shows(&mut self, project: &WorkspaceProject) -> bool {
+    /// Takes in what the watch shows of a project, and says what is new.
+    pub(super) fn shows(&mut self, project: &WorkspaceProject) -> Shown {
         let status = project.status.clone().unwrap_or_default();
+        let usage = status.daily_usage.unwrap_or_default();
         let now = Told {
             generation: project.metadata.generation,
             conditions: status.conditions,
-            usage: status.daily_usage.map_or(0, |usage| usage.desktops()),
+            usage: usage.desktops(),
+            reservations: usage.reservations.len(),
+            guardrails: project.spec.guardrails.clone(),
         };
         let uid = project.uid().unwrap_or_default();
-        let is_old = self.0.get(&uid).is_some_and(|told| {
-            told.generation == now.generation && told.conditions == now.conditions && told.usage <= now.usage
-        });
+        let told = self.0.get(&uid);
+        let concern = told.map_or(Concern::Everybody, |told| told.concern(&now));
+        let before = told.and_then(|told| told.guardrails.as_ref());
+        let relaxed = before.map_or_else(Vec::new, |before| relaxed(before, now.guardrails.as_ref()));
         self.0.insert(uid, now);
-        !is_old
+        Shown { concern, relaxed }
     }
 
     /// A project is gone.
@@ -41,8 +83,20 @@ impl News {
     }
 
     /// Projects were listed: what is not among them is gone.
-    pub(super) fn keep(&mut self, exists: impl Fn(&str) -> bool) {
-        self.0.retain(|uid, _| exists(uid));
+    pub(super) fn keep(&mut self, listed: &HashSet<String>) {
+        self.0.retain(|uid, _| listed.contains(uid));
+    }
+}
+
+impl Told {
+    fn concern(&self, now: &Self) -> Concern {
+        if self.generation != now.generation || self.conditions != now.conditions {
+            Concern::Everybody
+        } else if now.usage < self.usage || now.reservations < self.reservations {
+            Concern::WhoWaitsForRoom
+        } else {
+            Concern::Nobody
+        }
     }
 }
 
@@ -74,18 +128,30 @@ mod tests {
     }
 
     #[test]
-    fn spec_conditions_and_room_are_news_and_a_reservation_is_not() {
+    fn spec_and_conditions_concern_everybody_room_who_waits_and_a_reservation_nobody() {
+        use Concern::{Everybody, Nobody, WhoWaitsForRoom};
         let mut news = News::default();
-        assert!(news.shows(&project(1, "Valid", &Value::Null)), "it is new");
-        assert!(!news.shows(&project(1, "Valid", &Value::Null)));
-        assert!(!news.shows(&project(1, "Valid", &used(5))), "less room");
-        assert!(!news.shows(&project(1, "Valid", &used(7))), "less room");
-        assert!(news.shows(&project(1, "Valid", &used(6))), "more room");
-        assert!(news.shows(&project(2, "Valid", &used(6))), "another spec");
-        assert!(news.shows(&project(2, "Invalid", &used(6))), "another condition");
+        let reserved = json!({"reservations": [{
+            "attemptID": "n1", "request": "leaver", "uid": "u2", "resourceVersion": "7", "desktops": 5,
+            "reservedAt": "2026-12-01T00:00:00Z",
+        }]});
+        for (what, generation, reason, usage, concern) in [
+            ("it is new", 1, "Valid", Value::Null, Everybody),
+            ("nothing", 1, "Valid", Value::Null, Nobody),
+            ("less room", 1, "Valid", reserved, Nobody),
+            ("fewer reservations", 1, "Valid", used(5), WhoWaitsForRoom),
+            ("less room", 1, "Valid", used(7), Nobody),
+            ("more room", 1, "Valid", used(6), WhoWaitsForRoom),
+            ("another spec", 2, "Valid", used(6), Everybody),
+            ("another condition", 2, "Invalid", used(6), Everybody),
+        ] {
+            let shown = news.shows(&project(generation, reason, &usage));
+            assert_eq!(shown.concern, concern, "{what}");
+        }
+        let last = project(2, "Invalid", &used(6));
         news.forget("u1");
-        assert!(news.shows(&project(2, "Invalid", &used(6))), "it is new");
-        news.keep(|_| false);
-        assert!(news.shows(&project(2, "Invalid", &used(6))), "it is new");
+        assert_eq!(news.shows(&last).concern, Everybody, "it is gone and came back");
+        news.keep(&HashSet::new());
+        assert_eq!(news.shows(&last).concern, Everybody, "it is gone and came back");
     }
 }

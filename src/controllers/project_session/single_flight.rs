@@ -24,6 +24,8 @@ type Place = (String, String);
 #[derive(Clone)]
 struct Entry {
     used: Instant,
+    /// Reads that began earlier say nothing any more.
+    not_before: Instant,
     last: Slot,
 }
 
@@ -51,8 +53,9 @@ impl SingleFlight {
     where
         F: Future<Output = Result<ProjectRead, api::Error>>,
     {
-        let slot = self.slot((namespace.to_owned(), name.to_owned()));
-        let mut last = slot.lock().await;
+        let entry = self.entry((namespace.to_owned(), name.to_owned()));
+        let since = since.max(entry.not_before);
+        let mut last = entry.last.lock().await;
         if let Some(known) = last.as_ref().filter(|known| known.began >= since) {
             return known.clone();
         }
@@ -61,16 +64,25 @@ impl SingleFlight {
         last.insert(Flight { began, result }).clone()
     }
 
-    fn slot(&self, place: Place) -> Slot {
+    /// The project has changed: who asks from now on is not told of an earlier read.
+    pub fn changed(&self, namespace: &str, name: &str) {
+        let place = (namespace.to_owned(), name.to_owned());
+        if let Some(entry) = self.0.lock().get_mut(&place) {
+            entry.not_before = Instant::now();
+        }
+    }
+
+    fn entry(&self, place: Place) -> Entry {
         let mut entries = self.0.lock();
         let now = Instant::now();
         entries.retain(|other, entry| *other == place || now.duration_since(entry.used) < IDLE);
         let entry = entries.entry(place).or_insert_with(|| Entry {
             used: now,
+            not_before: now,
             last: Slot::default(),
         });
         entry.used = now;
-        entry.last.clone()
+        entry.clone()
     }
 }
 

@@ -28,7 +28,7 @@ pub struct DailyUsage {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SubmittedDesktops {
-    /// Until when they count: 24 hours after the end of the quarter of an hour in which their outcome became known.
+    /// Until when they count: 24 hours after the end of the quarter of an hour in which they were submitted.
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::recorded_time())]
     pub counts_until: Time,

@@ -73,6 +73,8 @@ struct Walk {
     /// What counts under the project's limit, with a number that each write raises.
     usage: DailyUsage,
     usage_version: u64,
+    /// What the controller of the project is about to store, and the version that it has read.
+    settling: Option<(u64, DailyUsage)>,
     memory: Memory,
     attempts_made: usize,
     trace: Vec<String>,
@@ -110,6 +112,7 @@ impl Walk {
             exists: true,
             usage: DailyUsage::default(),
             usage_version: 0,
+            settling: None,
             memory: Memory::default(),
             attempts_made: 0,
             trace: vec![],

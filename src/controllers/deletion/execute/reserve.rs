@@ -2,7 +2,8 @@
 
 use kube::ResourceExt;
 
-use super::super::super::{Context, api, project_session, project_status};
+use super::super::super::project_status::{self, StoredProject};
+use super::super::super::{Context, api, project_session};
 use super::super::Error;
 use super::super::reconciliation::Reconciliation;
 use super::nonce;
@@ -11,12 +12,14 @@ use crate::crd::project::Reservation;
 use crate::plan::daily_usage;
 
 /// Reserves desktops by a PUT with the resourceVersion of the project whose guardrails were judged. If the project has
-/// changed, or the answer is lost, it is read again.
+/// changed, it is read again.
+///
+/// # Errors
+/// The API server did not answer, or refuses it. What it may have stored is settled later.
 pub(super) async fn reserve(pass: &mut Reconciliation, count: usize, context: &Context) -> Result<(), Error> {
-    let fault = Error::Fault("desktops are reserved before the project was read");
-    let project = pass.login.as_ref().and_then(|login| login.project.as_ref());
-    let (Some(project), Some(view)) = (project.cloned(), pass.seen.project.as_ref()) else {
-        return Err(fault);
+    let project = pass.login.as_ref().and_then(|login| login.project.clone());
+    let (Some(project), Some(view)) = (project, &pass.seen.project) else {
+        return Err(Error::Fault("desktops are reserved before the project was read"));
     };
     let attempt_id = pass.seen.reserved.get_or_insert_with(|| nonce(context)).clone();
     let endpoint = project_session::coordinates(&project.object.spec).endpoint;
@@ -28,17 +31,18 @@ pub(super) async fn reserve(pass: &mut Reconciliation, count: usize, context: &C
         desktops: i32::try_from(count).unwrap_or(i32::MAX),
         reserved_at: daily_usage::now(&context.clocks(Some(&endpoint))),
     };
-    let usage = daily_usage::reserve(&view.usage, reservation);
     let status = WorkspaceProjectStatus {
-        daily_usage: Some(usage),
+        daily_usage: Some(daily_usage::reserve(&view.usage, reservation)),
         ..project.status()
     };
-    match project_status::replace(&project, &status, "ReserveDesktops", context).await {
-        Ok(written) => pass.took_reservation(written, context),
-        Err(api::Error::Conflict | api::Error::Unanswered { .. }) => {
-            pass.seen.last_look = false;
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
+    let written = project_status::replace(&project, &status, "ReserveDesktops", context).await;
+    // From now on it is looked at again and again, whatever comes of this reconciliation.
+    pass.settle_reservations(context);
+    match written.map(StoredProject::of) {
+        Ok(Ok(written)) => pass.took_reservation(written),
+        // The next read says what is so.
+        Ok(Err(_)) | Err(api::Error::Conflict | api::Error::NotFound) => pass.seen.last_look = false,
+        Err(error) => return Err(error.into()),
     }
+    Ok(())
 }

@@ -94,7 +94,9 @@ pub(super) async fn status(
     .await?;
     context.metrics.api_write("DesktopDeletion", step);
     pass.update(written, context)?;
-    pass.settle_reservations(context);
+    if pass.may_hold_reservation() && pass.seen.request.pending().is_none() {
+        pass.settle_reservations(context);
+    }
     report::changed(&before, pass, context).await;
     Ok(())
 }

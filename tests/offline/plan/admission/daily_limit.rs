@@ -83,6 +83,19 @@ pub(super) fn rows() -> Vec<Row> {
             "reserve 2",
         ),
         row(
+            "it was written since it has reserved, so that this may have been given back",
+            used(&[(60, 8)])
+                .reserving()
+                .holding(own(2))
+                .with(|o| "8".clone_into(&mut o.request.resource_version)),
+            "reserve 2",
+        ),
+        row(
+            "it has reserved its own, and the limit is less than that now",
+            used(&[(60, 9)]).reserving().holding(own(2)),
+            WAITS,
+        ),
+        row(
             "its reservation is not there: the answer was lost, or somebody was faster",
             used(&[(60, 8)]).reserving(),
             "reserve 2",
@@ -138,6 +151,12 @@ fn a_request_in_the_way_of_itself_says_so_until_a_write_has_changed_it() {
     let left_over = |version: &str| used(&[]).holding(reservation("n1", "request-1", version, 9));
     assert!(message(&left_over("7")).contains("earlier reservation of this request"));
     assert!(!message(&left_over("6")).contains("earlier reservation of this request"));
+    let another = used(&[]).holding(reservation("n3", "request-1", "7", 9));
+    assert_ne!(
+        message(&left_over("7")),
+        message(&another),
+        "each asks for a write"
+    );
 }
 
 #[test]
@@ -166,7 +185,8 @@ fn nothing_is_stored_or_sent_without_a_reservation() {
     };
     let reserved = |desktops| used(&[]).holding(reservation("n1", "request-1", "7", desktops));
     assert!(matches!(armed(reserved(2)), Step::RecordIntent(_)));
-    for seen in [used(&[]), reserved(1)] {
+    let written_since = reserved(2).with(|o| "8".clone_into(&mut o.request.resource_version));
+    for seen in [used(&[]), reserved(1), written_since] {
         assert_eq!(armed(seen), Step::StartOver);
     }
     let stored = |seen: Seen| {

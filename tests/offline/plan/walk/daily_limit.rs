@@ -65,11 +65,18 @@ impl Walk {
         ))
     }
 
-    /// The controller of the project settles what it can.
+    /// The controller of the project reads the request of each reservation, and some time later stores what follows from that,
+    /// unless the project has changed meanwhile.
     pub(super) fn settle(&mut self) {
+        if let Some((version, usage)) = self.settling.take() {
+            if version == self.usage_version {
+                self.store_usage(usage);
+            }
+            return;
+        }
         let mut usage = self.usage.clone();
         daily_usage::expire(&mut usage, &self.clocks(), &timing());
-        let request = |_: &Reservation| {
+        let request = || {
             if self.exists {
                 RequestNow::Found {
                     resource_version: self.version.to_string(),
@@ -79,8 +86,9 @@ impl Walk {
                 RequestNow::Gone
             }
         };
-        let usage = daily_usage::settle(&usage, request, &self.clocks());
-        self.store_usage(usage);
+        let requests = usage.reservations.iter().map(|_| request()).collect();
+        let usage = daily_usage::settle(&usage, requests, &timing());
+        self.settling = Some((self.usage_version, usage));
     }
 
     /// Other requests submit desktops.
