@@ -6,6 +6,7 @@
 //! | [`duration`] | durations as people write them |
 //! | [`election`] | the durations of the leader election |
 //! | [`endpoints`] | which hosts a project may point to |
+//! | [`otlp`] | the collector of traces |
 //! | [`proxy`] | the proxy to the cloud |
 //! | [`timing`] | every duration of the submission protocol, and how they must relate |
 
@@ -15,11 +16,13 @@ use std::num::{NonZeroU16, NonZeroU32};
 pub mod duration;
 pub mod election;
 pub mod endpoints;
+pub mod otlp;
 pub mod proxy;
 pub mod timing;
 
 pub use election::Election;
 pub use endpoints::AllowedEndpoint;
+pub use otlp::OtlpEndpoint;
 pub use proxy::CloudProxy;
 pub use timing::Timing;
 
@@ -46,6 +49,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Who writes: the `writer` of an attempt and the reporter of Events.
     pub identity: String,
+    /// The name of the pod, if it is one.
+    pub pod_name: Option<String>,
+    /// The collector that traces are sent to; `None`: the standard variables of OpenTelemetry decide.
+    pub otlp_endpoint: Option<OtlpEndpoint>,
 }
 
 /// Flags that cannot be followed.
@@ -57,6 +64,9 @@ pub enum InvalidConfig {
     /// The proxy to the cloud cannot be used.
     #[error(transparent)]
     Proxy(#[from] proxy::InvalidProxy),
+    /// The collector of traces cannot be used.
+    #[error(transparent)]
+    OtlpEndpoint(#[from] otlp::InvalidOtlpEndpoint),
 }
 
 /// Whose objects the operator watches.

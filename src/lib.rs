@@ -20,7 +20,7 @@
 //! | [`crd`] | the two kinds, their conditions and reasons: the contract with users | `ids` |
 //! | [`workspace`] | the cloud: its calls, signature, endpoints, errors; knows no Kubernetes | `ids`, `clock`, `config` |
 //! | [`cloud`] | sessions with the cloud that requests share: rate limiter, circuit breaker, batching | `plan`, `workspace`, `crd`, `runtime` |
-//! | [`runtime`] | lease, health, metrics, logging | `crd`, `workspace::error` |
+//! | [`runtime`] | lease, health, metrics, logging, traces | `crd`, `workspace::error` |
 //! | [`process`] | start, HTTP server, shutdown | `controllers` and what they run on: `runtime`, `workspace`, `crd` |
 //! | [`cli`] | commands and flags | `process`, `runtime`, `crd`, `config` |
 //! | [`config`] | what the flags set, as plain data | nothing of ours |

@@ -1,4 +1,4 @@
-//! The program: parse, set the log up, run.
+//! The program: parse, set log and traces up, run.
 
 use std::error::Error;
 use std::io;
@@ -8,8 +8,10 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 
 use desktop_deletion_operator::cli::{Cli, Command, RunArgs};
+use desktop_deletion_operator::config::Config;
 use desktop_deletion_operator::process;
 use desktop_deletion_operator::runtime::logging;
+use desktop_deletion_operator::runtime::traces::Traces;
 
 /// Objects and answers are many small strings: with the allocator of glibc a burst takes a fifth more CPU (`examples/load`).
 #[global_allocator]
@@ -20,19 +22,32 @@ fn main() -> ExitCode {
         Command::Crds(args) => exit(args.deliver(&mut io::stdout()), |error| {
             eprintln!("error: {error}");
         }),
-        Command::Run(args) => {
-            let (format, filter) = args.log();
-            if let Err(error) = logging::init(format, filter) {
-                return exit(Err(error), |error| eprintln!("error: {error}"));
-            }
-            // From here on the log has one form, also for the last line.
-            exit(run(*args), |error| tracing::error!("{error}"))
-        }
+        Command::Run(args) => run(*args),
     }
 }
 
-fn run(args: RunArgs) -> Result<(), Box<dyn Error>> {
-    let config = args.config()?;
+fn run(args: RunArgs) -> ExitCode {
+    let (format, filter) = args.log();
+    let filter = filter.to_owned();
+    let config = args.config();
+    let traces = config.as_ref().map_or(Ok(None), Traces::start);
+    let sent = traces.as_ref().ok().and_then(Option::as_ref);
+    if let Err(error) = logging::init(format, &filter, sent.map(Traces::layer)) {
+        return exit(Err(error), |error| eprintln!("error: {error}"));
+    }
+    // From here on the log has one form, also for the last line.
+    if let Err(error) = &traces {
+        tracing::warn!("nothing is traced: {error}");
+    }
+    let ended = config.map_err(Into::into).and_then(serve);
+    let code = exit(ended, |error| tracing::error!("{error}"));
+    if let Some(traces) = sent {
+        traces.stop();
+    }
+    code
+}
+
+fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     // One thread: the work is waiting, and handing it over between threads costs more than it gains.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

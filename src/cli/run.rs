@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use crate::config::endpoints::{self, AllowedEndpoint};
-use crate::config::{CloudProxy, Config, Election, InvalidConfig, Namespaces, Timing};
+use crate::config::{CloudProxy, Config, Election, InvalidConfig, Namespaces, OtlpEndpoint, Timing};
 use crate::runtime::logging::{self, LogFormat};
 
 pub(super) const ABOUT: &str = "\
@@ -173,6 +173,19 @@ struct ProcessArgs {
     /// What is logged: error, warn, info, debug or trace, also by module, as in info,kube=debug
     #[arg(long, value_name = "FILTER", env = "DESKTOP_DELETION_LOG_LEVEL", default_value = "info", value_parser = logging::filter_text)]
     log_level: String,
+
+    /// Base URL of a collector that takes traces by OTLP over HTTP [default: none]
+    ///
+    /// Traces are posted to URL/v1/traces. Without it the standard variables OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and
+    /// OTEL_EXPORTER_OTLP_ENDPOINT decide, and without these nothing is traced. OTEL_EXPORTER_OTLP_HEADERS and
+    /// OTEL_RESOURCE_ATTRIBUTES apply in either case.
+    #[arg(
+        long,
+        value_name = "http://HOST:PORT",
+        env = "DESKTOP_DELETION_OTLP_ENDPOINT",
+        hide_env_values = true
+    )]
+    otlp_endpoint: Option<String>,
 }
 
 impl RunArgs {
@@ -184,7 +197,7 @@ impl RunArgs {
     /// Everything else, checked.
     ///
     /// # Errors
-    /// Two durations do not go together, or the proxy cannot be used.
+    /// Two durations do not go together, or the proxy or the collector of traces cannot be used.
     pub fn config(self) -> Result<Config, InvalidConfig> {
         // Taken apart field by field: a flag that nobody reads does not compile.
         let ScopeArgs {
@@ -207,6 +220,7 @@ impl RunArgs {
             pod_name,
             log_format: _,
             log_level: _,
+            otlp_endpoint,
         } = self.process;
         self.timing.check()?;
         election.check()?;
@@ -221,7 +235,9 @@ impl RunArgs {
             requests_per_minute,
             show_users,
             listen,
-            identity: identity.or(pod_name).unwrap_or_else(host_name),
+            identity: identity.or_else(|| pod_name.clone()).unwrap_or_else(host_name),
+            pod_name,
+            otlp_endpoint: OtlpEndpoint::read(otlp_endpoint.as_deref())?,
         })
     }
 }
@@ -388,6 +404,7 @@ mod tests {
                 "--cloud-proxy must read http://HOST:PORT",
             ),
             ("--cloud-proxy-credentials-file=/a", "needs --cloud-proxy"),
+            ("--otlp-endpoint=collector:4317", "--otlp-endpoint must read"),
         ] {
             let message = try_config(&[flag]).unwrap_err();
             assert!(message.contains(why), "{flag}: {message}");

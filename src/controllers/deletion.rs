@@ -22,6 +22,8 @@ use futures::FutureExt;
 use kube::ResourceExt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::cache::{Source, version};
 use super::{Context, api};
@@ -140,15 +142,29 @@ async fn reconcile(
     context: &Arc<Context>,
 ) -> Reconciled {
     let started = Instant::now();
-    let reconciled = Box::pin(take_steps(object, source, since, slot, context)).await;
+    let span = tracing::info_span!(
+        "reconcile",
+        namespace = object.namespace(),
+        name = object.name_any(),
+        uid = object.uid(),
+        result = Empty,
+        otel.status_code = Empty,
+    );
+    let reconciled = Box::pin(take_steps(object, source, since, slot, context))
+        .instrument(span.clone())
+        .await;
     if reconciled.result.is_ok() {
         context.memory.api_is_well(&object.uid().unwrap_or_default());
     }
     let word = match &reconciled.result {
         Ok(_) => "ok",
         Err(Error::StartOver | Error::Api(api::Error::Conflict)) => "conflict",
-        Err(_) => "error",
+        Err(_) => {
+            span.record("otel.status_code", "ERROR");
+            "error"
+        }
     };
+    span.record("result", word);
     context
         .metrics
         .reconcile("DesktopDeletion", word, started.elapsed());

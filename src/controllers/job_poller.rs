@@ -10,6 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::deletion::WorkQueue;
 use crate::cloud::batching::paging::{self, Extent, MAX_PAGES};
@@ -287,7 +288,9 @@ async fn poll(shared: Arc<Shared>, key: CredentialsKey) {
         }
         last = Some(Instant::now());
         let mut found = Vec::new();
-        let read_failure = tick(&shared, &key, &*cloud, due, &mut found).await.err();
+        let span = tracing::info_span!("poll_jobs", project_id = key.project.project_id.as_str());
+        let looked = tick(&shared, &key, &*cloud, due, &mut found).instrument(span);
+        let read_failure = looked.await.err();
         if let Some(error) = &read_failure {
             tracing::warn!(project = %key.project.project_id, %error, "the jobs of a project could not be read");
         }

@@ -21,6 +21,7 @@ use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watc
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::project_status::{self, StoredProject};
 use super::raw::Raw;
@@ -248,7 +249,15 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Duration, 
             let generation = project.metadata.generation.unwrap_or_default();
             let version = format!("{generation}/{}", session.caller.login);
             let due = |proof: &Proof| proof.at.elapsed() >= pause(proof, context);
-            let start = |last| check(project.clone(), session, last, context.clone());
+            let span = || {
+                tracing::info_span!(
+                    "check_project",
+                    namespace,
+                    name = project.name_any(),
+                    uid = project.uid()
+                )
+            };
+            let start = |last| check(project.clone(), session, last, context.clone()).instrument(span());
             match prover.checks.result(project, &version, due, start)? {
                 Some(proof) => proof,
                 // Its end is reported; the Secret may change before that, and is not watched.

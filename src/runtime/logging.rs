@@ -5,7 +5,16 @@ use std::io::{self, IsTerminal};
 use std::panic;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use super::traces::is_traced;
 
 /// kube logs each answer with a 5xx as an error of its own; the caller logs the same with what it means. It also opens a
 /// span for each reconcile, entered whenever any of them goes on; our lines name their object where it matters.
@@ -32,30 +41,46 @@ pub enum TelemetryError {
     Taken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Sets the log of the process up. Panics are logged too, so that a JSON log stays JSON.
+/// Sets the log of the process up, and beside it the layer of traces, if there is one. Panics are logged too, so that a
+/// JSON log stays JSON.
 ///
 /// # Errors
 /// The filter cannot be read, or the process has a log already.
-pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+pub fn init<T>(format: LogFormat, filter: &str, traces: Option<T>) -> Result<(), TelemetryError>
+where
+    T: Layer<Registry> + Send + Sync,
+{
     let filter = self::filter(filter).map_err(|error| TelemetryError::Filter(filter.to_owned(), error))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => log
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .try_init(),
-    }
-    .map_err(TelemetryError::Taken)?;
+    tracing_subscriber::registry()
+        .with(traces)
+        .with(layer(format, filter, io::stderr().is_terminal(), io::stderr))
+        .try_init()
+        .map_err(|error| TelemetryError::Taken(error.into()))?;
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic: {}", text_of(panic.payload()));
     }));
     Ok(())
+}
+
+/// Writes log lines. The spans of this crate are for traces and show in no line.
+fn layer<S, W>(format: LogFormat, filter: EnvFilter, ansi: bool, writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let log = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines = match format {
+        LogFormat::Text => log.with_ansi(ansi).boxed(),
+        LogFormat::Json => log
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed(),
+    };
+    let untraced = filter_fn(|metadata| !is_traced(metadata)).with_max_level_hint(LevelFilter::TRACE);
+    lines.with_filter(filter.and(untraced))
 }
 
 /// What a panic says: `panic!` leaves one of the two kinds of string.
@@ -81,8 +106,65 @@ fn filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseErro
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+    use tracing::subscriber::{DefaultGuard, set_default};
+
     use super::*;
+
+    /// The log lines of this thread, as JSON.
+    #[derive(Clone, Default)]
+    pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        /// Writes them from now on, until the guard is dropped.
+        pub(crate) fn start() -> (Self, DefaultGuard) {
+            let lines = Self::default();
+            let writer = lines.clone();
+            let log = layer(LogFormat::Json, filter("info").unwrap(), false, move || {
+                writer.clone()
+            });
+            let guard = set_default(tracing_subscriber::registry().with(log));
+            (lines, guard)
+        }
+
+        /// All of them so far.
+        pub(crate) fn read(&self) -> Vec<Value> {
+            let written = self.0.lock();
+            let lines = written
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty());
+            lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+        }
+    }
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_is_the_same_within_a_span_of_a_trace_and_without() {
+        let (lines, _guard) = Lines::start();
+        let line = || tracing::info!(name = "leaver", "done");
+        line();
+        tracing::info_span!("reconcile", name = "other").in_scope(line);
+        let mut read = lines.read();
+        for line in &mut read {
+            line.as_object_mut().unwrap().remove("timestamp").unwrap();
+        }
+        let expected =
+            json!({"level": "INFO", "message": "done", "name": "leaver", "target": module_path!()});
+        assert_eq!(read, [expected.clone(), expected]);
+    }
 
     #[test]
     fn a_filter_is_a_level_or_directives() {

@@ -1,5 +1,8 @@
 //! From what came back to what it means: the same for every service.
 
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
 use super::api::Answer;
 use super::endpoint::Endpoint;
 use super::error::{Error, Failure, Operation, Refusal};
@@ -48,6 +51,18 @@ impl Exchange<'_> {
         call: http::Request<Vec<u8>>,
         limits: Limits,
     ) -> Result<Received, Error> {
+        let span = self.span();
+        let result = self.send(carrier, call, limits).instrument(span.clone()).await;
+        self.record(&result, &span);
+        result
+    }
+
+    async fn send(
+        &self,
+        carrier: &dyn Transport,
+        call: http::Request<Vec<u8>>,
+        limits: Limits,
+    ) -> Result<Received, Error> {
         let received = transfer(carrier, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
@@ -58,6 +73,40 @@ impl Exchange<'_> {
             "the cloud answered"
         );
         Ok(received)
+    }
+
+    /// What a trace shows of the call. Neither the URL nor the headers nor the bodies are in it.
+    fn span(&self) -> Span {
+        tracing::info_span!(
+            "cloud_call",
+            otel.name = self.operation.as_str(),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            operation = self.operation.as_str(),
+            http.response.status_code = Empty,
+            request_id = Empty,
+            error.type = Empty,
+        )
+    }
+
+    fn record(&self, result: &Result<Received, Error>, span: &Span) {
+        let class = match result {
+            Ok(received) => {
+                let status = received.status.as_u16();
+                span.record("http.response.status_code", status);
+                span.record(
+                    "request_id",
+                    refusal::request_id(&received.headers, self.sanitizer),
+                );
+                (status >= 400).then(|| status.to_string())
+            }
+            Err(error) if error.was_not_sent() => Some("notSent".to_owned()),
+            Err(_) => Some("noAnswer".to_owned()),
+        };
+        if let Some(class) = class {
+            span.record("error.type", class);
+            span.record("otel.status_code", "ERROR");
+        }
     }
 
     fn lost(&self, lost: &Undelivered) -> Error {

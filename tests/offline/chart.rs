@@ -27,7 +27,7 @@ const COPIES: [(&str, &str); 8] = [
 ];
 
 /// Flags that have a value of another form in the chart, or that the chart sets itself.
-const OTHER_FLAGS: [&str; 7] = [
+const OTHER_FLAGS: [&str; 8] = [
     "allowed-endpoints",
     "cloud-proxy",
     "cloud-proxy-credentials-file",
@@ -35,6 +35,7 @@ const OTHER_FLAGS: [&str; 7] = [
     "leader-elect",
     "listen",
     "namespaces",
+    "otlp-endpoint",
 ];
 
 #[test]

@@ -265,6 +265,10 @@ fn flags_hosts_proxy_and_ports_reach_the_objects() {
         ("DESKTOP_DELETION_LEADER_ELECT", "true"),
         ("DESKTOP_DELETION_LOG_FORMAT", "text"),
         ("DESKTOP_DELETION_NAMESPACES", "vdi-prod,vdi-test"),
+        (
+            "DESKTOP_DELETION_OTLP_ENDPOINT",
+            "http://otel-collector.observability:4318",
+        ),
         ("DESKTOP_DELETION_REQUEST_DEADLINE", "24h"),
         ("DESKTOP_DELETION_SUBMISSION_TIMEOUT", "90s"),
         ("RUST_BACKTRACE", "1"),
@@ -273,7 +277,7 @@ fn flags_hosts_proxy_and_ports_reach_the_objects() {
     assert_eq!(pod["volumes"][0]["secret"]["secretName"], "cloud-proxy");
     assert_eq!(pod["terminationGracePeriodSeconds"], 180);
     let egress = of("NetworkPolicy")["spec"]["egress"].to_string();
-    for port in [53, 443, 5443, 3128, 8443] {
+    for port in [53, 443, 5443, 3128, 4318, 8443] {
         assert!(egress.contains(&format!("\"port\":{port}")), "{port}: {egress}");
     }
     assert!(

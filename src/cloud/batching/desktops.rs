@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use super::listing;
 use crate::ids::DesktopID;
@@ -64,6 +65,8 @@ struct Asked {
     ids: Vec<DesktopID>,
     upcoming: Vec<DesktopID>,
     answer: oneshot::Sender<Result<Arc<Read>, Error>>,
+    /// In which trace it was asked.
+    span: Span,
 }
 
 impl Desktops {
@@ -91,6 +94,7 @@ impl Desktops {
                 ids: question.ids,
                 upcoming: question.upcoming,
                 answer,
+                span: Span::current(),
             });
             !std::mem::replace(&mut queue.reading, true)
         };
@@ -116,7 +120,9 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud
             return;
         }
         let ids = ids_of(&party);
-        let result = read_now(&*cloud, ids.clone()).await;
+        let result = read_now(&*cloud, ids.clone())
+            .instrument(span(&party, ids.len()))
+            .await;
         if let Ok(read) = &result {
             let mut pages = pages.lock();
             pages.retain(|page| page.began.elapsed() < KEPT);
@@ -126,7 +132,7 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud
         for asked in party {
             let share = if spoilt && asked.ids.len() < ids.len() {
                 // The ids of one must not be the trouble of another.
-                read_now(&*cloud, asked.ids).await
+                read_now(&*cloud, asked.ids).instrument(asked.span).await
             } else {
                 result.clone()
             };
@@ -134,6 +140,17 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud
             asked.answer.send(share).ok();
         }
     }
+}
+
+/// The span of a read, in the trace of whoever asked first. Those of the others have a link to it.
+fn span(party: &[Asked], desktops: usize) -> Span {
+    let mut spans = party.iter().map(|asked| &asked.span);
+    let first = spans.next().and_then(Span::id);
+    let span = tracing::info_span!(parent: first, "read_desktops", desktops);
+    for other in spans {
+        other.follows_from(&span);
+    }
+    span
 }
 
 /// As each asked: a service may tell upper from lower case, and would not list what is spelt otherwise.

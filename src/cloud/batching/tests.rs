@@ -3,10 +3,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::*;
 use crate::crd::deletion::ProjectCoordinates;
 use crate::ids::JobID;
+use crate::runtime::traces::tests::Recorded;
 use crate::workspace::api::{
     Answer, BatchDelete, Desktop, DesktopDetailPage, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest,
     SubJob, SubJobPage, SubJobQuery, SubJobStatus,
@@ -284,6 +286,39 @@ async fn the_ids_of_one_are_not_the_trouble_of_another() {
         !odd.proves_missing(&ids(&["odd"])[0]),
         "nor is it known from before"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_read_is_in_the_trace_of_one_who_asked_and_linked_by_the_others() {
+    let (recorded, _guard) = Recorded::start();
+    let cloud = Arc::new(Fake::default());
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let ask = |id: &'static str| {
+        let question = DesktopQuery {
+            ids: ids(&[id]),
+            ..question(&[], &[], start)
+        };
+        let span = tracing::info_span!("reconcile", name = id);
+        reads.read(cloud.clone(), question).instrument(span)
+    };
+    let (first, second) = tokio::join!(ask("a"), ask("b"));
+    assert_eq!(first.unwrap().began, second.unwrap().began);
+    // The reader waits once more for company, and ends.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut spans = recorded.take();
+    spans.sort_by_key(|span| span.start_time);
+    let [a, b, read] = &spans[..] else {
+        panic!("{spans:#?}")
+    };
+    assert_eq!(
+        (&*a.name, &*b.name, &*read.name),
+        ("reconcile", "reconcile", "read_desktops")
+    );
+    assert_eq!(read.parent_span_id, a.span_context.span_id());
+    assert_eq!(read.span_context.trace_id(), a.span_context.trace_id());
+    assert!(a.links.is_empty());
+    let links: Vec<_> = b.links.iter().map(|link| link.span_context.clone()).collect();
+    assert_eq!(links, std::slice::from_ref(&read.span_context));
 }
 
 fn hundred() -> Vec<String> {

@@ -183,6 +183,8 @@ fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<()
         job_ids: vec![],
         error: None,
     };
+    // In a trace, the attempt is found by the ID that the status has.
+    tracing::Span::current().record("attempt", attempt.id.as_str());
     // That a desktop was idle before says nothing of what the job does to it.
     context.memory.change(&pass.uid(), Remembered::forget_idle);
     pass.armed = Some((signed, since));

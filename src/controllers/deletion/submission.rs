@@ -8,6 +8,8 @@ use std::time::Duration;
 use kube::ResourceExt;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::super::{Context, api};
 use super::reconciliation::Reconciliation;
@@ -79,7 +81,7 @@ pub async fn run(pass: Reconciliation, sign: Step, context: Arc<Context>) -> Res
     let underway = context.submissions.begin(pass.uid());
     let (sender, receiver) = oneshot::channel();
     let tasks = context.submissions.tasks.clone();
-    tasks.spawn(async move {
+    let submission = async move {
         let reference = pass.reference();
         let mut pass = pass;
         let result = Box::pin(submit(&mut pass, sign, &context)).await;
@@ -91,7 +93,8 @@ pub async fn run(pass: Reconciliation, sign: Step, context: Arc<Context>) -> Res
         if sender.send(result).is_err() {
             context.queue.add(reference);
         }
-    });
+    };
+    tasks.spawn(submission.instrument(tracing::info_span!("submit", attempt = Empty)));
     receiver
         .await
         .unwrap_or(Err(Error::Fault("panic in a submission; see the log")))

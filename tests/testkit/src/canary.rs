@@ -1,8 +1,10 @@
 //! No secret in anything that an operator puts out. Every secret of the tests is a canary: it has the word
 //! [`MARK`] in it, or was shown to [`guard`] by the part of the test kit that handed it out. When an [`Operator`] ends,
-//! its whole log, its metrics, and all that was written to the API server meanwhile are searched for them.
+//! its whole log, its metrics, and all that was written to the API server meanwhile are searched for them; and when an
+//! [`OtlpCollector`] ends, the traces that it was sent.
 //!
 //! [`Operator`]: crate::Operator
+//! [`OtlpCollector`]: crate::OtlpCollector
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};

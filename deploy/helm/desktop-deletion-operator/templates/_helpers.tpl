@@ -41,6 +41,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* The port of the collector of traces, or nothing if there is no collector. */}}
+{{- define "operator.collectorPort" -}}
+{{- with .Values.traces.otlpEndpoint }}
+{{- $default := ternary "443" "80" (hasPrefix "https:" .) }}
+{{- regexFind ":[0-9]+$" (urlParse .).host | trimPrefix ":" | default $default }}
+{{- end }}
+{{- end }}
+
 {{/* The port of the proxy, or nothing if there is no proxy. */}}
 {{- define "operator.proxyPort" -}}
 {{- with .Values.cloudProxy.url }}
