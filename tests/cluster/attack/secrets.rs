@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use testkit::cloud::ACCESS_KEY;
-use testkit::{Cloud, manifests};
+use testkit::{Cloud, OtlpCollector, OtlpSpan, manifests};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
@@ -117,7 +117,10 @@ async fn play(number: usize, login: Login) {
     project["spec"]["credentials"] = json!({login.kind: {"secretRef": {"name": "login"}}});
     say_aloud(&stage, &login);
     stage.namespace.apply(&project).await.unwrap();
-    let operator = stage.operator(&["--log-level=debug", "--project-refresh=300ms"]);
+    // What it is sent is searched when it ends.
+    let collector = OtlpCollector::start().await.unwrap();
+    let traced = format!("--otlp-endpoint={}", collector.url());
+    let operator = stage.operator(&["--log-level=debug", "--project-refresh=300ms", &traced]);
     stage.request("leaver", &["pc-1"]).await;
     stage.struck().await;
     let status = stage.completed("leaver").await;
@@ -129,6 +132,9 @@ async fn play(number: usize, login: Login) {
         operator.address().is_some(),
         "its metrics are searched when it ends: {log}"
     );
+    assert_eq!(operator.stopped().await, 0);
+    let redacted = |span: &OtlpSpan| span.attribute("request_id").contains("[redacted]");
+    assert!(collector.spans().iter().any(redacted), "the cloud said it");
 }
 
 #[tokio::test]

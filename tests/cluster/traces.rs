@@ -1,0 +1,210 @@
+//! Traces: what of a request reaches a collector of OTLP, and what a collector that is of no use does to the operator.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::json;
+use testkit::{OtlpCollector, OtlpSpan, canary, eventually};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
+
+use crate::doubt::{FLAGS, lost, world};
+use crate::stage::{BOUND, Running, Stage, desktop, pair, says};
+
+/// Batches are sent at once, more or less.
+const SOON: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "100");
+
+/// What the log says of a collector that takes nothing.
+const WARNING: &str = "traces cannot be sent";
+
+fn endpoint(url: &str) -> String {
+    format!("--otlp-endpoint={url}")
+}
+
+/// The one span of that name with that attribute.
+fn one<'a>(spans: &'a [OtlpSpan], name: &str, (attribute, value): (&str, &str)) -> &'a OtlpSpan {
+    let mut found = spans
+        .iter()
+        .filter(|span| span.name == name && span.attribute(attribute) == value);
+    let first = found.next();
+    let first = first.unwrap_or_else(|| panic!("no {name} with {attribute}={value} in {spans:#?}"));
+    assert_eq!(found.count(), 0, "{spans:#?}");
+    first
+}
+
+fn parent<'a>(spans: &'a [OtlpSpan], child: &OtlpSpan) -> &'a OtlpSpan {
+    let found = spans.iter().find(|span| span.id == child.parent);
+    let found = found.unwrap_or_else(|| panic!("no parent of {child:#?} in {spans:#?}"));
+    assert_eq!(found.trace, child.trace);
+    found
+}
+
+fn warnings(operator: &Running) -> usize {
+    let log = operator.log();
+    log.lines().filter(|line| line.contains(WARNING)).count()
+}
+
+async fn ends_well(stage: &Stage, name: &str) {
+    let status = stage.completed(name).await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+/// Waits until so many connections were made to a collector.
+async fn reached(collector: &OtlpCollector, times: usize) {
+    let look = async || match collector.connections() {
+        count if count >= times => Ok(()),
+        count => Err(format!("{count} of {times}")),
+    };
+    eventually("the collector is connected to", BOUND, look)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[tokio::test]
+async fn a_request_is_traced_from_its_reconciliation_to_every_call_of_the_cloud() {
+    let stage = Stage::set("traced", &[desktop("pc-1")]).await;
+    let collector = OtlpCollector::start().await.unwrap();
+    let operator = stage.operator(&[&endpoint(&collector.url()), "--pod-name=operator-7"]);
+    let request = stage.request("leaver", &["pc-1"]).await;
+    ends_well(&stage, "leaver").await;
+    assert_eq!(operator.stopped().await, 0);
+    let spans = collector.spans();
+
+    let status = stage.status("leaver").await;
+    let attempt = status["attempts"][0]["id"].as_str().unwrap();
+    let submit = one(&spans, "submit", ("attempt", attempt));
+    let reconcile = parent(&spans, submit);
+    let shown = ["namespace", "name", "uid", "result"].map(|name| reconcile.attribute(name));
+    let uid = request.metadata.uid.unwrap();
+    assert_eq!(reconcile.name, "reconcile");
+    assert_eq!(shown, [stage.namespace.name(), "leaver", &uid, "ok"]);
+    assert_eq!(reconcile.parent, "");
+    let post = one(&spans, "batchDelete", ("http.response.status_code", "202"));
+    assert_eq!(post.parent, submit.id);
+    assert!(
+        !post.failed && !post.attribute("request_id").is_empty(),
+        "{post:#?}"
+    );
+    for (name, value) in [
+        ("service.name", "desktop-deletion-operator"),
+        ("service.version", env!("CARGO_PKG_VERSION")),
+        ("k8s.pod.name", "operator-7"),
+    ] {
+        assert_eq!(post.resource.get(name).map(String::as_str), Some(value), "{name}");
+    }
+
+    let mut traced = BTreeMap::<_, usize>::new();
+    for span in spans
+        .iter()
+        .filter(|span| !span.attribute("operation").is_empty())
+    {
+        assert_ne!(span.parent, "", "{span:#?}");
+        let answer = ["operation", "http.response.status_code"].map(|name| span.attribute(name).to_owned());
+        *traced.entry(answer).or_default() += 1;
+    }
+    let mut made = BTreeMap::<_, usize>::new();
+    for call in stage.cloud.simulator().ledger() {
+        let operation = serde_json::to_value(call.operation).unwrap();
+        let answer = [
+            operation.as_str().unwrap().to_owned(),
+            call.status.unwrap().to_string(),
+        ];
+        *made.entry(answer).or_default() += 1;
+    }
+    assert_eq!(traced, made);
+}
+
+#[tokio::test]
+async fn what_fails_in_the_cloud_is_a_failed_span_with_its_class() {
+    let stage = Stage::set_with("traced-failures", world(), &[desktop("pc-1")]).await;
+    stage
+        .cloud
+        .add_fault(&lost("pc-1", true, &json!("reset")))
+        .unwrap();
+    let busy = json!({"operation": "listSubJobs", "nth": 1, "answer": {"status": 503}});
+    stage.cloud.add_fault(&busy).unwrap();
+    let collector = OtlpCollector::start().await.unwrap();
+    let operator = stage.operator(&[FLAGS, &[&*endpoint(&collector.url())]].concat());
+    stage.request("leaver", &["pc-1"]).await;
+    ends_well(&stage, "leaver").await;
+    assert_eq!(operator.stopped().await, 0);
+    let spans = collector.spans();
+    for (operation, class) in [("batchDelete", "noAnswer"), ("listSubJobs", "503")] {
+        let span = one(&spans, operation, ("error.type", class));
+        assert!(span.failed, "{span:#?}");
+    }
+}
+
+#[tokio::test]
+async fn the_standard_variables_name_the_collector_and_the_header_that_it_wants() {
+    let stage = Stage::set("traced-standard", &[desktop("pc-1")]).await;
+    let collector = OtlpCollector::start().await.unwrap();
+    canary::guard("canary-of-the-collector");
+    let url = collector.url();
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*url),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "authorization=Bearer canary-of-the-collector",
+        ),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
+    ];
+    let operator = stage.operator_among(&environment, &["--log-level=debug"]);
+    stage.request("leaver", &["pc-1"]).await;
+    ends_well(&stage, "leaver").await;
+    assert_eq!(operator.stopped().await, 0);
+    let spans = collector.spans();
+    let post = one(&spans, "batchDelete", ("http.response.status_code", "202"));
+    let environment = post.resource.get("deployment.environment.name");
+    assert_eq!(environment.map(String::as_str), Some("test"));
+    assert_eq!(warnings(&operator), 0);
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_holds_up_neither_a_request_nor_the_exit() {
+    let stage = Stage::set("traced-silent", &["pc-1", "pc-2"].map(desktop)).await;
+    let collector = OtlpCollector::start_silent().await.unwrap();
+    let operator = stage.operator_among(&[SOON], &[&endpoint(&collector.url())]);
+    stage.request("first", &["pc-1"]).await;
+    ends_well(&stage, "first").await;
+    // A batch is on its way, and more is to be sent.
+    reached(&collector, 1).await;
+    stage.request("second", &["pc-2"]).await;
+    ends_well(&stage, "second").await;
+    assert_eq!(operator.stopped().await, 0);
+    assert!(warnings(&operator) <= 1, "{}", operator.log());
+}
+
+#[tokio::test]
+async fn a_collector_that_refuses_every_batch_is_one_warning() {
+    let stage = Stage::set("traced-refused", &[desktop("pc-1")]).await;
+    let collector = OtlpCollector::start().await.unwrap();
+    let elsewhere = endpoint(&format!("{}/elsewhere", collector.url()));
+    let operator = stage.operator_among(&[SOON], &[&elsewhere, "--project-refresh=300ms"]);
+    stage.request("leaver", &["pc-1"]).await;
+    ends_well(&stage, "leaver").await;
+    reached(&collector, 3).await;
+    assert_eq!(operator.stopped().await, 0);
+    assert_eq!(warnings(&operator), 1, "{}", operator.log());
+    assert!(operator.log().contains("the collector answered HTTP 404"));
+}
+
+#[tokio::test]
+async fn only_an_operator_with_a_collector_has_a_thread_for_it() {
+    let stage = Stage::set("untraced", &[desktop("pc-1")]).await;
+    let collector = OtlpCollector::start().await.unwrap();
+    let threads = |operator: &Running| {
+        let tasks = fs::read_dir(format!("/proc/{}/task", operator.pid())).unwrap();
+        // Another thread may end meanwhile.
+        let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.filter(|name| name.starts_with("OpenTelemetry")).count()
+    };
+    for (flags, expected) in [(vec![], 0), (vec![endpoint(&collector.url())], 1)] {
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        let operator = stage.operator(&flags);
+        stage.project_says("prod", "CredentialsValid").await;
+        crate::shutdown::answers(&stage, &operator, "/readyz", 200).await;
+        assert_eq!(threads(&operator), expected);
+        assert_eq!(operator.stopped().await, 0);
+    }
+}
