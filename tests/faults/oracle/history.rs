@@ -67,6 +67,7 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
             Err(why) => Rest::Not(format!("{why}\n{}", super::log_of(run))),
         },
         quiet_from: Some(until_end.max().map_or(0, |last| last + 1)),
+        grounds: [].into(),
     }
 }
 

@@ -167,6 +167,7 @@ fn request(name: &str, versions: Vec<(Moment, Status)>, writes: &[&str]) -> Requ
         versions,
         rest: Rest::Reached,
         quiet_from: None,
+        grounds: [].into(),
     }
 }
 
@@ -181,6 +182,7 @@ fn attempt(id: &str, outcome: Outcome, jobs: &[&str]) -> Attempt {
         facts: format!("facts of {id}"),
         jobs: jobs.iter().map(|job| (*job).to_owned()).collect(),
         given_up: outcome == Outcome::Abandoned,
+        plan: None,
     }
 }
 

@@ -43,6 +43,29 @@ pub struct Request {
     pub rest: Rest,
     /// Writes from this one on came after its end was seen.
     pub quiet_from: Option<usize>,
+    /// What its intents rest on, by the id of the attempt; nothing where the layer does not see it.
+    pub grounds: BTreeMap<String, Grounds>,
+}
+
+/// What an intent rests on besides the object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grounds {
+    /// Whatever look at the project was the last one before it, it showed that an approval was required.
+    pub approval_required: bool,
+    /// What the reads showed of a desktop that may have been the last ones before it, by its id; of a desktop without any
+    /// it is not known.
+    pub shown: BTreeMap<String, Vec<Facts>>,
+}
+
+/// What a plan says of a desktop; what the cloud does not say is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Its computer name.
+    pub name: Option<String>,
+    /// Users and groups whom it is assigned to, as people are shown them.
+    pub users: Option<String>,
+    /// When it was created.
+    pub created: Option<String>,
 }
 
 /// A request at one time.
@@ -65,6 +88,8 @@ pub struct Object {
     pub deleting: bool,
     /// `spec.suspend` is set.
     pub suspended: bool,
+    /// `spec.approvedPlan`.
+    pub approved_plan: Option<String>,
     /// All of its spec, as text.
     pub spec: String,
     /// Its status.
@@ -88,6 +113,17 @@ pub struct Status {
     pub job: Option<String>,
     /// It says that the POST took effect, and that its job cannot be named.
     pub job_unknown: bool,
+    /// The plan that is on record as approved.
+    pub approved: Option<Approved>,
+}
+
+/// A plan that was approved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Approved {
+    /// Its hash.
+    pub hash: String,
+    /// What it says of each of its desktops, by id.
+    pub desktops: BTreeMap<String, Facts>,
 }
 
 /// What is recorded of one submission.
@@ -111,6 +147,8 @@ pub struct Attempt {
     pub jobs: Vec<String>,
     /// A person gave it up, and with it the wait until it can no longer take effect.
     pub given_up: bool,
+    /// Hash of the approved plan that it carries out, if it says one.
+    pub plan: Option<String>,
 }
 
 /// What became of an attempt, in the words of the API.

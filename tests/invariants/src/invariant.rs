@@ -15,7 +15,7 @@ macro_rules! invariants {
 
         impl Invariant {
             /// All of them.
-            pub const ALL: [Self; 12] = [$(Self::$name),*];
+            pub const ALL: [Self; 13] = [$(Self::$name),*];
 
             /// Its number and what it says.
             pub const fn words(self) -> &'static str {
@@ -39,6 +39,7 @@ invariants! {
     CredentialsStayHome: "I9: credentials go only to their own endpoint and project",
     OneRequestPerDesktop: "I10: under one leader, two requests do not have one desktop in flight",
     WritesChange: "I11: no write without a change",
+    OnlyWhatWasApproved: "I12: where an approval is required or given, an attempt names only desktops of the approved plan, as they were approved",
     TrueVerdict: "verdict: what is said of a desktop in the end is true",
 }
 

@@ -18,6 +18,7 @@
 //! | [`credentials_stay_home`] | I9 |
 //! | [`one_request_per_desktop`] | I10 |
 //! | [`writes_change`] | I11 |
+//! | [`only_what_was_approved`] | I12 |
 //! | [`true_verdict`] | and that what is said in the end is true |
 //!
 //! Each of these has a `judge` of a whole history, and functions for one event, from which the judge is made.
@@ -39,6 +40,7 @@
 //! | I9 | *not*: no login is modelled | *not*: there is one login and one project, nothing to mistake | history | *not*: `plan` has no login |
 //! | I10 | event: an effect, an end, a release; of one name: requests of two names are not modelled | history | history of one request: what lands after it; two requests have a case of their own | event: an end, a release; one request |
 //! | I11 | event: a write; but not that an outcome is stored again after a lost answer | history | history | event: a progress is told once |
+//! | I12 | *not yet*: nobody approves | history of the object: nobody approves | history of the object, not what the reads showed | event: a step signs, by a rule of their own |
 //! | verdict | event: an end | history: what is said to be gone | *not*: each case compares the end with the one it wants | at rest |
 
 pub mod at_most_once;
@@ -52,6 +54,7 @@ pub mod it_comes_to_rest;
 pub mod no_job_is_lost;
 pub mod one_request_per_desktop;
 pub mod only_what_was_admitted;
+pub mod only_what_was_approved;
 pub mod reading;
 pub mod terminal_is_final;
 pub mod true_verdict;
@@ -76,6 +79,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
     broken.extend(credentials_stay_home::judge(history));
     broken.extend(one_request_per_desktop::judge(history));
     broken.extend(writes_change::judge(history));
+    broken.extend(only_what_was_approved::judge(history));
     broken.extend(true_verdict::judge(history));
     broken
 }
@@ -85,7 +89,7 @@ mod tests {
     use super::*;
 
     /// Each invariant, and the file that judges it.
-    const FILES: [(Invariant, &str); 12] = [
+    const FILES: [(Invariant, &str); 13] = [
         (
             Invariant::OnlyWhatWasAdmitted,
             include_str!("only_what_was_admitted.rs"),
@@ -109,6 +113,10 @@ mod tests {
             include_str!("one_request_per_desktop.rs"),
         ),
         (Invariant::WritesChange, include_str!("writes_change.rs")),
+        (
+            Invariant::OnlyWhatWasApproved,
+            include_str!("only_what_was_approved.rs"),
+        ),
         (Invariant::TrueVerdict, include_str!("true_verdict.rs")),
     ];
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::history::{Attempt, Desktop, Object, Outcome, State, Status};
+use crate::history::{Approved, Attempt, Desktop, Facts, Object, Outcome, State, Status};
 
 /// What must stay as it is once a request is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,7 @@ impl Object {
         Self {
             deleting: !object["metadata"]["deletionTimestamp"].is_null(),
             suspended: object["spec"]["suspend"] == true,
+            approved_plan: present(&object["spec"]["approvedPlan"]).map(text),
             spec: object["spec"].to_string(),
             status: Status::read(&object["status"], frozen),
         }
@@ -50,6 +51,28 @@ impl Status {
             project: present(&status["project"]).map(ToString::to_string),
             job: present(&status["jobID"]).map(text),
             job_unknown: condition("Submitted").is_some_and(|c| c["reason"] == "JobUnknown"),
+            approved: present(&status["approved"]).map(Approved::read),
+        }
+    }
+}
+
+impl Approved {
+    fn read(approved: &Value) -> Self {
+        let desktops = items(approved, "desktops").iter();
+        Self {
+            hash: text(&approved["hash"]),
+            desktops: desktops.map(|d| (text(&d["id"]), Facts::read(d))).collect(),
+        }
+    }
+}
+
+impl Facts {
+    fn read(desktop: &Value) -> Self {
+        let fact = |field: &str| present(&desktop[field]).map(text);
+        Self {
+            name: fact("name"),
+            users: fact("users"),
+            created: fact("created"),
         }
     }
 }
@@ -94,6 +117,7 @@ impl Attempt {
             facts: facts.to_string(),
             jobs: texts(attempt, "jobIDs"),
             given_up: outcome == Outcome::Abandoned,
+            plan: present(&attempt["planHash"]).map(text),
         }
     }
 }
@@ -162,6 +186,33 @@ mod tests {
         assert_eq!(read.verdict.as_deref(), Some("False AllFailed"));
         assert!(read.job_unknown && read.finished.is_some());
         assert_eq!(read.job.as_deref(), Some("j1"));
+    }
+
+    #[test]
+    fn an_approval_is_read_with_what_it_says_of_each_desktop() {
+        let object = json!({
+            "spec": {"approvedPlan": "sha256:1"},
+            "status": {
+                "approved": {"hash": "sha256:1", "desktops": [{"id": "a", "name": "pc", "users": "alice", "created": "t"}]},
+                "attempts": [{"id": "n1", "planHash": "sha256:1"}],
+            },
+        });
+        let read = Object::read(&object, Frozen::Whole);
+        let plan = Some("sha256:1".to_owned());
+        assert_eq!(
+            (&read.approved_plan, &read.status.attempts[0].plan),
+            (&plan, &plan)
+        );
+        let facts = Facts {
+            name: Some("pc".to_owned()),
+            users: Some("alice".to_owned()),
+            created: Some("t".to_owned()),
+        };
+        let approved = Approved {
+            hash: "sha256:1".to_owned(),
+            desktops: [("a".to_owned(), facts)].into(),
+        };
+        assert_eq!(read.status.approved, Some(approved));
     }
 
     #[test]

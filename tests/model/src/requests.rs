@@ -88,6 +88,7 @@ fn object(request: &Request) -> Object {
     Object {
         deleting: request.deleting,
         suspended: request.suspend,
+        approved_plan: request.approved_plan.clone(),
         spec: format!("generation {}", request.generation),
         status: Status::read(&status, Frozen::Verdict),
     }

@@ -120,6 +120,7 @@ pub(crate) fn object(request: &Request, status: &DesktopDeletionStatus) -> Objec
     Object {
         deleting: request.deleting,
         suspended: request.suspend,
+        approved_plan: request.approved_plan.clone(),
         spec: format!("generation {}", request.generation),
         // A job that is learned after the end is kept: what is final is what the end says.
         status: Status::read(&status, Frozen::Verdict),

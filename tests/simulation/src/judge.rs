@@ -107,6 +107,7 @@ fn created(name: &str, object: &Value) -> Request {
         writes: Vec::new(),
         rest: Rest::Reached,
         quiet_from: None,
+        grounds: BTreeMap::new(),
     }
 }
 

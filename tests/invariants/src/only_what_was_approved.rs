@@ -1,0 +1,211 @@
+//! I12: where an approval is required or given, an attempt names only desktops of the approved plan, as they were
+//! approved.
+
+use std::collections::BTreeSet;
+
+use crate::history::{Attempt, Facts, Grounds, History, Object, Request};
+use crate::invariant::{Invariant::OnlyWhatWasApproved, Violation};
+
+/// An attempt whose intent is stored over that version of the object.
+pub fn intent(over: &Object, attempt: &Attempt, grounds: &Grounds) -> Vec<Violation> {
+    let is_free = !grounds.approval_required && over.approved_plan.is_none() && attempt.plan.is_none();
+    if is_free {
+        return vec![];
+    }
+    let about = || format!("attempt {}", attempt.id);
+    let named = over
+        .approved_plan
+        .as_ref()
+        .filter(|_| attempt.plan == over.approved_plan);
+    let Some(named) = named else {
+        return vec![OnlyWhatWasApproved.broken(
+            "an intent is not of the plan that the object names as approved",
+            about(),
+        )];
+    };
+    let Some(approved) = over.status.approved.as_ref().filter(|a| a.hash == *named) else {
+        return vec![OnlyWhatWasApproved.broken("an intent whose approved plan is not on record", about())];
+    };
+    let desktops = attempt.desktops.iter();
+    let judged = desktops.filter_map(|id| desktop(id, approved.desktops.get(id), grounds));
+    judged.map(|what| what.of(&about())).collect()
+}
+
+fn desktop(id: &str, approved: Option<&Facts>, grounds: &Grounds) -> Option<Violation> {
+    let Some(approved) = approved else {
+        return Some(OnlyWhatWasApproved.broken("an intent for a desktop that was not approved", id));
+    };
+    let same = grounds.shown.get(id).is_none_or(|shown| shown.contains(approved));
+    OnlyWhatWasApproved.unless(
+        same,
+        "an intent for a desktop that is not as it was approved",
+        || format!("{id} was {approved:?}, and is {:?}", grounds.shown.get(id)),
+    )
+}
+
+/// A POST leaves an operator, whose copy of the object names that plan as approved.
+pub fn sent(attempt: &Attempt, named: Option<&String>) -> Option<Violation> {
+    let stands = attempt.plan.is_none() || attempt.plan.as_ref() == named;
+    OnlyWhatWasApproved.unless(
+        stands,
+        "a POST was sent although its approval was taken back",
+        || format!("attempt {}", attempt.id),
+    )
+}
+
+/// An object becomes another one by one write, which rests on that.
+pub fn change(before: &Object, after: &Object, grounds: &Grounds) -> Vec<Violation> {
+    let attempts = after.status.attempts.iter();
+    let new = attempts.filter(|attempt| before.status.attempt(&attempt.id).is_none());
+    new.flat_map(|new| intent(before, new, grounds)).collect()
+}
+
+/// Judges where each attempt shows for the first time.
+pub fn judge(history: &History) -> Vec<Violation> {
+    history.requests.iter().flat_map(of_request).collect()
+}
+
+fn of_request(request: &Request) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    let mut known = BTreeSet::new();
+    let nothing = Grounds::default();
+    for (n, version) in request.versions.iter().enumerate() {
+        let before = n.checked_sub(1).map(|n| &request.versions[n]);
+        let over = before
+            .filter(|before| before.uid == version.uid)
+            .unwrap_or(version);
+        for attempt in &version.object.status.attempts {
+            if known.insert(&attempt.id) {
+                let grounds = request.grounds.get(&attempt.id).unwrap_or(&nothing);
+                broken.extend(intent(&over.object, attempt, grounds));
+            }
+        }
+    }
+    broken.into_iter().map(|what| what.of(&request.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{INTENT, hows, life};
+    use crate::history::Approved;
+
+    fn of(users: &str) -> Facts {
+        Facts {
+            name: Some("pc".to_owned()),
+            users: Some(users.to_owned()),
+            created: None,
+        }
+    }
+
+    /// The same life in a project that requires an approval, which was given.
+    fn approved() -> History {
+        let mut history = life();
+        let request = &mut history.requests[0];
+        let desktops = request.admitted.iter().map(|id| (id.clone(), of("alice")));
+        let plan = Approved {
+            hash: "sha256:p".to_owned(),
+            desktops: desktops.collect(),
+        };
+        for version in &mut request.versions {
+            version.object.approved_plan = Some(plan.hash.clone());
+            version.object.status.approved = Some(plan.clone());
+            for attempt in &mut version.object.status.attempts {
+                attempt.plan = Some(plan.hash.clone());
+            }
+        }
+        let shown = request
+            .admitted
+            .iter()
+            .map(|id| (id.clone(), vec![of("bob"), of("alice")]));
+        let grounds = Grounds {
+            approval_required: true,
+            shown: shown.collect(),
+        };
+        request.grounds = [("n1".to_owned(), grounds)].into();
+        history
+    }
+
+    fn grounds(history: &mut History) -> &mut Grounds {
+        history.requests[0].grounds.get_mut("n1").unwrap()
+    }
+
+    #[test]
+    fn what_was_approved_may_be_deleted_and_so_may_all_where_nobody_asks_for_an_approval() {
+        assert_eq!(judge(&approved()), []);
+        assert_eq!(judge(&life()), []);
+    }
+
+    #[test]
+    fn an_approval_that_changes_after_the_intent_is_no_matter() {
+        let mut history = approved();
+        for version in &mut history.requests[0].versions[INTENT..] {
+            version.object.approved_plan = None;
+            version.object.status.approved = None;
+        }
+        assert_eq!(judge(&history), []);
+    }
+
+    #[test]
+    fn an_intent_that_no_approval_covers_is_told() {
+        const NOT_NAMED: &str = "an intent is not of the plan that the object names as approved";
+        const NOT_ON_RECORD: &str = "an intent whose approved plan is not on record";
+        type Change = fn(&mut Object);
+        let changes: [(Change, &str); 4] = [
+            (|before| before.approved_plan = None, NOT_NAMED),
+            (
+                |before| before.approved_plan = Some("sha256:q".to_owned()),
+                NOT_NAMED,
+            ),
+            (|before| before.status.approved = None, NOT_ON_RECORD),
+            (
+                |before| before.status.approved = Some(Approved::default()),
+                NOT_ON_RECORD,
+            ),
+        ];
+        for (change, how) in changes {
+            let mut history = approved();
+            change(&mut history.requests[0].versions[INTENT - 1].object);
+            assert_eq!(hows(&judge(&history)), [how]);
+        }
+        let mut history = life();
+        let required = Grounds {
+            approval_required: true,
+            ..Grounds::default()
+        };
+        history.requests[0].grounds = [("n1".to_owned(), required)].into();
+        assert_eq!(hows(&judge(&history)), [NOT_NAMED]);
+    }
+
+    #[test]
+    fn a_desktop_that_was_not_approved_or_is_not_as_it_was_is_told() {
+        let mut history = approved();
+        grounds(&mut history)
+            .shown
+            .insert("pc-1".to_owned(), vec![of("bob")]);
+        let before = &mut history.requests[0].versions[INTENT - 1].object;
+        before.status.approved.as_mut().unwrap().desktops.remove("pc-2");
+        assert_eq!(
+            hows(&judge(&history)),
+            [
+                "an intent for a desktop that is not as it was approved",
+                "an intent for a desktop that was not approved"
+            ]
+        );
+    }
+
+    #[test]
+    fn where_no_read_was_seen_only_the_record_counts() {
+        let mut history = approved();
+        grounds(&mut history).shown.clear();
+        assert_eq!(judge(&history), []);
+    }
+
+    #[test]
+    fn an_approval_that_was_taken_back_before_the_post_is_told() {
+        let history = approved();
+        let attempt = history.requests[0].attempts()["n1"];
+        assert_eq!(sent(attempt, attempt.plan.as_ref()), None);
+        assert!(sent(attempt, None).is_some());
+    }
+}
