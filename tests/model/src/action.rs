@@ -58,6 +58,14 @@ pub enum Action {
     Abandon(usize),
     /// The deadline of the request passes.
     Deadline,
+    /// Somebody approves the plan that is shown.
+    Approve,
+    /// Somebody gives once more the approval that was given last, whatever is shown now, such as from Git.
+    ApproveAgain,
+    /// Somebody takes the approval back.
+    Withdraw,
+    /// Somebody assigns a desktop to another user, or back to the one of the beginning.
+    Reassign(usize),
     /// A client replaces the object, and takes our finalizer off without knowing.
     Replace,
     /// An operator checks its project, as it does every few minutes: the answer has a date.
@@ -299,6 +307,9 @@ impl Protocol {
         if request.resolve.is_none() {
             actions.extend(names::members(pending).map(Action::Abandon));
         }
+        if self.config.requires_approval() {
+            self.of_approvers(world, known, actions);
+        }
         if world.cloud.jobs[names::CONSOLE].is_none() {
             let there = (0..self.config.desktops).filter(|d| !names::has(world.cloud.gone, *d));
             actions.extend(there.map(Action::Console));
@@ -307,6 +318,23 @@ impl Protocol {
 }
 
 impl Protocol {
+    fn of_approvers(&self, world: &World, known: &Known, actions: &mut Vec<Action>) {
+        if known.shown.is_some() && known.shown != known.approved {
+            actions.push(Action::Approve);
+        }
+        if world
+            .noted
+            .is_some_and(|noted| known.approved != Some(noted.plan))
+        {
+            actions.push(Action::ApproveAgain);
+        }
+        if known.approved.is_some() {
+            actions.push(Action::Withdraw);
+        }
+        let there = (0..self.config.desktops).filter(|d| !names::has(world.cloud.gone, *d));
+        actions.extend(there.map(Action::Reassign));
+    }
+
     /// A client can take the finalizer off by replacing the object. Where the shipped policy is installed, the API server
     /// refuses it while some attempt may take effect or show.
     fn may_be_replaced(&self, known: &Known) -> bool {

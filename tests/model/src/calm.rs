@@ -1,6 +1,7 @@
 //! I5, and I3 with it: once nothing goes wrong any more, every path comes to its end in bounded time, or waits for a
 //! person, and then every job that the cloud accepted is in the status, or declared unknown by name.
 
+use desktop_deletion_operator::crd::conditions::{ConditionStatus, ConditionType};
 use desktop_deletion_operator::crd::deletion::Outcome;
 use invariants::history::Rest;
 use invariants::no_job_is_lost::Account;
@@ -9,6 +10,7 @@ use invariants::{it_comes_to_rest, no_job_is_lost};
 use crate::action::{Action, Fate, Luck};
 use crate::moves::Protocol;
 use crate::names::{self, CONSOLE};
+use crate::requests::Known;
 use crate::world::{Held, Post, World};
 
 /// Rounds within which it must settle: each is one tick.
@@ -134,8 +136,9 @@ impl Protocol {
         };
         let known = self.requests.get(object.request);
         let untouched = known.doubtful() == 0 && known.effective == 0;
+        let waits = known.request.suspend || waits_for_an_approval(known);
         (known.finished && !known.request.finalizer)
-            || (known.request.suspend && untouched && !known.request.deleting && world.deadline.is_none())
+            || (waits && untouched && !known.request.deleting && world.deadline.is_none())
     }
 
     fn keeps_every_job(&self, world: &World) -> Result<(), String> {
@@ -160,4 +163,11 @@ impl Protocol {
         lost.next()
             .map_or(Ok(()), |broken| Err(broken.of(&self.tell(world)).to_string()))
     }
+}
+
+/// It says that a person has to approve its plan.
+fn waits_for_an_approval(known: &Known) -> bool {
+    let mut conditions = known.request.status.conditions.iter();
+    conditions
+        .any(|c| c.type_ == ConditionType::Approved.as_str() && c.status == ConditionStatus::False.as_str())
 }

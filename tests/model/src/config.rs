@@ -68,13 +68,21 @@ pub enum People {
     Replacing,
     /// What has to do with time: delete the object, give up, let the deadline pass.
     Ending,
+    /// The project requires an approval: approve the plan on show, give the last approval once more, take it back; assign
+    /// a desktop to another user; delete the object, and create it again.
+    Approving,
 }
 
 impl People {
     /// Whether they do that.
     pub fn may(self, action: Action) -> bool {
+        let approves = matches!(
+            action,
+            Action::Approve | Action::ApproveAgain | Action::Withdraw | Action::Reassign(_)
+        );
         match self {
-            Self::Everything => true,
+            Self::Everything => !approves,
+            Self::Approving => approves || matches!(action, Action::Delete | Action::Recreate),
             Self::Replacing => matches!(action, Action::Replace | Action::Delete | Action::Recreate),
             Self::Ending => matches!(action, Action::Delete | Action::Abandon(_) | Action::Deadline),
         }
@@ -160,6 +168,11 @@ impl Config {
     /// would not make up for it.
     pub fn far(self) -> i8 {
         signed(self.clock_skew + SETTLE + 1)
+    }
+
+    /// The project requires that the plan of a request is approved.
+    pub fn requires_approval(self) -> bool {
+        self.people == People::Approving
     }
 
     /// A safety mechanism is taken away.

@@ -1,14 +1,14 @@
 //! Asks the shipped decision. What an operator of the model sees is turned into the [`Observed`] of the product, the
 //! step it answers is turned into an [`Act`], and both are remembered: the same view is never decided twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use desktop_deletion_operator::config::Timing;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{
     Attempt, AuthMethod, CloudError, Outcome, ProjectCoordinates,
 };
-use desktop_deletion_operator::crd::project::DailyUsage;
+use desktop_deletion_operator::crd::project::{Approval, DailyUsage, Guardrails, Permission};
 use desktop_deletion_operator::ids::{ProjectID, Region};
 use desktop_deletion_operator::plan::deadlines;
 use desktop_deletion_operator::plan::observed::{
@@ -19,13 +19,16 @@ use desktop_deletion_operator::plan::progress::Requeue;
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::{DesktopObservation, JobView, Sweep as ShippedSweep};
 use desktop_deletion_operator::plan::{self, evidence, status, views};
-use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
+use desktop_deletion_operator::workspace::api::{
+    AttachedKind, AttachedUser, DesktopFacts, DesktopKind, Fact, SubJob, SubJobStatus,
+};
 use desktop_deletion_operator::workspace::error::Operation;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::cache::Cache;
-use crate::names::{self, DESKTOPS, JOBS, Set};
+use crate::config::Config;
+use crate::names::{self, DESKTOPS, JOBS, Set, USERS};
 use crate::requests::{RequestId, Requests};
 use crate::time::{UPTIME, ago};
 use crate::world::{
@@ -122,16 +125,18 @@ impl Act {
 pub struct Decisions {
     auth: AuthMethod,
     timing: Timing,
+    guardrails: Option<Guardrails>,
     made: Cache<View, Act>,
     fresh: Cache<(View, u8), Option<Set>>,
 }
 
 impl Decisions {
     /// None yet.
-    pub fn new(auth: AuthMethod, timing: Timing) -> Self {
+    pub fn new(config: Config) -> Self {
         Self {
-            auth,
-            timing,
+            auth: config.auth,
+            timing: config.timing(),
+            guardrails: config.requires_approval().then(approval_required),
             made: Cache::default(),
             fresh: Cache::default(),
         }
@@ -154,7 +159,7 @@ impl Decisions {
     }
 
     fn decide(&self, requests: &Requests, view: &View) -> Act {
-        let mut seen = self.observed(&requests.get(view.request).request, view);
+        let mut seen = self.observed(requests, view);
         if let Held::Armed(draft) = view.held {
             let reads = ReadTimes::default();
             deadlines::drop_stale(&mut seen, Some(ago(draft.age)), &reads, UPTIME, &self.timing);
@@ -174,7 +179,7 @@ impl Decisions {
             Step::ReadDesktops(ids) => Act::ReadDesktops(names::desktop_set(&ids)),
             Step::ReadDesktop(id) => Act::ReadDesktop(number(names::desktop_set([&id]))),
             Step::ReadDetails(_) | Step::ReserveDesktops(_) => {
-                unreachable!("no project of the model has guardrails")
+                unreachable!("no project of the model asks for details, or has a limit of a day")
             }
             Step::ReadSubJobs => Act::ReadSubJobs,
             Step::ReadOwner(job) => Act::ReadOwner(number(names::job_set([&job]))),
@@ -188,6 +193,7 @@ impl Decisions {
                 baseline_jobs: names::job_set(&batch.baseline_job_ids),
                 baseline_failed: names::desktop_set(&batch.baseline_failed_ids),
                 baseline_incomplete: batch.baseline_incomplete,
+                plan: batch.plan_hash.map(|hash| requests.plan(&hash)),
             }),
             Step::RecordIntent(intent) => {
                 let Held::Armed(draft) = view.held else {
@@ -209,9 +215,8 @@ impl Decisions {
             Step::RefuseResolve(refusal) => {
                 store(WriteKind::Refusal, status::refuse_resolve(request, &refusal))
             }
-            Step::RecordProgress(hold) | Step::RecordApproval(hold) => {
-                store(WriteKind::Progress, status::progress(request, &hold, &now))
-            }
+            Step::RecordProgress(hold) => store(WriteKind::Progress, status::progress(request, &hold, &now)),
+            Step::RecordApproval(hold) => store(WriteKind::Approval, status::progress(request, &hold, &now)),
             Step::Finish(ending) => store(WriteKind::Finish, status::finish(request, &ending, &now)),
             Step::Wait(hold) => Act::Wait((hold.wake == Requeue::SecondLook).then(|| noted(&seen)).flatten()),
             Step::StartOver => Act::StartOver,
@@ -237,7 +242,7 @@ impl Decisions {
 
     /// The desktops whose reads are kept, if others are dropped and the sub-jobs with them.
     fn kept(&self, requests: &Requests, view: &View, read: u8) -> Option<Set> {
-        let mut seen = self.observed(&requests.get(view.request).request, view);
+        let mut seen = self.observed(requests, view);
         // The model knows the age of the oldest read only, so that all grow old with it.
         let reads = ReadTimes {
             desktops: seen.desktops.keys().map(|id| (id.clone(), ago(read))).collect(),
@@ -247,14 +252,15 @@ impl Decisions {
         dropped.then(|| names::desktop_set(seen.desktops.keys()))
     }
 
-    fn observed(&self, request: &Request, view: &View) -> Observed {
+    fn observed(&self, requests: &Requests, view: &View) -> Observed {
+        let request = &requests.get(view.request).request;
         Observed {
             request: request.clone(),
             project: view.project.then(|| ProjectView {
                 coordinates: Some(home()),
                 obstacle: None,
                 suspended: false,
-                guardrails: None,
+                guardrails: self.guardrails.clone(),
                 usage: DailyUsage::default(),
             }),
             last_look: view.last_look,
@@ -279,7 +285,7 @@ impl Decisions {
                 withheld: false,
             }),
             earlier_evidence: self.earlier(request, view),
-            submission: self.submission(view.held),
+            submission: self.submission(requests, view.held),
             facts: view.facts,
         }
     }
@@ -295,11 +301,11 @@ impl Decisions {
             .cloned()
     }
 
-    fn submission(&self, held: Held) -> Submission {
+    fn submission(&self, requests: &Requests, held: Held) -> Submission {
         match held {
             Held::Nothing => Submission::None,
             Held::Armed(draft) => Submission::Armed {
-                attempt: self.attempt(draft),
+                attempt: self.attempt(requests, draft),
                 fresh: true,
             },
             Held::Waiting(_) => Submission::Underway,
@@ -310,7 +316,7 @@ impl Decisions {
         }
     }
 
-    fn attempt(&self, draft: Draft) -> Attempt {
+    fn attempt(&self, requests: &Requests, draft: Draft) -> Attempt {
         let expires = deadlines::end_of_signature(epoch().0, None, &self.timing);
         Attempt {
             id: names::attempt(usize::from(draft.attempt)).clone(),
@@ -321,7 +327,7 @@ impl Decisions {
             baseline_failed_ids: names::desktops(draft.batch.baseline_failed),
             baseline_incomplete: draft.batch.baseline_incomplete,
             body_digest: format!("sha256:{:064x}", draft.batch.body),
-            plan_hash: None,
+            plan_hash: draft.batch.plan.map(|plan| requests.plan_hash(plan)),
             signed_at: epoch(),
             not_after: (self.auth == AuthMethod::Signature).then_some(Time(expires)),
             outcome: Outcome::Pending,
@@ -353,16 +359,45 @@ fn shipped_claim(claim: Claim, request: &Request) -> ShippedClaim {
 fn sightings(
     desktops: [Option<Sighted>; DESKTOPS],
 ) -> BTreeMap<desktop_deletion_operator::ids::DesktopID, DesktopObservation> {
-    let sighting = |sighted: Sighted| DesktopObservation {
+    let sighting = |desktop: usize, sighted: Sighted| DesktopObservation {
         sight: sighted.look.shipped(),
         idle_twice: sighted.idle_twice,
         name: None,
-        facts: Box::default(),
+        facts: Box::new(facts(desktop, sighted)),
         details: None,
     };
     (0..DESKTOPS)
-        .filter_map(|desktop| Some((names::desktop(desktop).clone(), sighting(desktops[desktop]?))))
+        .filter_map(|desktop| {
+            Some((
+                names::desktop(desktop).clone(),
+                sighting(desktop, desktops[desktop]?),
+            ))
+        })
         .collect()
+}
+
+fn facts(desktop: usize, sighted: Sighted) -> DesktopFacts {
+    let user = USERS[usize::from(sighted.reassigned)].to_owned();
+    let attached = AttachedUser {
+        name: user.clone(),
+        kind: AttachedKind::User,
+    };
+    DesktopFacts {
+        computer_name: Fact::Given(names::desktop(desktop).to_string()),
+        user_name: Fact::Given(user),
+        attached: Fact::Given(BTreeSet::from([attached])),
+        created: Fact::Given(epoch().0),
+        kind: Fact::Given(DesktopKind::Dedicated),
+        ..DesktopFacts::default()
+    }
+}
+
+fn approval_required() -> Guardrails {
+    Guardrails {
+        approval: Approval::Required,
+        prepaid_desktops: Permission::Allow,
+        ..Guardrails::default()
+    }
 }
 
 fn sub_jobs(job: usize, row: Row) -> Vec<SubJob> {

@@ -1,16 +1,19 @@
 //! Where each event of the model is handed to the invariants that it could break. What they say stands in the crate
 //! `invariants`; here is only who asks, and what the model knows.
 
-use invariants::history::{Attempt, Effect, Post as Sent};
+use invariants::history::{Approved, Attempt, Effect, Facts, Grounds, Object, Post as Sent, Status};
 use invariants::true_verdict::{self, ActualState};
 use invariants::{
     Invariant, Violation, at_most_once, attempts_stay, intent_first, intent_for_the_live_object,
-    no_job_is_lost, one_request_per_desktop, only_what_was_admitted, terminal_is_final,
+    no_job_is_lost, one_request_per_desktop, only_what_was_admitted, only_what_was_approved,
+    terminal_is_final,
 };
 
-use crate::names::{self, ATTEMPTS, CONSOLE, Set};
+use crate::decide::epoch;
+use crate::moves::Protocol;
+use crate::names::{self, ATTEMPTS, CONSOLE, Set, USERS};
 use crate::requests::Known;
-use crate::world::{Job, Letter, Post, World};
+use crate::world::{Job, Letter, Noted, Post, World};
 
 /// An invariant that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,6 +95,8 @@ impl World {
             job: None,
         };
         self.note(record(known, attempt).and_then(|record| only_what_was_admitted::post(&sent, record)));
+        let named = known.object.approved_plan.as_ref();
+        self.note(record(known, attempt).and_then(|record| only_what_was_approved::sent(record, named)));
         let admitted = names::texts(names::desktop_set(&known.request.desktop_ids));
         self.note(only_what_was_admitted::body(&sent.desktops, admitted));
     }
@@ -115,6 +120,53 @@ impl World {
         let taken = one_request_per_desktop::effect(&ours, in_flight);
         self.note(twice.into_iter().chain(taken));
     }
+}
+
+impl Protocol {
+    /// Judges an intent of a project that requires an approval: by what is on record in the object over which it is stored,
+    /// and by what was shown to the person who gave it.
+    pub(crate) fn judge_intent(&self, world: &mut World, attempt: usize, over: &Known, new: &Known) {
+        let (Some(letter), Some(intent)) = (world.letters[attempt], record(new, attempt)) else {
+            return;
+        };
+        let shown = facts(letter.body, letter.reassigned);
+        let grounds = Grounds {
+            approval_required: true,
+            shown: shown.map(|(id, facts)| (id, vec![facts])).collect(),
+        };
+        let uid = world.object.map(|object| object.uid);
+        let noted = world.noted.filter(|noted| Some(noted.uid) == uid);
+        let by_person = Object {
+            approved_plan: over.object.approved_plan.clone(),
+            status: Status {
+                approved: noted.map(|noted| self.approved(noted)),
+                ..Status::default()
+            },
+            ..Object::default()
+        };
+        world.note(only_what_was_approved::intent(&over.object, intent, &grounds));
+        world.note(only_what_was_approved::intent(&by_person, intent, &grounds));
+    }
+
+    fn approved(&self, noted: Noted) -> Approved {
+        Approved {
+            hash: self.requests.plan_hash(noted.plan),
+            desktops: facts(noted.desktops, noted.reassigned).collect(),
+        }
+    }
+}
+
+/// What a plan says of these desktops.
+fn facts(desktops: Set, reassigned: Set) -> impl Iterator<Item = (String, Facts)> {
+    names::members(desktops).map(move |desktop| {
+        let name = names::desktop(desktop).to_string();
+        let facts = Facts {
+            name: Some(name.clone()),
+            users: Some(USERS[usize::from(names::has(reassigned, desktop))].to_owned()),
+            created: Some(epoch().0.to_string()),
+        };
+        (name, facts)
+    })
 }
 
 /// The record of an attempt.

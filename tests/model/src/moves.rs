@@ -14,7 +14,7 @@
 use desktop_deletion_operator::crd::deletion::DesktopDeletionStatus;
 use desktop_deletion_operator::plan::observed::Request;
 
-use crate::action::{Action, Luck};
+use crate::action::{Action, Luck, OBJECTS};
 use crate::config::{Config, Mutant};
 use crate::decide::{Act, Decisions};
 use crate::names::{self, ATTEMPTS};
@@ -39,17 +39,18 @@ pub struct Protocol {
     pub decisions: Decisions,
     /// The rules about time.
     pub rules: Rules,
-    new_object: RequestId,
+    new_objects: [RequestId; OBJECTS as usize],
 }
 
 impl Protocol {
     /// A world of that size.
     pub fn new(config: Config) -> Self {
         let requests = Requests::default();
-        let new_object = requests.number(Request {
+        let new_object = |uid: usize| Request {
             project: "project".to_owned(),
             desktop_ids: names::desktops(names::set(0..config.desktops)),
-            uid: "request".to_owned(),
+            // Only a plan depends on which of the objects it is.
+            uid: names::object(small(if config.requires_approval() { uid } else { 0 })).to_owned(),
             resource_version: String::new(),
             delete_users: false,
             email_notification: true,
@@ -68,14 +69,20 @@ impl Protocol {
                 observed_generation: Some(-1),
                 ..DesktopDeletionStatus::default()
             },
-        });
+        };
+        let new_objects = std::array::from_fn(|place| requests.number(new_object(place + 1)));
         Self {
             config,
-            decisions: Decisions::new(config.auth, config.timing()),
+            decisions: Decisions::new(config),
             rules: Rules::new(config),
             requests,
-            new_object,
+            new_objects,
         }
+    }
+
+    /// The content of an object that somebody has just created, the first one or another.
+    fn new_object(&self, uid: u8) -> RequestId {
+        self.new_objects[usize::from(uid) - 1]
     }
 
     /// The world in the beginning: somebody has just created the object.
@@ -83,11 +90,12 @@ impl Protocol {
         World {
             object: Some(Object {
                 uid: 1,
-                request: self.new_object,
+                request: self.new_object(1),
             }),
             made: 1,
             deadline: None,
             replaced: false,
+            noted: None,
             stray: None,
             letters: [None; ATTEMPTS],
             cloud: Cloud::default(),

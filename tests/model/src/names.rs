@@ -13,6 +13,9 @@ pub const JOBS: usize = ATTEMPTS + 1;
 /// The job that somebody started in the console.
 pub const CONSOLE: usize = ATTEMPTS;
 
+/// The user of each desktop in the beginning, and the one to whom it may be assigned later.
+pub const USERS: [&str; 2] = ["the first user", "the other user"];
+
 /// Some of the things of one kind: bit n is thing n.
 pub type Set = u8;
 

@@ -122,6 +122,7 @@ impl Look {
         let sighted = Sighted {
             look: self,
             idle_twice: remembered.idle_twice(id, self.shipped(), UPTIME, settle),
+            reassigned: false,
         };
         let idle_at = |later| {
             let mut then = remembered.clone();

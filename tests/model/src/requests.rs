@@ -15,6 +15,10 @@ use crate::names::{self, ATTEMPTS, Set};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(u32);
 
+/// Number of a plan, by its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PlanNumber(u16);
+
 /// The content of an object, and what the model asks of it often.
 #[derive(Debug)]
 pub struct Known {
@@ -34,10 +38,14 @@ pub struct Known {
     pub last_failed: bool,
     /// `status.completionTime` is set.
     pub finished: bool,
+    /// The plan that `spec.approvedPlan` names.
+    pub approved: Option<PlanNumber>,
+    /// The plan that `status.plan` shows.
+    pub shown: Option<PlanNumber>,
 }
 
 impl Known {
-    fn of(request: Request) -> Self {
+    fn of(request: Request, number: impl Fn(&str) -> PlanNumber) -> Self {
         let mut outcomes = [None; ATTEMPTS];
         let (mut effective, mut jobs, mut last) = (0, 0, None);
         for attempt in &request.status.attempts {
@@ -61,6 +69,8 @@ impl Known {
             last,
             last_failed: request.status.attempts.last().is_some_and(|a| a.error.is_some()),
             finished: request.status.completion_time.is_some(),
+            approved: request.approved_plan.as_deref().map(&number),
+            shown: request.status.plan.as_ref().map(|plan| number(&plan.hash)),
             request,
         }
     }
@@ -107,6 +117,8 @@ pub enum Edit {
     Delete,
     /// Annotated to give the attempt up.
     Abandon(usize),
+    /// `spec.approvedPlan`.
+    Approve(Option<PlanNumber>),
     /// The status becomes that of the other object, whatever else is in it.
     StatusOf(RequestId),
 }
@@ -118,6 +130,7 @@ pub struct Requests {
     known: RwLock<Vec<&'static Known>>,
     numbers: RwLock<HashMap<String, RequestId>>,
     edits: RwLock<HashMap<(RequestId, Edit), RequestId>>,
+    plans: RwLock<Vec<String>>,
 }
 
 impl Requests {
@@ -130,7 +143,7 @@ impl Requests {
         let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
         *numbers.entry(text).or_insert_with(|| {
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            known.push(Box::leak(Box::new(Known::of(request))));
+            known.push(Box::leak(Box::new(Known::of(request, |hash| self.plan(hash)))));
             RequestId(u32::try_from(known.len() - 1).unwrap_or(u32::MAX))
         })
     }
@@ -138,6 +151,23 @@ impl Requests {
     /// The content of that number.
     pub fn get(&self, number: RequestId) -> &'static Known {
         read(&self.known, |known| known[number.0 as usize])
+    }
+
+    /// The number of the plan of that hash.
+    pub fn plan(&self, hash: &str) -> PlanNumber {
+        let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        let known = plans.iter().position(|plan| plan == hash);
+        let number = known.unwrap_or_else(|| {
+            plans.push(hash.to_owned());
+            plans.len() - 1
+        });
+        // A few facts of a few desktops make a few plans.
+        PlanNumber(u16::try_from(number).unwrap_or(u16::MAX))
+    }
+
+    /// The hash of the plan of that number.
+    pub fn plan_hash(&self, plan: PlanNumber) -> String {
+        read(&self.plans, |plans| plans[usize::from(plan.0)].clone())
     }
 
     /// How many there are.
@@ -172,6 +202,10 @@ impl Requests {
             Edit::Delete => request.deleting = true,
             Edit::Abandon(attempt) => {
                 request.resolve = Some(format!("{}=abandon", names::attempt(attempt)));
+            }
+            Edit::Approve(plan) => {
+                request.approved_plan = plan.map(|plan| self.plan_hash(plan));
+                request.generation += 1;
             }
             Edit::StatusOf(other) => request.status = self.get(other).request.status.clone(),
         }

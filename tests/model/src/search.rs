@@ -216,6 +216,7 @@ impl Model for Search {
             AttemptsStay,
             OneRequestPerDesktop,
             WritesChange,
+            OnlyWhatWasApproved,
             TrueVerdict
         ];
         properties.push(Property::always(SETTLES, |search: &Self, world| {
@@ -269,6 +270,7 @@ pub const KINDS: &[&str] = &[
     "record outcome",
     "answer an annotation",
     "write progress",
+    "write what was approved",
     "write that a deleted object holds the desktops",
     "write that clocks differ",
     "write that the deadline passed by one clock",
@@ -303,6 +305,10 @@ pub const KINDS: &[&str] = &[
     "desktop deleted in the console",
     "attempt given up by a person",
     "deadline passes",
+    "plan approved",
+    "approval given once more",
+    "approval taken back",
+    "desktop assigned to another user",
     "object replaced",
     "one answer with a false date",
     "clock of the cloud jumps",
@@ -345,6 +351,10 @@ fn kind(protocol: &Protocol, world: &World, action: Action) -> &'static str {
         Action::Console(_) => "desktop deleted in the console",
         Action::Abandon(_) => "attempt given up by a person",
         Action::Deadline => "deadline passes",
+        Action::Approve => "plan approved",
+        Action::ApproveAgain => "approval given once more",
+        Action::Withdraw => "approval taken back",
+        Action::Reassign(_) => "desktop assigned to another user",
         Action::Replace => "object replaced",
         Action::CloudClock(0) | Action::WallClock(_, 0) => "clock set right",
         Action::CheckProject(_) => "project checked",
@@ -389,6 +399,7 @@ fn step_kind(protocol: &Protocol, world: &World, operator: usize) -> &'static st
                 "write that the deadline passed by one clock"
             }
             WriteKind::Progress => "write progress",
+            WriteKind::Approval => "write what was approved",
             WriteKind::Finish => "write verdict",
         },
         Act::ReadDesktops(_) | Act::ReadSubJobs

@@ -68,6 +68,12 @@ impl Protocol {
             }
             Action::Abandon(attempt) => format!("somebody gives up attempt {} by annotation", attempt + 1),
             Action::Deadline => "the deadline of the request passes".to_owned(),
+            Action::Approve => "somebody approves the plan that is shown".to_owned(),
+            Action::ApproveAgain => "somebody gives the last approval once more".to_owned(),
+            Action::Withdraw => "somebody takes the approval back".to_owned(),
+            Action::Reassign(desktop) => {
+                format!("somebody assigns {} to another user", names::desktop(desktop))
+            }
             Action::Replace => "a client replaces the object, which takes our finalizer off".to_owned(),
             Action::CheckProject(operator) => {
                 format!("{} checks its project, and so learns the date", who(operator))
@@ -122,6 +128,19 @@ impl Protocol {
                     (known.request.suspend, "suspended"),
                     (known.request.finalizer, "held by the finalizer"),
                     (known.finished, "finished"),
+                    (known.shown.is_some(), "with a plan on show"),
+                    (
+                        known.approved.is_some() && known.approved == known.shown,
+                        "which is approved",
+                    ),
+                    (
+                        known.approved.is_some() && known.approved != known.shown,
+                        "with the approval of another plan",
+                    ),
+                    (
+                        known.request.status.approved.is_some(),
+                        "with a recorded approval",
+                    ),
                 ];
                 words.extend(
                     flags
@@ -223,6 +242,7 @@ fn does(act: Act) -> String {
             WriteKind::Outcome => "records what came of the attempt".to_owned(),
             WriteKind::Refusal => "answers the annotation with no".to_owned(),
             WriteKind::Progress => "writes the conditions".to_owned(),
+            WriteKind::Approval => "writes which desktops were approved".to_owned(),
             WriteKind::Finish => "writes the verdict".to_owned(),
         },
         Act::Post(attempt) => format!("sends the POST of attempt {}", attempt + 1),

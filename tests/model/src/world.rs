@@ -10,7 +10,7 @@ use desktop_deletion_operator::plan::observed::SendPermit;
 
 use crate::judge::Wrong;
 use crate::names::{ATTEMPTS, DESKTOPS, JOBS, Set};
-use crate::requests::RequestId;
+use crate::requests::{PlanNumber, RequestId};
 use crate::service_clock::ServiceClock;
 
 /// Age at which a signed request is not sent any more, and reads are not signed upon.
@@ -36,6 +36,8 @@ pub struct World {
     /// A client took the finalizer off, and no operator that may put it back has looked since. Only kept where whoever
     /// deletes the object leaves it the time.
     pub replaced: bool,
+    /// The plan that a person approved last, as it was shown.
+    pub noted: Option<Noted>,
     /// A write whose sender has given up on it. It still lands if nothing else is written before.
     pub stray: Option<Stray>,
     /// Each signed request.
@@ -63,7 +65,7 @@ impl Hash for World {
         (
             self.object,
             self.made,
-            (self.deadline, self.replaced),
+            (self.deadline, self.replaced, self.noted),
             self.stray,
             self.letters,
             (self.cloud, self.cloud_clock),
@@ -84,6 +86,19 @@ pub struct Object {
     pub uid: u8,
     /// Its content.
     pub request: RequestId,
+}
+
+/// A plan as a person saw it who approved it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Noted {
+    /// Of which object.
+    pub uid: u8,
+    /// Its hash.
+    pub plan: PlanNumber,
+    /// Its desktops.
+    pub desktops: Set,
+    /// Those of them that were shown with another user than in the beginning.
+    pub reassigned: Set,
 }
 
 /// A write that is still on its way.
@@ -110,6 +125,8 @@ pub enum WriteKind {
     Refusal,
     /// What the conditions say meanwhile.
     Progress,
+    /// Which desktops were approved.
+    Approval,
     /// The verdict.
     Finish,
 }
@@ -121,6 +138,8 @@ pub struct Letter {
     pub uid: u8,
     /// The desktops in its body.
     pub body: Set,
+    /// Those of them that another user had than in the beginning, when they were read for it.
+    pub reassigned: Set,
     /// Since it was signed, by the date that is on record; below zero if that is still to come.
     pub age: i8,
     /// The same by the date that the gateway sees.
@@ -151,6 +170,8 @@ pub struct Cloud {
     pub gone: Set,
     /// Desktops whose last deletion failed.
     pub failed: Set,
+    /// Desktops that another user has than in the beginning.
+    pub reassigned: Set,
     /// Deletions: of each attempt, and of the console.
     pub jobs: [Option<Job>; JOBS],
 }
@@ -302,6 +323,8 @@ pub struct Sighted {
     pub look: Look,
     /// It was idle a settle time before, and ever since.
     pub idle_twice: bool,
+    /// Another user has it than in the beginning.
+    pub reassigned: bool,
 }
 
 /// What a read shows of a desktop.
@@ -374,6 +397,8 @@ pub struct Batch {
     pub baseline_failed: Set,
     /// Not every earlier job could be read.
     pub baseline_incomplete: bool,
+    /// The approved plan that the desktops were compared with.
+    pub plan: Option<PlanNumber>,
 }
 
 /// What came of sending a request.

@@ -83,8 +83,8 @@ fn whatever_happens_the_invariants_hold_and_everything_listed_happens() {
     assert!(never.is_empty(), "transitions that were never judged: {never:?}");
 }
 
-/// Worlds in which clocks go wrong, and such in which clients replace the object.
-fn untrue(small: Config) -> [(&'static str, Config); 4] {
+/// Worlds in which clocks go wrong, such in which clients replace the object, and such in which people approve.
+fn untrue(small: Config) -> [(&'static str, Config); 6] {
     let clocks = Config {
         faults: 1,
         clock_faults: 1,
@@ -99,7 +99,18 @@ fn untrue(small: Config) -> [(&'static str, Config); 4] {
         replacing,
         ..small
     };
+    let approving = |faults, meddling| Config {
+        faults,
+        meddling,
+        people: People::Approving,
+        ..small
+    };
     [
+        (
+            "approvals that are given, changed and taken back, and a fault",
+            approving(1, 3),
+        ),
+        ("more of them without a fault", approving(0, 5)),
         ("one clock that goes wrong, and a fault", clocks),
         (
             "clients that replace the object, one process that lives on",

@@ -4,7 +4,7 @@ use super::Protocol;
 use crate::action::Fate;
 use crate::config::Mutant;
 use crate::names::{self, Set};
-use crate::world::{Answer, Cloud, Held, Job, Look, Post, Row, Sweep, World};
+use crate::world::{Answer, Cloud, Held, Job, Look, Post, Row, Sighted, Sweep, World};
 
 impl Protocol {
     pub(super) fn arrive(&self, world: &mut World, attempt: usize, fate: Fate) {
@@ -106,6 +106,14 @@ impl Cloud {
             Look::DeleteFailed
         } else {
             Look::Idle
+        }
+    }
+
+    /// A read of a desktop with what it says of its user.
+    pub(super) fn with_user(&self, desktop: usize, read: Sighted) -> Sighted {
+        Sighted {
+            reassigned: names::has(self.reassigned, desktop),
+            ..read
         }
     }
 

@@ -5,7 +5,8 @@ use crate::action::Action;
 use crate::config::{Mutant, Replacing};
 use crate::names::{self, CONSOLE};
 use crate::requests::Edit;
-use crate::world::{Job, Object, World};
+use crate::requests::Known;
+use crate::world::{Job, Noted, Object, World};
 
 impl Protocol {
     pub(super) fn meddle(&self, world: &mut World, action: Action) {
@@ -20,7 +21,7 @@ impl Protocol {
                 world.deadline = None;
                 world.object = Some(Object {
                     uid: world.made,
-                    request: self.new_object,
+                    request: self.new_object(world.made),
                 });
                 return;
             }
@@ -35,6 +36,16 @@ impl Protocol {
                 world.deadline = Some(0);
                 return;
             }
+            Action::Approve => {
+                world.noted = self.shown(world);
+                Edit::Approve(world.noted.map(|noted| noted.plan))
+            }
+            Action::ApproveAgain => Edit::Approve(world.noted.map(|noted| noted.plan)),
+            Action::Withdraw => Edit::Approve(None),
+            Action::Reassign(desktop) => {
+                world.cloud.reassigned ^= names::only(desktop);
+                return;
+            }
             _ => return,
         };
         let Some(object) = world.object else { return };
@@ -47,5 +58,24 @@ impl Protocol {
         if edit == Edit::DropFinalizer {
             world.replaced = self.config.replacing == Replacing::WithTime;
         }
+    }
+    /// The plan that the object shows to people.
+    fn shown(&self, world: &World) -> Option<Noted> {
+        let object = world.object?;
+        let known: &Known = self.requests.get(object.request);
+        let listed = known.request.status.desktops.iter();
+        let with = |user: &str| {
+            let has = listed
+                .clone()
+                .filter(|desktop| desktop.user.as_deref() == Some(user));
+            names::desktop_set(has.map(|desktop| &desktop.id))
+        };
+        let reassigned = with(names::USERS[1]);
+        Some(Noted {
+            uid: object.uid,
+            plan: known.shown?,
+            desktops: with(names::USERS[0]) | reassigned,
+            reassigned,
+        })
     }
 }

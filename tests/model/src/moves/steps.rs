@@ -102,10 +102,14 @@ impl Protocol {
             batch,
         });
         let (uid, signed) = (pass.uid, -it.wall);
+        let reassigned =
+            names::members(batch.body).filter(|d| pass.desktops[*d].is_some_and(|d| d.reassigned));
+        let reassigned = names::set(reassigned);
         world.forget_namesakes(attempt);
         world.letters[attempt] = Some(Letter {
             uid,
             body: batch.body,
+            reassigned,
             age: signed,
             gateway_age: signed,
             stored: false,
@@ -148,11 +152,13 @@ impl Protocol {
             Act::ReadDesktops(set) => {
                 for desktop in names::members(set) {
                     let look = if blind { Look::Idle } else { cloud.listed(desktop) };
-                    pass.desktops[desktop] = Some(self.rules.read(desktop, look, &mut it.memory));
+                    let read = self.rules.read(desktop, look, &mut it.memory);
+                    pass.desktops[desktop] = Some(cloud.with_user(desktop, read));
                 }
             }
             Act::ReadDesktop(desktop) => {
-                pass.desktops[desktop] = Some(self.rules.read(desktop, cloud.shown(desktop), &mut it.memory));
+                let read = self.rules.read(desktop, cloud.shown(desktop), &mut it.memory);
+                pass.desktops[desktop] = Some(cloud.with_user(desktop, read));
             }
             Act::ReadSubJobs => {
                 let mut sweep = cloud.sweep();

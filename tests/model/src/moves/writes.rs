@@ -76,7 +76,7 @@ impl Protocol {
                 }
             }
             WriteKind::Finish => it.memory = Memory::default(),
-            WriteKind::Intent(_) | WriteKind::Progress | WriteKind::Refusal => {}
+            WriteKind::Intent(_) | WriteKind::Progress | WriteKind::Approval | WriteKind::Refusal => {}
         }
     }
 
@@ -95,6 +95,9 @@ impl Protocol {
             }
         }
         world.judge_write(old, new, self.config.window());
+        if let (WriteKind::Intent(attempt), true) = (kind, self.config.requires_approval()) {
+            self.judge_intent(world, usize::from(attempt), old, new);
+        }
         // The record of an outcome whose answer was lost is stored once more: the API server takes it for no change.
         let changes = object.request != to || kind == WriteKind::Outcome;
         world.note(writes_change::write(changes, String::new));
