@@ -174,6 +174,7 @@ struct ProcessArgs {
     #[arg(long, value_name = "FILTER", env = "DESKTOP_DELETION_LOG_LEVEL", default_value = "info", value_parser = logging::filter_text)]
     log_level: String,
 
+    #[expect(clippy::doc_markdown, reason = "--help shows it as it stands")]
     /// Base URL of a collector that takes traces by OTLP over HTTP [default: none]
     ///
     /// Traces are posted to URL/v1/traces. Without it the standard variables OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -224,7 +225,12 @@ impl OtlpSpan {
 }
 
 fn hexadecimal(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in id {
+        // Writing to a text cannot fail.
+        write!(text, "{byte:02x}").ok();
+    }
+    text
 }
 
 fn attributes(pairs: Vec<KeyValue>) -> BTreeMap<String, String> {
