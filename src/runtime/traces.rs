@@ -172,8 +172,10 @@ impl Collector {
 #[async_trait]
 impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        // Within the event loop: a call sets its timer when it is made.
+        let call = async |request| self.client.execute(request).await;
         let answer = reqwest::Request::try_from(request)
-            .and_then(|request| self.event_loop.block_on(self.client.execute(request)))
+            .and_then(|request| self.event_loop.block_on(call(request)))
             // The URL may hold a password.
             .map_err(reqwest::Error::without_url);
         let failure = match &answer {
