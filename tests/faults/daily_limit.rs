@@ -4,43 +4,32 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use testkit::{
-    ApiServerProxy, Caught, ControlPlane, Moment, Namespace, Operator, SERVICE_ACCOUNT, eventually, manifests,
-};
+use testkit::{Caught, Moment, Namespace, Operator, eventually, manifests};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::Submitted;
 use desktop_deletion_operator::runtime::lease;
 
 use crate::effects::Effect;
-use crate::scene::{self, BOUND, Scene, desktop};
+use crate::scene::{self, BOUND, desktop};
 use crate::stage::{pair, says};
+use crate::troupe::Troupe;
 
 /// Two requests for two desktops each, of a project that takes three a day.
 struct Day {
     namespace: Namespace,
-    scene: Scene,
-    proxy: ApiServerProxy,
+    troupe: Troupe,
 }
 
 const REQUESTS: [(&str, [&str; 2]); 2] = [("first", ["pc-1", "pc-2"]), ("second", ["pc-3", "pc-4"])];
 
 impl Day {
     async fn begin(name: &str) -> Self {
-        let control_plane = ControlPlane::shared().await;
-        let namespace = control_plane.namespace(name).await.unwrap();
-        control_plane
-            .deploy("deploy/base", namespace.name())
-            .await
-            .unwrap();
-        let proxy = ApiServerProxy::start(control_plane, namespace.name(), SERVICE_ACCOUNT)
-            .await
-            .unwrap();
+        let mut troupe = Troupe::gather(name).await;
         let desktops = ["pc-1", "pc-2", "pc-3", "pc-4"].map(|id| desktop(id, "100ms"));
-        let scene = Scene::set(&namespace, "prod", 1, &desktops).await;
+        troupe.add("prod", &desktops).await;
         let day = Self {
-            namespace,
-            scene,
-            proxy,
+            namespace: troupe.namespace.clone(),
+            troupe,
         };
         day.limit(3).await;
         day
@@ -62,12 +51,12 @@ impl Day {
     }
 
     fn operator(&self, flags: &[&str]) -> Operator {
-        scene::operator_with(self.proxy.kubeconfig(), self.namespace.name(), flags)
+        scene::operator_with(self.troupe.proxy.kubeconfig(), self.namespace.name(), flags)
     }
 
     /// The first request, whose desktops are reserved and whose intent is on its way.
     async fn reserved(&self, flags: &[&str]) -> (Operator, Caught) {
-        let trap = Effect::RecordIntent.trap(&self.proxy, Moment::Before, "first");
+        let trap = Effect::RecordIntent.trap(&self.troupe.proxy, Moment::Before, "first");
         let operator = self.operator(flags);
         self.request(0).await;
         let caught = trap.sprung().await.unwrap();
@@ -103,7 +92,7 @@ impl Day {
         eventually("one ends and one waits", BOUND, look)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(self.scene.own_posts().len(), 1);
+        assert_eq!(self.troupe.scenes()[0].own_posts().len(), 1);
     }
 
     /// With room for all, each desktop is submitted once.
@@ -120,7 +109,7 @@ impl Day {
         eventually("both end", BOUND, look)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
-        let posts = self.scene.own_posts();
+        let posts = self.troupe.scenes()[0].own_posts();
         assert_eq!(posts.len(), 2, "{posts:#?}");
     }
 
