@@ -2,12 +2,12 @@
 //! this version does not know as it stands.
 
 use std::borrow::Cow;
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Formatter};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -26,10 +26,7 @@ impl<K: Resource + DeserializeOwned> Raw<K> {
     ///
     /// # Errors
     /// Not even its metadata can be decoded.
-    pub fn of(mut json: Value) -> Result<Self, serde_json::Error> {
-        if let Some(metadata) = json.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.remove("managedFields");
-        }
+    pub fn of(json: Value) -> Result<Self, serde_json::Error> {
         let object = match K::deserialize(&json) {
             Ok(object) => Ok(object),
             Err(error) => Err(InvalidObject {
@@ -51,7 +48,45 @@ impl<K: Resource + DeserializeOwned> Raw<K> {
 
 impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Raw<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::of(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+        let json = Without(&MANAGED_FIELDS).deserialize(deserializer)?;
+        Self::of(json).map_err(D::Error::custom)
+    }
+}
+
+const MANAGED_FIELDS: [&str; 2] = ["metadata", "managedFields"];
+
+/// Decodes a JSON object, all but the field at this path, of which nothing is kept at any time.
+struct Without<'a>(&'a [&'a str]);
+
+impl<'de> DeserializeSeed<'de> for Without<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Without<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut kept = Map::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            let value = match self.0 {
+                [last] if *last == name => {
+                    fields.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                [first, rest @ ..] if *first == name => fields.next_value_seed(Without(rest))?,
+                _ => fields.next_value()?,
+            };
+            kept.insert(name, value);
+        }
+        Ok(Value::Object(kept))
     }
 }
 
@@ -161,10 +196,11 @@ mod tests {
     #[test]
     fn an_object_that_cannot_be_decoded_keeps_its_json_and_its_metadata() {
         for time in ["2026-12-01T00:00:00+99:99", "yesterday"] {
-            let raw = Raw::<DesktopDeletion>::of(deletion(&json!({"startTime": time}))).unwrap();
+            let sent = deletion(&json!({"startTime": time})).to_string();
+            let raw: Raw<DesktopDeletion> = serde_json::from_str(&sent).unwrap();
             assert_eq!(raw.meta().uid.as_deref(), Some("u1"));
             assert_eq!(raw.json["status"]["startTime"], time);
-            assert_eq!(raw.json["metadata"]["managedFields"], Value::Null);
+            assert_eq!(raw.json["metadata"], json!({"name": "leaver", "uid": "u1"}));
             assert!(raw.object.0.is_err(), "{time}");
         }
     }
