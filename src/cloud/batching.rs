@@ -57,7 +57,8 @@ struct Entry {
 }
 
 impl DesktopBatcher {
-    /// Reads desktops, together with whoever asks at the same time, or has just asked.
+    /// Reads desktops, together with whoever asks at the same time, or has just asked. If that takes a call, it takes along
+    /// as many as it can of those that others will ask for soon, which `upcoming` names.
     ///
     /// # Errors
     /// As the call of the cloud.
@@ -66,8 +67,9 @@ impl DesktopBatcher {
         key: (CredentialsKey, Priority),
         cloud: Arc<dyn Workspace>,
         question: DesktopQuery,
+        upcoming: impl FnOnce() -> Vec<DesktopID>,
     ) -> Result<Arc<Read>, Error> {
-        self.entry(key).desktops.read(cloud, question).await
+        self.entry(key).desktops.read(cloud, question, upcoming).await
     }
 
     /// What the sub-jobs of the project say of `ids`, from a sweep begun at `not_before` or later.

@@ -14,9 +14,6 @@ use crate::ids::DesktopID;
 use crate::workspace::api::{Desktop, MAX_BATCH, Workspace};
 use crate::workspace::error::Error;
 
-/// How long the first to ask for desktops waits for company.
-const COMPANY: Duration = Duration::from_millis(100);
-
 /// How long a read is kept for those who ask soon after it; each says itself how old an answer may be.
 const KEPT: Duration = Duration::from_secs(60);
 
@@ -25,8 +22,6 @@ const KEPT: Duration = Duration::from_secs(60);
 pub struct DesktopQuery {
     /// The desktops.
     pub ids: Vec<DesktopID>,
-    /// Desktops that others will ask for soon: the same call takes along as many as it can.
-    pub upcoming: Vec<DesktopID>,
     /// An answer that somebody else's call took along must have been begun since then.
     pub since: Instant,
     /// Such an answer counts only if it shows none of the desktops: what is gone stays gone, all else may have changed.
@@ -62,7 +57,7 @@ struct Queue {
 }
 
 struct Asked {
-    ids: Vec<DesktopID>,
+    question: DesktopQuery,
     upcoming: Vec<DesktopID>,
     answer: oneshot::Sender<Result<Arc<Read>, Error>>,
     /// In which trace it was asked.
@@ -70,11 +65,13 @@ struct Asked {
 }
 
 impl Desktops {
-    /// Reads desktops, together with whoever asks at the same time, or has just asked.
+    /// Reads desktops, together with whoever asks at the same time, or has just asked. The same call takes along as many
+    /// as it can of those that others will ask for soon, which `upcoming` names.
     pub(super) async fn read(
         &self,
         cloud: Arc<dyn Workspace>,
         question: DesktopQuery,
+        upcoming: impl FnOnce() -> Vec<DesktopID>,
     ) -> Result<Arc<Read>, Error> {
         let known = self
             .pages
@@ -86,13 +83,13 @@ impl Desktops {
         if let Some(known) = known {
             return Ok(known);
         }
-        let ids = question.ids.clone();
+        let (ids, upcoming) = (question.ids.clone(), upcoming());
         let (answer, answered) = oneshot::channel();
         let first = {
             let mut queue = self.queue.lock();
             queue.waiting.push(Asked {
-                ids: question.ids,
-                upcoming: question.upcoming,
+                question,
+                upcoming,
                 answer,
                 span: Span::current(),
             });
@@ -114,7 +111,6 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud
     // If this task dies, those who wait see it, and the next one reads again.
     let _reset = Reset(queue.clone());
     loop {
-        tokio::time::sleep(COMPANY).await;
         let party = queue.lock().take_party();
         if party.is_empty() {
             return;
@@ -123,16 +119,20 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud
         let result = read_now(&*cloud, ids.clone())
             .instrument(span(&party, ids.len()))
             .await;
-        if let Ok(read) = &result {
+        if let Ok(read) = &result
+            && read.complete
+        {
             let mut pages = pages.lock();
             pages.retain(|page| page.began.elapsed() < KEPT);
-            pages.extend(read.complete.then(|| read.clone()));
+            pages.push(read.clone());
+            queue.lock().answer(read);
         }
         let spoilt = result.as_ref().is_err_and(listing::is_about_the_ids);
         for asked in party {
-            let share = if spoilt && asked.ids.len() < ids.len() {
+            let own = asked.question.ids;
+            let share = if spoilt && own.len() < ids.len() {
                 // The ids of one must not be the trouble of another.
-                read_now(&*cloud, asked.ids).instrument(asked.span).await
+                read_now(&*cloud, own).instrument(asked.span).await
             } else {
                 result.clone()
             };
@@ -155,7 +155,8 @@ fn span(party: &[Asked], desktops: usize) -> Span {
 
 /// As each asked: a service may tell upper from lower case, and would not list what is spelt otherwise.
 fn ids_of(party: &[Asked]) -> Vec<DesktopID> {
-    let mut ids: BTreeSet<_> = party.iter().flat_map(|asked| asked.ids.iter().cloned()).collect();
+    let own = party.iter().flat_map(|asked| &asked.question.ids);
+    let mut ids: BTreeSet<_> = own.cloned().collect();
     for id in party.iter().flat_map(|asked| &asked.upcoming) {
         if ids.len() >= MAX_BATCH {
             break;
@@ -184,7 +185,7 @@ impl Queue {
         let mut ids = BTreeSet::new();
         let mut size = 0;
         for asked in &self.waiting {
-            ids.extend(&asked.ids);
+            ids.extend(&asked.question.ids);
             if size > 0 && ids.len() > MAX_BATCH {
                 break;
             }
@@ -192,6 +193,15 @@ impl Queue {
         }
         self.reading = size > 0;
         self.waiting.drain(..size).collect()
+    }
+
+    /// Answers those who asked while it was read, if it took along what they asked for.
+    fn answer(&mut self, read: &Arc<Read>) {
+        let is_answered = |asked: &mut Asked| read.answers(&asked.question);
+        for asked in self.waiting.extract_if(.., is_answered) {
+            // Whoever asked may have gone.
+            asked.answer.send(Ok(read.clone())).ok();
+        }
     }
 }
 

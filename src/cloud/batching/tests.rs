@@ -21,6 +21,8 @@ struct Fake {
     /// The desktops of each list that was asked for.
     lists: Mutex<Vec<BTreeSet<String>>>,
     present: &'static [&'static str],
+    /// How long a list takes.
+    takes: Duration,
     /// A list that names one of these desktops is refused.
     refused: &'static [&'static str],
     /// Lists lack rows.
@@ -71,6 +73,7 @@ impl Workspace for Fake {
     async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
         let asked: BTreeSet<_> = ids.iter().map(ToString::to_string).collect();
         self.lists.lock().push(asked.clone());
+        tokio::time::sleep(self.takes).await;
         if self.refused.iter().any(|id| asked.contains(*id)) {
             let refusal = Refusal {
                 status: 400,
@@ -151,10 +154,9 @@ fn ids(names: &[&str]) -> Vec<DesktopID> {
 }
 
 /// A question before a submission, at any age of the answer.
-fn question(names: &[&str], upcoming: &[&str], since: Instant) -> DesktopQuery {
+fn question(names: &[&str], since: Instant) -> DesktopQuery {
     DesktopQuery {
         ids: ids(names),
-        upcoming: ids(upcoming),
         since,
         gone_only: false,
     }
@@ -175,12 +177,12 @@ async fn a_read_takes_along_what_is_asked_for_next() {
     });
     let (reads, start) = (Desktops::default(), Instant::now());
     let first = reads
-        .read(cloud.clone(), question(&["a"], &["b", "gone"], start))
+        .read(cloud.clone(), question(&["a"], start), || ids(&["b", "gone"]))
         .await
         .unwrap();
     assert_eq!(shown(&first, &["A"]), ["a"]);
     let next = reads
-        .read(cloud.clone(), question(&["b", "gone"], &[], start))
+        .read(cloud.clone(), question(&["b", "gone"], start), || ids(&[]))
         .await
         .unwrap();
     assert_eq!(
@@ -189,10 +191,37 @@ async fn a_read_takes_along_what_is_asked_for_next() {
     );
     assert_eq!(cloud.lists.lock().len(), 1, "it was known already");
     let other = reads
-        .read(cloud.clone(), question(&["b", "c"], &[], start))
+        .read(cloud.clone(), question(&["b", "c"], start), || ids(&[]))
         .await
         .unwrap();
     assert_eq!(shown(&other, &["b", "c"]), ["b", "c"], "c was not asked about");
+    assert_eq!(cloud.lists.lock().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_what_is_being_read_gets_that_answer() {
+    let cloud = Arc::new(Fake {
+        present: &["a", "b", "c"],
+        takes: Duration::from_secs(2),
+        ..Fake::default()
+    });
+    let (reads, start) = (Desktops::default(), Instant::now());
+    let later = Duration::from_secs(1);
+    let ask = async |after, name: &'static str, since| {
+        tokio::time::sleep(after).await;
+        let take_along = || ids(&["b", "c"]);
+        reads
+            .read(cloud.clone(), question(&[name], since), take_along)
+            .await
+            .unwrap()
+    };
+    let (first, joined, newer) = tokio::join!(
+        ask(Duration::ZERO, "a", start),
+        ask(later, "b", start),
+        // What was begun before it asked is too old for this one.
+        ask(later, "c", start + later),
+    );
+    assert_eq!((joined.began, newer.began), (first.began, start + 2 * later));
     assert_eq!(cloud.lists.lock().len(), 2);
 }
 
@@ -204,12 +233,12 @@ async fn what_is_older_than_the_question_is_read_anew() {
     });
     let (reads, start) = (Desktops::default(), Instant::now());
     let first = reads
-        .read(cloud.clone(), question(&["a"], &[], start))
+        .read(cloud.clone(), question(&["a"], start), || ids(&[]))
         .await
         .unwrap();
     tokio::time::advance(Duration::from_millis(1)).await;
     let again = reads
-        .read(cloud.clone(), question(&["a"], &[], Instant::now()))
+        .read(cloud.clone(), question(&["a"], Instant::now()), || ids(&[]))
         .await
         .unwrap();
     assert!(again.began > first.began);
@@ -225,12 +254,19 @@ async fn after_a_submission_only_that_a_desktop_is_gone_is_known_from_before() {
     let (reads, start) = (Desktops::default(), Instant::now());
     let after = |name| DesktopQuery {
         gone_only: true,
-        ..question(&[name], &["here", "gone"], start)
+        ..question(&[name], start)
     };
-    reads.read(cloud.clone(), after("here")).await.unwrap();
+    let take_along = || ids(&["here", "gone"]);
+    reads
+        .read(cloud.clone(), after("here"), take_along)
+        .await
+        .unwrap();
     assert_eq!(
         shown(
-            &reads.read(cloud.clone(), after("gone")).await.unwrap(),
+            &reads
+                .read(cloud.clone(), after("gone"), take_along)
+                .await
+                .unwrap(),
             &["gone"]
         ),
         [""; 0]
@@ -238,7 +274,10 @@ async fn after_a_submission_only_that_a_desktop_is_gone_is_known_from_before() {
     assert_eq!(cloud.lists.lock().len(), 1);
     assert_eq!(
         shown(
-            &reads.read(cloud.clone(), after("here")).await.unwrap(),
+            &reads
+                .read(cloud.clone(), after("here"), take_along)
+                .await
+                .unwrap(),
             &["here"]
         ),
         ["here"]
@@ -255,7 +294,7 @@ async fn a_list_that_was_cut_answers_nobody_else() {
     let (reads, start) = (Desktops::default(), Instant::now());
     for _ in 0..2 {
         let read = reads
-            .read(cloud.clone(), question(&["a"], &["a"], start))
+            .read(cloud.clone(), question(&["a"], start), || ids(&["a"]))
             .await
             .unwrap();
         assert!(!read.complete);
@@ -272,7 +311,7 @@ async fn the_ids_of_one_are_not_the_trouble_of_another() {
     });
     let (reads, start) = (Desktops::default(), Instant::now());
     let ask = |names: &'static [&str], upcoming: &'static [&str]| {
-        reads.read(cloud.clone(), question(names, upcoming, start))
+        reads.read(cloud.clone(), question(names, start), || ids(upcoming))
     };
     let (odd, good) = tokio::join!(ask(&["odd"], &[]), ask(&["a", "gone"], &[]));
     assert!(!odd.unwrap().proves_missing(&ids(&["odd"])[0]));
@@ -296,14 +335,14 @@ async fn a_shared_read_is_in_the_trace_of_one_who_asked_and_linked_by_the_others
     let ask = |id: &'static str| {
         let question = DesktopQuery {
             ids: ids(&[id]),
-            ..question(&[], &[], start)
+            ..question(&[], start)
         };
         let span = tracing::info_span!("reconcile", name = id);
-        reads.read(cloud.clone(), question).instrument(span)
+        reads.read(cloud.clone(), question, Vec::new).instrument(span)
     };
     let (first, second) = tokio::join!(ask("a"), ask("b"));
     assert_eq!(first.unwrap().began, second.unwrap().began);
-    // The reader waits once more for company, and ends.
+    // The reader looks once more whether somebody waits, and ends.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut spans = recorded.take();
     spans.sort_by_key(|span| span.start_time);
@@ -445,7 +484,7 @@ async fn a_call_has_a_hundred_desktops_at_most() {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let all = names
         .chunks(50)
-        .map(|own| reads.read(cloud.clone(), question(own, &names, start)));
+        .map(|own| reads.read(cloud.clone(), question(own, start), || ids(&names)));
     for read in futures::future::join_all(all).await {
         assert!(read.unwrap().complete);
     }

@@ -83,8 +83,16 @@ pub(super) async fn desktops(
 ) -> Result<(), Error> {
     begin_read(pass, context);
     let (key, cloud) = (pass.shared()?, pass.cloud()?);
+    let in_doubt = key.1 == Priority::Recovery;
     let question = question(pass, ids, key.1, context);
-    match context.shared.desktops(key, cloud, question).await {
+    let room = MAX_BATCH.saturating_sub(ids.len());
+    let upcoming = || {
+        if in_doubt {
+            return vec![];
+        }
+        context.queue.upcoming_desktops(&pass.object, room)
+    };
+    match context.shared.desktops(key, cloud, question, upcoming).await {
         Err(error) => read_failure(pass, &error, context),
         Ok(read) => {
             let began = context.uptime.at(read.began);
@@ -108,9 +116,7 @@ pub(super) async fn desktops(
 /// telling from before, and what came of an attempt in doubt is asked anew.
 fn question(pass: &Reconciliation, ids: &[DesktopID], priority: Priority, context: &Context) -> DesktopQuery {
     let now = context.uptime.now();
-    let in_doubt = priority == Priority::Recovery;
-    let room = MAX_BATCH.saturating_sub(ids.len());
-    let since = if in_doubt {
+    let since = if priority == Priority::Recovery {
         now
     } else {
         pass.reads_since
@@ -118,11 +124,6 @@ fn question(pass: &Reconciliation, ids: &[DesktopID], priority: Priority, contex
     };
     DesktopQuery {
         ids: ids.to_vec(),
-        upcoming: if in_doubt {
-            vec![]
-        } else {
-            context.queue.upcoming_desktops(&pass.object, room)
-        },
         since: context.uptime.moment(since),
         gone_only: priority != Priority::Submission,
     }
