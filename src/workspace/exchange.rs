@@ -52,7 +52,9 @@ impl Exchange<'_> {
         limits: Limits,
     ) -> Result<Received, Error> {
         let span = self.span();
-        let result = self.send(carrier, call, limits).instrument(span.clone()).await;
+        let result = Box::pin(self.send(carrier, call, limits))
+            .instrument(span.clone())
+            .await;
         self.record(&result, &span);
         result
     }

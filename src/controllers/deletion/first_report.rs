@@ -37,6 +37,9 @@ pub async fn run(context: Arc<Context>) {
             context.uptime.now(),
             context.config.timing.first_report,
         );
+        if due.is_empty() {
+            continue;
+        }
         let reports = due
             .into_iter()
             .map(|request| try_report(request, context.clone()));
