@@ -7,6 +7,7 @@ use std::time::Duration;
 use testkit::{AuditEvent, Cloud, ControlPlane, Namespace, SERVICE_ACCOUNT, eventually};
 
 use crate::BoxError;
+use crate::latency::Latency;
 
 /// Clock ticks a second in `/proc`, the same on every Linux (`USER_HZ`).
 const TICKS: f64 = 100.0;
@@ -21,6 +22,8 @@ pub(crate) struct Cost {
     /// Requests to the API server by verb and resource.
     pub(crate) requests: BTreeMap<String, usize>,
     pub(crate) writes: Writes,
+    /// Of objects that came one after the other.
+    pub(crate) latency: Option<Latency>,
 }
 
 /// What the process of the operator used since its start.
@@ -156,6 +159,9 @@ impl fmt::Display for Cost {
             "time                     {took:.1} s, {:.1} ms an object",
             took * 1000.0 / objects
         )?;
+        if let Some(latency) = &self.latency {
+            writeln!(f, "{latency}")?;
+        }
         writeln!(f, "CPU of the operator      {:.2} s", self.process.cpu_seconds)?;
         write!(f, "peak memory of it        {:.1} MiB", self.process.peak_mib)
     }

@@ -1,12 +1,14 @@
 //! What requests cost: a burst of `DesktopDeletion` objects of one desktop each, on a real control plane and a simulated
 //! cloud over TLS, the operator as its own process with its ordinary pauses. Prints cloud calls, writes and time per
-//! object, and the CPU time and the peak memory of the operator. With `--suspended` it prints the memory that requests
-//! hold which wait, instead.
+//! object, and the CPU time and the peak memory of the operator. With `--rate` the objects come one after the other, and it
+//! prints the time from creation to submission as well. With `--suspended` it prints the memory that requests hold which
+//! wait, instead.
 //!
 //! `cargo run --release --example load -- --objects 1000`
+//! `cargo run --release --example load -- --objects 1000 --rate 20`
 //! `cargo run --release --example load -- --objects 1000 --suspended --desktops 100`
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,17 +16,21 @@ use std::time::Duration;
 use clap::Parser;
 use desktop_deletion_operator::crd::DesktopDeletion;
 use futures::{TryStreamExt, stream};
+use jiff::Timestamp;
 use kube::api::{ListParams, PostParams};
 use serde_json::{Value, json};
 use testkit::{Cloud, ControlPlane, Namespace, Operator, OperatorOptions, eventually, manifests};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 #[path = "../demo/binary.rs"]
 mod binary;
 mod cost;
 mod held;
+mod latency;
 
 use cost::Cost;
+use latency::Sent;
 
 /// Whatever stops the measurement, as a sentence.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -55,6 +61,10 @@ struct Arguments {
     #[arg(long, default_value = "16")]
     concurrency: u16,
 
+    /// Create so many objects a second, instead of all at once
+    #[arg(long, conflicts_with = "suspended")]
+    rate: Option<NonZeroU32>,
+
     /// Let the objects wait, and print the memory that each of them holds
     #[arg(long)]
     suspended: bool,
@@ -73,7 +83,7 @@ async fn main() -> ExitCode {
             .await
             .map(|held| held.to_string())
     } else {
-        measure(objects, arguments.concurrency)
+        measure(objects, arguments.concurrency, arguments.rate)
             .await
             .map(|cost| cost.to_string())
     };
@@ -122,7 +132,7 @@ impl World {
     }
 }
 
-async fn measure(objects: usize, concurrency: u16) -> Result<Cost, BoxError> {
+async fn measure(objects: usize, concurrency: u16, rate: Option<NonZeroU32>) -> Result<Cost, BoxError> {
     let concurrency = format!("--concurrency={concurrency}");
     let World {
         control_plane,
@@ -133,7 +143,12 @@ async fn measure(objects: usize, concurrency: u16) -> Result<Cost, BoxError> {
     eprintln!("creating {objects} objects");
     let began = Instant::now();
     let manifest = |n: usize| manifests::desktop_deletion(&desktop(n), "prod", [desktop(n)]);
-    create(&namespace, objects, manifest).await?;
+    let sent = if let Some(rate) = rate {
+        Some(create_slowly(&namespace, objects, rate, manifest).await?)
+    } else {
+        create(&namespace, objects, manifest).await?;
+        None
+    };
     eprintln!("waiting until all desktops are deleted");
     if let Err(error) = all_deleted(&namespace, objects).await {
         return Err(format!("{error}\n{}", operator.log_tail()).into());
@@ -146,6 +161,7 @@ async fn measure(objects: usize, concurrency: u16) -> Result<Cost, BoxError> {
         calls: cost::calls(&cloud),
         writes: cost::writes(&control_plane, &namespace, objects).await?,
         requests: cost::requests(&control_plane)?,
+        latency: sent.map(|sent| latency::measure(&sent, &cloud)).transpose()?,
     })
 }
 
@@ -201,6 +217,32 @@ async fn create(
             }
         })
         .await
+}
+
+/// Creates `rate` objects a second, and says when each was sent.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the simulated cloud has the clock of this machine too"
+)]
+async fn create_slowly(
+    namespace: &Namespace,
+    objects: usize,
+    rate: NonZeroU32,
+    manifest: impl Fn(usize) -> Value,
+) -> Result<Sent, BoxError> {
+    let requests = namespace.api::<DesktopDeletion>();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate.get());
+    let (mut creations, mut sent) = (JoinSet::new(), Sent::new());
+    for n in 0..objects {
+        ticks.tick().await;
+        let (requests, object) = (requests.clone(), serde_json::from_value(manifest(n))?);
+        sent.insert(desktop(n), Timestamp::now());
+        creations.spawn(async move { requests.create(&PostParams::default(), &object).await });
+    }
+    while let Some(created) = creations.join_next().await {
+        created??;
+    }
+    Ok(sent)
 }
 
 /// Waits until each request has ended well.
