@@ -1,5 +1,7 @@
 //! The simulated cloud of one test, in this process.
 
+use std::net::SocketAddr;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use workspace_simulator::cloud::{LedgerEntry, Operation};
@@ -44,11 +46,21 @@ impl Cloud {
     ///
     /// The world has not the form of a world file, or does not fit together.
     pub async fn start(world: &Value) -> Result<Self, Error> {
-        let world = parse(world, "a world")?;
-        guard_secrets(&world);
-        let first = world.projects.first();
+        Self::serve(Options::new(parse(world, "a world")?)).await
+    }
+
+    /// The same at this address, for clients that know it by these names of its hosts.
+    pub(crate) async fn start_at(world: &Value, listen: SocketAddr, hosts: &[String]) -> Result<Self, Error> {
+        let mut options = Options::new(parse(world, "a world")?);
+        options.listen = listen;
+        options.server_names = hosts.to_vec();
+        Self::serve(options).await
+    }
+
+    async fn serve(options: Options) -> Result<Self, Error> {
+        guard_secrets(&options.world);
+        let first = options.world.projects.first();
         let project_id = first.map(|project| project.id.clone()).unwrap_or_default();
-        let options = Options::new(world);
         let simulator = workspace_simulator::serve(options).await;
         let simulator =
             simulator.map_err(|error| Error::Other(format!("start the simulated cloud: {error}")))?;

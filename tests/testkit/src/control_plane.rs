@@ -1,6 +1,7 @@
 //! A real etcd and kube-apiserver on loopback ports.
 
-use std::path::Path;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::OnceCell;
@@ -16,7 +17,9 @@ mod outage;
 mod server;
 mod start;
 
+pub(crate) use certificates::Pair;
 pub use outage::Snapshot;
+pub(crate) use start::Setting;
 pub use start::free_port;
 
 /// The oldest minor version of Kubernetes 1 that the operator supports: selectable fields of custom resources
@@ -42,10 +45,15 @@ impl ControlPlane {
     ///
     /// Neither Go nor `KUBEBUILDER_ASSETS`, a failed build, or a server that does not become ready.
     pub async fn start() -> Result<Self, Error> {
+        Self::start_with(&Setting::alone()).await
+    }
+
+    /// The same at another address, or for nodes.
+    pub(crate) async fn start_with(setting: &Setting) -> Result<Self, Error> {
         let binaries = tokio::task::spawn_blocking(Binaries::provide).await;
         let binaries =
             binaries.map_err(|error| Error::Other(format!("provide the control plane: {error}")))??;
-        let started = start::start(&binaries).await?;
+        let started = start::start(&binaries, setting).await?;
         let audit = AuditLog::new(started.folder.path().join(crate::audit::FILE));
         let namespaces = AtomicU32::new(0);
         let control_plane = Self {
@@ -119,6 +127,35 @@ impl ControlPlane {
             kube_apiserver, etcd, ..
         } = &self.started;
         Ok([kube_apiserver.newest()?.pid(), etcd.newest()?.pid()])
+    }
+
+    /// A certificate for a part of the cluster; it is a client, and also a server at these addresses. `file` names its files.
+    pub(crate) fn sign(
+        &self,
+        file: &str,
+        user: &str,
+        group: &str,
+        addresses: &[IpAddr],
+    ) -> Result<Pair, Error> {
+        self.started.certificates.sign(file, user, group, addresses)
+    }
+
+    /// Writes a kubeconfig for such a part.
+    pub(crate) fn kubeconfig_of(&self, pair: &Pair) -> Result<PathBuf, Error> {
+        let read = |path: &Path| std::fs::read_to_string(path).context(|| format!("read {}", path.display()));
+        let path = pair.certificate.with_extension("kubeconfig");
+        let user = kubeconfig::User::Certificate {
+            certificate: read(&pair.certificate)?,
+            key: read(&pair.key)?,
+        };
+        kubeconfig::write(&path, self.url(), self.authority(), &user, "default")?;
+        Ok(path)
+    }
+
+    /// Files of the authority that signed all certificates, and of the key that signs tokens.
+    pub(crate) fn authority_and_token_key(&self) -> [&Path; 2] {
+        let certificates = &self.started.certificates;
+        [&certificates.authority, &certificates.token_signing_key]
     }
 
     /// PEM of the authority that signed the API server's certificate.

@@ -83,7 +83,7 @@ impl ControlPlane {
 }
 
 /// The documents of a YAML stream.
-fn parse(rendered: &str) -> Result<Vec<Value>, String> {
+pub(crate) fn parse(rendered: &str) -> Result<Vec<Value>, String> {
     serde_saphyr::from_multiple(rendered).map_err(|error| error.to_string())
 }
 

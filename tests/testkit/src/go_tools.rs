@@ -37,6 +37,34 @@ pub fn go_tool(name: &str) -> Result<PathBuf, Error> {
     provide(name, &digest, &module, &arguments, package(&sources))
 }
 
+/// Builds all programs of the module `tests/NAME`, those of its `tool` lines and those in its folders, with these build tags,
+/// and returns the folder that holds them, as [`go_tool`] does.
+///
+/// Programs of Kubernetes learn their version as those of the control plane do.
+pub(crate) fn go_programs(name: &str, folders: &[&str], tags: &str) -> Result<PathBuf, Error> {
+    let module = module(name);
+    let mut sources = read(&module)?;
+    let kubernetes = sources
+        .iter()
+        .find_map(|(_, text)| source::required_version(text, "k8s.io/kubernetes").ok());
+    for folder in folders {
+        sources.extend(read(&module.join(folder))?);
+    }
+    let mut arguments = match kubernetes {
+        Some(version) => source::arguments(&version),
+        None => source::go_build("-s -w"),
+    };
+    arguments.push(format!("-tags={tags}"));
+    let texts: Vec<_> = sources.iter().map(|(_, text)| text.as_str()).collect();
+    let digest = source::digest(&[&texts.concat(), &arguments.join(" ")]);
+    let packages: Vec<_> = std::iter::once("tool".to_owned())
+        .chain(folders.iter().map(|folder| format!("./{folder}")))
+        .collect();
+    store(name, &digest, |unfinished| {
+        build::run_go(&module, &arguments, &packages, unfinished, name)
+    })
+}
+
 /// Builds the program in the folder NAME of the module of the control plane, so that it has its version, and returns its
 /// path, as [`go_tool`] does.
 ///
@@ -87,6 +115,19 @@ fn provide(
     arguments: &[String],
     package: &str,
 ) -> Result<PathBuf, Error> {
+    let folder = store(name, digest, |unfinished| {
+        build::run_go(module, arguments, &[package], unfinished, name)?;
+        call_it(name, unfinished)
+    })?;
+    Ok(folder.join(name))
+}
+
+/// Makes a folder of the store by filling it, unless it is there already, and returns its path.
+pub(crate) fn store(
+    name: &str,
+    digest: &str,
+    fill: impl FnOnce(&Path) -> Result<(), Error>,
+) -> Result<PathBuf, Error> {
     let store = places::target().join("go-tools");
     std::fs::create_dir_all(&store).context(|| format!("create {}", store.display()))?;
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
@@ -98,12 +139,11 @@ fn provide(
             let unfinished = store.join("unfinished");
             std::fs::remove_dir_all(&unfinished).ok();
             std::fs::create_dir_all(&unfinished).context(|| format!("create {}", unfinished.display()))?;
-            build::run_go(module, arguments, package, &unfinished, name)?;
-            call_it(name, &unfinished)?;
+            fill(&unfinished)?;
             build::rename(&unfinished, &folder)?;
         }
     }
-    Ok(folder.join(name))
+    Ok(folder)
 }
 
 /// Gives the one program in a folder this name: Go calls it after its package, such as `cmd`.

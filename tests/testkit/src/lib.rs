@@ -10,8 +10,8 @@
 //! # }
 //! ```
 //!
-//! Everything listens on loopback addresses only, keeps its files below the target folder, and ends no later than
-//! the process that started it.
+//! Everything listens on loopback addresses only, or in network namespaces of its own ([`node`]), keeps its files below the
+//! target folder, and ends no later than the process that started it.
 
 mod api_proxy;
 mod audit;
@@ -29,6 +29,7 @@ mod kubeconfig;
 mod kubectl;
 pub mod manifests;
 mod namespace;
+pub mod node;
 mod operator;
 mod otlp;
 mod places;

@@ -26,9 +26,13 @@ pub fn target() -> PathBuf {
     }
 }
 
+/// The variable that names another folder than the target folder for temporary ones, of a process that cannot remove its own if it
+/// is killed.
+pub(crate) const TEMPORARY: &str = "TESTKIT_TEMPORARY";
+
 /// Makes a new folder below the target folder, which goes when the value is dropped.
 pub(crate) fn temporary_folder(prefix: &str) -> Result<tempfile::TempDir, Error> {
-    let parent = target().join("tmp");
+    let parent = std::env::var_os(TEMPORARY).map_or_else(|| target().join("tmp"), PathBuf::from);
     std::fs::create_dir_all(&parent).context(|| format!("create {}", parent.display()))?;
     tempfile::Builder::new()
         .prefix(&format!("{prefix}-"))

@@ -16,7 +16,7 @@ use crate::error::{Context, Error};
 const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 
 /// Writes a line where a person sees it: libtest captures what the `print` macros write, and only that.
-pub(super) fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     writeln!(std::io::stderr(), "testkit: {line}").ok();
 }
 
@@ -30,7 +30,7 @@ pub(super) fn into(source: &Source, folder: &Path) -> Result<(), Error> {
         "etcd {}, kube-apiserver and kubectl {}",
         source.etcd, source.kubernetes
     );
-    run_go(&source.module, &source.arguments, "tool", &unfinished, &what)?;
+    run_go(&source.module, &source.arguments, &["tool"], &unfinished, &what)?;
     // Go names a binary after the last part of its package that is no version: go.etcd.io/etcd/server/v3.
     rename(&unfinished.join("server"), &unfinished.join("etcd"))?;
     rename(&unfinished, folder)
@@ -55,11 +55,11 @@ pub(crate) fn go<A: AsRef<OsStr>>(module: &Path, arguments: &[A]) -> Command {
     go
 }
 
-/// Runs `go` in the folder `module`, so that it writes `package` to `folder`.
-pub(crate) fn run_go(
+/// Runs `go` in the folder `module`, so that it writes `packages` to `folder`.
+pub(crate) fn run_go<P: AsRef<OsStr>>(
     module: &Path,
     arguments: &[String],
-    package: &str,
+    packages: &[P],
     folder: &Path,
     what: &str,
 ) -> Result<(), Error> {
@@ -69,7 +69,7 @@ pub(crate) fn run_go(
     let go = go(module, arguments)
         .arg("-o")
         .arg(folder)
-        .arg(package)
+        .args(packages)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn();

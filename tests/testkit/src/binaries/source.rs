@@ -51,7 +51,7 @@ impl Source {
 
 /// A binary that is not built by Kubernetes' own scripts does not know its version, and kubectl cannot parse the
 /// empty one. Symbol tables, left out by `-s -w`, would add 50 MB to kube-apiserver.
-fn arguments(kubernetes: &str) -> Vec<String> {
+pub(crate) fn arguments(kubernetes: &str) -> Vec<String> {
     let mut numbers = kubernetes.trim_start_matches('v').split('.');
     let (major, minor) = (
         numbers.next().unwrap_or_default(),
@@ -61,6 +61,11 @@ fn arguments(kubernetes: &str) -> Vec<String> {
     let linker = format!(
         "-s -w -X {version}.gitVersion={kubernetes} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
     );
+    go_build(&linker)
+}
+
+/// `go build` with these flags of the linker, the same wherever the source lies.
+pub(crate) fn go_build(linker: &str) -> Vec<String> {
     [
         "build",
         "-v",
@@ -68,7 +73,7 @@ fn arguments(kubernetes: &str) -> Vec<String> {
         "-buildvcs=false",
         "-trimpath",
         "-ldflags",
-        &linker,
+        linker,
     ]
     .map(str::to_owned)
     .to_vec()
@@ -82,7 +87,7 @@ pub(crate) fn digest(parts: &[&str]) -> String {
 }
 
 /// The version in the line `<module> <version>` of a `require` block.
-fn required_version(go_mod: &str, module: &str) -> Result<String, Error> {
+pub(crate) fn required_version(go_mod: &str, module: &str) -> Result<String, Error> {
     go_mod
         .lines()
         .map(|line| line.trim().trim_start_matches("require "))
@@ -113,6 +118,16 @@ mod tests {
             flags.contains("version.gitMajor=1 -X k8s.io/component-base/version.gitMinor="),
             "{flags}"
         );
+    }
+
+    #[test]
+    fn nodes_have_the_version_of_the_control_plane() {
+        let tests = crate::places::workspace().join("tests");
+        let versions = ["control-plane", "node-kubernetes"].map(|module| {
+            let text = std::fs::read_to_string(tests.join(module).join("go.mod")).unwrap();
+            required_version(&text, "k8s.io/kubernetes").unwrap()
+        });
+        assert_eq!(versions[0], versions[1]);
     }
 
     #[test]

@@ -14,13 +14,15 @@ use rcgen::{
 use crate::error::{Context, Error};
 
 /// Files with a certificate and its key.
-pub(super) struct Pair {
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
+pub(crate) struct Pair {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// The files that etcd, the API server and the administrator need.
 pub(super) struct Certificates {
+    folder: PathBuf,
+    issuer: CertifiedIssuer<'static, KeyPair>,
     /// The authority that signed all of them.
     pub(super) authority: PathBuf,
     /// For etcd, and for the API server as its client.
@@ -36,29 +38,57 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    /// Makes them and writes them to `folder`.
-    pub(super) fn write(folder: &Path) -> Result<Self, Error> {
-        let authority = authority().map_err(failed)?;
-        let authority_file = write(folder, "ca.pem", &authority.pem())?;
-        let sign = |name: &str, params: CertificateParams| {
-            let key = KeyPair::generate().map_err(failed)?;
-            let certificate = params.signed_by(&key, &authority).map_err(failed)?;
-            Ok::<_, Error>(Pair {
-                certificate: write(folder, &format!("{name}.pem"), &certificate.pem())?,
-                key: write(folder, &format!("{name}-key.pem"), &key.serialize_pem())?,
-            })
-        };
+    /// Makes them and writes them to `folder`; that of the API server is also for these addresses.
+    pub(super) fn write(folder: &Path, addresses: &[IpAddr]) -> Result<Self, Error> {
+        let issuer = authority().map_err(failed)?;
+        let sign = |name: &str, params| sign(&issuer, folder, name, &params);
+        let mut server = leaf("kube-apiserver", &[SERVER]);
+        server
+            .subject_alt_names
+            .extend(addresses.iter().copied().map(SanType::IpAddress));
         let tokens = KeyPair::generate().map_err(failed)?;
         Ok(Self {
-            authority: authority_file,
+            folder: folder.to_path_buf(),
+            authority: write(folder, "ca.pem", &issuer.pem())?,
             // etcd calls itself with this certificate, so it needs both usages.
             etcd: sign("etcd", leaf("etcd", &[SERVER, CLIENT]))?,
-            server: sign("kube-apiserver", leaf("kube-apiserver", &[SERVER]))?,
-            admin: sign("admin", admin())?,
+            server: sign("kube-apiserver", server)?,
+            admin: sign("admin", member("admin", "system:masters"))?,
             token_signing_key: write(folder, "tokens-key.pem", &tokens.serialize_pem())?,
             token_public_key: write(folder, "tokens.pem", &tokens.public_key_pem())?,
+            issuer,
         })
     }
+
+    /// A certificate for a part of the cluster that is a client, and also a server at these addresses; `file` names its files.
+    pub(super) fn sign(
+        &self,
+        file: &str,
+        user: &str,
+        group: &str,
+        addresses: &[IpAddr],
+    ) -> Result<Pair, Error> {
+        let mut params = member(user, group);
+        params.extended_key_usages.push(SERVER);
+        params
+            .subject_alt_names
+            .extend(addresses.iter().copied().map(SanType::IpAddress));
+        sign(&self.issuer, &self.folder, file, &params)
+    }
+}
+
+fn sign(
+    issuer: &CertifiedIssuer<'static, KeyPair>,
+    folder: &Path,
+    name: &str,
+    params: &CertificateParams,
+) -> Result<Pair, Error> {
+    let key = KeyPair::generate().map_err(failed)?;
+    let certificate = params.signed_by(&key, issuer).map_err(failed)?;
+    Ok(Pair {
+        certificate: write(folder, &format!("{name}.pem"), &certificate.pem())?,
+        key: write(folder, &format!("{name}-key.pem"), &key.serialize_pem())?,
+    })
 }
 
 const SERVER: ExtendedKeyUsagePurpose = ExtendedKeyUsagePurpose::ServerAuth;
@@ -81,11 +111,10 @@ fn leaf(common_name: &str, usages: &[ExtendedKeyUsagePurpose]) -> CertificatePar
     params
 }
 
-fn admin() -> CertificateParams {
-    let mut params = leaf("admin", &[CLIENT]);
-    params
-        .distinguished_name
-        .push(DnType::OrganizationName, "system:masters");
+/// A client, as Kubernetes reads it: the name is the user, the organisation its group.
+fn member(user: &str, group: &str) -> CertificateParams {
+    let mut params = leaf(user, &[CLIENT]);
+    params.distinguished_name.push(DnType::OrganizationName, group);
     params
 }
 

@@ -1,12 +1,12 @@
 //! Starting etcd and kube-apiserver.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::certificates::Certificates;
+use super::certificates::{Certificates, Pair};
 use super::server::{Command, Server};
 use crate::binaries::Binaries;
 use crate::error::{Context, Error};
@@ -36,6 +36,63 @@ rules:
   - level: Metadata
 ";
 
+/// Where the API server listens, and whether it has nodes.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    /// The address at which it listens.
+    pub(crate) address: IpAddr,
+    /// The port there; a free one if none is given.
+    pub(crate) port: Option<u16>,
+    /// The address that it names as its own.
+    pub(crate) advertised: IpAddr,
+    /// Addresses of Services, comma-separated ranges.
+    pub(crate) services: &'static str,
+    /// Whether nodes join, so that controllers and kubelets run.
+    pub(crate) nodes: bool,
+}
+
+impl Setting {
+    /// On the loopback address, without nodes.
+    pub(super) fn alone() -> Self {
+        Self {
+            address: Ipv4Addr::LOCALHOST.into(),
+            port: None,
+            advertised: Ipv4Addr::LOCALHOST.into(),
+            services: "10.0.0.0/24",
+            nodes: false,
+        }
+    }
+
+    /// What the API server is told about its surroundings.
+    fn arguments(&self, kubelet_client: &Pair) -> Vec<String> {
+        let mut arguments = vec![
+            format!("--bind-address={}", self.address),
+            format!("--advertise-address={}", self.advertised),
+            format!("--service-cluster-ip-range={}", self.services),
+        ];
+        if self.nodes {
+            arguments.extend([
+                "--authorization-mode=Node,RBAC".to_owned(),
+                "--enable-admission-plugins=NodeRestriction".to_owned(),
+                "--kubelet-preferred-address-types=InternalIP".to_owned(),
+                format!(
+                    "--kubelet-client-certificate={}",
+                    kubelet_client.certificate.display()
+                ),
+                format!("--kubelet-client-key={}", kubelet_client.key.display()),
+            ]);
+        } else {
+            arguments.extend([
+                "--authorization-mode=RBAC".to_owned(),
+                // No controller makes the default accounts that this plug-in wants for Pods.
+                "--disable-admission-plugins=ServiceAccount".to_owned(),
+                "--endpoint-reconciler-type=none".to_owned(),
+            ]);
+        }
+        arguments
+    }
+}
+
 /// The servers of a control plane and their folder.
 pub(super) struct Started {
     // In this order, so that the API server does not see etcd vanish.
@@ -45,13 +102,14 @@ pub(super) struct Started {
     pub(super) url: String,
     pub(super) kubeconfig: PathBuf,
     pub(super) authority: String,
+    pub(super) certificates: Certificates,
 }
 
 /// Starts both servers and waits until the API server is ready.
-pub(super) async fn start(binaries: &Binaries) -> Result<Started, Error> {
+pub(super) async fn start(binaries: &Binaries, setting: &Setting) -> Result<Started, Error> {
     let mut attempt = 1;
     loop {
-        match attempt_start(binaries).await {
+        match attempt_start(binaries, setting).await {
             Err(Error::Start { log, .. }) if attempt < ATTEMPTS && log.contains(PORT_TAKEN) => {
                 attempt += 1;
             }
@@ -60,12 +118,16 @@ pub(super) async fn start(binaries: &Binaries) -> Result<Started, Error> {
     }
 }
 
-async fn attempt_start(binaries: &Binaries) -> Result<Started, Error> {
+async fn attempt_start(binaries: &Binaries, setting: &Setting) -> Result<Started, Error> {
     let folder = places::temporary_folder("control-plane")?;
-    let certificates = Certificates::write(folder.path())?;
+    let certificates = Certificates::write(folder.path(), &[setting.address, setting.advertised])?;
     let (etcd, etcd_url) = start_etcd(binaries, &certificates, free_port()?)?;
+    let setting = Setting {
+        port: Some(setting.port.map_or_else(free_port, Ok)?),
+        ..setting.clone()
+    };
     let (kube_apiserver, url) =
-        start_kube_apiserver(binaries, &certificates, free_port()?, &etcd_url, folder.path())?;
+        start_kube_apiserver(binaries, &certificates, &setting, &etcd_url, folder.path())?;
 
     let authority = read(&certificates.authority)?;
     let kubeconfig = folder.path().join("kubeconfig");
@@ -82,6 +144,7 @@ async fn attempt_start(binaries: &Binaries) -> Result<Started, Error> {
         url,
         kubeconfig,
         authority,
+        certificates,
     };
     started.ready().await?;
     Ok(started)
@@ -122,25 +185,29 @@ fn start_etcd(
 fn start_kube_apiserver(
     binaries: &Binaries,
     certificates: &Certificates,
-    port: u16,
+    setting: &Setting,
     etcd: &str,
     folder: &Path,
 ) -> Result<(Server, String), Error> {
     let policy = folder.join("audit-policy.yaml");
     std::fs::write(&policy, AUDIT_POLICY).context(|| format!("write {}", policy.display()))?;
-    let arguments = [
+    let port = setting.port.unwrap_or_default();
+    let mut arguments = setting.arguments(&certificates.sign(
+        "kubelet-client",
+        "kube-apiserver-kubelet-client",
+        "system:masters",
+        &[],
+    )?);
+    arguments.extend([
         format!("--etcd-servers={etcd}"),
         format!("--etcd-cafile={}", certificates.authority.display()),
         format!("--etcd-certfile={}", certificates.etcd.certificate.display()),
         format!("--etcd-keyfile={}", certificates.etcd.key.display()),
-        "--bind-address=127.0.0.1".to_owned(),
-        "--advertise-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),
         format!("--cert-dir={}", folder.display()),
         format!("--tls-cert-file={}", certificates.server.certificate.display()),
         format!("--tls-private-key-file={}", certificates.server.key.display()),
         format!("--client-ca-file={}", certificates.authority.display()),
-        "--authorization-mode=RBAC".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         format!(
             "--service-account-key-file={}",
@@ -150,24 +217,21 @@ fn start_kube_apiserver(
             "--service-account-signing-key-file={}",
             certificates.token_signing_key.display()
         ),
-        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-        // No controller makes the default accounts that this plug-in wants for Pods.
-        "--disable-admission-plugins=ServiceAccount".to_owned(),
-        "--endpoint-reconciler-type=none".to_owned(),
         format!("--audit-policy-file={}", policy.display()),
         format!("--audit-log-path={}", folder.join(crate::audit::FILE).display()),
         // An event stands in the file when its request is over, and the file is never rotated.
         "--audit-log-mode=blocking".to_owned(),
         "--audit-log-maxsize=100000".to_owned(),
-    ];
+    ]);
     let command = Command {
         name: "kube-apiserver",
         program: &binaries.kube_apiserver,
-        arguments: arguments.into(),
+        arguments,
         log: folder.join("kube-apiserver.log"),
         folder,
     };
-    Ok((Server::start(command)?, format!("https://127.0.0.1:{port}")))
+    let address = SocketAddr::new(setting.address, port);
+    Ok((Server::start(command)?, format!("https://{address}")))
 }
 
 impl Started {
@@ -225,15 +289,19 @@ mod tests {
             .unwrap()
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let certificates = Certificates::write(folder.path()).unwrap();
+        let certificates = Certificates::write(folder.path(), &[]).unwrap();
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
 
         let (etcd, url) = start_etcd(&binaries, &certificates, port).unwrap();
         let server = folder.path().join("server");
         std::fs::create_dir(&server).unwrap();
+        let setting = Setting {
+            port: Some(port),
+            ..Setting::alone()
+        };
         let (kube_apiserver, _) =
-            start_kube_apiserver(&binaries, &certificates, port, &url, &server).unwrap();
+            start_kube_apiserver(&binaries, &certificates, &setting, &url, &server).unwrap();
         for server in [etcd, kube_apiserver] {
             assert_ne!(server.newest().unwrap().wait().await.unwrap(), 0);
             assert!(server.log().contains(PORT_TAKEN), "{}", server.log());

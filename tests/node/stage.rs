@@ -1,0 +1,202 @@
+//! What most tests begin with: a cluster of two nodes, a simulated cloud, and the operator as `deploy/` ships it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DynamicObject, ListParams};
+use serde_json::{Value, json};
+use testkit::node::{Cluster, NAMESPACE, ReachableCloud, Settings};
+use testkit::{Cloud, Namespace, eventually, manifests};
+use workspace_simulator::cloud::Operation;
+
+/// Long enough for any machine: a wait ends as soon as its condition holds.
+pub(crate) const BOUND: Duration = Duration::from_secs(300);
+
+/// Name of the Deployment, of the Lease and of the label of the pods.
+pub(crate) const OPERATOR: &str = "desktop-deletion-operator";
+
+/// Short pauses, so that tests need not wait for the defaults. The times of probes and of the Lease are those that are shipped.
+const ENVIRONMENT: [(&str, &str); 5] = [
+    ("DESKTOP_DELETION_POLL_INTERVAL", "500ms"),
+    ("DESKTOP_DELETION_INITIAL_POLL_DELAY", "300ms"),
+    ("DESKTOP_DELETION_SECRET_REFRESH", "500ms"),
+    ("DESKTOP_DELETION_RETRY_MIN", "300ms"),
+    ("DESKTOP_DELETION_RETRY_MAX", "2s"),
+];
+
+/// One test's world.
+pub(crate) struct Stage {
+    pub(crate) cluster: Cluster,
+    pub(crate) namespace: Namespace,
+    pub(crate) cloud: ReachableCloud,
+}
+
+impl Stage {
+    /// The operator on two nodes, both replicas ready, a cloud with these desktops, and a project that is ready.
+    pub(crate) async fn set(desktops: &[&str]) -> Self {
+        Self::set_with(desktops, &[]).await
+    }
+
+    /// The same with more variables of the operator's environment.
+    pub(crate) async fn set_with(desktops: &[&str], environment: &[(&str, &str)]) -> Self {
+        let stage = Self::empty(Settings::default(), desktops).await;
+        stage.deploy(&path("deploy"), environment).await;
+        stage.rolled_out().await;
+        stage.connect().await;
+        stage
+    }
+
+    /// A cluster with a cloud, and without the operator.
+    pub(crate) async fn empty(settings: Settings, desktops: &[&str]) -> Self {
+        let cluster = Cluster::start(settings).await.unwrap();
+        let cloud = cluster.cloud(&Cloud::world()).await.unwrap();
+        for desktop in desktops {
+            cloud.cloud.add_desktop(&json!({"id": desktop})).unwrap();
+        }
+        let namespace = cluster
+            .control_plane()
+            .existing_namespace(NAMESPACE)
+            .await
+            .unwrap();
+        Self {
+            cluster,
+            namespace,
+            cloud,
+        }
+    }
+
+    /// Applies a kustomization with the operator.
+    pub(crate) async fn deploy(&self, folder: &std::path::Path, environment: &[(&str, &str)]) {
+        let allowed = self.cloud.allowed_endpoints();
+        let mut variables = ENVIRONMENT.to_vec();
+        variables.push(("DESKTOP_DELETION_ALLOWED_ENDPOINTS", &allowed));
+        variables.retain(|(name, _)| environment.iter().all(|(given, _)| given != name));
+        variables.extend(environment);
+        self.cluster.deploy(folder, &variables).await.unwrap();
+    }
+
+    /// Runs kubectl as the administrator, and gives what it printed.
+    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> String {
+        let output = self.cluster.control_plane().kubectl(arguments).await.unwrap();
+        output.stdout().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Waits until the Deployment has only pods of its last version, and all are ready.
+    pub(crate) async fn rolled_out(&self) {
+        let deployment = format!("deployment/{OPERATOR}");
+        self.kubectl(&[
+            "rollout",
+            "status",
+            "--namespace",
+            NAMESPACE,
+            &deployment,
+            "--timeout=300s",
+        ])
+        .await;
+    }
+
+    /// Applies a Secret and the project `prod`, and waits until the operator has verified them.
+    pub(crate) async fn connect(&self) {
+        self.namespace
+            .apply(&self.cloud.cloud.secret("login"))
+            .await
+            .unwrap();
+        self.namespace
+            .apply(&self.cloud.project("prod", "login"))
+            .await
+            .unwrap();
+        self.until(&self.namespace.projects(), "prod", "it is ready", |status| {
+            condition(status, "Ready") == "True"
+        })
+        .await;
+    }
+
+    /// Applies a request for these desktops.
+    pub(crate) async fn request(&self, name: &str, desktops: &[&str]) {
+        let manifest = manifests::desktop_deletion(name, "prod", desktops);
+        self.namespace.apply(&manifest).await.unwrap();
+    }
+
+    /// Waits until a request has ended well, and gives its status.
+    pub(crate) async fn succeeded(&self, name: &str) -> Value {
+        let requests = self.namespace.deletions();
+        let status = self.until(&requests, name, "it has ended", |status| {
+            status["completionTime"].is_string()
+        });
+        let status = status.await;
+        assert_eq!(condition(&status, "Succeeded"), "True", "{status:#}");
+        status
+    }
+
+    /// Waits until a status is as wanted, and gives it.
+    pub(crate) async fn until(
+        &self,
+        objects: &Api<DynamicObject>,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let look = async || {
+            let object = objects.get(name).await.map_err(|error| error.to_string())?;
+            let status = object.data["status"].clone();
+            if wanted(&status) {
+                Ok(status)
+            } else {
+                Err(format!("{status:#}"))
+            }
+        };
+        let found = eventually(&format!("{name}: {what}"), BOUND, look).await;
+        found.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The pods of the operator that are not about to end, with the node of each.
+    pub(crate) async fn pods(&self) -> Vec<(String, String)> {
+        let label = ListParams::default().labels(&format!("app.kubernetes.io/name={OPERATOR}"));
+        let pods = self.namespace.api::<Pod>().list(&label).await.unwrap();
+        let living = pods
+            .items
+            .into_iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        living
+            .map(|pod| {
+                let node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
+                (pod.metadata.name.unwrap_or_default(), node)
+            })
+            .collect()
+    }
+
+    /// The pod that holds the Lease, if one does.
+    pub(crate) async fn holder(&self) -> Option<String> {
+        let lease = self.namespace.api::<Lease>().get_opt(OPERATOR).await.unwrap()?;
+        lease.spec?.holder_identity.filter(|holder| !holder.is_empty())
+    }
+
+    /// The batch-deletes that reached the cloud, as lines of its ledger.
+    pub(crate) fn posts(&self) -> Vec<Value> {
+        let calls = self.cloud.cloud.calls(Operation::BatchDelete);
+        calls
+            .iter()
+            .map(|call| serde_json::to_value(call).unwrap())
+            .collect()
+    }
+}
+
+/// A file or folder of the project.
+pub(crate) fn path(path: &str) -> PathBuf {
+    testkit::workspace().join(path)
+}
+
+/// The status of a condition, empty if it is not there.
+pub(crate) fn condition(status: &Value, kind: &str) -> String {
+    let all = status["conditions"].as_array();
+    let found = all
+        .into_iter()
+        .flatten()
+        .find(|condition| condition["type"] == kind);
+    found
+        .and_then(|condition| condition["status"].as_str())
+        .unwrap_or_default()
+        .to_owned()
+}

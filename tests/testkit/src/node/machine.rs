@@ -1,0 +1,305 @@
+//! A node: containerd and kubelet in namespaces of their own, on a port of the cluster's bridge.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::addresses::{Family, Network};
+use super::images::PAUSE;
+use super::programs::Programs;
+use super::{cgroups, commands};
+use crate::control_plane::ControlPlane;
+use crate::error::{Context, Error};
+use crate::eventually::{GENEROUS, eventually};
+use crate::places;
+use crate::supervised::{Options, Supervised, tail};
+
+/// Moves itself to the cgroups `$1` and enters fresh namespaces, whose first process is the rest.
+const ENTER: &str = r#"
+name=$1; shift
+for door in /sys/fs/cgroup/*/"$name"/cgroup.procs; do echo $$ >"$door"; done
+exec unshare --mount --net --pid --cgroup --uts --ipc --fork --kill-child --mount-proc "$@"
+"#;
+
+/// The first process: what of the file system is replaced, and then the node.
+const SCRIPT: &str = concat!(include_str!("filesystem.sh"), include_str!("node.sh"));
+
+/// A running node. It ends as if its power failed when the value is dropped.
+pub struct Node {
+    name: String,
+    process: Supervised,
+    folder: PathBuf,
+    /// Process id of the first process in its namespaces.
+    init: String,
+}
+
+impl Node {
+    /// Starts a node and connects it. It joins the cluster when it is ready.
+    pub(super) async fn start(
+        control_plane: &ControlPlane,
+        programs: &Programs,
+        images: &Path,
+        family: Family,
+        number: u8,
+    ) -> Result<Self, Error> {
+        let name = format!("node{number}");
+        // Its supervisor removes the folder.
+        let folder = places::temporary_folder(&name)?.keep();
+        configure(control_plane, programs, &folder, family, number)?;
+        cgroups_of(&name)?;
+        let addresses: Vec<_> = family
+            .networks()
+            .iter()
+            .map(|network| network.node(number).to_string())
+            .collect();
+        let path = [&programs.runtime, &programs.kubernetes].map(|folder| folder.display().to_string());
+        let environment = (
+            "PATH".to_owned(),
+            format!("{}:{}", path.join(":"), commands::path()),
+        );
+        let arguments = [
+            "-c",
+            ENTER,
+            "sh",
+            &name,
+            "sh",
+            "-c",
+            SCRIPT,
+            "node",
+            &name,
+            &folder.display().to_string(),
+            &images.display().to_string(),
+            &format!("--node-ip={}", addresses.join(",")),
+        ];
+        let options = Options {
+            name: &name,
+            log: folder.join("log"),
+            folder: Some(&folder),
+        };
+        let process = Supervised::spawn(options, Path::new("sh"), arguments, &[environment])?;
+        let init = init(&process).await?;
+        connect(&init, &name, family, number)?;
+        Ok(Self {
+            name,
+            process,
+            folder,
+            init,
+        })
+    }
+
+    /// Its name in the cluster.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Ends it as if its power failed: everything that runs on it is gone at once.
+    ///
+    /// # Errors
+    ///
+    /// Somebody else ended its supervisor.
+    pub async fn fail(&self) -> Result<(), Error> {
+        self.process.signal("KILL");
+        self.process.wait().await?;
+        let init = Path::new("/proc").join(&self.init);
+        eventually("the processes of the node are gone", GENEROUS, async || {
+            if init.exists() {
+                Err("they are there")
+            } else {
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    /// The end of its logs, for the message of a test that failed.
+    pub fn log_tail(&self) -> String {
+        let log = |file: &str| {
+            let text = std::fs::read(self.folder.join(file)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            format!("{} of {}:\n{}\n", file, self.name, tail(&text, 15))
+        };
+        ["log", "containerd.log", "kubelet.log"].map(log).concat()
+    }
+}
+
+/// Makes the node's cgroups below those of this process.
+fn cgroups_of(name: &str) -> Result<(), Error> {
+    let root = Path::new("/sys/fs/cgroup");
+    for entry in std::fs::read_dir(root).context(|| format!("list {}", root.display()))? {
+        let hierarchy = entry.context(|| format!("list {}", root.display()))?.path();
+        // Controllers that share one are links to it.
+        if !hierarchy.is_symlink() {
+            cgroups::make(&hierarchy.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The process id of the first process in the namespaces, once it is there.
+async fn init(process: &Supervised) -> Result<String, Error> {
+    let pid = process.pid();
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    eventually("the namespaces of the node are there", GENEROUS, async || {
+        let text = std::fs::read_to_string(&children).map_err(|error| error.to_string())?;
+        match text.trim() {
+            "" => Err("no process is in them".to_owned()),
+            init => Ok(init.to_owned()),
+        }
+    })
+    .await
+    .map_err(|error| process.not_started(error.to_string()))
+}
+
+/// Lays a cable between the node and the cluster's bridge.
+fn connect(init: &str, name: &str, family: Family, number: u8) -> Result<(), Error> {
+    let port = format!("port-{name}");
+    commands::run(
+        "ip",
+        [
+            "link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", init,
+        ],
+    )?;
+    commands::run("ip", ["link", "set", &port, "master", "br0", "up"])?;
+    for network in family.networks() {
+        let (pods, node) = (network.pods(number), network.node(number).to_string());
+        commands::run("ip", [network.option(), "route", "add", &pods, "via", &node])?;
+    }
+    Ok(())
+}
+
+/// Writes all that the programs of the node read.
+fn configure(
+    control_plane: &ControlPlane,
+    programs: &Programs,
+    folder: &Path,
+    family: Family,
+    number: u8,
+) -> Result<(), Error> {
+    let name = format!("node{number}");
+    let addresses: Vec<_> = family
+        .networks()
+        .iter()
+        .map(|network| network.node(number))
+        .collect();
+    let pair = control_plane.sign(&name, &format!("system:node:{name}"), "system:nodes", &addresses)?;
+    let kubeconfig = control_plane.kubeconfig_of(&pair)?;
+    let [authority, _] = control_plane.authority_and_token_key();
+    let host = family.primary().host();
+    let kubelet = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "failCgroupV1": false,
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": "/",
+        "failSwapOn": false,
+        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        "podLogsDir": folder.join("pods"),
+        "volumePluginDir": folder.join("volume-plugins"),
+        "resolvConf": "/run/resolv.conf",
+        "clusterDNS": [host],
+        "clusterDomain": "cluster.local",
+        "authentication": {
+            "anonymous": {"enabled": false},
+            "webhook": {"enabled": true},
+            "x509": {"clientCAFile": authority},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": pair.certificate,
+        "tlsPrivateKeyFile": pair.key,
+        // How full the disks of this machine are decides no test.
+        "evictionHard": {
+            "memory.available": "0%",
+            "nodefs.available": "0%",
+            "imagefs.available": "0%",
+            "nodefs.inodesFree": "0%",
+        },
+        "imageGCHighThresholdPercent": 100,
+        // It only reads the settings of the kernel, and ends where one is not as it wants.
+        "protectKernelDefaults": true,
+        "nodeStatusUpdateFrequency": "2s",
+    });
+    let write = |file: &str, text: String| {
+        let path = folder.join(file);
+        std::fs::write(&path, text).context(|| format!("write {}", path.display()))
+    };
+    write("kubelet.json", kubelet.to_string())?;
+    write("containerd.toml", containerd(programs, folder))?;
+    write("network", network(family, number))?;
+    write("resolv.conf", format!("nameserver {host}\n"))?;
+    let plugins = folder.join("cni");
+    std::fs::create_dir(&plugins).context(|| format!("create {}", plugins.display()))?;
+    write("cni/pods.conflist", pods(family, number).to_string())?;
+    let copied = folder.join("kubeconfig");
+    std::fs::copy(&kubeconfig, &copied).context(|| format!("write {}", copied.display()))?;
+    Ok(())
+}
+
+/// The configuration of containerd, in TOML.
+fn containerd(programs: &Programs, folder: &Path) -> String {
+    let folder = folder.display();
+    let plugins = programs.runtime.display();
+    let runc = programs.runc.display();
+    // A privileged process can lack the right to score its children below itself.
+    format!(
+        r#"
+version = 3
+root = "{folder}/containerd"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
+[grpc]
+  address = "/run/containerd/containerd.sock"
+[plugins.'io.containerd.internal.v1.opt']
+  path = "{folder}/opt"
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+  sandbox = "{PAUSE}"
+[plugins.'io.containerd.cri.v1.runtime']
+  restrict_oom_score_adj = true
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+  bin_dirs = ["{plugins}"]
+  conf_dir = "{folder}/cni"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+  [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
+    BinaryName = "{runc}"
+    SystemdCgroup = false
+"#
+    )
+}
+
+/// The network of the pods: a bridge of the node, without any translation of addresses.
+fn pods(family: Family, number: u8) -> Value {
+    let networks = family.networks().iter();
+    let ranges: Vec<_> = networks
+        .clone()
+        .map(|n| json!([{"subnet": n.pods(number)}]))
+        .collect();
+    let routes: Vec<_> = networks
+        .map(|network| json!({"dst": network.anywhere()}))
+        .collect();
+    json!({
+        "cniVersion": "1.0.0",
+        "name": "pods",
+        "plugins": [{
+            "type": "bridge",
+            "bridge": "cni0",
+            "isGateway": true,
+            "ipMasq": false,
+            "hairpinMode": true,
+            "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": ranges, "routes": routes},
+        }],
+    })
+}
+
+/// What `ip` is to set up on the node: its address, and the way to everything else.
+fn network(family: Family, number: u8) -> String {
+    let mut lines = String::new();
+    for network in family.networks() {
+        let (address, prefix, host) = (network.node(number), network.prefix(), network.host());
+        let unchecked = if *network == Network::V6 { " nodad" } else { "" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "address add {address}/{prefix} dev eth0{unchecked}");
+        let _ = writeln!(lines, "route add default via {host}");
+    }
+    lines
+}

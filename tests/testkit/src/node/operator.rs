@@ -1,0 +1,68 @@
+//! The operator as a Deployment of the cluster, by the manifests that `deploy/` ships.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use crate::deploy;
+use crate::error::Error;
+
+/// The namespace that `deploy/` makes for the operator.
+pub const NAMESPACE: &str = "desktop-deletion";
+
+impl Cluster {
+    /// Applies a kustomization, such as `deploy` of the project, as it is, but with more variables of the operator's
+    /// environment.
+    ///
+    /// # Errors
+    ///
+    /// The kustomization cannot be rendered, or the API server refuses a part of it.
+    pub async fn deploy(&self, folder: &Path, environment: &[(&str, &str)]) -> Result<(), Error> {
+        let mut manifests = self.rendered(folder).await?;
+        for manifest in &mut manifests {
+            add(manifest, environment);
+        }
+        self.apply(manifests).await
+    }
+
+    /// The objects of a kustomization.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be rendered.
+    pub async fn rendered(&self, folder: &Path) -> Result<Vec<Value>, Error> {
+        let arguments = ["kustomize".as_ref(), folder.as_os_str()];
+        let rendered = self.control_plane().kubectl(arguments).await?.stdout()?;
+        deploy::parse(&rendered).map_err(|error| Error::Other(format!("{}: {error}", folder.display())))
+    }
+
+    /// Applies objects as the documentation says it.
+    ///
+    /// # Errors
+    ///
+    /// The API server refuses one of them.
+    pub async fn apply(&self, manifests: Vec<Value>) -> Result<(), Error> {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": manifests});
+        let apply = ["apply", "--server-side", "--filename=-"];
+        let list = list.to_string();
+        let output = self.control_plane().kubectl_with_input(apply, &list);
+        output.await?.stdout().map(drop)
+    }
+}
+
+/// Adds variables to the containers of a Deployment.
+fn add(manifest: &mut Value, environment: &[(&str, &str)]) {
+    if manifest["kind"] != "Deployment" {
+        return;
+    }
+    let more = environment
+        .iter()
+        .map(|(name, value)| json!({"name": name, "value": value}));
+    let containers = manifest.pointer_mut("/spec/template/spec/containers");
+    for container in containers.and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(variables) = container["env"].as_array_mut() {
+            variables.extend(more.clone());
+        }
+    }
+}

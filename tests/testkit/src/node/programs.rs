@@ -1,0 +1,49 @@
+//! What the nodes run, built or fetched once, before there is a cluster.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{commands, debian, images};
+use crate::error::Error;
+use crate::go_tools::go_programs;
+
+/// Leaves out what the tests do not use of containerd: it takes time, or wants libraries of C.
+const RUNTIME_TAGS: &str = "urfave_cli_no_docs,no_btrfs,no_devmapper,no_zfs";
+
+/// Where everything lies.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Programs {
+    /// Folder with kubelet, kube-controller-manager and kube-scheduler.
+    pub(super) kubernetes: PathBuf,
+    /// Folder with containerd and the plug-ins of the network.
+    pub(super) runtime: PathBuf,
+    /// The program that starts containers.
+    pub(super) runc: PathBuf,
+    /// The image that holds the namespaces of a pod.
+    pub(super) pause: PathBuf,
+    /// The operator's image.
+    pub(super) operator: PathBuf,
+}
+
+impl Programs {
+    /// Builds what is not there yet. Blocks, the first time for many minutes.
+    pub(super) fn provide() -> Result<Self, Error> {
+        let runtime = go_programs("node-runtime", &["pause"], RUNTIME_TAGS)?;
+        Ok(Self {
+            kubernetes: go_programs("node-kubernetes", &[], "")?,
+            runc: runc()?,
+            pause: images::pause(&runtime)?,
+            operator: images::operator()?,
+            runtime,
+        })
+    }
+}
+
+/// The runc of this machine, or that of its Debian release. It needs libseccomp, a library of C.
+fn runc() -> Result<PathBuf, Error> {
+    match commands::find("runc") {
+        Some(installed) => Ok(installed),
+        None => Ok(debian::unpacked("runc", &["runc"])?.join("usr/sbin/runc")),
+    }
+}
