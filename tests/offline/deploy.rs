@@ -302,6 +302,17 @@ fn the_pod_is_restricted_and_probed_and_has_time_to_record_a_submission() {
 }
 
 #[test]
+fn a_process_that_no_longer_answers_is_replaced_within_a_minute() {
+    let deployments = of_kind("base", "Deployment");
+    let probe = &deployments[0]["spec"]["template"]["spec"]["containers"][0]["livenessProbe"];
+    let seconds = |field: &str| probe[field].as_u64().unwrap();
+    // It may stop right after a probe, and the last one has its time to fail.
+    let noticed = seconds("periodSeconds") * seconds("failureThreshold") + seconds("timeoutSeconds");
+    let replaced = noticed + seconds("terminationGracePeriodSeconds");
+    assert!(replaced < 60, "{replaced} s: {probe:#}");
+}
+
+#[test]
 fn the_pod_names_no_user_since_the_image_does_and_openshift_gives_it_another() {
     let deployment = only(&of_kind("base", "Deployment"), "Deployment");
     let pod = &deployment["spec"]["template"]["spec"];
