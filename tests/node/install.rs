@@ -2,19 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use crate::stage::Stage;
+use crate::stage::{Replica, Stage};
 
 on_nodes! {
-    async fn both_replicas_become_ready_on_different_nodes_and_a_request_is_submitted_once() {
+    async fn both_replicas_run_on_different_nodes_also_after_a_roll_out() {
         let stage = Stage::set(&["pc-1"]).await;
-        let pods = stage.pods().await;
-        let nodes: BTreeSet<_> = pods.iter().map(|(_, node)| node).collect();
-        assert_eq!((pods.len(), nodes.len()), (2, 2), "{pods:?}");
+        assert_spread(&stage.pods().await);
         assert!(stage.holder().await.is_some());
 
         stage.request("leavers", &["pc-1"]).await;
         stage.succeeded("leavers").await;
         let posts = stage.posts();
         assert_eq!(posts.len(), 1, "{posts:#?}");
+
+        for _ in 0..2 {
+            stage.restart().await;
+            assert_spread(&stage.pods().await);
+        }
     }
+}
+
+fn assert_spread(pods: &[Replica]) {
+    let nodes: BTreeSet<_> = pods.iter().map(|pod| &pod.node).collect();
+    assert_eq!((pods.len(), nodes.len()), (2, 2), "{pods:?}");
 }

@@ -17,5 +17,6 @@ macro_rules! on_nodes {
     };
 }
 
+mod hand_over;
 mod install;
 mod stage;

@@ -151,26 +151,80 @@ impl Stage {
         found.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The pods of the operator that are not about to end, with the node of each.
-    pub(crate) async fn pods(&self) -> Vec<(String, String)> {
+    /// Replaces all pods, one at a time, and waits until that is done.
+    pub(crate) async fn restart(&self) {
+        let deployment = format!("deployment/{OPERATOR}");
+        self.kubectl(&["rollout", "restart", "--namespace", NAMESPACE, &deployment])
+            .await;
+        self.rolled_out().await;
+    }
+
+    /// The pods of the operator that are not about to end.
+    pub(crate) async fn pods(&self) -> Vec<Replica> {
         let label = ListParams::default().labels(&format!("app.kubernetes.io/name={OPERATOR}"));
         let pods = self.namespace.api::<Pod>().list(&label).await.unwrap();
         let living = pods
             .items
             .into_iter()
             .filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        living
-            .map(|pod| {
-                let node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
-                (pod.metadata.name.unwrap_or_default(), node)
-            })
-            .collect()
+        living.map(Replica::of).collect()
+    }
+
+    /// The pod that leads.
+    pub(crate) async fn leader(&self) -> Replica {
+        let look = async || {
+            let (holder, pods) = (self.holder().await, self.pods().await);
+            let leader = pods.into_iter().find(|pod| Some(&pod.name) == holder.as_ref());
+            leader.ok_or_else(|| format!("the Lease is held by {holder:?}"))
+        };
+        eventually("a pod leads", BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Waits until another pod leads than this one.
+    pub(crate) async fn other_leader(&self, than: &str) -> Replica {
+        let look = async || match self.leader().await {
+            leader if leader.name == than => Err(format!("{than} leads")),
+            leader => Ok(leader),
+        };
+        eventually("another pod leads", BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The pod that holds the Lease, if one does.
     pub(crate) async fn holder(&self) -> Option<String> {
         let lease = self.namespace.api::<Lease>().get_opt(OPERATOR).await.unwrap()?;
-        lease.spec?.holder_identity.filter(|holder| !holder.is_empty())
+        let holder = lease.spec?.holder_identity?;
+        // Behind the name stands what tells a process from an earlier one of the same pod.
+        holder
+            .split('_')
+            .next()
+            .filter(|pod| !pod.is_empty())
+            .map(str::to_owned)
+    }
+
+    /// Has the next submission carried out by the cloud, and answered as this says.
+    pub(crate) fn answer_next_submission(&self, answer: &Value) {
+        let cloud = &self.cloud.cloud;
+        cloud.clear_faults();
+        let fault = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": answer});
+        cloud.add_fault(&fault).unwrap();
+    }
+
+    /// Waits until that submission has reached the cloud.
+    pub(crate) async fn submitted(&self) {
+        let look = async || {
+            let faults = self.cloud.cloud.simulator().faults();
+            if faults.iter().all(|fault| fault.struck > 0) {
+                Ok(())
+            } else {
+                Err("it has not")
+            }
+        };
+        let reached = eventually("the submission has reached the cloud", BOUND, look).await;
+        reached.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// The batch-deletes that reached the cloud, as lines of its ledger.
@@ -180,6 +234,33 @@ impl Stage {
             .iter()
             .map(|call| serde_json::to_value(call).unwrap())
             .collect()
+    }
+}
+
+/// A pod of the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replica {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) node: String,
+    pub(crate) restarts: i32,
+    pub(crate) ready: bool,
+}
+
+impl Replica {
+    fn of(pod: Pod) -> Self {
+        let status = pod
+            .status
+            .unwrap_or_default()
+            .container_statuses
+            .unwrap_or_default();
+        Self {
+            name: pod.metadata.name.unwrap_or_default(),
+            uid: pod.metadata.uid.unwrap_or_default(),
+            node: pod.spec.and_then(|spec| spec.node_name).unwrap_or_default(),
+            restarts: status.iter().map(|container| container.restart_count).sum(),
+            ready: !status.is_empty() && status.iter().all(|container| container.ready),
+        }
     }
 }
 

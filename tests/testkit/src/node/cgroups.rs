@@ -1,6 +1,7 @@
 //! The cgroups of one test: one below the own cgroup in each hierarchy of cgroup version 1. Nothing else of the machine's
 //! cgroups is touched.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -45,6 +46,8 @@ impl Cgroups {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // Whatever ends the tests in the foreground leaves it alone.
+            .process_group(0)
             .spawn()
             .context(|| "start sh".to_owned())?;
         let cgroups = Self { folders, janitor };

@@ -10,6 +10,7 @@ use release::sha256;
 use serde_json::json;
 
 use super::commands;
+use crate::binaries::build::say;
 use crate::error::{Context, Error};
 use crate::go_tools::store;
 use crate::places;
@@ -28,7 +29,12 @@ pub(super) fn operator() -> Result<PathBuf, Error> {
 
 /// Builds the operator as one static binary from the source in a folder. Cargo knows whether it has to.
 fn build(source: &Path, target: &Path) -> Result<PathBuf, Error> {
-    crate::binaries::build::say("building the operator as a static binary; the first time takes minutes");
+    if !target
+        .join(format!("{}-unknown-linux-gnu/debug", std::env::consts::ARCH))
+        .is_dir()
+    {
+        say("building the operator as a static binary; first time only, takes some minutes");
+    }
     let mut build = Command::new(source.join("deploy/build-static"));
     build
         .arg("dev")

@@ -112,13 +112,19 @@ impl Node {
         .await
     }
 
+    /// All that its kubelet has logged.
+    pub fn kubelet_log(&self) -> String {
+        self.log("kubelet.log")
+    }
+
+    fn log(&self, file: &str) -> String {
+        let text = std::fs::read(self.folder.join(file)).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// The end of its logs, for the message of a test that failed.
     pub fn log_tail(&self) -> String {
-        let log = |file: &str| {
-            let text = std::fs::read(self.folder.join(file)).unwrap_or_default();
-            let text = String::from_utf8_lossy(&text).into_owned();
-            format!("{} of {}:\n{}\n", file, self.name, tail(&text, 15))
-        };
+        let log = |file: &str| format!("{file} of {}:\n{}\n", self.name, tail(&self.log(file), 15));
         ["log", "containerd.log", "kubelet.log"].map(log).concat()
     }
 }

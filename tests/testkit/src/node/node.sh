@@ -27,6 +27,6 @@ for image in "$images"/*.tar; do
   ctr --namespace k8s.io images import --local "$image"
 done
 kubelet "--config=$folder/kubelet.json" --root-dir=/run/node/kubelet "--kubeconfig=$folder/kubeconfig" \
-  "--hostname-override=$name" "$@" >"$folder/kubelet.log" 2>&1 &
+  "--hostname-override=$name" --v=2 "$@" >"$folder/kubelet.log" 2>&1 &
 # Also for processes that have lost their parent.
 wait

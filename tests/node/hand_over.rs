@@ -1,0 +1,127 @@
+//! A leader goes while a request of its is in flight: the other replica goes on, and nothing is sent twice.
+
+use serde_json::{Value, json};
+use testkit::eventually;
+use testkit::node::NAMESPACE;
+
+use crate::stage::{BOUND, OPERATOR, Replica, Stage};
+
+/// A call that is never answered expires within seconds, so that its outcome is known soon.
+const SOON: [(&str, &str); 4] = [
+    ("DESKTOP_DELETION_MAX_SIGNATURE_AGE", "3s"),
+    ("DESKTOP_DELETION_SIGNATURE_WINDOW", "6s"),
+    ("DESKTOP_DELETION_CLOCK_SKEW", "3s"),
+    ("DESKTOP_DELETION_JOB_VISIBILITY_TIMEOUT", "1s"),
+];
+
+on_nodes! {
+    async fn a_leader_that_is_told_to_stop_records_its_submission_and_hands_over() {
+        let stage = Stage::set(&["pc-1", "pc-2", "pc-3"]).await;
+        for (desktop, way) in [("pc-1", "deleted"), ("pc-2", "drained"), ("pc-3", "rolled out")] {
+            stage.answer_next_submission(&json!({"delay": "5s"}));
+            let leader = stage.leader().await;
+            stage.request(desktop, &[desktop]).await;
+            stage.submitted().await;
+            stop(&stage, &leader, way).await;
+            let next = stage.other_leader(&leader.name).await;
+            assert!(next.restarts == 0, "{way}: {next:?}");
+            let status = stage.succeeded(desktop).await;
+            assert_eq!(outcomes(&status), ["Accepted"], "{way}");
+            assert_sent_once(&stage, desktop);
+            // For the next round both are ready, on two nodes.
+            stage.rolled_out().await;
+        }
+    }
+
+    async fn the_request_of_a_node_that_fails_is_finished_by_the_other_replica() {
+        let stage = Stage::set_with(&["pc-1"], &SOON).await;
+        stage.answer_next_submission(&json!("timeout"));
+        let leader = stage.leader().await;
+        stage.request("leavers", &["pc-1"]).await;
+        stage.submitted().await;
+        let node = stage.cluster.nodes().iter().find(|node| node.name() == leader.node);
+        node.unwrap().fail().await.unwrap();
+        stage.other_leader(&leader.name).await;
+        let status = stage.succeeded("leavers").await;
+        assert_eq!(outcomes(&status), ["Adopted"]);
+        assert_sent_once(&stage, "pc-1");
+    }
+
+    async fn a_frozen_leader_is_replaced_at_once_and_restarted_soon() {
+        let stage = Stage::set_with(&["pc-1", "pc-2"], &SOON).await;
+        stage.answer_next_submission(&json!("timeout"));
+        let leader = stage.leader().await;
+        stage.request("leavers", &["pc-1"]).await;
+        stage.submitted().await;
+        stage.cluster.signal(&leader.uid, "STOP").unwrap();
+        stage.other_leader(&leader.name).await;
+        let status = stage.succeeded("leavers").await;
+        assert_eq!(outcomes(&status), ["Adopted"]);
+        assert_sent_once(&stage, "pc-1");
+
+        let restarted = async || {
+            let pods = stage.pods().await;
+            let pod = pods.iter().find(|pod| pod.uid == leader.uid);
+            pod.filter(|pod| pod.restarts > 0 && pod.ready).map(|_| ()).ok_or_else(|| format!("{pods:?}"))
+        };
+        eventually("the frozen container is restarted", BOUND, restarted).await.unwrap_or_else(|error| panic!("{error}"));
+        // It was not given the time that a submission may take.
+        let node = stage.cluster.nodes().iter().find(|node| node.name() == leader.node);
+        let log = node.unwrap().kubelet_log();
+        let kill = log.lines().find(|line| line.contains("\"Killing container with a grace period\"") && line.contains(&leader.uid));
+        assert!(kill.is_some_and(|line| line.contains("gracePeriod=15")), "{kill:?}");
+        stage.request("more", &["pc-2"]).await;
+        stage.succeeded("more").await;
+        assert_sent_once(&stage, "pc-2");
+    }
+}
+
+/// Has the leader stop, in one of the ways of an ordinary day.
+async fn stop(stage: &Stage, leader: &Replica, way: &str) {
+    let deployment = format!("deployment/{OPERATOR}");
+    match way {
+        "deleted" => {
+            stage
+                .kubectl(&[
+                    "delete",
+                    "pod",
+                    "--namespace",
+                    NAMESPACE,
+                    "--wait=false",
+                    &leader.name,
+                ])
+                .await;
+        }
+        "drained" => {
+            stage
+                .kubectl(&["drain", "--ignore-daemonsets", "--timeout=300s", &leader.node])
+                .await;
+            stage.kubectl(&["uncordon", &leader.node]).await;
+        }
+        _ => {
+            stage
+                .kubectl(&["rollout", "restart", "--namespace", NAMESPACE, &deployment])
+                .await;
+        }
+    }
+}
+
+/// The outcomes of a request's attempts.
+fn outcomes(status: &Value) -> Vec<&str> {
+    let attempts = status["attempts"].as_array().into_iter().flatten();
+    attempts
+        .map(|attempt| attempt["outcome"].as_str().unwrap_or_default())
+        .collect()
+}
+
+/// One submission named this desktop, and took effect.
+fn assert_sent_once(stage: &Stage, desktop: &str) {
+    let posts = stage.posts();
+    let names = |post: &&Value| {
+        post["body"]
+            .as_str()
+            .is_some_and(|body| body.contains(&format!("\"{desktop}\"")))
+    };
+    let of_it: Vec<_> = posts.iter().filter(names).collect();
+    assert!(of_it.len() == 1 && of_it[0]["tookEffect"] == true, "{posts:#?}");
+}
