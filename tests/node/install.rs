@@ -2,6 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::api::core::v1::Node;
+use kube::api::Api;
+use serde_json::json;
+use testkit::node::PAUSE;
+
 use crate::stage::{Replica, Stage};
 
 on_nodes! {
@@ -15,11 +20,43 @@ on_nodes! {
         let posts = stage.posts();
         assert_eq!(posts.len(), 1, "{posts:#?}");
 
+        // Where nodes are not equally busy, the idle one is preferred for whatever reason allows it.
+        occupy(&stage, "node2").await;
         for _ in 0..2 {
             stage.restart().await;
             assert_spread(&stage.pods().await);
         }
     }
+}
+
+/// Has half of the CPUs of a node reserved.
+async fn occupy(stage: &Stage, node: &str) {
+    let nodes = Api::<Node>::all(stage.namespace.client());
+    let status = nodes.get(node).await.unwrap().status.unwrap();
+    let cores: u32 = status.allocatable.unwrap()["cpu"].0.parse().unwrap();
+    let manifest = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "busy"},
+        "spec": {
+            "nodeName": node,
+            "containers": [{
+                "name": "pause",
+                "image": PAUSE,
+                "resources": {"requests": {"cpu": format!("{}m", cores * 500)}},
+            }],
+        },
+    });
+    let namespace = stage
+        .cluster
+        .control_plane()
+        .existing_namespace("default")
+        .await
+        .unwrap();
+    namespace.apply(&manifest).await.unwrap();
+    stage
+        .kubectl(&["wait", "--for=condition=Ready", "pod/busy", "--timeout=300s"])
+        .await;
 }
 
 fn assert_spread(pods: &[Replica]) {

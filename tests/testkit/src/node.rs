@@ -23,6 +23,7 @@ mod world;
 
 pub use addresses::Family;
 pub use cluster::{Cluster, ReachableCloud, Settings};
+pub use images::PAUSE;
 pub use machine::Node;
 pub use operator::NAMESPACE;
 pub use world::in_own_namespaces;

@@ -15,8 +15,8 @@ use crate::error::{Context, Error};
 use crate::go_tools::store;
 use crate::places;
 
-/// Name of the image that holds the namespaces of a pod.
-pub(super) const PAUSE: &str = "localhost/pause:1";
+/// Name of the image that holds the namespaces of a pod, which does nothing but wait.
+pub const PAUSE: &str = "localhost/pause:1";
 
 /// Its file in the folder of the images that nodes import.
 pub(super) const PAUSE_FILE: &str = "pause.tar";
