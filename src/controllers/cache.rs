@@ -5,12 +5,13 @@
 //! seem not to have been.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
+use parking_lot::{Mutex, RwLock};
 
 use tokio::time::Instant;
 
@@ -84,7 +85,7 @@ pub enum Source {
 impl RequestCache {
     /// The copies of one more watch.
     pub fn watch(&self, scope: Scope, store: Store<DesktopDeletion>) {
-        let mut stores = self.0.stores.write().unwrap_or_else(PoisonError::into_inner);
+        let mut stores = self.0.stores.write();
         stores.insert(scope, store);
     }
 
@@ -96,7 +97,7 @@ impl RequestCache {
 
     /// The copies of all requests.
     pub fn all(&self) -> Vec<Arc<DesktopDeletion>> {
-        let stores = self.0.stores.read().unwrap_or_else(PoisonError::into_inner);
+        let stores = self.0.stores.read();
         stores.values().flat_map(Store::state).collect()
     }
 
@@ -111,7 +112,7 @@ impl RequestCache {
     }
 
     fn store(&self, namespace: &str) -> Option<Store<DesktopDeletion>> {
-        let stores = self.0.stores.read().unwrap_or_else(PoisonError::into_inner);
+        let stores = self.0.stores.read();
         let own = stores.get(&Scope::Namespace(namespace.to_owned()));
         own.or_else(|| stores.get(&Scope::All)).cloned()
     }
@@ -140,7 +141,7 @@ impl RequestCache {
     fn ahead(&self, object: &DesktopDeletion, known: Known) {
         let (uid, namespace) = (object.uid(), object.namespace().unwrap_or_default());
         // The watch takes an object out of its store before it comes here with that, so nothing is left behind.
-        let mut ahead = lock(&self.0.ahead);
+        let mut ahead = self.0.ahead.lock();
         let copy = self.get(&namespace, &object.name_any());
         let copy = copy.filter(|copy| copy.metadata.uid == uid);
         let known = match (ahead.get(uid.as_deref().unwrap_or_default()), known) {
@@ -184,10 +185,10 @@ impl RequestCache {
     /// The copy of a request and what a reconciliation of it begins from; `None` if no watch shows it.
     pub fn source(&self, namespace: &str, name: &str) -> Option<(Arc<DesktopDeletion>, Source)> {
         // The copy is taken under the lock: what the watch shows from now on is not taken for what this copy says.
-        let mut ahead = lock(&self.0.ahead);
+        let mut ahead = self.0.ahead.lock();
         let copy = self.get(namespace, name)?;
         let uid = copy.metadata.uid.as_deref().unwrap_or_default();
-        if lock(&self.0.partial).contains(uid) {
+        if self.0.partial.lock().contains(uid) {
             return Some((copy, Source::Live));
         }
         let source = ahead
@@ -198,15 +199,15 @@ impl RequestCache {
 
     /// The store of a watch is about to show a copy of a request that lacks something of its status.
     pub fn will_be_partial(&self, uid: &str) {
-        lock(&self.0.partial).insert(uid.to_owned());
+        self.0.partial.lock().insert(uid.to_owned());
     }
 
     /// The store of a watch shows this version of a request now; says whether a reconciliation waits for that.
     pub fn shows(&self, uid: &str, version: Option<u64>, partial: bool) -> bool {
         if !partial {
-            lock(&self.0.partial).remove(uid);
+            self.0.partial.lock().remove(uid);
         }
-        let mut ahead = lock(&self.0.ahead);
+        let mut ahead = self.0.ahead.lock();
         let reached = ahead.get(uid).is_some_and(|ahead| match ahead.known {
             Known::Version(known) => version.is_some_and(|shown| shown >= known),
             // What the next live read says is compared with the copy.
@@ -217,8 +218,8 @@ impl RequestCache {
 
     /// The store of a watch no longer has that request.
     pub fn is_gone(&self, uid: &str) {
-        lock(&self.0.ahead).remove(uid);
-        lock(&self.0.partial).remove(uid);
+        self.0.ahead.lock().remove(uid);
+        self.0.partial.lock().remove(uid);
     }
 
     /// The store of a watch has these requests and no others.
@@ -227,7 +228,10 @@ impl RequestCache {
             Scope::All => true,
             Scope::Namespace(own) => own == namespace,
         };
-        lock(&self.0.ahead).retain(|uid, ahead| uids.contains(uid.as_str()) || !here(&ahead.namespace));
+        self.0
+            .ahead
+            .lock()
+            .retain(|uid, ahead| uids.contains(uid.as_str()) || !here(&ahead.namespace));
     }
 }
 
@@ -248,11 +252,6 @@ pub fn trim(object: &mut DesktopDeletion) {
     if let Some(annotations) = &mut metadata.annotations {
         annotations.retain(|name, _| name == RESOLVE_ANNOTATION);
     }
-}
-
-/// The maps are whole after every step, whoever panicked.
-fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
-    map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! through all of them each time.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,6 +11,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -112,7 +112,7 @@ impl Events {
 
     /// Forgets what was said of a request that has ended or is gone.
     pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
+        self.published.lock().remove(uid);
     }
 
     async fn send(&self, about: &ObjectReference, news: &Announcement<'_>) -> kube::Result<()> {
@@ -162,7 +162,7 @@ impl Events {
     }
 
     fn how(&self, uid: &str, news: &Announcement<'_>) -> Publish {
-        let mut published = self.lock();
+        let mut published = self.published.lock();
         let Some(of_object) = published.get_mut(uid) else {
             return Publish::New;
         };
@@ -174,7 +174,7 @@ impl Events {
     }
 
     fn said(&self, uid: &str, news: &Announcement<'_>, name: String, count: i32) {
-        let mut published = self.lock();
+        let mut published = self.published.lock();
         let of_object = published.entry(uid.to_owned()).or_default();
         of_object.retain(|event| !event.says(news));
         of_object.push(Published {
@@ -185,11 +185,6 @@ impl Events {
             count,
             last: Instant::now(),
         });
-    }
-
-    /// The map is whole after every step, whoever panicked.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Published>>> {
-        self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -257,7 +252,7 @@ mod tests {
         let events = events();
         events.said("u1", &news("Held"), "leaver.1".to_owned(), 1);
         events.forget("u1");
-        assert!(events.lock().is_empty());
+        assert!(events.published.lock().is_empty());
     }
 
     #[test]

@@ -39,7 +39,7 @@ async fn a_copy_that_is_older_than_our_own_write_waits_for_the_watch() {
         assert_eq!(cache.shows("u1", Some(version), false), awaited, "{version}");
         assert_eq!(source(&cache), then, "{version}");
     }
-    assert!(lock(&cache.0.ahead).is_empty());
+    assert!(cache.0.ahead.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,7 +47,7 @@ async fn a_write_whose_event_came_before_its_answer_is_not_waited_for() {
     let (cache, _writer) = showing(9);
     cache.knows(&object(9));
     assert_eq!(source(&cache), Source::Cache);
-    assert!(lock(&cache.0.ahead).is_empty());
+    assert!(cache.0.ahead.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +91,7 @@ async fn what_this_process_has_released_is_not_reconciled_from_what_the_watch_st
     tokio::time::advance(WATCH_LAG).await;
     assert_eq!(source(&cache), Source::Live);
     cache.is_gone("u1");
-    assert!(lock(&cache.0.ahead).is_empty());
+    assert!(cache.0.ahead.lock().is_empty());
 
     let (cache, _writer) = showing(7);
     cache.was_not_found(&object(7));
@@ -126,14 +126,14 @@ async fn nothing_is_kept_of_a_request_that_its_watch_no_longer_shows() {
     writer.apply_watcher_event(&Event::Delete(object(10)));
     cache.is_gone("u1");
     cache.knows(&object(10));
-    assert!(lock(&cache.0.ahead).is_empty());
+    assert!(cache.0.ahead.lock().is_empty());
 
     let (cache, _writer) = showing(7);
     cache.knows(&object(9));
     cache.listed(&Scope::Namespace("other".to_owned()), &HashSet::new());
-    assert_eq!(lock(&cache.0.ahead).len(), 1);
+    assert_eq!(cache.0.ahead.lock().len(), 1);
     cache.listed(&Scope::All, &HashSet::new());
-    assert!(lock(&cache.0.ahead).is_empty());
+    assert!(cache.0.ahead.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
 //! What is remembered of each request between two reconciliations, in memory only.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::plan::memory::Remembered;
 
@@ -20,7 +21,7 @@ struct Entry {
 impl Memory {
     /// What is remembered of the request.
     pub fn of(&self, uid: &str) -> Remembered {
-        let memory = self.lock();
+        let memory = self.0.lock();
         memory
             .get(uid)
             .map(|entry| entry.plan.clone())
@@ -29,12 +30,12 @@ impl Memory {
 
     /// Changes what is remembered.
     pub fn change<T>(&self, uid: &str, change: impl FnOnce(&mut Remembered) -> T) -> T {
-        change(&mut self.lock().entry(uid.to_owned()).or_default().plan)
+        change(&mut self.0.lock().entry(uid.to_owned()).or_default().plan)
     }
 
     /// A pass failed because of the API server; says how many did in a row.
     pub fn api_failed(&self, uid: &str) -> u32 {
-        let mut memory = self.lock();
+        let mut memory = self.0.lock();
         let entry = memory.entry(uid.to_owned()).or_default();
         entry.api_failures = entry.api_failures.saturating_add(1);
         entry.api_failures
@@ -42,18 +43,13 @@ impl Memory {
 
     /// A pass went well as far as the API server is concerned.
     pub fn api_is_well(&self, uid: &str) {
-        if let Some(remembered) = self.lock().get_mut(uid) {
+        if let Some(remembered) = self.0.lock().get_mut(uid) {
             remembered.api_failures = 0;
         }
     }
 
     /// Forgets a request that has ended or is gone.
     pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
-    }
-
-    /// A panic elsewhere cannot leave the map half written.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(uid);
     }
 }

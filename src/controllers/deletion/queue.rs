@@ -7,11 +7,12 @@
 //! | `rotation` | keys by namespace and project, in fair order |
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -145,14 +146,14 @@ impl WorkQueue {
     }
 
     fn put(&self, key: Key, news: News) {
-        self.lock().put(key, news, &self.cache);
+        self.shared.state.lock().put(key, news, &self.cache);
         self.shared.changed.notify_one();
     }
 
     /// A reconciliation has ended whose last decision is based on the version `decided`; the request is due again after
     /// `requeue`.
     pub fn done(&self, key: Key, decided: Option<u64>, requeue: Option<Duration>) {
-        let mut state = self.lock();
+        let mut state = self.shared.state.lock();
         let Some(Entry::Running(project, news)) = state.entries.remove(&key) else {
             return;
         };
@@ -177,7 +178,7 @@ impl WorkQueue {
     pub async fn next(&self) -> Work {
         loop {
             let (work, timer) = {
-                let mut state = self.lock();
+                let mut state = self.shared.state.lock();
                 state.expire_timers(&self.cache);
                 let timer = state.timers.first().map(|(at, _)| *at);
                 (state.take(&self.cache, self.per_project), timer)
@@ -194,7 +195,7 @@ impl WorkQueue {
 
     /// The desktops of those that are due for the same as `object`, in their order: whole requests, at most so many desktops.
     pub fn upcoming_desktops(&self, object: &DesktopDeletion, most: usize) -> Vec<DesktopID> {
-        let state = self.lock();
+        let state = self.shared.state.lock();
         let due = &state.due[Priority::of(object) as usize];
         let namespace = object.namespace().unwrap_or_default();
         let mut ids = Vec::new();
@@ -208,11 +209,6 @@ impl WorkQueue {
             ids.extend(next.spec.desktop_ids.iter().cloned());
         }
         ids
-    }
-
-    /// The state is whole after every step, whoever panicked.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

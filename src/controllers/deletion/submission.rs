@@ -2,10 +2,11 @@
 //! shutdown cuts in between the answer of the cloud and its record. Exit waits for it.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -34,10 +35,7 @@ pub struct Submissions {
 impl Submissions {
     /// A task of this process is sending or recording for the object.
     pub fn is_underway(&self, uid: &str) -> bool {
-        self.uids
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(uid)
+        self.uids.lock().contains(uid)
     }
 
     /// Waits until the last submission is recorded.
@@ -47,10 +45,7 @@ impl Submissions {
     }
 
     fn begin(&self, uid: String) -> Underway {
-        self.uids
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(uid.clone());
+        self.uids.lock().insert(uid.clone());
         Underway {
             uid,
             uids: self.uids.clone(),
@@ -66,10 +61,7 @@ struct Underway {
 
 impl Drop for Underway {
     fn drop(&mut self) {
-        self.uids
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.uid);
+        self.uids.lock().remove(&self.uid);
     }
 }
 

@@ -125,7 +125,7 @@ async fn what_the_watch_no_longer_shows_is_dropped() {
     let gone = world.queue.cache.get("a", "1").unwrap();
     world.writer.apply_watcher_event(&Event::Delete((*gone).clone()));
     assert_eq!(world.all(), ["2"]);
-    assert_eq!(world.queue.lock().entries.len(), 1);
+    assert_eq!(world.queue.shared.state.lock().entries.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
