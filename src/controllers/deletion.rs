@@ -311,9 +311,9 @@ async fn drive(
             }
             Step::StartOver => Err(Error::StartOver),
             // From the signature to the record nothing may cut in.
-            step @ Step::Sign(_) => {
+            Step::Sign(batch) => {
                 slot.leave();
-                match submission::run(pass, step, context.clone()).await {
+                match submission::run(pass, batch, context.clone()).await {
                     Ok(submitted) => pass = submitted,
                     Err(error) => return (None, Err(error)),
                 }

@@ -10,6 +10,8 @@
 //!
 //! Signing and sending stand here.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -27,7 +29,7 @@ use crate::plan::observed::{PostAnswer, SendPermit, Submission};
 use crate::plan::step::Settlement;
 use crate::plan::step::{Batch, Step};
 use crate::plan::{deadlines, status};
-use crate::workspace::api::{BatchDelete, Proof, SignedRequest};
+use crate::workspace::api::{BatchDelete, Proof, SignedRequest, Workspace};
 use crate::workspace::error::Error as CloudFailure;
 
 mod claim;
@@ -35,7 +37,7 @@ pub mod read;
 mod reserve;
 pub mod write;
 
-/// Carries out a step.
+/// Carries out a step. The caller carries out those that begin, make up or end a submission or a reconciliation.
 ///
 /// # Errors
 /// The API server did not do what it was asked to, or the object changed meanwhile. A failed read of the cloud is no
@@ -65,12 +67,10 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
             Ok(())
         }
         Step::ReserveDesktops(count) => reserve::reserve(pass, count, context).await,
-        Step::Sign(batch) => sign(pass, batch, context),
         Step::RecordIntent(intent) => {
             let status = status::intend(&pass.seen.request, &intent, &now)?;
             write::status(pass, status, "RecordIntent", context).await
         }
-        Step::Post => post(pass, context).await,
         Step::RecordOutcome(settlement) => {
             let attempt = pass.seen.request.attempt(&settlement.attempt);
             let open = attempt.is_some_and(|a| a.outcome == Outcome::Pending);
@@ -117,7 +117,7 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
             context.claims.finished(&pass.uid());
             Ok(())
         }
-        Step::Wait(_) | Step::StartOver | Step::Done => Ok(()),
+        Step::Sign(_) | Step::Post | Step::Wait(_) | Step::StartOver | Step::Done => Ok(()),
     }
 }
 
@@ -145,10 +145,21 @@ fn release_permit(pass: &mut Reconciliation) {
     pass.seen.permit = SendPermit::Returned;
 }
 
-fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<(), Error> {
+/// A signed request, which is sent by whoever takes it apart.
+pub struct Signed {
+    request: SignedRequest,
+    attempt: AttemptID,
+    cloud: Arc<dyn Workspace>,
+}
+
+/// Signs a submission; `None` if it cannot be made now, which the next decision knows.
+///
+/// # Errors
+/// The project was not read before.
+pub fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<Option<Signed>, Error> {
     // The circuit may have opened while the permit was waited for.
     if !pass.admit()? {
-        return Ok(());
+        return Ok(None);
     }
     let spec = &pass.object.spec;
     let body = BatchDelete {
@@ -158,14 +169,15 @@ fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<()
         force: spec.force,
     };
     let since = context.uptime.now();
-    let signed = match pass.cloud()?.sign_batch_delete(&body, context.clock.now()) {
-        Ok(signed) => signed,
+    let cloud = pass.cloud()?;
+    let request = match cloud.sign_batch_delete(&body, context.clock.now()) {
+        Ok(request) => request,
         Err(error) => {
             read::read_failure(pass, &error, context);
-            return Ok(());
+            return Ok(None);
         }
     };
-    let (auth, not_after) = validity(&signed, &context.config.timing);
+    let (auth, not_after) = validity(&request, &context.config.timing);
     let attempt = Attempt {
         // What was reserved is for this attempt alone.
         id: pass.seen.reserved.take().unwrap_or_else(|| nonce(context)),
@@ -175,9 +187,9 @@ fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<()
         baseline_job_ids: batch.baseline_job_ids,
         baseline_failed_ids: batch.baseline_failed_ids,
         baseline_incomplete: batch.baseline_incomplete,
-        body_digest: signed.digest().to_owned(),
+        body_digest: request.digest().to_owned(),
         plan_hash: batch.plan_hash,
-        signed_at: Time(signed.signed_at()),
+        signed_at: Time(request.signed_at()),
         not_after: not_after.map(Time),
         outcome: Outcome::Pending,
         job_ids: vec![],
@@ -187,9 +199,14 @@ fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<()
     tracing::Span::current().record("attempt", attempt.id.as_str());
     // That a desktop was idle before says nothing of what the job does to it.
     context.memory.change(&pass.uid(), Remembered::forget_idle);
-    pass.armed = Some((signed, since));
+    pass.signed_since = Some(since);
+    let signed = Signed {
+        request,
+        attempt: attempt.id.clone(),
+        cloud,
+    };
     pass.seen.submission = Submission::Armed { attempt, fresh: true };
-    Ok(())
+    Ok(Some(signed))
 }
 
 /// By what a request is honoured, and until when at the latest.
@@ -210,21 +227,21 @@ fn nonce(context: &Context) -> AttemptID {
         .expect("hexadecimal digits are an identifier")
 }
 
-async fn post(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
-    let (Some((request, _)), Submission::Armed { attempt, .. }) = (pass.armed.take(), &pass.seen.submission)
-    else {
-        return Err(Error::Fault("nothing is signed"));
-    };
-    let attempt = attempt.id.clone();
+/// Sends what was signed.
+pub async fn post(pass: &mut Reconciliation, signed: Signed, context: &Context) {
+    let Signed {
+        request,
+        attempt,
+        cloud,
+    } = signed;
     // Between the guard in `plan` and this call there is no await.
-    let answer = match pass.cloud()?.send(request).await {
+    let answer = match cloud.send(request).await {
         Ok(answer) => PostAnswer::Accepted(answer.value),
         Err(error) => refused(pass, &attempt, &error, context),
     };
     (pass.permit, pass.half_open_permit) = (None, None);
     pass.seen.permit = SendPermit::None;
     pass.seen.submission = Submission::Answered { attempt, answer };
-    Ok(())
 }
 
 fn refused(

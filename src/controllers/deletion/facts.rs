@@ -35,7 +35,7 @@ pub fn refresh(pass: &mut Reconciliation, context: &Context) {
     });
     let answered = pass.project_read;
     pass.seen.last_look &= answered.is_some_and(|at| deadlines::is_last_look(at, clocks.uptime));
-    let armed = pass.armed.as_ref().map(|(_, signed)| *signed);
+    let armed = pass.signed_since;
     if deadlines::drop_stale(&mut pass.seen, armed, &pass.reads, clocks.uptime, timing) {
         pass.reads_since = clocks.uptime;
     }

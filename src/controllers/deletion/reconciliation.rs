@@ -21,7 +21,7 @@ use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::evidence;
 use crate::plan::observed::{Circuit, Facts, Observed, ReadTimes, Request, SendPermit, Submission};
 use crate::plan::progress::{Progress, Requeue};
-use crate::workspace::api::{SignedRequest, Workspace};
+use crate::workspace::api::Workspace;
 
 /// What one run holds.
 pub struct Reconciliation {
@@ -50,8 +50,8 @@ pub struct Reconciliation {
     pub permit: Option<Permit>,
     /// The permit of a half-open circuit breaker, taken before the permit to send.
     pub half_open_permit: Option<HalfOpenPermit>,
-    /// The signed request, if one is ready to go, and since when.
-    pub armed: Option<(SignedRequest, Duration)>,
+    /// When the signature of its submission was made.
+    pub signed_since: Option<Duration>,
 }
 
 impl Reconciliation {
@@ -122,7 +122,7 @@ impl Reconciliation {
             project_read: None,
             permit: None,
             half_open_permit: None,
-            armed: None,
+            signed_since: None,
         }
     }
 

@@ -17,7 +17,7 @@ use super::reconciliation::Reconciliation;
 use super::{Error, execute, facts, report};
 use crate::plan::observed::Submission;
 use crate::plan::plan;
-use crate::plan::step::Step;
+use crate::plan::step::{Batch, Step};
 
 /// First and longest pause between two tries to store what came of a submission.
 const RECORD_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -69,14 +69,14 @@ impl Drop for Underway {
 ///
 /// # Errors
 /// The intent could not be stored, so nothing was sent.
-pub async fn run(pass: Reconciliation, sign: Step, context: Arc<Context>) -> Result<Reconciliation, Error> {
+pub async fn run(pass: Reconciliation, batch: Batch, context: Arc<Context>) -> Result<Reconciliation, Error> {
     let underway = context.submissions.begin(pass.uid());
     let (sender, receiver) = oneshot::channel();
     let tasks = context.submissions.tasks.clone();
     let submission = async move {
         let reference = pass.reference();
         let mut pass = pass;
-        let result = Box::pin(submit(&mut pass, sign, &context)).await;
+        let result = Box::pin(submit(&mut pass, batch, &context)).await;
         // The claim outlives the reconciliation only if something may have reached the cloud.
         pass.release_claim(&context);
         let result = result.map(|()| pass);
@@ -92,23 +92,39 @@ pub async fn run(pass: Reconciliation, sign: Step, context: Arc<Context>) -> Res
         .unwrap_or(Err(Error::Fault("panic in a submission; see the log")))
 }
 
-async fn submit(pass: &mut Reconciliation, sign: Step, context: &Context) -> Result<(), Error> {
-    let mut step = sign;
+/// Signs, stores the intent, sends, and stores what came of it. What was signed is sent once or never.
+async fn submit(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<(), Error> {
+    let Some(signed) = execute::sign(pass, batch, context)? else {
+        return Ok(());
+    };
     loop {
-        match step {
-            Step::Sign(_) | Step::Post | Step::ReleasePermit => execute::step(pass, step, context).await?,
-            Step::RecordIntent(_) => store_intent(pass, step, context).await?,
-            Step::RecordOutcome(_) => {
-                store_outcome(pass, step, context).await?;
-                // What was read before the call says nothing about the time after it.
-                pass.forget_reads(context.uptime.now());
-                return Ok(());
-            }
-            Step::StartOver => return Err(Error::StartOver),
-            _ => return Ok(()),
+        match next(pass, context) {
+            intent @ Step::RecordIntent(_) => store_intent(pass, intent, context).await?,
+            Step::Post => break,
+            unsent => return record(pass, unsent, context).await,
         }
-        facts::refresh(pass, context);
-        step = plan(&pass.seen);
+    }
+    execute::post(pass, signed, context).await;
+    let outcome = next(pass, context);
+    record(pass, outcome, context).await
+}
+
+fn next(pass: &mut Reconciliation, context: &Context) -> Step {
+    facts::refresh(pass, context);
+    plan(&pass.seen)
+}
+
+/// Records what came of the submission, if there is something to record.
+async fn record(pass: &mut Reconciliation, step: Step, context: &Context) -> Result<(), Error> {
+    match step {
+        Step::RecordOutcome(_) => {
+            store_outcome(pass, step, context).await?;
+            // What was read before the call says nothing about the time after it.
+            pass.forget_reads(context.uptime.now());
+            Ok(())
+        }
+        Step::StartOver => Err(Error::StartOver),
+        _ => Ok(()),
     }
 }
 

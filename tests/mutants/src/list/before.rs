@@ -49,21 +49,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Edit {
                 file: "src/controllers/deletion/execute.rs",
-                find: "    let attempt = attempt.id.clone();
-    // Between",
-                replace: "    let spec = &pass.object.spec;
+                find: "    // Between the guard",
+                replace: "    let sent = pass.seen.request.attempt(&attempt);
+    let spec = &pass.object.spec;
     let body = BatchDelete {
-        desktop_ids: attempt.desktop_ids.clone(),
+        desktop_ids: sent.map(|sent| sent.desktop_ids.clone()).unwrap_or_default(),
         delete_users: spec.delete_users,
         email_notification: spec.email_notification,
         force: spec.force,
     };
-    let request = pass
-        .cloud()?
-        .sign_batch_delete(&body, context.clock.now())
-        .unwrap_or(request);
-    let attempt = attempt.id.clone();
-    // Between",
+    let request = cloud.sign_batch_delete(&body, context.clock.now()).unwrap_or(request);
+    // Between the guard",
             },
         ],
         trials: &[Trial {
