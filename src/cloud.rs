@@ -6,8 +6,10 @@
 //! | [`rate_limiter`] | so many calls at one time and in a minute, by priority and fair between namespaces |
 //! | [`circuit_breaker`] | holds back calls that would do harm |
 //! | [`batching`] | reads that many requests share |
+//! | [`single_flight`] | one read for all who ask at the same time |
 
 pub mod batching;
 pub mod circuit_breaker;
 pub mod rate_limiter;
 pub mod session;
+pub mod single_flight;

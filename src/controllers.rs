@@ -92,7 +92,7 @@ pub struct Context {
     /// What cannot be decoded.
     pub undecodable: undecodable::Undecodable,
     /// Looks at projects that requests share.
-    pub project_reads: project_session::single_flight::SingleFlight,
+    pub project_reads: project_session::ProjectReads,
     /// Reads of the cloud that requests share.
     pub shared: batching::DesktopBatcher,
     /// Follows open jobs.
@@ -198,7 +198,7 @@ impl Context {
             pollers: Pollers::new(config.timing.clone(), queue.clone(), pulse),
             claims,
             undecodable,
-            project_reads: project_session::single_flight::SingleFlight::default(),
+            project_reads: project_session::ProjectReads::default(),
             shared: batching::DesktopBatcher::default(),
             memory: deletion::Memory::default(),
             submissions: deletion::Submissions::default(),

@@ -18,13 +18,14 @@
 //! | [`plan`] | decides the next step; pure | plain data of `crd`, `workspace`, `ids` |
 //! | [`controllers`] | loads, carries out steps, reports; the project check, job poller, claims | all but `process`, `cli` |
 //! | [`crd`] | the two kinds, their conditions and reasons: the contract with users | `ids` |
-//! | [`workspace`] | the cloud: its calls, signature, endpoints, errors; knows no Kubernetes | `ids`, `clock`, `config` |
-//! | [`cloud`] | sessions with the cloud that requests share: rate limiter, circuit breaker, batching | `plan`, `workspace`, `crd`, `runtime` |
+//! | [`workspace`] | the cloud: its calls, signature, endpoints, errors; knows no Kubernetes | `ids`, `clock`, `config`, `expiring` |
+//! | [`cloud`] | sessions with the cloud that requests share: rate limiter, circuit breaker, batching, single flight | `plan`, `workspace`, `crd`, `runtime` |
 //! | [`runtime`] | lease, health, metrics, logging, traces | `crd`, `workspace::error` |
 //! | [`process`] | start, HTTP server, shutdown | `controllers` and what they run on: `runtime`, `workspace`, `crd` |
 //! | [`cli`] | commands and flags | `process`, `runtime`, `crd`, `config` |
 //! | [`config`] | what the flags set, as plain data | nothing of ours |
 //! | [`ids`], [`clock`] | identifiers, parsed once; the one source of time and chance | nothing of ours |
+//! | [`expiring`] | a map that forgets what nobody asks for | nothing of ours |
 
 pub mod cli;
 pub mod clock;
@@ -32,6 +33,7 @@ pub mod cloud;
 pub mod config;
 pub mod controllers;
 pub mod crd;
+pub mod expiring;
 pub mod ids;
 pub mod plan;
 pub mod process;

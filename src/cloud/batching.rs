@@ -19,6 +19,8 @@ use tokio::time::Instant;
 
 use super::rate_limiter::Priority;
 use super::session::CredentialsKey;
+use super::single_flight::SingleFlight;
+use crate::expiring::ExpiringMap;
 use crate::ids::{DesktopID, ProjectID};
 use crate::plan::views::Sweep;
 use crate::workspace::api::Workspace;
@@ -42,18 +44,26 @@ const IDLE: Duration = Duration::from_secs(600);
 
 /// The shared reads of all logins, by priority: what has to wait must not hold up what may go first. Clones share
 /// them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct DesktopBatcher {
-    entries: Arc<Mutex<HashMap<(CredentialsKey, Priority), Entry>>>,
+    entries: ExpiringMap<(CredentialsKey, Priority), Entry>,
     /// Rows of the sub-job list of each project, whoever read them.
     rows: Arc<Mutex<HashMap<ProjectID, KnownRows>>>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Entry {
-    used: Instant,
     desktops: Desktops,
-    sweep: Arc<tokio::sync::Mutex<Option<Swept>>>,
+    sweep: SingleFlight<Swept>,
+}
+
+impl Default for DesktopBatcher {
+    fn default() -> Self {
+        Self {
+            entries: ExpiringMap::new(IDLE),
+            rows: Arc::default(),
+        }
+    }
 }
 
 impl DesktopBatcher {
@@ -84,17 +94,12 @@ impl DesktopBatcher {
         not_before: Instant,
     ) -> Result<Sweep, Error> {
         let project = key.0.project.project_id.clone();
-        let slot = self.entry(key).sweep;
-        let mut slot = slot.lock().await;
-        let kept = slot.clone().filter(|swept| swept.began >= not_before);
-        let swept = if let Some(swept) = kept {
-            swept
-        } else {
+        let read = || async {
             let (mut swept, shown) = sweep(cloud).await?;
             swept.complete &= self.shows_all_known(project, &shown);
-            slot.insert(swept).clone()
+            Ok(swept)
         };
-        drop(slot);
+        let swept = self.entry(key).sweep.since(not_before, read).await?.value;
         let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();
         let sub_jobs = wanted
             .iter()
@@ -116,16 +121,7 @@ impl DesktopBatcher {
     }
 
     fn entry(&self, key: (CredentialsKey, Priority)) -> Entry {
-        let mut entries = self.entries.lock();
-        let now = Instant::now();
-        entries.retain(|other, entry| *other == key || now.duration_since(entry.used) < IDLE);
-        let entry = entries.entry(key).or_insert_with(|| Entry {
-            used: now,
-            desktops: Desktops::default(),
-            sweep: Arc::default(),
-        });
-        entry.used = now;
-        entry.clone()
+        self.entries.get(key, Entry::default)
     }
 }
 

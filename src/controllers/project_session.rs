@@ -1,11 +1,9 @@
 //! A `WorkspaceProject` and its Secret, read live and made into a client of the cloud. Secrets are read by name,
 //! in the project's own namespace, and never listed.
-//!
-//! | file | what |
-//! | --- | --- |
-//! | [`single_flight`] | one read for all who ask at the same time |
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
@@ -16,19 +14,41 @@ use super::raw::Raw;
 use super::{Context, api};
 use crate::cloud::circuit_breaker::SessionKey;
 use crate::cloud::session::CloudSession;
+use crate::cloud::single_flight::{Flight, SingleFlight};
 use crate::crd::WorkspaceProject;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::ProjectCoordinates;
 use crate::crd::project::{DailyUsage, WorkspaceProjectSpec};
+use crate::expiring::ExpiringMap;
 use crate::plan::classify::Treatment;
 use crate::plan::observed::{Obstacle, ProjectView};
 use crate::workspace::auth;
 use crate::workspace::connector::Target;
 use crate::workspace::endpoint::regions;
 
-pub mod single_flight;
+/// Projects that nobody asked for so long are forgotten.
+const IDLE: Duration = Duration::from_secs(60);
 
-use single_flight::Flight;
+/// What a read of a project came to. One that failed is shared too, or those who wait would time out one after the other.
+type ReadResult = Result<Arc<ProjectRead>, api::Error>;
+
+/// Reads of projects that requests share, by namespace and name.
+pub struct ProjectReads(ExpiringMap<(String, String), SingleFlight<ReadResult>>);
+
+impl ProjectReads {
+    /// A project has changed: who asks from now on is not told of an earlier read.
+    pub fn changed(&self, namespace: &str, name: &str) {
+        if let Some(flight) = self.0.peek(&(namespace.to_owned(), name.to_owned())) {
+            flight.changed();
+        }
+    }
+}
+
+impl Default for ProjectReads {
+    fn default() -> Self {
+        Self(ExpiringMap::new(IDLE))
+    }
+}
 
 /// What a request makes of a read of its project.
 pub struct Login {
@@ -61,7 +81,7 @@ pub struct Unavailable {
 }
 
 /// A read of the project `name` and its Secret, begun at `since` or later.
-pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant) -> Flight {
+pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant) -> Flight<ReadResult> {
     let read = || async {
         let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.client.clone(), namespace);
         let Some(project) = api::call("read the project", projects.get_opt(name)).await? else {
@@ -74,7 +94,11 @@ pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant
         let access = access(context, namespace, &project.object).await?;
         Ok(ProjectRead::Found(Arc::new(project), access))
     };
-    context.project_reads.since(namespace, name, since, read).await
+    let place = (namespace.to_owned(), name.to_owned());
+    let flight = context.project_reads.0.get(place, SingleFlight::default);
+    let shared = || async { Ok::<_, Infallible>(read().await.map(Arc::new)) };
+    let Ok(flight) = flight.since(since, shared).await;
+    flight
 }
 
 impl Login {

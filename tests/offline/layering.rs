@@ -31,6 +31,11 @@ const LAYERS: &[Layer] = &[
         never: &["kube", "k8s_openapi", "reqwest", "async"],
     },
     Layer {
+        module: "expiring",
+        uses: &[],
+        never: &["kube", "k8s_openapi", "reqwest", "async"],
+    },
+    Layer {
         module: "config",
         uses: &[],
         never: &["kube", "k8s_openapi", "tokio", "reqwest", "async"],
@@ -50,7 +55,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "workspace",
-        uses: &["ids", "clock", "config"],
+        uses: &["ids", "clock", "config", "expiring"],
         never: &["kube", "k8s_openapi"],
     },
     Layer {
@@ -89,7 +94,16 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         module: "cloud",
-        uses: &["clock", "config", "crd", "ids", "plan", "runtime", "workspace"],
+        uses: &[
+            "clock",
+            "config",
+            "crd",
+            "expiring",
+            "ids",
+            "plan",
+            "runtime",
+            "workspace",
+        ],
         never: &["clap", "kube"],
     },
     Layer {
@@ -115,6 +129,7 @@ const CONTROLLERS: &[&str] = &[
     "cloud",
     "config",
     "crd",
+    "expiring",
     "ids",
     "plan",
     "runtime",

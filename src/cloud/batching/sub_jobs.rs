@@ -3,8 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::paging::{self, Extent, RowKey};
 use crate::ids::DesktopID;
 use crate::workspace::api::{SubJob, SubJobQuery, Workspace};
@@ -13,14 +11,12 @@ use crate::workspace::error::Error;
 /// A sweep, by folded desktop id.
 #[derive(Clone)]
 pub(super) struct Swept {
-    pub(super) began: Instant,
     pub(super) by_desktop: Arc<HashMap<DesktopID, Vec<SubJob>>>,
     pub(super) complete: bool,
 }
 
 /// Reads the sub-jobs of every status, all pages, and gives what identifies each row.
 pub(super) async fn sweep(cloud: &dyn Workspace) -> Result<(Swept, HashSet<RowKey>), Error> {
-    let began = Instant::now();
     let listed = paging::list(cloud, SubJobQuery::default(), Extent::ToTheEnd).await?;
     let mut by_desktop: HashMap<DesktopID, Vec<SubJob>> = HashMap::new();
     for sub_job in listed.sub_jobs {
@@ -30,7 +26,6 @@ pub(super) async fn sweep(cloud: &dyn Workspace) -> Result<(Swept, HashSet<RowKe
             .push(sub_job);
     }
     let swept = Swept {
-        began,
         by_desktop: Arc::new(by_desktop),
         complete: listed.complete,
     };

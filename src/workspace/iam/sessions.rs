@@ -1,17 +1,13 @@
 //! What all clients of the process share: one session for each login and project, so that a login serves every request.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
-
-use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use super::login_throttle::LoginThrottle;
 use super::ready::Ready;
 use super::session::Session;
 use super::{CredentialsProvider, Iam};
+use crate::expiring::ExpiringMap;
 use crate::ids::ProjectID;
 use crate::workspace::auth::{Credentials, PasswordLogin};
 use crate::workspace::transport::Place;
@@ -30,11 +26,20 @@ struct Key {
 }
 
 /// The sessions of the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::workspace) struct Sessions {
-    sessions: Kept<Key, Arc<dyn CredentialsProvider>>,
+    sessions: ExpiringMap<Key, Arc<dyn CredentialsProvider>>,
     /// Whose turn it is to log in, for each IAM and login.
-    turns: Kept<(Place, String), Arc<tokio::sync::Mutex<LoginThrottle>>>,
+    turns: ExpiringMap<(Place, String), Arc<tokio::sync::Mutex<LoginThrottle>>>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            sessions: ExpiringMap::new(IDLE),
+            turns: ExpiringMap::new(IDLE),
+        }
+    }
 }
 
 impl Sessions {
@@ -71,30 +76,5 @@ impl Sessions {
             login: token.fingerprint(),
         };
         self.sessions.get(key, || Arc::new(Ready::new(iam, token)))
-    }
-}
-
-/// Things that are made when first asked for.
-#[derive(Debug)]
-struct Kept<K, V>(Mutex<HashMap<K, (Instant, V)>>);
-
-impl<K, V> Default for Kept<K, V> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<K: Eq + Hash, V: Clone> Kept<K, V> {
-    fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
-        let now = Instant::now();
-        let mut kept = self.0.lock();
-        if let Some((used, value)) = kept.get_mut(&key) {
-            *used = now;
-            return value.clone();
-        }
-        kept.retain(|_, (used, _)| now.duration_since(*used) < IDLE);
-        let value = make();
-        kept.insert(key, (now, value.clone()));
-        value
     }
 }

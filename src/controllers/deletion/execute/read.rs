@@ -37,7 +37,7 @@ pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Res
         Some(_) => asked,
     };
     let read = project_session::read(context, &namespace, &name, context.uptime.moment(since)).await;
-    let mut login = Login::of(&*read.result?, &namespace, &name, patient);
+    let mut login = Login::of(&*read.value?, &namespace, &name, patient);
     if let Some(obstacle) = login.unchecked()
         && let Some(priority) = context.claims.projects_unreadable(&namespace)
     {

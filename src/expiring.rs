@@ -1,0 +1,87 @@
+//! A map that forgets what nobody asks for any more.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Values that are made when they are first asked for, and forgotten once nobody has asked for them so long. Clones share
+/// them.
+pub struct ExpiringMap<K, V> {
+    idle: Duration,
+    values: Arc<Mutex<HashMap<K, Entry<V>>>>,
+}
+
+struct Entry<V> {
+    used: Instant,
+    value: V,
+}
+
+impl<K: Eq + Hash, V: Clone> ExpiringMap<K, V> {
+    /// An empty map that forgets a value which nobody asked for in `idle`.
+    pub fn new(idle: Duration) -> Self {
+        let values = Arc::default();
+        Self { idle, values }
+    }
+
+    /// The value of a key, which is made if there is none.
+    pub fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
+        let now = Instant::now();
+        let mut values = self.values.lock();
+        values.retain(|other, entry| *other == key || now.duration_since(entry.used) < self.idle);
+        let entry = values.entry(key).or_insert_with(|| Entry {
+            used: now,
+            value: make(),
+        });
+        entry.used = now;
+        entry.value.clone()
+    }
+
+    /// The value of a key, if there is one.
+    pub fn peek(&self, key: &K) -> Option<V> {
+        let values = self.values.lock();
+        values.get(key).map(|entry| entry.value.clone())
+    }
+}
+
+impl<K, V> Clone for ExpiringMap<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            idle: self.idle,
+            values: self.values.clone(),
+        }
+    }
+}
+
+/// Without the values, which may be secret.
+impl<K, V> fmt::Debug for ExpiringMap<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExpiringMap")
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_lives_as_long_as_it_is_asked_for() {
+        let map = ExpiringMap::new(Duration::from_secs(60));
+        assert_eq!(map.peek(&"used"), None);
+        for second in [0, 59, 118] {
+            assert_eq!(map.get("used", || second), 0, "it was made once");
+            map.get("unused", || second);
+            tokio::time::advance(Duration::from_secs(59)).await;
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(map.get("another", || 1), 1);
+        assert_eq!(map.values.lock().len(), 1, "nobody asked for the others");
+        assert_eq!(map.get("used", || 2), 2);
+    }
+}
