@@ -10,6 +10,10 @@ use testkit::{ApiRequest, ApiServerProxy, Moment, Trap};
 /// A write to a request. (The POST goes to the cloud: see [`crate::kill`].)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
+    /// The first plan is shown.
+    ShowPlan,
+    /// What was approved is put on record.
+    RecordApproval,
     /// Our finalizer is put on it.
     AddFinalizer,
     /// The intent to send the POST is stored.
@@ -64,6 +68,11 @@ impl Effect {
         match self {
             Self::AddFinalizer => finalizers() == Some(true),
             Self::DropFinalizer => finalizers() == Some(false),
+            Self::ShowPlan => {
+                let status = status();
+                status["plan"].is_object() && status["approved"].is_null()
+            }
+            Self::RecordApproval => status()["approved"].is_object(),
             Self::RecordIntent => {
                 let pending = last_attempt(&status());
                 pending["outcome"] == "Pending" && pending["error"].is_null()

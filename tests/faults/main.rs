@@ -33,6 +33,7 @@
 
 mod answers;
 mod api_server;
+mod approvals;
 mod assumptions;
 mod bad_answers;
 mod clocks;

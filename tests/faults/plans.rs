@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use crate::edits::Edit;
 use crate::points::{POINTS, Point};
-use crate::{answers, api_server, kill, process, replicas};
+use crate::{answers, api_server, approvals, kill, process, replicas};
 
 /// Names the plans that are to be run; all of them if it is not set.
 const VARIABLE: &str = "FAULT_PLAN";
@@ -45,6 +45,11 @@ fn of_points() -> Vec<String> {
 fn the_plans_are_many_and_each_has_a_name_of_its_own() {
     let mut plans = of_points();
     plans.extend(kill::cases().iter().map(|case| format!("kill {}", case.name)));
+    plans.extend(
+        approvals::CASES
+            .iter()
+            .map(|case| format!("approval {}", case.name)),
+    );
     let api_server = [
         api_server::answered(),
         api_server::unanswered(),

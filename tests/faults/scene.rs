@@ -2,9 +2,12 @@
 //! of them can play in one namespace, and what went wrong in one cloud belongs to one request.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
+use invariants::history::{Facts, Grounds};
+use jiff::Timestamp;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
@@ -51,6 +54,8 @@ pub(crate) struct Scene {
     pub(crate) namespace: Namespace,
     pub(crate) cloud: Cloud,
     desktops: Vec<String>,
+    /// What the intents of the request rest on, and since when; nothing where nobody approves.
+    grounds: Mutex<Vec<(Timestamp, Grounds)>>,
 }
 
 impl Scene {
@@ -81,6 +86,7 @@ impl Scene {
                 .iter()
                 .map(|d| d["id"].as_str().unwrap().to_owned())
                 .collect(),
+            grounds: Mutex::default(),
         };
         scene.put_project_into(namespace).await;
         scene
@@ -109,6 +115,48 @@ impl Scene {
         self.namespace.apply(&project).await.unwrap();
     }
 
+    /// The project requires an approval of each request.
+    pub(crate) async fn require_approvals(&self) {
+        let patch = Patch::Merge(json!({"spec": {"guardrails": {"approval": "Required"}}}));
+        let projects = self.namespace.projects();
+        projects
+            .patch(&self.name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+        self.note_grounds();
+    }
+
+    /// A desktop is assigned to another user, while no operator works: what any of them has read is read again.
+    pub(crate) fn assign(&self, id: &str, user: &str) {
+        self.cloud.change_desktop(id, &json!({"user": user})).unwrap();
+        self.note_grounds();
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the time that the audit log has")]
+    fn note_grounds(&self) {
+        let desktops = self.cloud.simulator().desktops().into_iter();
+        let facts = desktops.map(|desktop| {
+            let facts = Facts {
+                name: Some(desktop.name),
+                users: Some(desktop.user).filter(|user| !user.is_empty()),
+                created: Some(desktop.created.to_string()),
+            };
+            (desktop.id, vec![facts])
+        });
+        let grounds = Grounds {
+            approval_required: true,
+            shown: facts.collect(),
+        };
+        self.grounds.lock().unwrap().push((Timestamp::now(), grounds));
+    }
+
+    /// What an intent rests on that was stored at that time, in microseconds.
+    pub(crate) fn grounds(&self, at: i64) -> Option<Grounds> {
+        let grounds = self.grounds.lock().unwrap();
+        let last = grounds.iter().rfind(|(since, _)| since.as_microsecond() <= at);
+        last.map(|(_, grounds)| grounds.clone())
+    }
+
     /// The request names a desktop too that the cloud does not have.
     pub(crate) fn also_name(&mut self, id: &str) {
         self.desktops.push(id.to_owned());
@@ -121,7 +169,15 @@ impl Scene {
 
     /// Applies the request.
     pub(crate) async fn begin(&self) {
-        let manifest = manifests::desktop_deletion(&self.name, &self.name, &self.desktops);
+        self.begin_approved(&Value::Null).await;
+    }
+
+    /// The same with the hash of an approved plan, or null.
+    pub(crate) async fn begin_approved(&self, plan: &Value) {
+        let mut manifest = manifests::desktop_deletion(&self.name, &self.name, &self.desktops);
+        if !plan.is_null() {
+            manifest["spec"]["approvedPlan"] = plan.clone();
+        }
         self.namespace.apply(&manifest).await.unwrap();
     }
 

@@ -1,11 +1,12 @@
 //! What happened in a run, as the invariants want it. Times of the audit log and of the ledger are of one clock.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use invariants::History;
 use invariants::history::{
-    Basis, Call, Came, Login, Object, Outcome, Post, Request, Rest, Status, Version, Write,
+    Basis, Call, Came, Grounds, Login, Object, Outcome, Post, Request, Rest, Status, Version, Write,
 };
 use invariants::reading::{Frozen, items, texts};
 use jiff::Timestamp;
@@ -54,6 +55,7 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
     let operators: Vec<_> = all.iter().filter(by_operator).collect();
     // The answer to a write can be seen before its event: the one that ended the request may be logged after the end was seen.
     let ended = |e: &AuditEvent| answered(e).map(|object| &object["status"]) == run.ended.as_ref().ok();
+    let grounds = grounds(run, &versions);
     let logged = |e: &Arc<AuditEvent>| events[..over].iter().any(|logged| Arc::ptr_eq(logged, e));
     let until_end = operators.iter().rposition(|e| logged(e)).into_iter();
     let until_end = until_end.chain(operators.iter().position(|e| ended(e)));
@@ -67,8 +69,21 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
             Err(why) => Rest::Not(format!("{why}\n{}", super::log_of(run))),
         },
         quiet_from: Some(until_end.max().map_or(0, |last| last + 1)),
-        grounds: [].into(),
+        grounds,
     }
+}
+
+/// What each attempt rests on, by when it was stored.
+fn grounds(run: &Run, versions: &[Stored]) -> BTreeMap<String, Grounds> {
+    let mut grounds = BTreeMap::new();
+    for stored in versions {
+        for attempt in &stored.version.object.status.attempts {
+            if let Some(own) = run.scene.grounds(stored.version.at) {
+                grounds.entry(attempt.id.clone()).or_insert(own);
+            }
+        }
+    }
+    grounds
 }
 
 /// The writes to one object in the order in which they were carried out. They are logged as their answers end, and the answer

@@ -1,0 +1,200 @@
+//! SIGKILL before and after the writes that an approval rests on: the plan is shown, the approval is put on record, the
+//! intent is stored. While no operator works, a desktop gets another user, the approval is taken back, or the request is made
+//! anew with the approval of the first one. The next operator deletes what is approved as it is then, or nothing.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use invariants::reading::items;
+use serde_json::{Value, json};
+use testkit::Moment::{After, Before};
+use testkit::{ApiServerProxy, ControlPlane, Moment, Operator, SERVICE_ACCOUNT, eventually};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::Submitted;
+
+use crate::effects::Effect::{self, RecordApproval, RecordIntent, ShowPlan};
+use crate::oracle::{self, End, Run};
+use crate::plans;
+use crate::scene::{self, BOUND, Scene};
+use crate::stage::{pair, says};
+
+/// What happens while no operator works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Nothing,
+    /// A desktop is assigned to another user.
+    Reassigned,
+    /// The approval is taken back.
+    Withdrawn,
+    /// The request is deleted and made anew, with the approval of the first one.
+    MadeAnew,
+}
+
+/// A write that the operator is killed at, and what happens then.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    moment: Moment,
+    write: Effect,
+    meanwhile: Meanwhile,
+}
+
+const fn case(name: &'static str, moment: Moment, write: Effect, meanwhile: Meanwhile) -> Case {
+    Case {
+        name,
+        moment,
+        write,
+        meanwhile,
+    }
+}
+
+use Meanwhile::{MadeAnew, Nothing, Reassigned, Withdrawn};
+
+#[rustfmt::skip]
+pub(crate) const CASES: [Case; 15] = [
+    case("before-plan",               Before, ShowPlan,       Nothing),
+    case("after-plan",                After,  ShowPlan,       Nothing),
+    case("after-plan-swapped",        After,  ShowPlan,       Reassigned),
+    case("before-approval",           Before, RecordApproval, Nothing),
+    case("after-approval",            After,  RecordApproval, Nothing),
+    case("before-approval-swapped",   Before, RecordApproval, Reassigned),
+    case("after-approval-swapped",    After,  RecordApproval, Reassigned),
+    case("before-approval-withdrawn", Before, RecordApproval, Withdrawn),
+    case("after-approval-withdrawn",  After,  RecordApproval, Withdrawn),
+    case("after-approval-remade",     After,  RecordApproval, MadeAnew),
+    case("before-bound-swapped",      Before, RecordIntent,   Reassigned),
+    // The call was never made: what is submitted in its place is compared once more.
+    case("after-bound-swapped",       After,  RecordIntent,   Reassigned),
+    case("before-bound-withdrawn",    Before, RecordIntent,   Withdrawn),
+    case("after-bound-withdrawn",     After,  RecordIntent,   Withdrawn),
+    case("after-bound-remade",        After,  RecordIntent,   MadeAnew),
+];
+
+impl Case {
+    async fn play(&self, number: usize) -> Run {
+        let control_plane = ControlPlane::shared().await;
+        let namespace = control_plane.namespace(self.name).await.unwrap();
+        control_plane
+            .deploy("deploy/base", namespace.name())
+            .await
+            .unwrap();
+        let mut desktops = scene::one_of_two_fails();
+        for (desktop, user) in desktops.iter_mut().zip(["anna", "ben"]) {
+            desktop["user"] = json!(user);
+        }
+        let scene = Scene::set(&namespace, self.name, number, &desktops).await;
+        scene.require_approvals().await;
+        let proxy = ApiServerProxy::start(control_plane, namespace.name(), SERVICE_ACCOUNT)
+            .await
+            .unwrap();
+        let mut operators = Vec::new();
+        let ended = self.go_through(&scene, &proxy, &mut operators).await;
+        Run::new(scene, Arc::new(operators), Arc::new(proxy), ended)
+    }
+
+    async fn go_through(
+        &self,
+        scene: &Scene,
+        proxy: &ApiServerProxy,
+        operators: &mut Vec<Operator>,
+    ) -> Result<Value, String> {
+        let start = || scene::operator(proxy.kubeconfig(), scene.namespace.name());
+        let trap = self.write.trap(proxy, self.moment, self.name);
+        operators.push(start());
+        scene.begin().await;
+        let approved = if self.write == ShowPlan {
+            Value::Null
+        } else {
+            approve(scene).await?
+        };
+        let caught = trap.sprung().await.map_err(|error| error.to_string())?;
+        operators[0].kill().await.map_err(|error| error.to_string())?;
+        // Nobody is left for whom it could be carried out or answered.
+        drop(caught);
+        match self.meanwhile {
+            Nothing => {}
+            Reassigned => scene.assign("pc-2", "eve"),
+            Withdrawn => scene.change(json!({"approvedPlan": null})).await?,
+            MadeAnew => scene.delete().await,
+        }
+        operators.push(start());
+        if self.meanwhile == MadeAnew {
+            made_anew(scene, &approved).await?;
+        }
+        if let Some(reason) = self.waits() {
+            let waits = |status: &Value| says(status, Submitted) == pair("False", reason);
+            scene.until(&format!("it waits: {reason}"), waits).await?;
+            approve(scene).await?;
+        }
+        scene.ended().await
+    }
+
+    /// Why the request waits for a person after that; it does not if its approval still holds.
+    fn waits(&self) -> Option<&'static str> {
+        match self.meanwhile {
+            _ if self.write == ShowPlan => Some("AwaitingApproval"),
+            Nothing => None,
+            Withdrawn => Some("AwaitingApproval"),
+            Reassigned | MadeAnew => Some("PlanChanged"),
+        }
+    }
+
+    fn judge(&self, run: &Run) -> Vec<String> {
+        let posts = run.scene.own_posts();
+        let mut wrong = Vec::new();
+        wrong.extend(run.expect_end(&End::one_of_two_failed()));
+        if posts.len() != 1 {
+            wrong.push(format!("{}: it is submitted once: {posts:#?}", self.name));
+        }
+        wrong
+    }
+}
+
+/// Waits until a plan is on show that is not approved and has the desktops as they are, and approves it. Gives its hash.
+async fn approve(scene: &Scene) -> Result<Value, String> {
+    let object = scene.object().await.ok_or("the request is gone")?;
+    let named = &object.data["spec"]["approvedPlan"];
+    let desktops = scene.cloud.simulator().desktops();
+    let is_shown = |status: &Value| {
+        let shown = |id: &str| items(status, "desktops").iter().find(|shown| shown["id"] == id);
+        desktops
+            .iter()
+            .all(|desktop| shown(&desktop.id).is_some_and(|shown| shown["user"] == desktop.user))
+    };
+    let is_new = |status: &Value| {
+        let hash = &status["plan"]["hash"];
+        hash.is_string() && hash != named && is_shown(status)
+    };
+    let status = scene.until("the plan is shown", is_new).await?;
+    let hash = &status["plan"]["hash"];
+    scene.change(json!({"approvedPlan": hash})).await?;
+    Ok(hash.clone())
+}
+
+/// Applies the request with that approval until it is another one.
+async fn made_anew(scene: &Scene, approved: &Value) -> Result<(), String> {
+    let first = async || {
+        scene
+            .object()
+            .await
+            .filter(|o| o.metadata.deletion_timestamp.is_some())
+    };
+    let look = async || match first().await {
+        Some(object) => Err(format!("it is still the first: {:#}", object.data)),
+        None => Ok(()),
+    };
+    let gone = eventually("the first request is gone", BOUND, look).await;
+    gone.map_err(|error| error.to_string())?;
+    scene.begin_approved(approved).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_is_killed_around_an_approval_deletes_what_is_approved_or_nothing() {
+    let wanted = || CASES.iter().filter(|case| plans::is_wanted(case.name));
+    let runs = join_all(wanted().enumerate().map(|(number, case)| case.play(number))).await;
+    let mut broken = oracle::judge(&runs).await;
+    for (case, run) in wanted().zip(&runs) {
+        broken.extend(case.judge(run));
+    }
+    oracle::report(runs.len(), &broken);
+}
