@@ -19,7 +19,7 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
     let mut others = usage.clone();
     others
         .reservations
-        .retain(|r| Some(&r.attempt_id) != seen.reserved.as_ref());
+        .retain(|r| !is_of(r, seen, seen.reserved.as_ref()));
     let room = limit.saturating_sub(others.desktops());
     let is_full = others.reservations.len() >= RESERVATIONS as usize;
     if count <= room as usize && !is_full {
@@ -56,10 +56,15 @@ pub fn is_reserved(seen: &Observed, attempt: Option<&AttemptID>, count: usize) -
     };
     let request = &seen.request;
     usage.reservations.iter().any(|r| {
-        let unchanged = r.uid == request.uid && r.resource_version == request.resource_version;
+        let unchanged = r.resource_version == request.resource_version;
         let enough = usize::try_from(r.desktops).is_ok_and(|all| count <= all);
-        Some(&r.attempt_id) == attempt && enough && (unchanged || request.attempt(&r.attempt_id).is_some())
+        is_of(r, seen, attempt) && enough && (unchanged || request.attempt(&r.attempt_id).is_some())
     })
+}
+
+/// Something is reserved for that attempt of the request.
+fn is_of(reservation: &Reservation, seen: &Observed, attempt: Option<&AttemptID>) -> bool {
+    reservation.uid == seen.request.uid && Some(&reservation.attempt_id) == attempt
 }
 
 fn limit_and_usage(seen: &Observed) -> Option<(u32, &DailyUsage)> {

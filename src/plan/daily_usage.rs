@@ -53,13 +53,13 @@ pub fn until_freed(submitted: &[SubmittedDesktops], clocks: &Clocks, timing: &Ti
     clocks.until(first, timing.clock_skew)
 }
 
-/// The usage with that reservation, which takes the place of an earlier one for the same attempt.
+/// The usage with that reservation, which takes the place of an earlier one for the same attempt of the same request.
 #[must_use]
 pub fn reserve(usage: &DailyUsage, reservation: Reservation) -> DailyUsage {
     let mut usage = usage.clone();
     usage
         .reservations
-        .retain(|other| other.attempt_id != reservation.attempt_id);
+        .retain(|other| other.uid != reservation.uid || other.attempt_id != reservation.attempt_id);
     usage.reservations.push(reservation);
     usage
 }

@@ -177,4 +177,9 @@ fn a_second_reservation_for_an_attempt_takes_the_place_of_the_first() {
         ..reservation("n1", 1)
     };
     assert_eq!(daily_usage::reserve(&usage, larger).desktops(), 5 + 7);
+    let of_another = Reservation {
+        uid: "request-2".to_owned(),
+        ..reservation("n1", 1)
+    };
+    assert_eq!(daily_usage::reserve(&usage, of_another).desktops(), 5 + 5 + 5);
 }

@@ -78,6 +78,13 @@ pub(super) fn rows() -> Vec<Row> {
             "sign a b",
         ),
         row(
+            "another one has reserved under the same ID",
+            used(&[(60, 8)])
+                .reserving()
+                .holding(reservation("n2", "request-2", "7", 2)),
+            WAITS,
+        ),
+        row(
             "it has reserved for fewer",
             used(&[(60, 8)]).reserving().holding(own(1)),
             "reserve 2",
