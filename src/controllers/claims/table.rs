@@ -226,7 +226,7 @@ impl Table {
         };
         tracing::warn!(
             namespace = claim.namespace, name = claim.name, until = %claim.until,
-            "a DesktopDeletion was deleted while its call can still take effect, or its job may not be visible yet; its desktops stay held by this process"
+            "a DesktopDeletion left the watch (deleted, or finished by another replica) while its call can still take effect, or its job may not be visible yet; this process keeps its desktops claimed until then"
         );
         if let Some(displaced) = self.deleted.insert(uid.to_owned(), claim, time) {
             tracing::warn!(
