@@ -4,8 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::Client;
 use kube::client::ClientBuilder;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::util::MapResponseLayer;
 
@@ -14,7 +16,7 @@ use crate::clock::{Clock, System};
 use crate::config::Config;
 use crate::controllers::api::ApiServerClock;
 use crate::controllers::{self, Context, Runtime};
-use crate::runtime::health::Health;
+use crate::runtime::health::{Health, Preliminary};
 use crate::runtime::lease::{Elector, Leadership, Loss};
 use crate::runtime::metrics::Metrics;
 use crate::workspace::connector::Connector;
@@ -31,6 +33,10 @@ const OLDEST: (u32, u32) = (1, 32);
 /// watch. A watch is never silent for that long: the server sends bookmarks every minute, and ends it after 290 s.
 pub const SILENCE: Duration = Duration::from_secs(300);
 
+/// How long the API server may take to say its version, and after which pause it is asked again.
+const ANSWER: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// Why the operator could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
@@ -43,9 +49,6 @@ pub enum ProcessError {
     /// The client cannot be made.
     #[error("failed to make a client of the API server: {0}")]
     Client(#[source] kube::Error),
-    /// The API server does not say its version.
-    #[error("failed to ask the API server for its version: {0}")]
-    Version(#[source] kube::Error),
     /// The API server is too old.
     #[error(
         "the API server is Kubernetes {found}, but {}.{} or newer is needed (selectable fields of custom resources): upgrade the cluster",
@@ -76,7 +79,6 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
     let stopping = shutdown::on_signal().map_err(ProcessError::Signals)?;
     let api_server_clock = ApiServerClock::start();
     let (client, own) = connect(api_server_clock.clone()).await?;
-    check_version(&client).await?;
     for warning in config.timing.warnings() {
         tracing::warn!("{warning}");
     }
@@ -99,7 +101,12 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
         metrics,
         stopping,
     };
-    let worked = replica.run().await;
+    let worked = match replica.reach_api_server().await {
+        Some(Ok(())) => replica.run().await,
+        Some(Err(error)) => Err(error),
+        // It is told to stop.
+        None => Ok(()),
+    };
     closing.cancel();
     // A server that was told to end has no news, and one that broke before has been logged by the probes failing.
     if let Ok(result) = serving.await {
@@ -130,6 +137,28 @@ struct Replica {
 }
 
 impl Replica {
+    /// Waits until the API server answers, and checks its version; `None` if the operator is told to stop first. An operator
+    /// that ended instead would be restarted, after longer and longer pauses, beside a network that is set up a moment later.
+    async fn reach_api_server(&self) -> Option<Result<(), ProcessError>> {
+        // Until the checks of what runs then take its place.
+        let check = self.health.preliminary("api-server");
+        let mut said = String::new();
+        let reached = async {
+            loop {
+                match timeout(ANSWER, self.client.apiserver_version()).await {
+                    Ok(Ok(version)) => return version,
+                    Ok(Err(error)) => complain(&check, error.to_string(), &mut said),
+                    Err(_) => complain(&check, "no answer".to_owned(), &mut said),
+                }
+                sleep(PAUSE).await;
+            }
+        };
+        tokio::select! {
+            version = reached => Some(supports(version)),
+            () = self.stopping.cancelled() => None,
+        }
+    }
+
     async fn run(&self) -> Result<(), ProcessError> {
         if let Some(election) = &self.config.election {
             let elector = Elector::new(
@@ -254,8 +283,17 @@ async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError
     Ok((client.with_layer(&noting).build(), own))
 }
 
-async fn check_version(client: &Client) -> Result<(), ProcessError> {
-    let version = client.apiserver_version().await.map_err(ProcessError::Version)?;
+/// Says why the API server could not be asked, in the log only if that is news.
+fn complain(check: &Preliminary, reason: String, said: &mut String) {
+    let message = format!("failed to ask the API server for its version: {reason}");
+    check.explain(&message);
+    if *said != reason {
+        tracing::warn!("{message}; asking again until it answers");
+        *said = reason;
+    }
+}
+
+fn supports(version: Info) -> Result<(), ProcessError> {
     // Some vendors write the minor version as "32+".
     let number = |text: &str| {
         text.trim_end_matches(|c: char| !c.is_ascii_digit())

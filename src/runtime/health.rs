@@ -46,6 +46,11 @@ impl Health {
         }
     }
 
+    /// A check that is failed for as long as its value lives, for what comes before the others.
+    pub fn preliminary(&self, name: impl Into<String>) -> Preliminary {
+        Preliminary(self.check(name))
+    }
+
     /// A loop that `/livez` watches: it must [`Pulse::beat`] at least once in `bound`, from now on. Dropping the
     /// pulse says that the loop has ended, which is a failure until [`Health::stopping`].
     #[must_use = "dropping the pulse says that the loop has ended"]
@@ -167,6 +172,23 @@ impl Check {
     }
 }
 
+/// A check of what comes before the others, which goes with this value and never passes.
+#[derive(Debug)]
+pub struct Preliminary(Check);
+
+impl Preliminary {
+    /// Why it is still not over (lower case, no full stop).
+    pub fn explain(&self, why: impl Into<String>) {
+        self.0.explain(why);
+    }
+}
+
+impl Drop for Preliminary {
+    fn drop(&mut self) {
+        self.0.health.0.lock().checks.remove(&self.0.name);
+    }
+}
+
 /// Handle of one loop, owned by it.
 #[derive(Debug)]
 pub struct Pulse {
@@ -230,6 +252,19 @@ mod tests {
     use super::*;
 
     const BOUND: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_preliminary_check_is_failed_while_it_lives() {
+        let health = Health::default();
+        let preliminary = health.preliminary("api-server");
+        preliminary.explain("no answer");
+        assert_eq!(
+            health.ready().to_string(),
+            "[-]api-server failed: no answer\nfailed\n"
+        );
+        drop(preliminary);
+        assert!(!health.ready().holds() && !health.ready().to_string().contains("api-server"));
+    }
 
     #[test]
     fn a_check_says_why_it_does_not_hold_until_it_does() {

@@ -37,6 +37,7 @@ mod release;
 mod replaced;
 mod shutdown;
 mod stage;
+mod start;
 mod traces;
 mod undecodable;
 mod uninstall;

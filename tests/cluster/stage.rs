@@ -158,6 +158,11 @@ impl Stage {
         Running(started.unwrap())
     }
 
+    /// The operator's identity on the API server.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// Applies a request for these desktops.
     pub(crate) async fn request(&self, name: &str, ids: &[&str]) -> DynamicObject {
         self.request_with(name, ids, json!({})).await
