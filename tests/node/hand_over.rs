@@ -1,10 +1,10 @@
 //! A leader goes while a request of its is in flight: the other replica goes on, and nothing is sent twice.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::eventually;
 use testkit::node::NAMESPACE;
 
-use crate::stage::{BOUND, OPERATOR, Replica, Stage};
+use crate::stage::{BOUND, OPERATOR, Replica, Stage, assert_sent_once, outcomes};
 
 /// A call that is never answered expires within seconds, so that its outcome is known soon.
 const SOON: [(&str, &str); 4] = [
@@ -104,24 +104,4 @@ async fn stop(stage: &Stage, leader: &Replica, way: &str) {
                 .await;
         }
     }
-}
-
-/// The outcomes of a request's attempts.
-fn outcomes(status: &Value) -> Vec<&str> {
-    let attempts = status["attempts"].as_array().into_iter().flatten();
-    attempts
-        .map(|attempt| attempt["outcome"].as_str().unwrap_or_default())
-        .collect()
-}
-
-/// One submission named this desktop, and took effect.
-fn assert_sent_once(stage: &Stage, desktop: &str) {
-    let posts = stage.posts();
-    let names = |post: &&Value| {
-        post["body"]
-            .as_str()
-            .is_some_and(|body| body.contains(&format!("\"{desktop}\"")))
-    };
-    let of_it: Vec<_> = posts.iter().filter(names).collect();
-    assert!(of_it.len() == 1 && of_it[0]["tookEffect"] == true, "{posts:#?}");
 }

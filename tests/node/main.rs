@@ -6,17 +6,21 @@
 
 /// Makes of each function a test that is played in namespaces of its own.
 macro_rules! on_nodes {
-    ($(async fn $test:ident() $body:block)+) => {
+    ($($(#[needs($($need:ident),+)])? async fn $test:ident() $body:block)+) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $test() {
             let name = concat!(module_path!(), "::", stringify!($test));
             // Tests are named without the crate.
             let name = name.split_once("::").map_or(name, |(_, name)| name);
-            testkit::node::in_own_namespaces(name, async || $body).await.unwrap();
+            let needs = &[$($(testkit::node::Need::$need),+)?];
+            testkit::node::in_own_namespaces(name, needs, async || $body).await.unwrap();
         })+
     };
 }
 
+mod away;
 mod hand_over;
+mod helm;
 mod install;
 mod stage;
+mod upgrade;

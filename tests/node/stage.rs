@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::{Value, json};
-use testkit::node::{Cluster, NAMESPACE, ReachableCloud, Settings};
+use testkit::node::{Cluster, NAMESPACE, ReachableCloud, Settings, Version};
 use testkit::{Cloud, Namespace, eventually, manifests};
 use workspace_simulator::cloud::Operation;
 
@@ -42,7 +42,7 @@ impl Stage {
     /// The same with more variables of the operator's environment.
     pub(crate) async fn set_with(desktops: &[&str], environment: &[(&str, &str)]) -> Self {
         let stage = Self::empty(Settings::default(), desktops).await;
-        stage.deploy(&path("deploy"), environment).await;
+        stage.deploy(&Version::current(), environment).await;
         stage.rolled_out().await;
         stage.connect().await;
         stage
@@ -67,14 +67,27 @@ impl Stage {
         }
     }
 
-    /// Applies a kustomization with the operator.
-    pub(crate) async fn deploy(&self, folder: &std::path::Path, environment: &[(&str, &str)]) {
+    /// Applies `deploy/` of a version.
+    pub(crate) async fn deploy(&self, version: &Version, environment: &[(&str, &str)]) {
+        let variables = self.environment(environment);
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        self.cluster.deploy(version, "deploy", &variables).await.unwrap();
+    }
+
+    /// The variables that every operator gets, and more.
+    pub(crate) fn environment(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
         let allowed = self.cloud.allowed_endpoints();
-        let mut variables = ENVIRONMENT.to_vec();
-        variables.push(("DESKTOP_DELETION_ALLOWED_ENDPOINTS", &allowed));
-        variables.retain(|(name, _)| environment.iter().all(|(given, _)| given != name));
-        variables.extend(environment);
-        self.cluster.deploy(folder, &variables).await.unwrap();
+        let all = ENVIRONMENT
+            .iter()
+            .copied()
+            .chain([("DESKTOP_DELETION_ALLOWED_ENDPOINTS", &*allowed)]);
+        let own = all.filter(|(name, _)| more.iter().all(|(given, _)| given != name));
+        own.chain(more.iter().copied())
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 
     /// Runs kubectl as the administrator, and gives what it printed.
@@ -128,6 +141,21 @@ impl Stage {
         let status = status.await;
         assert_eq!(condition(&status, "Succeeded"), "True", "{status:#}");
         status
+    }
+
+    /// The status of a request as it stands.
+    pub(crate) async fn status(&self, name: &str) -> Value {
+        self.namespace.deletions().get(name).await.unwrap().data["status"].clone()
+    }
+
+    /// Waits until the status of a request is as wanted, and gives it.
+    pub(crate) async fn until_request(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        self.until(&self.namespace.deletions(), name, what, wanted).await
     }
 
     /// Waits until a status is as wanted, and gives it.
@@ -213,7 +241,7 @@ impl Stage {
         cloud.add_fault(&fault).unwrap();
     }
 
-    /// Waits until that submission has reached the cloud.
+    /// Waits until every fault of the cloud has struck, so that the submissions that they are for have reached it.
     pub(crate) async fn submitted(&self) {
         let look = async || {
             let faults = self.cloud.cloud.simulator().faults();
@@ -271,13 +299,40 @@ pub(crate) fn path(path: &str) -> PathBuf {
 
 /// The status of a condition, empty if it is not there.
 pub(crate) fn condition(status: &Value, kind: &str) -> String {
+    of_condition(status, kind, "status")
+}
+
+/// The reason of a condition, empty if it is not there.
+pub(crate) fn reason(status: &Value, kind: &str) -> String {
+    of_condition(status, kind, "reason")
+}
+
+fn of_condition(status: &Value, kind: &str, field: &str) -> String {
     let all = status["conditions"].as_array();
     let found = all
         .into_iter()
         .flatten()
         .find(|condition| condition["type"] == kind);
-    found
-        .and_then(|condition| condition["status"].as_str())
-        .unwrap_or_default()
-        .to_owned()
+    let text = found.and_then(|condition| condition[field].as_str());
+    text.unwrap_or_default().to_owned()
+}
+
+/// The outcomes of a request's attempts.
+pub(crate) fn outcomes(status: &Value) -> Vec<&str> {
+    let attempts = status["attempts"].as_array().into_iter().flatten();
+    attempts
+        .map(|attempt| attempt["outcome"].as_str().unwrap_or_default())
+        .collect()
+}
+
+/// One submission named this desktop, and took effect.
+pub(crate) fn assert_sent_once(stage: &Stage, desktop: &str) {
+    let posts = stage.posts();
+    let names = |post: &&Value| {
+        post["body"]
+            .as_str()
+            .is_some_and(|body| body.contains(&format!("\"{desktop}\"")))
+    };
+    let of_it: Vec<_> = posts.iter().filter(names).collect();
+    assert!(of_it.len() == 1 && of_it[0]["tookEffect"] == true, "{posts:#?}");
 }

@@ -13,6 +13,7 @@ mod cgroups;
 mod cluster;
 mod commands;
 mod debian;
+mod earlier;
 mod images;
 mod machine;
 mod names;
@@ -23,7 +24,9 @@ mod world;
 
 pub use addresses::Family;
 pub use cluster::{Cluster, ReachableCloud, Settings};
+pub use earlier::EARLIER;
 pub use images::PAUSE;
 pub use machine::Node;
-pub use operator::NAMESPACE;
+pub use operator::{NAMESPACE, Version};
+pub use programs::Need;
 pub use world::in_own_namespaces;

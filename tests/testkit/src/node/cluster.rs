@@ -109,6 +109,9 @@ impl Cluster {
         let images = folder.path().to_path_buf();
         link(&programs.pause, &images.join(PAUSE_FILE))?;
         link(&programs.operator, &images.join("operator.tar"))?;
+        if let Some(earlier) = &programs.earlier {
+            link(&earlier.join("image.tar"), &images.join("earlier.tar"))?;
+        }
         Ok(Self {
             nodes: Vec::new(),
             _controllers: controllers,
@@ -160,6 +163,10 @@ impl Cluster {
         ready
             .await
             .map_err(|error| Error::Other(format!("{error}\n{}", logs())))
+    }
+
+    pub(super) fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// The control plane: kubectl, clients of an administrator, the audit log, outages.

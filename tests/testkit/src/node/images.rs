@@ -28,7 +28,7 @@ pub(super) fn operator() -> Result<PathBuf, Error> {
 }
 
 /// Builds the operator as one static binary from the source in a folder. Cargo knows whether it has to.
-fn build(source: &Path, target: &Path) -> Result<PathBuf, Error> {
+pub(super) fn build(source: &Path, target: &Path) -> Result<PathBuf, Error> {
     if !target
         .join(format!("{}-unknown-linux-gnu/debug", std::env::consts::ARCH))
         .is_dir()
@@ -58,34 +58,38 @@ fn build(source: &Path, target: &Path) -> Result<PathBuf, Error> {
     Err(Error::Other(format!("deploy/build-static failed: {said}")))
 }
 
-/// The image of a release, of this program. Symbols are left out: they are most of it, and containerd would unpack them.
 fn operator_image(program: &Path, version: &str) -> Result<PathBuf, Error> {
-    let read = |path: &Path| std::fs::read(path).context(|| format!("read {}", path.display()));
     let digest = sha256(&read(program)?);
     let key = format!("{version}-{}", &digest[..16]);
     let folder = store("operator-image", &key, |folder| {
-        let stripped = folder.join("program");
-        let arguments = ["-o".as_ref(), stripped.as_os_str(), program.as_os_str()];
-        commands::run("strip", arguments)?;
-        let description = Description {
-            version,
-            revision: "unknown",
-            source: "https://example.com/desktop-deletion-operator",
-            created: "1970-01-01T00:00:00Z",
-            epoch: 0,
-        };
-        let programs = BTreeMap::from([(architecture().to_owned(), read(&stripped)?)]);
-        let image = image::make(description, programs).context(|| "make the image".to_owned())?;
-        write(&folder.join("image.tar"), &image.archive)?;
-        std::fs::remove_file(&stripped).context(|| format!("remove {}", stripped.display()))
+        write_operator(program, version, folder)
     })?;
     Ok(folder.join("image.tar"))
+}
+
+/// Writes `image.tar`, the image of a release, of this program. Symbols are left out: they are most of it, and containerd would
+/// unpack them.
+pub(super) fn write_operator(program: &Path, version: &str, folder: &Path) -> Result<(), Error> {
+    let stripped = folder.join("program");
+    let arguments = ["-o".as_ref(), stripped.as_os_str(), program.as_os_str()];
+    commands::run("strip", arguments)?;
+    let description = Description {
+        version,
+        revision: "unknown",
+        source: "https://example.com/desktop-deletion-operator",
+        created: "1970-01-01T00:00:00Z",
+        epoch: 0,
+    };
+    let programs = BTreeMap::from([(architecture().to_owned(), read(&stripped)?)]);
+    let image = image::make(description, programs).context(|| "make the image".to_owned())?;
+    write(&folder.join("image.tar"), &image.archive)?;
+    std::fs::remove_file(&stripped).context(|| format!("remove {}", stripped.display()))
 }
 
 /// The image of the program `pause` in a folder.
 pub(super) fn pause(folder: &Path) -> Result<PathBuf, Error> {
     let path = folder.join("pause");
-    let program = std::fs::read(&path).context(|| format!("read {}", path.display()))?;
+    let program = read(&path)?;
     let digest = sha256(&program);
     let folder = store("pause-image", &digest[..8], |folder| {
         let failed = || "make the pause image".to_owned();
@@ -108,6 +112,10 @@ pub(super) fn pause(folder: &Path) -> Result<PathBuf, Error> {
         )
     })?;
     Ok(folder.join("image.tar"))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).context(|| format!("read {}", path.display()))
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! A node: containerd and kubelet in namespaces of their own, on a port of the cluster's bridge.
 
 use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -14,6 +15,12 @@ use crate::error::{Context, Error};
 use crate::eventually::{GENEROUS, eventually};
 use crate::places;
 use crate::supervised::{Options, Supervised, tail};
+
+/// The port at which kubelet answers without asking who asks.
+const READ_ONLY_PORT: u16 = 10255;
+
+/// The bridge of a node's pods.
+const BRIDGE: &str = "cni0";
 
 /// Moves itself to the cgroups `$1` and enters fresh namespaces, whose first process is the rest.
 const ENTER: &str = r#"
@@ -32,6 +39,8 @@ pub struct Node {
     folder: PathBuf,
     /// Process id of the first process in its namespaces.
     init: String,
+    network: Network,
+    address: IpAddr,
 }
 
 impl Node {
@@ -85,6 +94,8 @@ impl Node {
             process,
             folder,
             init,
+            network: family.primary(),
+            address: family.primary().node(number),
         })
     }
 
@@ -110,6 +121,41 @@ impl Node {
             }
         })
         .await
+    }
+
+    /// Where its kubelet tells its metrics to everybody.
+    pub fn read_only_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address, READ_ONLY_PORT)
+    }
+
+    /// Drops what its pods send to Services, as if the network were not set up yet.
+    ///
+    /// # Errors
+    ///
+    /// The node has failed.
+    pub fn part_pods_from_services(&self) -> Result<(), Error> {
+        self.rule("add")
+    }
+
+    /// The end of [`Node::part_pods_from_services`].
+    ///
+    /// # Errors
+    ///
+    /// It had not begun.
+    pub fn join_pods_and_services(&self) -> Result<(), Error> {
+        self.rule("del")
+    }
+
+    fn rule(&self, change: &str) -> Result<(), Error> {
+        let service = self.network.service().to_string();
+        let rule = ["rule", change, "iif", BRIDGE, "to", &service, "blackhole"];
+        self.inside(&[&["ip", self.network.option()], &rule[..]].concat())
+            .map(drop)
+    }
+
+    /// Runs a command in the network of the node.
+    fn inside(&self, command: &[&str]) -> Result<String, Error> {
+        commands::run("nsenter", [&["--target", &self.init, "--net"], command].concat())
     }
 
     /// All that its kubelet has logged.
@@ -224,6 +270,7 @@ fn configure(
         // It only reads the settings of the kernel, and ends where one is not as it wants.
         "protectKernelDefaults": true,
         "nodeStatusUpdateFrequency": "2s",
+        "readOnlyPort": READ_ONLY_PORT,
     });
     let write = |file: &str, text: String| {
         let path = folder.join(file);
@@ -288,7 +335,7 @@ fn pods(family: Family, number: u8) -> Value {
         "name": "pods",
         "plugins": [{
             "type": "bridge",
-            "bridge": "cni0",
+            "bridge": BRIDGE,
             "isGateway": true,
             "ipMasq": false,
             "hairpinMode": true,

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::commands;
-use crate::deploy;
+use super::earlier::EARLIER;
 use crate::error::{Context, Error};
+use crate::{deploy, places};
 
 /// The namespace that `deploy/` makes for the operator.
 pub const NAMESPACE: &str = "desktop-deletion";
@@ -15,17 +16,56 @@ pub const NAMESPACE: &str = "desktop-deletion";
 /// The operator in its image.
 const PROGRAM: &str = "/desktop-deletion-operator";
 
+/// A version of the operator.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Its source, with `deploy/` and `crds/`.
+    pub source: PathBuf,
+    /// Tag of its image.
+    pub tag: &'static str,
+}
+
+impl Version {
+    /// The one that is tested.
+    pub fn current() -> Self {
+        Self {
+            source: places::workspace(),
+            tag: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
 impl Cluster {
-    /// Applies a kustomization, such as `deploy` of the project, as it is, but with more variables of the operator's
-    /// environment.
+    /// The operator of an earlier commit, in a test that [needs](super::Need) it.
+    ///
+    /// # Errors
+    ///
+    /// The test does not say so.
+    pub fn earlier(&self) -> Result<Version, Error> {
+        let folder = self.programs().earlier.as_ref();
+        let folder =
+            folder.ok_or_else(|| Error::Other("the test does not say that it needs it".to_owned()))?;
+        Ok(Version {
+            source: folder.join("source"),
+            tag: EARLIER,
+        })
+    }
+
+    /// Applies a kustomization of a version, such as `deploy`, as it is, but with the image of that version, and with more
+    /// variables of the operator's environment.
     ///
     /// # Errors
     ///
     /// The kustomization cannot be rendered, or the API server refuses a part of it.
-    pub async fn deploy(&self, folder: &Path, environment: &[(&str, &str)]) -> Result<(), Error> {
-        let mut manifests = self.rendered(folder).await?;
+    pub async fn deploy(
+        &self,
+        version: &Version,
+        folder: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<(), Error> {
+        let mut manifests = self.rendered(&version.source.join(folder)).await?;
         for manifest in &mut manifests {
-            add(manifest, environment);
+            adapt(manifest, version.tag, environment);
         }
         self.apply(manifests).await
     }
@@ -80,8 +120,8 @@ impl Cluster {
     }
 }
 
-/// Adds variables to the containers of a Deployment.
-fn add(manifest: &mut Value, environment: &[(&str, &str)]) {
+/// Sets the tag of the image of a Deployment, and adds variables to its containers.
+fn adapt(manifest: &mut Value, tag: &str, environment: &[(&str, &str)]) {
     if manifest["kind"] != "Deployment" {
         return;
     }
@@ -90,6 +130,12 @@ fn add(manifest: &mut Value, environment: &[(&str, &str)]) {
         .map(|(name, value)| json!({"name": name, "value": value}));
     let containers = manifest.pointer_mut("/spec/template/spec/containers");
     for container in containers.and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some((image, _)) = container["image"]
+            .as_str()
+            .and_then(|image| image.rsplit_once(':'))
+        {
+            container["image"] = json!(format!("{image}:{tag}"));
+        }
         if let Some(variables) = container["env"].as_array_mut() {
             variables.extend(more.clone());
         }

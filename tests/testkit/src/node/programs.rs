@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{commands, debian, images};
+use super::{commands, debian, earlier, images};
 use crate::error::Error;
-use crate::go_tools::go_programs;
+use crate::go_tools::{go_programs, go_tool};
 
 /// Leaves out what the tests do not use of containerd: it takes time, or wants libraries of C.
 const RUNTIME_TAGS: &str = "urfave_cli_no_docs,no_btrfs,no_devmapper,no_zfs";
@@ -24,11 +24,37 @@ pub(super) struct Programs {
     pub(super) pause: PathBuf,
     /// The operator's image.
     pub(super) operator: PathBuf,
+    /// Source and image of an earlier operator, if the test wants it.
+    pub(super) earlier: Option<PathBuf>,
+}
+
+/// What some tests need besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Helm.
+    Helm,
+    /// The operator of an earlier commit.
+    Earlier,
+}
+
+impl Need {
+    /// Why it cannot be had here, if so.
+    pub(super) fn missing(self) -> Option<&'static str> {
+        let lost = self == Self::Earlier && !earlier::available();
+        lost.then_some("it needs a commit that is not in the history of this copy")
+    }
 }
 
 impl Programs {
     /// Builds what is not there yet. Blocks, the first time for many minutes.
-    pub(super) fn provide() -> Result<Self, Error> {
+    pub(super) fn provide(needs: &[Need]) -> Result<Self, Error> {
+        if needs.contains(&Need::Helm) {
+            go_tool("helm")?;
+        }
+        let earlier = needs
+            .contains(&Need::Earlier)
+            .then(earlier::provide)
+            .transpose()?;
         let runtime = go_programs("node-runtime", &["pause"], RUNTIME_TAGS)?;
         Ok(Self {
             kubernetes: go_programs("node-kubernetes", &[], "")?,
@@ -36,6 +62,7 @@ impl Programs {
             pause: images::pause(&runtime)?,
             operator: images::operator()?,
             runtime,
+            earlier,
         })
     }
 }

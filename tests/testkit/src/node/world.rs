@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::cgroups::Cgroups;
-use super::programs::Programs;
+use super::programs::{Need, Programs};
 use super::{commands, requirements};
 use crate::binaries::Binaries;
 use crate::binaries::build::say;
@@ -58,12 +58,17 @@ impl World {
 /// # Panics
 ///
 /// When the test failed in its namespaces.
-pub async fn in_own_namespaces(test: &str, body: impl AsyncFnOnce()) -> Result<(), Error> {
+pub async fn in_own_namespaces(
+    test: &str,
+    needs: &'static [Need],
+    body: impl AsyncFnOnce(),
+) -> Result<(), Error> {
     if World::own()?.is_some() {
         body().await;
         return Ok(());
     }
-    let missing = tokio::task::spawn_blocking(requirements::missing).await;
+    let missing = || requirements::missing().or_else(|| needs.iter().find_map(|need| need.missing()));
+    let missing = tokio::task::spawn_blocking(missing).await;
     if let Some(missing) = missing.map_err(|error| Error::Other(error.to_string()))? {
         say(&format!("skipped {test}: {missing}"));
         return Ok(());
@@ -71,7 +76,7 @@ pub async fn in_own_namespaces(test: &str, body: impl AsyncFnOnce()) -> Result<(
     // The lock of the store lets one test build, and the others wait.
     let programs = tokio::task::spawn_blocking(|| {
         Binaries::provide()?;
-        Programs::provide()
+        Programs::provide(needs)
     });
     let programs = programs
         .await
