@@ -8,8 +8,9 @@ use super::Clocks;
 use crate::crd::project::{SubmissionWindow, Weekday};
 use crate::plan::observed::Window;
 
-/// So many days are searched for the next opening: a week, and one day more whose opening is past already.
-const SEARCHED: i32 = 8;
+/// So many days are searched for the next opening: two weeks, since the clocks may skip the only window of one of them, and
+/// one day more whose opening is past already.
+const SEARCHED: i32 = 15;
 
 /// How the windows stand: open while both clocks are inside of one of them.
 pub fn window(windows: &[SubmissionWindow], clocks: &Clocks) -> Window {

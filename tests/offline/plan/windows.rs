@@ -113,6 +113,12 @@ fn a_window_follows_the_summer_time_of_its_zone() {
         both(&skipped, "2027-03-28T01:15:00Z"),
         opens("2027-03-29T00:30:00Z")
     );
+    let weekly = [hours(&[Weekday::Sunday], "02:30", "03:15", "Europe/Berlin")];
+    assert_eq!(
+        both(&weekly, "2027-03-27T12:00:00Z"),
+        opens("2027-04-04T00:30:00Z"),
+        "on 2027-03-28 it would begin at 03:30, after its end"
+    );
 }
 
 #[test]
