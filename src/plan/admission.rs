@@ -175,9 +175,15 @@ fn unapproved(seen: &Observed) -> Option<Step> {
 /// Why these desktops are not submitted: they are not what the request expects, the project does not permit it, or their
 /// approval is missing.
 fn not_permitted(seen: &Observed, sorted: &SortedDesktops) -> Option<Progress> {
+    // A plan is made only for who needs it: hashes take time.
+    let plan = || {
+        approval::is_needed(seen)
+            .then(|| Planned::of(seen, sorted))
+            .flatten()
+    };
     expectations::failed(seen, &sorted.present)
         .or_else(|| guardrails::blocked(seen, &sorted.present))
-        .or_else(|| approval::obstacle(seen, &Planned::of(seen, sorted)?))
+        .or_else(|| approval::obstacle(seen, &plan()?))
 }
 
 /// What the conditions say of desktops whose own GETs fail while other reads succeed.

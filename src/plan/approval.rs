@@ -61,9 +61,14 @@ pub fn recorded(seen: &Observed) -> Option<&ApprovedPlan> {
     (approved.hash == *named && is_ours()).then_some(approved)
 }
 
+/// An approval is needed, or was given.
+pub fn is_needed(seen: &Observed) -> bool {
+    is_required(seen) || seen.request.approved_plan.is_some()
+}
+
 /// An approval is needed, or was given, and is not recorded.
 pub fn is_missing(seen: &Observed) -> bool {
-    (is_required(seen) || seen.request.approved_plan.is_some()) && recorded(seen).is_none()
+    is_needed(seen) && recorded(seen).is_none()
 }
 
 /// The approved desktops had changed when they were last read.

@@ -28,7 +28,10 @@ pub fn is_wanted(seen: &Observed) -> bool {
 
 /// The wait, with the plan if that is shown. Another client is deleting the desktops `deleting`.
 pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], hold: Progress) -> Progress {
-    let Some(plan) = Planned::of(seen, sorted).filter(|_| is_wanted(seen)) else {
+    if !is_wanted(seen) {
+        return hold;
+    }
+    let Some(plan) = Planned::of(seen, sorted) else {
         return hold;
     };
     let desktops: Vec<_> = seen
