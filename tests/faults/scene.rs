@@ -145,6 +145,7 @@ impl Scene {
         });
         let grounds = Grounds {
             approval_required: true,
+            daily_limit: None,
             shown: facts.collect(),
         };
         self.grounds.lock().unwrap().push((Timestamp::now(), grounds));

@@ -210,6 +210,7 @@ fn post(entry: &LedgerEntry) -> Post {
         desktops: texts(&body, "desktop_ids"),
         // The ledger does not show it.
         signature: None,
+        left: Some(entry.time.as_millisecond()),
         job: entry.job_id.clone().filter(|_| entry.took_effect),
     }
 }

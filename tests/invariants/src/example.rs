@@ -192,6 +192,7 @@ fn post(at: Moment, signature: &str, job: Option<&str>) -> Post {
         digest: "sha256:1".to_owned(),
         desktops: DESKTOPS.map(str::to_owned).to_vec(),
         signature: Some(signature.to_owned()),
+        left: None,
         job: job.map(str::to_owned),
     }
 }

@@ -52,6 +52,9 @@ pub struct Request {
 pub struct Grounds {
     /// Whatever look at the project was the last one before it, it showed that an approval was required.
     pub approval_required: bool,
+    /// Whatever look at the project was the last one before it, it showed that no more desktops than these may be submitted
+    /// within a day.
+    pub daily_limit: Option<u32>,
     /// What the reads showed of a desktop that may have been the last ones before it, by its id; of a desktop without any
     /// it is not known.
     pub shown: BTreeMap<String, Vec<Facts>>,
@@ -233,6 +236,8 @@ pub struct Post {
     pub desktops: Vec<String>,
     /// What tells its signature from every other; `None` where the layer does not see signatures.
     pub signature: Option<String>,
+    /// When it left its operator, in milliseconds; `None` where the layer does not see it, or moments are no times.
+    pub left: Option<Moment>,
     /// The job that it started, if it took effect.
     pub job: Option<String>,
 }

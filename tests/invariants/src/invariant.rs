@@ -15,7 +15,7 @@ macro_rules! invariants {
 
         impl Invariant {
             /// All of them.
-            pub const ALL: [Self; 13] = [$(Self::$name),*];
+            pub const ALL: [Self; 14] = [$(Self::$name),*];
 
             /// Its number and what it says.
             pub const fn words(self) -> &'static str {
@@ -40,6 +40,7 @@ invariants! {
     OneRequestPerDesktop: "I10: under one leader, two requests do not have one desktop in flight",
     WritesChange: "I11: no write without a change",
     OnlyWhatWasApproved: "I12: where an approval is required or given, an attempt names only desktops of the approved plan, as they were approved",
+    WithinTheDailyLimit: "I13: the desktops that are submitted within 24 hours do not exceed the daily limit of their project",
     TrueVerdict: "verdict: what is said of a desktop in the end is true",
 }
 

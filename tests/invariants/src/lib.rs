@@ -19,6 +19,7 @@
 //! | [`one_request_per_desktop`] | I10 |
 //! | [`writes_change`] | I11 |
 //! | [`only_what_was_approved`] | I12 |
+//! | [`within_the_daily_limit`] | I13 |
 //! | [`true_verdict`] | and that what is said in the end is true |
 //!
 //! Each of these has a `judge` of a whole history, and functions for one event, from which the judge is made.
@@ -40,7 +41,8 @@
 //! | I9 | *not*: no login is modelled | *not*: there is one login and one project, nothing to mistake | history | *not*: `plan` has no login |
 //! | I10 | event: an effect, an end, a release; of one name: requests of two names are not modelled | history | history of one request: what lands after it; two requests have a case of their own | event: an end, a release; one request |
 //! | I11 | event: a write; but not that an outcome is stored again after a lost answer | history | history | event: a progress is told once |
-//! | I12 | event: an intent, by the record and by what was shown to the person; a POST leaves | history of the object: nobody approves | history; users change only while no operator works, so that what the reads showed is known | event: a step signs, by a rule of their own |
+//! | I12 | event: an intent, by the record and by what was shown to the person; a POST leaves | history, in every fourth world | history; users change only while no operator works, so that what the reads showed is known | event: a step signs, by a rule of their own |
+//! | I13 | *not*: requests of two names are not modelled | history, in every fourth world | *not*: the cases of the limit count what was submitted | event: a step signs, stores an intent or sends, by a rule of their own |
 //! | verdict | event: an end | history: what is said to be gone | *not*: each case compares the end with the one it wants | at rest |
 
 pub mod at_most_once;
@@ -58,6 +60,7 @@ pub mod only_what_was_approved;
 pub mod reading;
 pub mod terminal_is_final;
 pub mod true_verdict;
+pub mod within_the_daily_limit;
 pub mod writes_change;
 
 #[cfg(test)]
@@ -80,6 +83,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
     broken.extend(one_request_per_desktop::judge(history));
     broken.extend(writes_change::judge(history));
     broken.extend(only_what_was_approved::judge(history));
+    broken.extend(within_the_daily_limit::judge(history));
     broken.extend(true_verdict::judge(history));
     broken
 }
@@ -89,7 +93,7 @@ mod tests {
     use super::*;
 
     /// Each invariant, and the file that judges it.
-    const FILES: [(Invariant, &str); 13] = [
+    const FILES: [(Invariant, &str); 14] = [
         (
             Invariant::OnlyWhatWasAdmitted,
             include_str!("only_what_was_admitted.rs"),
@@ -116,6 +120,10 @@ mod tests {
         (
             Invariant::OnlyWhatWasApproved,
             include_str!("only_what_was_approved.rs"),
+        ),
+        (
+            Invariant::WithinTheDailyLimit,
+            include_str!("within_the_daily_limit.rs"),
         ),
         (Invariant::TrueVerdict, include_str!("true_verdict.rs")),
     ];

@@ -121,6 +121,7 @@ mod tests {
         let grounds = Grounds {
             approval_required: true,
             shown: shown.collect(),
+            ..Grounds::default()
         };
         request.grounds = [("n1".to_owned(), grounds)].into();
         history

@@ -92,6 +92,7 @@ impl World {
             digest: format!("sha256:{:064x}", letter.body),
             desktops: names::texts(letter.body).to_vec(),
             signature: None,
+            left: None,
             job: None,
         };
         self.note(record(known, attempt).and_then(|record| only_what_was_admitted::post(&sent, record)));
@@ -132,6 +133,7 @@ impl Protocol {
         let shown = facts(letter.body, letter.reassigned);
         let grounds = Grounds {
             approval_required: true,
+            daily_limit: None,
             shown: shown.map(|(id, facts)| (id, vec![facts])).collect(),
         };
         let uid = world.object.map(|object| object.uid);

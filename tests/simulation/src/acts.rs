@@ -44,6 +44,37 @@ pub enum Deed {
     SetClock(i64),
     /// A client replaces this request by one without finalizers.
     Replace(usize),
+    /// A person approves the plan of this request that is on show.
+    Approve(usize),
+    /// A person approves it by a plan that was on show once, of whichever request.
+    ApproveFormer(usize),
+    /// A person approves it by a plan that nobody has seen.
+    ApproveUnseen(usize),
+    /// A person takes the approval back.
+    Withdraw(usize),
+    /// A desktop is assigned to another user, or back.
+    Reassign(usize),
+    /// A desktop gets a protected computer name, or its own one back.
+    Rename(usize),
+    /// The user of a desktop connects, or disconnects.
+    Connect(usize),
+    /// A desktop does not exist for so many milliseconds.
+    Vanish(usize, u64),
+    /// The owner of the project changes its guardrails.
+    Guard(Change),
+}
+
+/// How guardrails are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Each request needs an approval.
+    RequireApprovals,
+    /// None does.
+    WaiveApprovals,
+    /// No more desktops than these may be submitted within a day.
+    LimitDay(u32),
+    /// As many as people like.
+    LiftLimit,
 }
 
 /// When it happens.
@@ -116,7 +147,52 @@ impl Act {
     }
 }
 
+impl Act {
+    /// One of approvers, of the owner of the project, or of what approvals are about.
+    pub fn draw_guarded(requests: usize, desktops: usize, dice: &mut Dice) -> Self {
+        let mut one = |of: usize| usize::try_from(dice.within(0..of.max(1) as u64)).unwrap_or_default();
+        let (request, desktop) = (one(requests), one(desktops));
+        let deed = match dice.within(0..16) {
+            0..3 => Deed::Approve(request),
+            3 => Deed::ApproveFormer(request),
+            4 => Deed::ApproveUnseen(request),
+            5 | 6 => Deed::Withdraw(request),
+            7..10 => Deed::Reassign(desktop),
+            10 => Deed::Rename(desktop),
+            11 => Deed::Connect(desktop),
+            12 | 13 => Deed::Vanish(desktop, *dice.one_of(&[200, 20_000, 300_000])),
+            _ => Deed::Guard(Change::draw(dice)),
+        };
+        let when = match dice.within(0..4) {
+            0 => Trigger::draw(dice),
+            1 => Trigger::around(Call::WriteProjectStatus, dice.within(1..6), dice),
+            _ => Trigger::around(Call::WriteStatus, dice.within(1..9), dice),
+        };
+        Self { when, deed }
+    }
+}
+
+impl Change {
+    fn draw(dice: &mut Dice) -> Self {
+        match dice.within(0..5) {
+            0 => Self::RequireApprovals,
+            1 => Self::WaiveApprovals,
+            2 => Self::LiftLimit,
+            _ => Self::LimitDay(u32::try_from(dice.within(1..5)).unwrap_or_default()),
+        }
+    }
+}
+
 impl Trigger {
+    fn around(call: Call, nth: u64, dice: &mut Dice) -> Self {
+        let nth = u32::try_from(nth).unwrap_or_default();
+        match dice.within(0..3) {
+            0 => Self::Before(call, nth),
+            1 => Self::After(call, nth),
+            _ => Self::Answered(call, nth),
+        }
+    }
+
     fn draw(dice: &mut Dice) -> Self {
         let early = dice.within(0..60_000);
         let call = match dice.within(0..8) {
@@ -132,13 +208,8 @@ impl Trigger {
                 Call::ListSubJobs,
             ]),
         };
-        let nth = 1 + u32::try_from(dice.within(0..if call == Call::BatchDelete { 2 } else { 8 }))
-            .unwrap_or_default();
-        match dice.within(0..3) {
-            0 => Self::Before(call, nth),
-            1 => Self::After(call, nth),
-            _ => Self::Answered(call, nth),
-        }
+        let nth = 1 + dice.within(0..if call == Call::BatchDelete { 2 } else { 8 });
+        Self::around(call, nth, dice)
     }
 }
 
@@ -178,6 +249,17 @@ impl fmt::Display for Deed {
             Self::Compact => write!(f, "all watches break, and what they would show is forgotten"),
             Self::SetClock(ahead) => write!(f, "the operators' clock is set {ahead} s ahead"),
             Self::Replace(request) => write!(f, "request {request} is replaced by one without finalizers"),
+            Self::Approve(request) => write!(f, "the plan of request {request} is approved"),
+            Self::ApproveFormer(request) => write!(f, "request {request} is approved by a former plan"),
+            Self::ApproveUnseen(request) => {
+                write!(f, "request {request} is approved by a plan that nobody has seen")
+            }
+            Self::Withdraw(request) => write!(f, "the approval of request {request} is taken back"),
+            Self::Reassign(desktop) => write!(f, "desktop {desktop} is assigned to another user, or back"),
+            Self::Rename(desktop) => write!(f, "desktop {desktop} gets a protected name, or its own one"),
+            Self::Connect(desktop) => write!(f, "the user of desktop {desktop} connects or disconnects"),
+            Self::Vanish(desktop, millis) => write!(f, "desktop {desktop} does not exist for {millis} ms"),
+            Self::Guard(change) => write!(f, "the guardrails are changed: {change:?}"),
         }
     }
 }

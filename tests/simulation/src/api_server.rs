@@ -153,6 +153,8 @@ pub struct ApiServer {
 pub struct Faults {
     /// A write of the status goes through whatever its resource version.
     pub status_unfenced: bool,
+    /// The same of a project alone.
+    pub project_status_unfenced: bool,
     /// Finalizers keep nothing.
     pub finalizers_ignored: bool,
 }

@@ -114,7 +114,7 @@ impl Call {
         let path: Vec<_> = request.path.trim_matches('/').split('/').skip(2).collect();
         match *path.as_slice() {
             ["desktops", "batch-delete"] => Self::BatchDelete,
-            ["desktops"] => Self::ListDesktops,
+            ["desktops"] | ["desktops", "detail"] => Self::ListDesktops,
             ["desktops", _] => Self::ShowDesktop,
             ["workspace-sub-jobs"] => Self::ListSubJobs,
             ["workspace-jobs", _] => Self::ShowJob,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use invariants::history::Grounds;
 use jiff::Timestamp;
 
 use crate::calls::Call;
@@ -20,6 +21,8 @@ pub enum Author {
 pub struct Post {
     /// By which operator.
     pub who: usize,
+    /// When it left, in milliseconds after the begin.
+    pub left: u64,
     /// When.
     pub arrived: Timestamp,
     /// The newest resource version at that time.
@@ -69,4 +72,8 @@ pub struct Facts {
     pub unnamed: Vec<String>,
     /// Two operators worked at one time.
     pub two_leaders: bool,
+    /// What intents rest on, by the uid of the object and the id of the attempt, where the project has guardrails.
+    pub grounds: BTreeMap<String, BTreeMap<String, Grounds>>,
+    /// Desktops that did not exist for a while.
+    pub away: BTreeSet<String>,
 }

@@ -102,6 +102,25 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// One about what the limit of a day and approvals rest on.
+    pub fn draw_guarded(dice: &mut Dice) -> Self {
+        let call = *dice.one_of(&[
+            Call::WriteProjectStatus,
+            Call::WriteProjectStatus,
+            Call::GetProject,
+            Call::GetRequest,
+            Call::ListDesktops,
+        ]);
+        Self {
+            call,
+            from: 1 + u32::try_from(dice.within(0..8)).unwrap_or_default(),
+            count: *dice.one_of(&[1, 1, 2, 3]),
+            fate: Fate::draw(call, dice),
+        }
+    }
+}
+
 impl Fate {
     fn draw(call: Call, dice: &mut Dice) -> Self {
         let late = *dice.one_of(&[2_000, 8_000, 40_000, 90_000, 400_000, 880_000, 1_300_000]);

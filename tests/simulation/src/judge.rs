@@ -2,6 +2,7 @@
 //! says of itself; what must hold stands in the crate `invariants`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use invariants::History;
 use invariants::history::{Basis, Came, Object, Post, Request, Rest, Version, Write};
@@ -28,6 +29,17 @@ pub fn covered(world: &World) -> Covered {
         let attempts = finals.iter().flat_map(|o| items(&o["status"], "attempts"));
         attempts.filter(|a| a["outcome"] == outcome).count() as u64
     };
+    let attempts = finals.iter().flat_map(|o| items(&o["status"], "attempts"));
+    let is_approved = |a: &&Value| !a["planHash"].is_null() && !items(a, "jobIDs").is_empty();
+    let waited = |reason: &str| {
+        let stored = world.api.store.history().iter().filter_map(|c| c.after.as_ref());
+        let says = |object: &&Arc<Value>| {
+            let mut conditions = items(&object["status"], "conditions").iter();
+            conditions.any(|c| c["type"] == "Submitted" && c["reason"] == reason)
+        };
+        let uids: BTreeSet<_> = stored.filter(says).map(|object| uid(object)).collect();
+        uids.len() as u64
+    };
     let posts = &world.facts.posts;
     Covered {
         posts: posts.len() as u64,
@@ -38,6 +50,9 @@ pub fn covered(world: &World) -> Covered {
             .iter()
             .filter(|o| !o["status"]["completionTime"].is_null())
             .count() as u64,
+        approved: attempts.filter(is_approved).count() as u64,
+        changed: waited("PlanChanged"),
+        limited: waited("DailyLimitReached"),
         operators: world.operators.len() as u64,
         replaced: world.facts.replaced,
         seconds: world.era.elapsed() / 1000,
@@ -57,7 +72,8 @@ fn history(world: &World) -> History {
         declared: declared(world, &requests),
         unseen: unseen(world),
         foreign: world.facts.foreign_jobs.clone(),
-        there: Some(world.desktops_there()),
+        // What is said of a desktop that was away is true of the time when it was.
+        there: Some(&world.desktops_there() - &world.facts.away),
         two_leaders: world.facts.two_leaders,
         requests,
         ..History::default()
@@ -92,6 +108,8 @@ fn objects(world: &World) -> BTreeMap<&str, Life<'_>> {
     }
     for life in found.values_mut() {
         life.request.rest = rest(life);
+        let grounds = world.facts.grounds.get(uid(life.last)).cloned();
+        life.request.grounds = grounds.unwrap_or_default();
         let idle = world.facts.idle_writes.iter();
         let own = idle.filter(|write| uid(life.last) == write.uid);
         life.request.writes.extend(own.map(idle_write));
@@ -166,6 +184,7 @@ fn post(post: &facts::Post) -> Post {
         desktops: post.desktops.clone(),
         // Attempts may have one signature, so that the world says whose it is.
         signature: Some(post.intent.clone().unwrap_or_default()),
+        left: i64::try_from(post.left).ok(),
         job: post.job.clone(),
     }
 }

@@ -10,6 +10,8 @@ pub enum Mutant {
     ClientRetries,
     /// The API server takes a write of the status whatever its resource version.
     StatusWithoutResourceVersion,
+    /// The API server takes a write of the status of a project whatever its resource version.
+    ProjectStatusWithoutResourceVersion,
     /// The API server lets a deleted object go although it has a finalizer.
     FinalizersIgnored,
     /// The gateway honours signatures for two hours.
@@ -25,6 +27,9 @@ impl Mutant {
             Self::ClientRetries => "the HTTP client sends a submission again when its answer is lost",
             Self::StatusWithoutResourceVersion => {
                 "the API server takes a write of the status whatever its resource version"
+            }
+            Self::ProjectStatusWithoutResourceVersion => {
+                "the API server takes a write of the status of a project whatever its resource version"
             }
             Self::FinalizersIgnored => "the API server lets a deleted object go although it has a finalizer",
             Self::SignaturesLiveLong => "the gateway honours signatures for two hours",

@@ -43,6 +43,12 @@ pub struct Covered {
     pub without_effect: u64,
     /// Requests that ended.
     pub ended: u64,
+    /// Submissions of an approved plan that took effect.
+    pub approved: u64,
+    /// Requests that waited since their plan was not the approved one.
+    pub changed: u64,
+    /// Requests that waited for room under the limit of a day.
+    pub limited: u64,
     /// Operators that were started.
     pub operators: u64,
     /// Answers of the cloud that were replaced by undocumented ones.
@@ -61,6 +67,9 @@ impl Covered {
             adopted: self.adopted + other.adopted,
             without_effect: self.without_effect + other.without_effect,
             ended: self.ended + other.ended,
+            approved: self.approved + other.approved,
+            changed: self.changed + other.changed,
+            limited: self.limited + other.limited,
             operators: self.operators + other.operators,
             replaced: self.replaced + other.replaced,
             seconds: self.seconds + other.seconds,

@@ -12,8 +12,10 @@ use crate::faults::Rule;
 use crate::mutant::Mutant;
 
 mod answered;
+mod guarded;
 
 pub use answered::TOKEN_LIFE;
+pub use guarded::{ELSEWHERE, Guard};
 
 /// The namespace of everything.
 pub const NAMESPACE: &str = "vdi";
@@ -68,6 +70,8 @@ pub struct Scenario {
     pub acts: Vec<Act>,
     /// Answers of the cloud that are replaced by undocumented ones.
     pub answers: Vec<answers::Rule>,
+    /// What the owner of the project permits, in worlds in which it is limited.
+    pub guard: Option<Guard>,
     /// How the operator logs in.
     pub login: Login,
     /// When nothing goes wrong any more, in milliseconds.
@@ -107,6 +111,11 @@ pub struct RequestPlan {
 impl Scenario {
     /// What a seed gives.
     pub fn draw(seed: u64, mutant: Option<Mutant>) -> Self {
+        Self::draw_unguarded(seed, mutant).with_guardrails()
+    }
+
+    /// The same where the owner of the project has nothing to say.
+    fn draw_unguarded(seed: u64, mutant: Option<Mutant>) -> Self {
         let mut dice = Dice::new(seed);
         let desktops: Vec<_> = (1..=dice.within(1..5)).map(|n| format!("pc-{n}")).collect();
         let requests: Vec<_> = (1..=*dice.one_of(&[1, 1, 1, 2, 2, 3]))
@@ -126,6 +135,7 @@ impl Scenario {
             rules,
             acts,
             answers: vec![],
+            guard: None,
             login: Login::AccessKey,
             troubled: TROUBLED,
             patience: PATIENCE,
@@ -176,14 +186,18 @@ impl Scenario {
             Login::Password => "password",
             Login::Token => "token",
         };
-        json!({
+        let mut project = json!({
             "metadata": {"name": PROJECT},
             "spec": {
                 "region": REGION,
                 "projectID": PROJECT_ID,
                 "credentials": {kind: {"secretRef": {"name": SECRET}}},
             },
-        })
+        });
+        if let Some(guard) = &self.guard {
+            project["spec"]["guardrails"] = guard.guardrails.clone();
+        }
+        project
     }
 
     /// What its Secret holds. `right`: the login is one; `late`: it is the one that everything ends with.
@@ -321,6 +335,9 @@ impl fmt::Display for Scenario {
         }
         if self.login != Login::AccessKey {
             writeln!(f, "  the operator logs in with a {:?}", self.login)?;
+        }
+        if let Some(guard) = &self.guard {
+            writeln!(f, "  guardrails: {guard}")?;
         }
         for act in &self.acts {
             writeln!(f, "  act: {act}")?;

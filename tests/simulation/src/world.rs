@@ -8,6 +8,8 @@
 //! | `handling` | what the services make of them |
 //! | `watches` | open watches |
 //! | `deeds` | what people and machines do |
+//! | `guarded` | what approvers and the owner of the project do, and what happens to desktops meanwhile |
+//! | `looks` | what operators have read, as far as their intents rest on it |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicI64;
@@ -17,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use workspace_simulator::cloud::Cloud;
+use workspace_simulator::world::Desktop;
 
 use crate::acts::{Act, Trigger};
 use crate::api_server::ApiServer;
@@ -26,14 +29,17 @@ use crate::clock::Era;
 use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::mutant::Mutant;
-use crate::scenario::Scenario;
+use crate::scenario::{PROJECT_ID, Scenario};
 use crate::story::{Log, Story};
 
 mod deeds;
+mod guarded;
 mod handling;
+mod looks;
 pub mod post;
 mod watches;
 
+use looks::Looks;
 use post::{Parcel, Reply, Returned};
 use watches::OpenWatch;
 
@@ -78,6 +84,10 @@ pub(crate) enum Event {
     Does(Act),
     /// Somebody looks whether objects have conditions.
     Inspects,
+    /// Somebody approves the plans on show.
+    Approves,
+    /// A desktop exists again.
+    Reappears(Box<Desktop>),
     /// Everything is mended.
     Heals,
 }
@@ -134,6 +144,7 @@ pub struct World {
     limbo: Vec<(usize, Reply)>,
     /// Requests that are created again once they are gone.
     wanted: Vec<usize>,
+    looks: Looks,
     healed: bool,
     ends_at: Option<u64>,
 }
@@ -168,6 +179,7 @@ impl World {
             watches_opened: 0,
             limbo: Vec::new(),
             wanted: Vec::new(),
+            looks: Looks::default(),
             healed: false,
             ends_at: None,
             scenario,
@@ -179,6 +191,9 @@ impl World {
     fn furnish(&mut self) {
         if self.scenario.mutant == Some(Mutant::StatusWithoutResourceVersion) {
             self.api.faults.status_unfenced = true;
+        }
+        if self.scenario.mutant == Some(Mutant::ProjectStatusWithoutResourceVersion) {
+            self.api.faults.project_status_unfenced = true;
         }
         if self.scenario.mutant == Some(Mutant::FinalizersIgnored) {
             self.api.faults.finalizers_ignored = true;
@@ -212,6 +227,9 @@ impl World {
                 }
                 _ => self.waiting.push(act),
             }
+        }
+        if let Some(guard) = &self.scenario.guard {
+            self.schedule(guard.approving.unwrap_or(self.scenario.troubled), Event::Approves);
         }
         self.schedule(0, Event::Starts);
         self.schedule(self.scenario.troubled, Event::Heals);
@@ -258,6 +276,8 @@ impl World {
             Event::Creates(request) => self.create_request(request),
             Event::Does(act) => self.act(act),
             Event::Inspects => self.inspect(),
+            Event::Approves => self.approve_all(),
+            Event::Reappears(desktop) => self.bring_back(*desktop),
             Event::Heals => self.heal(),
             Event::Starts => return Some(Order::StartOperator),
         }
@@ -300,7 +320,9 @@ impl World {
     /// The desktops that the cloud still has.
     pub fn desktops_there(&self) -> BTreeSet<String> {
         let there = self.cloud.desktops(self.era.now());
-        let there = there.into_iter().filter(|desktop| desktop.status != "DELETED");
+        let there = there
+            .into_iter()
+            .filter(|desktop| desktop.status != "DELETED" && desktop.project == PROJECT_ID);
         there.map(|desktop| desktop.id).collect()
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::resource::Resource;
 use super::store::Key;
 use super::{ApiServer, Refusal, Response, Target, rules};
 
@@ -111,7 +112,8 @@ impl ApiServer {
                 "metadata.resourceVersion: must be specified for an update",
             ));
         }
-        let unfenced = status && self.faults.status_unfenced;
+        let of_project = key.resource == Resource::Projects && self.faults.project_status_unfenced;
+        let unfenced = status && (self.faults.status_unfenced || of_project);
         if !unfenced && !version.is_empty() && version != text(&old["metadata"], "resourceVersion") {
             return Err(Refusal::conflict(
                 "the object has been modified; please apply your changes to the latest version and try again",

@@ -90,6 +90,15 @@ impl World {
             Deed::FreezeWatches(millis) => self.freeze_watches(millis),
             Deed::SetClock(ahead) => self.ahead.store(ahead, Ordering::Relaxed),
             Deed::Replace(request) => self.replace_request(request),
+            deed @ (Deed::Approve(_)
+            | Deed::ApproveFormer(_)
+            | Deed::ApproveUnseen(_)
+            | Deed::Withdraw(_)
+            | Deed::Reassign(_)
+            | Deed::Rename(_)
+            | Deed::Connect(_)
+            | Deed::Vanish(..)
+            | Deed::Guard(_)) => self.act_guarded(deed),
             Deed::Compact => {
                 self.api.store.compact();
                 self.cut_watches();
@@ -120,6 +129,7 @@ impl World {
         self.put_secret(true);
         self.ahead.store(0, Ordering::Relaxed);
         self.suspend_project(false);
+        self.mend_guardrails();
         for request in 0..self.scenario.requests.len() {
             self.suspend(request, false);
         }
@@ -196,7 +206,7 @@ impl World {
         }
     }
 
-    fn key(&self, request: usize) -> Key {
+    pub(super) fn key(&self, request: usize) -> Key {
         Key {
             resource: Resource::Deletions,
             namespace: NAMESPACE.to_owned(),
@@ -287,7 +297,7 @@ impl World {
     }
 
     /// A call of a person, which always goes through.
-    fn person(&mut self, method: Method, resource: Resource, name: &str, body: &Value) {
+    pub(super) fn person(&mut self, method: Method, resource: Resource, name: &str, body: &Value) {
         let before = self.api.store.revision();
         let prefix = if resource == Resource::Secrets {
             "api"

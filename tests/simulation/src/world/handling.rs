@@ -98,6 +98,7 @@ impl World {
         let desktops = body["desktop_ids"].as_array();
         self.facts.posts.push(Post {
             who: parcel.who,
+            left: parcel.left,
             intent: parcel.intent.clone(),
             arrived: self.era.now(),
             revision: self.api.store.revision(),

@@ -30,6 +30,8 @@ pub struct Parcel {
     pub number: u32,
     /// What becomes of it.
     pub fate: Fate,
+    /// When it left, in milliseconds after the begin.
+    pub left: u64,
     /// The attempt that it is of, if it is a submission.
     pub intent: Option<String>,
     /// What is sent.
@@ -120,11 +122,13 @@ impl World {
             Freight::Cloud(request) if call == Call::BatchDelete => self.intent_of(who, request),
             _ => None,
         };
+        self.note_intent(who, call, &freight);
         self.inbox.push(Parcel {
             who,
             call,
             number: 0,
             fate: Fate::Well,
+            left: self.era.elapsed(),
             intent,
             freight,
             reply,
@@ -270,6 +274,7 @@ impl World {
                 call: parcel.call,
                 number: parcel.number,
                 fate: Fate::Well,
+                left: parcel.left,
                 intent: parcel.intent.clone(),
                 freight: parcel.freight.clone(),
                 reply: Reply::Nobody,
@@ -398,6 +403,7 @@ impl World {
         if !self.operators[who].alive {
             return;
         }
+        self.note_look(who, call, &answer);
         // Whoever asked may have stopped waiting.
         match (reply, answer) {
             (Reply::Api(reply), Answer::Api(answer)) => drop(reply.send(Ok(answer))),
