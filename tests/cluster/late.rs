@@ -8,6 +8,7 @@ use testkit::{ApiServerProxy, Moment};
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
 use crate::doubt;
+use crate::shutdown::answers;
 use crate::stage::{Stage, desktop, pair, says};
 
 /// Send guard of [`doubt::FLAGS`].
@@ -44,6 +45,34 @@ async fn a_signature_that_grew_old_while_its_intent_was_stored_is_not_sent() {
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_ne!(status["attempts"][0]["id"], first, "{status:#}");
     assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_shutdown_between_the_intent_and_the_call_records_that_nothing_was_sent() {
+    let stage = Stage::set_with("stopped-unsent", doubt::world(), &[desktop("pc-1")]).await;
+    let proxy = ApiServerProxy::start(
+        stage.control_plane,
+        stage.namespace.name(),
+        testkit::SERVICE_ACCOUNT,
+    )
+    .await
+    .unwrap();
+    let intent = proxy.trap(Moment::After, 1, |asked| {
+        asked.writes("desktopdeletions", "status", "leaver")
+            && asked.body["status"]["attempts"][0]["outcome"] == "Pending"
+    });
+    let operator = stage.operator_at(proxy.kubeconfig(), doubt::FLAGS);
+    stage.request("leaver", &["pc-1"]).await;
+    let stored = intent.sprung().await.unwrap();
+    let told = async {
+        answers(&stage, &operator, "/readyz", 503).await;
+        stored.go_on();
+    };
+    let (exit, ()) = tokio::join!(operator.stopped(), told);
+    assert_eq!(exit, 0);
+    let status = stage.status("leaver").await;
+    assert_eq!(status["attempts"][0]["outcome"], "NotSent", "{status:#}");
+    assert_eq!(stage.posts().len(), 0);
 }
 
 #[tokio::test]

@@ -37,7 +37,8 @@ pub mod read;
 mod reserve;
 pub mod write;
 
-/// Carries out a step. The caller carries out those that begin, make up or end a submission or a reconciliation.
+/// Carries out a step. `Sign` and `Post` are carried out by the task that submits; `Wait`, `StartOver` and `Done` end the
+/// reconciliation and have no effect of their own.
 ///
 /// # Errors
 /// The API server did not do what it was asked to, or the object changed meanwhile. A failed read of the cloud is no
@@ -117,7 +118,8 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
             context.claims.finished(&pass.uid());
             Ok(())
         }
-        Step::Sign(_) | Step::Post | Step::Wait(_) | Step::StartOver | Step::Done => Ok(()),
+        Step::Sign(_) | Step::Post => Err(Error::Fault("a submission outside of its task")),
+        Step::Wait(_) | Step::StartOver | Step::Done => Ok(()),
     }
 }
 
@@ -145,7 +147,8 @@ fn release_permit(pass: &mut Reconciliation) {
     pass.seen.permit = SendPermit::Returned;
 }
 
-/// A signed request, which is sent by whoever takes it apart.
+/// A signed request that was not sent yet; [`post`] sends it and consumes it.
+#[must_use = "what is signed is sent, or recorded as not sent"]
 pub struct Signed {
     request: SignedRequest,
     attempt: AttemptID,

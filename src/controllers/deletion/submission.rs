@@ -100,6 +100,8 @@ async fn submit(pass: &mut Reconciliation, batch: Batch, context: &Context) -> R
     loop {
         match next(pass, context) {
             intent @ Step::RecordIntent(_) => store_intent(pass, intent, context).await?,
+            // It is not sent any more, which is recorded next.
+            release @ Step::ReleasePermit => execute::step(pass, release, context).await?,
             Step::Post => break,
             unsent => return record(pass, unsent, context).await,
         }
@@ -123,6 +125,8 @@ async fn record(pass: &mut Reconciliation, step: Step, context: &Context) -> Res
             pass.forget_reads(context.uptime.now());
             Ok(())
         }
+        // What was signed and not sent is gone with this task.
+        _ if matches!(pass.seen.submission, Submission::Armed { .. }) => Err(Error::StartOver),
         Step::StartOver => Err(Error::StartOver),
         _ => Ok(()),
     }

@@ -17,6 +17,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
+        name: "unsent-forgotten",
+        does: "That a signed call was not sent is left to the recovery, as if it might have been",
+        edits: &[Edit {
+            file: "src/controllers/deletion/submission.rs",
+            find: "            // It is not sent any more, which is recorded next.
+            release @ Step::ReleasePermit => execute::step(pass, release, context).await?,
+",
+            replace: "",
+        }],
+        trials: &[Trial {
+            layer: Layer::Cluster,
+            tests: &["a_shutdown_between_the_intent_and_the_call_records_that_nothing_was_sent"],
+        }],
+    },
+    Mutant {
         name: "exit-before-the-record",
         does: "The process exits without waiting for the answer of a call and its record",
         edits: &[Edit {
