@@ -9,8 +9,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Values that are made when they are first asked for, and forgotten once nobody has asked for them so long. Clones share
-/// them.
+/// Values that are made when they are first asked for. One that nobody has asked for in a while is removed at the next call of
+/// [`get`](Self::get) for another key. Clones share them.
 pub struct ExpiringMap<K, V> {
     idle: Duration,
     values: Arc<Mutex<HashMap<K, Entry<V>>>>,
@@ -22,7 +22,7 @@ struct Entry<V> {
 }
 
 impl<K: Eq + Hash, V: Clone> ExpiringMap<K, V> {
-    /// An empty map that forgets a value which nobody asked for in `idle`.
+    /// An empty map that keeps a value for `idle` after it was last asked for.
     pub fn new(idle: Duration) -> Self {
         let values = Arc::default();
         Self { idle, values }

@@ -16,7 +16,7 @@ use crate::clock::{Clock, System};
 use crate::config::Config;
 use crate::controllers::api::ApiServerClock;
 use crate::controllers::{self, Context, Runtime};
-use crate::runtime::health::{Health, Preliminary};
+use crate::runtime::health::Health;
 use crate::runtime::lease::{Elector, Leadership, Loss};
 use crate::runtime::metrics::Metrics;
 use crate::workspace::connector::Connector;
@@ -33,9 +33,17 @@ const OLDEST: (u32, u32) = (1, 32);
 /// watch. A watch is never silent for that long: the server sends bookmarks every minute, and ends it after 290 s.
 pub const SILENCE: Duration = Duration::from_secs(300);
 
-/// How long the API server may take to say its version, and after which pause it is asked again.
-const ANSWER: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_secs(2);
+/// How long the API server may take to say its version.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// After which pause it is asked again.
+const VERSION_RETRY: Duration = Duration::from_secs(2);
+
+/// How often the log repeats why the API server cannot be reached, in tries.
+const VERSION_WARNING: usize = 30;
+
+/// How often it is checked whether a loop has stalled.
+const STALL_CHECK: Duration = Duration::from_secs(5);
 
 /// Why the operator could not run.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +76,9 @@ pub enum ProcessError {
     /// This replica leads no longer.
     #[error(transparent)]
     Lost(#[from] Loss),
+    /// A loop of the operator has stalled.
+    #[error("a loop of the operator has stalled; restart it: {0}")]
+    Stalled(String),
 }
 
 /// Runs the operator until SIGTERM or SIGINT, and until the last submission is recorded.
@@ -104,7 +115,7 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
     let worked = match replica.reach_api_server().await {
         Some(Ok(())) => replica.run().await,
         Some(Err(error)) => Err(error),
-        // It is told to stop.
+        // It is to stop.
         None => Ok(()),
     };
     closing.cancel();
@@ -137,20 +148,27 @@ struct Replica {
 }
 
 impl Replica {
-    /// Waits until the API server answers, and checks its version; `None` if the operator is told to stop first. An operator
-    /// that ended instead would be restarted, after longer and longer pauses, beside a network that is set up a moment later.
+    /// Waits until the API server answers, and checks its version; `None` if the operator is to stop first. An operator that
+    /// ended instead would be restarted, after longer and longer pauses, beside a network that is set up a moment later.
     async fn reach_api_server(&self) -> Option<Result<(), ProcessError>> {
         // Until the checks of what runs then take its place.
         let check = self.health.preliminary("api-server");
-        let mut said = String::new();
         let reached = async {
+            let (mut tries, mut last_reason) = (0_usize, String::new());
             loop {
-                match timeout(ANSWER, self.client.apiserver_version()).await {
+                let reason = match timeout(VERSION_TIMEOUT, self.client.apiserver_version()).await {
                     Ok(Ok(version)) => return version,
-                    Ok(Err(error)) => complain(&check, error.to_string(), &mut said),
-                    Err(_) => complain(&check, "no answer".to_owned(), &mut said),
+                    Ok(Err(error)) => unreachable_because(&error),
+                    Err(_) => format!("no answer within {} s", VERSION_TIMEOUT.as_secs()),
+                };
+                let message =
+                    format!("failed to ask the API server for its version (GET /version): {reason}");
+                check.explain(&message);
+                if reason != last_reason || tries.is_multiple_of(VERSION_WARNING) {
+                    tracing::warn!("{message}; retrying");
                 }
-                sleep(PAUSE).await;
+                (tries, last_reason) = (tries + 1, reason);
+                sleep(VERSION_RETRY).await;
             }
         };
         tokio::select! {
@@ -172,9 +190,35 @@ impl Replica {
             self.run_elected(elector).await
         } else {
             let context = self.context(Leadership::always());
-            self.work(context).await;
-            Ok(())
+            tokio::select! {
+                stalled = self.stalled() => {
+                    self.record_submissions(&context, "a loop has stalled").await;
+                    Err(stalled)
+                }
+                () = self.work(context.clone()) => Ok(()),
+            }
         }
+    }
+
+    /// Waits until a loop has stalled. The operator then records what it has sent, and exits: the kubelet, which restarts
+    /// whoever fails `/livez`, waits for seconds only.
+    async fn stalled(&self) -> ProcessError {
+        loop {
+            sleep(STALL_CHECK).await;
+            let live = self.health.live();
+            if !live.holds() {
+                return ProcessError::Stalled(live.to_string().replace('\n', " "));
+            }
+        }
+    }
+
+    /// Waits until the last submission is recorded. The controllers are aborted by now, and each pass with them: one that moves
+    /// once more sees that the operator is stopping. Only a submission goes on: what is not sent yet is not sent any more, and
+    /// an answer is recorded, however long the API server is away.
+    async fn record_submissions(&self, context: &Context, why: &str) {
+        tracing::warn!("{why}; not starting new work, and a submission on its way is recorded first");
+        self.stopping.cancel();
+        context.submissions.finished().await;
     }
 
     /// Works while the lease is held. Nothing is watched before.
@@ -189,20 +233,18 @@ impl Replica {
         let context = self.context(elector.leadership());
         let loss = tokio::select! {
             loss = elector.hold() => loss,
+            stalled = self.stalled() => {
+                self.record_submissions(&context, "a loop has stalled").await;
+                elector.release().await;
+                return Err(stalled);
+            }
             // It ends when the operator is shutting down, and the lease is held until then.
             () = self.work(context.clone()) => {
                 elector.release().await;
                 return Ok(());
             }
         };
-        // The controllers are aborted by now, and each pass with them: one that moves once more sees that we lead no longer.
-        // Only a submission goes on: what is not sent yet is not sent any more, and an answer is recorded, however long the
-        // API server is away.
-        tracing::warn!(
-            "lost leadership; not starting new work, and a submission on its way is recorded first"
-        );
-        self.stopping.cancel();
-        context.submissions.finished().await;
+        self.record_submissions(&context, "lost leadership").await;
         Err(loss.into())
     }
 
@@ -283,14 +325,19 @@ async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError
     Ok((client.with_layer(&noting).build(), own))
 }
 
-/// Says why the API server could not be asked, in the log only if that is news.
-fn complain(check: &Preliminary, reason: String, said: &mut String) {
-    let message = format!("failed to ask the API server for its version: {reason}");
-    check.explain(&message);
-    if *said != reason {
-        tracing::warn!("{message}; asking again until it answers");
-        *said = reason;
+/// Why the API server could not be asked: what it answered, or the error at the bottom, which names the cause.
+fn unreachable_because(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return format!(
+            "{} (HTTP {}); check the token of the operator's ServiceAccount and the ClusterRole system:public-info-viewer",
+            status.message, status.code
+        );
     }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 fn supports(version: Info) -> Result<(), ProcessError> {

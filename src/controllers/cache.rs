@@ -101,13 +101,15 @@ impl RequestCache {
         stores.values().flat_map(Store::state).collect()
     }
 
-    /// The copies of the requests of a project.
+    /// The copies of the requests of a project, the oldest first.
     pub fn of_project(&self, namespace: &str, project: &str) -> Vec<Arc<DesktopDeletion>> {
         let mut requests = self.store(namespace).map_or_else(Vec::new, |store| store.state());
         requests.retain(|request| {
             request.spec.project_ref.name == project
                 && request.metadata.namespace.as_deref() == Some(namespace)
         });
+        let age = |request: &DesktopDeletion| (request.creation_timestamp(), request.name_any());
+        requests.sort_by_cached_key(|request| age(request));
         requests
     }
 

@@ -1,6 +1,6 @@
 //! Notices a watch that went silent: a cache that no longer follows the API server would leave new requests unseen
 //! for ever, and nothing else would fail. Every so often the live list, metadata only, is held against the cache; what
-//! it showed at the last look must be in the cache by now, else `/livez` fails and the kubelet restarts the pod.
+//! it showed at the last look must be in the cache by now, else `/livez` fails and the operator is restarted.
 
 use std::collections::HashMap;
 use std::time::Duration;

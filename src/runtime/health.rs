@@ -1,7 +1,8 @@
 //! Whether the operator is ready (every watch has synced) and alive (every loop has turned lately).
 //!
 //! A task that panicked or hangs must not hide behind a process that still answers: each loop reports itself by name,
-//! and one that is silent for longer than it said, or gone, fails `/livez`, so that the kubelet restarts the pod.
+//! and one that is silent for longer than it said, or gone, fails `/livez`: the operator then records what it has sent, and
+//! exits, and if it cannot, the kubelet restarts it.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};

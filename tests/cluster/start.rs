@@ -25,7 +25,10 @@ async fn an_operator_that_cannot_reach_the_api_server_at_its_start_waits_for_it(
     let text = answers(&stage, &operator, "/readyz", 503).await;
     assert!(text.contains("[-]api-server failed: "), "{text}");
     let told = async || {
-        if operator.log().contains("asking again") {
+        if operator
+            .log()
+            .contains("Connection refused (os error 111); retrying")
+        {
             Ok(())
         } else {
             Err(operator.log())

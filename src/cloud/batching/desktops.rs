@@ -122,9 +122,11 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud
         if let Ok(read) = &result
             && read.complete
         {
-            let mut pages = pages.lock();
-            pages.retain(|page| page.began.elapsed() < KEPT);
-            pages.push(read.clone());
+            {
+                let mut pages = pages.lock();
+                pages.retain(|page| page.began.elapsed() < KEPT);
+                pages.push(read.clone());
+            }
             queue.lock().answer(read);
         }
         let spoilt = result.as_ref().is_err_and(listing::is_about_the_ids);
