@@ -13,19 +13,19 @@ impl<K, V> Default for Cache<K, V> {
     }
 }
 
-impl<K: Copy + Eq + Hash, V: Copy> Cache<K, V> {
+impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     /// The answer to a question, which is asked if it never was.
     pub fn get(&self, key: &K, ask: impl FnOnce() -> V) -> V {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = known.get(key) {
-            return *answer;
+            return answer.clone();
         }
         drop(known);
         let answer = ask();
         self.0
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(*key, answer);
+            .insert(key.clone(), answer.clone());
         answer
     }
 

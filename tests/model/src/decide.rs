@@ -456,7 +456,8 @@ pub fn epoch() -> Time {
     Time(Timestamp::UNIX_EPOCH)
 }
 
-fn home() -> ProjectCoordinates {
+/// Where every request of the model lives.
+pub(crate) fn home() -> ProjectCoordinates {
     // Letters, digits and hyphens are always an identifier.
     #[allow(clippy::expect_used)]
     ProjectCoordinates {

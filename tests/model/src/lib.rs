@@ -12,12 +12,14 @@
 //! | [`search`] | the search by `stateright`, and what it covered |
 //! | [`story`] | a path in words |
 //! | [`config`] | size of the world, and mutants |
+//! | [`day`] | a second, smaller world: the limit of a day |
 //! | [`names`], [`requests`], [`cache`] | small numbers for large things, and answers that are kept |
 
 pub mod action;
 pub mod cache;
 pub mod calm;
 pub mod config;
+pub mod day;
 pub mod decide;
 pub mod judge;
 pub mod moves;

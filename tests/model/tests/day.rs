@@ -1,0 +1,44 @@
+//! The limit of a day holds in every order of events, and each safety mechanism of it is needed.
+
+use protocol_model::day::moves::Mutant;
+use protocol_model::day::search::{self, Report};
+use protocol_model::day::world::Budget;
+
+const THREADS: usize = 2;
+
+/// Searches all worlds in which so much goes wrong, and people do so much.
+fn searched(faults: u8, meddling: u8, mutant: Option<Mutant>) -> Report {
+    let budget = Budget {
+        faults,
+        meddling,
+        attempts: 2,
+    };
+    let report = search::run(budget, mutant, THREADS);
+    println!("{budget:?}, without {mutant:?}: {report:?}");
+    report
+}
+
+#[test]
+fn no_more_than_the_limit_is_submitted_and_nothing_stays_reserved() {
+    for (faults, meddling) in [(1, 0), (0, 1)] {
+        let report = searched(faults, meddling, None);
+        assert!(report.broken.is_empty(), "{}", report.broken.join("\n"));
+        assert!(faults == 0 || report.unreached.is_empty(), "{report:?}");
+    }
+}
+
+#[test]
+fn each_safety_mechanism_of_the_limit_is_needed() {
+    for mutant in [
+        Mutant::ProjectWithoutVersion,
+        Mutant::IntentWithoutVersion,
+        Mutant::GivenBackAtOnce,
+    ] {
+        let report = searched(0, 1, Some(mutant));
+        let states = report.states;
+        assert!(
+            !report.broken.is_empty(),
+            "{mutant:?} survives a search of {states} states"
+        );
+    }
+}
