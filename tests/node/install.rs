@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::Api;
-use serde_json::json;
-use testkit::node::PAUSE;
 
-use crate::stage::{Replica, Stage};
+use crate::stage::{Replica, Stage, pause};
 
 on_nodes! {
     async fn both_replicas_run_on_different_nodes_also_after_a_roll_out() {
@@ -34,29 +32,7 @@ async fn occupy(stage: &Stage, node: &str) {
     let nodes = Api::<Node>::all(stage.namespace.client());
     let status = nodes.get(node).await.unwrap().status.unwrap();
     let cores: u32 = status.allocatable.unwrap()["cpu"].0.parse().unwrap();
-    let manifest = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "busy"},
-        "spec": {
-            "nodeName": node,
-            "containers": [{
-                "name": "pause",
-                "image": PAUSE,
-                "resources": {"requests": {"cpu": format!("{}m", cores * 500)}},
-            }],
-        },
-    });
-    let namespace = stage
-        .cluster
-        .control_plane()
-        .existing_namespace("default")
-        .await
-        .unwrap();
-    namespace.apply(&manifest).await.unwrap();
-    stage
-        .kubectl(&["wait", "--for=condition=Ready", "pod/busy", "--timeout=300s"])
-        .await;
+    pause(stage, "busy", node, Some(&format!("{}m", cores * 500))).await;
 }
 
 fn assert_spread(pods: &[Replica]) {

@@ -19,8 +19,11 @@ macro_rules! on_nodes {
 }
 
 mod away;
+mod families;
 mod hand_over;
 mod helm;
 mod install;
+mod load;
+mod network_policy;
 mod stage;
 mod upgrade;

@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::{Value, json};
-use testkit::node::{Cluster, NAMESPACE, ReachableCloud, Settings, Version};
+use testkit::node::{Cluster, NAMESPACE, PAUSE, ReachableCloud, Settings, Version};
 use testkit::{Cloud, Namespace, eventually, manifests};
 use workspace_simulator::cloud::Operation;
 
@@ -290,6 +290,31 @@ impl Replica {
             ready: !status.is_empty() && status.iter().all(|container| container.ready),
         }
     }
+}
+
+/// Runs a pod that does nothing, on this node, with this much of its CPUs reserved.
+pub(crate) async fn pause(stage: &Stage, name: &str, node: &str, cpu: Option<&str>) {
+    let mut container = json!({"name": "pause", "image": PAUSE});
+    if let Some(cpu) = cpu {
+        container["resources"] = json!({"requests": {"cpu": cpu}});
+    }
+    let manifest = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"nodeName": node, "containers": [container], "automountServiceAccountToken": false},
+    });
+    let namespace = stage
+        .cluster
+        .control_plane()
+        .existing_namespace("default")
+        .await
+        .unwrap();
+    namespace.apply(&manifest).await.unwrap();
+    let pod = format!("pod/{name}");
+    stage
+        .kubectl(&["wait", "--for=condition=Ready", &pod, "--timeout=300s"])
+        .await;
 }
 
 /// A file or folder of the project.

@@ -18,8 +18,10 @@ mod images;
 mod machine;
 mod names;
 mod operator;
+mod pods;
 mod programs;
 mod requirements;
+mod router;
 mod world;
 
 pub use addresses::Family;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,6 +57,7 @@ impl Default for Settings {
 /// A running cluster, in the namespaces of this process.
 pub struct Cluster {
     // In this order, so that nothing sees its servers vanish.
+    routers: Vec<Process>,
     nodes: Vec<Node>,
     _controllers: [Process; 2],
     control_plane: ControlPlane,
@@ -113,6 +114,7 @@ impl Cluster {
             link(&earlier.join("image.tar"), &images.join("earlier.tar"))?;
         }
         Ok(Self {
+            routers: Vec::new(),
             nodes: Vec::new(),
             _controllers: controllers,
             control_plane,
@@ -169,6 +171,31 @@ impl Cluster {
         &self.programs
     }
 
+    /// Has network policies enforced, in a test that [needs](super::Need) it. It takes a moment until they are.
+    ///
+    /// # Errors
+    ///
+    /// The test does not say so, or a node has failed.
+    pub fn enforce_network_policies(&mut self) -> Result<(), Error> {
+        let unsaid = || Error::Other("the test does not say that it needs it".to_owned());
+        let router = self.programs.router.as_ref().ok_or_else(unsaid)?;
+        let pair = self
+            .control_plane
+            .sign("kube-router", "kube-router", "system:masters", &[])?;
+        let kubeconfig = self.control_plane.kubeconfig_of(&pair)?;
+        for node in &self.nodes {
+            self.routers
+                .push(router.start(node, &kubeconfig, self.settings.family)?);
+        }
+        Ok(())
+    }
+
+    /// The address of the machine that all nodes are connected to, at which the API server is, and that of the cloud.
+    pub fn host_and_cloud(&self) -> [IpAddr; 2] {
+        let network = self.settings.family.primary();
+        [network.host(), network.cloud()]
+    }
+
     /// The control plane: kubectl, clients of an administrator, the audit log, outages.
     pub fn control_plane(&self) -> &ControlPlane {
         &self.control_plane
@@ -223,6 +250,7 @@ impl Cluster {
             &[&logs[..], &["--previous"], &namespace].concat(),
         ];
         let mut text: String = self.nodes.iter().map(Node::log_tail).collect();
+        text.extend(self.routers.iter().map(Process::log_tail));
         for question in questions {
             let mut kubectl = Command::new(self.control_plane.kubectl_path());
             kubectl

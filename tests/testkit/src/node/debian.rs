@@ -14,8 +14,13 @@ pub(super) fn available() -> bool {
         .all(|program| commands::find(program).is_some())
 }
 
-/// Downloads and unpacks these packages, once, and returns the folder with their files.
-pub(super) fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf, Error> {
+/// Downloads and unpacks these packages, once, and returns the folder with their files. `complete` does what their scripts would
+/// do.
+pub(super) fn unpacked(
+    name: &str,
+    packages: &[&str],
+    complete: impl FnOnce(&Path) -> Result<(), Error>,
+) -> Result<PathBuf, Error> {
     store(name, "debian", |folder| {
         // Lists and packages of its own: those of the machine may be missing, and stay as they are.
         let work = tempfile::tempdir().context(|| "create a temporary folder".to_owned())?;
@@ -29,7 +34,7 @@ pub(super) fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf, Error> 
                 commands::run("dpkg", ["-x".as_ref(), path.as_os_str(), folder.as_os_str()])?;
             }
         }
-        Ok(())
+        complete(folder)
     })
 }
 

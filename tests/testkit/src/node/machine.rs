@@ -14,6 +14,7 @@ use crate::control_plane::ControlPlane;
 use crate::error::{Context, Error};
 use crate::eventually::{GENEROUS, eventually};
 use crate::places;
+use crate::process::Process;
 use crate::supervised::{Options, Supervised, tail};
 
 /// The port at which kubelet answers without asking who asks.
@@ -128,6 +129,11 @@ impl Node {
         SocketAddr::new(self.address, READ_ONLY_PORT)
     }
 
+    /// Where its kubelet answers those who may ask.
+    pub fn kubelet_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address, 10250)
+    }
+
     /// Drops what its pods send to Services, as if the network were not set up yet.
     ///
     /// # Errors
@@ -151,6 +157,26 @@ impl Node {
         let rule = ["rule", change, "iif", BRIDGE, "to", &service, "blackhole"];
         self.inside(&[&["ip", self.network.option()], &rule[..]].concat())
             .map(drop)
+    }
+
+    /// Starts a program in the namespaces of the node, with this environment.
+    pub(super) fn start_inside(
+        &self,
+        name: &str,
+        command: &[String],
+        environment: &[(&str, &str)],
+    ) -> Result<Process, Error> {
+        let nsenter =
+            commands::find("nsenter").ok_or_else(|| Error::Other("nsenter is missing".to_owned()))?;
+        // Not for the shell that watches over it, which looks for its own programs.
+        let variables = environment.iter().map(|(name, value)| format!("{name}={value}"));
+        let target = ["--target", &self.init, "--all", "env"].map(str::to_owned);
+        let arguments: Vec<_> = target
+            .into_iter()
+            .chain(variables)
+            .chain(command.iter().cloned())
+            .collect();
+        Process::start(name, &nsenter, arguments, &[])
     }
 
     /// Runs a command in the network of the node.

@@ -5,16 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-use super::commands;
 use super::earlier::EARLIER;
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::{deploy, places};
 
 /// The namespace that `deploy/` makes for the operator.
 pub const NAMESPACE: &str = "desktop-deletion";
-
-/// The operator in its image.
-const PROGRAM: &str = "/desktop-deletion-operator";
 
 /// A version of the operator.
 #[derive(Debug, Clone)]
@@ -92,31 +88,6 @@ impl Cluster {
         let list = list.to_string();
         let output = self.control_plane().kubectl_with_input(apply, &list);
         output.await?.stdout().map(drop)
-    }
-}
-
-impl Cluster {
-    /// Sends a signal, named without `SIG`, to the operator in the pod with this uid, wherever the pod runs.
-    ///
-    /// # Errors
-    ///
-    /// It does not run.
-    pub fn signal(&self, pod: &str, signal: &str) -> Result<(), Error> {
-        let processes = Path::new("/proc");
-        let entries = processes.read_dir().context(|| "list /proc".to_owned())?;
-        let own = |process: &PathBuf| {
-            let cgroups = std::fs::read_to_string(process.join("cgroup")).unwrap_or_default();
-            let program = process.join("exe").read_link().unwrap_or_default();
-            cgroups.contains(&format!("/pod{pod}/")) && program == Path::new(PROGRAM)
-        };
-        let found = entries.filter_map(Result::ok).map(|entry| entry.path()).find(own);
-        let found = found.ok_or_else(|| Error::Other(format!("no operator runs in the pod {pod}")))?;
-        let id = found
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        commands::run("kill", ["-s", signal, &id]).map(drop)
     }
 }
 

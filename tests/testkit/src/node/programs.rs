@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::router::Router;
 use super::{commands, debian, earlier, images};
 use crate::error::Error;
 use crate::go_tools::{go_programs, go_tool};
@@ -26,6 +27,8 @@ pub(super) struct Programs {
     pub(super) operator: PathBuf,
     /// Source and image of an earlier operator, if the test wants it.
     pub(super) earlier: Option<PathBuf>,
+    /// What enforces network policies, if the test wants it.
+    pub(super) router: Option<Router>,
 }
 
 /// What some tests need besides.
@@ -35,13 +38,20 @@ pub enum Need {
     Helm,
     /// The operator of an earlier commit.
     Earlier,
+    /// What enforces network policies.
+    NetworkPolicies,
 }
 
 impl Need {
     /// Why it cannot be had here, if so.
     pub(super) fn missing(self) -> Option<&'static str> {
-        let lost = self == Self::Earlier && !earlier::available();
-        lost.then_some("it needs a commit that is not in the history of this copy")
+        match self {
+            Self::Earlier if !earlier::available() => {
+                Some("it needs a commit that is not in the history of this copy")
+            }
+            Self::NetworkPolicies if !debian::available() => Some("it needs packages of Debian"),
+            _ => None,
+        }
     }
 }
 
@@ -56,7 +66,12 @@ impl Programs {
             .then(earlier::provide)
             .transpose()?;
         let runtime = go_programs("node-runtime", &["pause"], RUNTIME_TAGS)?;
+        let router = needs
+            .contains(&Need::NetworkPolicies)
+            .then(Router::provide)
+            .transpose()?;
         Ok(Self {
+            router,
             kubernetes: go_programs("node-kubernetes", &[], "")?,
             runc: runc()?,
             pause: images::pause(&runtime)?,
@@ -71,6 +86,6 @@ impl Programs {
 fn runc() -> Result<PathBuf, Error> {
     match commands::find("runc") {
         Some(installed) => Ok(installed),
-        None => Ok(debian::unpacked("runc", &["runc"])?.join("usr/sbin/runc")),
+        None => Ok(debian::unpacked("runc", &["runc"], |_| Ok(()))?.join("usr/sbin/runc")),
     }
 }

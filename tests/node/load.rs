@@ -1,0 +1,43 @@
+//! The load of `cargo run --example load` on an operator with the memory that the manifest gives it.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::api::{ListParams, PostParams};
+use serde_json::json;
+use testkit::{eventually, manifests};
+
+use crate::stage::{BOUND, Stage};
+
+const OBJECTS: usize = 1000;
+
+/// No limit of the vendor: how much the operator holds at a time, and not how slow it has to be.
+const UNLIMITED: [(&str, &str); 1] = [("DESKTOP_DELETION_REQUESTS_PER_MINUTE", "10000000")];
+
+on_nodes! {
+    async fn a_burst_of_requests_fits_into_the_memory_limit() {
+        let stage = Stage::set_with(&[], &UNLIMITED).await;
+        let leader = stage.leader().await;
+        let limit = stage.cluster.memory(&leader.uid, "limit_in_bytes").unwrap();
+        assert_eq!(limit, 256 << 20, "the limit of the manifest holds");
+        let requests = stage.namespace.deletions();
+        let create = async |number: usize| {
+            let name = format!("pc-{number}");
+            stage.cloud.cloud.add_desktop(&json!({"id": name})).unwrap();
+            let manifest = manifests::desktop_deletion(&name, "prod", [&name]);
+            let object = serde_json::from_value(manifest).unwrap();
+            requests.create(&PostParams::default(), &object).await.map(drop)
+        };
+        stream::iter(0..OBJECTS).map(create).buffer_unordered(8).try_collect::<()>().await.unwrap();
+
+        let unfinished = ListParams::default().fields("status.completionTime=");
+        let finished = async || match requests.list_metadata(&unfinished).await.unwrap().items.len() {
+            0 => Ok(()),
+            left => Err(format!("{left} are left")),
+        };
+        eventually("all requests are finished", BOUND * 2, finished).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(stage.posts().len(), OBJECTS);
+        let pods = stage.pods().await;
+        assert!(pods.contains(&leader) && pods.iter().all(|pod| pod.restarts == 0), "{leader:?}, {pods:?}");
+        let peak = stage.cluster.memory(&leader.uid, "max_usage_in_bytes").unwrap();
+        println!("{} MiB of {} MiB were used", peak >> 20, limit >> 20);
+    }
+}
