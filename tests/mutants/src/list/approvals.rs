@@ -69,6 +69,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
+        name: "approval-from-an-old-record",
+        does: "A plan that was approved once counts although another one is named now",
+        edits: &[Edit {
+            file: "src/plan/approval.rs",
+            find: "    (approved.hash == *named && is_ours()).then_some(approved)",
+            replace: "    (!named.is_empty() && is_ours()).then_some(approved)",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
         name: "approval-of-a-plan-not-on-show",
         does: "A plan is approved that nobody was shown",
         edits: &[Edit {
@@ -95,6 +105,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
             file: "src/plan/submission.rs",
             find: "seen.request.suspend || unapproved || untimely;",
             replace: "seen.request.suspend || (unapproved && false) || untimely;",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "guardrails-of-an-old-look",
+        does: "A request is signed by what an earlier look at its project showed, such as that it needs no approval",
+        edits: &[Edit {
+            file: "src/plan/admission.rs",
+            find: "    if !seen.last_look {",
+            replace: "    if !seen.last_look && seen.project.is_none() {",
         }],
         trials: TRIALS,
     },
