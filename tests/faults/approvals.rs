@@ -122,7 +122,11 @@ impl Case {
         }
         if let Some(reason) = self.waits() {
             let waits = |status: &Value| says(status, Submitted) == pair("False", reason);
-            scene.until(&format!("it waits: {reason}"), waits).await?;
+            let either = |status: &Value| waits(status) || status["completionTime"].is_string();
+            let status = scene.until("it waits or has ended", either).await?;
+            if !waits(&status) {
+                return Err(format!("it does not wait ({reason}): {status:#}"));
+            }
             approve(scene).await?;
         }
         scene.ended().await
