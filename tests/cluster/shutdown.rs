@@ -57,8 +57,11 @@ async fn an_operator_that_cannot_watch_yet_is_alive_but_not_ready() {
     let stage = Stage::set("not-ready", &[]).await;
     let elsewhere = stage.control_plane.namespace("without-rights").await.unwrap();
     let operator = stage.operator(&[&format!("--namespaces={}", elsewhere.name())]);
-    let text = answers(&stage, &operator, "/readyz", 503).await;
-    assert!(text.contains("desktopdeletions"), "{text}");
+    let waits = async || match answers(&stage, &operator, "/readyz", 503).await {
+        text if text.contains("desktopdeletions") => Ok(()),
+        text => Err(text),
+    };
+    eventually("it waits for the watch", BOUND, waits).await.unwrap();
     answers(&stage, &operator, "/livez", 200).await;
     assert_eq!(operator.stopped().await, 0);
 }

@@ -59,7 +59,7 @@ on_nodes! {
             for pod in &pods {
                 let log = ["logs", "--namespace", NAMESPACE, &pod.name];
                 let log = stage.cluster.control_plane().kubectl(log).await.unwrap().stdout;
-                if !log.contains("asking again until it answers") {
+                if !log.contains("failed to ask the API server for its version") {
                     return Err(format!("{pod:?}\n{log}"));
                 }
             }

@@ -154,7 +154,7 @@ impl Node {
 
     fn rule(&self, change: &str) -> Result<(), Error> {
         let service = self.network.service().to_string();
-        let rule = ["rule", change, "iif", BRIDGE, "to", &service, "blackhole"];
+        let rule = ["rule", change, "dev", BRIDGE, "to", &service, "blackhole"];
         self.inside(&[&["ip", self.network.option()], &rule[..]].concat())
             .map(drop)
     }

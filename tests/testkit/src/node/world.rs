@@ -121,6 +121,8 @@ async fn run(test: &str, world: &World, folder: &Path, cgroups: &Cgroups) -> Res
         ("PATH".to_owned(), commands::path()),
         (VARIABLE.to_owned(), file.display().to_string()),
         (places::TEMPORARY.to_owned(), folder.display().to_string()),
+        // Without it, kubectl and Helm keep their caches in the folder they are started in.
+        ("HOME".to_owned(), folder.display().to_string()),
     ];
     environment.extend(
         ["KUBEBUILDER_ASSETS", "CARGO_TARGET_DIR"]
