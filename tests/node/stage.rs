@@ -17,13 +17,14 @@ pub(crate) const BOUND: Duration = Duration::from_secs(300);
 /// Name of the Deployment, of the Lease and of the label of the pods.
 pub(crate) const OPERATOR: &str = "desktop-deletion-operator";
 
-/// Short pauses, so that tests need not wait for the defaults. The times of probes and of the Lease are those that are shipped.
-const ENVIRONMENT: [(&str, &str); 5] = [
+/// Short pauses, and no limit of the vendor on the calls that they make, so that tests need not wait for the defaults. The times of probes and of the Lease are those that are shipped.
+const ENVIRONMENT: [(&str, &str); 6] = [
     ("DESKTOP_DELETION_POLL_INTERVAL", "500ms"),
     ("DESKTOP_DELETION_INITIAL_POLL_DELAY", "300ms"),
     ("DESKTOP_DELETION_SECRET_REFRESH", "500ms"),
     ("DESKTOP_DELETION_RETRY_MIN", "300ms"),
     ("DESKTOP_DELETION_RETRY_MAX", "2s"),
+    ("DESKTOP_DELETION_REQUESTS_PER_MINUTE", "1000000"),
 ];
 
 /// One test's world.
