@@ -11,6 +11,9 @@ use crate::stage::{BOUND, Replica, Stage, assert_sent_once, outcomes};
 /// Probes of liveness, one every ten seconds, in five minutes.
 const FIVE_MINUTES: u64 = 30;
 
+/// As many in a minute, longer than a container is given that fails them.
+const A_MINUTE: u64 = 6;
+
 on_nodes! {
     async fn a_request_in_flight_is_recorded_after_the_api_server_was_away_for_five_minutes() {
         let stage = Stage::set(&["pc-1", "pc-2"]).await;
@@ -62,6 +65,10 @@ on_nodes! {
                 if !log.contains("failed to ask the API server for its version") {
                     return Err(format!("{pod:?}\n{log}"));
                 }
+                let probes = live_probes(&stage, pod).await?;
+                if probes < A_MINUTE {
+                    return Err(format!("{pod:?}: {probes} probes of liveness"));
+                }
             }
             if pods.len() == 2 {
                 Ok(())
@@ -69,7 +76,7 @@ on_nodes! {
                 Err(format!("{pods:?}"))
             }
         };
-        eventually("both pods say that they wait", BOUND, look).await.unwrap_or_else(|error| panic!("{error}"));
+        eventually("both pods wait, and are alive", BOUND, look).await.unwrap_or_else(|error| panic!("{error}"));
         for node in stage.cluster.nodes() {
             node.join_pods_and_services().unwrap();
         }

@@ -18,11 +18,11 @@ on_nodes! {
     async fn a_leader_that_is_told_to_stop_records_its_submission_and_hands_over() {
         let stage = Stage::set(&["pc-1", "pc-2", "pc-3"]).await;
         for (desktop, way) in [("pc-1", "deleted"), ("pc-2", "drained"), ("pc-3", "rolled out")] {
-            stage.answer_next_submission(&json!({"delay": "5s"}));
+            stage.answer_next_submission_late();
             let leader = stage.leader().await;
             stage.request(desktop, &[desktop]).await;
             stage.submitted().await;
-            stop(&stage, &leader, way).await;
+            tokio::join!(stop(&stage, &leader, way), stage.stops_in_flight(&leader, desktop));
             let next = stage.other_leader(&leader.name).await;
             assert!(next.restarts == 0, "{way}: {next:?}");
             let status = stage.succeeded(desktop).await;

@@ -27,10 +27,11 @@ on_nodes! {
         for (desktop, change, concurrency) in
             [("pc-2", &upgrade[..], Some("8")), ("pc-3", &["rollback", OPERATOR], None)]
         {
-            stage.answer_next_submission(&json!({"delay": "5s"}));
+            stage.answer_next_submission_late();
+            let leader = stage.leader().await;
             stage.request(desktop, &[desktop]).await;
             stage.submitted().await;
-            helm(&stage, change).await;
+            tokio::join!(helm(&stage, change), stage.stops_in_flight(&leader, desktop));
             assert_eq!(variable(&stage, "DESKTOP_DELETION_CONCURRENCY").await.as_deref(), concurrency);
             assert_eq!(outcomes(&stage.succeeded(desktop).await), ["Accepted"], "{change:?}");
             assert_sent_once(&stage, desktop);

@@ -222,6 +222,27 @@ impl Stage {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Waits until this pod is to stop, and sees to it that the answer to the submission of a request has not come by then.
+    pub(crate) async fn stops_in_flight(&self, leader: &Replica, request: &str) {
+        let look = async || {
+            let pods = self.pods().await;
+            if pods.iter().any(|pod| pod.uid == leader.uid) {
+                Err(format!("{pods:?}"))
+            } else {
+                Ok(())
+            }
+        };
+        eventually("the leader is to stop", BOUND, look)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        let status = self.status(request).await;
+        assert_eq!(
+            outcomes(&status),
+            ["Pending"],
+            "the answer came first: {status:#}"
+        );
+    }
+
     /// The pod that holds the Lease, if one does.
     pub(crate) async fn holder(&self) -> Option<String> {
         let lease = self.namespace.api::<Lease>().get_opt(OPERATOR).await.unwrap()?;
@@ -232,6 +253,11 @@ impl Stage {
             .next()
             .filter(|pod| !pod.is_empty())
             .map(str::to_owned)
+    }
+
+    /// Has the next submission carried out by the cloud, and answered long after, but within the time that the operator waits.
+    pub(crate) fn answer_next_submission_late(&self) {
+        self.answer_next_submission(&json!({"delay": "90s"}));
     }
 
     /// Has the next submission carried out by the cloud, and answered as this says.

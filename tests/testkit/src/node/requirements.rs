@@ -4,8 +4,10 @@ use std::sync::OnceLock;
 
 use super::{cgroups, commands, debian};
 
-/// Programs of the system that make the namespaces, and the operator's image.
-const PROGRAMS: [&str; 6] = ["unshare", "nsenter", "mount", "ip", "readelf", "strip"];
+/// Programs of the system that make the namespaces and the image of the operator, and that tests call.
+const PROGRAMS: [&str; 10] = [
+    "unshare", "nsenter", "mount", "ip", "readelf", "strip", "bash", "hostname", "kill", "timeout",
+];
 
 /// Makes all that a test makes, in namespaces that end at once.
 const PROBE: &str = "mount -t sysfs sysfs /sys && mount -t tmpfs tmpfs /run && ip link add br0 type bridge \
