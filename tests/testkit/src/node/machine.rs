@@ -180,7 +180,7 @@ impl Node {
     }
 
     /// Runs a command in the network of the node.
-    fn inside(&self, command: &[&str]) -> Result<String, Error> {
+    pub(super) fn inside(&self, command: &[&str]) -> Result<String, Error> {
         commands::run("nsenter", [&["--target", &self.init, "--net"], command].concat())
     }
 

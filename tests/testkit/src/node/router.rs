@@ -65,6 +65,28 @@ impl Router {
         ]
         .map(|(name, path)| (name, path.display().to_string()));
         let environment = environment.each_ref().map(|(name, value)| (*name, &**value));
+        // Connections are tracked from their start on, as where kube-proxy runs: of one that is older, the answers would be taken
+        // for connections of their own, and dropped. The rules have no target, so that they do nothing else.
+        for program in ["iptables", "ip6tables"] {
+            let variables: Vec<_> = environment
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            let rule = [
+                program,
+                "--append",
+                "FORWARD",
+                "--match",
+                "conntrack",
+                "--ctstate",
+                "ESTABLISHED",
+            ];
+            let command = ["env"]
+                .into_iter()
+                .chain(variables.iter().map(String::as_str))
+                .chain(rule);
+            node.inside(&command.collect::<Vec<_>>())?;
+        }
         let arguments = [
             self.program.display().to_string(),
             "--run-firewall=true".to_owned(),
