@@ -1,12 +1,13 @@
 //! Options of Argo CD that change how it writes, its sync waves, and a sync that deletes and fails.
 
 use serde_json::json;
+use testkit::eventually;
 
 use desktop_deletion_operator::crd::FINALIZER;
 use desktop_deletion_operator::crd::conditions::ConditionType::Submitted;
 
 use crate::delivery::{Delivery, Health, Tool};
-use crate::stage::{desktop, endless};
+use crate::stage::{BOUND, desktop, endless};
 
 async fn begin(name: &str, option: &str, desktops: &[serde_json::Value]) -> Delivery {
     let policy = json!({"syncOptions": [option]});
@@ -78,9 +79,22 @@ async fn with_replace_the_operator_puts_its_finalizer_back() {
         .stage
         .event("leaver", "FinalizerRestored", "Replace=true")
         .await;
-    let request = delivery.stage.requests().get("leaver").await.unwrap();
-    let finalizers = request.metadata.finalizers.unwrap_or_default();
-    assert!(finalizers.iter().any(|finalizer| finalizer == FINALIZER));
+    // Argo CD replaces once more if it compares before its own cache shows what it has replaced.
+    let at_rest = async || {
+        let before = delivery.writes("leaver").await.len();
+        delivery.compared(2).await;
+        let request = delivery.stage.requests().get("leaver").await.unwrap();
+        let finalizers = request.metadata.finalizers.clone().unwrap_or_default();
+        let writes = delivery.writes("leaver").await.len();
+        if writes == before && finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+            Ok(request)
+        } else {
+            Err(format!("{finalizers:?} after {writes} writes, {before} before"))
+        }
+    };
+    let request = eventually("the finalizer is there, and Argo CD is at rest", BOUND, at_rest)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
 
     // So nothing is submitted again when the file goes and comes back.
     delivery.remove("leaver");
