@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{ApiServerProxy, Moment};
+use testkit::{ApiServerProxy, Moment, Trap};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
@@ -14,9 +14,8 @@ use crate::stage::{Stage, desktop, pair, says};
 /// Send guard of [`doubt::FLAGS`].
 const GUARD: Duration = Duration::from_secs(3);
 
-#[tokio::test]
-async fn a_signature_that_grew_old_while_its_intent_was_stored_is_not_sent() {
-    let stage = Stage::set_with("old-signature", doubt::world(), &[desktop("pc-1")]).await;
+/// A way to the API server that holds its answer to the write of the intent.
+async fn trapped_intent(stage: &Stage) -> (ApiServerProxy, Trap) {
     let proxy = ApiServerProxy::start(
         stage.control_plane,
         stage.namespace.name(),
@@ -28,6 +27,13 @@ async fn a_signature_that_grew_old_while_its_intent_was_stored_is_not_sent() {
         asked.writes("desktopdeletions", "status", "leaver")
             && asked.body["status"]["attempts"][0]["outcome"] == "Pending"
     });
+    (proxy, intent)
+}
+
+#[tokio::test]
+async fn a_signature_that_grew_old_while_its_intent_was_stored_is_not_sent() {
+    let stage = Stage::set_with("old-signature", doubt::world(), &[desktop("pc-1")]).await;
+    let (proxy, intent) = trapped_intent(&stage).await;
     let _operator = stage.operator_at(proxy.kubeconfig(), doubt::FLAGS);
     stage.request("leaver", &["pc-1"]).await;
     let stored = intent.sprung().await.unwrap();
@@ -50,17 +56,7 @@ async fn a_signature_that_grew_old_while_its_intent_was_stored_is_not_sent() {
 #[tokio::test]
 async fn a_shutdown_between_the_intent_and_the_call_records_that_nothing_was_sent() {
     let stage = Stage::set_with("stopped-unsent", doubt::world(), &[desktop("pc-1")]).await;
-    let proxy = ApiServerProxy::start(
-        stage.control_plane,
-        stage.namespace.name(),
-        testkit::SERVICE_ACCOUNT,
-    )
-    .await
-    .unwrap();
-    let intent = proxy.trap(Moment::After, 1, |asked| {
-        asked.writes("desktopdeletions", "status", "leaver")
-            && asked.body["status"]["attempts"][0]["outcome"] == "Pending"
-    });
+    let (proxy, intent) = trapped_intent(&stage).await;
     let operator = stage.operator_at(proxy.kubeconfig(), doubt::FLAGS);
     stage.request("leaver", &["pc-1"]).await;
     let stored = intent.sprung().await.unwrap();
