@@ -14,6 +14,9 @@ use crate::ids::DesktopID;
 use crate::workspace::api::{Desktop, MAX_BATCH, Workspace};
 use crate::workspace::error::Error;
 
+/// How long the first to ask for desktops waits for others who ask as well.
+const COMPANY: Duration = Duration::from_millis(100);
+
 /// How long a read is kept for those who ask soon after it; each says itself how old an answer may be.
 const KEPT: Duration = Duration::from_secs(60);
 
@@ -111,6 +114,7 @@ async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud
     // If this task dies, those who wait see it, and the next one reads again.
     let _reset = Reset(queue.clone());
     loop {
+        tokio::time::sleep(COMPANY).await;
         let party = queue.lock().take_party();
         if party.is_empty() {
             return;
