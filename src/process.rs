@@ -77,7 +77,7 @@ pub enum ProcessError {
     #[error(transparent)]
     Lost(#[from] Loss),
     /// A loop of the operator has stalled.
-    #[error("a loop of the operator has stalled; restart it: {0}")]
+    #[error("a loop of the operator has stalled, so the operator exits to be restarted: {0}")]
     Stalled(String),
 }
 
@@ -206,7 +206,8 @@ impl Replica {
         loop {
             sleep(STALL_CHECK).await;
             let live = self.health.live();
-            if !live.holds() {
+            // Loops end when the operator is stopping.
+            if !live.holds() && !self.stopping.is_cancelled() {
                 return ProcessError::Stalled(live.to_string().replace('\n', " "));
             }
         }
