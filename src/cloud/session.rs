@@ -62,11 +62,19 @@ pub struct CredentialsKey {
     pub version: String,
 }
 
+/// Clients for calls that may be made now.
+pub trait AdmittedClients: Send + Sync + 'static {
+    /// Waits for a permit, and gives a client whose first call has it.
+    fn admitted(&self) -> impl Future<Output = Arc<dyn Workspace>> + Send;
+}
+
 /// A client of the cloud that waits for its permit, and counts.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct MeteredClient {
     session: Arc<CloudSession>,
     priority: Priority,
+    /// The next call need not wait.
+    permit: Mutex<Option<Permit>>,
 }
 
 /// What the calls of one login to one project have in common.
@@ -98,7 +106,11 @@ impl MeteredClient {
         let permit = if operation == Operation::BatchDelete {
             None
         } else {
-            let permit = session.enter(self.priority).await;
+            let taken = self.permit.lock().take();
+            let permit = match taken {
+                None => session.enter(self.priority).await,
+                taken => taken,
+            };
             let stopping =
                 || circuit_open(operation, BreakerKind::Throttled, "the operator is shutting down");
             Some(permit.ok_or_else(stopping)?)
@@ -137,8 +149,15 @@ impl MeteredClient {
 impl CloudSession {
     /// A client whose calls have this priority.
     pub fn client(self: &Arc<Self>, priority: Priority) -> Arc<dyn Workspace> {
-        let session = self.clone();
-        Arc::new(MeteredClient { session, priority })
+        self.client_with(None, priority)
+    }
+
+    fn client_with(self: &Arc<Self>, permit: Option<Permit>, priority: Priority) -> Arc<dyn Workspace> {
+        Arc::new(MeteredClient {
+            session: self.clone(),
+            priority,
+            permit: Mutex::new(permit),
+        })
     }
 
     /// Waits for a permit; `None` if the operator is shutting down first.
@@ -151,6 +170,14 @@ impl CloudSession {
         self.metrics
             .permit_wait(priority.as_str(), waited.unwrap_or_default());
         permit
+    }
+}
+
+impl AdmittedClients for (Arc<CloudSession>, Priority) {
+    async fn admitted(&self) -> Arc<dyn Workspace> {
+        let (session, priority) = self;
+        // Without a permit, since the operator is shutting down, the call says so.
+        session.client_with(session.enter(*priority).await, *priority)
     }
 }
 

@@ -493,9 +493,10 @@ pub fn is_last_look(answered: Duration, uptime: Duration) -> bool {
     uptime.saturating_sub(answered) < LAST_LOOK
 }
 
-/// Takes out of what was observed what is too old to act upon, each read by its own age. What is gone stays gone, and what
-/// must be confirmed by a GET still must: with many desktops to look up one by one, a reconciliation would never come to an
-/// end otherwise. Says whether reads were taken out.
+/// Takes out of what was observed what is too old to act upon, each read by its own age, to which the time that reading took
+/// does not count: where the cloud is slow, the first of many reads would be too old before the last one is made, however often
+/// they are repeated. What is gone stays gone, and what must be confirmed by a GET still must. Says whether reads were taken
+/// out.
 pub fn drop_stale(
     seen: &mut Observed,
     armed: Option<Duration>,
@@ -511,14 +512,15 @@ pub fn drop_stale(
     if attempts.iter().any(|a| a.is_open() || a.took_effect()) {
         return false;
     }
-    let stale = |made: Option<&Duration>| made.is_none_or(|made| is_stale(*made, uptime, timing));
+    let stale =
+        |made: Option<&Duration>, took| made.is_none_or(|made| is_stale(*made + took, uptime, timing));
     let before = seen.desktops.len();
     seen.desktops.retain(|id, sighting| {
         let waits = sighting.sight == DesktopView::Gone || sighting.sight.needs_lookup();
-        waits || !stale(reads.desktops.get(id))
+        waits || !stale(reads.desktops.get(id), reads.desktops_took)
     });
     let mut dropped = seen.desktops.len() < before;
-    if seen.sweep.is_some() && stale(reads.sub_jobs.as_ref()) {
+    if seen.sweep.is_some() && stale(reads.sub_jobs.as_ref(), reads.sub_jobs_took) {
         seen.sweep = None;
         dropped = true;
     }

@@ -94,13 +94,17 @@ pub enum SendPermit {
     Returned,
 }
 
-/// When the reads of a pass began, in time since the start of the process. Each grows old by itself.
+/// When the reads of a pass began, in time since the start of the process, and how long they took. Each grows old by itself.
 #[derive(Debug, Clone, Default)]
 pub struct ReadTimes {
     /// The last read of each desktop, by folded id.
     pub desktops: BTreeMap<DesktopID, Duration>,
+    /// How long the pass has read desktops, all calls together.
+    pub desktops_took: Duration,
     /// The read of the sub-jobs.
     pub sub_jobs: Option<Duration>,
+    /// How long the pass has read sub-jobs, all calls together.
+    pub sub_jobs_took: Duration,
 }
 
 /// Longest value of the annotation that is read; `status.lastHandledResolve` holds no more.

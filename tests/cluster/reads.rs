@@ -74,6 +74,40 @@ async fn many_absent_desktops_under_a_low_rate_are_each_asked_for_once_and_the_c
 }
 
 #[tokio::test]
+async fn desktops_that_are_read_one_by_one_need_not_be_read_again_though_all_of_it_takes_long() {
+    let desktops: Vec<_> = names(0..40).iter().map(|name| desktop(name)).collect();
+    let stage = Stage::set("one-by-one", &desktops).await;
+    let empty = json!({"status": 200, "body": {"total_count": 0, "desktops": []}});
+    let fault = json!({"operation": "listDesktops", "answer": empty});
+    stage.cloud.add_fault(&fault).unwrap();
+    // Reads grow old long before all desktops are asked for.
+    let _operator = stage.operator(&["--requests-per-minute=60", "--max-signature-age=10s"]);
+    stage.request("leavers", &all(&names(0..40))).await;
+    stage.accepted("leavers").await;
+    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(names(0..40)));
+    assert_eq!(stage.cloud.calls(Operation::ShowDesktop).len(), 40);
+}
+
+#[tokio::test]
+async fn reads_that_take_longer_than_they_are_worth_are_acted_upon_when_they_come() {
+    for operation in ["listDesktops", "listSubJobs", "listDesktopsDetail"] {
+        let stage = Stage::set(
+            &format!("slow-{}", operation.to_lowercase()),
+            &[desktop("pc-000")],
+        )
+        .await;
+        let guardrails = json!({"guardrails": {"connectedSessions": "Refuse"}});
+        stage.change_project("prod", guardrails).await;
+        let slow = json!({"operation": operation, "answer": {"delay": "4s"}});
+        stage.cloud.add_fault(&slow).unwrap();
+        let _operator = stage.operator(&["--max-signature-age=3s"]);
+        stage.request("leavers", &["pc-000"]).await;
+        stage.accepted("leavers").await;
+        assert_eq!(stage.posts().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_request_whose_first_read_does_not_end_says_that_it_waits() {
     let stage = Stage::set("slow-read", &[desktop("pc-000")]).await;
     let _operator = stage.operator(&["--first-report=2s"]);

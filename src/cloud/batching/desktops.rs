@@ -10,12 +10,10 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use super::listing;
+use crate::cloud::session::AdmittedClients;
 use crate::ids::DesktopID;
 use crate::workspace::api::{Desktop, MAX_BATCH, Workspace};
 use crate::workspace::error::Error;
-
-/// How long the first to ask for desktops waits for others who ask as well.
-const COMPANY: Duration = Duration::from_millis(100);
 
 /// How long a read is kept for those who ask soon after it; each says itself how old an answer may be.
 const KEPT: Duration = Duration::from_secs(60);
@@ -72,7 +70,7 @@ impl Desktops {
     /// as it can of those that others will ask for soon, which `upcoming` names.
     pub(super) async fn read(
         &self,
-        cloud: Arc<dyn Workspace>,
+        cloud: impl AdmittedClients,
         question: DesktopQuery,
         upcoming: impl FnOnce() -> Vec<DesktopID>,
     ) -> Result<Arc<Read>, Error> {
@@ -98,27 +96,29 @@ impl Desktops {
             });
             !std::mem::replace(&mut queue.reading, true)
         };
+        let cloud = Arc::new(cloud);
         if first {
             tokio::spawn(read(self.queue.clone(), self.pages.clone(), cloud.clone()));
         }
         match answered.await {
             Ok(result) => result,
             // The reader died; this one asks for itself.
-            Err(_) => read_now(&*cloud, ids).await,
+            Err(_) => read_now(&*cloud.admitted().await, ids).await,
         }
     }
 }
 
-/// Reads for all who wait, until nobody does.
-async fn read(queue: Arc<Mutex<Queue>>, pages: Arc<Mutex<Vec<Arc<Read>>>>, cloud: Arc<dyn Workspace>) {
+/// Reads for all who wait, until nobody does. Whoever asks while a call waits for its permit goes along with it.
+async fn read(
+    queue: Arc<Mutex<Queue>>,
+    pages: Arc<Mutex<Vec<Arc<Read>>>>,
+    clients: Arc<impl AdmittedClients>,
+) {
     // If this task dies, those who wait see it, and the next one reads again.
     let _reset = Reset(queue.clone());
-    loop {
-        tokio::time::sleep(COMPANY).await;
+    while queue.lock().goes_on() {
+        let cloud = clients.admitted().await;
         let party = queue.lock().take_party();
-        if party.is_empty() {
-            return;
-        }
         let ids = ids_of(&party);
         let result = read_now(&*cloud, ids.clone())
             .instrument(span(&party, ids.len()))
@@ -186,7 +186,13 @@ async fn read_now(cloud: &dyn Workspace, ids: Vec<DesktopID>) -> Result<Arc<Read
 }
 
 impl Queue {
-    /// Those in front whose desktops go into one call; says that nobody reads any more if there are none.
+    /// Whether somebody waits; otherwise nobody reads any more.
+    fn goes_on(&mut self) -> bool {
+        self.reading = !self.waiting.is_empty();
+        self.reading
+    }
+
+    /// Those in front whose desktops go into one call.
     fn take_party(&mut self) -> Vec<Asked> {
         let mut ids = BTreeSet::new();
         let mut size = 0;
@@ -197,7 +203,6 @@ impl Queue {
             }
             size += 1;
         }
-        self.reading = size > 0;
         self.waiting.drain(..size).collect()
     }
 

@@ -130,6 +130,12 @@ impl Workspace for Fake {
     }
 }
 
+impl AdmittedClients for Arc<Fake> {
+    async fn admitted(&self) -> Arc<dyn Workspace> {
+        self.clone()
+    }
+}
+
 fn desktop(id: &str) -> Desktop {
     Desktop {
         id: ids(&[id]).remove(0),

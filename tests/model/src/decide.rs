@@ -247,6 +247,7 @@ impl Decisions {
         let reads = ReadTimes {
             desktops: seen.desktops.keys().map(|id| (id.clone(), ago(read))).collect(),
             sub_jobs: Some(ago(read)),
+            ..ReadTimes::default()
         };
         let dropped = deadlines::drop_stale(&mut seen, Some(UPTIME), &reads, UPTIME, &self.timing);
         dropped.then(|| names::desktop_set(seen.desktops.keys()))

@@ -532,9 +532,18 @@ fn each_read_grows_old_by_itself() {
             .map(|(name, read)| (build::id(name), seconds(read)))
             .into(),
         sub_jobs: Some(seconds(sweep)),
+        ..ReadTimes::default()
     };
     assert_eq!(seen(&reads(41, 41, 41)), ("a b c d e".to_owned(), true, false));
     assert_eq!(seen(&reads(40, 41, 41)), ("b c d e".to_owned(), true, true));
+    let slow = |desktops_took: i64, sub_jobs_took: i64| ReadTimes {
+        desktops_took: seconds(desktops_took),
+        sub_jobs_took: seconds(sub_jobs_took),
+        ..reads(20, 40, 30)
+    };
+    assert_eq!(seen(&slow(21, 11)), ("a b c d e".to_owned(), true, false));
+    assert_eq!(seen(&slow(20, 11)), ("b c d e".to_owned(), true, true));
+    assert_eq!(seen(&slow(21, 10)), ("a b c d e".to_owned(), false, true));
     assert_eq!(seen(&reads(41, 41, 40)), ("a b c d e".to_owned(), false, true));
     assert_eq!(
         seen(&ReadTimes::default()),

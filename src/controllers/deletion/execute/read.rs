@@ -81,18 +81,21 @@ pub(super) async fn desktops(
     ids: &[DesktopID],
     context: &Context,
 ) -> Result<(), Error> {
-    begin_read(pass, context);
-    let (key, cloud) = (pass.shared()?, pass.cloud()?);
-    let in_doubt = key.1 == Priority::Recovery;
-    let question = question(pass, ids, key.1, context);
+    let asked = begin_read(pass, context);
+    let key = pass.shared()?;
+    let priority = key.1;
+    let cloud = (pass.session()?.clone(), priority);
+    let question = question(pass, ids, priority, context);
     let room = MAX_BATCH.saturating_sub(ids.len());
     let upcoming = || {
-        if in_doubt {
+        if priority == Priority::Recovery {
             return vec![];
         }
         context.queue.upcoming_desktops(&pass.object, room)
     };
-    match context.shared.desktops(key, cloud, question, upcoming).await {
+    let read = context.shared.desktops(key, cloud, question, upcoming).await;
+    pass.reads.desktops_took += context.uptime.now().saturating_sub(asked);
+    match read {
         Err(error) => read_failure(pass, &error, context),
         Ok(read) => {
             let began = context.uptime.at(read.began);
@@ -135,7 +138,9 @@ pub(super) async fn desktop(
     context: &Context,
 ) -> Result<(), Error> {
     let began = begin_read(pass, context);
-    match pass.cloud()?.show_desktop(id).await {
+    let shown = pass.cloud()?.show_desktop(id).await;
+    pass.reads.desktops_took += context.uptime.now().saturating_sub(began);
+    match shown {
         Err(error) if is_about_one_desktop(&error) => {
             let in_a_row = context
                 .memory
@@ -179,8 +184,10 @@ pub(super) async fn details(
     ids: &[DesktopID],
     context: &Context,
 ) -> Result<(), Error> {
-    begin_read(pass, context);
-    match pass.cloud()?.list_desktop_details(ids).await {
+    let asked = begin_read(pass, context);
+    let listed = pass.cloud()?.list_desktop_details(ids).await;
+    pass.reads.desktops_took += context.uptime.now().saturating_sub(asked);
+    match listed {
         Err(error) => read_failure(pass, &error, context),
         Ok(answer) => {
             let mut rows = BTreeMap::new();
@@ -256,11 +263,10 @@ pub(super) async fn sub_jobs(pass: &mut Reconciliation, context: &Context) -> Re
     };
     let (key, cloud) = (pass.shared()?, pass.cloud()?);
     let ids = pass.seen.request.desktop_ids.clone();
-    match context
-        .shared
-        .sweep(key, &*cloud, &ids, context.uptime.moment(since))
-        .await
-    {
+    let since = context.uptime.moment(since);
+    let swept = context.shared.sweep(key, &*cloud, &ids, since).await;
+    pass.reads.sub_jobs_took += context.uptime.now().saturating_sub(now);
+    match swept {
         Err(error) => read_failure(pass, &error, context),
         Ok(sweep) => {
             pass.seen.sweep = Some(sweep);
