@@ -38,7 +38,7 @@
 //! | I6 | event: a write; the API server compares versions | history | history, and each write names its version | event: a step, a write |
 //! | I7 | event: a POST leaves | history | history | event: a POST leaves |
 //! | I8 | event: a write | history | history, refused writes too | event: a write |
-//! | I9 | *not*: no login is modelled | *not*: there is one login and one project, nothing to mistake | history | *not*: `plan` has no login |
+//! | I9 | *not*: no login is modelled | history; every fourth world has two projects, each with a login and an endpoint of its own | history | *not*: `plan` has no login |
 //! | I10 | event: an effect, an end, a release; of one name: requests of two names are not modelled | history | history of one request: what lands after it; two requests have a case of their own | event: an end, a release; one request |
 //! | I11 | event: a write; but not that an outcome is stored again after a lost answer | history | history | event: a progress is told once |
 //! | I12 | event: an intent, by the record and by what was shown to the person; a POST leaves | history, in every fourth world | history; users change only while no operator works, so that what the reads showed is known | event: a step signs, by a rule of their own |

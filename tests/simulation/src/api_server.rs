@@ -155,6 +155,8 @@ pub struct Faults {
     pub status_unfenced: bool,
     /// The same of a project alone.
     pub project_status_unfenced: bool,
+    /// A read of a Secret shows the first one of its namespace, whichever is asked for.
+    pub secrets_mixed_up: bool,
     /// Finalizers keep nothing.
     pub finalizers_ignored: bool,
 }
@@ -281,7 +283,10 @@ impl ApiServer {
     }
 
     fn get(&self, key: &Key) -> Result<Response, Refusal> {
-        let object = self.store.get(key).ok_or_else(|| key.not_found())?;
+        let mixed_up = self.faults.secrets_mixed_up && key.resource == Resource::Secrets;
+        let first = self.store.list(key.resource, Some(&key.namespace)).next();
+        let object = first.filter(|_| mixed_up).or_else(|| self.store.get(key));
+        let object = object.ok_or_else(|| key.not_found())?;
         Ok(Response {
             code: 200,
             body: object.clone(),

@@ -58,6 +58,8 @@ pub struct Facts {
     pub posts: Vec<Post>,
     /// Every call of the cloud, and how many milliseconds after the begin it was made.
     pub cloud_calls: Vec<(u64, Call)>,
+    /// Where calls of the cloud went that an access key signed.
+    pub signed_calls: Vec<invariants::history::Call>,
     /// Writes of the operator that changed nothing.
     pub idle_writes: Vec<IdleWrite>,
     /// Jobs that a person began in the console.

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use invariants::History;
-use invariants::history::{Basis, Came, Object, Post, Request, Rest, Version, Write};
+use invariants::history::{Basis, Came, Login, Object, Post, Request, Rest, Version, Write};
 use invariants::reading::{Frozen, items, texts};
 use serde_json::Value;
 
 use crate::api_server::resource::Resource;
 use crate::facts::{self, Author, IdleWrite};
 use crate::run::Covered;
+use crate::scenario::{self, Home, OWN};
 use crate::world::World;
 
 /// Everything that is wrong, each in a sentence.
@@ -75,9 +76,31 @@ fn history(world: &World) -> History {
         // What is said of a desktop that was away is true of the time when it was.
         there: Some(&world.desktops_there() - &world.facts.away),
         two_leaders: world.facts.two_leaders,
+        calls: world.facts.signed_calls.clone(),
+        logins: logins(world),
         requests,
         ..History::default()
     }
+}
+
+/// What each access key is for.
+fn logins(world: &World) -> Vec<Login> {
+    let login = |credential: &str, home: &Home| Login {
+        credential: credential.to_owned(),
+        endpoint: home.endpoint(),
+        project: home.id.to_owned(),
+    };
+    let homes = world.scenario.homes.iter();
+    let own = homes.map(|home| login(home.access_key, home));
+    // Where IAM gives temporary access keys there is one project.
+    let given = world
+        .facts
+        .signed_calls
+        .iter()
+        .filter_map(|call| call.credential.as_deref());
+    let given = given.filter(|_| world.scenario.login == scenario::Login::Password);
+    own.chain(given.map(|credential| login(credential, &OWN)))
+        .collect()
 }
 
 /// Every object, by its uid.

@@ -127,9 +127,11 @@ impl Transport for Line {
             body: Bytes::copy_from_slice(body),
         };
         let (reply, answer) = oneshot::channel();
-        self.world
-            .lock()
-            .send(self.who, Freight::Cloud(call), Reply::Cloud(reply));
+        {
+            let mut world = self.world.lock();
+            world.facts.signed_calls.extend(signed(&request));
+            world.send(self.who, Freight::Cloud(call), Reply::Cloud(reply));
+        }
         let patience = request.timeout().copied().unwrap_or(Duration::MAX);
         match tokio::time::timeout(patience, answer).await {
             Ok(Ok(Ok(answer))) => Ok(cloud_response(answer)),
@@ -141,6 +143,20 @@ impl Transport for Line {
             }),
         }
     }
+}
+
+/// Where a call goes and which access key signed it, if one did.
+fn signed(request: &reqwest::Request) -> Option<invariants::history::Call> {
+    let header = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (_, after) = header.split_once("Access=")?;
+    let credential = after.split(',').next().unwrap_or_default();
+    let mut path = request.url().path_segments()?;
+    let project = path.find(|segment| *segment == "v2").and_then(|_| path.next());
+    Some(invariants::history::Call {
+        endpoint: request.url().host_str().unwrap_or_default().to_owned(),
+        project: project.map(str::to_owned),
+        credential: Some(credential.to_owned()),
+    })
 }
 
 fn cloud_response(answer: CloudReply) -> reqwest::Response {

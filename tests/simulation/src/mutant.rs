@@ -12,6 +12,8 @@ pub enum Mutant {
     StatusWithoutResourceVersion,
     /// The API server takes a write of the status of a project whatever its resource version.
     ProjectStatusWithoutResourceVersion,
+    /// The API server answers a read of a Secret with another one.
+    SecretOfAnother,
     /// The API server lets a deleted object go although it has a finalizer.
     FinalizersIgnored,
     /// The gateway honours signatures for two hours.
@@ -31,6 +33,7 @@ impl Mutant {
             Self::ProjectStatusWithoutResourceVersion => {
                 "the API server takes a write of the status of a project whatever its resource version"
             }
+            Self::SecretOfAnother => "the API server answers a read of a Secret with another one",
             Self::FinalizersIgnored => "the API server lets a deleted object go although it has a finalizer",
             Self::SignaturesLiveLong => "the gateway honours signatures for two hours",
             Self::JobsShowLate => "an accepted submission shows after an hour only",

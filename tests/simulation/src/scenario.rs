@@ -13,13 +13,15 @@ use crate::mutant::Mutant;
 
 mod answered;
 mod guarded;
+mod neighbour;
 
 pub use answered::TOKEN_LIFE;
 pub use guarded::{ELSEWHERE, Guard};
+pub use neighbour::{Home, OTHER, OWN};
 
 /// The namespace of everything.
 pub const NAMESPACE: &str = "vdi";
-/// The only project.
+/// The project that each world has.
 pub const PROJECT: &str = "prod";
 /// Its Secret.
 pub const SECRET: &str = "prod-login";
@@ -72,6 +74,8 @@ pub struct Scenario {
     pub answers: Vec<answers::Rule>,
     /// What the owner of the project permits, in worlds in which it is limited.
     pub guard: Option<Guard>,
+    /// The projects.
+    pub homes: Vec<&'static Home>,
     /// How the operator logs in.
     pub login: Login,
     /// When nothing goes wrong any more, in milliseconds.
@@ -100,6 +104,8 @@ pub enum Login {
 pub struct RequestPlan {
     /// Its name.
     pub name: String,
+    /// The `WorkspaceProject` that it names.
+    pub project: &'static str,
     /// The desktops that it names.
     pub desktops: Vec<String>,
     /// When it is created, in milliseconds.
@@ -111,7 +117,9 @@ pub struct RequestPlan {
 impl Scenario {
     /// What a seed gives.
     pub fn draw(seed: u64, mutant: Option<Mutant>) -> Self {
-        Self::draw_unguarded(seed, mutant).with_guardrails()
+        Self::draw_unguarded(seed, mutant)
+            .with_guardrails()
+            .with_neighbour()
     }
 
     /// The same where the owner of the project has nothing to say.
@@ -136,6 +144,7 @@ impl Scenario {
             acts,
             answers: vec![],
             guard: None,
+            homes: vec![&OWN],
             login: Login::AccessKey,
             troubled: TROUBLED,
             patience: PATIENCE,
@@ -179,22 +188,10 @@ impl Scenario {
         serde_json::from_value(self.cloud.clone())
     }
 
-    /// The `WorkspaceProject`.
-    pub fn project(&self) -> Value {
-        let kind = match self.login {
-            Login::AccessKey => "accessKey",
-            Login::Password => "password",
-            Login::Token => "token",
-        };
-        let mut project = json!({
-            "metadata": {"name": PROJECT},
-            "spec": {
-                "region": REGION,
-                "projectID": PROJECT_ID,
-                "credentials": {kind: {"secretRef": {"name": SECRET}}},
-            },
-        });
-        if let Some(guard) = &self.guard {
+    /// One of the `WorkspaceProject` objects.
+    pub fn project(&self, home: &Home) -> Value {
+        let mut project = home.manifest(self.login);
+        if let Some(guard) = self.guard.as_ref().filter(|_| *home == OWN) {
             project["spec"]["guardrails"] = guard.guardrails.clone();
         }
         project
@@ -227,6 +224,7 @@ impl RequestPlan {
         }
         Self {
             name: format!("leavers-{number}"),
+            project: OWN.name,
             desktops: own,
             created: dice.within(0..8_000),
             suspended: dice.once_in(10),
@@ -238,7 +236,7 @@ impl RequestPlan {
         json!({
             "metadata": {"name": self.name},
             "spec": {
-                "projectRef": {"name": PROJECT},
+                "projectRef": {"name": self.project},
                 "desktopIDs": self.desktops,
                 "suspend": self.suspended,
             },
@@ -313,6 +311,7 @@ impl fmt::Display for Scenario {
         for (place, request) in self.requests.iter().enumerate() {
             let RequestPlan {
                 name,
+                project,
                 desktops,
                 created,
                 suspended,
@@ -320,7 +319,7 @@ impl fmt::Display for Scenario {
             let state = if *suspended { ", suspended" } else { "" };
             writeln!(
                 f,
-                "  request {place} ({name}): {} at {created} ms{state}",
+                "  request {place} ({name}, project {project}): {} at {created} ms{state}",
                 desktops.join(", ")
             )?;
         }

@@ -29,7 +29,7 @@ use crate::clock::Era;
 use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::mutant::Mutant;
-use crate::scenario::{PROJECT_ID, Scenario};
+use crate::scenario::{ELSEWHERE, Scenario};
 use crate::story::{Log, Story};
 
 mod deeds;
@@ -195,6 +195,9 @@ impl World {
         if self.scenario.mutant == Some(Mutant::ProjectStatusWithoutResourceVersion) {
             self.api.faults.project_status_unfenced = true;
         }
+        if self.scenario.mutant == Some(Mutant::SecretOfAnother) {
+            self.api.faults.secrets_mixed_up = true;
+        }
         if self.scenario.mutant == Some(Mutant::FinalizersIgnored) {
             self.api.faults.finalizers_ignored = true;
         }
@@ -215,7 +218,7 @@ impl World {
             self.cloud.set_timings(timings);
         }
         self.put_secret(true);
-        self.create_project();
+        self.create_projects();
         for request in 0..self.scenario.requests.len() {
             let at = self.scenario.requests[request].created;
             self.schedule(at, Event::Creates(request));
@@ -322,7 +325,7 @@ impl World {
         let there = self.cloud.desktops(self.era.now());
         let there = there
             .into_iter()
-            .filter(|desktop| desktop.status != "DELETED" && desktop.project == PROJECT_ID);
+            .filter(|desktop| desktop.status != "DELETED" && desktop.project != ELSEWHERE);
         there.map(|desktop| desktop.id).collect()
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use simulation::calls::Call;
 use simulation::faults::{Fate, Rule};
 use simulation::run::{self, Report};
-use simulation::scenario::{RequestPlan, Scenario};
+use simulation::scenario::{OWN, RequestPlan, Scenario};
 
 /// Requests, each for a desktop of its own.
 const REQUESTS: usize = 80;
@@ -21,6 +21,7 @@ fn burst(rules: Vec<Rule>) -> Report {
     scenario.cloud["desktops"] = ids.iter().map(|id| json!({"id": id})).collect();
     let request = |(n, id): (usize, &String)| RequestPlan {
         name: format!("leaver-{n}"),
+        project: OWN.name,
         desktops: vec![id.clone()],
         created: n as u64 * 50,
         suspended: false,

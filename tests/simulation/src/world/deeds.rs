@@ -19,7 +19,7 @@ use crate::api_server::resource::Resource;
 use crate::api_server::store::Key;
 use crate::api_server::{Answer, Request};
 use crate::facts::Author;
-use crate::scenario::{CONSOLE, NAMESPACE, PROJECT, PROJECT_ID, SECRET};
+use crate::scenario::{CONSOLE, NAMESPACE, OWN, PROJECT, PROJECT_ID, SECRET};
 
 /// After so many milliseconds an object must have conditions.
 const BLANK: u64 = 10_000;
@@ -269,8 +269,16 @@ impl World {
         }
     }
 
-    pub(super) fn create_project(&mut self) {
-        self.person(Method::POST, Resource::Projects, "", &self.scenario.project());
+    /// Creates the projects, and the Secrets of those in which nothing goes wrong.
+    pub(super) fn create_projects(&mut self) {
+        for home in self.scenario.homes.clone() {
+            if *home != OWN {
+                let data = secret_data(&[("accessKey", home.access_key), ("secretKey", home.secret_key)]);
+                let secret = json!({"metadata": {"name": home.secret}, "data": data});
+                self.person(Method::POST, Resource::Secrets, "", &secret);
+            }
+            self.person(Method::POST, Resource::Projects, "", &self.scenario.project(home));
+        }
     }
 
     fn suspend_project(&mut self, suspend: bool) {
@@ -280,9 +288,7 @@ impl World {
 
     /// Puts the right or a wrong key into the Secret.
     pub(super) fn put_secret(&mut self, right: bool) {
-        let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
-        let secret = self.scenario.secret(right, self.healed);
-        let data: BTreeMap<_, _> = secret.into_iter().map(|(key, text)| (key, bytes(text))).collect();
+        let data = secret_data(&self.scenario.secret(right, self.healed));
         let key = Key {
             resource: Resource::Secrets,
             namespace: NAMESPACE.to_owned(),
@@ -349,4 +355,9 @@ impl World {
             });
         }
     }
+}
+
+fn secret_data(texts: &[(&'static str, &str)]) -> BTreeMap<&'static str, ByteString> {
+    let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+    texts.iter().map(|(key, text)| (*key, bytes(text))).collect()
 }
