@@ -13,7 +13,7 @@ pub mod run;
 pub use crds::CrdsArgs;
 pub use run::RunArgs;
 
-/// Deletes Huawei Cloud Workspace desktops because somebody applied a `DesktopDeletion`.
+/// Deletes Huawei Cloud Workspace desktops declared as `DesktopDeletion` resources.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about = ABOUT, max_term_width = 100)]
 pub struct Cli {
@@ -23,13 +23,13 @@ pub struct Cli {
 }
 
 const ABOUT: &str = "\
-Deletes Huawei Cloud Workspace desktops because somebody applied a DesktopDeletion.
+Deletes Huawei Cloud Workspace desktops declared as DesktopDeletion resources.
 
 Each batch is submitted to the cloud at most once; its job is followed to the end, and the conditions of the \
-object say what happened and what to do next.
+object report progress, result and required action.
 
 Typical use:
-  desktop-deletion-operator crds | kubectl apply -f -    install the two kinds
+  desktop-deletion-operator crds | kubectl apply -f -    install the CRDs
   desktop-deletion-operator run                          serve the operator's own namespace
   desktop-deletion-operator run --namespaces '*'         serve the whole cluster";
 
@@ -39,7 +39,7 @@ pub enum Command {
     /// Run the operator until SIGTERM or SIGINT
     #[command(long_about = run::ABOUT)]
     Run(Box<RunArgs>),
-    /// Print the definitions of the two kinds as YAML, or write them to files
+    /// Print the CRDs as YAML, or write them to files
     Crds(CrdsArgs),
 }
 

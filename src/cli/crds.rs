@@ -11,7 +11,7 @@ use crate::crd;
 /// Flags of `crds`.
 #[derive(Debug, Args)]
 pub struct CrdsArgs {
-    /// Write one file a kind into this folder instead of printing; it is made if missing
+    /// Directory for one file per CRD, instead of standard output; created if missing
     #[arg(long, value_name = "DIR", env = "DESKTOP_DELETION_OUTPUT")]
     output: Option<PathBuf>,
 }

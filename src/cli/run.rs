@@ -14,13 +14,12 @@ use crate::runtime::logging::{self, LogFormat};
 pub(super) const ABOUT: &str = "\
 Run the operator until SIGTERM or SIGINT.
 
-It reaches the API server through the kubeconfig that KUBECONFIG names, else through the ServiceAccount of its pod. \
-Every flag can be given as the environment variable shown beside it; the flag wins. Durations are written like 15s, \
-2m, 1h30m or 168h.";
+Connects to the API server with the kubeconfig in KUBECONFIG, or else with the ServiceAccount of its pod. Each flag can \
+also be set by the environment variable shown; the flag takes precedence. Durations: 15s, 2m, 1h30m, 168h.";
 
-const SCOPE: &str = "What it serves";
-const REPLICAS: &str = "Replicas: which of them works";
-const PROCESS: &str = "The process";
+const SCOPE: &str = "Scope";
+const REPLICAS: &str = "Leader election";
+const PROCESS: &str = "Process";
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
@@ -38,17 +37,17 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = SCOPE)]
 struct ScopeArgs {
-    /// Namespaces to watch, separated by commas; '*' for all, which needs rights in the whole cluster
+    /// Namespaces to watch, separated by commas; '*' for all, which needs cluster-wide permissions
     /// [default: the operator's own]
     #[arg(long, value_name = "NAMES", env = "DESKTOP_DELETION_NAMESPACES", value_parser = namespaces)]
     namespaces: Option<Namespaces>,
 
     /// Hosts that a project may point to, each HOST or HOST=CIDR,CIDR
     ///
-    /// Give the flag once for each entry, or separate entries by ';' (in the environment variable always so). A '*'
-    /// stands for exactly one label of the host name, below myhuaweicloud.com and myhuaweicloud.eu for a region. Addresses of loopback, link-local and private networks are
-    /// refused unless a CIDR of the entry holds them, and so are IP addresses in place of a name. The list given here
-    /// replaces the default, which is the hosts workspace.REGION, iam.REGION and sts.REGION of myhuaweicloud.com and
+    /// Give the flag once for each entry, or separate entries by ';' (required in the environment variable). A '*' matches
+    /// one label of the host name; below myhuaweicloud.com and myhuaweicloud.eu, only a region. Loopback, link-local and
+    /// private addresses, and IP addresses in place of a name, are refused unless a CIDR of the entry contains them. The
+    /// list replaces the default, which is the hosts workspace.REGION, iam.REGION and sts.REGION of myhuaweicloud.com and
     /// myhuaweicloud.eu, and iam.myhuaweicloud.com.
     #[arg(
         long,
@@ -60,10 +59,10 @@ struct ScopeArgs {
     )]
     allowed_endpoints: Vec<AllowedEndpoint>,
 
-    /// HTTP proxy through which the cloud is reached, by CONNECT [default: none, whatever proxy the environment names]
+    /// HTTP proxy (CONNECT) for the cloud [default: none; HTTPS_PROXY is ignored]
     ///
-    /// The names of endpoints are then resolved by the proxy, and which addresses may be reached is for the proxy to say;
-    /// --allowed-endpoints holds by name. The proxy must be a plain http one.
+    /// The proxy resolves host names and must restrict addresses itself; --allowed-endpoints is then checked by name only.
+    /// Only http:// proxies are supported.
     #[arg(
         long,
         value_name = "http://HOST:PORT",
@@ -88,11 +87,11 @@ struct ScopeArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = REPLICAS)]
 struct ReplicaArgs {
-    /// Work only while holding the Lease desktop-deletion-operator of the operator's own namespace
+    /// Enable leader election with the Lease desktop-deletion-operator in the operator's namespace
     ///
-    /// The Deployment that comes with the operator sets it, so that one of its two pods works and the other one stands
-    /// by. A process started by hand works at once, which is safe beside others: each write is fenced, and no request
-    /// is submitted twice. It only doubles the cloud calls.
+    /// The Deployment of the operator sets it: one of its two pods works, and the other one stands by. Without it, the
+    /// process starts to work immediately. Several processes at once are safe, since writes use optimistic concurrency,
+    /// but they multiply the calls of the cloud.
     #[arg(
         long,
         env = "DESKTOP_DELETION_LEADER_ELECT",
@@ -112,7 +111,7 @@ struct ReplicaArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = PROCESS)]
 struct ProcessArgs {
-    /// Most objects that are worked on at one time; one that waits for the cloud does not count
+    /// Maximum number of concurrent reconciliations, except those that wait for the cloud
     #[arg(
         long,
         value_name = "COUNT",
@@ -121,7 +120,7 @@ struct ProcessArgs {
     )]
     concurrency: NonZeroU16,
 
-    /// Most calls of one cloud endpoint that one login makes in any minute; recovery goes first, then polls, then submissions
+    /// Maximum number of calls per minute for each set of credentials and endpoint; priority: recovery, polls, submissions
     #[arg(
         long,
         value_name = "COUNT",
@@ -153,7 +152,7 @@ struct ProcessArgs {
     )]
     listen: SocketAddr,
 
-    /// Name under which this process writes attempts and Events [default: the name of its pod, else of the host]
+    /// Identity of this process in attempts and Events [default: the name of its pod, or else of the host]
     #[arg(long, value_name = "NAME", env = "DESKTOP_DELETION_IDENTITY", value_parser = identity)]
     identity: Option<String>,
 
@@ -161,7 +160,7 @@ struct ProcessArgs {
     #[arg(long, hide = true, env = "POD_NAME", value_parser = identity)]
     pod_name: Option<String>,
 
-    /// Form of the log lines, which go to standard error
+    /// Format of the log, which goes to standard error
     #[arg(
         long,
         value_name = "FORMAT",
@@ -257,7 +256,7 @@ fn namespaces(text: &str) -> Result<Namespaces, String> {
         return if names.len() == 1 {
             Ok(Namespaces::All)
         } else {
-            Err("'*' stands for all namespaces and must stand alone".to_owned())
+            Err("'*' stands for all namespaces and cannot be combined with names".to_owned())
         };
     }
     names
@@ -278,7 +277,7 @@ fn namespace(name: &str) -> Result<String, String> {
         Ok(name.to_owned())
     } else {
         Err(format!(
-            "{name:?} is no name of a namespace: 1 to 63 lower-case letters, digits or '-', a letter or digit first and last"
+            "{name:?} is not a valid namespace name: 1 to 63 lower-case letters, digits or '-', starting and ending with a letter or digit"
         ))
     }
 }
@@ -289,7 +288,7 @@ fn identity(name: &str) -> Result<String, String> {
         Ok(name.to_owned())
     } else {
         Err(format!(
-            "{name:?} is no name for a writer: 1 to 253 printable ASCII characters without spaces"
+            "{name:?} is not a valid identity: 1 to 253 printable ASCII characters without spaces"
         ))
     }
 }
@@ -394,7 +393,7 @@ mod tests {
                 "--max-signature-age=20m",
                 "must be shorter than --signature-window (15m)",
             ),
-            ("--lease-duration=1500ms", "no number of whole seconds"),
+            ("--lease-duration=1500ms", "not a whole number of seconds"),
             ("--leader-elect=perhaps", "--leader-elect"),
             ("--concurrency=0", "--concurrency"),
             ("--listen=8080", "--listen"),

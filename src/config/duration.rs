@@ -14,7 +14,7 @@ pub enum InvalidDuration {
     #[error("{0:?} is not a duration; write it like 15s, 2m, 1h30m or 168h (units: ms, s, m, h)")]
     Form(String),
     /// Zero, negative or longer than [`LONGEST`].
-    #[error("{0:?} is out of bounds; a duration is longer than nothing and at most one year (8760h)")]
+    #[error("{0:?} is out of bounds; a duration must be greater than 0 and at most one year (8760h)")]
     Bounds(String),
 }
 

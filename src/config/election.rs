@@ -10,17 +10,17 @@ use super::timing::Mismatch;
 /// How replicas agree on the one that works. The relations are those of the Kubernetes client libraries.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Election {
-    /// How long a lease that nobody renews keeps its holder; whole seconds
+    /// Time after the last renewal until another replica may acquire the Lease; whole seconds
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_LEASE_DURATION", value_parser = whole_seconds, default_value = "15s")]
     pub lease_duration: Duration,
 
-    /// A leader that could not renew its lease for this long stops and exits
+    /// A leader that cannot renew the Lease for this long stops and exits
     ///
-    /// The gap to --lease-duration is what the clocks of two machines may run apart in that time.
+    /// The difference to --lease-duration is the tolerated clock drift between replicas.
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RENEW_DEADLINE", value_parser = parse, default_value = "10s")]
     pub renew_deadline: Duration,
 
-    /// Pause between two tries to take or renew the lease
+    /// Interval between attempts to acquire or renew the Lease
     #[arg(long = "lease-retry", value_name = "TIME", env = "DESKTOP_DELETION_LEASE_RETRY", value_parser = parse, default_value = "2s")]
     pub retry: Duration,
 }
@@ -30,7 +30,7 @@ fn whole_seconds(text: &str) -> Result<Duration, String> {
     match parse(text) {
         Ok(duration) if duration.subsec_nanos() == 0 => Ok(duration),
         Ok(_) => Err(format!(
-            "{text:?} is no number of whole seconds; a Lease stores its duration in seconds"
+            "{text:?} is not a whole number of seconds; a Lease stores its duration in seconds"
         )),
         Err(error) => Err(error.to_string()),
     }

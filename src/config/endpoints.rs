@@ -31,7 +31,7 @@ pub struct AllowedEndpoint {
 
 /// An entry that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{entry:?} is no HOST or HOST=CIDR,CIDR: {why}")]
+#[error("{entry:?} is not HOST or HOST=CIDR,CIDR: {why}")]
 pub struct InvalidEntry {
     entry: String,
     why: String,
@@ -88,7 +88,7 @@ fn refusal(labels: &[String]) -> Option<String> {
     let literal = labels.len() == 1 && labels[0].parse::<IpAddr>().is_ok();
     if !literal && let Some(bad) = labels.iter().find(|label| *label != "*" && !letters(label)) {
         return Some(format!(
-            "the label {bad:?} of the host is not made of letters, digits and '-', nor is it '*'"
+            "the label {bad:?} of the host must consist of letters, digits and '-', or be '*'"
         ));
     }
     if labels.last().is_some_and(|last| last == "*") {

@@ -16,7 +16,7 @@ pub enum InvalidOtlpEndpoint {
     Url,
     /// The URL holds credentials.
     #[error(
-        "--otlp-endpoint must not hold a user or password, since a command line is no secret: put the headers that the collector wants into OTEL_EXPORTER_OTLP_HEADERS"
+        "--otlp-endpoint must not contain credentials, because the command line is visible to others; put the headers of the collector into OTEL_EXPORTER_OTLP_HEADERS"
     )]
     UserInfo,
 }

@@ -35,7 +35,7 @@ pub enum InvalidProxy {
     Url,
     /// The URL holds credentials.
     #[error(
-        "--cloud-proxy must not hold a user or password, since a command line is no secret: put USER:PASSWORD into a file and name it with --cloud-proxy-credentials-file"
+        "--cloud-proxy must not contain credentials, because the command line is visible to others; put USER:PASSWORD into a file and name it with --cloud-proxy-credentials-file"
     )]
     UserInfo,
     /// There is a file but no proxy.

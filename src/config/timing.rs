@@ -13,9 +13,9 @@ pub const GATEWAY_SIGNATURE_WINDOW: Duration = Duration::from_secs(15 * 60);
 pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Heading in `--help` of what decides how long a request may take effect.
-const SUBMISSION: &str = "Submission: how long a request may take effect";
+const SUBMISSION: &str = "Submission";
 /// Heading in `--help` of what decides how often services are asked.
-const FOLLOWING: &str = "Following: how often the cloud is asked";
+const FOLLOWING: &str = "Polling and retries";
 
 /// Every duration that the operator waits, allows or works with. Each is a flag of the same name, and the first line of its
 /// comment is what `--help` says.
@@ -25,50 +25,51 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_REQUEST_DEADLINE", value_parser = parse, default_value = "168h", help_heading = SUBMISSION)]
     pub request_deadline: Duration,
 
-    /// Age of a signature at which the request is not sent any more
+    /// Maximum age of a signature when the delete request is sent
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_MAX_SIGNATURE_AGE", value_parser = parse, default_value = "60s", help_heading = SUBMISSION)]
     pub max_signature_age: Duration,
 
-    /// How long the answer to a request that deletes is awaited; without one by then the outcome is unknown
+    /// Timeout of the response to a delete request; after it the outcome is unknown
     ///
     /// The default is the read timeout of the vendor's SDK. The pod's terminationGracePeriodSeconds must be longer, since a
-    /// process that is told to stop waits for the answer.
+    /// process that is shutting down waits for the response.
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SUBMISSION_TIMEOUT", value_parser = parse, default_value = "120s", help_heading = SUBMISSION)]
     pub submission_timeout: Duration,
 
     /// How long the gateway honours a signature; shorter than 15m only for testing
     ///
-    /// Until it is over, plus --clock-skew and --job-visibility-timeout, a request without an answer may still take effect.
+    /// A delete request without a response may take effect until this time, plus --clock-skew and --job-visibility-timeout, has
+    /// passed.
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SIGNATURE_WINDOW", value_parser = parse, default_value = "15m", help_heading = SUBMISSION)]
     pub signature_window: Duration,
 
-    /// How far the clocks of operator and service may be apart; beyond it nothing is submitted
+    /// Maximum difference between the clocks of operator and cloud service; beyond it nothing is submitted
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_CLOCK_SKEW", value_parser = parse, default_value = "5m", help_heading = SUBMISSION)]
     pub clock_skew: Duration,
 
-    /// Within this time an accepted request must show in the cloud's job list
+    /// Maximum time until an accepted delete request is visible in the cloud's job list
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_JOB_VISIBILITY_TIMEOUT", value_parser = parse, default_value = "120s", help_heading = SUBMISSION)]
     pub job_visibility_timeout: Duration,
 
-    /// Life of a token whose expiry is not known; shorter than 24h only for testing
+    /// Lifetime of a token whose expiry is not known; shorter than 24h only for testing
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_TOKEN_LIFE", value_parser = parse, default_value = "24h", help_heading = SUBMISSION)]
     pub token_life: Duration,
 
-    /// How long evidence about a request without an answer may stay unreadable before a person is asked
+    /// How long jobs or desktops may be unreadable during recovery before the reason is OutcomeUnknown
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RECOVERY_TIMEOUT", value_parser = parse, default_value = "30m", help_heading = SUBMISSION)]
     pub recovery_timeout: Duration,
 
-    /// From the acceptance of a job until it is first read
+    /// Delay between the acceptance of a job and its first poll
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_INITIAL_POLL_DELAY", value_parser = parse, default_value = "10s", help_heading = FOLLOWING)]
     pub initial_poll_delay: Duration,
 
     /// How often the open jobs of a project are read, all in one call
     ///
-    /// At most one write of progress per object falls into this time.
+    /// Progress is written at most once per object in this time.
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_POLL_INTERVAL", value_parser = parse, default_value = "15s", help_heading = FOLLOWING)]
     pub poll_interval: Duration,
 
-    /// After this time a job without an end is reported as overdue; it is followed further
+    /// Time after which an unfinished job is reported as overdue; polling continues
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_JOB_OVERDUE", value_parser = parse, default_value = "60m", help_heading = FOLLOWING)]
     pub job_overdue: Duration,
 
@@ -92,7 +93,7 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RETRY_MIN", value_parser = parse, default_value = "5s", help_heading = FOLLOWING)]
     pub retry_min: Duration,
 
-    /// Longest delay between two tries
+    /// Maximum delay between two attempts
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RETRY_MAX", value_parser = parse, default_value = "5m", help_heading = FOLLOWING)]
     pub retry_max: Duration,
 }

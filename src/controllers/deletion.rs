@@ -245,7 +245,8 @@ async fn access_denied(
     error: &api::Error,
     context: &Context,
 ) -> Result<Option<u64>, Error> {
-    let message = format!("{error}; check the operator's rights (RBAC) and the cluster's admission policies");
+    let message =
+        format!("{error}; check the operator's permissions (RBAC) and the cluster's admission policies");
     say(object, Reason::AccessDenied, message, context).await
 }
 
@@ -256,7 +257,7 @@ async fn intent_refused(
     context: &Context,
 ) -> Result<Option<u64>, Error> {
     let message = format!(
-        "the API server refuses to store the intent, so nothing was sent: {reason}; check the rules of the CRD and the operator's rights"
+        "the API server refuses to store the intent, so nothing was sent: {reason}; check the validation rules of the CRD and the operator's permissions"
     );
     say(object, Reason::IntentRefused, message, context).await
 }

@@ -109,12 +109,12 @@ impl Login {
             ProjectRead::Found(project, access) => (project, access),
             ProjectRead::Missing => {
                 let message =
-                    format!("WorkspaceProject {name} does not exist in namespace {namespace}: create it");
+                    format!("WorkspaceProject {name} does not exist in namespace {namespace}; create it");
                 return Self::none(None, message, patient, String::new());
             }
             ProjectRead::Undecodable(error) => {
                 let message = format!(
-                    "WorkspaceProject {name}: this version of the operator cannot decode it ({error}): correct that field, or run the version of the operator that wrote it"
+                    "WorkspaceProject {name}: this version of the operator cannot decode it ({error}); fix that field, or run the version of the operator that wrote it"
                 );
                 return Self::none(None, message, false, String::new());
             }
@@ -197,8 +197,8 @@ fn unknown_region(spec: &WorkspaceProjectSpec) -> Option<Unavailable> {
     (!named).then(|| Unavailable {
         reason: Reason::UnknownRegion,
         message: format!(
-            "the hosts of region {} are not known, so no call is made: correct spec.region in a new WorkspaceProject, \
-             or name the hosts in it with spec.endpoint and spec.iamEndpoint",
+            "the hosts of region {} are not known. Create a new WorkspaceProject with a valid spec.region, or with \
+             spec.endpoint and spec.iamEndpoint",
             spec.region
         ),
     })
@@ -226,8 +226,7 @@ pub async fn access(
         .into_iter()
         .filter_map(|(source, read)| Some((source.as_ref()?, read)));
     let Some((source, read)) = given.next() else {
-        let message = "spec.credentials has no source of credentials that this version of the operator knows"
-            .to_owned();
+        let message = "spec.credentials has no source that this version of the operator supports".to_owned();
         return Ok(Err(Unavailable {
             reason: Reason::SecretInvalid,
             message,
@@ -238,15 +237,14 @@ pub async fn access(
     let secret = match api::call("read the Secret of the project", secrets.get(name)).await {
         Ok(secret) => secret,
         Err(api::Error::NotFound) => {
-            let message = format!("Secret {name} does not exist in namespace {namespace}: create it");
+            let message = format!("Secret {name} does not exist in namespace {namespace}; create it");
             return Ok(Err(Unavailable {
                 reason: Reason::SecretNotFound,
                 message,
             }));
         }
         Err(api::Error::Refused { reason, .. }) => {
-            let message =
-                format!("the operator may not read Secret {name} ({reason}): allow it to get this Secret");
+            let message = format!("the operator lacks permission to get Secret {name} ({reason}); grant it");
             return Ok(Err(Unavailable {
                 reason: Reason::SecretNotFound,
                 message,

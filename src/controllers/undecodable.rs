@@ -236,7 +236,7 @@ async fn look_after(uid: &str, entry: &Entry, context: &Context) -> Result<(), a
 async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(), api::Error> {
     finished::free(&context.client, object).await?;
     let (namespace, name) = (object.namespace(), object.name_any());
-    let note = "the object cannot be decoded, and no call of it can take effect any more, so it was released; whether one took effect is unknown: check its desktops in the console";
+    let note = "the finalizer was removed from an object that cannot be decoded. Its delete requests can no longer take effect, and their outcome is unknown; check its desktops in the console";
     tracing::warn!(namespace, name, "{note}");
     context.metrics.incident(Incident::ReleasedUnresolved);
     let news = Announcement {
@@ -252,7 +252,7 @@ async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(),
 /// The conditions that report the object; `None` if they do already. Those that this version does not write are kept.
 fn reported(object: &Value, error: &str, context: &Context) -> Option<Value> {
     let message = format!(
-        "this version of the operator cannot decode the object ({error}), so it is skipped and its desktops stay held: correct that field, or run the version of the operator that wrote it"
+        "this version of the operator cannot decode the object ({error}). It is skipped, and its desktops stay reserved. Fix that field, or run the version of the operator that wrote it"
     );
     let none = Vec::new();
     let before = object["status"]["conditions"].as_array().unwrap_or(&none);

@@ -52,7 +52,7 @@ pub fn next(seen: &Observed) -> Step {
     }
 }
 
-const UNCLEAR: &str = "the deadline has passed by this machine's clock or by the service's, so the request will not be submitted; it expires once the deadline has passed by both";
+const UNCLEAR: &str = "the deadline has passed by the clock of the operator or of the cloud service, so the request will not be submitted; it expires once the deadline has passed by both";
 
 /// Nothing is sent any more, and nothing is final yet.
 fn deadline_unclear(seen: &Observed) -> Progress {
@@ -450,7 +450,7 @@ fn batch(seen: &Observed, sweep: &Sweep, sorted: SortedDesktops) -> Batch {
 }
 
 fn expired(seen: &Observed) -> Ending {
-    let mut message = "the deadline passed before the request was submitted; nothing was sent that had an effect: create a new request if the desktops are still to be deleted".to_owned();
+    let mut message = "the deadline passed before the request was submitted; no delete request took effect. Create a new request if the desktops must still be deleted".to_owned();
     if let Some(obstacle) = last_obstacle(seen) {
         message.push_str(LAST_OBSTACLE);
         message.push_str(&obstacle);

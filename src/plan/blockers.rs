@@ -41,7 +41,7 @@ pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Progress> {
         && home.key() != now.key()
     {
         let message = format!(
-            "WorkspaceProject {} now points to project {} at {}, but this request began in project {} at {}: point it back, or create a new request",
+            "WorkspaceProject {} now points to project {} at {}, but this request started in project {} at {}. Recreate the WorkspaceProject as it was, or create a new request",
             seen.request.project, now.project_id, now.endpoint, home.project_id, home.endpoint
         );
         return Some(Progress::stalled(
@@ -125,6 +125,6 @@ pub fn refusal(outcome: Outcome, error: &CloudError) -> Progress {
 
 /// Several answers in a row were lost, and a further submission may only leave another request in doubt.
 pub fn circuit_open() -> Progress {
-    let message = "the cloud did not answer the last 3 delete requests of these credentials: new ones are held until a read succeeds, then sent one at a time until one is answered. If this persists, check the network path to the cloud";
+    let message = "no response to the last 3 delete requests with these credentials: new ones wait until a read succeeds, then are sent one at a time until one gets a response. If this persists, check the network path to the cloud";
     Progress::retrying(Reason::ServiceUnavailable, message.to_owned(), Requeue::Refresh)
 }

@@ -36,13 +36,13 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
         match opens_at(&others, limit, count) {
             Some(at) => format!("there is room at {at}, or earlier if another submission has no effect"),
             None => {
-                "there is room a day after the submissions in progress, or earlier if they have no effect"
+                "there is room 24 hours after the submissions in progress, or earlier if they have no effect"
                     .to_owned()
             }
         }
     };
     let message = format!(
-        "the daily limit of WorkspaceProject {} ({limit}, maxDesktopsPerDay) leaves no room for this request, which needs {count}; {until}",
+        "the daily limit of WorkspaceProject {} ({limit}, maxDesktopsPerDay) has no room for this request, which needs {count}; {until}",
         seen.request.project
     );
     Some(Progress::held(Reason::DailyLimitReached, message, Requeue::Usage))

@@ -145,7 +145,7 @@ pub fn late(seen: &Observed, attempt: &Attempt) -> Option<Step> {
 /// What the conditions say of an attempt in doubt before anything was looked at.
 pub fn in_doubt(attempt: &Attempt) -> Progress {
     let message = format!(
-        "the answer to the submission of {} at {} was lost; outcome unknown, verifying. The request will not be sent again",
+        "no response to the delete request for {} at {}; outcome unknown, verifying. The request will not be sent again",
         desktops(attempt.desktop_ids.len()),
         attempt.signed_at.0
     );
@@ -178,7 +178,7 @@ pub fn unknown(attempt: &Attempt, mut hold: Progress) -> Progress {
 fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progress {
     let mut hold = in_doubt(attempt);
     hold.message = format!(
-        "{}; the evidence cannot be read at the moment: {}",
+        "{}. Jobs or desktops cannot be read at the moment: {}",
         hold.message, obstacle.message
     );
     hold.wake = obstacle.wake;

@@ -62,7 +62,7 @@ fn differences(expected: &Expectation, facts: &DesktopFacts, hide_users: bool) -
             Some(assigned) if assigned.iter().all(is_it) => return None,
             Some(_) if hide_users => "it is not assigned to that user alone".to_owned(),
             Some(assigned) => format!("it is assigned to {}", plan_hash::shown(&assigned)),
-            None => "the cloud does not say to whom it is assigned".to_owned(),
+            None => "the cloud does not report to whom it is assigned".to_owned(),
         };
         Some(format!("{is}, expected {name}"))
     });

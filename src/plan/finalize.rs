@@ -32,7 +32,7 @@ pub fn next(seen: &Observed) -> Step {
         }
         let hold = Progress::job_running(seen.request.desktop_ids.len());
         let message = format!(
-            "{}; the object is kept for some minutes, until its job must show in the cloud",
+            "{}; the object is kept for a few minutes, until its job is visible in the cloud",
             hold.message
         );
         return Step::Wait(Progress {
@@ -47,11 +47,11 @@ pub fn next(seen: &Observed) -> Step {
 fn held(attempt: &Attempt) -> Progress {
     let mut hold = evidence::in_doubt(attempt);
     let end = attempt.not_after.as_ref().map_or_else(
-        || "a day after it was sent".to_owned(),
-        |end| format!("some minutes after {}", end.0),
+        || "24 hours after it was sent".to_owned(),
+        |end| format!("a few minutes after {}", end.0),
     );
     hold.message = format!(
-        "{}; the object is kept until the request can no longer take effect, {end}",
+        "{}; the object is kept until the delete request can no longer take effect, {end}",
         hold.message
     );
     hold

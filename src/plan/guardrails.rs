@@ -2,7 +2,7 @@
 //!
 //! What the owner of the credentials permits (`spec.guardrails` of the project), against what the request asks for and what
 //! the last read shows of its desktops. A desktop that may not be deleted blocks the whole request: half of a batch is not
-//! what was asked for. What a rule needs and the cloud does not say blocks too.
+//! what was asked for. What a rule needs and the cloud does not report blocks too.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub fn violated(seen: &Observed) -> Option<Progress> {
         .find(|(_, most)| names > *most);
     let what = if let Some((limit, most)) = exceeded {
         format!(
-            "a request may name at most {} ({limit}), this one names {names}",
+            "the request names {names}, the maximum is {} ({limit})",
             desktops(most)
         )
     } else if request.force && !guardrails.allow_force {
@@ -69,7 +69,7 @@ pub fn blocked(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
         return None;
     }
     let message = format!(
-        "the guardrails of WorkspaceProject {} block the request: {}. Nothing is submitted until that has changed; to delete the others, create a request without the blocked desktops",
+        "the guardrails of WorkspaceProject {} block the request: {}. Nothing is submitted until this changes; to delete the others, create a request without the blocked desktops",
         seen.request.project,
         describe_some(&violations)
     );
@@ -200,8 +200,8 @@ fn prepaid(guardrails: &Guardrails, details: &DetailFacts) -> Option<String> {
 fn given<'a, T>(fact: &'a Fact<T>, what: &str) -> Result<&'a T, String> {
     match fact {
         Fact::Given(value) => Ok(value),
-        Fact::NotGiven => Err(format!("the cloud does not say {what}")),
-        Fact::Unreadable(word) => Err(format!("the cloud says {what} in an unknown form ({word})")),
+        Fact::NotGiven => Err(format!("the cloud does not report {what}")),
+        Fact::Unreadable(word) => Err(format!("the cloud reports {what} in an unknown form ({word})")),
     }
 }
 

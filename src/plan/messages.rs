@@ -39,9 +39,9 @@ pub fn of_error(error: &CloudError) -> String {
 
 fn remedy(error: &CloudError) -> String {
     match error.class {
-        ErrorClass::InvalidRequest => "the request is refused as it stands: correct it in a new object".to_owned(),
+        ErrorClass::InvalidRequest => "the cloud rejected the request as invalid; create a corrected DesktopDeletion".to_owned(),
         ErrorClass::UnknownRefusal => {
-            "the cloud refuses the request for a reason that the operator does not know, retrying every few minutes: do what its message says, or create a new request".to_owned()
+            "the cloud rejected the request with an unknown error code; retrying every few minutes. Fix the cause that its message names, or create a new request".to_owned()
         }
         ErrorClass::Authentication => {
             "the cloud rejects the credentials; put valid ones into the project's Secret".to_owned()
@@ -50,7 +50,7 @@ fn remedy(error: &CloudError) -> String {
         ErrorClass::Permission
             if error.code.as_deref().is_some_and(is_about_the_caller) =>
         {
-            "the gateway does not serve this caller, project or region: do what its message says".to_owned()
+            "the API gateway rejects this caller, project or region; see its message".to_owned()
         }
         ErrorClass::Permission => {
             let permission = named_action(error).unwrap_or(error.operation.permission());
@@ -71,13 +71,13 @@ fn remedy(error: &CloudError) -> String {
             "Workspace is not enabled for this account and region: enable it, or correct the project"
                 .to_owned()
         }
-        ErrorClass::NotFound => "the cloud says that something named in the request does not exist".to_owned(),
+        ErrorClass::NotFound => "the cloud reports that a resource in the request does not exist".to_owned(),
         ErrorClass::Conflict => "a desktop cannot be deleted in its current state; retrying".to_owned(),
         ErrorClass::Throttled => "rate limited by the cloud API; retrying".to_owned(),
         ErrorClass::Unavailable | ErrorClass::InDoubt | ErrorClass::Other => {
-            "the cloud cannot answer at the moment, tried again later".to_owned()
+            "the cloud API is unavailable; retrying".to_owned()
         }
-        ErrorClass::Unreachable => "the cloud cannot be reached, tried again later".to_owned(),
+        ErrorClass::Unreachable => "the cloud API cannot be reached; retrying".to_owned(),
     }
 }
 
@@ -139,7 +139,7 @@ fn looks_like_an_id(id: &DesktopID) -> bool {
 /// What a person can do about an attempt whose outcome stays unknown.
 pub fn advice(attempt: &Attempt) -> String {
     format!(
-        "check the desktops and their deletion jobs in the console, then annotate this object with {}={}=adopt:<job id>, =retry or =abandon",
+        "check the desktops and their deletion jobs in the console, then set the annotation {} of this object to {}=adopt:<job id>, =retry or =abandon",
         crate::crd::RESOLVE_ANNOTATION,
         attempt.id
     )

@@ -430,7 +430,7 @@ impl ClockSkew {
             "ahead of"
         };
         format!(
-            "{other} is {apart} {direction} the clock of the operator's node: nothing is sent and nothing expires until they agree; correct the clock that is wrong (NTP)"
+            "{other} is {apart} {direction} the clock of the operator's node; nothing is submitted and nothing expires until they agree. Fix the clock that is wrong (NTP)"
         )
     }
 }

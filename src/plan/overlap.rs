@@ -86,17 +86,17 @@ fn wait((message, wake): (String, Requeue)) -> Step {
 }
 
 fn unlisted() -> (String, Requeue) {
-    let message = "not every namespace that the operator watches has been listed yet, so another request may have one of the desktops: if this persists, check the operator's /readyz";
+    let message = "the watched namespaces are still being listed; one of them may have another request for these desktops. If this persists, check /readyz of the operator";
     (message.to_owned(), Requeue::Tick)
 }
 
 fn held(rival: &ConflictingRequest) -> (String, Requeue) {
     let holder = rival.name.as_ref().map_or_else(
-        || "another request, which lies in another namespace".to_owned(),
+        || "a DesktopDeletion in another namespace".to_owned(),
         |name| format!("DesktopDeletion {name}"),
     );
     let message = format!(
-        "desktop {} is held by {holder}: waiting until that has ended",
+        "desktop {} is reserved by {holder}; waiting for it to finish",
         rival.desktop
     );
     (message, Requeue::Tick)
@@ -104,11 +104,11 @@ fn held(rival: &ConflictingRequest) -> (String, Requeue) {
 
 fn undecodable(rival: &ConflictingRequest) -> (String, Requeue) {
     let holder = rival.name.as_ref().map_or_else(
-        || "another request, which lies in another namespace".to_owned(),
+        || "a DesktopDeletion in another namespace".to_owned(),
         |name| format!("DesktopDeletion {name}"),
     );
     let message = format!(
-        "desktop {} is held by {holder}, which this version of the operator cannot decode, so whether it was submitted is unknown: correct that object (its condition Stalled and the operator's log say what is wrong), or delete it and wait until it is gone",
+        "desktop {} is reserved by {holder}, which this version of the operator cannot decode and which may have been submitted. Fix it (see its condition Stalled and the operator's log), or delete it and wait until it is removed",
         rival.desktop
     );
     (message, Requeue::Tick)
@@ -116,11 +116,11 @@ fn undecodable(rival: &ConflictingRequest) -> (String, Requeue) {
 
 fn unchecked(rival: &ConflictingRequest) -> (String, Requeue) {
     let older = rival.name.as_ref().map_or_else(
-        || "an older request in another namespace".to_owned(),
+        || "an older DesktopDeletion in another namespace".to_owned(),
         |name| format!("the older DesktopDeletion {name}"),
     );
     let message = format!(
-        "desktop {} is also requested by {older}, whose WorkspaceProject has not been checked yet: waiting for that check, for at most a minute",
+        "desktop {} is also requested by {older}, whose WorkspaceProject has not been checked yet; waiting for that check, for at most one minute",
         rival.desktop
     );
     (message, Requeue::Tick)
@@ -128,16 +128,16 @@ fn unchecked(rival: &ConflictingRequest) -> (String, Requeue) {
 
 fn deleted(holder: &DeletedRequest) -> (String, Requeue) {
     let who = holder.name.as_ref().map_or_else(
-        || "a deleted request in another namespace".to_owned(),
+        || "a deleted DesktopDeletion in another namespace".to_owned(),
         |name| format!("the deleted DesktopDeletion {name}"),
     );
     let why = if holder.jobs.is_empty() {
-        "its call can take effect until about"
+        "its delete request can take effect until about"
     } else {
-        "the job of its call may not be visible until about"
+        "the job of its delete request may not be visible until about"
     };
     let message = format!(
-        "desktop {} is held by {who}: {why} {}; waiting",
+        "desktop {} is reserved by {who}: {why} {}; waiting",
         holder.desktop, holder.until
     );
     (message, Requeue::Tick)

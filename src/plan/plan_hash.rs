@@ -49,13 +49,13 @@ impl Planned {
         })
     }
 
-    /// The desktops of which the cloud does not say everything.
+    /// The desktops of which the cloud does not report everything.
     pub fn incomplete(&self) -> impl Iterator<Item = &DesktopID> {
         let incomplete = self.desktops.iter().filter(|(_, desktop)| !desktop.is_complete());
         incomplete.map(|(id, _)| id)
     }
 
-    /// How many facts of its desktops the cloud does not say.
+    /// How many facts of its desktops the cloud does not report.
     pub fn missing_facts(&self) -> usize {
         self.desktops
             .iter()
@@ -69,7 +69,7 @@ pub fn project_key(seen: &Observed) -> Option<ProjectKey> {
     Some(seen.project.as_ref()?.coordinates.as_ref()?.key())
 }
 
-/// A desktop as a plan names it. What the cloud does not say, or not readably, is `None`.
+/// A desktop as a plan names it. What the cloud does not report, or not readably, is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedDesktop {

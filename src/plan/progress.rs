@@ -47,7 +47,7 @@ pub struct PlanContent {
     pub absent: i32,
     /// Desktops that may not be deleted now.
     pub blocked: i32,
-    /// Facts that the cloud does not say.
+    /// Facts that the cloud does not report.
     pub missing_facts: i32,
 }
 

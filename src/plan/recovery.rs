@@ -81,7 +81,7 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
 /// An attempt whose outcome only a newer version of the operator knows: nothing is sent over it.
 pub fn of_newer_version(attempt: &Attempt) -> Progress {
     let message = format!(
-        "attempt {} has an outcome that this version of the operator does not know, so it may have reached the cloud and nothing is sent: run the version of the operator that wrote it",
+        "attempt {} has an outcome that this version of the operator does not know, so it may have reached the cloud and nothing is sent; run the version of the operator that wrote it",
         attempt.id
     );
     Progress::stalled(Reason::Undecodable, message, Requeue::Change)
@@ -90,7 +90,7 @@ pub fn of_newer_version(attempt: &Attempt) -> Progress {
 fn waiting(attempt: &Attempt, jobs: &BTreeSet<JobID>, wake: Requeue) -> Progress {
     let mut hold = in_doubt(attempt);
     if !jobs.is_empty() {
-        hold.message.push_str("; it is probably job ");
+        hold.message.push_str(". Probable job: ");
         hold.message.push_str(&name_some(jobs));
     }
     Progress { wake, ..hold }

@@ -85,14 +85,14 @@ pub fn next(seen: &Observed) -> Option<Step> {
     }
     if attempt.outcome != Outcome::Pending {
         return refuse(format!(
-            "attempt {} is settled already ({:?})",
+            "attempt {} already has the outcome {:?}",
             attempt.id, attempt.outcome
         ));
     }
     match resolve.verb {
         Verb::Abandon => Some(Step::RecordOutcome(abandoned(attempt, value))),
         Verb::Retry if !seen.facts.expired => refuse(format!(
-            "the request of attempt {} can still take effect, so it must not be repeated yet: take the annotation away and set it again later, or abandon it",
+            "the delete request of attempt {} can still take effect, so it must not be repeated yet. Remove the annotation and set it again later, or abandon the attempt",
             attempt.id
         )),
         Verb::Retry => Some(Step::RecordOutcome(retried(attempt, value))),
@@ -157,7 +157,7 @@ fn abandoned(attempt: &Attempt, value: String) -> Settlement {
 
 fn retried(attempt: &Attempt, value: String) -> Settlement {
     let message = format!(
-        "attempt {} was declared without effect by annotation; submitting again",
+        "attempt {} was marked as NoEffect by annotation; submitting again",
         attempt.id
     );
     Settlement {
@@ -174,11 +174,11 @@ fn retried(attempt: &Attempt, value: String) -> Settlement {
 /// What the conditions say after a person gave up an attempt that may still take effect.
 fn awaiting_expiry(attempt: &Attempt) -> Progress {
     let end = attempt.not_after.as_ref().map_or_else(
-        || "a day after it was sent".to_owned(),
-        |end| format!("some minutes after {}", end.0),
+        || "24 hours after it was sent".to_owned(),
+        |end| format!("a few minutes after {}", end.0),
     );
     let message = format!(
-        "attempt {} was abandoned by annotation; its request can still take effect until {end}, and its desktops stay reserved until then",
+        "attempt {} was abandoned by annotation; its delete request can still take effect until {end}, and its desktops stay reserved until then",
         attempt.id
     );
     Progress::moving(Reason::AwaitingEvidence, message, Requeue::Expiry)

@@ -11,7 +11,7 @@ use crate::crd::conditions::Reason;
 pub fn requests(namespace: &UnreadableNamespace) -> Progress {
     let UnreadableNamespace { name, right, until } = namespace;
     let message = format!(
-        "namespace {name} cannot be read: the operator lacks permission to {right} there, so a request in it may have a call on its way that deletes the same desktops; this request waits until about {until}, when no such call can take effect any more. Grant the permission (deploy/watched-namespace), or take the namespace out of --namespaces (deploy/README.md says how)"
+        "cannot read namespace {name}: the operator lacks permission to {right} there. A delete request from that namespace for the same desktops may be in flight; waiting until about {until}, when none can take effect any more. Grant the permission (deploy/watched-namespace), or remove the namespace from --namespaces (see deploy/README.md)"
     );
     Progress::stalled(Reason::NamespaceUnreadable, message, Requeue::Tick)
 }

@@ -127,7 +127,7 @@ impl Credentials {
         if id.contains([',', '=']) {
             return Err(InvalidSecret {
                 key: ACCESS_KEY,
-                why: "holds ',' or '=', which no access key id has".to_owned(),
+                why: "contains ',' or '=', which is invalid in an access key ID".to_owned(),
             });
         }
         Ok(Self::AccessKey(AccessKey {
@@ -263,13 +263,13 @@ fn present(data: &SecretData, key: &'static str, value: Option<String>) -> Resul
     value.ok_or_else(|| {
         let others: Vec<&str> = data.keys().take(8).map(String::as_str).collect();
         let has = if others.is_empty() {
-            "nothing".to_owned()
+            "none".to_owned()
         } else {
             others.join(", ")
         };
         InvalidSecret {
             key,
-            why: format!("is missing; the Secret has {has}"),
+            why: format!("is missing; keys of the Secret: {has}"),
         }
     })
 }
@@ -320,7 +320,7 @@ fn text(bytes: &[u8], max: usize) -> Result<&str, String> {
 fn in_a_header(text: &str) -> Option<String> {
     let position = text.bytes().position(|b| !b.is_ascii_graphic())?;
     Some(format!(
-        "holds a blank, a control character or a character outside of ASCII at position {}",
+        "contains a space, a control character or a non-ASCII character at position {}",
         position + 1
     ))
 }
@@ -372,15 +372,15 @@ mod tests {
             ),
             (
                 b"a\r\nX-Evil: 1",
-                "the key secretKey of the Secret holds a blank, a control character or a character outside of ASCII at position 2",
+                "the key secretKey of the Secret contains a space, a control character or a non-ASCII character at position 2",
             ),
             (
                 b"a b",
-                "the key secretKey of the Secret holds a blank, a control character or a character outside of ASCII at position 2",
+                "the key secretKey of the Secret contains a space, a control character or a non-ASCII character at position 2",
             ),
             (
                 "\u{200b}abc".as_bytes(),
-                "the key secretKey of the Secret holds a blank, a control character or a character outside of ASCII at position 1",
+                "the key secretKey of the Secret contains a space, a control character or a non-ASCII character at position 1",
             ),
             (
                 &[0xff, 0xfe],
@@ -401,12 +401,12 @@ mod tests {
         let error = Credentials::access_key(&secret(&[("token", b"x")])).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the key accessKey of the Secret is missing; the Secret has token"
+            "the key accessKey of the Secret is missing; keys of the Secret: token"
         );
         let error = Credentials::token(&secret(&[])).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the key token of the Secret is missing; the Secret has nothing"
+            "the key token of the Secret is missing; keys of the Secret: none"
         );
     }
 

@@ -276,8 +276,7 @@ fn tunnel(proxy: &CloudProxy) -> Result<Proxy, reqwest::Error> {
 fn certificates(pem: &str) -> Result<Vec<Certificate>, ConnectError> {
     if pem.contains("PRIVATE KEY-----") {
         return Err(ConnectError::CaBundle(
-            "it holds a private key, which must not stand in a spec; keep the certificates only and replace that key"
-                .to_owned(),
+            "it contains a private key; keep only certificates in the spec, and rotate that key".to_owned(),
         ));
     }
     let found = Certificate::from_pem_bundle(pem.as_bytes())

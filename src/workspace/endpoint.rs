@@ -69,7 +69,7 @@ impl Endpoint {
             .collect();
         if entries.is_empty() {
             return Err(invalid(format!(
-                "no entry of the operator's --allowed-endpoints names the host {host}; correct the endpoint, or have an entry added"
+                "host {host} is not in the operator's --allowed-endpoints; correct the endpoint, or ask an administrator to add it"
             )));
         }
         let networks = entries
@@ -125,7 +125,7 @@ impl Host {
         if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             let address = address
                 .parse::<Ipv6Addr>()
-                .map_err(|_| "what stands in brackets is no IPv6 address")?;
+                .map_err(|_| "the text in brackets is not an IPv6 address")?;
             return Ok(Self::Address(address.into()));
         }
         if let Ok(address) = text.parse::<IpAddr>() {
@@ -272,7 +272,7 @@ mod tests {
         ] {
             let message = defaults(bad).unwrap_err().to_string();
             assert!(
-                message.contains("no entry of the operator's --allowed-endpoints names the host"),
+                message.contains("is not in the operator's --allowed-endpoints"),
                 "{message}"
             );
         }

@@ -74,7 +74,7 @@ pub enum Failure {
         reason: String,
     },
     /// The request was sent, or may have been, and no whole answer came back: time-out, reset, cut answer.
-    #[error("the request was sent but no answer came back: {reason}")]
+    #[error("the request was sent but no response was received: {reason}")]
     NoAnswer {
         /// Why.
         reason: String,
@@ -83,7 +83,7 @@ pub enum Failure {
     #[error("{0}")]
     Refused(Box<Refusal>),
     /// The status was good but the body was not what the API promises.
-    #[error("the answer (HTTP {status}) could not be read: {reason}")]
+    #[error("the response (HTTP {status}) cannot be decoded: {reason}")]
     Unreadable {
         /// HTTP status.
         status: u16,
@@ -176,7 +176,7 @@ mod tests {
             (
                 Failure::NoAnswer { reason: reason() },
                 false,
-                "batchDelete: the request was sent but no answer came back: so it is",
+                "batchDelete: the request was sent but no response was received: so it is",
             ),
             (
                 Failure::Refused(Box::new(Refusal {
@@ -197,7 +197,7 @@ mod tests {
                     reason: reason(),
                 },
                 false,
-                "batchDelete: the answer (HTTP 202) could not be read: so it is",
+                "batchDelete: the response (HTTP 202) cannot be decoded: so it is",
             ),
         ]
     }

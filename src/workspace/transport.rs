@@ -112,7 +112,7 @@ impl Undelivered {
         } else if error.is_connect() {
             (true, format!("no connection: {cause}"))
         } else if error.is_timeout() {
-            (false, "it did not come in time".to_owned())
+            (false, "timed out".to_owned())
         } else {
             (false, cause)
         };
@@ -128,11 +128,11 @@ fn explained(cause: &str) -> String {
     if let Some(failure) = cause.strip_prefix("tunnel error: ") {
         return match failure {
             "proxy authorization required" => {
-                "the proxy wants other credentials (HTTP 407): check --cloud-proxy-credentials-file".to_owned()
+                "the proxy rejected its credentials (HTTP 407); check --cloud-proxy-credentials-file".to_owned()
             }
             "unsuccessful" => {
-                "the proxy did not answer CONNECT with HTTP 200, but perhaps with 403 since its rules forbid this host, or \
-                 with 502 since it cannot reach it: look into its log"
+                "the proxy did not answer CONNECT with HTTP 200 (403: its rules deny this host; 502: it cannot reach the \
+                 host); check its log"
                     .to_owned()
             }
             "unexpected end of file" => "the proxy closed the connection without an answer to CONNECT".to_owned(),
@@ -146,7 +146,7 @@ fn explained(cause: &str) -> String {
         );
     }
     if cause.contains("invalid peer certificate") {
-        return format!("{cause}; the authority of a private cloud must stand in the caBundle");
+        return format!("{cause}; add the CA of a private cloud to spec.caBundle");
     }
     cause.to_owned()
 }

@@ -49,8 +49,8 @@ struct AcceptedBody {
 pub(super) fn accepted(body: &[u8]) -> Result<JobID, Unreadable> {
     match parse::<AcceptedBody>(body)?.job_id {
         Some(Value::String(id)) => JobID::try_from(id).map_err(|error| error.to_string()),
-        Some(Value::Null) | None => Err("it holds no job_id".to_owned()),
-        Some(_) => Err("its job_id is not a string".to_owned()),
+        Some(Value::Null) | None => Err("no job_id".to_owned()),
+        Some(_) => Err("job_id is not a string".to_owned()),
     }
 }
 
@@ -80,8 +80,8 @@ struct DesktopRow {
 
 fn desktop_list(body: &[u8]) -> Result<(u64, Vec<Once>), Unreadable> {
     let body: DesktopListBody = parse(body)?;
-    let total = body.total_count.ok_or("it holds no total_count")?;
-    let rows = listed(body.desktops, total).ok_or("it holds no desktops")?;
+    let total = body.total_count.ok_or("no total_count")?;
+    let rows = listed(body.desktops, total).ok_or("no desktops")?;
     Ok((total, rows))
 }
 
@@ -132,7 +132,7 @@ pub(super) fn desktop_detail(
         Value::Array(rows) if rows.len() == 1 => &rows[0],
         other => other,
     };
-    let found = desktop(one, sanitizer).ok_or("it holds no desktop with a desktop_id")?;
+    let found = desktop(one, sanitizer).ok_or("no desktop with a desktop_id")?;
     if found.id.folded() != asked.folded() {
         return Err(format!("it describes desktop {} instead of {asked}", found.id));
     }
@@ -186,9 +186,9 @@ struct Entities {
 /// A page of sub-jobs. Rows that do not name a parent and a desktop are counted but left out.
 pub(super) fn sub_jobs(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<SubJobPage, Unreadable> {
     let body: SubJobListBody = parse(body)?;
-    let total = body.total_count.ok_or("it holds no total_count")?;
+    let total = body.total_count.ok_or("no total_count")?;
     let named = body.jobs.is_some();
-    let rows = listed(body.jobs, total).ok_or("it holds no jobs")?;
+    let rows = listed(body.jobs, total).ok_or("no jobs")?;
     Ok(SubJobPage {
         total,
         rows: rows.len(),
@@ -278,9 +278,9 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
     }
     // A derived struct would also accept an array of its fields.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err("it is no JSON object".to_owned());
+        return Err("not a JSON object".to_owned());
     }
-    serde_json::from_slice(body).map_err(|error| format!("it is not the JSON that was expected: {error}"))
+    serde_json::from_slice(body).map_err(|error| format!("unexpected JSON: {error}"))
 }
 
 /// A row, or nothing if it is not even an object with the right kinds of values.
@@ -356,19 +356,16 @@ mod tests {
         assert_eq!(accepted(br#"{"job_id":"job-1","more":[1]}"#), Ok(job_id("job-1")));
         for (body, why) in [
             (r"", "it is empty"),
-            (r"{}", "it holds no job_id"),
-            (r#"{"job_id":null}"#, "it holds no job_id"),
-            (r#"{"job_id":7}"#, "its job_id is not a string"),
-            (r#"{"job_id":{"id":"a"}}"#, "its job_id is not a string"),
+            (r"{}", "no job_id"),
+            (r#"{"job_id":null}"#, "no job_id"),
+            (r#"{"job_id":7}"#, "job_id is not a string"),
+            (r#"{"job_id":{"id":"a"}}"#, "job_id is not a string"),
             (r#"{"job_id":""}"#, "a job ID must be"),
             (r#"{"job_id":"a/b"}"#, "a job ID must be"),
-            (r#"["job-1"]"#, "it is no JSON object"),
-            (r#""job-1""#, "it is no JSON object"),
-            (r"<html>", "it is no JSON object"),
-            (
-                r#"{"job_id":"job-1""#,
-                "it is not the JSON that was expected: EOF",
-            ),
+            (r#"["job-1"]"#, "not a JSON object"),
+            (r#""job-1""#, "not a JSON object"),
+            (r"<html>", "not a JSON object"),
+            (r#"{"job_id":"job-1""#, "unexpected JSON: EOF"),
             (r#"{"job_id":"job-1","job_id":"job-2"}"#, "duplicate field"),
         ] {
             let error = accepted(body.as_bytes()).unwrap_err();

@@ -48,7 +48,7 @@ async fn by_another_endpoint(name: &str, host: &str) {
     stage.accepted("first").await;
     let second = manifests::desktop_deletion("second", "other", ["pc-1"]);
     stage.namespace.apply(&second).await.unwrap();
-    waits(&stage, "second", "held by DesktopDeletion first").await;
+    waits(&stage, "second", "reserved by DesktopDeletion first").await;
     assert_eq!(stage.posts().len(), 1);
 }
 
@@ -123,7 +123,7 @@ async fn stripped(name: &str, delete_first: bool) {
     let second = stage.request("leaver", &["pc-1"]).await;
     assert_ne!(first.metadata.uid, second.metadata.uid);
 
-    let text = waits(&stage, "leaver", "held by the deleted DesktopDeletion leaver").await;
+    let text = waits(&stage, "leaver", "reserved by the deleted DesktopDeletion leaver").await;
     let status = stage.completed("leaver").await;
     assert_eq!(
         says(&status, Succeeded),
@@ -180,7 +180,7 @@ async fn a_request_that_was_abandoned_and_deleted_holds_its_desktops_while_its_c
     stage.gone("leaver").await;
 
     stage.request("leaver", &["pc-1"]).await;
-    waits(&stage, "leaver", "its call can take effect until about").await;
+    waits(&stage, "leaver", "its delete request can take effect until about").await;
     assert_eq!(
         stage.effective_posts(),
         Vec::<Value>::new(),

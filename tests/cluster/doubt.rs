@@ -146,7 +146,7 @@ async fn after_three_lost_answers_in_a_row_new_requests_are_held_and_say_why() {
     for name in &names[..3] {
         stage
             .until(name, "the candidate is named", |status| {
-                message(status, Submitted).contains("it is probably job")
+                message(status, Submitted).contains("Probable job: ")
             })
             .await;
     }

@@ -141,7 +141,7 @@ async fn a_request_is_kept_also_without_its_project_and_secret() {
         .await;
     stage.gone("leaver").await;
     let event = stage
-        .event("leaver", "ReleasedUnresolved", "took effect is unknown")
+        .event("leaver", "ReleasedUnresolved", "the outcome of attempt")
         .await;
     assert_eq!(event.type_.as_deref(), Some("Warning"), "{event:#?}");
     assert_eq!(stage.posts().len(), 1);

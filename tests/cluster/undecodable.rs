@@ -126,7 +126,7 @@ async fn an_object_that_cannot_be_decoded_holds_its_desktops_and_nobody_else() {
     let status = stage.reason("twin", Submitted, "Overlap").await;
     let text = message(&status, Submitted);
     assert!(
-        text.contains("held by DesktopDeletion broken, which this version"),
+        text.contains("reserved by DesktopDeletion broken, which this version"),
         "{text}"
     );
 

@@ -206,7 +206,7 @@ async fn who_is_in_flight_keeps_the_desktop_when_its_namespace_can_be_read_again
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let status = stage.reason("leaver", Submitted, "Overlap").await;
     assert!(
-        message(&status, Submitted).contains("held by another request"),
+        message(&status, Submitted).contains("reserved by a DesktopDeletion in another namespace"),
         "{status:#}"
     );
     assert_eq!(says(&status, Stalled), pair("absent", "absent"), "{status:#}");

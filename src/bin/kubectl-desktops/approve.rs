@@ -123,7 +123,7 @@ async fn approve(
         }
     }
     Err(Error::other(
-        "the request changes all the time: nothing was approved; try again",
+        "too many conflicting updates: nothing was approved; try again",
     ))
 }
 

@@ -16,13 +16,13 @@ use crate::output::Format;
     bin_name = "kubectl desktops",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 yes, 1 no, 2 error, 3 undecided. docs/kubectl-desktops.md describes each command."
+    after_help = "Exit codes: 0 success, 1 negative result, 2 error, 3 undecided. docs/kubectl-desktops.md describes each command."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) connection: Connection,
 
-    /// How to print
+    /// Output format
     #[arg(
         short,
         long,
@@ -67,7 +67,7 @@ pub(crate) struct Approve {
     #[command(flatten)]
     pub(crate) request: Named,
 
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(short, long)]
     pub(crate) yes: bool,
 }
@@ -104,7 +104,7 @@ pub(crate) struct Resolve {
     #[arg(long, value_name = "ID")]
     pub(crate) attempt: Option<String>,
 
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(short, long)]
     pub(crate) yes: bool,
 }
@@ -120,7 +120,7 @@ pub(crate) struct Answer {
     #[arg(long)]
     pub(crate) retry: bool,
 
-    /// Give the request up
+    /// Abandon the attempt: whether it took effect stays unknown
     #[arg(long)]
     pub(crate) abandon: bool,
 }
@@ -131,7 +131,7 @@ pub(crate) struct Split {
     #[arg(value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: PathBuf,
 
-    /// Most desktops of one request
+    /// Maximum number of desktops per request
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) size: u32,
 }

@@ -89,7 +89,7 @@ impl Answer {
         } else if self.retry {
             "The operator will submit the desktops again."
         } else {
-            "The operator will give the request up."
+            "The operator will abandon the attempt."
         }
     }
 }

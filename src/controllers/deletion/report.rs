@@ -112,10 +112,12 @@ pub async fn lost(pass: &Reconciliation, context: &Context) {
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
     let text = match answer {
         PostAnswer::Accepted(job) => format!("the cloud accepted attempt {attempt} as job {job}"),
-        PostAnswer::Doubt(_) => format!("whether attempt {attempt} took effect is unknown"),
+        PostAnswer::Doubt(_) => format!("the outcome of attempt {attempt} is unknown"),
         PostAnswer::NotSent(_) | PostAnswer::Refused(_) => return,
     };
-    let message = format!("{text}, but this could not be stored; check the desktops in the console");
+    let message = format!(
+        "{text}, and the object was removed before this could be recorded; check the desktops in the console"
+    );
     tracing::error!(namespace, name, %attempt, "{message}");
     context.metrics.incident(Incident::JobLost);
     publish(pass, Kind::Warning, "JobLost", &message, context).await;
@@ -147,7 +149,7 @@ pub async fn late(pass: &Reconciliation, settlement: &Settlement, context: &Cont
         .collect::<Vec<_>>()
         .join(", ");
     let note = format!(
-        "attempt {} seemed to have had no effect, and now shows as job {jobs}: the cloud took it later than --signature-window, or showed it later than --job-visibility-timeout assumes: raise these; the job is followed",
+        "attempt {} was recorded as NoEffect, but now has job {jobs}: the cloud accepted it later than --signature-window, or showed it later than --job-visibility-timeout. Increase these flags. The operator follows the job",
         settlement.attempt
     );
     tracing::error!(namespace, name, "{note}");
@@ -158,7 +160,7 @@ pub async fn late(pass: &Reconciliation, settlement: &Settlement, context: &Cont
 /// The finalizer was removed while a call may take effect, and is there again.
 pub async fn restored(pass: &Reconciliation, context: &Context) {
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
-    let note = "another client removed the operator's finalizer while a call may still take effect; it was restored: update the object without replacing it (Argo CD: no Replace=true), or install the policy keep-finalizer";
+    let note = "another client removed the operator's finalizer while a delete request may still take effect; it was restored. Do not replace the object (Argo CD: no Replace=true), or install the policy keep-finalizer";
     tracing::warn!(namespace, name, "{note}");
     publish(pass, Kind::Warning, "FinalizerRestored", note, context).await;
 }
@@ -171,7 +173,7 @@ pub async fn let_go(pass: &Reconciliation, context: &Context) {
     };
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
     let note = format!(
-        "the object is released, and whether attempt {} took effect is unknown; check its desktops in the console",
+        "the finalizer was removed while the outcome of attempt {} is unknown; check its desktops in the console",
         attempt.id
     );
     tracing::warn!(namespace, name, "{note}");

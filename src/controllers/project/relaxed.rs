@@ -102,7 +102,7 @@ pub(super) async fn report(project: &WorkspaceProject, relaxed: &[&str], context
         return;
     }
     let note = format!(
-        "the guardrails were relaxed while requests wait ({waiting}), which may be submitted now: {}",
+        "guardrails were relaxed; {waiting} waiting requests may be submitted now: {}",
         relaxed.join(", ")
     );
     tracing::warn!(namespace, name, "{note}");

@@ -78,12 +78,12 @@ impl Counts {
         );
         registry.register(
             "lost_answers",
-            "Submissions whose answer did not come or could not be read: each is in doubt until it is settled",
+            "Submissions whose response was lost or could not be decoded: the outcome of each is unknown until it is settled",
             self.lost_answers.clone(),
         );
         registry.register(
             "incidents",
-            "Incidents that need a person, by the reason of their Event",
+            "Incidents that need a user or administrator, by the reason of their Event",
             self.incidents.clone(),
         );
         registry.register(
@@ -98,7 +98,7 @@ impl Counts {
         );
         registry.register(
             "login_checks",
-            "Tries to verify the credentials of a WorkspaceProject, by the reason of the condition Ready that came of it",
+            "Verifications of WorkspaceProject credentials, by resulting reason of the condition Ready",
             self.login_checks.clone(),
         );
         registry.register(
@@ -108,12 +108,12 @@ impl Counts {
         );
         registry.register(
             "suppressed_requests",
-            "Calls of the cloud that were not made since a breaker was on, by operation and breaker",
+            "Calls of the cloud that an open circuit breaker suppressed, by operation and breaker",
             self.suppressed_requests.clone(),
         );
         registry.register(
             "circuit_breaker_trips",
-            "Openings of a circuit breaker: credentials after refused credentials, throttled after HTTP 429, unanswered after lost answers to delete requests",
+            "Times that a circuit breaker opened, by breaker: credentials after rejected credentials, throttled after HTTP 429, unanswered after lost responses to delete requests",
             self.circuit_breaker.clone(),
         );
         registry.register_with_unit(
@@ -127,12 +127,12 @@ impl Counts {
     fn show_process(&self, registry: &mut Registry) {
         registry.register(
             "reconciles",
-            "Runs of a controller over an object, by result",
+            "Reconciliations, by result",
             self.reconciles.clone(),
         );
         registry.register_with_unit(
             "reconcile_duration",
-            "Time that a run of a controller over an object took",
+            "Duration of a reconciliation",
             Unit::Seconds,
             self.durations.clone(),
         );
@@ -143,12 +143,12 @@ impl Counts {
         );
         registry.register(
             "leader",
-            "1 while this replica works (always, without leader election), 0 while it stands by",
+            "1 for the leader (always, without leader election), 0 for a standby",
             self.leader.clone(),
         );
         registry.register(
             "build",
-            "Which build this is",
+            "Build information",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
     }

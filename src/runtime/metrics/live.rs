@@ -106,17 +106,17 @@ impl Collector for Live {
                 let breaker = breaker_name(breaker);
                 (BreakerLabel { breaker }, count(held))
             });
-            let help = "Credentials (all of their calls, those in one project, or those to one endpoint) whose cloud calls a circuit breaker suppresses now.";
+            let help = "Credentials (all of their calls, those in one project, or those to one endpoint) with an open circuit breaker.";
             gauges(&mut encoder, "circuit_breaker_open", help, series)?;
         }
         if let Some(claims) = sources.claims {
-            let help = "DesktopDeletions that were deleted while their call could still take effect or its job did not show yet, and whose desktops this process still holds.";
+            let help = "Deleted DesktopDeletions whose desktops are still reserved, since their delete request may take effect or its job is not visible yet.";
             let name = "claims_of_deleted_requests";
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge.encode_gauge(&count(claims()))?;
         }
         if let Some(unreadable) = sources.unreadable {
-            let help = "Watched namespaces that cannot be read since the operator lacks the right to.";
+            let help = "Watched namespaces that cannot be read because permissions are missing.";
             let name = "unreadable_namespaces";
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge.encode_gauge(&count(unreadable()))?;
@@ -125,7 +125,7 @@ impl Collector for Live {
             let series = undecodable()
                 .into_iter()
                 .map(|(kind, number)| (Kind { kind }, count(number)));
-            let help = "Objects that this version of the operator cannot decode: they are skipped, and hold their desktops.";
+            let help = "Objects that this version of the operator cannot decode: they are skipped, and their desktops stay reserved.";
             gauges(&mut encoder, "undecodable_objects", help, series)?;
         }
         if let Some(health) = sources.health {
@@ -133,7 +133,7 @@ impl Collector for Live {
                 .silences()
                 .into_iter()
                 .map(|(task, silence)| (Task { task }, silence.as_secs_f64()));
-            let help = "Seconds since a loop of the operator last proved that it is alive; of a watch, that its cache follows the API server.";
+            let help = "Seconds since the last heartbeat of a loop of the operator; of a watch, since its cache was last known to follow the API server.";
             gauges(&mut encoder, "heartbeat_age_seconds", help, ages)?;
         }
         Ok(())
@@ -165,9 +165,9 @@ fn requests(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fm
         tally.0.into_iter().map(labels)
     };
     let series = of(ConditionType::Submitted, submitted).chain(of(ConditionType::Stalled, stalled));
-    let help = "DesktopDeletions that have not ended, by the reason of their condition: each has one for Submitted, and one for Stalled while it needs a person.";
+    let help = "Unfinished DesktopDeletions, by condition and reason: each has one for Submitted, and one for Stalled while it needs a user or administrator.";
     gauges(encoder, "unfinished_requests", help, series)?;
-    let help = "Attempts whose submission may have reached the cloud, without a known outcome and without anybody waiting for the answer.";
+    let help = "Attempts whose delete request may have reached the cloud, whose outcome is unknown, and which are no longer in flight in this process.";
     let mut gauge = encoder.encode_descriptor("attempts_in_doubt", help, None, MetricType::Gauge)?;
     gauge.encode_gauge(&in_doubt)
 }
@@ -185,7 +185,7 @@ fn projects(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fm
         .0
         .into_iter()
         .map(|(reason, number)| (Reason { reason }, number));
-    let help = "WorkspaceProjects, by the reason of their condition Ready: all but CredentialsValid keep their requests waiting.";
+    let help = "WorkspaceProjects, by the reason of their condition Ready: with any reason except CredentialsValid, their requests wait.";
     gauges(encoder, "projects", help, series)
 }
 

@@ -169,7 +169,7 @@ mod tests {
             let message = read(&others).unwrap_err().to_string();
             assert!(
                 message.starts_with(&format!(
-                    "the key {missing} of the Secret is missing; the Secret has "
+                    "the key {missing} of the Secret is missing; keys of the Secret: "
                 )),
                 "{message}"
             );

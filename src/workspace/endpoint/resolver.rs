@@ -49,7 +49,7 @@ enum Unusable {
     #[error("{name} has no address")]
     NoAddress { name: String },
     #[error(
-        "{name} resolves to {address}, {what}, which only an entry of --allowed-endpoints with a network admits, such as {name}={}",
+        "{name} resolves to {address}, {what}, which is not allowed; an administrator can allow it with an entry of --allowed-endpoints such as {name}={}",
         IpNet::from(.address.to_canonical())
     )]
     Refused {
@@ -134,7 +134,7 @@ mod tests {
     fn a_name_with_refused_addresses_only_says_which_and_what_to_do() {
         assert_eq!(
             admit(&["10.0.0.1", "127.0.0.1"], &["192.168.0.0/16"]),
-            Err("a.example resolves to 10.0.0.1, a private address, which only an entry of --allowed-endpoints with a network admits, such as a.example=10.0.0.1/32".to_owned())
+            Err("a.example resolves to 10.0.0.1, a private address, which is not allowed; an administrator can allow it with an entry of --allowed-endpoints such as a.example=10.0.0.1/32".to_owned())
         );
         assert_eq!(admit(&[], &[]), Err("a.example has no address".to_owned()));
     }

@@ -67,6 +67,6 @@ impl Received {
         }
         let encoding = self.headers.get(header::CONTENT_ENCODING)?;
         let plain = encoding.as_bytes().eq_ignore_ascii_case(b"identity");
-        (!plain).then(|| "it is compressed although that was not asked for".to_owned())
+        (!plain).then(|| "unexpected Content-Encoding".to_owned())
     }
 }

@@ -62,14 +62,16 @@ pub(super) fn temporary_key(body: &[u8]) -> Result<(Credentials, Timestamp), Unr
     };
     let id = part("access")?;
     if id.contains([',', '=']) {
-        return Err("its credential.access holds ',' or '=', which no access key id has".to_owned());
+        return Err(
+            "its credential.access contains ',' or '=', which is invalid in an access key ID".to_owned(),
+        );
     }
     let key = Credentials::temporary(id, part("secret")?.into(), part("securitytoken")?.into());
     Ok((key, end(&credential["expires_at"], "credential.expires_at")?))
 }
 
 fn parse(body: &[u8]) -> Result<Value, Unreadable> {
-    serde_json::from_slice(body).map_err(|_| "it is not JSON".to_owned())
+    serde_json::from_slice(body).map_err(|_| "not JSON".to_owned())
 }
 
 fn is_secret(text: &str) -> bool {

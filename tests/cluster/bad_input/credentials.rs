@@ -80,8 +80,8 @@ const BLANK: &str = "is blank";
 const NO_TEXT: &str = "is not text (UTF-8); was the value encoded in base64 twice, or not at all?";
 const LINE_FEED: &str =
     "ends with a line feed; create it with `kubectl create secret --from-literal` or `echo -n`";
-const FIRST: &str = "holds a blank, a control character or a character outside of ASCII at position 1";
-const THIRD: &str = "holds a blank, a control character or a character outside of ASCII at position 3";
+const FIRST: &str = "contains a space, a control character or a non-ASCII character at position 1";
+const THIRD: &str = "contains a space, a control character or a non-ASCII character at position 3";
 const CONTROL: &str = "holds a control character at position 3";
 const EDGE: &str = "begins or ends with a blank";
 const LONG: &str = "is 256 bytes long, more than the 255 that are allowed";
@@ -92,12 +92,12 @@ const X40001: &[u8] = &[b'x'; 40_001];
 
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
-    missing("no access key id", "accessKey", "accessKey", "is missing; the Secret has secretKey, securityToken"),
-    missing("no secret key", "accessKey", "secretKey", "is missing; the Secret has accessKey, securityToken"),
-    missing("no token", "token", "token", "is missing; the Secret has nothing"),
-    missing("no account", "password", "domainName", "is missing; the Secret has password, userName"),
-    missing("no user", "password", "userName", "is missing; the Secret has domainName, password"),
-    missing("no password", "password", "password", "is missing; the Secret has domainName, userName"),
+    missing("no access key id", "accessKey", "accessKey", "is missing; keys of the Secret: secretKey, securityToken"),
+    missing("no secret key", "accessKey", "secretKey", "is missing; keys of the Secret: accessKey, securityToken"),
+    missing("no token", "token", "token", "is missing; keys of the Secret: none"),
+    missing("no account", "password", "domainName", "is missing; keys of the Secret: password, userName"),
+    missing("no user", "password", "userName", "is missing; keys of the Secret: domainName, password"),
+    missing("no password", "password", "password", "is missing; keys of the Secret: domainName, userName"),
 
     row("empty access key id", "accessKey", "accessKey", b"", EMPTY),
     row("empty secret key", "accessKey", "secretKey", b"", EMPTY),
@@ -145,7 +145,7 @@ const ROWS: &[Row] = &[
     row("text from right to left in a token", "token", "token", "MI\u{202e}I".as_bytes(), THIRD),
     row("blank after a password", "password", "password", b"pass ", EDGE),
     row("list of key and value as access key id", "accessKey", "accessKey", b"AK,SignedHeaders=host",
-        "holds ',' or '=', which no access key id has"),
+        "contains ',' or '=', which is invalid in an access key ID"),
 ];
 
 impl Row {

@@ -14,7 +14,7 @@ const FORM: &str = "write <attempt id>=retry, <attempt id>=abandon or <attempt i
 const UNKNOWN: &str = "is not in the status";
 const EARLY: &str = "can still take effect, so it must not be repeated yet";
 const FOREIGN: &str = "names no desktop of attempt";
-const SETTLED: &str = "is settled already (Accepted)";
+const SETTLED: &str = "already has the outcome Accepted";
 const FOLLOWED: &str = "took effect and its job is followed";
 
 /// What is asked for while an attempt is in doubt, and why not; `ID` is the attempt.

@@ -101,7 +101,7 @@ async fn an_attempt_is_resolved_by_the_documented_annotation_after_a_yes_only() 
     assert!(ran.out.contains("Outcome:       Pending (unknown)"), "{ran:?}");
     assert!(
         ran.err
-            .contains("cloud-desktops.dev/resolve=a1=abandon? The operator will give the request up. [y/N]"),
+            .contains("cloud-desktops.dev/resolve=a1=abandon? The operator will abandon the attempt. [y/N]"),
         "{ran:?}"
     );
     assert_eq!(annotation().await, None);

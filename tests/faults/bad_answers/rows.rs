@@ -115,9 +115,9 @@ pub(super) fn all(sink: &str) -> Vec<Row> {
 const OTHER: &str = "00000000000000000000000000000bad";
 
 const EMPTY: &str = "it is empty";
-const NO_OBJECT: &str = "it is no JSON object";
-const COMPRESSED: &str = "it is compressed although that was not asked for";
-const LATE: &str = "it did not come in time";
+const NO_OBJECT: &str = "not a JSON object";
+const COMPRESSED: &str = "unexpected Content-Encoding";
+const LATE: &str = "timed out";
 
 fn text(status: u16, body: &str) -> Value {
     json!({"status": status, "body": body})
@@ -156,11 +156,11 @@ fn submissions(sink: &str) -> Vec<Row> {
     vec![
         row("202 without a body", Lost, text(202, ""), EMPTY),
         row("202 without a body", NoEffect, text(202, ""), EMPTY),
-        row("202 without job_id", Lost, json!({"status": 202, "body": {}}), "it holds no job_id"),
-        row("202 without job_id", NoEffect, json!({"status": 202, "body": {"jobId": "a"}}), "it holds no job_id"),
-        row("202 with job_id null", Lost, json!({"status": 202, "body": {"job_id": null}}), "it holds no job_id"),
-        row("202 with a number as job_id", Lost, json!({"status": 202, "body": {"job_id": 7}}), "its job_id is not a string"),
-        row("202 with an object as job_id", Lost, json!({"status": 202, "body": {"job_id": {"id": "a"}}}), "its job_id is not a string"),
+        row("202 without job_id", Lost, json!({"status": 202, "body": {}}), "no job_id"),
+        row("202 without job_id", NoEffect, json!({"status": 202, "body": {"jobId": "a"}}), "no job_id"),
+        row("202 with job_id null", Lost, json!({"status": 202, "body": {"job_id": null}}), "no job_id"),
+        row("202 with a number as job_id", Lost, json!({"status": 202, "body": {"job_id": 7}}), "job_id is not a string"),
+        row("202 with an object as job_id", Lost, json!({"status": 202, "body": {"job_id": {"id": "a"}}}), "job_id is not a string"),
         row("202 with an empty job_id", Lost, json!({"status": 202, "body": {"job_id": ""}}), "a job ID must be"),
         row("202 with a path as job_id", Lost, json!({"status": 202, "body": {"job_id": "../desktops"}}), "a job ID must be"),
         row("202 with a job_id of 256 characters", Lost, json!({"status": 202, "body": {"job_id": "x".repeat(256)}}), "a job ID must be"),
@@ -201,9 +201,9 @@ fn lists_of_desktops(sink: &str) -> Vec<Row> {
         row("200 with a page in HTML", html(200), NO_OBJECT),
         row("200 with an array", body(json!([])), NO_OBJECT),
         row("202 in place of 200", json!({"status": 202, "body": {"total_count": 0, "desktops": []}}), "HTTP 202"),
-        row("no total_count", body(json!({"desktops": []})), "it holds no total_count"),
-        row("a negative total_count", body(json!({"total_count": -1, "desktops": []})), "it holds no total_count"),
-        row("no desktops", body(json!({"total_count": 1, "desktops": null})), "it holds no desktops"),
+        row("no total_count", body(json!({"desktops": []})), "no total_count"),
+        row("a negative total_count", body(json!({"total_count": -1, "desktops": []})), "no total_count"),
+        row("no desktops", body(json!({"total_count": 1, "desktops": null})), "no desktops"),
         row("nested deeply", deep(200, "desktops"), "recursion limit exceeded"),
         row("a bomb in gzip", bomb(200), COMPRESSED),
         row("without an end", json!("endless"), "it is longer than 8388608 bytes"),
@@ -234,8 +234,8 @@ fn lists_of_sub_jobs(sink: &str) -> Vec<Row> {
     vec![
         row("200 without a body", text(200, ""), EMPTY),
         row("200 with a page in HTML", html(200), NO_OBJECT),
-        row("no total_count", body(json!({"jobs": []})), "it holds no total_count"),
-        row("no jobs", body(json!({"total_count": 1})), "it holds no jobs"),
+        row("no total_count", body(json!({"jobs": []})), "no total_count"),
+        row("no jobs", body(json!({"total_count": 1})), "no jobs"),
         row("nested deeply", deep(200, "jobs"), "recursion limit exceeded"),
         row("a bomb in gzip", bomb(200), COMPRESSED),
         row("without an end", json!("endless"), "it is longer than 8388608 bytes"),

@@ -22,7 +22,7 @@ pub(super) fn of(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> History 
     let log: String = run.operators.iter().map(Operator::log).collect();
     let posts = run.scene.own_posts();
     let lost = |job: &&String| {
-        let said = |line: &str| line.contains(job.as_str()) && line.contains("could not be stored");
+        let said = |line: &str| line.contains(job.as_str()) && line.contains("before this could be recorded");
         log.lines().any(said)
     };
     History {

@@ -60,7 +60,7 @@ pub struct Grounds {
     pub shown: BTreeMap<String, Vec<Facts>>,
 }
 
-/// What a plan says of a desktop; what the cloud does not say is `None`.
+/// What a plan says of a desktop; what the cloud does not report is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// Its computer name.

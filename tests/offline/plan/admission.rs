@@ -548,7 +548,8 @@ fn a_rival_of_another_namespace_is_not_named() {
     let Step::RecordProgress(hold) = plan(&ready("a b").rival(None).0) else {
         panic!("nothing to say");
     };
-    assert!(!hold.message.contains("DesktopDeletion"), "{}", hold.message);
+    let holder = "reserved by a DesktopDeletion in another namespace;";
+    assert!(hold.message.contains(holder), "{}", hold.message);
 }
 
 #[test]

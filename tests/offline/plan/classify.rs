@@ -256,7 +256,7 @@ fn a_denial_that_is_no_matter_of_permissions_names_none() {
         };
         let text = of_error(&denial);
         assert!(!text.contains(Operation::BatchDelete.permission()), "{text}");
-        assert!(text.contains("do what its message says"), "{text}");
+        assert!(text.contains("see its message"), "{text}");
     }
 }
 

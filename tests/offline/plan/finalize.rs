@@ -197,11 +197,11 @@ fn a_held_object_says_until_when() {
         ..attempt("a b")
     };
     let unknown = message(&in_doubt("a b", token).deleting());
-    assert!(unknown.contains("a day after"), "{unknown}");
+    assert!(unknown.contains("24 hours after"), "{unknown}");
 }
 
 #[test]
 fn an_object_whose_job_must_show_first_says_so() {
     let told = message(&accepted().deleting());
-    assert!(told.contains("kept for some minutes"), "{told}");
+    assert!(told.contains("kept for a few minutes"), "{told}");
 }

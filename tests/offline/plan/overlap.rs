@@ -125,23 +125,23 @@ fn the_message_names_the_desktop_the_holder_and_the_time() {
     for (claim, message) in [
         (
             Claim::HeldByDeleted(holder(Some("leaver"), "")),
-            "desktop a is held by the deleted DesktopDeletion leaver: its call can take effect until about 2026-01-15T08:23:00Z; waiting",
+            "desktop a is reserved by the deleted DesktopDeletion leaver: its delete request can take effect until about 2026-01-15T08:23:00Z; waiting",
         ),
         (
             Claim::HeldByDeleted(holder(Some("leaver"), "j1")),
-            "desktop a is held by the deleted DesktopDeletion leaver: the job of its call may not be visible until about 2026-01-15T08:23:00Z; waiting",
+            "desktop a is reserved by the deleted DesktopDeletion leaver: the job of its delete request may not be visible until about 2026-01-15T08:23:00Z; waiting",
         ),
         (
             Claim::HeldByDeleted(holder(None, "")),
-            "desktop a is held by a deleted request in another namespace: its call can take effect until about 2026-01-15T08:23:00Z; waiting",
+            "desktop a is reserved by a deleted DesktopDeletion in another namespace: its delete request can take effect until about 2026-01-15T08:23:00Z; waiting",
         ),
         (
             Claim::Unchecked(rival(Some("older"))),
-            "desktop a is also requested by the older DesktopDeletion older, whose WorkspaceProject has not been checked yet: waiting for that check, for at most a minute",
+            "desktop a is also requested by the older DesktopDeletion older, whose WorkspaceProject has not been checked yet; waiting for that check, for at most one minute",
         ),
         (
             Claim::Unchecked(rival(None)),
-            "desktop a is also requested by an older request in another namespace, whose WorkspaceProject has not been checked yet: waiting for that check, for at most a minute",
+            "desktop a is also requested by an older DesktopDeletion in another namespace, whose WorkspaceProject has not been checked yet; waiting for that check, for at most one minute",
         ),
     ] {
         assert_eq!(said(&read(claim).0), message);

@@ -302,7 +302,7 @@ fn a_job_that_may_be_ours_is_named_at_once() {
     let Step::RecordProgress(hold) = plan(&seen.0) else {
         panic!("nothing to say");
     };
-    assert!(hold.message.contains("job j1"), "{}", hold.message);
+    assert!(hold.message.contains("job: j1"), "{}", hold.message);
     assert!(hold.message.contains("2 desktops"), "{}", hold.message);
 }
 
@@ -312,7 +312,7 @@ fn a_job_of_another_request_is_not_named() {
     let Step::RecordProgress(hold) = plan(&seen.0) else {
         panic!("nothing to say");
     };
-    assert!(!hold.message.contains("job j1"), "{}", hold.message);
+    assert!(!hold.message.contains("job: j1"), "{}", hold.message);
 }
 
 #[test]

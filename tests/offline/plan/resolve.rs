@@ -325,8 +325,8 @@ fn a_refused_annotation_says_why() {
     for (seen, value, why) in [
         (doubt(), "n7=retry", "not in the status"),
         (doubt(), "n1=retry", "can still take effect"),
-        (accepted(), "n1=retry", "settled already"),
-        (accepted(), "n1=adopt:j1", "settled already"),
+        (accepted(), "n1=retry", "already has the outcome Accepted"),
+        (accepted(), "n1=adopt:j1", "already has the outcome Accepted"),
         (accepted(), "n1=abandon", "once the job is overdue"),
         (untouched(), "n1=adopt:j1", "names no desktop"),
     ] {

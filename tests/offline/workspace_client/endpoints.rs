@@ -116,8 +116,8 @@ async fn an_allowed_name_leads_to_no_address_that_is_not_the_clouds() {
         let address: IpAddr = address.parse().unwrap();
         let cure = IpNet::from(address.to_canonical());
         let said = format!(
-            "named.example resolves to {address}, {what}, which only an entry of --allowed-endpoints with a network \
-             admits, such as named.example={cure}"
+            "named.example resolves to {address}, {what}, which is not allowed; an administrator can allow it \
+             with an entry of --allowed-endpoints such as named.example={cure}"
         );
         wrong.extend(unlike(&address.to_string(), &told, &said));
         if names.asked() == 0 {

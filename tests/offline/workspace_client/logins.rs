@@ -337,7 +337,7 @@ async fn what_is_no_answer_of_iam_gives_no_login() {
         (
             "201 Created\r\nX-Subject-Token: canary\r\nContent-Encoding: gzip",
             good,
-            "compressed",
+            "unexpected Content-Encoding",
         ),
         (
             "307 Temporary Redirect\r\nLocation: https://example.com/",

@@ -194,8 +194,8 @@ async fn credentials_are_shown_to_the_proxy_and_to_nobody_else() {
 #[rustfmt::skip]
 const FAILURES: &[(&str, Conduct, &str)] = &[
     ("407", Conduct::Say("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"a\"\r\n\r\n"), "check --cloud-proxy-credentials-file"),
-    ("403", Conduct::Say("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"), "403 since its rules forbid this host"),
-    ("502", Conduct::Say("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "502 since it cannot reach it"),
+    ("403", Conduct::Say("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"), "403: its rules deny this host"),
+    ("502", Conduct::Say("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "502: it cannot reach the host"),
     ("redirect", Conduct::Say("HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\n\r\n"), "did not answer CONNECT with HTTP 200"),
     ("no HTTP", Conduct::Say("SSH-2.0-OpenSSH_9.9\r\n\r\n"), "did not answer CONNECT with HTTP 200"),
     ("no answer", Conduct::Say(""), "closed the connection without an answer to CONNECT"),

@@ -173,11 +173,11 @@ async fn an_acceptance_without_a_readable_job_id_is_unreadable() {
     let long = format!(r#"{{"x":"{}","job_id":"{JOB}"}}"#, "x".repeat(70_000));
     for (body, why) in [
         ("", "it is empty"),
-        ("{}", "it holds no job_id"),
-        (r#"{"job_id":null}"#, "it holds no job_id"),
-        (r#"{"job_id":["a"]}"#, "its job_id is not a string"),
+        ("{}", "no job_id"),
+        (r#"{"job_id":null}"#, "no job_id"),
+        (r#"{"job_id":["a"]}"#, "job_id is not a string"),
         (r#"{"job_id":"a b"}"#, "a job ID must be 1 to 255 letters"),
-        ("<html><title>Accepted</title></html>", "it is no JSON object"),
+        ("<html><title>Accepted</title></html>", "not a JSON object"),
         (&long, "it is longer than 65536 bytes"),
     ] {
         let server = Server::start(Play::Answer(answer(202, "", body.as_bytes()))).await;
@@ -210,10 +210,7 @@ async fn a_compressed_acceptance_is_unreadable() {
     )))
     .await;
     let error = submit(&*workspace(&server)).await.unwrap_err();
-    assert_eq!(
-        unreadable(&error),
-        (202, "it is compressed although that was not asked for")
-    );
+    assert_eq!(unreadable(&error), (202, "unexpected Content-Encoding"));
 }
 
 #[tokio::test]

@@ -219,7 +219,7 @@ fn declared(world: &World, requests: &[Request]) -> BTreeSet<String> {
     let jobs = jobs.filter(|job| log.contains(job.as_str()));
     let doubts: Vec<_> = log
         .lines()
-        .filter(|line| line.contains("whether attempt"))
+        .filter(|line| line.contains("the outcome of attempt"))
         .collect();
     let attempts = requests.iter().flat_map(|request| request.attempts().into_keys());
     let attempts = attempts.filter(|id| doubts.iter().any(|line| line.contains(id)));

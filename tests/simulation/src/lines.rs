@@ -139,7 +139,7 @@ impl Transport for Line {
             Ok(Err(_)) => die(),
             Err(_) => Err(Undelivered {
                 not_sent: false,
-                reason: "it did not come in time".to_owned(),
+                reason: "timed out".to_owned(),
             }),
         }
     }

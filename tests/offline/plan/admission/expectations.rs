@@ -100,21 +100,21 @@ fn a_desktop_must_be_of_the_expected_user_alone() {
         (attached(&[]), Some("it is not assigned to a user, expected anna")),
         (
             DesktopFacts::default(),
-            Some("the cloud does not say to whom it is assigned, expected anna"),
+            Some("the cloud does not report to whom it is assigned, expected anna"),
         ),
         (
             both(DesktopFacts {
                 attached: Fact::Unreadable("a list of 2".to_owned()),
                 ..DesktopFacts::default()
             }),
-            Some("the cloud does not say to whom it is assigned, expected anna"),
+            Some("the cloud does not report to whom it is assigned, expected anna"),
         ),
         (
             DesktopFacts {
                 user_name: Fact::Unreadable("7".to_owned()),
                 ..attached(&[("anna", User)])
             },
-            Some("the cloud does not say to whom it is assigned, expected anna"),
+            Some("the cloud does not report to whom it is assigned, expected anna"),
         ),
     ] {
         let seen = ready("a")

@@ -194,11 +194,11 @@ fn what_the_detailed_list_says_of_sessions_and_billing_is_judged() {
         (Fact::Given(LoginStatus::Unregistered), None),
         (
             Fact::NotGiven,
-            Some("the cloud does not say whether a user is connected to it"),
+            Some("the cloud does not report whether a user is connected to it"),
         ),
         (
             unknown(),
-            Some("the cloud says whether a user is connected to it in an unknown form (LOGGING_IN)"),
+            Some("the cloud reports whether a user is connected to it in an unknown form (LOGGING_IN)"),
         ),
     ] {
         let wrong = wrong.map(|wrong| format!("{wrong} (connectedSessions)"));
@@ -236,19 +236,19 @@ fn what_the_detailed_list_says_of_sessions_and_billing_is_judged() {
             Fact::NotGiven,
             Fact::NotGiven,
             Fact::NotGiven,
-            Some("the cloud does not say how it is billed"),
+            Some("the cloud does not report how it is billed"),
         ),
         (
             by_use(),
             Fact::Unreadable("2".to_owned()),
             Fact::NotGiven,
-            Some("the cloud says how it is billed in an unknown form (2)"),
+            Some("the cloud reports how it is billed in an unknown form (2)"),
         ),
         (
             by_use(),
             Fact::NotGiven,
             odd("a list of 2"),
-            Some("the cloud says how it is billed in an unknown form (a list of 2)"),
+            Some("the cloud reports how it is billed in an unknown form (a list of 2)"),
         ),
     ] {
         let wrong = wrong.map(|wrong| format!("{wrong} (prepaidDesktops)"));
@@ -345,7 +345,7 @@ fn a_desktop_of_a_pool_is_known_by_its_kind_or_by_its_pool() {
         (Fact::Given(DesktopKind::Dedicated), pool("p-1"), Some("belongs")),
         (word(), pool("p-1"), Some("it belongs")),
         (word(), Fact::NotGiven, Some("in an unknown form (ROBOT)")),
-        (Fact::NotGiven, Fact::NotGiven, Some("does not say")),
+        (Fact::NotGiven, Fact::NotGiven, Some("does not report")),
     ] {
         let facts = DesktopFacts {
             kind: kind.clone(),
@@ -428,7 +428,7 @@ fn what_a_rule_needs_and_the_cloud_does_not_say_blocks_and_is_named() {
     };
     for (guardrails, rule) in rules {
         for (facts, how) in [
-            (DesktopFacts::default(), "the cloud does not say"),
+            (DesktopFacts::default(), "the cloud does not report"),
             (unreadable.clone(), "in an unknown form ("),
         ] {
             let said = said(&guardrails, facts).unwrap();

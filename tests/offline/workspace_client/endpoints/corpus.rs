@@ -6,8 +6,8 @@ type Row = (&'static str, &'static str, &'static str);
 const SHAPE: &str = "it must read https://HOST or https://HOST:PORT, without user, path, query or fragment";
 const SPELLING: &str = "the host must be a DNS name or an address in its usual spelling";
 const LABELS: &str = "labels of letters, digits and '-', without a dot at the end";
-const NOBODY: &str = "no entry of the operator's --allowed-endpoints names the host";
-const BRACKETS: &str = "what stands in brackets is no IPv6 address";
+const NOBODY: &str = "is not in the operator's --allowed-endpoints";
+const BRACKETS: &str = "the text in brackets is not an IPv6 address";
 
 /// What the operator of these tests allows, so generously that every trick that is read too kindly leads to the sink:
 /// both literal addresses of this machine, and names that may lead to it.
