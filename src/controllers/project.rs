@@ -30,7 +30,7 @@ use super::{Context, Scope, api, project_session};
 use crate::cloud::rate_limiter::Priority;
 use crate::cloud::session::CloudSession;
 use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason, merge};
-use crate::crd::deletion::ErrorClass;
+use crate::crd::deletion::{CloudError, ErrorClass};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
 use crate::plan::classify::{RetryPolicy, classify, cloud_error};
 use crate::plan::clocks::Clocks;
@@ -361,7 +361,7 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
             again: RetryPolicy::Slow,
         }),
         Err(error) => {
-            let class = classify(&error);
+            let class = class_of_check(classify(&error));
             // The service refuses a signature of a wrong time as it refuses a wrong one.
             let said = Clocks {
                 service: clocks.service.or(error.service_time),
@@ -377,9 +377,22 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
                 Failure::NotSent { .. } | Failure::NoAnswer { .. } => Reason::EndpointUnreachable,
                 _ => treatment.reason,
             };
-            let message = messages::of_error(&cloud_error(&error, Time(context.clock.now())));
+            let error = CloudError {
+                class,
+                ..cloud_error(&error, Time(context.clock.now()))
+            };
+            let message = messages::of_error(&error);
             failed(reason, message, treatment.pace)
         }
+    }
+}
+
+/// What an error means for a list that names no desktop: none can be missing or in conflict.
+fn class_of_check(class: ErrorClass) -> ErrorClass {
+    match class {
+        ErrorClass::NotFound => ErrorClass::WrongEndpoint,
+        ErrorClass::Conflict | ErrorClass::InvalidRequest => ErrorClass::UnknownRefusal,
+        class => class,
     }
 }
 
@@ -448,4 +461,33 @@ async fn live(project: &WorkspaceProject, context: &Context) -> Result<Option<St
     let live = api::call("read the WorkspaceProject", projects.get_opt(&project.name_any())).await?;
     let same = live.filter(|live| live.uid() == project.uid());
     Ok(same.and_then(|live| StoredProject::of(live).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crd::conditions::{DELETION, PROJECT, Statement};
+    use crate::plan::classify::Treatment;
+
+    #[test]
+    fn whatever_the_cloud_answers_the_reason_is_one_of_the_published() {
+        let says = |table: &[Statement], kind, wanted| {
+            let mut rows = table.iter().filter(|(k, ..)| *k == kind);
+            rows.any(|(.., reasons)| reasons.contains(&wanted))
+        };
+        for class in ErrorClass::ALL {
+            let Treatment { reason, person, .. } = class_of_check(*class).treatment();
+            assert!(
+                says(PROJECT, ConditionType::Ready, reason),
+                "{class:?}: {reason:?}"
+            );
+            // Its requests say the same.
+            let kind = if person {
+                ConditionType::Stalled
+            } else {
+                ConditionType::Submitted
+            };
+            assert!(says(DELETION, kind, reason), "{class:?}: {kind:?} {reason:?}");
+        }
+    }
 }

@@ -388,7 +388,7 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
 fn may_be_deleting(seen: &Observed, sweep: &Sweep, id: &DesktopID) -> bool {
     let idle = seen.desktops.get(&id.folded()).is_some_and(|s| s.idle_twice);
     let over =
-        |job: &JobID| seen.facts.known_for_long || seen.jobs.get(job).is_some_and(|view| view.finished);
+        |job: &JobID| seen.facts.unclear_for_long || seen.jobs.get(job).is_some_and(|view| view.finished);
     sweep.unclear_jobs_of(id).any(|job| !(idle && over(job)))
 }
 

@@ -84,9 +84,7 @@ pub fn failed(seen: &Observed, read_failure: &ReadFailure) -> Progress {
     } else {
         Requeue::Backoff
     };
-    // What a read asks for is the operator's doing: nobody can correct it in the object.
-    let person = treatment.person && read_failure.error.class != ErrorClass::InvalidRequest;
-    let build = if person {
+    let build = if treatment.person {
         Progress::stalled
     } else {
         Progress::retrying

@@ -87,7 +87,15 @@ pub fn classify(error: &Error) -> ErrorClass {
         {
             ErrorClass::WrongEndpoint
         }
-        Failure::Refused(refusal) => by_code(refusal).unwrap_or_else(|| by_status(refusal)),
+        Failure::Refused(refusal) => {
+            let class = by_code(refusal).unwrap_or_else(|| by_status(refusal));
+            // What a read asks for is the operator's doing: it is not corrected in a new object.
+            if class == ErrorClass::InvalidRequest && error.operation != Operation::BatchDelete {
+                ErrorClass::UnknownRefusal
+            } else {
+                class
+            }
+        }
     }
 }
 
@@ -141,8 +149,9 @@ fn by_status(refusal: &Refusal) -> ErrorClass {
     match refusal.status {
         401 => ErrorClass::Authentication,
         403 => ErrorClass::Permission,
-        // Without a JSON body it is a proxy or another web server that answers, not the service.
-        404 if refusal.json => ErrorClass::NotFound,
+        // Without a JSON body it is a proxy or another web server that answers, and with a code of another service not Workspace.
+        404 if refusal.json && refusal.is_of_workspace() => ErrorClass::NotFound,
+        404 if refusal.json => ErrorClass::UnknownRefusal,
         404 | 405 => ErrorClass::WrongEndpoint,
         409 => ErrorClass::Conflict,
         429 => ErrorClass::Throttled,

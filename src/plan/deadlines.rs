@@ -118,8 +118,10 @@ impl Deadlines<'_> {
             overdue: self
                 .effective()
                 .is_some_and(|a| over(self.until(a, self.timing.job_overdue))),
-            known_for_long: self.memory.first_seen.is_some()
-                && self.known_for(self.memory.first_seen) >= self.timing.job_overdue,
+            unclear_for_long: self
+                .memory
+                .unclear_since()
+                .is_some_and(|since| self.known_for(Some(since)) >= self.timing.job_overdue),
             expired: at_begin.until_expired().is_some_and(|left| left.is_zero()),
             evidence_overdue: over(self.until_doubt_ends(self.timing.recovery_timeout)),
             too_early_to_look: self.age_in_doubt() < self.timing.initial_poll_delay,

@@ -214,7 +214,7 @@ fn nothing_more_shows(seen: &Observed, id: &DesktopID) -> bool {
     jobs(&seen.request.status).all(|job| {
         seen.jobs.get(job).is_some_and(|view| {
             let undocumented = matches!(view.words.get(&folded), Some(SubJobResult::Other { .. }));
-            view.finished || view.blank || undocumented || !may_still_say(view, &folded)
+            view.finished || view.unclear || undocumented || !may_still_say(view, &folded)
         })
     })
 }

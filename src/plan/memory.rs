@@ -3,17 +3,17 @@
 //! What a process remembers of a request between two reconciliations: plain data and the rules of its use. Losing it costs
 //! time, never safety. Moments are times since the start of the process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
 use super::observed::Request;
 use super::progress::Progress;
-use super::views::{DesktopView, Evidence};
+use super::views::{DesktopView, Evidence, Sweep};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::ErrorClass;
-use crate::ids::{AttemptID, DesktopID, ProjectKey};
+use crate::ids::{AttemptID, DesktopID, JobID, ProjectKey};
 
 /// Two clocks whose difference changed by less are as far apart as before: the `Date` of an answer knows whole seconds,
 /// and is as old as its call took.
@@ -38,6 +38,8 @@ pub struct Remembered {
     pub refusal: Option<Refusal>,
     /// Since when each desktop was idle in every read, by folded id.
     idle_since: BTreeMap<DesktopID, Duration>,
+    /// When this process first saw each sub-job with a status that is not documented, by its desktop, folded, and its job.
+    unclear_jobs: BTreeMap<(DesktopID, JobID), Duration>,
     /// The first look for evidence of an attempt whose request had expired.
     evidence: Option<FirstLook>,
     /// How often the finalizer was put on, and when it was last.
@@ -109,6 +111,30 @@ impl Remembered {
         }
         let since = *self.idle_since.entry(id.folded()).or_insert(began);
         since.saturating_add(settle) <= began
+    }
+
+    /// Notes the sub-jobs with a status that is not documented of these desktops. What was read of a desktop before one was
+    /// there says nothing of it: gives the desktops that must be seen idle from now on.
+    pub fn saw_sub_jobs(&mut self, sweep: &Sweep, ids: &[DesktopID], uptime: Duration) -> Vec<DesktopID> {
+        let mut now = BTreeSet::new();
+        for id in ids {
+            now.extend(sweep.unclear_jobs_of(id).map(|job| (id.folded(), job.clone())));
+        }
+        self.unclear_jobs.retain(|known, _| now.contains(known));
+        let mut new = Vec::new();
+        for sub_job in now {
+            if !self.unclear_jobs.contains_key(&sub_job) {
+                self.idle_since.remove(&sub_job.0);
+                new.push(sub_job.0.clone());
+                self.unclear_jobs.insert(sub_job, uptime);
+            }
+        }
+        new
+    }
+
+    /// Since when the newest of these sub-jobs has been known.
+    pub fn unclear_since(&self) -> Option<Duration> {
+        self.unclear_jobs.values().max().copied()
     }
 
     /// The conditions say so from now on.

@@ -333,8 +333,8 @@ pub struct Facts {
     pub settled: bool,
     /// The job runs longer than deletions should take.
     pub overdue: bool,
-    /// This process has known the object for longer than deletions should take.
-    pub known_for_long: bool,
+    /// Each sub-job with a status that is not documented has been known for longer than deletions should take.
+    pub unclear_for_long: bool,
     /// The request of an attempt in doubt can no longer be accepted, nor an accepted one be still invisible: its
     /// expiry, the clock allowance and the settle time are over by both clocks.
     pub expired: bool,

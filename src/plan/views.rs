@@ -145,8 +145,8 @@ impl SortedDesktops {
 pub struct JobView {
     /// The parent has ended.
     pub finished: bool,
-    /// The parent has no status, and shows no sub-job.
-    pub blank: bool,
+    /// The parent has no documented status, or none and shows no sub-job: whether it has ended is not known.
+    pub unclear: bool,
     /// Every sub-job of it was shown since then.
     pub complete: bool,
     /// `job_error_code` or `fail_reason` of the parent, for ids that no sub-job names.
@@ -196,7 +196,7 @@ impl JobView {
     /// Takes in a read of the parent.
     pub fn learn_parent(&mut self, job: &Job) {
         self.finished = job.finished;
-        self.blank = job.blank;
+        self.unclear = job.unclear;
         self.complete = job.finished && job.complete;
         self.parent_reason = job.reason.clone().or_else(|| job.code.clone());
         self.learn(&job.sub_jobs);

@@ -197,8 +197,8 @@ pub struct Job {
     /// Whether its status is one that ends it: `SUCCESS`, `COMPLETE`, `FAIL` or `FAILED`. It may end so while
     /// sub-jobs failed.
     pub finished: bool,
-    /// It has no status, and shows no sub-job.
-    pub blank: bool,
+    /// Its status is not a documented one, or it has none and shows no sub-job: whether it has ended is not known.
+    pub unclear: bool,
     /// `job_error_code`.
     pub code: Option<String>,
     /// `fail_reason`.

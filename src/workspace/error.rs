@@ -128,6 +128,14 @@ pub struct Refusal {
     pub json: bool,
 }
 
+impl Refusal {
+    /// The error code is of the Workspace service or of none: it is not one of the gateway, of IAM or of another service.
+    pub fn is_of_workspace(&self) -> bool {
+        let service = self.code.as_deref().and_then(|code| code.split_once('.'));
+        service.is_none_or(|(service, _)| service.eq_ignore_ascii_case("WKS"))
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the service answered HTTP {}", self.status)?;

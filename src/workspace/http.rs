@@ -293,9 +293,7 @@ impl HttpWorkspace {
 /// 404 from the service itself. The gateway's own 404 means a wrong address, and a page that is no JSON came from a
 /// proxy.
 fn is_gone(refusal: &Refusal) -> bool {
-    let code = refusal.code.as_deref().unwrap_or_default().to_ascii_uppercase();
-    let of_gateway = code.starts_with("APIGW.") || code.starts_with("APIG.");
-    refusal.status == StatusCode::NOT_FOUND.as_u16() && refusal.json && !of_gateway
+    refusal.status == StatusCode::NOT_FOUND.as_u16() && refusal.json && refusal.is_of_workspace()
 }
 
 fn filter_word(status: SubJobStatus) -> &'static str {

@@ -177,6 +177,22 @@ async fn an_old_sub_job_with_an_undocumented_status_does_not_hold_a_request_for_
 }
 
 #[tokio::test]
+async fn a_job_of_somebody_else_that_cannot_be_read_holds_a_request_until_it_is_overdue() {
+    let stage = Stage::set("unreadable-row", &[desktop("pc-1")]).await;
+    let old = "2f0e3c3c-6d2f-4f0b-9c56-0a2d8e1f7b10";
+    for fault in [
+        always("listSubJobs", 200, &one_sub_job(old, "pc-1", "SKIPPED")),
+        always("showJob", 500, &error("WKS.00000003")),
+    ] {
+        stage.cloud.add_fault(&fault).unwrap();
+    }
+    let _operator = stage.operator(&["--job-overdue=20s"]);
+    stage.request("leaver", &["pc-1"]).await;
+    stage.reason("leaver", Submitted, "DeletionInProgress").await;
+    stage.accepted("leaver").await;
+}
+
+#[tokio::test]
 async fn a_request_that_expires_says_what_kept_it() {
     let busy = json!({"id": "pc-1", "taskStatus": "rebuilding"});
     let stage = Stage::set("expires-told", &[busy]).await;

@@ -388,11 +388,20 @@ fn undocumented() -> Vec<Row> {
             "sign a b, known j1",
         ),
         row(
+            "one that cannot be read counts as one that runs",
+            ready("a b")
+                .sweep("j1/b Other")
+                .job("j1", "")
+                .sights("b Idle")
+                .idle_twice("b"),
+            "DeletionInProgress retrying until Tick",
+        ),
+        row(
             "nor is one that never ends",
             ready("a b")
                 .sweep("j1/b Other")
                 .job("j1", "b Other")
-                .known_for_long()
+                .unclear_for_long()
                 .sights("b Idle")
                 .idle_twice("b"),
             "sign a b, known j1",

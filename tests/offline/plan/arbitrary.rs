@@ -225,15 +225,15 @@ fn views() -> impl Strategy<Value = JobView> {
         }),
         of("[a-z]{0,300}").prop_map(|code| SubJobResult::Other { code }),
     ];
-    (btree_map(folded(), word, 0..=3), any::<[bool; 3]>()).prop_map(|(words, [finished, blank, complete])| {
-        JobView {
+    (btree_map(folded(), word, 0..=3), any::<[bool; 3]>()).prop_map(
+        |(words, [finished, unclear, complete])| JobView {
             finished,
-            blank,
+            unclear,
             complete: finished && complete,
             parent_reason: None,
             words,
-        }
-    })
+        },
+    )
 }
 
 fn looks() -> impl Strategy<Value = Evidence> {
@@ -325,7 +325,7 @@ fn facts() -> impl Strategy<Value = Facts> {
                 retry_due,
                 settled,
                 overdue,
-                known_for_long,
+                unclear_for_long,
                 expired,
                 late,
                 too_early_to_look,
@@ -348,7 +348,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             clock_skew,
             settled,
             overdue,
-            known_for_long,
+            unclear_for_long,
             expired,
             evidence_overdue: expired && late,
             too_early_to_look: !expired && too_early_to_look,
@@ -379,6 +379,16 @@ struct Reads {
     resolve: Option<String>,
 }
 
+/// What a read may fail with: only a submission is refused for its content.
+fn error_of_read() -> impl Strategy<Value = ErrorClass> {
+    let classes = ErrorClass::ALL.iter().copied();
+    select(
+        classes
+            .filter(|class| *class != ErrorClass::InvalidRequest)
+            .collect::<Vec<_>>(),
+    )
+}
+
 fn reads() -> impl Strategy<Value = Reads> {
     let sighting = (sights(), any::<bool>(), approvals::details()).prop_map(|(sight, twice, details)| {
         DesktopObservation {
@@ -395,7 +405,7 @@ fn reads() -> impl Strategy<Value = Reads> {
     };
     let single_read = prop_oneof![
         Just(Some(SingleRead::Answered)),
-        (select(ErrorClass::ALL), 0_u32..6).prop_map(failed)
+        (error_of_read(), 0_u32..6).prop_map(failed)
     ]
     .prop_filter_map("it is there", |read| read);
     let owners = btree_map(select(jobs("j1 j2 j3 j4 j5")), any::<bool>(), 0..=5);
@@ -409,7 +419,7 @@ fn reads() -> impl Strategy<Value = Reads> {
         ),
         (weighted(0.7, sweeps()), owners),
         btree_map(select(jobs("j3 j4 j5")), views(), 0..=3),
-        weighted(0.2, select(ErrorClass::ALL)),
+        weighted(0.2, error_of_read()),
         of(looks()),
         weighted(0.2, resolve),
     )

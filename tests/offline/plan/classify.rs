@@ -86,6 +86,9 @@ const TABLE: &str = "
     403         page          Permission       PermissionDenied      person  Slow
     404         json          NotFound         NotFound              itself  Settle
     404         WKS.99999999  NotFound         NotFound              itself  Settle
+    # Another service than Workspace knows no desktop.
+    404         IAM.0004      UnknownRefusal   RequestRefused        person  Slow
+    404         SYS.0404      UnknownRefusal   RequestRefused        person  Slow
     404         page          WrongEndpoint    WrongEndpoint         person  Slow
     405         json          WrongEndpoint    WrongEndpoint         person  Slow
     405         page          WrongEndpoint    WrongEndpoint         person  Slow

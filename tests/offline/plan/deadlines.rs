@@ -15,6 +15,7 @@ use desktop_deletion_operator::plan::deadlines::{
 use desktop_deletion_operator::plan::memory::{Refusal, Remembered};
 use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, ReadTimes, Request, Start};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
+use desktop_deletion_operator::plan::views::DesktopView;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -550,6 +551,59 @@ fn each_read_grows_old_by_itself() {
         ("c d e".to_owned(), false, true),
         "what is gone stays gone, and what must be asked for must be"
     );
+}
+
+#[test]
+fn a_sub_job_of_an_unknown_status_counts_from_when_it_was_first_seen_and_its_desktop_must_be_idle_since() {
+    let settle = timing().job_visibility_timeout;
+    let mut case = Case::new(vec![]);
+    let (b, ids) = (build::id("b"), [build::id("a"), build::id("B")]);
+    let idle =
+        |memory: &mut Remembered, at: i64| memory.idle_twice(&b, DesktopView::Idle, seconds(at), settle);
+    let sweep = |text: &str| untouched("a b").sweep(text).0.sweep.unwrap();
+    // The request has waited for long, and the desktop has been idle all the time.
+    idle(&mut case.memory, 0);
+    assert!(idle(&mut case.memory, 5000));
+    assert_eq!(
+        case.memory
+            .saw_sub_jobs(&sweep("j1/b Success"), &ids, seconds(5000)),
+        []
+    );
+    assert_eq!(
+        case.memory
+            .saw_sub_jobs(&sweep("j2/b Other"), &ids, seconds(5000)),
+        [b.clone()]
+    );
+    assert!(!idle(&mut case.memory, 5001));
+    assert_eq!(
+        case.memory
+            .saw_sub_jobs(&sweep("j2/b Other"), &ids, seconds(6000)),
+        []
+    );
+    assert!(idle(&mut case.memory, 6000));
+    let since = |memory: &Remembered| memory.unclear_since().map(|at| at.as_secs());
+    assert_eq!(since(&case.memory), Some(5000));
+    // Another one is another matter, and one that is shown again is new.
+    case.memory
+        .saw_sub_jobs(&sweep("j2/b Other j3/b Other"), &ids, seconds(7000));
+    assert_eq!(since(&case.memory), Some(7000));
+    case.memory.saw_sub_jobs(&sweep(""), &ids, seconds(7000));
+    assert_eq!(since(&case.memory), None);
+    case.memory
+        .saw_sub_jobs(&sweep("j2/b Other"), &ids, seconds(8000));
+    assert_eq!(since(&case.memory), Some(8000));
+    let long = |uptime: i64| {
+        let memory = case.memory.clone();
+        let case = Case {
+            memory,
+            ..Case::new(vec![])
+        }
+        .later(uptime);
+        case.facts().unclear_for_long
+    };
+    let overdue = i64::try_from(timing().job_overdue.as_secs()).unwrap();
+    assert!(!long(8000 + overdue - 1));
+    assert!(long(8000 + overdue));
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn a_read_of_the_parent_says_whether_it_ended_and_why() {
             finished: true,
             code: code.map(ToOwned::to_owned),
             reason: reason.map(ToOwned::to_owned),
-            blank: false,
+            unclear: false,
             sub_jobs: vec![sub_job("j1", "a", SubJobStatus::Success)],
             complete: true,
         });
@@ -145,7 +145,7 @@ fn a_read_of_the_parent_says_whether_it_ended_and_why() {
 fn has_ended(words: &[(&str, SubJobResult)], finished: bool) -> bool {
     let view = JobView {
         finished,
-        blank: false,
+        unclear: false,
         complete: finished,
         parent_reason: None,
         words: words

@@ -269,6 +269,14 @@ pub(super) async fn sub_jobs(pass: &mut Reconciliation, context: &Context) -> Re
     match swept {
         Err(error) => read_failure(pass, &error, context),
         Ok(sweep) => {
+            let unseen = context.memory.change(&pass.uid(), |memory| {
+                memory.saw_sub_jobs(&sweep, &ids, context.uptime.now())
+            });
+            for id in unseen {
+                if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
+                    desktop.idle_twice = false;
+                }
+            }
             pass.seen.sweep = Some(sweep);
             pass.reads.sub_jobs = Some(now);
             quiet(pass, context);
@@ -312,7 +320,11 @@ pub(super) fn job(pass: &mut Reconciliation, job: &JobID, context: &Context) -> 
         News::NotYet => JobView::default(),
         News::Known(view) => view,
         News::ReadFailure(error) => {
-            read_failure(pass, &error, context);
+            // A job of somebody else that cannot be read counts as open, and is not waited for without end.
+            let attempts = &pass.seen.request.status.attempts;
+            if attempts.iter().any(|a| a.is_open() || a.took_effect()) {
+                read_failure(pass, &error, context);
+            }
             JobView::default()
         }
     };

@@ -346,9 +346,9 @@ fn troubles() -> Vec<Row> {
             "ServiceDisabled stalled until Refresh, error ServiceDisabled",
         ),
         row(
-            "a read failed: InvalidRequest (no person can mend a read)",
-            failed(ErrorClass::InvalidRequest),
-            "InvalidRequest retrying until Backoff, error InvalidRequest",
+            "a read failed: UnknownRefusal",
+            failed(ErrorClass::UnknownRefusal),
+            "RequestRefused stalled until Refresh, error UnknownRefusal",
         ),
         row(
             "a read failed: NotFound",

@@ -261,8 +261,8 @@ impl Seen {
     }
 
     /// That job's parent has neither a status nor sub-jobs.
-    pub(crate) fn parent_blank(self, name: &str) -> Self {
-        self.with(|o| o.jobs.get_mut(&job(name)).unwrap().blank = true)
+    pub(crate) fn parent_unclear(self, name: &str) -> Self {
+        self.with(|o| o.jobs.get_mut(&job(name)).unwrap().unclear = true)
     }
 
     /// A read failed.
@@ -416,8 +416,8 @@ impl Seen {
         self.with(|o| o.facts.overdue = true)
     }
 
-    pub(crate) fn known_for_long(self) -> Self {
-        self.with(|o| o.facts.known_for_long = true)
+    pub(crate) fn unclear_for_long(self) -> Self {
+        self.with(|o| o.facts.unclear_for_long = true)
     }
 
     /// The newest attempt was signed a moment ago.

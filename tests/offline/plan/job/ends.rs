@@ -106,7 +106,7 @@ fn overdue() -> Vec<Row> {
             accepted()
                 .overdue()
                 .job("j1", "")
-                .parent_blank("j1")
+                .parent_unclear("j1")
                 .sights("a Gone b Idle")
                 .idle_twice("b")
                 .no_finalizer(),

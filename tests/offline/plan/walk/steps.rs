@@ -56,7 +56,14 @@ impl Walk {
             }
             Step::ReadSubJobs => {
                 if self.readable(pass) {
-                    pass.seen.sweep = Some(self.cloud.sweep(&mut self.dice));
+                    let sweep = self.cloud.sweep(&mut self.dice);
+                    let (ids, now) = (&pass.seen.request.desktop_ids, uptime(self.cloud.now));
+                    for id in self.memory.plan.saw_sub_jobs(&sweep, ids, now) {
+                        if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
+                            desktop.idle_twice = false;
+                        }
+                    }
+                    pass.seen.sweep = Some(sweep);
                     pass.reads.sub_jobs = Some(uptime(self.cloud.now));
                 }
             }
@@ -163,7 +170,8 @@ impl Walk {
             self.answered();
             return true;
         }
-        let class = ErrorClass::ALL[usize::from(self.dice.throw(11))];
+        // Only a submission is refused for its content, which is the first class.
+        let class = ErrorClass::ALL[1 + usize::from(self.dice.throw(10))];
         pass.seen = Seen(pass.seen.clone()).read_failure(class).0;
         false
     }
