@@ -5,7 +5,7 @@
 //!  watch ──► load ──► plan(&Observed) ──► execute(step) ──► plan … ──► report
 //!            live       pure: no clock,     exactly one        until    status, Events,
 //!            object     no client, no       effect or one      Wait /   when to come back
-//!                       async               cloud read         Rest
+//!                       async               cloud read         Done
 //! ```
 //!
 //! A submission, step by step: read project and Secret, claim the desktops, read them and the jobs that name them, put

@@ -114,9 +114,9 @@ pub struct DesktopDeletionSpec {
     )]
     pub desktop_ids: Vec<DesktopID>,
 
-    /// What the author of the request believes of the desktops, checked right before the submission: if a desktop that
-    /// exists has another computer name or user, nothing is submitted and the request is held with reason
-    /// `ExpectationFailed`. Protects from a wrong ID. Optional, for all of `desktopIDs` or some of them. Immutable.
+    /// Expected computer names and users of the desktops, checked right before the submission. If an existing desktop has
+    /// another computer name or user, nothing is submitted and the request waits with reason `ExpectationFailed`. Protects
+    /// against wrong IDs. Optional, for all of `desktopIDs` or some of them. Immutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::DESKTOPS))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]

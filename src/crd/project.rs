@@ -73,10 +73,10 @@ pub struct WorkspaceProjectSpec {
     #[x_kube(validation = rules::port())]
     pub endpoint: Option<String>,
 
-    /// URL of the identity service (IAM), https, without a path, as `endpoint`. A password is sent there; a ready
-    /// token is sent there to learn when it ends. Default: `https://iam.{region}.myhuaweicloud.com` (of eu-west-101,
-    /// `myhuaweicloud.eu`) where `endpoint` is not set; where it is set there is no default, so that credentials are
-    /// never sent to another cloud. Immutable, including whether it is set.
+    /// URL of the identity service (IAM), https, without a path, in the form of `endpoint`. The operator logs in
+    /// there with a password, and queries there when a token expires. Default: `https://iam.{region}.myhuaweicloud.com` (of eu-west-101,
+    /// `myhuaweicloud.eu`) if `endpoint` is not set. If it is set, there is no default, so that credentials are never
+    /// sent to another cloud. Immutable, including whether it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::ENDPOINT), regex(pattern = rules::ENDPOINT))]
     #[x_kube(validation = rules::port())]
@@ -100,8 +100,8 @@ pub struct WorkspaceProjectSpec {
     #[serde(default)]
     pub suspend: bool,
 
-    /// What the owner of the credentials permits, whatever a request says. Nothing is checked without it. It may be changed
-    /// at any time and is judged right before each submission.
+    /// Limits set by the owner of the credentials, which requests cannot override. Without it there are no limits. It can be
+    /// changed at any time and is evaluated right before each submission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Guardrails")]
     pub guardrails: Option<Guardrails>,
@@ -121,20 +121,20 @@ pub struct Guardrails {
     #[serde(default)]
     pub approval: Approval,
 
-    /// The approval is required for requests of more desktops than this only. A list that is split into several requests
-    /// evades it. Default: required for every request.
+    /// The approval is required only for requests of more desktops than this. Splitting a list into several requests
+    /// bypasses it. Default: required for every request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS - 1))]
     pub approval_above: Option<u32>,
 
-    /// Most desktops of one request. A list that is split into several requests evades it. Default: no limit.
+    /// Maximum number of desktops per request. Splitting a list into several requests bypasses it. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS))]
     pub max_desktops_per_request: Option<u32>,
 
-    /// Most desktops that are submitted within 24 hours, by all requests that name this project. A larger request is never
+    /// Maximum number of desktops that are submitted within 24 hours, by all requests that name this project. A larger request is never
     /// submitted. Counting begins when the limit is set; another `WorkspaceProject` with the same credentials, or this one
-    /// after it was deleted and created again, counts by itself. Default: no limit.
+    /// after it was deleted and created again, has a count of its own. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS_PER_DAY))]
     pub max_desktops_per_day: Option<u32>,
@@ -147,13 +147,13 @@ pub struct Guardrails {
     #[serde(default = "allowed")]
     pub allow_delete_users: bool,
 
-    /// Tags that a desktop must have, all of them. A desktop without one of them blocks its request.
+    /// Every desktop must have all of these tags; otherwise it blocks its request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::GUARDRAIL_TAGS))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub required_tags: Vec<Tag>,
 
-    /// Tags that a desktop must not have, not one of them. A desktop with one of them blocks its request.
+    /// A desktop with any of these tags blocks its request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::GUARDRAIL_TAGS))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -184,8 +184,8 @@ pub struct Guardrails {
     #[serde(default)]
     pub require_maintenance: bool,
 
-    /// When requests may be submitted: inside of one of these windows, by the operator's clock and by that of the service. A
-    /// job that is running goes on when its window ends. Default: at any time.
+    /// Time windows for submissions. A window must be open by both the operator's clock and that of the service. Running jobs
+    /// continue after it closes. Default: at any time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::GUARDRAIL_WINDOWS))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -334,8 +334,8 @@ pub struct Credentials {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretSource {
-    /// The Secret, in the namespace of this object. A change of it is noticed within 30 seconds while something waits
-    /// for it.
+    /// The Secret, in the namespace of this object. Changes take effect within 30 seconds while the
+    /// project or a request waits for it.
     pub secret_ref: SecretRef,
 }
 

@@ -46,7 +46,7 @@ pub(super) fn never_falls(field: &str) -> Rule {
     let kept = format!(
         "!has(oldSelf.{field}) || oldSelf.{field} == 0 || (has(self.{field}) && self.{field} >= oldSelf.{field})"
     );
-    forbidden(&kept, &format!("{field} counts up and never down")).field_path(format!(".{field}"))
+    forbidden(&kept, &format!("{field} cannot decrease")).field_path(format!(".{field}"))
 }
 
 /// An expression: an optional field is as it was.

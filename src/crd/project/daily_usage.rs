@@ -11,7 +11,7 @@ use crate::ids::AttemptID;
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct DailyUsage {
-    /// Desktops that were submitted, by the quarter of an hour until which they count.
+    /// Submitted desktops, grouped by the time until which they count, in steps of 15 minutes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::USAGE_INTERVALS))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -28,7 +28,7 @@ pub struct DailyUsage {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SubmittedDesktops {
-    /// Until when they count: 24 hours after the end of the quarter of an hour in which they were submitted.
+    /// Time until which they count: 24 hours after the end of the 15-minute interval in which they were submitted.
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::recorded_time())]
     pub counts_until: Time,

@@ -6,8 +6,8 @@ use super::lies::{Lie, drop, lie, put};
 use super::victims::{digest, error, finished, followed, in_doubt};
 
 const OUTCOME: &str = "the outcome of an attempt is decided once: it leaves Pending and never changes again";
-const JOBS: &str = "a job that was recorded stays recorded; jobIDs may only grow";
-const ERROR: &str = "the error of an attempt is written until its outcome is decided, and never again";
+const JOBS: &str = "entries of jobIDs cannot be removed or changed, only added";
+const ERROR: &str = "error does not change any more once outcome is not Pending";
 const FACTS: &str = "the facts of an attempt are final; only its outcome, jobIDs and error are written later";
 
 pub(super) fn settled_again() -> Vec<Lie> {
@@ -79,7 +79,7 @@ pub(super) fn settled_again() -> Vec<Lie> {
             "say that the call in doubt was accepted, and name no job",
             in_doubt,
             [put("/attempts/2/outcome", "Accepted")],
-            "an attempt that the cloud accepted names its job",
+            "jobIDs is required when outcome is Accepted",
         ),
     ]
 }

@@ -11,7 +11,7 @@ const NEW: &str =
     "a new attempt begins as Pending, and only when every other attempt is Rejected, NotSent or NoEffect";
 const FACTS: &str = "the facts of an attempt are final; only its outcome, jobIDs and error are written later";
 const OUTCOME: &str = "the outcome of an attempt is decided once: it leaves Pending and never changes again";
-const JOBS: &str = "a job that was recorded stays recorded; jobIDs may only grow";
+const JOBS: &str = "entries of jobIDs cannot be removed or changed, only added";
 
 /// An attempt with these fields besides or instead.
 pub(crate) fn attempt(id: &str, outcome: &str, fields: Value) -> Value {

@@ -15,9 +15,9 @@ const HEAD: &str = "\
 
 <!-- Written by `cargo run -p mutants`. Do not edit. -->
 
-The [protocol](crash-safety.md) is worth what its tests would notice if a part of it were missing. So each safety mechanism
-is taken away from the code, one at a time, in a copy of the sources that is built and tested. A mutant must build, and must
-make a test fail; the unchanged code passes the same tests before. The changes stand in
+This page shows that the tests cover each safety mechanism of the [protocol](crash-safety.md). One mechanism at a time is
+removed from a copy of the sources, which is built and tested. A mutant must build, and must make a test fail; the unchanged
+code passes the same tests before. The changes are in
 [`tests/mutants/src/list/`](../tests/mutants/src/list.rs).
 
 ```sh
@@ -25,9 +25,9 @@ cargo run -p mutants                                   # all of them; writes thi
 cargo run -p mutants -- --only one-look-is-enough      # one of them; writes its row
 ```
 
-The model takes mechanisms away as well, from the world around the decision: `cargo run -p protocol-model -- --help`.
+The model removes mechanisms as well, from the world around the decision: `cargo run -p protocol-model -- --help`.
 
-| mutant | what the code does then | what notices |
+| mutant | what the code does then | failing tests |
 | --- | --- | --- |
 ";
 
