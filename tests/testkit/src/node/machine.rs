@@ -23,8 +23,9 @@ const READ_ONLY_PORT: u16 = 10255;
 /// The bridge of a node's pods.
 const BRIDGE: &str = "cni0";
 
-/// Moves itself to the cgroups `$1` and enters fresh namespaces, whose first process is the rest.
+/// Moves itself to the cgroups `$1` and enters fresh namespaces, whose first process is the rest. It ends if it cannot.
 const ENTER: &str = r#"
+set -e
 name=$1; shift
 for door in /sys/fs/cgroup/*/"$name"/cgroup.procs; do echo $$ >"$door"; done
 exec unshare --mount --net --pid --cgroup --uts --ipc --fork --kill-child --mount-proc "$@"
@@ -381,4 +382,22 @@ fn network(family: Family, number: u8) -> String {
         let _ = writeln!(lines, "route add default via {host}");
     }
     lines
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_node_without_cgroups_is_not_started() {
+        // What would be started only says how to use it.
+        let arguments = ["-c", ENTER, "sh", "no-such-cgroup", "--help"];
+        let refused = Command::new("sh").args(arguments).output().unwrap();
+        assert!(
+            !refused.status.success() && refused.stdout.is_empty(),
+            "{refused:?}"
+        );
+    }
 }

@@ -1,5 +1,7 @@
 //! Namespaces of a test's own, in which the test is played.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,8 +19,13 @@ use crate::supervised::{Options, Supervised};
 /// The variable by which the test knows that it is in its namespaces: a file with a [`World`].
 const VARIABLE: &str = "TESTKIT_WORLD";
 
+/// The variable that names a file to which a line is added for every test that is skipped, for who reads no standard error of tests.
+const SKIPPED: &str = "TESTKIT_SKIPPED";
+
 /// Moves itself to the cgroups that end with an empty argument, and enters fresh namespaces, whose first process is the rest.
+/// It ends if it cannot: whatever it starts would be left to the machine.
 const ENTER: &str = r#"
+set -e
 while [ -n "$1" ]; do echo $$ >"$1"; shift; done
 shift
 exec unshare --mount --net --pid --cgroup --uts --ipc --fork --kill-child --mount-proc "$@"
@@ -49,7 +56,7 @@ impl World {
 }
 
 /// Plays a test of this binary, by its full name, in namespaces of its own. On a machine that cannot run nodes it says so on
-/// standard error, and does nothing else.
+/// standard error and in the file that `TESTKIT_SKIPPED` names, and does nothing else.
 ///
 /// # Errors
 ///
@@ -70,8 +77,7 @@ pub async fn in_own_namespaces(
     let missing = || requirements::missing().or_else(|| needs.iter().find_map(|need| need.missing()));
     let missing = tokio::task::spawn_blocking(missing).await;
     if let Some(missing) = missing.map_err(|error| Error::Other(error.to_string()))? {
-        say(&format!("skipped {test}: {missing}"));
-        return Ok(());
+        return skip(test, missing);
     }
     // The lock of the store lets one test build, and the others wait.
     let programs = tokio::task::spawn_blocking(|| {
@@ -84,6 +90,25 @@ pub async fn in_own_namespaces(
     let place = PLACES.acquire().await;
     let _place = place.map_err(|error| Error::Other(error.to_string()))?;
     play(test, &World { programs }).await
+}
+
+/// Says that a test is not played here, and why.
+fn skip(test: &str, missing: &str) -> Result<(), Error> {
+    say(&format!("skipped {test}: {missing}"));
+    match std::env::var_os(SKIPPED) {
+        Some(file) => note_skip(Path::new(&file), test, missing),
+        None => Ok(()),
+    }
+}
+
+/// Adds a line to the file of the tests that were skipped.
+fn note_skip(file: &Path, test: &str, missing: &str) -> Result<(), Error> {
+    let line = format!("{test}: {missing}\n");
+    let mut open = File::options();
+    let opened = open.append(true).create(true).open(file);
+    // In one write, so that tests which run side by side do not mix their lines.
+    let written = opened.and_then(|mut file| file.write_all(line.as_bytes()));
+    written.context(|| format!("write {}", file.display()))
 }
 
 async fn play(test: &str, world: &World) -> Result<(), Error> {
@@ -137,4 +162,47 @@ async fn run(test: &str, world: &World, folder: &Path, cgroups: &Cgroups) -> Res
     let mut process = Supervised::spawn(options, Path::new("sh"), arguments, &environment)?;
     let status = process.wait().await?;
     Ok((status, process.stop()?))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::{Command, Output};
+
+    use super::*;
+
+    fn enter(doors: &[&Path]) -> Output {
+        let mut enter = Command::new("sh");
+        // It enters nothing, but says how that is done.
+        enter.args(["-c", ENTER, "sh"]).args(doors).args(["", "--help"]);
+        enter.output().unwrap()
+    }
+
+    #[test]
+    fn without_one_of_its_cgroups_nothing_is_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let [door, missing] =
+            ["there/cgroup.procs", "missing/cgroup.procs"].map(|path| folder.path().join(path));
+        std::fs::create_dir(folder.path().join("there")).unwrap();
+        let entered = enter(&[&door]);
+        assert!(
+            entered.status.success() && !entered.stdout.is_empty(),
+            "{entered:?}"
+        );
+        let refused = enter(&[&missing, &door]);
+        assert!(
+            !refused.status.success() && refused.stdout.is_empty(),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn each_test_that_is_skipped_has_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("skipped");
+        for test in ["install::one", "away::two"] {
+            note_skip(&file, test, "it needs Linux").unwrap();
+        }
+        let noted = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(noted, "install::one: it needs Linux\naway::two: it needs Linux\n");
+    }
 }
