@@ -130,8 +130,7 @@ pub(crate) fn store(
 ) -> Result<PathBuf, Error> {
     let store = places::target().join("go-tools");
     std::fs::create_dir_all(&store).context(|| format!("create {}", store.display()))?;
-    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    let folder = store.join(format!("{name}-{os}-{arch}-{digest}"));
+    let folder = store.join(format!("{}{digest}", prefix(name)));
     if !folder.is_dir() {
         let _alone = lock(&store)?;
         // Another process may have built it while this one waited.
@@ -144,6 +143,35 @@ pub(crate) fn store(
         }
     }
     Ok(folder)
+}
+
+/// Removes all but the newest folders of the store that were made under a name. For what is made after each change of the project:
+/// of other tools, a version is made once.
+pub(crate) fn prune(name: &str, keep: usize) -> Result<(), Error> {
+    let store = places::target().join("go-tools");
+    let _alone = lock(&store)?;
+    remove_oldest(&store, &prefix(name), keep)
+        .context(|| format!("remove old folders of {}", store.display()))
+}
+
+fn remove_oldest(store: &Path, prefix: &str, keep: usize) -> std::io::Result<()> {
+    let mut folders = Vec::new();
+    for entry in store.read_dir()? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            folders.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    folders.sort();
+    let old = folders.len().saturating_sub(keep);
+    folders[..old]
+        .iter()
+        .try_for_each(|(_, folder)| std::fs::remove_dir_all(folder))
+}
+
+/// How the names of folders in the store begin that were made under a name, before the digest.
+fn prefix(name: &str) -> String {
+    format!("{name}-{}-{}-", std::env::consts::OS, std::env::consts::ARCH)
 }
 
 /// Gives the one program in a folder this name: Go calls it after its package, such as `cmd`.
@@ -200,5 +228,28 @@ mod tests {
             assert_eq!(package(&sources), expected, "{name}");
             assert!(sources.iter().any(|(file, _)| file == "go.sum"), "{name}");
         }
+    }
+
+    #[test]
+    fn the_newest_folders_under_a_name_stay() {
+        let store = tempfile::tempdir().unwrap();
+        let path = |name: &str| store.path().join(name);
+        for (name, age) in [("image-1", 40), ("image-2", 30), ("image-3", 20), ("tool-1", 90)] {
+            std::fs::create_dir(path(name)).unwrap();
+            let modified = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000 - age);
+            std::fs::File::open(path(name))
+                .unwrap()
+                .set_modified(modified)
+                .unwrap();
+        }
+        for keep in [3, 2] {
+            remove_oldest(store.path(), "image-", keep).unwrap();
+            assert_eq!(path("image-1").exists(), keep == 3);
+        }
+        assert!(
+            ["image-2", "image-3", "tool-1"]
+                .iter()
+                .all(|name| path(name).exists())
+        );
     }
 }

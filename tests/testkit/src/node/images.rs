@@ -12,7 +12,7 @@ use serde_json::json;
 use super::commands;
 use crate::binaries::build::say;
 use crate::error::{Context, Error};
-use crate::go_tools::store;
+use crate::go_tools::{prune, store};
 use crate::places;
 
 /// Name of the image that holds the namespaces of a pod, which does nothing but wait.
@@ -20,6 +20,12 @@ pub const PAUSE: &str = "localhost/pause:1";
 
 /// Its file in the folder of the images that nodes import.
 pub(super) const PAUSE_FILE: &str = "pause.tar";
+
+/// Its name in the store of tools.
+const OPERATOR_IMAGE: &str = "operator-image";
+
+/// How many images of the operator stay beside one that is made: that of a test in progress must, and one may be wanted again.
+const KEPT: usize = 2;
 
 /// The image of the operator as it stands here, under the name that `deploy/` has for it.
 pub(super) fn operator() -> Result<PathBuf, Error> {
@@ -61,7 +67,8 @@ pub(super) fn build(source: &Path, target: &Path) -> Result<PathBuf, Error> {
 fn operator_image(program: &Path, version: &str) -> Result<PathBuf, Error> {
     let digest = sha256(&read(program)?);
     let key = format!("{version}-{}", &digest[..16]);
-    let folder = store("operator-image", &key, |folder| {
+    prune(OPERATOR_IMAGE, KEPT)?;
+    let folder = store(OPERATOR_IMAGE, &key, |folder| {
         write_operator(program, version, folder)
     })?;
     Ok(folder.join("image.tar"))
