@@ -24,6 +24,10 @@ on_nodes! {
             stage.restart().await;
             assert_spread(&stage.pods().await);
         }
+        // What the test kit searches for secrets has the logs of all three generations.
+        let logs: String = stage.cluster.nodes().iter().map(|node| node.pod_logs().unwrap()).collect();
+        let started = logs.matches("serving /livez").count();
+        assert!(started >= 6, "{started} in\n{logs}");
     }
 }
 

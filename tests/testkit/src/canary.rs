@@ -1,8 +1,9 @@
 //! No secret in anything that an operator puts out. Every secret of the tests is a canary: it has the word
 //! [`MARK`] in it, or was shown to [`guard`] by the part of the test kit that handed it out. When an [`Operator`] ends,
-//! its whole log, its metrics, and all that was written to the API server meanwhile are searched for them; and when an
-//! [`OtlpCollector`] ends, the traces that it was sent.
+//! its whole log, its metrics, and all that was written to the API server meanwhile are searched for them; when a
+//! [`Cluster`] with nodes ends, all that its pods have printed; and when an [`OtlpCollector`] ends, the traces that it was sent.
 //!
+//! [`Cluster`]: crate::node::Cluster
 //! [`Operator`]: crate::Operator
 //! [`OtlpCollector`]: crate::OtlpCollector
 

@@ -18,6 +18,7 @@ mod images;
 mod machine;
 mod names;
 mod operator;
+mod pod_logs;
 mod pods;
 mod programs;
 mod requirements;

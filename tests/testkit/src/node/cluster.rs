@@ -23,8 +23,8 @@ use crate::cloud::{Cloud, REGION};
 use crate::control_plane::{ControlPlane, Setting};
 use crate::error::{Context, Error};
 use crate::eventually::eventually;
-use crate::places;
 use crate::process::Process;
+use crate::{canary, places};
 
 /// How long nodes may take to become ready; on an idle machine it takes three seconds.
 const BOUND: std::time::Duration = std::time::Duration::from_secs(300);
@@ -54,7 +54,8 @@ impl Default for Settings {
     }
 }
 
-/// A running cluster, in the namespaces of this process.
+/// A running cluster, in the namespaces of this process. When the value is dropped, all that its pods have printed and what was
+/// written to the API server are searched for secrets ([`canary`]); the test fails if there is one.
 pub struct Cluster {
     // In this order, so that nothing sees its servers vanish.
     routers: Vec<Process>,
@@ -275,6 +276,9 @@ impl Drop for Cluster {
         if std::thread::panicking() {
             eprintln!("{}", self.post_mortem());
         }
+        let logs = self.nodes.iter().filter_map(Node::leak);
+        let audit = canary::search_audit(self.control_plane.kubeconfig_path());
+        canary::report(&logs.chain(audit).collect::<Vec<_>>());
     }
 }
 

@@ -8,17 +8,21 @@ use serde_json::{Value, json};
 
 use super::addresses::{Family, Network};
 use super::images::PAUSE;
+use super::pod_logs::PodLogs;
 use super::programs::Programs;
 use super::{cgroups, commands};
 use crate::control_plane::ControlPlane;
 use crate::error::{Context, Error};
 use crate::eventually::{GENEROUS, eventually};
-use crate::places;
 use crate::process::Process;
 use crate::supervised::{Options, Supervised, tail};
+use crate::{canary, places};
 
 /// The port at which kubelet answers without asking who asks.
 const READ_ONLY_PORT: u16 = 10255;
+
+/// The folder of a node into which its pods print.
+const POD_LOGS: &str = "pods";
 
 /// The bridge of a node's pods.
 const BRIDGE: &str = "cni0";
@@ -37,6 +41,8 @@ const SCRIPT: &str = concat!(include_str!("filesystem.sh"), include_str!("node.s
 /// A running node. It ends as if its power failed when the value is dropped.
 pub struct Node {
     name: String,
+    // Before the process, with which its folder goes.
+    pod_logs: PodLogs,
     process: Supervised,
     folder: PathBuf,
     /// Process id of the first process in its namespaces.
@@ -58,6 +64,7 @@ impl Node {
         // Its supervisor removes the folder.
         let folder = places::temporary_folder(&name)?.keep();
         configure(control_plane, programs, &folder, family, number)?;
+        let pod_logs = PodLogs::follow(folder.join(POD_LOGS), folder.join("kept-logs"))?;
         cgroups_of(&name)?;
         let addresses: Vec<_> = family
             .networks()
@@ -93,6 +100,7 @@ impl Node {
         connect(&init, &name, family, number)?;
         Ok(Self {
             name,
+            pod_logs,
             process,
             folder,
             init,
@@ -185,6 +193,24 @@ impl Node {
         commands::run("nsenter", [&["--target", &self.init, "--net"], command].concat())
     }
 
+    /// All that its pods have printed, also those that are gone.
+    ///
+    /// # Errors
+    ///
+    /// A log cannot be read.
+    pub fn pod_logs(&self) -> Result<String, Error> {
+        self.pod_logs.text()
+    }
+
+    /// Where the logs of its pods show a secret.
+    pub(super) fn leak(&self) -> Option<String> {
+        let place = format!("the logs of pods on {}", self.name);
+        match self.pod_logs() {
+            Ok(text) => canary::search(&place, &text),
+            Err(error) => Some(format!("{place} cannot be searched: {error}")),
+        }
+    }
+
     /// All that its kubelet has logged.
     pub fn kubelet_log(&self) -> String {
         self.log("kubelet.log")
@@ -273,7 +299,7 @@ fn configure(
         "cgroupRoot": "/",
         "failSwapOn": false,
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-        "podLogsDir": folder.join("pods"),
+        "podLogsDir": folder.join(POD_LOGS),
         "volumePluginDir": folder.join("volume-plugins"),
         "resolvConf": "/run/resolv.conf",
         "clusterDNS": [host],
