@@ -10,12 +10,14 @@
 //! - [`krew`]: the manifest of the kubectl plugin.
 //! - [`changelog`]: the notes of one version.
 //! - [`site`]: the documentation as a book.
+//! - [`links`]: where a rendered site leads to nothing.
 //! - [`version`]: the version is the same wherever it is written.
 
 pub mod archive;
 pub mod changelog;
 pub mod image;
 pub mod krew;
+pub mod links;
 pub mod provenance;
 pub mod sbom;
 pub mod site;

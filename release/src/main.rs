@@ -1,6 +1,6 @@
 //! Makes one file of a release from others. `release/run` calls it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser};
 use release::archive::{self, File};
-use release::{changelog, image, krew, provenance, sbom, sha256, site, time, version};
+use release::{changelog, image, krew, links, provenance, sbom, sha256, site, time, version};
 
 /// Makes one file of a release from others.
 #[derive(Parser)]
@@ -75,6 +75,11 @@ enum Command {
         #[arg(long)]
         sources: String,
     },
+    /// Checks that each link of a rendered site to itself leads somewhere.
+    Links {
+        /// Folder of the site.
+        folder: PathBuf,
+    },
     /// Writes the krew manifest of the plugin.
     Krew {
         #[command(flatten)]
@@ -132,6 +137,8 @@ enum Error {
     Time(u32),
     #[error("standard input does not have the format of sha256sum")]
     Sums,
+    #[error("these links lead nowhere:\n{0}")]
+    Links(String),
     #[error(transparent)]
     Tree(#[from] sbom::Error),
 }
@@ -211,6 +218,7 @@ fn run(command: Command) -> Result<(), Error> {
             output.write(format!("{statement:#}\n"))?;
         }
         Command::Site { output, sources } => book(&output, &sources)?,
+        Command::Links { folder } => follow(&folder)?,
         Command::Krew {
             output,
             source,
@@ -298,6 +306,27 @@ fn book(folder: &Path, sources: &str) -> Result<(), Error> {
         put(&book.join(&picture.path), picture.content)?;
     }
     Ok(())
+}
+
+/// Follows the links of a rendered site.
+fn follow(folder: &Path) -> Result<(), Error> {
+    let mut found = Vec::new();
+    collect(".".to_owned(), folder, &mut found)?;
+    let mut files = BTreeSet::new();
+    let mut pages = BTreeMap::new();
+    for file in found {
+        let path = file.path.trim_start_matches("./").to_owned();
+        if path.ends_with(".html") {
+            pages.insert(path.clone(), String::from_utf8_lossy(&file.content).into_owned());
+        }
+        files.insert(path);
+    }
+    let broken = links::broken(&files, &pages);
+    if broken.is_empty() {
+        println!("{} pages, every link leads somewhere", pages.len());
+        return Ok(());
+    }
+    Err(Error::Links(broken.join("\n")))
 }
 
 /// Adds a file, or the files of a folder, below `path` of an archive.
