@@ -96,7 +96,7 @@ async fn a_request_is_approved_by_a_second_commit_and_then_left_alone(tool: Tool
     let status = delivery.stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     delivery.health("leaver", Health::Healthy).await;
-    delivery.left_alone("leaver", 20).await;
+    delivery.left_alone_by_syncs("leaver", 60).await;
     let changes = delivery.changes("leaver").await;
     assert_eq!(changes.len(), 2, "one a commit: {changes:#?}");
     assert_eq!(delivery.stage.posts().len(), 1);

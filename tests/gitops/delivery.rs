@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
@@ -273,7 +274,7 @@ impl Delivery {
 
     /// Lets the tool compare Git and cluster so many times.
     pub(crate) async fn compared(&self, times: usize) {
-        for number in 0..times {
+        for _ in 0..times {
             match self.tool {
                 Tool::ArgoCd => {
                     self.annotate(REFRESH, "normal").await;
@@ -289,13 +290,43 @@ impl Delivery {
                     eventually("the tool has compared", BOUND, look).await.unwrap();
                 }
                 Tool::Flux => {
-                    let number = number.to_string();
-                    self.annotate("reconcile.fluxcd.io/requestedAt", &number).await;
-                    let handled = |status: &Value| status["lastHandledReconcileAt"] == number;
+                    let round = round();
+                    self.annotate("reconcile.fluxcd.io/requestedAt", &round).await;
+                    let handled = |status: &Value| status["lastHandledReconcileAt"] == round;
                     self.follower_says("the tool has compared", handled).await;
                 }
             }
         }
+    }
+
+    /// Lets the tool apply all that is in Git so many times, whether or not it sees a difference. Each time it says itself that it
+    /// has.
+    pub(crate) async fn synced(&self, times: usize) {
+        match self.tool {
+            Tool::ArgoCd => {
+                for _ in 0..times {
+                    self.sync(&round()).await;
+                }
+            }
+            // It always applies what it compares.
+            Tool::Flux => self.compared(times).await,
+        }
+    }
+
+    /// Has Argo CD sync, as its button does, and waits until that sync has succeeded.
+    async fn sync(&self, round: &str) {
+        let operation = json!({"sync": {}, "info": [{"name": "round", "value": round}]});
+        let patch = Patch::Merge(json!({"operation": operation}));
+        let patched = self
+            .follower
+            .patch(&self.name, &PatchParams::default(), &patch)
+            .await;
+        patched.unwrap();
+        let synced = |status: &Value| {
+            let state = &status["operationState"];
+            state["operation"]["info"][0]["value"] == round && state["phase"] == "Succeeded"
+        };
+        self.follower_says("the sync has succeeded", synced).await;
     }
 
     /// The writes of the tool to a request so far which the API server has taken, dry-runs aside.
@@ -329,10 +360,20 @@ impl Delivery {
 
     /// Waits until the tool has compared so often, and has written nothing meanwhile, with or without an effect.
     pub(crate) async fn left_alone(&self, name: &str, times: usize) {
+        self.writes_nothing(name, async || self.compared(times).await)
+            .await;
+    }
+
+    /// Waits until the tool has applied everything so often, and has written nothing meanwhile, with or without an effect.
+    pub(crate) async fn left_alone_by_syncs(&self, name: &str, times: usize) {
+        self.writes_nothing(name, async || self.synced(times).await).await;
+    }
+
+    async fn writes_nothing(&self, name: &str, meanwhile: impl AsyncFnOnce()) {
         // What it had begun before is over.
         self.compared(2).await;
         let before = self.writes(name).await.len();
-        self.compared(times).await;
+        meanwhile().await;
         let after = self.writes(name).await;
         assert_eq!(after.len(), before, "{after:#?}");
     }
@@ -439,6 +480,12 @@ impl Drop for Delivery {
             }
         }
     }
+}
+
+/// A text by which a tool says what it has done last; another one each time.
+fn round() -> String {
+    static ROUND: AtomicUsize = AtomicUsize::new(0);
+    ROUND.fetch_add(1, Ordering::Relaxed).to_string()
 }
 
 /// The file of a request.
