@@ -29,8 +29,10 @@ type health struct {
 }
 
 type action struct {
-	Disabled bool           `json:"disabled"`
-	Result   map[string]any `json:"result"`
+	Disabled bool `json:"disabled"`
+	// The object afterwards, or why the action refuses.
+	Result map[string]any `json:"result,omitempty"`
+	Error  string         `json:"error,omitempty"`
 }
 
 // Argo CD's gitops-engine/pkg/health.
@@ -38,7 +40,7 @@ var statuses = []string{"Unknown", "Progressing", "Suspended", "Healthy", "Degra
 
 // Does what runLua of Argo CD 3.6 (util/lua) does without useOpenLibs: the same libraries but os, which no rule needs, and
 // the same limit of time.
-func runLua(object map[string]any, script string, result any) error {
+func runLua(object map[string]any, script string, parameters map[string]string, result any) error {
 	l := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer l.Close()
 	for name, open := range map[string]lua.LGFunction{
@@ -53,7 +55,11 @@ func runLua(object map[string]any, script string, result any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	l.SetContext(ctx)
-	l.SetGlobal("actionParams", l.CreateTable(0, 0))
+	table := l.CreateTable(0, len(parameters))
+	for name, value := range parameters {
+		table.RawSetH(lua.LString(name), lua.LString(value))
+	}
+	l.SetGlobal("actionParams", table)
 	l.SetGlobal("obj", value(l, object))
 	if err := l.DoString(script); err != nil {
 		return err
@@ -98,7 +104,7 @@ func value(l *lua.LState, decoded any) lua.LValue {
 
 func (c customization) health(object *unstructured.Unstructured) (health, error) {
 	var result health
-	if err := runLua(object.Object, c.HealthLua, &result); err != nil {
+	if err := runLua(object.Object, c.HealthLua, nil, &result); err != nil {
 		return result, err
 	}
 	if !slices.Contains(statuses, result.Status) {
@@ -107,11 +113,11 @@ func (c customization) health(object *unstructured.Unstructured) (health, error)
 	return result, nil
 }
 
-func (c customization) actions(object *unstructured.Unstructured) (map[string]action, error) {
+func (c customization) actions(object *unstructured.Unstructured, parameters map[string]string) (map[string]action, error) {
 	discovered := map[string]struct {
 		Disabled bool `json:"disabled"`
 	}{}
-	if err := runLua(object.Object, c.Discovery, &discovered); err != nil {
+	if err := runLua(object.Object, c.Discovery, nil, &discovered); err != nil {
 		return nil, err
 	}
 	actions := map[string]action{}
@@ -120,11 +126,11 @@ func (c customization) actions(object *unstructured.Unstructured) (map[string]ac
 		if !ok {
 			return nil, fmt.Errorf("action %s is not discovered", definition.Name)
 		}
-		result := map[string]any{}
-		if err := runLua(object.Object, definition.ActionLua, &result); err != nil {
-			return nil, fmt.Errorf("action %s: %w", definition.Name, err)
+		done := action{Disabled: found.Disabled}
+		if err := runLua(object.Object, definition.ActionLua, parameters, &done.Result); err != nil {
+			done.Error = err.Error()
 		}
-		actions[definition.Name] = action{Disabled: found.Disabled, Result: result}
+		actions[definition.Name] = done
 	}
 	if len(actions) != len(discovered) {
 		return nil, fmt.Errorf("%d actions are discovered, %d defined", len(discovered), len(actions))

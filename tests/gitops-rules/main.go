@@ -18,6 +18,8 @@ type input struct {
 	Flux []kustomize.CustomHealthCheck `json:"flux"`
 
 	Objects []unstructured.Unstructured `json:"objects"`
+	// What all actions are told.
+	Parameters map[string]string `json:"parameters"`
 }
 
 type verdict struct {
@@ -57,7 +59,7 @@ func judge(in *input, object *unstructured.Unstructured) (v verdict, err error) 
 	if v.Argo, err = rules.health(object.DeepCopy()); err != nil {
 		return v, fmt.Errorf("health: %w", err)
 	}
-	if v.Actions, err = rules.actions(object.DeepCopy()); err != nil {
+	if v.Actions, err = rules.actions(object.DeepCopy(), in.Parameters); err != nil {
 		return v, fmt.Errorf("actions: %w", err)
 	}
 	for _, check := range in.Flux {

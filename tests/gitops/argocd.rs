@@ -1,4 +1,4 @@
-//! Argo CD: its repo-server and its application-controller as processes, with the configuration that `deploy/argocd` ships.
+//! Argo CD: its repo-server, its application-controller and its API server as processes, with the configuration that `deploy/argocd` ships.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ const MODULE: &str = "github.com/argoproj/argo-cd/v3";
 pub(crate) struct ArgoCd {
     pub(crate) controller: Service,
     pub(crate) repo_server: Service,
+    /// What the web page and the command line talk to.
+    server: Service,
     _redis: Service,
     _garbage_collector: Service,
 }
@@ -118,12 +120,58 @@ impl ArgoCd {
             argocd(ACCOUNT, arguments.to_vec())
         });
         let controller = controller.await;
+        let server = Service::start(|[port, metrics]| {
+            let arguments = [
+                format!("--kubeconfig={}", kubeconfig.display()),
+                format!("--namespace={NAMESPACE}"),
+                "--insecure".to_owned(),
+                // Everybody may do everything.
+                "--disable-auth".to_owned(),
+                format!("--repo-server=127.0.0.1:{}", repo_server.port(0)),
+                "--repo-server-plaintext".to_owned(),
+                "--address=127.0.0.1".to_owned(),
+                format!("--port={port}"),
+                "--metrics-address=127.0.0.1".to_owned(),
+                format!("--metrics-port={metrics}"),
+            ];
+            argocd("argocd-server", arguments.to_vec())
+        });
+        let server = server.await;
         Self {
             controller,
             repo_server,
+            server,
             _redis: redis,
             _garbage_collector: garbage_collector,
         }
+    }
+}
+
+impl ArgoCd {
+    /// Runs an action with parameters on an object, given by kind and name, of an Application and the namespace of the same name.
+    /// Gives what Argo CD says if it refuses.
+    pub(crate) async fn act(
+        &self,
+        application: &str,
+        (kind, name): (&str, &str),
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<(), String> {
+        let path = format!("/api/v1/applications/{application}/resource/actions/v2");
+        let url = format!("http://127.0.0.1:{}{path}", self.server.port(0));
+        let parameters: Vec<_> = parameters
+            .iter()
+            .map(|(name, value)| json!({"name": name, "value": value}))
+            .collect();
+        let body = json!({
+            "namespace": application, "group": "cloud-desktops.dev", "version": "v1alpha1",
+            "kind": kind, "resourceName": name, "action": action, "resourceActionParameters": parameters,
+        });
+        let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        Err(answer.text().await.unwrap())
     }
 }
 

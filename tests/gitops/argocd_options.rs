@@ -31,6 +31,60 @@ async fn with_server_side_apply_an_approved_request_is_submitted_once() {
 }
 
 #[tokio::test]
+async fn actions_hold_and_resume_a_project_and_a_request() {
+    // With self-heal, what Git says of `suspend` comes back at once.
+    let policy = json!({"automated": {"selfHeal": false}});
+    let desktops = [desktop("pc-1")];
+    let delivery = Delivery::begin_with(Tool::ArgoCd, "actions", &desktops, &policy, json!({})).await;
+    let (project, request) = (("WorkspaceProject", "prod"), ("DesktopDeletion", "leaver"));
+    delivery.act(project, "suspend", &[]).await.unwrap();
+    delivery.request("leaver", &["pc-1"], json!({}));
+    delivery.commit().await;
+    delivery
+        .stage
+        .reason("leaver", Submitted, "ProjectSuspended")
+        .await;
+    delivery.act(request, "suspend", &[]).await.unwrap();
+    delivery.act(project, "resume", &[]).await.unwrap();
+    delivery.stage.reason("leaver", Submitted, "Suspended").await;
+    assert_eq!(delivery.stage.posts().len(), 0);
+    delivery.act(request, "resume", &[]).await.unwrap();
+    delivery.stage.completed("leaver").await;
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn an_action_approves_the_plan_that_is_named_and_self_heal_leaves_it() {
+    let guarded = json!({"guardrails": {"approval": "Required"}});
+    let desktops = [desktop("pc-1")];
+    let delivery = Delivery::begin_with(Tool::ArgoCd, "approve", &desktops, &json!({}), guarded).await;
+    let request = ("DesktopDeletion", "leaver");
+    delivery.request("leaver", &["pc-1"], json!({}));
+    let revision = delivery.commit().await;
+    let status = delivery
+        .stage
+        .reason("leaver", Submitted, "AwaitingApproval")
+        .await;
+    delivery.applied(&revision).await;
+    let shown = status["plan"]["hash"].as_str().unwrap();
+    let other = format!("sha256:{}", "0".repeat(64));
+    for (parameters, expected) in [(&[][..], "status.plan.hash"), (&[("plan", &*other)], "is not")] {
+        let refused = delivery.act(request, "approve", parameters).await.unwrap_err();
+        assert!(refused.contains(expected), "{refused}");
+    }
+    assert_eq!(delivery.stage.posts().len(), 0);
+    delivery
+        .act(request, "approve", &[("plan", shown)])
+        .await
+        .unwrap();
+    delivery.stage.completed("leaver").await;
+    delivery.left_alone("leaver", 3).await;
+    let approved = |spec: &serde_json::Value| spec["approvedPlan"] == shown;
+    delivery.spec_is("leaver", "the approval stays", approved).await;
+    assert_eq!(delivery.stage.posts().len(), 1);
+}
+
+#[tokio::test]
 async fn with_server_side_apply_a_request_whose_line_suspend_is_removed_stays_suspended() {
     let delivery = begin("server-side-line", "ServerSideApply=true", &[desktop("pc-1")]).await;
     delivery.request("leaver", &["pc-1"], json!({"suspend": true}));

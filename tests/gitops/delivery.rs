@@ -456,6 +456,20 @@ impl Delivery {
         patched.unwrap();
     }
 
+    /// Runs an action of `deploy/argocd` with parameters on an object, given by kind and name, as Argo CD's web page does. Gives
+    /// what Argo CD says if it refuses.
+    pub(crate) async fn act(
+        &self,
+        object: (&str, &str),
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<(), String> {
+        let Program::ArgoCd(argocd) = &self.program else {
+            panic!("{:?} has no actions", self.tool)
+        };
+        argocd.act(&self.name, object, action, parameters).await
+    }
+
     /// Kills the tool and starts it again.
     pub(crate) async fn restart_tool(&self) {
         match &self.program {

@@ -34,8 +34,15 @@ impl Meaning {
 
 /// What the rules make of each object, in order: `argocd`, `actions`, `flux`.
 fn judge(objects: &[Value]) -> Vec<Value> {
+    judge_with(objects, &json!({}))
+}
+
+/// The same, where the actions are told these parameters.
+fn judge_with(objects: &[Value], parameters: &Value) -> Vec<Value> {
     let program = testkit::go_tool("gitops-rules").unwrap();
-    let input = json!({"argocd": customizations(), "flux": expressions(), "objects": objects});
+    let input = json!({
+        "argocd": customizations(), "flux": expressions(), "objects": objects, "parameters": parameters,
+    });
     let printed = run(&program, [""; 0], &[], &input.to_string());
     assert!(printed.success, "{}", printed.stderr);
     serde_json::from_str(&printed.stdout).unwrap()
@@ -130,6 +137,36 @@ fn each_golden_object_is_judged_as_its_file_says() {
             );
         }
     }
+}
+
+#[test]
+fn an_action_approves_the_plan_that_was_read_and_no_other() {
+    let objects: Vec<_> = golden().into_iter().map(|golden| golden.object).collect();
+    let shown = objects
+        .iter()
+        .find_map(|object| object.pointer("/status/plan/hash"))
+        .unwrap();
+    let mut approved = 0;
+    for plan in [shown, &json!("sha256:0"), &json!("")] {
+        let verdicts = judge_with(&objects, &json!({"plan": plan}));
+        for (object, verdict) in objects.iter().zip(&verdicts) {
+            let Some(action) = verdict["actions"].get("approve") else {
+                assert_eq!(object["kind"], "WorkspaceProject");
+                continue;
+            };
+            if object.pointer("/status/plan/hash") == Some(plan) {
+                let mut expected = object.clone();
+                expected["spec"]["approvedPlan"] = plan.clone();
+                assert_eq!(action["result"], expected, "nothing else is changed");
+                approved += 1;
+            } else {
+                assert_eq!(action["result"], json!(null), "{object:#}");
+                let said = action["error"].as_str().unwrap();
+                assert!(said.contains("read"), "{said}");
+            }
+        }
+    }
+    assert_eq!(approved, 3);
 }
 
 #[test]
