@@ -43,7 +43,7 @@ fn template(arguments: &[&str]) -> Printed {
     helm(&[&begin[..], arguments].concat(), None)
 }
 
-fn rendered(arguments: &[&str]) -> Vec<Value> {
+pub(crate) fn rendered(arguments: &[&str]) -> Vec<Value> {
     let printed = template(arguments);
     assert!(printed.success, "{arguments:?}: {}", printed.stderr);
     assert_eq!(printed.stderr, "", "{arguments:?}");

@@ -1,5 +1,6 @@
 //! What people install and load into other programs, tried with those programs: the Helm chart with Helm and a real API
-//! server, the alerts and the dashboard with promtool, the GitOps rules with the interpreters of Argo CD and Flux.
+//! server, all manifests with kube-score, the alerts and the dashboard with promtool, the GitOps rules with the interpreters of
+//! Argo CD and Flux.
 
 // A test that cannot go on says so by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 mod chart;
 mod gitops;
+mod lint;
 mod monitoring;
 mod release;
 
