@@ -17,7 +17,7 @@ on_nodes! {
         let restricted = "pod-security.kubernetes.io/enforce=restricted";
         stage.kubectl(&["label", "namespace", NAMESPACE, restricted]).await;
 
-        helm(&stage, &["install", OPERATOR, &chart(), "--values", &values(&stage)]).await;
+        helm(&stage, &["install", OPERATOR, &chart(), "--values", &values(&stage, &policies())]).await;
         stage.connect().await;
         stage.request("first", &["pc-1"]).await;
         stage.succeeded("first").await;
@@ -45,7 +45,7 @@ on_nodes! {
         eventually("nothing of the release runs", BOUND, left).await.unwrap_or_else(|error| panic!("{error}"));
         // The requests are still there, and are taken over by the next release.
         let before = stage.kubectl(&["get", "ddel", "--namespace", NAMESPACE, "--output=json"]).await;
-        helm(&stage, &["install", OPERATOR, &chart(), "--values", &values(&stage)]).await;
+        helm(&stage, &["install", OPERATOR, &chart(), "--values", &values(&stage, &policies())]).await;
         stage.request("last", &["pc-4"]).await;
         stage.succeeded("last").await;
         let after = stage.kubectl(&["get", "ddel", "--namespace", NAMESPACE, "--output=json"]).await;
@@ -58,14 +58,61 @@ on_nodes! {
         assert_eq!(statuses(&after), statuses(&before));
         assert_eq!(stage.posts().len(), 4, "{:#?}", stage.posts());
     }
+
+    #[needs(Helm, Earlier)]
+    async fn a_release_of_an_earlier_chart_is_upgraded_with_its_definitions_and_rolled_back() {
+        let stage = Stage::empty(Settings::default(), &["pc-1", "pc-2", "pc-3"]).await;
+        let earlier = stage.cluster.earlier().unwrap();
+        let old_chart = earlier.source.join(CHART).display().to_string();
+        let values = values(&stage, &json!({}));
+        let tag = format!("--set=image.tag={}", earlier.tag);
+        let install = ["install", OPERATOR, &old_chart, "--create-namespace", "--values", &values, &tag];
+        helm(&stage, &install).await;
+        stage.connect().await;
+        stage.request("first", &["pc-1"]).await;
+        let first = stage.succeeded("first").await;
+        assert_eq!(first["plan"], json!(null), "it knows no plans");
+        assert!(!defines_approvals(&stage).await);
+
+        // A submission is in flight in both directions.
+        let upgrade = ["upgrade", OPERATOR, &chart(), "--reset-then-reuse-values", "--set=image.tag="];
+        for (desktop, change) in [("pc-2", &upgrade[..]), ("pc-3", &["rollback", OPERATOR, "1"])] {
+            stage.answer_next_submission_late();
+            let leader = stage.leader().await;
+            stage.request(desktop, &[desktop]).await;
+            stage.submitted().await;
+            tokio::join!(helm(&stage, change), stage.stops_in_flight(&leader, desktop));
+            assert_eq!(outcomes(&stage.succeeded(desktop).await), ["Accepted"], "{change:?}");
+            assert_sent_once(&stage, desktop);
+            assert_eq!(defines_approvals(&stage).await, change == upgrade, "{change:?}");
+            assert_eq!(stage.status("first").await["attempts"], first["attempts"], "{change:?}");
+        }
+        assert_eq!(stage.posts().len(), 3, "{:#?}", stage.posts());
+    }
+}
+
+/// Whether the definition of requests is one with approvals.
+async fn defines_approvals(stage: &Stage) -> bool {
+    let definition = [
+        "get",
+        "crd",
+        "desktopdeletions.cloud-desktops.dev",
+        "--output=json",
+    ];
+    stage.kubectl(&definition).await.contains("approvedPlan")
+}
+
+/// Policies of a release.
+fn policies() -> Value {
+    json!({"keepFinalizer": true, "approve": true})
 }
 
 fn chart() -> String {
     path(CHART).display().to_string()
 }
 
-/// Writes a file with the values that the rehearsal needs.
-fn values(stage: &Stage) -> String {
+/// Writes a file with the values that a test needs, and these.
+fn values(stage: &Stage, policies: &Value) -> String {
     let environment = stage.environment(&[]);
     let allowed: Vec<_> = stage
         .cloud
@@ -82,7 +129,7 @@ fn values(stage: &Stage) -> String {
     let values = json!({
         "allowedEndpoints": allowed,
         "extraEnv": variables,
-        "policies": {"keepFinalizer": true, "approve": true},
+        "policies": policies,
     });
     let file = stage.cluster.control_plane().folder().join("values.json");
     std::fs::write(&file, values.to_string()).unwrap();
