@@ -205,7 +205,7 @@ pub fn claim(seen: &Observed, judgement: &Judgement, plan: &Planned) -> Claim {
             ConditionStatus::False,
             Reason::PlanChanged,
             format!(
-                "spec.approvedPlan is not the hash of the plan of this request: that plan was never shown, was replaced before the operator processed the approval, or was for another project of the cloud. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}"
+                "spec.approvedPlan is not the hash of the plan of this request. That plan was never shown, was replaced before the operator processed the approval, or is of another project of the cloud or of another object: an approval counts for one object only, not for a copy of it or for one that was created again. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}"
             ),
         ),
         Judgement::Changed(changed) => (

@@ -8,6 +8,7 @@ mod attack;
 mod bad_input;
 mod burst;
 mod claims;
+mod copied;
 mod counts;
 mod crd_rules;
 mod cut_lists;

@@ -400,7 +400,12 @@ async fn change(api: &Api<DynamicObject>, name: &str, spec: Value) {
     patched.unwrap();
 }
 
-async fn until(api: &Api<DynamicObject>, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(
+    api: &Api<DynamicObject>,
+    name: &str,
+    what: &str,
+    wanted: impl Fn(&Value) -> bool,
+) -> Value {
     let what = format!("{name}: {what}");
     let look = async || {
         // It may not be there yet.

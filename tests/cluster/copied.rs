@@ -1,0 +1,220 @@
+//! The manifest of an approved request, as somebody may take it from Git, from a backup or from another cluster, is worth
+//! nothing for any other object: nothing is sent, and the conditions say why.
+
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use testkit::{Namespace, eventually};
+
+use desktop_deletion_operator::crd::conditions::ConditionType::{Approved, Ready, Submitted, Succeeded};
+
+use crate::stage::{BOUND, Running, Stage, body, condition, desktop, message, pair, says, until};
+
+const NAME: &str = "leavers";
+
+/// A stage whose project requires an approval.
+async fn guarded(name: &str) -> Stage {
+    let stage = Stage::set(name, &[desktop("pc-1"), desktop("pc-2")]).await;
+    stage
+        .change_project("prod", json!({"guardrails": {"approval": "Required"}}))
+        .await;
+    stage
+}
+
+/// A request whose approval is on record and that waits for nothing but its time: the object as it is then.
+async fn approved(stage: &Stage) -> DynamicObject {
+    stage
+        .request_with(NAME, &["pc-1", "pc-2"], json!({"suspend": true}))
+        .await;
+    let status = stage.reason(NAME, Approved, "AwaitingApproval").await;
+    stage
+        .change(NAME, json!({"approvedPlan": status["plan"]["hash"]}))
+        .await;
+    stage.reason(NAME, Approved, "PlanApproved").await;
+    stage.requests().get(NAME).await.unwrap()
+}
+
+/// The manifest of an object under that name, ready to be submitted.
+fn manifest(object: &DynamicObject, name: &str) -> Value {
+    let mut spec = object.data["spec"].clone();
+    spec["suspend"] = json!(false);
+    json!({
+        "apiVersion": "cloud-desktops.dev/v1alpha1",
+        "kind": "DesktopDeletion",
+        "metadata": {"name": name},
+        "spec": spec,
+    })
+}
+
+/// Waits until the object has a plan of its own, and checks that nothing of the one that it was copied from counts.
+async fn is_refused(
+    stage: &Stage,
+    requests: &Api<DynamicObject>,
+    name: &str,
+    original: &DynamicObject,
+) -> Value {
+    let former = original.data["status"]["plan"]["hash"].clone();
+    let refused = |status: &Value| {
+        condition(status, Submitted)["reason"] == "PlanChanged"
+            && status["plan"]["hash"].is_string()
+            && status["plan"]["hash"] != former
+    };
+    let status = until(
+        requests,
+        name,
+        "it says that the approval is of another plan",
+        refused,
+    )
+    .await;
+    let object = requests.get(name).await.unwrap();
+    assert_ne!(object.metadata.uid, original.metadata.uid);
+    assert_eq!(object.data["spec"]["approvedPlan"], former);
+    assert!(status["approved"].is_null(), "{status:#}");
+    for kind in [Submitted, Approved, Ready] {
+        assert_eq!(says(&status, kind), pair("False", "PlanChanged"), "{status:#}");
+    }
+    let own = status["plan"]["hash"].as_str().unwrap();
+    for part in [
+        "an approval counts for one object only, not for a copy of it or for one that was created again",
+        &format!("then set spec.approvedPlan to {own}"),
+    ] {
+        let message = message(&status, Approved);
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+    status
+}
+
+/// Approves the plan that the object shows itself, and waits for its end: what was refused before was the approval alone.
+async fn succeeds_once_approved(stage: &Stage, requests: &Api<DynamicObject>, name: &str) {
+    let status = requests.get(name).await.unwrap().data["status"].clone();
+    let approval = Patch::Merge(json!({"spec": {"approvedPlan": status["plan"]["hash"]}}));
+    let parameters = PatchParams::default();
+    requests.patch(name, &parameters, &approval).await.unwrap();
+    let ended = |status: &Value| status["completionTime"].is_string();
+    let status = until(requests, name, "it has ended", ended).await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    let posts = stage.posts();
+    assert_eq!(posts.len(), 1, "{posts:#?}");
+    assert_eq!(body(&posts[0])["desktop_ids"], json!(["pc-1", "pc-2"]));
+}
+
+/// Another namespace with a project of its own, which is the same project of the cloud and requires an approval too.
+async fn another_namespace(stage: &Stage, name: &str) -> Namespace {
+    let other = stage.control_plane.namespace(name).await.unwrap();
+    other.apply(&stage.cloud.secret("login")).await.unwrap();
+    let mut project = stage.cloud.project("prod", "login");
+    project["spec"]["guardrails"] = json!({"approval": "Required"});
+    other.apply(&project).await.unwrap();
+    other
+}
+
+/// An operator that serves both namespaces.
+async fn operator_of_both(stage: &Stage, other: &Namespace) -> Running {
+    let kubeconfig = stage
+        .control_plane
+        .deploy("deploy/all-namespaces", stage.namespace.name())
+        .await
+        .unwrap();
+    let watched = format!("--namespaces={},{}", stage.namespace.name(), other.name());
+    stage.operator_at(&kubeconfig, &[&watched])
+}
+
+#[tokio::test]
+async fn an_approved_manifest_does_not_count_under_another_name_or_in_another_namespace() {
+    let stage = guarded("copied-manifest").await;
+    let other = another_namespace(&stage, "copied-elsewhere").await;
+    let _operator = operator_of_both(&stage, &other).await;
+    let original = approved(&stage).await;
+
+    stage.namespace.apply(&manifest(&original, "copy")).await.unwrap();
+    is_refused(&stage, &stage.requests(), "copy", &original).await;
+    other.apply(&manifest(&original, NAME)).await.unwrap();
+    is_refused(&stage, &other.deletions(), NAME, &original).await;
+    // The copies have changed nothing for the original.
+    let status = stage.status(NAME).await;
+    assert_eq!(
+        says(&status, Approved),
+        pair("True", "PlanApproved"),
+        "{status:#}"
+    );
+
+    succeeds_once_approved(&stage, &other.deletions(), NAME).await;
+}
+
+#[tokio::test]
+async fn an_approved_manifest_does_not_count_for_an_object_that_is_created_again() {
+    let stage = guarded("created-again").await;
+    let _operator = stage.operator(&[]);
+    let original = approved(&stage).await;
+    stage.delete(NAME).await;
+    stage.gone(NAME).await;
+    stage.namespace.apply(&manifest(&original, NAME)).await.unwrap();
+    is_refused(&stage, &stage.requests(), NAME, &original).await;
+    succeeds_once_approved(&stage, &stage.requests(), NAME).await;
+}
+
+/// As a backup with status does it, or as in another cluster: the object is there before the operator is.
+#[tokio::test]
+async fn an_approval_in_a_restored_status_does_not_count() {
+    let stage = guarded("restored-status").await;
+    let operator = stage.operator(&[]);
+    let original = approved(&stage).await;
+    operator.kill().await.unwrap();
+    drop(operator);
+    stage.delete(NAME).await;
+    let unheld = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    let released = stage
+        .requests()
+        .patch(NAME, &PatchParams::default(), &unheld)
+        .await;
+    assert!(released.is_ok() || stage.requests().get_opt(NAME).await.unwrap().is_none());
+    stage.gone(NAME).await;
+
+    stage.namespace.apply(&manifest(&original, NAME)).await.unwrap();
+    write_status(&stage, original.data["status"].clone())
+        .await
+        .unwrap();
+    let restored = stage.status(NAME).await;
+    assert_eq!(restored, original.data["status"]);
+
+    let _operator = stage.operator(&[]);
+    is_refused(&stage, &stage.requests(), NAME, &original).await;
+    succeeds_once_approved(&stage, &stage.requests(), NAME).await;
+}
+
+/// By somebody who may write the status, while the operator works.
+#[tokio::test]
+async fn an_approval_that_is_copied_into_the_status_by_hand_does_not_count() {
+    let stage = guarded("status-by-hand").await;
+    let _operator = stage.operator(&[]);
+    let original = approved(&stage).await;
+    stage.namespace.apply(&manifest(&original, "copy")).await.unwrap();
+    let copies = stage.requests();
+    is_refused(&stage, &copies, "copy", &original).await;
+
+    let former = &original.data["status"];
+    let (plan_part, approved_part) = (
+        json!({"plan": former["plan"]}),
+        json!({"approved": former["approved"]}),
+    );
+    // The API server takes an approval only of the plan on show, which the operator corrects meanwhile.
+    let write_both = async || {
+        for part in [&plan_part, &approved_part] {
+            let patch = Patch::Merge(json!({"status": part}));
+            let written = copies.patch_status("copy", &PatchParams::default(), &patch).await;
+            written.map_err(|error| error.to_string())?;
+        }
+        Ok::<_, String>(())
+    };
+    eventually("the plan and the approval are copied", BOUND, write_both)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    is_refused(&stage, &copies, "copy", &original).await;
+    succeeds_once_approved(&stage, &copies, "copy").await;
+}
+
+async fn write_status(stage: &Stage, status: Value) -> kube::Result<DynamicObject> {
+    let patch = Patch::Merge(json!({"status": status}));
+    let requests = stage.requests();
+    requests.patch_status(NAME, &PatchParams::default(), &patch).await
+}
