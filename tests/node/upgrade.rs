@@ -15,7 +15,9 @@ const SOON: [(&str, &str); 4] = [
     ("DESKTOP_DELETION_JOB_VISIBILITY_TIMEOUT", "1s"),
 ];
 
-const DESKTOPS: [&str; 6] = ["pc-1", "pc-2", "pc-3", "pc-4", "pc-5", "pc-6"];
+const DESKTOPS: [&str; 10] = [
+    "pc-1", "pc-2", "pc-3", "pc-4", "pc-5", "pc-6", "pc-7", "pc-8", "pc-9", "pc-10",
+];
 
 on_nodes! {
     #[needs(Earlier)]
@@ -78,71 +80,153 @@ async fn upgrade_under_way(stage: &Stage) {
     }
 }
 
-/// Rolls back while requests wait for what the earlier version does not know, and upgrades again.
+/// Rolls back while requests wait for what the earlier version does not know and others have been submitted, and upgrades
+/// again.
 async fn roll_back_with_requests_on_hold(stage: &Stage, earlier: &Version) {
     let mut guarded = stage.cloud.project("guarded", "login");
     guarded["spec"]["guardrails"] = json!({"approval": "Required"});
     stage.namespace.apply(&guarded).await.unwrap();
+    let under_way = submit_before_the_roll_back(stage).await;
     let held = manifests::desktop_deletion("held", "guarded", ["pc-4"]);
     stage.namespace.apply(&held).await.unwrap();
-    let mut mistaken = manifests::desktop_deletion("mistaken", "prod", ["pc-5"]);
-    mistaken["spec"]["expected"] = json!([{"id": "pc-5", "userName": "somebody-else"}]);
-    stage.namespace.apply(&mistaken).await.unwrap();
-    let waits = |wanted: &'static str| move |status: &Value| reason(status, "Submitted") == wanted;
-    stage
-        .until_request("held", "it waits for an approval", waits("AwaitingApproval"))
-        .await;
-    stage
-        .until_request(
-            "mistaken",
-            "it is expected to be another one's",
-            waits("ExpectationFailed"),
-        )
-        .await;
+    let mistaken = manifest(
+        "mistaken",
+        "pc-5",
+        &json!({"expected": [{"id": "pc-5", "userName": "somebody-else"}]}),
+    );
+    let later = manifest("later", "pc-7", &json!({"notBefore": "2099-01-01T00:00:00Z"}));
+    let mut approved = manifest("approved", "pc-8", &json!({"suspend": true}));
+    for request in [&mistaken, &later, &approved] {
+        stage.namespace.apply(request).await.unwrap();
+    }
+    waits(stage, "held", "AwaitingApproval").await;
+    waits(stage, "mistaken", "ExpectationFailed").await;
+    waits(stage, "later", "Scheduled").await;
+    approved["spec"]["approvedPlan"] = approve(stage, "approved").await;
+    assert_eq!(stage.posts().len(), 5, "{:#?}", stage.posts());
 
+    // The procedure of docs/upgrade.md: projects with guardrails, and requests with a field that an earlier version ignores.
     suspend(stage, "wsp/guarded", true).await;
-    suspend(stage, "ddel/mistaken", true).await;
+    for request in ["mistaken", "later", "approved", "approved-running"] {
+        suspend(stage, &format!("ddel/{request}"), true).await;
+    }
     stage.deploy(earlier, &SOON).await;
     stage.rolled_out().await;
+    for request in &under_way {
+        assert!(stage.status(request).await["completionTime"].is_null());
+    }
+    stage.cloud.cloud.clear_faults();
+    for (request, desktop) in under_way.iter().zip(["pc-9", "pc-10"]) {
+        assert_eq!(
+            outcomes(&stage.succeeded(request).await),
+            ["Accepted"],
+            "{request}"
+        );
+        assert_sent_once(stage, desktop);
+    }
     stage.request("between", &["pc-6"]).await;
     stage.succeeded("between").await;
-    stage
-        .until_request("held", "its project is suspended", waits("ProjectSuspended"))
+    waits(stage, "held", "ProjectSuspended").await;
+    for request in ["mistaken", "later", "approved"] {
+        waits(stage, request, "Suspended").await;
+    }
+    assert_eq!(stage.posts().len(), 6, "{:#?}", stage.posts());
+    let all = stage
+        .kubectl(&["get", "ddel,wsp", "--all-namespaces", "--output=yaml"])
         .await;
-    stage
-        .until_request("mistaken", "it is suspended", waits("Suspended"))
-        .await;
-    assert_eq!(stage.posts().len(), 4, "{:#?}", stage.posts());
+    assert!(!all.contains("Undecodable"), "{all}");
 
     stage.deploy(&Version::current(), &SOON).await;
     stage.rolled_out().await;
     // The earlier CRDs drop what they do not know of every object that is written meanwhile.
     guarded["spec"]["suspend"] = json!(false);
     stage.namespace.apply(&guarded).await.unwrap();
-    // Its expectations may be gone, and cannot be added again.
-    let delete = ["delete", "ddel/mistaken", "--namespace", testkit::node::NAMESPACE];
-    stage.kubectl(&delete).await;
-    stage.namespace.apply(&mistaken).await.unwrap();
-    let status = stage
-        .until_request("held", "it waits for an approval", waits("AwaitingApproval"))
-        .await;
-    stage
-        .until_request(
-            "mistaken",
-            "it is expected to be another one's",
-            waits("ExpectationFailed"),
-        )
-        .await;
-    assert_eq!(stage.posts().len(), 4, "{:#?}", stage.posts());
-    let approval = Patch::Merge(json!({"spec": {"approvedPlan": status["plan"]["hash"]}}));
-    let requests = stage.namespace.deletions();
+    stage.namespace.apply(&approved).await.unwrap();
+    // What they expect and when they begin may be gone, and cannot be added again.
+    for (request, manifest) in [("mistaken", &mistaken), ("later", &later)] {
+        let object = format!("ddel/{request}");
+        let delete = ["delete", &object, "--namespace", testkit::node::NAMESPACE];
+        stage.kubectl(&delete).await;
+        stage.namespace.apply(manifest).await.unwrap();
+    }
+    waits(stage, "held", "AwaitingApproval").await;
+    waits(stage, "mistaken", "ExpectationFailed").await;
+    waits(stage, "later", "Scheduled").await;
+    assert_eq!(stage.posts().len(), 6, "{:#?}", stage.posts());
+    approve(stage, "held").await;
+    // With the plan that it was of, an approval may be gone as well, and is given again.
+    approve(stage, "approved").await;
+    suspend(stage, "ddel/approved", false).await;
+    for (request, desktop) in [("held", "pc-4"), ("approved", "pc-8")] {
+        let status = stage.succeeded(request).await;
+        assert_eq!(status["attempts"][0]["planHash"], status["plan"]["hash"]);
+        assert_sent_once(stage, desktop);
+    }
+}
+
+/// Two requests, one of them approved, that the cloud has accepted; nobody can see how far their jobs are until the faults
+/// of the cloud are cleared. Gives their names.
+async fn submit_before_the_roll_back(stage: &Stage) -> [&'static str; 2] {
+    for desktop in ["pc-9", "pc-10"] {
+        let slow = json!({"id": desktop, "outcome": {"result": "success", "running": "60s"}});
+        stage.cloud.cloud.add_desktop(&slow).unwrap();
+    }
+    stage.request("running", &["pc-9"]).await;
+    let approved = manifest("approved-running", "pc-10", &json!({"suspend": true}));
+    stage.namespace.apply(&approved).await.unwrap();
+    approve(stage, "approved-running").await;
+    let requests = ["running", "approved-running"];
+    suspend(stage, "ddel/approved-running", false).await;
+    for request in requests {
+        let accepted = |status: &Value| status["jobID"].is_string();
+        stage.until_request(request, "its job is stored", accepted).await;
+    }
+    let unseen = json!({"operation": "listSubJobs", "answer": {"status": 503}});
+    stage.cloud.cloud.add_fault(&unseen).unwrap();
     requests
-        .patch("held", &PatchParams::default(), &approval)
-        .await
-        .unwrap();
-    let status = stage.succeeded("held").await;
-    assert_eq!(status["attempts"][0]["planHash"], status["plan"]["hash"]);
-    assert_sent_once(stage, "pc-4");
+}
+
+/// A request to the project without guardrails, with further fields of its spec.
+fn manifest(name: &str, desktop: &str, more: &Value) -> Value {
+    let mut manifest = manifests::desktop_deletion(name, "prod", [desktop]);
+    let spec = manifest["spec"].as_object_mut().unwrap();
+    spec.extend(more.as_object().unwrap().clone());
+    manifest
+}
+
+async fn waits(stage: &Stage, request: &str, wanted: &str) {
+    let says = |status: &Value| reason(status, "Submitted") == wanted;
+    stage
+        .until_request(request, &format!("it says {wanted}"), says)
+        .await;
+}
+
+/// Approves the plan of a request as `kubectl desktops approve` does, unless it is approved, and waits until that is on
+/// record. Gives its hash.
+async fn approve(stage: &Stage, request: &str) -> Value {
+    let requests = stage.namespace.deletions();
+    let set = async |plan: &Value| {
+        let patch = Patch::Merge(json!({"spec": {"approvedPlan": plan}}));
+        let parameters = PatchParams::default();
+        requests.patch(request, &parameters, &patch).await.unwrap();
+    };
+    let judged =
+        |status: &Value| status["plan"]["hash"].is_string() && !reason(status, "Approved").is_empty();
+    let status = stage.until_request(request, "its plan is shown", judged).await;
+    if status["refusedPlan"].is_string() {
+        set(&Value::Null).await;
+        let forgotten = |status: &Value| status["refusedPlan"].is_null();
+        stage
+            .until_request(request, "the refused approval is forgotten", forgotten)
+            .await;
+    }
+    let hash = status["plan"]["hash"].clone();
+    set(&hash).await;
+    let recorded = |status: &Value| status["approved"]["hash"] == hash;
+    stage
+        .until_request(request, "the approval is on record", recorded)
+        .await;
+    hash
 }
 
 /// Suspends a project or a request, or lets it go on, as the documentation does.
