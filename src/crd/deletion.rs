@@ -16,7 +16,7 @@ mod status;
 pub use attempt::{Attempt, AuthMethod, Outcome};
 pub use error::{CloudError, ErrorClass};
 pub use expected::Expectation;
-pub use planned::{ApprovedDesktop, ApprovedPlan, Plan};
+pub use planned::{ApprovedDesktop, ApprovedPlan, MissingFact, Plan};
 pub use status::{DesktopDeletionStatus, DesktopState, DesktopStatus, ProjectCoordinates, Summary};
 
 const INSTEAD: &str = "create a new DesktopDeletion instead";

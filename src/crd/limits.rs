@@ -60,6 +60,8 @@ pub const TAG_KEY: u32 = 128;
 pub const TAG_VALUE: u32 = 255;
 /// Users of a desktop, as they are shown.
 pub const DESKTOP_USER: u32 = 64;
+/// Kinds of facts of a desktop that the cloud may not report.
+pub const MISSING_FACTS: u32 = 4;
 /// SHA-256 in hexadecimal digits, and the name of the algorithm.
 pub const DIGEST: u32 = 71;
 /// Computer name or user name that a request expects.

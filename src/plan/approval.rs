@@ -10,7 +10,7 @@ use super::observed::Observed;
 use super::plan_hash::{Planned, PlannedDesktop, plan_hash, project_key, users_shown};
 use super::progress::{Progress, Requeue};
 use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
-use crate::crd::deletion::{ApprovedDesktop, ApprovedPlan};
+use crate::crd::deletion::{ApprovedDesktop, ApprovedPlan, DesktopState, DesktopStatus, MissingFact};
 use crate::crd::project::Approval;
 use crate::ids::DesktopID;
 use crate::workspace::api::Fact;
@@ -89,24 +89,17 @@ pub fn judge(seen: &Observed, plan: &Planned) -> Judgement {
         };
     };
     let Some(approved) = recorded(seen) else {
-        return match &seen.request.status.plan {
-            Some(shown) if was_on_show(seen, named) => {
-                let missing = i32::try_from(plan.missing_facts()).unwrap_or(i32::MAX);
-                if plan.hash == *named {
-                    Judgement::Approvable(record(seen, plan))
-                } else if missing > shown.missing_facts {
-                    let lacks = plan
-                        .desktops
-                        .iter()
-                        .filter(|(_, desktop)| desktop.missing_facts() > 0);
-                    let what =
-                        |(id, _): &(DesktopID, _)| format!("desktop {id}: computer name, users or creation");
-                    Judgement::Unclear(lacks.map(what).collect())
-                } else {
-                    Judgement::OfAnotherPlan
-                }
-            }
-            _ => Judgement::OfAnotherPlan,
+        if !was_on_show(seen, named) {
+            return Judgement::OfAnotherPlan;
+        }
+        if plan.hash == *named {
+            return Judgement::Approvable(record(seen, plan));
+        }
+        let missing = missing_since_shown(seen, plan);
+        return if missing.is_empty() {
+            Judgement::OfAnotherPlan
+        } else {
+            Judgement::Unclear(missing)
         };
     };
     let (mut changed, mut unclear) = (vec![], vec![]);
@@ -135,18 +128,40 @@ pub fn judge(seen: &Observed, plan: &Planned) -> Judgement {
 /// The approval came while the plan was on show, not before.
 fn was_on_show(seen: &Observed, named: &str) -> bool {
     let status = &seen.request.status;
-    let came_before = status.conditions.iter().any(|c| {
-        c.type_ == ConditionType::Approved.as_str()
-            && c.reason == Reason::PlanChanged.as_str()
-            && c.observed_generation == Some(seen.request.generation)
-    });
-    status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !came_before
+    // Whatever else of the request is edited, an approval that was refused is the same.
+    let is_refused = status.refused_plan.as_deref() == Some(named);
+    status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !is_refused
+}
+
+/// What was named as approved and is not accepted: it is refused for as long as it stays.
+pub fn refused(seen: &Observed, judgement: &Judgement) -> Option<String> {
+    let named = seen.request.approved_plan.clone();
+    named.filter(|_| *judgement == Judgement::OfAnotherPlan)
+}
+
+/// What the plan on show has of a desktop and this read does not say. Such a fact is read again, and is no change.
+pub fn missing_since_shown(seen: &Observed, plan: &Planned) -> Vec<String> {
+    let status = &seen.request.status;
+    let since_shown = |(id, missing): (&DesktopID, Vec<MissingFact>)| {
+        let was_planned = |shown: &&DesktopStatus| shown.id == *id && shown.state != DesktopState::Absent;
+        let shown = status.desktops.iter().find(was_planned)?;
+        let new = missing.into_iter().filter(|fact| !lacks(shown, *fact));
+        describe(id, &new.map(|fact| fact.words().to_owned()).collect::<Vec<_>>())
+    };
+    let all = plan.missing_facts().filter_map(since_shown);
+    all.filter(|_| status.plan.is_some()).collect()
+}
+
+/// Whether the plan on show has no such fact of the desktop either.
+fn lacks(shown: &DesktopStatus, fact: MissingFact) -> bool {
+    let missing = &shown.missing_facts;
+    missing.contains(&fact) || (fact == MissingFact::AllUsers && missing.contains(&MissingFact::Users))
 }
 
 /// What keeps a request from being submitted for want of an approval.
 pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
     let judgement = judge(seen, plan);
-    let said = claim(seen, &judgement, plan);
+    let said = claim(seen, &judgement, &plan.hash);
     match judgement {
         Judgement::NotRequired | Judgement::Approved => None,
         Judgement::Approvable(_) => {
@@ -170,9 +185,8 @@ pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
     }
 }
 
-/// What condition `Approved` says.
-pub fn claim(seen: &Observed, judgement: &Judgement, plan: &Planned) -> Claim {
-    let hash = &plan.hash;
+/// What condition `Approved` says, while the plan of that hash is on show.
+pub fn claim(seen: &Observed, judgement: &Judgement, hash: &str) -> Claim {
     let (status, reason, message) = match judgement {
         Judgement::NotRequired => (
             ConditionStatus::True,
@@ -180,7 +194,7 @@ pub fn claim(seen: &Observed, judgement: &Judgement, plan: &Planned) -> Claim {
             "no approval is needed".to_owned(),
         ),
         Judgement::Approved | Judgement::Approvable(_) | Judgement::Unclear(_) => {
-            let named = seen.request.approved_plan.as_ref().unwrap_or(hash);
+            let named = seen.request.approved_plan.as_deref().unwrap_or(hash);
             (
                 ConditionStatus::True,
                 Reason::PlanApproved,
@@ -195,10 +209,10 @@ pub fn claim(seen: &Observed, judgement: &Judgement, plan: &Planned) -> Claim {
                 seen.request.project
             ),
         ),
-        Judgement::OfAnotherPlan if seen.request.approved_plan.as_ref() == Some(hash) => (
+        Judgement::OfAnotherPlan if seen.request.approved_plan.as_deref() == Some(hash) => (
             ConditionStatus::False,
             Reason::PlanChanged,
-            "spec.approvedPlan was set before its plan was on show. Check status.plan and status.desktops, then remove spec.approvedPlan and set it again"
+            "spec.approvedPlan was set before its plan was on show. Check status.plan and status.desktops; then set spec.suspend to true, remove spec.approvedPlan, wait until status.refusedPlan is gone, and approve the plan again"
                 .to_owned(),
         ),
         Judgement::OfAnotherPlan => (

@@ -114,6 +114,9 @@ impl Deadlines<'_> {
             service_clock_known: self.clocks.service.is_some(),
             retry_due: self.credentials_changed(around.credentials) || self.until_retry().is_none(),
             clock_skew: self.clock_skew(),
+            facts_missing_for_long: self.memory.lacks_facts_since().is_some_and(|since| {
+                since.saturating_add(self.timing.job_visibility_timeout) <= around.began
+            }),
             settled: self.until_settled().is_none_or(|left| left.is_zero()),
             overdue: self
                 .effective()

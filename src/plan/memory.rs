@@ -48,6 +48,8 @@ pub struct Remembered {
     pub finalizer_dropped: bool,
     /// How far the other clock was ahead of ours when it was last said.
     difference: Option<SignedDuration>,
+    /// Since when every read has lacked facts that the plan on show has.
+    lacks_facts_since: Option<Duration>,
 }
 
 /// A refusal of a submission, or a submission that was not sent.
@@ -212,6 +214,17 @@ impl Remembered {
         let first = self.evidence.as_ref()?;
         let pending = request.pending().is_some_and(|a| a.id == first.attempt);
         (pending && first.began.saturating_add(settle) <= began).then_some(&first.found)
+    }
+
+    /// Notes whether a read begun at `began` lacked facts that the plan on show has.
+    pub fn read_facts(&mut self, lacks_some: bool, began: Duration) {
+        let since = self.lacks_facts_since.unwrap_or(began);
+        self.lacks_facts_since = lacks_some.then_some(since);
+    }
+
+    /// Since when every read has lacked facts that the plan on show has.
+    pub fn lacks_facts_since(&self) -> Option<Duration> {
+        self.lacks_facts_since
     }
 
     /// The finalizer is being put on.

@@ -329,6 +329,8 @@ pub struct Facts {
     pub retry_due: bool,
     /// This machine's clock and the other one differ by more than is allowed: nothing new is sent, and nothing expires.
     pub clock_skew: Option<ClockSkew>,
+    /// Facts that the plan on show has are missing from reads for so long that they will hardly be reported again.
+    pub facts_missing_for_long: bool,
     /// The settle time since the last acceptance is over.
     pub settled: bool,
     /// The job runs longer than deletions should take.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::observed::{Observed, Request};
 use super::views::SortedDesktops;
-use crate::crd::deletion::ApprovedDesktop;
+use crate::crd::deletion::{ApprovedDesktop, MissingFact};
 use crate::crd::limits;
 use crate::ids::{DesktopID, ProjectKey};
 use crate::workspace::api::{AttachedKind, DesktopFacts, DesktopKind, Fact};
@@ -49,18 +49,10 @@ impl Planned {
         })
     }
 
-    /// The desktops of which the cloud does not report everything.
-    pub fn incomplete(&self) -> impl Iterator<Item = &DesktopID> {
-        let incomplete = self.desktops.iter().filter(|(_, desktop)| !desktop.is_complete());
-        incomplete.map(|(id, _)| id)
-    }
-
-    /// How many facts of its desktops the cloud does not report.
-    pub fn missing_facts(&self) -> usize {
-        self.desktops
-            .iter()
-            .map(|(_, desktop)| desktop.missing_facts())
-            .sum()
+    /// The desktops with the facts of each that the cloud does not say.
+    pub fn missing_facts(&self) -> impl Iterator<Item = (&DesktopID, Vec<MissingFact>)> {
+        let desktops = self.desktops.iter();
+        desktops.map(|(id, desktop)| (id, desktop.missing_facts()))
     }
 }
 
@@ -112,22 +104,17 @@ impl PlannedDesktop {
         }
     }
 
-    /// Computer name, creation and at least one user are given.
-    fn is_complete(&self) -> bool {
-        let users = self.users_hash.is_some() || self.user_name_hash.is_some() || self.pooled;
-        self.computer_name.is_some() && self.created.is_some() && users
-    }
-
-    /// How many facts are not given. Where one user is named and others may be assigned as well, that is one, too.
-    pub fn missing_facts(&self) -> usize {
-        let all_users = self.users_hash.is_some() || self.pooled;
-        let facts = [
-            self.computer_name.is_some(),
-            self.created.is_some(),
-            all_users,
-            all_users || self.user_name_hash.is_some(),
-        ];
-        facts.into_iter().filter(|is_given| !is_given).count()
+    /// The facts that are not given.
+    pub fn missing_facts(&self) -> Vec<MissingFact> {
+        let users = match (&self.users_hash, &self.user_name_hash) {
+            _ if self.pooled => None,
+            (Some(_), _) => None,
+            (None, Some(_)) => Some(MissingFact::AllUsers),
+            (None, None) => Some(MissingFact::Users),
+        };
+        let name = self.computer_name.is_none().then_some(MissingFact::ComputerName);
+        let created = self.created.is_none().then_some(MissingFact::Created);
+        [name, users, created].into_iter().flatten().collect()
     }
 }
 

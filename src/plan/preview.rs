@@ -3,14 +3,14 @@
 //! What a request will do, as `status.plan` and `status.desktops` show it before anything is sent.
 
 use super::approval::{self, Judgement};
-use super::messages::{desktops as count_of, name_some};
+use super::messages::{describe_some, desktops as count_of, name_some};
 use super::observed::Observed;
 use super::plan_hash::{Planned, users_shown};
 use super::progress::{PlanContent, Preview, Progress, Requeue};
 use super::views::SortedDesktops;
 use super::{expectations, guardrails};
 use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
-use crate::crd::deletion::{DesktopState, DesktopStatus};
+use crate::crd::deletion::{DesktopState, DesktopStatus, MissingFact, Plan};
 use crate::crd::limits;
 use crate::ids::DesktopID;
 
@@ -38,12 +38,21 @@ pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], 
         .request
         .desktop_ids
         .iter()
-        .map(|id| status_of(seen, sorted, deleting, id))
+        .map(|id| status_of(seen, sorted, deleting, &plan, id))
         .collect();
     let judgement = approval::judge(seen, &plan);
     let is_blocked = desktops.iter().any(|d| d.state == DesktopState::Blocked);
-    if matches!(judgement, Judgement::Unclear(_)) && seen.request.status.plan.is_some() && !is_blocked {
-        return hold_with_the_plan_on_show(seen, &judgement, &plan, hold);
+    let missing = approval::missing_since_shown(seen, &plan);
+    if let Some(shown) = &seen.request.status.plan
+        && !is_blocked
+        && stays(seen, &judgement, &missing)
+    {
+        let planned = planned(seen, sorted, deleting, &plan);
+        let planned = match planned.status {
+            ConditionStatus::True => still_planned(shown, &missing),
+            _ => planned,
+        };
+        return hold_with_the_plan_on_show(seen, shown, &judgement, planned, hold);
     }
     let count = |wanted: DesktopState| {
         let count = desktops.iter().filter(|d| d.state == wanted).count();
@@ -53,13 +62,13 @@ pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], 
         delete: count(DesktopState::Pending),
         absent: count(DesktopState::Absent),
         blocked: count(DesktopState::Blocked),
-        missing_facts: i32::try_from(plan.missing_facts()).unwrap_or(i32::MAX),
         hash: plan.hash.clone(),
     };
     let claims = vec![
         planned(seen, sorted, deleting, &plan),
-        approval::claim(seen, &judgement, &plan),
+        approval::claim(seen, &judgement, &plan.hash),
     ];
+    let refused = approval::refused(seen, &judgement);
     let mut approved = match judgement {
         Judgement::Approvable(approved) => Some(approved),
         _ => approval::recorded(seen).cloned(),
@@ -76,27 +85,73 @@ pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], 
             claims,
             content: Some(content),
             approved,
+            refused,
+            lacks_facts: !missing.is_empty(),
         })),
         ..hold
+    }
+}
+
+/// Whether the plan on show stays although this read makes another one: the read only says less, for now.
+fn stays(seen: &Observed, judgement: &Judgement, missing: &[String]) -> bool {
+    let says_less = !missing.is_empty() && !seen.facts.facts_missing_for_long;
+    match judgement {
+        Judgement::Unclear(_) => true,
+        Judgement::Approved | Judgement::Approvable(_) => false,
+        Judgement::Changed(_) => says_less && approval::is_void(seen),
+        Judgement::NotRequired | Judgement::Awaited | Judgement::OfAnotherPlan => says_less,
     }
 }
 
 /// The wait while a read says less than the plan on show, which stays until one says everything again.
 fn hold_with_the_plan_on_show(
     seen: &Observed,
+    shown: &Plan,
     judgement: &Judgement,
-    plan: &Planned,
+    planned: Claim,
     hold: Progress,
 ) -> Progress {
-    let is_approved = approval::recorded(seen).is_some() && !approval::is_void(seen);
-    let claims = is_approved.then(|| approval::claim(seen, judgement, plan));
+    let (mut hold, mut claims) = (hold, Vec::new());
+    if matches!(judgement, Judgement::Unclear(_)) {
+        if approval::recorded(seen).is_some() && !approval::is_void(seen) {
+            claims.push(approval::claim(seen, judgement, &shown.hash));
+        }
+    } else {
+        claims.push(planned);
+        let approved = approval::claim(seen, judgement, &shown.hash);
+        if hold.reason == approved.reason {
+            hold.message.clone_from(&approved.message);
+        }
+        claims.push(approved);
+        // It is read again soon.
+        if matches!(hold.wake, Requeue::Plan | Requeue::Change) {
+            hold.wake = Requeue::Tick;
+        }
+    }
     Progress {
         preview: Some(Box::new(Preview {
-            claims: claims.into_iter().collect(),
+            claims,
             content: None,
             approved: None,
+            refused: approval::refused(seen, judgement),
+            lacks_facts: true,
         })),
         ..hold
+    }
+}
+
+/// What condition `Planned` says of a plan that stays on show.
+fn still_planned(shown: &Plan, missing: &[String]) -> Claim {
+    let count = |count: i32| usize::try_from(count).unwrap_or_default();
+    Claim {
+        kind: ConditionType::Planned,
+        status: ConditionStatus::True,
+        reason: Reason::PlanReady,
+        message: format!(
+            "{}; the last read does not report every fact of the plan, reading again: {}",
+            deletes(count(shown.delete), count(shown.absent)),
+            describe_some(missing)
+        ),
     }
 }
 
@@ -122,6 +177,9 @@ pub fn unread(seen: &Observed, obstacle: &Progress, hold: Progress) -> Progress 
             claims: vec![planning],
             content: None,
             approved: None,
+            // Whether it is one is not known without the plan.
+            refused: seen.request.status.refused_plan.clone(),
+            lacks_facts: false,
         })),
         ..hold
     }
@@ -132,6 +190,7 @@ fn status_of(
     seen: &Observed,
     sorted: &SortedDesktops,
     deleting: &[&DesktopID],
+    plan: &Planned,
     id: &DesktopID,
 ) -> DesktopStatus {
     let observation = seen.desktops.get(&id.folded());
@@ -149,6 +208,12 @@ fn status_of(
         user: observation
             .filter(|_| !seen.facts.hide_users && state != DesktopState::Absent)
             .and_then(|seen| users_shown(&seen.facts)),
+        missing_facts: plan
+            .desktops
+            .iter()
+            .find(|(planned, _)| planned == id)
+            .map(|(_, desktop)| desktop.missing_facts())
+            .unwrap_or_default(),
         code: code.map(|code| code.as_str().to_owned()),
         message: message.map(|message| limits::cut(&message, limits::DESKTOP_MESSAGE)),
         ..DesktopStatus::new(id, state)
@@ -193,18 +258,18 @@ fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], pl
         );
         return claim(ConditionStatus::False, Reason::DesktopBlocked, message);
     }
-    let mut message = format!("deletes {}", count_of(sorted.present.len()));
-    match sorted.absent.len() {
-        0 => {}
-        1 => message.push_str("; 1 desktop does not exist"),
-        many => {
-            message.push_str("; ");
-            message.push_str(&count_of(many));
-            message.push_str(" do not exist");
-        }
-    }
+    let mut message = deletes(sorted.present.len(), sorted.absent.len());
     message.push_str(&left_out(plan));
     claim(ConditionStatus::True, Reason::PlanReady, message)
+}
+
+fn deletes(present: usize, absent: usize) -> String {
+    let deletes = format!("deletes {}", count_of(present));
+    match absent {
+        0 => deletes,
+        1 => format!("{deletes}; 1 desktop does not exist"),
+        many => format!("{deletes}; {} do not exist", count_of(many)),
+    }
 }
 
 /// Which facts are no part of the plan.
@@ -216,12 +281,20 @@ fn left_out(plan: &Planned) -> String {
             count_of(count)
         ),
     };
-    let incomplete = match plan.incomplete().count() {
-        0 => String::new(),
-        count => format!(
-            "; the approval does not cover facts of {} that the cloud does not report (computer name, users or creation)",
-            count_of(count)
-        ),
-    };
-    pooled + &incomplete
+    let incomplete: Vec<_> = plan
+        .missing_facts()
+        .filter_map(|(id, mut facts)| {
+            // Where one user is reported, that is who is approved; status.desktops says that there may be others.
+            facts.retain(|fact| *fact != MissingFact::AllUsers);
+            let words: Vec<_> = facts.into_iter().map(MissingFact::words).collect();
+            (!words.is_empty()).then(|| format!("desktop {id}: {}", words.join(", ")))
+        })
+        .collect();
+    if incomplete.is_empty() {
+        return pooled;
+    }
+    format!(
+        "{pooled}; the approval does not cover what the cloud does not report: {}",
+        describe_some(&incomplete)
+    )
 }

@@ -34,6 +34,10 @@ pub struct Preview {
     pub content: Option<PlanContent>,
     /// What is approved, if the plan is known.
     pub approved: Option<ApprovedPlan>,
+    /// What was named as approved and is not accepted.
+    pub refused: Option<String>,
+    /// The read lacks facts that the plan on show has.
+    pub lacks_facts: bool,
 }
 
 /// What `status.plan` says, but for the time.
@@ -47,8 +51,6 @@ pub struct PlanContent {
     pub absent: i32,
     /// Desktops that may not be deleted now.
     pub blocked: i32,
-    /// Facts that the cloud does not report.
-    pub missing_facts: i32,
 }
 
 /// How a wait shows to tools.

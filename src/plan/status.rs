@@ -139,6 +139,11 @@ fn told(
 ) -> DesktopDeletionStatus {
     if let Some(preview) = &hold.preview {
         show_plan(&mut status, preview, now);
+        status.refused_plan.clone_from(&preview.refused);
+    }
+    // Taken away and set again, an approval is a new one.
+    if status.refused_plan != request.approved_plan {
+        status.refused_plan = None;
     }
     if !hold.desktops.is_empty() {
         list_all(&mut status, request, hold.desktops.iter().cloned());
@@ -176,7 +181,6 @@ fn show_plan(status: &mut DesktopDeletionStatus, preview: &Preview, now: &Time) 
         delete: content.delete,
         absent: content.absent,
         blocked: content.blocked,
-        missing_facts: content.missing_facts,
     };
     let same = status
         .plan

@@ -149,7 +149,6 @@ pub(crate) fn planned() -> Value {
             condition("Planned", "True", "PlanReady"),
             condition("Approved", "False", "AwaitingApproval"),
         ],
-        "project": {"region": "ap-southeast-1", "projectID": "0123", "endpoint": "https://workspace.example"},
         "plan": {"hash": HASH, "observedAt": "2026-12-01T08:00:00Z", "delete": 1, "absent": 1, "blocked": 0},
         "desktops": [
             {"id": "d1", "state": "Pending", "name": "VDI-\u{1b}[2J01", "user": "anna"},

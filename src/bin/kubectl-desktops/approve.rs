@@ -1,12 +1,13 @@
 //! `kubectl desktops approve`: approve the plan that was shown, and nothing newer.
 
 use std::io::{self, BufRead, Write};
+use std::time::Duration;
 
 use desktop_deletion_operator::crd::DesktopDeletion;
-use desktop_deletion_operator::crd::conditions::{ConditionType, Reason};
 use kube::api::{Patch, PatchParams};
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::Verdict;
 use crate::args::Approve;
@@ -18,6 +19,17 @@ use crate::request::Request;
 
 /// How often the approval is tried again when the object was changed meanwhile, but not its plan.
 const ATTEMPTS: u32 = 10;
+
+/// The hash of no plan.
+const NO_PLAN: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+/// How long the operator may take to observe that a refused approval was replaced.
+const FORGOTTEN_WITHIN: Duration = Duration::from_secs(120);
+
+/// Pause between two reads meanwhile.
+const PAUSE: Duration = Duration::from_millis(500);
+
+const CHANGED: &str = "the plan has changed since it was shown: nothing was approved; check the new plan";
 
 /// What was done.
 #[derive(Serialize)]
@@ -37,7 +49,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Approve, format: Format) -> Re
     }
     let hash = may_be_approved(&request, &shown)?;
     let named = request.spec.approved_plan.as_deref() == Some(hash);
-    let approved = if named && !is_too_early(&request) {
+    let approved = if named && !is_refused(&request) {
         tell(
             format,
             &format!("desktopdeletion.cloud-desktops.dev/{name} already approved"),
@@ -89,15 +101,11 @@ fn may_be_approved<'a>(request: &DesktopDeletion, shown: &'a Shown) -> Result<&'
     Ok(&plan.hash)
 }
 
-/// Whether `spec.approvedPlan` named the plan before it was on show, which the operator does not take for an approval.
-fn is_too_early(request: &DesktopDeletion) -> bool {
-    request.spec.approved_plan.is_some()
-        && request
-            .condition(ConditionType::Approved)
-            .is_some_and(|approved| {
-                approved.reason == Reason::PlanChanged.as_str()
-                    && approved.observed_generation == request.metadata.generation
-            })
+/// Whether the operator refuses the value of `spec.approvedPlan`, since it named the plan before that was on show.
+fn is_refused(request: &DesktopDeletion) -> bool {
+    let status = request.status.as_ref();
+    let refused = status.and_then(|status| status.refused_plan.as_ref());
+    refused.is_some() && refused == request.spec.approved_plan.as_ref()
 }
 
 /// Writes the hash that was shown, on condition that the object is still the one that was shown.
@@ -117,9 +125,7 @@ async fn approve(
         request = cluster.request(&shown.name).await?;
         let now = Shown::of(&request, &cluster.namespace)?;
         if !now.is_the_plan_of(shown) || request.is_finished() || request.is_submitted() {
-            return Err(Error::other(
-                "the plan has changed since it was shown: nothing was approved; check the new plan",
-            ));
+            return Err(Error::other(CHANGED));
         }
     }
     Err(Error::other(
@@ -129,27 +135,49 @@ async fn approve(
 
 async fn write(cluster: &Cluster, request: &DesktopDeletion, shown: &Shown, hash: &str) -> Result<(), Error> {
     let mut version = request.metadata.resource_version.clone();
-    // A value that is there already is no change.
-    let values: &[Option<&str>] = if is_too_early(request) {
-        &[None, Some(hash)]
-    } else {
-        &[Some(hash)]
-    };
-    for value in values {
-        // The resource version is the condition: the API server refuses the patch if the object has changed.
-        let patch = json!({
-            "metadata": {"resourceVersion": version},
-            "spec": {"approvedPlan": value},
-        });
-        let parameters = PatchParams {
-            field_manager: Some("kubectl-desktops".to_owned()),
-            ..PatchParams::default()
-        };
-        let patch = Patch::Merge(patch);
-        let patched = cluster.requests.patch(&shown.name, &parameters, &patch).await?;
-        version = patched.metadata.resource_version;
+    if is_refused(request) {
+        set(cluster, shown, version, NO_PLAN).await?;
+        version = until_forgotten(cluster, shown).await?.metadata.resource_version;
     }
+    set(cluster, shown, version, hash).await
+}
+
+/// Writes `spec.approvedPlan`. The resource version is the condition: the API server refuses the patch if the object has
+/// changed.
+async fn set(cluster: &Cluster, shown: &Shown, version: Option<String>, value: &str) -> Result<(), Error> {
+    let patch = json!({
+        "metadata": {"resourceVersion": version},
+        "spec": {"approvedPlan": value},
+    });
+    let parameters = PatchParams {
+        field_manager: Some("kubectl-desktops".to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(patch);
+    cluster.requests.patch(&shown.name, &parameters, &patch).await?;
     Ok(())
+}
+
+/// Waits until the operator has observed that the refused value is gone: the same value again would be no new approval.
+/// Meanwhile another one stands there: without any, a request whose project requires no approval would be submitted.
+async fn until_forgotten(cluster: &Cluster, shown: &Shown) -> Result<DesktopDeletion, Error> {
+    let end = Instant::now() + FORGOTTEN_WITHIN;
+    loop {
+        let request = cluster.request(&shown.name).await?;
+        if !Shown::of(&request, &cluster.namespace)?.is_the_plan_of(shown) {
+            return Err(Error::other(CHANGED));
+        }
+        let status = request.status.as_ref();
+        if status.is_none_or(|status| status.refused_plan.as_deref() == Some(NO_PLAN)) {
+            return Ok(request);
+        }
+        if Instant::now() >= end {
+            return Err(Error::other(
+                "spec.approvedPlan was reset, and the operator has not observed it yet: nothing was approved; try again later",
+            ));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 impl Shown {

@@ -214,7 +214,6 @@ mod tests {
                 condition(ConditionType::Planned, "False", "DesktopBlocked", "1 of 2 desktops is blocked"),
                 condition(ConditionType::Approved, "False", "AwaitingApproval", ""),
             ],
-            "project": {"region": "ap-southeast-1", "projectID": "0123", "endpoint": "https://workspace.example"},
             "plan": {"hash": hash('a'), "observedAt": "2026-12-01T08:00:00Z", "delete": 1, "absent": 0, "blocked": 1},
             "desktops": [
                 {"id": "pc-1", "state": "Pending", "name": "VDI-\u{1b}[31m01", "user": "anna"},
@@ -224,7 +223,7 @@ mod tests {
         let expected = "\
 Request:       vdi-prod/leavers
 Created by:    alice
-Project:       prod (ap-southeast-1, 0123)
+Project:       prod
 Delete users:  no
 Email users:   yes
 Force:         yes
@@ -257,6 +256,13 @@ pc-2      VDI-02             <none>   Blocked   SessionConnected: in use
         ] {
             assert_eq!(shown(&status).is_ready(), ready, "{status}");
         }
+        let place =
+            json!({"region": "ap-southeast-1", "projectID": "0123", "endpoint": "https://workspace.example"});
+        let submitted = shown(&json!({"project": place})).text();
+        assert!(
+            submitted.contains("Project:       prod (ap-southeast-1, 0123)\n"),
+            "{submitted}"
+        );
         let text = shown(&json!({})).text();
         assert!(
             text.contains("Planned:       <none>") && text.ends_with(NO_PLAN),

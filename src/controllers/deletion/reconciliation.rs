@@ -19,6 +19,7 @@ use crate::cloud::session::{CloudSession, CredentialsKey};
 use crate::controllers::raw::Raw;
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::evidence;
+use crate::plan::memory::Remembered;
 use crate::plan::observed::{Circuit, Facts, Observed, ReadTimes, Request, SendPermit, Submission};
 use crate::plan::progress::{Progress, Requeue};
 use crate::workspace::api::Workspace;
@@ -284,6 +285,14 @@ impl Reconciliation {
 
     /// Remembers what the next reconciliation needs of this one.
     pub fn note_wait(&self, hold: &Progress, context: &Context) {
+        if let Some(preview) = &hold.preview {
+            let note = |memory: &mut Remembered| memory.read_facts(preview.lacks_facts, self.began);
+            context.memory.change(&self.uid(), note);
+        }
+        self.note_evidence(hold, context);
+    }
+
+    fn note_evidence(&self, hold: &Progress, context: &Context) {
         let Some(attempt) = self
             .seen
             .request

@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::crd::{limits, rules};
@@ -33,12 +34,36 @@ pub struct Plan {
     /// Number of desktops that may not be deleted now. One of them blocks the whole request.
     #[schemars(range(min = 0))]
     pub blocked: i32,
+}
 
-    /// Number of facts that the cloud does not report of the desktops that exist: the computer name, the creation, the list of
-    /// all users, or any user. They are not part of the plan.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub missing_facts: i32,
+/// A fact of a desktop that the cloud does not report, or not readably.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MissingFact {
+    /// Its computer name.
+    ComputerName,
+    /// Any user or group that it is assigned to.
+    Users,
+    /// Whether it is assigned to others than the one user that is reported.
+    AllUsers,
+    /// When it was created.
+    Created,
+    /// A word of a newer version.
+    #[serde(other)]
+    #[schemars(skip)]
+    Other,
+}
+
+impl MissingFact {
+    /// The fact, for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ComputerName => "its computer name",
+            Self::Users => "its users",
+            Self::AllUsers => "all of its users",
+            Self::Created => "its creation",
+            Self::Other => "another fact",
+        }
+    }
 }
 
 /// The plan that `spec.approvedPlan` approved, as it was on show then. Kept until `spec.approvedPlan` changes.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{ApprovedPlan, Attempt, CloudError, Plan};
+use super::{ApprovedPlan, Attempt, CloudError, MissingFact, Plan};
 use crate::crd::{limits, rules, schema};
 use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
 
@@ -162,6 +162,12 @@ pub struct DesktopDeletionStatus {
     #[schemars(with = "ApprovedPlan")]
     pub approved: Option<ApprovedPlan>,
 
+    /// The value of `spec.approvedPlan` that was not accepted as an approval, since no plan of that hash was shown when the
+    /// operator observed it. It is not accepted later either, as long as `spec.approvedPlan` is not changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
+    pub refused_plan: Option<String>,
+
     /// Last error response of the cloud, or the failure to reach it. Cleared when a call succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CloudError")]
@@ -206,6 +212,7 @@ fn the_end_stays() -> String {
         "refusedAttempts",
         "plan",
         "approved",
+        "refusedPlan",
     ];
     let same = optional.map(rules::same).join(" && ");
     format!(
@@ -337,6 +344,15 @@ pub struct DesktopStatus {
     #[schemars(with = "String", length(max = limits::DESKTOP_USER))]
     pub user: Option<String>,
 
+    /// Facts that the cloud does not report of the desktop, so that they are not part of the plan (`status.plan`).
+    /// `ComputerName` and `Created`: its computer name and its time of creation. `Users`: any user or group that it is assigned
+    /// to. `AllUsers`: the cloud reports one user, and does not report whether there are others. Absent if the cloud reports
+    /// all of them, and after the submission.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::MISSING_FACTS))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub missing_facts: Vec<MissingFact>,
+
     /// Error code of the cloud, or a code of the operator such as `StillPresent` or `NotSubmitted`. Absent if there
     /// is no error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -364,6 +380,7 @@ impl DesktopStatus {
             state,
             name: None,
             user: None,
+            missing_facts: Vec::new(),
             code: None,
             message: None,
         }

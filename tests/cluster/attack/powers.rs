@@ -114,6 +114,16 @@ fn beginning() -> Vec<Power> {
             [put("/plan/hash", digest("2")), put("/plan/delete", 1)],
         ),
         power(
+            "refuse an approval, or accept one that was refused",
+            planned,
+            [put("/refusedPlan", digest("0"))],
+        ),
+        power(
+            "say that the cloud does not report a fact",
+            in_doubt,
+            [put("/desktops/0/missingFacts", json!(["Users"]))],
+        ),
+        power(
             "say where a request lives before it is admitted",
             waiting,
             [put("/project", elsewhere())],

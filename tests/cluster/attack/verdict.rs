@@ -267,6 +267,14 @@ pub(super) fn after_the_end() -> Vec<Lie> {
             put("/approved", approved("1")),
         ),
         late("say that nothing was approved", drop("/approved")),
+        late(
+            "say that an approval was refused",
+            put("/refusedPlan", digest("1")),
+        ),
+        late(
+            "say that the cloud does not report a fact",
+            put("/desktops/1/missingFacts", json!(["Users"])),
+        ),
         late("forget the generation that was seen", drop("/observedGeneration")),
         lie("say that the failed desktop is gone", finished, gone(), END),
         late(

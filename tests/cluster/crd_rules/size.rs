@@ -93,6 +93,7 @@ fn largest_status(last_outcome: &str) -> Value {
             "hash": digest(), "observedAt": "2026-12-01T00:00:00Z", "delete": 0, "absent": 0, "blocked": 100,
         },
         "approved": {"hash": digest(), "desktops": desktops(&largest_approved)},
+        "refusedPlan": digest(),
         "summary": {
             "total": 100, "absent": 0, "deleted": 0, "deleting": 100, "failed": 0, "pending": 0, "unknown": 0,
         },
@@ -148,6 +149,7 @@ fn largest_desktop(id: &Value) -> Value {
         "state": "Deleting",
         "name": text(limits::DESKTOP_NAME),
         "user": text(limits::DESKTOP_USER),
+        "missingFacts": ["ComputerName", "Created", "Users", "AllUsers"],
         "code": text(limits::ERROR_CODE),
         "message": text(limits::DESKTOP_MESSAGE),
     })

@@ -317,12 +317,13 @@ fn facts() -> impl Strategy<Value = Facts> {
         1 => Just(Circuit::NeedsRead),
         1 => Just(Circuit::Open),
     ];
-    (any::<[bool; 12]>(), (start, window), deadline, skew, circuit).prop_map(
+    (any::<[bool; 13]>(), (start, window), deadline, skew, circuit).prop_map(
         |(
             [
                 stopping,
                 service_clock_known,
                 retry_due,
+                facts_missing_for_long,
                 settled,
                 overdue,
                 unclear_for_long,
@@ -346,6 +347,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             service_clock_known,
             retry_due,
             clock_skew,
+            facts_missing_for_long,
             settled,
             overdue,
             unclear_for_long,

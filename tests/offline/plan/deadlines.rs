@@ -505,6 +505,28 @@ fn how_far_a_check_has_come_is_told_every_ten_seconds() {
 }
 
 #[test]
+fn facts_are_missing_for_long_when_reads_a_settle_time_apart_and_all_between_lack_some() {
+    let for_long = |reads: &[(bool, i64)], after: i64| {
+        let mut case = Case::new(vec![]);
+        for (lacks_some, began) in reads {
+            case.memory.read_facts(*lacks_some, seconds(*began));
+        }
+        case.later(after).facts().facts_missing_for_long
+    };
+    assert!(!for_long(&[], SETTLE));
+    assert!(!for_long(&[(true, 0)], SETTLE - 1) && for_long(&[(true, 0)], SETTLE));
+    assert!(
+        for_long(&[(true, 0), (true, 15)], SETTLE),
+        "it counts from the first one"
+    );
+    assert!(
+        !for_long(&[(true, 0), (false, 15)], SETTLE),
+        "one said everything"
+    );
+    assert!(!for_long(&[(true, 0), (false, 15), (true, 30)], SETTLE + 29));
+}
+
+#[test]
 fn a_desktop_that_cannot_be_read_is_asked_for_less_and_less_often_though_other_reads_succeed() {
     let mut case = Case::new(vec![]);
     let (odd, other) = (build::id("odd"), build::id("other"));

@@ -83,8 +83,28 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A plan is approved that nobody was shown",
         edits: &[Edit {
             file: "src/plan/approval.rs",
-            find: "    status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !came_before",
-            replace: "    (status.plan.is_none() || !named.is_empty()) && !(came_before && named.is_empty())",
+            find: "    status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !is_refused",
+            replace: "    (status.plan.is_none() || !named.is_empty()) && !(is_refused && named.is_empty())",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "refused-approval-counts-later",
+        does: "An approval that was refused counts once its plan is on show",
+        edits: &[Edit {
+            file: "src/plan/approval.rs",
+            find: "    status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !is_refused",
+            replace: "    status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !(is_refused && named.is_empty())",
+        }],
+        trials: TRIALS,
+    },
+    Mutant {
+        name: "poorer-reads-make-plans",
+        does: "A read that lacks a fact of the plan on show replaces that plan, so that its approval is of another one",
+        edits: &[Edit {
+            file: "src/plan/preview.rs",
+            find: "    let says_less = !missing.is_empty() && !seen.facts.facts_missing_for_long;",
+            replace: "    let says_less = !missing.is_empty() && seen.facts.facts_missing_for_long;",
         }],
         trials: TRIALS,
     },

@@ -95,10 +95,7 @@ fn attached(users: &[&str]) -> Seen {
 
 /// A desktop had another user when it was last read.
 fn void() -> Seen {
-    let mut seen = recorded().facts("b", "pc-2", "eve");
-    let step = plan(&seen.0);
-    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(7)).unwrap();
-    seen
+    noticed(recorded().facts("b", "pc-2", "eve"))
 }
 
 const AWAITED: &str = "AwaitingApproval held until Plan; a Pending, b Pending [PlanReady, AwaitingApproval]";
@@ -114,6 +111,7 @@ pub(super) fn rows() -> Vec<Row> {
     [
         missing(),
         given(),
+        less_than_shown(),
         changed(),
         full_lists_of_users(),
         of_something_else(),
@@ -244,6 +242,25 @@ fn given() -> Vec<Row> {
             OTHER,
         ),
         row(
+            "it was refused before its plan was on show, which another edit does not change",
+            refused_too_early()
+                .suspended()
+                .with(|o| o.request.generation += 1),
+            "Suspended held until Plan; a Pending, b Pending [PlanReady, PlanChanged]",
+        ),
+        row(
+            "nor does the end of that edit",
+            refused_too_early().with(|o| o.request.generation += 2),
+            OTHER,
+        ),
+        row(
+            "it is taken back, which is noticed, and given again: that is another approval",
+            approve(noticed(
+                refused_too_early().with(|o| o.request.approved_plan = None),
+            )),
+            RECORD,
+        ),
+        row(
             "it is recorded: the desktops are claimed",
             unclaimed(recorded()),
             "claim",
@@ -267,6 +284,94 @@ fn given() -> Vec<Row> {
             "the last look comes after that",
             recorded().no_last_look(),
             "read the project",
+        ),
+    ]
+}
+
+/// The right plan was named before it was on show, which was refused; now it is on show.
+fn refused_too_early() -> Seen {
+    let seen = noticed(guarded().approving(&hash()));
+    let status = &seen.0.request.status;
+    assert_eq!(status.refused_plan.as_ref(), Some(&hash()));
+    assert_eq!(status.plan.as_ref().map(|plan| &plan.hash), Some(&hash()));
+    seen
+}
+
+/// What the next step says is stored.
+fn noticed(mut seen: Seen) -> Seen {
+    let step = plan(&seen.0);
+    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(7)).unwrap();
+    seen
+}
+
+/// A read says less than the plan on show, and nothing is approved.
+fn less_than_shown() -> Vec<Row> {
+    let less = |seen: Seen| seen.with_facts("b", DesktopFacts::default());
+    let for_long = |seen: Seen| seen.with(|o| o.facts.facts_missing_for_long = true);
+    let renamed = |user_name| DesktopFacts {
+        computer_name: Fact::Given("pc-9".to_owned()),
+        user_name,
+        ..DesktopFacts::default()
+    };
+    let void_by_name = || noticed(recorded().with_facts("b", renamed(Fact::Given("ben".to_owned()))));
+    vec![
+        row(
+            "a read says less than the plan on show: that stays, and is read again",
+            less(shown(guarded())),
+            "AwaitingApproval held until Tick [PlanReady, AwaitingApproval]",
+        ),
+        row(
+            "so it does while the request is suspended",
+            less(shown(guarded().suspended())),
+            "Suspended held until Tick [PlanReady, AwaitingApproval]",
+        ),
+        row(
+            "and while the approval of another plan is refused",
+            less(shown(guarded()).approving(OLDER)),
+            "PlanChanged held until Tick [PlanReady, PlanChanged]",
+        ),
+        row(
+            "and while the approval is void",
+            void_by_name().with_facts("b", renamed(Fact::NotGiven)),
+            "PlanChanged held until Tick [PlanReady, PlanChanged]",
+        ),
+        row(
+            "that the approval is void is shown at once",
+            recorded().with_facts("b", renamed(Fact::NotGiven)),
+            VOID,
+        ),
+        row(
+            "reads have said less for long: the plan is shown without that",
+            for_long(less(shown(guarded()))),
+            AWAITED,
+        ),
+        row(
+            "what has been approved meanwhile stays approved",
+            for_long(less(approved())),
+            UNCLEAR_UNRECORDED,
+        ),
+        row(
+            "a desktop is blocked, which is shown at once",
+            less(shown(guarded())).sights("a Deleting"),
+            "AwaitingApproval held until Plan; a Blocked/DeletionInProgress, b Pending [DesktopBlocked, AwaitingApproval]",
+        ),
+        row(
+            "the project does not permit the request at all, which the condition goes on to say",
+            less(shown(guarded())).guarded(Guardrails {
+                max_desktops_per_request: Some(1),
+                ..required()
+            }),
+            "GuardrailViolated stalled until Tick [GuardrailViolated, AwaitingApproval]",
+        ),
+        row(
+            "a desktop that did not exist does not say everything, which is no less than before",
+            less(shown(guarded().sights("b Gone")).sights("b Idle")),
+            AWAITED,
+        ),
+        row(
+            "the plan on show lacks that as well",
+            less(shown(less(guarded()))).facts("a", "pc-1", "eve"),
+            AWAITED,
         ),
     ]
 }
@@ -543,10 +648,40 @@ fn the_message_says_what_changed_and_what_to_approve_now() {
 }
 
 #[test]
+fn a_plan_that_stays_on_show_is_the_one_to_approve_and_what_was_not_read_is_named() {
+    let shown = shown(guarded());
+    let hash = hash();
+    let user_only = DesktopFacts {
+        computer_name: Fact::Given("pc-2".to_owned()),
+        ..DesktopFacts::default()
+    };
+    let seen = shown.with_facts("b", user_only);
+    let hold = held(&seen);
+    assert!(
+        hold.message
+            .ends_with(&format!("then set spec.approvedPlan to {hash}")),
+        "{}",
+        hold.message
+    );
+    let preview = hold.preview.unwrap();
+    assert!(preview.lacks_facts && preview.content.is_none());
+    assert_eq!(
+        preview.claims[0].message,
+        "deletes 2 desktops; the last read does not report every fact of the plan, reading again: desktop b: its users"
+    );
+    assert_eq!(preview.claims[1].message, hold.message);
+    // It is told once.
+    let seen = noticed(seen);
+    assert!(matches!(plan(&seen.0), Step::Wait(_)));
+    assert_eq!(seen.0.request.status.plan.as_ref().unwrap().hash, hash);
+    // The next read says everything: it is as before.
+    let seen = noticed(seen.facts("b", "pc-2", "ben"));
+    assert_eq!(seen.0.request.status.plan.as_ref().unwrap().hash, hash);
+}
+
+#[test]
 fn a_new_approval_takes_the_place_of_the_one_that_was_voided() {
-    let mut seen = recorded().facts("b", "pc-2", "eve");
-    let step = plan(&seen.0);
-    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(7)).unwrap();
+    let seen = void();
     let again = plan(&seen.0);
     assert!(matches!(again, Step::Wait(_)), "{}", tell(&again));
     let hash = seen.0.request.status.plan.clone().unwrap().hash;

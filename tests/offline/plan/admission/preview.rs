@@ -1,7 +1,7 @@
 //! Situations in which it is shown what a request will do.
 
 use desktop_deletion_operator::crd::conditions::Reason;
-use desktop_deletion_operator::crd::deletion::ErrorClass;
+use desktop_deletion_operator::crd::deletion::{ErrorClass, MissingFact};
 use desktop_deletion_operator::crd::project::Guardrails;
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::progress::{PlanContent, Progress};
@@ -71,6 +71,19 @@ pub(super) fn rows() -> Vec<Row> {
                 .unread()
                 .read_failure(ErrorClass::Unreachable),
             "Suspended held until Plan",
+        ),
+        row(
+            "a read says less than the plan on show, which stays",
+            shown(ready("a b").facts("a", "pc-1", "anna").suspended())
+                .with_facts("a", DesktopFacts::default()),
+            "Suspended held until Tick [PlanReady, NotRequired]",
+        ),
+        row(
+            "so it does when nothing holds the request up",
+            shown(ready("a b").facts("a", "pc-1", "anna").suspended())
+                .with_facts("a", DesktopFacts::default())
+                .with(|o| o.request.suspend = false),
+            "sign a b",
         ),
         row(
             "the project is suspended, and its requests are guarded",
@@ -202,6 +215,41 @@ fn the_users_of_a_pool_are_no_part_of_the_plan() {
             .ends_with("; the approval does not cover the users of 1 desktop of a desktop pool"),
         "{}",
         claims[0].message
+    );
+}
+
+#[test]
+fn what_the_cloud_does_not_report_is_said_of_each_desktop() {
+    use MissingFact::{AllUsers, ComputerName, Created, Users};
+    let facts = |name: Fact<String>, attached| DesktopFacts {
+        computer_name: name,
+        user_name: Fact::Given("anna".to_owned()),
+        created: Fact::Given(minute(1).0),
+        attached,
+        ..DesktopFacts::default()
+    };
+    let name = || Fact::Given("pc-1".to_owned());
+    let seen = ready("a b c d")
+        .with_facts("a", facts(name(), Fact::Given([].into())))
+        .with_facts("b", facts(name(), Fact::NotGiven))
+        .with_facts("c", facts(Fact::Unreadable("7".to_owned()), Fact::NotGiven))
+        .with_facts("d", DesktopFacts::default())
+        .suspended();
+    let hold = told(&seen);
+    let missing: Vec<_> = hold.desktops.iter().map(|d| d.missing_facts.clone()).collect();
+    assert_eq!(
+        missing,
+        [
+            vec![],
+            vec![AllUsers],
+            vec![ComputerName, AllUsers],
+            vec![ComputerName, Users, Created]
+        ]
+    );
+    assert_eq!(
+        hold.preview.unwrap().claims[0].message,
+        "deletes 4 desktops; the approval does not cover what the cloud does not report: desktop c: its computer name; \
+         desktop d: its computer name, its users, its creation"
     );
 }
 
