@@ -70,6 +70,7 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
         },
         quiet_from: Some(until_end.max().map_or(0, |last| last + 1)),
         grounds,
+        approvals: None,
     }
 }
 

@@ -168,6 +168,7 @@ fn request(name: &str, versions: Vec<(Moment, Status)>, writes: &[&str]) -> Requ
         rest: Rest::Reached,
         quiet_from: None,
         grounds: [].into(),
+        approvals: None,
     }
 }
 

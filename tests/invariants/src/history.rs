@@ -45,6 +45,8 @@ pub struct Request {
     pub quiet_from: Option<usize>,
     /// What its intents rest on, by the id of the attempt; nothing where the layer does not see it.
     pub grounds: BTreeMap<String, Grounds>,
+    /// The plans that people approved as this very object showed them; `None` where the layer does not see that.
+    pub approvals: Option<BTreeSet<String>>,
 }
 
 /// What an intent rests on besides the object.

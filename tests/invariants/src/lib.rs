@@ -41,7 +41,7 @@
 //! | I9 | *not*: no login is modelled | history; every fourth world has two projects, each with a login and an endpoint of its own | history | *not*: `plan` has no login |
 //! | I10 | event: an effect, an end, a release; of one name: requests of two names are not modelled | history | history of one request: what lands after it; two requests have a case of their own | event: an end, a release; one request |
 //! | I11 | event: a write; but not that an outcome is stored again after a lost answer | history | history | event: a progress is told once |
-//! | I12 | event: an intent, by the record and by what was shown to the person; a POST leaves | history, in every fourth world | history; users change only while no operator works, so that what the reads showed is known | event: a step signs, by a rule of their own |
+//! | I12 | event: an intent, by the record and by what was shown to the person; a POST leaves | history, in every fourth world, and by the approvals that people gave to the very object | history; users change only while no operator works, so that what the reads showed is known | event: a step signs, by a rule of their own |
 //! | I13 | event: a call takes effect, in a world of its own with two requests | history, in every fourth world | *not*: the cases of the limit count what was submitted | event: a step signs, stores an intent or sends, by a rule of their own |
 //! | verdict | event: an end | history: what is said to be gone | *not*: each case compares the end with the one it wants | at rest |
 

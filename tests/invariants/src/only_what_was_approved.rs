@@ -43,6 +43,16 @@ fn desktop(id: &str, approved: Option<&Facts>, grounds: &Grounds) -> Option<Viol
     )
 }
 
+/// Somebody approved the plan of the attempt, as the very object showed it: an approval does not count for another one.
+fn given(attempt: &Attempt, approvals: Option<&BTreeSet<String>>) -> Option<Violation> {
+    let (plan, approvals) = (attempt.plan.as_ref()?, approvals?);
+    OnlyWhatWasApproved.unless(
+        approvals.contains(plan),
+        "an intent of a plan that nobody approved as the object showed it",
+        || format!("attempt {}", attempt.id),
+    )
+}
+
 /// A POST leaves an operator, whose copy of the object names that plan as approved.
 pub fn sent(attempt: &Attempt, named: Option<&String>) -> Option<Violation> {
     let stands = attempt.plan.is_none() || attempt.plan.as_ref() == named;
@@ -78,6 +88,7 @@ fn of_request(request: &Request) -> Vec<Violation> {
             if known.insert(&attempt.id) {
                 let grounds = request.grounds.get(&attempt.id).unwrap_or(&nothing);
                 broken.extend(intent(&over.object, attempt, grounds));
+                broken.extend(given(attempt, request.approvals.as_ref()));
             }
         }
     }
@@ -193,6 +204,21 @@ mod tests {
                 "an intent for a desktop that was not approved"
             ]
         );
+    }
+
+    #[test]
+    fn an_approval_that_was_given_to_another_object_is_told() {
+        let mut history = approved();
+        history.requests[0].approvals = Some(["sha256:p".to_owned()].into());
+        assert_eq!(judge(&history), []);
+        history.requests[0].approvals = Some(["sha256:q".to_owned()].into());
+        assert_eq!(
+            hows(&judge(&history)),
+            ["an intent of a plan that nobody approved as the object showed it"]
+        );
+        let mut history = life();
+        history.requests[0].approvals = Some([].into());
+        assert_eq!(judge(&history), [], "no approval was needed");
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub enum Layer {
     Offline,
     /// `tests/model`.
     Model,
+    /// `tests/simulation`.
+    Simulation,
     /// `tests/cluster`.
     Cluster,
     /// `tests/faults`.
@@ -64,10 +66,11 @@ pub enum Layer {
 
 impl Layer {
     /// Every layer, cheapest first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Unit,
         Self::Offline,
         Self::Model,
+        Self::Simulation,
         Self::Cluster,
         Self::Faults,
     ];
@@ -78,6 +81,7 @@ impl Layer {
             Self::Unit => "unit",
             Self::Offline => "offline",
             Self::Model => "model",
+            Self::Simulation => "simulation",
             Self::Cluster => "cluster",
             Self::Faults => "faults",
         }
@@ -89,6 +93,7 @@ impl Layer {
             Self::Unit => &["--package=desktop-deletion-operator", "--lib"],
             Self::Offline => &["--package=desktop-deletion-operator", "--test=offline"],
             Self::Model => &["--package=protocol-model", "--test=gate"],
+            Self::Simulation => &["--package=simulation", "--test=gate"],
             Self::Cluster => &["--package=desktop-deletion-operator", "--test=cluster"],
             Self::Faults => &["--package=desktop-deletion-operator", "--test=faults"],
         }

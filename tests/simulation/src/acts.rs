@@ -52,6 +52,12 @@ pub enum Deed {
     ApproveUnseen(usize),
     /// A person takes the approval back.
     Withdraw(usize),
+    /// A person deletes this request, and applies the manifest that it had, its approval included, once it is gone.
+    Reapply(usize),
+    /// The same, and a person puts the plan and the approval into its status too, as from a backup.
+    Restore(usize),
+    /// A person sets the approval in this request that was given to the object before it, or to the one that it is a copy of.
+    CarryOver(usize),
     /// A desktop is assigned to another user, or back.
     Reassign(usize),
     /// A desktop gets a protected computer name, or its own one back.
@@ -172,6 +178,23 @@ impl Act {
     }
 }
 
+impl Act {
+    /// One of somebody who applies this request, or approves it, by what was approved of another object.
+    pub fn draw_carried(request: usize, dice: &mut Dice) -> Self {
+        let deed = match dice.within(0..4) {
+            0 => Deed::Reapply(request),
+            1 => Deed::Restore(request),
+            _ => Deed::CarryOver(request),
+        };
+        let when = if dice.once_in(2) {
+            Trigger::At(dice.within(5_000..TROUBLED))
+        } else {
+            Trigger::around(Call::WriteStatus, dice.within(2..12), dice)
+        };
+        Self { when, deed }
+    }
+}
+
 impl Change {
     fn draw(dice: &mut Dice) -> Self {
         match dice.within(0..5) {
@@ -253,6 +276,22 @@ impl fmt::Display for Deed {
             Self::ApproveFormer(request) => write!(f, "request {request} is approved by a former plan"),
             Self::ApproveUnseen(request) => {
                 write!(f, "request {request} is approved by a plan that nobody has seen")
+            }
+            Self::Reapply(request) => {
+                write!(
+                    f,
+                    "request {request} is deleted, and applied again with its approval once it is gone"
+                )
+            }
+            Self::Restore(request) => write!(
+                f,
+                "request {request} is deleted, and restored with its approval and its status once it is gone"
+            ),
+            Self::CarryOver(request) => {
+                write!(
+                    f,
+                    "request {request} gets the approval of the object before it, or that it is a copy of"
+                )
             }
             Self::Withdraw(request) => write!(f, "the approval of request {request} is taken back"),
             Self::Reassign(desktop) => write!(f, "desktop {desktop} is assigned to another user, or back"),

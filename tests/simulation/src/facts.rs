@@ -49,6 +49,17 @@ pub struct IdleWrite {
     pub what: String,
 }
 
+/// An approval of the plan that an object showed.
+#[derive(Debug, Clone)]
+pub struct Approval {
+    /// Name of the object.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Hash of the plan.
+    pub plan: String,
+}
+
 /// All of it. The versions of the objects are in the history of the API server.
 #[derive(Debug, Default)]
 pub struct Facts {
@@ -76,6 +87,10 @@ pub struct Facts {
     pub two_leaders: bool,
     /// What intents rest on, by the uid of the object and the id of the attempt, where the project has guardrails.
     pub grounds: BTreeMap<String, BTreeMap<String, Grounds>>,
+    /// How many approvals that were given to an object were set in another one.
+    pub carried: u64,
+    /// Every approval that a person gave to the plan that the object showed.
+    pub approvals: Vec<Approval>,
     /// Desktops that did not exist for a while.
     pub away: BTreeSet<String>,
 }

@@ -53,6 +53,7 @@ pub fn covered(world: &World) -> Covered {
             .count() as u64,
         approved: attempts.filter(is_approved).count() as u64,
         changed: waited("PlanChanged"),
+        carried: world.facts.carried,
         limited: waited("DailyLimitReached"),
         operators: world.operators.len() as u64,
         replaced: world.facts.replaced,
@@ -133,6 +134,10 @@ fn objects(world: &World) -> BTreeMap<&str, Life<'_>> {
         life.request.rest = rest(life);
         let grounds = world.facts.grounds.get(uid(life.last)).cloned();
         life.request.grounds = grounds.unwrap_or_default();
+        let given = world.facts.approvals.iter();
+        let own = given.filter(|approval| approval.uid == uid(life.last));
+        let plans = own.map(|approval| approval.plan.clone()).collect();
+        life.request.approvals = world.scenario.guard.as_ref().map(|_| plans);
         let idle = world.facts.idle_writes.iter();
         let own = idle.filter(|write| uid(life.last) == write.uid);
         life.request.writes.extend(own.map(idle_write));
@@ -149,6 +154,7 @@ fn created(name: &str, object: &Value) -> Request {
         rest: Rest::Reached,
         quiet_from: None,
         grounds: BTreeMap::new(),
+        approvals: None,
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Covered {
     pub approved: u64,
     /// Requests that waited since their plan was not the approved one.
     pub changed: u64,
+    /// Approvals that were given to an object and set in another one.
+    pub carried: u64,
     /// Requests that waited for room under the limit of a day.
     pub limited: u64,
     /// Operators that were started.
@@ -69,6 +71,7 @@ impl Covered {
             ended: self.ended + other.ended,
             approved: self.approved + other.approved,
             changed: self.changed + other.changed,
+            carried: self.carried + other.carried,
             limited: self.limited + other.limited,
             operators: self.operators + other.operators,
             replaced: self.replaced + other.replaced,

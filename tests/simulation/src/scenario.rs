@@ -112,6 +112,8 @@ pub struct RequestPlan {
     pub created: u64,
     /// It begins suspended.
     pub suspended: bool,
+    /// It is a copy of that request, made with the approval that the other one has by then.
+    pub copies: Option<usize>,
 }
 
 impl Scenario {
@@ -228,6 +230,7 @@ impl RequestPlan {
             desktops: own,
             created: dice.within(0..8_000),
             suspended: dice.once_in(10),
+            copies: None,
         }
     }
 
@@ -315,11 +318,13 @@ impl fmt::Display for Scenario {
                 desktops,
                 created,
                 suspended,
+                copies,
             } = request;
             let state = if *suspended { ", suspended" } else { "" };
+            let copy = copies.map_or_else(String::new, |of| format!(", a copy of request {of}"));
             writeln!(
                 f,
-                "  request {place} ({name}, project {project}): {} at {created} ms{state}",
+                "  request {place} ({name}, project {project}): {} at {created} ms{state}{copy}",
                 desktops.join(", ")
             )?;
         }

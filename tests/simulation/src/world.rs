@@ -39,6 +39,7 @@ mod looks;
 pub mod post;
 mod watches;
 
+use guarded::Carried;
 use looks::Looks;
 use post::{Parcel, Reply, Returned};
 use watches::OpenWatch;
@@ -144,6 +145,8 @@ pub struct World {
     limbo: Vec<(usize, Reply)>,
     /// Requests that are created again once they are gone.
     wanted: Vec<usize>,
+    /// What some of them were, of which parts are applied again.
+    carried: BTreeMap<usize, Carried>,
     looks: Looks,
     healed: bool,
     ends_at: Option<u64>,
@@ -179,6 +182,7 @@ impl World {
             watches_opened: 0,
             limbo: Vec::new(),
             wanted: Vec::new(),
+            carried: BTreeMap::new(),
             looks: Looks::default(),
             healed: false,
             ends_at: None,

@@ -81,6 +81,7 @@ fn whatever_goes_wrong_the_invariants_hold_and_everything_settles() {
     assert!(covered.operators > seeds, "{covered:?}");
     assert!(covered.approved > seeds / 20, "{covered:?}");
     assert!(covered.changed > seeds / 100, "{covered:?}");
+    assert!(covered.carried > seeds / 100, "{covered:?}");
     // The few seeds of an unoptimised run have hardly any.
     assert!(covered.limited > seeds / 400, "{covered:?}");
 }

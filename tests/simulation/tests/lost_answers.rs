@@ -25,6 +25,7 @@ fn burst(rules: Vec<Rule>) -> Report {
         desktops: vec![id.clone()],
         created: n as u64 * 50,
         suspended: false,
+        copies: None,
     };
     scenario.requests = ids.iter().enumerate().map(request).collect();
     scenario.desktops = ids;

@@ -49,6 +49,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
+        name: "approvals-are-carried-over",
+        does: "The same, in worlds in which the approval of a request is set in a copy of it, or in one that is created again",
+        edits: &[Edit {
+            file: "src/plan/plan_hash.rs",
+            find: "        uid: &request.uid,",
+            replace: "        uid: \"\",",
+        }],
+        trials: &[Trial {
+            layer: Layer::Simulation,
+            tests: &["whatever_goes_wrong_the_invariants_hold"],
+        }],
+    },
+    Mutant {
         name: "one-user-passes-for-all",
         does: "A read that names one user of a desktop counts as the list of all its users",
         edits: &[Edit {

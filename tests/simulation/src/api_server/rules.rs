@@ -145,13 +145,14 @@ fn notices(before: &Value, after: &Value) -> bool {
 }
 
 /// Fields of a status that nobody changes once the request has ended.
-const FINAL_IN_THE_END: [&str; 6] = [
+const FINAL_IN_THE_END: [&str; 7] = [
     "desktops",
     "summary",
     "lastError",
     "refusedAttempts",
     "plan",
     "approved",
+    "refusedPlan",
 ];
 
 /// A DNS subdomain.

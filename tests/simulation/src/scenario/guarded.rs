@@ -19,6 +19,9 @@ const WHICH: u64 = 2;
 /// Makes the numbers by which these worlds are drawn their own.
 const GUARDRAILS: u64 = 0x6775_6172_6473;
 
+/// Makes the numbers by which approvals are carried over their own.
+const CARRIED: u64 = 0x6361_7272_6965;
+
 const HOUR: u64 = 3_600_000;
 
 /// What the owner of the project permits, and who approves.
@@ -73,6 +76,11 @@ impl Guard {
         }
     }
 
+    /// Approvals are required, and nothing else keeps requests waiting for each other.
+    fn is_about_approvals(&self) -> bool {
+        self.guardrails["approval"] == "Required" && self.guardrails["maxDesktopsPerDay"].is_null()
+    }
+
     /// How long everything may take to end because of the limit that there is in the end: what was submitted before, and
     /// again what each request names.
     fn patience(&self, requests: &[RequestPlan]) -> u64 {
@@ -96,8 +104,6 @@ impl Scenario {
             self.set_apart(&mut dice);
         }
         let guard = Guard::draw(&self.requests, &mut dice);
-        self.patience += guard.patience(&self.requests);
-        self.guard = Some(guard);
         let (rules, acts) = (dice.within(0..3), dice.within(1..7));
         self.rules
             .extend((0..rules).map(|_| Rule::draw_guarded(&mut dice)));
@@ -110,7 +116,34 @@ impl Scenario {
             desktop["name"] = json!(format!("PC-{number}"));
             desktop["user"] = json!(format!("user-{number}"));
         }
+        if guard.is_about_approvals() {
+            self.carry_approvals_over();
+        }
+        self.patience += guard.patience(&self.requests);
+        self.guard = Some(guard);
         self
+    }
+
+    /// Approvals are carried over from one object to another: a request is copied under another name, or applied again. What
+    /// happens there is drawn apart as well.
+    fn carry_approvals_over(&mut self) {
+        let mut dice = Dice::new(self.seed ^ CARRIED);
+        let original = usize::try_from(dice.within(0..self.requests.len() as u64)).unwrap_or_default();
+        let mut carried = original;
+        if dice.once_in(2) {
+            let of = &self.requests[original];
+            let copy = RequestPlan {
+                name: format!("{}-copy", of.name),
+                created: of.created + dice.within(1_000..60_000),
+                suspended: dice.once_in(2),
+                copies: Some(original),
+                ..of.clone()
+            };
+            carried = self.requests.len();
+            self.requests.push(copy);
+        }
+        let acts = (0..dice.within(1..4)).map(|_| Act::draw_carried(carried, &mut dice));
+        self.acts.extend(acts);
     }
 }
 

@@ -88,6 +88,7 @@ impl Scenario {
             desktops: desktops.clone(),
             created: dice.within(0..8_000),
             suspended: false,
+            copies: None,
         });
         self.homes.push(&OTHER);
         self.cloud["regions"] = json!([OWN.region, OTHER.region]);

@@ -69,16 +69,19 @@ impl World {
             Deed::Suspend(request) => self.suspend(request, true),
             Deed::Resume(request) => self.suspend(request, false),
             // Without the finalizer it would go at once, whatever is on its way: only the policy keeps clients from that.
-            Deed::Delete(request) | Deed::Recreate(request) if self.lacks_finalizer_in_flight(request) => {
+            Deed::Delete(request)
+            | Deed::Recreate(request)
+            | Deed::Reapply(request)
+            | Deed::Restore(request)
+                if self.lacks_finalizer_in_flight(request) =>
+            {
                 self.schedule_in(5_000, Event::Does(act));
             }
             Deed::Delete(request) => self.delete_request(request),
-            Deed::Recreate(request) => {
-                if self.is_there(request) && !self.wanted.contains(&request) {
-                    self.wanted.push(request);
-                }
-                self.delete_request(request);
-                self.create_wanted();
+            Deed::Recreate(request) => self.recreate(request),
+            Deed::Reapply(request) | Deed::Restore(request) => {
+                self.keep_approval(request, matches!(deed, Deed::Restore(_)));
+                self.recreate(request);
             }
             Deed::Abandon(request) => self.abandon(request),
             Deed::SuspendProject => self.suspend_project(true),
@@ -94,6 +97,7 @@ impl World {
             | Deed::ApproveFormer(_)
             | Deed::ApproveUnseen(_)
             | Deed::Withdraw(_)
+            | Deed::CarryOver(_)
             | Deed::Reassign(_)
             | Deed::Rename(_)
             | Deed::Connect(_)
@@ -148,7 +152,14 @@ impl World {
             // Nobody would be there to resume it.
             manifest["spec"]["suspend"] = json!(false);
         }
+        let carried = self.carried(request);
+        if let Some(carried) = &carried {
+            manifest["spec"]["approvedPlan"] = json!(carried.plan);
+        }
         self.person(Method::POST, Resource::Deletions, "", &manifest);
+        if let Some(status) = carried.and_then(|carried| carried.status) {
+            self.restore_status(request, &status);
+        }
         if !self.scenario.answers.is_empty() {
             self.schedule_in(BLANK, Event::Inspects);
         }
@@ -227,6 +238,14 @@ impl World {
             let patch = json!({"spec": {"suspend": suspend}});
             self.person(Method::PATCH, Resource::Deletions, &key.name, &patch);
         }
+    }
+
+    fn recreate(&mut self, request: usize) {
+        if self.is_there(request) && !self.wanted.contains(&request) {
+            self.wanted.push(request);
+        }
+        self.delete_request(request);
+        self.create_wanted();
     }
 
     fn delete_request(&mut self, request: usize) {

@@ -9,6 +9,7 @@ use workspace_simulator::world::Desktop;
 use super::{Event, World};
 use crate::acts::{Change, Deed};
 use crate::api_server::resource::Resource;
+use crate::facts::Approval;
 use crate::scenario::{ELSEWHERE, PROJECT, PROJECT_ID};
 
 /// How often somebody approves the plans on show in the end, in milliseconds.
@@ -16,6 +17,14 @@ const APPROVING: u64 = 60_000;
 
 /// The hash of a plan that nobody has seen.
 const UNSEEN: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+/// What is applied again of an object that is gone, or is copied.
+pub(super) struct Carried {
+    /// `spec.approvedPlan`.
+    pub plan: String,
+    /// What is put into its status.
+    pub status: Option<Value>,
+}
 
 impl World {
     pub(super) fn act_guarded(&mut self, deed: Deed) {
@@ -30,6 +39,7 @@ impl World {
             }
             Deed::ApproveUnseen(request) => self.approve(request, Some(UNSEEN.to_owned())),
             Deed::Withdraw(request) => self.set_approval(request, &Value::Null),
+            Deed::CarryOver(request) => self.carry_over(request),
             Deed::Reassign(desktop) => self.toggle(desktop, "user", "user", "other"),
             Deed::Rename(desktop) => self.toggle(desktop, "name", "PC", "KEEP"),
             Deed::Connect(desktop) => {
@@ -76,21 +86,97 @@ impl World {
             if !waits || shown.is_none() {
                 continue;
             }
-            // What was approved before it was on show is approved anew.
+            // What was approved before it was on show is taken back first, which the operator must have seen.
             if object["spec"]["approvedPlan"].as_str() == shown.as_deref() {
                 self.set_approval(request, &Value::Null);
+            } else if object["status"]["refusedPlan"].as_str() != shown.as_deref() {
+                self.approve(request, shown);
             }
-            self.approve(request, shown);
         }
         let guard = self.scenario.guard.as_ref();
         let pause = guard.and_then(|guard| guard.approving).unwrap_or(APPROVING);
         self.schedule_in(if self.healed { APPROVING } else { pause }, Event::Approves);
     }
 
+    /// A person approves that plan of the request, seeing what it shows.
     fn approve(&mut self, request: usize, plan: Option<String>) {
-        if let Some(plan) = plan {
+        let Some(plan) = plan else {
+            return;
+        };
+        if let Some(object) = self.api.store.get(&self.key(request))
+            && object["status"]["plan"]["hash"] == plan.as_str()
+        {
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+            self.facts.approvals.push(Approval {
+                name: text("name"),
+                uid: text("uid"),
+                plan: plan.clone(),
+            });
+        }
+        self.set_approval(request, &json!(plan));
+    }
+
+    /// Sets the approval in the request that was given last to an object before it, or to one that it is a copy of.
+    fn carry_over(&mut self, request: usize) {
+        let Some(object) = self.api.store.get(&self.key(request)) else {
+            return;
+        };
+        let is_other = |approval: &&Approval| object["metadata"]["uid"] != approval.uid.as_str();
+        let other = self.approvals_of(request).rfind(is_other);
+        if let Some(plan) = other.map(|approval| approval.plan.clone()) {
+            self.facts.carried += 1;
             self.set_approval(request, &json!(plan));
         }
+    }
+
+    /// The approvals that were given to the objects of that request, and of the one that it is a copy of.
+    fn approvals_of(&self, request: usize) -> impl DoubleEndedIterator<Item = &Approval> {
+        let requests = &self.scenario.requests;
+        let own = &requests[request].name;
+        let copied = requests[request].copies.map(|of| &requests[of].name);
+        let all = self.facts.approvals.iter();
+        all.filter(move |approval| approval.name == *own || Some(&approval.name) == copied)
+    }
+
+    /// Keeps the approval that the request has, for the object that takes its place.
+    pub(super) fn keep_approval(&mut self, request: usize, with_status: bool) {
+        let object = self.api.store.get(&self.key(request));
+        let plan = object.and_then(|object| object["spec"]["approvedPlan"].as_str());
+        let Some((object, plan)) = object.zip(plan) else {
+            return;
+        };
+        let carried = Carried {
+            plan: plan.to_owned(),
+            status: with_status.then(|| {
+                let status = &object["status"];
+                json!({"plan": status["plan"], "approved": status["approved"], "desktops": status["desktops"]})
+            }),
+        };
+        self.carried.insert(request, carried);
+    }
+
+    /// The approval with which the request is created: one that was kept, or that of the request of which it is a copy.
+    pub(super) fn carried(&mut self, request: usize) -> Option<Carried> {
+        let kept = self.carried.remove(&request);
+        let copied = || {
+            self.scenario.requests[request].copies?;
+            let plan = self.approvals_of(request).next_back()?.plan.clone();
+            Some(Carried { plan, status: None })
+        };
+        let carried = kept.or_else(copied)?;
+        self.facts.carried += 1;
+        Some(carried)
+    }
+
+    /// Puts a plan and an approval into the status of the request, before an operator has seen it.
+    pub(super) fn restore_status(&mut self, request: usize, status: &Value) {
+        let name = format!("{}/status", self.key(request).name);
+        self.person(
+            Method::PATCH,
+            Resource::Deletions,
+            &name,
+            &json!({"status": status}),
+        );
     }
 
     fn set_approval(&mut self, request: usize, plan: &Value) {
