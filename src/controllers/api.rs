@@ -30,6 +30,14 @@ pub enum Error {
         /// What the API server said.
         reason: String,
     },
+    /// The API server says that it failed, for example since an admission webhook is down: a write may have been carried out.
+    #[error("failed to {action}: {reason}")]
+    Failed {
+        /// What was tried.
+        action: &'static str,
+        /// What the API server said.
+        reason: String,
+    },
     /// No usable answer: a write may have been carried out.
     #[error("failed to {action}: {reason}")]
     Unanswered {
@@ -101,7 +109,11 @@ fn sort(action: &'static str, error: kube::Error) -> Error {
         kube::Error::Api(status) => match status.code {
             409 => Error::Conflict,
             404 => Error::NotFound,
-            408 | 429 | 500.. => Error::Unanswered {
+            408 | 429 => Error::Unanswered {
+                action,
+                reason: status.message.clone(),
+            },
+            500.. => Error::Failed {
                 action,
                 reason: status.message.clone(),
             },

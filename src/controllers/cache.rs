@@ -204,6 +204,12 @@ impl RequestCache {
         self.0.partial.lock().insert(uid.to_owned());
     }
 
+    /// Whether the copy of a request lacks something of its status.
+    pub fn is_partial(&self, object: &DesktopDeletion) -> bool {
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        self.0.partial.lock().contains(uid)
+    }
+
     /// The store of a watch shows this version of a request now; says whether a reconciliation waits for that.
     pub fn shows(&self, uid: &str, version: Option<u64>, partial: bool) -> bool {
         if !partial {

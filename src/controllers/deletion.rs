@@ -57,6 +57,10 @@ use slots::Slot;
 /// Most steps of one pass. The longest honest one reads a hundred desktops one by one.
 const MOST_STEPS: usize = 400;
 
+/// The API server may fail so many times in a row before that is reported like a refusal: an admission webhook that is down
+/// refuses every write, and does not come back by itself.
+const LASTING_FAILURES: u32 = 4;
+
 /// How soon a reconciliation that met a newer object starts over.
 const START_OVER: Duration = Duration::from_millis(250);
 
@@ -213,6 +217,15 @@ async fn failed(
         Error::IntentRefused(reason) => intent_refused(object, reason, context).await,
         Error::Api(refused @ api::Error::Refused { .. }) => access_denied(object, refused, context).await,
         // What it is now, only a live read says.
+        Error::Api(failed @ api::Error::Failed { .. }) => {
+            context.requests.is_unclear(object);
+            let earlier = context.memory.api_failures(&object.uid().unwrap_or_default());
+            if earlier + 1 < LASTING_FAILURES {
+                Ok(None)
+            } else {
+                access_denied(object, failed, context).await
+            }
+        }
         Error::StartOver | Error::Api(api::Error::Conflict | api::Error::Unanswered { .. }) => {
             context.requests.is_unclear(object);
             Ok(None)
@@ -270,7 +283,7 @@ async fn say(
     message: String,
     context: &Context,
 ) -> Result<Option<u64>, Error> {
-    let Some(mut pass) = Reconciliation::live(object, context.uptime.now(), context).await? else {
+    let Some(mut pass) = live_or_copy(object, context).await? else {
         return Ok(None);
     };
     let unedited = as_edited(object) == as_edited(&pass.object);
@@ -280,6 +293,18 @@ async fn say(
         execute::step(&mut pass, Step::RecordProgress(progress), context).await?;
     }
     Ok(version(&pass.object.metadata).filter(|_| unedited))
+}
+
+/// The request as it is now, or the copy `object` if the API server refuses to show it. The write is fenced by the version,
+/// so a copy that is out of date changes nothing; one that lacks something of the status would take that away.
+async fn live_or_copy(object: &DesktopDeletion, context: &Context) -> Result<Option<Reconciliation>, Error> {
+    let now = context.uptime.now();
+    match Reconciliation::live(object, now, context).await {
+        Err(Error::Api(api::Error::Refused { .. })) if !context.requests.is_partial(object) => {
+            Ok(Some(Reconciliation::cached(object, now, context)))
+        }
+        live => live,
+    }
 }
 
 /// What people may change of a request.

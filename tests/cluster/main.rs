@@ -3,6 +3,7 @@
 // A test that cannot go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access_denied;
 mod approval;
 mod attack;
 mod bad_input;
@@ -36,6 +37,7 @@ mod reads;
 mod refusals;
 mod release;
 mod replaced;
+
 mod shutdown;
 mod stage;
 mod start;

@@ -2,12 +2,12 @@
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use testkit::{Cloud, eventually};
+use testkit::Cloud;
 
 use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
-use crate::stage::{BOUND, Stage, desktop, endless, entry, message, pair, says};
+use crate::stage::{Stage, desktop, endless, entry, message, pair, says};
 
 /// What the service answers to every call of an operation.
 fn always(operation: &str, status: u16, body: &Value) -> Value {
@@ -211,87 +211,6 @@ async fn a_request_that_expires_says_what_kept_it() {
         "{text}"
     );
     assert_eq!(status["lastError"]["code"], "APIGW.0613", "{status:#}");
-}
-
-/// A policy that refuses the operator's finalizer in a namespace, and its binding.
-fn no_finalizers(namespace: &str) -> [Value; 2] {
-    let group = "admissionregistration.k8s.io/v1";
-    let rule = json!({
-        "apiGroups": ["cloud-desktops.dev"], "apiVersions": ["*"], "operations": ["UPDATE"],
-        "resources": ["desktopdeletions"],
-    });
-    let validation = json!({
-        "expression": "!has(object.metadata.finalizers)", "message": "no finalizers today",
-    });
-    let name = format!("no-finalizers-{namespace}");
-    let policy = json!({
-        "apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
-        "spec": {
-            "failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]}, "validations": [validation],
-        },
-    });
-    let here = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
-    let binding = json!({
-        "apiVersion": group, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
-        "spec": {
-            "policyName": name, "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": here},
-        },
-    });
-    [policy, binding]
-}
-
-#[tokio::test]
-async fn a_call_that_the_api_server_refuses_is_said_with_its_words() {
-    let stage = Stage::set("no-finalizers", &[desktop("pc-1")]).await;
-    for object in no_finalizers(stage.namespace.name()) {
-        let manifest = object.to_string();
-        let applied = stage
-            .control_plane
-            .kubectl_with_input(["apply", "--filename=-"], &manifest);
-        applied.await.unwrap().stdout().unwrap();
-    }
-    // The API server takes the policy up when it likes.
-    stage
-        .request_with("probe", &["pc-1"], json!({"suspend": true}))
-        .await;
-    let dry = PatchParams {
-        dry_run: true,
-        ..PatchParams::default()
-    };
-    let patch = Patch::Merge(json!({"metadata": {"finalizers": ["test.example/probe"]}}));
-    let look = async || match stage.requests().patch("probe", &dry, &patch).await {
-        Err(error) if error.to_string().contains("no finalizers today") => Ok(()),
-        other => Err(format!("{other:?}")),
-    };
-    eventually("the policy holds", BOUND, look).await.unwrap();
-    stage.delete("probe").await;
-
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Stalled, "AccessDenied").await;
-    assert!(
-        message(&status, Stalled).contains("no finalizers today"),
-        "{status:#}"
-    );
-    assert_eq!(
-        says(&status, Submitted),
-        pair("False", "AccessDenied"),
-        "{status:#}"
-    );
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-
-    let name = format!("no-finalizers-{}", stage.namespace.name());
-    let delete = ["delete", "validatingadmissionpolicybinding", &name];
-    stage
-        .control_plane
-        .kubectl(delete)
-        .await
-        .unwrap()
-        .stdout()
-        .unwrap();
-    let status = stage.completed("leaver").await;
-    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
 #[tokio::test]

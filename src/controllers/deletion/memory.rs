@@ -41,6 +41,11 @@ impl Memory {
         entry.api_failures
     }
 
+    /// How many passes in a row failed because of the API server.
+    pub fn api_failures(&self, uid: &str) -> u32 {
+        self.0.lock().get(uid).map_or(0, |entry| entry.api_failures)
+    }
+
     /// A pass went well as far as the API server is concerned.
     pub fn api_is_well(&self, uid: &str) {
         if let Some(remembered) = self.0.lock().get_mut(uid) {

@@ -136,11 +136,13 @@ async fn record(pass: &mut Reconciliation, step: Step, context: &Context) -> Res
 /// long as the guard holds. Otherwise everything is forgotten.
 async fn store_intent(pass: &mut Reconciliation, step: Step, context: &Context) -> Result<(), Error> {
     let error = match execute::step(pass, step, context).await {
-        Err(Error::Api(error @ (api::Error::Conflict | api::Error::Unanswered { .. }))) => error,
+        Err(Error::Api(
+            error @ (api::Error::Conflict | api::Error::Failed { .. } | api::Error::Unanswered { .. }),
+        )) => error,
         Err(Error::Api(api::Error::Refused { reason, .. })) => return Err(Error::IntentRefused(reason)),
         result => return result,
     };
-    reload(pass, context, &error.to_string()).await?;
+    reload(pass, context, &error.to_string(), Patience::UntilRefused).await?;
     let Submission::Armed { attempt, .. } = &pass.seen.submission else {
         return Err(Error::StartOver);
     };
@@ -177,7 +179,7 @@ async fn store_outcome(pass: &mut Reconciliation, mut step: Step, context: &Cont
                 tracing::warn!(namespace, name, %error, "the outcome of a submission could not be stored, tried again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RECORD_PAUSES.1);
-                if let Err(error) = reload(pass, context, &error.to_string()).await {
+                if let Err(error) = reload(pass, context, &error.to_string(), Patience::Endless).await {
                     if matches!(error, Error::Api(_)) {
                         gone(pass, &step, context);
                     }
@@ -203,11 +205,26 @@ fn gone(pass: &Reconciliation, step: &Step, context: &Context) {
     }
 }
 
-/// Reads the object again, as often as it takes.
+/// How long the object is tried to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Until the API server refuses it: nothing was sent that would have to be recorded.
+    UntilRefused,
+    /// As often as it takes.
+    Endless,
+}
+
+/// Reads the object again.
 ///
 /// # Errors
-/// It is gone, another one has taken its name, or it cannot be decoded any more.
-async fn reload(pass: &mut Reconciliation, context: &Context, why: &str) -> Result<(), Error> {
+/// It is gone, another one has taken its name, or it cannot be decoded any more; or the API server refuses to show it, if
+/// that is not waited for.
+async fn reload(
+    pass: &mut Reconciliation,
+    context: &Context,
+    why: &str,
+    patience: Patience,
+) -> Result<(), Error> {
     let (name, uid) = (pass.object.name_any(), pass.object.uid());
     let requests = pass.requests(context);
     let mut pause = RECORD_PAUSES.0;
@@ -217,6 +234,9 @@ async fn reload(pass: &mut Reconciliation, context: &Context, why: &str) -> Resu
                 return pass.update(object, context);
             }
             Ok(_) => return Err(Error::Api(api::Error::NotFound)),
+            Err(error @ api::Error::Refused { .. }) if patience == Patience::UntilRefused => {
+                return Err(Error::Api(error));
+            }
             Err(error) => {
                 tracing::warn!(namespace = pass.namespace(), name, why, %error, "reading the object again");
                 tokio::time::sleep(pause).await;

@@ -32,12 +32,6 @@ pub(super) async fn finalizers(
         "resourceVersion": pass.object.resource_version(),
         "finalizers": finalizers,
     }});
-    if present {
-        let now = context.uptime.now();
-        context
-            .memory
-            .change(&pass.uid(), |memory| memory.adds_finalizer(now));
-    }
     let action = if present {
         "add the finalizer"
     } else {
@@ -46,7 +40,24 @@ pub(super) async fn finalizers(
     let requests = pass.requests(context);
     let name = pass.object.name_any();
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
-    let patched = api::call(action, requests.patch(&name, &parameters, &patch)).await?;
+    let now = context.uptime.now();
+    if present {
+        context
+            .memory
+            .change(&pass.uid(), |memory| memory.finalizer_dropped = false);
+    }
+    let patched = api::call(action, requests.patch(&name, &parameters, &patch)).await;
+    // What the API server refused was never on the object, so nobody has removed it.
+    let refused = matches!(
+        patched,
+        Err(api::Error::Refused { .. } | api::Error::Failed { .. })
+    );
+    if present && !refused {
+        context
+            .memory
+            .change(&pass.uid(), |memory| memory.adds_finalizer(now));
+    }
+    let patched = patched?;
     if present && pass.seen.facts.finalizer_missing {
         report::restored(pass, context).await;
     }
