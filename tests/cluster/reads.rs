@@ -6,6 +6,7 @@ use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Stalled, Submitted, Succeeded};
 
+use crate::shutdown::answers;
 use crate::stage::{Stage, body, console_world, desktop, entry, message, pair, says};
 
 fn names(range: std::ops::Range<usize>) -> Vec<String> {
@@ -110,13 +111,17 @@ async fn reads_that_take_longer_than_they_are_worth_are_acted_upon_when_they_com
 #[tokio::test]
 async fn a_request_whose_first_read_does_not_end_says_that_it_waits() {
     let stage = Stage::set("slow-read", &[desktop("pc-000")]).await;
-    let _operator = stage.operator(&["--first-report=2s"]);
+    let operator = stage.operator(&["--first-report=2s"]);
     stage.project_says("prod", "CredentialsValid").await;
     let slow = json!({"operation": "listDesktops", "nth": 1, "answer": {"delay": "20s"}});
     stage.cloud.add_fault(&slow).unwrap();
     stage.request("leavers", &["pc-000"]).await;
     let status = stage.reason("leavers", Submitted, "Queued").await;
     assert_eq!(says(&status, Reconciling), pair("True", "Queued"), "{status:#}");
+    // It is counted apart from the writes of the usual path.
+    let metrics = answers(&stage, &operator, "/metrics", 200).await;
+    let counted = "api_writes_total{kind=\"DesktopDeletion\",step=\"RecordQueued\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
     // What was read for it meanwhile meets a newer object, and is not submitted upon.
     stage.accepted("leavers").await;
     let status = stage.completed("leavers").await;

@@ -26,6 +26,7 @@ use crate::ids::AttemptID;
 use crate::plan::classify::{classify, cloud_error};
 use crate::plan::memory::{Refusal, Remembered};
 use crate::plan::observed::{PostAnswer, SendPermit, Submission};
+use crate::plan::progress::Progress;
 use crate::plan::step::Settlement;
 use crate::plan::step::{Batch, Step};
 use crate::plan::{deadlines, status};
@@ -121,6 +122,16 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
         Step::Sign(_) | Step::Post => Err(Error::Fault("a submission outside of its task")),
         Step::Wait(_) | Step::StartOver | Step::Done => Ok(()),
     }
+}
+
+/// Says that the request waits for its turn. This write comes on top of those of the usual path, so it is counted apart.
+///
+/// # Errors
+/// As [`step`].
+pub async fn report_queued(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
+    let now = Time(context.clock.now());
+    let status = status::progress(&pass.seen.request, &Progress::queued(), &now);
+    write::status(pass, status, "RecordQueued", context).await
 }
 
 /// Waits for a permit to send, if the circuit breaker lets a submission through: another one may have been faster, and then the

@@ -14,8 +14,6 @@ use super::reconciliation::Reconciliation;
 use super::{Error, execute};
 use crate::crd::DesktopDeletion;
 use crate::plan::deadlines;
-use crate::plan::progress::Progress;
-use crate::plan::step::Step;
 
 /// How often requests without conditions are looked for.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -98,7 +96,7 @@ async fn report(request: &DesktopDeletion, context: &Context) -> Result<(), Erro
         return Ok(());
     }
     let mut pass = Reconciliation::cached(&copy, context.uptime.now(), context);
-    execute::step(&mut pass, Step::RecordProgress(Progress::queued()), context).await
+    execute::report_queued(&mut pass, context).await
 }
 
 #[cfg(test)]
