@@ -94,3 +94,39 @@ fn inspect(path: &str, schema: &Value, faults: &mut Vec<String>) {
         inspect(&format!("{path}[]"), &schema["items"], faults);
     }
 }
+
+/// What the API server checks of a time, and the operator relies on.
+const TIME_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
+const TIME_RULE: &str =
+    "self >= timestamp('1970-01-01T00:00:00Z') && self < timestamp('9999-01-01T00:00:00Z')";
+
+#[test]
+fn every_time_has_the_pattern_and_the_rule_of_one_that_can_be_read_back() {
+    for (name, expected) in [("desktopdeletions.yaml", 9), ("workspaceprojects.yaml", 3)] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds").join(name);
+        let kind: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let mut times = Vec::new();
+        let schema = &kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        find_times("status", &schema["properties"]["status"], &mut times);
+        assert_eq!(times.len(), expected, "{name}: {times:?}");
+        for (path, schema) in times {
+            assert_eq!(schema["pattern"], TIME_PATTERN, "{name}: {path}");
+            let rules = schema["x-kubernetes-validations"].as_array().unwrap();
+            let has_rule = rules.iter().any(|rule| rule["rule"] == TIME_RULE);
+            assert!(has_rule, "{name}: {path}: {rules:?}");
+        }
+    }
+}
+
+/// All times below a schema, by their paths.
+fn find_times<'a>(path: &str, schema: &'a Value, times: &mut Vec<(String, &'a Value)>) {
+    if schema["format"] == "date-time" {
+        times.push((path.to_owned(), schema));
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        find_times(&format!("{path}.{name}"), property, times);
+    }
+    if !schema["items"].is_null() {
+        find_times(&format!("{path}[]"), &schema["items"], times);
+    }
+}

@@ -34,6 +34,8 @@ struct Fake {
     pages: AtomicUsize,
     /// No row of the sub-job list can be read.
     unreadable: bool,
+    /// Answers of the sub-job list do not name the list.
+    unnamed: bool,
     /// The pages of the sub-job list by their offset, with what they count, in place of that.
     sub_jobs: Mutex<Vec<(u32, u64, Vec<SubJob>)>>,
 }
@@ -54,7 +56,7 @@ impl Workspace for Fake {
             return Ok(answer(SubJobPage {
                 total: *total,
                 rows: rows.len(),
-                named: true,
+                named: !self.unnamed,
                 sub_jobs: rows.clone(),
             }));
         }
@@ -559,6 +561,20 @@ async fn a_sweep_is_complete_once_a_further_page_is_empty_and_the_count_agrees()
     ] {
         let (swept, _) = sweep(&listing(pages)).await.unwrap();
         assert_eq!(swept.complete, complete, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_an_answer_leaves_out_is_not_taken_for_complete() {
+    let two = rows(&["a", "b"]);
+    for pages in [vec![(0, 0, vec![])], vec![(0, 2, two), (2, 2, vec![])]] {
+        let named = listing(pages.clone());
+        let unnamed = Fake {
+            unnamed: true,
+            ..listing(pages)
+        };
+        assert!(sweep(&named).await.unwrap().0.complete);
+        assert!(!sweep(&unnamed).await.unwrap().0.complete);
     }
 }
 

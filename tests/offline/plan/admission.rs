@@ -430,6 +430,32 @@ fn untimely() -> Vec<Row> {
     ]
 }
 
+#[test]
+fn only_an_absent_id_that_is_none_of_the_services_is_named_as_a_mistake() {
+    let service = "34e25501-fd50-42b5-97ca-f4c5bb7b09b0";
+    for (desktops, odd) in [
+        ("DESKTOP-01", Some("DESKTOP-01")),
+        (service, None),
+        ("34e25501-fd50-42b5-97ca-f4c5bb7b09b0 PC-7", Some("PC-7")),
+    ] {
+        let sights = desktops
+            .split(' ')
+            .map(|id| format!("{id} Gone "))
+            .collect::<String>();
+        let gone = ready(desktops).sights(sights.trim_end()).no_finalizer();
+        let step = plan(&gone.0);
+        let Step::Finish(ending) = &step else {
+            panic!("{step:?}")
+        };
+        assert_eq!(ending.verdict, Reason::AlreadyAbsent);
+        let hint = odd.map(|id| format!("; {id} does not look like a desktop ID"));
+        match hint {
+            Some(hint) => assert!(ending.message.contains(&hint), "{}", ending.message),
+            None => assert!(!ending.message.contains("look like"), "{}", ending.message),
+        }
+    }
+}
+
 /// Ends without an effective submission.
 fn endings() -> Vec<Row> {
     let gone = || ready("a b").sights("a Gone b Gone");

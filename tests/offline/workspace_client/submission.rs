@@ -1,11 +1,15 @@
 //! The one call that must not be repeated: its bytes, its connection, its answer.
 
 use desktop_deletion_operator::clock::Source;
+use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::ids::ProjectID;
+use desktop_deletion_operator::plan::classify::cloud_error;
 use desktop_deletion_operator::workspace::api::BatchDelete;
 use desktop_deletion_operator::workspace::auth::{Credentials, Login};
 use desktop_deletion_operator::workspace::connector::Target;
+use desktop_deletion_operator::workspace::error::Failure;
 use desktop_deletion_operator::workspace::signature::{Request, sha256_hex, sign};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::server::{Play, Server, answer, authority};
 use super::{
@@ -186,6 +190,34 @@ async fn an_acceptance_without_a_readable_job_id_is_unreadable() {
         assert_eq!(status, 202);
         assert!(reason.contains(why), "{reason}");
         assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_place_of_a_job_id_keeps_its_code_and_words() {
+    for (body, code) in [
+        (r#"{"error_code":"WKS.0407","error_msg":"busy"}"#, "WKS.0407"),
+        (r#"{"error":{"code":401,"message":"busy"}}"#, "401"),
+        (r#"{"error":{"code":"X.1","message":"busy"}}"#, "X.1"),
+        (r#"{"code":"X.1","message":"busy"}"#, "X.1"),
+        (r#"{"job_id":null,"code":7,"message":"busy"}"#, "7"),
+    ] {
+        for status in [200, 202] {
+            let server = Server::start(Play::Answer(answer(status, "", body.as_bytes()))).await;
+            let error = submit(&*workspace(&server)).await.unwrap_err();
+            let Failure::Unreadable { code: said, .. } = &error.failure else {
+                panic!("{error:?}");
+            };
+            assert_eq!(said.as_deref(), Some(code), "{body}");
+            assert_eq!(unreadable(&error), (status, "it holds no job_id; it says: busy"));
+            let shown = cloud_error(&error, Time(Stopped.now()));
+            assert_eq!(shown.code.as_deref(), Some(code), "{body}");
+            assert!(
+                shown.message.as_ref().is_some_and(|text| text.contains("busy")),
+                "{shown:?}"
+            );
+            assert_eq!(shown.class, ErrorClass::InDoubt, "it may have taken effect");
+        }
     }
 }
 
