@@ -1,10 +1,13 @@
 //! An object that cannot be decoded stands in nobody's way: it is skipped and named, holds its desktops, and is released at
 //! the end.
 
+use std::time::Duration;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use testkit::{Cloud, ControlPlane, eventually};
+use tokio::time::Instant;
 
 use desktop_deletion_operator::crd;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
@@ -40,7 +43,8 @@ fn without_rules(schema: &mut Value) {
         Value::Object(fields) => {
             // A property may have such a name too, but then it is an object.
             fields.retain(|name, value| {
-                !(name == "x-kubernetes-validations" || (name == "pattern" && value.is_string()))
+                let words = name == "enum" && value.is_array();
+                !(name == "x-kubernetes-validations" || words || (name == "pattern" && value.is_string()))
             });
             fields.values_mut().for_each(without_rules);
         }
@@ -49,19 +53,14 @@ fn without_rules(schema: &mut Value) {
     }
 }
 
-/// Writes the time of the condition `Submitted`, which an earlier definition of the kind let everybody do.
-async fn write_time(stage: &Stage, name: &str, time: &str) {
-    let what = format!("the API server takes {time}");
+/// Changes a status as the definitions of another version let its operator do.
+async fn write(stage: &Stage, name: &str, change: impl Fn(&mut Value)) {
+    let what = format!("the API server takes the status of {name}");
     let write = async || {
         loosen(stage.control_plane).await;
         let mut status = stage.status(name).await;
-        let conditions = status["conditions"].as_array_mut().unwrap();
-        let submitted = conditions
-            .iter_mut()
-            .find(|c| c["type"] == Submitted.as_str())
-            .unwrap();
-        submitted["lastTransitionTime"] = json!(time);
-        let patch = Patch::Merge(json!({"status": {"conditions": status["conditions"]}}));
+        change(&mut status);
+        let patch = Patch::Merge(json!({"status": status}));
         let written = stage
             .requests()
             .patch_status(name, &PatchParams::default(), &patch)
@@ -71,36 +70,54 @@ async fn write_time(stage: &Stage, name: &str, time: &str) {
     eventually(&what, BOUND, write)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
-    stage.control_plane.install_crds().await.unwrap();
 }
 
-#[tokio::test]
-async fn an_object_that_cannot_be_decoded_holds_its_desktops_and_nobody_else() {
-    // The kinds are loosened here, so no other test may use this control plane.
+/// Writes the time of the condition `Submitted`, which an earlier definition of the kind let everybody do.
+async fn write_time(stage: &Stage, name: &str, time: &str) {
+    let change = |status: &mut Value| {
+        let conditions = status["conditions"].as_array_mut().unwrap();
+        let submitted = conditions
+            .iter_mut()
+            .find(|c| c["type"] == Submitted.as_str())
+            .unwrap();
+        submitted["lastTransitionTime"] = json!(time);
+    };
+    write(stage, name, change).await;
+}
+
+/// A control plane of its own, since the kinds are loosened here, and a stage there with requests whose jobs were accepted.
+async fn with_accepted(namespace: &str, requests: &[(&str, &str)], more: &[Value]) -> Stage {
     let control_plane: &'static ControlPlane = Box::leak(Box::new(ControlPlane::start().await.unwrap()));
     control_plane.install_crds().await.unwrap();
-    let namespace = control_plane.namespace("undecodable").await.unwrap();
+    let namespace = control_plane.namespace(namespace).await.unwrap();
     let kubeconfig = control_plane
         .deploy("deploy/base", namespace.name())
         .await
         .unwrap();
-    let desktops = [endless("pc-1"), endless("pc-2"), desktop("pc-3")];
+    let mut desktops: Vec<_> = requests.iter().map(|(_, id)| endless(id)).collect();
+    desktops.extend_from_slice(more);
     let stage = Stage::deployed(control_plane, namespace, kubeconfig, Cloud::world(), &desktops).await;
     stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    stage
-        .namespace
-        .apply(&stage.cloud.project("prod", "login"))
-        .await
-        .unwrap();
+    let project = stage.cloud.project("prod", "login");
+    stage.namespace.apply(&project).await.unwrap();
 
     let operator = stage.operator(FLAGS);
-    stage.request("broken", &["pc-1"]).await;
-    stage.request("mended", &["pc-2"]).await;
-    for name in ["broken", "mended"] {
+    stage.project_says("prod", "CredentialsValid").await;
+    for (name, id) in requests {
+        stage.request(name, &[id]).await;
+    }
+    for (name, _) in requests {
         stage.accepted(name).await;
     }
     assert_eq!(operator.stopped().await, 0);
-    for name in ["broken", "mended"] {
+    stage
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_decoded_holds_its_desktops_and_nobody_else() {
+    let requests = [("broken", "pc-1"), ("mended", "pc-2")];
+    let stage = with_accepted("undecodable", &requests, &[desktop("pc-3")]).await;
+    for (name, _) in requests {
         write_time(&stage, name, "2026-12-01T00:00:00+99:99").await;
     }
 
@@ -141,4 +158,102 @@ async fn an_object_that_cannot_be_decoded_holds_its_desktops_and_nobody_else() {
         .await;
     assert!(stage.status("twin").await["attempts"].is_null());
     assert_eq!(stage.posts().len(), 3, "{:#?}", stage.posts());
+}
+
+#[tokio::test]
+async fn words_of_a_newer_version_stay_as_they_are_and_nothing_is_sent() {
+    let stage = with_accepted("newer-words", &[("newer", "pc-1"), ("ancient", "pc-2")], &[]).await;
+    let newer = |status: &mut Value| {
+        let attempt = status["attempts"][0].as_object_mut().unwrap();
+        attempt.insert("outcome".to_owned(), json!("Superseded"));
+        attempt.remove("jobIDs");
+        status["jobID"] = Value::Null;
+        status["desktops"][0]["state"] = json!("Archiving");
+    };
+    write(&stage, "newer", newer).await;
+    write_time(&stage, "ancient", "0000-01-01T00:00:00Z").await;
+
+    let operator = stage.operator(FLAGS);
+    // The operator writes the status.
+    let status = stage.reason("newer", Stalled, "Undecodable").await;
+    let attempt = &status["attempts"][0];
+    assert_eq!(attempt["outcome"], "Superseded", "{status:#}");
+    assert_eq!(status["desktops"][0]["state"], "Archiving", "{status:#}");
+    assert!(
+        message(&status, Stalled).contains(attempt["id"].as_str().unwrap()),
+        "{status:#}"
+    );
+
+    // The year 0000 can be decoded, and stays too.
+    stage.change("ancient", json!({"suspend": true})).await;
+    let noticed = |status: &Value| status["observedGeneration"] == 2;
+    let status = stage.until("ancient", "the edit is noticed", noticed).await;
+    let submitted = condition(&status, Submitted);
+    assert_eq!(submitted["lastTransitionTime"], "0000-01-01T00:00:00Z");
+    let metrics = answers(&stage, &operator, "/metrics", 200).await;
+    let none = "desktop_deletion_undecodable_objects{kind=\"DesktopDeletion\"} 0";
+    assert!(metrics.contains(none), "{metrics}");
+    assert_eq!(stage.posts().len(), 2, "{:#?}", stage.posts());
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_decoded_is_kept_as_long_as_a_call_of_it_may_take_effect() {
+    let stage = with_accepted("undecodable-kept", &[("leaving", "pc-1")], &[]).await;
+    write_time(&stage, "leaving", "2026-12-01T00:00:00+99:99").await;
+    stage.delete("leaving").await;
+    // The life of a token, the settle time of a second, and three times the allowance of three.
+    let life = Duration::from_secs(15 + 1 + 9);
+    let began = Instant::now();
+    let flags = [
+        "--signature-window=4s",
+        "--max-signature-age=2s",
+        "--token-life=15s",
+    ];
+    let _operator = stage.operator(&flags);
+    stage.gone("leaving").await;
+    assert!(began.elapsed() >= life, "{:?}", began.elapsed());
+    stage
+        .event("leaving", "ReleasedUnresolved", "cannot be decoded")
+        .await;
+}
+
+#[tokio::test]
+async fn requests_of_a_project_that_cannot_be_decoded_say_so() {
+    let stage = with_accepted("undecodable-project", &[], &[desktop("pc-1")]).await;
+    let projects = stage.namespace.projects();
+    let write = async || {
+        loosen(stage.control_plane).await;
+        let condition = json!({
+            "type": "Ready", "status": "Unknown", "reason": "Waiting", "message": "",
+            "lastTransitionTime": "2026-12-01T00:00:00+99:99",
+        });
+        let patch = Patch::Merge(json!({"status": {"conditions": [condition]}}));
+        let written = projects
+            .patch_status("prod", &PatchParams::default(), &patch)
+            .await;
+        written.map_err(|error| error.to_string())
+    };
+    let written = eventually("the API server takes the time", BOUND, write).await;
+    written.unwrap_or_else(|error| panic!("{error}"));
+
+    let operator = stage.operator(FLAGS);
+    stage.request("leaver", &["pc-1"]).await;
+    let status = stage.reason("leaver", Stalled, "ProjectNotReady").await;
+    let text = message(&status, Stalled);
+    for part in ["WorkspaceProject prod", "99:99"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let metrics = answers(&stage, &operator, "/metrics", 200).await;
+    let shown = "desktop_deletion_undecodable_objects{kind=\"WorkspaceProject\"} 1";
+    assert!(metrics.contains(shown), "{metrics}");
+    assert_eq!(stage.posts(), Vec::<Value>::new());
+
+    // Without the odd time it is decoded, and the request goes on.
+    let patch = Patch::Merge(json!({"status": {"conditions": []}}));
+    let mended = projects
+        .patch_status("prod", &PatchParams::default(), &patch)
+        .await;
+    mended.unwrap();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
