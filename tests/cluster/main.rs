@@ -37,7 +37,7 @@ mod reads;
 mod refusals;
 mod release;
 mod replaced;
-
+mod restored;
 mod shutdown;
 mod stage;
 mod start;
