@@ -10,7 +10,7 @@ use workspace_simulator::cloud::Operation::ListDesktops;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, Submitted, Succeeded};
 
 use crate::door::Connection;
-use crate::stage::{BOUND, Stage, condition, desktop, message, pair, says};
+use crate::stage::{BOUND, Stage, condition, desktop, endless, message, pair, says};
 
 /// Another project of the same account.
 const SECOND: &str = "second-project";
@@ -256,6 +256,79 @@ async fn a_cloud_that_cannot_be_reached_is_tried_again() {
     door.unlock();
     let status = stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_for_a_person_after_many_tries() {
+    let stage = Stage::without_project("untrusted", Cloud::world(), &[desktop("pc-1")]).await;
+    let stranger = rcgen::generate_simple_self_signed(vec!["stranger.example".to_owned()]).unwrap();
+    let mut project = stage.cloud.project("prod", "login");
+    project["spec"]["caBundle"] = json!(stranger.cert.pem());
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    stage.namespace.apply(&project).await.unwrap();
+    let _operator = stage.operator(&["--retry-min=50ms", "--retry-max=200ms"]);
+    stage.request("leaver", &["pc-1"]).await;
+    let for_a_person = |status: &Value| says(status, Stalled) == pair("True", "ServiceUnavailable");
+    let status = stage
+        .until("leaver", "a person is asked to look", for_a_person)
+        .await;
+    assert!(message(&status, Stalled).contains("UnknownIssuer"), "{status:#}");
+    let projects = stage.namespace.projects();
+    let shown = projects.get("prod").await.unwrap().data["status"].clone();
+    for kind in [Ready, Stalled] {
+        assert_eq!(
+            condition(&shown, kind)["reason"],
+            "EndpointUnreachable",
+            "{shown:#}"
+        );
+    }
+    assert_eq!(stage.cloud.ledger(), []);
+
+    projects.delete("prod", &DeleteParams::default()).await.unwrap();
+    let trusted = stage.cloud.project("prod", "login");
+    stage.namespace.apply(&trusted).await.unwrap();
+    let status = stage.completed("leaver").await;
+    assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
+}
+
+#[tokio::test]
+async fn a_request_whose_region_is_not_known_any_more_goes_on_where_it_began() {
+    let stage = Stage::without_project("old-region", Cloud::world(), &[endless("pc-1")]).await;
+    let project = |endpoint: bool| {
+        let mut project = stage.cloud.project("prod", "login");
+        project["spec"]["region"] = json!("ap-southeast-9");
+        if !endpoint {
+            let spec = project["spec"].as_object_mut().unwrap();
+            for field in ["endpoint", "iamEndpoint", "caBundle"] {
+                spec.remove(field);
+            }
+        }
+        project
+    };
+    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    stage.namespace.apply(&project(true)).await.unwrap();
+    let _operator = stage.operator(&[]);
+    stage.request("leaver", &["pc-1"]).await;
+    let began = stage.accepted("leaver").await;
+
+    let projects = stage.namespace.projects();
+    let replace_by = async |project: Value| {
+        projects.delete("prod", &DeleteParams::default()).await.unwrap();
+        stage.namespace.apply(&project).await.unwrap();
+    };
+    replace_by(project(false)).await;
+    stage.project_says("prod", "UnknownRegion").await;
+    let stalled = |status: &Value| says(status, Stalled).0 == "True";
+    stage.until("leaver", "a person is asked to look", stalled).await;
+
+    replace_by(project(true)).await;
+    let followed = |status: &Value| says(status, Stalled).0 == "absent";
+    let status = stage.until("leaver", "it goes on", followed).await;
+    for field in ["project", "jobID", "attempts"] {
+        assert_eq!(status[field], began[field], "{status:#}");
+    }
+    stage.more_ticks(PROJECT_ID, 2).await;
     assert_eq!(stage.posts().len(), 1);
 }
 
