@@ -81,6 +81,8 @@ pub struct Facts {
     pub replaced: u64,
     /// Objects that were without conditions for too long.
     pub blank: Vec<String>,
+    /// When an operator first stored conditions of a request, by its name, in milliseconds after the begin.
+    pub first_conditions: BTreeMap<String, u64>,
     /// Requests that had not ended and did not say why.
     pub unnamed: Vec<String>,
     /// Two operators worked at one time.

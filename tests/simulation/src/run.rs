@@ -1,5 +1,6 @@
 //! One seed, from begin to end, or many.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,8 @@ pub struct Report {
     pub covered: Covered,
     /// Every call of the cloud, and how many milliseconds after the begin it was made.
     pub cloud_calls: Vec<(u64, Call)>,
+    /// When an operator first stored conditions of a request, by its name, in milliseconds after the begin.
+    pub first_conditions: BTreeMap<String, u64>,
 }
 
 /// What a run covered, so that nobody takes an empty run for a good one.
@@ -141,6 +144,7 @@ pub fn scenario(scenario: Scenario, trace: bool) -> Report {
             broken: judge::judge(&world).into_iter().chain(panics::take()).collect(),
             covered: judge::covered(&world),
             cloud_calls: std::mem::take(&mut world.facts.cloud_calls),
+            first_conditions: std::mem::take(&mut world.facts.first_conditions),
             story: std::mem::take(&mut world.story).into_lines(),
         }
     });

@@ -1,5 +1,6 @@
 //! What the services make of a call, and what the judge has to know of it.
 
+use invariants::reading::items;
 use serde_json::Value;
 use workspace_simulator::cloud;
 
@@ -37,6 +38,9 @@ impl World {
                         what: format!("{who}: {call} of {}", request.path),
                     });
                 }
+                if call == Call::WriteStatus && response.code == 200 {
+                    self.note_conditions(&response.body);
+                }
                 self.tell(&who, || format!("{call} {}", brief::exchange(request, &response)));
                 let body = response.bytes();
                 self.pump();
@@ -48,6 +52,15 @@ impl World {
                 self.tell(&who, || format!("{call} from {shown}"));
                 Answer::Api(ApiReply::Watch(self.open_watch(parcel.who, watch)))
             }
+        }
+    }
+
+    fn note_conditions(&mut self, request: &Value) {
+        if !items(&request["status"], "conditions").is_empty() {
+            let name = request["metadata"]["name"].as_str().unwrap_or_default();
+            let now = self.era.elapsed();
+            let known = self.facts.first_conditions.entry(name.to_owned());
+            known.or_insert(now);
         }
     }
 
