@@ -15,7 +15,7 @@ use super::step::{Settlement, Step};
 use super::views::{DesktopView, Evidence, Sweep};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
-use crate::ids::{DesktopID, JobID};
+use crate::ids::{DesktopID, JobID, code};
 
 /// How long a request may stay in doubt before a person is asked: longer than any signature lives.
 const UNASKED: SignedDuration = SignedDuration::from_mins(30);
@@ -227,7 +227,7 @@ fn covers(seen: &Observed, attempt: &Attempt, job: &JobID) -> bool {
 pub fn not_submitted(id: &DesktopID) -> DesktopStatus {
     let message = "the submission reached other desktops but not this one: create a new request for it";
     DesktopStatus {
-        code: Some("NotSubmitted".to_owned()),
+        code: Some(code::NOT_SUBMITTED.to_owned()),
         message: Some(message.to_owned()),
         ..DesktopStatus::new(id, DesktopState::Failed)
     }

@@ -12,7 +12,7 @@ use super::views::{DesktopObservation, DesktopView, JobView, SubJobResult};
 use super::{blockers, evidence, finalizer};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{DesktopDeletionStatus, DesktopState, DesktopStatus};
-use crate::ids::{DesktopID, JobID};
+use crate::ids::{DesktopID, JobID, code};
 use crate::workspace::error::Operation;
 
 /// The next step of a request whose batch took effect.
@@ -127,7 +127,7 @@ fn fate(seen: &Observed, id: &DesktopID) -> DesktopProgress {
         // Right after a success a list may lag, however late the job is.
         (FinalResult::Success, Some(sight)) if seen.facts.overdue && sight.is_idle() => {
             let text = "the job reports success but the desktop still exists; check it in the console";
-            idle(sighting, || failed(id, Some("StillPresent"), text))
+            idle(sighting, || failed(id, Some(code::STILL_PRESENT), text))
         }
         (FinalResult::Failed { code, reason }, Some(sight)) if sight.is_idle() => {
             idle(sighting, || failed(id, code, reason))
@@ -169,7 +169,7 @@ fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> FinalResult<'a> {
         FinalResult::NotSubmitted
     } else {
         FinalResult::Failed {
-            code: Some("NoSubJob"),
+            code: Some(code::NO_SUB_JOB),
             reason: parent_reason(views()),
         }
     }
@@ -231,11 +231,11 @@ fn undecided(seen: &Observed, id: &DesktopID) -> DesktopStatus {
     }
     if words.contains(&&SubJobResult::Open) {
         let text = "the job has ended but reports the deletion of the desktop as running, and the desktop still exists; check it in the console";
-        return failed(id, Some("StillOpen"), text);
+        return failed(id, Some(code::STILL_OPEN), text);
     }
     if !views.is_empty() {
         let text = "the job has ended, not all of its sub-jobs could be read, and the desktop still exists; check it in the console";
-        return failed(id, Some("NoSubJob"), text);
+        return failed(id, Some(code::NO_SUB_JOB), text);
     }
     let text = "the request took effect for other desktops; whether it did for this one is unknown: check it in the console";
     DesktopStatus {

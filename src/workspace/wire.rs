@@ -13,7 +13,7 @@ use super::api::{
     BatchDelete, Desktop, DesktopDetailPage, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus,
 };
 use super::text::{self, Sanitizer};
-use crate::ids::{DesktopID, JobID};
+use crate::ids::{DesktopID, JobID, code};
 
 mod facts;
 mod once;
@@ -206,7 +206,7 @@ fn sub_job(row: SubJobRow, parent: Option<&JobID>, sanitizer: Sanitizer<'_>) -> 
     let status = sub_job_status(&row.status);
     let word = || {
         let word = sanitizer.line(&row.status, text::CODE);
-        (status == SubJobStatus::Other).then(|| word.unwrap_or_else(|| "NoStatus".to_owned()))
+        (status == SubJobStatus::Other).then(|| word.unwrap_or_else(|| code::NO_STATUS.to_owned()))
     };
     Some(SubJob {
         job: row.job_id.or_else(|| parent.cloned())?,

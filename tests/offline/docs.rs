@@ -9,6 +9,7 @@ use clap::CommandFactory;
 use desktop_deletion_operator::cli::Cli;
 use desktop_deletion_operator::config::duration;
 use desktop_deletion_operator::crd::conditions::{DELETION, PROJECT, Reason, Statement};
+use desktop_deletion_operator::ids::code;
 
 use markdown::{Page, Section, pages};
 
@@ -83,6 +84,21 @@ fn the_messages_that_are_shown_are_the_operators() {
         "docs/conditions.md shows messages that the code does not word like this:\n{}",
         foreign.join("\n")
     );
+}
+
+#[test]
+fn every_code_of_the_operator_has_a_row() {
+    let page = conditions();
+    let (_, table) = page.text.split_once("The operator's own codes are:").unwrap();
+    let (table, _) = table.split_once("\n### ").unwrap();
+    let cells = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let mut rows: Vec<_> = cells.map(|(code, _)| code).collect();
+    let mut known = code::ALL.to_vec();
+    rows.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(rows, known, "docs/conditions.md");
 }
 
 #[test]
