@@ -104,7 +104,7 @@ async fn with_accepted(namespace: &str, requests: &[(&str, &str)], more: &[Value
     let operator = stage.operator(FLAGS);
     stage.project_says("prod", "CredentialsValid").await;
     for (name, id) in requests {
-        stage.request(name, &[id]).await;
+        stage.request(name, &[*id]).await;
     }
     for (name, _) in requests {
         stage.accepted(name).await;

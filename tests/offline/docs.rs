@@ -102,6 +102,17 @@ fn every_code_of_the_operator_has_a_row() {
 }
 
 #[test]
+fn the_files_that_play_odd_inputs_exist() {
+    let page = Page::read(&root().join("tests/inputs.md"));
+    let folders = ["", "src", "tests", "tests/simulation/src"].map(|folder| root().join(folder));
+    let mut named = page.code();
+    named.retain(|code| code.ends_with(".rs") || code.ends_with('/'));
+    assert!(named.len() > 100, "{named:?}");
+    named.retain(|file| !folders.iter().any(|folder| folder.join(file).exists()));
+    assert_eq!(named, Vec::<&str>::new(), "tests/inputs.md");
+}
+
+#[test]
 fn every_flag_that_is_named_exists() {
     let command = Cli::command();
     let arguments = || command.get_subcommands().flat_map(clap::Command::get_arguments);
