@@ -59,7 +59,7 @@ struct ScopeArgs {
     )]
     allowed_endpoints: Vec<AllowedEndpoint>,
 
-    /// HTTP proxy (CONNECT) for the cloud [default: none; HTTPS_PROXY is ignored]
+    /// HTTP proxy (CONNECT) for the cloud [default: none; a proxy of the environment is ignored]
     ///
     /// The proxy resolves host names and must restrict addresses itself; --allowed-endpoints is then checked by name only.
     /// Only http:// proxies are supported.

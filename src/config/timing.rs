@@ -55,7 +55,7 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_TOKEN_LIFE", value_parser = parse, default_value = "24h", help_heading = SUBMISSION)]
     pub token_life: Duration,
 
-    /// How long jobs or desktops may be unreadable during recovery before the reason is OutcomeUnknown
+    /// How long jobs or desktops may be unreadable during recovery until a user or administrator is asked
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RECOVERY_TIMEOUT", value_parser = parse, default_value = "30m", help_heading = SUBMISSION)]
     pub recovery_timeout: Duration,
 

@@ -150,6 +150,7 @@ pub struct ApiServer {
 
 /// Ways to break it on purpose.
 #[derive(Debug, Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools)] // each is switched on alone
 pub struct Faults {
     /// A write of the status goes through whatever its resource version.
     pub status_unfenced: bool,

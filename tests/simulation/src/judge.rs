@@ -80,7 +80,6 @@ fn history(world: &World) -> History {
         calls: world.facts.signed_calls.clone(),
         logins: logins(world),
         requests,
-        ..History::default()
     }
 }
 

@@ -16,6 +16,7 @@ fn play(requests: Vec<Vec<String>>, present: &[String]) -> Report {
         desktops,
         created: 60_000 + n as u64,
         suspended: false,
+        copies: None,
     };
     scenario.requests = requests.into_iter().enumerate().map(request).collect();
     let report = run::scenario(scenario, false);
