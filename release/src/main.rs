@@ -316,7 +316,10 @@ fn follow(folder: &Path) -> Result<(), Error> {
     let mut pages = BTreeMap::new();
     for file in found {
         let path = file.path.trim_start_matches("./").to_owned();
-        if path.ends_with(".html") {
+        if Path::new(&path)
+            .extension()
+            .is_some_and(|extension| extension == "html")
+        {
             pages.insert(path.clone(), String::from_utf8_lossy(&file.content).into_owned());
         }
         files.insert(path);

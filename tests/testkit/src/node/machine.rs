@@ -410,7 +410,8 @@ fn network(family: Family, number: u8) -> String {
     lines
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::process::Command;
 

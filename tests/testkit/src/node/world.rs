@@ -164,7 +164,8 @@ async fn run(test: &str, world: &World, folder: &Path, cgroups: &Cgroups) -> Res
     Ok((status, process.stop()?))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::process::{Command, Output};
 
