@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
+use testkit::cloud::PROJECT_ID;
 use testkit::{Cloud, ControlPlane, eventually};
 use tokio::time::Instant;
 
@@ -221,26 +222,23 @@ async fn an_object_that_cannot_be_decoded_is_kept_as_long_as_a_call_of_it_may_ta
 async fn requests_of_a_project_that_cannot_be_decoded_say_so() {
     let stage = with_accepted("undecodable-project", &[], &[desktop("pc-1")]).await;
     let projects = stage.namespace.projects();
+    let point_to = async |project_id: &str| {
+        let patch = Patch::Merge(json!({"spec": {"projectID": project_id}}));
+        let pointed = projects.patch("prod", &PatchParams::default(), &patch).await;
+        pointed.map_err(|error| error.to_string())
+    };
     let write = async || {
         loosen(stage.control_plane).await;
-        let condition = json!({
-            "type": "Ready", "status": "Unknown", "reason": "Waiting", "message": "",
-            "lastTransitionTime": "2026-12-01T00:00:00+99:99",
-        });
-        let patch = Patch::Merge(json!({"status": {"conditions": [condition]}}));
-        let written = projects
-            .patch_status("prod", &PatchParams::default(), &patch)
-            .await;
-        written.map_err(|error| error.to_string())
+        point_to("no ID").await
     };
-    let written = eventually("the API server takes the time", BOUND, write).await;
+    let written = eventually("the API server takes what is no ID", BOUND, write).await;
     written.unwrap_or_else(|error| panic!("{error}"));
 
     let operator = stage.operator(FLAGS);
     stage.request("leaver", &["pc-1"]).await;
     let status = stage.reason("leaver", Stalled, "ProjectNotReady").await;
     let text = message(&status, Stalled);
-    for part in ["WorkspaceProject prod", "99:99"] {
+    for part in ["WorkspaceProject prod", "must be 1 to 255 letters"] {
         assert!(text.contains(part), "{text}");
     }
     let metrics = answers(&stage, &operator, "/metrics", 200).await;
@@ -248,12 +246,7 @@ async fn requests_of_a_project_that_cannot_be_decoded_say_so() {
     assert!(metrics.contains(shown), "{metrics}");
     assert_eq!(stage.posts(), Vec::<Value>::new());
 
-    // Without the odd time it is decoded, and the request goes on.
-    let patch = Patch::Merge(json!({"status": {"conditions": []}}));
-    let mended = projects
-        .patch_status("prod", &PatchParams::default(), &patch)
-        .await;
-    mended.unwrap();
+    point_to(PROJECT_ID).await.unwrap();
     let status = stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
