@@ -106,7 +106,12 @@ fn the_files_that_play_odd_inputs_exist() {
     let page = Page::read(&root().join("tests/inputs.md"));
     let folders = ["", "src", "tests", "tests/simulation/src"].map(|folder| root().join(folder));
     let mut named = page.code();
-    named.retain(|code| code.ends_with(".rs") || code.ends_with('/'));
+    let is_code = |path: &str| {
+        Path::new(path)
+            .extension()
+            .is_some_and(|extension| extension == "rs")
+    };
+    named.retain(|code| is_code(code) || code.ends_with('/'));
     assert!(named.len() > 100, "{named:?}");
     named.retain(|file| !folders.iter().any(|folder| folder.join(file).exists()));
     assert_eq!(named, Vec::<&str>::new(), "tests/inputs.md");

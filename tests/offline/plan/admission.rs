@@ -438,11 +438,8 @@ fn only_an_absent_id_that_is_none_of_the_services_is_named_as_a_mistake() {
         (service, None),
         ("34e25501-fd50-42b5-97ca-f4c5bb7b09b0 PC-7", Some("PC-7")),
     ] {
-        let sights = desktops
-            .split(' ')
-            .map(|id| format!("{id} Gone "))
-            .collect::<String>();
-        let gone = ready(desktops).sights(sights.trim_end()).no_finalizer();
+        let sights: Vec<_> = desktops.split(' ').map(|id| format!("{id} Gone")).collect();
+        let gone = ready(desktops).sights(&sights.join(" ")).no_finalizer();
         let step = plan(&gone.0);
         let Step::Finish(ending) = &step else {
             panic!("{step:?}")
