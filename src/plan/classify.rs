@@ -122,17 +122,25 @@ fn by_code(refusal: &Refusal) -> Option<ErrorClass> {
     }
     match code {
         // Only what such a code says of the content is final: other codes may be about anything.
-        "WKS.0001" if (400..500).contains(&refusal.status) => Some(ErrorClass::InvalidRequest),
+        "WKS.0001" if (400..500).contains(&refusal.status) && !leaves_doubt(refusal.status) => {
+            Some(ErrorClass::InvalidRequest)
+        }
         "WKS.00010032" | "WKS.0407" => Some(ErrorClass::Conflict),
         "WKS.00010099" | "WKS.00170117" | "WKS.00170312" => Some(ErrorClass::ServiceDisabled),
         _ => None,
     }
 }
 
+/// With this status the request may have been carried out: the server failed, waited no longer for the request, or says that
+/// nobody waits for the answer.
+fn leaves_doubt(status: u16) -> bool {
+    status >= 500 || matches!(status, 408 | 499)
+}
+
 fn by_gateway_code(number: &str, status: u16) -> Option<ErrorClass> {
     match number {
         "0101" | "0103" | "0104" | "0105" | "0204" => Some(ErrorClass::WrongEndpoint),
-        "0201" if status >= 500 => Some(ErrorClass::InDoubt),
+        "0201" if leaves_doubt(status) => Some(ErrorClass::InDoubt),
         "0201" | "0602" | "0607" => Some(ErrorClass::UnknownRefusal),
         "0301" | "0303" | "0305" | "0307" | "0311" | "1009" => Some(ErrorClass::Authentication),
         "0302" | "0304" | "0306" | "0310" | "0401" | "0402" | "0802" => Some(ErrorClass::Permission),
@@ -155,8 +163,7 @@ fn by_status(refusal: &Refusal) -> ErrorClass {
         404 | 405 => ErrorClass::WrongEndpoint,
         409 => ErrorClass::Conflict,
         429 => ErrorClass::Throttled,
-        // The server waited no longer for the request, or says that nobody waits for the answer: it may be carried out.
-        408 | 499 => ErrorClass::InDoubt,
+        status if leaves_doubt(status) => ErrorClass::InDoubt,
         407 | 421 | 423 | 425 => ErrorClass::Unavailable,
         400..=499 if refusal.json => ErrorClass::UnknownRefusal,
         413 | 414 => ErrorClass::UnknownRefusal,

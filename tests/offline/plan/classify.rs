@@ -27,6 +27,9 @@ const TABLE: &str = "
     500         GW.0105       WrongEndpoint    WrongEndpoint         person  Slow
     400         GW.0201       UnknownRefusal   RequestRefused        person  Slow
     413         GW.0201       UnknownRefusal   RequestRefused        person  Slow
+    408         GW.0201       InDoubt          ServiceUnavailable    itself  Backoff
+    499         GW.0201       InDoubt          ServiceUnavailable    itself  Backoff
+    408         WKS.0001      InDoubt          ServiceUnavailable    itself  Backoff
     414         GW.0201       UnknownRefusal   RequestRefused        person  Slow
     494         GW.0201       UnknownRefusal   RequestRefused        person  Slow
     500         GW.0201       InDoubt          ServiceUnavailable    itself  Backoff

@@ -327,6 +327,14 @@ fn answers_that_kept_a_request_waiting_do_so_no_longer() {
     }
 }
 
+/// Found by a seed: a code that usually means a refusal came with a status that leaves open whether the call was carried out.
+#[test]
+fn a_status_that_leaves_doubt_is_not_outvoted_by_a_code() {
+    let report = run::scenario(Scenario::draw_answers(251_296), false);
+    assert!(report.broken.is_empty(), "{}", tell(&report));
+    assert_eq!(report.covered.jobs, 1, "{}", tell(&report));
+}
+
 /// Found by a seed: the operator waited for ever for the answer to its first list.
 #[test]
 fn a_list_that_is_never_answered_is_asked_for_again() {
