@@ -101,8 +101,12 @@ pub(super) async fn report(project: &WorkspaceProject, relaxed: &[&str], context
     if waiting == 0 {
         return;
     }
+    let requests = match waiting {
+        1 => "1 waiting request".to_owned(),
+        many => format!("{many} waiting requests"),
+    };
     let note = format!(
-        "guardrails were relaxed; {waiting} waiting requests may be submitted now: {}",
+        "guardrails were relaxed; {requests} may be submitted now: {}",
         relaxed.join(", ")
     );
     tracing::warn!(namespace, name, "{note}");

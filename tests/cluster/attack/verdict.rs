@@ -24,7 +24,7 @@ pub(super) fn taken_back() -> Vec<Lie> {
     let project = "project is written once and can neither be changed nor removed";
     let begun = "startTime is written once and can neither be changed nor removed";
     let ended = "completionTime is written once and can neither be changed nor removed";
-    let count = "refusedAttempts counts up and never down";
+    let count = "refusedAttempts cannot decrease";
     vec![
         once("name another job", put("/jobID", "job-2"), job),
         once("forget the job", drop("/jobID"), job),
