@@ -220,7 +220,7 @@ fn desktops() -> Vec<Row> {
     let row = |what, answer, told| Row { what, call: Call::AdmissionShow, fate: Fate::Accepted, answer, told };
     vec![
         row("another desktop", json!({"status": 200, "body": {"desktop": {"desktop_id": "pc-1"}}}), "instead of pc-gone"),
-        row("no desktop", json!({"status": 200, "body": {"desktop": []}}), "it holds no desktop"),
+        row("no desktop", json!({"status": 200, "body": {"desktop": []}}), "no desktop"),
         row("404 with a page in HTML", html(404), "HTTP 404"),
         row("404 of the gateway", json!({"status": 404, "body": {"error_code": "APIGW.0101"}}), "APIGW.0101"),
         row("410", json!({"status": 410, "body": {}}), "HTTP 410"),

@@ -50,7 +50,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "approvals-are-carried-over",
-        does: "The same, in worlds in which the approval of a request is set in a copy of it, or in one that is created again",
+        does: "The same, so that the approval of a request counts for a copy of it, or for one that is created again",
         edits: &[Edit {
             file: "src/plan/plan_hash.rs",
             find: "        uid: &request.uid,",
