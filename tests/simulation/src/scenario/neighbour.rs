@@ -7,7 +7,7 @@ use crate::dice::Dice;
 
 /// The seeds of these worlds, of so many.
 const EVERY: u64 = 4;
-const WHICH: u64 = 1;
+const WHICH: u64 = 3;
 
 /// Makes the numbers by which these worlds are drawn their own.
 const NEIGHBOUR: u64 = 0x6e65_6967_6862;
