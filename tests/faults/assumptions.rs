@@ -68,7 +68,7 @@ async fn a_job_that_shows_later_than_the_settle_time_is_found_before_another_att
         1,
         "the others were refused: {posts:#?}"
     );
-    stage.event("leaver", "LateEffect", "raise these").await;
+    stage.event("leaver", "LateEffect", "Increase these flags").await;
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ async fn rests(scene: &Scene, effect: Option<bool>) {
     };
     let told = |status: &Value| {
         says(status, Submitted) == submitted
-            && message(status, Stalled).contains("correct the clock that is wrong")
+            && message(status, Stalled).contains("Fix the clock that is wrong")
     };
     let status = scene.until("it says that the clock is wrong", told).await;
     status.unwrap_or_else(|error| panic!("{}: {error}", scene.name));

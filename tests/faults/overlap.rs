@@ -95,7 +95,7 @@ async fn the_older_of_two_requests_for_one_desktop_is_submitted_and_the_other_on
     let waiting = until(&there, "secret-plan", "the one elsewhere waits", overlaps).await;
     let text = message(&waiting, Submitted);
     assert!(
-        text.contains("pc-1") && text.contains("lies in another namespace"),
+        text.contains("pc-1") && text.contains("a DesktopDeletion in another namespace"),
         "{text}"
     );
     assert!(!text.contains("older") && !text.contains(here.name()), "{text}");
