@@ -594,7 +594,7 @@ fn a_sub_job_of_an_unknown_status_counts_from_when_it_was_first_seen_and_its_des
     assert_eq!(
         case.memory
             .saw_sub_jobs(&sweep("j2/b Other"), &ids, seconds(5000)),
-        [b.clone()]
+        std::slice::from_ref(&b)
     );
     assert!(!idle(&mut case.memory, 5001));
     assert_eq!(
