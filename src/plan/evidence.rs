@@ -47,7 +47,7 @@ pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
             DesktopView::Missing | DesktopView::Unlisted => return None,
             DesktopView::Gone | DesktopView::Deleting => true,
             DesktopView::DeleteFailed => !attempt.baseline_failed_ids.contains(id),
-            // Something is being done to it: it may turn out to be a deletion.
+            // It may turn out to be a deletion.
             DesktopView::Busy => {
                 evidence.complete = false;
                 false

@@ -25,9 +25,9 @@ pub struct DesktopObservation {
 /// What a read says of one desktop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DesktopView {
-    /// There, and no task is running on it.
+    /// There, with a documented status, and no task is running on it.
     Idle,
-    /// There, with a task that is no deletion.
+    /// There, with a task that is no deletion, or a status that is not documented: either may turn out to be a deletion.
     Busy,
     /// There, and some deletion is under way.
     Deleting,
@@ -40,6 +40,19 @@ pub enum DesktopView {
     /// A single GET says that it is gone.
     Gone,
 }
+
+/// Every documented `status` of a desktop that is not being deleted (user guide, `workspace_06_1059`).
+const DOCUMENTED: [&str; 9] = [
+    "ACTIVE",
+    "SHUTOFF",
+    "HIBERNATED",
+    "ERROR",
+    "STARTING",
+    "STOPPING",
+    "RESTARTING",
+    "HIBERNATING",
+    "AWAKENING",
+];
 
 impl DesktopView {
     /// Reads the service's words, in any letter case. An empty status is a machine that is gone underneath while
@@ -55,7 +68,7 @@ impl DesktopView {
             || desktop.status.is_empty()
         {
             Self::Deleting
-        } else if desktop.task_status.is_empty() {
+        } else if desktop.task_status.is_empty() && DOCUMENTED.iter().any(|word| is(&desktop.status, word)) {
             Self::Idle
         } else {
             Self::Busy

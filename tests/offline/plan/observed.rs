@@ -12,6 +12,12 @@ use super::build::{id, ids, job, jobs};
 const DESKTOPS: &[(&str, &str, DesktopView)] = &[
     ("ACTIVE", "", DesktopView::Idle),
     ("SHUTOFF", "", DesktopView::Idle),
+    ("Hibernated", "", DesktopView::Idle),
+    // Nobody knows what these mean: no evidence that nothing happens.
+    ("RECYCLED", "", DesktopView::Busy),
+    ("true", "", DesktopView::Busy),
+    ("RECYCLED", "deleting", DesktopView::Deleting),
+    ("RECYCLED", "deleteFailed", DesktopView::DeleteFailed),
     ("ACTIVE", "scheduling", DesktopView::Busy),
     ("ACTIVE", "deleting", DesktopView::Deleting),
     ("ACTIVE", "DELETING", DesktopView::Deleting),
