@@ -32,6 +32,7 @@ mod metrics;
 mod odd_answers;
 mod plugin;
 mod project;
+mod prometheus;
 mod proxy;
 mod reads;
 mod refusals;

@@ -235,7 +235,7 @@ fn older_format(text: &str) -> String {
 
 /// What promtool prints of its findings; it must succeed.
 fn promtool(arguments: &[&str], input: &str) -> String {
-    let program = testkit::go_tool("promtool").unwrap();
+    let program = testkit::prometheus_tool("promtool").unwrap();
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())

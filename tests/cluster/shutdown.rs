@@ -9,11 +9,7 @@ use crate::stage::{BOUND, Running, Stage, desktop, endless, pair, says};
 
 /// The answer of a path of the operator's own server: status and text.
 async fn ask(stage: &Stage, operator: &Running, path: &str) -> Result<(u16, String), String> {
-    let log = operator.log();
-    let line = log.lines().find(|line| line.contains("serving /livez"));
-    let address = line.and_then(|line| line.split_once("address="));
-    let (_, address) = address.ok_or_else(|| format!("the log names no address: {log}"))?;
-    let address = address.split_whitespace().next().unwrap_or_default();
+    let address = address(operator)?;
     let answer = stage
         .http()
         .get(format!("http://{address}{path}"))
@@ -23,6 +19,17 @@ async fn ask(stage: &Stage, operator: &Running, path: &str) -> Result<(u16, Stri
     let status = answer.status().as_u16();
     let text = answer.text().await.map_err(|error| error.to_string())?;
     Ok((status, text))
+}
+
+/// Where its own server listens, as its log says.
+pub(crate) fn address(operator: &Running) -> Result<String, String> {
+    let log = operator.log();
+    let line = log.lines().find(|line| line.contains("serving /livez"));
+    let address = line.and_then(|line| line.split_once("address="));
+    let address = address.and_then(|(_, address)| address.split_whitespace().next());
+    address
+        .map(str::to_owned)
+        .ok_or_else(|| format!("the log names no address: {log}"))
 }
 
 /// Waits until a path answers with that status, and gives the text.

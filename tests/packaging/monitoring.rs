@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{Printed, path, read, run};
 
 fn promtool(arguments: &[&str]) -> Printed {
-    let program = testkit::go_tool("promtool").unwrap();
+    let program = testkit::prometheus_tool("promtool").unwrap();
     run(&program, arguments, &[], "")
 }
 

@@ -28,13 +28,22 @@ pub fn go_tool(name: &str) -> Result<PathBuf, Error> {
         "-buildvcs=false",
         "-trimpath",
         "-ldflags=-s -w",
-        // Prometheus without its service discovery: the SDKs of two dozen clouds take most of the time and 2 GB of memory.
-        "-tags=remove_all_sd",
     ]
     .map(str::to_owned);
     let texts: Vec<_> = sources.iter().map(|(_, text)| text.as_str()).collect();
     let digest = source::digest(&[&texts.concat(), &arguments.join(" ")]);
     provide(name, &digest, &module, &arguments, package(&sources))
+}
+
+/// Builds the programs of Prometheus, and returns the path of `prometheus` or `promtool`, as [`go_tool`] does.
+///
+/// # Errors
+///
+/// There is no Go, or the build fails.
+pub fn prometheus_tool(program: &str) -> Result<PathBuf, Error> {
+    // Without its service discovery: the SDKs of two dozen clouds take most of the time and 2 GB of memory.
+    let folder = go_programs("prometheus", &[], "remove_all_sd")?;
+    Ok(folder.join(program))
 }
 
 /// Builds all programs of the module `tests/NAME`, those of its `tool` lines and those in its folders, with these build tags,
