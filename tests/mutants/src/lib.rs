@@ -75,6 +75,22 @@ impl Layer {
         Self::Faults,
     ];
 
+    /// Those whose gates are asked about every mutant, whether or not a test of theirs is to notice it.
+    pub const SURVEYED: [Self; 2] = [Self::Model, Self::Simulation];
+
+    /// Whether a surveyed layer runs what a mutant changes: the model drives the decision alone, and the simulation has a network
+    /// of its own.
+    pub fn runs(self, mutant: &Mutant) -> bool {
+        let runs = |edit: &Edit| match self {
+            Self::Model => edit.file.starts_with("src/plan"),
+            _ => !["src/workspace/connector.rs", "src/workspace/transport.rs"].contains(&edit.file),
+        };
+        mutant.edits.iter().any(runs)
+    }
+
+    /// Parts of the names of the tests of the surveyed layers in which everything goes wrong that can.
+    pub const GATE: &[&str] = &["whatever"];
+
     /// Name in the page.
     pub fn name(self) -> &'static str {
         match self {

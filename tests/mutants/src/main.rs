@@ -22,6 +22,9 @@ struct Arguments {
     /// Only tests of these layers; a mutant for which none is left is passed over.
     #[arg(long, value_delimiter = ',')]
     layers: Vec<Layer>,
+    /// Instead of looking for a test that notices, find out which mutants the gate of this layer notices: model or simulation.
+    #[arg(long, value_parser = surveyed)]
+    survey: Option<Layer>,
     /// Names the mutants and ends.
     #[arg(long)]
     list: bool,
@@ -68,6 +71,9 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let root = root();
     let workshop = Workshop::open(&root, &folder())?;
+    if let Some(layer) = arguments.survey {
+        return survey(&root, &workshop, &chosen, layer);
+    }
     control(&workshop, &chosen, arguments)?;
     let mut survivors = Vec::new();
     for mutant in chosen {
@@ -75,9 +81,9 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
         let killer = attack(&workshop, mutant, arguments)?;
         let seconds = begun.elapsed().as_secs();
         if let Some(killer) = killer {
-            let row = page::row(mutant, &killer);
-            println!("{row} {seconds} s");
-            write(&root, mutant, row)?;
+            let killer = page::killer(&killer);
+            println!("{}: {killer}, {seconds} s", mutant.name);
+            write(&root, mutant, |row| row.killer = killer)?;
         } else {
             println!("{} SURVIVES, {seconds} s", mutant.name);
             survivors.push(mutant.name);
@@ -89,6 +95,37 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     } else {
         Err(Error::Survivors(survivors))
     }
+}
+
+/// Which of the mutants the gate of a layer notices.
+// It says how long real builds took.
+#[allow(clippy::print_stdout, clippy::disallowed_methods)]
+fn survey(root: &Path, workshop: &Workshop, chosen: &[&'static Mutant], layer: Layer) -> Result<(), Error> {
+    let Some(column) = Layer::SURVEYED.iter().position(|surveyed| *surveyed == layer) else {
+        return Ok(());
+    };
+    workshop.restore()?;
+    let verdict = trial::run(workshop, layer, Layer::GATE).map_err(Error::Control)?;
+    if !verdict.failed.is_empty() {
+        return Err(Error::Fails(layer, verdict.failed));
+    }
+    for mutant in chosen.iter().filter(|mutant| layer.runs(mutant)) {
+        let begun = Instant::now();
+        workshop.restore()?;
+        workshop.make(mutant)?;
+        let verdict =
+            trial::run(workshop, layer, Layer::GATE).map_err(|error| Error::Trial(mutant.name, error))?;
+        let noticed = !verdict.failed.is_empty();
+        println!("{}: {noticed}, {} s", mutant.name, begun.elapsed().as_secs());
+        write(root, mutant, |row| row.surveys[column] = Some(noticed))?;
+    }
+    workshop.restore()?;
+    Ok(())
+}
+
+fn surveyed(text: &str) -> Result<Layer, String> {
+    let layer = Layer::SURVEYED.into_iter().find(|layer| layer.name() == text);
+    layer.ok_or_else(|| "not one of model and simulation".to_owned())
 }
 
 fn chosen(arguments: &Arguments) -> Result<Vec<&'static Mutant>, Error> {
@@ -155,24 +192,23 @@ fn attack(workshop: &Workshop, mutant: &Mutant, arguments: &Arguments) -> Result
 }
 
 /// The rows of the present page that are about mutants as they are now.
-fn known_rows(root: &Path) -> BTreeMap<&'static str, String> {
+fn known_rows(root: &Path) -> BTreeMap<&'static str, page::Row> {
     let text = fs::read_to_string(root.join(page::PATH)).unwrap_or_default();
     let row = |mutant: &'static Mutant| {
-        let begin = page::row_begins(mutant);
-        let row = page::rows(&text).find(|row| row.starts_with(&begin))?;
-        Some((mutant.name, row.to_owned()))
+        let row = page::rows(&text).find_map(|line| page::Row::read(mutant, line))?;
+        Some((mutant.name, row))
     };
     mutants().filter_map(row).collect()
 }
 
-/// Puts the row of a mutant in the place of the one that it had.
-fn write(root: &Path, mutant: &Mutant, row: String) -> Result<(), Error> {
+/// Changes the row of a mutant.
+fn write(root: &Path, mutant: &Mutant, change: impl FnOnce(&mut page::Row)) -> Result<(), Error> {
     let mut rows = known_rows(root);
-    rows.insert(mutant.name, row);
-    let rows: Vec<_> = mutants()
-        .filter_map(|mutant| rows.get(mutant.name).cloned())
+    change(rows.entry(mutant.name).or_default());
+    let lines: Vec<_> = mutants()
+        .filter_map(|mutant| Some(rows.get(mutant.name)?.line(mutant)))
         .collect();
-    fs::write(root.join(page::PATH), page::page(&rows)).map_err(Error::Page)
+    fs::write(root.join(page::PATH), page::page(&lines)).map_err(Error::Page)
 }
 
 fn root() -> PathBuf {

@@ -25,11 +25,55 @@ cargo run -p mutants                                   # all of them; writes thi
 cargo run -p mutants -- --only one-look-is-enough      # one of them; writes its row
 ```
 
+The last two columns say whether the [model](../tests/model) and the [simulation](../tests/simulation) notice the mutant as
+well, which know nothing of it: their gates play worlds in which everything goes wrong that can. `no` is not a gap, since a
+test of the third column fails. They are empty where the model or the simulation does not run the changed code, and say `not run`
+where nobody has tried. `cargo run -p mutants -- --survey model` (or `simulation`) writes them.
+
 The model removes mechanisms as well, from the world around the decision: `cargo run -p protocol-model -- --help`.
 
-| mutant | what the code does then | failing tests |
-| --- | --- | --- |
+| mutant | what the code does then | failing tests | model | simulation |
+| --- | --- | --- | --- | --- |
 ";
+
+/// What is known of a mutant, as its row says it.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// What noticed it.
+    pub killer: String,
+    /// Whether the gates of [`Layer::SURVEYED`] do, in that order.
+    pub surveys: [Option<bool>; 2],
+}
+
+const NOTICED: [(&str, Option<bool>); 3] = [("yes", Some(true)), ("no", Some(false)), ("not run", None)];
+
+impl Row {
+    /// Reads the row of a mutant as it is now.
+    pub fn read(mutant: &Mutant, row: &str) -> Option<Self> {
+        let mut cells = row
+            .strip_prefix(&row_begins(mutant))?
+            .strip_suffix(" |")?
+            .split(" | ");
+        let killer = cells.next()?.to_owned();
+        let surveys = [(); 2].map(|()| {
+            let cell = cells.next().unwrap_or_default();
+            let known = NOTICED.iter().find(|(word, _)| *word == cell.trim());
+            known.and_then(|(_, noticed)| *noticed)
+        });
+        Some(Self { killer, surveys })
+    }
+
+    /// The row of the page.
+    pub fn line(&self, mutant: &Mutant) -> String {
+        let cells = Layer::SURVEYED.iter().zip(self.surveys).map(|(layer, noticed)| {
+            let known = NOTICED.iter().find(|(_, known)| *known == noticed);
+            let word = known.filter(|_| layer.runs(mutant)).map_or("", |(word, _)| word);
+            format!(" {word} |")
+        });
+        let cells: String = cells.collect();
+        format!("{}{} |{cells}", row_begins(mutant), self.killer)
+    }
+}
 
 /// What noticed a mutant.
 #[derive(Debug)]
@@ -45,17 +89,17 @@ pub fn row_begins(mutant: &Mutant) -> String {
     format!("| `{}` | {} | ", mutant.name, mutant.does)
 }
 
-/// The row of a mutant.
-pub fn row(mutant: &Mutant, killer: &Killer) -> String {
+/// The tests that noticed a mutant, as its row says it.
+pub fn killer(killer: &Killer) -> String {
     let shown = killer.tests.iter().take(MOST_NAMES);
     let names: Vec<_> = shown.map(|name| format!("`{name}`")).collect();
-    let mut row = format!("{}{}: {}", row_begins(mutant), killer.layer, names.join(", "));
+    let mut text = format!("{}: {}", killer.layer, names.join(", "));
     let more = killer.tests.len().saturating_sub(MOST_NAMES);
     if more > 0 {
         // Writing to a string does not fail.
-        write!(row, ", and {more} more").ok();
+        write!(text, ", and {more} more").ok();
     }
-    row + " |"
+    text
 }
 
 /// The rows of a page.
