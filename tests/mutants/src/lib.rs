@@ -88,8 +88,13 @@ impl Layer {
         mutant.edits.iter().any(runs)
     }
 
-    /// Parts of the names of the tests of the surveyed layers in which everything goes wrong that can.
-    pub const GATE: &[&str] = &["whatever"];
+    /// The test of a surveyed layer in which everything goes wrong that can.
+    pub fn gate(self) -> &'static [&'static str] {
+        match self {
+            Self::Model => &["whatever_happens"],
+            _ => &["whatever_goes_wrong"],
+        }
+    }
 
     /// Name in the page.
     pub fn name(self) -> &'static str {

@@ -105,7 +105,7 @@ fn survey(root: &Path, workshop: &Workshop, chosen: &[&'static Mutant], layer: L
         return Ok(());
     };
     workshop.restore()?;
-    let verdict = trial::run(workshop, layer, Layer::GATE).map_err(Error::Control)?;
+    let verdict = trial::run(workshop, layer, layer.gate()).map_err(Error::Control)?;
     if !verdict.failed.is_empty() {
         return Err(Error::Fails(layer, verdict.failed));
     }
@@ -114,7 +114,7 @@ fn survey(root: &Path, workshop: &Workshop, chosen: &[&'static Mutant], layer: L
         workshop.restore()?;
         workshop.make(mutant)?;
         let verdict =
-            trial::run(workshop, layer, Layer::GATE).map_err(|error| Error::Trial(mutant.name, error))?;
+            trial::run(workshop, layer, layer.gate()).map_err(|error| Error::Trial(mutant.name, error))?;
         let noticed = !verdict.failed.is_empty();
         println!("{}: {noticed}, {} s", mutant.name, begun.elapsed().as_secs());
         write(root, mutant, |row| row.surveys[column] = Some(noticed))?;
