@@ -49,17 +49,19 @@ const STALL_CHECK: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// Neither a kubeconfig nor a service account.
-    #[error("no way to the API server: {0}; set KUBECONFIG, or run as a pod with a ServiceAccount")]
+    #[error(
+        "no configuration to connect to the API server: {0}; set KUBECONFIG, or run as a pod with a ServiceAccount"
+    )]
     NoConfig(#[from] kube::config::InferConfigError),
     /// A proxy to the API server that cannot be used.
     #[error(transparent)]
     Proxy(#[from] api_proxy::InvalidProxy),
     /// The client cannot be made.
-    #[error("failed to make a client of the API server: {0}")]
+    #[error("failed to create a client for the API server: {0}")]
     Client(#[source] kube::Error),
     /// The API server is too old.
     #[error(
-        "the API server is Kubernetes {found}, but {}.{} or newer is needed (selectable fields of custom resources): upgrade the cluster",
+        "the API server is Kubernetes {found}, but {}.{} or newer is required (selectable fields of custom resources): upgrade the cluster",
         OLDEST.0,
         OLDEST.1
     )]
@@ -159,10 +161,9 @@ impl Replica {
                 let reason = match timeout(VERSION_TIMEOUT, self.client.apiserver_version()).await {
                     Ok(Ok(version)) => return version,
                     Ok(Err(error)) => unreachable_because(&error),
-                    Err(_) => format!("no answer within {} s", VERSION_TIMEOUT.as_secs()),
+                    Err(_) => format!("no response within {} s", VERSION_TIMEOUT.as_secs()),
                 };
-                let message =
-                    format!("failed to ask the API server for its version (GET /version): {reason}");
+                let message = format!("failed to get the version of the API server (GET /version): {reason}");
                 check.explain(&message);
                 if reason != last_reason || tries.is_multiple_of(VERSION_WARNING) {
                     tracing::warn!("{message}; retrying");
@@ -217,7 +218,7 @@ impl Replica {
     /// once more sees that the operator is stopping. Only a submission goes on: what is not sent yet is not sent any more, and
     /// an answer is recorded, however long the API server is away.
     async fn record_submissions(&self, context: &Context, why: &str) {
-        tracing::warn!("{why}; not starting new work, and a submission on its way is recorded first");
+        tracing::warn!("{why}; not starting new work; a submission in progress is recorded first");
         self.stopping.cancel();
         context.submissions.finished().await;
     }

@@ -46,12 +46,12 @@ impl Election {
             (
                 ("--renew-deadline", self.renew_deadline),
                 ("--lease-duration", self.lease_duration),
-                "a holder must have stopped before another one may take the lease",
+                "a leader must have stopped before another replica may acquire the Lease",
             ),
             (
                 ("--lease-retry", self.retry),
                 ("--renew-deadline", self.renew_deadline),
-                "a renewal that fails must be tried again before the holder gives up",
+                "a failed renewal must be retried before the leader stops",
             ),
         ])
     }
@@ -72,11 +72,11 @@ mod tests {
         for (flags, why) in [
             (
                 ["--leader-elect", "--renew-deadline=15s"],
-                "--renew-deadline (15s) must be shorter than --lease-duration (15s), since a holder must have stopped",
+                "--renew-deadline (15s) must be shorter than --lease-duration (15s), since a leader must have stopped",
             ),
             (
                 ["--leader-elect", "--lease-retry=10s"],
-                "--lease-retry (10s) must be shorter than --renew-deadline (10s), since a renewal that fails",
+                "--lease-retry (10s) must be shorter than --renew-deadline (10s), since a failed renewal",
             ),
         ] {
             let message = try_config(&flags).unwrap_err();

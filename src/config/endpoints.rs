@@ -93,7 +93,7 @@ fn refusal(labels: &[String]) -> Option<String> {
     }
     if labels.last().is_some_and(|last| last == "*") {
         return Some(
-            "the last label of the host must not be '*', which would admit hosts of anybody".to_owned(),
+            "the last label of the host must not be '*', which would allow hosts of any owner".to_owned(),
         );
     }
     None
@@ -113,7 +113,7 @@ impl FromStr for AllowedEndpoint {
                 let parse = |text: &str| {
                     text.trim()
                         .parse::<IpNet>()
-                        .map_err(|_| invalid(format!("{text:?} is no CIDR such as 10.0.0.0/8")))
+                        .map_err(|_| invalid(format!("{text:?} is not a CIDR such as 10.0.0.0/8")))
                 };
                 (host, networks.split(',').map(parse).collect::<Result<_, _>>()?)
             }
@@ -207,8 +207,8 @@ mod tests {
             ("a.*", "must not be '*'"),
             ("https://a.example", "the label"),
             ("a.example:443", "the label"),
-            ("a.example=", "is no CIDR"),
-            ("a.example=10.0.0.1", "is no CIDR"),
+            ("a.example=", "is not a CIDR"),
+            ("a.example=10.0.0.1", "is not a CIDR"),
             ("a.ex*mple.com", "the label"),
         ] {
             let message = bad.parse::<AllowedEndpoint>().unwrap_err().to_string();

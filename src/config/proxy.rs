@@ -51,7 +51,7 @@ pub enum InvalidProxy {
     },
     /// The file holds something else.
     #[error(
-        "{} (--cloud-proxy-credentials-file) must hold USER:PASSWORD on a single line, in printable characters",
+        "{} (--cloud-proxy-credentials-file) must contain USER:PASSWORD on a single line, in printable characters",
         path.display()
     )]
     Credentials {

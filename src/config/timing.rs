@@ -153,7 +153,7 @@ impl Timing {
             (
                 ("--job-visibility-timeout", self.job_visibility_timeout),
                 ("--job-overdue", self.job_overdue),
-                "a job may take that long to show at all",
+                "a job may become visible only after that time",
             ),
             (
                 ("--max-signature-age", self.max_signature_age),
@@ -167,7 +167,7 @@ impl Timing {
                 smaller_value: self.retry_min,
                 larger: "--retry-max",
                 larger_value: self.retry_max,
-                why: "delays grow from the one to the other",
+                why: "delays grow from the first value to the second",
             });
         }
         Ok(())
@@ -180,16 +180,16 @@ impl Timing {
         if self.signature_window < GATEWAY_SIGNATURE_WINDOW {
             warnings.push(format!(
                 "--signature-window ({}) is shorter than the {} for which Huawei Cloud honours a signature: a request \
-                 without an answer may be given up while it can still take effect; use it for testing only",
+                 without a response may be considered expired while it can still take effect; use it for testing only",
                 text(self.signature_window),
                 text(GATEWAY_SIGNATURE_WINDOW)
             ));
         }
         if self.token_life < TOKEN_LIFE {
             warnings.push(format!(
-                "--token-life ({}) is shorter than the {} for which a token of Huawei Cloud lives: where IAM does not tell \
-                 when a token ends, a request without an answer may be given up while it can still take effect; use it \
-                 for testing only",
+                "--token-life ({}) is shorter than the {} for which a token of Huawei Cloud is valid: if IAM does not \
+                 report when a token expires, a request without a response may be considered expired while it can still \
+                 take effect; use it for testing only",
                 text(self.token_life),
                 text(TOKEN_LIFE)
             ));

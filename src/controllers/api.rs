@@ -99,7 +99,7 @@ pub async fn call<T>(action: &'static str, call: impl Future<Output = kube::Resu
         Ok(Err(error)) => Err(sort(action, error)),
         Err(_) => Err(Error::Unanswered {
             action,
-            reason: format!("no answer within {} s", LIMIT.as_secs()),
+            reason: format!("no response within {} s", LIMIT.as_secs()),
         }),
     }
 }

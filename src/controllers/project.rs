@@ -215,7 +215,7 @@ async fn reconcile(project: Arc<WorkspaceProject>, prover: Arc<Prover>) -> Resul
 #[allow(clippy::needless_pass_by_value)] // the signature is kube's
 fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, prover: Arc<Prover>) -> Action {
     let (name, namespace) = (project.name_any(), project.namespace());
-    tracing::warn!(namespace, name, %error, "a pass over a WorkspaceProject failed, tried again");
+    tracing::warn!(namespace, name, %error, "a reconciliation of a WorkspaceProject failed, retrying");
     let pause = prover.context.config.timing.retry_min;
     Action::requeue(deadlines::with_jitter(pause, prover.context.clock.random()))
 }
@@ -227,7 +227,7 @@ async fn look(project: &WorkspaceProject, prover: &Prover) -> Result<Action, api
         .await
         .unwrap_or_else(|error| {
             let (name, namespace) = (project.name_any(), project.namespace());
-            tracing::debug!(namespace, name, %error, "reservations could not be settled, tried again");
+            tracing::debug!(namespace, name, %error, "reservations could not be settled, retrying");
             Some(timing.retry_min)
         });
     let next = prove(project, prover).await?;

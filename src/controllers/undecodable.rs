@@ -158,7 +158,7 @@ impl Undecodable {
         let new = || {
             tracing::error!(
                 %kind, namespace, name, error = error.error,
-                "an object cannot be decoded; it is skipped, and holds its desktops"
+                "an object cannot be decoded; it is skipped, and its desktops stay reserved"
             );
             Entry {
                 kind: kind.to_string(),

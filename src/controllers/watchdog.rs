@@ -40,7 +40,7 @@ pub async fn run(
                 now.retain(|object, _| !undecodable.has(object));
                 match stale(&before, &now, &cache) {
                     Some(object) => {
-                        tracing::error!(%object, "the watch is silent: this object changed and the cache does not show it");
+                        tracing::error!(%object, "the watch delivers no events: this object has changed, and the cache does not show the change");
                         continue;
                     }
                     None => before = now,

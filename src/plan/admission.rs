@@ -512,7 +512,7 @@ fn without_effect(seen: &Observed) -> usize {
 
 fn no_effect() -> Ending {
     let message = format!(
-        "{NO_EFFECT_LIMIT} submissions had no effect: each was sent, its answer was lost, and the desktops stayed unchanged; check the network path between the operator and the cloud, then create a new request"
+        "{NO_EFFECT_LIMIT} submissions had no effect: each was sent, its response was lost, and the desktops stayed unchanged; check the network path between the operator and the cloud, then create a new request"
     );
     Ending {
         verdict: Reason::NoEffect,

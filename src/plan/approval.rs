@@ -212,7 +212,7 @@ pub fn claim(seen: &Observed, judgement: &Judgement, hash: &str) -> Claim {
         Judgement::OfAnotherPlan if seen.request.approved_plan.as_deref() == Some(hash) => (
             ConditionStatus::False,
             Reason::PlanChanged,
-            "spec.approvedPlan was set before its plan was on show. Check status.plan and status.desktops; then set spec.suspend to true, remove spec.approvedPlan, wait until status.refusedPlan is gone, and approve the plan again"
+            "spec.approvedPlan was set before its plan was shown. Check status.plan and status.desktops; then set spec.suspend to true, remove spec.approvedPlan, wait until status.refusedPlan is gone, and approve the plan again"
                 .to_owned(),
         ),
         Judgement::OfAnotherPlan => (
@@ -305,7 +305,7 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) ->
         now.computer_name.as_ref(),
         || {
             let (now, then) = (text(now.computer_name.as_ref()), text(then.name.as_ref()));
-            format!("the computer name is {now}, approved was {then}")
+            format!("the computer name is {now} (approved: {then})")
         },
     );
     if then.pooled == now.pooled {
@@ -318,7 +318,7 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) ->
         let text =
             |time: Option<Timestamp>| time.map_or_else(|| "not known".to_owned(), |time| time.to_string());
         format!(
-            "it was created at {}, approved was {}",
+            "it was created at {} (approved: {})",
             text(now.created),
             text(created)
         )
@@ -343,11 +343,11 @@ fn compare_users(all: &mut Differences, then: &ApprovedDesktop, now: &PlannedDes
         };
         match &then.users {
             None if was.is_some() => format!("it is assigned to {is}, which was not approved"),
-            None => format!("it is assigned to {is}, approved was not known"),
+            None => format!("it is assigned to {is} (approved: not known)"),
             Some(users) if was.is_none() => {
-                format!("the cloud now lists all users: {is}; approved was {users}")
+                format!("the cloud now lists all users: {is} (approved: {users})")
             }
-            Some(users) => format!("it is assigned to {is}, approved was {users}"),
+            Some(users) => format!("it is assigned to {is} (approved: {users})"),
         }
     });
 }

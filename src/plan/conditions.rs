@@ -165,13 +165,13 @@ fn took_effect(request: &Request, attempt: &Attempt, job: Option<&JobID>) -> Cla
     let mut message = match reason {
         Reason::JobAccepted => format!("the cloud accepted {count} as job {jobs}, submitted at {when}"),
         Reason::JobRecovered => {
-            format!("submitted {count} at {when}; the answer was lost and job {jobs} was recovered")
+            format!("submitted {count} at {when}; the response was lost and job {jobs} was recovered")
         }
         _ if attempt.job_ids.is_empty() => {
             format!("submitted {count} at {when}; the request took effect, but its job is unknown")
         }
         _ => format!(
-            "submitted {count} at {when} and the answer was lost; job {jobs} deletes some of them and may belong to another request; nothing is sent again"
+            "submitted {count} at {when} and the response was lost; job {jobs} deletes some of them and may belong to another request; nothing is sent again"
         ),
     };
     if request.suspend {

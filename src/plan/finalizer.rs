@@ -8,9 +8,9 @@ use super::progress::{Activity, Progress, Requeue};
 use super::step::{Ending, Step};
 use crate::crd::conditions::Reason;
 
-const REMOVED: &str = "another client removed the operator's finalizer again and again, so deleting this object would let a \
-    new one submit while the call may still take effect: stop replacing the object (Argo CD: no Replace=true), or install \
-    the policy keep-finalizer; it is restored later";
+const REMOVED: &str = "another client repeatedly removed the operator's finalizer, so deleting this object would let a \
+    new one submit while the delete request may still take effect. Do not replace the object (Argo CD: no Replace=true), or \
+    install the policy keep-finalizer. The operator restores the finalizer later";
 
 /// Puts the finalizer back where it is missed and may be put on.
 pub fn restored(seen: &Observed) -> Option<Step> {

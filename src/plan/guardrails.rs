@@ -139,7 +139,7 @@ fn pooled(guardrails: &Guardrails, facts: &DesktopFacts, read_by_itself: bool) -
         Ok(Some("it belongs to a desktop pool".to_owned()))
     } else if read_by_itself {
         Err(format!(
-            "the cloud does not list it, and so does not say {whether}"
+            "the cloud does not list it, and therefore does not report {whether}"
         ))
     } else if matches!(facts.pool, Fact::NotGiven) {
         given(&facts.kind, whether).map(|_| None)

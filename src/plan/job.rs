@@ -198,7 +198,7 @@ fn failure<'a>(words: &[&'a SubJobResult]) -> Option<(Option<&'a str>, &'a str)>
 }
 
 const UNDOCUMENTED: &str =
-    "the job reports a status for the desktop that is not documented, and the desktop is still there";
+    "the job reports an undocumented status for the desktop, and the desktop still exists";
 
 /// The status says that it may not have been submitted.
 fn is_unknown(seen: &Observed, id: &DesktopID) -> bool {

@@ -9,7 +9,7 @@ use kube::config::Kubeconfig;
 /// A proxy that cannot be used. Its URL is not repeated, since it may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{named_by} names no http, https or socks5 proxy, through which the API server was to be reached: correct it, or add the API server to NO_PROXY"
+    "{named_by} is not a valid http, https or socks5 proxy for the API server: correct it, or add the API server to NO_PROXY"
 )]
 pub struct InvalidProxy {
     named_by: &'static str,
@@ -168,7 +168,7 @@ mod tests {
                 .proxy(&"https://a".parse().unwrap())
                 .unwrap_err()
                 .to_string();
-            assert!(error.starts_with("HTTPS_PROXY names no http, "), "{error}");
+            assert!(error.starts_with("HTTPS_PROXY is not a valid http, "), "{error}");
             assert!(!error.contains("canary"), "{error}");
         }
     }

@@ -28,7 +28,7 @@ pub enum ServerError {
         source: io::Error,
     },
     /// It stopped serving by itself.
-    #[error("the server of health and metrics broke: {0}")]
+    #[error("the HTTP server for health and metrics failed: {0}")]
     Serve(#[source] io::Error),
 }
 

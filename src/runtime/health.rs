@@ -128,7 +128,7 @@ impl Beat {
         } else if silent > self.bound {
             let whole = Duration::from_secs(silent.as_secs());
             Err(format!(
-                "no heartbeat for {}, allowed are {}",
+                "no heartbeat for {} (maximum: {})",
                 duration::text(whole),
                 duration::text(self.bound)
             ))
@@ -318,7 +318,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(11)).await;
         assert_eq!(
             health.live().to_string(),
-            "[-]poller failed: no heartbeat for 1m 1s, allowed are 1m\n[+]watch ok\nfailed\n"
+            "[-]poller failed: no heartbeat for 1m 1s (maximum: 1m)\n[+]watch ok\nfailed\n"
         );
         poller.beat();
         assert!(health.live().holds());

@@ -45,7 +45,7 @@ const SIGN_OF_LIFE: u32 = 6;
 pub enum Loss {
     /// The lease could not be renewed for too long.
     #[error(
-        "the lease {lease} was not renewed for {} ({reason}), so another replica may lead by now: this one stops, and stands by after its restart",
+        "the Lease {lease} was not renewed for {} ({reason}), so another replica may have become the leader: this replica stops, and is a standby after its restart",
         duration::text(*.deadline)
     )]
     Silence {
@@ -57,7 +57,9 @@ pub enum Loss {
         reason: String,
     },
     /// Another replica holds the lease.
-    #[error("the lease {lease} is held by {holder} now: this replica stops, and stands by after its restart")]
+    #[error(
+        "the Lease {lease} is now held by {holder}: this replica stops, and is a standby after its restart"
+    )]
     Taken {
         /// Namespace and name of the Lease.
         lease: String,
@@ -144,17 +146,17 @@ impl Elector {
             self.pulse.beat();
             match self.attempt().await {
                 Ok(Standing::Leads) => {
-                    self.check.pass_as("this replica leads");
+                    self.check.pass_as("this replica is the leader");
                     tracing::info!(
                         lease = self.lease,
                         identity = self.identity(),
-                        "this replica leads"
+                        "this replica is the leader"
                     );
                     return;
                 }
                 Ok(Standing::StandsBy(holder)) => {
-                    self.check.pass_as(format!("standby, {holder} leads"));
-                    self.say(format!("standing by: {holder} holds the lease"));
+                    self.check.pass_as(format!("standby; the leader is {holder}"));
+                    self.say(format!("standby: {holder} holds the Lease"));
                 }
                 Ok(Standing::Raced) => {}
                 Err(reason) => {
@@ -167,7 +169,7 @@ impl Elector {
 
     /// Renews the lease for as long as it can, and returns once it is lost. To be called after [`Self::acquire`].
     pub async fn hold(&mut self) -> Loss {
-        const NOTHING: &str = "no try came to an end";
+        const NOTHING: &str = "no attempt completed";
         let mut reason = NOTHING.to_owned();
         loop {
             let until = self.term.until();
@@ -207,10 +209,10 @@ impl Elector {
     pub async fn release(&mut self) {
         self.term.end();
         match timeout(call_limit(&self.election), self.give_back()).await {
-            Ok(Ok(true)) => tracing::info!(lease = self.lease, "the lease is given back"),
+            Ok(Ok(true)) => tracing::info!(lease = self.lease, "released the Lease"),
             Ok(Ok(false)) => {}
             Ok(Err(error)) => self.keeps_running(&reason(&error)),
-            Err(_) => self.keeps_running("no answer"),
+            Err(_) => self.keeps_running("no response"),
         }
     }
 
@@ -226,9 +228,12 @@ impl Elector {
         let why = match timeout(limit, self.try_hold()).await {
             Ok(Ok(standing)) => return Ok(standing),
             Ok(Err(error)) => reason(&error),
-            Err(_) => format!("no answer within {}", duration::text(limit)),
+            Err(_) => format!("no response within {}", duration::text(limit)),
         };
-        Err(format!("failed to take or renew the lease {}: {why}", self.lease))
+        Err(format!(
+            "failed to acquire or renew the Lease {}: {why}",
+            self.lease
+        ))
     }
 
     async fn try_hold(&mut self) -> Result<Standing, Error> {
@@ -264,7 +269,7 @@ impl Elector {
 
     fn lost(&self, loss: Loss) -> Loss {
         self.term.end();
-        self.check.fail("the lease is lost");
+        self.check.fail("the Lease is lost");
         loss
     }
 
@@ -278,7 +283,7 @@ impl Elector {
     fn keeps_running(&self, reason: &str) {
         tracing::warn!(
             lease = self.lease,
-            "failed to give the lease back ({reason}); the next replica leads once it has run out"
+            "failed to release the Lease ({reason}); another replica becomes the leader when it has expired"
         );
     }
 }
@@ -297,7 +302,7 @@ fn is_conflict(error: &Error) -> bool {
 fn reason(error: &Error) -> String {
     match error {
         Error::Api(status) if status.code == 403 => format!(
-            "{}; give the operator's ServiceAccount the Role {NAME}-lease of deploy/base",
+            "{}; bind the Role {NAME}-lease of deploy/base to the operator's ServiceAccount",
             status.message
         ),
         Error::Api(status) => status.message.clone(),

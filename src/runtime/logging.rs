@@ -37,7 +37,7 @@ pub enum TelemetryError {
     #[error("the log filter {0:?} cannot be read: {1}")]
     Filter(String, #[source] tracing_subscriber::filter::ParseError),
     /// A log was set up before.
-    #[error("failed to set the log up: {0}")]
+    #[error("failed to set up the log: {0}")]
     Taken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

@@ -42,10 +42,10 @@ const LAST_BATCH: Duration = Duration::from_secs(4);
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
     /// No client can be made.
-    #[error("no client of the collector can be made: {}", root_cause(.0))]
+    #[error("failed to create a client for the collector: {}", root_cause(.0))]
     Client(#[source] reqwest::Error),
     /// No event loop can be made.
-    #[error("no event loop for the collector can be made: {0}")]
+    #[error("failed to create an event loop for the collector: {0}")]
     EventLoop(#[source] io::Error),
     /// A variable cannot be used.
     #[error("a variable OTEL_EXPORTER_OTLP_* has a value that cannot be used")]

@@ -51,14 +51,14 @@ pub enum ConnectError {
     Endpoint(#[from] EndpointError),
     /// There is no IAM to show a password to.
     #[error(
-        "a password needs spec.iamEndpoint where spec.endpoint is set; create a new WorkspaceProject with both"
+        "a password requires spec.iamEndpoint if spec.endpoint is set; create a new WorkspaceProject with both"
     )]
     NoIam,
     /// The certificates cannot be used.
     #[error("the caBundle cannot be used: {0}")]
     CaBundle(String),
     /// No HTTP client could be made, most likely since this machine has no root certificates.
-    #[error("no TLS client can be made for {endpoint}: {reason}")]
+    #[error("failed to create a TLS client for {endpoint}: {reason}")]
     Client {
         /// For which endpoint.
         endpoint: String,
@@ -283,7 +283,7 @@ fn certificates(pem: &str) -> Result<Vec<Certificate>, ConnectError> {
         .map_err(|error| ConnectError::CaBundle(root_cause(&error)))?;
     if found.is_empty() {
         return Err(ConnectError::CaBundle(
-            "it holds no certificate in PEM".to_owned(),
+            "it contains no certificate in PEM format".to_owned(),
         ));
     }
     Ok(found)
@@ -334,8 +334,8 @@ mod tests {
     #[test]
     fn certificates_that_cannot_be_used_say_why() {
         for (pem, why) in [
-            ("", "it holds no certificate in PEM"),
-            ("junk", "it holds no certificate in PEM"),
+            ("", "it contains no certificate in PEM format"),
+            ("junk", "it contains no certificate in PEM format"),
             (
                 "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
                 "the caBundle cannot be used: ",

@@ -89,7 +89,7 @@ impl Endpoint {
             return Ok(());
         }
         Err(format!(
-            "a literal address needs an entry of --allowed-endpoints with a network that holds it, such as {address}={}",
+            "an IP address needs an entry of --allowed-endpoints with a network that contains it, such as {address}={}",
             IpNet::from(address)
         ))
     }

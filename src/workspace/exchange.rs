@@ -164,7 +164,7 @@ impl Exchange<'_> {
         let said = self.refusal(received);
         let mut reason = self.sanitizer.sentence(reason);
         if let Some(message) = &said.message {
-            reason = self.sanitizer.sentence(&format!("{reason}; it says: {message}"));
+            reason = self.sanitizer.sentence(&format!("{reason}; message: {message}"));
         }
         Error {
             operation: self.operation,

@@ -135,7 +135,7 @@ fn explained(cause: &str) -> String {
                  host); check its log"
                     .to_owned()
             }
-            "unexpected end of file" => "the proxy closed the connection without an answer to CONNECT".to_owned(),
+            "unexpected end of file" => "the proxy closed the connection without a response to CONNECT".to_owned(),
             failure => format!("the proxy did not open a tunnel: {failure}"),
         };
     }

@@ -141,7 +141,7 @@ async fn a_desktop_that_changes_hands_after_the_approval_is_not_deleted() {
     stage.change("leavers", json!({"suspend": false})).await;
     let status = stage.reason("leavers", Submitted, "PlanChanged").await;
     assert!(
-        message(&status, Submitted).contains("desktop pc-2: it is assigned to eve, approved was ben"),
+        message(&status, Submitted).contains("desktop pc-2: it is assigned to eve (approved: ben)"),
         "{status:#}"
     );
     assert_eq!(status["desktops"][1]["user"], "eve");

@@ -47,7 +47,12 @@ async fn plays(stage: &Stage, replica: &Running, part: &str) {
 }
 
 async fn leads(stage: &Stage, replica: &Running) {
-    plays(stage, replica, "[+]leader-election ok: this replica leads").await;
+    plays(
+        stage,
+        replica,
+        "[+]leader-election ok: this replica is the leader",
+    )
+    .await;
 }
 
 /// A leader, and a standby that began after it.
@@ -55,7 +60,7 @@ async fn two(stage: &Stage, election: &[&str]) -> (Running, Running) {
     let a = replica(stage, "a", election);
     leads(stage, &a).await;
     let b = replica(stage, "b", election);
-    plays(stage, &b, "[+]leader-election ok: standby, a_").await;
+    plays(stage, &b, "[+]leader-election ok: standby; the leader is a_").await;
     (a, b)
 }
 
@@ -158,7 +163,7 @@ async fn one_works_the_other_stands_by_and_takes_over_what_is_given_back() {
 
     // A standby that is told to stop leaves the lease alone.
     let c = replica(&stage, "c", LONG);
-    plays(&stage, &c, "standby, b_").await;
+    plays(&stage, &c, "standby; the leader is b_").await;
     assert_eq!(c.stopped().await, 0);
     assert!(
         lease(&stage).await["holderIdentity"]
@@ -197,7 +202,7 @@ async fn a_leader_that_is_told_to_stop_leads_until_its_last_submission_is_record
     stage.request("leaver", &["pc-1"]).await;
     stage.struck().await;
     assert_eq!(a.stopped().await, 0);
-    assert!(a.log().contains("the lease is given back"), "{}", a.log());
+    assert!(a.log().contains("released the Lease"), "{}", a.log());
     let status = stage.status("leaver").await;
     assert_eq!(
         says(&status, Submitted),
@@ -236,7 +241,7 @@ async fn a_leader_that_was_frozen_in_the_middle_of_its_work_does_nothing_new_whe
     let log = a.log();
     let told = log
         .lines()
-        .filter(|line| line.contains("ERROR") && line.contains("lease"));
+        .filter(|line| line.contains("ERROR") && line.contains("the Lease"));
     assert_eq!(told.count(), 1, "{log}");
     each_was_submitted_once(&stage, &batch).await;
     assert_eq!(lease(&stage).await["acquireTime"], led_by_b["acquireTime"]);
@@ -260,7 +265,7 @@ async fn a_leader_that_lost_the_lease_records_the_answer_on_its_way_begins_nothi
         .unwrap();
     let text = answers(&stage, &a, "/readyz", 503).await;
     assert!(
-        text.contains("[-]leader-election failed: the lease is lost"),
+        text.contains("[-]leader-election failed: the Lease is lost"),
         "{text}"
     );
     let status = stage.status("on-its-way").await;
@@ -269,7 +274,7 @@ async fn a_leader_that_lost_the_lease_records_the_answer_on_its_way_begins_nothi
 
     let exit = tokio::time::timeout(BOUND, a.wait()).await;
     assert_eq!(exit.expect("it ends by itself").unwrap(), 1);
-    assert!(a.log().contains("is held by somebody now"), "{}", a.log());
+    assert!(a.log().contains("is now held by somebody"), "{}", a.log());
     let status = stage.status("on-its-way").await;
     assert_eq!(
         says(&status, Submitted),
@@ -302,7 +307,7 @@ async fn a_leader_that_cannot_renew_the_lease_gives_way_and_still_records_its_an
     let a = stage.operator_at(proxy.kubeconfig(), &flags);
     leads(&stage, &a).await;
     let b = replica(&stage, "b", SHORT);
-    plays(&stage, &b, "standby, a_").await;
+    plays(&stage, &b, "standby; the leader is a_").await;
     stage.request("on-its-way", &["pc-1"]).await;
     stage.struck().await;
 

@@ -106,7 +106,7 @@ async fn with_a_client_that_keeps_removing_it_there_is_no_race() {
     let look = async || {
         replace(&stage, "leaver").await;
         let status = stage.status("leaver").await;
-        if message(&status, Stalled).contains("removed the operator's finalizer again and again") {
+        if message(&status, Stalled).contains("repeatedly removed the operator's finalizer") {
             Ok(())
         } else {
             Err(format!("{status:#}"))

@@ -62,7 +62,7 @@ on_nodes! {
             for pod in &pods {
                 let log = ["logs", "--namespace", NAMESPACE, &pod.name];
                 let log = stage.cluster.control_plane().kubectl(log).await.unwrap().stdout;
-                if !log.contains("failed to ask the API server for its version") {
+                if !log.contains("failed to get the version of the API server") {
                     return Err(format!("{pod:?}\n{log}"));
                 }
                 let probes = live_probes(&stage, pod).await?;

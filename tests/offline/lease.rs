@@ -93,7 +93,10 @@ async fn the_first_one_leads_and_the_other_one_stands_by_ready() {
     assert!(!a.leadership.holds());
     assert!(a.leads_within(NEXT_TRY).await);
     assert!(a.leadership.holds());
-    assert_eq!(a.readiness(), "[+]leader-election ok: this replica leads\nok\n");
+    assert_eq!(
+        a.readiness(),
+        "[+]leader-election ok: this replica is the leader\nok\n"
+    );
 
     let holding = tokio::spawn(async move { a.elector.hold().await });
     assert!(
@@ -104,7 +107,10 @@ async fn the_first_one_leads_and_the_other_one_stands_by_ready() {
     assert!(!holding.is_finished());
     assert_eq!(
         b.readiness(),
-        format!("[+]leader-election ok: standby, {} leads\nok\n", server.holder())
+        format!(
+            "[+]leader-election ok: standby; the leader is {}\nok\n",
+            server.holder()
+        )
     );
     holding.abort();
 }
@@ -182,9 +188,9 @@ async fn silence_ends_the_term_within_the_deadline() {
     assert!(!a.leadership.holds());
     assert_eq!(
         loss.to_string(),
-        "the lease operators/desktop-deletion-operator was not renewed for 10s (failed to take or renew the lease \
-         operators/desktop-deletion-operator: no answer within 5s), so another replica may lead by now: this one \
-         stops, and stands by after its restart"
+        "the Lease operators/desktop-deletion-operator was not renewed for 10s (failed to acquire or renew the Lease \
+         operators/desktop-deletion-operator: no response within 5s), so another replica may have become the leader: \
+         this replica stops, and is a standby after its restart"
     );
     assert!(!a.health.ready().holds());
 }
@@ -241,7 +247,7 @@ async fn another_holder_ends_the_term_at_once() {
     assert!(!a.leadership.holds());
     assert_eq!(
         loss.to_string(),
-        "the lease operators/desktop-deletion-operator is held by somebody now: this replica stops, and stands by \
+        "the Lease operators/desktop-deletion-operator is now held by somebody: this replica stops, and is a standby \
          after its restart"
     );
     a.elector.release().await;
@@ -256,8 +262,8 @@ async fn a_missing_right_is_named_with_its_cure_and_mended_without_a_restart() {
     assert!(!a.leads_within(RETRY * 3).await);
     assert_eq!(
         a.readiness(),
-        "[-]leader-election failed: failed to take or renew the lease operators/desktop-deletion-operator: leases is \
-         forbidden; give the operator's ServiceAccount the Role desktop-deletion-operator-lease of deploy/base\nfailed\n"
+        "[-]leader-election failed: failed to acquire or renew the Lease operators/desktop-deletion-operator: leases is \
+         forbidden; bind the Role desktop-deletion-operator-lease of deploy/base to the operator's ServiceAccount\nfailed\n"
     );
     server.script(|_, _| Fate::PROMPT);
     assert!(a.leads_within(NEXT_TRY).await);

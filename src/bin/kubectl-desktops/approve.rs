@@ -87,14 +87,14 @@ fn may_be_approved<'a>(request: &DesktopDeletion, shown: &'a Shown) -> Result<&'
         ));
     }
     if request.is_submitted() {
-        let message = "the request has been submitted: an approval has no effect any more";
+        let message = "the request has been submitted: an approval no longer has any effect";
         return Err(Error::other(message));
     }
     let plan = shown.plan.as_ref();
     let plan = plan.ok_or_else(|| Error::other("the request has no plan: there is nothing to approve"))?;
     if plan.blocked > 0 {
         output::note(&format!(
-            "warning: blocked desktops: {}; the whole request is held until there is none",
+            "warning: blocked desktops: {}; the whole request waits until no desktop is blocked",
             plan.blocked
         ));
     }

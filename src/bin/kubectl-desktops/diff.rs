@@ -101,7 +101,7 @@ impl Difference {
     fn text(&self) -> String {
         let present = self.present_hash.as_deref().unwrap_or(output::NONE);
         let mut text = format!(
-            "Approved plan:   {}\nPresent plan:    {present}\n",
+            "Approved plan:   {}\nCurrent plan:    {present}\n",
             self.approved_hash
         );
         if let Some(message) = self.message.as_deref().filter(|message| !message.is_empty()) {
@@ -123,7 +123,7 @@ impl Difference {
                 ]
             };
             let rows: Vec<_> = self.changes.iter().map(row).collect();
-            text += &table(["DESKTOP", "CHANGE", "APPROVED", "PRESENT"], &rows);
+            text += &table(["DESKTOP", "CHANGE", "APPROVED", "CURRENT"], &rows);
         }
         text
     }
@@ -201,10 +201,10 @@ mod tests {
         let expected = format!(
             "\
 Approved plan:   sha256:{a}
-Present plan:    sha256:{b}
+Current plan:    sha256:{b}
 Message:         pc-1 has another user
 
-DESKTOP   CHANGE     APPROVED   PRESENT
+DESKTOP   CHANGE     APPROVED   CURRENT
 pc-1      Name       VDI-01     VDI-1
 pc-1      User       anna       zoe
 PC-2      Vanished   VDI-02     <none>

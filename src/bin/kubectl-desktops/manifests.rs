@@ -27,7 +27,7 @@ const OWN_ANNOTATIONS: [&str; 3] = [
 pub(crate) async fn retry(cluster: &Cluster, args: &Retry, format: Format) -> Result<Verdict, Error> {
     let request = cluster.request(&args.request.name).await?;
     let Some((comments, manifest)) = retried(&request, &cluster.namespace, args.new_name.as_deref())? else {
-        output::note("every desktop is gone: there is nothing to try again");
+        output::note("every desktop is gone: there is nothing to retry");
         return Ok(Verdict::No);
     };
     print(&[(comments, manifest)], format)?;
@@ -87,7 +87,7 @@ fn retried(
     let (name, _) = request.identity()?;
     if !request.is_finished() {
         return Err(Error::other(format!(
-            "{name} is not finished: the operator still works on it"
+            "{name} is not finished: the operator is still processing it"
         )));
     }
     let status = request.status.iter().flat_map(|status| &status.desktops);
@@ -167,7 +167,7 @@ fn parts(manifest: &Value, size: usize) -> Result<Vec<Value>, Error> {
         .as_array()
         .and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect());
     let ids = ids.filter(|ids| !ids.is_empty());
-    let ids = ids.ok_or_else(|| invalid("spec.desktopIDs must be a list of texts"))?;
+    let ids = ids.ok_or_else(|| invalid("spec.desktopIDs must be a list of strings"))?;
     let mut known = HashSet::new();
     if let Some(twice) = ids.iter().find(|id| !known.insert(id.to_ascii_lowercase())) {
         return Err(Error::other(format!(

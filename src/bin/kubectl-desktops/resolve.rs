@@ -27,7 +27,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
     }
     let attempt = attempt(&request, args.attempt.as_deref())?;
     let value = format!("{}={}", attempt.id, args.answer.text());
-    Annotation::parse(&value).map_err(|form| Error::other(format!("invalid answer {value}: {form}")))?;
+    Annotation::parse(&value).map_err(|form| Error::other(format!("invalid value {value}: {form}")))?;
     if format == Format::Text {
         output::print(&description(&request, attempt));
     }
@@ -66,7 +66,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
             output::print_json(&json!({"name": name, "annotation": value, "annotated": resolved}))?;
         }
         Format::Text if resolved => output::print(&format!(
-            "\ndesktopdeletion.cloud-desktops.dev/{name} annotated; the operator answers in status.lastHandledResolve, or by an Event ResolveRefused\n"
+            "\ndesktopdeletion.cloud-desktops.dev/{name} annotated; the operator reports the result in status.lastHandledResolve, or by an Event ResolveRefused\n"
         )),
         Format::Text => {}
     }

@@ -61,7 +61,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Wait, format: Format) -> Resul
             Ok(now) if now.metadata.uid == uid => request = now,
             Ok(_) => {
                 return Err(Error::other(format!(
-                    "{name} was deleted and created again meanwhile"
+                    "{name} was deleted and created again in the meantime"
                 )));
             }
             Err(error) if error.is_not_found() => {
@@ -69,7 +69,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Wait, format: Format) -> Resul
             }
             Err(error @ Error::Refused(_)) => return Err(error),
             // The API server may be restarting.
-            Err(error) => output::note(&format!("warning: {error}; trying again")),
+            Err(error) => output::note(&format!("warning: {error}; retrying")),
         }
     }
     let succeeded = request.condition(ConditionType::Succeeded);

@@ -231,7 +231,7 @@ impl Table {
         if let Some(displaced) = self.deleted.insert(uid.to_owned(), claim, time) {
             tracing::warn!(
                 namespace = displaced.namespace, name = displaced.name, until = %displaced.until,
-                "too many deleted requests hold desktops: the claim that ends soonest was dropped"
+                "too many deleted requests reserve desktops: the claim that ends soonest was dropped"
             );
         }
     }

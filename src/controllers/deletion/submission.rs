@@ -176,7 +176,7 @@ async fn store_outcome(pass: &mut Reconciliation, mut step: Step, context: &Cont
             }
             Err(error) => {
                 let (name, namespace) = (pass.object.name_any(), pass.namespace());
-                tracing::warn!(namespace, name, %error, "the outcome of a submission could not be stored, tried again");
+                tracing::warn!(namespace, name, %error, "the outcome of a submission could not be stored, retrying");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RECORD_PAUSES.1);
                 if let Err(error) = reload(pass, context, &error.to_string(), Patience::Endless).await {

@@ -69,7 +69,7 @@ async fn read(reservation: Reservation, namespace: &str, context: &Context) -> R
     let found = match api::call("read the DesktopDeletion", requests.get_opt(name)).await {
         Ok(found) => found,
         Err(error) => {
-            tracing::debug!(namespace, name, %error, "a reservation cannot be settled, tried again");
+            tracing::debug!(namespace, name, %error, "a reservation cannot be settled, retrying");
             return RequestNow::Unknown;
         }
     };

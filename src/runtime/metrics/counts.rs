@@ -88,12 +88,12 @@ impl Counts {
         );
         registry.register(
             "completed_requests",
-            "DesktopDeletions that ended, by verdict: the reason of the condition Succeeded",
+            "Finished DesktopDeletions, by the reason of the condition Succeeded",
             self.completed_requests.clone(),
         );
         registry.register(
             "completed_desktops",
-            "Desktops of DesktopDeletions that ended, by final state",
+            "Desktops of finished DesktopDeletions, by final state",
             self.completed_desktops.clone(),
         );
         registry.register(
@@ -103,12 +103,12 @@ impl Counts {
         );
         registry.register(
             "cloud_calls",
-            "Calls of the cloud, by operation and HTTP status, or notSent, or noAnswer",
+            "Calls to the cloud API, by operation and HTTP status, or notSent, or noAnswer",
             self.cloud_calls.clone(),
         );
         registry.register(
             "suppressed_requests",
-            "Calls of the cloud that an open circuit breaker suppressed, by operation and breaker",
+            "Calls to the cloud API that an open circuit breaker suppressed, by operation and breaker",
             self.suppressed_requests.clone(),
         );
         registry.register(
@@ -118,7 +118,7 @@ impl Counts {
         );
         registry.register_with_unit(
             "rate_limiter_wait",
-            "Time that a cloud call waited for the rate limiter, by priority",
+            "Time that calls to the cloud API waited for the rate limiter, by priority",
             Unit::Seconds,
             self.permit_waits.clone(),
         );

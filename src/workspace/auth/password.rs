@@ -88,10 +88,13 @@ impl fmt::Debug for PasswordLogin {
 /// Why nobody can have typed this text, if so. Names may be of any language, passwords may hold blanks.
 fn untypable(text: &str) -> Option<String> {
     if text.trim() != text {
-        return Some("begins or ends with a blank".to_owned());
+        return Some("begins or ends with whitespace".to_owned());
     }
     let position = text.chars().position(|c| c.is_control() || c == '\u{feff}')?;
-    Some(format!("holds a control character at position {}", position + 1))
+    Some(format!(
+        "contains a control character at position {}",
+        position + 1
+    ))
 }
 
 #[cfg(test)]
@@ -140,17 +143,17 @@ mod tests {
             (
                 USER_NAME,
                 "robot ",
-                "the key userName of the Secret begins or ends with a blank",
+                "the key userName of the Secret begins or ends with whitespace",
             ),
             (
                 DOMAIN_NAME,
                 "ac\0me",
-                "the key domainName of the Secret holds a control character at position 3",
+                "the key domainName of the Secret contains a control character at position 3",
             ),
             (
                 PASSWORD,
                 "a\r\nb",
-                "the key password of the Secret holds a control character at position 2",
+                "the key password of the Secret contains a control character at position 2",
             ),
             (
                 PASSWORD,

@@ -143,8 +143,12 @@ impl HttpIam {
 
 /// Headers that send a token.
 fn auth(operation: Operation, names: &[&'static str], token: &SecretString) -> Result<HeaderMap, Error> {
-    let mut value = HeaderValue::from_str(token.expose_secret())
-        .map_err(|_| Error::not_sent(operation, "the token holds characters that no header may have"))?;
+    let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
+        Error::not_sent(
+            operation,
+            "the token contains characters that are not allowed in an HTTP header",
+        )
+    })?;
     value.set_sensitive(true);
     let names = names.iter().copied().map(http::HeaderName::from_static);
     Ok(names.map(|name| (name, value.clone())).collect())

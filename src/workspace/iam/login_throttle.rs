@@ -47,7 +47,7 @@ impl LoginThrottle {
             return Ok(());
         }
         Err(withheld(format!(
-            "IAM refused this user {} times in a row; more would lock the user, so the password is tried again after {} minutes, or once the Secret changes",
+            "IAM refused this user {} times in a row; further failures would lock the user, so the password is tried again after {} minutes, or once the Secret changes",
             self.refused,
             REST.as_secs() / 60
         )))

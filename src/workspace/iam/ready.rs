@@ -53,7 +53,7 @@ impl Ready {
         }
         match iam.token_end(token).await {
             Ok(end) => *self.end.lock() = Some(end),
-            Err(error) => tracing::info!(%error, "IAM does not say when the token ends"),
+            Err(error) => tracing::info!(%error, "IAM does not report when the token expires"),
         }
         *asked = Some(Instant::now());
     }

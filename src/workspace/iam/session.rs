@@ -167,7 +167,7 @@ impl Session {
             Err(error) if error.is_refused(&NO_EXCHANGE) => {
                 tracing::info!(
                     project = %self.project, user = self.login.user(), ends = %token.value.ends, %error,
-                    "IAM gives no temporary access key, so the token itself is sent: a lost answer then waits for the token's end"
+                    "IAM provides no temporary access key, so the token itself is sent: a request whose response is lost then waits until the token expires"
                 );
                 Ok(self.keep(Timed {
                     value: IssuedCredentials {

@@ -82,8 +82,8 @@ const LINE_FEED: &str =
     "ends with a line feed; create it with `kubectl create secret --from-literal` or `echo -n`";
 const FIRST: &str = "contains a space, a control character or a non-ASCII character at position 1";
 const THIRD: &str = "contains a space, a control character or a non-ASCII character at position 3";
-const CONTROL: &str = "holds a control character at position 3";
-const EDGE: &str = "begins or ends with a blank";
+const CONTROL: &str = "contains a control character at position 3";
+const EDGE: &str = "begins or ends with whitespace";
 const LONG: &str = "is 256 bytes long, more than the 255 that are allowed";
 
 /// One more than keys and passwords may have, and one more than tokens may.

@@ -21,7 +21,7 @@ const ALLOWED: &str = "--allowed-endpoints=127.0.0.1=127.0.0.0/8;127.0.0.2;local
 const SPELLING: &str = "the host must be a DNS name or an address in its usual spelling";
 const LABELS: &str = "without a dot at the end";
 const NOBODY: &str = "is not in the operator's --allowed-endpoints";
-const NETWORK: &str = "a literal address needs an entry of --allowed-endpoints with a network that holds it";
+const NETWORK: &str = "an IP address needs an entry of --allowed-endpoints with a network that contains it";
 const LOOPBACK: &str = "localhost resolves to ";
 
 const NOT_ALLOWED: &str = "EndpointNotAllowed";

@@ -197,7 +197,7 @@ async fn what_cannot_be_approved_any_more_is_said() {
     for (name, says) in [
         (
             "submitted",
-            "the request has been submitted: an approval has no effect any more",
+            "the request has been submitted: an approval no longer has any effect",
         ),
         (
             "unplanned",

@@ -119,7 +119,7 @@ async fn an_attempt_is_resolved_by_the_documented_annotation_after_a_yes_only() 
 
     for (arguments, says) in [
         (&["--retry", "--attempt=a2"][..], "the request has no attempt a2"),
-        (&["--adopt=job 9"], "invalid answer a1=adopt:job 9"),
+        (&["--adopt=job 9"], "invalid value a1=adopt:job 9"),
     ] {
         let arguments = [&["resolve", "leavers", "--yes"], arguments].concat();
         let ran = desk.run(&arguments, "").await;

@@ -96,7 +96,7 @@ async fn a_literal_address_needs_a_network_that_holds_it() {
         let endpoint = endpoint.replace("PORT", &sink.port.to_string());
         let allowed = format!("{};{entry}", "allowed.example=127.0.0.0/8");
         let told = told(&connector(&allowed, patient()), &endpoint).await;
-        let what = "a literal address needs an entry of --allowed-endpoints with a network that holds it";
+        let what = "an IP address needs an entry of --allowed-endpoints with a network that contains it";
         wrong.extend(unlike(trick, &told, what));
     }
     report(&wrong, corpus::NAMED.len());

@@ -396,7 +396,7 @@ async fn an_error_in_a_good_answer_keeps_its_code_and_words() {
         let server = serving(200, body.as_bytes()).await;
         let error = workspace(&server).list_desktops(&[]).await.unwrap_err();
         let (_, reason) = unreadable(&error);
-        assert!(reason.ends_with("; it says: busy just now"), "{reason}");
+        assert!(reason.ends_with("; message: busy just now"), "{reason}");
         let Failure::Unreadable { code: said, .. } = &error.failure else {
             panic!("{error:?}");
         };

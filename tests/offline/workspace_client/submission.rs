@@ -209,7 +209,7 @@ async fn an_error_in_place_of_a_job_id_keeps_its_code_and_words() {
                 panic!("{error:?}");
             };
             assert_eq!(said.as_deref(), Some(code), "{body}");
-            assert_eq!(unreadable(&error), (status, "no job_id; it says: busy"));
+            assert_eq!(unreadable(&error), (status, "no job_id; message: busy"));
             let shown = cloud_error(&error, Time(Stopped.now()));
             assert_eq!(shown.code.as_deref(), Some(code), "{body}");
             assert!(

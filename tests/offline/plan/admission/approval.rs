@@ -625,7 +625,7 @@ fn the_message_says_what_changed_and_what_to_approve_now() {
         hold.message,
         format!(
             "the desktops have changed since they were approved, so nothing is submitted: desktop b: the computer name is \
-             pc-9, approved was pc-2, it is assigned to eve, approved was ben. Check status.plan and status.desktops, then \
+             pc-9 (approved: pc-2), it is assigned to eve (approved: ben). Check status.plan and status.desktops, then \
              set spec.approvedPlan to {hash}"
         )
     );
@@ -640,8 +640,7 @@ fn the_message_says_what_changed_and_what_to_approve_now() {
     );
     let gone = held(&recorded().facts("b", "pc-2", ""));
     assert!(
-        gone.message
-            .contains("it is assigned to no user, approved was ben"),
+        gone.message.contains("it is assigned to no user (approved: ben)"),
         "{}",
         gone.message
     );
