@@ -66,11 +66,7 @@ fn page(kinds: &[CustomResourceDefinition]) -> String {
             heading(&mut page, "###", &format!("`{part}` of `{name}`"));
             fields(&mut page, root, part);
         }
-        heading(
-            &mut page,
-            "###",
-            &format!("What the API server refuses of `{name}`"),
-        );
+        heading(&mut page, "###", &format!("Validation rules of `{name}`"));
         rules(&mut page, root);
         heading(&mut page, "###", &format!("Conditions of `{name}`"));
         statements(
@@ -91,8 +87,8 @@ const INTRODUCTION: &str = "\
 
 # Reference
 
-Every field, rule, condition and reason of the two kinds. `kubectl explain` says the same about fields.
-In italics stands the type of a field; the fields of a *list of object* are those of one item of it.
+Every field, validation rule, condition and reason of the two kinds. `kubectl explain` shows the same descriptions of fields.
+The type of each field is in italics; fields below a *list of object* are those of one item of the list.
 ";
 
 fn heading(page: &mut String, level: &str, text: &str) {
@@ -178,8 +174,8 @@ fn statements(page: &mut String, statements: &[Statement]) {
     }
 }
 
-const READY: &str = "that of `Succeeded` once it is decided; before that the one of `Reconciling` or `Stalled`, or of \
-    `Submitted` while somebody holds the request back on purpose";
+const READY: &str = "the reason of `Succeeded` once it is decided; before that the one of `Reconciling` or `Stalled`, or of \
+    `Submitted` while the request is suspended or delayed on purpose";
 
 fn words(page: &mut String) {
     heading(page, "##", "Types of conditions");

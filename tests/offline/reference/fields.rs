@@ -75,7 +75,7 @@ impl<'a> Field<'a> {
 
 fn name(schema: &JSONSchemaProps) -> &str {
     match (schema.type_.as_deref(), schema.format.as_deref()) {
-        _ if schema.enum_.is_some() => "word",
+        _ if schema.enum_.is_some() => "enum",
         (_, Some("date-time")) => "time",
         (Some(kind), _) => kind,
         (None, _) => "anything",
