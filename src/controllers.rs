@@ -1,21 +1,22 @@
-//! The effects around the decision: Kubernetes on one side, the cloud on the other.
+//! The controllers: they load objects, ask [`plan`](crate::plan) for the next step, carry it out against Kubernetes or the
+//! cloud, and report.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`cache`] | the watch's copies of unfinished requests |
+//! | [`cache`] | the cache of unfinished requests, filled by the watch |
 //! | [`claims`] | which request may submit which desktop |
 //! | [`clock_sources`] | every clock that is known |
-//! | [`deletion`] | `DesktopDeletion`: load, ask [`plan`](crate::plan), execute, report |
+//! | [`deletion`] | `DesktopDeletion`: the loop that loads, asks [`plan`](crate::plan), executes, reports |
 //! | [`events`] | publishes Events |
 //! | [`project`] | `WorkspaceProject`: verifies its credentials with a read-only request |
 //! | [`project_status`] | projects as they were read, and writes of their status |
-//! | [`project_session`] | reads a project and its Secret, and makes a session of them |
-//! | [`finished`] | looks after finished requests: no finalizer of ours, and edits are noticed |
+//! | [`project_session`] | reads a project and its Secret, and creates a session with the cloud from them |
+//! | [`finished`] | finished requests: removes our finalizer, and records that edits were observed |
 //! | [`job_poller`] | follows the open jobs of a project with one shared read a tick |
 //! | [`raw`] | objects with their JSON, also those that cannot be decoded |
-//! | [`undecodable`] | names objects that cannot be decoded, and releases them at the end |
-//! | [`watchdog`] | notices a watch that went silent |
-//! | [`api`] | calls of the API server that cannot hang |
+//! | [`undecodable`] | reports objects that cannot be decoded, and releases them when they are deleted |
+//! | [`watchdog`] | detects a watch that no longer delivers events |
+//! | [`api`] | calls to the API server, with a timeout |
 
 use std::fmt;
 use std::sync::Arc;

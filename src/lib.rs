@@ -1,31 +1,36 @@
-//! `desktop-deletion-operator`: deletes Huawei Cloud Workspace desktops because somebody applied a
-//! `DesktopDeletion`, submits each batch at most once, and always says why.
+//! `desktop-deletion-operator`: deletes Huawei Cloud Workspace desktops declared as `DesktopDeletion` resources, submits
+//! each batch at most once, and reports every step in conditions.
 //!
 //! ```text
 //!  watch ──► load ──► plan(&Observed) ──► execute(step) ──► plan … ──► report
 //!            live       pure: no clock,     exactly one        until    status, Events,
-//!            object     no client, no       effect or one      Wait /   when to come back
-//!                       async               cloud read         Done
+//!            object     no client, no       effect or one      Wait /   time of the next
+//!                       async               cloud read         Done     reconciliation
 //! ```
 //!
-//! A submission, step by step: read project and Secret, claim the desktops, read them and the jobs that name them, put
-//! the finalizer on, look at the project once more, **sign, store the intent, send once, record**; then follow the job,
-//! look whether the desktops are gone, take the finalizer off, store the verdict. Each step is a value of [`plan::step::Step`],
-//! so each place where the process can die is the gap between two of them.
+//! The loop is the function `drive` in [`controllers::deletion`]: it calls [`plan::plan`], carries out the step, and calls
+//! `plan` again, until the step is `Wait` or `Done`.
 //!
-//! | module | what | may use |
+//! The steps of a submission: read the project and its Secret, claim the desktops, read them and the jobs that name them,
+//! add the finalizer, read the project again, **sign, store the intent, send once, record the response**; then follow the
+//! job, verify that the desktops are gone, remove the finalizer, and store the result. Each step is a value of
+//! [`plan::step::Step`], so a crash always happens between two of them or within one.
+//!
+//! | module | content | may use |
 //! | --- | --- | --- |
 //! | [`plan`] | decides the next step; pure | plain data of `crd`, `workspace`, `ids` |
-//! | [`controllers`] | loads, carries out steps, reports; the project check, job poller, claims | all but `process`, `cli` |
-//! | [`crd`] | the two kinds, their conditions and reasons: the contract with users | `ids` |
-//! | [`workspace`] | the cloud: its calls, signature, endpoints, errors; knows no Kubernetes | `ids`, `clock`, `config`, `expiring` |
-//! | [`cloud`] | sessions with the cloud that requests share: rate limiter, circuit breaker, batching, single flight | `plan`, `workspace`, `crd`, `runtime` |
-//! | [`runtime`] | lease, health, metrics, logging, traces | `crd`, `workspace::error` |
-//! | [`process`] | start, HTTP server, shutdown | `controllers` and what they run on: `runtime`, `workspace`, `crd` |
+//! | [`controllers`] | load objects, carry out steps, report; the check of projects, the job poller, the claims; reads the Secrets | all except `process`, `cli` |
+//! | [`crd`] | the two kinds, their conditions and reasons: the API for users | `ids` |
+//! | [`workspace`] | the client of the cloud API: its calls, signature, endpoints, errors; does not depend on Kubernetes | `ids`, `clock`, `config`, `expiring` |
+//! | [`cloud`] | sessions with the cloud API that requests share: rate limiter, circuit breaker, batching, single flight | `plan`, `workspace`, `crd`, `runtime` |
+//! | [`runtime`] | leader election, health, metrics, logging, traces | `crd`, `workspace::error` |
+//! | [`process`] | start, HTTP server, shutdown | `controllers` and the modules they use: `runtime`, `workspace`, `crd` |
 //! | [`cli`] | commands and flags | `process`, `runtime`, `crd`, `config` |
-//! | [`config`] | what the flags set, as plain data | nothing of ours |
-//! | [`ids`], [`clock`] | identifiers, parsed once; the one source of time and chance | nothing of ours |
-//! | [`expiring`] | a map that forgets what nobody asks for | nothing of ours |
+//! | [`config`] | the values of the flags, as plain data | no other module |
+//! | [`ids`], [`clock`] | identifiers, parsed once; the only source of time and randomness | no other module |
+//! | [`expiring`] | a map whose entries expire when they are not used | no other module |
+//!
+//! The section "Where to look" of CONTRIBUTING.md leads from a question to the file that answers it.
 
 pub mod cli;
 pub mod clock;

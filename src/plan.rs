@@ -1,6 +1,6 @@
-//! The decision: [`plan`] looks at what was observed and names the next step. It is pure: no clock, no client,
-//! no async. Every effect is a step of its own, and after each one `plan` is asked again, so each place where the
-//! process can die is the gap between two steps.
+//! The decision: [`plan`] decides the next step from what was observed. It is pure: no clock, no client, no async. Every
+//! effect is a separate step, and after each one `plan` is called again, so a crash always happens between two steps or
+//! within one.
 //!
 //! The files stand in floors. Each imports from its own floor and from those below it, never in a circle, and no phase
 //! imports another one:
@@ -9,29 +9,30 @@
 //! | --- | --- | --- |
 //! | 6, phases | [`admission`] | before anything is sent: may it be submitted, and what exactly |
 //! | | [`submission`] | sign, store the intent, send once, record |
-//! | | [`recovery`] | an attempt whose answer was lost |
+//! | | [`recovery`] | an attempt whose response was lost |
 //! | | [`job`] | the job, and whether the desktops are really gone |
-//! | | [`resolve`] | a person settles an attempt by annotation |
+//! | | [`resolve`] | manual resolution of an attempt by annotation |
 //! | | [`finalize`] | the object is being deleted |
-//! | 5, shared by phases | [`overlap`] | another request holds one of the desktops |
+//! | 5, shared by phases | [`overlap`] | another request has reserved one of the desktops |
 //! | | [`unreadable`] | a namespace that the operator may not read |
-//! | | [`expectations`] | a desktop is not what its request says |
+//! | | [`expectations`] | a desktop does not match `spec.expected` |
 //! | | [`approval`] | the desktops are not what was approved |
-//! | | [`daily_limit`] | the project takes only so many desktops within a day |
-//! | | [`preview`] | what the request will do, for people |
-//! | | [`evidence`] | what reads show of an attempt in doubt |
-//! | | [`blockers`] | what holds a request up: its project, clocks, answers of the cloud |
+//! | | [`guardrails`] | the guardrails of the project block the request |
+//! | | [`daily_limit`] | the daily limit of the project has no room for the request |
+//! | | [`preview`] | the plan that is shown: what the request will do |
+//! | | [`evidence`] | what reads show about an attempt with unknown outcome |
+//! | | [`blockers`] | what blocks a request from outside: its project, clocks, errors of the cloud |
 //! | | [`finalizer`] | that the finalizer is there while a call may take effect |
 //! | 4, status | [`status`] | the legal transitions of `status`, and nothing else writes it |
-//! | | [`conditions`] | what the conditions say |
+//! | | [`conditions`] | the conditions that follow from the state |
 //! | 3, time | [`deadlines`] | every rule about time, from the [`clocks`] and the [`memory`] of the process |
-//! | | [`daily_usage`] | what counts against the limit of a day, and until when |
-//! | 2, data | [`step`], [`progress`] | what is to be done, and what is said meanwhile |
-//! | | [`observed`], [`views`] | what the decision looks at, and what reads of the cloud show |
-//! | | [`attempts`], [`in_flight`] | what stored attempts say |
+//! | | [`daily_usage`] | what counts against the daily limit, and until when |
+//! | 2, data | [`step`], [`progress`] | the next step, and what the conditions report in the meantime |
+//! | | [`observed`], [`views`] | the input of the decision, and what reads of the cloud show |
+//! | | [`attempts`], [`in_flight`] | what stored attempts show |
 //! | | [`plan_hash`] | the facts that a plan holds, and its hash |
-//! | 1, words | [`messages`] | sentences for people |
-//! | | [`classify`] | from an error of the cloud to what is done about it |
+//! | 1, words | [`messages`] | messages for users |
+//! | | [`classify`] | which errors of the cloud are retried, how soon, and with which reason |
 
 pub mod admission;
 pub mod approval;

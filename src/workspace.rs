@@ -1,20 +1,20 @@
-//! The cloud: Huawei Cloud Workspace as the operator sees it. Nothing here has heard of Kubernetes.
+//! The client of the cloud API: Huawei Cloud Workspace as the operator sees it. Nothing here depends on Kubernetes.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`api`] | the calls, one by one, and the plain data they answer with |
+//! | [`api`] | the calls, one by one, and the plain data that they return |
 //! | [`error`] | what can go wrong, with everything that the service said |
-//! | [`connector`] | from endpoint and login to something that makes the calls |
+//! | [`connector`] | creates a client from an endpoint and credentials |
 //! | [`transport`] | what carries a request: the network, or a service that is simulated |
 //! | [`endpoint`] | which hosts and addresses the operator talks to |
-//! | [`auth`] | the login, and the only place that looks at its secrets |
-//! | [`iam`] | from a password to something that signs, and renewed in time |
+//! | [`auth`] | credentials: parsed from the data of a Secret, and checked |
+//! | [`iam`] | exchanges a password for a temporary access key, and renews it in time |
 //! | [`signature`] | the request signature: a pure function |
 //! | `http` | the calls of Workspace over HTTPS |
-//! | `exchange` | one call of any service: limits, what counts as not sent, what an answer means |
+//! | `exchange` | one call of any service: limits, what counts as not sent, what a response means |
 //! | `wire` | bodies as documented, read tolerantly |
 //! | `refusal` | every envelope that errors come in |
-//! | `text` | texts from outside, made fit to show |
+//! | `text` | sanitizes texts from outside before they are shown |
 
 pub mod api;
 pub mod auth;

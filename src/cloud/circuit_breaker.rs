@@ -1,8 +1,8 @@
-//! Holds calls back that would do harm: more failed logins lock an access key (after five in a row), more calls after a
-//! 429 prolong it, more calls than the vendor allows in a minute bring it about, and more submissions after several lost
-//! answers leave more requests in doubt. Shared by all requests, across namespaces.
+//! Suppresses calls that would do harm: more failed logins lock an access key (after five in a row), more calls after a
+//! 429 prolong it, more calls than the vendor allows in a minute cause it, and more submissions after several lost
+//! responses leave more requests with an unknown outcome. Shared by all requests, across namespaces.
 //!
-//! | file | what |
+//! | file | content |
 //! | --- | --- |
 //! | `circuit` | the circuit breaker for submissions |
 

@@ -1,6 +1,7 @@
-//! A rate limiter: so many calls at one time and so many a minute, by priority and, among equals, by namespace in rotation.
-//! One namespace with a thousand requests holds up another one's single request by one permit. Polls and submissions have
-//! guaranteed shares: however much recovery waits, of four permits in a row one goes to a poll and one to a submission.
+//! A rate limiter: limits concurrent calls and calls per minute, by priority and, within a priority, by namespace in
+//! rotation. A namespace with a thousand requests delays a single request of another one by one permit. Polls and
+//! submissions have guaranteed shares: even while recovery waits, of four permits in a row one goes to a poll and one to a
+//! submission.
 
 use std::collections::VecDeque;
 use std::pin::pin;

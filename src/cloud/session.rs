@@ -1,5 +1,5 @@
-//! Stands before every call of the cloud: holds back what would do harm, counts the others, and notes what the
-//! service's clock says.
+//! A session with the cloud API, which every call passes through: it suppresses calls that would do harm, counts the
+//! others, and notes the service's clock.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Reads that those who ask for the same share. Whoever asks while one is under way waits for the next one, together with
-//! all who ask meanwhile: each answer was begun no earlier than it was asked for.
+//! Reads that callers share. A caller that asks while a read is in progress waits for the next one, together with all
+//! others that ask in the meantime: every result is from a read that began no earlier than it was asked for.
 
 use std::sync::Arc;
 

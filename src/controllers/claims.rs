@@ -1,11 +1,11 @@
 //! Which request may submit which desktop: two unfinished requests never have one desktop in flight, also across
-//! namespaces that point to the same cloud project. Whoever may have reached the cloud holds its desktops, also after its
-//! object is gone; else the older object does. The table is rebuilt from the unfinished objects before the first
-//! submission.
+//! namespaces that use the same cloud project. A request that may have reached the cloud reserves its desktops, even after
+//! its object is gone; otherwise the older request takes precedence. The table is rebuilt from the unfinished objects
+//! before the first submission.
 //!
-//! | file | what |
+//! | file | content |
 //! | --- | --- |
-//! | `table` | who comes first |
+//! | `table` | which request takes precedence |
 //! | `entry` | what is known of an unfinished request |
 //! | `deleted` | claims of requests that are gone |
 //! | `released` | when desktops were last released |

@@ -1,17 +1,17 @@
-//! The controller for `DesktopDeletion`: begin from the watch's copy, ask [`plan`], execute one step, ask again, until
-//! there is nothing to do but wait.
+//! The controller for `DesktopDeletion`. Its loop is `drive`: start from the object in the cache, ask [`plan`], execute
+//! one step, and ask again, until there is nothing to do but wait.
 //!
-//! | file | what |
+//! | file | content |
 //! | --- | --- |
 //! | [`watch`] | the watch of unfinished requests |
 //! | [`queue`] | which request is reconciled next |
-//! | [`reconciliation`] | one run over one object: what was loaded and read so far |
-//! | [`facts`] | hands the times to the rules of `plan`, and what follows to the decision |
+//! | [`reconciliation`] | the state of one reconciliation: what was loaded and read so far |
+//! | [`facts`] | applies the rules about time in `plan`: the facts for the decision, and the delay until the next reconciliation |
 //! | [`execute`] | carries out one step: the only place with effects |
-//! | [`submission`] | sends and records in a task that nothing cancels |
+//! | [`submission`] | sends the delete request and records the response, in a task that nothing cancels |
 //! | [`report`] | Events and log lines |
-//! | [`slots`] | which reconciliations may run |
-//! | [`first_report`] | what is said of a request before its turn comes |
+//! | [`slots`] | how many reconciliations may run |
+//! | [`first_report`] | the first conditions of a request that is still queued |
 //! | [`memory`] | what is remembered between two reconciliations |
 
 use std::panic::AssertUnwindSafe;

@@ -1,6 +1,6 @@
-//! Looks after finished requests, of which nothing but metadata is read and nothing is kept. One that carries our finalizer
-//! again, for example from an exported manifest, could never be deleted: it is taken off. `spec.suspend` may still change
-//! and means nothing; tools that wait for `observedGeneration` must see that it was noticed.
+//! Watches finished requests. Only their metadata is read, and nothing is cached. If one has our finalizer again, for
+//! example from an exported manifest, it could never be deleted, so the finalizer is removed. `spec.suspend` can still be
+//! changed and has no effect; tools that wait for `observedGeneration` must see that the change was observed.
 
 use std::time::Duration;
 

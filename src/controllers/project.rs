@@ -1,12 +1,13 @@
-//! The controller for `WorkspaceProject`: proves the login by a harmless read before any deletion depends on it. A reconcile
-//! never waits for the cloud: the read is made by a task, which has the project reconciled again when it has ended.
+//! The controller for `WorkspaceProject`: verifies the credentials with a read-only request before any deletion depends on
+//! them. A reconciliation never waits for the cloud: a task makes the request, and has the project reconciled again when
+//! it has ended.
 //!
-//! | file | what |
+//! | file | content |
 //! | --- | --- |
-//! | `checks` | the tasks, and what the last one of each project found |
+//! | `checks` | the tasks, and the last result for each project |
 //! | `daily_usage` | settles what was reserved under the daily limit |
-//! | `news` | what of a project concerns its requests |
-//! | `relaxed` | tells of guardrails that were relaxed while requests wait |
+//! | `news` | whether a change of a project is relevant for its requests |
+//! | `relaxed` | the Event about guardrails that were relaxed while requests wait |
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;

@@ -1,5 +1,5 @@
-//! A `WorkspaceProject` and its Secret, read live and made into a client of the cloud. Secrets are read by name,
-//! in the project's own namespace, and never listed.
+//! Reads a `WorkspaceProject` and its Secret from the API server, and creates a session with the cloud API from them. This
+//! is the only file that reads Secrets: by name, in the project's own namespace, and never by list or watch.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Notices a watch that went silent: a cache that no longer follows the API server would leave new requests unseen
-//! for ever, and nothing else would fail. Every so often the live list, metadata only, is held against the cache; what
-//! it showed at the last look must be in the cache by now, else `/livez` fails and the operator is restarted.
+//! Detects a watch that no longer delivers events: new requests would never be seen, and nothing else would fail. At each
+//! interval, the live list (metadata only) is compared with the cache: what the previous list showed must be in the cache
+//! by now, otherwise `/livez` fails and the operator is restarted.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Floor 6, phases.
 //!
-//! Before anything is sent: may it be submitted, and what exactly.
+//! Before anything is sent: whether the request may be submitted, and what exactly.
 
 use super::attempts::{not_found_alike, was_not_found};
 use super::blockers::{self, UNREADABLE_LIMIT, circuit_open, clock_skew, known_error, refusal, unusable};

@@ -1,6 +1,6 @@
 //! Floor 5, shared by phases.
 //!
-//! What holds a request up from outside: its project, clocks, and what the cloud answers.
+//! What blocks a request from outside: its project, clocks, and errors of the cloud.
 
 use super::classify::RetryPolicy;
 use super::messages;

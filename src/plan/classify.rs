@@ -1,6 +1,6 @@
 //! Floor 1, words.
 //!
-//! From an error of the cloud to what is done about it: one table, codes before statuses.
+//! Which errors of the cloud are retried, how soon, and with which reason: one table, codes before statuses.
 
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{CloudError, ErrorClass};

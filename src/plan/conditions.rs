@@ -1,7 +1,8 @@
 //! Floor 4, status.
 //!
-//! What the conditions say. `Succeeded` is the truth, `Ready` mirrors it, `Submitted` tells about the POST;
-//! `Reconciling` and `Stalled` exist only while true, and never both (kstatus).
+//! The conditions that follow from the state. `Succeeded` is the final result, `Ready` mirrors it, `Submitted` reports
+//! whether the delete request reached the cloud; `Reconciling` and `Stalled` are present only while True, and never both
+//! (kstatus).
 
 use super::messages::desktops;
 use super::observed::Request;

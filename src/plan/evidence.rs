@@ -1,6 +1,6 @@
 //! Floor 5, shared by phases.
 //!
-//! What reads show of an attempt whose outcome is not known, and what follows from it.
+//! What reads show about an attempt whose outcome is unknown, and what follows from it.
 
 use std::collections::BTreeSet;
 

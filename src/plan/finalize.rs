@@ -1,7 +1,7 @@
 //! Floor 6, phases.
 //!
-//! The object is being deleted. That deletes nothing in the cloud and sends nothing. It is held only while a
-//! request of it may still reach the cloud: a twin made meanwhile must not post over it.
+//! The object is being deleted. That deletes nothing in the cloud and sends nothing. The object is kept only while its
+//! delete request may still take effect: otherwise, a new object of the same name could send a second one.
 
 use super::attempts::submitted;
 use super::observed::Observed;

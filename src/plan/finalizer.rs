@@ -1,7 +1,8 @@
 //! Floor 5, shared by phases.
 //!
-//! The finalizer holds the object while a call of it may take effect or its job need not show yet. Clients that replace the
-//! object take it off without knowing; it is put back, but not in a race with a client that keeps removing it.
+//! The finalizer keeps the object while its call may take effect or its job may not be visible yet. A client that replaces
+//! the object removes the finalizer by accident; it is restored, but not in a race with a client that removes it
+//! repeatedly.
 
 use super::observed::Observed;
 use super::progress::{Activity, Progress, Requeue};

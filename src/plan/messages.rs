@@ -1,6 +1,6 @@
 //! Floor 1, words.
 //!
-//! Sentences for people that more than one part of the decision uses.
+//! Messages for users that more than one part of the decision uses.
 
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, CloudError};

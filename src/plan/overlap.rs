@@ -1,7 +1,8 @@
 //! Floor 5, shared by phases.
 //!
-//! Another request holds one of the desktops. One that still exists holds it until it has ended. One that was deleted holds
-//! it while its call may take effect or its job need not show yet, and a read can show that earlier.
+//! Another request has reserved one of the desktops. A request that still exists reserves it until it has finished. One
+//! that was deleted reserves it while its call may take effect or its job may not be visible yet, unless a read shows the
+//! result earlier.
 
 use super::observed::{Claim, ConflictingRequest, DeletedRequest, Observed};
 use super::progress::{Progress, Requeue};

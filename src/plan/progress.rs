@@ -1,6 +1,6 @@
 //! Floor 2, data.
 //!
-//! What is said of a request that has not ended, and when it is reconciled again: the argument of most steps.
+//! What the conditions report about an unfinished request, and when it is reconciled again: the argument of most steps.
 
 use super::messages::desktops;
 use crate::crd::conditions::{Claim, Reason};

@@ -1,7 +1,7 @@
 //! Floor 6, phases.
 //!
-//! An attempt whose answer was lost. It is never repeated on a guess: it stays pending until its request is
-//! expired by the service's clock, and is then settled by evidence from two reads.
+//! An attempt whose response was lost. It is never repeated without evidence: it stays pending until its delete request
+//! has expired by the service's clock, and is then settled by evidence from two reads.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,7 @@
 //! Floor 6, phases.
 //!
-//! A person settles what the operator cannot find out: the annotation `cloud-desktops.dev/resolve`, answered once.
+//! Manual resolution of an attempt that the operator cannot settle: the annotation `cloud-desktops.dev/resolve`, handled
+//! once.
 
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};

@@ -1,6 +1,6 @@
 //! Floor 2, data.
 //!
-//! The next thing to do, with all that it takes.
+//! The next step, with everything that is needed to carry it out.
 
 use super::progress::Progress;
 use crate::crd::conditions::Reason;

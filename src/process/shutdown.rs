@@ -1,4 +1,4 @@
-//! The end of the process: the first SIGTERM or SIGINT asks for it, the second one does not wait.
+//! Shutdown: the first SIGTERM or SIGINT stops the operator gracefully, the second one immediately.
 
 use std::io;
 use std::process;

@@ -1,10 +1,10 @@
-//! The login: read from a Secret, checked, and used for one request after the other. Only here are secret values
-//! looked at.
+//! Credentials: parsed from the data of a Secret, checked, and used to authenticate requests. The Secret itself is read in
+//! `controllers::project_session`.
 //!
-//! | file | what |
+//! | file | content |
 //! | --- | --- |
-//! | this | what requests are sent with: an access key or a token |
-//! | [`password`] | what IAM gives such a thing for: the name and password of a user |
+//! | this | what requests are authenticated with: an access key or a token |
+//! | [`password`] | what IAM exchanges for these: the name and password of a user |
 
 use std::collections::BTreeMap;
 use std::fmt;

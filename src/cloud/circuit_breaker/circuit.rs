@@ -1,6 +1,6 @@
-//! The circuit breaker for the submissions of one login to one endpoint. Each lost answer leaves a request in doubt for
-//! some twenty minutes, so after several in a row no new submission is made until a read has succeeded, and then one at a
-//! time. Reads are never held back by it.
+//! The circuit breaker for submissions with one set of credentials to one endpoint. Each lost response leaves the outcome
+//! of a request unknown for some twenty minutes, so after several in a row no new submission is made until a read has
+//! succeeded, and then one at a time. It never suppresses reads.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Claims of requests that are gone although their call may still take effect, or its job need not show yet. Normally the
-//! finalizer keeps such an object; a client that replaces it takes that off, and who abandons a request may delete it at
-//! once. These claims live in this process alone: a restart or another leader does not know of them.
+//! Claims of requests that are gone although their call may still take effect, or its job may not be visible yet. Normally
+//! the finalizer keeps such an object; a client that replaces the object removes the finalizer, and an abandoned request
+//! can be deleted immediately. These claims exist only in this process: they are lost at a restart or a change of leader.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

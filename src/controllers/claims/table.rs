@@ -1,4 +1,4 @@
-//! The table of claims, and who comes first by it.
+//! The table of claims, and which request takes precedence.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;

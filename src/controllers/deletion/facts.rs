@@ -1,4 +1,5 @@
-//! Hands what is known of the time to the rules of [`deadlines`], and what follows from it to the decision.
+//! Applies the rules about time ([`deadlines`]) to one reconciliation: the facts for the next decision, and the delay
+//! until the next reconciliation.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Says that a request waits its turn while nothing else has been said of it: its reconciliation may not have begun yet, or
-//! may wait for an answer that does not come.
+//! Reports that a request is queued (reason `Queued`) if it has no conditions yet: its reconciliation may not have
+//! started, or may wait for a response that does not arrive.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! One run over one object: what was loaded and read so far.
+//! The state of one reconciliation: what was loaded and read so far. The loop that uses it is `drive` in the parent
+//! module.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Checks of logins, each in a task of its own: one that waits for its rate limit or for an endpoint that does not answer
-//! holds up no other project. There is one task a project at most, and none for a project that is gone or for a login that
-//! it no longer has.
+//! Verifies credentials, each in a separate task: one that waits for its rate limit, or for an endpoint that does not
+//! respond, delays no other project. There is at most one task for each project, and none for a project that is gone or
+//! for credentials that it no longer has.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Settles what requests have reserved under the daily limit of a project: only live reads say what became of them.
+//! Settles what requests have reserved under the daily limit of a project. Only reads from the API server show what became
+//! of them.
 
 use std::time::Duration;
 

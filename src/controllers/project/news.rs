@@ -1,5 +1,5 @@
-//! What of a project concerns requests that wait for it: its spec, its conditions, and room under its daily limit. What is
-//! reserved there concerns nobody who waits.
+//! Whether a change of a project is relevant for the requests that wait for it: a change of its spec, its conditions, or
+//! the room under its daily limit. Reservations alone are not.
 
 use std::collections::{HashMap, HashSet};
 

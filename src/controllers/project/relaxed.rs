@@ -1,4 +1,5 @@
-//! Tells of guardrails that were relaxed while requests wait: what kept them from being submitted may do so no longer.
+//! The Event `GuardrailsRelaxed`: guardrails were relaxed while requests wait, so requests that they blocked may be
+//! submitted now.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};

@@ -1,4 +1,4 @@
-//! Whether this replica leads right now.
+//! Whether this replica is the leader right now.
 
 use tokio::sync::watch;
 use tokio::time::Instant;

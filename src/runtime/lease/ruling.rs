@@ -1,5 +1,5 @@
-//! May this replica take or renew the lease: decided from what the Lease says and from how long our own clock has seen
-//! it unchanged. The times in the Lease are another machine's, for people only; they decide nothing.
+//! Whether this replica may acquire or renew the Lease: decided from the content of the Lease and from how long our own
+//! clock has seen it unchanged. The times in the Lease are from another machine and for display only; they decide nothing.
 
 use std::time::Duration;
 

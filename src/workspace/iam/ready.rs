@@ -1,4 +1,5 @@
-//! Credentials that came from elsewhere: nothing can be got in their place, but of a token IAM says when it ends.
+//! Credentials that need no login, because they are an access key or a token: they cannot be renewed, but IAM reports when
+//! a token expires.
 
 use std::fmt;
 use std::sync::Arc;

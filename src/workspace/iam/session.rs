@@ -1,4 +1,4 @@
-//! One user in one project: logged in when first needed, and renewed in time.
+//! The session of one IAM user in one project: logged in when first needed, and renewed in time.
 
 use std::fmt;
 use std::sync::Arc;

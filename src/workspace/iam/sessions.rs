@@ -1,4 +1,5 @@
-//! What all clients of the process share: one session for each login and project, so that a login serves every request.
+//! The IAM sessions that all clients of the process share: one for each user and project, so that one login serves every
+//! request.
 
 use std::sync::Arc;
 use std::time::Duration;
