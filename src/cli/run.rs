@@ -45,7 +45,7 @@ struct ScopeArgs {
     /// Hosts that a project may point to, each HOST or HOST=CIDR,CIDR
     ///
     /// Give the flag once for each entry, or separate entries by ';' (required in the environment variable). A '*' matches
-    /// one label of the host name; below myhuaweicloud.com and myhuaweicloud.eu, only a region. Loopback, link-local and
+    /// one label of the host name, and below myhuaweicloud.com and myhuaweicloud.eu only a region. Loopback, link-local and
     /// private addresses, and IP addresses in place of a name, are refused unless a CIDR of the entry contains them. The
     /// list replaces the default, which is the hosts workspace.REGION, iam.REGION and sts.REGION of myhuaweicloud.com and
     /// myhuaweicloud.eu, and iam.myhuaweicloud.com.
@@ -71,7 +71,7 @@ struct ScopeArgs {
     )]
     cloud_proxy: Option<String>,
 
-    /// File with USER:PASSWORD for the proxy of --cloud-proxy, read at the start
+    /// File with USER:PASSWORD for the proxy of --cloud-proxy, read when the operator starts
     #[arg(
         long,
         value_name = "FILE",
@@ -89,9 +89,9 @@ struct ScopeArgs {
 struct ReplicaArgs {
     /// Enable leader election with the Lease desktop-deletion-operator in the operator's namespace
     ///
-    /// The Deployment of the operator sets it: one of its two pods works, and the other one stands by. Without it, the
-    /// process starts to work immediately. Several processes at once are safe, since writes use optimistic concurrency,
-    /// but they multiply the calls of the cloud.
+    /// The Deployment of the operator sets it: one of its two pods is the leader, the other one is the standby. Without it,
+    /// the process starts to reconcile immediately. Several processes at once are safe, since writes use optimistic
+    /// concurrency, but they multiply the calls to the cloud API.
     #[arg(
         long,
         env = "DESKTOP_DELETION_LEADER_ELECT",
@@ -111,7 +111,7 @@ struct ReplicaArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = PROCESS)]
 struct ProcessArgs {
-    /// Maximum number of concurrent reconciliations, except those that wait for the cloud
+    /// Maximum number of concurrent reconciliations, not counting those that wait for the cloud
     #[arg(
         long,
         value_name = "COUNT",
@@ -129,7 +129,7 @@ struct ProcessArgs {
     )]
     requests_per_minute: NonZeroU32,
 
-    /// Whether status and conditions of requests name the users of desktops, which is personal data
+    /// Show the users of desktops, which are personal data, in status and conditions of requests
     #[arg(
         long,
         env = "DESKTOP_DELETION_SHOW_USERS",
@@ -142,8 +142,8 @@ struct ProcessArgs {
     )]
     show_users: bool,
 
-    /// Address of /livez, /readyz and /metrics; [::] is IPv4 and IPv6, or IPv4 alone where IPv6 is off; port 0 takes a
-    /// free one, which the log names
+    /// Address of /livez, /readyz and /metrics; [::] is IPv4 and IPv6, or only IPv4 if IPv6 is disabled; port 0 selects a
+    /// free port, which is logged
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
@@ -160,7 +160,7 @@ struct ProcessArgs {
     #[arg(long, hide = true, env = "POD_NAME", value_parser = identity)]
     pod_name: Option<String>,
 
-    /// Format of the log, which goes to standard error
+    /// Format of the log, which is written to standard error
     #[arg(
         long,
         value_name = "FORMAT",
@@ -169,15 +169,15 @@ struct ProcessArgs {
     )]
     log_format: LogFormat,
 
-    /// What is logged: error, warn, info, debug or trace, also by module, as in info,kube=debug
+    /// Log level: error, warn, info, debug or trace, also by module, as in info,kube=debug
     #[arg(long, value_name = "FILTER", env = "DESKTOP_DELETION_LOG_LEVEL", default_value = "info", value_parser = logging::filter_text)]
     log_level: String,
 
     #[expect(clippy::doc_markdown, reason = "--help shows it as it stands")]
-    /// Base URL of a collector that takes traces by OTLP over HTTP [default: none]
+    /// Base URL of a collector that receives traces by OTLP over HTTP [default: none]
     ///
-    /// Traces are posted to URL/v1/traces. Without it the standard variables OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and
-    /// OTEL_EXPORTER_OTLP_ENDPOINT decide, and without these nothing is traced. OTEL_EXPORTER_OTLP_HEADERS and
+    /// Traces are posted to URL/v1/traces. If the flag is not set, the standard variables OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
+    /// and OTEL_EXPORTER_OTLP_ENDPOINT apply; if they are not set either, nothing is traced. OTEL_EXPORTER_OTLP_HEADERS and
     /// OTEL_RESOURCE_ATTRIBUTES apply in either case.
     #[arg(
         long,

@@ -14,7 +14,7 @@ pub struct Election {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_LEASE_DURATION", value_parser = whole_seconds, default_value = "15s")]
     pub lease_duration: Duration,
 
-    /// A leader that cannot renew the Lease for this long stops and exits
+    /// Time after which a leader that cannot renew the Lease stops and exits
     ///
     /// The difference to --lease-duration is the tolerated clock drift between replicas.
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RENEW_DEADLINE", value_parser = parse, default_value = "10s")]

@@ -29,21 +29,21 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_MAX_SIGNATURE_AGE", value_parser = parse, default_value = "60s", help_heading = SUBMISSION)]
     pub max_signature_age: Duration,
 
-    /// Timeout of the response to a delete request; after it the outcome is unknown
+    /// Timeout for the response to a delete request, after which its outcome is unknown
     ///
     /// The default is the read timeout of the vendor's SDK. The pod's terminationGracePeriodSeconds must be longer, since a
     /// process that is shutting down waits for the response.
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SUBMISSION_TIMEOUT", value_parser = parse, default_value = "120s", help_heading = SUBMISSION)]
     pub submission_timeout: Duration,
 
-    /// How long the gateway honours a signature; shorter than 15m only for testing
+    /// How long the gateway accepts a signature; shorter than 15m only for testing
     ///
     /// A delete request without a response may take effect until this time, plus --clock-skew and --job-visibility-timeout, has
     /// passed.
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SIGNATURE_WINDOW", value_parser = parse, default_value = "15m", help_heading = SUBMISSION)]
     pub signature_window: Duration,
 
-    /// Maximum difference between the clocks of operator and cloud service; beyond it nothing is submitted
+    /// Maximum difference between the clocks of operator and cloud service; if it is exceeded, nothing is submitted
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_CLOCK_SKEW", value_parser = parse, default_value = "5m", help_heading = SUBMISSION)]
     pub clock_skew: Duration,
 
@@ -55,7 +55,7 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_TOKEN_LIFE", value_parser = parse, default_value = "24h", help_heading = SUBMISSION)]
     pub token_life: Duration,
 
-    /// How long jobs or desktops may be unreadable during recovery until a user or administrator is asked
+    /// How long jobs or desktops may be unreadable during recovery until a manual decision is required
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RECOVERY_TIMEOUT", value_parser = parse, default_value = "30m", help_heading = SUBMISSION)]
     pub recovery_timeout: Duration,
 
@@ -73,7 +73,7 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_JOB_OVERDUE", value_parser = parse, default_value = "60m", help_heading = FOLLOWING)]
     pub job_overdue: Duration,
 
-    /// How often a Secret is read again while something waits for it
+    /// How often a Secret is read again while a project or a request waits for it
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SECRET_REFRESH", value_parser = parse, default_value = "30s", help_heading = FOLLOWING)]
     pub secret_refresh: Duration,
 
@@ -81,7 +81,7 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_PROJECT_REFRESH", value_parser = parse, default_value = "10m", help_heading = FOLLOWING)]
     pub project_refresh: Duration,
 
-    /// How often the cache of a watch is compared with the API server; a watch that went silent fails /livez
+    /// How often the cache of a watch is compared with the API server; /livez fails if the watch delivers no events
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_WATCH_CHECK", value_parser = parse, default_value = "5m", help_heading = FOLLOWING)]
     pub watch_check: Duration,
 
@@ -138,7 +138,7 @@ impl Timing {
             (
                 ("--max-signature-age", self.max_signature_age),
                 ("--signature-window", self.signature_window),
-                "a request must not be sent with a signature that the gateway no longer honours",
+                "a request must not be sent with a signature that the gateway no longer accepts",
             ),
             (
                 ("--initial-poll-delay", self.initial_poll_delay),
@@ -179,7 +179,7 @@ impl Timing {
         let mut warnings = Vec::new();
         if self.signature_window < GATEWAY_SIGNATURE_WINDOW {
             warnings.push(format!(
-                "--signature-window ({}) is shorter than the {} for which Huawei Cloud honours a signature: a request \
+                "--signature-window ({}) is shorter than the {} for which Huawei Cloud accepts a signature: a request \
                  without a response may be considered expired while it can still take effect; use it for testing only",
                 text(self.signature_window),
                 text(GATEWAY_SIGNATURE_WINDOW)
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(
             timing.check().unwrap_err().to_string(),
             "--max-signature-age (1m) must be shorter than --signature-window (1m), since a request must not be sent \
-             with a signature that the gateway no longer honours"
+             with a signature that the gateway no longer accepts"
         );
     }
 

@@ -116,7 +116,7 @@ pub(crate) struct Answer {
     #[arg(long, value_name = "JOB")]
     pub(crate) adopt: Option<String>,
 
-    /// The delete request certainly had no effect: make a new attempt
+    /// The delete request certainly had no effect: submit the desktops again
     #[arg(long)]
     pub(crate) retry: bool,
 
