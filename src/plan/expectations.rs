@@ -50,7 +50,7 @@ fn differences(expected: &Expectation, facts: &DesktopFacts, hide_users: bool) -
             Fact::Given(is) if same(is, name) => return None,
             Fact::Given(is) if is.is_empty() => "empty".to_owned(),
             Fact::Given(is) => is.clone(),
-            Fact::NotGiven => "not given by the cloud".to_owned(),
+            Fact::NotGiven => "not reported by the cloud".to_owned(),
             Fact::Unreadable(_) => "not readable".to_owned(),
         };
         Some(format!("the computer name is {is}, expected {name}"))

@@ -189,7 +189,7 @@ fn may_still_say(view: &JobView, folded: &DesktopID) -> bool {
 fn failure<'a>(words: &[&'a SubJobResult]) -> Option<(Option<&'a str>, &'a str)> {
     words.iter().find_map(|word| match word {
         SubJobResult::Failed { code, reason } => {
-            let reason = reason.as_deref().unwrap_or("the cloud gives no reason");
+            let reason = reason.as_deref().unwrap_or("the cloud reports no reason");
             Some((code.as_deref(), reason))
         }
         SubJobResult::Other { code } => Some((code.as_deref(), UNDOCUMENTED)),

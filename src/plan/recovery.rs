@@ -81,7 +81,7 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
 /// An attempt whose outcome only a newer version of the operator knows: nothing is sent over it.
 pub fn of_newer_version(attempt: &Attempt) -> Progress {
     let message = format!(
-        "attempt {} has an outcome that this version of the operator does not know, so it may have reached the cloud and nothing is sent; run the version of the operator that wrote it",
+        "attempt {} has an outcome that this version of the operator does not recognize, so it may have reached the cloud and nothing is sent; run the version of the operator that wrote it",
         attempt.id
     );
     Progress::stalled(Reason::Undecodable, message, Requeue::Change)
