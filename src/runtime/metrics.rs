@@ -156,8 +156,8 @@ impl Metrics {
 
     /// A request ended with this verdict.
     pub fn completed(&self, verdict: Reason, desktops: Summary) {
-        let verdict = verdict.as_str();
-        let labels = labels::Verdict { verdict };
+        let reason = verdict.as_str();
+        let labels = labels::Reason { reason };
         self.counts.completed_requests.get_or_create(&labels).inc();
         for (state, number) in states(desktops) {
             let labels = labels::State { state };
@@ -319,15 +319,15 @@ mod tests {
                 ("submissions_total{outcome=\"Rejected\",class=\"Throttled\"}", "1"),
                 // The error of an attempt in doubt is not the class of its outcome.
                 ("submissions_total{outcome=\"Adopted\",class=\"\"}", "1"),
-                ("lost_answers_total", "1"),
+                ("lost_responses_total", "1"),
                 ("incidents_total{reason=\"LateEffect\"}", "1"),
-                ("completed_requests_total{verdict=\"PartiallyFailed\"}", "1"),
+                ("completed_requests_total{reason=\"PartiallyFailed\"}", "1"),
                 ("completed_desktops_total{state=\"Deleted\"}", "2"),
                 ("completed_desktops_total{state=\"Failed\"}", "1"),
-                ("login_checks_total{reason=\"SecretNotFound\"}", "1"),
+                ("credential_checks_total{reason=\"SecretNotFound\"}", "1"),
                 ("cloud_calls_total{operation=\"batchDelete\",code=\"202\"}", "1"),
                 (
-                    "cloud_calls_total{operation=\"batchDelete\",code=\"noAnswer\"}",
+                    "cloud_calls_total{operation=\"batchDelete\",code=\"noResponse\"}",
                     "1",
                 ),
                 (
@@ -361,11 +361,11 @@ mod tests {
             &Metrics::new(),
             &[
                 ("submissions_total{outcome=\"NoEffect\",class=\"\"}", "0"),
-                ("lost_answers_total", "0"),
+                ("lost_responses_total", "0"),
                 ("incidents_total{reason=\"JobLost\"}", "0"),
-                ("completed_requests_total{verdict=\"AllFailed\"}", "0"),
+                ("completed_requests_total{reason=\"AllFailed\"}", "0"),
                 ("completed_desktops_total{state=\"Failed\"}", "0"),
-                ("login_checks_total{reason=\"AuthenticationFailed\"}", "0"),
+                ("credential_checks_total{reason=\"AuthenticationFailed\"}", "0"),
                 ("circuit_breaker_trips_total{breaker=\"throttled\"}", "0"),
                 ("leader", "0"),
             ],

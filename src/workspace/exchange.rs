@@ -103,7 +103,7 @@ impl Exchange<'_> {
                 (status >= 400).then(|| status.to_string())
             }
             Err(error) if error.was_not_sent() => Some("notSent".to_owned()),
-            Err(_) => Some("noAnswer".to_owned()),
+            Err(_) => Some("noResponse".to_owned()),
         };
         if let Some(class) = class {
             span.record("error.type", class);

@@ -69,8 +69,8 @@ async fn a_lost_answer_that_was_found_again_shows_in_the_metrics() {
             ("submissions_total{outcome=\"Accepted\"", 1.0),
             ("submissions_total{outcome=\"Adopted\"", 1.0),
             ("submissions_total{", 2.0),
-            ("lost_answers_total ", 1.0),
-            ("completed_requests_total{verdict=\"AllDeleted\"}", 2.0),
+            ("lost_responses_total ", 1.0),
+            ("completed_requests_total{reason=\"AllDeleted\"}", 2.0),
             ("completed_desktops_total{state=\"Deleted\"}", 2.0),
             ("completed_desktops_total{", 2.0),
             ("incidents_total{", 0.0),
@@ -149,7 +149,7 @@ async fn what_waits_is_shown_by_its_reason_and_what_was_deleted_is_not() {
     )
     .await;
     let text = answers(&stage, &operator, "/metrics", 200).await;
-    let tried = sum(&text, "login_checks_total{reason=\"SecretNotFound\"}");
+    let tried = sum(&text, "credential_checks_total{reason=\"SecretNotFound\"}");
     assert!(tried >= Some(1.0), "{text}");
     let watch = format!(
         "heartbeat_age_seconds{{task=\"watch of {}/desktopdeletions\"}}",
@@ -177,7 +177,7 @@ async fn prometheus_reads_every_sample_of_a_running_operator_and_has_nothing_to_
     let operator = stage.operator(FLAGS);
     stage.request("leaver", &["pc-1"]).await;
     stage.completed("leaver").await;
-    let finished = ("completed_requests_total{verdict=\"AllDeleted\"}", 1.0);
+    let finished = ("completed_requests_total{reason=\"AllDeleted\"}", 1.0);
     shows(&stage, &operator, &[finished]).await;
     let text = answers(&stage, &operator, "/metrics", 200).await;
 

@@ -129,7 +129,7 @@ async fn what_fails_in_the_cloud_is_a_failed_span_with_its_class() {
     ends_well(&stage, "leaver").await;
     assert_eq!(operator.stopped().await, 0);
     let spans = collector.spans();
-    for (operation, class) in [("batchDelete", "noAnswer"), ("listSubJobs", "503")] {
+    for (operation, class) in [("batchDelete", "noResponse"), ("listSubJobs", "503")] {
         let span = one(&spans, operation, ("error.type", class));
         assert!(span.failed, "{span:#?}");
     }

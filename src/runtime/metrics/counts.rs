@@ -12,7 +12,6 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
     ApiWrite, BreakerLabel, CloudCall, Kind, Reason, Reconcile, Right, State, Submission, SuppressedRequest,
-    Verdict,
 };
 use super::{Incident, breaker_name};
 use crate::crd::conditions::{ConditionStatus, ConditionType, DELETION, PROJECT, Statement};
@@ -32,7 +31,7 @@ pub(super) struct Counts {
     pub(super) submissions: Family<Submission, Counter>,
     pub(super) lost_answers: Counter,
     pub(super) incidents: Family<Reason, Counter>,
-    pub(super) completed_requests: Family<Verdict, Counter>,
+    pub(super) completed_requests: Family<Reason, Counter>,
     pub(super) completed_desktops: Family<State, Counter>,
     pub(super) login_checks: Family<Reason, Counter>,
     pub(super) cloud_calls: Family<CloudCall, Counter>,
@@ -77,7 +76,7 @@ impl Counts {
             self.submissions.clone(),
         );
         registry.register(
-            "lost_answers",
+            "lost_responses",
             "Submissions whose response was lost or could not be decoded: the outcome of each is unknown until it is settled",
             self.lost_answers.clone(),
         );
@@ -97,13 +96,13 @@ impl Counts {
             self.completed_desktops.clone(),
         );
         registry.register(
-            "login_checks",
+            "credential_checks",
             "Verifications of WorkspaceProject credentials, by resulting reason of the condition Ready",
             self.login_checks.clone(),
         );
         registry.register(
             "cloud_calls",
-            "Calls to the cloud API, by operation and HTTP status, or notSent, or noAnswer",
+            "Calls to the cloud API, by operation and HTTP status, or notSent, or noResponse",
             self.cloud_calls.clone(),
         );
         registry.register(
@@ -162,8 +161,8 @@ impl Counts {
             let reason = incident.as_str();
             show(&self.incidents, &Reason { reason });
         }
-        for verdict in verdicts() {
-            show(&self.completed_requests, &Verdict { verdict });
+        for reason in verdicts() {
+            show(&self.completed_requests, &Reason { reason });
         }
         for (state, _) in states(Summary::default()) {
             show(&self.completed_desktops, &State { state });

@@ -14,11 +14,6 @@ pub(super) struct Submission {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Verdict {
-    pub(super) verdict: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct State {
     pub(super) state: &'static str,
 }
@@ -106,7 +101,7 @@ impl EncodeLabelValue for CallCode {
         match self {
             Self::Http(status) => EncodeLabelValue::encode(status, encoder),
             Self::NotSent => EncodeLabelValue::encode(&"notSent", encoder),
-            Self::NoAnswer => EncodeLabelValue::encode(&"noAnswer", encoder),
+            Self::NoAnswer => EncodeLabelValue::encode(&"noResponse", encoder),
         }
     }
 }
