@@ -24,7 +24,7 @@ pub(crate) async fn play(stage: &mut Stage, board: &mut Board) -> Result<Verdict
     watched(
         stage,
         board,
-        "the first requests have a job or their verdict",
+        "the first requests have a job or a result",
         on_its_way,
     )
     .await?;
@@ -37,13 +37,13 @@ pub(crate) async fn play(stage: &mut Stage, board: &mut Board) -> Result<Verdict
     watched(
         stage,
         board,
-        "one request is blocked, one waits for approval",
+        "one request is blocked, one waits for an approval",
         planned,
     )
     .await?;
     let hash = approve::approve(stage, board, approved).await?;
     let over = |board: &Board| ROLES.iter().all(|role| is_over(board, role));
-    watched(stage, board, "every request has ended", over).await?;
+    watched(stage, board, "every request has finished", over).await?;
     approve::only_that_was_submitted(board, approved, &hash)?;
     verdict::pronounce(stage, board)
 }
@@ -105,7 +105,7 @@ async fn only_the_intent_is_stored(stage: &Stage, board: &mut Board, role: &Role
         return Err(format!("{} knows of its job in spite of the crash", role.name).into());
     }
     board.say(&format!(
-        "{} holds its intent, attempt {}, and no job",
+        "{} has stored its intent, attempt {}, and has no job",
         role.name, attempt.id
     ));
     Ok(())

@@ -69,7 +69,7 @@ pub(crate) const ROLES: [Role; 7] = [
     Role {
         letter: 'a',
         name: "a-three-desktops",
-        story: "three desktops, all of which the cloud deletes",
+        story: "three desktops: the cloud deletes all of them",
         project: Project::Open,
         desktops: &[
             desktop(
@@ -119,7 +119,7 @@ pub(crate) const ROLES: [Role; 7] = [
     Role {
         letter: 'c',
         name: "c-one-fails",
-        story: "two desktops, one of which the cloud fails to delete",
+        story: "two desktops: the cloud fails to delete one of them",
         project: Project::Open,
         desktops: &[
             desktop(
@@ -145,7 +145,7 @@ pub(crate) const ROLES: [Role; 7] = [
     Role {
         letter: 'd',
         name: "d-not-permitted",
-        story: "a project whose key may not delete: it waits for somebody to grant the right",
+        story: "a project whose access key lacks a permission: the request waits until it is granted",
         project: Project::ReadOnly,
         desktops: &[desktop(
             "d1e60b0e-58f4-4f5e-9a39-0c6d3c1b7d01",
@@ -164,7 +164,7 @@ pub(crate) const ROLES: [Role; 7] = [
     Role {
         letter: 'e',
         name: "e-crash",
-        story: "the operator is killed before it hears that the cloud accepted the call",
+        story: "the operator is killed before it receives the response to the accepted delete request",
         project: Project::Open,
         desktops: &[desktop(
             "e1e60b0e-58f4-4f5e-9a39-0c6d3c1b7e01",
@@ -183,7 +183,7 @@ pub(crate) const ROLES: [Role; 7] = [
     Role {
         letter: 'f',
         name: "f-wrong-user",
-        story: "two desktops, one of which is not its user's, as the request expects: nothing is sent",
+        story: "two desktops, one of them assigned to another user than expected: nothing is sent",
         project: Project::Open,
         desktops: &[
             desktop(
@@ -209,7 +209,7 @@ pub(crate) const ROLES: [Role; 7] = [
     Role {
         letter: 'g',
         name: "g-approval",
-        story: "a project that requires an approval: nothing is sent until somebody approves the plan",
+        story: "a project that requires an approval: nothing is sent until the plan is approved",
         project: Project::Guarded,
         desktops: &[
             desktop(

@@ -21,7 +21,7 @@ pub(crate) async fn until_interrupted(stage: &Stage, board: &mut Board) -> Resul
     let simulator = stage.cloud.simulator();
     let screen = board.close();
     screen.print("");
-    screen.print("Everything runs on until Ctrl-C. In another terminal:");
+    screen.print("Everything keeps running until you press Ctrl-C. In another terminal, run:");
     screen.print("");
     screen.print(&format!(
         "export KUBECONFIG={}",
@@ -40,7 +40,7 @@ pub(crate) async fn until_interrupted(stage: &Stage, board: &mut Board) -> Resul
     screen.print("kubectl desktops plan needs-approval");
     screen.print("kubectl desktops approve needs-approval");
     screen.print("");
-    screen.print("The simulated cloud, and its admin API (GET /ledger, GET and POST /desktops, PATCH /desktops/ID, GET, POST");
+    screen.print("The simulated cloud and its admin API (GET /ledger, GET and POST /desktops, PATCH /desktops/ID, GET, POST");
     screen.print("and DELETE /faults):");
     screen.print("");
     screen.print(&format!("workspace: {}", simulator.workspace));

@@ -28,11 +28,11 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Watch seven requests for the deletion of cloud desktops on a real Kubernetes API server and a simulated cloud.
 ///
-/// Exit code 0 means that each of them ended as it had to.
+/// Exit code 0 means that each of them ended as expected.
 #[derive(Parser)]
 #[command(bin_name = "cargo demo --")]
 struct Arguments {
-    /// Leave everything running and print how to reach it, until Ctrl-C
+    /// Leave everything running until Ctrl-C, and print how to connect
     #[arg(long)]
     keep: bool,
 }

@@ -64,7 +64,7 @@ impl Stage {
         let namespace = control_plane.namespace("demo").await?;
         let kubeconfig = control_plane.deploy("deploy/base", namespace.name()).await?;
         board.say(&format!(
-            "{} runs; deploy/base is applied to namespace {}",
+            "{} is running; deploy/base is applied to namespace {}",
             control_plane.url(),
             namespace.name()
         ));

@@ -51,18 +51,18 @@ pub(crate) fn pronounce(stage: &Stage, board: &mut Board) -> Result<Verdict, Box
     for line in columns(&rows) {
         screen.print(&line);
     }
-    screen.print("\nPOSTS: calls of batch-delete in the cloud's ledger that name its desktops. WRITES: what the operator wrote");
-    screen.print("to the object, from the API server's audit log. What the operator says of each:\n");
+    screen.print("\nPOSTS: delete requests in the cloud's ledger for the desktops of the request. WRITES: writes of the operator");
+    screen.print("to the object, from the API server's audit log. The message of each request:\n");
     for line in words {
         screen.print(&line);
     }
     screen.print("");
     if faults.is_empty() {
-        screen.say("every request ended as it had to, and no other desktop was touched");
+        screen.say("every request ended as expected, and no other desktop was deleted");
         return Ok(Ok(()));
     }
     Ok(Err(format!(
-        "not everything ended as it had to:\n  {}",
+        "not everything ended as expected:\n  {}",
         faults.join("\n  ")
     )))
 }

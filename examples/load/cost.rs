@@ -138,31 +138,31 @@ impl fmt::Display for Cost {
         let objects = self.objects as f64;
         let calls: usize = self.calls.values().sum();
         writeln!(f, "objects                  {}", self.objects)?;
-        writeln!(f, "cloud calls an object    {:.3}", calls as f64 / objects)?;
+        writeln!(f, "cloud calls per object   {:.3}", calls as f64 / objects)?;
         for (operation, calls) in &self.calls {
             writeln!(f, "  {operation:<30} {calls}")?;
         }
         let requests: usize = self.requests.values().sum();
-        writeln!(f, "API requests an object   {:.3}", requests as f64 / objects)?;
+        writeln!(f, "API requests per object  {:.3}", requests as f64 / objects)?;
         for (request, times) in &self.requests {
             writeln!(f, "  {request:<30} {times}")?;
         }
         writeln!(
             f,
-            "writes an object         {:.3} (at most {})",
+            "writes per object        {:.3} (at most {})",
             self.writes.all as f64 / objects,
             self.writes.most
         )?;
         let took = self.took.as_secs_f64();
         writeln!(
             f,
-            "time                     {took:.1} s, {:.1} ms an object",
+            "time                     {took:.1} s, {:.1} ms per object",
             took * 1000.0 / objects
         )?;
         if let Some(latency) = &self.latency {
             writeln!(f, "{latency}")?;
         }
-        writeln!(f, "CPU of the operator      {:.2} s", self.process.cpu_seconds)?;
-        write!(f, "peak memory of it        {:.1} MiB", self.process.peak_mib)
+        writeln!(f, "CPU time of the operator {:.2} s", self.process.cpu_seconds)?;
+        write!(f, "peak memory              {:.1} MiB", self.process.peak_mib)
     }
 }

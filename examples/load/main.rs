@@ -53,23 +53,23 @@ const FLAGS: [&str; 4] = [
 #[derive(Parser)]
 #[command(bin_name = "cargo run --release --example load --")]
 struct Arguments {
-    /// How many objects of one desktop each
+    /// Number of objects, with one desktop each
     #[arg(long, default_value = "200")]
     objects: NonZeroUsize,
 
-    /// Most objects that the operator works on at one time
+    /// Maximum number of concurrent reconciliations
     #[arg(long, default_value = "16")]
     concurrency: u16,
 
-    /// Create so many objects a second, instead of all at once
+    /// Number of objects to create per second, instead of all at once
     #[arg(long, conflicts_with = "suspended")]
     rate: Option<NonZeroU32>,
 
-    /// Let the objects wait, and print the memory that each of them holds
+    /// Suspend the objects, and print the memory of the operator for each of them
     #[arg(long)]
     suspended: bool,
 
-    /// Desktops of each object that waits
+    /// Number of desktops of each suspended object
     #[arg(long, default_value = "1", requires = "suspended", value_parser = clap::value_parser!(u8).range(1..=100))]
     desktops: u8,
 }

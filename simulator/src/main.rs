@@ -18,11 +18,11 @@ use workspace_simulator::{Options, serve};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Address of Workspace and IAM (HTTPS); port 0 takes a free one.
+    /// Address of Workspace and IAM (HTTPS); port 0 selects a free port.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 
-    /// Address of the admin API (HTTP, without any login: keep it on the loopback interface).
+    /// Address of the admin API (HTTP without authentication: keep it on the loopback interface).
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     admin: SocketAddr,
 
@@ -30,15 +30,15 @@ struct Arguments {
     #[arg(long, value_name = "FILE.yaml")]
     world: PathBuf,
 
-    /// Every request is appended to this file, one JSON object a line.
+    /// File to which every request is appended, one JSON object per line.
     #[arg(long, value_name = "FILE.jsonl")]
     ledger: Option<PathBuf>,
 
-    /// The certificate of the authority that clients must trust is written to this file.
+    /// File to which the certificate of the authority that clients must trust is written.
     #[arg(long, value_name = "FILE.pem")]
     ca_out: PathBuf,
 
-    /// A host name that the server's certificate is for, besides localhost; may be given several times.
+    /// Another host name for the server's certificate, in addition to localhost; may be repeated.
     #[arg(long, value_name = "NAME")]
     server_name: Vec<String>,
 }
