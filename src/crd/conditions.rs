@@ -56,14 +56,13 @@ words! {
         Succeeded,
         /// The same, for tools that only read `Ready`.
         Ready,
-        /// Whether it is known what the request will do (`status.plan`), and nothing blocks it. Present only where the plan is
-        /// shown.
+        /// Whether the plan (`status.plan`) is known and nothing blocks it. Present only if the plan is shown.
         Planned,
-        /// Whether the plan is approved. Present only where the plan is shown.
+        /// Whether the plan is approved. Present only if the plan is shown.
         Approved,
-        /// Present only while the operator is at work or will try again by itself (kstatus).
+        /// Present only while the operator makes progress or retries (kstatus).
         Reconciling,
-        /// Present only while the object needs a person (kstatus).
+        /// Present only while user action is required (kstatus).
         Stalled,
     }
 }

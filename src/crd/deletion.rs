@@ -1,4 +1,4 @@
-//! `DesktopDeletion`: one batch of desktops to delete, and what became of it.
+//! `DesktopDeletion`: one batch of desktops to delete, and its result.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
@@ -47,7 +47,7 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
     .field_path(".status.attempts"),
     validation = rules::forbidden(
         EVERY_DESKTOP_IS_LISTED,
-        "status.desktops lists the desktops of spec.desktopIDs, each one of them and no other, in the same spelling"
+        "status.desktops must list exactly the desktops of spec.desktopIDs, in the same spelling"
     )
     .field_path(".status.desktops"),
     selectable = ".spec.projectRef.name",
@@ -87,7 +87,7 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
 #[x_kube(
     validation = rules::immutable_optional("expected", INSTEAD),
     validation = Rule::new(EXPECTED_IS_REQUESTED)
-        .message("expected names a desktop that desktopIDs does not; both use the same spelling")
+        .message("expected can only name desktops of desktopIDs, in the same spelling")
         .field_path(".expected"),
     validation = rules::immutable_optional("notBefore", INSTEAD),
     validation = rules::immutable_optional("notAfter", INSTEAD),
@@ -140,7 +140,7 @@ pub struct DesktopDeletionSpec {
     #[x_kube(validation = rules::immutable("force", INSTEAD))]
     pub force: bool,
 
-    /// Earliest time of the submission, such as the last day of an employee. Until then the request is held with reason
+    /// Earliest time of the submission, such as the last day of an employee. Until then the request waits with reason
     /// `Scheduled`, and reserves no desktop. An RFC 3339 time with a time zone, such as 2026-12-01T18:00:00Z, earlier than
     /// `notAfter`. Default: as soon as possible. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,16 +157,17 @@ pub struct DesktopDeletionSpec {
     #[x_kube(validation = rules::readable_time("notAfter out for the default deadline"))]
     pub not_after: Option<Time>,
 
-    /// Whether to hold the submission; the deadline still applies. Meanwhile `status.plan` and `status.desktops` show what
-    /// the request would do. A request that has been submitted cannot be stopped; the message of condition `Submitted` says
-    /// so. Has no effect on a finished request. Default: false.
+    /// Whether to suspend the request: while it is true, nothing is submitted, and `status.plan` and `status.desktops` show
+    /// what the request would do. The deadline still applies. A request that has been submitted cannot be stopped; the
+    /// message of condition `Submitted` then states that `suspend` came too late. Has no effect on a finished request.
+    /// Default: false.
     #[serde(default)]
     pub suspend: bool,
 
-    /// The plan that is approved: the value of `status.plan.hash`, sha256: and 64 hexadecimal digits. Then exactly the
-    /// desktops of that plan are deleted, or none: if they have changed since, nothing is submitted (`PlanChanged`). May be
-    /// set, changed and removed at any time; a request that has been submitted is not affected. Required if the guardrails
-    /// of the `WorkspaceProject` say so.
+    /// The approved plan: the value of `status.plan.hash`, sha256: and 64 hexadecimal digits. If it is set, only this plan is
+    /// submitted: if its desktops have changed since the approval, nothing is submitted (`PlanChanged`). It may be set,
+    /// changed and removed at any time, which does not affect a request that has been submitted. Required if the guardrails
+    /// of the `WorkspaceProject` require an approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub approved_plan: Option<String>,

@@ -1,4 +1,4 @@
-//! `WorkspaceProject`: one Huawei Cloud project and how to log in to it.
+//! `WorkspaceProject`: one Huawei Cloud project and its credentials.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -49,7 +49,7 @@ const INSTEAD: &str = "create a new WorkspaceProject instead";
     validation = rules::immutable_optional("iamEndpoint", INSTEAD),
     validation = rules::forbidden(
         "!has(self.credentials.password) || !has(self.endpoint) || has(self.iamEndpoint)",
-        "a password needs iamEndpoint where endpoint is set, since it must not go to the identity service of another cloud; create a new WorkspaceProject with both"
+        "a password requires iamEndpoint if endpoint is set, so that it is not sent to the identity service of another cloud; create a new WorkspaceProject with both"
     )
 )]
 pub struct WorkspaceProjectSpec {
@@ -74,9 +74,9 @@ pub struct WorkspaceProjectSpec {
     pub endpoint: Option<String>,
 
     /// URL of the identity service (IAM), https, without a path, in the form of `endpoint`. The operator logs in
-    /// there with a password, and queries there when a token expires. Default: `https://iam.{region}.myhuaweicloud.com` (of eu-west-101,
-    /// `myhuaweicloud.eu`) if `endpoint` is not set. If it is set, there is no default, so that credentials are never
-    /// sent to another cloud. Immutable, including whether it is set.
+    /// there with a password, and queries there when a token expires. Default: `https://iam.{region}.myhuaweicloud.com`
+    /// (for eu-west-101, `https://iam.eu-west-101.myhuaweicloud.eu`) if `endpoint` is not set. If `endpoint` is set, there is
+    /// no default, so that credentials are never sent to another cloud. Immutable, including whether it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::ENDPOINT), regex(pattern = rules::ENDPOINT))]
     #[x_kube(validation = rules::port())]
@@ -88,15 +88,15 @@ pub struct WorkspaceProjectSpec {
     #[schemars(with = "String", length(max = limits::CA_BUNDLE), regex(pattern = CERTIFICATE))]
     #[x_kube(validation = rules::forbidden(
         "!self.contains('PRIVATE KEY')",
-        "caBundle holds a private key; give certificates only, and replace that key, since it was sent in the clear"
+        "caBundle contains a private key; set certificates only, and replace that key, since it was sent in plain text"
     ))]
     pub ca_bundle: Option<String>,
 
     /// Source of the credentials: exactly one of the fields below.
     pub credentials: Credentials,
 
-    /// Whether to hold every new submission to this project. Jobs that are running in the cloud are still followed.
-    /// Default: false.
+    /// Whether to suspend the project: while it is true, no request of this project is submitted. The operator still follows
+    /// jobs that are running in the cloud. Default: false.
     #[serde(default)]
     pub suspend: bool,
 
@@ -112,7 +112,7 @@ pub struct WorkspaceProjectSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.approvalAbove) || self.approval == 'Required'")
-        .message("approvalAbove needs approval: Required")
+        .message("approvalAbove requires approval: Required")
         .field_path(".approvalAbove")
 )]
 pub struct Guardrails {
@@ -121,7 +121,7 @@ pub struct Guardrails {
     #[serde(default)]
     pub approval: Approval,
 
-    /// The approval is required only for requests of more desktops than this. Splitting a list into several requests
+    /// The approval is required only for requests with more desktops than this. Splitting a list into several requests
     /// bypasses it. Default: required for every request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS - 1))]
@@ -132,9 +132,9 @@ pub struct Guardrails {
     #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS))]
     pub max_desktops_per_request: Option<u32>,
 
-    /// Maximum number of desktops that are submitted within 24 hours, by all requests that name this project. A larger request is never
-    /// submitted. Counting begins when the limit is set; another `WorkspaceProject` with the same credentials, or this one
-    /// after it was deleted and created again, has a count of its own. Default: no limit.
+    /// Maximum number of desktops that are submitted within 24 hours, by all requests of this project. A request with more
+    /// desktops is never submitted. Counting begins when the limit is set; another `WorkspaceProject` with the same
+    /// credentials, or this one after it was deleted and created again, has its own count. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS_PER_DAY))]
     pub max_desktops_per_day: Option<u32>,
@@ -159,8 +159,8 @@ pub struct Guardrails {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub protected_tags: Vec<Tag>,
 
-    /// Computer names of desktops that must not be deleted, ignoring case; `*` stands for any characters, `?` for one. A
-    /// desktop with such a name blocks its request.
+    /// Patterns for computer names of desktops that must not be deleted, ignoring case: `*` matches any number of characters,
+    /// `?` matches one. A desktop with a matching name blocks its request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::GUARDRAIL_NAMES), inner(length(min = 1, max = limits::DESKTOP_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -225,11 +225,11 @@ fn refused() -> Permission {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Tag {
-    /// Key of the tag. The case matters.
+    /// Key of the tag, case-sensitive.
     #[schemars(length(min = 1, max = limits::TAG_KEY))]
     pub key: String,
 
-    /// Value of the tag. The case matters. Default: any value.
+    /// Value of the tag, case-sensitive. Default: any value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::TAG_VALUE))]
     pub value: Option<String>,
@@ -309,7 +309,7 @@ const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.accessKey), has(self.token), has(self.password)].exists_one(set, set)")
-    .message("credentials needs exactly one source: set one of accessKey, token and password"))]
+    .message("credentials requires exactly one source: set one of accessKey, token and password"))]
 pub struct Credentials {
     /// An access key of an IAM user: the operator signs its calls with it. Keys of the Secret: accessKey, secretKey,
     /// and securityToken if the access key is a temporary one.
@@ -323,7 +323,7 @@ pub struct Credentials {
     pub token: Option<SecretSource>,
 
     /// An IAM user and its password: the operator logs in, exchanges the token for a temporary access key and signs its
-    /// calls with that; where IAM refuses the exchange, it sends the token. Keys of the Secret: domainName (the account's
+    /// calls with that; if IAM refuses the exchange, it sends the token. Keys of the Secret: domainName (the account's
     /// name), userName, password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretSource")]
@@ -360,13 +360,13 @@ pub struct WorkspaceProjectStatus {
     pub observed_generation: Option<i64>,
 
     /// Conditions of the project. `Ready` is True when the credentials were verified with a read-only request;
-    /// otherwise its reason and message say what is wrong.
+    /// otherwise its reason and message state the cause.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// What counts against `spec.guardrails.maxDesktopsPerDay`. Absent if nothing does.
+    /// Desktops that count against `spec.guardrails.maxDesktopsPerDay`. Absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DailyUsage")]
     pub daily_usage: Option<DailyUsage>,

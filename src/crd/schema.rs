@@ -29,14 +29,14 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
                     "enum": ["True", "False", "Unknown"],
                 },
                 "reason": {
-                    "description": "Reason of the status, in CamelCase, for programs.",
+                    "description": "Machine-readable reason of the status, in CamelCase.",
                     "type": "string",
                     "minLength": 1,
                     "maxLength": limits::CONDITION_REASON,
                     "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
                 },
                 "message": {
-                    "description": "Reason of the status for people: the cause and the remedy.",
+                    "description": "Human-readable details: the cause and the remedy.",
                     "type": "string",
                     "maxLength": limits::CONDITION_MESSAGE,
                 },

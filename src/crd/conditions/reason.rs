@@ -7,28 +7,28 @@ words! {
     Reason {
         /// The cloud accepted the request and returned a job ID.
         JobAccepted,
-        /// The answer of the cloud was lost; the job was recovered.
+        /// The response of the cloud was lost; the job was recovered.
         JobRecovered,
         /// The submission took effect, but its job is unknown.
         JobUnknown,
         /// None of the desktops exists. The message names the project and region that were searched: a wrong project
         /// is the most likely cause.
         NothingToDelete,
-        /// `spec.suspend` holds the request back.
+        /// `spec.suspend` prevents the submission.
         Suspended,
-        /// `spec.notBefore` holds the request back until that time.
+        /// The request is not submitted before `spec.notBefore`.
         Scheduled,
         /// The `WorkspaceProject` is missing or its credentials are not verified yet. Check its condition `Ready`.
         ProjectNotReady,
-        /// `spec.suspend` of the `WorkspaceProject` holds the request back.
+        /// `spec.suspend` of the `WorkspaceProject` prevents the submission.
         ProjectSuspended,
-        /// The `WorkspaceProject` was replaced by one with another project, region or endpoint than where this
-        /// request started. Create one with the coordinates in `status.project`, or abandon the request.
+        /// The `WorkspaceProject` was replaced and now points to another project, region or endpoint than the one in which
+        /// this request started. Create it again with the values in `status.project`, or abandon the request.
         ProjectChanged,
         /// Some of the desktops are being deleted by another client. The request waits until they are gone or idle
         /// again.
         DeletionInProgress,
-        /// Another request holds some of the desktops. The message names it; this one waits for it.
+        /// Another request has reserved some of the desktops. The message names it; this request waits for it.
         Overlap,
         /// A desktop is not what `spec.expected` says. Nothing is submitted. Check the IDs and create a corrected request.
         ExpectationFailed,
@@ -36,20 +36,20 @@ words! {
         Queued,
         /// The plan is shown in `status.plan` and `status.desktops`.
         PlanReady,
-        /// The guardrails of the `WorkspaceProject` do not permit what the request asks for. Nothing is submitted. Create a
-        /// request that they permit, or have them changed.
+        /// The guardrails of the `WorkspaceProject` do not permit the request. Nothing is submitted. Create a request that
+        /// they permit, or ask the owner of the project to change them.
         GuardrailViolated,
-        /// The `WorkspaceProject` takes no submissions now (`spec.guardrails.windows`). The request is submitted when the next
-        /// window opens.
+        /// No submission window of the `WorkspaceProject` is open (`spec.guardrails.windows`). The request is submitted when
+        /// the next window opens.
         OutsideWindow,
-        /// So many desktops were submitted within 24 hours that the `WorkspaceProject` takes no further ones
-        /// (`spec.guardrails.maxDesktopsPerDay`). The request is submitted when there is room.
+        /// The request would exceed the daily limit of the `WorkspaceProject` (`spec.guardrails.maxDesktopsPerDay`). It is
+        /// submitted when there is room.
         DailyLimitReached,
-        /// A desktop may not be deleted now, which blocks the whole request. The message names it, and the rule.
+        /// A desktop may not be deleted now, which blocks the whole request. The message names the desktop and the cause.
         DesktopBlocked,
         /// The plan is not known yet.
         Planning,
-        /// The plan was approved: its desktops, as they were then, are deleted, or none.
+        /// The plan is approved. It is submitted only if its desktops have not changed since the approval.
         PlanApproved,
         /// No approval is needed.
         NotRequired,
@@ -57,14 +57,14 @@ words! {
         /// `status.plan.hash`.
         AwaitingApproval,
         /// `spec.approvedPlan` is not the hash of the plan, or the desktops have changed since it was approved. Nothing is
-        /// submitted. Check the new plan, then approve that.
+        /// submitted. Check the new plan, then approve it.
         PlanChanged,
-        /// The desktops are read one by one before the batch is submitted. The message says how far that is.
+        /// The desktops are read one by one before the batch is submitted. The message shows the progress.
         CheckingDesktops,
         /// The cloud rejects the content of the request.
         InvalidRequest,
         /// The cloud rejects the request with an unknown error code. It is retried every few minutes until the
-        /// deadline. The message has the cloud's words.
+        /// deadline. The message contains the cloud's error message.
         RequestRefused,
         /// The cloud rejects the credentials. Check the Secret of the `WorkspaceProject`.
         AuthenticationFailed,
@@ -75,7 +75,7 @@ words! {
         WrongEndpoint,
         /// The Workspace service is not enabled for the account.
         ServiceDisabled,
-        /// The cloud says that a desktop does not exist although it is listed.
+        /// The cloud reports that a desktop does not exist although it is listed.
         NotFound,
         /// A desktop cannot be deleted in its current state.
         Conflict,
@@ -86,8 +86,8 @@ words! {
         /// The clocks of the operator's node and of the service (or the API server) are too far apart. Nothing is sent and
         /// nothing expires until they agree. Correct the clock that is wrong.
         ClockSkew,
-        /// Another client keeps removing the operator's finalizer while a call may take effect. Stop replacing the object,
-        /// or install the policy `keep-finalizer`.
+        /// Another client repeatedly removes the operator's finalizer while a delete request may still take effect. Do not
+        /// replace the object, or install the policy `keep-finalizer`.
         FinalizerRemoved,
         /// The deadline (`spec.notAfter`) passed before the batch was submitted. Nothing was deleted.
         Expired,
@@ -97,7 +97,7 @@ words! {
         Abandoned,
         /// The batch is being submitted.
         Submitting,
-        /// The answer of the cloud was lost; the outcome is being verified. The request is not sent again meanwhile.
+        /// The response of the cloud was lost; the outcome is being verified. The request is not sent again in the meantime.
         AwaitingEvidence,
         /// The outcome of the submission could not be determined. Check the desktops in the console, then resolve it
         /// with the annotation `cloud-desktops.dev/resolve`.
@@ -112,7 +112,7 @@ words! {
         AllFailed,
         /// The cloud rejected the request permanently. Nothing was deleted.
         Rejected,
-        /// The request waits for what condition `Submitted` names.
+        /// The request waits. The reason of condition `Submitted` states what it waits for.
         Waiting,
         /// The job of the cloud is running.
         JobRunning,
@@ -120,16 +120,17 @@ words! {
         Verifying,
         /// The operator is retrying.
         Retrying,
-        /// The API server refused to store the intent, so nothing is sent. The message has its words.
+        /// The API server refused to store the intent, so nothing is sent. The message contains its error message.
         IntentRefused,
-        /// The API server refuses a call that the operator needs. The message has its words. Check the operator's rights
-        /// (RBAC) and the admission policies of the cluster.
+        /// The API server refuses a call that the operator needs. The message contains its error message. Check the operator's
+        /// permissions (RBAC) and the admission policies of the cluster.
         AccessDenied,
-        /// The operator lacks the right to read a namespace that it serves. The message names both. Requests elsewhere wait until
-        /// no call of a request there can take effect any more. Grant the right, or stop serving the namespace.
+        /// The operator lacks permission to read a namespace that it serves. The message names the namespace and the permission.
+        /// Requests in other namespaces wait until no delete request from that namespace can take effect any more. Grant the
+        /// permission, or stop serving the namespace.
         NamespaceUnreadable,
-        /// This version of the operator cannot decode the object. It is skipped, and holds its desktops. Correct the field
-        /// that the message names, or run the version of the operator that wrote it.
+        /// This version of the operator cannot decode the object. It is skipped, and its desktops stay reserved. Correct the
+        /// field that the message names, or run the version of the operator that wrote it.
         Undecodable,
         /// The job runs longer than expected. It is still followed. Check it in the console.
         JobOverdue,
@@ -143,7 +144,7 @@ words! {
         EndpointNotAllowed,
         /// The operator does not know the hosts of `spec.region`, and the project does not name them.
         UnknownRegion,
-        /// The host of the project does not answer, or its certificate is not trusted.
+        /// The host of the project does not respond, or its certificate is not trusted.
         EndpointUnreachable,
     }
 }

@@ -1,4 +1,4 @@
-//! Which condition can say what.
+//! Which condition can have which reasons.
 
 use super::Reason::{
     Abandoned, AccessDenied, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingApproval,
@@ -17,7 +17,7 @@ use super::{ConditionStatus, ConditionType, Reason};
 pub type Statement = (ConditionType, ConditionStatus, &'static [Reason]);
 
 /// What the conditions of a `DesktopDeletion` can say. `Ready` is not listed: it has the reason of `Succeeded` once that
-/// is decided, before that the one of `Reconciling` or `Stalled`, and while somebody holds the request back on purpose
+/// is decided, before that the one of `Reconciling` or `Stalled`, and while the request is suspended or delayed on purpose
 /// the one of `Submitted`.
 pub const DELETION: &[Statement] = &[
     (

@@ -48,7 +48,7 @@ pub struct Attempt {
     pub writer: String,
 
     /// How the call is authenticated, and therefore how long it can take effect: `Signature` (access key; refused 15
-    /// minutes after it was signed) or `Token` (good until the token expires).
+    /// minutes after it was signed) or `Token` (valid until the token expires).
     pub auth: AuthMethod,
 
     /// Desktops in the body of the call: those of the spec that existed and were not already being deleted.
@@ -100,10 +100,10 @@ pub struct Attempt {
     /// `NotSent`: no byte of it was sent. `Rejected`: the cloud rejected it and did nothing. `Accepted`: the cloud
     /// answered with a job. `Adopted`: the response was lost, and the job was recovered. `NoEffect`: the response
     /// was lost, and evidence shows that it had no effect. `Abandoned`: abandoned by annotation. It leaves `Pending` once
-    /// and never changes again.
+    /// and never changes afterwards.
     pub outcome: Outcome,
 
-    /// Jobs of the cloud that the call started: one, unless evidence shows more. May grow later.
+    /// Jobs that the call started in the cloud: one, unless evidence shows more. More can be added later.
     #[serde(default, rename = "jobIDs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::JOBS_PER_ATTEMPT))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]

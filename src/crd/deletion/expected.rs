@@ -11,7 +11,7 @@ use crate::ids::DesktopID;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.computerName) || has(self.userName)")
-        .message("an expectation needs computerName, userName or both")
+        .message("an expectation requires computerName, userName or both")
 )]
 pub struct Expectation {
     /// ID of the desktop, spelled as in `desktopIDs`.

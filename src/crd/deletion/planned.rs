@@ -13,12 +13,12 @@ use crate::ids::DesktopID;
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// SHA-256 of the plan, sha256: and 64 hexadecimal digits: the value for `spec.approvedPlan`. It covers the uid of the
-    /// request, the project, `deleteUsers`, `emailNotification` and `force`, and of each desktop that exists its ID, computer
-    /// name, users and creation. The page docs/approval.md has a script that computes it.
+    /// request, the project, `deleteUsers`, `emailNotification` and `force`, and for each desktop that exists its ID, computer
+    /// name, users and time of creation. The page docs/approval.md has a script that computes it.
     #[schemars(length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub hash: String,
 
-    /// When the plan was first read as it is now.
+    /// Time of the first read that showed this plan.
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::recorded_time())]
     pub observed_at: Time,
@@ -74,7 +74,8 @@ pub struct ApprovedPlan {
     #[schemars(length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub hash: String,
 
-    /// The desktops that may be deleted, each while it is as it was. One that vanished only makes the request smaller.
+    /// The desktops that may be deleted, each only if it is unchanged since the approval. A desktop that no longer exists is
+    /// left out of the submission.
     #[schemars(length(max = limits::DESKTOPS))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub desktops: Vec<ApprovedDesktop>,
@@ -92,18 +93,18 @@ pub struct ApprovedDesktop {
     #[schemars(with = "String", length(max = limits::DESKTOP_NAME))]
     pub name: Option<String>,
 
-    /// Users and groups that the desktop is assigned to, separated by commas, for people; may be cut. Absent with
+    /// Users and groups that the desktop is assigned to, separated by commas, for display; may be truncated. Absent with
     /// `--show-users=false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DESKTOP_USER))]
     pub users: Option<String>,
 
-    /// SHA-256 of the users and groups, which is what is compared: sha256: and 64 hexadecimal digits.
+    /// SHA-256 of the users and groups, which is compared: sha256: and 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub users_hash: Option<String>,
 
-    /// The same of the one user that the cloud named, where it did not list all users and groups.
+    /// SHA-256 of the one user that the cloud reported, if it did not list all users and groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub user_name_hash: Option<String>,

@@ -1,4 +1,4 @@
-//! What the operator knows of a request.
+//! The status of a `DesktopDeletion`, and the rules that the API server enforces on it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
@@ -10,7 +10,7 @@ use super::{ApprovedPlan, Attempt, CloudError, MissingFact, Plan};
 use crate::crd::{limits, rules, schema};
 use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
 
-/// What the operator knows of the request. Written by the operator alone.
+/// Observed state of the request. Written by the operator only.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 // A new object says that nobody has looked at it yet, so that no tool takes it for ready. The default also takes the
@@ -24,7 +24,7 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
     validation = rules::never_falls("refusedAttempts"),
     validation = rules::forbidden(
         &the_end_stays(),
-        "the request is finished: nothing of its status changes any more, but for jobs that are found late and the generation that was seen"
+        "the request is finished: its status cannot change, except for jobs that are found late and the observed generation"
     ),
     validation = rules::forbidden(
         SUCCESS_MEANS_GONE,
@@ -83,7 +83,7 @@ pub struct DesktopDeletionStatus {
     /// Conditions of the request. `Succeeded` is the final result: Unknown while the request is active, then True or
     /// False; it never changes again. `Submitted` reports whether the delete request reached the cloud. `Ready`
     /// mirrors `Succeeded` for tools that only read `Ready`. `Reconciling` is present only while the operator makes
-    /// progress or retries, `Stalled` only while the request needs a person; its message names the cause and the
+    /// progress or retries, `Stalled` only while user action is required; its message names the cause and the
     /// remedy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
@@ -157,13 +157,13 @@ pub struct DesktopDeletionStatus {
     #[schemars(with = "Plan")]
     pub plan: Option<Plan>,
 
-    /// The approved plan. Nothing but its desktops is submitted, each only while it is as it was when it was approved.
+    /// The approved plan. Only its desktops are submitted, and each one only if it is unchanged since the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ApprovedPlan")]
     pub approved: Option<ApprovedPlan>,
 
-    /// The value of `spec.approvedPlan` that was not accepted as an approval, since no plan of that hash was shown when the
-    /// operator observed it. It is not accepted later either, as long as `spec.approvedPlan` is not changed.
+    /// The value of `spec.approvedPlan` that was not accepted as an approval, because no plan with that hash was shown when
+    /// the operator observed it. It is not accepted later either, as long as `spec.approvedPlan` is not changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub refused_plan: Option<String>,
@@ -330,7 +330,7 @@ pub struct DesktopStatus {
     /// State of the desktop. `Pending`: not submitted yet. `Absent`: did not exist before the submission. `Deleting`:
     /// submitted, its deletion is running. `Deleted`: gone. `Failed`: still exists and is no longer being deleted.
     /// `Unknown`: its state could not be determined. `Blocked`: not submitted yet, and may not be deleted now; `code` and
-    /// `message` say why.
+    /// `message` state the reason.
     pub state: DesktopState,
 
     /// Computer name of the desktop when it was last read.
@@ -338,13 +338,13 @@ pub struct DesktopStatus {
     #[schemars(with = "String", length(max = limits::DESKTOP_NAME))]
     pub name: Option<String>,
 
-    /// Users and groups that the desktop is assigned to, separated by commas; may be cut. Part of the plan (`status.plan`).
+    /// Users and groups that the desktop is assigned to, separated by commas; may be truncated. Part of the plan (`status.plan`).
     /// Absent with `--show-users=false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DESKTOP_USER))]
     pub user: Option<String>,
 
-    /// Facts that the cloud does not report of the desktop, so that they are not part of the plan (`status.plan`).
+    /// Facts about the desktop that the cloud does not report, so that they are not part of the plan (`status.plan`).
     /// `ComputerName` and `Created`: its computer name and its time of creation. `Users`: any user or group that it is assigned
     /// to. `AllUsers`: the cloud reports one user, and does not report whether there are others. Absent if the cloud reports
     /// all of them, and after the submission.

@@ -10,13 +10,13 @@ use crate::crd_rules::attempt;
 
 const SUCCEEDED: &str =
     "condition Succeeded is decided: its status and reason can neither be changed nor removed";
-const LISTED: &str = "status.desktops lists the desktops of spec.desktopIDs, each one of them and no other, in the same spelling";
+const LISTED: &str =
+    "status.desktops must list exactly the desktops of spec.desktopIDs, in the same spelling";
 const COUNTS: &str = "summary must count the desktops that the status lists";
 const GONE: &str = "condition Succeeded is True only if every desktop is Deleted or Absent";
 const DECIDED: &str =
     "completionTime needs condition Succeeded to be True or False and no attempt to be Pending";
-const END: &str =
-    "the request is finished: nothing of its status changes any more, but for jobs that are found late";
+const END: &str = "the request is finished: its status cannot change, except for jobs that are found late";
 
 pub(super) fn taken_back() -> Vec<Lie> {
     let once = |name, edit, refusal| lie(name, followed, [edit], refusal);

@@ -159,17 +159,17 @@ fn expectations() -> Vec<Row> {
         expect(
             "expect something of a desktop that is not requested",
             json!([{"id": "pc-3", "userName": "anna"}]),
-            Refused("expected names a desktop that desktopIDs does not"),
+            Refused("expected can only name desktops of desktopIDs"),
         ),
         expect(
             "expect something of a desktop in another spelling",
             json!([{"id": "PC-1", "userName": "anna"}]),
-            Refused("expected names a desktop that desktopIDs does not"),
+            Refused("expected can only name desktops of desktopIDs"),
         ),
         expect(
             "expect nothing of a desktop that is named",
             json!([{"id": "pc-1"}]),
-            Refused("an expectation needs computerName, userName or both"),
+            Refused("an expectation requires computerName, userName or both"),
         ),
         expect(
             "expect a user without a name",

@@ -8,8 +8,8 @@ const ENDPOINT: &str =
     "endpoint is immutable and can neither be added nor removed; create a new WorkspaceProject instead";
 const IAM: &str =
     "iamEndpoint is immutable and can neither be added nor removed; create a new WorkspaceProject instead";
-const LOGIN: &str = "credentials needs exactly one source: set one of accessKey, token and password";
-const OTHER_CLOUD: &str = "a password needs iamEndpoint where endpoint is set";
+const LOGIN: &str = "credentials requires exactly one source: set one of accessKey, token and password";
+const OTHER_CLOUD: &str = "a password requires iamEndpoint if endpoint is set";
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
 pub(super) fn rows() -> Vec<Row> {
@@ -78,7 +78,7 @@ fn creation() -> Vec<Row> {
         create(
             "create a project with a private key",
             json!({"caBundle": format!("{PEM}{key}")}),
-            Refused("caBundle holds a private key; give certificates only"),
+            Refused("caBundle contains a private key; set certificates only"),
         ),
     ]
 }
@@ -447,7 +447,7 @@ fn guardrails() -> Vec<Row> {
         guarded(
             "create a project that requires no approval of large requests",
             json!({"approvalAbove": 10}),
-            Refused("approvalAbove needs approval: Required"),
+            Refused("approvalAbove requires approval: Required"),
         ),
         guarded(
             "create a project that requires an approval of no request",

@@ -138,7 +138,7 @@ async fn kubectl_explain_tells_what_a_field_does() {
         ),
         (
             "ddel.status.conditions.reason",
-            "Reason of the status, in CamelCase, for programs.",
+            "Machine-readable reason of the status, in CamelCase.",
         ),
         (
             "wsp.spec.credentials",

@@ -197,7 +197,7 @@ fn project_types() -> Vec<Row> {
         create("create a project with a text as login", json!({"credentials": "login"}), NO_OBJECT),
         create("create a project with a text as Secret", json!({"credentials": {"accessKey": "login"}}), NO_OBJECT),
         create("create a project with a login without a Secret", json!({"credentials": {"accessKey": {"secretRef": null}}}), MISSING),
-        create("create a project with a login of another spelling", json!({"credentials": {"accessKey": null, "access_key": {"secretRef": {"name": "login"}}}}), "credentials needs exactly one source"),
+        create("create a project with a login of another spelling", json!({"credentials": {"accessKey": null, "access_key": {"secretRef": {"name": "login"}}}}), "credentials requires exactly one source"),
         create("create a project that is suspended by a text", json!({"suspend": "true"}), NO_BOOLEAN),
         strict("apply a project with its ID in snake case", json!({"project_id": "p1"}), "spec.project_id: field not declared in schema"),
         strict("apply a project with a Secret of another namespace", json!({"credentials": {"accessKey": {"secretRef": {"namespace": "other"}}}}), "secretRef.namespace: field not declared in schema"),
@@ -259,6 +259,6 @@ fn project_edits() -> Vec<Row> {
         edit("remove the project's ID", json!({"projectID": null}), MISSING),
         edit("spell the project's ID in capitals", json!({"projectID": "0123456789ABCDEF"}), "projectID is immutable"),
         edit("remove all logins", json!({"credentials": null}), MISSING),
-        edit("add a second login", json!({"credentials": {"token": {"secretRef": {"name": "login"}}}}), "credentials needs exactly one source"),
+        edit("add a second login", json!({"credentials": {"token": {"secretRef": {"name": "login"}}}}), "credentials requires exactly one source"),
     ]
 }
