@@ -31,8 +31,8 @@ invariants! {
     OnlyWhatWasAdmitted: "I1: the ids of every POST are a subset of the admitted ids, and its digest is that of the intent",
     AtMostOnce: "I2: for each attempt at most one POST; attempt n+1 exists only if every earlier one is `Rejected`, `NotSent` or `NoEffect`",
     NoJobIsLost: "I3: every accepted job id is stored, adopted, or declared unknown by name",
-    TerminalIsFinal: "I4: terminal is final",
-    ItComesToRest: "I5: once faults stop: terminal, or waiting for a person or a named condition, in bounded time",
+    TerminalIsFinal: "I4: a final result never changes",
+    ItComesToRest: "I5: after faults stop, every request finishes, or waits for a user or a named condition, within bounded time",
     IntentForTheLiveObject: "I6: no intent for an object that at commit time is deleted, suspended or changed",
     IntentFirst: "I7: no POST without an earlier stored intent",
     AttemptsStay: "I8: attempts that may have reached the cloud are never removed",
@@ -41,7 +41,7 @@ invariants! {
     WritesChange: "I11: no write without a change",
     OnlyWhatWasApproved: "I12: where an approval is required or given, an attempt names only desktops of the approved plan, as they were approved",
     WithinTheDailyLimit: "I13: the desktops that are submitted within 24 hours do not exceed the daily limit of their project",
-    TrueVerdict: "verdict: what is said of a desktop in the end is true",
+    TrueVerdict: "verdict: the final state of each desktop is correct",
 }
 
 impl Invariant {

@@ -1,4 +1,4 @@
-//! I5: once faults stop: terminal, or waiting for a person or a named condition, in bounded time.
+//! I5: after faults stop, every request finishes, or waits for a user or a named condition, within bounded time.
 
 use crate::history::{Basis, Came, History, Request, Rest};
 use crate::invariant::{Invariant::ItComesToRest, Violation};

@@ -1,4 +1,4 @@
-//! I4: terminal is final. An end, a decided outcome, a job, what was known of an attempt, a deleted desktop.
+//! I4: a final result never changes. An end, a decided outcome, a job, what was known of an attempt, a deleted desktop.
 
 use crate::history::{Attempt, Basis, History, Request, State, Status};
 use crate::invariant::{Invariant::TerminalIsFinal, Violation};

@@ -1,4 +1,4 @@
-//! verdict: what is said of a desktop in the end is true.
+//! verdict: the final state of each desktop is correct.
 
 use crate::history::{History, Request, State};
 use crate::invariant::{Invariant::TrueVerdict, Violation};
