@@ -91,7 +91,7 @@ async fn a_prometheus_server_stores_every_series_and_evaluates_every_alert_and_e
     let server = Prometheus::start(&stage, &operator);
 
     server
-        .has(r#"desktop_deletion_completed_requests_total{verdict="AllDeleted"} == 1"#)
+        .has(r#"desktop_deletion_completed_requests_total{reason="AllDeleted"} == 1"#)
         .await;
     for name in names(&text) {
         server.has(name).await;
