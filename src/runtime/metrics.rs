@@ -89,12 +89,12 @@ impl Metrics {
         cache: Store<DesktopDeletion>,
         underway: impl Fn(&str) -> bool + Send + Sync + 'static,
     ) {
-        self.live.requests(cache, Arc::new(underway));
+        self.live.0.lock().requests.push((cache, Arc::new(underway)));
     }
 
     /// Shows the projects of this cache from now on.
     pub fn watch_projects(&self, cache: Store<WorkspaceProject>) {
-        self.live.projects(cache);
+        self.live.0.lock().projects.push(cache);
     }
 
     /// Shows from now on how many logins, or projects of a login, each breaker holds back; asked at every scrape.
@@ -102,17 +102,17 @@ impl Metrics {
         &self,
         held: impl Fn() -> Vec<(BreakerKind, usize)> + Send + Sync + 'static,
     ) {
-        self.live.circuit_breaker(Arc::new(held));
+        self.live.0.lock().circuit_breaker = Some(Arc::new(held));
     }
 
     /// Shows from now on how many deleted requests still hold desktops; asked at every scrape.
     pub fn watch_claims(&self, of_deleted_requests: impl Fn() -> usize + Send + Sync + 'static) {
-        self.live.claims(Arc::new(of_deleted_requests));
+        self.live.0.lock().claims = Some(Arc::new(of_deleted_requests));
     }
 
     /// Shows from now on how many watched namespaces cannot be read; asked at every scrape.
     pub fn watch_unreadable(&self, namespaces: impl Fn() -> usize + Send + Sync + 'static) {
-        self.live.unreadable(Arc::new(namespaces));
+        self.live.0.lock().unreadable = Some(Arc::new(namespaces));
     }
 
     /// Shows from now on how many objects of each kind cannot be decoded; asked at every scrape.
@@ -120,12 +120,12 @@ impl Metrics {
         &self,
         objects: impl Fn() -> Vec<(&'static str, usize)> + Send + Sync + 'static,
     ) {
-        self.live.undecodable(Arc::new(objects));
+        self.live.0.lock().undecodable = Some(Arc::new(objects));
     }
 
     /// Shows from now on how long each loop has been silent.
     pub fn watch_health(&self, health: Health) {
-        self.live.health(health);
+        self.live.0.lock().health = Some(health);
     }
 
     /// This replica works now, or does so no longer.
@@ -137,8 +137,7 @@ impl Metrics {
     pub fn settled(&self, outcome: Outcome, class: Option<&'static str>) {
         let refused = matches!(outcome, Outcome::Rejected | Outcome::NotSent);
         let class = class.filter(|_| refused).unwrap_or_default();
-        let outcome = outcome_name(outcome);
-        let labels = labels::Submission { outcome, class };
+        let labels = [("outcome", outcome_name(outcome)), ("class", class)];
         self.counts.submissions.get_or_create(&labels).inc();
     }
 
@@ -149,27 +148,23 @@ impl Metrics {
 
     /// Something happened that a person must look into.
     pub fn incident(&self, incident: Incident) {
-        let reason = incident.as_str();
-        let labels = labels::Reason { reason };
+        let labels = [("reason", incident.as_str())];
         self.counts.incidents.get_or_create(&labels).inc();
     }
 
     /// A request ended with this verdict.
     pub fn completed(&self, verdict: Reason, desktops: Summary) {
-        let reason = verdict.as_str();
-        let labels = labels::Reason { reason };
+        let labels = [("reason", verdict.as_str())];
         self.counts.completed_requests.get_or_create(&labels).inc();
         for (state, number) in states(desktops) {
-            let labels = labels::State { state };
-            let counter = self.counts.completed_desktops.get_or_create(&labels);
+            let counter = self.counts.completed_desktops.get_or_create(&[("state", state)]);
             counter.inc_by(u64::try_from(number).unwrap_or_default());
         }
     }
 
     /// The login of a project was tried, and the project's `Ready` has this reason for it.
     pub fn login_checked(&self, reason: Reason) {
-        let reason = reason.as_str();
-        let labels = labels::Reason { reason };
+        let labels = [("reason", reason.as_str())];
         self.counts.login_checks.get_or_create(&labels).inc();
     }
 
@@ -182,38 +177,36 @@ impl Metrics {
 
     /// A call of the cloud was not made, since this breaker was on.
     pub fn suppressed(&self, operation: Operation, breaker: BreakerKind) {
-        let (operation, breaker) = (operation.as_str(), breaker_name(breaker));
-        let labels = labels::SuppressedRequest { operation, breaker };
+        let labels = [
+            ("operation", operation.as_str()),
+            ("breaker", breaker_name(breaker)),
+        ];
         self.counts.suppressed_requests.get_or_create(&labels).inc();
     }
 
     /// A breaker was put on the calls of a login, or of a project by a login.
     pub fn breaker_tripped(&self, breaker: BreakerKind) {
-        let breaker = breaker_name(breaker);
-        self.counts
-            .circuit_breaker
-            .get_or_create(&labels::BreakerLabel { breaker })
-            .inc();
+        let labels = [("breaker", breaker_name(breaker))];
+        self.counts.circuit_breaker.get_or_create(&labels).inc();
     }
 
     /// A call of the cloud waited so long for its turn; zero counts too.
     pub fn permit_wait(&self, priority: &'static str, waited: Duration) {
-        let labels = labels::Right { priority };
-        let histogram = self.counts.permit_waits.get_or_create(&labels);
+        let histogram = self.counts.permit_waits.get_or_create(&[("priority", priority)]);
         histogram.observe(waited.as_secs_f64());
     }
 
     /// A run of the controller for `kind` ended after `duration`.
     pub fn reconcile(&self, kind: &'static str, result: &'static str, duration: Duration) {
-        let labels = labels::Reconcile { kind, result };
+        let labels = [("kind", kind), ("result", result)];
         self.counts.reconciles.get_or_create(&labels).inc();
-        let histogram = self.counts.durations.get_or_create(&labels::Kind { kind });
+        let histogram = self.counts.durations.get_or_create(&[("kind", kind)]);
         histogram.observe(duration.as_secs_f64());
     }
 
     /// An object of `kind` was written to the API server by this step.
     pub fn api_write(&self, kind: &'static str, step: &'static str) {
-        let labels = labels::ApiWrite { kind, step };
+        let labels = [("kind", kind), ("step", step)];
         self.counts.api_writes.get_or_create(&labels).inc();
     }
 

@@ -1,18 +1,14 @@
 //! Counters and histograms: each is counted up where it happens. A series that an alert may ask for stands at zero from
 //! the start, so that its first step is seen as one.
 
-use std::hash::Hash;
-
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
-use super::labels::{
-    ApiWrite, BreakerLabel, CloudCall, Kind, Reason, Reconcile, Right, State, Submission, SuppressedRequest,
-};
+use super::labels::{CloudCall, Labels};
 use super::{Incident, breaker_name};
 use crate::crd::conditions::{ConditionStatus, ConditionType, DELETION, PROJECT, Statement};
 use crate::crd::deletion::Summary;
@@ -24,167 +20,139 @@ const RUNS: [f64; 10] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60
 /// Upper bounds of waiting times, in seconds: from no wait at all to a queue of many minutes.
 const WAITS: [f64; 10] = [0.001, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
 
-type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
+type Counters<const N: usize> = Family<Labels<N>, Counter>;
+type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 
 #[derive(Debug, Clone)]
 pub(super) struct Counts {
-    pub(super) submissions: Family<Submission, Counter>,
+    pub(super) submissions: Counters<2>,
     pub(super) lost_answers: Counter,
-    pub(super) incidents: Family<Reason, Counter>,
-    pub(super) completed_requests: Family<Reason, Counter>,
-    pub(super) completed_desktops: Family<State, Counter>,
-    pub(super) login_checks: Family<Reason, Counter>,
+    pub(super) incidents: Counters<1>,
+    pub(super) completed_requests: Counters<1>,
+    pub(super) completed_desktops: Counters<1>,
+    pub(super) login_checks: Counters<1>,
     pub(super) cloud_calls: Family<CloudCall, Counter>,
-    pub(super) suppressed_requests: Family<SuppressedRequest, Counter>,
-    pub(super) circuit_breaker: Family<BreakerLabel, Counter>,
-    pub(super) permit_waits: Histograms<Right>,
-    pub(super) reconciles: Family<Reconcile, Counter>,
-    pub(super) durations: Histograms<Kind>,
-    pub(super) api_writes: Family<ApiWrite, Counter>,
+    pub(super) suppressed_requests: Counters<2>,
+    pub(super) circuit_breaker: Counters<1>,
+    pub(super) permit_waits: Histograms<1>,
+    pub(super) reconciles: Counters<2>,
+    pub(super) durations: Histograms<1>,
+    pub(super) api_writes: Counters<2>,
     pub(super) leader: Gauge,
 }
 
 impl Counts {
     /// All at zero, shown by `registry`.
     pub(super) fn new(registry: &mut Registry) -> Self {
+        let mut new = New(registry);
         let counts = Self {
-            submissions: Family::default(),
-            lost_answers: Counter::default(),
-            incidents: Family::default(),
-            completed_requests: Family::default(),
-            completed_desktops: Family::default(),
-            login_checks: Family::default(),
-            cloud_calls: Family::default(),
-            suppressed_requests: Family::default(),
-            circuit_breaker: Family::default(),
-            permit_waits: Family::new_with_constructor(|| Histogram::new(WAITS)),
-            reconciles: Family::default(),
-            durations: Family::new_with_constructor(|| Histogram::new(RUNS)),
-            api_writes: Family::default(),
-            leader: Gauge::default(),
+            submissions: new.metric(
+                "submissions",
+                "Attempts to submit a batch that were settled, by outcome and, where the cloud refused or was not reached, class of the error",
+            ),
+            lost_answers: new.metric(
+                "lost_responses",
+                "Submissions whose response was lost or could not be decoded: the outcome of each is unknown until it is settled",
+            ),
+            incidents: new.metric(
+                "incidents",
+                "Incidents that need a user or administrator, by the reason of their Event",
+            ),
+            completed_requests: new.metric(
+                "completed_requests",
+                "Finished DesktopDeletions, by the reason of the condition Succeeded",
+            ),
+            completed_desktops: new.metric(
+                "completed_desktops",
+                "Desktops of finished DesktopDeletions, by final state",
+            ),
+            login_checks: new.metric(
+                "credential_checks",
+                "Verifications of WorkspaceProject credentials, by resulting reason of the condition Ready",
+            ),
+            cloud_calls: new.metric(
+                "cloud_calls",
+                "Calls to the cloud API, by operation and HTTP status, or notSent, or noResponse",
+            ),
+            suppressed_requests: new.metric(
+                "suppressed_requests",
+                "Calls to the cloud API that an open circuit breaker suppressed, by operation and breaker",
+            ),
+            circuit_breaker: new.metric(
+                "circuit_breaker_trips",
+                "Times that a circuit breaker opened, by breaker: credentials after rejected credentials, throttled after HTTP 429, unanswered after lost responses to delete requests",
+            ),
+            permit_waits: new.seconds(
+                "rate_limiter_wait",
+                "Time that calls to the cloud API waited for the rate limiter, by priority",
+                || Histogram::new(WAITS),
+            ),
+            reconciles: new.metric("reconciles", "Reconciliations, by result"),
+            durations: new.seconds("reconcile_duration", "Duration of a reconciliation", || {
+                Histogram::new(RUNS)
+            }),
+            api_writes: new.metric(
+                "api_writes",
+                "Writes to the API server, by kind of object and step",
+            ),
+            leader: new.metric(
+                "leader",
+                "1 for the leader (always, without leader election), 0 for a standby",
+            ),
         };
-        counts.show_work(registry);
-        counts.show_process(registry);
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Build information", version);
         counts.begin();
         counts
     }
 
-    fn show_work(&self, registry: &mut Registry) {
-        registry.register(
-            "submissions",
-            "Attempts to submit a batch that were settled, by outcome and, where the cloud refused or was not reached, class of the error",
-            self.submissions.clone(),
-        );
-        registry.register(
-            "lost_responses",
-            "Submissions whose response was lost or could not be decoded: the outcome of each is unknown until it is settled",
-            self.lost_answers.clone(),
-        );
-        registry.register(
-            "incidents",
-            "Incidents that need a user or administrator, by the reason of their Event",
-            self.incidents.clone(),
-        );
-        registry.register(
-            "completed_requests",
-            "Finished DesktopDeletions, by the reason of the condition Succeeded",
-            self.completed_requests.clone(),
-        );
-        registry.register(
-            "completed_desktops",
-            "Desktops of finished DesktopDeletions, by final state",
-            self.completed_desktops.clone(),
-        );
-        registry.register(
-            "credential_checks",
-            "Verifications of WorkspaceProject credentials, by resulting reason of the condition Ready",
-            self.login_checks.clone(),
-        );
-        registry.register(
-            "cloud_calls",
-            "Calls to the cloud API, by operation and HTTP status, or notSent, or noResponse",
-            self.cloud_calls.clone(),
-        );
-        registry.register(
-            "suppressed_requests",
-            "Calls to the cloud API that an open circuit breaker suppressed, by operation and breaker",
-            self.suppressed_requests.clone(),
-        );
-        registry.register(
-            "circuit_breaker_trips",
-            "Times that a circuit breaker opened, by breaker: credentials after rejected credentials, throttled after HTTP 429, unanswered after lost responses to delete requests",
-            self.circuit_breaker.clone(),
-        );
-        registry.register_with_unit(
-            "rate_limiter_wait",
-            "Time that calls to the cloud API waited for the rate limiter, by priority",
-            Unit::Seconds,
-            self.permit_waits.clone(),
-        );
-    }
-
-    fn show_process(&self, registry: &mut Registry) {
-        registry.register(
-            "reconciles",
-            "Reconciliations, by result",
-            self.reconciles.clone(),
-        );
-        registry.register_with_unit(
-            "reconcile_duration",
-            "Duration of a reconciliation",
-            Unit::Seconds,
-            self.durations.clone(),
-        );
-        registry.register(
-            "api_writes",
-            "Writes to the API server, by kind of object and step",
-            self.api_writes.clone(),
-        );
-        registry.register(
-            "leader",
-            "1 for the leader (always, without leader election), 0 for a standby",
-            self.leader.clone(),
-        );
-        registry.register(
-            "build",
-            "Build information",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
-    }
-
+    /// Shows series before anything is counted.
     fn begin(&self) {
         for outcome in ["Accepted", "Adopted", "NoEffect", "Abandoned", "NotSent"] {
-            let class = "";
-            show(&self.submissions, &Submission { outcome, class });
+            let labels = [("outcome", outcome), ("class", "")];
+            self.submissions.get_or_create_owned(&labels);
         }
-        for incident in Incident::ALL {
-            let reason = incident.as_str();
-            show(&self.incidents, &Reason { reason });
-        }
-        for reason in verdicts() {
-            show(&self.completed_requests, &Reason { reason });
-        }
-        for (state, _) in states(Summary::default()) {
-            show(&self.completed_desktops, &State { state });
-        }
-        for reason in reasons(PROJECT, ConditionType::Ready) {
-            show(&self.login_checks, &Reason { reason });
-        }
-        for breaker in [
+        let incidents = Incident::ALL.iter().map(|incident| incident.as_str());
+        show(&self.incidents, "reason", incidents);
+        show(&self.completed_requests, "reason", verdicts());
+        let states = states(Summary::default()).map(|(state, _)| state);
+        show(&self.completed_desktops, "state", states);
+        show(
+            &self.login_checks,
+            "reason",
+            reasons(PROJECT, ConditionType::Ready),
+        );
+        let breakers = [
             BreakerKind::Credentials,
             BreakerKind::Throttled,
             BreakerKind::Unanswered,
-        ]
-        .map(breaker_name)
-        {
-            show(&self.circuit_breaker, &BreakerLabel { breaker });
-        }
+        ];
+        show(&self.circuit_breaker, "breaker", breakers.map(breaker_name));
     }
 }
 
-/// Shows a series before anything is counted.
-fn show<L: Clone + Eq + Hash>(family: &Family<L, Counter>, labels: &L) {
-    family.get_or_create_owned(labels);
+fn show(family: &Counters<1>, label: &'static str, values: impl IntoIterator<Item = &'static str>) {
+    for value in values {
+        family.get_or_create_owned(&[(label, value)]);
+    }
+}
+
+/// Makes metrics that the registry shows.
+struct New<'a>(&'a mut Registry);
+
+impl New<'_> {
+    fn metric<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        let metric = M::default();
+        self.0.register(name, help, metric.clone());
+        metric
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, histogram: fn() -> Histogram) -> Histograms<1> {
+        let family = Family::new_with_constructor(histogram);
+        self.0
+            .register_with_unit(name, help, Unit::Seconds, family.clone());
+        family
+    }
 }
 
 /// The reasons that a condition can have.

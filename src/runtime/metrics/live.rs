@@ -15,7 +15,6 @@ use prometheus_client::metrics::MetricType;
 
 use super::breaker_name;
 use super::counts::{reasons, verdicts};
-use super::labels::{BreakerLabel, Condition, Kind, Reason, Task};
 use crate::crd::conditions::{ConditionType, DELETION, PROJECT};
 use crate::crd::deletion::Outcome;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
@@ -31,58 +30,24 @@ const OTHER: &str = "Other";
 /// Says of a request, by its uid, whether this process is submitting it right now.
 type Underway = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// How many calls' owners each breaker holds back now.
-type CircuitBreaker = Arc<dyn Fn() -> Vec<(BreakerKind, usize)> + Send + Sync>;
+/// Asked at every scrape.
+type Asked<T> = Option<Arc<dyn Fn() -> T + Send + Sync>>;
 
-/// How many there are.
-type Count = Arc<dyn Fn() -> usize + Send + Sync>;
-
-/// How many objects of each kind cannot be decoded.
-type Undecodable = Arc<dyn Fn() -> Vec<(&'static str, usize)> + Send + Sync>;
+#[derive(Default)]
+pub(super) struct Live(pub(super) Mutex<Sources>);
 
 /// What is looked at.
-#[derive(Default)]
-pub(super) struct Live(Mutex<Sources>);
-
 #[derive(Clone, Default)]
-struct Sources {
-    requests: Vec<(Store<DesktopDeletion>, Underway)>,
-    projects: Vec<Store<WorkspaceProject>>,
-    circuit_breaker: Option<CircuitBreaker>,
-    claims: Option<Count>,
-    unreadable: Option<Count>,
-    undecodable: Option<Undecodable>,
-    health: Option<Health>,
-}
-
-impl Live {
-    pub(super) fn requests(&self, cache: Store<DesktopDeletion>, underway: Underway) {
-        self.0.lock().requests.push((cache, underway));
-    }
-
-    pub(super) fn projects(&self, cache: Store<WorkspaceProject>) {
-        self.0.lock().projects.push(cache);
-    }
-
-    pub(super) fn circuit_breaker(&self, circuit_breaker: CircuitBreaker) {
-        self.0.lock().circuit_breaker = Some(circuit_breaker);
-    }
-
-    pub(super) fn claims(&self, of_deleted_requests: Count) {
-        self.0.lock().claims = Some(of_deleted_requests);
-    }
-
-    pub(super) fn unreadable(&self, namespaces: Count) {
-        self.0.lock().unreadable = Some(namespaces);
-    }
-
-    pub(super) fn undecodable(&self, objects: Undecodable) {
-        self.0.lock().undecodable = Some(objects);
-    }
-
-    pub(super) fn health(&self, health: Health) {
-        self.0.lock().health = Some(health);
-    }
+pub(super) struct Sources {
+    pub(super) requests: Vec<(Store<DesktopDeletion>, Underway)>,
+    pub(super) projects: Vec<Store<WorkspaceProject>>,
+    /// How many calls' owners each breaker holds back now.
+    pub(super) circuit_breaker: Asked<Vec<(BreakerKind, usize)>>,
+    pub(super) claims: Asked<usize>,
+    pub(super) unreadable: Asked<usize>,
+    /// How many objects of each kind cannot be decoded.
+    pub(super) undecodable: Asked<Vec<(&'static str, usize)>>,
+    pub(super) health: Option<Health>,
 }
 
 impl fmt::Debug for Live {
@@ -102,37 +67,29 @@ impl Collector for Live {
             projects(&sources, &mut encoder)?;
         }
         if let Some(circuit_breaker) = sources.circuit_breaker {
-            let series = circuit_breaker().into_iter().map(|(breaker, held)| {
-                let breaker = breaker_name(breaker);
-                (BreakerLabel { breaker }, count(held))
-            });
+            let held = circuit_breaker().into_iter();
+            let series = held.map(|(breaker, held)| ([("breaker", breaker_name(breaker))], count(held)));
             let help = "Credentials (all of their calls, those in one project, or those to one endpoint) with an open circuit breaker.";
             gauges(&mut encoder, "circuit_breaker_open", help, series)?;
         }
         if let Some(claims) = sources.claims {
             let help = "Deleted DesktopDeletions whose desktops are still reserved, since their delete request may take effect or its job is not visible yet.";
-            let name = "claims_of_deleted_requests";
-            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            gauge.encode_gauge(&count(claims()))?;
+            gauge(&mut encoder, "claims_of_deleted_requests", help, count(claims()))?;
         }
         if let Some(unreadable) = sources.unreadable {
             let help = "Watched namespaces that cannot be read because permissions are missing.";
-            let name = "unreadable_namespaces";
-            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            gauge.encode_gauge(&count(unreadable()))?;
+            gauge(&mut encoder, "unreadable_namespaces", help, count(unreadable()))?;
         }
         if let Some(undecodable) = sources.undecodable {
-            let series = undecodable()
-                .into_iter()
-                .map(|(kind, number)| (Kind { kind }, count(number)));
+            let series = undecodable().into_iter();
+            let series = series.map(|(kind, number)| ([("kind", kind)], count(number)));
             let help = "Objects that this version of the operator cannot decode: they are skipped, and their desktops stay reserved.";
             gauges(&mut encoder, "undecodable_objects", help, series)?;
         }
         if let Some(health) = sources.health {
-            let ages = health
-                .silences()
-                .into_iter()
-                .map(|(task, silence)| (Task { task }, silence.as_secs_f64()));
+            // Named as in `/livez`, which holds at most the namespace that is watched.
+            let ages = health.silences().into_iter();
+            let ages = ages.map(|(task, silence)| ([("task", task)], silence.as_secs_f64()));
             let help = "Seconds since the last heartbeat of a loop of the operator; of a watch, since its cache was last known to follow the API server.";
             gauges(&mut encoder, "heartbeat_age_seconds", help, ages)?;
         }
@@ -160,16 +117,15 @@ fn requests(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fm
         }
     }
     let of = |kind: ConditionType, tally: Tally| {
-        let condition = kind.as_str();
-        let labels = move |(reason, number)| (Condition { condition, reason }, number);
+        let condition = ("condition", kind.as_str());
+        let labels = move |(reason, number)| ([condition, ("reason", reason)], number);
         tally.0.into_iter().map(labels)
     };
     let series = of(ConditionType::Submitted, submitted).chain(of(ConditionType::Stalled, stalled));
     let help = "Unfinished DesktopDeletions, by condition and reason: each has one for Submitted, and one for Stalled while it needs a user or administrator.";
     gauges(encoder, "unfinished_requests", help, series)?;
     let help = "Attempts whose delete request may have reached the cloud, whose outcome is unknown, and which are no longer in flight in this process.";
-    let mut gauge = encoder.encode_descriptor("attempts_in_doubt", help, None, MetricType::Gauge)?;
-    gauge.encode_gauge(&in_doubt)
+    gauge(encoder, "attempts_in_doubt", help, in_doubt)
 }
 
 fn projects(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
@@ -181,10 +137,8 @@ fn projects(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fm
             .map_or(&[][..], |status| &status.conditions);
         ready.add(reason(conditions, ConditionType::Ready).unwrap_or(NOT_SEEN));
     }
-    let series = ready
-        .0
-        .into_iter()
-        .map(|(reason, number)| (Reason { reason }, number));
+    let series = ready.0.into_iter();
+    let series = series.map(|(reason, number)| ([("reason", reason)], number));
     let help = "WorkspaceProjects, by the reason of their condition Ready: with any reason except CredentialsValid, their requests wait.";
     gauges(encoder, "projects", help, series)
 }
@@ -216,6 +170,11 @@ impl Tally {
 
 fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn gauge(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: i64) -> Result<(), fmt::Error> {
+    let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    gauge.encode_gauge(&value)
 }
 
 fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
