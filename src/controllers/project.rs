@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{Store, store::Writer};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
@@ -30,7 +30,7 @@ use super::undecodable::{Change, Sorted};
 use super::{Context, Scope, api, project_session};
 use crate::cloud::rate_limiter::Priority;
 use crate::cloud::session::CloudSession;
-use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason, merge};
+use crate::crd::conditions::{self, Claim, ConditionStatus, ConditionType, Reason, merge};
 use crate::crd::deletion::{CloudError, ErrorClass};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
 use crate::plan::classify::{RetryPolicy, classify, cloud_error};
@@ -404,24 +404,12 @@ fn claims(verdict: &Verdict, persists: bool) -> Vec<Claim> {
     } else {
         verdict.message.clone()
     };
-    let claim = |kind, status| Claim {
-        kind,
-        status,
-        reason: verdict.reason,
-        message: message.clone(),
-    };
+    let claim = |kind, status| Claim::new(kind, status, verdict.reason, &message);
     let stalled = persists.then(|| claim(ConditionType::Stalled, ConditionStatus::True));
     [claim(ConditionType::Ready, verdict.status)]
         .into_iter()
         .chain(stalled)
         .collect()
-}
-
-/// Whether a person is asked to look already: another process may have counted the tries.
-fn is_stalled(conditions: &[Condition], reason: Reason) -> bool {
-    conditions
-        .iter()
-        .any(|c| c.type_ == ConditionType::Stalled.as_str() && c.reason == reason.as_str())
 }
 
 async fn write(
@@ -437,7 +425,9 @@ async fn write(
         return Ok(());
     };
     let old = live.status();
-    let persists = persists || is_stalled(&old.conditions, verdict.reason);
+    // A person may be asked to look already: another process may have counted the tries.
+    let stalled = conditions::find(&old.conditions, ConditionType::Stalled);
+    let persists = persists || stalled.is_some_and(|c| c.reason == verdict.reason);
     let claims = claims(verdict, persists);
     let conditions = merge(&old.conditions, &claims, generation, &Time(context.clock.now()));
     let status = WorkspaceProjectStatus {

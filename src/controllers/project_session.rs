@@ -303,27 +303,11 @@ fn connect(
     }))
 }
 
-/// Whether its host cannot be reached for so long that a person must look.
-fn is_stalled(project: &WorkspaceProject) -> bool {
-    let conditions = project.status.iter().flat_map(|status| &status.conditions);
-    conditions
-        .filter(|c| c.observed_generation == project.metadata.generation)
-        .any(|c| c.type_ == ConditionType::Stalled.as_str() && c.status == ConditionStatus::True.as_str())
-}
-
 /// What the project's own `Ready` condition has against it.
 fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
     let name = project.name_any();
-    let ready = project
-        .status
-        .as_ref()
-        .and_then(|s| {
-            s.conditions
-                .iter()
-                .find(|c| c.type_ == ConditionType::Ready.as_str())
-        })
-        .filter(|c| c.observed_generation == project.metadata.generation);
-    let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown.as_str()) else {
+    let ready = project.condition(ConditionType::Ready);
+    let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown) else {
         let message = format!("WorkspaceProject {name}: its credentials are being verified");
         return Some(Obstacle {
             reason: Reason::ProjectNotReady,
@@ -331,15 +315,17 @@ fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
             person: false,
         });
     };
-    if ready.status == ConditionStatus::True.as_str() {
+    if ready.status == ConditionStatus::True {
         return None;
     }
     let message = format!("WorkspaceProject {name} is not ready: {}", ready.message);
-    let says = |reason: Reason| ready.reason == reason.as_str();
-    let (reason, person) = if says(Reason::ClockSkew) {
+    let (reason, person) = if ready.reason == Reason::ClockSkew {
         (Reason::ClockSkew, true)
-    } else if says(Reason::EndpointUnreachable) {
-        (Reason::ServiceUnavailable, is_stalled(project))
+    } else if ready.reason == Reason::EndpointUnreachable {
+        // For so long, perhaps, that a person must look.
+        let stalled = project.condition(ConditionType::Stalled);
+        let person = stalled.is_some_and(|c| c.status == ConditionStatus::True);
+        (Reason::ServiceUnavailable, person)
     } else if let Some(treatment) = Treatment::because_of(&ready.reason) {
         (treatment.reason, treatment.person)
     } else {

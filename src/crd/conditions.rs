@@ -38,6 +38,12 @@ macro_rules! words {
                 f.write_str(self.as_str())
             }
         }
+
+        impl PartialEq<$Enum> for String {
+            fn eq(&self, word: &$Enum) -> bool {
+                self == word.as_str()
+            }
+        }
     };
 }
 
@@ -92,6 +98,29 @@ pub struct Claim {
     pub message: String,
 }
 
+impl Claim {
+    /// That the condition of this type says this.
+    pub fn new(
+        kind: ConditionType,
+        status: ConditionStatus,
+        reason: Reason,
+        message: impl Into<String>,
+    ) -> Self {
+        let message = message.into();
+        Self {
+            kind,
+            status,
+            reason,
+            message,
+        }
+    }
+}
+
+/// The condition of this type: there is one at most.
+pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|c| c.type_ == kind)
+}
+
 /// The conditions that say `claims` and nothing else. A condition whose status stays keeps its transition time;
 /// one that is not claimed vanishes. A message that the API server would refuse for its length is cut.
 #[must_use]
@@ -99,9 +128,7 @@ pub fn merge(old: &[Condition], claims: &[Claim], generation: i64, now: &Time) -
     claims
         .iter()
         .map(|claim| {
-            let same = old
-                .iter()
-                .find(|c| c.type_ == claim.kind.as_str() && c.status == claim.status.as_str());
+            let same = find(old, claim.kind).filter(|c| c.status == claim.status);
             Condition {
                 type_: claim.kind.as_str().to_owned(),
                 status: claim.status.as_str().to_owned(),

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::conditions::{self, ConditionType};
 use super::{limits, rules, schema};
 use crate::ids::{ProjectID, Region};
 
@@ -105,6 +106,14 @@ pub struct WorkspaceProjectSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Guardrails")]
     pub guardrails: Option<Guardrails>,
+}
+
+impl WorkspaceProject {
+    /// The condition of this type, unless it is about an earlier generation.
+    pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
+        let condition = conditions::find(&self.status.as_ref()?.conditions, kind);
+        condition.filter(|c| c.observed_generation == self.metadata.generation)
+    }
 }
 
 /// What the owner of the credentials permits.

@@ -12,7 +12,7 @@ use super::status::would_change;
 use super::step::{Batch, Ending, Step};
 use super::views::{DesktopView, SortedDesktops, Sweep};
 use super::{approval, daily_limit, evidence, expectations, finalizer, guardrails, overlap, preview};
-use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
+use crate::crd::conditions::{ConditionStatus, ConditionType, Reason, find};
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, CloudError, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{DesktopID, JobID};
@@ -477,21 +477,14 @@ fn last_error(seen: &Observed) -> Option<&CloudError> {
 
 /// The conditions say how far a long check is.
 fn is_announced(seen: &Observed) -> bool {
-    let conditions = &seen.request.status.conditions;
-    let kind = ConditionType::Submitted.as_str();
-    let reason = Reason::CheckingDesktops.as_str();
-    conditions
-        .iter()
-        .any(|c| c.type_ == kind && c.reason == reason && c.message.ends_with(ONE_BY_ONE))
+    let submitted = find(&seen.request.status.conditions, ConditionType::Submitted);
+    submitted.is_some_and(|c| c.reason == Reason::CheckingDesktops && c.message.ends_with(ONE_BY_ONE))
 }
 
 /// What kept the request from being submitted until its deadline, as the conditions said it.
 fn last_obstacle(seen: &Observed) -> Option<String> {
-    let conditions = &seen.request.status.conditions;
-    let submitted = conditions.iter().find(|c| {
-        c.type_ == ConditionType::Submitted.as_str() && c.status == ConditionStatus::False.as_str()
-    });
-    let Some(submitted) = submitted else {
+    let submitted = find(&seen.request.status.conditions, ConditionType::Submitted);
+    let Some(submitted) = submitted.filter(|c| c.status == ConditionStatus::False) else {
         return last_error(seen).map(messages::of_error);
     };
     let message = finalizer::unmentioned(&submitted.message);

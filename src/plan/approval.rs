@@ -3,13 +3,13 @@
 //! Approved victims are the victims, or nothing happens: an approval binds to the facts of each desktop that was on show.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::messages::describe_some;
 use super::observed::Observed;
 use super::plan_hash::{Planned, PlannedDesktop, plan_hash, project_key, users_shown};
 use super::progress::{Progress, Requeue};
-use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
+use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason, find};
 use crate::crd::deletion::{ApprovedDesktop, ApprovedPlan, DesktopState, DesktopStatus, MissingFact};
 use crate::crd::project::Approval;
 use crate::ids::DesktopID;
@@ -73,10 +73,8 @@ pub fn is_missing(seen: &Observed) -> bool {
 
 /// The approved desktops had changed when they were last read.
 pub fn is_void(seen: &Observed) -> bool {
-    let says_so = |c: &Condition| {
-        c.type_ == ConditionType::Approved.as_str() && c.reason == Reason::PlanChanged.as_str()
-    };
-    recorded(seen).is_some() && seen.request.status.conditions.iter().any(says_so)
+    let approved = find(&seen.request.status.conditions, ConditionType::Approved);
+    recorded(seen).is_some() && approved.is_some_and(|c| c.reason == Reason::PlanChanged)
 }
 
 /// What the approval says to this plan.
@@ -231,12 +229,7 @@ pub fn claim(seen: &Observed, judgement: &Judgement, hash: &str) -> Claim {
             ),
         ),
     };
-    Claim {
-        kind: ConditionType::Approved,
-        status,
-        reason,
-        message,
-    }
+    Claim::new(ConditionType::Approved, status, reason, message)
 }
 
 fn record(seen: &Observed, plan: &Planned) -> ApprovedPlan {

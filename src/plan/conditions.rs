@@ -8,7 +8,7 @@ use super::messages::desktops;
 use super::observed::Request;
 use super::progress::{Activity, Progress};
 use super::step::Ending;
-use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
+use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason, find};
 use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome};
 use crate::ids::JobID;
 
@@ -20,15 +20,10 @@ pub fn holding(request: &Request, status: &DesktopDeletionStatus, hold: &Progres
         (ConditionStatus::True, _) => Reason::JobRunning,
         _ => Reason::Waiting,
     };
-    let message = hold.message.clone();
+    let claim = |kind, status, reason| Claim::new(kind, status, reason, &hold.message);
     let mut claims = vec![
         submitted,
-        claim(
-            ConditionType::Succeeded,
-            ConditionStatus::Unknown,
-            succeeded,
-            message.clone(),
-        ),
+        claim(ConditionType::Succeeded, ConditionStatus::Unknown, succeeded),
     ];
     if hold.reason == Reason::Submitting
         && let Some(stalled) = stalled_by_refusal(status)
@@ -37,40 +32,15 @@ pub fn holding(request: &Request, status: &DesktopDeletionStatus, hold: &Progres
         return claims;
     }
     match hold.activity {
-        Activity::Reconciling(reason) => {
-            claims.push(claim(
-                ConditionType::Ready,
-                ConditionStatus::Unknown,
-                reason,
-                message.clone(),
-            ));
-            claims.push(claim(
-                ConditionType::Reconciling,
-                ConditionStatus::True,
-                reason,
-                message,
-            ));
-        }
-        Activity::Held => claims.push(claim(
-            ConditionType::Ready,
-            ConditionStatus::False,
-            hold.reason,
-            message,
-        )),
-        Activity::Stalled => {
-            claims.push(claim(
-                ConditionType::Ready,
-                ConditionStatus::False,
-                hold.reason,
-                message.clone(),
-            ));
-            claims.push(claim(
-                ConditionType::Stalled,
-                ConditionStatus::True,
-                hold.reason,
-                message,
-            ));
-        }
+        Activity::Reconciling(reason) => claims.extend([
+            claim(ConditionType::Ready, ConditionStatus::Unknown, reason),
+            claim(ConditionType::Reconciling, ConditionStatus::True, reason),
+        ]),
+        Activity::Held => claims.push(claim(ConditionType::Ready, ConditionStatus::False, hold.reason)),
+        Activity::Stalled => claims.extend([
+            claim(ConditionType::Ready, ConditionStatus::False, hold.reason),
+            claim(ConditionType::Stalled, ConditionStatus::True, hold.reason),
+        ]),
     }
     claims
 }
@@ -80,9 +50,9 @@ pub fn holding(request: &Request, status: &DesktopDeletionStatus, hold: &Progres
 fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[Claim; 2]> {
     let refused = status.last_error.as_ref()?.class.treatment().reason;
     let kept = |kind: ConditionType, truth: ConditionStatus| {
-        let condition = status.conditions.iter().find(|c| c.type_ == kind.as_str())?;
-        let same = condition.status == truth.as_str() && condition.reason == refused.as_str();
-        same.then(|| claim(kind, truth, refused, condition.message.clone()))
+        let condition = find(&status.conditions, kind)?;
+        let same = condition.status == truth && condition.reason == refused;
+        same.then(|| Claim::new(kind, truth, refused, &condition.message))
     };
     Some([
         kept(ConditionType::Ready, ConditionStatus::False)?,
@@ -98,27 +68,21 @@ pub fn ended(request: &Request, status: &DesktopDeletionStatus, ending: &Ending)
     } else {
         ConditionStatus::False
     };
-    let message = ending.message.clone();
+    let claim = |kind, status, reason| Claim::new(kind, status, reason, &ending.message);
     let submitted = match effective(status) {
         Some(attempt) => took_effect(request, attempt, status.job_id.as_ref()),
-        None => claim(
-            ConditionType::Submitted,
-            ConditionStatus::False,
-            ending.submitted,
-            message.clone(),
-        ),
+        None => claim(ConditionType::Submitted, ConditionStatus::False, ending.submitted),
     };
     let mut claims = vec![
         submitted,
-        claim(ConditionType::Succeeded, truth, ending.verdict, message.clone()),
-        claim(ConditionType::Ready, truth, ending.verdict, message.clone()),
+        claim(ConditionType::Succeeded, truth, ending.verdict),
+        claim(ConditionType::Ready, truth, ending.verdict),
     ];
     if !good {
         claims.push(claim(
             ConditionType::Stalled,
             ConditionStatus::True,
             ending.verdict,
-            message,
         ));
     }
     claims
@@ -140,7 +104,7 @@ fn submitted(request: &Request, status: &DesktopDeletionStatus, hold: &Progress)
         _ if open => Reason::AwaitingEvidence,
         reason => reason,
     };
-    claim(ConditionType::Submitted, truth, reason, hold.message.clone())
+    Claim::new(ConditionType::Submitted, truth, reason, &hold.message)
 }
 
 /// The attempt that took effect for some desktop.
@@ -178,14 +142,5 @@ fn took_effect(request: &Request, attempt: &Attempt, job: Option<&JobID>) -> Cla
     if request.suspend {
         message.push_str("; suspend came too late: the submitted request cannot be recalled");
     }
-    claim(ConditionType::Submitted, ConditionStatus::True, reason, message)
-}
-
-fn claim(kind: ConditionType, status: ConditionStatus, reason: Reason, message: String) -> Claim {
-    Claim {
-        kind,
-        status,
-        reason,
-        message,
-    }
+    Claim::new(ConditionType::Submitted, ConditionStatus::True, reason, message)
 }

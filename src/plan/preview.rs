@@ -143,16 +143,12 @@ fn hold_with_the_plan_on_show(
 /// What condition `Planned` says of a plan that stays on show.
 fn still_planned(shown: &Plan, missing: &[String]) -> Claim {
     let count = |count: i32| usize::try_from(count).unwrap_or_default();
-    Claim {
-        kind: ConditionType::Planned,
-        status: ConditionStatus::True,
-        reason: Reason::PlanReady,
-        message: format!(
-            "{}; the last read does not report every fact of the plan, reading again: {}",
-            deletes(count(shown.delete), count(shown.absent)),
-            describe_some(missing)
-        ),
-    }
+    let message = format!(
+        "{}; the last read does not report every fact of the plan, reading again: {}",
+        deletes(count(shown.delete), count(shown.absent)),
+        describe_some(missing)
+    );
+    planning(ConditionStatus::True, Reason::PlanReady, message)
 }
 
 /// The wait while the plan cannot be read, for what is named. A plan that is shown stays.
@@ -160,12 +156,7 @@ pub fn unread(seen: &Observed, obstacle: &Progress, hold: Progress) -> Progress 
     if seen.request.status.plan.is_some() {
         return hold;
     }
-    let planning = Claim {
-        kind: ConditionType::Planned,
-        status: ConditionStatus::Unknown,
-        reason: Reason::Planning,
-        message: format!("the plan is not known yet: {}", obstacle.message),
-    };
+    let message = format!("the plan is not known yet: {}", obstacle.message);
     // Nothing else would have the plan read soon; a time that is waited for comes first.
     let wake = match hold.wake {
         Requeue::Plan | Requeue::Change => obstacle.wake,
@@ -174,7 +165,7 @@ pub fn unread(seen: &Observed, obstacle: &Progress, hold: Progress) -> Progress 
     Progress {
         wake,
         preview: Some(Box::new(Preview {
-            claims: vec![planning],
+            claims: vec![planning(ConditionStatus::Unknown, Reason::Planning, message)],
             content: None,
             approved: None,
             // Whether it is one is not known without the plan.
@@ -232,12 +223,6 @@ fn blocked(seen: &Observed, deleting: &[&DesktopID], id: &DesktopID) -> Option<(
 
 /// What condition `Planned` says.
 fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], plan: &Planned) -> Claim {
-    let claim = |status, reason, message| Claim {
-        kind: ConditionType::Planned,
-        status,
-        reason,
-        message,
-    };
     let judged: Vec<_> = sorted
         .present
         .iter()
@@ -248,7 +233,7 @@ fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], pl
         .or_else(|| expectations::failed(seen, &judged))
         .or_else(|| guardrails::blocked(seen, &judged));
     if let Some(hold) = hold {
-        return claim(ConditionStatus::False, hold.reason, hold.message);
+        return planning(ConditionStatus::False, hold.reason, hold.message);
     }
     if !deleting.is_empty() {
         let message = format!(
@@ -256,11 +241,15 @@ fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], pl
             count_of(deleting.len()),
             name_some(deleting.iter().copied())
         );
-        return claim(ConditionStatus::False, Reason::DesktopBlocked, message);
+        return planning(ConditionStatus::False, Reason::DesktopBlocked, message);
     }
     let mut message = deletes(sorted.present.len(), sorted.absent.len());
     message.push_str(&left_out(plan));
-    claim(ConditionStatus::True, Reason::PlanReady, message)
+    planning(ConditionStatus::True, Reason::PlanReady, message)
+}
+
+fn planning(status: ConditionStatus, reason: Reason, message: String) -> Claim {
+    Claim::new(ConditionType::Planned, status, reason, message)
 }
 
 fn deletes(present: usize, absent: usize) -> String {

@@ -207,9 +207,8 @@ fn stamp(
 ) -> DesktopDeletionStatus {
     let about_the_plan = |c: &&Condition| {
         let kinds = [ConditionType::Planned, ConditionType::Approved];
-        kinds
-            .iter()
-            .any(|kind| c.type_ == kind.as_str() && !claims.iter().any(|claim| claim.kind == *kind))
+        let unclaimed = |kind: &ConditionType| claims.iter().all(|claim| claim.kind != *kind);
+        kinds.iter().any(|kind| c.type_ == *kind && unclaimed(kind))
     };
     let kept: Vec<_> = status.conditions.iter().filter(about_the_plan).cloned().collect();
     status.conditions = merge(&status.conditions, claims, request.generation, now);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::ResourceExt;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::controllers::Scope;
 use crate::controllers::cache::version;
 use crate::crd::DesktopDeletion;
-use crate::crd::conditions::{ConditionType, Reason};
+use crate::crd::conditions::{ConditionType, Reason, find};
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome, ProjectCoordinates};
 use crate::ids::{AttemptID, DesktopID, ProjectKey};
@@ -199,11 +199,8 @@ fn may_not(status: &DesktopDeletionStatus) -> bool {
         Reason::AwaitingApproval,
         Reason::PlanChanged,
     ];
-    let is_held = |c: &Condition| {
-        let submitted = c.type_ == ConditionType::Submitted.as_str();
-        submitted && held.iter().any(|reason| c.reason == reason.as_str())
-    };
-    if status.conditions.iter().any(is_held) {
+    let submitted = find(&status.conditions, ConditionType::Submitted);
+    if submitted.is_some_and(|c| held.iter().any(|reason| c.reason == *reason)) {
         return true;
     }
     let last = status.attempts.last().filter(|a| a.outcome == Outcome::Rejected);

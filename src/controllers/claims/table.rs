@@ -385,24 +385,22 @@ impl Table {
             return Reservation::No;
         };
         let project_uid = project.uid().unwrap_or_default();
-        match ready(&project) {
-            ConditionStatus::True => {
-                self.unchecked.remove(&project_uid);
+        // What the first check of the project has shown, of its current generation.
+        let ready = project.condition(ConditionType::Ready);
+        if let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown) {
+            self.unchecked.remove(&project_uid);
+            return if ready.status == ConditionStatus::True {
                 Reservation::Yes
-            }
-            ConditionStatus::False => {
-                self.unchecked.remove(&project_uid);
+            } else {
                 Reservation::No
-            }
-            ConditionStatus::Unknown => {
-                let now = time.uptime();
-                let since = *self.unchecked.entry(project_uid).or_insert(now);
-                if first_check_is_awaited(since, now) {
-                    Reservation::Unknown
-                } else {
-                    Reservation::No
-                }
-            }
+            };
+        }
+        let now = time.uptime();
+        let since = *self.unchecked.entry(project_uid).or_insert(now);
+        if first_check_is_awaited(since, now) {
+            Reservation::Unknown
+        } else {
+            Reservation::No
         }
     }
 
@@ -435,17 +433,4 @@ pub(super) fn until_earlier_calls_end(time: &Time) -> Duration {
 /// The name of a request, for the eyes of whoever may see `object`: nothing of one namespace is shown in another.
 fn visible(object: &DesktopDeletion, namespace: &str, name: &str) -> Option<String> {
     (object.namespace().as_deref() == Some(namespace)).then(|| name.to_owned())
-}
-
-/// What the first check of a project has shown, of its current generation.
-fn ready(project: &WorkspaceProject) -> ConditionStatus {
-    let conditions = project.status.iter().flat_map(|status| &status.conditions);
-    let ready = conditions
-        .filter(|c| c.type_ == ConditionType::Ready.as_str())
-        .find(|c| c.observed_generation == project.metadata.generation);
-    match ready.map(|c| c.status.as_str()) {
-        Some(status) if status == ConditionStatus::True.as_str() => ConditionStatus::True,
-        Some(status) if status == ConditionStatus::False.as_str() => ConditionStatus::False,
-        _ => ConditionStatus::Unknown,
-    }
 }

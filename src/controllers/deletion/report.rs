@@ -8,7 +8,7 @@ use super::super::Context;
 use super::super::events::{Announcement, Kind};
 use super::reconciliation::Reconciliation;
 use crate::crd::RESOLVE_ANNOTATION;
-use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
+use crate::crd::conditions::{ConditionStatus, ConditionType, Reason, find};
 use crate::crd::deletion::DesktopDeletionStatus;
 use crate::plan::observed::{PostAnswer, Request, Submission};
 use crate::plan::step::RefusedAnnotation;
@@ -25,14 +25,13 @@ pub async fn changed(before: &DesktopDeletionStatus, pass: &Reconciliation, cont
         publish(pass, Kind::Warning, "SuspendedTooLate", message, context).await;
     }
     // That it is queued is worth no Event: with many requests it would be said as often.
-    let worth_telling = |news: &&Condition| news.reason != Reason::Queued.as_str();
+    let worth_telling = |news: &&Condition| news.reason != Reason::Queued;
     let Some(news) = news(before, after).filter(worth_telling) else {
         return;
     };
     let (reason, message) = (&news.reason, &news.message);
-    let warning = news.type_ == ConditionType::Stalled.as_str()
-        || (news.type_ == ConditionType::Succeeded.as_str()
-            && news.status == ConditionStatus::False.as_str());
+    let warning = news.type_ == ConditionType::Stalled
+        || (news.type_ == ConditionType::Succeeded && news.status == ConditionStatus::False);
     if warning {
         tracing::warn!(namespace, name, reason, "{message}");
     } else {
@@ -49,15 +48,14 @@ pub async fn changed(before: &DesktopDeletionStatus, pass: &Reconciliation, cont
 }
 
 /// The condition `Submitted`, if a change of the object has just set `suspend` after the submission.
-fn too_late<'a>(before: &DesktopDeletionStatus, request: &'a Request) -> Option<&'a Condition> {
-    let took_effect = |c: &&Condition| {
-        c.type_ == ConditionType::Submitted.as_str() && c.status == ConditionStatus::True.as_str()
+fn too_late<'a>(before: &'a DesktopDeletionStatus, request: &'a Request) -> Option<&'a Condition> {
+    let took_effect = |status: &'a DesktopDeletionStatus| {
+        find(&status.conditions, ConditionType::Submitted).filter(|c| c.status == ConditionStatus::True)
     };
     let edited = before.observed_generation != request.status.observed_generation;
     // Before the edit it was submitted already: else nothing came too late.
-    before.conditions.iter().find(took_effect)?;
-    let submitted = request.status.conditions.iter().find(took_effect);
-    submitted.filter(|_| edited && request.suspend)
+    took_effect(before)?;
+    took_effect(&request.status).filter(|_| edited && request.suspend)
 }
 
 /// The one condition that says most of what changed: the verdict, else what a person must look at, else the
@@ -70,12 +68,11 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
     ]
     .into_iter()
     .find_map(|kind| {
-        let of = |c: &&Condition| c.type_ == kind.as_str();
-        let now = after.conditions.iter().find(of)?;
-        let then = before.conditions.iter().find(of);
-        let undecided = kind == ConditionType::Succeeded && now.status == ConditionStatus::Unknown.as_str();
+        let now = find(&after.conditions, kind)?;
+        let then = find(&before.conditions, kind);
+        let undecided = kind == ConditionType::Succeeded && now.status == ConditionStatus::Unknown;
         // That it is about to be sent is no news: what comes of it is.
-        let undecided = undecided || now.reason == Reason::Submitting.as_str();
+        let undecided = undecided || now.reason == Reason::Submitting;
         let same = then.is_some_and(|then| (&then.status, &then.reason) == (&now.status, &now.reason));
         (!undecided && !same).then_some(now)
     })

@@ -37,11 +37,10 @@ pub(super) enum Concern {
 impl Concern {
     /// Whether it concerns that request.
     pub(super) fn concerns(self, request: &DesktopDeletion) -> bool {
-        let reason = Reason::DailyLimitReached.as_str();
-        let conditions = request.status.iter().flat_map(|status| &status.conditions);
+        let mut conditions = request.status.iter().flat_map(|status| &status.conditions);
         match self {
             Self::Nobody => false,
-            Self::WhoWaitsForRoom => conditions.into_iter().any(|c| c.reason == reason),
+            Self::WhoWaitsForRoom => conditions.any(|c| c.reason == Reason::DailyLimitReached),
             Self::Everybody => true,
         }
     }

@@ -15,7 +15,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::breaker_name;
 use super::counts::{reasons, verdicts};
-use crate::crd::conditions::{ConditionType, DELETION, PROJECT};
+use crate::crd::conditions::{ConditionType, DELETION, PROJECT, find};
 use crate::crd::deletion::Outcome;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::runtime::health::Health;
@@ -144,8 +144,7 @@ fn projects(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fm
 }
 
 fn reason(conditions: &[v1::Condition], kind: ConditionType) -> Option<&str> {
-    let of = conditions.iter().find(|c| c.type_ == kind.as_str());
-    of.map(|condition| &*condition.reason)
+    find(conditions, kind).map(|condition| &*condition.reason)
 }
 
 /// Objects by reason: each that can occur is there, at zero if there is none.
