@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::reflector::ObjectRef;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -123,7 +123,7 @@ impl Pollers {
 
     /// Follows a job from now on, with this login, and says what is known of it.
     pub fn follow(&self, wanted: Wanted, key: &CredentialsKey, session: &Arc<CloudSession>) -> News {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         let State { projects, jobs_of } = &mut *state;
         let uid = wanted.object.extra.uid.clone().unwrap_or_default();
         jobs_of.entry(uid).or_default().insert(wanted.job.clone());
@@ -158,7 +158,7 @@ impl Pollers {
 
     /// Forgets the jobs of an object that has ended or is gone.
     pub fn unfollow(&self, uid: &str) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         for job in state.jobs_of.remove(uid).into_iter().flatten() {
             for project in state.projects.values_mut() {
                 let own = project.jobs.get(&job);
@@ -176,13 +176,9 @@ impl Pollers {
                 () = stopping.cancelled() => return,
                 () = tokio::time::sleep(SIGN_OF_LIFE / 10) => {}
             }
-            if self
-                .shared
-                .lock()
-                .projects
-                .values()
-                .all(|project| project.turned.elapsed() < SIGN_OF_LIFE)
-            {
+            let state = self.shared.state.lock();
+            let turns = |project: &Project| project.turned.elapsed() < SIGN_OF_LIFE;
+            if state.projects.values().all(turns) {
                 self.shared.pulse.beat();
             }
         }
@@ -190,13 +186,9 @@ impl Pollers {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
     /// When the project is to be looked at next; `None`, and it is forgotten, once nothing is followed there.
     fn next_look(&self, key: &CredentialsKey, last: Option<Instant>) -> Option<Instant> {
-        let projects = &mut self.lock().projects;
+        let projects = &mut self.state.lock().projects;
         let entry = projects.get_mut(key)?;
         entry.turned = Instant::now();
         if entry.jobs.is_empty() {
@@ -216,7 +208,7 @@ impl Shared {
 
     /// The login, and the jobs that are due for a look.
     fn due(&self, key: &CredentialsKey) -> Option<(Arc<dyn Workspace>, Vec<JobID>)> {
-        let state = self.lock();
+        let state = self.state.lock();
         let entry = state.projects.get(key)?;
         let now = Instant::now();
         let due = entry
@@ -227,51 +219,44 @@ impl Shared {
     }
 
     /// Stores what a tick found and wakes whom it concerns.
-    fn publish(&self, key: &CredentialsKey, found: Vec<Found>, read_failure: Option<Error>) {
-        let mut state = self.lock();
+    fn publish(&self, key: &CredentialsKey, found: Vec<Look>, read_failure: Option<Error>) {
+        let mut state = self.state.lock();
         let Some(entry) = state.projects.get_mut(key) else {
             return;
         };
         let mood_changed = entry.read_failure.is_some() != read_failure.is_some();
         entry.read_failure = read_failure;
-        for Found {
-            id,
-            view,
-            ran,
-            read_failure,
-        } in found
-        {
-            let Some(followed) = entry.jobs.get_mut(&id) else {
+        let wake = |followed: &Followed| self.queue.add(followed.object.clone());
+        for look in found {
+            let Some(followed) = entry.jobs.get_mut(&look.id) else {
                 continue;
             };
-            let changed = followed.view != view
+            let changed = followed.view != look.view
                 || !followed.looked
-                || followed.read_failure.is_some() != read_failure.is_some();
-            followed.view = view;
-            followed.ran = ran;
-            followed.read_failure = read_failure;
+                || followed.read_failure.is_some() != look.read_failure.is_some();
+            followed.view = look.view;
+            followed.ran = look.ran;
+            followed.read_failure = look.read_failure;
             followed.looked = true;
             if changed && !mood_changed {
-                self.wake(followed);
+                wake(followed);
             }
         }
         if mood_changed {
-            entry.jobs.values().for_each(|followed| self.wake(followed));
+            entry.jobs.values().for_each(wake);
         }
     }
 
-    fn wake(&self, followed: &Followed) {
-        self.queue.add(followed.object.clone());
-    }
-
     /// What is known of a job.
-    fn known(&self, key: &CredentialsKey, job: &JobID) -> Option<Known> {
-        let state = self.lock();
-        let followed = state.projects.get(key)?.jobs.get(job)?;
-        Some(Known {
+    fn known(&self, key: &CredentialsKey, id: JobID) -> Option<Look> {
+        let state = self.state.lock();
+        let followed = state.projects.get(key)?.jobs.get(&id)?;
+        Some(Look {
+            id,
             desktops: followed.desktops.clone(),
             view: followed.view.clone(),
             ran: followed.ran.clone(),
+            read_failure: None,
         })
     }
 }
@@ -298,17 +283,11 @@ async fn poll(shared: Arc<Shared>, key: CredentialsKey) {
     }
 }
 
-/// What was known of a job before a look.
-struct Known {
+/// One look at a job: what was known of it before, and then what it gave.
+struct Look {
+    id: JobID,
     /// The desktops that it was to delete, folded.
     desktops: Vec<DesktopID>,
-    view: JobView,
-    ran: Option<BTreeSet<DesktopID>>,
-}
-
-/// What one look gave of one job.
-struct Found {
-    id: JobID,
     view: JobView,
     ran: Option<BTreeSet<DesktopID>>,
     read_failure: Option<Error>,
@@ -320,7 +299,7 @@ async fn tick(
     key: &CredentialsKey,
     cloud: &dyn Workspace,
     due: Vec<JobID>,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Look>,
 ) -> Result<(), Error> {
     // A region that does not take the filter is asked for each job.
     let (open, filtered) = match list(cloud, &[SubJobStatus::Waiting, SubJobStatus::Running], MAX_PAGES).await
@@ -331,47 +310,32 @@ async fn tick(
     let open = by_job(open);
     let mut left = Vec::new();
     for id in due {
-        let Some(mut known) = shared.known(key, &id) else {
+        let Some(mut look) = shared.known(key, id) else {
             continue;
         };
-        let own = open.get(&id).map_or(&[][..], Vec::as_slice);
+        let own = open.get(&look.id).map_or(&[][..], Vec::as_slice);
         let running = running(own);
-        let stays = known.still_runs(&running);
-        known.view.learn(own);
+        let stays = look.still_runs(&running);
+        look.view.learn(own);
         // A job that is not in the list, wholly or in part, is looked up to learn how that ended.
         if stays {
-            let Known { view, ran, .. } = known;
-            found.push(Found {
-                id,
-                view,
-                ran,
-                read_failure: None,
-            });
+            found.push(look);
         } else {
-            known.ran = Some(running);
-            left.push((id, known));
+            look.ran = Some(running);
+            left.push(look);
         }
     }
     if filtered && left.len() > 1 {
         learn_ends(cloud, &mut left).await?;
     }
-    for (id, known) in left {
-        let Known {
-            desktops,
-            mut view,
-            ran,
-        } = known;
-        let mut read_failure = None;
-        if !view.has_ended(&desktops) {
-            // One job that cannot be read must not hide the others.
-            read_failure = read_job(cloud, &id, &mut view).await.err();
+    for mut look in left {
+        // One job that cannot be read must not hide the others.
+        if !look.view.has_ended(&look.desktops)
+            && let Err(error) = read_job(cloud, &look.id, &mut look.view).await
+        {
+            (look.ran, look.read_failure) = (None, Some(error));
         }
-        found.push(Found {
-            id,
-            view,
-            ran: ran.filter(|_| read_failure.is_none()),
-            read_failure,
-        });
+        found.push(look);
     }
     Ok(())
 }
@@ -384,7 +348,7 @@ fn running(own: &[SubJob]) -> BTreeSet<DesktopID> {
         .collect()
 }
 
-impl Known {
+impl Look {
     /// The job runs, and there is no desktop of which a read of the job itself could say more: one that ended before it
     /// was first seen, or since.
     fn still_runs(&self, running: &BTreeSet<DesktopID>) -> bool {
@@ -405,13 +369,13 @@ fn is_malformed(error: &Error) -> bool {
 }
 
 /// One list of what has ended serves many jobs, as long as it takes fewer calls than a look at each.
-async fn learn_ends(cloud: &dyn Workspace, left: &mut [(JobID, Known)]) -> Result<(), Error> {
+async fn learn_ends(cloud: &dyn Workspace, left: &mut [Look]) -> Result<(), Error> {
     let pages = u32::try_from(left.len()).unwrap_or(u32::MAX) - 1;
     let ended = list(cloud, &[SubJobStatus::Success, SubJobStatus::Failed], pages).await?;
     let ended = by_job(ended);
-    for (id, known) in left {
-        if let Some(own) = ended.get(id) {
-            known.view.learn(own);
+    for look in left {
+        if let Some(own) = ended.get(&look.id) {
+            look.view.learn(own);
         }
     }
     Ok(())
