@@ -82,64 +82,58 @@ fn unread(seen: &Observed) -> Vec<DesktopID> {
     seen.request.desktop_ids.iter().filter(unread).cloned().collect()
 }
 
-fn wait((message, wake): (String, Requeue)) -> Step {
-    Step::Wait(Progress::retrying(Reason::Overlap, message, wake))
+fn wait(message: String) -> Step {
+    Step::Wait(Progress::retrying(Reason::Overlap, message, Requeue::Tick))
 }
 
-fn unlisted() -> (String, Requeue) {
-    let message = "the watched namespaces are still being listed; one of them may have another request for these desktops. If this persists, check /readyz of the operator";
-    (message.to_owned(), Requeue::Tick)
+/// Nothing of one namespace is named in another.
+fn request(name: Option<&String>, nameless: &str, named: &str) -> String {
+    name.map_or_else(
+        || format!("{nameless} in another namespace"),
+        |name| format!("{named} {name}"),
+    )
 }
 
-fn held(rival: &ConflictingRequest) -> (String, Requeue) {
-    let holder = rival.name.as_ref().map_or_else(
-        || "a DesktopDeletion in another namespace".to_owned(),
-        |name| format!("DesktopDeletion {name}"),
-    );
-    let message = format!(
+fn unlisted() -> String {
+    "the watched namespaces are still being listed; one of them may have another request for these desktops. If this persists, check /readyz of the operator"
+        .to_owned()
+}
+
+fn held(rival: &ConflictingRequest) -> String {
+    let holder = request(rival.name.as_ref(), "a DesktopDeletion", "DesktopDeletion");
+    format!(
         "desktop {} is reserved by {holder}; waiting for it to finish",
         rival.desktop
-    );
-    (message, Requeue::Tick)
+    )
 }
 
-fn undecodable(rival: &ConflictingRequest) -> (String, Requeue) {
-    let holder = rival.name.as_ref().map_or_else(
-        || "a DesktopDeletion in another namespace".to_owned(),
-        |name| format!("DesktopDeletion {name}"),
-    );
-    let message = format!(
+fn undecodable(rival: &ConflictingRequest) -> String {
+    let holder = request(rival.name.as_ref(), "a DesktopDeletion", "DesktopDeletion");
+    format!(
         "desktop {} is reserved by {holder}, which this version of the operator cannot decode and which may have been submitted. Fix it (see its condition Stalled and the operator's log), or delete it and wait until it is removed",
         rival.desktop
-    );
-    (message, Requeue::Tick)
+    )
 }
 
-fn unchecked(rival: &ConflictingRequest) -> (String, Requeue) {
-    let older = rival.name.as_ref().map_or_else(
-        || "an older DesktopDeletion in another namespace".to_owned(),
-        |name| format!("the older DesktopDeletion {name}"),
-    );
-    let message = format!(
+fn unchecked(rival: &ConflictingRequest) -> String {
+    let name = rival.name.as_ref();
+    let older = request(name, "an older DesktopDeletion", "the older DesktopDeletion");
+    format!(
         "desktop {} is also requested by {older}, whose WorkspaceProject has not been checked yet; waiting for that check, for at most one minute",
         rival.desktop
-    );
-    (message, Requeue::Tick)
+    )
 }
 
-fn deleted(holder: &DeletedRequest) -> (String, Requeue) {
-    let who = holder.name.as_ref().map_or_else(
-        || "a deleted DesktopDeletion in another namespace".to_owned(),
-        |name| format!("the deleted DesktopDeletion {name}"),
-    );
+fn deleted(holder: &DeletedRequest) -> String {
+    let name = holder.name.as_ref();
+    let who = request(name, "a deleted DesktopDeletion", "the deleted DesktopDeletion");
     let why = if holder.jobs.is_empty() {
         "its delete request can take effect until about"
     } else {
         "the job of its delete request may not be visible until about"
     };
-    let message = format!(
+    format!(
         "desktop {} is reserved by {who}: {why} {}; waiting",
         holder.desktop, holder.until
-    );
-    (message, Requeue::Tick)
+    )
 }
