@@ -208,12 +208,9 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
         ErrorClass::InDoubt => Reason::ServiceUnavailable,
         _ => Reason::RequestRefused,
     };
-    let build = if in_a_row >= Some(FAILED_READS_LIMIT) {
-        Progress::stalled
-    } else {
-        Progress::retrying
-    };
-    Some(build(reason, message, Requeue::Backoff).with_error(error.clone()))
+    let lasts = in_a_row >= Some(FAILED_READS_LIMIT);
+    let hold = Progress::obstructed(lasts, reason, message, Requeue::Backoff);
+    Some(hold.with_error(error.clone()))
 }
 
 /// The last attempt, if the cloud refused it or it was not sent.
@@ -456,13 +453,8 @@ fn expired(seen: &Observed) -> Ending {
         message.push_str(&obstacle);
     }
     Ending {
-        verdict: Reason::Expired,
-        submitted: Reason::Expired,
-        message,
-        project: None,
-        desktops: vec![],
         error: last_error(seen).cloned(),
-        answers: None,
+        ..Ending::new(Reason::Expired, message)
     }
 }
 
@@ -507,15 +499,7 @@ fn no_effect() -> Ending {
     let message = format!(
         "{NO_EFFECT_LIMIT} submissions had no effect: each was sent, its response was lost, and the desktops stayed unchanged; check the network path between the operator and the cloud, then create a new request"
     );
-    Ending {
-        verdict: Reason::NoEffect,
-        submitted: Reason::NoEffect,
-        message,
-        project: None,
-        desktops: vec![],
-        error: None,
-        answers: None,
-    }
+    Ending::new(Reason::NoEffect, message)
 }
 
 fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
@@ -534,16 +518,13 @@ fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
         format!("{who}{place}: nothing was submitted; if that is unexpected, check the project");
     message.push_str(&messages::no_ids(absent));
     Ending {
-        verdict: Reason::AlreadyAbsent,
         submitted: Reason::NothingToDelete,
-        message,
         project,
         desktops: absent
             .iter()
             .map(|id| DesktopStatus::new(id, DesktopState::Absent))
             .collect(),
-        error: None,
-        answers: None,
+        ..Ending::new(Reason::AlreadyAbsent, message)
     }
 }
 
@@ -559,10 +540,7 @@ fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Ending> {
         return None;
     }
     Some(Ending {
-        verdict: Reason::Rejected,
         submitted: error.class.treatment().reason,
-        message: messages::of_error(error),
-        project: None,
         desktops: body
             .iter()
             .map(|id| {
@@ -572,6 +550,6 @@ fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Ending> {
             })
             .collect(),
         error: Some(error.clone()),
-        answers: None,
+        ..Ending::new(Reason::Rejected, messages::of_error(error))
     })
 }

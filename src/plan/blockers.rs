@@ -51,12 +51,13 @@ pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Progress> {
         ));
     }
     let obstacle = project.obstacle.as_ref()?;
-    let build = if obstacle.person {
-        Progress::stalled
-    } else {
-        Progress::retrying
-    };
-    Some(build(obstacle.reason, obstacle.message.clone(), Requeue::Refresh))
+    let message = obstacle.message.clone();
+    Some(Progress::obstructed(
+        obstacle.person,
+        obstacle.reason,
+        message,
+        Requeue::Refresh,
+    ))
 }
 
 /// The wait after a read that failed, if one did, be it of one desktop.
@@ -84,12 +85,7 @@ pub fn failed(seen: &Observed, read_failure: &ReadFailure) -> Progress {
     } else {
         Requeue::Backoff
     };
-    let build = if treatment.person {
-        Progress::stalled
-    } else {
-        Progress::retrying
-    };
-    build(treatment.reason, message, wake).with_error(error.clone())
+    Progress::obstructed(treatment.person, treatment.reason, message, wake).with_error(error.clone())
 }
 
 /// The error as it is stored, if it says the same.
@@ -113,12 +109,8 @@ pub fn refusal(outcome: Outcome, error: &CloudError) -> Progress {
     let treatment = class.treatment();
     // A request that is refused as it stands is looked at once more before that is final.
     let person = treatment.person && class != ErrorClass::InvalidRequest && outcome == Outcome::Rejected;
-    let build = if person {
-        Progress::stalled
-    } else {
-        Progress::retrying
-    };
-    build(treatment.reason, messages::of_error(error), Requeue::Retry).with_error(error.clone())
+    let message = messages::of_error(error);
+    Progress::obstructed(person, treatment.reason, message, Requeue::Retry).with_error(error.clone())
 }
 
 /// Several answers in a row were lost, and a further submission may only leave another request in doubt.

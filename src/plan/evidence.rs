@@ -206,14 +206,11 @@ pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settl
         }
     });
     let states: Vec<_> = states.collect();
+    let hold = Progress::job_running(evidence.touched.len()).with_desktops(states);
     Settlement {
-        attempt: attempt.id.clone(),
-        outcome: Outcome::Adopted,
         job: jobs.first().filter(|job| covers(seen, attempt, job)).cloned(),
         jobs,
-        error: attempt.error.clone(),
-        answers: None,
-        hold: Progress::job_running(evidence.touched.len()).with_desktops(states),
+        ..Settlement::of(attempt, Outcome::Adopted, hold)
     }
 }
 

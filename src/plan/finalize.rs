@@ -4,6 +4,7 @@
 //! delete request may still take effect: otherwise, a new object of the same name could send a second one.
 
 use super::attempts::submitted;
+use super::messages::end_of;
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
 use super::step::Step;
@@ -46,10 +47,7 @@ pub fn next(seen: &Observed) -> Step {
 
 fn held(attempt: &Attempt) -> Progress {
     let mut hold = evidence::in_doubt(attempt);
-    let end = attempt.not_after.as_ref().map_or_else(
-        || "24 hours after it was sent".to_owned(),
-        |end| format!("a few minutes after {}", end.0),
-    );
+    let end = end_of(attempt);
     hold.message = format!(
         "{}; the object is kept until the delete request can no longer take effect, {end}",
         hold.message

@@ -367,13 +367,9 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
         .iter()
         .filter(|d| d.state == DesktopState::Absent)
         .map(|d| &d.id);
+    let message = parts.join(", ") + &no_ids(gone);
     Ending {
-        verdict,
-        submitted: verdict,
-        message: parts.join(", ") + &no_ids(gone),
-        project: None,
         desktops: news,
-        error: None,
-        answers: None,
+        ..Ending::new(verdict, message)
     }
 }

@@ -136,6 +136,14 @@ fn looks_like_an_id(id: &DesktopID) -> bool {
     lengths == [8, 4, 4, 4, 12] && parts.iter().all(|part| digits(part))
 }
 
+/// When a delete request without an answer can no longer take effect.
+pub fn end_of(attempt: &Attempt) -> String {
+    attempt.not_after.as_ref().map_or_else(
+        || "24 hours after it was sent".to_owned(),
+        |end| format!("a few minutes after {}", end.0),
+    )
+}
+
 /// What a person can do about an attempt whose outcome stays unknown.
 pub fn advice(attempt: &Attempt) -> String {
     format!(

@@ -128,6 +128,15 @@ impl Progress {
         Self::new(reason, message, Activity::Stalled, wake)
     }
 
+    /// Stalled if it needs a person, else tried again.
+    pub fn obstructed(person: bool, reason: Reason, message: String, wake: Requeue) -> Self {
+        if person {
+            Self::stalled(reason, message, wake)
+        } else {
+            Self::retrying(reason, message, wake)
+        }
+    }
+
     /// With what the cloud said.
     #[must_use]
     pub fn with_error(mut self, error: CloudError) -> Self {

@@ -118,13 +118,6 @@ fn no_effect(attempt: &Attempt) -> Settlement {
         "the submission at {} had no effect: two reads after its expiry show every desktop unchanged; submitting again",
         attempt.signed_at.0
     );
-    Settlement {
-        attempt: attempt.id.clone(),
-        outcome: Outcome::NoEffect,
-        jobs: vec![],
-        job: None,
-        error: attempt.error.clone(),
-        answers: None,
-        hold: Progress::retrying(Reason::NoEffect, message, Requeue::Retry),
-    }
+    let hold = Progress::retrying(Reason::NoEffect, message, Requeue::Retry);
+    Settlement::of(attempt, Outcome::NoEffect, hold)
 }

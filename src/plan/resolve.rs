@@ -3,6 +3,7 @@
 //! Manual resolution of an attempt that the operator cannot settle: the annotation `cloud-desktops.dev/resolve`, handled
 //! once.
 
+use super::messages::end_of;
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
 use super::step::{Ending, RefusedAnnotation, Settlement, Step};
@@ -146,13 +147,8 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
 
 fn abandoned(attempt: &Attempt, value: String) -> Settlement {
     Settlement {
-        attempt: attempt.id.clone(),
-        outcome: Outcome::Abandoned,
-        jobs: vec![],
-        job: None,
-        error: attempt.error.clone(),
         answers: Some(value),
-        hold: awaiting_expiry(attempt),
+        ..Settlement::of(attempt, Outcome::Abandoned, awaiting_expiry(attempt))
     }
 }
 
@@ -161,23 +157,16 @@ fn retried(attempt: &Attempt, value: String) -> Settlement {
         "attempt {} was marked as NoEffect by annotation; submitting again",
         attempt.id
     );
+    let hold = Progress::retrying(Reason::NoEffect, message, Requeue::Retry);
     Settlement {
-        attempt: attempt.id.clone(),
-        outcome: Outcome::NoEffect,
-        jobs: vec![],
-        job: None,
-        error: attempt.error.clone(),
         answers: Some(value),
-        hold: Progress::retrying(Reason::NoEffect, message, Requeue::Retry),
+        ..Settlement::of(attempt, Outcome::NoEffect, hold)
     }
 }
 
 /// What the conditions say after a person gave up an attempt that may still take effect.
 fn awaiting_expiry(attempt: &Attempt) -> Progress {
-    let end = attempt.not_after.as_ref().map_or_else(
-        || "24 hours after it was sent".to_owned(),
-        |end| format!("a few minutes after {}", end.0),
-    );
+    let end = end_of(attempt);
     let message = format!(
         "attempt {} was abandoned by annotation; its delete request can still take effect until {end}, and its desktops stay reserved until then",
         attempt.id
@@ -218,14 +207,10 @@ fn abandoned_ending(seen: &Observed, answers: Option<String>) -> Ending {
         .filter(|d| !d.state.is_final());
     let message = "abandoned by annotation; the state of its desktops is unknown: check them in the console";
     Ending {
-        verdict: Reason::Abandoned,
-        submitted: Reason::Abandoned,
-        message: message.to_owned(),
-        project: None,
         desktops: open
             .map(|d| DesktopStatus::new(&d.id, DesktopState::Unknown))
             .collect(),
-        error: None,
         answers,
+        ..Ending::new(Reason::Abandoned, message.to_owned())
     }
 }

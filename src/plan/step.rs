@@ -138,6 +138,21 @@ pub struct Settlement {
     pub hold: Progress,
 }
 
+impl Settlement {
+    /// Of an attempt whose error stays, without a job.
+    pub fn of(attempt: &Attempt, outcome: Outcome, hold: Progress) -> Self {
+        Self {
+            attempt: attempt.id.clone(),
+            outcome,
+            jobs: vec![],
+            job: None,
+            error: attempt.error.clone(),
+            answers: None,
+            hold,
+        }
+    }
+}
+
 /// The end of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
@@ -155,6 +170,21 @@ pub struct Ending {
     pub error: Option<CloudError>,
     /// The annotation that this answers.
     pub answers: Option<String>,
+}
+
+impl Ending {
+    /// With this reason of `Succeeded`, and of `Submitted` if nothing was submitted.
+    pub fn new(verdict: Reason, message: String) -> Self {
+        Self {
+            verdict,
+            submitted: verdict,
+            message,
+            project: None,
+            desktops: vec![],
+            error: None,
+            answers: None,
+        }
+    }
 }
 
 /// A refused annotation.

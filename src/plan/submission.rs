@@ -94,15 +94,8 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
 /// The guard failed between the intent and the request: too slow, called off, or shutting down.
 fn not_sent(attempt: &Attempt) -> Step {
     let message = "the request was signed but not sent; it will be prepared again".to_owned();
-    Step::RecordOutcome(Settlement {
-        attempt: attempt.id.clone(),
-        outcome: Outcome::NotSent,
-        jobs: vec![],
-        job: None,
-        error: None,
-        answers: None,
-        hold: Progress::retrying(Reason::ServiceUnavailable, message, Requeue::Retry),
-    })
+    let hold = Progress::retrying(Reason::ServiceUnavailable, message, Requeue::Retry);
+    Step::RecordOutcome(Settlement::of(attempt, Outcome::NotSent, hold))
 }
 
 fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
@@ -121,13 +114,10 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
     }
     let settlement = |outcome, jobs: Vec<JobID>, error: Option<&CloudError>, hold| {
         Step::RecordOutcome(Settlement {
-            attempt: id.clone(),
-            outcome,
             job: jobs.first().cloned(),
             jobs,
             error: error.cloned(),
-            answers: None,
-            hold,
+            ..Settlement::of(attempt, outcome, hold)
         })
     };
     match answer {
