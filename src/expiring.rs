@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 /// Values that are made when they are first asked for. One that nobody has asked for in a while is removed at the next call of
 /// [`get`](Self::get) for another key. Clones share them.
+#[derive(Clone)]
 pub struct ExpiringMap<K, V> {
     idle: Duration,
     values: Arc<Mutex<HashMap<K, Entry<V>>>>,
@@ -45,15 +46,6 @@ impl<K: Eq + Hash, V: Clone> ExpiringMap<K, V> {
     pub fn peek(&self, key: &K) -> Option<V> {
         let values = self.values.lock();
         values.get(key).map(|entry| entry.value.clone())
-    }
-}
-
-impl<K, V> Clone for ExpiringMap<K, V> {
-    fn clone(&self) -> Self {
-        Self {
-            idle: self.idle,
-            values: self.values.clone(),
-        }
     }
 }
 

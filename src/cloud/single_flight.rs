@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// The last read of one thing; clones share it.
+#[derive(Clone)]
 pub struct SingleFlight<T> {
     /// Locked while the next one is under way.
     last: Arc<tokio::sync::Mutex<Option<Flight<T>>>>,
@@ -54,15 +55,6 @@ impl<T> Default for SingleFlight<T> {
         Self {
             last: Arc::default(),
             not_before: Arc::default(),
-        }
-    }
-}
-
-impl<T> Clone for SingleFlight<T> {
-    fn clone(&self) -> Self {
-        Self {
-            last: self.last.clone(),
-            not_before: self.not_before.clone(),
         }
     }
 }

@@ -11,7 +11,6 @@
 //! | `released` | when desktops were last released |
 //! | `listing` | whether a namespace could be read |
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -355,12 +354,6 @@ impl Claims {
     /// A panic elsewhere leaves at worst a stale entry, which the next event of its object replaces.
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.table.lock()
-    }
-}
-
-impl fmt::Debug for Claims {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claims").finish_non_exhaustive()
     }
 }
 

@@ -114,12 +114,6 @@ impl Health {
     }
 }
 
-impl fmt::Debug for Health {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Health").finish_non_exhaustive()
-    }
-}
-
 impl Beat {
     fn verdict(&self) -> Result<(), String> {
         let silent = self.last.elapsed();
@@ -139,7 +133,7 @@ impl Beat {
 }
 
 /// Handle of one check of readiness; clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Check {
     name: String,
     health: Health,
@@ -174,7 +168,6 @@ impl Check {
 }
 
 /// A check of what comes before the others, which goes with this value and never passes.
-#[derive(Debug)]
 pub struct Preliminary(Check);
 
 impl Preliminary {
@@ -191,7 +184,6 @@ impl Drop for Preliminary {
 }
 
 /// Handle of one loop, owned by it.
-#[derive(Debug)]
 pub struct Pulse {
     name: String,
     health: Health,

@@ -79,7 +79,6 @@ enum Standing {
 }
 
 /// One replica's part in the election.
-#[derive(Debug)]
 pub struct Elector {
     api: Api<Lease>,
     /// Namespace and name, for people.

@@ -25,7 +25,6 @@ use crate::plan::observed::{Claim, ConflictingRequest, DeletedRequest, Unreadabl
 use crate::plan::step::Settlement;
 
 /// Everything that is known of claims.
-#[derive(Debug)]
 pub(super) struct Table {
     /// The watches, and whether each has listed its objects.
     pub(super) watches: HashMap<Scope, Watch>,
@@ -55,12 +54,6 @@ pub(super) struct Watch {
     pub(super) request_list: Listing,
     /// Objects of a list that is being read.
     pub(super) listed: HashSet<Uid>,
-}
-
-impl std::fmt::Debug for Watch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").finish_non_exhaustive()
-    }
 }
 
 /// Whether an older request that was not submitted yet reserves its desktops.
