@@ -106,22 +106,16 @@ pub async fn call<T>(action: &'static str, call: impl Future<Output = kube::Resu
 
 fn sort(action: &'static str, error: kube::Error) -> Error {
     match error {
-        kube::Error::Api(status) => match status.code {
-            409 => Error::Conflict,
-            404 => Error::NotFound,
-            408 | 429 => Error::Unanswered {
-                action,
-                reason: status.message.clone(),
-            },
-            500.. => Error::Failed {
-                action,
-                reason: status.message.clone(),
-            },
-            _ => Error::Refused {
-                action,
-                reason: status.message.clone(),
-            },
-        },
+        kube::Error::Api(status) => {
+            let reason = status.message.clone();
+            match status.code {
+                409 => Error::Conflict,
+                404 => Error::NotFound,
+                408 | 429 => Error::Unanswered { action, reason },
+                500.. => Error::Failed { action, reason },
+                _ => Error::Refused { action, reason },
+            }
+        }
         other => Error::Unanswered {
             action,
             reason: other.to_string(),
