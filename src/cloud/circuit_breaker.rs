@@ -127,15 +127,15 @@ impl CircuitBreaker {
         let failed = state.failed(&caller.login);
         if failed > 0 && operation == Operation::BatchDelete {
             let reason = "the cloud rejected these credentials; no request is submitted with them until a read succeeds";
-            return Err(circuit_open(operation, BreakerKind::Credentials, reason));
+            return Err(Error::circuit_open(operation, BreakerKind::Credentials, reason));
         }
         if failed >= FAILED_LOGINS {
             let reason = "the cloud rejected these credentials twice in a row; further failures would lock them, so calls are suppressed until the Secret changes or six minutes have passed";
-            return Err(circuit_open(operation, BreakerKind::Credentials, reason));
+            return Err(Error::circuit_open(operation, BreakerKind::Credentials, reason));
         }
         if state.projects.contains_key(caller) {
             let reason = "calls of this project are suppressed after HTTP 429 of the cloud";
-            return Err(circuit_open(operation, BreakerKind::Throttled, reason));
+            return Err(Error::circuit_open(operation, BreakerKind::Throttled, reason));
         }
         Ok(())
     }
@@ -262,18 +262,6 @@ impl State {
     fn limit(&self, login: &str) {
         let own = self.gates.iter().filter(|((_, other), _)| other == login);
         own.for_each(|(_, gate)| gate.limit(self.at_once(login)));
-    }
-}
-
-/// Nobody was asked.
-pub(super) fn circuit_open(operation: Operation, breaker: BreakerKind, reason: &str) -> Error {
-    Error {
-        operation,
-        failure: Failure::CircuitOpen {
-            breaker,
-            reason: reason.to_owned(),
-        },
-        service_time: None,
     }
 }
 
@@ -436,7 +424,7 @@ mod tests {
         let lost = Failure::NoAnswer {
             reason: "reset".to_owned(),
         };
-        let spared = circuit_open(Operation::ListDesktops, BreakerKind::Credentials, "spared");
+        let spared = Error::circuit_open(Operation::ListDesktops, BreakerKind::Credentials, "spared");
         for result in [Err(spared), ended(lost)] {
             note(&circuit_breaker, &result);
             assert!(may(&circuit_breaker, Operation::ListDesktops));

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::circuit_breaker::{CircuitBreaker, SessionKey, circuit_open};
+use super::circuit_breaker::{CircuitBreaker, SessionKey};
 use super::rate_limiter::{Permit, Priority};
 use crate::clock::Uptime;
 use crate::ids::{DesktopID, JobID, Origin, ProjectKey};
@@ -98,7 +98,6 @@ impl MeteredClient {
     async fn call<T>(
         &self,
         operation: Operation,
-        good: impl FnOnce(&T) -> u16,
         call: impl Future<Output = Result<Answer<T>, Error>>,
     ) -> Result<Answer<T>, Error> {
         let session = &*self.session;
@@ -111,8 +110,8 @@ impl MeteredClient {
                 None => session.enter(self.priority).await,
                 taken => taken,
             };
-            let stopping =
-                || circuit_open(operation, BreakerKind::Throttled, "the operator is shutting down");
+            let why = "the operator is shutting down";
+            let stopping = || Error::circuit_open(operation, BreakerKind::Throttled, why);
             Some(permit.ok_or_else(stopping)?)
         };
         if let Err(error) = session.circuit_breaker.check(operation, &session.caller) {
@@ -135,7 +134,7 @@ impl MeteredClient {
             return result;
         }
         let (code, time) = match &result {
-            Ok(answer) => (CallCode::Http(good(&answer.value)), answer.service_time),
+            Ok(answer) => (CallCode::Http(answer.status), answer.service_time),
             Err(error) => (CallCode::from(&error.failure), error.service_time),
         };
         session.metrics.cloud_call(operation, code);
@@ -190,50 +189,33 @@ impl CallObserver for Metrics {
 #[async_trait]
 impl Workspace for MeteredClient {
     async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
-        self.call(
-            Operation::ListDesktops,
-            |_| 200,
-            self.session.cloud.list_desktops(ids),
-        )
-        .await
+        let call = self.session.cloud.list_desktops(ids);
+        self.call(Operation::ListDesktops, call).await
     }
 
     async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
-        self.call(
-            Operation::ListDesktops,
-            |_| 200,
-            self.session.cloud.list_desktops_from(ids, offset),
-        )
-        .await
+        let call = self.session.cloud.list_desktops_from(ids, offset);
+        self.call(Operation::ListDesktops, call).await
     }
 
     async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error> {
-        self.call(
-            Operation::ListDesktopsDetail,
-            |_| 200,
-            self.session.cloud.list_desktop_details(ids),
-        )
-        .await
+        let call = self.session.cloud.list_desktop_details(ids);
+        self.call(Operation::ListDesktopsDetail, call).await
     }
 
     async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
-        let code = |found: &Lookup| if *found == Lookup::Gone { 404 } else { 200 };
-        self.call(Operation::ShowDesktop, code, self.session.cloud.show_desktop(id))
-            .await
+        let call = self.session.cloud.show_desktop(id);
+        self.call(Operation::ShowDesktop, call).await
     }
 
     async fn list_sub_jobs(&self, query: &SubJobQuery) -> Result<Answer<SubJobPage>, Error> {
-        self.call(
-            Operation::ListSubJobs,
-            |_| 200,
-            self.session.cloud.list_sub_jobs(query),
-        )
-        .await
+        let call = self.session.cloud.list_sub_jobs(query);
+        self.call(Operation::ListSubJobs, call).await
     }
 
     async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error> {
-        self.call(Operation::ShowJob, |_| 200, self.session.cloud.show_job(id))
-            .await
+        let call = self.session.cloud.show_job(id);
+        self.call(Operation::ShowJob, call).await
     }
 
     fn sign_batch_delete(&self, body: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error> {
@@ -241,7 +223,7 @@ impl Workspace for MeteredClient {
     }
 
     async fn send(&self, request: SignedRequest) -> Result<Answer<JobID>, Error> {
-        self.call(Operation::BatchDelete, |_| 202, self.session.cloud.send(request))
-            .await
+        let call = self.session.cloud.send(request);
+        self.call(Operation::BatchDelete, call).await
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::auth::Credentials;
 use super::error::Error;
@@ -91,6 +92,8 @@ pub trait Workspace: Send + Sync + fmt::Debug {
 pub struct Answer<T> {
     /// What was asked for.
     pub value: T,
+    /// Its HTTP status.
+    pub status: u16,
     /// The `Date` header of the answer; `None` if missing or unreadable.
     pub service_time: Option<Timestamp>,
 }
@@ -210,7 +213,7 @@ pub struct Job {
 }
 
 /// Body of batch-delete, every field always sent: `email_notification` left out would mean *true*.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BatchDelete {
     /// `desktop_ids`: 1 to [`MAX_BATCH`], no duplicates.
     pub desktop_ids: Vec<DesktopID>,
@@ -218,7 +221,8 @@ pub struct BatchDelete {
     pub delete_users: bool,
     /// `email_notification`: mail the users.
     pub email_notification: bool,
-    /// `is_force_delete`: stop a running desktop first.
+    /// Stop a running desktop first.
+    #[serde(rename = "is_force_delete")]
     pub force: bool,
 }
 

@@ -21,15 +21,25 @@ pub struct Error {
 }
 
 impl Error {
-    /// A call that was not even tried.
-    pub(super) fn not_sent(operation: Operation, reason: impl Into<String>) -> Self {
+    /// Without a time of the service.
+    pub(super) fn new(operation: Operation, failure: Failure) -> Self {
         Self {
             operation,
-            failure: Failure::NotSent {
-                reason: reason.into(),
-            },
+            failure,
             service_time: None,
         }
+    }
+
+    /// A call that was not even tried.
+    pub(super) fn not_sent(operation: Operation, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::new(operation, Failure::NotSent { reason })
+    }
+
+    /// A call that a circuit breaker held back.
+    pub fn circuit_open(operation: Operation, breaker: BreakerKind, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::new(operation, Failure::CircuitOpen { breaker, reason })
     }
 
     /// No byte of the request left this process: the name, the connection or the TLS handshake failed, or the

@@ -122,12 +122,8 @@ impl Exchange<'_> {
         } else {
             Failure::NoAnswer { reason }
         };
-        Error {
-            operation: self.operation,
-            failure,
-            // An answer that was cut may have come from anywhere.
-            service_time: None,
-        }
+        // An answer that was cut may have come from anywhere.
+        Error::new(self.operation, failure)
     }
 
     /// The value of an answer whose status is `good`; otherwise the error that it is.
@@ -155,7 +151,11 @@ impl Exchange<'_> {
             None => read(&received.body, self.sanitizer),
         };
         value
-            .map(|value| Answer { value, service_time })
+            .map(|value| Answer {
+                value,
+                status: received.status.as_u16(),
+                service_time,
+            })
             .map_err(|reason| self.unreadable(received, &reason))
     }
 
@@ -166,16 +166,13 @@ impl Exchange<'_> {
         if let Some(message) = &said.message {
             reason = self.sanitizer.sentence(&format!("{reason}; message: {message}"));
         }
-        Error {
-            operation: self.operation,
-            failure: Failure::Unreadable {
-                status: said.status,
-                code: said.code,
-                request_id: said.request_id,
-                reason,
-            },
-            service_time: None,
-        }
+        let failure = Failure::Unreadable {
+            status: said.status,
+            code: said.code,
+            request_id: said.request_id,
+            reason,
+        };
+        Error::new(self.operation, failure)
     }
 
     /// What an answer says that is not the documented good one.

@@ -36,16 +36,6 @@ pub(super) struct HttpWorkspace {
     pub(super) identity: Arc<dyn CredentialsProvider>,
 }
 
-/// A read of the cloud.
-struct Read<'a> {
-    operation: Operation,
-    /// Below the project.
-    path: &'a str,
-    query: &'a [(&'a str, &'a str)],
-    /// Longest good answer, in bytes.
-    max: usize,
-}
-
 impl fmt::Debug for HttpWorkspace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpWorkspace")
@@ -80,33 +70,22 @@ impl Workspace for HttpWorkspace {
         let limit = ids.len().to_string();
         let mut query: Vec<(&str, &str)> = ids.iter().map(|id| ("desktop_id", id.as_str())).collect();
         query.push(("limit", &limit));
-        let request = Read {
-            operation,
-            path: "desktops/detail",
-            query: &query,
-            max: self.service.options.max_answer,
-        };
-        self.get(&request, wire::desktop_details).await
+        self.get(operation, "desktops/detail", &query, wire::desktop_details)
+            .await
     }
 
     async fn show_desktop(&self, id: &DesktopID) -> Result<Answer<Lookup>, Error> {
-        let request = Read {
-            operation: Operation::ShowDesktop,
-            path: &format!("desktops/{id}"),
-            query: &[],
-            max: self.service.options.max_small_answer,
+        let path = format!("desktops/{id}");
+        let read = |body: &[u8], sanitizer: Sanitizer<'_>| {
+            wire::desktop_detail(body, id, sanitizer).map(Lookup::Found)
         };
-        let read = |body: &[u8], sanitizer: Sanitizer<'_>| wire::desktop_detail(body, id, sanitizer);
-        match self.get(&request, read).await {
-            Ok(answer) => Ok(Answer {
-                value: Lookup::Found(answer.value),
-                service_time: answer.service_time,
-            }),
+        match self.get(Operation::ShowDesktop, &path, &[], read).await {
             Err(error) if error.refusal().is_some_and(is_gone) => Ok(Answer {
                 value: Lookup::Gone,
+                status: StatusCode::NOT_FOUND.as_u16(),
                 service_time: error.service_time,
             }),
-            Err(error) => Err(error),
+            result => result,
         }
     }
 
@@ -132,24 +111,14 @@ impl Workspace for HttpWorkspace {
                 .map(|status| ("status", filter_word(*status)))
                 .filter(|(_, word)| !word.is_empty()),
         );
-        let request = Read {
-            operation,
-            path: "workspace-sub-jobs",
-            query: &pairs,
-            max: self.service.options.max_answer,
-        };
-        self.get(&request, wire::sub_jobs).await
+        self.get(operation, "workspace-sub-jobs", &pairs, wire::sub_jobs)
+            .await
     }
 
     async fn show_job(&self, id: &JobID) -> Result<Answer<Job>, Error> {
-        let request = Read {
-            operation: Operation::ShowJob,
-            path: &format!("workspace-jobs/{id}"),
-            query: &[],
-            max: self.service.options.max_answer,
-        };
+        let path = format!("workspace-jobs/{id}");
         let read = |body: &[u8], sanitizer: Sanitizer<'_>| wire::job(body, id, sanitizer);
-        self.get(&request, read).await
+        self.get(Operation::ShowJob, &path, &[], read).await
     }
 
     fn sign_batch_delete(&self, batch: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error> {
@@ -160,7 +129,7 @@ impl Workspace for HttpWorkspace {
         if batch.desktop_ids.is_empty() || batch.desktop_ids.len() > MAX_BATCH {
             return Err(not_sent(format!("a batch must name 1 to {MAX_BATCH} desktops")));
         }
-        let body = wire::batch_delete(batch).map_err(|error| not_sent(error.to_string()))?;
+        let body = serde_json::to_vec(batch).map_err(|error| not_sent(error.to_string()))?;
         Ok(SignedRequest {
             digest: format!("sha256:{}", sha256_hex(&body)),
             call: signed(
@@ -223,13 +192,7 @@ impl HttpWorkspace {
         }
         let mut query: Vec<(&str, &str)> = ids.iter().map(|id| ("desktop_id", id.as_str())).collect();
         query.extend(page);
-        let request = Read {
-            operation,
-            path: "desktops",
-            query: &query,
-            max: self.service.options.max_answer,
-        };
-        self.get(&request, wire::desktops).await
+        self.get(operation, "desktops", &query, wire::desktops).await
     }
 
     fn url(&self, path: &str, query: &str) -> String {
@@ -240,43 +203,47 @@ impl HttpWorkspace {
         )
     }
 
-    /// What a read gives; with other credentials, if the cloud does not accept these and there are any. These are asked
+    /// What a read of this path below the project gives; with other credentials, if the cloud does not accept these and there are any. These are asked
     /// for once: what is refused then stays refused.
     async fn get<T>(
         &self,
-        request: &Read<'_>,
+        operation: Operation,
+        path: &str,
+        query: &[(&str, &str)],
         read: impl Fn(&[u8], Sanitizer<'_>) -> Result<T, wire::Unreadable>,
     ) -> Result<Answer<T>, Error> {
         let credentials = self.identity.current().await?.credentials;
-        let result = self.get_as(&credentials, request, &read).await;
+        let result = self.get_as(&credentials, operation, path, query, &read).await;
         let refused = result.as_ref().is_err_and(|error| error.is_refused(&[401]));
         if !refused || !self.identity.dismiss(&credentials) {
             return result;
         }
         let others = self.identity.current().await?.credentials;
-        self.get_as(&others, request, read).await
+        self.get_as(&others, operation, path, query, read).await
     }
 
     async fn get_as<T>(
         &self,
         credentials: &Credentials,
-        request: &Read<'_>,
+        operation: Operation,
+        path: &str,
+        query: &[(&str, &str)],
         read: impl FnOnce(&[u8], Sanitizer<'_>) -> Result<T, wire::Unreadable>,
     ) -> Result<Answer<T>, Error> {
         let query = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(request.query)
+            .extend_pairs(query)
             .finish();
-        let url = self.url(request.path, &canonical_query(&query));
+        let url = self.url(path, &canonical_query(&query));
+        let max = match operation {
+            Operation::ShowDesktop => self.service.options.max_small_answer,
+            _ => self.service.options.max_answer,
+        };
         let now = self.service.clock.now();
         let call = signed(Method::GET, &url, Vec::new(), &self.project_id, credentials, now)
-            .map_err(|reason| Error::not_sent(request.operation, reason))?;
-        let exchange = self.about(request.operation, credentials);
+            .map_err(|reason| Error::not_sent(operation, reason))?;
+        let exchange = self.about(operation, credentials);
         let received = exchange
-            .exchange(
-                &*self.service.clients.reads,
-                call,
-                self.service.limits(request.max),
-            )
+            .exchange(&*self.service.clients.reads, call, self.service.limits(max))
             .await?;
         exchange.answer(&received, received.status == StatusCode::OK, read)
     }

@@ -57,18 +57,8 @@ pub(super) fn request_id(headers: &HeaderMap, sanitizer: Sanitizer<'_>) -> Optio
     sanitizer.line(id.to_str().ok()?, text::REQUEST_ID)
 }
 
-/// What an envelope holds, as sent.
-#[derive(Default)]
-struct Envelope {
-    code: Option<String>,
-    message: Option<String>,
-    detail: Option<String>,
-    request_id: Option<String>,
-    encoded_authorization_message: Option<String>,
-}
-
-/// The envelope at the top, or else one level down (`{"error": {…}}` of IAM, and others).
-fn envelope(object: &Map<String, Value>) -> Envelope {
+/// What the envelope holds, as sent: that at the top, or else one level down (`{"error": {…}}` of IAM, and others).
+fn envelope(object: &Map<String, Value>) -> Refusal {
     let inner = object.values().filter_map(Value::as_object);
     std::iter::once(object)
         .chain(inner)
@@ -77,14 +67,15 @@ fn envelope(object: &Map<String, Value>) -> Envelope {
         .unwrap_or_default()
 }
 
-fn envelope_at(object: &Map<String, Value>) -> Envelope {
+fn envelope_at(object: &Map<String, Value>) -> Refusal {
     let first = |names: &[&str]| names.iter().find_map(|name| words(object.get(*name)?));
-    Envelope {
+    Refusal {
         code: first(&["error_code", "errorCode", "code"]),
         message: first(&["error_msg", "errorMsg", "message"]),
         detail: first(&["error_detail", "title"]),
         request_id: first(&["request_id"]),
         encoded_authorization_message: first(&["encoded_authorization_message"]),
+        ..Refusal::default()
     }
 }
 

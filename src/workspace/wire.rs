@@ -3,15 +3,13 @@
 //! there are) makes the whole answer unreadable.
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use facts::Fields;
 use once::Once;
 
-use super::api::{
-    BatchDelete, Desktop, DesktopDetailPage, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus,
-};
+use super::api::{Desktop, DesktopDetailPage, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus};
 use super::text::{self, Sanitizer};
 use crate::ids::{DesktopID, JobID, code};
 
@@ -20,25 +18,6 @@ mod once;
 
 /// Why a body is not what the API promises.
 pub(super) type Unreadable = String;
-
-/// Body of batch-delete. All four fields are always there.
-#[derive(Serialize)]
-struct BatchDeleteBody<'a> {
-    desktop_ids: &'a [DesktopID],
-    delete_users: bool,
-    email_notification: bool,
-    is_force_delete: bool,
-}
-
-/// The bytes to send.
-pub(super) fn batch_delete(batch: &BatchDelete) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&BatchDeleteBody {
-        desktop_ids: &batch.desktop_ids,
-        delete_users: batch.delete_users,
-        email_notification: batch.email_notification,
-        is_force_delete: batch.force,
-    })
-}
 
 #[derive(Deserialize)]
 struct AcceptedBody {
@@ -322,7 +301,7 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::workspace::api::{DesktopFacts, Fact};
+    use crate::workspace::api::{BatchDelete, DesktopFacts, Fact};
     use crate::workspace::auth::Credentials;
 
     const D1: &str = "1d81c1dc-312b-4621-b778-bac3a1336442";
@@ -349,7 +328,7 @@ mod tests {
             force: false,
         };
         assert_eq!(
-            String::from_utf8(batch_delete(&batch).unwrap()).unwrap(),
+            serde_json::to_string(&batch).unwrap(),
             format!(
                 r#"{{"desktop_ids":["{D1}","{D2}"],"delete_users":false,"email_notification":true,"is_force_delete":false}}"#
             )

@@ -43,6 +43,7 @@ struct Fake {
 fn answer<T>(value: T) -> Answer<T> {
     Answer {
         value,
+        status: 200,
         service_time: None,
     }
 }

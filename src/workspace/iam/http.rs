@@ -120,13 +120,12 @@ impl HttpIam {
             .await;
         let result = received.and_then(|received| {
             let read = |body: &[u8], _: Sanitizer<'_>| read(&received.headers, body);
-            let answer = exchange.answer(&received, received.status.is_success(), read)?;
-            Ok((received.status.as_u16(), answer))
+            exchange.answer(&received, received.status.is_success(), read)
         });
-        let outcome = result.as_ref().map(|(status, _)| *status);
+        let outcome = result.as_ref().map(|answer| answer.status);
         self.witness
             .note(operation, outcome.map_err(|error| &error.failure));
-        result.map(|(_, answer)| answer)
+        result
     }
 
     /// How long it lives is reckoned by the service's own clock, so that ours may be wrong.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::ids::ProjectID;
-use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
+use crate::workspace::error::{BreakerKind, Error, Operation};
 
 /// Refused logins in a row after which the user is left alone. The second try is for a password that comes into force a
 /// moment after it was put into the Secret.
@@ -95,12 +95,5 @@ impl LoginThrottle {
 }
 
 fn withheld(reason: String) -> Error {
-    Error {
-        operation: Operation::CreateToken,
-        failure: Failure::CircuitOpen {
-            breaker: BreakerKind::Credentials,
-            reason,
-        },
-        service_time: None,
-    }
+    Error::circuit_open(Operation::CreateToken, BreakerKind::Credentials, reason)
 }
