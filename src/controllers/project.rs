@@ -80,6 +80,7 @@ pub async fn run(
                 ready.explain(super::not_listed::<WorkspaceProject>(error));
             }
         })
+        .modify(project_status::make_usable)
         .try_filter_map({
             let (scope, context) = (scope.clone(), context.clone());
             move |event| future::ok(take_in(event, &scope, &cache, &context))
@@ -148,7 +149,7 @@ fn take_in(
 ) -> Option<watcher::Event<WorkspaceProject>> {
     let change = Change::of(&event);
     let now = context.uptime.now();
-    match context.undecodable.sort(scope, usable_event(event), cache, now) {
+    match context.undecodable.sort(scope, event, cache, now) {
         Sorted::Known(event, _) => Some(event),
         Sorted::Unknown { metadata, remove, .. } => {
             if change == Change::Deleted {
@@ -158,16 +159,6 @@ fn take_in(
             }
             remove
         }
-    }
-}
-
-fn usable_event(event: watcher::Event<Raw<WorkspaceProject>>) -> watcher::Event<Raw<WorkspaceProject>> {
-    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
-    match event {
-        Apply(project) => Apply(project_status::usable(project)),
-        InitApply(project) => InitApply(project_status::usable(project)),
-        Delete(project) => Delete(project_status::usable(project)),
-        event @ (Init | InitDone) => event,
     }
 }
 

@@ -23,8 +23,8 @@ impl StoredProject {
     ///
     /// # Errors
     /// This version cannot decode it, not even without the conditions in its status.
-    pub fn of(project: Raw<WorkspaceProject>) -> Result<Self, String> {
-        let mut project = usable(project);
+    pub fn of(mut project: Raw<WorkspaceProject>) -> Result<Self, String> {
+        make_usable(&mut project);
         Ok(Self {
             object: project.object.0.map_err(|invalid| invalid.error)?,
             stored: project.json["status"].take(),
@@ -37,27 +37,25 @@ impl StoredProject {
     }
 }
 
-/// The project, with nothing in its status but `dailyUsage` if that status cannot be decoded: the next check finds out the
+/// Leaves nothing in the project's status but `dailyUsage` if that status cannot be decoded: the next check finds out the
 /// rest, and nothing finds out that.
-#[must_use]
-pub fn usable(project: Raw<WorkspaceProject>) -> Raw<WorkspaceProject> {
+pub fn make_usable(project: &mut Raw<WorkspaceProject>) {
     if project.object.0.is_ok() {
-        return project;
+        return;
     }
     let mut json = project.json.clone();
     let usage = json["status"].get("dailyUsage").cloned();
     json["status"] = usage.map_or(Value::Null, |usage| json!({"dailyUsage": usage}));
-    match Raw::of(json) {
-        Ok(bare) if bare.object.0.is_ok() => {
-            let (namespace, name) = (bare.namespace(), bare.name_any());
-            tracing::warn!(
-                namespace,
-                name,
-                "the status of a WorkspaceProject cannot be decoded, so it is replaced"
-            );
-            bare
-        }
-        _ => project,
+    if let Ok(bare) = Raw::of(json)
+        && bare.object.0.is_ok()
+    {
+        let (namespace, name) = (bare.namespace(), bare.name_any());
+        tracing::warn!(
+            namespace,
+            name,
+            "the status of a WorkspaceProject cannot be decoded, so it is replaced"
+        );
+        *project = bare;
     }
 }
 
