@@ -193,7 +193,6 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
     let in_a_row = seen.failed_reads().map(|(.., in_a_row)| in_a_row).max();
     let is_unreadable = |id: &&DesktopID| seen.failed_reads().any(|(failed, ..)| *failed == id.folded());
     let ids: Vec<_> = seen.request.desktop_ids.iter().filter(is_unreadable).collect();
-    let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
     let cure = if ids.len() == seen.request.desktop_ids.len() {
         "Check it in the console"
     } else {
@@ -201,7 +200,7 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
     };
     let message = format!(
         "the cloud returns an error for desktop {}, so nothing is submitted; retrying. {cure} ({})",
-        names.join(", "),
+        messages::list(ids),
         messages::answer(error)
     );
     let reason = match read_failure.error.class {

@@ -4,7 +4,7 @@
 //! whether the delete request reached the cloud; `Reconciling` and `Stalled` are present only while True, and never both
 //! (kstatus).
 
-use super::messages::desktops;
+use super::messages::{desktops, list};
 use super::observed::Request;
 use super::progress::{Activity, Progress};
 use super::step::Ending;
@@ -120,12 +120,7 @@ fn took_effect(request: &Request, attempt: &Attempt, job: Option<&JobID>) -> Cla
         (_, Some(_)) => Reason::JobRecovered,
         (_, None) => Reason::JobUnknown,
     };
-    let jobs = attempt
-        .job_ids
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let jobs = list(&attempt.job_ids);
     let count = desktops(attempt.desktop_ids.len());
     let mut message = match reason {
         Reason::JobAccepted => format!("the cloud accepted {count} as job {jobs}, submitted at {when}"),

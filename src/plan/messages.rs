@@ -15,6 +15,12 @@ pub fn desktops(count: usize) -> String {
     }
 }
 
+/// All of them by name.
+pub fn list<'a, T: ToString + 'a>(items: impl IntoIterator<Item = &'a T>) -> String {
+    let names: Vec<_> = items.into_iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
 /// At most three ids by name, the rest by number.
 pub fn name_some<'a, T: ToString + 'a>(ids: impl IntoIterator<Item = &'a T>) -> String {
     let ids: Vec<_> = ids.into_iter().map(ToString::to_string).collect();

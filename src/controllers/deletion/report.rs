@@ -10,6 +10,7 @@ use super::reconciliation::Reconciliation;
 use crate::crd::RESOLVE_ANNOTATION;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason, find};
 use crate::crd::deletion::DesktopDeletionStatus;
+use crate::plan::messages::list;
 use crate::plan::observed::{PostAnswer, Request, Submission};
 use crate::plan::step::RefusedAnnotation;
 use crate::plan::step::Settlement;
@@ -20,9 +21,7 @@ pub async fn changed(before: &DesktopDeletionStatus, pass: &Reconciliation, cont
     let after = &pass.seen.request.status;
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
     if let Some(submitted) = too_late(before, &pass.seen.request) {
-        let message = &submitted.message;
-        tracing::warn!(namespace, name, "{message}");
-        publish(pass, Kind::Warning, "SuspendedTooLate", message, context).await;
+        warn(pass, "SuspendedTooLate", &submitted.message, context).await;
     }
     // That it is queued is worth no Event: with many requests it would be said as often.
     let worth_telling = |news: &&Condition| news.reason != Reason::Queued;
@@ -76,6 +75,16 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
         let same = then.is_some_and(|then| (&then.status, &then.reason) == (&now.status, &now.reason));
         (!undecided && !same).then_some(now)
     })
+}
+
+/// Logs a warning, and publishes it.
+async fn warn(pass: &Reconciliation, reason: &str, note: &str, context: &Context) {
+    tracing::warn!(
+        namespace = pass.namespace(),
+        name = pass.object.name_any(),
+        "{note}"
+    );
+    publish(pass, Kind::Warning, reason, note, context).await;
 }
 
 async fn publish(pass: &Reconciliation, kind: Kind, reason: &str, note: &str, context: &Context) {
@@ -139,12 +148,7 @@ pub async fn refused(pass: &Reconciliation, refusal: &RefusedAnnotation, context
 /// A submission that was taken to have had no effect shows one: the cloud let it be seen later than assumed.
 pub async fn late(pass: &Reconciliation, settlement: &Settlement, context: &Context) {
     let (name, namespace) = (pass.object.name_any(), pass.namespace());
-    let jobs = settlement
-        .jobs
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let jobs = list(&settlement.jobs);
     let note = format!(
         "attempt {} was recorded as NoEffect, but now has job {jobs}: the cloud accepted it later than --signature-window, or showed it later than --job-visibility-timeout. Increase these flags. The operator follows the job",
         settlement.attempt
@@ -156,10 +160,8 @@ pub async fn late(pass: &Reconciliation, settlement: &Settlement, context: &Cont
 
 /// The finalizer was removed while a call may take effect, and is there again.
 pub async fn restored(pass: &Reconciliation, context: &Context) {
-    let (name, namespace) = (pass.object.name_any(), pass.namespace());
     let note = "another client removed the operator's finalizer while a delete request may still take effect; it was restored. Do not replace the object (Argo CD: no Replace=true), or install the policy keep-finalizer";
-    tracing::warn!(namespace, name, "{note}");
-    publish(pass, Kind::Warning, "FinalizerRestored", note, context).await;
+    warn(pass, "FinalizerRestored", note, context).await;
 }
 
 /// The object is let go although an attempt of it was never settled.
@@ -168,12 +170,10 @@ pub async fn let_go(pass: &Reconciliation, context: &Context) {
     let Some(attempt) = request.pending().or(request.of_newer_version()) else {
         return;
     };
-    let (name, namespace) = (pass.object.name_any(), pass.namespace());
     let note = format!(
         "the finalizer was removed while the outcome of attempt {} is unknown; check its desktops in the console",
         attempt.id
     );
-    tracing::warn!(namespace, name, "{note}");
     context.metrics.incident(Incident::ReleasedUnresolved);
-    publish(pass, Kind::Warning, "ReleasedUnresolved", &note, context).await;
+    warn(pass, "ReleasedUnresolved", &note, context).await;
 }
