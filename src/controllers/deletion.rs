@@ -214,7 +214,12 @@ async fn failed(
     context: &Context,
 ) -> Reconciled {
     let said = match &error {
-        Error::IntentRefused(reason) => intent_refused(object, reason, context).await,
+        Error::IntentRefused(reason) => {
+            let message = format!(
+                "the API server refuses to store the intent, so nothing was sent: {reason}; check the validation rules of the CRD and the operator's permissions"
+            );
+            say(object, Reason::IntentRefused, message, context).await
+        }
         Error::Api(refused @ api::Error::Refused { .. }) => access_denied(object, refused, context).await,
         // What it is now, only a live read says.
         Error::Api(failed @ api::Error::Failed { .. }) => {
@@ -236,20 +241,13 @@ async fn failed(
         }
         _ => Ok(None),
     };
-    match (said, error) {
-        (Err(worse), _) => Reconciled {
-            decided,
-            result: Err(worse),
-        },
-        (Ok(said), Error::IntentRefused(_)) => Reconciled {
-            decided: said.or(decided),
-            result: Ok(Some(context.config.timing.retry_max)),
-        },
-        (Ok(said), error) => Reconciled {
-            decided: said.or(decided),
-            result: Err(error),
-        },
-    }
+    let (said, result) = match (said, error) {
+        (Err(worse), _) => (None, Err(worse)),
+        (Ok(said), Error::IntentRefused(_)) => (said, Ok(Some(context.config.timing.retry_max))),
+        (Ok(said), error) => (said, Err(error)),
+    };
+    let decided = said.or(decided);
+    Reconciled { decided, result }
 }
 
 /// Says that the API server refuses what the operator needs, which a status write may not be hindered by.
@@ -261,18 +259,6 @@ async fn access_denied(
     let message =
         format!("{error}; check the operator's permissions (RBAC) and the cluster's admission policies");
     say(object, Reason::AccessDenied, message, context).await
-}
-
-/// Says that nothing was sent, since the API server refuses to store the intent.
-async fn intent_refused(
-    object: &DesktopDeletion,
-    reason: &str,
-    context: &Context,
-) -> Result<Option<u64>, Error> {
-    let message = format!(
-        "the API server refuses to store the intent, so nothing was sent: {reason}; check the validation rules of the CRD and the operator's permissions"
-    );
-    say(object, Reason::IntentRefused, message, context).await
 }
 
 /// Stores that a request is stalled, unless the conditions say so already or it has ended. Gives the version that there is

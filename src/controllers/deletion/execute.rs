@@ -58,9 +58,7 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
         Step::AddFinalizer => write::finalizers(pass, true, context).await,
         Step::DropFinalizer => {
             write::finalizers(pass, false, context).await?;
-            context
-                .memory
-                .change(&pass.uid(), |memory| memory.finalizer_dropped = true);
+            pass.remember(context, |memory| memory.finalizer_dropped = true);
             Ok(())
         }
         Step::AcquirePermit => acquire_permit(pass).await,
@@ -102,9 +100,7 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
             let status = status::progress(&pass.seen.request, &hold, &now);
             write::status(pass, status, "RecordProgress", context).await?;
             let told = context.uptime.now();
-            context
-                .memory
-                .change(&pass.uid(), |memory| memory.tells(&hold, told));
+            pass.remember(context, |memory| memory.tells(&hold, told));
             Ok(())
         }
         Step::RecordApproval(hold) => {
@@ -212,7 +208,7 @@ pub fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Resul
     // In a trace, the attempt is found by the ID that the status has.
     tracing::Span::current().record("attempt", attempt.id.as_str());
     // That a desktop was idle before says nothing of what the job does to it.
-    context.memory.change(&pass.uid(), Remembered::forget_idle);
+    pass.remember(context, Remembered::forget_idle);
     pass.signed_since = Some(since);
     let signed = Signed {
         request,
@@ -273,9 +269,7 @@ fn refused(
         retry_after: error.refusal().and_then(|refusal| refusal.retry_after),
         credentials: pass.login.as_ref().map(|login| login.version.clone()),
     };
-    context
-        .memory
-        .change(&pass.uid(), |memory| memory.refused(refusal));
+    pass.remember(context, |memory| memory.refused(refusal));
     match classify(error) {
         _ if error.was_not_sent() => PostAnswer::NotSent(stored),
         ErrorClass::InDoubt => PostAnswer::Doubt(stored),

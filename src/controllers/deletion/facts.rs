@@ -44,8 +44,7 @@ pub fn refresh(pass: &mut Reconciliation, context: &Context) {
 
 /// How long to wait for `wake` at most.
 pub fn delay(pass: &Reconciliation, wake: Requeue, context: &Context) -> Duration {
-    let memory = context.memory.of(&pass.uid());
-    let delay = rules(pass, &memory, clocks(pass, context), context).delay(wake);
+    let delay = ask(pass, context, |deadlines| deadlines.delay(wake));
     if wake == Requeue::Backoff {
         deadlines::with_jitter(delay, context.clock.random())
     } else {
@@ -53,22 +52,10 @@ pub fn delay(pass: &Reconciliation, wake: Requeue, context: &Context) -> Duratio
     }
 }
 
-/// How long ago the request was submitted.
-pub fn age_of_submission(pass: &Reconciliation, context: &Context) -> Duration {
+/// What the deadlines of the request say to a question.
+pub fn ask<T>(pass: &Reconciliation, context: &Context, question: impl FnOnce(&Deadlines<'_>) -> T) -> T {
     let memory = context.memory.of(&pass.uid());
-    rules(pass, &memory, clocks(pass, context), context).age_of_submission()
-}
-
-/// Since when a list of jobs must have been read that is looked at while nothing can be decided about an attempt in doubt.
-pub fn oldest_early_read(pass: &Reconciliation, context: &Context) -> Duration {
-    let memory = context.memory.of(&pass.uid());
-    rules(pass, &memory, clocks(pass, context), context).oldest_early_read()
-}
-
-/// Whether the project of the request may still come with the sync that brought the request.
-pub fn project_may_come(pass: &Reconciliation, context: &Context) -> bool {
-    let memory = context.memory.of(&pass.uid());
-    rules(pass, &memory, clocks(pass, context), context).project_may_come()
+    question(&rules(pass, &memory, clocks(pass, context), context))
 }
 
 fn rules<'a>(

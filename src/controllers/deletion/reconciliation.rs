@@ -190,6 +190,11 @@ impl Reconciliation {
         self.seen.sweep = None;
     }
 
+    /// Changes what is remembered of the request.
+    pub fn remember<T>(&self, context: &Context, change: impl FnOnce(&mut Remembered) -> T) -> T {
+        context.memory.change(&self.uid(), change)
+    }
+
     /// The object's uid.
     pub fn uid(&self) -> String {
         self.object.uid().unwrap_or_default()
@@ -288,7 +293,7 @@ impl Reconciliation {
     pub fn note_wait(&self, hold: &Progress, context: &Context) {
         if let Some(preview) = &hold.preview {
             let note = |memory: &mut Remembered| memory.read_facts(preview.lacks_facts, self.began);
-            context.memory.change(&self.uid(), note);
+            self.remember(context, note);
         }
         self.note_evidence(hold, context);
     }
@@ -305,7 +310,7 @@ impl Reconciliation {
         let Some(evidence) = evidence::evidence(&self.seen, attempt) else {
             return;
         };
-        context.memory.change(&self.uid(), |memory| {
+        self.remember(context, |memory| {
             memory.looked(&attempt.id, self.began, evidence);
         });
     }

@@ -26,7 +26,7 @@ use crate::workspace::api::{Desktop, DetailFacts, Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
-    let patient = facts::project_may_come(pass, context);
+    let patient = facts::ask(pass, context, |deadlines| deadlines.project_may_come());
     let (namespace, name) = (pass.namespace(), pass.seen.request.project.clone());
     let asked = context.uptime.now();
     // What follows from the first read is confirmed by a live one before anything is sent.
@@ -142,9 +142,7 @@ pub(super) async fn desktop(
     pass.reads.desktops_took += context.uptime.now().saturating_sub(began);
     match shown {
         Err(error) if is_about_one_desktop(&error) => {
-            let in_a_row = context
-                .memory
-                .change(&pass.uid(), |memory| memory.single_read_failed(id));
+            let in_a_row = pass.remember(context, |memory| memory.single_read_failed(id));
             let read_failure = Box::new(troubled(&error, context));
             pass.seen.single_reads.insert(
                 id.folded(),
@@ -166,9 +164,7 @@ pub(super) async fn desktop(
             };
             if sight == DesktopView::Gone {
                 let project = pass.home()?.project;
-                context
-                    .memory
-                    .change(&pass.uid(), |memory| memory.is_gone(id, project, began));
+                pass.remember(context, |memory| memory.is_gone(id, project, began));
             }
             pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
             saw(pass, id, sight, desktop, began, context);
@@ -220,7 +216,7 @@ fn saw(
     context: &Context,
 ) {
     let settle = context.config.timing.job_visibility_timeout;
-    let idle_twice = context.memory.change(&pass.uid(), |memory| {
+    let idle_twice = pass.remember(context, |memory| {
         if !sight.needs_lookup() {
             memory.was_read(id);
         }
@@ -254,7 +250,7 @@ pub(super) async fn sub_jobs(pass: &mut Reconciliation, context: &Context) -> Re
             deadlines::oldest_admitting_read(now, first_seen, pass.released, &context.config.timing)
         }
         _ if recovery::is_early(&pass.seen) => {
-            let since = facts::oldest_early_read(pass, context);
+            let since = facts::ask(pass, context, |deadlines| deadlines.oldest_early_read());
             // Whatever is decided in this reconciliation, it is decided as of that moment.
             pass.began = pass.began.min(since);
             since
@@ -269,7 +265,7 @@ pub(super) async fn sub_jobs(pass: &mut Reconciliation, context: &Context) -> Re
     match swept {
         Err(error) => read_failure(pass, &error, context),
         Ok(sweep) => {
-            let unseen = context.memory.change(&pass.uid(), |memory| {
+            let unseen = pass.remember(context, |memory| {
                 memory.saw_sub_jobs(&sweep, &ids, context.uptime.now())
             });
             for id in unseen {
@@ -313,7 +309,7 @@ pub(super) fn job(pass: &mut Reconciliation, job: &JobID, context: &Context) -> 
     let wanted = Wanted {
         job: job.clone(),
         desktops: desktops.iter().map(DesktopID::folded).collect(),
-        age: facts::age_of_submission(pass, context),
+        age: facts::ask(pass, context, |deadlines| deadlines.age_of_submission()),
         object: pass.reference(),
     };
     let view = match context.pollers.follow(wanted, &key, pass.session()?) {
@@ -338,9 +334,7 @@ fn begin_read(pass: &mut Reconciliation, context: &Context) -> Duration {
 }
 
 pub(super) fn read_failure(pass: &mut Reconciliation, error: &CloudFailure, context: &Context) {
-    context
-        .memory
-        .change(&pass.uid(), |r| r.failures = r.failures.saturating_add(1));
+    pass.remember(context, |r| r.failures = r.failures.saturating_add(1));
     pass.seen.read_failure = Some(troubled(error, context));
 }
 
@@ -353,5 +347,5 @@ fn troubled(error: &CloudFailure, context: &Context) -> ReadFailure {
 
 /// A read went well.
 fn quiet(pass: &Reconciliation, context: &Context) {
-    context.memory.change(&pass.uid(), |r| r.failures = 0);
+    pass.remember(context, |r| r.failures = 0);
 }

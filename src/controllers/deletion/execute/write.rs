@@ -42,9 +42,7 @@ pub(super) async fn finalizers(
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     let now = context.uptime.now();
     if present {
-        context
-            .memory
-            .change(&pass.uid(), |memory| memory.finalizer_dropped = false);
+        pass.remember(context, |memory| memory.finalizer_dropped = false);
     }
     let patched = api::call(action, requests.patch(&name, &parameters, &patch)).await;
     // What the API server refused was never on the object, so nobody has removed it.
@@ -53,9 +51,7 @@ pub(super) async fn finalizers(
         Err(api::Error::Refused { .. } | api::Error::Failed { .. })
     );
     if present && !refused {
-        context
-            .memory
-            .change(&pass.uid(), |memory| memory.adds_finalizer(now));
+        pass.remember(context, |memory| memory.adds_finalizer(now));
     }
     let patched = patched?;
     if present && pass.seen.facts.finalizer_missing {
