@@ -53,12 +53,7 @@ type Uid = String;
 
 /// The table of claims; clones share it.
 #[derive(Clone)]
-pub struct Claims(Arc<Shared>);
-
-struct Shared {
-    time: Time,
-    table: Mutex<Table>,
-}
+pub struct Claims(Arc<Mutex<Table>>);
 
 /// What the rules about time look at.
 struct Time {
@@ -78,9 +73,7 @@ impl Time {
     fn at(&self, service: &Origin) -> Clocks {
         self.clocks.now(Some(service.as_str()))
     }
-}
 
-impl Time {
     /// A request of that project is held until a time that is ahead: it reserves nothing yet.
     fn is_scheduled(&self, not_before: Option<Timestamp>, home: &ProjectKey) -> bool {
         not_before.is_some()
@@ -134,8 +127,7 @@ impl Claims {
             timing,
             leads_since,
         };
-        let table = Mutex::new(Table::new(&time));
-        Self(Arc::new(Shared { time, table }))
+        Self(Arc::new(Mutex::new(Table::new(time))))
     }
 
     /// A watch will report here; nothing is granted before it has listed its objects, or long enough after the API server
@@ -157,7 +149,7 @@ impl Claims {
 
     /// Takes in what a watch says, and names the objects that are gone by it.
     pub fn note(&self, scope: &Scope, event: &Event<DesktopDeletion>) -> Vec<String> {
-        let (mut table, time) = (self.lock(), &self.0.time);
+        let mut table = self.lock();
         match event {
             Event::Init => {
                 if let Some(watch) = table.watches.get_mut(scope) {
@@ -165,16 +157,16 @@ impl Claims {
                 }
             }
             Event::InitApply(object) => {
-                let uid = table.put(scope, object, time);
+                let uid = table.put(scope, object);
                 if let Some(watch) = table.watches.get_mut(scope) {
                     watch.listed.insert(uid);
                 }
             }
-            Event::InitDone => return table.listed(scope, time),
+            Event::InitDone => return table.listed(scope),
             Event::Apply(object) => {
-                table.put(scope, object, time);
+                table.put(scope, object);
             }
-            Event::Delete(object) => return vec![table.deleted_by_watch(scope, object, time)],
+            Event::Delete(object) => return vec![table.deleted_by_watch(scope, object)],
         }
         Vec::new()
     }
@@ -183,7 +175,7 @@ impl Claims {
     /// came with a list.
     pub fn note_undecodable(&self, scope: &Scope, json: &Value, metadata: &ObjectMeta, listed: bool) {
         let mut table = self.lock();
-        let uid = table.put_undecodable(scope, json, metadata, &self.0.time);
+        let uid = table.put_undecodable(scope, json, metadata);
         if let Some(watch) = table.watches.get_mut(scope).filter(|_| listed) {
             watch.listed.insert(uid);
         }
@@ -192,8 +184,8 @@ impl Claims {
     /// A watch says that an object that cannot be decoded is gone.
     pub fn undecodable_is_gone(&self, scope: &Scope, json: &Value, metadata: &ObjectMeta) -> String {
         let mut table = self.lock();
-        let uid = table.put_undecodable(scope, json, metadata, &self.0.time);
-        table.delete(&uid, &self.0.time);
+        let uid = table.put_undecodable(scope, json, metadata);
+        table.delete(&uid);
         uid
     }
 
@@ -224,10 +216,11 @@ impl Claims {
             return;
         };
         let mut table = self.lock();
+        let now = table.time.uptime();
         let Some(watch) = table.watches.get_mut(scope) else {
             return;
         };
-        if list(watch).refuse(right.clone(), self.0.time.uptime()) {
+        if list(watch).refuse(right.clone(), now) {
             tracing::error!(
                 namespace = %scope, right,
                 "the API server refuses what is needed to serve a namespace: grant that permission (deploy/watched-namespace), or stop serving the namespace"
@@ -237,12 +230,13 @@ impl Claims {
 
     /// No call of an earlier process can take effect any more, whichever namespace its request was in.
     pub fn earlier_calls_have_ended(&self) -> bool {
-        table::until_earlier_calls_end(&self.0.time).is_zero()
+        table::until_earlier_calls_end(&self.lock().time).is_zero()
     }
 
     /// How many of the watched namespaces cannot be read for want of a right.
     pub fn unreadable(&self) -> usize {
-        let (table, now) = (self.lock(), self.0.time.uptime());
+        let table = self.lock();
+        let now = table.time.uptime();
         let unreadable = |watch: &&Watch| {
             let lists = [&watch.request_list, &watch.project_list];
             lists.iter().any(|list| list.missing_right(now).is_some())
@@ -252,7 +246,8 @@ impl Claims {
 
     /// The right without which the projects of a namespace cannot be checked, if it is missing.
     pub fn projects_unreadable(&self, namespace: &str) -> Option<String> {
-        let (table, now) = (self.lock(), self.0.time.uptime());
+        let table = self.lock();
+        let now = table.time.uptime();
         let own = table.watches.get(&Scope::Namespace(namespace.to_owned()));
         let watch = own.or_else(|| table.watches.get(&Scope::All))?;
         watch.project_list.missing_right(now).map(ToOwned::to_owned)
@@ -266,7 +261,7 @@ impl Claims {
             return Answer::refused(unknown);
         }
         let mut table = self.lock();
-        let Some(claim) = table.conflict(object, home, &self.0.time) else {
+        let Some(claim) = table.conflict(object, home) else {
             let before = table
                 .holding
                 .insert(object.uid().unwrap_or_default(), home.clone());
@@ -289,7 +284,7 @@ impl Claims {
 
     /// The live `object` was read or written: a watch may show it later, or not at all before the object is gone.
     pub fn observe(&self, object: &DesktopDeletion) {
-        self.lock().observe(object, &self.0.time);
+        self.lock().observe(object);
     }
 
     /// A reconciliation of `object` has ended, or a submission in it: its desktops stay held only if it may have reached the
@@ -306,12 +301,12 @@ impl Claims {
 
     /// The request is finished, as this process has written or read: it holds nothing any more.
     pub fn finished(&self, uid: &str) {
-        self.lock().finish(uid, &self.0.time);
+        self.lock().finish(uid);
     }
 
     /// The object is gone.
     pub fn deleted(&self, uid: &str) {
-        self.lock().delete(uid, &self.0.time);
+        self.lock().delete(uid);
     }
 
     /// The API server says that a deleted request is really gone.
@@ -323,7 +318,7 @@ impl Claims {
 
     /// What came of a call whose object is gone already.
     pub fn learn(&self, uid: &str, settlement: &Settlement) {
-        self.lock().learn(uid, settlement, &self.0.time);
+        self.lock().learn(uid, settlement);
     }
 
     /// What was read ends the claim of a deleted request on these desktops.
@@ -331,19 +326,21 @@ impl Claims {
         let mut table = self.lock();
         table.deleted.release(uid, released);
         let desktops = released.gone.iter().chain(&released.shown);
-        table.released.note(desktops, self.0.time.uptime());
+        let now = table.time.uptime();
+        table.released.note(desktops, now);
     }
 
     /// How many deleted requests hold desktops.
     pub fn of_deleted_requests(&self) -> usize {
-        self.lock().deleted.count(&self.0.time)
+        let table = self.lock();
+        table.deleted.count(&table.time)
     }
 
     /// Waits until every watch has listed its objects, or is refused: what is not known yet could come first. (The stores
     /// cannot be awaited here: `Store::wait_until_ready` wakes one task only, and would leave the others waiting for ever.)
     async fn unknown(&self) -> Option<Claim> {
         loop {
-            let unknown = self.lock().unknown(&self.0.time);
+            let unknown = self.lock().unknown();
             if unknown != Some(Claim::NotYet) {
                 return unknown;
             }
@@ -353,7 +350,7 @@ impl Claims {
 
     /// A panic elsewhere leaves at worst a stale entry, which the next event of its object replaces.
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.table.lock()
+        self.0.lock()
     }
 }
 

@@ -144,7 +144,11 @@ impl DeletedRequests {
         let uids = self.by_desktop.get(folded).cloned().unwrap_or_default();
         let mut ended = false;
         for uid in uids {
-            ended |= self.expire_request(&uid, time);
+            let over = self
+                .by_uid
+                .get(&uid)
+                .is_some_and(|deleted| deleted.left(time).is_zero());
+            ended |= over && self.remove(&uid).is_some();
         }
         ended
     }
@@ -153,14 +157,6 @@ impl DeletedRequests {
     pub(super) fn count(&self, time: &Time) -> usize {
         let holds = |deleted: &&Deleted| !deleted.left(time).is_zero();
         self.by_uid.values().filter(holds).count()
-    }
-
-    fn expire_request(&mut self, uid: &str, time: &Time) -> bool {
-        let over = self
-            .by_uid
-            .get(uid)
-            .is_some_and(|deleted| deleted.left(time).is_zero());
-        over && self.remove(uid).is_some()
     }
 
     /// Ends the claim of a request on desktops, by what was read.

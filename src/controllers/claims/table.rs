@@ -26,6 +26,7 @@ use crate::plan::step::Settlement;
 
 /// Everything that is known of claims.
 pub(super) struct Table {
+    pub(super) time: Time,
     /// The watches, and whether each has listed its objects.
     pub(super) watches: HashMap<Scope, Watch>,
     entries: HashMap<Uid, Entry>,
@@ -66,7 +67,7 @@ enum Reservation {
 
 impl Table {
     /// An empty table of a process that begins to lead now.
-    pub(super) fn new(time: &Time) -> Self {
+    pub(super) fn new(time: Time) -> Self {
         Self {
             watches: HashMap::new(),
             entries: HashMap::new(),
@@ -76,14 +77,15 @@ impl Table {
             released: Released::new(time.timing.job_visibility_timeout),
             finished: HashMap::new(),
             unchecked: HashMap::new(),
-            earlier_calls_end: claim_ends_by(until_earlier_calls_end(time), &time.clocks.now(None)),
+            earlier_calls_end: claim_ends_by(until_earlier_calls_end(&time), &time.clocks.now(None)),
+            time,
         }
     }
 
     /// Why nothing can be granted yet: requests of a watch are not known, and may be in flight. Projects say no more than who
     /// of two that were not submitted comes first, so they are not waited for where they may not be listed.
-    pub(super) fn unknown(&self, time: &Time) -> Option<Claim> {
-        let now = time.uptime();
+    pub(super) fn unknown(&self) -> Option<Claim> {
+        let now = self.time.uptime();
         let unlisted = self
             .watches
             .iter()
@@ -93,7 +95,7 @@ impl Table {
             Some((scope.to_string(), right.to_owned()))
         });
         if let Some((name, right)) = unreadable.min()
-            && !until_earlier_calls_end(time).is_zero()
+            && !until_earlier_calls_end(&self.time).is_zero()
         {
             return Some(Claim::Unreadable(UnreadableNamespace {
                 name,
@@ -110,21 +112,15 @@ impl Table {
     }
 
     /// Takes in a copy of a request; one that is older than what is known changes nothing.
-    pub(super) fn put(&mut self, scope: &Scope, object: &DesktopDeletion, time: &Time) -> Uid {
-        self.put_entry(&object.metadata, time, |first_seen| {
+    pub(super) fn put(&mut self, scope: &Scope, object: &DesktopDeletion) -> Uid {
+        self.put_entry(&object.metadata, |first_seen| {
             Entry::of(object, scope.clone(), first_seen)
         })
     }
 
     /// The same of a request that cannot be decoded.
-    pub(super) fn put_undecodable(
-        &mut self,
-        scope: &Scope,
-        json: &Value,
-        metadata: &ObjectMeta,
-        time: &Time,
-    ) -> Uid {
-        self.put_entry(metadata, time, |first_seen| {
+    pub(super) fn put_undecodable(&mut self, scope: &Scope, json: &Value, metadata: &ObjectMeta) -> Uid {
+        self.put_entry(metadata, |first_seen| {
             Entry::undecodable(json, metadata, scope.clone(), first_seen)
         })
     }
@@ -132,7 +128,6 @@ impl Table {
     fn put_entry(
         &mut self,
         metadata: &ObjectMeta,
-        time: &Time,
         entry: impl FnOnce(&dyn Fn(&AttemptID) -> Duration) -> Entry,
     ) -> Uid {
         let uid = metadata.uid.clone().unwrap_or_default();
@@ -140,7 +135,7 @@ impl Table {
         if self.finished.contains_key(&uid) || before.is_some_and(|known| known.is_newer_than(metadata)) {
             return uid;
         }
-        let (now, gone) = (time.uptime(), self.deleted.get(&uid));
+        let (now, gone) = (self.time.uptime(), self.deleted.get(&uid));
         let first_seen = |attempt: &AttemptID| {
             let known = before.and_then(|entry| entry.first_saw(attempt));
             let gone = || entry::first_saw(&gone?.attempts, attempt);
@@ -160,52 +155,47 @@ impl Table {
     }
 
     /// Takes in a live copy of a request. If its watch has shown that it is gone, only a call in flight counts.
-    pub(super) fn observe(&mut self, object: &DesktopDeletion, time: &Time) {
+    pub(super) fn observe(&mut self, object: &DesktopDeletion) {
         let uid = object.uid().unwrap_or_default();
         let status = object.status.as_ref();
         if status.is_some_and(|s| s.completion_time.is_some()) {
-            self.finish(&uid, time);
+            self.finish(&uid);
         } else if let Some(entry) = self.entries.get(&uid) {
             let scope = entry.scope.clone();
-            self.put(&scope, object, time);
+            self.put(&scope, object);
         } else if self.deleted.get(&uid).is_none() && status.is_some_and(entry::is_in_flight) {
-            self.put(&Scope::All, object, time);
-            self.delete(&uid, time);
+            self.put(&Scope::All, object);
+            self.delete(&uid);
         }
     }
 
     /// This process has finished the request, or seen that it is finished: it holds nothing any more. Until its watch
     /// shows that, copies of the time before may still come.
-    pub(super) fn finish(&mut self, uid: &str, time: &Time) {
+    pub(super) fn finish(&mut self, uid: &str) {
         if let Some(entry) = self.take(uid) {
-            self.released.note(entry.landed(None), time.uptime());
+            self.released.note(entry.landed(None), self.time.uptime());
             self.finished.insert(uid.to_owned(), entry.scope);
         }
-        self.end_deleted(uid, time);
-    }
-
-    /// The claim of a deleted request has ended.
-    pub(super) fn end_deleted(&mut self, uid: &str, time: &Time) {
         if let Some(deleted) = self.deleted.remove(uid) {
             let desktops = deleted.attempts.iter().flat_map(|a| &a.desktops);
-            self.released.note(desktops, time.uptime());
+            self.released.note(desktops, self.time.uptime());
         }
     }
 
     /// A watch says that an object is gone: it was deleted, or finished. `object` is its last state, of before it was
     /// finished if it was.
-    pub(super) fn deleted_by_watch(&mut self, scope: &Scope, object: &DesktopDeletion, time: &Time) -> Uid {
+    pub(super) fn deleted_by_watch(&mut self, scope: &Scope, object: &DesktopDeletion) -> Uid {
         let uid = object.uid().unwrap_or_default();
         let known = self.deleted.get(&uid).is_some();
         if self.finished.remove(&uid).is_none() && !known {
-            self.put(scope, object, time);
-            self.delete(&uid, time);
+            self.put(scope, object);
+            self.delete(&uid);
         }
         uid
     }
 
     /// The object is gone. What may still take effect holds its desktops until it cannot any more.
-    pub(super) fn delete(&mut self, uid: &str, time: &Time) {
+    pub(super) fn delete(&mut self, uid: &str) {
         let holding = self.holding.get(uid).cloned();
         let Some(entry) = self.take(uid) else {
             return;
@@ -213,15 +203,16 @@ impl Table {
         let project = entry.home.clone().or(holding);
         let in_flight = entry.attempts.clone();
         let name = (entry.namespace.clone(), entry.name.clone());
-        self.released.note(entry.landed(None), time.uptime());
-        let Some(claim) = project.and_then(|project| Deleted::begin(name, project, in_flight, time)) else {
+        self.released.note(entry.landed(None), self.time.uptime());
+        let Some(claim) = project.and_then(|project| Deleted::begin(name, project, in_flight, &self.time))
+        else {
             return;
         };
         tracing::warn!(
             namespace = claim.namespace, name = claim.name, until = %claim.until,
             "a DesktopDeletion left the watch (deleted, or finished by another replica) while its call can still take effect, or its job may not be visible yet; this process keeps its desktops claimed until then"
         );
-        if let Some(displaced) = self.deleted.insert(uid.to_owned(), claim, time) {
+        if let Some(displaced) = self.deleted.insert(uid.to_owned(), claim, &self.time) {
             tracing::warn!(
                 namespace = displaced.namespace, name = displaced.name, until = %displaced.until,
                 "too many deleted requests reserve desktops: the claim that ends soonest was dropped"
@@ -230,20 +221,20 @@ impl Table {
     }
 
     /// What came of a call whose object is gone already.
-    pub(super) fn learn(&mut self, uid: &str, settlement: &Settlement, time: &Time) {
+    pub(super) fn learn(&mut self, uid: &str, settlement: &Settlement) {
         let Some(mut deleted) = self.deleted.remove(uid) else {
             return;
         };
         let desktops = deleted.attempts.iter().flat_map(|a| &a.desktops);
-        self.released.note(desktops, time.uptime());
+        self.released.note(desktops, self.time.uptime());
         for attempt in deleted.attempts.iter_mut().filter(|a| a.id == settlement.attempt) {
             attempt.outcome = settlement.outcome;
             attempt.jobs.extend(settlement.jobs.iter().cloned());
         }
         deleted.attempts.retain(|a| !had_no_effect(a.outcome));
         let name = (deleted.namespace, deleted.name);
-        if let Some(claim) = Deleted::begin(name, deleted.project, deleted.attempts, time) {
-            self.deleted.insert(uid.to_owned(), claim, time);
+        if let Some(claim) = Deleted::begin(name, deleted.project, deleted.attempts, &self.time) {
+            self.deleted.insert(uid.to_owned(), claim, &self.time);
         }
     }
 
@@ -256,7 +247,7 @@ impl Table {
     }
 
     /// A list was read to its end: what it did not show is gone.
-    pub(super) fn listed(&mut self, scope: &Scope, time: &Time) -> Vec<Uid> {
+    pub(super) fn listed(&mut self, scope: &Scope) -> Vec<Uid> {
         let Some(known) = self.watches.get_mut(scope) else {
             return Vec::new();
         };
@@ -272,22 +263,17 @@ impl Table {
             .map(|(uid, _)| uid.clone())
             .collect();
         for uid in &gone {
-            self.delete(uid, time);
+            self.delete(uid);
         }
         gone
     }
 
     /// What keeps a request from its desktops, if something does.
-    pub(super) fn conflict(
-        &mut self,
-        object: &DesktopDeletion,
-        home: &ProjectKey,
-        time: &Time,
-    ) -> Option<Claim> {
+    pub(super) fn conflict(&mut self, object: &DesktopDeletion, home: &ProjectKey) -> Option<Claim> {
         for id in &object.spec.desktop_ids {
             let conflict = self
-                .unfinished_conflict(object, id, home, time)
-                .or_else(|| self.deleted_conflict(object, id, home, time));
+                .unfinished_conflict(object, id, home)
+                .or_else(|| self.deleted_conflict(object, id, home));
             if conflict.is_some() {
                 return conflict;
             }
@@ -301,7 +287,6 @@ impl Table {
         object: &DesktopDeletion,
         id: &DesktopID,
         home: &ProjectKey,
-        time: &Time,
     ) -> Option<Claim> {
         let uid = object.uid().unwrap_or_default();
         let ours = (created(&object.metadata), uid.as_str());
@@ -310,7 +295,7 @@ impl Table {
             let Some(entry) = self.entries.get(other) else {
                 continue;
             };
-            let idle = entry.idle || time.is_scheduled(entry.not_before, home);
+            let idle = entry.idle || self.time.is_scheduled(entry.not_before, home);
             let older = !idle && (entry.created, other.as_str()) < ours;
             // Two endpoints may be names of one service, so the project decides alone where a call may take effect.
             let known = self.holding.get(other).or(entry.in_flight());
@@ -329,7 +314,7 @@ impl Table {
                 return Some(held(rival));
             }
             match if older {
-                self.reservation(other, home, time)
+                self.reservation(other, home)
             } else {
                 Reservation::No
             } {
@@ -347,11 +332,10 @@ impl Table {
         object: &DesktopDeletion,
         id: &DesktopID,
         home: &ProjectKey,
-        time: &Time,
     ) -> Option<Claim> {
         let folded = id.folded();
-        if self.deleted.expire(&folded, time) {
-            self.released.note([&folded], time.uptime());
+        if self.deleted.expire(&folded, &self.time) {
+            self.released.note([&folded], self.time.uptime());
         }
         let (uid, deleted) = self.deleted.holder(&folded, home)?;
         Some(Claim::HeldByDeleted(DeletedRequest {
@@ -367,7 +351,7 @@ impl Table {
     /// Whether a request that was not submitted yet will be submitted in the project `home`. A project whose login is not
     /// proven reserves nothing, so that nobody blocks desktops that are not theirs to delete; right after a start,
     /// though, that is not known before its first check.
-    fn reservation(&mut self, uid: &str, home: &ProjectKey, time: &Time) -> Reservation {
+    fn reservation(&mut self, uid: &str, home: &ProjectKey) -> Reservation {
         let project = self.entries.get(uid).and_then(|entry| {
             let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
             self.watches.get(&entry.scope)?.projects.get(&reference)
@@ -388,7 +372,7 @@ impl Table {
                 Reservation::No
             };
         }
-        let now = time.uptime();
+        let now = self.time.uptime();
         let since = *self.unchecked.entry(project_uid).or_insert(now);
         if first_check_is_awaited(since, now) {
             Reservation::Unknown

@@ -163,8 +163,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "Two requests may have one desktop in flight",
         edits: &[Edit {
             file: "src/controllers/claims.rs",
-            find: "let Some(claim) = table.conflict(object, home, &self.0.time) else {",
-            replace: "let Some(claim) = table.conflict(object, home, &self.0.time).filter(|_| false) else {",
+            find: "let Some(claim) = table.conflict(object, home) else {",
+            replace: "let Some(claim) = table.conflict(object, home).filter(|_| false) else {",
         }],
         trials: &[Trial {
             layer: Layer::Cluster,
@@ -176,8 +176,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A request that is deleted in flight holds nothing any more",
         edits: &[Edit {
             file: "src/controllers/claims/table.rs",
-            find: "let Some(claim) = project.and_then(|project| Deleted::begin(name, project, in_flight, time)) else {",
-            replace: "let Some(claim) = project.and_then(|project| Deleted::begin(name, project, in_flight, time)).filter(|_| false) else {",
+            find: "project.and_then(|project| Deleted::begin(name, project, in_flight, &self.time))",
+            replace: "project.and_then(|project| Deleted::begin(name, project, in_flight, &self.time)).filter(|_| false)",
         }],
         trials: &[
             Trial {
@@ -233,8 +233,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A namespace that the operator may not read is taken to have no request in flight",
         edits: &[Edit {
             file: "src/controllers/claims/table.rs",
-            find: "&& !until_earlier_calls_end(time).is_zero()",
-            replace: "&& until_earlier_calls_end(time) == Duration::MAX",
+            find: "&& !until_earlier_calls_end(&self.time).is_zero()",
+            replace: "&& until_earlier_calls_end(&self.time) == Duration::MAX",
         }],
         trials: &[Trial {
             layer: Layer::Unit,
