@@ -3,7 +3,7 @@
 //! What the author of a request believes of its desktops (`spec.expected`), against what the last read shows. One desktop
 //! that is another holds up the whole request: half of a batch is not what was asked for.
 
-use super::messages::describe_some;
+use super::messages::describe_desktops;
 use super::observed::Observed;
 use super::plan_hash::{self, Assignee, assigned};
 use super::progress::{Progress, Requeue};
@@ -14,16 +14,9 @@ use crate::workspace::api::{DesktopFacts, Fact};
 
 /// The wait while one of these desktops, which exist, is not what the request expects.
 pub fn failed(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
-    let wrong: Vec<_> = present
-        .iter()
-        .filter_map(|id| Some(format!("desktop {id}: {}", differing(seen, id)?)))
-        .collect();
-    if wrong.is_empty() {
-        return None;
-    }
+    let wrong = describe_desktops(present, |id| differing(seen, id))?;
     let message = format!(
-        "spec.expected does not match the desktops, so nothing is submitted: {}. Check the IDs, and create a corrected request",
-        describe_some(&wrong)
+        "spec.expected does not match the desktops, so nothing is submitted: {wrong}. Check the IDs, and create a corrected request"
     );
     // A desktop may be renamed or assigned to another user, but only a person does that.
     Some(Progress::stalled(

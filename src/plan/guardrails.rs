@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use wildmatch::WildMatch;
 
-use super::messages::{describe_some, desktops};
+use super::messages::{describe_desktops, desktops};
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
 use crate::crd::conditions::Reason;
@@ -61,17 +61,10 @@ pub fn unknown_time_zone(project: &str) -> Progress {
 
 /// The wait while one of these desktops, which exist, may not be deleted.
 pub fn blocked(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
-    let violations: Vec<_> = present
-        .iter()
-        .filter_map(|id| Some(format!("desktop {id}: {}", violation(seen, id)?)))
-        .collect();
-    if violations.is_empty() {
-        return None;
-    }
+    let violations = describe_desktops(present, |id| violation(seen, id))?;
     let message = format!(
         "the guardrails of WorkspaceProject {} block the request: {}. Nothing is submitted until this changes; to delete the others, create a request without the blocked desktops",
-        seen.request.project,
-        describe_some(&violations)
+        seen.request.project, violations
     );
     Some(Progress::held(Reason::DesktopBlocked, message, Requeue::Plan))
 }
@@ -93,69 +86,61 @@ pub fn violation(seen: &Observed, id: &DesktopID) -> Option<String> {
 
 fn missing_tag(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<String> {
     let required = &guardrails.required_tags;
-    if required.is_empty() {
-        return None;
-    }
-    let missing = given(&facts.tags, "its tags").map(|tags| {
-        let missing = required.iter().find(|tag| !has(tags, tag))?;
-        Some(format!("it lacks the tag {}", shown(missing)))
-    });
-    by_rule(missing, "requiredTags")
+    by_rule("requiredTags", !required.is_empty(), || {
+        let tags = given(&facts.tags, "its tags")?;
+        let missing = required.iter().find(|tag| !has(tags, tag));
+        Ok(missing.map(|tag| format!("it lacks the tag {}", shown(tag))))
+    })
 }
 
 fn protected_tag(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<String> {
     let protected = &guardrails.protected_tags;
-    if protected.is_empty() {
-        return None;
-    }
-    let found = given(&facts.tags, "its tags").map(|tags| {
-        let found = protected.iter().find(|tag| has(tags, tag))?;
-        Some(format!("it has the tag {}", shown(found)))
-    });
-    by_rule(found, "protectedTags")
+    by_rule("protectedTags", !protected.is_empty(), || {
+        let tags = given(&facts.tags, "its tags")?;
+        let found = protected.iter().find(|tag| has(tags, tag));
+        Ok(found.map(|tag| format!("it has the tag {}", shown(tag))))
+    })
 }
 
 fn protected_name(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<String> {
     let patterns = &guardrails.protected_names;
-    if patterns.is_empty() {
-        return None;
-    }
-    let found = given(&facts.computer_name, "its computer name").map(|name| {
+    by_rule("protectedNames", !patterns.is_empty(), || {
+        let name = given(&facts.computer_name, "its computer name")?;
         let matches = |pattern: &&String| WildMatch::new_case_insensitive(pattern).matches(name);
-        let pattern = patterns.iter().find(matches)?;
-        Some(format!("its computer name {name} matches {pattern}"))
-    });
-    by_rule(found, "protectedNames")
+        let found = patterns.iter().find(matches);
+        Ok(found.map(|pattern| format!("its computer name {name} matches {pattern}")))
+    })
 }
 
 /// A desktop that was read by itself has no `pool_id`, whether it belongs to a pool or not.
 fn pooled(guardrails: &Guardrails, facts: &DesktopFacts, read_by_itself: bool) -> Option<String> {
-    if guardrails.pooled_desktops == Permission::Allow {
-        return None;
-    }
     let whether = "whether it belongs to a desktop pool";
     let in_pool = matches!(&facts.pool, Fact::Given(pool) if !pool.is_empty());
-    let found = if in_pool || facts.kind == Fact::Given(DesktopKind::Pooled) {
-        Ok(Some("it belongs to a desktop pool".to_owned()))
-    } else if read_by_itself {
-        Err(format!(
-            "the cloud does not list it, and therefore does not report {whether}"
-        ))
-    } else if matches!(facts.pool, Fact::NotGiven) {
-        given(&facts.kind, whether).map(|_| None)
-    } else {
-        given(&facts.pool, whether).map(|_| None)
-    };
-    by_rule(found, "pooledDesktops")
+    by_rule(
+        "pooledDesktops",
+        guardrails.pooled_desktops == Permission::Refuse,
+        || {
+            if in_pool || facts.kind == Fact::Given(DesktopKind::Pooled) {
+                return Ok(Some("it belongs to a desktop pool".to_owned()));
+            }
+            if read_by_itself {
+                return Err(format!(
+                    "the cloud does not list it, and therefore does not report {whether}"
+                ));
+            }
+            match facts.pool {
+                Fact::NotGiven => given(&facts.kind, whether).map(|_| None),
+                _ => given(&facts.pool, whether).map(|_| None),
+            }
+        },
+    )
 }
 
 fn not_in_maintenance(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<String> {
-    if !guardrails.require_maintenance {
-        return None;
-    }
-    let is = given(&facts.maintenance, "whether it is in maintenance mode");
-    let wrong = is.map(|is| (!is).then(|| "it is not in maintenance mode".to_owned()));
-    by_rule(wrong, "requireMaintenance")
+    by_rule("requireMaintenance", guardrails.require_maintenance, || {
+        let is = given(&facts.maintenance, "whether it is in maintenance mode")?;
+        Ok((!is).then(|| "it is not in maintenance mode".to_owned()))
+    })
 }
 
 /// Whether a guardrail needs the detailed list, which alone reports sessions and billing.
@@ -167,33 +152,36 @@ pub fn need_details(seen: &Observed) -> bool {
 }
 
 fn connected(guardrails: &Guardrails, details: &DetailFacts) -> Option<String> {
-    if guardrails.connected_sessions == Permission::Allow {
-        return None;
-    }
-    let status = given(&details.login_status, "whether a user is connected to it");
-    let is = |status: &LoginStatus| *status == LoginStatus::Connected;
-    let wrong = status.map(|status| is(status).then(|| "a user is connected to it".to_owned()));
-    by_rule(wrong, "connectedSessions")
+    by_rule(
+        "connectedSessions",
+        guardrails.connected_sessions == Permission::Refuse,
+        || {
+            let status = given(&details.login_status, "whether a user is connected to it")?;
+            Ok((*status == LoginStatus::Connected).then(|| "a user is connected to it".to_owned()))
+        },
+    )
 }
 
 /// Each of three fields may say that a desktop is prepaid, and they may contradict each other.
 fn prepaid(guardrails: &Guardrails, details: &DetailFacts) -> Option<String> {
-    if guardrails.prepaid_desktops == Permission::Allow {
-        return None;
-    }
     let what = "how it is billed";
     let modes = [&details.charge_mode, &details.charging_mode];
     let ordered = matches!(&details.order_id, Fact::Given(order) if !order.is_empty());
-    let found = if ordered || modes.contains(&&Fact::Given(Billing::Prepaid)) {
-        Ok(Some("it is prepaid (yearly/monthly billing)".to_owned()))
-    } else if matches!(details.order_id, Fact::Unreadable(_)) {
-        given(&details.order_id, what).map(|_| None)
-    } else {
-        let unreadable = modes.iter().find(|mode| matches!(mode, Fact::Unreadable(_)));
-        let told = modes.iter().find(|mode| matches!(mode, Fact::Given(_)));
-        given(unreadable.or(told).unwrap_or(&&Fact::NotGiven), what).map(|_| None)
-    };
-    by_rule(found, "prepaidDesktops")
+    by_rule(
+        "prepaidDesktops",
+        guardrails.prepaid_desktops == Permission::Refuse,
+        || {
+            if ordered || modes.contains(&&Fact::Given(Billing::Prepaid)) {
+                return Ok(Some("it is prepaid (yearly/monthly billing)".to_owned()));
+            }
+            if matches!(details.order_id, Fact::Unreadable(_)) {
+                return given(&details.order_id, what).map(|_| None);
+            }
+            let unreadable = modes.iter().find(|mode| matches!(mode, Fact::Unreadable(_)));
+            let told = modes.iter().find(|mode| matches!(mode, Fact::Given(_)));
+            given(unreadable.or(told).unwrap_or(&&Fact::NotGiven), what).map(|_| None)
+        },
+    )
 }
 
 /// What a fact says, or that it does not say `what`.
@@ -205,9 +193,13 @@ fn given<'a, T>(fact: &'a Fact<T>, what: &str) -> Result<&'a T, String> {
     }
 }
 
-/// What is wrong, or not known, with the rule that asks for it.
-fn by_rule(found: Result<Option<String>, String>, rule: &str) -> Option<String> {
-    let wrong = found.unwrap_or_else(Some)?;
+/// What is wrong, or not known, with the rule that asks for it; nothing where the rule does not apply.
+fn by_rule(
+    rule: &str,
+    applies: bool,
+    found: impl FnOnce() -> Result<Option<String>, String>,
+) -> Option<String> {
+    let wrong = applies.then(found)?.unwrap_or_else(Some)?;
     Some(format!("{wrong} ({rule})"))
 }
 

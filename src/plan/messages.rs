@@ -38,6 +38,15 @@ pub fn describe_some(all: &[String]) -> String {
     }
 }
 
+/// What is wrong with some of these desktops, if something is.
+pub fn describe_desktops(ids: &[DesktopID], wrong: impl Fn(&DesktopID) -> Option<String>) -> Option<String> {
+    let wrong = ids
+        .iter()
+        .filter_map(|id| Some(format!("desktop {id}: {}", wrong(id)?)));
+    let wrong: Vec<_> = wrong.collect();
+    (!wrong.is_empty()).then(|| describe_some(&wrong))
+}
+
 /// One sentence for people: what to do about an error of the cloud, and what it answered to which call.
 pub fn of_error(error: &CloudError) -> String {
     format!("{} ({})", remedy(error), answer(error))
