@@ -156,7 +156,7 @@ fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> FinalResult<'a> {
         return FinalResult::Success;
     }
     // Failed in one job, it may yet be deleted by another.
-    if views().any(|view| may_still_say(view, &folded)) {
+    if views().any(|view| view.may_still_say(&folded)) {
         return FinalResult::None;
     }
     if let Some((code, reason)) = failure(&words) {
@@ -172,16 +172,6 @@ fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> FinalResult<'a> {
             code: Some(code::NO_SUB_JOB),
             reason: parent_reason(views()),
         }
-    }
-}
-
-/// The job may still delete the desktop, as far as it was read.
-fn may_still_say(view: &JobView, folded: &DesktopID) -> bool {
-    match view.words.get(folded) {
-        Some(SubJobResult::Open) => true,
-        Some(SubJobResult::Other { .. }) => !view.finished,
-        Some(SubJobResult::Success | SubJobResult::Failed { .. }) => false,
-        None => !(view.finished && view.complete),
     }
 }
 
@@ -214,7 +204,7 @@ fn nothing_more_shows(seen: &Observed, id: &DesktopID) -> bool {
     jobs(&seen.request.status).all(|job| {
         seen.jobs.get(job).is_some_and(|view| {
             let undocumented = matches!(view.words.get(&folded), Some(SubJobResult::Other { .. }));
-            view.finished || view.unclear || undocumented || !may_still_say(view, &folded)
+            view.finished || view.unclear || undocumented || !view.may_still_say(&folded)
         })
     })
 }
@@ -262,13 +252,7 @@ fn failed(id: &DesktopID, code: Option<&str>, reason: &str) -> DesktopStatus {
 /// The next read of a desktop. One of which the GET failed is not read again in this reconciliation, and once several have
 /// failed, it is the service.
 fn missing_read(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)]) -> Option<Step> {
-    let of = |wanted: DesktopProgress| {
-        fates
-            .iter()
-            .filter(move |(_, fate)| *fate == wanted)
-            .map(|(id, _)| (*id).clone())
-    };
-    let unseen: Vec<_> = of(DesktopProgress::Unseen).collect();
+    let unseen: Vec<_> = of(fates, DesktopProgress::Unseen).cloned().collect();
     if !unseen.is_empty() {
         return Some(Step::ReadDesktops(unseen));
     }
@@ -276,22 +260,24 @@ fn missing_read(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)]) -> Opt
         return None;
     }
     let failed = |id: &DesktopID| seen.failed_reads().any(|(failed, ..)| *failed == id.folded());
-    of(DesktopProgress::Unconfirmed)
-        .find(|id| !failed(id))
-        .map(Step::ReadDesktop)
+    let unread = of(fates, DesktopProgress::Unconfirmed).find(|id| !failed(id));
+    unread.cloned().map(Step::ReadDesktop)
+}
+
+/// The desktops that have come so far.
+fn of<'a>(
+    fates: &'a [(&'a DesktopID, DesktopProgress)],
+    wanted: DesktopProgress,
+) -> impl Iterator<Item = &'a DesktopID> {
+    fates
+        .iter()
+        .filter(move |(_, fate)| *fate == wanted)
+        .map(|(id, _)| *id)
 }
 
 fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<DesktopStatus>) -> Progress {
-    let of = |wanted: DesktopProgress| {
-        fates
-            .iter()
-            .filter(move |(_, fate)| *fate == wanted)
-            .map(|(id, _)| *id)
-    };
-    let (running, second) = (
-        of(DesktopProgress::Running).count(),
-        of(DesktopProgress::SecondLook).count(),
-    );
+    let running = of(fates, DesktopProgress::Running).count();
+    let second = of(fates, DesktopProgress::SecondLook).count();
     let hold = if seen.facts.overdue {
         let late: Vec<_> = fates
             .iter()

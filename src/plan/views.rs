@@ -172,13 +172,17 @@ impl JobView {
     /// Nothing more is to be learned: the job has had its last word on each of these desktops, or has ended and showed
     /// every sub-job.
     pub fn has_ended(&self, desktops: &[DesktopID]) -> bool {
-        let ended = |id: &DesktopID| match self.words.get(id) {
-            Some(SubJobResult::Open) => false,
-            Some(SubJobResult::Other { .. }) => self.finished,
-            Some(SubJobResult::Success | SubJobResult::Failed { .. }) => true,
-            None => self.finished && self.complete,
-        };
-        desktops.iter().all(ended)
+        !desktops.iter().any(|id| self.may_still_say(id))
+    }
+
+    /// The job may still delete the desktop, as far as it was read.
+    pub fn may_still_say(&self, folded: &DesktopID) -> bool {
+        match self.words.get(folded) {
+            Some(SubJobResult::Open) => true,
+            Some(SubJobResult::Other { .. }) => !self.finished,
+            Some(SubJobResult::Success | SubJobResult::Failed { .. }) => false,
+            None => !(self.finished && self.complete),
+        }
     }
 
     /// Takes in sub-jobs of this job. A later row about the same desktop wins over an earlier one, except that an
