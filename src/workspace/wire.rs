@@ -229,10 +229,7 @@ pub(super) fn job(body: &[u8], asked: &JobID, sanitizer: Sanitizer<'_>) -> Resul
     if !body.id.as_str().eq_ignore_ascii_case(asked.as_str()) {
         return Err(format!("it describes job {} instead of {asked}", body.id));
     }
-    let ends = ["SUCCESS", "COMPLETE", "FAIL", "FAILED"];
-    let open = ["WAITING", "INIT", "PENDING", "RUNNING"];
-    let status = body.status.trim();
-    let is_one_of = |known: &[&str]| known.iter().any(|known| status.eq_ignore_ascii_case(known));
+    let status = sub_job_status(&body.status);
     let rows = body.sub_jobs.unwrap_or_default();
     let sent = rows.len();
     let sub_jobs: Vec<_> = rows
@@ -241,12 +238,8 @@ pub(super) fn job(body: &[u8], asked: &JobID, sanitizer: Sanitizer<'_>) -> Resul
         .filter_map(|row| sub_job(row, Some(asked), sanitizer))
         .collect();
     Ok(Job {
-        finished: is_one_of(&ends),
-        unclear: if status.is_empty() {
-            sent == 0
-        } else {
-            !is_one_of(&ends) && !is_one_of(&open)
-        },
+        finished: matches!(status, SubJobStatus::Success | SubJobStatus::Failed),
+        unclear: status == SubJobStatus::Other && (sent == 0 || !body.status.trim().is_empty()),
         code: sanitizer.line(&body.job_error_code, text::CODE),
         reason: sanitizer.line(&body.fail_reason, text::MESSAGE),
         // A row that cannot be read may name any desktop.
