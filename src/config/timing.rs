@@ -100,12 +100,10 @@ pub struct Timing {
 
 /// Two durations that do not go together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{smaller} ({}) must be shorter than {larger} ({}), since {why}", text(*.smaller_value), text(*.larger_value))]
+#[error("{} ({}) must be shorter than {} ({}), since {why}", .smaller.0, text(.smaller.1), .larger.0, text(.larger.1))]
 pub struct Mismatch {
-    smaller: &'static str,
-    smaller_value: Duration,
-    larger: &'static str,
-    larger_value: Duration,
+    smaller: Flag,
+    larger: Flag,
     why: &'static str,
 }
 
@@ -117,13 +115,7 @@ impl Mismatch {
     pub(super) fn check(triples: &[(Flag, Flag, &'static str)]) -> Result<(), Self> {
         match triples.iter().find(|(smaller, larger, _)| smaller.1 >= larger.1) {
             None => Ok(()),
-            Some(&(smaller, larger, why)) => Err(Self {
-                smaller: smaller.0,
-                smaller_value: smaller.1,
-                larger: larger.0,
-                larger_value: larger.1,
-                why,
-            }),
+            Some(&(smaller, larger, why)) => Err(Self { smaller, larger, why }),
         }
     }
 }
@@ -163,10 +155,8 @@ impl Timing {
         ])?;
         if self.retry_min > self.retry_max {
             return Err(Mismatch {
-                smaller: "--retry-min",
-                smaller_value: self.retry_min,
-                larger: "--retry-max",
-                larger_value: self.retry_max,
+                smaller: ("--retry-min", self.retry_min),
+                larger: ("--retry-max", self.retry_max),
                 why: "delays grow from the first value to the second",
             });
         }
