@@ -16,20 +16,11 @@ use crate::workspace::transport::Place;
 /// Sessions that nobody asked for so long are forgotten: a Secret that was replaced leaves nothing behind.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// Which session.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    /// Which IAM; `None`: none is asked.
-    iam: Option<Place>,
-    project: ProjectID,
-    /// Fingerprint of the login.
-    login: String,
-}
-
 /// The sessions of the process.
 #[derive(Debug)]
 pub(in crate::workspace) struct Sessions {
-    sessions: ExpiringMap<Key, Arc<dyn CredentialsProvider>>,
+    /// For each IAM (`None`: none is asked), project, and fingerprint of the login.
+    sessions: ExpiringMap<(Option<Place>, ProjectID, String), Arc<dyn CredentialsProvider>>,
     /// Whose turn it is to log in, for each IAM and login.
     turns: ExpiringMap<(Place, String), Arc<tokio::sync::Mutex<LoginThrottle>>>,
 }
@@ -54,11 +45,7 @@ impl Sessions {
     ) -> Arc<dyn CredentialsProvider> {
         let fingerprint = login.fingerprint();
         let turn = self.turns.get((place.clone(), fingerprint.clone()), Arc::default);
-        let key = Key {
-            iam: Some(place),
-            project: project.clone(),
-            login: fingerprint,
-        };
+        let key = (Some(place), project.clone(), fingerprint);
         self.sessions
             .get(key, || Arc::new(Session::new(iam, login, project, turn)))
     }
@@ -71,11 +58,7 @@ impl Sessions {
         token: Credentials,
     ) -> Arc<dyn CredentialsProvider> {
         let (place, iam) = iam.unzip();
-        let key = Key {
-            iam: place,
-            project,
-            login: token.fingerprint(),
-        };
+        let key = (place, project, token.fingerprint());
         self.sessions.get(key, || Arc::new(Ready::new(iam, token)))
     }
 }
