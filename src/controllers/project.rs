@@ -37,7 +37,6 @@ use crate::plan::classify::{RetryPolicy, classify, cloud_error};
 use crate::plan::clocks::Clocks;
 use crate::plan::deadlines;
 use crate::plan::messages;
-use crate::plan::observed::ClockSkew;
 use crate::workspace::api::{Answer, DesktopPage};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
@@ -337,13 +336,8 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
         again,
     };
     let skewed = |clocks: &Clocks| {
-        let ahead = clocks.difference()?;
-        let skew = ClockSkew {
-            ahead,
-            of_service: clocks.service.is_some(),
-        };
-        let beyond = ahead.unsigned_abs() > context.config.timing.clock_skew;
-        beyond.then(|| failed(Reason::ClockSkew, skew.sentence(), RetryPolicy::Soon))
+        let skew = clocks.skew(context.config.timing.clock_skew)?;
+        Some(failed(Reason::ClockSkew, skew.sentence(), RetryPolicy::Soon))
     };
     match result {
         Ok(_) => skewed(clocks).unwrap_or_else(|| Verdict {

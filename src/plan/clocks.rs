@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::observed::ClockSkew;
+
 /// How far two true answers may disagree: as long as a call may take.
 const AGREEMENT: SignedDuration = SignedDuration::from_secs(30);
 
@@ -90,6 +92,13 @@ impl Clocks {
     /// How far that clock is ahead of ours; negative if it is behind.
     pub fn difference(&self) -> Option<SignedDuration> {
         self.other().map(|other| other.duration_since(self.ours))
+    }
+
+    /// The difference, if it is more than is allowed.
+    pub fn skew(&self, allowed: Duration) -> Option<ClockSkew> {
+        let ahead = self.difference()?;
+        let of_service = self.service.is_some();
+        (ahead.unsigned_abs() > allowed).then_some(ClockSkew { ahead, of_service })
     }
 
     /// How long until both clocks are past `at`, each running on as it does now. Clocks that differ by more than

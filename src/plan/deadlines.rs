@@ -18,7 +18,7 @@ use super::observed::{
 use super::progress::Requeue;
 use super::views::DesktopView;
 use crate::config::Timing;
-use crate::crd::deletion::{Attempt, Outcome};
+use crate::crd::deletion::Attempt;
 use crate::crd::project::{SubmissionWindow, SubmittedDesktops};
 
 mod claims;
@@ -114,7 +114,7 @@ impl Deadlines<'_> {
             service_clock_known: self.clocks.service.is_some(),
             retry_due: self.credentials_changed(around.credentials) || self.until_retry().is_none(),
             clock_skew: self.clock_skew(),
-            facts_missing_for_long: self.memory.lacks_facts_since().is_some_and(|since| {
+            facts_missing_for_long: self.memory.lacks_facts_since.is_some_and(|since| {
                 since.saturating_add(self.timing.job_visibility_timeout) <= around.began
             }),
             settled: self.until_settled().is_none_or(|left| left.is_zero()),
@@ -133,7 +133,7 @@ impl Deadlines<'_> {
             circuit: around.circuit,
             progress_due: self
                 .memory
-                .progress_told()
+                .progress_told
                 .is_none_or(|told| self.known_for(Some(told)) >= PROGRESS),
         }
     }
@@ -255,11 +255,7 @@ impl Deadlines<'_> {
     }
 
     fn clock_skew(&self) -> Option<ClockSkew> {
-        let ahead = self.clocks.difference()?;
-        (ahead.unsigned_abs() > self.timing.clock_skew).then(|| ClockSkew {
-            ahead,
-            of_service: self.clocks.service.is_some(),
-        })
+        self.clocks.skew(self.timing.clock_skew)
     }
 
     /// After a refusal: until it is tried again; `None` if nothing keeps it from that.
@@ -335,8 +331,7 @@ impl Deadlines<'_> {
 
     /// The same, and `later`.
     fn until_doubt_ends(&self, later: Duration) -> Option<Duration> {
-        let doubtful =
-            |a: &&Attempt| matches!(a.outcome, Outcome::Pending | Outcome::Abandoned | Outcome::Other);
+        let doubtful = |a: &&Attempt| a.outcome.is_undecided();
         let attempts = self.request.status.attempts.iter().filter(doubtful);
         attempts
             .map(|a| {
@@ -391,7 +386,7 @@ impl Deadlines<'_> {
     /// Until the finalizer may be put on: at once for the first time, and once more since the answer to that may have been
     /// lost; then with a pause that grows.
     fn until_finalizer(&self) -> Duration {
-        let again = self.memory.finalizer_added().filter(|(count, _)| *count > 1);
+        let again = self.memory.finalizer.filter(|(count, _)| *count > 1);
         again.map_or(Duration::ZERO, |(count, at)| {
             exponential(count - 1, self.timing).saturating_sub(self.known_for(Some(at)))
         })

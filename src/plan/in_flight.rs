@@ -58,10 +58,7 @@ impl InFlight {
 
     /// Its call may still take effect, as far as the record says.
     pub fn is_in_doubt(&self) -> bool {
-        matches!(
-            self.outcome,
-            Outcome::Pending | Outcome::Abandoned | Outcome::Other
-        )
+        self.outcome.is_undecided()
     }
 
     /// Its call took effect.

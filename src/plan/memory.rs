@@ -33,7 +33,7 @@ pub struct Remembered {
     /// Desktops that a GET said are gone, by folded id: since when, and in which project of the cloud.
     gone: BTreeMap<DesktopID, (Duration, ProjectKey)>,
     /// When it was last stored how far a long check has come.
-    progress_told: Option<Duration>,
+    pub progress_told: Option<Duration>,
     /// The last refusal of a submission of this process.
     pub refusal: Option<Refusal>,
     /// Since when each desktop was idle in every read, by folded id.
@@ -43,13 +43,13 @@ pub struct Remembered {
     /// The first look for evidence of an attempt whose request had expired.
     evidence: Option<FirstLook>,
     /// How often the finalizer was put on, and when it was last.
-    finalizer: Option<(u32, Duration)>,
+    pub finalizer: Option<(u32, Duration)>,
     /// This process has taken the finalizer off, for the verdict.
     pub finalizer_dropped: bool,
     /// How far the other clock was ahead of ours when it was last said.
     difference: Option<SignedDuration>,
     /// Since when every read has lacked facts that the plan on show has.
-    lacks_facts_since: Option<Duration>,
+    pub lacks_facts_since: Option<Duration>,
 }
 
 /// A refusal of a submission, or a submission that was not sent.
@@ -146,11 +146,6 @@ impl Remembered {
         }
     }
 
-    /// When it was last stored how far a long check has come.
-    pub fn progress_told(&self) -> Option<Duration> {
-        self.progress_told
-    }
-
     /// Notes a GET of one desktop that failed; says how many did in a row.
     pub fn single_read_failed(&mut self, id: &DesktopID) -> u32 {
         let count = self.failed_reads.entry(id.folded()).or_default();
@@ -222,21 +217,11 @@ impl Remembered {
         self.lacks_facts_since = lacks_some.then_some(since);
     }
 
-    /// Since when every read has lacked facts that the plan on show has.
-    pub fn lacks_facts_since(&self) -> Option<Duration> {
-        self.lacks_facts_since
-    }
-
     /// The finalizer is being put on.
     pub fn adds_finalizer(&mut self, uptime: Duration) {
         let count = self.finalizer.map_or(0, |(count, _)| count);
         self.finalizer = Some((count.saturating_add(1), uptime));
         self.finalizer_dropped = false;
-    }
-
-    /// How often the finalizer was put on, and when it was last.
-    pub fn finalizer_added(&self) -> Option<(u32, Duration)> {
-        self.finalizer
     }
 
     /// The difference of two clocks as it was last said, unless it has changed since.

@@ -123,11 +123,7 @@ impl Attempt {
 
     /// It may still take effect, or its effect may not be known yet.
     pub fn is_open(&self) -> bool {
-        let undecided = matches!(
-            self.outcome,
-            Outcome::Pending | Outcome::Abandoned | Outcome::Other
-        );
-        undecided && !self.took_effect()
+        self.outcome.is_undecided() && !self.took_effect()
     }
 }
 
@@ -183,6 +179,13 @@ pub enum Outcome {
     #[serde(other)]
     #[schemars(skip)]
     Other,
+}
+
+impl Outcome {
+    /// Whether the call took effect is not known, as far as this version can tell.
+    pub fn is_undecided(self) -> bool {
+        matches!(self, Self::Pending | Self::Abandoned | Self::Other)
+    }
 }
 
 #[cfg(test)]
