@@ -315,7 +315,7 @@ impl FairQueue {
 }
 
 /// Waits until then, or for ever.
-async fn until(at: Option<Instant>) {
+pub async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,

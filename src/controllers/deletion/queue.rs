@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::cache::RequestCache;
-use crate::cloud::rate_limiter::{Priority, Shares};
+use crate::cloud::rate_limiter::{Priority, Shares, until};
 use crate::crd::DesktopDeletion;
 use crate::ids::DesktopID;
 
@@ -275,14 +275,6 @@ impl State {
         self.shares.advance();
         let namespace = project.0.clone();
         Some((Key { namespace, name }, project))
-    }
-}
-
-/// Waits until then, or for ever.
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 
