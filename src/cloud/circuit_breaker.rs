@@ -7,7 +7,6 @@
 //! | `circuit` | the circuit breaker for submissions |
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,8 +121,8 @@ impl CircuitBreaker {
     pub fn check(&self, operation: Operation, caller: &SessionKey) -> Result<(), Error> {
         let mut state = self.state.lock();
         let now = Instant::now();
-        forget(&mut state.projects, |until| *until <= now);
-        forget(&mut state.logins, |(_, last)| *last + LOGIN_PAUSE <= now);
+        state.projects.retain(|_, until| *until > now);
+        state.logins.retain(|_, (_, last)| *last + LOGIN_PAUSE > now);
         let failed = state.failed(&caller.login);
         if failed > 0 && operation == Operation::BatchDelete {
             let reason = "the cloud rejected these credentials; no request is submitted with them until a read succeeds";
@@ -243,7 +242,7 @@ impl State {
         result: &Result<T, Error>,
         timing: &Timing,
     ) -> Option<BreakerKind> {
-        forget(&mut self.breakers, Breaker::is_forgotten);
+        self.breakers.retain(|_, breaker| !breaker.is_forgotten());
         let session = caller.session();
         let before = self.breakers.remove(&session);
         let lost = before.as_ref().map_or(0, Breaker::lost_in_a_row);
@@ -263,10 +262,6 @@ impl State {
         let own = self.gates.iter().filter(|((_, other), _)| other == login);
         own.for_each(|(_, gate)| gate.limit(self.at_once(login)));
     }
-}
-
-fn forget<K: Eq + Hash, V>(map: &mut HashMap<K, V>, over: impl Fn(&V) -> bool) {
-    map.retain(|_, value| !over(value));
 }
 
 #[cfg(test)]
