@@ -110,13 +110,13 @@ impl Login {
             ProjectRead::Missing => {
                 let message =
                     format!("WorkspaceProject {name} does not exist in namespace {namespace}; create it");
-                return Self::none(None, message, patient, String::new());
+                return Self::new(None, not_ready(message, !patient), String::new());
             }
             ProjectRead::Undecodable(error) => {
                 let message = format!(
                     "WorkspaceProject {name}: this version of the operator cannot decode it ({error}); fix that field, or run the version of the operator that wrote it"
                 );
-                return Self::none(None, message, false, String::new());
+                return Self::new(None, not_ready(message, true), String::new());
             }
         };
         let project = &stored.object;
@@ -125,20 +125,15 @@ impl Login {
             Err(Unavailable { message, .. }) => {
                 let version = format!("{generation}/{message}");
                 let message = format!("WorkspaceProject {name}: {message}");
-                Self::none(Some(project), message, patient, version)
+                Self::new(Some(project), not_ready(message, !patient), version)
             }
-            Ok(session) => Self {
-                version: format!("{generation}/{}", session.caller.login),
-                view: ProjectView {
-                    coordinates: Some(coordinates(&project.spec)),
-                    obstacle: unproven(project, patient),
-                    suspended: project.spec.suspend,
-                    guardrails: project.spec.guardrails.clone(),
-                    usage: stored.status().daily_usage.unwrap_or_default(),
-                },
-                session: Some(session.clone()),
-                project: Some(stored.clone()),
-            },
+            Ok(session) => {
+                let version = format!("{generation}/{}", session.caller.login);
+                let mut login = Self::new(Some(project), unproven(project, patient), version);
+                login.view.usage = stored.status().daily_usage.unwrap_or_default();
+                (login.session, login.project) = (Some(session.clone()), Some(stored.clone()));
+                login
+            }
         }
     }
 
@@ -149,15 +144,11 @@ impl Login {
         (obstacle.reason == Reason::ProjectNotReady && !obstacle.person).then_some(obstacle)
     }
 
-    fn none(project: Option<&WorkspaceProject>, message: String, patient: bool, version: String) -> Self {
+    fn new(project: Option<&WorkspaceProject>, obstacle: Option<Obstacle>, version: String) -> Self {
         Self {
             view: ProjectView {
                 coordinates: project.map(|project| coordinates(&project.spec)),
-                obstacle: Some(Obstacle {
-                    reason: Reason::ProjectNotReady,
-                    message,
-                    person: !patient,
-                }),
+                obstacle,
                 suspended: project.is_some_and(|project| project.spec.suspend),
                 guardrails: project.and_then(|project| project.spec.guardrails.clone()),
                 usage: DailyUsage::default(),
@@ -216,6 +207,7 @@ pub async fn access(
     if let Some(unknown) = unknown_region(&project.spec) {
         return Ok(Err(unknown));
     }
+    let unavailable = |reason, message| Ok(Err(Unavailable { reason, message }));
     let credentials = &project.spec.credentials;
     let sources: [(_, Reader); 3] = [
         (&credentials.access_key, auth::Login::access_key),
@@ -227,10 +219,7 @@ pub async fn access(
         .filter_map(|(source, read)| Some((source.as_ref()?, read)));
     let Some((source, read)) = given.next() else {
         let message = "spec.credentials has no source that this version of the operator supports".to_owned();
-        return Ok(Err(Unavailable {
-            reason: Reason::SecretInvalid,
-            message,
-        }));
+        return unavailable(Reason::SecretInvalid, message);
     };
     let name = &source.secret_ref.name;
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
@@ -238,17 +227,11 @@ pub async fn access(
         Ok(secret) => secret,
         Err(api::Error::NotFound) => {
             let message = format!("Secret {name} does not exist in namespace {namespace}; create it");
-            return Ok(Err(Unavailable {
-                reason: Reason::SecretNotFound,
-                message,
-            }));
+            return unavailable(Reason::SecretNotFound, message);
         }
         Err(api::Error::Refused { reason, .. }) => {
             let message = format!("the operator lacks permission to get Secret {name} ({reason}); grant it");
-            return Ok(Err(Unavailable {
-                reason: Reason::SecretNotFound,
-                message,
-            }));
+            return unavailable(Reason::SecretNotFound, message);
         }
         Err(error) => return Err(error),
     };
@@ -303,17 +286,22 @@ fn connect(
     }))
 }
 
+fn not_ready(message: String, person: bool) -> Option<Obstacle> {
+    let reason = Reason::ProjectNotReady;
+    Some(Obstacle {
+        reason,
+        message,
+        person,
+    })
+}
+
 /// What the project's own `Ready` condition has against it.
 fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
     let name = project.name_any();
     let ready = project.condition(ConditionType::Ready);
     let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown) else {
         let message = format!("WorkspaceProject {name}: its credentials are being verified");
-        return Some(Obstacle {
-            reason: Reason::ProjectNotReady,
-            message,
-            person: false,
-        });
+        return not_ready(message, false);
     };
     if ready.status == ConditionStatus::True {
         return None;
