@@ -160,14 +160,8 @@ impl Context {
         connector: Connector,
         process: Runtime,
     ) -> Arc<Self> {
-        let Runtime {
-            health,
-            metrics,
-            leadership,
-            stopping,
-            api_server_clock,
-        } = process;
-        let uptime = api_server_clock.uptime();
+        let (health, metrics, stopping) = (process.health, process.metrics, process.stopping);
+        let uptime = process.api_server_clock.uptime();
         let pulse = health.pulse("pollers", job_poller::SIGN_OF_LIFE);
         let circuit_breaker = circuit_breaker::CircuitBreaker::new(
             config.requests_per_minute,
@@ -181,7 +175,7 @@ impl Context {
             uptime,
             ours: clock.clone(),
             services: service_clocks.clone(),
-            api_server: api_server_clock,
+            api_server: process.api_server_clock,
         };
         let claims = claims::Claims::new(clock_sources.clone(), config.timing.clone());
         let counted = claims.clone();
@@ -217,7 +211,7 @@ impl Context {
             uptime,
             metrics,
             health,
-            leadership,
+            leadership: process.leadership,
             stopping,
         };
         Arc::new(context)

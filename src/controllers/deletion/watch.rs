@@ -178,17 +178,11 @@ impl Watch<'_> {
 
     /// The store shows it now.
     fn show(&self, shown: Listed) {
-        let Listed {
-            key,
-            uid,
-            version,
-            news,
-            partial,
-        } = shown;
-        if self.context.requests.shows(&uid, version, partial) {
-            self.context.queue.add(key);
-        } else if news {
-            self.context.queue.add_version(key, version);
+        let Context { requests, queue, .. } = self.context;
+        if requests.shows(&shown.uid, shown.version, shown.partial) {
+            queue.add(shown.key);
+        } else if shown.news {
+            queue.add_version(shown.key, shown.version);
         }
     }
 
