@@ -131,10 +131,9 @@ fn hold_with_the_plan_on_show(
     Progress {
         preview: Some(Box::new(Preview {
             claims,
-            content: None,
-            approved: None,
             refused: approval::refused(seen, judgement),
             lacks_facts: true,
+            ..Preview::default()
         })),
         ..hold
     }
@@ -166,11 +165,8 @@ pub fn unread(seen: &Observed, obstacle: &Progress, hold: Progress) -> Progress 
         wake,
         preview: Some(Box::new(Preview {
             claims: vec![planning(ConditionStatus::Unknown, Reason::Planning, message)],
-            content: None,
-            approved: None,
-            // Whether it is one is not known without the plan.
             refused: seen.request.status.refused_plan.clone(),
-            lacks_facts: false,
+            ..Preview::default()
         })),
         ..hold
     }

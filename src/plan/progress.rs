@@ -26,7 +26,7 @@ pub struct Progress {
 }
 
 /// What is said of the plan of a request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Preview {
     /// Conditions `Planned` and `Approved`; one that is missing stays as it is.
     pub claims: Vec<Claim>,

@@ -63,7 +63,8 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
         }
         Step::AcquirePermit => acquire_permit(pass).await,
         Step::ReleasePermit => {
-            release_permit(pass);
+            pass.permit = None;
+            pass.seen.permit = SendPermit::Returned;
             Ok(())
         }
         Step::ReserveDesktops(count) => reserve::reserve(pass, count, context).await,
@@ -147,11 +148,6 @@ async fn acquire_permit(pass: &mut Reconciliation) -> Result<(), Error> {
         pass.seen.permit = SendPermit::Held;
     }
     Ok(())
-}
-
-fn release_permit(pass: &mut Reconciliation) {
-    pass.permit = None;
-    pass.seen.permit = SendPermit::Returned;
 }
 
 /// A signed request that was not sent yet; [`post`] sends it and consumes it.
