@@ -1,27 +1,32 @@
 //! Condition types and reasons, named once, and the merge that keeps transition times (pure, time given).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use std::fmt;
 
 use super::limits;
 
-/// Declares an enum whose names are the words of the API, and keeps their documentation for the reference page.
+/// Declares an enum whose names are the words of the API, and keeps their documentation for the reference page. After
+/// `or` comes what stands for a word that this version does not know.
 macro_rules! words {
-    ($(#[$docs:meta])* $Enum:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ }) => {
+    (
+        $(#[$docs:meta])* $Enum:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ }
+        $(or $(#[$other_docs:meta])+ $other:ident)?
+    ) => {
         $(#[$docs])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $Enum {
             $($(#[doc = $doc])+ $name,)+
+            $($(#[$other_docs])+ $other,)?
         }
 
         impl $Enum {
-            /// All of them, in the order of the declaration.
+            /// All that this version knows, in the order of the declaration.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
             /// The word as it stands in the object.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => stringify!($name),)+
+                    $(Self::$other => stringify!($other),)?
                 }
             }
 
@@ -29,12 +34,13 @@ macro_rules! words {
             pub fn meaning(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!($($doc),+).trim(),)+
+                    $(Self::$other => "A word that this version does not know.",)?
                 }
             }
         }
 
-        impl fmt::Display for $Enum {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $Enum {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
@@ -46,6 +52,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(super) use words;
 
 mod reason;
 mod statements;

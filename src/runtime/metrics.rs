@@ -137,7 +137,7 @@ impl Metrics {
     pub fn settled(&self, outcome: Outcome, class: Option<&'static str>) {
         let refused = matches!(outcome, Outcome::Rejected | Outcome::NotSent);
         let class = class.filter(|_| refused).unwrap_or_default();
-        let labels = [("outcome", outcome_name(outcome)), ("class", class)];
+        let labels = [("outcome", outcome.as_str()), ("class", class)];
         self.counts.submissions.get_or_create(&labels).inc();
     }
 
@@ -224,19 +224,6 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::NotSent => "NotSent",
-        Outcome::Rejected => "Rejected",
-        Outcome::Accepted => "Accepted",
-        Outcome::Adopted => "Adopted",
-        Outcome::NoEffect => "NoEffect",
-        Outcome::Abandoned => "Abandoned",
-        Outcome::Pending => "Pending",
-        Outcome::Other => "Other",
     }
 }
 

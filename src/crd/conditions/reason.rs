@@ -1,7 +1,5 @@
 //! The reasons of conditions and Events.
 
-use std::fmt;
-
 words! {
     /// Reasons of conditions and Events, one CamelCase word each (Kubernetes API conventions).
     Reason {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::CloudError;
+use crate::crd::conditions::words;
 use crate::crd::{limits, rules};
 use crate::ids::{AttemptID, DesktopID, JobID};
 
@@ -158,27 +159,30 @@ pub enum AuthMethod {
     Other,
 }
 
-/// Outcome of an attempt.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// No byte of the request was sent.
-    NotSent,
-    /// The cloud rejected it and did nothing.
-    Rejected,
-    /// The cloud answered 202 with a job.
-    Accepted,
-    /// The answer was lost; the job was recovered.
-    Adopted,
-    /// The answer was lost; evidence shows that the request had no effect.
-    NoEffect,
-    /// Abandoned by annotation.
-    Abandoned,
-    /// The request may be on its way, or its answer was lost.
-    Pending,
+words! {
+    /// Outcome of an attempt.
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    Outcome {
+        /// No byte of the request was sent.
+        NotSent,
+        /// The cloud rejected it and did nothing.
+        Rejected,
+        /// The cloud answered 202 with a job.
+        Accepted,
+        /// The answer was lost; the job was recovered.
+        Adopted,
+        /// The answer was lost; evidence shows that the request had no effect.
+        NoEffect,
+        /// Abandoned by annotation.
+        Abandoned,
+        /// The request may be on its way, or its answer was lost.
+        Pending,
+    }
+    or
     /// A word of a newer version: it may have reached the cloud. A status write leaves the word as it stands.
     #[serde(other)]
     #[schemars(skip)]
-    Other,
+    Other
 }
 
 impl Outcome {

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::crd::conditions::words;
 use crate::crd::{limits, rules};
 use crate::ids::Operation;
 
@@ -55,73 +56,39 @@ pub struct CloudError {
     pub encoded_authorization_message: Option<String>,
 }
 
-/// What kind of failure it is.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ErrorClass {
-    /// What the request holds is refused, by a code that is known to say so.
-    InvalidRequest,
-    /// It is refused, and what the code means is not known.
-    UnknownRefusal,
-    /// The login is not accepted.
-    Authentication,
-    /// The login lacks a permission.
-    Permission,
-    /// The address is not that of the service.
-    WrongEndpoint,
-    /// The service is not enabled for the account.
-    ServiceDisabled,
-    /// Something named in the request does not exist.
-    NotFound,
-    /// The present state of a desktop denies it.
-    Conflict,
-    /// Too many requests.
-    Throttled,
-    /// The service said that it cannot now, and surely did nothing.
-    Unavailable,
-    /// The request did not leave this process.
-    Unreachable,
-    /// It may have been carried out.
-    InDoubt,
+words! {
+    /// What kind of failure it is.
+    #[derive(Serialize, Deserialize)]
+    ErrorClass {
+        /// What the request holds is refused, by a code that is known to say so.
+        InvalidRequest,
+        /// It is refused, and what the code means is not known.
+        UnknownRefusal,
+        /// The login is not accepted.
+        Authentication,
+        /// The login lacks a permission.
+        Permission,
+        /// The address is not that of the service.
+        WrongEndpoint,
+        /// The service is not enabled for the account.
+        ServiceDisabled,
+        /// Something named in the request does not exist.
+        NotFound,
+        /// The present state of a desktop denies it.
+        Conflict,
+        /// Too many requests.
+        Throttled,
+        /// The service said that it cannot now, and surely did nothing.
+        Unavailable,
+        /// The request did not leave this process.
+        Unreachable,
+        /// It may have been carried out.
+        InDoubt,
+    }
+    or
     /// A word of a newer version. A status write leaves it as it stands.
     #[serde(other)]
-    Other,
-}
-
-impl ErrorClass {
-    /// Every class that this version knows.
-    pub const ALL: &[Self] = &[
-        Self::InvalidRequest,
-        Self::UnknownRefusal,
-        Self::Authentication,
-        Self::Permission,
-        Self::WrongEndpoint,
-        Self::ServiceDisabled,
-        Self::NotFound,
-        Self::Conflict,
-        Self::Throttled,
-        Self::Unavailable,
-        Self::Unreachable,
-        Self::InDoubt,
-    ];
-
-    /// Name in `status.lastError.class`, metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "InvalidRequest",
-            Self::UnknownRefusal => "UnknownRefusal",
-            Self::Authentication => "Authentication",
-            Self::Permission => "Permission",
-            Self::WrongEndpoint => "WrongEndpoint",
-            Self::ServiceDisabled => "ServiceDisabled",
-            Self::NotFound => "NotFound",
-            Self::Conflict => "Conflict",
-            Self::Throttled => "Throttled",
-            Self::Unavailable => "Unavailable",
-            Self::Unreachable => "Unreachable",
-            Self::InDoubt => "InDoubt",
-            Self::Other => "Other",
-        }
-    }
+    Other
 }
 
 #[cfg(test)]
