@@ -1,5 +1,7 @@
 //! Which condition can have which reasons.
 
+use super::ConditionStatus::{False, True, Unknown};
+use super::ConditionType::{Approved, Planned, Ready, Reconciling, Stalled, Submitted, Succeeded};
 use super::Reason::{
     Abandoned, AccessDenied, AllDeleted, AllFailed, AlreadyAbsent, AuthenticationFailed, AwaitingApproval,
     AwaitingEvidence, CheckingDesktops, ClockSkew, Conflict, CredentialsValid, DailyLimitReached,
@@ -20,14 +22,10 @@ pub type Statement = (ConditionType, ConditionStatus, &'static [Reason]);
 /// is decided, before that the one of `Reconciling` or `Stalled`, and while the request is suspended or delayed on purpose
 /// the one of `Submitted`.
 pub const DELETION: &[Statement] = &[
+    (Submitted, True, &[JobAccepted, JobRecovered, JobUnknown]),
     (
-        ConditionType::Submitted,
-        ConditionStatus::True,
-        &[JobAccepted, JobRecovered, JobUnknown],
-    ),
-    (
-        ConditionType::Submitted,
-        ConditionStatus::False,
+        Submitted,
+        False,
         &[
             NothingToDelete,
             Suspended,
@@ -67,45 +65,29 @@ pub const DELETION: &[Statement] = &[
         ],
     ),
     (
-        ConditionType::Submitted,
-        ConditionStatus::Unknown,
+        Submitted,
+        Unknown,
         &[Submitting, AwaitingEvidence, OutcomeUnknown],
     ),
+    (Succeeded, True, &[AllDeleted, AlreadyAbsent]),
     (
-        ConditionType::Succeeded,
-        ConditionStatus::True,
-        &[AllDeleted, AlreadyAbsent],
-    ),
-    (
-        ConditionType::Succeeded,
-        ConditionStatus::False,
+        Succeeded,
+        False,
         &[PartiallyFailed, AllFailed, Rejected, Expired, NoEffect, Abandoned],
     ),
+    (Succeeded, Unknown, &[Waiting, JobRunning, Verifying]),
+    (Planned, True, &[PlanReady]),
     (
-        ConditionType::Succeeded,
-        ConditionStatus::Unknown,
-        &[Waiting, JobRunning, Verifying],
-    ),
-    (ConditionType::Planned, ConditionStatus::True, &[PlanReady]),
-    (
-        ConditionType::Planned,
-        ConditionStatus::False,
+        Planned,
+        False,
         &[DesktopBlocked, ExpectationFailed, GuardrailViolated],
     ),
-    (ConditionType::Planned, ConditionStatus::Unknown, &[Planning]),
+    (Planned, Unknown, &[Planning]),
+    (Approved, True, &[PlanApproved, NotRequired]),
+    (Approved, False, &[AwaitingApproval, PlanChanged]),
     (
-        ConditionType::Approved,
-        ConditionStatus::True,
-        &[PlanApproved, NotRequired],
-    ),
-    (
-        ConditionType::Approved,
-        ConditionStatus::False,
-        &[AwaitingApproval, PlanChanged],
-    ),
-    (
-        ConditionType::Reconciling,
-        ConditionStatus::True,
+        Reconciling,
+        True,
         &[
             Queued,
             CheckingDesktops,
@@ -117,8 +99,8 @@ pub const DELETION: &[Statement] = &[
         ],
     ),
     (
-        ConditionType::Stalled,
-        ConditionStatus::True,
+        Stalled,
+        True,
         &[
             PartiallyFailed,
             AllFailed,
@@ -150,10 +132,10 @@ pub const DELETION: &[Statement] = &[
 
 /// What the condition of a `WorkspaceProject` can say.
 pub const PROJECT: &[Statement] = &[
-    (ConditionType::Ready, ConditionStatus::True, &[CredentialsValid]),
+    (Ready, True, &[CredentialsValid]),
     (
-        ConditionType::Ready,
-        ConditionStatus::False,
+        Ready,
+        False,
         &[
             SecretNotFound,
             SecretInvalid,
@@ -170,9 +152,5 @@ pub const PROJECT: &[Statement] = &[
             ClockSkew,
         ],
     ),
-    (
-        ConditionType::Stalled,
-        ConditionStatus::True,
-        &[EndpointUnreachable],
-    ),
+    (Stalled, True, &[EndpointUnreachable]),
 ];
