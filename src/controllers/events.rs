@@ -75,14 +75,6 @@ impl Published {
     }
 }
 
-/// How an Announcement is published.
-#[derive(Debug, PartialEq, Eq)]
-enum Publish {
-    New,
-    /// So often it has been said by the Event of that name.
-    Again(String, i32),
-}
-
 impl Events {
     /// Publishes in the name of `identity`.
     pub fn new(client: Client, clock: Clock, identity: String) -> Self {
@@ -120,20 +112,18 @@ impl Events {
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let uid = about.uid.as_deref().unwrap_or_default();
         let now = self.clock.now();
-        match self.how(uid, news) {
-            Publish::Again(name, count) => {
-                let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
-                let (parameters, patch) = (PatchParams::default(), Patch::Merge(&series));
-                events.patch_metadata(&name, &parameters, &patch).await?;
-                self.said(uid, news, name, count);
-            }
-            Publish::New => {
-                let event = self.event(about, news, now);
-                let name = event.metadata.name.clone().unwrap_or_default();
-                events.create(&PostParams::default(), &event).await?;
-                self.said(uid, news, name, 1);
-            }
-        }
+        let (name, count) = if let Some((name, said)) = self.earlier(uid, news) {
+            let count = said.saturating_add(1);
+            let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
+            let (parameters, patch) = (PatchParams::default(), Patch::Merge(&series));
+            events.patch_metadata(&name, &parameters, &patch).await?;
+            (name, count)
+        } else {
+            let event = self.event(about, news, now);
+            events.create(&PostParams::default(), &event).await?;
+            (event.metadata.name.unwrap_or_default(), 1)
+        };
+        self.said(uid, news, name, count);
         Ok(())
     }
 
@@ -161,16 +151,13 @@ impl Events {
         }
     }
 
-    fn how(&self, uid: &str, news: &Announcement<'_>) -> Publish {
+    /// The name of the Event that has said the same lately, and how often.
+    fn earlier(&self, uid: &str, news: &Announcement<'_>) -> Option<(String, i32)> {
         let mut published = self.published.lock();
-        let Some(of_object) = published.get_mut(uid) else {
-            return Publish::New;
-        };
+        let of_object = published.get_mut(uid)?;
         of_object.retain(|event| event.last.elapsed() < COUNTED);
-        let known = of_object.iter().find(|event| event.says(news));
-        known.map_or(Publish::New, |event| {
-            Publish::Again(event.name.clone(), event.count.saturating_add(1))
-        })
+        let known = of_object.iter().find(|event| event.says(news))?;
+        Some((known.name.clone(), known.count))
     }
 
     fn said(&self, uid: &str, news: &Announcement<'_>, name: String, count: i32) {
@@ -231,20 +218,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_said_again_within_minutes_is_counted() {
         let events = events();
-        assert_eq!(events.how("u1", &news("Held")), Publish::New);
+        assert_eq!(events.earlier("u1", &news("Held")), None);
         events.said("u1", &news("Held"), "leaver.1".to_owned(), 1);
-        let again = Publish::Again("leaver.1".to_owned(), 2);
-        assert_eq!(events.how("u1", &news("Held")), again);
+        let again = Some(("leaver.1".to_owned(), 1));
+        assert_eq!(events.earlier("u1", &news("Held")), again);
         let of_version = Announcement {
             related: Some(ObjectReference::default()),
             ..news("Held")
         };
         for other in [news("Sent"), of_version] {
-            assert_eq!(events.how("u1", &other), Publish::New);
+            assert_eq!(events.earlier("u1", &other), None);
         }
-        assert_eq!(events.how("u2", &news("Held")), Publish::New);
+        assert_eq!(events.earlier("u2", &news("Held")), None);
         tokio::time::advance(COUNTED).await;
-        assert_eq!(events.how("u1", &news("Held")), Publish::New);
+        assert_eq!(events.earlier("u1", &news("Held")), None);
     }
 
     #[tokio::test]
