@@ -188,12 +188,11 @@ impl CallObserver for Metrics {
 
 #[async_trait]
 impl Workspace for MeteredClient {
-    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
-        let call = self.session.cloud.list_desktops(ids);
-        self.call(Operation::ListDesktops, call).await
-    }
-
-    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
+    async fn list_desktops_from(
+        &self,
+        ids: &[DesktopID],
+        offset: Option<u32>,
+    ) -> Result<Answer<DesktopPage>, Error> {
         let call = self.session.cloud.list_desktops_from(ids, offset);
         self.call(Operation::ListDesktops, call).await
     }

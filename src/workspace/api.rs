@@ -38,14 +38,20 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Every [`Error`] but one about a missing desktop, which is simply not in the list.
-    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error>;
+    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
+        self.list_desktops_from(ids, None).await
+    }
 
-    /// The rows of the same list from `offset` on, at most [`MAX_OFFSET`], as many as one page holds: of use where the
-    /// service ignores the filter.
+    /// The rows of the same list from an offset on, at most [`MAX_OFFSET`], as many as one page holds: of use where the
+    /// service ignores the filter. Without an offset, as [`Workspace::list_desktops`].
     ///
     /// # Errors
     /// As [`Workspace::list_desktops`].
-    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error>;
+    async fn list_desktops_from(
+        &self,
+        ids: &[DesktopID],
+        offset: Option<u32>,
+    ) -> Result<Answer<DesktopPage>, Error>;
 
     /// `GET /v2/{project_id}/desktops/detail` filtered by `desktop_id`, for 1 to [`MAX_BATCH`] ids: sessions and billing,
     /// which no short list gives.

@@ -48,15 +48,27 @@ impl fmt::Debug for HttpWorkspace {
 
 #[async_trait]
 impl Workspace for HttpWorkspace {
-    async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
-        let limit = ids.len().max(1).to_string();
-        self.desktop_page(ids, &[("limit", &limit)]).await
-    }
-
-    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
-        let (offset, limit) = (offset.to_string(), MAX_PAGE.to_string());
-        self.desktop_page(ids, &[("limit", &limit), ("offset", &offset)])
-            .await
+    async fn list_desktops_from(
+        &self,
+        ids: &[DesktopID],
+        offset: Option<u32>,
+    ) -> Result<Answer<DesktopPage>, Error> {
+        let operation = Operation::ListDesktops;
+        if ids.len() > MAX_BATCH {
+            return Err(Error::not_sent(
+                operation,
+                format!("at most {MAX_BATCH} desktops can be listed in one call"),
+            ));
+        }
+        let limit = match offset {
+            None => ids.len().max(1).to_string(),
+            Some(_) => MAX_PAGE.to_string(),
+        };
+        let offset = offset.map(|offset| offset.to_string());
+        let mut query: Vec<(&str, &str)> = ids.iter().map(|id| ("desktop_id", id.as_str())).collect();
+        query.push(("limit", &limit));
+        query.extend(offset.iter().map(|offset| ("offset", offset.as_str())));
+        self.get(operation, "desktops", &query, wire::desktops).await
     }
 
     async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error> {
@@ -178,23 +190,6 @@ impl Workspace for HttpWorkspace {
 }
 
 impl HttpWorkspace {
-    async fn desktop_page(
-        &self,
-        ids: &[DesktopID],
-        page: &[(&str, &str)],
-    ) -> Result<Answer<DesktopPage>, Error> {
-        let operation = Operation::ListDesktops;
-        if ids.len() > MAX_BATCH {
-            return Err(Error::not_sent(
-                operation,
-                format!("at most {MAX_BATCH} desktops can be listed in one call"),
-            ));
-        }
-        let mut query: Vec<(&str, &str)> = ids.iter().map(|id| ("desktop_id", id.as_str())).collect();
-        query.extend(page);
-        self.get(operation, "desktops", &query, wire::desktops).await
-    }
-
     fn url(&self, path: &str, query: &str) -> String {
         let separator = if query.is_empty() { "" } else { "?" };
         format!(

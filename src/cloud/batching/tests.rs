@@ -101,9 +101,13 @@ impl Workspace for Fake {
         }))
     }
 
-    async fn list_desktops_from(&self, _: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
+    async fn list_desktops_from(
+        &self,
+        _: &[DesktopID],
+        offset: Option<u32>,
+    ) -> Result<Answer<DesktopPage>, Error> {
         let mut offsets = self.offsets.lock();
-        offsets.push(offset);
+        offsets.extend(offset);
         let last = self.unfiltered.last().map_or(0, |(total, _)| *total);
         let next = self.unfiltered.get(offsets.len());
         Ok(answer(next.map_or_else(
