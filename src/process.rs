@@ -178,27 +178,46 @@ impl Replica {
         }
     }
 
+    /// Works; where replicas elect a leader, only while the lease is held. Nothing is watched before.
     async fn run(&self) -> Result<(), ProcessError> {
-        if let Some(election) = &self.config.election {
-            let elector = Elector::new(
-                self.client.clone(),
-                &self.own,
-                &self.config.identity,
-                election.clone(),
-                self.clock.clone(),
-                &self.health,
-            );
-            self.run_elected(elector).await
-        } else {
+        let Some(election) = &self.config.election else {
             let context = self.context(Leadership::always());
-            tokio::select! {
-                stalled = self.stalled() => {
-                    self.record_submissions(&context, "a loop has stalled").await;
-                    Err(stalled)
-                }
-                () = self.work(context.clone()) => Ok(()),
+            return self.work_until(std::future::pending(), context).await;
+        };
+        let mut elector = Elector::new(
+            self.client.clone(),
+            &self.own,
+            &self.config.identity,
+            election.clone(),
+            self.clock.clone(),
+            &self.health,
+        );
+        let ended = match self.stopping.run_until_cancelled(elector.acquire()).await {
+            Some(()) => {
+                let context = self.context(elector.leadership());
+                self.work_until(elector.hold(), context).await
             }
+            None => Ok(()),
+        };
+        if !matches!(ended, Err(ProcessError::Lost(_))) {
+            elector.release().await;
         }
+        ended
+    }
+
+    /// Works until the operator is shutting down, which is when the work ends, or until it may not go on.
+    async fn work_until(
+        &self,
+        lost: impl Future<Output = Loss>,
+        context: Arc<Context>,
+    ) -> Result<(), ProcessError> {
+        let (why, error) = tokio::select! {
+            loss = lost => ("lost leadership", loss.into()),
+            stalled = self.stalled() => ("a loop has stalled", stalled),
+            () = self.work(context.clone()) => return Ok(()),
+        };
+        self.record_submissions(&context, why).await;
+        Err(error)
     }
 
     /// Waits until a loop has stalled. The operator then records what it has sent, and exits: the kubelet, which restarts
@@ -221,33 +240,6 @@ impl Replica {
         tracing::warn!("{why}; not starting new work; a submission in progress is recorded first");
         self.stopping.cancel();
         context.submissions.finished().await;
-    }
-
-    /// Works while the lease is held. Nothing is watched before.
-    async fn run_elected(&self, mut elector: Elector) -> Result<(), ProcessError> {
-        tokio::select! {
-            () = elector.acquire() => {}
-            () = self.stopping.cancelled() => {
-                elector.release().await;
-                return Ok(());
-            }
-        }
-        let context = self.context(elector.leadership());
-        let loss = tokio::select! {
-            loss = elector.hold() => loss,
-            stalled = self.stalled() => {
-                self.record_submissions(&context, "a loop has stalled").await;
-                elector.release().await;
-                return Err(stalled);
-            }
-            // It ends when the operator is shutting down, and the lease is held until then.
-            () = self.work(context.clone()) => {
-                elector.release().await;
-                return Ok(());
-            }
-        };
-        self.record_submissions(&context, "lost leadership").await;
-        Err(loss.into())
     }
 
     /// Runs the controllers until the operator is shutting down.
