@@ -86,22 +86,17 @@ fn without_ipv6(wanted: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
     (all && !other_cause).then(|| (Ipv4Addr::UNSPECIFIED, wanted.port()).into())
 }
 
+/// What is shown.
+type Shown = (Health, Metrics);
+
 fn router(health: Health, metrics: Metrics) -> Router {
+    let live = async |State((health, _)): State<Shown>| probe(&health.live());
+    let ready = async |State((health, _)): State<Shown>| probe(&health.ready());
     Router::new()
-        .route(
-            "/livez",
-            get(|State(health): State<Health>| async move { probe(&health.live()) }),
-        )
-        .route(
-            "/readyz",
-            get(|State(health): State<Health>| async move { probe(&health.ready()) }),
-        )
-        .with_state(health)
-        .merge(
-            Router::new()
-                .route("/metrics", get(exposition))
-                .with_state(metrics),
-        )
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(exposition))
+        .with_state((health, metrics))
 }
 
 fn probe(report: &Report) -> Response {
@@ -113,7 +108,7 @@ fn probe(report: &Report) -> Response {
     (status, report.to_string()).into_response()
 }
 
-async fn exposition(State(metrics): State<Metrics>) -> Response {
+async fn exposition(State((_, metrics)): State<Shown>) -> Response {
     match metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
