@@ -234,7 +234,11 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Duration, 
         Err(project_session::Unavailable { reason, message }) => {
             prover.checks.forget(&project.uid().unwrap_or_default());
             context.metrics.login_checked(reason);
-            Proof::failed(reason, message)
+            Proof {
+                at: Instant::now(),
+                verdict: Verdict::failed(reason, message, RetryPolicy::Soon),
+                failures: 0,
+            }
         }
         Ok(session) => {
             let generation = project.metadata.generation.unwrap_or_default();
@@ -301,18 +305,13 @@ async fn check(
     }
 }
 
-impl Proof {
-    /// There is no login to be tried.
-    fn failed(reason: Reason, message: String) -> Self {
+impl Verdict {
+    fn failed(reason: Reason, message: String, again: RetryPolicy) -> Self {
         Self {
-            at: Instant::now(),
-            verdict: Verdict {
-                status: ConditionStatus::False,
-                reason,
-                message,
-                again: RetryPolicy::Soon,
-            },
-            failures: 0,
+            status: ConditionStatus::False,
+            reason,
+            message,
+            again,
         }
     }
 }
@@ -329,15 +328,13 @@ fn pause(proof: &Proof, context: &Context) -> Duration {
 
 /// What a read proves of a login.
 fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, context: &Context) -> Verdict {
-    let failed = |reason, message, again| Verdict {
-        status: ConditionStatus::False,
-        reason,
-        message,
-        again,
-    };
     let skewed = |clocks: &Clocks| {
         let skew = clocks.skew(context.config.timing.clock_skew)?;
-        Some(failed(Reason::ClockSkew, skew.sentence(), RetryPolicy::Soon))
+        Some(Verdict::failed(
+            Reason::ClockSkew,
+            skew.sentence(),
+            RetryPolicy::Soon,
+        ))
     };
     match result {
         Ok(_) => skewed(clocks).unwrap_or_else(|| Verdict {
@@ -368,7 +365,7 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
                 ..cloud_error(&error, Time(context.clock.now()))
             };
             let message = messages::of_error(&error);
-            failed(reason, message, treatment.pace)
+            Verdict::failed(reason, message, treatment.pace)
         }
     }
 }

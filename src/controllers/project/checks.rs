@@ -149,9 +149,12 @@ mod tests {
     use kube::runtime::watcher::Event;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
     use tokio::sync::oneshot;
+    use tokio::time::Instant;
 
+    use super::super::Verdict;
     use super::*;
     use crate::crd::conditions::Reason;
+    use crate::plan::classify::RetryPolicy;
 
     struct World {
         checks: Checks,
@@ -205,7 +208,11 @@ mod tests {
     }
 
     fn found(reason: Reason) -> Proof {
-        Proof::failed(reason, String::new())
+        Proof {
+            at: Instant::now(),
+            verdict: Verdict::failed(reason, String::new(), RetryPolicy::Soon),
+            failures: 0,
+        }
     }
 
     /// A check that never ends, and what hears of its cancellation.
