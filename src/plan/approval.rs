@@ -185,22 +185,19 @@ pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
 
 /// What condition `Approved` says, while the plan of that hash is on show.
 pub fn claim(seen: &Observed, judgement: &Judgement, hash: &str) -> Claim {
-    let (status, reason, message) = match judgement {
+    let (reason, message) = match judgement {
         Judgement::NotRequired => (
-            ConditionStatus::True,
             Reason::NotRequired,
             "no approval is needed".to_owned(),
         ),
         Judgement::Approved | Judgement::Approvable(_) | Judgement::Unclear(_) => {
             let named = seen.request.approved_plan.as_deref().unwrap_or(hash);
             (
-                ConditionStatus::True,
                 Reason::PlanApproved,
                 format!("plan {named} is approved"),
             )
         }
         Judgement::Awaited => (
-            ConditionStatus::False,
             Reason::AwaitingApproval,
             format!(
                 "WorkspaceProject {} requires an approval: check status.plan and status.desktops, then set spec.approvedPlan to {hash}",
@@ -208,26 +205,27 @@ pub fn claim(seen: &Observed, judgement: &Judgement, hash: &str) -> Claim {
             ),
         ),
         Judgement::OfAnotherPlan if seen.request.approved_plan.as_deref() == Some(hash) => (
-            ConditionStatus::False,
             Reason::PlanChanged,
             "spec.approvedPlan was set before its plan was shown. Check status.plan and status.desktops; then set spec.suspend to true, remove spec.approvedPlan, wait until status.refusedPlan is gone, and approve the plan again"
                 .to_owned(),
         ),
         Judgement::OfAnotherPlan => (
-            ConditionStatus::False,
             Reason::PlanChanged,
             format!(
                 "spec.approvedPlan is not the hash of the plan of this request. That plan was never shown, was replaced before the operator processed the approval, or is of another project of the cloud or of another object: an approval counts for one object only, not for a copy of it or for one that was created again. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}"
             ),
         ),
         Judgement::Changed(changed) => (
-            ConditionStatus::False,
             Reason::PlanChanged,
             format!(
                 "the desktops have changed since they were approved, so nothing is submitted: {}. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}",
                 describe_some(changed)
             ),
         ),
+    };
+    let status = match reason {
+        Reason::NotRequired | Reason::PlanApproved => ConditionStatus::True,
+        _ => ConditionStatus::False,
     };
     Claim::new(ConditionType::Approved, status, reason, message)
 }
