@@ -246,10 +246,7 @@ pub async fn run(context: Arc<Context>, namespaces: Option<Vec<String>>) {
     loops.spawn(deletion::run(context.clone()));
     loops.spawn(deletion::first_report::run(context.clone()));
     loops.spawn(undecodable::run(context.clone()));
-    let attesting = context.clone();
-    loops.spawn(async move {
-        attesting.pollers.attest(attesting.stopping.clone()).await;
-    });
+    loops.spawn(context.pollers.attest(context.stopping.clone()));
     loops.join_all().await;
     context.submissions.finished().await;
 }

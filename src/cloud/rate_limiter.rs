@@ -206,17 +206,13 @@ impl RateLimiter {
     /// Gives permits to whom they are due; says when the next one is, if the rate decides.
     fn hand_out(&self) -> Option<Instant> {
         loop {
-            let (sender, permit) = match self.0.state.lock().next() {
-                Next::Now(sender) => (
-                    sender,
-                    Permit {
-                        permits: self.clone(),
-                        waited: None,
-                    },
-                ),
+            let sender = match self.0.state.lock().next() {
+                Next::Now(sender) => sender,
                 Next::At(at) => return Some(at),
                 Next::Unknown => return None,
             };
+            let (permits, waited) = (self.clone(), None);
+            let permit = Permit { permits, waited };
             // Whoever went away meanwhile gives the permit back by its drop, outside of the lock.
             sender.send(permit).ok();
         }

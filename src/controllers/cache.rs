@@ -146,21 +146,11 @@ impl RequestCache {
         let mut ahead = self.0.ahead.lock();
         let copy = self.get(&namespace, &object.name_any());
         let copy = copy.filter(|copy| copy.metadata.uid == uid);
-        let known = match (ahead.get(uid.as_deref().unwrap_or_default()), known) {
+        let before = ahead.get(uid.as_deref().unwrap_or_default());
+        let known = match (before.map(|ahead| ahead.known), known) {
             // An answer may come after a later one.
-            (
-                Some(Ahead {
-                    known: Known::Gone, ..
-                }),
-                Known::Version(_),
-            ) => Known::Gone,
-            (
-                Some(Ahead {
-                    known: Known::Version(later),
-                    ..
-                }),
-                Known::Version(version),
-            ) => Known::Version(version.max(*later)),
+            (Some(Known::Gone), Known::Version(_)) => Known::Gone,
+            (Some(Known::Version(later)), Known::Version(version)) => Known::Version(version.max(later)),
             (_, known) => known,
         };
         let shown = match (known, &copy) {

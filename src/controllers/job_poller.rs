@@ -170,16 +170,15 @@ impl Pollers {
     }
 
     /// Says that the pollers are alive, as long as each project was looked at in time; until the operator stops.
-    pub async fn attest(&self, stopping: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stopping.cancelled() => return,
-                () = tokio::time::sleep(SIGN_OF_LIFE / 10) => {}
-            }
-            let state = self.shared.state.lock();
-            let turns = |project: &Project| project.turned.elapsed() < SIGN_OF_LIFE;
-            if state.projects.values().all(turns) {
-                self.shared.pulse.beat();
+    pub fn attest(&self, stopping: CancellationToken) -> impl Future<Output = ()> + use<> {
+        let shared = self.shared.clone();
+        async move {
+            let pause = || tokio::time::sleep(SIGN_OF_LIFE / 10);
+            while stopping.run_until_cancelled(pause()).await.is_some() {
+                let turns = |project: &Project| project.turned.elapsed() < SIGN_OF_LIFE;
+                if shared.state.lock().projects.values().all(turns) {
+                    shared.pulse.beat();
+                }
             }
         }
     }

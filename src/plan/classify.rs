@@ -68,18 +68,11 @@ pub enum RetryPolicy {
 pub fn classify(error: &Error) -> ErrorClass {
     match &error.failure {
         Failure::NotSent { .. } => ErrorClass::Unreachable,
-        Failure::CircuitOpen {
-            breaker: BreakerKind::Credentials,
-            ..
-        } => ErrorClass::Authentication,
-        Failure::CircuitOpen {
-            breaker: BreakerKind::Throttled,
-            ..
-        } => ErrorClass::Throttled,
-        Failure::CircuitOpen {
-            breaker: BreakerKind::Unanswered,
-            ..
-        } => ErrorClass::Unavailable,
+        Failure::CircuitOpen { breaker, .. } => match breaker {
+            BreakerKind::Credentials => ErrorClass::Authentication,
+            BreakerKind::Throttled => ErrorClass::Throttled,
+            BreakerKind::Unanswered => ErrorClass::Unavailable,
+        },
         Failure::NoAnswer { .. } | Failure::Unreadable { .. } => ErrorClass::InDoubt,
         // These requests hold nothing that a person wrote for this one: what does not fit is the address, or what it names.
         Failure::Refused(refusal)

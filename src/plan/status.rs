@@ -49,7 +49,7 @@ pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopD
     status.attempts.push(intent.attempt.clone());
     status.project.get_or_insert_with(|| intent.project.clone());
     status.start_time.get_or_insert_with(|| now.clone());
-    list_all(&mut status, request, intent.desktops.iter().cloned());
+    list_all(&mut status, request, &intent.desktops);
     Ok(told(request, status, &intent.hold, now))
 }
 
@@ -111,7 +111,7 @@ pub fn finish(request: &Request, ending: &Ending, now: &Time) -> DesktopDeletion
         status.project.clone_from(&ending.project);
     }
     status.start_time.get_or_insert_with(|| now.clone());
-    list_all(&mut status, request, ending.desktops.iter().cloned());
+    list_all(&mut status, request, &ending.desktops);
     status.last_error.clone_from(&ending.error);
     if ending.answers.is_some() {
         status.last_handled_resolve.clone_from(&ending.answers);
@@ -146,7 +146,7 @@ fn told(
         status.refused_plan = None;
     }
     if !hold.desktops.is_empty() {
-        list_all(&mut status, request, hold.desktops.iter().cloned());
+        list_all(&mut status, request, &hold.desktops);
     }
     // Taken away and set again, an annotation is a new question.
     if request.resolve.is_none() {
@@ -219,11 +219,7 @@ fn stamp(
 }
 
 /// Puts `news` into the list of desktops, which names every desktop of the request. `Deleted` stays.
-fn list_all(
-    status: &mut DesktopDeletionStatus,
-    request: &Request,
-    news: impl Iterator<Item = DesktopStatus>,
-) {
+fn list_all(status: &mut DesktopDeletionStatus, request: &Request, news: &[DesktopStatus]) {
     for id in &request.desktop_ids {
         if !status.desktops.iter().any(|d| d.id == *id) {
             status
@@ -238,7 +234,7 @@ fn list_all(
             *known = DesktopStatus {
                 name: name.or(known.name.take()),
                 user: item.user.clone().or(known.user.take()),
-                ..item
+                ..item.clone()
             };
         }
     }

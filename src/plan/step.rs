@@ -66,15 +66,11 @@ impl Step {
     /// back. (Two that kept theirs while they waited for another one would wait for each other for ever.)
     pub fn keeps_permit(&self) -> bool {
         let sends = matches!(self, Self::Sign(_) | Self::RecordIntent(_) | Self::Post);
-        sends
-            || matches!(
-                self,
-                Self::ReadProject
-                    | Self::AcquirePermit
-                    | Self::ReserveDesktops(_)
-                    | Self::StartOver
-                    | Self::Done
-            )
+        let comes_before = matches!(
+            self,
+            Self::ReadProject | Self::AcquirePermit | Self::ReserveDesktops(_)
+        );
+        sends || comes_before || matches!(self, Self::StartOver | Self::Done)
     }
 
     /// It may wait long: for the cloud, for its rate limit, or for the watches of all namespaces.
