@@ -20,6 +20,7 @@ use crate::runtime::health::Health;
 use crate::runtime::lease::{Elector, Leadership, Loss};
 use crate::runtime::metrics::Metrics;
 use crate::workspace::connector::Connector;
+use crate::workspace::error::root_cause;
 use crate::workspace::transport::Options;
 
 pub mod api_proxy;
@@ -327,11 +328,7 @@ fn unreachable_because(error: &kube::Error) -> String {
             status.message, status.code
         );
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+    root_cause(error)
 }
 
 fn supports(version: Info) -> Result<(), ProcessError> {

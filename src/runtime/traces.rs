@@ -4,7 +4,6 @@
 //! is no thread and no layer, and the spans are disabled where they stand.
 
 use std::env;
-use std::error::Error;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,6 +27,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{Config, OtlpEndpoint};
+use crate::workspace::error::root_cause;
 
 /// The name of the service, and of the library that makes the spans.
 const SERVICE: &str = env!("CARGO_PKG_NAME");
@@ -109,11 +109,6 @@ impl Traces {
 /// Whether it is a span of this crate. These are for traces only: log lines name their object themselves.
 pub fn is_traced(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
-}
-
-/// The innermost error: the outer ones only say that sending failed.
-fn root_cause(error: &dyn Error) -> String {
-    error.source().map_or_else(|| error.to_string(), root_cause)
 }
 
 fn resource(config: &Config) -> Resource {

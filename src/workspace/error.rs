@@ -66,6 +66,11 @@ impl Error {
     }
 }
 
+/// The last cause that an error names: what its libraries say around that is of no use to people.
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root_cause)
+}
+
 /// How a call failed. Texts are cut to their documented lengths, free of control characters and of secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {

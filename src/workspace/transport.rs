@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::endpoint::Endpoint;
+use super::error::root_cause;
 
 /// Bounds on time and size of every call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,13 +150,4 @@ fn explained(cause: &str) -> String {
         return format!("{cause}; add the CA of a private cloud to spec.caBundle");
     }
     cause.to_owned()
-}
-
-/// The innermost error: the outer ones only say that building or sending failed.
-pub(super) fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
