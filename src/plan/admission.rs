@@ -154,7 +154,7 @@ fn unapproved(seen: &Observed) -> Option<Step> {
     if let Some(step) = late_effect(seen) {
         return Some(step);
     }
-    if sorted.existing().is_empty() {
+    if sorted.present.is_empty() && sorted.being_deleted.is_empty() {
         return Some(finalizer::finish(seen, nothing_left(seen, &sorted.absent)));
     }
     let deleting: Vec<_> = sorted.being_deleted.iter().collect();

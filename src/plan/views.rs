@@ -146,13 +146,6 @@ pub struct SortedDesktops {
     pub failed_before: Vec<DesktopID>,
 }
 
-impl SortedDesktops {
-    /// Those that exist.
-    pub fn existing(&self) -> Vec<DesktopID> {
-        self.present.iter().chain(&self.being_deleted).cloned().collect()
-    }
-}
-
 /// What is known of one job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobView {
