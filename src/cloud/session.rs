@@ -16,7 +16,7 @@ use crate::ids::{DesktopID, JobID, Origin, ProjectKey};
 use crate::plan::clocks::{Reading, RemoteClock};
 use crate::runtime::metrics::{CallCode, Metrics};
 use crate::workspace::api::{
-    Answer, BatchDelete, DesktopDetailPage, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery,
+    Answer, BatchDelete, DesktopDetails, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery,
     Workspace,
 };
 use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
@@ -188,16 +188,12 @@ impl CallObserver for Metrics {
 
 #[async_trait]
 impl Workspace for MeteredClient {
-    async fn list_desktops_from(
-        &self,
-        ids: &[DesktopID],
-        offset: Option<u32>,
-    ) -> Result<Answer<DesktopPage>, Error> {
+    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
         let call = self.session.cloud.list_desktops_from(ids, offset);
         self.call(Operation::ListDesktops, call).await
     }
 
-    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error> {
+    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<Vec<DesktopDetails>>, Error> {
         let call = self.session.cloud.list_desktop_details(ids);
         self.call(Operation::ListDesktopsDetail, call).await
     }

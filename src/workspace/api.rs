@@ -12,8 +12,8 @@ use super::error::Error;
 use crate::ids::{DesktopID, JobID};
 
 pub use facts::{
-    AttachedKind, AttachedUser, Billing, DesktopDetailPage, DesktopDetails, DesktopFacts, DesktopKind,
-    DetailFacts, Fact, LoginStatus,
+    AttachedKind, AttachedUser, Billing, DesktopDetails, DesktopFacts, DesktopKind, DetailFacts, Fact,
+    LoginStatus,
 };
 
 mod facts;
@@ -39,26 +39,22 @@ pub trait Workspace: Send + Sync + fmt::Debug {
     /// # Errors
     /// Every [`Error`] but one about a missing desktop, which is simply not in the list.
     async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
-        self.list_desktops_from(ids, None).await
+        self.list_desktops_from(ids, 0).await
     }
 
     /// The rows of the same list from an offset on, at most [`MAX_OFFSET`], as many as one page holds: of use where the
-    /// service ignores the filter. Without an offset, as [`Workspace::list_desktops`].
+    /// service ignores the filter. From the beginning it asks for one row of each id.
     ///
     /// # Errors
     /// As [`Workspace::list_desktops`].
-    async fn list_desktops_from(
-        &self,
-        ids: &[DesktopID],
-        offset: Option<u32>,
-    ) -> Result<Answer<DesktopPage>, Error>;
+    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error>;
 
     /// `GET /v2/{project_id}/desktops/detail` filtered by `desktop_id`, for 1 to [`MAX_BATCH`] ids: sessions and billing,
     /// which no short list gives.
     ///
     /// # Errors
     /// As [`Workspace::list_desktops`].
-    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error>;
+    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<Vec<DesktopDetails>>, Error>;
 
     /// `GET /v2/{project_id}/desktops/{desktop_id}`.
     ///

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 
 use super::api::{
-    Answer, BatchDelete, DesktopDetailPage, DesktopPage, Job, Lookup, MAX_BATCH, MAX_OFFSET, MAX_PAGE, Proof,
+    Answer, BatchDelete, DesktopDetails, DesktopPage, Job, Lookup, MAX_BATCH, MAX_OFFSET, MAX_PAGE, Proof,
     SignedRequest, SubJobPage, SubJobQuery, SubJobStatus, Workspace,
 };
 use super::auth::Credentials;
@@ -48,11 +48,7 @@ impl fmt::Debug for HttpWorkspace {
 
 #[async_trait]
 impl Workspace for HttpWorkspace {
-    async fn list_desktops_from(
-        &self,
-        ids: &[DesktopID],
-        offset: Option<u32>,
-    ) -> Result<Answer<DesktopPage>, Error> {
+    async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
         let operation = Operation::ListDesktops;
         if ids.len() > MAX_BATCH {
             return Err(Error::not_sent(
@@ -60,18 +56,18 @@ impl Workspace for HttpWorkspace {
                 format!("at most {MAX_BATCH} desktops can be listed in one call"),
             ));
         }
-        let limit = match offset {
-            None => ids.len().max(1).to_string(),
-            Some(_) => MAX_PAGE.to_string(),
-        };
-        let offset = offset.map(|offset| offset.to_string());
         let mut query: Vec<(&str, &str)> = ids.iter().map(|id| ("desktop_id", id.as_str())).collect();
-        query.push(("limit", &limit));
-        query.extend(offset.iter().map(|offset| ("offset", offset.as_str())));
+        let (limit, from) = (ids.len().max(1).to_string(), offset.to_string());
+        let page = MAX_PAGE.to_string();
+        if offset == 0 {
+            query.push(("limit", &limit));
+        } else {
+            query.extend([("limit", page.as_str()), ("offset", &from)]);
+        }
         self.get(operation, "desktops", &query, wire::desktops).await
     }
 
-    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error> {
+    async fn list_desktop_details(&self, ids: &[DesktopID]) -> Result<Answer<Vec<DesktopDetails>>, Error> {
         let operation = Operation::ListDesktopsDetail;
         if ids.is_empty() || ids.len() > MAX_BATCH {
             return Err(Error::not_sent(

@@ -9,7 +9,7 @@ use serde_json::Value;
 use facts::Fields;
 use once::Once;
 
-use super::api::{Desktop, DesktopDetailPage, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus};
+use super::api::{Desktop, DesktopDetails, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus};
 use super::text::{self, Sanitizer};
 use crate::ids::{DesktopID, JobID, code};
 
@@ -68,17 +68,13 @@ fn desktop_list(body: &[u8]) -> Result<(u64, Vec<Once>), Unreadable> {
 pub(super) fn desktop_details(
     body: &[u8],
     sanitizer: Sanitizer<'_>,
-) -> Result<DesktopDetailPage, Unreadable> {
-    let (total, rows) = desktop_list(body)?;
+) -> Result<Vec<DesktopDetails>, Unreadable> {
+    let (_, rows) = desktop_list(body)?;
     let details = |Once(row): &Once| {
         let found = desktop(row, sanitizer)?;
         Some(facts::details(found, Fields { row, sanitizer }))
     };
-    Ok(DesktopDetailPage {
-        total,
-        rows: rows.len(),
-        desktops: rows.iter().filter_map(details).collect(),
-    })
+    Ok(rows.iter().filter_map(details).collect())
 }
 
 /// A page of desktops. A row without a readable id is left out, and so leaves the page short of `total_count`.

@@ -103,7 +103,7 @@ async fn read_on(cloud: &dyn Workspace, ids: &[DesktopID], rows: &mut Rows) -> R
         if rows.are_all_shown() || offset > MAX_OFFSET {
             break;
         }
-        let page = match cloud.list_desktops_from(ids, Some(offset)).await {
+        let page = match cloud.list_desktops_from(ids, offset).await {
             Ok(answer) => answer.value,
             // This service has no further page for us.
             Err(error) if is_about_the_ids(&error) => break,

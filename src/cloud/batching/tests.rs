@@ -10,8 +10,8 @@ use crate::crd::deletion::ProjectCoordinates;
 use crate::ids::JobID;
 use crate::runtime::traces::tests::Recorded;
 use crate::workspace::api::{
-    Answer, BatchDelete, Desktop, DesktopDetailPage, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest,
-    SubJob, SubJobPage, SubJobQuery, SubJobStatus,
+    Answer, BatchDelete, Desktop, DesktopDetails, DesktopPage, Job, Lookup, MAX_BATCH, SignedRequest, SubJob,
+    SubJobPage, SubJobQuery, SubJobStatus,
 };
 use crate::workspace::error::{Failure, Operation, Refusal};
 
@@ -101,13 +101,9 @@ impl Workspace for Fake {
         }))
     }
 
-    async fn list_desktops_from(
-        &self,
-        _: &[DesktopID],
-        offset: Option<u32>,
-    ) -> Result<Answer<DesktopPage>, Error> {
+    async fn list_desktops_from(&self, _: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
         let mut offsets = self.offsets.lock();
-        offsets.extend(offset);
+        offsets.push(offset);
         let last = self.unfiltered.last().map_or(0, |(total, _)| *total);
         let next = self.unfiltered.get(offsets.len());
         Ok(answer(next.map_or_else(
@@ -116,7 +112,7 @@ impl Workspace for Fake {
         )))
     }
 
-    async fn list_desktop_details(&self, _: &[DesktopID]) -> Result<Answer<DesktopDetailPage>, Error> {
+    async fn list_desktop_details(&self, _: &[DesktopID]) -> Result<Answer<Vec<DesktopDetails>>, Error> {
         unreachable!("not asked for")
     }
 

@@ -69,17 +69,6 @@ pub enum DesktopKind {
     Pooled,
 }
 
-/// One page of the detailed list of desktops.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DesktopDetailPage {
-    /// `total_count`: rows that match, on all pages.
-    pub total: u64,
-    /// Rows of this page that name a readable desktop.
-    pub desktops: Vec<DesktopDetails>,
-    /// Rows of this page as the service sent them, readable or not.
-    pub rows: usize,
-}
-
 /// A desktop with what only the detailed form says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesktopDetails {

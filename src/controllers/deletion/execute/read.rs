@@ -187,7 +187,7 @@ pub(super) async fn details(
         Err(error) => read_failure(pass, &error, context),
         Ok(answer) => {
             let mut rows = BTreeMap::new();
-            for row in answer.value.desktops {
+            for row in answer.value {
                 let first = rows
                     .entry(row.desktop.id.folded())
                     .or_insert_with(|| row.facts.clone());
