@@ -3,25 +3,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 use super::relaxed::relaxed;
 use crate::crd::conditions::Reason;
-use crate::crd::project::Guardrails;
+use crate::crd::project::DailyUsage;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 
 /// The projects of a watch as requests were last told of them, by uid.
 #[derive(Default)]
-pub(super) struct News(HashMap<String, Told>);
-
-struct Told {
-    generation: Option<i64>,
-    conditions: Vec<Condition>,
-    usage: u32,
-    reservations: usize,
-    guardrails: Option<Guardrails>,
-}
+pub(super) struct News(HashMap<String, WorkspaceProject>);
 
 /// Whom it concerns what is new in a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,21 +49,13 @@ pub(super) struct Shown {
 impl News {
     /// Takes in what the watch shows of a project, and says what is new.
     pub(super) fn shows(&mut self, project: &WorkspaceProject) -> Shown {
-        let status = project.status.clone().unwrap_or_default();
-        let usage = status.daily_usage.unwrap_or_default();
-        let now = Told {
-            generation: project.metadata.generation,
-            conditions: status.conditions,
-            usage: usage.desktops(),
-            reservations: usage.reservations.len(),
-            guardrails: project.spec.guardrails.clone(),
-        };
-        let uid = project.uid().unwrap_or_default();
-        let told = self.0.get(&uid);
-        let concern = told.map_or(Concern::Everybody, |told| told.concern(&now));
-        let before = told.and_then(|told| told.guardrails.as_ref());
-        let relaxed = before.map_or_else(Vec::new, |before| relaxed(before, now.guardrails.as_ref()));
-        self.0.insert(uid, now);
+        let told = self.0.insert(project.uid().unwrap_or_default(), project.clone());
+        let concern = told
+            .as_ref()
+            .map_or(Concern::Everybody, |told| concern(told, project));
+        let before = told.and_then(|told| told.spec.guardrails);
+        let now = project.spec.guardrails.as_ref();
+        let relaxed = before.map_or_else(Vec::new, |before| relaxed(&before, now));
         Shown { concern, relaxed }
     }
 
@@ -87,15 +70,17 @@ impl News {
     }
 }
 
-impl Told {
-    fn concern(&self, now: &Self) -> Concern {
-        if self.generation != now.generation || self.conditions != now.conditions {
-            Concern::Everybody
-        } else if now.usage < self.usage || now.reservations < self.reservations {
-            Concern::WhoWaitsForRoom
-        } else {
-            Concern::Nobody
-        }
+fn concern(told: &WorkspaceProject, now: &WorkspaceProject) -> Concern {
+    let status = |project: &WorkspaceProject| project.status.clone().unwrap_or_default();
+    let (before, after) = (status(told), status(now));
+    let used = |usage: Option<DailyUsage>| usage.map_or((0, 0), |u| (u.desktops(), u.reservations.len()));
+    let (was_used, is_used) = (used(before.daily_usage), used(after.daily_usage));
+    if told.metadata.generation != now.metadata.generation || before.conditions != after.conditions {
+        Concern::Everybody
+    } else if is_used.0 < was_used.0 || is_used.1 < was_used.1 {
+        Concern::WhoWaitsForRoom
+    } else {
+        Concern::Nobody
     }
 }
 
