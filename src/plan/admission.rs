@@ -59,11 +59,7 @@ fn deadline_unclear(seen: &Observed) -> Progress {
     if let Some(skew) = seen.facts.clock_skew {
         return clock_skew(skew);
     }
-    let mut message = UNCLEAR.to_owned();
-    if let Some(obstacle) = last_obstacle(seen) {
-        message.push_str(LAST_OBSTACLE);
-        message.push_str(&obstacle);
-    }
+    let message = with_last_obstacle(seen, UNCLEAR);
     Progress {
         error: last_error(seen).cloned(),
         ..Progress::retrying(Reason::Expired, message, Requeue::Retry)
@@ -446,14 +442,17 @@ fn batch(seen: &Observed, sweep: &Sweep, sorted: SortedDesktops) -> Batch {
 }
 
 fn expired(seen: &Observed) -> Ending {
-    let mut message = "the deadline passed before the request was submitted; no delete request took effect. Create a new request if the desktops must still be deleted".to_owned();
-    if let Some(obstacle) = last_obstacle(seen) {
-        message.push_str(LAST_OBSTACLE);
-        message.push_str(&obstacle);
-    }
+    let message = "the deadline passed before the request was submitted; no delete request took effect. Create a new request if the desktops must still be deleted";
     Ending {
         error: last_error(seen).cloned(),
-        ..Ending::new(Reason::Expired, message)
+        ..Ending::new(Reason::Expired, with_last_obstacle(seen, message))
+    }
+}
+
+fn with_last_obstacle(seen: &Observed, message: &str) -> String {
+    match last_obstacle(seen) {
+        Some(obstacle) => format!("{message}{LAST_OBSTACLE}{obstacle}"),
+        None => message.to_owned(),
     }
 }
 
