@@ -77,22 +77,25 @@ async fn tend(client: &Client, object: &PartialObjectMeta<DesktopDeletion>) -> R
     }
 }
 
+/// Puts our finalizer on an object as it was read, or takes it off, and leaves those of others.
+pub(super) fn finalizers(object: &impl ResourceExt, ours: bool) -> Value {
+    let mut finalizers: Vec<String> = object.finalizers().to_vec();
+    finalizers.retain(|finalizer| finalizer != FINALIZER);
+    finalizers.extend(ours.then(|| FINALIZER.to_owned()));
+    json!({"metadata": {
+        "uid": object.uid(),
+        "resourceVersion": object.resource_version(),
+        "finalizers": finalizers,
+    }})
+}
+
 /// Removes our finalizer from a request, as it was read.
 ///
 /// # Errors
 /// The API server did not do it.
 pub(super) async fn free(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-    let others: Vec<_> = object
-        .finalizers()
-        .iter()
-        .filter(|finalizer| *finalizer != FINALIZER)
-        .collect();
-    let patch = json!({"metadata": {
-        "uid": object.uid(),
-        "resourceVersion": object.resource_version(),
-        "finalizers": others,
-    }});
+    let patch = finalizers(object, false);
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     let requests: Api<DesktopDeletion> = Api::namespaced(client.clone(), &namespace);
     let freed = requests.patch_metadata(&name, &parameters, &patch);

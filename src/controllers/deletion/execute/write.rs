@@ -3,14 +3,13 @@
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::DeserializeGuard;
-use serde_json::json;
 
 use super::super::reconciliation::Reconciliation;
 use super::super::{Error, report};
 use crate::controllers::raw::{Raw, keep_unknown};
-use crate::controllers::{Context, api};
+use crate::controllers::{Context, api, finished};
+use crate::crd::DesktopDeletion;
 use crate::crd::deletion::DesktopDeletionStatus;
-use crate::crd::{DesktopDeletion, FINALIZER};
 
 /// Changes our finalizer by a patch that carries the resourceVersion of what was validated. Of an answer that adds
 /// it, everything is looked at anew.
@@ -22,16 +21,7 @@ pub(super) async fn finalizers(
     if !present && pass.seen.request.deleting {
         report::let_go(pass, context).await;
     }
-    let mut finalizers: Vec<String> = pass.object.finalizers().to_vec();
-    finalizers.retain(|finalizer| finalizer != FINALIZER);
-    if present {
-        finalizers.push(FINALIZER.to_owned());
-    }
-    let patch = json!({"metadata": {
-        "uid": pass.object.uid(),
-        "resourceVersion": pass.object.resource_version(),
-        "finalizers": finalizers,
-    }});
+    let patch = finished::finalizers(&pass.object, present);
     let action = if present {
         "add the finalizer"
     } else {
