@@ -78,8 +78,6 @@ pub struct Context {
     pub queue: deletion::WorkQueue,
     /// How many reconciliations of requests work at one time.
     pub slots: deletion::Slots,
-    /// What the clocks of the services say.
-    pub service_clocks: session::ServiceClocks,
     /// All clocks at once.
     pub clock_sources: ClockSources,
     /// What is counted.
@@ -170,11 +168,10 @@ impl Context {
         );
         let asked = circuit_breaker.clone();
         metrics.watch_circuit_breaker(move || asked.held());
-        let service_clocks = session::ServiceClocks::new(uptime);
         let clock_sources = ClockSources {
             uptime,
             ours: clock.clone(),
-            services: service_clocks.clone(),
+            services: session::ServiceClocks::new(uptime),
             api_server: process.api_server_clock,
         };
         let claims = claims::Claims::new(clock_sources.clone(), config.timing.clone());
@@ -206,7 +203,6 @@ impl Context {
             queue,
             slots: deletion::Slots::new(at_once),
             unsettled: broadcast::Sender::new(UNSETTLED),
-            service_clocks,
             clock_sources,
             uptime,
             metrics,

@@ -283,7 +283,7 @@ async fn check(
     let endpoint = project_session::coordinates(&project.spec).endpoint;
     let mut result = cloud.list_desktops(&[]).await;
     // The service's clock counts once two answers agree.
-    if result.is_ok() && context.service_clocks.now(&endpoint).is_none() {
+    if result.is_ok() && context.clock_sources.services.now(&endpoint).is_none() {
         result = cloud.list_desktops(&[]).await;
     }
     if let Err(error) = &result {

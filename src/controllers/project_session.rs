@@ -281,7 +281,7 @@ fn connect(
         },
         namespace: namespace.to_owned(),
         circuit_breaker: context.circuit_breaker.clone(),
-        service_clocks: context.service_clocks.clone(),
+        service_clocks: context.clock_sources.services.clone(),
         metrics: context.metrics.clone(),
     }))
 }
