@@ -132,31 +132,22 @@ impl Watch<'_> {
 
     /// Brings the cache up to date, and has reconciled what changed: the event of a write of this process is no news.
     fn apply(&mut self, mut event: Event<DesktopDeletion>, partial: bool) {
-        match &mut event {
-            Event::Init => self.listed = Vec::new(),
-            Event::InitApply(object) => {
-                let shown = self.shown(object, partial);
-                self.listed.push(shown);
-            }
-            Event::Apply(object) => {
-                let shown = self.shown(object, partial);
-                self.writer.apply_watcher_event(&event);
-                return self.show(shown);
-            }
-            Event::InitDone | Event::Delete(_) => {}
-        }
+        let shown = match &mut event {
+            Event::InitApply(object) | Event::Apply(object) => Some(self.shown(object, partial)),
+            Event::Init | Event::InitDone | Event::Delete(_) => None,
+        };
         self.writer.apply_watcher_event(&event);
-        match event {
-            Event::InitDone => {
+        match (event, shown) {
+            (Event::Init, _) => self.listed = Vec::new(),
+            (Event::InitApply(_), shown) => self.listed.extend(shown),
+            (Event::InitDone, _) => {
                 let listed = std::mem::take(&mut self.listed);
                 let uids = listed.iter().map(|listed| listed.uid.as_str()).collect();
                 self.context.requests.listed(&self.scope, &uids);
-                for listed in listed {
-                    self.show(listed);
-                }
+                listed.into_iter().for_each(|listed| self.show(listed));
             }
-            Event::Delete(object) => self.context.requests.is_gone(&object.uid().unwrap_or_default()),
-            Event::Init | Event::InitApply(_) | Event::Apply(_) => {}
+            (Event::Apply(_), shown) => shown.into_iter().for_each(|shown| self.show(shown)),
+            (Event::Delete(object), _) => self.context.requests.is_gone(&object.uid().unwrap_or_default()),
         }
     }
 
