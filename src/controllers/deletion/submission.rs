@@ -168,11 +168,7 @@ async fn store_outcome(pass: &mut Reconciliation, mut step: Step, context: &Cont
                 return Err(Error::StartOver);
             }
             Err(error @ (Error::Api(api::Error::NotFound) | Error::Illegal(_) | Error::Undecodable(_))) => {
-                if matches!(error, Error::Api(_)) {
-                    gone(pass, &step, context);
-                }
-                report::lost(pass, context).await;
-                return Err(Error::StartOver);
+                return Err(given_up(pass, &step, &error, context).await);
             }
             Err(error) => {
                 let (name, namespace) = (pass.object.name_any(), pass.namespace());
@@ -180,11 +176,7 @@ async fn store_outcome(pass: &mut Reconciliation, mut step: Step, context: &Cont
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RECORD_PAUSES.1);
                 if let Err(error) = reload(pass, context, &error.to_string(), Patience::Endless).await {
-                    if matches!(error, Error::Api(_)) {
-                        gone(pass, &step, context);
-                    }
-                    report::lost(pass, context).await;
-                    return Err(Error::StartOver);
+                    return Err(given_up(pass, &step, &error, context).await);
                 }
             }
         }
@@ -197,12 +189,16 @@ async fn store_outcome(pass: &mut Reconciliation, mut step: Step, context: &Cont
     }
 }
 
-/// The object is gone, and its desktops stay held as what came of the call asks for.
-fn gone(pass: &Reconciliation, step: &Step, context: &Context) {
-    context.claims.deleted(&pass.uid());
-    if let Step::RecordOutcome(settlement) = step {
-        context.claims.learn(&pass.uid(), settlement);
+/// The outcome cannot be stored. If the object is gone, its desktops stay held as what came of the call asks for.
+async fn given_up(pass: &Reconciliation, step: &Step, error: &Error, context: &Context) -> Error {
+    if matches!(error, Error::Api(_)) {
+        context.claims.deleted(&pass.uid());
+        if let Step::RecordOutcome(settlement) = step {
+            context.claims.learn(&pass.uid(), settlement);
+        }
     }
+    report::lost(pass, context).await;
+    Error::StartOver
 }
 
 /// How long the object is tried to be read.
