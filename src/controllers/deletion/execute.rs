@@ -78,13 +78,9 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
             let status = status::settle(&pass.seen.request, &settlement, &now)?;
             write::status(pass, status, "RecordOutcome", context).await?;
             pass.seen.submission = Submission::None;
-            let late = pass
-                .seen
-                .request
-                .attempt(&settlement.attempt)
-                .is_some_and(|a| a.outcome == Outcome::NoEffect)
-                && !settlement.jobs.is_empty();
-            if late {
+            let attempt = pass.seen.request.attempt(&settlement.attempt);
+            let late = attempt.is_some_and(|a| a.outcome == Outcome::NoEffect);
+            if late && !settlement.jobs.is_empty() {
                 report::late(pass, &settlement, context).await;
             } else if open {
                 count(&settlement, context);

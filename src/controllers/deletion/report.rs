@@ -31,19 +31,14 @@ pub async fn changed(before: &DesktopDeletionStatus, pass: &Reconciliation, cont
     let (reason, message) = (&news.reason, &news.message);
     let warning = news.type_ == ConditionType::Stalled
         || (news.type_ == ConditionType::Succeeded && news.status == ConditionStatus::False);
-    if warning {
+    let kind = if warning {
         tracing::warn!(namespace, name, reason, "{message}");
+        Kind::Warning
     } else {
         tracing::info!(namespace, name, reason, "{message}");
-    }
-    publish(
-        pass,
-        if warning { Kind::Warning } else { Kind::Normal },
-        reason,
-        message,
-        context,
-    )
-    .await;
+        Kind::Normal
+    };
+    publish(pass, kind, reason, message, context).await;
 }
 
 /// The condition `Submitted`, if a change of the object has just set `suspend` after the submission.

@@ -22,10 +22,10 @@ pub(super) async fn finalizers(
         report::let_go(pass, context).await;
     }
     let patch = finished::finalizers(&pass.object, present);
-    let action = if present {
-        "add the finalizer"
+    let (action, step) = if present {
+        ("add the finalizer", "AddFinalizer")
     } else {
-        "remove the finalizer"
+        ("remove the finalizer", "DropFinalizer")
     };
     let requests = pass.requests(context);
     let name = pass.object.name_any();
@@ -47,10 +47,7 @@ pub(super) async fn finalizers(
     if present && pass.seen.facts.finalizer_missing {
         report::restored(pass, context).await;
     }
-    context.metrics.api_write(
-        "DesktopDeletion",
-        if present { "AddFinalizer" } else { "DropFinalizer" },
-    );
+    context.metrics.api_write("DesktopDeletion", step);
     pass.seen.last_look = false;
     pass.update(patched, context)
 }
