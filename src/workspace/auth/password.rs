@@ -1,7 +1,5 @@
 //! Name and password of an IAM user, as a Secret holds them.
 
-use std::fmt;
-
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{InvalidSecret, MIN_REDACTED, REDACTED, SecretData, Secrets, checked, fingerprint, present};
@@ -17,7 +15,7 @@ pub const PASSWORD: &str = "password";
 const MAX: usize = 255;
 
 /// An IAM user who logs in with a password.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct PasswordLogin {
     domain: String,
     user: String,
@@ -72,16 +70,6 @@ impl Secrets for PasswordLogin {
             return text.to_owned();
         }
         text.replace(self.password(), REDACTED)
-    }
-}
-
-/// Shows who, not the password.
-impl fmt::Debug for PasswordLogin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PasswordLogin")
-            .field("domain", &self.domain)
-            .field("user", &self.user)
-            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Credentials that need no login, because they are an access key or a token: they cannot be renewed, but IAM reports when
 //! a token expires.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::workspace::error::Error;
 const RETRY: Duration = Duration::from_secs(600);
 
 /// Ready credentials.
+#[derive(Debug)]
 pub(in crate::workspace) struct Ready {
     /// `None` if they must not be shown to any IAM.
     iam: Option<Arc<dyn Iam>>,
@@ -75,11 +75,5 @@ impl CredentialsProvider for Ready {
 
     fn dismiss(&self, _: &Arc<Credentials>) -> bool {
         false
-    }
-}
-
-impl fmt::Debug for Ready {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Ready").field(&self.credentials).finish()
     }
 }
