@@ -245,9 +245,9 @@ impl State {
         self.breakers.retain(|_, breaker| !breaker.is_forgotten());
         let session = caller.session();
         let before = self.breakers.remove(&session);
-        let lost = before.as_ref().map_or(0, Breaker::lost_in_a_row);
+        let lost = before.as_ref().map_or(0, |breaker| breaker.lost);
         let after = Breaker::after(before, operation, began, result, timing)?;
-        let opened = after.is_open() && after.lost_in_a_row() > lost;
+        let opened = after.is_open() && after.lost > lost;
         self.breakers.insert(session, after);
         opened.then_some(BreakerKind::Unanswered)
     }

@@ -24,7 +24,7 @@ const FORGOTTEN: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(super) struct Breaker {
     /// Lost answers in a row; at least one.
-    lost: u32,
+    pub(super) lost: u32,
     /// When the pause after the last of them is over.
     until: Instant,
     /// A read that began after the pause has succeeded: the circuit is half-open.
@@ -73,11 +73,6 @@ impl Breaker {
             half_open: false,
             permit: Weak::new(),
         }
-    }
-
-    /// How many answers were lost in a row.
-    pub(super) fn lost_in_a_row(&self) -> u32 {
-        self.lost
     }
 
     /// Submissions are held back, or let through one at a time.
