@@ -371,7 +371,7 @@ pub struct WorkspaceProjectStatus {
     /// Conditions of the project. `Ready` is True when the credentials were verified with a read-only request;
     /// otherwise its reason and message state the cause.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::conditions")]
+    #[schemars(with = "Vec<schema::ConditionSchema>", length(max = limits::CONDITIONS))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 

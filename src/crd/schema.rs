@@ -3,81 +3,53 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
-use schemars::{Schema, SchemaGenerator, json_schema};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde_json::{Value, json};
 
 use super::{limits, rules};
 
-/// Conditions as Kubernetes has them (`metav1.Condition`), with its bounds.
-pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array",
-        "maxItems": limits::CONDITIONS,
-        "items": {
-            "description": "A condition of the object, as defined by Kubernetes.",
-            "type": "object",
-            "required": ["type", "status", "reason", "message", "lastTransitionTime"],
-            "properties": {
-                "type": {
-                    "description": "Type of the condition, in CamelCase.",
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": limits::CONDITION_TYPE,
-                },
-                "status": {
-                    "description": "Status of the condition: True, False or Unknown.",
-                    "type": "string",
-                    "enum": ["True", "False", "Unknown"],
-                },
-                "reason": {
-                    "description": "Machine-readable reason of the status, in CamelCase.",
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": limits::CONDITION_REASON,
-                    "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
-                },
-                "message": {
-                    "description": "Human-readable details: the cause and the remedy.",
-                    "type": "string",
-                    "maxLength": limits::CONDITION_MESSAGE,
-                },
-                "observedGeneration": {
-                    "description": "The metadata.generation that the condition is based on.",
-                    "type": "integer",
-                    "format": "int64",
-                    "minimum": 0,
-                },
-                "lastTransitionTime": {
-                    "description": "When the status last changed.",
-                    "type": "string",
-                    "format": "date-time",
-                    "maxLength": limits::TIME,
-                    "pattern": rules::TIME,
-                    "x-kubernetes-validations": [
-                        {"rule": rules::READABLE_TIME, "message": rules::UNREADABLE_TIME},
-                    ],
-                },
-            },
-        },
-    })
+/// A condition of the object, as defined by Kubernetes.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct ConditionSchema {
+    /// Type of the condition, in CamelCase.
+    #[schemars(length(min = 1, max = limits::CONDITION_TYPE))]
+    r#type: String,
+    /// Status of the condition: True, False or Unknown.
+    #[schemars(extend("enum" = ["True", "False", "Unknown"]))]
+    status: String,
+    /// Machine-readable reason of the status, in CamelCase.
+    #[schemars(length(min = 1, max = limits::CONDITION_REASON), regex(pattern = REASON))]
+    reason: String,
+    /// Human-readable details: the cause and the remedy.
+    #[schemars(length(max = limits::CONDITION_MESSAGE))]
+    message: String,
+    /// The metadata.generation that the condition is based on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 0))]
+    observed_generation: Option<i64>,
+    /// When the status last changed.
+    #[schemars(length(max = limits::TIME), regex(pattern = rules::TIME))]
+    #[schemars(extend("x-kubernetes-validations" = readable()))]
+    last_transition_time: Time,
+}
+
+const REASON: &str = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$";
+
+fn readable() -> Value {
+    json!([{"rule": rules::READABLE_TIME, "message": rules::UNREADABLE_TIME}])
 }
 
 /// What the derived schema of a kind lacks.
 pub(super) fn finish(mut kind: CustomResourceDefinition) -> CustomResourceDefinition {
-    for version in &mut kind.spec.versions {
-        let Some(schema) = version
-            .schema
-            .as_mut()
-            .and_then(|schema| schema.open_api_v3_schema.as_mut())
-        else {
-            continue;
-        };
+    let versions = kind.spec.versions.iter_mut();
+    for schema in versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut()) {
         schema.title = None;
         // A status of null would be one that has vanished: the rules on its fields do not run on it.
-        if let Some(status) = schema
-            .properties
-            .as_mut()
-            .and_then(|properties| properties.get_mut("status"))
-        {
+        let properties = schema.properties.as_mut();
+        if let Some(status) = properties.and_then(|all| all.get_mut("status")) {
             status.nullable = None;
         }
         bound_name(schema);

@@ -86,7 +86,7 @@ pub struct DesktopDeletionStatus {
     /// progress or retries, `Stalled` only while user action is required; its message names the cause and the
     /// remedy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::conditions")]
+    #[schemars(with = "Vec<schema::ConditionSchema>", length(max = limits::CONDITIONS))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
