@@ -80,29 +80,25 @@ struct Project {
 
 struct Followed {
     object: ObjectRef<DesktopDeletion>,
-    desktops: Vec<DesktopID>,
-    read_failure: Option<Error>,
     due: Instant,
     looked: bool,
-    view: JobView,
-    /// The desktops whose deletion ran when the job itself was last read.
-    ran: Option<BTreeSet<DesktopID>>,
+    last: Look,
 }
 
 impl Followed {
     fn is_done(&self) -> bool {
-        self.view.has_ended(&self.desktops)
+        self.last.view.has_ended(&self.last.desktops)
     }
 
     /// What there is to say, after a look at the project that failed as a whole with `read_failure`. A job that is done is not
     /// looked at again, so that a failure would be its last word.
     fn news(&self, read_failure: Option<&Error>) -> News {
         match read_failure
-            .or(self.read_failure.as_ref())
+            .or(self.last.read_failure.as_ref())
             .filter(|_| !self.is_done())
         {
             Some(error) => News::ReadFailure(error.clone()),
-            None if self.looked => News::Known(self.view.clone()),
+            None if self.looked => News::Known(self.last.view.clone()),
             None => News::NotYet,
         }
     }
@@ -138,15 +134,18 @@ impl Pollers {
             turned: Instant::now(),
         });
         let due = Instant::now() + self.shared.timing.initial_poll_delay.saturating_sub(wanted.age);
-        let followed = entry.jobs.entry(wanted.job).or_insert_with(|| {
+        let followed = entry.jobs.entry(wanted.job.clone()).or_insert_with(|| {
             moved.unwrap_or(Followed {
                 object: wanted.object,
-                desktops: wanted.desktops,
-                read_failure: None,
                 due,
                 looked: false,
-                view: JobView::default(),
-                ran: None,
+                last: Look {
+                    id: wanted.job,
+                    desktops: wanted.desktops,
+                    view: JobView::default(),
+                    ran: None,
+                    read_failure: None,
+                },
             })
         });
         let news = followed.news(entry.read_failure.as_ref());
@@ -230,12 +229,10 @@ impl Shared {
             let Some(followed) = entry.jobs.get_mut(&look.id) else {
                 continue;
             };
-            let changed = followed.view != look.view
+            let changed = followed.last.view != look.view
                 || !followed.looked
-                || followed.read_failure.is_some() != look.read_failure.is_some();
-            followed.view = look.view;
-            followed.ran = look.ran;
-            followed.read_failure = look.read_failure;
+                || followed.last.read_failure.is_some() != look.read_failure.is_some();
+            followed.last = look;
             followed.looked = true;
             if changed && !mood_changed {
                 wake(followed);
@@ -247,15 +244,12 @@ impl Shared {
     }
 
     /// What is known of a job.
-    fn known(&self, key: &CredentialsKey, id: JobID) -> Option<Look> {
+    fn known(&self, key: &CredentialsKey, id: &JobID) -> Option<Look> {
         let state = self.state.lock();
-        let followed = state.projects.get(key)?.jobs.get(&id)?;
+        let last = state.projects.get(key)?.jobs.get(id)?.last.clone();
         Some(Look {
-            id,
-            desktops: followed.desktops.clone(),
-            view: followed.view.clone(),
-            ran: followed.ran.clone(),
             read_failure: None,
+            ..last
         })
     }
 }
@@ -283,11 +277,13 @@ async fn poll(shared: Arc<Shared>, key: CredentialsKey) {
 }
 
 /// One look at a job: what was known of it before, and then what it gave.
+#[derive(Clone)]
 struct Look {
     id: JobID,
     /// The desktops that it was to delete, folded.
     desktops: Vec<DesktopID>,
     view: JobView,
+    /// The desktops whose deletion ran when the job itself was last read.
     ran: Option<BTreeSet<DesktopID>>,
     read_failure: Option<Error>,
 }
@@ -309,7 +305,7 @@ async fn tick(
     let open = by_job(open);
     let mut left = Vec::new();
     for id in due {
-        let Some(mut look) = shared.known(key, id) else {
+        let Some(mut look) = shared.known(key, &id) else {
             continue;
         };
         let own = open.get(&look.id).map_or(&[][..], Vec::as_slice);
@@ -428,15 +424,18 @@ mod tests {
         let desktop = DesktopID::try_from("pc-1").unwrap();
         Followed {
             object: ObjectRef::new("leavers"),
-            desktops: vec![desktop.clone()],
-            read_failure,
             due: Instant::now(),
             looked: true,
-            view: JobView {
-                words: [(desktop, word)].into(),
-                ..JobView::default()
+            last: Look {
+                id: JobID::try_from("job-1").unwrap(),
+                desktops: vec![desktop.clone()],
+                view: JobView {
+                    words: [(desktop, word)].into(),
+                    ..JobView::default()
+                },
+                ran: None,
+                read_failure,
             },
-            ran: None,
         }
     }
 

@@ -244,15 +244,11 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Duration, 
             let generation = project.metadata.generation.unwrap_or_default();
             let version = format!("{generation}/{}", session.caller.login);
             let due = |proof: &Proof| proof.at.elapsed() >= pause(proof, context);
-            let span = || {
-                tracing::info_span!(
-                    "check_project",
-                    namespace,
-                    name = project.name_any(),
-                    uid = project.uid()
-                )
+            let start = |last| {
+                let (name, uid) = (project.name_any(), project.uid());
+                let span = tracing::info_span!("check_project", namespace, name, uid);
+                check(project.clone(), session, last, context.clone()).instrument(span)
             };
-            let start = |last| check(project.clone(), session, last, context.clone()).instrument(span());
             match prover.checks.result(project, &version, due, start)? {
                 Some(proof) => proof,
                 // Its end is reported; the Secret may change before that, and is not watched.
