@@ -142,14 +142,16 @@ impl Deadlines<'_> {
     pub fn delay(&self, wake: Requeue) -> Duration {
         let timing = self.timing;
         let soon = |left: Option<Duration>| left.unwrap_or(timing.retry_min);
+        // Reckoned by a wrong clock it may be far, and the clock may be corrected meanwhile.
+        let bounded = |left: Duration| left.clamp(timing.retry_min.min(RESYNC), RESYNC);
         let delay = match wake {
             Requeue::Change => RESYNC,
             // The poller wakes it; this only heals a wake-up that got lost.
             Requeue::Poll => timing.poll_interval * 8,
             Requeue::Tick => timing.poll_interval,
-            Requeue::Start => self.until_start(),
-            Requeue::Window => self.until_window(),
-            Requeue::Usage => self.until_room(),
+            Requeue::Start => bounded(self.until_start()),
+            Requeue::Window => bounded(self.until_window()),
+            Requeue::Usage => bounded(self.until_room()),
             Requeue::Plan => PLAN_REFRESH,
             Requeue::Refresh => timing.secret_refresh,
             Requeue::Backoff => exponential(self.memory.failures_in_a_row(), timing),
@@ -185,8 +187,7 @@ impl Deadlines<'_> {
         start(self.request.not_before, &self.clocks, self.timing)
     }
 
-    /// Until the earliest time of the submission, by both clocks. Reckoned by a wrong clock it may be far, and the clock may
-    /// be corrected meanwhile.
+    /// Until the earliest time of the submission, by both clocks.
     fn until_start(&self) -> Duration {
         let Some(at) = self.request.not_before else {
             return Duration::ZERO;
@@ -194,23 +195,19 @@ impl Deadlines<'_> {
         let ours = between(self.clocks.ours, at);
         let both = self.clocks.until(at, self.timing.clock_skew);
         both.unwrap_or(ours)
-            .clamp(self.timing.retry_min.min(RESYNC), RESYNC)
     }
 
-    /// Until the next window opens by our clock; a clock may be corrected meanwhile.
+    /// Until the next window opens by our clock.
     fn until_window(&self) -> Duration {
-        let left = match window(self.windows, &self.clocks) {
+        match window(self.windows, &self.clocks) {
             Window::Closed { opens: Some(at) } => between(self.clocks.ours, at),
             _ => self.timing.secret_refresh,
-        };
-        left.clamp(self.timing.retry_min.min(RESYNC), RESYNC)
+        }
     }
 
-    /// Until the first of the desktops stop counting that were submitted to the project; a clock may be corrected meanwhile.
+    /// Until the first of the desktops stop counting that were submitted to the project.
     fn until_room(&self) -> Duration {
-        let left = daily_usage::until_freed(self.submitted, &self.clocks, self.timing);
-        left.unwrap_or(RESYNC)
-            .clamp(self.timing.retry_min.min(RESYNC), RESYNC)
+        daily_usage::until_freed(self.submitted, &self.clocks, self.timing).unwrap_or(RESYNC)
     }
 
     fn deadline(&self) -> Option<Timestamp> {
