@@ -43,7 +43,7 @@ pub fn next(seen: &Observed) -> Step {
     if seen.facts.deadline == Deadline::Unclear {
         return blockers::ask_the_time(seen).unwrap_or_else(|| Step::Wait(deadline_unclear(seen)));
     }
-    if without_effect(seen) >= NO_EFFECT_LIMIT {
+    if without_effect(seen).count() >= NO_EFFECT_LIMIT {
         return finalizer::finish(seen, no_effect());
     }
     match sight(seen, Announce::Progress) {
@@ -147,11 +147,8 @@ fn unapproved(seen: &Observed) -> Option<Step> {
         Err(Step::Wait(hold)) => return Some(Step::Wait(preview::unread(seen, &hold.clone(), hold))),
         Err(step) => return Some(step),
     };
-    if let Some(step) = late_effect(seen) {
+    if let Some(step) = nothing_to_do(seen, &sorted) {
         return Some(step);
-    }
-    if sorted.present.is_empty() && sorted.being_deleted.is_empty() {
-        return Some(finalizer::finish(seen, nothing_left(seen, &sorted.absent)));
     }
     let deleting: Vec<_> = sorted.being_deleted.iter().collect();
     let hold = not_permitted(seen, &sorted)?;
@@ -340,11 +337,8 @@ fn checking(checked: usize, all: usize) -> Progress {
 }
 
 fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
-    if let Some(step) = late_effect(seen) {
+    if let Some(step) = nothing_to_do(seen, &sorted) {
         return step;
-    }
-    if sorted.present.is_empty() && sorted.being_deleted.is_empty() {
-        return finalizer::finish(seen, nothing_left(seen, &sorted.absent));
     }
     let Some(sweep) = &seen.sweep else {
         return Step::ReadSubJobs;
@@ -384,15 +378,16 @@ fn may_be_deleting(seen: &Observed, sweep: &Sweep, id: &DesktopID) -> bool {
     sweep.unclear_jobs_of(id).any(|job| !(idle && over(job)))
 }
 
+/// An earlier submission took effect after all, or no desktop exists.
+fn nothing_to_do(seen: &Observed, sorted: &SortedDesktops) -> Option<Step> {
+    let nothing_left = sorted.present.is_empty() && sorted.being_deleted.is_empty();
+    late_effect(seen)
+        .or_else(|| nothing_left.then(|| finalizer::finish(seen, already_absent(seen, &sorted.absent))))
+}
+
 /// Of earlier submissions that seemed to have had no effect, one may show only now: then its job is ours.
 fn late_effect(seen: &Observed) -> Option<Step> {
-    let mut earlier = seen
-        .request
-        .status
-        .attempts
-        .iter()
-        .filter(|a| a.outcome == Outcome::NoEffect)
-        .peekable();
+    let mut earlier = without_effect(seen).peekable();
     if earlier.peek().is_some() && seen.sweep.is_none() {
         return Some(Step::ReadSubJobs);
     }
@@ -484,13 +479,9 @@ fn last_obstacle(seen: &Observed) -> Option<String> {
     }
 }
 
-fn without_effect(seen: &Observed) -> usize {
-    seen.request
-        .status
-        .attempts
-        .iter()
-        .filter(|a| a.outcome == Outcome::NoEffect)
-        .count()
+fn without_effect(seen: &Observed) -> impl Iterator<Item = &Attempt> {
+    let attempts = seen.request.status.attempts.iter();
+    attempts.filter(|a| a.outcome == Outcome::NoEffect)
 }
 
 fn no_effect() -> Ending {
@@ -500,7 +491,7 @@ fn no_effect() -> Ending {
     Ending::new(Reason::NoEffect, message)
 }
 
-fn nothing_left(seen: &Observed, absent: &[DesktopID]) -> Ending {
+fn already_absent(seen: &Observed, absent: &[DesktopID]) -> Ending {
     let project = seen.project.as_ref().and_then(|p| p.coordinates.clone());
     let place = project.as_ref().map_or_else(String::new, |p| {
         format!(
