@@ -52,12 +52,9 @@ pub fn next(seen: &Observed) -> Step {
 
 /// The read that failed was one of a job, and none of a desktop failed.
 fn is_only_about_jobs(seen: &Observed) -> bool {
-    let operation = seen
-        .read_failure
-        .as_ref()
-        .map(|read_failure| read_failure.error.operation);
-    let of_jobs = [Operation::ShowJob, Operation::ListSubJobs];
-    of_jobs.iter().any(|call| operation == Some(*call)) && seen.failed_reads().next().is_none()
+    let operation = seen.read_failure.as_ref().map(|failure| failure.error.operation);
+    matches!(operation, Some(Operation::ShowJob | Operation::ListSubJobs))
+        && seen.failed_reads().next().is_none()
 }
 
 fn jobs(status: &DesktopDeletionStatus) -> impl Iterator<Item = &JobID> {
@@ -301,19 +298,14 @@ fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<Desk
     } else if running > 0 {
         Progress::job_running(running)
     } else {
-        let message = format!(
-            "the job has ended; verifying the state of {}",
-            desktops(fates.len() - news.len())
-        );
-        Progress::moving(
-            Reason::Verifying,
-            message,
-            if second > 0 {
-                Requeue::SecondLook
-            } else {
-                Requeue::Tick
-            },
-        )
+        let left = desktops(fates.len() - news.len());
+        let message = format!("the job has ended; verifying the state of {left}");
+        let wake = if second > 0 {
+            Requeue::SecondLook
+        } else {
+            Requeue::Tick
+        };
+        Progress::moving(Reason::Verifying, message, wake)
     };
     hold.with_desktops(news)
 }
@@ -324,18 +316,17 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
         known.into_iter().find(|d| d.id == *id)
     };
     let all: Vec<_> = seen.request.desktop_ids.iter().filter_map(decided).collect();
-    let of = |state: DesktopState| all.iter().filter(|d| d.state == state).count();
-    let (deleted, absent) = (of(DesktopState::Deleted), of(DesktopState::Absent));
-    let failed: Vec<_> = all.iter().filter(|d| d.state == DesktopState::Failed).collect();
-    let unknown: Vec<_> = all.iter().filter(|d| d.state == DesktopState::Unknown).collect();
+    let of = |state: DesktopState| all.iter().filter(|d| d.state == state).collect::<Vec<_>>();
+    let (deleted, absent) = (of(DesktopState::Deleted).len(), of(DesktopState::Absent));
+    let (failed, unknown) = (of(DesktopState::Failed), of(DesktopState::Unknown));
     let verdict = match (failed.len() + unknown.len(), deleted) {
         (0, _) => Reason::AllDeleted,
         (_, 0) => Reason::AllFailed,
         _ => Reason::PartiallyFailed,
     };
     let mut parts = vec![format!("{} deleted", desktops(deleted))];
-    if absent > 0 {
-        parts.push(format!("{absent} already absent"));
+    if !absent.is_empty() {
+        parts.push(format!("{} already absent", absent.len()));
     }
     if let Some(first) = failed.first() {
         let why = first.message.as_deref().unwrap_or("no reason given");
@@ -349,11 +340,7 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
             unknown.len()
         ));
     }
-    let gone = all
-        .iter()
-        .filter(|d| d.state == DesktopState::Absent)
-        .map(|d| &d.id);
-    let message = parts.join(", ") + &no_ids(gone);
+    let message = parts.join(", ") + &no_ids(absent.iter().map(|d| &d.id));
     Ending {
         desktops: news,
         ..Ending::new(verdict, message)
