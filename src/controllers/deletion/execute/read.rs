@@ -95,21 +95,17 @@ pub(super) async fn desktops(
     };
     let read = context.shared.desktops(key, cloud, question, upcoming).await;
     pass.reads.desktops_took += context.uptime.now().saturating_sub(asked);
-    match read {
-        Err(error) => read_failure(pass, &error, context),
-        Ok(read) => {
-            let began = context.uptime.at(read.began);
-            for id in ids {
-                let row = read.shows(id);
-                let unseen = if read.proves_missing(id) {
-                    DesktopView::Missing
-                } else {
-                    DesktopView::Unlisted
-                };
-                let sight = row.map_or(unseen, DesktopView::of);
-                saw(pass, id, sight, row.cloned(), began, context);
-            }
-            quiet(pass, context);
+    if let Some(read) = answered(pass, read, context) {
+        let began = context.uptime.at(read.began);
+        for id in ids {
+            let row = read.shows(id);
+            let unseen = if read.proves_missing(id) {
+                DesktopView::Missing
+            } else {
+                DesktopView::Unlisted
+            };
+            let sight = row.map_or(unseen, DesktopView::of);
+            saw(pass, id, sight, row.cloned(), began, context);
         }
     }
     Ok(())
@@ -140,36 +136,29 @@ pub(super) async fn desktop(
     let began = begin_read(pass, context);
     let shown = pass.cloud()?.show_desktop(id).await;
     pass.reads.desktops_took += context.uptime.now().saturating_sub(began);
-    match shown {
-        Err(error) if is_about_one_desktop(&error) => {
-            let in_a_row = pass.remember(context, |memory| memory.single_read_failed(id));
-            let read_failure = Box::new(troubled(&error, context));
-            pass.seen.single_reads.insert(
-                id.folded(),
-                SingleRead::Failed {
-                    read_failure,
-                    in_a_row,
-                },
-            );
+    if let Err(error) = &shown
+        && is_about_one_desktop(error)
+    {
+        let failed = SingleRead::Failed {
+            read_failure: Box::new(troubled(error, context)),
+            in_a_row: pass.remember(context, |memory| memory.single_read_failed(id)),
+        };
+        pass.seen.single_reads.insert(id.folded(), failed);
+    } else if let Some(answer) = answered(pass, shown, context) {
+        let desktop = match answer.value {
+            Lookup::Gone => None,
+            Lookup::Found(desktop) => Some(desktop),
+        };
+        let sight = match desktop.as_ref().map(DesktopView::of) {
+            None | Some(DesktopView::Missing) => DesktopView::Gone,
+            Some(sight) => sight,
+        };
+        if sight == DesktopView::Gone {
+            let project = pass.home()?.project;
+            pass.remember(context, |memory| memory.is_gone(id, project, began));
         }
-        Err(error) => read_failure(pass, &error, context),
-        Ok(answer) => {
-            let desktop = match answer.value {
-                Lookup::Gone => None,
-                Lookup::Found(desktop) => Some(desktop),
-            };
-            let sight = match desktop.as_ref().map(DesktopView::of) {
-                None | Some(DesktopView::Missing) => DesktopView::Gone,
-                Some(sight) => sight,
-            };
-            if sight == DesktopView::Gone {
-                let project = pass.home()?.project;
-                pass.remember(context, |memory| memory.is_gone(id, project, began));
-            }
-            pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
-            saw(pass, id, sight, desktop, began, context);
-            quiet(pass, context);
-        }
+        pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
+        saw(pass, id, sight, desktop, began, context);
     }
     Ok(())
 }
@@ -183,25 +172,21 @@ pub(super) async fn details(
     let asked = begin_read(pass, context);
     let listed = pass.cloud()?.list_desktop_details(ids).await;
     pass.reads.desktops_took += context.uptime.now().saturating_sub(asked);
-    match listed {
-        Err(error) => read_failure(pass, &error, context),
-        Ok(answer) => {
-            let mut rows = BTreeMap::new();
-            for row in answer.value {
-                let first = rows
-                    .entry(row.desktop.id.folded())
-                    .or_insert_with(|| row.facts.clone());
-                if *first != row.facts {
-                    // Two rows that contradict each other say nothing.
-                    *first = DetailFacts::default();
-                }
+    if let Some(answer) = answered(pass, listed, context) {
+        let mut rows = BTreeMap::new();
+        for row in answer.value {
+            let first = rows
+                .entry(row.desktop.id.folded())
+                .or_insert_with(|| row.facts.clone());
+            if *first != row.facts {
+                // Two rows that contradict each other say nothing.
+                *first = DetailFacts::default();
             }
-            for id in ids.iter().map(DesktopID::folded) {
-                if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
-                    desktop.details = Some(Box::new(rows.remove(&id).unwrap_or_default()));
-                }
+        }
+        for id in ids.iter().map(DesktopID::folded) {
+            if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
+                desktop.details = Some(Box::new(rows.remove(&id).unwrap_or_default()));
             }
-            quiet(pass, context);
         }
     }
     Ok(())
@@ -262,21 +247,17 @@ pub(super) async fn sub_jobs(pass: &mut Reconciliation, context: &Context) -> Re
     let since = context.uptime.moment(since);
     let swept = context.shared.sweep(key, &*cloud, &ids, since).await;
     pass.reads.sub_jobs_took += context.uptime.now().saturating_sub(now);
-    match swept {
-        Err(error) => read_failure(pass, &error, context),
-        Ok(sweep) => {
-            let unseen = pass.remember(context, |memory| {
-                memory.saw_sub_jobs(&sweep, &ids, context.uptime.now())
-            });
-            for id in unseen {
-                if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
-                    desktop.idle_twice = false;
-                }
+    if let Some(sweep) = answered(pass, swept, context) {
+        let unseen = pass.remember(context, |memory| {
+            memory.saw_sub_jobs(&sweep, &ids, context.uptime.now())
+        });
+        for id in unseen {
+            if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
+                desktop.idle_twice = false;
             }
-            pass.seen.sweep = Some(sweep);
-            pass.reads.sub_jobs = Some(now);
-            quiet(pass, context);
         }
+        pass.seen.sweep = Some(sweep);
+        pass.reads.sub_jobs = Some(now);
     }
     Ok(())
 }
@@ -333,6 +314,15 @@ fn begin_read(pass: &mut Reconciliation, context: &Context) -> Duration {
     context.uptime.now()
 }
 
+/// The answer of a read, if it went well.
+fn answered<T>(pass: &mut Reconciliation, read: Result<T, CloudFailure>, context: &Context) -> Option<T> {
+    match &read {
+        Ok(_) => pass.remember(context, |r| r.failures = 0),
+        Err(error) => read_failure(pass, error, context),
+    }
+    read.ok()
+}
+
 pub(super) fn read_failure(pass: &mut Reconciliation, error: &CloudFailure, context: &Context) {
     pass.remember(context, |r| r.failures = r.failures.saturating_add(1));
     pass.seen.read_failure = Some(troubled(error, context));
@@ -343,9 +333,4 @@ fn troubled(error: &CloudFailure, context: &Context) -> ReadFailure {
         error: cloud_error(error, Time(context.clock.now())),
         withheld: matches!(error.failure, Failure::CircuitOpen { .. }),
     }
-}
-
-/// A read went well.
-fn quiet(pass: &Reconciliation, context: &Context) {
-    pass.remember(context, |r| r.failures = 0);
 }
