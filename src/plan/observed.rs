@@ -14,8 +14,8 @@ use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, Expectati
 use crate::crd::project::{DailyUsage, Guardrails};
 use crate::ids::{AttemptID, DesktopID, JobID};
 
-/// Everything that [`plan`](super::plan) looks at.
-#[derive(Debug, Clone, PartialEq)]
+/// Everything that [`plan`](super::plan) looks at; by default nothing was looked at yet.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
     /// The object, read live in this pass.
     pub request: Request,
@@ -111,7 +111,7 @@ pub struct ReadTimes {
 const LONGEST_RESOLVE: usize = 1024;
 
 /// The object.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[allow(clippy::struct_excessive_bools)] // as the object has them
 pub struct Request {
     /// `metadata.uid`.
@@ -273,10 +273,11 @@ pub struct ReadFailure {
 }
 
 /// What this process holds in memory about a submission of the object.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[allow(clippy::large_enum_variant)] // one lives at a time
 pub enum Submission {
     /// Nothing.
+    #[default]
     None,
     /// A signed request and the intent that goes with it.
     Armed {

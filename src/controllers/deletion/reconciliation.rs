@@ -1,7 +1,6 @@
 //! The state of one reconciliation: what was loaded and read so far. The loop that uses it is `drive` in the parent
 //! module.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use crate::controllers::raw::Raw;
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::evidence;
 use crate::plan::memory::Remembered;
-use crate::plan::observed::{Circuit, Facts, Observed, ReadTimes, Request, SendPermit, Submission};
+use crate::plan::observed::{Circuit, Observed, ReadTimes, Request, Submission};
 use crate::plan::progress::{Progress, Requeue};
 use crate::workspace::api::Workspace;
 
@@ -96,20 +95,8 @@ impl Reconciliation {
         };
         let seen = Observed {
             request: request(&object),
-            project: None,
-            last_look: false,
-            permit: SendPermit::None,
-            reserved: None,
-            claim: None,
-            desktops: BTreeMap::new(),
-            single_reads: BTreeMap::new(),
-            sweep: None,
-            owned_elsewhere: BTreeMap::new(),
-            jobs: BTreeMap::new(),
-            read_failure: None,
-            earlier_evidence: None,
             submission,
-            facts: Facts::default(),
+            ..Observed::default()
         };
         Self {
             object,
@@ -295,24 +282,13 @@ impl Reconciliation {
             let note = |memory: &mut Remembered| memory.read_facts(preview.lacks_facts, self.began);
             self.remember(context, note);
         }
-        self.note_evidence(hold, context);
-    }
-
-    fn note_evidence(&self, hold: &Progress, context: &Context) {
-        let Some(attempt) = self
-            .seen
-            .request
-            .pending()
-            .filter(|_| hold.wake == Requeue::SecondLook)
-        else {
-            return;
-        };
-        let Some(evidence) = evidence::evidence(&self.seen, attempt) else {
-            return;
-        };
-        self.remember(context, |memory| {
-            memory.looked(&attempt.id, self.began, evidence);
-        });
+        if hold.wake == Requeue::SecondLook
+            && let Some(attempt) = self.seen.request.pending()
+            && let Some(evidence) = evidence::evidence(&self.seen, attempt)
+        {
+            let note = |memory: &mut Remembered| memory.looked(&attempt.id, self.began, evidence);
+            self.remember(context, note);
+        }
     }
 }
 
