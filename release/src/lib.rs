@@ -7,6 +7,7 @@
 //! - [`image`]: the operator's image as an OCI layout, with the files and the configuration of `deploy/Dockerfile`.
 //! - [`sbom`]: what is compiled into the programs, in `CycloneDX`.
 //! - [`provenance`]: from what the files were built, as an in-toto statement in the words of SLSA.
+//! - [`bundle`]: the bundle of the Operator Lifecycle Manager.
 //! - [`krew`]: the manifest of the kubectl plugin.
 //! - [`changelog`]: the notes of one version.
 //! - [`site`]: the documentation as a book.
@@ -14,6 +15,7 @@
 //! - [`version`]: the version is the same wherever it is written.
 
 pub mod archive;
+pub mod bundle;
 pub mod changelog;
 pub mod image;
 pub mod krew;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser};
 use release::archive::{self, File};
-use release::{changelog, image, krew, links, provenance, sbom, sha256, site, time, version};
+use release::{bundle, changelog, image, krew, links, provenance, sbom, sha256, site, time, version};
 
 /// Makes one file of a release from others.
 #[derive(Parser)]
@@ -93,6 +93,9 @@ enum Command {
         #[arg(required = true, value_parser = pair)]
         archives: Vec<(String, String)>,
     },
+    /// Writes the bundle of the Operator Lifecycle Manager from the objects on standard input, which `kubectl kustomize deploy`
+    /// prints, and says which of them are not in it.
+    Bundle(BundleArgs),
 }
 
 #[derive(Args)]
@@ -113,6 +116,25 @@ struct Source {
     /// Commit that is built.
     #[arg(long)]
     revision: String,
+}
+
+#[derive(Args)]
+struct BundleArgs {
+    /// Folder of the bundle.
+    #[arg(long)]
+    output: PathBuf,
+    /// Time of the commit, in seconds since 1970.
+    #[arg(long, env = "SOURCE_DATE_EPOCH")]
+    epoch: u32,
+    /// URL of the source repository.
+    #[arg(long)]
+    source: String,
+    /// Where the files of the project can be read, such as `https://example.com/project/blob/v1`.
+    #[arg(long)]
+    sources: String,
+    /// Architectures of the image, as Go names them.
+    #[arg(required = true)]
+    architectures: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +163,8 @@ enum Error {
     Links(String),
     #[error(transparent)]
     Tree(#[from] sbom::Error),
+    #[error("no bundle can be made: {0}")]
+    Bundle(#[from] bundle::Error),
 }
 
 fn main() -> ExitCode {
@@ -241,6 +265,7 @@ fn run(command: Command) -> Result<(), Error> {
             let manifest = krew::manifest(version, &source.source, &downloads, &known);
             output.write(format!("{manifest:#}\n"))?;
         }
+        Command::Bundle(arguments) => bundle(&arguments, version)?,
     }
     Ok(())
 }
@@ -304,6 +329,26 @@ fn book(folder: &Path, sources: &str) -> Result<(), Error> {
     )?;
     for picture in pictures {
         put(&book.join(&picture.path), picture.content)?;
+    }
+    Ok(())
+}
+
+/// Writes the bundle of the Operator Lifecycle Manager.
+fn bundle(arguments: &BundleArgs, version: &str) -> Result<(), Error> {
+    let release = bundle::Release {
+        version,
+        source: &arguments.source,
+        sources: &arguments.sources,
+        created: &time(arguments.epoch.into()).ok_or(Error::Time(arguments.epoch))?,
+        architectures: &arguments.architectures,
+    };
+    let texts = bundle::Texts::read(Path::new("."))?;
+    let bundle = bundle::make(&input()?, &texts, release)?;
+    for file in bundle.files {
+        put(&arguments.output.join(&file.path), file.content)?;
+    }
+    for object in bundle.left_out {
+        eprintln!("not in the bundle: {object}");
     }
     Ok(())
 }
