@@ -1,6 +1,6 @@
 //! What people install and load into other programs, tried with those programs: the Helm chart with Helm and a real API
 //! server, all manifests with kube-score, the alerts and the dashboard with promtool, the GitOps rules with the interpreters of
-//! Argo CD and Flux.
+//! Argo CD and Flux, the bundle with the validators and the definitions of OLM.
 
 // A test that cannot go on says so by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+mod bundle;
 mod chart;
 mod gitops;
 mod lint;
