@@ -229,7 +229,7 @@ mod tests {
     fn a_module_without_a_program_of_its_own_is_built_by_its_tool_line() {
         for (name, expected) in [
             ("helm", "tool"),
-            ("promtool", "tool"),
+            ("kube-score", "tool"),
             ("proxy", "."),
             ("miniredis", "."),
         ] {
