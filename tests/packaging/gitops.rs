@@ -162,7 +162,7 @@ fn an_action_approves_the_plan_that_was_read_and_no_other() {
             } else {
                 assert_eq!(action["result"], json!(null), "{object:#}");
                 let said = action["error"].as_str().unwrap();
-                assert!(said.contains("read"), "{said}");
+                assert!(said.contains("check"), "{said}");
             }
         }
     }
