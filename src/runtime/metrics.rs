@@ -16,7 +16,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use super::health::Health;
-use crate::crd::conditions::Reason;
+use crate::crd::conditions::{Reason, words};
 use crate::crd::deletion::{Outcome, Summary};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::workspace::error::{BreakerKind, Operation};
@@ -41,29 +41,16 @@ pub struct Metrics {
     live: Arc<Live>,
 }
 
-/// What a person must look into, although the object no longer says so, or says something else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Incident {
-    /// What came of a submission could not be stored.
-    JobLost,
-    /// A submission that was taken to have had no effect had one.
-    LateEffect,
-    /// An object was let go although an attempt of it was never settled.
-    ReleasedUnresolved,
-}
-
-impl Incident {
-    /// All of them.
-    pub const ALL: &'static [Self] = &[Self::JobLost, Self::LateEffect, Self::ReleasedUnresolved];
-
-    /// The reason of the Event that tells it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::JobLost => "JobLost",
-            Self::LateEffect => "LateEffect",
-            Self::ReleasedUnresolved => "ReleasedUnresolved",
-        }
+words! {
+    /// What a person must look into, although the object no longer says so, or says something else: the reasons of the
+    /// Events that tell it.
+    Incident {
+        /// What came of a submission could not be stored.
+        JobLost,
+        /// A submission that was taken to have had no effect had one.
+        LateEffect,
+        /// An object was let go although an attempt of it was never settled.
+        ReleasedUnresolved,
     }
 }
 
