@@ -112,13 +112,12 @@ pub struct Context {
 const UNSETTLED: usize = 4096;
 
 /// The process that the controllers run in.
+#[derive(Clone)]
 pub struct Runtime {
     /// Probes.
     pub health: Health,
     /// What is counted.
     pub metrics: Metrics,
-    /// Whether this replica leads.
-    pub leadership: Leadership,
     /// Cancelled when the operator is shutting down.
     pub stopping: CancellationToken,
     /// What the clock of the API server says.
@@ -156,6 +155,7 @@ impl Context {
         config: Config,
         clock: Clock,
         connector: Connector,
+        leadership: Leadership,
         process: Runtime,
     ) -> Arc<Self> {
         let (health, metrics, stopping) = (process.health, process.metrics, process.stopping);
@@ -207,7 +207,7 @@ impl Context {
             uptime,
             metrics,
             health,
-            leadership: process.leadership,
+            leadership,
             stopping,
         };
         Arc::new(context)

@@ -97,23 +97,25 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
         tracing::warn!("{warning}");
     }
 
-    let health = Health::default();
-    let metrics = Metrics::new();
+    let runtime = Runtime {
+        health: Health::default(),
+        metrics: Metrics::new(),
+        stopping,
+        api_server_clock,
+    };
+    let (health, metrics) = (runtime.health.clone(), runtime.metrics.clone());
     metrics.watch_health(health.clone());
     let server = Server::bind(config.listen).await?;
     let closing = CancellationToken::new();
-    let serving = tokio::spawn(server.run(health.clone(), metrics.clone(), closing.clone()));
-    tokio::spawn(leave(health.clone(), stopping.clone()));
+    let serving = tokio::spawn(server.run(health.clone(), metrics, closing.clone()));
+    tokio::spawn(leave(health, runtime.stopping.clone()));
 
     let replica = Replica {
         client,
         own,
         config,
         clock: Arc::new(System),
-        api_server_clock,
-        health,
-        metrics,
-        stopping,
+        runtime,
     };
     let worked = match replica.reach_api_server().await {
         Some(Ok(())) => replica.run().await,
@@ -144,10 +146,7 @@ struct Replica {
     own: String,
     config: Config,
     clock: Clock,
-    api_server_clock: ApiServerClock,
-    health: Health,
-    metrics: Metrics,
-    stopping: CancellationToken,
+    runtime: Runtime,
 }
 
 impl Replica {
@@ -155,7 +154,7 @@ impl Replica {
     /// ended instead would be restarted, after longer and longer pauses, beside a network that is set up a moment later.
     async fn reach_api_server(&self) -> Option<Result<(), ProcessError>> {
         // Until the checks of what runs then take its place.
-        let check = self.health.preliminary("api-server");
+        let check = self.runtime.health.preliminary("api-server");
         let reached = async {
             let (mut tries, mut last_reason) = (0_usize, String::new());
             loop {
@@ -175,7 +174,7 @@ impl Replica {
         };
         tokio::select! {
             version = reached => Some(supports(version)),
-            () = self.stopping.cancelled() => None,
+            () = self.runtime.stopping.cancelled() => None,
         }
     }
 
@@ -191,9 +190,9 @@ impl Replica {
             &self.config.identity,
             election.clone(),
             self.clock.clone(),
-            &self.health,
+            &self.runtime.health,
         );
-        let ended = match self.stopping.run_until_cancelled(elector.acquire()).await {
+        let ended = match self.runtime.stopping.run_until_cancelled(elector.acquire()).await {
             Some(()) => {
                 let context = self.context(elector.leadership());
                 self.work_until(elector.hold(), context).await
@@ -217,7 +216,12 @@ impl Replica {
             stalled = self.stalled() => ("a loop has stalled", stalled),
             () = self.work(context.clone()) => return Ok(()),
         };
-        self.record_submissions(&context, why).await;
+        // The controllers are aborted by now, and each pass with them: one that moves once more sees that the operator is
+        // stopping. Only a submission goes on: what is not sent yet is not sent any more, and an answer is recorded, however
+        // long the API server is away.
+        tracing::warn!("{why}; not starting new work; a submission in progress is recorded first");
+        self.runtime.stopping.cancel();
+        context.submissions.finished().await;
         Err(error)
     }
 
@@ -226,21 +230,12 @@ impl Replica {
     async fn stalled(&self) -> ProcessError {
         loop {
             sleep(STALL_CHECK).await;
-            let live = self.health.live();
+            let live = self.runtime.health.live();
             // Loops end when the operator is stopping.
-            if !live.holds() && !self.stopping.is_cancelled() {
+            if !live.holds() && !self.runtime.stopping.is_cancelled() {
                 return ProcessError::Stalled(live.to_string().replace('\n', " "));
             }
         }
-    }
-
-    /// Waits until the last submission is recorded. The controllers are aborted by now, and each pass with them: one that moves
-    /// once more sees that the operator is stopping. Only a submission goes on: what is not sent yet is not sent any more, and
-    /// an answer is recorded, however long the API server is away.
-    async fn record_submissions(&self, context: &Context, why: &str) {
-        tracing::warn!("{why}; not starting new work; a submission in progress is recorded first");
-        self.stopping.cancel();
-        context.submissions.finished().await;
     }
 
     /// Runs the controllers until the operator is shutting down.
@@ -254,8 +249,8 @@ impl Replica {
             version = env!("CARGO_PKG_VERSION"),
             "starting"
         );
-        self.metrics.leads(true);
-        let _until_dropped = Resigns(&self.metrics);
+        self.runtime.metrics.leads(true);
+        let _until_dropped = Resigns(&self.runtime.metrics);
         controllers::run(context, namespaces).await;
     }
 
@@ -268,20 +263,15 @@ impl Replica {
             self.config.allowed_endpoints.clone(),
             self.clock.clone(),
         )
-        .witnessed_by(Arc::new(self.metrics.clone()))
+        .witnessed_by(Arc::new(self.runtime.metrics.clone()))
         .through(self.config.cloud_proxy.clone());
         Context::new(
             self.client.clone(),
             self.config.clone(),
             self.clock.clone(),
             connector,
-            Runtime {
-                health: self.health.clone(),
-                metrics: self.metrics.clone(),
-                leadership,
-                stopping: self.stopping.clone(),
-                api_server_clock: self.api_server_clock.clone(),
-            },
+            leadership,
+            self.runtime.clone(),
         )
     }
 }

@@ -88,11 +88,17 @@ pub fn start(world: &Shared) {
     let surroundings = Runtime {
         health: Health::default(),
         metrics: Metrics::new(),
-        leadership: Leadership::always(),
         stopping: stopping.clone(),
         api_server_clock,
     };
-    let context = Context::new(client, config, clock, connector, surroundings);
+    let context = Context::new(
+        client,
+        config,
+        clock,
+        connector,
+        Leadership::always(),
+        surroundings,
+    );
     let work = controllers::run(context, Some(vec![NAMESPACE.to_owned()]));
     let task = tokio::spawn(work);
     let mut world = world.lock();
