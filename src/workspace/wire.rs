@@ -117,8 +117,7 @@ pub(super) fn desktop_detail(
 /// A desktop, unless its row names none.
 fn desktop(row: &Value, sanitizer: Sanitizer<'_>) -> Option<Desktop> {
     let facts = facts::desktop(Fields { row, sanitizer });
-    // A derived struct would also accept an array of its fields.
-    let row = DesktopRow::deserialize(row.is_object().then_some(row)?).ok()?;
+    let row: DesktopRow = object(row)?;
     let short = |text: &str| sanitizer.line(text, text::SHORT);
     Some(Desktop {
         id: row.desktop_id,
@@ -169,15 +168,15 @@ pub(super) fn sub_jobs(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<SubJobPa
         rows: rows.len(),
         named,
         sub_jobs: rows
-            .into_iter()
-            .filter_map(row)
+            .iter()
             .filter_map(|row| sub_job(row, None, sanitizer))
             .collect(),
     })
 }
 
 /// A sub-job, of `parent` unless it names another.
-fn sub_job(row: SubJobRow, parent: Option<&JobID>, sanitizer: Sanitizer<'_>) -> Option<SubJob> {
+fn sub_job(Once(row): &Once, parent: Option<&JobID>, sanitizer: Sanitizer<'_>) -> Option<SubJob> {
+    let row: SubJobRow = object(row)?;
     let status = sub_job_status(&row.status);
     let word = || {
         let word = sanitizer.line(&row.status, text::CODE);
@@ -229,8 +228,7 @@ pub(super) fn job(body: &[u8], asked: &JobID, sanitizer: Sanitizer<'_>) -> Resul
     let rows = body.sub_jobs.unwrap_or_default();
     let sent = rows.len();
     let sub_jobs: Vec<_> = rows
-        .into_iter()
-        .filter_map(row)
+        .iter()
         .filter_map(|row| sub_job(row, Some(asked), sanitizer))
         .collect();
     Ok(Job {
@@ -257,12 +255,9 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
 }
 
 /// A row, or nothing if it is not even an object with the right kinds of values.
-fn row<T: DeserializeOwned>(Once(value): Once) -> Option<T> {
-    if value.is_object() {
-        serde_json::from_value(value).ok()
-    } else {
-        None
-    }
+fn object<T: DeserializeOwned>(row: &Value) -> Option<T> {
+    // A derived struct would also accept an array of its fields.
+    T::deserialize(row.is_object().then_some(row)?).ok()
 }
 
 /// A text that may be missing, null, or sent as a number or boolean; anything deeper is as good as missing.
