@@ -44,10 +44,8 @@ pub struct Treatment {
 impl Treatment {
     /// What is done about failures of which conditions give that reason; `None` if it is no reason of a failure.
     pub fn because_of(reason: &str) -> Option<Self> {
-        let treatments = ErrorClass::ALL.iter().map(|class| class.treatment());
-        treatments
-            .into_iter()
-            .find(|known| known.reason.as_str() == reason)
+        let mut treatments = ErrorClass::ALL.iter().map(|class| class.treatment());
+        treatments.find(|known| known.reason.as_str() == reason)
     }
 }
 
@@ -168,55 +166,43 @@ fn by_status(refusal: &Refusal) -> ErrorClass {
 
 /// An error of the cloud as the status stores it.
 pub fn cloud_error(error: &Error, time: Time) -> CloudError {
-    let mut stored = CloudError {
-        time,
-        operation: error.operation,
-        class: classify(error),
-        http_status: None,
-        code: None,
-        message: None,
-        detail: None,
-        request_id: None,
-        encoded_authorization_message: None,
+    let because = |reason| Refusal {
+        message: Some(reason),
+        ..Refusal::default()
     };
-    match &error.failure {
-        Failure::Refused(refusal) => {
-            stored.http_status = Some(i32::from(refusal.status));
-            stored.code.clone_from(&refusal.code);
-            stored.message.clone_from(&refusal.message);
-            stored.detail.clone_from(&refusal.detail);
-            stored.request_id.clone_from(&refusal.request_id);
-            stored
-                .encoded_authorization_message
-                .clone_from(&refusal.encoded_authorization_message);
-        }
+    let (status, told) = match error.failure.clone() {
+        Failure::Refused(refusal) => (Some(refusal.status), *refusal),
         Failure::Unreadable {
             status,
             code,
             request_id,
             reason,
         } => {
-            stored.http_status = Some(i32::from(*status));
-            stored.code.clone_from(code);
-            stored.message = Some(reason.clone());
-            stored.request_id.clone_from(request_id);
+            let told = Refusal {
+                code,
+                request_id,
+                ..because(reason)
+            };
+            (Some(status), told)
         }
         Failure::NotSent { reason } | Failure::CircuitOpen { reason, .. } | Failure::NoAnswer { reason } => {
-            stored.message = Some(reason.clone());
+            (None, because(reason))
         }
-    }
+    };
     // Whatever the error says, the status can be written.
-    cut(&mut stored.message, limits::ERROR_TEXT);
-    cut(&mut stored.detail, limits::ERROR_TEXT);
-    cut(&mut stored.code, limits::ERROR_CODE);
-    cut(&mut stored.request_id, limits::REQUEST_ID);
-    stored
+    CloudError {
+        time,
+        operation: error.operation,
+        class: classify(error),
+        http_status: status.map(i32::from),
+        code: cut(told.code, limits::ERROR_CODE),
+        message: cut(told.message, limits::ERROR_TEXT),
+        detail: cut(told.detail, limits::ERROR_TEXT),
+        request_id: cut(told.request_id, limits::REQUEST_ID),
+        encoded_authorization_message: told.encoded_authorization_message,
+    }
 }
 
-fn cut(text: &mut Option<String>, most: u32) {
-    if let Some(text) = text
-        && let Some((end, _)) = text.char_indices().nth(most as usize)
-    {
-        text.truncate(end);
-    }
+fn cut(text: Option<String>, most: u32) -> Option<String> {
+    Some(text?.chars().take(most as usize).collect())
 }
