@@ -124,7 +124,7 @@ impl DeletedRequests {
     pub(super) fn remove(&mut self, uid: &str) -> Option<Deleted> {
         let deleted = self.by_uid.remove(uid)?;
         for id in deleted.attempts.iter().flat_map(|a| &a.desktops) {
-            self.unlist(id, uid);
+            unlist(&mut self.by_desktop, id, uid);
         }
         Some(deleted)
     }
@@ -132,11 +132,9 @@ impl DeletedRequests {
     /// Who holds a desktop of a cloud project now.
     pub(super) fn holder(&self, folded: &DesktopID, project: &ProjectKey) -> Option<(&Uid, &Deleted)> {
         let uids = self.by_desktop.get(folded)?;
-        let holders = uids.iter().filter_map(|uid| self.by_uid.get_key_value(uid));
+        let mut holders = uids.iter().filter_map(|uid| self.by_uid.get_key_value(uid));
         // Where a call may take effect is for the project alone to say: two endpoints may be names of one service.
-        holders
-            .into_iter()
-            .find(|(_, deleted)| deleted.project.project_id == project.project_id)
+        holders.find(|(_, deleted)| deleted.project.project_id == project.project_id)
     }
 
     /// Ends the claims on a desktop whose time is over; says whether there were any.
@@ -179,19 +177,20 @@ impl DeletedRequests {
         ended.retain(|id| !held(id));
         let nothing_left = deleted.attempts.is_empty();
         for id in &ended {
-            self.unlist(id, uid);
+            unlist(&mut self.by_desktop, id, uid);
         }
         if nothing_left {
             self.by_uid.remove(uid);
         }
     }
+}
 
-    fn unlist(&mut self, id: &DesktopID, uid: &str) {
-        if let Some(uids) = self.by_desktop.get_mut(id) {
-            uids.remove(uid);
-            if uids.is_empty() {
-                self.by_desktop.remove(id);
-            }
+/// Takes a request out of those that name a desktop.
+pub(super) fn unlist(by_desktop: &mut HashMap<DesktopID, BTreeSet<Uid>>, id: &DesktopID, uid: &str) {
+    if let Some(uids) = by_desktop.get_mut(id) {
+        uids.remove(uid);
+        if uids.is_empty() {
+            by_desktop.remove(id);
         }
     }
 }

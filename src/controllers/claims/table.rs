@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use serde_json::Value;
 
-use super::deleted::{Deleted, DeletedRequests};
+use super::deleted::{Deleted, DeletedRequests, unlist};
 use super::entry::{self, Entry, created};
 use super::listing::Listing;
 use super::released::Released;
@@ -270,15 +270,10 @@ impl Table {
 
     /// What keeps a request from its desktops, if something does.
     pub(super) fn conflict(&mut self, object: &DesktopDeletion, home: &ProjectKey) -> Option<Claim> {
-        for id in &object.spec.desktop_ids {
-            let conflict = self
-                .unfinished_conflict(object, id, home)
-                .or_else(|| self.deleted_conflict(object, id, home));
-            if conflict.is_some() {
-                return conflict;
-            }
-        }
-        None
+        object.spec.desktop_ids.iter().find_map(|id| {
+            let unfinished = self.unfinished_conflict(object, id, home);
+            unfinished.or_else(|| self.deleted_conflict(object, id, home))
+        })
     }
 
     /// Another unfinished request that comes first for a desktop.
@@ -391,12 +386,7 @@ impl Table {
         self.holding.remove(uid);
         let entry = self.entries.remove(uid)?;
         for id in &entry.desktops {
-            if let Some(uids) = self.by_desktop.get_mut(id) {
-                uids.remove(uid);
-                if uids.is_empty() {
-                    self.by_desktop.remove(id);
-                }
-            }
+            unlist(&mut self.by_desktop, id, uid);
         }
         Some(entry)
     }
