@@ -133,9 +133,8 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
                 return Some(Step::RefuseResolve(RefusedAnnotation { value, why }));
             }
             evidence.jobs = [job.clone()].into();
-            let naming = |s: &&crate::workspace::api::SubJob| s.job == *job;
-            let sub_jobs = seen.sweep.iter().flat_map(|sweep| &sweep.sub_jobs).filter(naming);
-            evidence.touched.extend(sub_jobs.map(|s| s.desktop.folded()));
+            let touched = seen.sweep.iter().flat_map(|sweep| sweep.named_by(job));
+            evidence.touched.extend(touched);
             let settlement = Settlement {
                 answers: Some(value),
                 ..evidence::adopted(seen, attempt, &evidence)
