@@ -256,15 +256,12 @@ struct Differences {
 impl Differences {
     /// It differs whether the desktop belongs to a pool.
     fn compare_pool(&mut self, pooled: bool, given: bool) {
-        if !given {
-            self.missing
-                .push("whether it belongs to a desktop pool".to_owned());
-        } else if pooled {
-            self.changed.push("it now belongs to a desktop pool".to_owned());
-        } else {
-            self.changed
-                .push("it no longer belongs to a desktop pool".to_owned());
-        }
+        let (list, what) = match (given, pooled) {
+            (false, _) => (&mut self.missing, "whether it belongs to a desktop pool"),
+            (true, true) => (&mut self.changed, "it now belongs to a desktop pool"),
+            (true, false) => (&mut self.changed, "it no longer belongs to a desktop pool"),
+        };
+        list.push(what.to_owned());
     }
 
     fn compare<T: PartialEq>(

@@ -223,17 +223,10 @@ fn covers(seen: &Observed, attempt: &Attempt, job: &JobID) -> bool {
 /// The submission reached others but not this one.
 pub fn not_submitted(id: &DesktopID) -> DesktopStatus {
     let message = "the submission reached other desktops but not this one: create a new request for it";
-    DesktopStatus {
-        code: Some(code::NOT_SUBMITTED.to_owned()),
-        message: Some(message.to_owned()),
-        ..DesktopStatus::new(id, DesktopState::Failed)
-    }
+    DesktopStatus::because(id, DesktopState::Failed, Some(code::NOT_SUBMITTED), message)
 }
 
 fn perhaps_submitted(id: &DesktopID) -> DesktopStatus {
     let message = "the submission reached other desktops; whether it reached this one is not known yet";
-    DesktopStatus {
-        message: Some(message.to_owned()),
-        ..DesktopStatus::new(id, DesktopState::Unknown)
-    }
+    DesktopStatus::because(id, DesktopState::Unknown, None, message)
 }

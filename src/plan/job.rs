@@ -225,10 +225,7 @@ fn undecided(seen: &Observed, id: &DesktopID) -> DesktopStatus {
         return failed(id, Some(code::NO_SUB_JOB), text);
     }
     let text = "the request took effect for other desktops; whether it did for this one is unknown: check it in the console";
-    DesktopStatus {
-        message: Some(text.to_owned()),
-        ..DesktopStatus::new(id, DesktopState::Unknown)
-    }
+    DesktopStatus::because(id, DesktopState::Unknown, None, text)
 }
 
 fn parent_reason<'a>(mut views: impl Iterator<Item = &'a JobView>) -> &'a str {
@@ -239,11 +236,8 @@ fn parent_reason<'a>(mut views: impl Iterator<Item = &'a JobView>) -> &'a str {
 
 fn failed(id: &DesktopID, code: Option<&str>, reason: &str) -> DesktopStatus {
     let cut = |text: &str, length: usize| text.chars().take(length).collect::<String>();
-    DesktopStatus {
-        code: code.map(|code| cut(code, 64)),
-        message: Some(cut(reason, 255)),
-        ..DesktopStatus::new(id, DesktopState::Failed)
-    }
+    let code = code.map(|code| cut(code, 64));
+    DesktopStatus::because(id, DesktopState::Failed, code.as_deref(), &cut(reason, 255))
 }
 
 /// The next read of a desktop. One of which the GET failed is not read again in this reconciliation, and once several have

@@ -385,6 +385,15 @@ impl DesktopStatus {
             message: None,
         }
     }
+
+    /// A desktop in that state, and why.
+    pub fn because(id: &DesktopID, state: DesktopState, code: Option<&str>, message: &str) -> Self {
+        Self {
+            code: code.map(ToOwned::to_owned),
+            message: Some(message.to_owned()),
+            ..Self::new(id, state)
+        }
+    }
 }
 
 /// State of one desktop, as far as this request is concerned.
