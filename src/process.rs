@@ -208,11 +208,11 @@ impl Replica {
     /// Works until the operator is shutting down, which is when the work ends, or until it may not go on.
     async fn work_until(
         &self,
-        lost: impl Future<Output = Loss>,
+        resigned: impl Future<Output = Loss>,
         context: Arc<Context>,
     ) -> Result<(), ProcessError> {
         let (why, error) = tokio::select! {
-            loss = lost => ("lost leadership", loss.into()),
+            loss = resigned => ("lost leadership", loss.into()),
             stalled = self.stalled() => ("a loop has stalled", stalled),
             () = self.work(context.clone()) => return Ok(()),
         };

@@ -110,13 +110,13 @@ impl Login {
             ProjectRead::Missing => {
                 let message =
                     format!("WorkspaceProject {name} does not exist in namespace {namespace}; create it");
-                return Self::new(None, not_ready(message, !patient), String::new());
+                return Self::new(None, Some(not_ready(message, !patient)), String::new());
             }
             ProjectRead::Undecodable(error) => {
                 let message = format!(
                     "WorkspaceProject {name}: this version of the operator cannot decode it ({error}); fix that field, or run the version of the operator that wrote it"
                 );
-                return Self::new(None, not_ready(message, true), String::new());
+                return Self::new(None, Some(not_ready(message, true)), String::new());
             }
         };
         let project = &stored.object;
@@ -125,7 +125,7 @@ impl Login {
             Err(Unavailable { message, .. }) => {
                 let version = format!("{generation}/{message}");
                 let message = format!("WorkspaceProject {name}: {message}");
-                Self::new(Some(project), not_ready(message, !patient), version)
+                Self::new(Some(project), Some(not_ready(message, !patient)), version)
             }
             Ok(session) => {
                 let version = format!("{generation}/{}", session.caller.login);
@@ -286,13 +286,12 @@ fn connect(
     }))
 }
 
-fn not_ready(message: String, person: bool) -> Option<Obstacle> {
-    let reason = Reason::ProjectNotReady;
-    Some(Obstacle {
-        reason,
+fn not_ready(message: String, person: bool) -> Obstacle {
+    Obstacle {
+        reason: Reason::ProjectNotReady,
         message,
         person,
-    })
+    }
 }
 
 /// What the project's own `Ready` condition has against it.
@@ -301,7 +300,7 @@ fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
     let ready = project.condition(ConditionType::Ready);
     let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown) else {
         let message = format!("WorkspaceProject {name}: its credentials are being verified");
-        return not_ready(message, false);
+        return Some(not_ready(message, false));
     };
     if ready.status == ConditionStatus::True {
         return None;

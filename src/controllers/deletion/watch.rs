@@ -144,7 +144,9 @@ impl Watch<'_> {
                 let listed = std::mem::take(&mut self.listed);
                 let uids = listed.iter().map(|listed| listed.uid.as_str()).collect();
                 self.context.requests.listed(&self.scope, &uids);
-                listed.into_iter().for_each(|listed| self.show(listed));
+                for listed in listed {
+                    self.show(listed);
+                }
             }
             (Event::Apply(_), shown) => shown.into_iter().for_each(|shown| self.show(shown)),
             (Event::Delete(object), _) => self.context.requests.is_gone(&object.uid().unwrap_or_default()),

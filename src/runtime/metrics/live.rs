@@ -67,8 +67,8 @@ impl Collector for Live {
             projects(&sources, &mut encoder)?;
         }
         if let Some(circuit_breaker) = sources.circuit_breaker {
-            let held = circuit_breaker().into_iter();
-            let series = held.map(|(breaker, held)| ([("breaker", breaker_name(breaker))], count(held)));
+            let open = circuit_breaker().into_iter();
+            let series = open.map(|(breaker, held)| ([("breaker", breaker_name(breaker))], count(held)));
             let help = "Credentials (all of their calls, those in one project, or those to one endpoint) with an open circuit breaker.";
             gauges(&mut encoder, "circuit_breaker_open", help, series)?;
         }

@@ -1,5 +1,7 @@
 //! Reads. One of the cloud that fails is an observation, not an error.
 
+#![allow(clippy::redundant_closure_for_method_calls)] // methods of `Deadlines` are not general over its lifetime
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
