@@ -14,8 +14,9 @@ use tower::util::MapResponseLayer;
 use self::server::{Server, ServerError};
 use crate::clock::{Clock, System};
 use crate::config::Config;
+use crate::controllers;
 use crate::controllers::api::ApiServerClock;
-use crate::controllers::{self, Context, Runtime};
+use crate::controllers::context::{Context, Runtime};
 use crate::runtime::health::Health;
 use crate::runtime::lease::{Elector, Leadership, Loss};
 use crate::runtime::metrics::Metrics;
@@ -221,7 +222,7 @@ impl Replica {
         // long the API server is away.
         tracing::warn!("{why}; not starting new work; a submission in progress is recorded first");
         self.runtime.stopping.cancel();
-        context.submissions.finished().await;
+        context.requests.submissions.finished().await;
         Err(error)
     }
 

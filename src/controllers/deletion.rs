@@ -90,10 +90,10 @@ pub enum Error {
 /// Reconciles what is due until the operator stops, and waits for the reconciliations that are running then.
 pub async fn run(context: Arc<Context>) {
     let mut running = JoinSet::new();
-    let stopping = context.stopping.clone();
-    while let Some(work) = stopping.run_until_cancelled(context.queue.next()).await {
+    let stopping = context.process.stopping.clone();
+    while let Some(work) = stopping.run_until_cancelled(context.requests.queue.next()).await {
         let Some(slot) = stopping
-            .run_until_cancelled(context.slots.enter(&work.key.namespace))
+            .run_until_cancelled(context.requests.slots.enter(&work.key.namespace))
             .await
         else {
             break;
@@ -107,10 +107,10 @@ pub async fn run(context: Arc<Context>) {
 /// Reconciles a request and has it reconciled again when that is due.
 async fn work_on(work: Work, slot: Slot, context: Arc<Context>) {
     let Work { key, since } = work;
-    let since = context.uptime.at(since);
+    let since = context.process.uptime.at(since);
     // Only now: what the watch showed while the slot was waited for counts.
-    let Some((object, source)) = context.requests.source(&key.namespace, &key.name) else {
-        return context.queue.done(key, None, None);
+    let Some((object, source)) = context.requests.cache.source(&key.namespace, &key.name) else {
+        return context.requests.queue.done(key, None, None);
     };
     // One poisoned object must not end the operator, which would be every object's end.
     let reconciled = AssertUnwindSafe(reconcile(&object, source, since, slot, &context))
@@ -119,7 +119,7 @@ async fn work_on(work: Work, slot: Slot, context: Arc<Context>) {
     let fault = Error::Fault("panic in reconcile; see the log");
     let Reconciled { decided, result } = reconciled.unwrap_or(Reconciled::undecided(Err(fault)));
     let requeue = result.unwrap_or_else(|error| retry_after(&object, &error, &context));
-    context.queue.done(key, decided, requeue);
+    context.requests.queue.done(key, decided, requeue);
 }
 
 /// What came of a reconciliation.
@@ -158,7 +158,10 @@ async fn reconcile(
         .instrument(span.clone())
         .await;
     if reconciled.result.is_ok() {
-        context.memory.api_is_well(&object.uid().unwrap_or_default());
+        context
+            .requests
+            .memory
+            .api_is_well(&object.uid().unwrap_or_default());
     }
     let word = match &reconciled.result {
         Ok(_) => "ok",
@@ -170,6 +173,7 @@ async fn reconcile(
     };
     span.record("result", word);
     context
+        .process
         .metrics
         .reconcile("DesktopDeletion", word, started.elapsed());
     reconciled
@@ -223,8 +227,11 @@ async fn failed(
         Error::Api(refused @ api::Error::Refused { .. }) => access_denied(object, refused, context).await,
         // What it is now, only a live read says.
         Error::Api(failed @ api::Error::Failed { .. }) => {
-            context.requests.is_unclear(object);
-            let earlier = context.memory.api_failures(&object.uid().unwrap_or_default());
+            context.requests.cache.is_unclear(object);
+            let earlier = context
+                .requests
+                .memory
+                .api_failures(&object.uid().unwrap_or_default());
             if earlier + 1 < LASTING_FAILURES {
                 Ok(None)
             } else {
@@ -232,18 +239,18 @@ async fn failed(
             }
         }
         Error::StartOver | Error::Api(api::Error::Conflict | api::Error::Unanswered { .. }) => {
-            context.requests.is_unclear(object);
+            context.requests.cache.is_unclear(object);
             Ok(None)
         }
         Error::Api(api::Error::NotFound) => {
-            context.requests.was_not_found(object);
+            context.requests.cache.was_not_found(object);
             Ok(None)
         }
         _ => Ok(None),
     };
     let (said, result) = match (said, error) {
         (Err(worse), _) => (None, Err(worse)),
-        (Ok(said), Error::IntentRefused(_)) => (said, Ok(Some(context.config.timing.retry_max))),
+        (Ok(said), Error::IntentRefused(_)) => (said, Ok(Some(context.process.config.timing.retry_max))),
         (Ok(said), error) => (said, Err(error)),
     };
     let decided = said.or(decided);
@@ -284,9 +291,9 @@ async fn say(
 /// The request as it is now, or the copy `object` if the API server refuses to show it. The write is fenced by the version,
 /// so a copy that is out of date changes nothing; one that lacks something of the status would take that away.
 async fn live_or_copy(object: &DesktopDeletion, context: &Context) -> Result<Option<Reconciliation>, Error> {
-    let now = context.uptime.now();
+    let now = context.process.uptime.now();
     match Reconciliation::live(object, now, context).await {
-        Err(Error::Api(api::Error::Refused { .. })) if !context.requests.is_partial(object) => {
+        Err(Error::Api(api::Error::Refused { .. })) if !context.requests.cache.is_partial(object) => {
             Ok(Some(Reconciliation::cached(object, now, context)))
         }
         live => live,
@@ -357,11 +364,11 @@ fn retry_after(object: &DesktopDeletion, error: &Error, context: &Context) -> Op
         Error::StartOver | Error::Api(api::Error::Conflict | api::Error::NotFound) => START_OVER,
         Error::Api(_) | Error::IntentRefused(_) | Error::Illegal(_) | Error::Fault(_) => {
             let uid = object.uid().unwrap_or_default();
-            let failures = context.memory.api_failed(&uid);
+            let failures = context.requests.memory.api_failed(&uid);
             let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
             tracing::warn!(namespace, name, %error, "a reconciliation of a DesktopDeletion failed, retrying");
-            deadlines::exponential(failures, &context.config.timing)
+            deadlines::exponential(failures, &context.process.config.timing)
         }
     };
-    Some(deadlines::with_jitter(pause, context.clock.random()))
+    Some(deadlines::with_jitter(pause, context.process.clock.random()))
 }

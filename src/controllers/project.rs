@@ -63,19 +63,19 @@ pub async fn run(
     reader: Store<WorkspaceProject>,
     writer: Writer<WorkspaceProject>,
 ) {
-    let projects: Api<Raw<WorkspaceProject>> = scope.api(&context.client);
+    let projects: Api<Raw<WorkspaceProject>> = scope.api(&context.kube.client);
     let (watched, noting, cache) = (scope.clone(), context.clone(), reader.clone());
     let (ended, woken) = unbounded_channel();
-    let checks = Checks::new(reader.clone(), ended, context.stopping.clone());
+    let checks = Checks::new(reader.clone(), ended, context.process.stopping.clone());
     let (checked, listed) = (checks.clone(), reader.clone());
     let mut news = News::default();
-    let ready = context.health.check(scope.check("workspaceprojects"));
+    let ready = context.process.health.check(scope.check("workspaceprojects"));
     let stream = watcher(projects, watcher::Config::default())
         .default_backoff()
         .inspect_err({
             let (scope, context, ready) = (scope.clone(), context.clone(), ready.clone());
             move |error| {
-                context.claims.projects_failed(&scope, error);
+                context.requests.claims.projects_failed(&scope, error);
                 ready.explain(super::not_listed::<WorkspaceProject>(error));
             }
         })
@@ -91,7 +91,7 @@ pub async fn run(
                 let listed: HashSet<_> = listed.state().iter().filter_map(|p| p.uid()).collect();
                 checked.keep(&listed);
                 news.keep(&listed);
-                noting.claims.projects_listed(&watched);
+                noting.requests.claims.projects_listed(&watched);
             }
             watcher::Event::Apply(project) | watcher::Event::InitApply(project) => {
                 let shown = news.shows(project);
@@ -115,18 +115,18 @@ pub async fn run(
             predicates::generation.combine(predicates::annotations),
             PredicateConfig::default(),
         );
-    let unsynced = super::stopped_unsynced(reader.clone(), ready, context.stopping.clone());
+    let unsynced = super::stopped_unsynced(reader.clone(), ready, context.process.stopping.clone());
     let shared = Arc::new(Prover {
         context: context.clone(),
         checks,
     });
     let controller = Controller::for_stream(stream, reader)
-        .with_config(controller::Config::default().concurrency(context.config.concurrency.get()))
+        .with_config(controller::Config::default().concurrency(context.process.config.concurrency.get()))
         .reconcile_on(stream::unfold(woken, |mut woken| async move {
             Some((woken.recv().await?, woken))
         }))
         .reconcile_on(daily_usage::unsettled(scope, &context))
-        .graceful_shutdown_on(context.stopping.clone().cancelled_owned())
+        .graceful_shutdown_on(context.process.stopping.clone().cancelled_owned())
         .run(reconcile, error_policy, shared)
         .for_each(|result| async move {
             if let Err(error) = result {
@@ -147,12 +147,13 @@ fn take_in(
     context: &Context,
 ) -> Option<watcher::Event<WorkspaceProject>> {
     let change = Change::of(&event);
-    let now = context.uptime.now();
-    match context.undecodable.sort(scope, event, cache, now) {
+    let now = context.process.uptime.now();
+    match context.requests.undecodable.sort(scope, event, cache, now) {
         Sorted::Known(event, _) => Some(event),
         Sorted::Unknown { metadata, remove, .. } => {
             if change == Change::Deleted {
                 context
+                    .requests
                     .undecodable
                     .forget(metadata.uid.as_deref().unwrap_or_default());
             }
@@ -198,6 +199,7 @@ async fn reconcile(project: Arc<WorkspaceProject>, prover: Arc<Prover>) -> Resul
     let word = if result.is_ok() { "ok" } else { "error" };
     prover
         .context
+        .process
         .metrics
         .reconcile("WorkspaceProject", word, started.elapsed());
     result
@@ -207,13 +209,16 @@ async fn reconcile(project: Arc<WorkspaceProject>, prover: Arc<Prover>) -> Resul
 fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, prover: Arc<Prover>) -> Action {
     let (name, namespace) = (project.name_any(), project.namespace());
     tracing::warn!(namespace, name, %error, "a reconciliation of a WorkspaceProject failed, retrying");
-    let pause = prover.context.config.timing.retry_min;
-    Action::requeue(deadlines::with_jitter(pause, prover.context.clock.random()))
+    let pause = prover.context.process.config.timing.retry_min;
+    Action::requeue(deadlines::with_jitter(
+        pause,
+        prover.context.process.clock.random(),
+    ))
 }
 
 /// Settles what is reserved, and proves the login. The failure of one does not stop the other.
 async fn look(project: &WorkspaceProject, prover: &Prover) -> Result<Action, api::Error> {
-    let timing = &prover.context.config.timing;
+    let timing = &prover.context.process.config.timing;
     let settled = daily_usage::settle(project, &prover.context)
         .await
         .unwrap_or_else(|error| {
@@ -229,11 +234,11 @@ async fn look(project: &WorkspaceProject, prover: &Prover) -> Result<Action, api
 async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Duration, api::Error> {
     let context = &prover.context;
     let namespace = project.namespace().unwrap_or_default();
-    let refresh = context.config.timing.secret_refresh;
+    let refresh = context.process.config.timing.secret_refresh;
     let proof = match project_session::access(context, &namespace, project).await? {
         Err(project_session::Unavailable { reason, message }) => {
             prover.checks.forget(&project.uid().unwrap_or_default());
-            context.metrics.login_checked(reason);
+            context.process.metrics.login_checked(reason);
             Proof {
                 at: Instant::now(),
                 verdict: Verdict::failed(reason, message, RetryPolicy::Soon),
@@ -279,7 +284,7 @@ async fn check(
     let endpoint = project_session::coordinates(&project.spec).endpoint;
     let mut result = cloud.list_desktops(&[]).await;
     // The service's clock counts once two answers agree.
-    if result.is_ok() && context.clock_sources.services.now(&endpoint).is_none() {
+    if result.is_ok() && context.process.clock_sources.services.now(&endpoint).is_none() {
         result = cloud.list_desktops(&[]).await;
     }
     if let Err(error) = &result {
@@ -288,7 +293,7 @@ async fn check(
         tracing::info!(namespace, name, %error, "the credentials of a project could not be verified");
     }
     let verdict = verdict(result, &context.clocks(Some(&endpoint)), &context);
-    context.metrics.login_checked(verdict.reason);
+    context.process.metrics.login_checked(verdict.reason);
     let failures = if verdict.status == ConditionStatus::True {
         0
     } else {
@@ -313,7 +318,7 @@ impl Verdict {
 }
 
 fn pause(proof: &Proof, context: &Context) -> Duration {
-    let timing = &context.config.timing;
+    let timing = &context.process.config.timing;
     match (proof.verdict.status, proof.verdict.again) {
         (ConditionStatus::True, _) => timing.project_refresh,
         (_, RetryPolicy::Slow) => timing.retry_max,
@@ -325,7 +330,7 @@ fn pause(proof: &Proof, context: &Context) -> Duration {
 /// What a read proves of a login.
 fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, context: &Context) -> Verdict {
     let skewed = |clocks: &Clocks| {
-        let skew = clocks.skew(context.config.timing.clock_skew)?;
+        let skew = clocks.skew(context.process.config.timing.clock_skew)?;
         Some(Verdict::failed(
             Reason::ClockSkew,
             skew.sentence(),
@@ -358,7 +363,7 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
             };
             let error = CloudError {
                 class,
-                ..cloud_error(&error, Time(context.clock.now()))
+                ..cloud_error(&error, Time(context.process.clock.now()))
             };
             let message = messages::of_error(&error);
             Verdict::failed(reason, message, treatment.pace)
@@ -407,7 +412,12 @@ async fn write(
     let stalled = conditions::find(&old.conditions, ConditionType::Stalled);
     let persists = persists || stalled.is_some_and(|c| c.reason == verdict.reason);
     let claims = claims(verdict, persists);
-    let conditions = merge(&old.conditions, &claims, generation, &Time(context.clock.now()));
+    let conditions = merge(
+        &old.conditions,
+        &claims,
+        generation,
+        &Time(context.process.clock.now()),
+    );
     let status = WorkspaceProjectStatus {
         observed_generation: Some(generation),
         conditions,
@@ -426,7 +436,7 @@ async fn write(
 /// The project as it is now; `None` if it is gone or cannot be decoded.
 async fn live(project: &WorkspaceProject, context: &Context) -> Result<Option<StoredProject>, api::Error> {
     let namespace = project.namespace().unwrap_or_default();
-    let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.client.clone(), &namespace);
+    let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.kube.client.clone(), &namespace);
     let live = api::call("read the WorkspaceProject", projects.get_opt(&project.name_any())).await?;
     let same = live.filter(|live| live.uid() == project.uid());
     Ok(same.and_then(|live| StoredProject::of(live).ok()))

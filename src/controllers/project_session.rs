@@ -83,7 +83,7 @@ pub struct Unavailable {
 /// A read of the project `name` and its Secret, begun at `since` or later.
 pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant) -> Flight<ReadResult> {
     let read = || async {
-        let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.client.clone(), namespace);
+        let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.kube.client.clone(), namespace);
         let Some(project) = api::call("read the project", projects.get_opt(name)).await? else {
             return Ok(ProjectRead::Missing);
         };
@@ -95,7 +95,7 @@ pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant
         Ok(ProjectRead::Found(Arc::new(project), access))
     };
     let place = (namespace.to_owned(), name.to_owned());
-    let flight = context.project_reads.0.get(place, SingleFlight::default);
+    let flight = context.cloud.project_reads.0.get(place, SingleFlight::default);
     let shared = || async { Ok::<_, Infallible>(read().await.map(Arc::new)) };
     let Ok(flight) = flight.since(since, shared).await;
     flight
@@ -222,7 +222,7 @@ pub async fn access(
         return unavailable(Reason::SecretInvalid, message);
     };
     let name = &source.secret_ref.name;
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let secrets: Api<Secret> = Api::namespaced(context.kube.client.clone(), namespace);
     let secret = match api::call("read the Secret of the project", secrets.get(name)).await {
         Ok(secret) => secret,
         Err(api::Error::NotFound) => {
@@ -267,6 +267,7 @@ fn connect(
         iam_endpoint: iam_endpoint(&project.spec),
     };
     let cloud = context
+        .cloud
         .connector
         .log_in(&target, login)
         .map_err(|error| Unavailable {
@@ -280,9 +281,9 @@ fn connect(
             login: fingerprint,
         },
         namespace: namespace.to_owned(),
-        circuit_breaker: context.circuit_breaker.clone(),
-        service_clocks: context.clock_sources.services.clone(),
-        metrics: context.metrics.clone(),
+        circuit_breaker: context.cloud.circuit_breaker.clone(),
+        service_clocks: context.process.clock_sources.services.clone(),
+        metrics: context.process.metrics.clone(),
     }))
 }
 

@@ -78,13 +78,13 @@ pub async fn replace(
     object["status"] = keep_unknown(&project.stored, &json(&project.status())?, json(status)?);
     let next = Raw::of(object).map_err(fault)?;
     let (namespace, name) = (next.namespace().unwrap_or_default(), next.name_any());
-    let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.client.clone(), &namespace);
+    let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.kube.client.clone(), &namespace);
     let written = api::call(
         "write the status of the WorkspaceProject",
         projects.replace_status(&name, &PostParams::default(), &next),
     )
     .await?;
-    context.metrics.api_write("WorkspaceProject", step);
+    context.process.metrics.api_write("WorkspaceProject", step);
     Ok(written)
 }
 

@@ -191,22 +191,22 @@ impl Entry {
 
 /// Reports requests that cannot be decoded, and releases those that are being deleted, until the operator stops.
 pub async fn run(context: Arc<Context>) {
-    while !context.stopping.is_cancelled() {
-        for (uid, entry) in context.undecodable.requests() {
+    while !context.process.stopping.is_cancelled() {
+        for (uid, entry) in context.requests.undecodable.requests() {
             if let Err(error) = look_after(&uid, &entry, &context).await {
                 let (namespace, name) = (&entry.namespace, &entry.name);
                 tracing::debug!(namespace, name, %error, "an object that cannot be decoded could not be reported or released");
             }
         }
         tokio::select! {
-            () = context.stopping.cancelled() => return,
-            () = tokio::time::sleep(context.config.timing.secret_refresh) => {}
+            () = context.process.stopping.cancelled() => return,
+            () = tokio::time::sleep(context.process.config.timing.secret_refresh) => {}
         }
     }
 }
 
 async fn look_after(uid: &str, entry: &Entry, context: &Context) -> Result<(), api::Error> {
-    let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.client.clone(), &entry.namespace);
+    let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.kube.client.clone(), &entry.namespace);
     let live = api::call("read an undecodable object", requests.get_opt(&entry.name)).await?;
     let Some(mut live) = live.filter(|live| live.uid().as_deref() == Some(uid)) else {
         return Ok(());
@@ -216,7 +216,7 @@ async fn look_after(uid: &str, entry: &Entry, context: &Context) -> Result<(), a
     };
     let ours = live.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
     if metadata.deletion_timestamp.is_some() && ours {
-        let (now, timing) = (context.uptime.now(), &context.config.timing);
+        let (now, timing) = (context.process.uptime.now(), &context.process.config.timing);
         if deadlines::until_unreadable_call_ends(entry.first_seen, now, timing).is_zero() {
             return release(&live, context).await;
         }
@@ -228,24 +228,27 @@ async fn look_after(uid: &str, entry: &Entry, context: &Context) -> Result<(), a
     let parameters = PostParams::default();
     let write = requests.replace_status(&entry.name, &parameters, &live);
     api::call("report an undecodable object", write).await?;
-    context.metrics.api_write("DesktopDeletion", "RecordUndecodable");
+    context
+        .process
+        .metrics
+        .api_write("DesktopDeletion", "RecordUndecodable");
     Ok(())
 }
 
 /// Removes our finalizer, and says so.
 async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(), api::Error> {
-    finished::free(&context.client, object).await?;
+    finished::free(&context.kube.client, object).await?;
     let (namespace, name) = (object.namespace(), object.name_any());
     let note = "the finalizer was removed from an object that cannot be decoded. Its delete requests can no longer take effect, and their outcome is unknown; check its desktops in the console";
     tracing::warn!(namespace, name, "{note}");
-    context.metrics.incident(Incident::ReleasedUnresolved);
+    context.process.metrics.incident(Incident::ReleasedUnresolved);
     let news = Announcement {
         kind: Kind::Warning,
         reason: Incident::ReleasedUnresolved.as_str(),
         note,
         related: None,
     };
-    context.events.publish(&object.object_ref(&()), news).await;
+    context.kube.events.publish(&object.object_ref(&()), news).await;
     Ok(())
 }
 
@@ -276,7 +279,7 @@ fn reported(object: &Value, error: &str, context: &Context) -> Option<Value> {
             "reason": Reason::Undecodable.as_str(),
             "message": message,
             "observedGeneration": object["metadata"]["generation"],
-            "lastTransitionTime": Time(context.clock.now()),
+            "lastTransitionTime": Time(context.process.clock.now()),
         })
     };
     let ours = [

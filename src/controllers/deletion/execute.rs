@@ -45,7 +45,7 @@ pub mod write;
 /// The API server did not do what it was asked to, or the object changed meanwhile. A failed read of the cloud is no
 /// error but an observation.
 pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> Result<(), Error> {
-    let now = Time(context.clock.now());
+    let now = Time(context.process.clock.now());
     match step {
         Step::ReadProject => read::project(pass, context).await,
         Step::Claim => claim::claim(pass, context).await,
@@ -96,7 +96,7 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
         Step::RecordProgress(hold) => {
             let status = status::progress(&pass.seen.request, &hold, &now);
             write::status(pass, status, "RecordProgress", context).await?;
-            let told = context.uptime.now();
+            let told = context.process.uptime.now();
             pass.remember(context, |memory| memory.tells(&hold, told));
             Ok(())
         }
@@ -108,8 +108,8 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
             let status = status::finish(&pass.seen.request, &ending, &now);
             write::status(pass, status, "Finish", context).await?;
             let desktops = pass.seen.request.status.summary.unwrap_or_default();
-            context.metrics.completed(ending.verdict, desktops);
-            context.claims.finished(&pass.uid());
+            context.process.metrics.completed(ending.verdict, desktops);
+            context.requests.claims.finished(&pass.uid());
             Ok(())
         }
         Step::Sign(_) | Step::Post => Err(Error::Fault("a submission outside of its task")),
@@ -122,7 +122,7 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
 /// # Errors
 /// As [`step`].
 pub async fn report_queued(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
-    let now = Time(context.clock.now());
+    let now = Time(context.process.clock.now());
     let status = status::progress(&pass.seen.request, &Progress::queued(), &now);
     write::status(pass, status, "RecordQueued", context).await
 }
@@ -170,20 +170,20 @@ pub fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Resul
         email_notification: spec.email_notification,
         force: spec.force,
     };
-    let since = context.uptime.now();
+    let since = context.process.uptime.now();
     let cloud = pass.cloud()?;
-    let request = match cloud.sign_batch_delete(&body, context.clock.now()) {
+    let request = match cloud.sign_batch_delete(&body, context.process.clock.now()) {
         Ok(request) => request,
         Err(error) => {
             read::read_failure(pass, &error, context);
             return Ok(None);
         }
     };
-    let (auth, not_after) = validity(&request, &context.config.timing);
+    let (auth, not_after) = validity(&request, &context.process.config.timing);
     let attempt = Attempt {
         // What was reserved is for this attempt alone.
         id: pass.seen.reserved.take().unwrap_or_else(|| nonce(context)),
-        writer: context.config.identity.clone(),
+        writer: context.process.config.identity.clone(),
         auth,
         desktop_ids: batch.desktop_ids,
         baseline_job_ids: batch.baseline_job_ids,
@@ -225,7 +225,7 @@ fn validity(signed: &SignedRequest, timing: &Timing) -> (AuthMethod, Option<Time
 fn nonce(context: &Context) -> AttemptID {
     // Sixteen hexadecimal digits are always an identifier.
     #[allow(clippy::expect_used)]
-    AttemptID::try_from(format!("{:016x}", context.clock.random()))
+    AttemptID::try_from(format!("{:016x}", context.process.clock.random()))
         .expect("hexadecimal digits are an identifier")
 }
 
@@ -252,10 +252,10 @@ fn refused(
     error: &CloudFailure,
     context: &Context,
 ) -> PostAnswer {
-    let stored = cloud_error(error, Time(context.clock.now()));
+    let stored = cloud_error(error, Time(context.process.clock.now()));
     let refusal = Refusal {
         attempt: attempt.clone(),
-        at: context.uptime.now(),
+        at: context.process.uptime.now(),
         class: classify(error),
         in_a_row: 1,
         retry_after: error.refusal().and_then(|refusal| refusal.retry_after),
@@ -272,7 +272,10 @@ fn refused(
 fn count(settlement: &Settlement, context: &Context) {
     let class = settlement.error.as_ref().map(|error| error.class);
     match settlement.outcome {
-        Outcome::Pending => context.metrics.answer_lost(),
-        outcome => context.metrics.settled(outcome, class.map(ErrorClass::as_str)),
+        Outcome::Pending => context.process.metrics.answer_lost(),
+        outcome => context
+            .process
+            .metrics
+            .settled(outcome, class.map(ErrorClass::as_str)),
     }
 }

@@ -13,19 +13,19 @@ use crate::plan::progress::Requeue;
 
 /// Brings the facts of a reconciliation up to date.
 pub fn refresh(pass: &mut Reconciliation, context: &Context) {
-    let timing = &context.config.timing;
+    let timing = &context.process.config.timing;
     let clocks = clocks(pass, context);
     if let Some(project) = &mut pass.seen.project {
         daily_usage::expire(&mut project.usage, &clocks, timing);
     }
-    context.memory.change(&pass.uid(), |memory| {
+    context.requests.memory.change(&pass.uid(), |memory| {
         memory.saw(&pass.seen.request, clocks.uptime);
         let mut facts = rules(pass, memory, clocks, context).facts(&Circumstances {
-            stopping: context.stopping.is_cancelled() || !context.leadership.holds(),
+            stopping: context.process.stopping.is_cancelled() || !context.process.leadership.holds(),
             credentials: pass.login.as_ref().map(|login| login.version.as_str()),
             began: pass.began,
             circuit: pass.circuit(),
-            hide_users: !context.config.show_users,
+            hide_users: !context.process.config.show_users,
         });
         if let Some(skew) = &mut facts.clock_skew {
             skew.ahead = memory.steady(skew.ahead);
@@ -46,7 +46,7 @@ pub fn refresh(pass: &mut Reconciliation, context: &Context) {
 pub fn delay(pass: &Reconciliation, wake: Requeue, context: &Context) -> Duration {
     let delay = ask(pass, context, |deadlines| deadlines.delay(wake));
     if wake == Requeue::Backoff {
-        deadlines::with_jitter(delay, context.clock.random())
+        deadlines::with_jitter(delay, context.process.clock.random())
     } else {
         delay
     }
@@ -54,7 +54,7 @@ pub fn delay(pass: &Reconciliation, wake: Requeue, context: &Context) -> Duratio
 
 /// What the deadlines of the request say to a question.
 pub fn ask<T>(pass: &Reconciliation, context: &Context, question: impl FnOnce(&Deadlines<'_>) -> T) -> T {
-    let memory = context.memory.of(&pass.uid());
+    let memory = context.requests.memory.of(&pass.uid());
     question(&rules(pass, &memory, clocks(pass, context), context))
 }
 
@@ -68,7 +68,7 @@ fn rules<'a>(
         request: &pass.seen.request,
         memory,
         clocks,
-        timing: &context.config.timing,
+        timing: &context.process.config.timing,
         windows: pass
             .seen
             .guardrails()

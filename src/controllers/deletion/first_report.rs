@@ -24,16 +24,16 @@ const AT_ONCE: usize = 4;
 /// Reports until the operator stops.
 pub async fn run(context: Arc<Context>) {
     let mut blank = Blank::default();
-    let stopping = &context.stopping;
+    let stopping = &context.process.stopping;
     while stopping
         .run_until_cancelled(tokio::time::sleep(PERIOD))
         .await
         .is_some()
     {
         let due = blank.due(
-            context.requests.all(),
-            context.uptime.now(),
-            context.config.timing.first_report,
+            context.requests.cache.all(),
+            context.process.uptime.now(),
+            context.process.config.timing.first_report,
         );
         if due.is_empty() {
             continue;
@@ -84,18 +84,21 @@ impl Blank {
 /// The reconciliation that may be under way then meets a newer object, and starts over.
 async fn report(request: &DesktopDeletion, context: &Context) -> Result<(), Error> {
     let namespace = request.namespace().unwrap_or_default();
-    let source = context.requests.source(&namespace, &request.name_any());
+    let source = context.requests.cache.source(&namespace, &request.name_any());
     let Some((copy, Source::Cache)) = source.filter(|(copy, _)| copy.uid() == request.uid()) else {
         return Ok(());
     };
-    let underway = context.submissions.is_underway(&copy.uid().unwrap_or_default());
+    let underway = context
+        .requests
+        .submissions
+        .is_underway(&copy.uid().unwrap_or_default());
     if underway
-        || !context.leadership.holds()
+        || !context.process.leadership.holds()
         || copy.metadata.resource_version != request.metadata.resource_version
     {
         return Ok(());
     }
-    let mut pass = Reconciliation::cached(&copy, context.uptime.now(), context);
+    let mut pass = Reconciliation::cached(&copy, context.process.uptime.now(), context);
     execute::report_queued(&mut pass, context).await
 }
 

@@ -73,22 +73,22 @@ impl Reconciliation {
         let requests = requests(object, context);
         let live = api::call("read the DesktopDeletion", requests.get_opt(&object.name_any())).await?;
         let Some(live) = live.filter(|live| live.uid() == object.uid()) else {
-            context.requests.was_not_found(object);
+            context.requests.cache.was_not_found(object);
             context.forget(&object.uid().unwrap_or_default());
             return Ok(None);
         };
         let (live, stored) = decoded(live)?;
-        context.claims.observe(&live);
-        context.requests.knows(&live);
+        context.requests.claims.observe(&live);
+        context.requests.cache.knows(&live);
         Ok(Some(Self::of(live, Some(stored), since, context)))
     }
 
     fn of(object: DesktopDeletion, stored: Option<Value>, since: Duration, context: &Context) -> Self {
         let uid = object.uid().unwrap_or_default();
-        context.memory.change(&uid, |memory| {
+        context.requests.memory.change(&uid, |memory| {
             memory.first_seen.get_or_insert(since);
         });
-        let submission = if context.submissions.is_underway(&uid) {
+        let submission = if context.requests.submissions.is_underway(&uid) {
             Submission::Underway
         } else {
             Submission::None
@@ -103,7 +103,7 @@ impl Reconciliation {
             stored,
             claimed: false,
             seen,
-            began: context.uptime.now(),
+            began: context.process.uptime.now(),
             reads: ReadTimes::default(),
             reads_since: since,
             released: None,
@@ -122,8 +122,8 @@ impl Reconciliation {
     pub fn update(&mut self, object: Raw<DesktopDeletion>, context: &Context) -> Result<(), Error> {
         let (object, stored) = decoded(object)?;
         self.seen.request = request(&object);
-        context.requests.knows(&object);
-        context.claims.observe(&object);
+        context.requests.cache.knows(&object);
+        context.requests.claims.observe(&object);
         (self.object, self.stored) = (object, Some(stored));
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Reconciliation {
     pub fn settle_reservations(&self, context: &Context) {
         let project = ObjectRef::new(&self.seen.request.project).within(&self.namespace());
         // Nobody listens once the operator stops.
-        context.unsettled.send(project).ok();
+        context.requests.unsettled.send(project).ok();
     }
 
     /// The reconciliation has ended, or its submission: its desktops stay claimed only if something of it may have reached the
@@ -158,7 +158,7 @@ impl Reconciliation {
             Some(_) => Known::Live,
             None => Known::Cached { claimed },
         };
-        context.claims.settle(&self.object, known);
+        context.requests.claims.settle(&self.object, known);
     }
 
     /// Nothing is left to do for the request: it has its final result, or it is being deleted and released.
@@ -179,7 +179,7 @@ impl Reconciliation {
 
     /// Changes what is remembered of the request.
     pub fn remember<T>(&self, context: &Context, change: impl FnOnce(&mut Remembered) -> T) -> T {
-        context.memory.change(&self.uid(), change)
+        context.requests.memory.change(&self.uid(), change)
     }
 
     /// The object's uid.
@@ -293,7 +293,10 @@ impl Reconciliation {
 }
 
 fn requests(object: &DesktopDeletion, context: &Context) -> Api<Raw<DesktopDeletion>> {
-    Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default())
+    Api::namespaced(
+        context.kube.client.clone(),
+        &object.namespace().unwrap_or_default(),
+    )
 }
 
 /// The object, and its status as it was received.

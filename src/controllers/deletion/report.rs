@@ -102,7 +102,11 @@ async fn publish_about(
         note,
         related,
     };
-    context.events.publish(&pass.object.object_ref(&()), news).await;
+    context
+        .kube
+        .events
+        .publish(&pass.object.object_ref(&()), news)
+        .await;
 }
 
 /// The object went away while a submission of it was under way: what came of that is said wherever it can be.
@@ -120,7 +124,7 @@ pub async fn lost(pass: &Reconciliation, context: &Context) {
         "{text}, and the object was removed before this could be recorded; check the desktops in the console"
     );
     tracing::error!(namespace, name, %attempt, "{message}");
-    context.metrics.incident(Incident::JobLost);
+    context.process.metrics.incident(Incident::JobLost);
     publish(pass, Kind::Warning, "JobLost", &message, context).await;
 }
 
@@ -149,7 +153,7 @@ pub async fn late(pass: &Reconciliation, settlement: &Settlement, context: &Cont
         settlement.attempt
     );
     tracing::error!(namespace, name, "{note}");
-    context.metrics.incident(Incident::LateEffect);
+    context.process.metrics.incident(Incident::LateEffect);
     publish(pass, Kind::Warning, "LateEffect", &note, context).await;
 }
 
@@ -169,6 +173,6 @@ pub async fn let_go(pass: &Reconciliation, context: &Context) {
         "the finalizer was removed while the outcome of attempt {} is unknown; check its desktops in the console",
         attempt.id
     );
-    context.metrics.incident(Incident::ReleasedUnresolved);
+    context.process.metrics.incident(Incident::ReleasedUnresolved);
     warn(pass, "ReleasedUnresolved", &note, context).await;
 }

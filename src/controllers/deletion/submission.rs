@@ -70,9 +70,9 @@ impl Drop for Underway {
 /// # Errors
 /// The intent could not be stored, so nothing was sent.
 pub async fn run(pass: Reconciliation, batch: Batch, context: Arc<Context>) -> Result<Reconciliation, Error> {
-    let underway = context.submissions.begin(pass.uid());
+    let underway = context.requests.submissions.begin(pass.uid());
     let (sender, receiver) = oneshot::channel();
-    let tasks = context.submissions.tasks.clone();
+    let tasks = context.requests.submissions.tasks.clone();
     let submission = async move {
         let reference = pass.reference();
         let mut pass = pass;
@@ -83,7 +83,7 @@ pub async fn run(pass: Reconciliation, batch: Batch, context: Arc<Context>) -> R
         drop(underway);
         // Nobody waits any more if the reconcile was dropped; the object is then reconciled again.
         if sender.send(result).is_err() {
-            context.queue.add(reference);
+            context.requests.queue.add(reference);
         }
     };
     tasks.spawn(submission.instrument(tracing::info_span!("submit", attempt = Empty)));
@@ -122,7 +122,7 @@ async fn record(pass: &mut Reconciliation, step: Step, context: &Context) -> Res
         Step::RecordOutcome(_) => {
             store_outcome(pass, step, context).await?;
             // What was read before the call says nothing about the time after it.
-            pass.forget_reads(context.uptime.now());
+            pass.forget_reads(context.process.uptime.now());
             Ok(())
         }
         // What was signed and not sent is gone with this task.
@@ -192,9 +192,9 @@ async fn store_outcome(pass: &mut Reconciliation, mut step: Step, context: &Cont
 /// The outcome cannot be stored. If the object is gone, its desktops stay held as what came of the call asks for.
 async fn given_up(pass: &Reconciliation, step: &Step, error: &Error, context: &Context) -> Error {
     if matches!(error, Error::Api(_)) {
-        context.claims.deleted(&pass.uid());
+        context.requests.claims.deleted(&pass.uid());
         if let Step::RecordOutcome(settlement) = step {
-            context.claims.learn(&pass.uid(), settlement);
+            context.requests.claims.learn(&pass.uid(), settlement);
         }
     }
     report::lost(pass, context).await;

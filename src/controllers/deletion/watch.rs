@@ -10,6 +10,7 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 
+use super::super::context::Requests;
 use super::super::raw::Raw;
 use super::super::undecodable::{Change, Sorted};
 use super::super::{Context, Scope, cache, not_listed, stopped_unsynced, watchdog};
@@ -23,23 +24,23 @@ const UNFINISHED: &str = "status.completionTime=";
 /// Watches one namespace, or all of them, until the operator stops.
 pub async fn run(context: Arc<Context>, scope: Scope) {
     let (store, writer) = reflector::store();
-    context.requests.watch(scope.clone(), store.clone());
-    let submissions = context.submissions.clone();
+    context.requests.cache.watch(scope.clone(), store.clone());
+    let submissions = context.requests.submissions.clone();
     let underway = move |uid: &str| submissions.is_underway(uid);
-    context.metrics.watch_requests(store.clone(), underway);
-    let ready = context.health.check(scope.check("desktopdeletions"));
-    let unsynced = stopped_unsynced(store.clone(), ready.clone(), context.stopping.clone());
-    let interval = context.config.timing.watch_check;
-    let pulse = context.health.pulse(
+    context.process.metrics.watch_requests(store.clone(), underway);
+    let ready = context.process.health.check(scope.check("desktopdeletions"));
+    let unsynced = stopped_unsynced(store.clone(), ready.clone(), context.process.stopping.clone());
+    let interval = context.process.config.timing.watch_check;
+    let pulse = context.process.health.pulse(
         format!("watch of {}", scope.check("desktopdeletions")),
         interval * 3,
     );
     let watchdog = watchdog::run(
-        (context.client.clone(), scope.clone(), UNFINISHED),
-        (store.clone(), context.undecodable.clone()),
+        (context.kube.client.clone(), scope.clone(), UNFINISHED),
+        (store.clone(), context.requests.undecodable.clone()),
         interval,
         pulse,
-        context.stopping.clone(),
+        context.process.stopping.clone(),
     );
     let watch = Watch {
         context: &context,
@@ -52,7 +53,7 @@ pub async fn run(context: Arc<Context>, scope: Scope) {
     tokio::select! {
         _ = future::join(watch.follow(), watchdog) => {}
         () = unsynced => {}
-        () = context.stopping.cancelled() => {}
+        () = context.process.stopping.cancelled() => {}
     }
 }
 
@@ -79,14 +80,14 @@ struct Listed {
 
 impl Watch<'_> {
     async fn follow(mut self) {
-        let requests: Api<Raw<DesktopDeletion>> = self.scope.api(&self.context.client);
+        let requests: Api<Raw<DesktopDeletion>> = self.scope.api(&self.context.kube.client);
         let events = watcher(requests, watcher::Config::default().fields(UNFINISHED)).default_backoff();
         let mut events = pin!(events);
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => self.take_in(event),
                 Err(error) => {
-                    self.context.claims.requests_failed(&self.scope, &error);
+                    self.context.requests.claims.requests_failed(&self.scope, &error);
                     self.ready.explain(not_listed::<DesktopDeletion>(&error));
                     tracing::debug!(%error, "watch of desktopdeletions");
                 }
@@ -95,17 +96,21 @@ impl Watch<'_> {
     }
 
     fn take_in(&mut self, event: Event<Raw<DesktopDeletion>>) {
-        let (context, now) = (self.context, self.context.uptime.now());
+        let (context, now) = (self.context, self.context.process.uptime.now());
         let (change, partial) = (Change::of(&event), is_partial(&event));
-        match context.undecodable.sort(&self.scope, event, &self.store, now) {
+        match context
+            .requests
+            .undecodable
+            .sort(&self.scope, event, &self.store, now)
+        {
             Sorted::Known(event, decodable_again) => {
-                for gone in context.claims.note(&self.scope, &event) {
+                for gone in context.requests.claims.note(&self.scope, &event) {
                     context.forget(&gone);
                 }
                 self.apply(event, partial);
                 if let Some(object) = decodable_again {
                     // Its spec need not have changed, so nothing else would.
-                    context.queue.add(object);
+                    context.requests.queue.add(object);
                 }
             }
             Sorted::Unknown {
@@ -114,12 +119,16 @@ impl Watch<'_> {
                 remove,
             } => {
                 if change == Change::Deleted {
-                    let gone = context.claims.undecodable_is_gone(&self.scope, &json, &metadata);
-                    context.undecodable.forget(&gone);
+                    let gone = context
+                        .requests
+                        .claims
+                        .undecodable_is_gone(&self.scope, &json, &metadata);
+                    context.requests.undecodable.forget(&gone);
                     context.forget(&gone);
                 } else {
                     let listed = change == Change::Listed;
                     context
+                        .requests
                         .claims
                         .note_undecodable(&self.scope, &json, &metadata, listed);
                 }
@@ -143,13 +152,17 @@ impl Watch<'_> {
             (Event::InitDone, _) => {
                 let listed = std::mem::take(&mut self.listed);
                 let uids = listed.iter().map(|listed| listed.uid.as_str()).collect();
-                self.context.requests.listed(&self.scope, &uids);
+                self.context.requests.cache.listed(&self.scope, &uids);
                 for listed in listed {
                     self.show(listed);
                 }
             }
             (Event::Apply(_), shown) => shown.into_iter().for_each(|shown| self.show(shown)),
-            (Event::Delete(object), _) => self.context.requests.is_gone(&object.uid().unwrap_or_default()),
+            (Event::Delete(object), _) => self
+                .context
+                .requests
+                .cache
+                .is_gone(&object.uid().unwrap_or_default()),
         }
     }
 
@@ -158,7 +171,7 @@ impl Watch<'_> {
         cache::trim(object);
         let uid = object.uid().unwrap_or_default();
         if partial {
-            self.context.requests.will_be_partial(&uid);
+            self.context.requests.cache.will_be_partial(&uid);
         }
         Listed {
             key: Key::of(object),
@@ -171,8 +184,8 @@ impl Watch<'_> {
 
     /// The store shows it now.
     fn show(&self, shown: Listed) {
-        let Context { requests, queue, .. } = self.context;
-        if requests.shows(&shown.uid, shown.version, shown.partial) {
+        let Requests { cache, queue, .. } = &self.context.requests;
+        if cache.shows(&shown.uid, shown.version, shown.partial) {
             queue.add(shown.key);
         } else if shown.news {
             queue.add_version(shown.key, shown.version);

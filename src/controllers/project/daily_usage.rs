@@ -44,14 +44,14 @@ pub(super) async fn settle(
     let mut usage = before.daily_usage.clone().unwrap_or_default();
     let endpoint = project_session::coordinates(&project.object.spec).endpoint;
     let clocks = context.clocks(Some(&endpoint));
-    daily_usage::expire(&mut usage, &clocks, &context.config.timing);
+    daily_usage::expire(&mut usage, &clocks, &context.process.config.timing);
     let namespace = cached.namespace().unwrap_or_default();
     let requests = stream::iter(usage.reservations.clone())
         .map(|reservation| read(reservation, &namespace, context))
         .buffered(AT_ONCE)
         .collect()
         .await;
-    let usage = daily_usage::settle(&usage, requests, &context.config.timing);
+    let usage = daily_usage::settle(&usage, requests, &context.process.config.timing);
     let reserved = !usage.reservations.is_empty();
     let status = WorkspaceProjectStatus {
         daily_usage: Some(usage).filter(|usage| !usage.is_empty()),
@@ -60,12 +60,12 @@ pub(super) async fn settle(
     if status != before {
         project_status::replace(&project, &status, "SettleReservations", context).await?;
     }
-    Ok(reserved.then_some(context.config.timing.secret_refresh))
+    Ok(reserved.then_some(context.process.config.timing.secret_refresh))
 }
 
 /// The request of a reservation. One that cannot be read does not keep others from being settled.
 async fn read(reservation: Reservation, namespace: &str, context: &Context) -> RequestNow {
-    let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.client.clone(), namespace);
+    let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.kube.client.clone(), namespace);
     let name = &reservation.request;
     let found = match api::call("read the DesktopDeletion", requests.get_opt(name)).await {
         Ok(found) => found,
@@ -91,16 +91,19 @@ pub(super) fn unsettled(
     scope: Scope,
     context: &Context,
 ) -> impl Stream<Item = ObjectRef<WorkspaceProject>> + use<> {
-    let projects = stream::unfold(context.unsettled.subscribe(), |mut unsettled| async move {
-        loop {
-            match unsettled.recv().await {
-                Ok(project) => return Some((project, unsettled)),
-                // Those are settled when they are looked at the next time.
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return None,
+    let projects = stream::unfold(
+        context.requests.unsettled.subscribe(),
+        |mut unsettled| async move {
+            loop {
+                match unsettled.recv().await {
+                    Ok(project) => return Some((project, unsettled)),
+                    // Those are settled when they are looked at the next time.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
             }
-        }
-    });
+        },
+    );
     projects.filter(move |project| {
         let covers = match &scope {
             Scope::All => true,

@@ -94,7 +94,7 @@ pub(super) async fn report(project: &WorkspaceProject, relaxed: &[&str], context
     let waits = |status: Option<&DesktopDeletionStatus>| {
         status.is_none_or(|status| status.completion_time.is_none() && unsettled(status).is_none())
     };
-    let requests = context.requests.of_project(&namespace, &name);
+    let requests = context.requests.cache.of_project(&namespace, &name);
     let waiting = requests
         .iter()
         .filter(|request| waits(request.status.as_ref()))
@@ -121,7 +121,7 @@ pub(super) async fn report(project: &WorkspaceProject, relaxed: &[&str], context
         note: &note,
         related: Some(version),
     };
-    context.events.publish(&project.object_ref(&()), news).await;
+    context.kube.events.publish(&project.object_ref(&()), news).await;
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(super) async fn claim(pass: &mut Reconciliation, context: &Context) -> Resul
     let before = holder_of(pass.seen.claim.as_ref());
     if let Some(Claim::HeldByDeleted(holder)) = &pass.seen.claim {
         let released = overlap::released(&pass.seen, holder);
-        context.claims.release(&holder.uid, &released);
+        context.requests.claims.release(&holder.uid, &released);
     }
     let mut answer = ask(pass, &home, context).await?;
     while let Some(deleted) = &answer.unconfirmed {
@@ -53,9 +53,9 @@ fn holder_of(claim: Option<&Claim>) -> Option<String> {
 
 async fn ask(pass: &Reconciliation, home: &ProjectKey, context: &Context) -> Result<Answer, Error> {
     tokio::select! {
-        answer = context.claims.claim(&pass.object, home) => Ok(answer),
+        answer = context.requests.claims.claim(&pass.object, home) => Ok(answer),
         // It waits for the watches of all namespaces, and one of them may never come about.
-        () = context.stopping.cancelled() => Err(Error::StartOver),
+        () = context.process.stopping.cancelled() => Err(Error::StartOver),
     }
 }
 
@@ -64,7 +64,7 @@ async fn ask(pass: &Reconciliation, home: &ProjectKey, context: &Context) -> Res
 async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Context) -> bool {
     let uid = deleted.extra.uid.as_deref().unwrap_or_default();
     let namespace = deleted.namespace.as_deref().unwrap_or_default();
-    let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.client.clone(), namespace);
+    let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.kube.client.clone(), namespace);
     let live = api::call("read a deleted DesktopDeletion", requests.get_opt(&deleted.name)).await;
     let live = match live {
         Ok(live) => live.filter(|live| live.meta().uid.as_deref() == Some(uid)),
@@ -76,13 +76,13 @@ async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Cont
     };
     match live {
         None => {
-            context.claims.confirm_deleted(uid);
+            context.requests.claims.confirm_deleted(uid);
             false
         }
         Some(live) => {
             let finished = !live.json["status"]["completionTime"].is_null();
             if finished {
-                context.claims.finished(uid);
+                context.requests.claims.finished(uid);
             }
             finished
         }

@@ -30,18 +30,19 @@ use crate::workspace::error::{Error as CloudFailure, Failure};
 pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let patient = facts::ask(pass, context, |deadlines| deadlines.project_may_come());
     let (namespace, name) = (pass.namespace(), pass.seen.request.project.clone());
-    let asked = context.uptime.now();
+    let asked = context.process.uptime.now();
     // What follows from the first read is confirmed by a live one before anything is sent.
     let since = match &pass.login {
-        None => pass
-            .reads_since
-            .max(deadlines::oldest_first_read(asked, &context.config.timing)),
+        None => pass.reads_since.max(deadlines::oldest_first_read(
+            asked,
+            &context.process.config.timing,
+        )),
         Some(_) => asked,
     };
-    let read = project_session::read(context, &namespace, &name, context.uptime.moment(since)).await;
+    let read = project_session::read(context, &namespace, &name, context.process.uptime.moment(since)).await;
     let mut login = Login::of(&*read.value?, &namespace, &name, patient);
     if let Some(obstacle) = login.unchecked()
-        && let Some(priority) = context.claims.projects_unreadable(&namespace)
+        && let Some(priority) = context.requests.claims.projects_unreadable(&namespace)
     {
         *obstacle = unreadable::projects(&namespace, &name, &priority);
     }
@@ -52,8 +53,8 @@ pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Res
         pass.forget_reads(asked);
     }
     pass.seen.project = Some(login.view.clone());
-    pass.seen.last_look = context.uptime.at(read.began) >= asked;
-    pass.project_read = Some(context.uptime.now());
+    pass.seen.last_look = context.process.uptime.at(read.began) >= asked;
+    pass.project_read = Some(context.process.uptime.now());
     let first = pass.login.replace(login).is_none();
     if first && Priority::of(&pass.object) == Priority::Submission {
         recall(pass, asked, context);
@@ -65,7 +66,7 @@ pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Res
 fn recall(pass: &mut Reconciliation, now: Duration, context: &Context) {
     // Without a project that can be used nothing is known of its desktops.
     let Ok(key) = pass.home() else { return };
-    let remembered = context.memory.of(&pass.uid());
+    let remembered = context.requests.memory.of(&pass.uid());
     for id in remembered.known_gone(&key.project, deadlines::oldest_gone(now)) {
         let gone = DesktopObservation {
             sight: DesktopView::Gone,
@@ -93,12 +94,16 @@ pub(super) async fn desktops(
         if priority == Priority::Recovery {
             return vec![];
         }
-        context.queue.upcoming_desktops(&pass.object, room)
+        context.requests.queue.upcoming_desktops(&pass.object, room)
     };
-    let read = context.shared.desktops(key, cloud, question, upcoming).await;
-    pass.reads.desktops_took += context.uptime.now().saturating_sub(asked);
+    let read = context
+        .cloud
+        .desktops
+        .desktops(key, cloud, question, upcoming)
+        .await;
+    pass.reads.desktops_took += context.process.uptime.now().saturating_sub(asked);
     if let Some(read) = answered(pass, read, context) {
-        let began = context.uptime.at(read.began);
+        let began = context.process.uptime.at(read.began);
         for id in ids {
             let row = read.shows(id);
             let unseen = if read.proves_missing(id) {
@@ -116,16 +121,16 @@ pub(super) async fn desktops(
 /// Before a submission a read of a moment ago will do. Once something was accepted, only that a desktop is gone is worth
 /// telling from before, and what came of an attempt in doubt is asked anew.
 fn question(pass: &Reconciliation, ids: &[DesktopID], priority: Priority, context: &Context) -> DesktopQuery {
-    let now = context.uptime.now();
+    let now = context.process.uptime.now();
     let since = if priority == Priority::Recovery {
         now
     } else {
         pass.reads_since
-            .max(deadlines::oldest_first_read(now, &context.config.timing))
+            .max(deadlines::oldest_first_read(now, &context.process.config.timing))
     };
     DesktopQuery {
         ids: ids.to_vec(),
-        since: context.uptime.moment(since),
+        since: context.process.uptime.moment(since),
         gone_only: priority != Priority::Submission,
     }
 }
@@ -137,7 +142,7 @@ pub(super) async fn desktop(
 ) -> Result<(), Error> {
     let began = begin_read(pass, context);
     let shown = pass.cloud()?.show_desktop(id).await;
-    pass.reads.desktops_took += context.uptime.now().saturating_sub(began);
+    pass.reads.desktops_took += context.process.uptime.now().saturating_sub(began);
     if let Err(error) = &shown
         && is_about_one_desktop(error)
     {
@@ -173,7 +178,7 @@ pub(super) async fn details(
 ) -> Result<(), Error> {
     let asked = begin_read(pass, context);
     let listed = pass.cloud()?.list_desktop_details(ids).await;
-    pass.reads.desktops_took += context.uptime.now().saturating_sub(asked);
+    pass.reads.desktops_took += context.process.uptime.now().saturating_sub(asked);
     if let Some(answer) = answered(pass, listed, context) {
         let mut rows = BTreeMap::new();
         for row in answer.value {
@@ -202,7 +207,7 @@ fn saw(
     began: Duration,
     context: &Context,
 ) {
-    let settle = context.config.timing.job_visibility_timeout;
+    let settle = context.process.config.timing.job_visibility_timeout;
     let idle_twice = pass.remember(context, |memory| {
         if !sight.needs_lookup() {
             memory.was_read(id);
@@ -229,12 +234,12 @@ fn saw(
 /// minutes. Evidence about an attempt must be newer than this reconciliation.
 pub(super) async fn sub_jobs(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let now = begin_read(pass, context);
-    let first_seen = context.memory.of(&pass.uid()).first_seen;
+    let first_seen = context.requests.memory.of(&pass.uid()).first_seen;
     let since = match &pass.seen.claim {
         // Whether the job of a request that is gone shows by now: many may wait for that.
         Some(Claim::HeldByDeleted(holder)) => pass.reads_since.max(holder.gone_since),
         _ if pass.seen.request.status.attempts.is_empty() => {
-            deadlines::oldest_admitting_read(now, first_seen, pass.released, &context.config.timing)
+            deadlines::oldest_admitting_read(now, first_seen, pass.released, &context.process.config.timing)
         }
         _ if recovery::is_early(&pass.seen) => {
             let since = facts::ask(pass, context, |deadlines| deadlines.oldest_early_read());
@@ -246,12 +251,12 @@ pub(super) async fn sub_jobs(pass: &mut Reconciliation, context: &Context) -> Re
     };
     let (key, cloud) = (pass.shared()?, pass.cloud()?);
     let ids = pass.seen.request.desktop_ids.clone();
-    let since = context.uptime.moment(since);
-    let swept = context.shared.sweep(key, &*cloud, &ids, since).await;
-    pass.reads.sub_jobs_took += context.uptime.now().saturating_sub(now);
+    let since = context.process.uptime.moment(since);
+    let swept = context.cloud.desktops.sweep(key, &*cloud, &ids, since).await;
+    pass.reads.sub_jobs_took += context.process.uptime.now().saturating_sub(now);
     if let Some(sweep) = answered(pass, swept, context) {
         let unseen = pass.remember(context, |memory| {
-            memory.saw_sub_jobs(&sweep, &ids, context.uptime.now())
+            memory.saw_sub_jobs(&sweep, &ids, context.process.uptime.now())
         });
         for id in unseen {
             if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
@@ -269,10 +274,12 @@ pub(super) async fn owner(pass: &mut Reconciliation, job: &JobID, context: &Cont
     let uid = pass.object.uid();
     let parameters = ListParams::default().fields(&format!("status.jobID={job}"));
     let mut owned = false;
-    for scope in context.claims.scopes() {
-        let requests = scope.api::<DesktopDeletion>(&context.client);
+    for scope in context.requests.claims.scopes() {
+        let requests = scope.api::<DesktopDeletion>(&context.kube.client);
         let found = api::call("list the requests of a job", requests.list_metadata(&parameters)).await;
-        if matches!(found, Err(api::Error::Refused { .. })) && context.claims.earlier_calls_have_ended() {
+        if matches!(found, Err(api::Error::Refused { .. }))
+            && context.requests.claims.earlier_calls_have_ended()
+        {
             // As for claims: a namespace that cannot be read is waited for no longer than its calls may take effect.
             continue;
         }
@@ -295,7 +302,7 @@ pub(super) fn job(pass: &mut Reconciliation, job: &JobID, context: &Context) -> 
         age: facts::ask(pass, context, |deadlines| deadlines.age_of_submission()),
         object: pass.reference(),
     };
-    let view = match context.pollers.follow(wanted, &key, pass.session()?) {
+    let view = match context.cloud.pollers.follow(wanted, &key, pass.session()?) {
         News::NotYet => JobView::default(),
         News::Known(view) => view,
         News::ReadFailure(error) => {
@@ -313,7 +320,7 @@ pub(super) fn job(pass: &mut Reconciliation, job: &JobID, context: &Context) -> 
 
 fn begin_read(pass: &mut Reconciliation, context: &Context) -> Duration {
     pass.seen.last_look = false;
-    context.uptime.now()
+    context.process.uptime.now()
 }
 
 /// The answer of a read, if it went well.
@@ -332,7 +339,7 @@ pub(super) fn read_failure(pass: &mut Reconciliation, error: &CloudFailure, cont
 
 fn troubled(error: &CloudFailure, context: &Context) -> ReadFailure {
     ReadFailure {
-        error: cloud_error(error, Time(context.clock.now())),
+        error: cloud_error(error, Time(context.process.clock.now())),
         withheld: matches!(error.failure, Failure::CircuitOpen { .. }),
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn finalizers(
     let requests = pass.requests(context);
     let name = pass.object.name_any();
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
-    let now = context.uptime.now();
+    let now = context.process.uptime.now();
     if present {
         pass.remember(context, |memory| memory.finalizer_dropped = false);
     }
@@ -47,7 +47,7 @@ pub(super) async fn finalizers(
     if present && pass.seen.facts.finalizer_missing {
         report::restored(pass, context).await;
     }
-    context.metrics.api_write("DesktopDeletion", step);
+    context.process.metrics.api_write("DesktopDeletion", step);
     pass.seen.last_look = false;
     pass.update(patched, context)
 }
@@ -86,7 +86,7 @@ pub(super) async fn status(
         requests.replace_status(&name, &parameters, &next),
     )
     .await?;
-    context.metrics.api_write("DesktopDeletion", step);
+    context.process.metrics.api_write("DesktopDeletion", step);
     pass.update(written, context)?;
     if pass.may_hold_reservation() && pass.seen.request.pending().is_none() {
         pass.settle_reservations(context);

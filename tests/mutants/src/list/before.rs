@@ -58,7 +58,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         email_notification: spec.email_notification,
         force: spec.force,
     };
-    let request = cloud.sign_batch_delete(&body, context.clock.now()).unwrap_or(request);
+    let request = cloud.sign_batch_delete(&body, context.process.clock.now()).unwrap_or(request);
     // Between the guard",
             },
         ],
