@@ -178,7 +178,7 @@ impl Cloud {
         );
         let counted = circuit_breaker.clone();
         process.metrics.watch_circuit_breaker(move || counted.held());
-        let pulse = process.health.pulse("pollers", job_poller::SIGN_OF_LIFE);
+        let pulse = process.health.pulse("pollers", job_poller::HEARTBEAT_TIMEOUT);
         Self {
             connector,
             circuit_breaker,

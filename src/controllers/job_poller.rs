@@ -25,7 +25,7 @@ use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
 use crate::workspace::error::Error;
 
 /// How long a poller may take for one tick before it counts as dead: longer than any tick with slow answers.
-pub const SIGN_OF_LIFE: Duration = Duration::from_secs(600);
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is known of a job that is followed.
 #[derive(Debug, Clone)]
@@ -172,9 +172,9 @@ impl Pollers {
     pub fn attest(&self, stopping: CancellationToken) -> impl Future<Output = ()> + use<> {
         let shared = self.shared.clone();
         async move {
-            let pause = || tokio::time::sleep(SIGN_OF_LIFE / 10);
+            let pause = || tokio::time::sleep(HEARTBEAT_TIMEOUT / 10);
             while stopping.run_until_cancelled(pause()).await.is_some() {
-                let turns = |project: &Project| project.turned.elapsed() < SIGN_OF_LIFE;
+                let turns = |project: &Project| project.turned.elapsed() < HEARTBEAT_TIMEOUT;
                 if shared.state.lock().projects.values().all(turns) {
                     shared.pulse.beat();
                 }

@@ -116,7 +116,7 @@ pub async fn run(
             PredicateConfig::default(),
         );
     let unsynced = super::stopped_unsynced(reader.clone(), ready, context.process.stopping.clone());
-    let shared = Arc::new(Prover {
+    let shared = Arc::new(Verifier {
         context: context.clone(),
         checks,
     });
@@ -162,14 +162,14 @@ fn take_in(
     }
 }
 
-struct Prover {
+struct Verifier {
     context: Arc<Context>,
     checks: Checks,
 }
 
 /// The last time that a login was tried.
 #[derive(Clone)]
-struct Proof {
+struct CredentialCheck {
     at: Instant,
     verdict: Verdict,
     failures: u32,
@@ -185,9 +185,9 @@ struct Verdict {
     again: RetryPolicy,
 }
 
-async fn reconcile(project: Arc<WorkspaceProject>, prover: Arc<Prover>) -> Result<Action, api::Error> {
+async fn reconcile(project: Arc<WorkspaceProject>, verifier: Arc<Verifier>) -> Result<Action, api::Error> {
     let started = Instant::now();
-    let result = AssertUnwindSafe(look(&project, &prover))
+    let result = AssertUnwindSafe(try_reconcile(&project, &verifier))
         .catch_unwind()
         .await
         .unwrap_or_else(|_| {
@@ -197,7 +197,7 @@ async fn reconcile(project: Arc<WorkspaceProject>, prover: Arc<Prover>) -> Resul
             })
         });
     let word = if result.is_ok() { "ok" } else { "error" };
-    prover
+    verifier
         .context
         .process
         .metrics
@@ -206,40 +206,40 @@ async fn reconcile(project: Arc<WorkspaceProject>, prover: Arc<Prover>) -> Resul
 }
 
 #[allow(clippy::needless_pass_by_value)] // the signature is kube's
-fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, prover: Arc<Prover>) -> Action {
+fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, verifier: Arc<Verifier>) -> Action {
     let (name, namespace) = (project.name_any(), project.namespace());
     tracing::warn!(namespace, name, %error, "a reconciliation of a WorkspaceProject failed, retrying");
-    let pause = prover.context.process.config.timing.retry_min;
+    let pause = verifier.context.process.config.timing.retry_min;
     Action::requeue(deadlines::with_jitter(
         pause,
-        prover.context.process.clock.random(),
+        verifier.context.process.clock.random(),
     ))
 }
 
 /// Settles what is reserved, and proves the login. The failure of one does not stop the other.
-async fn look(project: &WorkspaceProject, prover: &Prover) -> Result<Action, api::Error> {
-    let timing = &prover.context.process.config.timing;
-    let settled = daily_usage::settle(project, &prover.context)
+async fn try_reconcile(project: &WorkspaceProject, verifier: &Verifier) -> Result<Action, api::Error> {
+    let timing = &verifier.context.process.config.timing;
+    let settled = daily_usage::settle(project, &verifier.context)
         .await
         .unwrap_or_else(|error| {
             let (name, namespace) = (project.name_any(), project.namespace());
             tracing::debug!(namespace, name, %error, "reservations could not be settled, retrying");
             Some(timing.retry_min)
         });
-    let next = prove(project, prover).await?;
+    let next = verify(project, verifier).await?;
     Ok(Action::requeue(settled.map_or(next, |settled| settled.min(next))))
 }
 
 /// Says when to look again.
-async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Duration, api::Error> {
-    let context = &prover.context;
+async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Duration, api::Error> {
+    let context = &verifier.context;
     let namespace = project.namespace().unwrap_or_default();
     let refresh = context.process.config.timing.secret_refresh;
-    let proof = match project_session::access(context, &namespace, project).await? {
+    let check = match project_session::access(context, &namespace, project).await? {
         Err(project_session::Unavailable { reason, message }) => {
-            prover.checks.forget(&project.uid().unwrap_or_default());
+            verifier.checks.forget(&project.uid().unwrap_or_default());
             context.process.metrics.login_checked(reason);
-            Proof {
+            CredentialCheck {
                 at: Instant::now(),
                 verdict: Verdict::failed(reason, message, RetryPolicy::Soon),
                 failures: 0,
@@ -248,24 +248,24 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Duration, 
         Ok(session) => {
             let generation = project.metadata.generation.unwrap_or_default();
             let version = format!("{generation}/{}", session.caller.login);
-            let due = |proof: &Proof| proof.at.elapsed() >= pause(proof, context);
+            let due = |check: &CredentialCheck| check.at.elapsed() >= pause(check, context);
             let start = |last| {
                 let (name, uid) = (project.name_any(), project.uid());
                 let span = tracing::info_span!("check_project", namespace, name, uid);
                 check(project.clone(), session, last, context.clone()).instrument(span)
             };
-            match prover.checks.result(project, &version, due, start)? {
-                Some(proof) => proof,
+            match verifier.checks.result(project, &version, due, start)? {
+                Some(check) => check,
                 // Its end is reported; the Secret may change before that, and is not watched.
                 None => return Ok(refresh),
             }
         }
     };
-    let persists = proof.verdict.reason == Reason::EndpointUnreachable && proof.failures >= STALLED_AFTER;
-    write(project, &proof.verdict, persists, context).await?;
-    let next = pause(&proof, context).saturating_sub(proof.at.elapsed());
+    let persists = check.verdict.reason == Reason::EndpointUnreachable && check.failures >= STALLED_AFTER;
+    write(project, &check.verdict, persists, context).await?;
+    let next = pause(&check, context).saturating_sub(check.at.elapsed());
     // A login that does not work is read again soon: the Secret may have been mended, and is not watched.
-    let next = if proof.verdict.status == ConditionStatus::True {
+    let next = if check.verdict.status == ConditionStatus::True {
         next
     } else {
         next.min(refresh)
@@ -277,9 +277,9 @@ async fn prove(project: &WorkspaceProject, prover: &Prover) -> Result<Duration, 
 async fn check(
     project: WorkspaceProject,
     session: Arc<CloudSession>,
-    last: Option<Proof>,
+    last: Option<CredentialCheck>,
     context: Arc<Context>,
-) -> Proof {
+) -> CredentialCheck {
     let cloud = session.client(Priority::Poll);
     let endpoint = project_session::coordinates(&project.spec).endpoint;
     let mut result = cloud.list_desktops(&[]).await;
@@ -297,9 +297,9 @@ async fn check(
     let failures = if verdict.status == ConditionStatus::True {
         0
     } else {
-        last.map_or(0, |proof| proof.failures).saturating_add(1)
+        last.map_or(0, |check| check.failures).saturating_add(1)
     };
-    Proof {
+    CredentialCheck {
         at: Instant::now(),
         verdict,
         failures,
@@ -317,12 +317,12 @@ impl Verdict {
     }
 }
 
-fn pause(proof: &Proof, context: &Context) -> Duration {
+fn pause(check: &CredentialCheck, context: &Context) -> Duration {
     let timing = &context.process.config.timing;
-    match (proof.verdict.status, proof.verdict.again) {
+    match (check.verdict.status, check.verdict.again) {
         (ConditionStatus::True, _) => timing.project_refresh,
         (_, RetryPolicy::Slow) => timing.retry_max,
-        (_, RetryPolicy::Backoff) => deadlines::exponential(proof.failures, timing),
+        (_, RetryPolicy::Backoff) => deadlines::exponential(check.failures, timing),
         (_, RetryPolicy::Soon | RetryPolicy::Settle) => timing.secret_refresh,
     }
 }

@@ -129,7 +129,7 @@ impl Login {
             }
             Ok(session) => {
                 let version = format!("{generation}/{}", session.caller.login);
-                let mut login = Self::new(Some(project), unproven(project, patient), version);
+                let mut login = Self::new(Some(project), unverified(project, patient), version);
                 login.view.usage = stored.status().daily_usage.unwrap_or_default();
                 (login.session, login.project) = (Some(session.clone()), Some(stored.clone()));
                 login
@@ -296,7 +296,7 @@ fn not_ready(message: String, person: bool) -> Obstacle {
 }
 
 /// What the project's own `Ready` condition has against it.
-fn unproven(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
+fn unverified(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
     let name = project.name_any();
     let ready = project.condition(ConditionType::Ready);
     let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown) else {

@@ -46,7 +46,7 @@ pub fn next(seen: &Observed) -> Step {
     if without_effect(seen).count() >= NO_EFFECT_LIMIT {
         return finalizer::finish(seen, no_effect());
     }
-    match sight(seen, Announce::Progress) {
+    match read_desktops(seen, Announce::Progress) {
         Ok(sorted) => submit(seen, sorted),
         Err(step) => step,
     }
@@ -125,7 +125,7 @@ fn previewed(seen: &Observed, hold: Progress) -> Step {
     if let Some(obstacle) = unusable(seen, project).or_else(failure) {
         return Step::Wait(preview::unread(seen, &obstacle, hold));
     }
-    match sight(seen, Announce::Nothing) {
+    match read_desktops(seen, Announce::Nothing) {
         Ok(sorted) => {
             let deleting: Vec<_> = sorted.being_deleted.iter().collect();
             Step::Wait(preview::shown(seen, &sorted, &deleting, hold))
@@ -142,7 +142,7 @@ fn unapproved(seen: &Observed) -> Option<Step> {
         let failed = blockers::failed(seen, failure);
         return Some(Step::Wait(preview::unread(seen, &failed.clone(), failed)));
     }
-    let sorted = match sight(seen, Announce::Nothing) {
+    let sorted = match read_desktops(seen, Announce::Nothing) {
         Ok(sorted) => sorted,
         Err(Step::Wait(hold)) => return Some(Step::Wait(preview::unread(seen, &hold.clone(), hold))),
         Err(step) => return Some(step),
@@ -266,7 +266,7 @@ enum Announce {
 /// Looks at every desktop, or names the read that is missing. What must be read one by one comes first: what a list shows
 /// grows old meanwhile.
 #[allow(clippy::result_large_err)] // the error is the next step
-fn sight(seen: &Observed, announce: Announce) -> Result<SortedDesktops, Step> {
+fn read_desktops(seen: &Observed, announce: Announce) -> Result<SortedDesktops, Step> {
     let ids = &seen.request.desktop_ids;
     let unconfirmed: Vec<_> = ids.iter().filter(|id| needs_single_read(seen, id)).collect();
     let tired = seen.failed_reads().count() >= UNREADABLE_LIMIT;
@@ -298,7 +298,7 @@ fn sight(seen: &Observed, announce: Announce) -> Result<SortedDesktops, Step> {
     }
     let mut sorted = SortedDesktops::default();
     for id in ids {
-        match seen.desktops[&id.folded()].sight {
+        match seen.desktops[&id.folded()].view {
             DesktopView::Missing | DesktopView::Unlisted => return Err(Step::ReadDesktop(id.clone())),
             DesktopView::Gone => sorted.absent.push(id.clone()),
             DesktopView::Deleting => sorted.being_deleted.push(id.clone()),
@@ -321,9 +321,13 @@ fn sight(seen: &Observed, announce: Announce) -> Result<SortedDesktops, Step> {
 /// list does: it may lag, and show for a while what is gone.
 fn needs_single_read(seen: &Observed, id: &DesktopID) -> bool {
     let read = seen.single_reads.get(&id.folded());
-    match seen.desktops.get(&id.folded()).map(|sighting| sighting.sight) {
+    match seen
+        .desktops
+        .get(&id.folded())
+        .map(|observation| observation.view)
+    {
         Some(DesktopView::Gone) => false,
-        Some(sight) if sight.needs_lookup() => !matches!(read, Some(SingleRead::Failed { .. })),
+        Some(view) if view.needs_lookup() => !matches!(read, Some(SingleRead::Failed { .. })),
         _ => read.is_none() && seen.request.status.attempts.last().is_some_and(was_not_found),
     }
 }

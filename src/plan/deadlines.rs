@@ -512,8 +512,8 @@ pub fn drop_stale(
     let stale =
         |made: Option<&Duration>, took| made.is_none_or(|made| is_stale(*made + took, uptime, timing));
     let before = seen.desktops.len();
-    seen.desktops.retain(|id, sighting| {
-        let waits = sighting.sight == DesktopView::Gone || sighting.sight.needs_lookup();
+    seen.desktops.retain(|id, observation| {
+        let waits = observation.view == DesktopView::Gone || observation.view.needs_lookup();
         waits || !stale(reads.desktops.get(id), reads.desktops_took)
     });
     let mut dropped = seen.desktops.len() < before;

@@ -43,7 +43,7 @@ pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
         }
     }
     for id in &attempt.desktop_ids {
-        let touched = match seen.desktops.get(&id.folded())?.sight {
+        let touched = match seen.desktops.get(&id.folded())?.view {
             DesktopView::Missing | DesktopView::Unlisted => return None,
             DesktopView::Gone | DesktopView::Deleting => true,
             DesktopView::DeleteFailed => !attempt.baseline_failed_ids.contains(id),
@@ -84,7 +84,7 @@ pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
     if !ids.is_empty() {
         return Err(Step::ReadDesktops(ids));
     }
-    let missing = |id: &&DesktopID| seen.desktops[&id.folded()].sight.needs_lookup();
+    let missing = |id: &&DesktopID| seen.desktops[&id.folded()].view.needs_lookup();
     if let Some(id) = attempt.desktop_ids.iter().find(missing) {
         return Err(Step::ReadDesktop(id.clone()));
     }

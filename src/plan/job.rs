@@ -108,37 +108,37 @@ enum FinalResult<'a> {
 }
 
 fn fate(seen: &Observed, id: &DesktopID) -> DesktopProgress {
-    let sighting = seen.desktops.get(&id.folded());
-    match (last_word(seen, id), sighting.map(|s| s.sight)) {
+    let observation = seen.desktops.get(&id.folded());
+    match (last_word(seen, id), observation.map(|s| s.view)) {
         (FinalResult::None, _) if !seen.facts.overdue => DesktopProgress::Running,
         (_, None) => DesktopProgress::Unseen,
         (_, Some(DesktopView::Gone)) | (FinalResult::Success, Some(DesktopView::Missing)) => {
             DesktopProgress::Ended(DesktopStatus::new(id, DesktopState::Deleted))
         }
-        (_, Some(sight)) if sight.needs_lookup() => DesktopProgress::Unconfirmed,
+        (_, Some(view)) if view.needs_lookup() => DesktopProgress::Unconfirmed,
         // It is overdue, and no read will say more.
-        (FinalResult::None, Some(sight)) if sight.is_idle() && nothing_more_shows(seen, id) => {
-            idle(sighting, || undecided(seen, id))
+        (FinalResult::None, Some(view)) if view.is_idle() && nothing_more_shows(seen, id) => {
+            idle(observation, || undecided(seen, id))
         }
         (FinalResult::None, Some(_)) => DesktopProgress::Running,
         // Right after a success a list may lag, however late the job is.
-        (FinalResult::Success, Some(sight)) if seen.facts.overdue && sight.is_idle() => {
+        (FinalResult::Success, Some(view)) if seen.facts.overdue && view.is_idle() => {
             let text = "the job reports success but the desktop still exists; check it in the console";
-            idle(sighting, || failed(id, Some(code::STILL_PRESENT), text))
+            idle(observation, || failed(id, Some(code::STILL_PRESENT), text))
         }
-        (FinalResult::Failed { code, reason }, Some(sight)) if sight.is_idle() => {
-            idle(sighting, || failed(id, code, reason))
+        (FinalResult::Failed { code, reason }, Some(view)) if view.is_idle() => {
+            idle(observation, || failed(id, code, reason))
         }
-        (FinalResult::NotSubmitted, Some(sight)) if sight.is_idle() => {
-            idle(sighting, || evidence::not_submitted(id))
+        (FinalResult::NotSubmitted, Some(view)) if view.is_idle() => {
+            idle(observation, || evidence::not_submitted(id))
         }
         (_, Some(_)) => DesktopProgress::Verifying,
     }
 }
 
 /// It has failed if it is idle for the second time.
-fn idle(sighting: Option<&DesktopObservation>, failed: impl FnOnce() -> DesktopStatus) -> DesktopProgress {
-    if sighting.is_some_and(|s| s.idle_twice) {
+fn idle(observation: Option<&DesktopObservation>, failed: impl FnOnce() -> DesktopStatus) -> DesktopProgress {
+    if observation.is_some_and(|s| s.idle_twice) {
         DesktopProgress::Ended(failed())
     } else {
         DesktopProgress::SecondLook

@@ -103,11 +103,11 @@ impl Remembered {
     pub fn idle_twice(
         &mut self,
         id: &DesktopID,
-        sight: DesktopView,
+        view: DesktopView,
         began: Duration,
         settle: Duration,
     ) -> bool {
-        if !sight.is_idle() {
+        if !view.is_idle() {
             self.idle_since.remove(&id.folded());
             return false;
         }

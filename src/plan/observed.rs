@@ -31,7 +31,7 @@ pub struct Observed {
     pub claim: Option<Claim>,
     /// Desktops read in this pass, by folded id.
     pub desktops: BTreeMap<DesktopID, DesktopObservation>,
-    /// Desktops that were asked for in this pass by a GET of their own, by folded id; kept when the sighting grows old.
+    /// Desktops that were asked for in this pass by a GET of their own, by folded id; kept when the observation grows old.
     pub single_reads: BTreeMap<DesktopID, SingleRead>,
     /// The project's `deleteDesktops` sub-jobs of every status, read in this pass.
     pub sweep: Option<Sweep>,

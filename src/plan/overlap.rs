@@ -47,7 +47,7 @@ pub fn released(seen: &Observed, holder: &DeletedRequest) -> Released {
 fn is_gone(seen: &Observed, id: &DesktopID) -> bool {
     seen.desktops
         .get(&id.folded())
-        .is_some_and(|s| s.sight == DesktopView::Gone)
+        .is_some_and(|s| s.view == DesktopView::Gone)
 }
 
 fn shows(seen: &Observed, holder: &DeletedRequest, id: &DesktopID) -> bool {
@@ -72,7 +72,7 @@ fn read(seen: &Observed, holder: &DeletedRequest) -> Option<Step> {
     }
     match seen.desktops.get(&id.folded()) {
         None => Some(Step::ReadDesktops(unread(seen))),
-        Some(sighting) if sighting.sight.needs_lookup() => Some(Step::ReadDesktop(id.clone())),
+        Some(observation) if observation.view.needs_lookup() => Some(Step::ReadDesktop(id.clone())),
         Some(_) => (!holder.jobs.is_empty() && seen.sweep.is_none()).then_some(Step::ReadSubJobs),
     }
 }

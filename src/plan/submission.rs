@@ -59,7 +59,7 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
         let name = seen
             .desktops
             .get(&id.folded())
-            .and_then(|sighting| sighting.name.clone());
+            .and_then(|observation| observation.name.clone());
         DesktopStatus {
             name,
             ..DesktopStatus::new(id, state)

@@ -11,7 +11,7 @@ use crate::workspace::api::{Desktop, DesktopFacts, DetailFacts, Job, SubJob, Sub
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesktopObservation {
     /// What was seen.
-    pub sight: DesktopView,
+    pub view: DesktopView,
     /// It was idle in an earlier read too, at least the settle time ago, and in every read between.
     pub idle_twice: bool,
     /// `computer_name`.

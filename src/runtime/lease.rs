@@ -38,7 +38,7 @@ pub const NAME: &str = "desktop-deletion-operator";
 pub const CHECK: &str = "leader-election";
 
 /// After so many time limits without a turn the loop counts as dead.
-const SIGN_OF_LIFE: u32 = 6;
+const MISSED_HEARTBEATS: u32 = 6;
 
 /// Why a replica leads no longer. Either way it must stop at once and start over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,7 +108,7 @@ impl Elector {
         let mut ticks = interval(election.retry);
         // After a try that took long the next one comes at once, the one after that at the usual distance.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let bound = (election.retry + call_limit(&election)) * SIGN_OF_LIFE;
+        let bound = (election.retry + call_limit(&election)) * MISSED_HEARTBEATS;
         Self {
             api: Api::namespaced(client, namespace),
             lease: format!("{namespace}/{NAME}"),

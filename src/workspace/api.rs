@@ -240,12 +240,12 @@ pub struct SignedRequest {
     /// What it was signed with.
     pub(super) credentials: Arc<Credentials>,
     /// What proves who sends it.
-    pub(super) proof: Proof,
+    pub(super) authentication: Authentication,
 }
 
 /// What proves who sends a request, and until when it can be honoured, by the service's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
+pub enum Authentication {
     /// A signature, which ends some time after it was made, and with its access key if that is a temporary one.
     Signature {
         /// When the access key ends; `None` if that is not known, or never.
@@ -270,8 +270,8 @@ impl SignedRequest {
     }
 
     /// What proves who sends it.
-    pub fn proof(&self) -> Proof {
-        self.proof
+    pub fn authentication(&self) -> Authentication {
+        self.authentication
     }
 }
 

@@ -8,8 +8,8 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 
 use super::api::{
-    Answer, BatchDelete, DesktopDetails, DesktopPage, Job, Lookup, MAX_BATCH, MAX_OFFSET, MAX_PAGE, Proof,
-    SignedRequest, SubJobPage, SubJobQuery, SubJobStatus, Workspace,
+    Answer, Authentication, BatchDelete, DesktopDetails, DesktopPage, Job, Lookup, MAX_BATCH, MAX_OFFSET,
+    MAX_PAGE, SignedRequest, SubJobPage, SubJobQuery, SubJobStatus, Workspace,
 };
 use super::auth::Credentials;
 use super::error::{Error, Operation, Refusal};
@@ -150,9 +150,9 @@ impl Workspace for HttpWorkspace {
             )
             .map_err(not_sent)?,
             signed_at: whole_seconds(now),
-            proof: match *credentials {
-                Credentials::AccessKey(_) => Proof::Signature { key_ends: ends },
-                Credentials::Token(_) => Proof::Token { ends },
+            authentication: match *credentials {
+                Credentials::AccessKey(_) => Authentication::Signature { key_ends: ends },
+                Credentials::Token(_) => Authentication::Token { ends },
             },
             credentials,
         })

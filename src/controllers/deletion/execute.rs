@@ -30,7 +30,7 @@ use crate::plan::progress::Progress;
 use crate::plan::step::Settlement;
 use crate::plan::step::{Batch, Step};
 use crate::plan::{deadlines, status};
-use crate::workspace::api::{BatchDelete, Proof, SignedRequest, Workspace};
+use crate::workspace::api::{Authentication, BatchDelete, SignedRequest, Workspace};
 use crate::workspace::error::Error as CloudFailure;
 
 mod claim;
@@ -213,12 +213,12 @@ pub fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Resul
 
 /// By what a request is honoured, and until when at the latest.
 fn validity(signed: &SignedRequest, timing: &Timing) -> (AuthMethod, Option<Timestamp>) {
-    match signed.proof() {
-        Proof::Signature { key_ends } => {
+    match signed.authentication() {
+        Authentication::Signature { key_ends } => {
             let end = deadlines::end_of_signature(signed.signed_at(), key_ends, timing);
             (AuthMethod::Signature, Some(end))
         }
-        Proof::Token { ends } => (AuthMethod::Token, ends),
+        Authentication::Token { ends } => (AuthMethod::Token, ends),
     }
 }
 

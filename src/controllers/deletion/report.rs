@@ -164,7 +164,7 @@ pub async fn restored(pass: &Reconciliation, context: &Context) {
 }
 
 /// The object is let go although an attempt of it was never settled.
-pub async fn let_go(pass: &Reconciliation, context: &Context) {
+pub async fn released_unresolved(pass: &Reconciliation, context: &Context) {
     let request = &pass.seen.request;
     let Some(attempt) = request.pending().or(request.of_newer_version()) else {
         return;

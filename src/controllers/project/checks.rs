@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use super::Proof;
+use super::CredentialCheck;
 use crate::controllers::api;
 use crate::crd::WorkspaceProject;
 
@@ -33,7 +33,7 @@ pub(super) struct Checks {
 struct Known {
     /// Generation and login.
     version: String,
-    last: Option<Proof>,
+    last: Option<CredentialCheck>,
     /// The check that is under way. It takes itself away at its end.
     task: Option<AbortOnDropHandle<()>>,
 }
@@ -62,11 +62,11 @@ impl Checks {
         &self,
         project: &WorkspaceProject,
         version: &str,
-        due: impl Fn(&Proof) -> bool,
-        check: impl FnOnce(Option<Proof>) -> F,
-    ) -> Result<Option<Proof>, api::Error>
+        due: impl Fn(&CredentialCheck) -> bool,
+        check: impl FnOnce(Option<CredentialCheck>) -> F,
+    ) -> Result<Option<CredentialCheck>, api::Error>
     where
-        F: Future<Output = Proof> + Send + 'static,
+        F: Future<Output = CredentialCheck> + Send + 'static,
     {
         let object = ObjectRef::from_obj(project);
         let uid = project.uid().unwrap_or_default();
@@ -111,7 +111,7 @@ impl Checks {
         self,
         object: ObjectRef<WorkspaceProject>,
         version: String,
-        check: impl Future<Output = Proof>,
+        check: impl Future<Output = CredentialCheck>,
     ) {
         let Some(proof) = self.stopping.run_until_cancelled(check).await else {
             return;
@@ -184,7 +184,7 @@ mod tests {
             &self,
             name: &str,
             version: &str,
-            check: impl Future<Output = Proof> + Send + 'static,
+            check: impl Future<Output = CredentialCheck> + Send + 'static,
         ) -> Result<Option<Reason>, api::Error> {
             let found = self
                 .checks
@@ -207,8 +207,8 @@ mod tests {
         .unwrap()
     }
 
-    fn found(reason: Reason) -> Proof {
-        Proof {
+    fn found(reason: Reason) -> CredentialCheck {
+        CredentialCheck {
             at: Instant::now(),
             verdict: Verdict::failed(reason, String::new(), RetryPolicy::Soon),
             failures: 0,
@@ -217,7 +217,7 @@ mod tests {
 
     /// A check that never ends, and what hears of its cancellation.
     fn held() -> (
-        impl Future<Output = Proof> + Send + 'static,
+        impl Future<Output = CredentialCheck> + Send + 'static,
         oneshot::Receiver<()>,
     ) {
         let (alive, cancelled) = oneshot::channel::<()>();

@@ -29,7 +29,7 @@ pub fn finished(something_can_land: bool, about: &str) -> Option<Violation> {
 }
 
 /// An object is let go.
-pub fn let_go(something_can_land: bool, about: &str) -> Option<Violation> {
+pub fn released(something_can_land: bool, about: &str) -> Option<Violation> {
     OneRequestPerDesktop.unless(
         !something_can_land,
         "an object was let go while a POST of it could still land",
@@ -55,7 +55,7 @@ fn landed_late(request: &Request, post: &Post, attempt: Option<&Attempt>) -> Opt
     let given_up = attempt.is_some_and(|attempt| attempt.given_up);
     let then = request.at(post.at).filter(|_| !given_up)?;
     let about = format!("{}: {post:?}", request.name);
-    let_go(then.gone, &about).or_else(|| finished(then.object.status.finished.is_some(), &about))
+    released(then.gone, &about).or_else(|| finished(then.object.status.finished.is_some(), &about))
 }
 
 fn beside_others(

@@ -360,8 +360,8 @@ fn shipped_claim(claim: Claim, request: &Request) -> ShippedClaim {
 fn sightings(
     desktops: [Option<Sighted>; DESKTOPS],
 ) -> BTreeMap<desktop_deletion_operator::ids::DesktopID, DesktopObservation> {
-    let sighting = |desktop: usize, sighted: Sighted| DesktopObservation {
-        sight: sighted.look.shipped(),
+    let observation = |desktop: usize, sighted: Sighted| DesktopObservation {
+        view: sighted.look.shipped(),
         idle_twice: sighted.idle_twice,
         name: None,
         facts: Box::new(facts(desktop, sighted)),
@@ -371,7 +371,7 @@ fn sightings(
         .filter_map(|desktop| {
             Some((
                 names::desktop(desktop).clone(),
-                sighting(desktop, desktops[desktop]?),
+                observation(desktop, desktops[desktop]?),
             ))
         })
         .collect()

@@ -38,8 +38,8 @@ fn before_anything_is_sent() {
 /// A request for twelve desktops, so many of which must be asked for one by one.
 fn long_check(unconfirmed: usize) -> Seen {
     let names: Vec<_> = (0..12).map(|n| format!("d{n:02}")).collect();
-    let sight = |(n, name)| format!("{name} {}", if n < 12 - unconfirmed { "Gone" } else { "Missing" });
-    let sights: Vec<_> = names.iter().enumerate().map(sight).collect();
+    let view = |(n, name)| format!("{name} {}", if n < 12 - unconfirmed { "Gone" } else { "Missing" });
+    let sights: Vec<_> = names.iter().enumerate().map(view).collect();
     untouched(&names.join(" "))
         .project()
         .claimed()

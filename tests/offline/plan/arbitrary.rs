@@ -392,10 +392,10 @@ fn error_of_read() -> impl Strategy<Value = ErrorClass> {
 }
 
 fn reads() -> impl Strategy<Value = Reads> {
-    let sighting = (sights(), any::<bool>(), approvals::details()).prop_map(|(sight, twice, details)| {
+    let observation = (sights(), any::<bool>(), approvals::details()).prop_map(|(view, twice, details)| {
         DesktopObservation {
-            sight,
-            idle_twice: twice && sight.is_idle(),
+            view,
+            idle_twice: twice && view.is_idle(),
             name: None,
             facts: Box::default(),
             details,
@@ -416,7 +416,7 @@ fn reads() -> impl Strategy<Value = Reads> {
     (
         (0_u8..8, 0_u8..5, any::<bool>(), select(PERMITS)),
         (
-            btree_map(folded(), sighting, 0..=3),
+            btree_map(folded(), observation, 0..=3),
             btree_map(folded(), single_read, 0..=3),
         ),
         (weighted(0.7, sweeps()), owners),

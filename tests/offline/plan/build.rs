@@ -19,7 +19,7 @@ use proptest::prelude::ProptestConfig;
 
 mod seen;
 
-pub(crate) use seen::{pay_per_use, sighting};
+pub(crate) use seen::{observation, pay_per_use};
 
 /// Generation of every request here.
 pub(crate) const GENERATION: i64 = 3;

@@ -36,7 +36,7 @@ const DESKTOPS: &[(&str, &str, DesktopView)] = &[
 
 #[test]
 fn every_state_of_a_desktop_is_taken_for_something() {
-    for (status, task, sight) in DESKTOPS {
+    for (status, task, view) in DESKTOPS {
         let desktop = Desktop {
             id: id("a"),
             name: None,
@@ -44,7 +44,7 @@ fn every_state_of_a_desktop_is_taken_for_something() {
             task_status: (*task).to_owned(),
             facts: Box::default(),
         };
-        assert_eq!(DesktopView::of(&desktop), *sight, "{status:?} {task:?}");
+        assert_eq!(DesktopView::of(&desktop), *view, "{status:?} {task:?}");
     }
 }
 

@@ -120,7 +120,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
         }
         Step::DropFinalizer => {
             let held = request.pending().is_some() && !seen.facts.expired;
-            broken.extend(one_request_per_desktop::let_go(held, ""));
+            broken.extend(one_request_per_desktop::released(held, ""));
         }
         _ => must(asks_anew(seen, step), "asked again"),
     }
@@ -165,11 +165,14 @@ fn asks_anew(seen: &Observed, step: &Step) -> bool {
 
 /// A GET of its own can say more of a desktop: no list has, or after a refusal no GET has yet.
 fn may_be_asked_for(seen: &Observed, id: &DesktopID) -> bool {
-    let sight = seen.desktops.get(&id.folded()).map(|sighting| sighting.sight);
+    let view = seen
+        .desktops
+        .get(&id.folded())
+        .map(|observation| observation.view);
     let read = seen.single_reads.get(&id.folded());
     let failed = matches!(read, Some(SingleRead::Failed { .. }));
-    let unsure = sight.is_some_and(DesktopView::needs_lookup) && !failed;
-    unsure || (read.is_none() && sight != Some(DesktopView::Gone))
+    let unsure = view.is_some_and(DesktopView::needs_lookup) && !failed;
+    unsure || (read.is_none() && view != Some(DesktopView::Gone))
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use desktop_deletion_operator::clock::{Source, System};
-use desktop_deletion_operator::workspace::api::{Proof, Workspace};
+use desktop_deletion_operator::workspace::api::{Authentication, Workspace};
 use desktop_deletion_operator::workspace::auth::Login;
 use desktop_deletion_operator::workspace::connector::{ConnectError, Connector, Target};
 use desktop_deletion_operator::workspace::error::{BreakerKind, Error, Failure, Operation as Call};
@@ -91,10 +91,10 @@ fn count(cloud: &Running, operation: Operation) -> usize {
         .count()
 }
 
-async fn proof(workspace: &dyn Workspace) -> Proof {
+async fn authentication(workspace: &dyn Workspace) -> Authentication {
     workspace.list_desktops(&[]).await.unwrap();
     let signed = workspace.sign_batch_delete(&batch(), System.now()).unwrap();
-    signed.proof()
+    signed.authentication()
 }
 
 #[tokio::test]
@@ -105,8 +105,8 @@ async fn a_password_is_made_into_a_key_that_signs() {
     let page = workspace.list_desktops(&[desktop(ALICE)]).await.unwrap();
     assert_eq!(page.value.total, 1);
     let signed = workspace.sign_batch_delete(&batch(), System.now()).unwrap();
-    let Proof::Signature { key_ends: Some(end) } = signed.proof() else {
-        panic!("{:?}", signed.proof());
+    let Authentication::Signature { key_ends: Some(end) } = signed.authentication() else {
+        panic!("{:?}", signed.authentication());
     };
     let left = end.duration_since(System.now());
     assert!(left > SignedDuration::from_mins(50), "{left}");
@@ -153,7 +153,7 @@ async fn one_login_serves_every_client_of_the_project() {
 async fn where_the_exchange_is_refused_the_token_is_sent_and_its_end_is_known() {
     let cloud = cloud(json!({"tokenExchange": false})).await;
     let workspace = connector().log_in(&of(&cloud), right()).unwrap();
-    let Proof::Token { ends: Some(end) } = proof(&*workspace).await else {
+    let Authentication::Token { ends: Some(end) } = authentication(&*workspace).await else {
         panic!("no token with an end");
     };
     let left = end.duration_since(System.now());
@@ -225,8 +225,8 @@ async fn iam_says_when_a_ready_token_ends() {
     let connector = connector();
     let workspace = connector.log_in(&of(&cloud), ready_token()).unwrap();
     let ends = Some("2032-01-01T00:00:01Z".parse().unwrap());
-    assert_eq!(proof(&*workspace).await, Proof::Token { ends });
-    assert_eq!(proof(&*workspace).await, Proof::Token { ends });
+    assert_eq!(authentication(&*workspace).await, Authentication::Token { ends });
+    assert_eq!(authentication(&*workspace).await, Authentication::Token { ends });
     assert_eq!(count(&cloud, Operation::ValidateToken), 1);
 }
 
@@ -241,8 +241,14 @@ async fn a_ready_token_is_used_though_nobody_says_when_it_ends() {
             ..of(&cloud)
         };
         let workspace = connector().log_in(&target, ready_token()).unwrap();
-        assert_eq!(proof(&*workspace).await, Proof::Token { ends: None });
-        assert_eq!(proof(&*workspace).await, Proof::Token { ends: None });
+        assert_eq!(
+            authentication(&*workspace).await,
+            Authentication::Token { ends: None }
+        );
+        assert_eq!(
+            authentication(&*workspace).await,
+            Authentication::Token { ends: None }
+        );
     }
     assert_eq!(silent.connections(), 1, "it is not asked again at once");
     assert_eq!(count(&cloud, Operation::ValidateToken), 0);

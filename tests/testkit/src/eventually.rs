@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Waits until `look` gives `Ok`, and returns what it gave.
 ///
-/// `look` returns as error what it saw instead; the last such sight stands in the message when `bound` is over.
+/// `look` returns as error what it saw instead; the last of these stands in the message when `bound` is over.
 ///
 /// # Errors
 ///
@@ -43,7 +43,7 @@ pub async fn eventually<T, S: Display>(
     loop {
         match tokio::time::timeout_at(end, look()).await {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(sight)) => seen = sight.to_string(),
+            Ok(Err(view)) => seen = view.to_string(),
             // `look` itself hangs; what it saw before is still worth knowing.
             Err(_) => {}
         }

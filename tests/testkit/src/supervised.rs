@@ -115,7 +115,7 @@ impl Supervised {
         let context = || format!("read the log of {}", self.name);
         // Its folder goes with it; a file that is open can still be read.
         let mut log = File::open(&self.log).context(context)?;
-        self.let_go();
+        self.released();
         let mut bytes = Vec::new();
         let context = || format!("read the log of {}", self.name);
         log.read_to_end(&mut bytes).context(context)?;
@@ -123,7 +123,7 @@ impl Supervised {
     }
 
     /// The supervisor kills the process and ends.
-    fn let_go(&mut self) {
+    fn released(&mut self) {
         self.signals.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.shell.wait().ok();
     }
@@ -164,7 +164,7 @@ impl Supervised {
 
 impl Drop for Supervised {
     fn drop(&mut self) {
-        self.let_go();
+        self.released();
     }
 }
 

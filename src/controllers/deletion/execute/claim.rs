@@ -94,9 +94,9 @@ fn admit_since(pass: &mut Reconciliation, released: std::time::Duration) {
     pass.released = Some(released);
     pass.reads_since = pass.reads_since.max(released);
     let counts = |made: Option<&std::time::Duration>| made.is_some_and(|made| *made >= released);
-    pass.seen
-        .desktops
-        .retain(|id, sighting| sighting.sight == DesktopView::Gone || counts(pass.reads.desktops.get(id)));
+    pass.seen.desktops.retain(|id, observation| {
+        observation.view == DesktopView::Gone || counts(pass.reads.desktops.get(id))
+    });
     if !counts(pass.reads.sub_jobs.as_ref()) {
         pass.seen.sweep = None;
     }

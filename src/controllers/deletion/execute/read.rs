@@ -69,7 +69,7 @@ fn recall(pass: &mut Reconciliation, now: Duration, context: &Context) {
     let remembered = context.requests.memory.of(&pass.uid());
     for id in remembered.known_gone(&key.project, deadlines::oldest_gone(now)) {
         let gone = DesktopObservation {
-            sight: DesktopView::Gone,
+            view: DesktopView::Gone,
             idle_twice: false,
             name: None,
             facts: Box::default(),
@@ -111,8 +111,8 @@ pub(super) async fn desktops(
             } else {
                 DesktopView::Unlisted
             };
-            let sight = row.map_or(unseen, DesktopView::of);
-            saw(pass, id, sight, row.cloned(), began, context);
+            let view = row.map_or(unseen, DesktopView::of);
+            saw(pass, id, view, row.cloned(), began, context);
         }
     }
     Ok(())
@@ -156,16 +156,16 @@ pub(super) async fn desktop(
             Lookup::Gone => None,
             Lookup::Found(desktop) => Some(desktop),
         };
-        let sight = match desktop.as_ref().map(DesktopView::of) {
+        let view = match desktop.as_ref().map(DesktopView::of) {
             None | Some(DesktopView::Missing) => DesktopView::Gone,
-            Some(sight) => sight,
+            Some(view) => view,
         };
-        if sight == DesktopView::Gone {
+        if view == DesktopView::Gone {
             let project = pass.home()?.project;
             pass.remember(context, |memory| memory.is_gone(id, project, began));
         }
         pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
-        saw(pass, id, sight, desktop, began, context);
+        saw(pass, id, view, desktop, began, context);
     }
     Ok(())
 }
@@ -202,17 +202,17 @@ pub(super) async fn details(
 fn saw(
     pass: &mut Reconciliation,
     id: &DesktopID,
-    sight: DesktopView,
+    view: DesktopView,
     desktop: Option<Desktop>,
     began: Duration,
     context: &Context,
 ) {
     let settle = context.process.config.timing.job_visibility_timeout;
     let idle_twice = pass.remember(context, |memory| {
-        if !sight.needs_lookup() {
+        if !view.needs_lookup() {
             memory.was_read(id);
         }
-        memory.idle_twice(id, sight, began, settle)
+        memory.idle_twice(id, view, began, settle)
     });
     pass.reads.desktops.insert(id.folded(), began);
     let (name, facts) = desktop
@@ -221,7 +221,7 @@ fn saw(
     pass.seen.desktops.insert(
         id.folded(),
         DesktopObservation {
-            sight,
+            view,
             idle_twice,
             name,
             facts,

@@ -19,7 +19,7 @@ pub(super) async fn finalizers(
     context: &Context,
 ) -> Result<(), Error> {
     if !present && pass.seen.request.deleting {
-        report::let_go(pass, context).await;
+        report::released_unresolved(pass, context).await;
     }
     let patch = finished::finalizers(&pass.object, present);
     let (action, step) = if present {

@@ -75,7 +75,7 @@ fn observed(pass: &Pass, project: &Project, number: usize) -> Observed {
         ..Guardrails::default()
     };
     let idle = || DesktopObservation {
-        sight: DesktopView::Idle,
+        view: DesktopView::Idle,
         idle_twice: true,
         name: None,
         facts: Box::new(DesktopFacts::default()),

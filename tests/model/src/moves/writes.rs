@@ -111,7 +111,7 @@ impl Protocol {
         }
         if kind == WriteKind::DropFinalizer && new.request.deleting {
             let lands = world.something_can_land(self.config.window());
-            world.note(one_request_per_desktop::let_go(lands, ""));
+            world.note(one_request_per_desktop::released(lands, ""));
             self.gone(world);
         }
         if kind == WriteKind::AddFinalizer {

@@ -166,8 +166,8 @@ impl Seen {
 
     pub(crate) fn with_facts(self, name: &str, facts: DesktopFacts) -> Self {
         self.with(|o| {
-            if let Some(sighting) = o.desktops.get_mut(&id(name).folded()) {
-                *sighting.facts = facts;
+            if let Some(observation) = o.desktops.get_mut(&id(name).folded()) {
+                *observation.facts = facts;
             }
         })
     }

@@ -202,8 +202,8 @@ impl Approvals {
         seen.reserved = self.reserved.then(|| nonce(RESERVED));
         let names = ["a", "B", "c"].map(id);
         for (id, facts) in names.iter().zip(self.now) {
-            if let Some(sighting) = seen.desktops.get_mut(&id.folded()) {
-                *sighting.facts = facts;
+            if let Some(observation) = seen.desktops.get_mut(&id.folded()) {
+                *observation.facts = facts;
             }
         }
         seen.request.status.approved = self

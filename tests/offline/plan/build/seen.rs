@@ -159,11 +159,11 @@ impl Seen {
     }
 
     /// Every desktop was read so.
-    pub(crate) fn all(self, sight: DesktopView) -> Self {
+    pub(crate) fn all(self, view: DesktopView) -> Self {
         let every = self.0.request.desktop_ids.clone();
         self.with(|o| {
             for id in every {
-                o.desktops.insert(id.folded(), sighting(sight));
+                o.desktops.insert(id.folded(), observation(view));
             }
         })
     }
@@ -171,8 +171,9 @@ impl Seen {
     /// `"a Gone b Idle"`: what reads said.
     pub(crate) fn sights(self, text: &str) -> Self {
         self.with(|o| {
-            for (name, sight) in pairs(text) {
-                o.desktops.insert(id(name).folded(), sighting(sight_named(sight)));
+            for (name, view) in pairs(text) {
+                o.desktops
+                    .insert(id(name).folded(), observation(sight_named(view)));
             }
         })
     }
@@ -434,9 +435,9 @@ impl Seen {
     }
 }
 
-pub(crate) fn sighting(sight: DesktopView) -> DesktopObservation {
+pub(crate) fn observation(view: DesktopView) -> DesktopObservation {
     DesktopObservation {
-        sight,
+        view,
         idle_twice: false,
         name: None,
         facts: Box::default(),
@@ -469,7 +470,7 @@ fn sight_named(name: &str) -> DesktopView {
         "Missing" => DesktopView::Missing,
         "Unlisted" => DesktopView::Unlisted,
         "Gone" => DesktopView::Gone,
-        _ => panic!("no sight is called {name}"),
+        _ => panic!("no view is called {name}"),
     }
 }
 

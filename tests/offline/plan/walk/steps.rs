@@ -15,7 +15,7 @@ use desktop_deletion_operator::workspace::api::Fact;
 use invariants::intent_first;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::build::{Seen, attempt, failure, nonce, pay_per_use, sighting, timing};
+use super::super::build::{Seen, attempt, failure, nonce, observation, pay_per_use, timing};
 use super::super::rules;
 use super::world::{Answer, SIGNATURE, TOKEN};
 use super::{Pass, Then, Walk, uptime};
@@ -41,8 +41,8 @@ impl Walk {
             Step::ReadDesktops(ids) => self.read_desktops(pass, ids),
             Step::ReadDesktop(id) => {
                 if self.readable(pass) {
-                    let sight = self.cloud.look(id, &mut self.dice);
-                    self.saw(pass, id, sight);
+                    let view = self.cloud.look(id, &mut self.dice);
+                    self.saw(pass, id, view);
                     pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
                 }
             }
@@ -182,24 +182,24 @@ impl Walk {
         }
         let cut = self.dice.bad();
         for id in ids {
-            let sight = match self.cloud.look(id, &mut self.dice) {
+            let view = match self.cloud.look(id, &mut self.dice) {
                 DesktopView::Gone if cut => DesktopView::Unlisted,
                 DesktopView::Gone => DesktopView::Missing,
                 there => there,
             };
-            self.saw(pass, id, sight);
+            self.saw(pass, id, view);
         }
     }
 
-    fn saw(&mut self, pass: &mut Pass, id: &DesktopID, sight: DesktopView) {
+    fn saw(&mut self, pass: &mut Pass, id: &DesktopID, view: DesktopView) {
         let now = uptime(self.cloud.now);
-        let mut seen = sighting(sight);
+        let mut seen = observation(view);
         seen.details = None;
         seen.facts.computer_name = Fact::Given(format!("pc-{}", self.around.renamed));
         seen.idle_twice = self
             .memory
             .plan
-            .idle_twice(id, sight, now, timing().job_visibility_timeout);
+            .idle_twice(id, view, now, timing().job_visibility_timeout);
         pass.seen.desktops.insert(id.folded(), seen);
         pass.reads.desktops.insert(id.folded(), now);
     }

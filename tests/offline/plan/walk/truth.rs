@@ -15,7 +15,7 @@ impl Walk {
     /// The object is gone: nothing of ours may arrive any more, for a twin would post over it.
     pub(super) fn gone(&self) -> Result<(), String> {
         let lands = self.cloud.is_awaited() && !self.was_abandoned();
-        rules::holds(one_request_per_desktop::let_go(lands, ""))
+        rules::holds(one_request_per_desktop::released(lands, ""))
     }
 
     /// What was said last is true.

@@ -13,7 +13,7 @@ use super::source::Source;
 use crate::error::{Context, Error};
 
 /// How often the build says that it goes on.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Writes a line where a person sees it: libtest captures what the `print` macros write, and only that.
 pub(crate) fn say(line: &str) {
@@ -107,7 +107,7 @@ fn lines_of(go: &mut Child) -> Receiver<String> {
 /// Collects the lines until go closes its output; says from time to time how far it has come.
 fn follow(lines: &Receiver<String>, begun: Instant, what: &str) -> Vec<String> {
     let mut seen = Vec::new();
-    let mut next = begun + SIGN_OF_LIFE;
+    let mut next = begun + REPORT_INTERVAL;
     loop {
         match lines.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(line) => seen.push(line),
@@ -115,7 +115,7 @@ fn follow(lines: &Receiver<String>, begun: Instant, what: &str) -> Vec<String> {
             Err(RecvTimeoutError::Timeout) => {
                 let elapsed = minutes(begun.elapsed());
                 say(&format!("still building {what}: {elapsed}, {}", progress(&seen)));
-                next += SIGN_OF_LIFE;
+                next += REPORT_INTERVAL;
             }
         }
     }
