@@ -74,12 +74,12 @@ use step::Step;
 pub fn plan(seen: &Observed) -> Step {
     match decide(seen) {
         step if seen.permit == SendPermit::Held && !step.keeps_permit() => Step::ReleasePermit,
-        Step::Wait(hold) => {
-            let hold = finalizer::mentioned(seen, recovery::delayed_by_clocks(seen, hold));
-            if status::would_change(&seen.request, &hold) {
-                Step::RecordProgress(hold)
+        Step::Wait(progress) => {
+            let progress = finalizer::mentioned(seen, recovery::delayed_by_clocks(seen, progress));
+            if status::would_change(&seen.request, &progress) {
+                Step::RecordProgress(progress)
             } else {
-                Step::Wait(hold)
+                Step::Wait(progress)
             }
         }
         step => step,

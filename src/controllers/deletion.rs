@@ -323,9 +323,9 @@ async fn drive(
         }
         let result = match plan(&pass.seen) {
             Step::Done => return (Some(pass), Ok(None)),
-            Step::Wait(hold) => {
-                pass.note_wait(&hold, context);
-                let delay = facts::delay(&pass, hold.wake, context);
+            Step::Wait(progress) => {
+                pass.note_wait(&progress, context);
+                let delay = facts::delay(&pass, progress.wake, context);
                 return (Some(pass), Ok(Some(delay)));
             }
             Step::StartOver => Err(Error::StartOver),

@@ -70,22 +70,22 @@ fn deadline_unclear(seen: &Observed) -> Progress {
 fn hold_back(seen: &Observed) -> Option<Step> {
     if seen.request.suspend {
         let message = "spec.suspend is true: set it to false to submit the request".to_owned();
-        let hold = Progress::held(Reason::Suspended, message, Requeue::Plan);
-        return Some(previewed(seen, hold));
+        let progress = Progress::held(Reason::Suspended, message, Requeue::Plan);
+        return Some(previewed(seen, progress));
     }
     let Some(project) = &seen.project else {
         return Some(Step::ReadProject);
     };
-    if let Some(hold) = unusable(seen, project) {
-        return Some(Step::Wait(hold));
+    if let Some(progress) = unusable(seen, project) {
+        return Some(Step::Wait(progress));
     }
     if project.suspended {
         let message = format!("WorkspaceProject {} has spec.suspend set", seen.request.project);
-        let hold = Progress::held(Reason::ProjectSuspended, message, Requeue::Change);
-        return Some(previewed(seen, hold));
+        let progress = Progress::held(Reason::ProjectSuspended, message, Requeue::Change);
+        return Some(previewed(seen, progress));
     }
-    if let Some(hold) = guardrails::violated(seen) {
-        return Some(previewed(seen, hold));
+    if let Some(progress) = guardrails::violated(seen) {
+        return Some(previewed(seen, progress));
     }
     if let Some(step) = scheduled(seen).or_else(|| outside_window(seen)) {
         return Some(step);
@@ -111,9 +111,9 @@ fn hold_back(seen: &Observed) -> Option<Step> {
 }
 
 /// A wait on purpose, with what the request will do where that is shown.
-fn previewed(seen: &Observed, hold: Progress) -> Step {
+fn previewed(seen: &Observed, progress: Progress) -> Step {
     if !preview::is_wanted(seen) {
-        return Step::Wait(hold);
+        return Step::Wait(progress);
     }
     let Some(project) = &seen.project else {
         return Step::ReadProject;
@@ -123,14 +123,14 @@ fn previewed(seen: &Observed, hold: Progress) -> Step {
         Some(blockers::failed(seen, failure))
     };
     if let Some(obstacle) = unusable(seen, project).or_else(failure) {
-        return Step::Wait(preview::unread(seen, &obstacle, hold));
+        return Step::Wait(preview::unread(seen, &obstacle, progress));
     }
     match read_desktops(seen, Announce::Nothing) {
         Ok(sorted) => {
             let deleting: Vec<_> = sorted.being_deleted.iter().collect();
-            Step::Wait(preview::shown(seen, &sorted, &deleting, hold))
+            Step::Wait(preview::shown(seen, &sorted, &deleting, progress))
         }
-        Err(Step::Wait(obstacle)) => Step::Wait(preview::unread(seen, &obstacle, hold)),
+        Err(Step::Wait(obstacle)) => Step::Wait(preview::unread(seen, &obstacle, progress)),
         Err(step) => step,
     }
 }
@@ -144,23 +144,25 @@ fn unapproved(seen: &Observed) -> Option<Step> {
     }
     let sorted = match read_desktops(seen, Announce::Nothing) {
         Ok(sorted) => sorted,
-        Err(Step::Wait(hold)) => return Some(Step::Wait(preview::unread(seen, &hold.clone(), hold))),
+        Err(Step::Wait(progress)) => {
+            return Some(Step::Wait(preview::unread(seen, &progress.clone(), progress)));
+        }
         Err(step) => return Some(step),
     };
     if let Some(step) = nothing_to_do(seen, &sorted) {
         return Some(step);
     }
     let deleting: Vec<_> = sorted.being_deleted.iter().collect();
-    let hold = not_permitted(seen, &sorted)?;
-    let moves = hold.reason == Reason::CheckingDesktops;
-    let hold = preview::shown(seen, &sorted, &deleting, hold);
+    let progress = not_permitted(seen, &sorted)?;
+    let moves = progress.reason == Reason::CheckingDesktops;
+    let progress = preview::shown(seen, &sorted, &deleting, progress);
     let records = |preview: &Preview| preview.approved.is_some();
     // Nothing is claimed before the approval is recorded.
     Some(
-        if moves && approval::is_missing(seen) && hold.preview.as_deref().is_some_and(records) {
-            Step::RecordApproval(hold)
+        if moves && approval::is_missing(seen) && progress.preview.as_deref().is_some_and(records) {
+            Step::RecordApproval(progress)
         } else {
-            Step::Wait(hold)
+            Step::Wait(progress)
         },
     )
 }
@@ -201,8 +203,8 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
         _ => Reason::RequestRefused,
     };
     let lasts = in_a_row >= Some(FAILED_READS_LIMIT);
-    let hold = Progress::obstructed(lasts, reason, message, Requeue::Backoff);
-    Some(hold.with_error(error.clone()))
+    let progress = Progress::obstructed(lasts, reason, message, Requeue::Backoff);
+    Some(progress.with_error(error.clone()))
 }
 
 /// The last attempt, if the cloud refused it or it was not sent.
@@ -248,8 +250,8 @@ fn outside_window(seen: &Observed) -> Option<Step> {
             None => wait(" by the clock of the service"),
         }),
         Window::Unknown => {
-            let hold = guardrails::unknown_time_zone(project);
-            Some(previewed(seen, hold))
+            let progress = guardrails::unknown_time_zone(project);
+            Some(previewed(seen, progress))
         }
     }
 }
@@ -271,22 +273,22 @@ fn read_desktops(seen: &Observed, announce: Announce) -> Result<SortedDesktops, 
     let unconfirmed: Vec<_> = ids.iter().filter(|id| needs_single_read(seen, id)).collect();
     let tired = seen.failed_reads().count() >= UNREADABLE_LIMIT;
     if let Some(id) = unconfirmed.first().filter(|_| !tired) {
-        let hold = checking(ids.len() - unconfirmed.len(), ids.len());
+        let progress = checking(ids.len() - unconfirmed.len(), ids.len());
         let long = unconfirmed.len() >= MANY || is_announced(seen);
         return Err(
             if announce == Announce::Progress
                 && long
                 && seen.facts.progress_due
-                && would_change(&seen.request, &hold)
+                && would_change(&seen.request, &progress)
             {
-                Step::RecordProgress(hold)
+                Step::RecordProgress(progress)
             } else {
                 Step::ReadDesktop((*id).clone())
             },
         );
     }
-    if let Some(hold) = unreadable(seen) {
-        return Err(Step::Wait(hold));
+    if let Some(progress) = unreadable(seen) {
+        return Err(Step::Wait(progress));
     }
     let unread: Vec<_> = ids
         .iter()
@@ -357,18 +359,18 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
         .filter(|id| sweep.open_job_of(id).is_some() || may_be_deleting(seen, sweep, id));
     let foreign: Vec<_> = sorted.being_deleted.iter().chain(open).collect();
     if !foreign.is_empty() {
-        let hold = deletion_in_progress(&foreign);
-        return Step::Wait(preview::shown(seen, &sorted, &foreign, hold));
+        let progress = deletion_in_progress(&foreign);
+        return Step::Wait(preview::shown(seen, &sorted, &foreign, progress));
     }
-    if let Some(hold) = not_permitted(seen, &sorted) {
-        return Step::Wait(preview::shown(seen, &sorted, &[], hold));
+    if let Some(progress) = not_permitted(seen, &sorted) {
+        return Step::Wait(preview::shown(seen, &sorted, &[], progress));
     }
     if let Some(ending) = refused_for_good(seen, &sorted.present) {
         return finalizer::finish(seen, ending);
     }
     let count = sorted.present.len();
-    if let Some(hold) = daily_limit::reached(seen, count) {
-        return Step::Wait(preview::shown(seen, &sorted, &[], hold));
+    if let Some(progress) = daily_limit::reached(seen, count) {
+        return Step::Wait(preview::shown(seen, &sorted, &[], progress));
     }
     ready(seen, count).unwrap_or_else(|| Step::Sign(batch(seen, sweep, sorted)))
 }

@@ -13,33 +13,37 @@ use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome};
 use crate::ids::JobID;
 
 /// The conditions of a request that has not ended. `status` is the status after the write.
-pub fn holding(request: &Request, status: &DesktopDeletionStatus, hold: &Progress) -> Vec<Claim> {
-    let submitted = submitted(request, status, hold);
-    let succeeded = match (submitted.status, hold.reason) {
+pub fn holding(request: &Request, status: &DesktopDeletionStatus, progress: &Progress) -> Vec<Claim> {
+    let submitted = submitted(request, status, progress);
+    let succeeded = match (submitted.status, progress.reason) {
         (ConditionStatus::True, Reason::Verifying) => Reason::Verifying,
         (ConditionStatus::True, _) => Reason::JobRunning,
         _ => Reason::Waiting,
     };
-    let claim = |kind, status, reason| Claim::new(kind, status, reason, &hold.message);
+    let claim = |kind, status, reason| Claim::new(kind, status, reason, &progress.message);
     let mut claims = vec![
         submitted,
         claim(ConditionType::Succeeded, ConditionStatus::Unknown, succeeded),
     ];
-    if hold.reason == Reason::Submitting
+    if progress.reason == Reason::Submitting
         && let Some(stalled) = stalled_by_refusal(status)
     {
         claims.extend(stalled);
         return claims;
     }
-    match hold.activity {
+    match progress.activity {
         Activity::Reconciling(reason) => claims.extend([
             claim(ConditionType::Ready, ConditionStatus::Unknown, reason),
             claim(ConditionType::Reconciling, ConditionStatus::True, reason),
         ]),
-        Activity::Held => claims.push(claim(ConditionType::Ready, ConditionStatus::False, hold.reason)),
+        Activity::Held => claims.push(claim(
+            ConditionType::Ready,
+            ConditionStatus::False,
+            progress.reason,
+        )),
         Activity::Stalled => claims.extend([
-            claim(ConditionType::Ready, ConditionStatus::False, hold.reason),
-            claim(ConditionType::Stalled, ConditionStatus::True, hold.reason),
+            claim(ConditionType::Ready, ConditionStatus::False, progress.reason),
+            claim(ConditionType::Stalled, ConditionStatus::True, progress.reason),
         ]),
     }
     claims
@@ -88,7 +92,7 @@ pub fn ended(request: &Request, status: &DesktopDeletionStatus, ending: &Ending)
     claims
 }
 
-fn submitted(request: &Request, status: &DesktopDeletionStatus, hold: &Progress) -> Claim {
+fn submitted(request: &Request, status: &DesktopDeletionStatus, progress: &Progress) -> Claim {
     if let Some(attempt) = effective(status) {
         return took_effect(request, attempt, status.job_id.as_ref());
     }
@@ -98,13 +102,13 @@ fn submitted(request: &Request, status: &DesktopDeletionStatus, hold: &Progress)
     } else {
         ConditionStatus::False
     };
-    let reason = match hold.reason {
+    let reason = match progress.reason {
         // Whatever else is in the way, of an open attempt it is only known that it is open.
         reason @ (Reason::Submitting | Reason::AwaitingEvidence | Reason::OutcomeUnknown) => reason,
         _ if open => Reason::AwaitingEvidence,
         reason => reason,
     };
-    Claim::new(ConditionType::Submitted, truth, reason, &hold.message)
+    Claim::new(ConditionType::Submitted, truth, reason, &progress.message)
 }
 
 /// The attempt that took effect for some desktop.

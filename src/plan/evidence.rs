@@ -105,7 +105,7 @@ pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
 pub fn readable(seen: &Observed, attempt: &Attempt) -> Result<(), Step> {
     let project = seen.project.as_ref().ok_or(Step::ReadProject)?;
     match blockers::unusable(seen, project).or_else(|| blockers::read_failure(seen)) {
-        Some(hold) => Err(Step::Wait(unreadable(seen, attempt, hold))),
+        Some(progress) => Err(Step::Wait(unreadable(seen, attempt, progress))),
         None => Ok(()),
     }
 }
@@ -149,11 +149,12 @@ pub fn in_doubt(attempt: &Attempt) -> Progress {
         desktops(attempt.desktop_ids.len()),
         attempt.signed_at.0
     );
-    let hold = Progress::moving(Reason::AwaitingEvidence, message, Requeue::Expiry).with_error_of(attempt);
+    let progress =
+        Progress::moving(Reason::AwaitingEvidence, message, Requeue::Expiry).with_error_of(attempt);
     if outlives_patience(attempt) {
-        unknown(attempt, hold)
+        unknown(attempt, progress)
     } else {
-        hold
+        progress
     }
 }
 
@@ -164,29 +165,29 @@ fn outlives_patience(attempt: &Attempt) -> bool {
 }
 
 /// A person must look.
-pub fn unknown(attempt: &Attempt, mut hold: Progress) -> Progress {
-    if hold.reason != Reason::OutcomeUnknown {
-        hold.message = format!("{}; {}", hold.message, advice(attempt));
+pub fn unknown(attempt: &Attempt, mut progress: Progress) -> Progress {
+    if progress.reason != Reason::OutcomeUnknown {
+        progress.message = format!("{}; {}", progress.message, advice(attempt));
     }
     Progress {
         reason: Reason::OutcomeUnknown,
         activity: Activity::Stalled,
-        ..hold
+        ..progress
     }
 }
 
 fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progress {
-    let mut hold = in_doubt(attempt);
-    hold.message = format!(
+    let mut progress = in_doubt(attempt);
+    progress.message = format!(
         "{}. Jobs or desktops cannot be read at the moment: {}",
-        hold.message, obstacle.message
+        progress.message, obstacle.message
     );
-    hold.wake = obstacle.wake;
-    hold.error = obstacle.error.or(hold.error);
+    progress.wake = obstacle.wake;
+    progress.error = obstacle.error.or(progress.error);
     if seen.facts.evidence_overdue {
-        unknown(attempt, hold)
+        unknown(attempt, progress)
     } else {
-        hold
+        progress
     }
 }
 
@@ -206,11 +207,11 @@ pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settl
         }
     });
     let states: Vec<_> = states.collect();
-    let hold = Progress::job_running(evidence.touched.len()).with_desktops(states);
+    let progress = Progress::job_running(evidence.touched.len()).with_desktops(states);
     Settlement {
         job: jobs.first().filter(|job| covers(seen, attempt, job)).cloned(),
         jobs,
-        ..Settlement::of(attempt, Outcome::Adopted, hold)
+        ..Settlement::of(attempt, Outcome::Adopted, progress)
     }
 }
 

@@ -24,35 +24,35 @@ pub fn next(seen: &Observed) -> Step {
         };
     }
     if let Some(attempt) = seen.request.of_newer_version().filter(|_| !seen.facts.expired) {
-        let hold = held(attempt);
-        return blockers::ask_the_time(seen).unwrap_or(Step::Wait(hold));
+        let progress = held(attempt);
+        return blockers::ask_the_time(seen).unwrap_or(Step::Wait(progress));
     }
     if submitted(&seen.request.status) && !seen.facts.settled {
         if let Some(step) = blockers::ask_the_time(seen) {
             return step;
         }
-        let hold = Progress::job_running(seen.request.desktop_ids.len());
+        let progress = Progress::job_running(seen.request.desktop_ids.len());
         let message = format!(
             "{}; the object is kept for a few minutes, until its job is visible in the cloud",
-            hold.message
+            progress.message
         );
         return Step::Wait(Progress {
             message,
             wake: Requeue::Settle,
-            ..hold
+            ..progress
         });
     }
     Step::DropFinalizer
 }
 
 fn held(attempt: &Attempt) -> Progress {
-    let mut hold = evidence::in_doubt(attempt);
+    let mut progress = evidence::in_doubt(attempt);
     let end = end_of(attempt);
-    hold.message = format!(
+    progress.message = format!(
         "{}; the object is kept until the delete request can no longer take effect, {end}",
-        hold.message
+        progress.message
     );
-    hold
+    progress
 }
 
 /// The request is dead: any job that came of it is stored before the object goes, if it can be read.
@@ -65,7 +65,7 @@ fn last_look(seen: &Observed, attempt: &Attempt) -> Step {
         }),
         Ok(evidence) if evidence.found() => Step::RecordOutcome(evidence::adopted(seen, attempt, &evidence)),
         // One failed read is no reason to lose a job; a login that is gone may never come back.
-        Err(Step::Wait(hold)) if passing(seen) && !seen.facts.evidence_overdue => Step::Wait(hold),
+        Err(Step::Wait(progress)) if passing(seen) && !seen.facts.evidence_overdue => Step::Wait(progress),
         Ok(_) | Err(Step::Wait(_)) => Step::DropFinalizer,
         Err(read) => read,
     }

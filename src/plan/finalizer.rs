@@ -41,16 +41,16 @@ pub fn unmentioned(message: &str) -> &str {
 }
 
 /// A wait that says that the finalizer is missing, if it is and cannot be put back yet.
-pub fn mentioned(seen: &Observed, mut hold: Progress) -> Progress {
-    if !seen.facts.finalizer_missing || hold.reason == Reason::FinalizerRemoved {
-        return hold;
+pub fn mentioned(seen: &Observed, mut progress: Progress) -> Progress {
+    if !seen.facts.finalizer_missing || progress.reason == Reason::FinalizerRemoved {
+        return progress;
     }
-    hold.message = format!("{}; {REMOVED}", hold.message);
-    if hold.activity != Activity::Stalled {
-        hold.reason = Reason::FinalizerRemoved;
-        hold.activity = Activity::Stalled;
+    progress.message = format!("{}; {REMOVED}", progress.message);
+    if progress.activity != Activity::Stalled {
+        progress.reason = Reason::FinalizerRemoved;
+        progress.activity = Activity::Stalled;
     }
-    hold
+    progress
 }
 
 /// Ends a request of which nothing was submitted. The finalizer goes first: after the last write no event comes.

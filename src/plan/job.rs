@@ -20,8 +20,8 @@ pub fn next(seen: &Observed) -> Step {
     let Some(project) = &seen.project else {
         return Step::ReadProject;
     };
-    if let Some(hold) = blockers::unusable(seen, project) {
-        return Step::Wait(hold);
+    if let Some(progress) = blockers::unusable(seen, project) {
+        return Step::Wait(progress);
     }
     if let Some(job) = jobs(&seen.request.status).find(|job| !seen.jobs.contains_key(job)) {
         return Step::ReadJob(job.clone());
@@ -41,10 +41,10 @@ pub fn next(seen: &Observed) -> Step {
         return finalizer::finish(seen, verdict(seen, news));
     }
     match blockers::read_failure(seen).filter(|_| !job_alone) {
-        Some(hold) => Step::Wait(Progress {
+        Some(progress) => Step::Wait(Progress {
             wake: Requeue::Poll,
             desktops: news,
-            ..hold
+            ..progress
         }),
         None => Step::Wait(wait(seen, &fates, news)),
     }
@@ -269,7 +269,7 @@ fn of<'a>(
 fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<DesktopStatus>) -> Progress {
     let running = of(fates, DesktopProgress::Running).count();
     let second = of(fates, DesktopProgress::SecondLook).count();
-    let hold = if seen.facts.overdue {
+    let progress = if seen.facts.overdue {
         let late: Vec<_> = fates
             .iter()
             .filter(|(_, fate)| fate.ended().is_none())
@@ -301,7 +301,7 @@ fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<Desk
         };
         Progress::moving(Reason::Verifying, message, wake)
     };
-    hold.with_desktops(news)
+    progress.with_desktops(news)
 }
 
 fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {

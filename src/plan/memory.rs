@@ -140,8 +140,8 @@ impl Remembered {
     }
 
     /// The conditions say so from now on.
-    pub fn tells(&mut self, hold: &Progress, uptime: Duration) {
-        if hold.reason == Reason::CheckingDesktops {
+    pub fn tells(&mut self, progress: &Progress, uptime: Duration) {
+        if progress.reason == Reason::CheckingDesktops {
             self.progress_told = Some(uptime);
         }
     }

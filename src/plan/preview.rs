@@ -27,12 +27,17 @@ pub fn is_wanted(seen: &Observed) -> bool {
 }
 
 /// The wait, with the plan if that is shown. Another client is deleting the desktops `deleting`.
-pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], hold: Progress) -> Progress {
+pub fn shown(
+    seen: &Observed,
+    sorted: &SortedDesktops,
+    deleting: &[&DesktopID],
+    progress: Progress,
+) -> Progress {
     if !is_wanted(seen) {
-        return hold;
+        return progress;
     }
     let Some(plan) = Planned::of(seen, sorted) else {
-        return hold;
+        return progress;
     };
     let desktops: Vec<_> = seen
         .request
@@ -52,7 +57,7 @@ pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], 
             ConditionStatus::True => still_planned(shown, &missing),
             _ => planned,
         };
-        return hold_with_the_plan_on_show(seen, shown, &judgement, planned, hold);
+        return hold_with_the_plan_on_show(seen, shown, &judgement, planned, progress);
     }
     let count = |wanted: DesktopState| {
         let count = desktops.iter().filter(|d| d.state == wanted).count();
@@ -88,7 +93,7 @@ pub fn shown(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], 
             refused,
             lacks_facts: !missing.is_empty(),
         })),
-        ..hold
+        ..progress
     }
 }
 
@@ -109,9 +114,9 @@ fn hold_with_the_plan_on_show(
     shown: &Plan,
     judgement: &Judgement,
     planned: Claim,
-    hold: Progress,
+    progress: Progress,
 ) -> Progress {
-    let (mut hold, mut claims) = (hold, Vec::new());
+    let (mut progress, mut claims) = (progress, Vec::new());
     if matches!(judgement, Judgement::Unclear(_)) {
         if approval::recorded(seen).is_some() && !approval::is_void(seen) {
             claims.push(approval::claim(seen, judgement, &shown.hash));
@@ -119,13 +124,13 @@ fn hold_with_the_plan_on_show(
     } else {
         claims.push(planned);
         let approved = approval::claim(seen, judgement, &shown.hash);
-        if hold.reason == approved.reason {
-            hold.message.clone_from(&approved.message);
+        if progress.reason == approved.reason {
+            progress.message.clone_from(&approved.message);
         }
         claims.push(approved);
         // It is read again soon.
-        if matches!(hold.wake, Requeue::Plan | Requeue::Change) {
-            hold.wake = Requeue::Tick;
+        if matches!(progress.wake, Requeue::Plan | Requeue::Change) {
+            progress.wake = Requeue::Tick;
         }
     }
     Progress {
@@ -135,7 +140,7 @@ fn hold_with_the_plan_on_show(
             lacks_facts: true,
             ..Preview::default()
         })),
-        ..hold
+        ..progress
     }
 }
 
@@ -151,13 +156,13 @@ fn still_planned(shown: &Plan, missing: &[String]) -> Claim {
 }
 
 /// The wait while the plan cannot be read, for what is named. A plan that is shown stays.
-pub fn unread(seen: &Observed, obstacle: &Progress, hold: Progress) -> Progress {
+pub fn unread(seen: &Observed, obstacle: &Progress, progress: Progress) -> Progress {
     if seen.request.status.plan.is_some() {
-        return hold;
+        return progress;
     }
     let message = format!("the plan is not known yet: {}", obstacle.message);
     // Nothing else would have the plan read soon; a time that is waited for comes first.
-    let wake = match hold.wake {
+    let wake = match progress.wake {
         Requeue::Plan | Requeue::Change => obstacle.wake,
         wake => wake,
     };
@@ -168,7 +173,7 @@ pub fn unread(seen: &Observed, obstacle: &Progress, hold: Progress) -> Progress 
             refused: seen.request.status.refused_plan.clone(),
             ..Preview::default()
         })),
-        ..hold
+        ..progress
     }
 }
 
@@ -225,11 +230,11 @@ fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], pl
         .filter(|id| !deleting.contains(id))
         .cloned()
         .collect();
-    let hold = guardrails::violated(seen)
+    let progress = guardrails::violated(seen)
         .or_else(|| expectations::failed(seen, &judged))
         .or_else(|| guardrails::blocked(seen, &judged));
-    if let Some(hold) = hold {
-        return planning(ConditionStatus::False, hold.reason, hold.message);
+    if let Some(progress) = progress {
+        return planning(ConditionStatus::False, progress.reason, progress.message);
     }
     if !deleting.is_empty() {
         let message = format!(

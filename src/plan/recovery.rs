@@ -70,11 +70,11 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
     if evidence.complete {
         return Step::RecordOutcome(no_effect(attempt));
     }
-    let hold = waiting(attempt, &evidence.jobs, Requeue::SecondLook);
+    let progress = waiting(attempt, &evidence.jobs, Requeue::SecondLook);
     Step::Wait(if seen.facts.evidence_overdue {
-        unknown(attempt, hold)
+        unknown(attempt, progress)
     } else {
-        hold
+        progress
     })
 }
 
@@ -88,29 +88,29 @@ pub fn of_newer_version(attempt: &Attempt) -> Progress {
 }
 
 fn waiting(attempt: &Attempt, jobs: &BTreeSet<JobID>, wake: Requeue) -> Progress {
-    let mut hold = in_doubt(attempt);
+    let mut progress = in_doubt(attempt);
     if !jobs.is_empty() {
-        hold.message.push_str(". Probable job: ");
-        hold.message.push_str(&name_some(jobs));
+        progress.message.push_str(". Probable job: ");
+        progress.message.push_str(&name_some(jobs));
     }
-    Progress { wake, ..hold }
+    Progress { wake, ..progress }
 }
 
 /// A wait for the end of a call that takes longer since clocks differ: a person must correct one of them.
-pub fn delayed_by_clocks(seen: &Observed, mut hold: Progress) -> Progress {
+pub fn delayed_by_clocks(seen: &Observed, mut progress: Progress) -> Progress {
     let open = seen.request.status.attempts.iter().any(Attempt::is_open);
     let Some(skew) = seen.facts.clock_skew.filter(|_| open) else {
-        return hold;
+        return progress;
     };
     let skew = blockers::clock_skew(skew);
-    if !hold.message.contains(&skew.message) {
-        hold.message = format!("{}; {}", hold.message, skew.message);
+    if !progress.message.contains(&skew.message) {
+        progress.message = format!("{}; {}", progress.message, skew.message);
     }
-    if hold.activity != Activity::Stalled {
-        hold.reason = skew.reason;
-        hold.activity = skew.activity;
+    if progress.activity != Activity::Stalled {
+        progress.reason = skew.reason;
+        progress.activity = skew.activity;
     }
-    hold
+    progress
 }
 
 fn no_effect(attempt: &Attempt) -> Settlement {
@@ -118,6 +118,6 @@ fn no_effect(attempt: &Attempt) -> Settlement {
         "the submission at {} had no effect: two reads after its expiry show every desktop unchanged; submitting again",
         attempt.signed_at.0
     );
-    let hold = Progress::retrying(Reason::NoEffect, message, Requeue::Retry);
-    Settlement::of(attempt, Outcome::NoEffect, hold)
+    let progress = Progress::retrying(Reason::NoEffect, message, Requeue::Retry);
+    Settlement::of(attempt, Outcome::NoEffect, progress)
 }

@@ -156,10 +156,10 @@ fn retried(attempt: &Attempt, value: String) -> Settlement {
         "attempt {} was marked as NoEffect by annotation; submitting again",
         attempt.id
     );
-    let hold = Progress::retrying(Reason::NoEffect, message, Requeue::Retry);
+    let progress = Progress::retrying(Reason::NoEffect, message, Requeue::Retry);
     Settlement {
         answers: Some(value),
-        ..Settlement::of(attempt, Outcome::NoEffect, hold)
+        ..Settlement::of(attempt, Outcome::NoEffect, progress)
     }
 }
 
@@ -190,7 +190,7 @@ pub fn settle_abandoned(seen: &Observed, attempt: &Attempt) -> Step {
         Ok(evidence) if !evidence.jobs.is_empty() => {
             Step::RecordOutcome(evidence::adopted(seen, attempt, &evidence))
         }
-        Err(Step::Wait(hold)) if !seen.facts.evidence_overdue => again(hold.wake),
+        Err(Step::Wait(progress)) if !seen.facts.evidence_overdue => again(progress.wake),
         Ok(_) | Err(Step::Wait(_)) => finalizer::finish(seen, abandoned_ending(seen, None)),
         Err(read) => read,
     }

@@ -50,7 +50,7 @@ pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopD
     status.project.get_or_insert_with(|| intent.project.clone());
     status.start_time.get_or_insert_with(|| now.clone());
     list_all(&mut status, request, &intent.desktops);
-    Ok(told(request, status, &intent.hold, now))
+    Ok(told(request, status, &intent.progress, now))
 }
 
 /// The status that stores what came of an attempt. An attempt that was settled meanwhile keeps its outcome and only
@@ -88,7 +88,7 @@ pub fn settle(
     if status.completion_time.is_some() {
         return Ok(status);
     }
-    Ok(told(request, status, &settlement.hold, now))
+    Ok(told(request, status, &settlement.progress, now))
 }
 
 /// The status that stores that an annotation was answered, by doing nothing.
@@ -99,9 +99,9 @@ pub fn refuse_resolve(request: &Request, refusal: &RefusedAnnotation) -> Desktop
     }
 }
 
-/// The status that says what `hold` says.
-pub fn progress(request: &Request, hold: &Progress, now: &Time) -> DesktopDeletionStatus {
-    told(request, request.status.clone(), hold, now)
+/// The status that says what `progress` says.
+pub fn with_progress(request: &Request, progress: &Progress, now: &Time) -> DesktopDeletionStatus {
+    told(request, request.status.clone(), progress, now)
 }
 
 /// The last status of the request.
@@ -124,20 +124,20 @@ pub fn finish(request: &Request, ending: &Ending, now: &Time) -> DesktopDeletion
     stamp(request, status, &claims, now)
 }
 
-/// Whether storing `hold` would change anything but times.
-pub fn would_change(request: &Request, hold: &Progress) -> bool {
+/// Whether storing `progress` would change anything but times.
+pub fn would_change(request: &Request, progress: &Progress) -> bool {
     // Any time will do: conditions that stay keep theirs, and those that do not are a change.
     let now = Time(jiff::Timestamp::UNIX_EPOCH);
-    progress(request, hold, &now) != request.status
+    with_progress(request, progress, &now) != request.status
 }
 
 fn told(
     request: &Request,
     mut status: DesktopDeletionStatus,
-    hold: &Progress,
+    progress: &Progress,
     now: &Time,
 ) -> DesktopDeletionStatus {
-    if let Some(preview) = &hold.preview {
+    if let Some(preview) = &progress.preview {
         show_plan(&mut status, preview, now);
         status.refused_plan.clone_from(&preview.refused);
     }
@@ -145,8 +145,8 @@ fn told(
     if status.refused_plan != request.approved_plan {
         status.refused_plan = None;
     }
-    if !hold.desktops.is_empty() {
-        list_all(&mut status, request, &hold.desktops);
+    if !progress.desktops.is_empty() {
+        list_all(&mut status, request, &progress.desktops);
     }
     // Taken away and set again, an annotation is a new question.
     if request.resolve.is_none() {
@@ -156,14 +156,15 @@ fn told(
     let known = status
         .last_error
         .as_ref()
-        .zip(hold.error.as_ref())
+        .zip(progress.error.as_ref())
         .is_some_and(|(a, b)| same_error(a, b));
     if !known {
-        status.last_error.clone_from(&hold.error);
+        status.last_error.clone_from(&progress.error);
     }
-    let mut claims = conditions::holding(request, &status, hold);
+    let mut claims = conditions::holding(request, &status, progress);
     claims.extend(
-        hold.preview
+        progress
+            .preview
             .iter()
             .flat_map(|preview| preview.claims.iter().cloned()),
     );

@@ -112,7 +112,7 @@ pub struct Intent {
     /// Every desktop: gone before, or not yet, and what it is called.
     pub desktops: Vec<DesktopStatus>,
     /// What the conditions say meanwhile.
-    pub hold: Progress,
+    pub progress: Progress,
 }
 
 /// What came of an attempt.
@@ -131,12 +131,12 @@ pub struct Settlement {
     /// The annotation that this answers.
     pub answers: Option<String>,
     /// What the conditions and desktops say then.
-    pub hold: Progress,
+    pub progress: Progress,
 }
 
 impl Settlement {
     /// Of an attempt whose error stays, without a job.
-    pub fn of(attempt: &Attempt, outcome: Outcome, hold: Progress) -> Self {
+    pub fn of(attempt: &Attempt, outcome: Outcome, progress: Progress) -> Self {
         Self {
             attempt: attempt.id.clone(),
             outcome,
@@ -144,7 +144,7 @@ impl Settlement {
             job: None,
             error: attempt.error.clone(),
             answers: None,
-            hold,
+            progress,
         }
     }
 }

@@ -78,24 +78,24 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
         ..SortedDesktops::default()
     };
     let message = format!("submitting {}", desktops(attempt.desktop_ids.len()));
-    let mut hold = Progress::moving(Reason::Submitting, message, Requeue::Poll);
+    let mut progress = Progress::moving(Reason::Submitting, message, Requeue::Poll);
     // What was refused before is lifted by the answer, not by asking again.
     let refused = |error: &&CloudError| error.operation == Operation::BatchDelete;
-    hold.error = seen.request.status.last_error.as_ref().filter(refused).cloned();
-    let hold = preview::shown(seen, &sorted, &[], hold);
+    progress.error = seen.request.status.last_error.as_ref().filter(refused).cloned();
+    let progress = preview::shown(seen, &sorted, &[], progress);
     Step::RecordIntent(Intent {
         attempt: attempt.clone(),
         project,
         desktops: desktops_now,
-        hold,
+        progress,
     })
 }
 
 /// The guard failed between the intent and the request: too slow, called off, or shutting down.
 fn not_sent(attempt: &Attempt) -> Step {
     let message = "the request was signed but not sent; it will be prepared again".to_owned();
-    let hold = Progress::retrying(Reason::ServiceUnavailable, message, Requeue::Retry);
-    Step::RecordOutcome(Settlement::of(attempt, Outcome::NotSent, hold))
+    let progress = Progress::retrying(Reason::ServiceUnavailable, message, Requeue::Retry);
+    Step::RecordOutcome(Settlement::of(attempt, Outcome::NotSent, progress))
 }
 
 fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
@@ -112,12 +112,12 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
     if !news {
         return Step::StartOver;
     }
-    let settlement = |outcome, jobs: Vec<JobID>, error: Option<&CloudError>, hold| {
+    let settlement = |outcome, jobs: Vec<JobID>, error: Option<&CloudError>, progress| {
         Step::RecordOutcome(Settlement {
             job: jobs.first().cloned(),
             jobs,
             error: error.cloned(),
-            ..Settlement::of(attempt, outcome, hold)
+            ..Settlement::of(attempt, outcome, progress)
         })
     };
     match answer {
@@ -126,20 +126,20 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
                 .desktop_ids
                 .iter()
                 .map(|id| DesktopStatus::new(id, DesktopState::Deleting));
-            let hold = Progress::job_running(attempt.desktop_ids.len()).with_desktops(deleting.collect());
-            settlement(Outcome::Accepted, vec![job.clone()], None, hold)
+            let progress = Progress::job_running(attempt.desktop_ids.len()).with_desktops(deleting.collect());
+            settlement(Outcome::Accepted, vec![job.clone()], None, progress)
         }
         PostAnswer::NotSent(error) => {
-            let hold = blockers::refusal(Outcome::NotSent, error);
-            settlement(Outcome::NotSent, vec![], Some(error), hold)
+            let progress = blockers::refusal(Outcome::NotSent, error);
+            settlement(Outcome::NotSent, vec![], Some(error), progress)
         }
         PostAnswer::Refused(error) => {
-            let hold = blockers::refusal(Outcome::Rejected, error);
-            settlement(Outcome::Rejected, vec![], Some(error), hold)
+            let progress = blockers::refusal(Outcome::Rejected, error);
+            settlement(Outcome::Rejected, vec![], Some(error), progress)
         }
         PostAnswer::Doubt(error) => {
-            let hold = evidence::in_doubt(attempt).with_error(error.clone());
-            settlement(Outcome::Pending, vec![], Some(error), hold)
+            let progress = evidence::in_doubt(attempt).with_error(error.clone());
+            settlement(Outcome::Pending, vec![], Some(error), progress)
         }
     }
 }

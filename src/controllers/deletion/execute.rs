@@ -93,15 +93,15 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
             report::refused(pass, &refusal, context).await;
             Ok(())
         }
-        Step::RecordProgress(hold) => {
-            let status = status::progress(&pass.seen.request, &hold, &now);
+        Step::RecordProgress(progress) => {
+            let status = status::with_progress(&pass.seen.request, &progress, &now);
             write::status(pass, status, "RecordProgress", context).await?;
             let told = context.process.uptime.now();
-            pass.remember(context, |memory| memory.tells(&hold, told));
+            pass.remember(context, |memory| memory.tells(&progress, told));
             Ok(())
         }
-        Step::RecordApproval(hold) => {
-            let status = status::progress(&pass.seen.request, &hold, &now);
+        Step::RecordApproval(progress) => {
+            let status = status::with_progress(&pass.seen.request, &progress, &now);
             write::status(pass, status, "RecordApproval", context).await
         }
         Step::Finish(ending) => {
@@ -123,7 +123,7 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
 /// As [`step`].
 pub async fn report_queued(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let now = Time(context.process.clock.now());
-    let status = status::progress(&pass.seen.request, &Progress::queued(), &now);
+    let status = status::with_progress(&pass.seen.request, &Progress::queued(), &now);
     write::status(pass, status, "RecordQueued", context).await
 }
 

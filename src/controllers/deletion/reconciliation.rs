@@ -277,12 +277,12 @@ impl Reconciliation {
     }
 
     /// Remembers what the next reconciliation needs of this one.
-    pub fn note_wait(&self, hold: &Progress, context: &Context) {
-        if let Some(preview) = &hold.preview {
+    pub fn note_wait(&self, progress: &Progress, context: &Context) {
+        if let Some(preview) = &progress.preview {
             let note = |memory: &mut Remembered| memory.read_facts(preview.lacks_facts, self.began);
             self.remember(context, note);
         }
-        if hold.wake == Requeue::SecondLook
+        if progress.wake == Requeue::SecondLook
             && let Some(attempt) = self.seen.request.pending()
             && let Some(evidence) = evidence::evidence(&self.seen, attempt)
         {

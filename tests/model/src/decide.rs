@@ -215,10 +215,20 @@ impl Decisions {
             Step::RefuseResolve(refusal) => {
                 store(WriteKind::Refusal, status::refuse_resolve(request, &refusal))
             }
-            Step::RecordProgress(hold) => store(WriteKind::Progress, status::progress(request, &hold, &now)),
-            Step::RecordApproval(hold) => store(WriteKind::Approval, status::progress(request, &hold, &now)),
+            Step::RecordProgress(progress) => store(
+                WriteKind::Progress,
+                status::with_progress(request, &progress, &now),
+            ),
+            Step::RecordApproval(progress) => store(
+                WriteKind::Approval,
+                status::with_progress(request, &progress, &now),
+            ),
             Step::Finish(ending) => store(WriteKind::Finish, status::finish(request, &ending, &now)),
-            Step::Wait(hold) => Act::Wait((hold.wake == Requeue::SecondLook).then(|| noted(&seen)).flatten()),
+            Step::Wait(progress) => Act::Wait(
+                (progress.wake == Requeue::SecondLook)
+                    .then(|| noted(&seen))
+                    .flatten(),
+            ),
             Step::StartOver => Act::StartOver,
             Step::Done => Act::Rest,
         }

@@ -61,11 +61,11 @@ fn a_check_that_takes_long_says_how_far_it_is() {
     );
     let mut seen = long_check(10).progress_due();
     let step = plan(&seen.0);
-    let Step::RecordProgress(hold) = &step else {
+    let Step::RecordProgress(progress) = &step else {
         panic!("{step:?}");
     };
     assert_eq!(
-        hold.message,
+        progress.message,
         "2 of 12 desktops checked: the others are read one by one"
     );
     assert_eq!(tell(&step), "CheckingDesktops moving until Tick");
@@ -565,7 +565,7 @@ fn messages_name_the_cause() {
     ] {
         let step = plan(&seen.0);
         let message = match &step {
-            Step::Wait(hold) | Step::RecordProgress(hold) => &hold.message,
+            Step::Wait(progress) | Step::RecordProgress(progress) => &progress.message,
             Step::Finish(ending) => &ending.message,
             _ => panic!("{}", tell(&step)),
         };
@@ -577,11 +577,11 @@ fn messages_name_the_cause() {
 
 #[test]
 fn a_rival_of_another_namespace_is_not_named() {
-    let Step::RecordProgress(hold) = plan(&ready("a b").rival(None).0) else {
+    let Step::RecordProgress(progress) = plan(&ready("a b").rival(None).0) else {
         panic!("nothing to say");
     };
     let holder = "reserved by a DesktopDeletion in another namespace;";
-    assert!(hold.message.contains(holder), "{}", hold.message);
+    assert!(progress.message.contains(holder), "{}", progress.message);
 }
 
 #[test]

@@ -123,7 +123,7 @@ pub(crate) fn requests() -> impl Strategy<Value = Request> {
 
 /// Makes the move, if it is legal.
 fn take(request: &mut Request, number: usize, step: Move) {
-    let hold = Progress::moving(Reason::Submitting, "so it is".to_owned(), Requeue::Poll);
+    let progress = Progress::moving(Reason::Submitting, "so it is".to_owned(), Requeue::Poll);
     let next = match step {
         Move::Intend { body, attempt } => {
             let absent = all().into_iter().filter(|id| !body.contains(id));
@@ -141,7 +141,7 @@ fn take(request: &mut Request, number: usize, step: Move) {
                     attempt,
                     project: here(),
                     desktops,
-                    hold,
+                    progress,
                 },
                 &minute(0),
             )
@@ -168,7 +168,11 @@ fn take(request: &mut Request, number: usize, step: Move) {
                 .zip(states)
                 .map(|(id, s)| DesktopStatus::new(id, s))
                 .collect();
-            Some(status::progress(request, &hold.with_desktops(news), &minute(3)))
+            Some(status::with_progress(
+                request,
+                &progress.with_desktops(news),
+                &minute(3),
+            ))
         }
     };
     if let Some(status) = next {

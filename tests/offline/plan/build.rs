@@ -160,7 +160,7 @@ pub(crate) fn settlement(outcome: Outcome, job_ids: &str) -> Settlement {
             .filter(|_| jobs(job_ids).len() == 1),
         error: None,
         answers: None,
-        hold: Progress::moving(Reason::Submitting, "so it is".to_owned(), Requeue::Poll),
+        progress: Progress::moving(Reason::Submitting, "so it is".to_owned(), Requeue::Poll),
     }
 }
 

@@ -41,12 +41,12 @@ fn every_write_obeys_the_rules_of_the_crd_and_of_the_conditions() {
 fn what_was_told_once_is_not_told_again() {
     let mut wrong = Vec::new();
     for row in rows() {
-        let Step::RecordProgress(hold) = plan(&row.seen.0) else {
+        let Step::RecordProgress(progress) = plan(&row.seen.0) else {
             continue;
         };
         let mut seen = row.seen.0.clone();
         seen.request.status =
-            rules::written(&seen.request, &Step::RecordProgress(hold), &minute(90)).unwrap();
+            rules::written(&seen.request, &Step::RecordProgress(progress), &minute(90)).unwrap();
         if !matches!(plan(&seen), Step::Wait(_)) {
             wrong.push(format!("{}: {:?}", row.name, plan(&seen)));
         }
@@ -85,10 +85,10 @@ fn a_call_that_was_held_back_is_no_news_of_the_error_that_holds_it_back() {
 
     let of_another_kind = seen.0.read_failure.as_mut().unwrap();
     of_another_kind.error.class = ErrorClass::Throttled;
-    let Step::RecordProgress(hold) = plan(&seen.0) else {
+    let Step::RecordProgress(progress) = plan(&seen.0) else {
         panic!("nothing to say");
     };
-    assert_eq!(hold.error.unwrap().class, ErrorClass::Throttled);
+    assert_eq!(progress.error.unwrap().class, ErrorClass::Throttled);
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn submitted_says_how_the_job_became_known() {
 fn whatever_is_in_the_way_of_an_open_attempt_submitted_says_that_it_is_open() {
     let request = in_doubt("a b", attempt("a b")).0.request;
     let other = Progress::stalled(Reason::ProjectChanged, "so it is".to_owned(), Requeue::Refresh);
-    let status = status::progress(&request, &other, &minute(90));
+    let status = status::with_progress(&request, &other, &minute(90));
     let submitted = rules::condition(&status, "Submitted").unwrap();
     assert_eq!(
         (&*submitted.status, &*submitted.reason),

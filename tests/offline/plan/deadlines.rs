@@ -494,8 +494,8 @@ fn three_refusals_because_something_does_not_exist_span_more_than_two_settle_tim
 fn how_far_a_check_has_come_is_told_every_ten_seconds() {
     let told = |reason: Reason, after: i64| {
         let mut case = Case::new(vec![]);
-        let hold = Progress::moving(reason, "so it is".to_owned(), Requeue::Tick);
-        case.memory.tells(&hold, Duration::ZERO);
+        let progress = Progress::moving(reason, "so it is".to_owned(), Requeue::Tick);
+        case.memory.tells(&progress, Duration::ZERO);
         case.later(after).facts().progress_due
     };
     assert!(Case::new(vec![]).facts().progress_due, "it was not told yet");
@@ -811,8 +811,8 @@ fn reads_grow_old() {
     assert!(!is_stale(seconds(0), seconds(59), &timing));
     assert!(is_stale(seconds(0), seconds(60), &timing));
     // Whatever holds a desktop holds it for longer than a read may be old.
-    let hold = timing.max_signature_age + timing.submission_timeout + timing.job_visibility_timeout;
-    assert!(hold > timing.job_visibility_timeout / 2 + timing.max_signature_age);
+    let progress = timing.max_signature_age + timing.submission_timeout + timing.job_visibility_timeout;
+    assert!(progress > timing.job_visibility_timeout / 2 + timing.max_signature_age);
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn submitted() -> Vec<Row> {
 /// What the object says while it is held.
 fn message(seen: &Seen) -> String {
     match plan(&seen.0) {
-        Step::Wait(hold) | Step::RecordProgress(hold) => hold.message,
+        Step::Wait(progress) | Step::RecordProgress(progress) => progress.message,
         step => panic!("{}", super::tell::tell(&step)),
     }
 }

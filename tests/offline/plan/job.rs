@@ -260,7 +260,7 @@ fn failures() -> Vec<Row> {
 /// The message of the step.
 fn message(seen: &Seen) -> String {
     match plan(&seen.0) {
-        Step::Wait(hold) | Step::RecordProgress(hold) => hold.message,
+        Step::Wait(progress) | Step::RecordProgress(progress) => progress.message,
         Step::Finish(ending) => ending.message,
         step => panic!("{}", super::tell::tell(&step)),
     }

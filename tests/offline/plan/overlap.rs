@@ -108,11 +108,11 @@ fn what_the_reads_say_is_told_of_each_desktop() {
 }
 
 fn said(seen: &Observed) -> String {
-    let (Step::RecordProgress(hold) | Step::Wait(hold)) = plan(seen) else {
+    let (Step::RecordProgress(progress) | Step::Wait(progress)) = plan(seen) else {
         panic!("{:?}", plan(seen))
     };
-    assert_eq!(hold.reason, Reason::Overlap);
-    hold.message
+    assert_eq!(progress.reason, Reason::Overlap);
+    progress.message
 }
 
 #[test]
@@ -156,17 +156,17 @@ fn a_namespace_that_cannot_be_read_is_for_a_person_and_named_with_the_right_and_
         until: "2026-01-15T08:23:00Z".parse().unwrap(),
     });
     let seen = with_claim(untouched("a b").project().all(DesktopView::Idle).sweep(""), claim);
-    let Step::RecordProgress(hold) = plan(&seen.0) else {
+    let Step::RecordProgress(progress) = plan(&seen.0) else {
         panic!("{:?}", plan(&seen.0))
     };
-    assert_eq!(hold.reason, Reason::NamespaceUnreadable);
-    assert_eq!(hold.activity, Activity::Stalled);
+    assert_eq!(progress.reason, Reason::NamespaceUnreadable);
+    assert_eq!(progress.activity, Activity::Stalled);
     for part in [
         "vdi-prod",
         "list desktopdeletions",
         "2026-01-15T08:23:00Z",
         "--namespaces",
     ] {
-        assert!(hold.message.contains(part), "{}", hold.message);
+        assert!(progress.message.contains(part), "{}", progress.message);
     }
 }

@@ -125,9 +125,9 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
         _ => must(asks_anew(seen, step), "asked again"),
     }
     wrong.extend(rules::wrongs(request, step, &minute(90)));
-    if let Step::RecordProgress(hold) = step {
+    if let Step::RecordProgress(progress) = step {
         let mut told = seen.clone();
-        told.request.status = status::progress(request, hold, &minute(90));
+        told.request.status = status::with_progress(request, progress, &minute(90));
         let news = told.request.status != request.status;
         let again = plan(&told);
         let once = news && matches!(again, Step::Wait(_));

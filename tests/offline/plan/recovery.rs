@@ -299,27 +299,31 @@ fn late() -> Vec<Row> {
 #[test]
 fn a_job_that_may_be_ours_is_named_at_once() {
     let seen = nothing_happened().sweep("j1/a Running j1/b Running");
-    let Step::RecordProgress(hold) = plan(&seen.0) else {
+    let Step::RecordProgress(progress) = plan(&seen.0) else {
         panic!("nothing to say");
     };
-    assert!(hold.message.contains("job: j1"), "{}", hold.message);
-    assert!(hold.message.contains("2 desktops"), "{}", hold.message);
+    assert!(progress.message.contains("job: j1"), "{}", progress.message);
+    assert!(progress.message.contains("2 desktops"), "{}", progress.message);
 }
 
 #[test]
 fn a_job_of_another_request_is_not_named() {
     let seen = nothing_happened().sweep("j1/a Running").of_another("j1");
-    let Step::RecordProgress(hold) = plan(&seen.0) else {
+    let Step::RecordProgress(progress) = plan(&seen.0) else {
         panic!("nothing to say");
     };
-    assert!(!hold.message.contains("job: j1"), "{}", hold.message);
+    assert!(!progress.message.contains("job: j1"), "{}", progress.message);
 }
 
 #[test]
 fn what_keeps_the_evidence_from_being_read_is_said() {
     let seen = doubt().obstacle(Reason::ProjectNotReady, true);
-    let Step::RecordProgress(hold) = plan(&seen.0) else {
+    let Step::RecordProgress(progress) = plan(&seen.0) else {
         panic!("nothing to say");
     };
-    assert!(hold.message.contains("the project says why"), "{}", hold.message);
+    assert!(
+        progress.message.contains("the project says why"),
+        "{}",
+        progress.message
+    );
 }

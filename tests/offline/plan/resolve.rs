@@ -387,7 +387,7 @@ fn an_open_attempt_whose_outcome_is_unknown_says_what_can_be_done() {
         doubt().read_failure(ErrorClass::Permission).evidence_overdue(),
         in_doubt("a b", token).all(DesktopView::Idle).sweep(""),
     ] {
-        let Step::RecordProgress(hold) = plan(&seen.0) else {
+        let Step::RecordProgress(progress) = plan(&seen.0) else {
             panic!("nothing to say");
         };
         for word in [
@@ -396,7 +396,11 @@ fn an_open_attempt_whose_outcome_is_unknown_says_what_can_be_done() {
             "=retry",
             "=abandon",
         ] {
-            assert!(hold.message.contains(word), "no {word:?} in {:?}", hold.message);
+            assert!(
+                progress.message.contains(word),
+                "no {word:?} in {:?}",
+                progress.message
+            );
         }
     }
 }

@@ -38,8 +38,8 @@ fn write(
         Step::RecordIntent(intent) => Some(status::intend(request, intent, now)),
         Step::RecordOutcome(settlement) => Some(status::settle(request, settlement, now)),
         Step::RefuseResolve(refusal) => Some(Ok(status::refuse_resolve(request, refusal))),
-        Step::RecordProgress(hold) | Step::RecordApproval(hold) => {
-            Some(Ok(status::progress(request, hold, now)))
+        Step::RecordProgress(progress) | Step::RecordApproval(progress) => {
+            Some(Ok(status::with_progress(request, progress, now)))
         }
         Step::Finish(ending) => Some(Ok(status::finish(request, ending, now))),
         _ => None,

@@ -6,7 +6,9 @@ use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState, DesktopSta
 use desktop_deletion_operator::plan::blockers::refusal;
 use desktop_deletion_operator::plan::observed::Request;
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
-use desktop_deletion_operator::plan::status::{IllegalMove, finish, intend, progress, settle, would_change};
+use desktop_deletion_operator::plan::status::{
+    IllegalMove, finish, intend, settle, with_progress, would_change,
+};
 use desktop_deletion_operator::plan::step::{Ending, Intent, Settlement};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use proptest::prelude::*;
@@ -18,7 +20,7 @@ use super::build::{
 };
 use super::rules;
 
-fn hold() -> Progress {
+fn waiting() -> Progress {
     Progress::moving(Reason::Submitting, "so it is".to_owned(), Requeue::Poll)
 }
 
@@ -30,7 +32,7 @@ fn intent(body: &str) -> Intent {
         },
         project: here(),
         desktops: vec![],
-        hold: hold(),
+        progress: waiting(),
     }
 }
 
@@ -206,7 +208,7 @@ fn deleted_stays_deleted() {
         DesktopState::Deleting,
         DesktopState::Pending,
     ] {
-        let told = progress(&request, &hold().with_desktops(news(state)), &minute(1));
+        let told = with_progress(&request, &waiting().with_desktops(news(state)), &minute(1));
         assert_eq!(told.desktops[0].state, DesktopState::Deleted);
         assert_eq!(told.desktops[1].state, state);
         let ended = finish(
@@ -235,7 +237,7 @@ fn a_desktop_keeps_its_name_until_another_is_known() {
         (nameless, Some("pc-1")),
         (named("pc-2"), Some("pc-2")),
     ] {
-        request.status = progress(&request, &hold().with_desktops(vec![news]), &minute(1));
+        request.status = with_progress(&request, &waiting().with_desktops(vec![news]), &minute(1));
         assert_eq!(request.status.desktops[0].name.as_deref(), name);
     }
 }
@@ -247,7 +249,7 @@ fn a_name_is_cut_to_what_the_api_server_takes() {
         name: Some("\u{e9}".repeat(65)),
         ..DesktopStatus::new(&id("a"), DesktopState::Deleting)
     };
-    let status = progress(&request, &hold().with_desktops(vec![named]), &minute(1));
+    let status = with_progress(&request, &waiting().with_desktops(vec![named]), &minute(1));
     let name = status.desktops[0].name.as_deref().unwrap();
     assert_eq!(name, format!("{}\u{2026}", "\u{e9}".repeat(63)));
 }
@@ -255,8 +257,8 @@ fn a_name_is_cut_to_what_the_api_server_takes() {
 #[test]
 fn a_desktop_of_another_request_is_not_listed() {
     let request = accepted().0.request;
-    let stranger = hold().with_desktops(vec![DesktopStatus::new(&id("z"), DesktopState::Deleted)]);
-    assert_eq!(progress(&request, &stranger, &minute(1)).desktops.len(), 2);
+    let stranger = waiting().with_desktops(vec![DesktopStatus::new(&id("z"), DesktopState::Deleted)]);
+    assert_eq!(with_progress(&request, &stranger, &minute(1)).desktops.len(), 2);
 }
 
 #[test]
@@ -277,10 +279,10 @@ fn an_end_before_any_submission_says_where_it_was_looked_for() {
 #[test]
 fn a_generation_that_was_not_observed_is_a_change() {
     let mut request = ready("a").0.request;
-    request.status = progress(&request, &hold(), &minute(1));
-    assert!(!would_change(&request, &hold()));
+    request.status = with_progress(&request, &waiting(), &minute(1));
+    assert!(!would_change(&request, &waiting()));
     request.generation += 1;
-    assert!(would_change(&request, &hold()));
+    assert!(would_change(&request, &waiting()));
 }
 
 /// Anything that a settlement can say about the attempt of that name.
@@ -310,7 +312,7 @@ fn settlements(request: &Request) -> BoxedStrategy<Settlement> {
                 attempt,
                 jobs,
                 error: failed.then(|| failure(ErrorClass::Throttled)),
-                hold: hold().with_desktops(told.collect()),
+                progress: waiting().with_desktops(told.collect()),
                 ..settlement(outcome, "")
             }
         })
@@ -339,13 +341,13 @@ proptest! {
 fn tried_again_after(class: ErrorClass) -> (Vec<Condition>, Vec<Condition>) {
     let mut request = ready("a").begun().attempt(attempt("a")).0.request;
     let refused = Settlement {
-        hold: refusal(Outcome::Rejected, &failure(class)),
+        progress: refusal(Outcome::Rejected, &failure(class)),
         error: Some(failure(class)),
         ..settlement(Outcome::Rejected, "")
     };
     request.status = settle(&request, &refused, &minute(5)).unwrap();
     let again = Intent {
-        hold: hold().with_error(failure(class)),
+        progress: waiting().with_error(failure(class)),
         ..intent("a")
     };
     let status = intend(&request, &again, &minute(10)).unwrap();

@@ -79,17 +79,17 @@ pub(crate) fn tell(step: &Step) -> String {
                 "absent",
                 &words(&absent.map(|d| d.id.clone()).collect::<Vec<_>>()),
             );
-            format!("{text}: {}", hold(&intent.hold))
+            format!("{text}: {}", progress(&intent.progress))
         }
         Step::Post => "post".to_owned(),
         Step::RecordOutcome(settlement) => {
             let mut text = format!("record {:?}", settlement.outcome);
             note(&mut text, "job", &words(&settlement.jobs));
-            format!("{text}: {}", hold(&settlement.hold))
+            format!("{text}: {}", progress(&settlement.progress))
         }
         Step::RefuseResolve(refusal) => format!("refuse {}", refusal.value),
-        Step::RecordProgress(told) | Step::Wait(told) => hold(told),
-        Step::RecordApproval(told) => format!("approve: {}", hold(told)),
+        Step::RecordProgress(told) | Step::Wait(told) => progress(told),
+        Step::RecordApproval(told) => format!("approve: {}", progress(told)),
         Step::Finish(ending) => format!(
             "finish {} (submitted: {}){}",
             ending.verdict,
@@ -103,19 +103,19 @@ pub(crate) fn tell(step: &Step) -> String {
     }
 }
 
-fn hold(hold: &Progress) -> String {
-    let shows = match hold.activity {
-        Activity::Reconciling(reason) if reason == hold.reason => "moving".to_owned(),
+fn progress(progress: &Progress) -> String {
+    let shows = match progress.activity {
+        Activity::Reconciling(reason) if reason == progress.reason => "moving".to_owned(),
         Activity::Reconciling(reason) => reason.to_string().to_lowercase(),
         Activity::Held => "held".to_owned(),
         Activity::Stalled => "stalled".to_owned(),
     };
-    let mut text = format!("{} {shows} until {:?}", hold.reason, hold.wake);
-    if let Some(error) = &hold.error {
+    let mut text = format!("{} {shows} until {:?}", progress.reason, progress.wake);
+    if let Some(error) = &progress.error {
         note(&mut text, "error", error.class.as_str());
     }
-    text += &fates(&hold.desktops);
-    if let Some(preview) = &hold.preview {
+    text += &fates(&progress.desktops);
+    if let Some(preview) = &progress.preview {
         let reasons = preview.claims.iter().map(|claim| claim.reason.as_str());
         let record = preview.approved.as_ref().map(|_| "recorded");
         let said: Vec<_> = reasons.chain(record).collect();

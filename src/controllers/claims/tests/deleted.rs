@@ -254,7 +254,7 @@ async fn what_came_of_a_call_counts_also_after_its_object_is_gone() {
         job: None,
         error: None,
         answers: None,
-        hold: Progress::moving(
+        progress: Progress::moving(
             crate::crd::conditions::Reason::Submitting,
             String::new(),
             Requeue::Poll,

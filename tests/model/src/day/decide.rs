@@ -62,7 +62,7 @@ pub fn next(pass: &Pass, number: usize) -> Act {
         Step::Post => Act::Post,
         Step::RecordOutcome(_) => Act::NotSent,
         // What the conditions say already is known to whoever asks.
-        Step::Wait(hold) | Step::RecordProgress(hold) => Act::Wait(hold.message),
+        Step::Wait(progress) | Step::RecordProgress(progress) => Act::Wait(progress.message),
         Step::StartOver | Step::Done => Act::StartOver,
         other => unreachable!("{other:?}"),
     }

@@ -126,8 +126,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The desktops are not compared with the approved ones in the read that is signed upon",
         edits: &[Edit {
             file: "src/plan/admission.rs",
-            find: "    if let Some(hold) = not_permitted(seen, &sorted) {",
-            replace: "    if let Some(hold) = expectations::failed(seen, &sorted.present) {",
+            find: "    if let Some(progress) = not_permitted(seen, &sorted) {",
+            replace: "    if let Some(progress) = expectations::failed(seen, &sorted.present) {",
         }],
         trials: TRIALS,
     },

@@ -611,7 +611,7 @@ fn shown_without(desktop: &str) -> Seen {
 
 fn held(seen: &Seen) -> Progress {
     match plan(&seen.0) {
-        Step::RecordProgress(hold) | Step::Wait(hold) => hold,
+        Step::RecordProgress(progress) | Step::Wait(progress) => progress,
         step => panic!("{}", tell(&step)),
     }
 }
@@ -619,10 +619,10 @@ fn held(seen: &Seen) -> Progress {
 #[test]
 fn the_message_says_what_changed_and_what_to_approve_now() {
     let seen = recorded().facts("b", "pc-9", "eve");
-    let hold = held(&seen);
-    let hash = hold.preview.unwrap().content.unwrap().hash;
+    let progress = held(&seen);
+    let hash = progress.preview.unwrap().content.unwrap().hash;
     assert_eq!(
-        hold.message,
+        progress.message,
         format!(
             "the desktops have changed since they were approved, so nothing is submitted: desktop b: the computer name is \
              pc-9 (approved: pc-2), it is assigned to eve (approved: ben). Check status.plan and status.desktops, then \
@@ -632,11 +632,11 @@ fn the_message_says_what_changed_and_what_to_approve_now() {
     let hidden = recorded()
         .facts("b", "pc-2", "eve")
         .with(|o| o.facts.hide_users = true);
-    let hold = held(&hidden);
+    let progress = held(&hidden);
     assert!(
-        !hold.message.contains("eve") && !hold.message.contains("ben"),
+        !progress.message.contains("eve") && !progress.message.contains("ben"),
         "{}",
-        hold.message
+        progress.message
     );
     let gone = held(&recorded().facts("b", "pc-2", ""));
     assert!(
@@ -655,20 +655,21 @@ fn a_plan_that_stays_on_show_is_the_one_to_approve_and_what_was_not_read_is_name
         ..DesktopFacts::default()
     };
     let seen = shown.with_facts("b", user_only);
-    let hold = held(&seen);
+    let progress = held(&seen);
     assert!(
-        hold.message
+        progress
+            .message
             .ends_with(&format!("then set spec.approvedPlan to {hash}")),
         "{}",
-        hold.message
+        progress.message
     );
-    let preview = hold.preview.unwrap();
+    let preview = progress.preview.unwrap();
     assert!(preview.lacks_facts && preview.content.is_none());
     assert_eq!(
         preview.claims[0].message,
         "deletes 2 desktops; the last read does not report every fact of the plan, reading again: desktop b: its users"
     );
-    assert_eq!(preview.claims[1].message, hold.message);
+    assert_eq!(preview.claims[1].message, progress.message);
     // It is told once.
     let seen = noticed(seen);
     assert!(matches!(plan(&seen.0), Step::Wait(_)));

@@ -130,7 +130,7 @@ pub(super) fn rows() -> Vec<Row> {
 
 fn message(seen: &Seen) -> String {
     match plan(&seen.0) {
-        Step::Wait(hold) | Step::RecordProgress(hold) => hold.message,
+        Step::Wait(progress) | Step::RecordProgress(progress) => progress.message,
         other => panic!("{other:?}"),
     }
 }

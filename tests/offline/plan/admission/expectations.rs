@@ -46,9 +46,9 @@ pub(super) fn rows() -> Vec<Row> {
 
 fn said(seen: &Seen) -> Option<String> {
     match plan(&seen.0) {
-        Step::RecordProgress(hold) => {
-            assert_eq!(hold.reason, Reason::ExpectationFailed);
-            Some(hold.message)
+        Step::RecordProgress(progress) => {
+            assert_eq!(progress.reason, Reason::ExpectationFailed);
+            Some(progress.message)
         }
         step => {
             assert!(matches!(step, Step::AcquirePermit), "{step:?}");

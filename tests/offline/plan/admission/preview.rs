@@ -105,7 +105,7 @@ pub(super) fn rows() -> Vec<Row> {
 /// What the step that shows a plan says.
 fn told(seen: &Seen) -> Progress {
     match plan(&seen.0) {
-        Step::RecordProgress(hold) => hold,
+        Step::RecordProgress(progress) => progress,
         step => panic!("{}", tell(&step)),
     }
 }
@@ -206,9 +206,9 @@ fn the_users_of_a_pool_are_no_part_of_the_plan() {
         ready("a").with_facts("a", facts).suspended()
     };
     assert_eq!(content(&pooled("anna")), content(&pooled("ben")));
-    let hold = told(&pooled("anna"));
-    assert_eq!(hold.desktops[0].user, None);
-    let claims = hold.preview.unwrap().claims;
+    let progress = told(&pooled("anna"));
+    assert_eq!(progress.desktops[0].user, None);
+    let claims = progress.preview.unwrap().claims;
     assert!(
         claims[0]
             .message
@@ -235,8 +235,12 @@ fn what_the_cloud_does_not_report_is_said_of_each_desktop() {
         .with_facts("c", facts(Fact::Unreadable("7".to_owned()), Fact::NotGiven))
         .with_facts("d", DesktopFacts::default())
         .suspended();
-    let hold = told(&seen);
-    let missing: Vec<_> = hold.desktops.iter().map(|d| d.missing_facts.clone()).collect();
+    let progress = told(&seen);
+    let missing: Vec<_> = progress
+        .desktops
+        .iter()
+        .map(|d| d.missing_facts.clone())
+        .collect();
     assert_eq!(
         missing,
         [
@@ -247,7 +251,7 @@ fn what_the_cloud_does_not_report_is_said_of_each_desktop() {
         ]
     );
     assert_eq!(
-        hold.preview.unwrap().claims[0].message,
+        progress.preview.unwrap().claims[0].message,
         "deletes 4 desktops; the approval does not cover what the cloud does not report: desktop c: its computer name; \
          desktop d: its computer name, its users, its creation"
     );

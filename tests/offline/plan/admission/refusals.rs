@@ -26,7 +26,7 @@ fn after_a_read_failed() {
 #[test]
 fn desktops_that_cannot_be_read_are_named_with_what_to_do() {
     let told = |seen: Seen| match plan(&seen.0) {
-        Step::RecordProgress(hold) => hold.message,
+        Step::RecordProgress(progress) => progress.message,
         step => panic!("{step:?}"),
     };
     let some = failing("a Missing b Missing c Idle", 4).unreadable("b", ErrorClass::InDoubt, 1);
@@ -453,9 +453,13 @@ fn a_refusal_is_told_by_what_the_cloud_gave_of_status_code_and_words() {
         error.http_status = status;
         error.code = code.map(ToOwned::to_owned);
         error.message = words.map(ToOwned::to_owned);
-        let Step::RecordProgress(hold) = plan(&ready("a b").begun().attempt(attempt).0) else {
+        let Step::RecordProgress(progress) = plan(&ready("a b").begun().attempt(attempt).0) else {
             panic!("nothing to say");
         };
-        assert!(hold.message.ends_with(told), "no {told:?} in {:?}", hold.message);
+        assert!(
+            progress.message.ends_with(told),
+            "no {told:?} in {:?}",
+            progress.message
+        );
     }
 }

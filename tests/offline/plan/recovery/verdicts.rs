@@ -73,21 +73,21 @@ fn only_a_job_that_names_every_desktop_is_surely_the_requests_own() {
 
 #[test]
 fn what_is_told_is_about_the_desktops_of_the_attempt() {
-    let told = settlement(&one_desktop().sweep("j1/a Running j1/z Running")).hold;
+    let told = settlement(&one_desktop().sweep("j1/a Running j1/z Running")).progress;
     assert!(told.message.contains("1 desktop"), "{}", told.message);
 }
 
 #[test]
 fn without_a_job_a_desktop_is_not_called_not_submitted_by_lists_that_were_cut() {
     let seen = twice().incomplete().evidence_overdue();
-    let desktops = settlement(&seen.sights("a Deleting")).hold.desktops;
+    let desktops = settlement(&seen.sights("a Deleting")).progress.desktops;
     let states: Vec<_> = desktops.iter().map(|d| d.state).collect();
     assert_eq!(states, [DesktopState::Deleting, DesktopState::Unknown]);
 }
 
 #[test]
 fn a_desktop_that_the_submission_did_not_reach_says_what_can_be_done() {
-    let desktops = settlement(&twice().sights("a Deleting")).hold.desktops;
+    let desktops = settlement(&twice().sights("a Deleting")).progress.desktops;
     let untouched = desktops.iter().find(|d| d.state == DesktopState::Failed).unwrap();
     let message = untouched.message.as_ref().unwrap();
     assert!(message.contains("create a new request"), "{message}");

@@ -87,9 +87,9 @@ impl Walk {
             Step::RefuseResolve(_) | Step::RecordProgress(_) | Step::RecordApproval(_) | Step::Finish(_) => {
                 return self.write(pass, step);
             }
-            Step::Wait(hold) => {
-                self.remember(pass, hold);
-                let sleep = self.until(pass, hold.wake);
+            Step::Wait(progress) => {
+                self.remember(pass, progress);
+                let sleep = self.until(pass, progress.wake);
                 return Ok(Then::End { sleep });
             }
             Step::StartOver => return Ok(Then::End { sleep: 0 }),
@@ -205,12 +205,12 @@ impl Walk {
     }
 
     /// The first look for evidence is remembered for the second.
-    fn remember(&mut self, pass: &Pass, hold: &Progress) {
+    fn remember(&mut self, pass: &Pass, progress: &Progress) {
         let Some(attempt) = pass
             .seen
             .request
             .pending()
-            .filter(|_| hold.wake == Requeue::SecondLook)
+            .filter(|_| progress.wake == Requeue::SecondLook)
         else {
             return;
         };
