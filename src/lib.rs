@@ -8,7 +8,7 @@
 //!                       async               cloud read         Done     reconciliation
 //! ```
 //!
-//! The loop is the function `drive` in [`controllers::deletion`]: it calls [`plan::plan`], carries out the step, and calls
+//! The loop is the function `run_steps` in [`controllers::deletion`]: it calls [`plan::plan`], carries out the step, and calls
 //! `plan` again, until the step is `Wait` or `Done`.
 //!
 //! The steps of a submission: read the project and its Secret, claim the desktops, read them and the jobs that name them,

@@ -1,4 +1,4 @@
-//! The controller for `DesktopDeletion`. Its loop is `drive`: start from the object in the cache, ask [`plan`], execute
+//! The controller for `DesktopDeletion`. Its loop is `run_steps`: start from the object in the cache, ask [`plan`], execute
 //! one step, and ask again, until there is nothing to do but wait.
 //!
 //! | file | content |
@@ -191,17 +191,19 @@ async fn take_steps(
         Source::Cache => Ok(Some(Reconciliation::cached(object, since, context))),
         Source::Live => Reconciliation::live(object, since, context).await,
     };
-    let pass = match began {
-        Ok(Some(pass)) => pass,
+    let reconciliation = match began {
+        Ok(Some(reconciliation)) => reconciliation,
         Ok(None) => return Reconciled::undecided(Ok(None)),
         Err(error) => return Reconciled::undecided(Err(error)),
     };
-    let (pass, result) = Box::pin(drive(pass, &mut slot, context)).await;
-    let decided = pass.as_ref().and_then(|pass| version(&pass.object.metadata));
-    if let Some(pass) = pass {
-        pass.release_claim(context);
-        if pass.has_ended() {
-            context.forget(&pass.uid());
+    let (reconciliation, result) = Box::pin(run_steps(reconciliation, &mut slot, context)).await;
+    let decided = reconciliation
+        .as_ref()
+        .and_then(|reconciliation| version(&reconciliation.object.metadata));
+    if let Some(reconciliation) = reconciliation {
+        reconciliation.release_claim(context);
+        if reconciliation.has_ended() {
+            context.forget(&reconciliation.uid());
         }
     }
     match result {
@@ -276,16 +278,16 @@ async fn say(
     message: String,
     context: &Context,
 ) -> Result<Option<u64>, Error> {
-    let Some(mut pass) = live_or_copy(object, context).await? else {
+    let Some(mut reconciliation) = live_or_copy(object, context).await? else {
         return Ok(None);
     };
-    let unedited = as_edited(object) == as_edited(&pass.object);
-    let request = &pass.seen.request;
+    let unedited = as_edited(object) == as_edited(&reconciliation.object);
+    let request = &reconciliation.seen.request;
     let progress = Progress::stalled(reason, message, Requeue::Retry);
     if request.status.completion_time.is_none() && status::would_change(request, &progress) {
-        execute::step(&mut pass, Step::RecordProgress(progress), context).await?;
+        execute::step(&mut reconciliation, Step::RecordProgress(progress), context).await?;
     }
-    Ok(version(&pass.object.metadata).filter(|_| unedited))
+    Ok(version(&reconciliation.object.metadata).filter(|_| unedited))
 }
 
 /// The request as it is now, or the copy `object` if the API server refuses to show it. The write is fenced by the version,
@@ -310,30 +312,30 @@ fn as_edited(object: &DesktopDeletion) -> impl PartialEq {
 
 /// Takes one step after another, until there is nothing to do but wait. Gives the reconciliation back unless it was lost in its
 /// submission, and says when the request is due again.
-async fn drive(
-    mut pass: Reconciliation,
+async fn run_steps(
+    mut reconciliation: Reconciliation,
     slot: &mut Slot,
     context: &Arc<Context>,
 ) -> (Option<Reconciliation>, Result<Option<Duration>, Error>) {
     for _ in 0..MOST_STEPS {
-        facts::refresh(&mut pass, context);
-        if pass.seen.facts.stopping {
+        facts::refresh(&mut reconciliation, context);
+        if reconciliation.seen.facts.stopping {
             // Whoever leads next goes on from what is stored.
-            return (Some(pass), Ok(None));
+            return (Some(reconciliation), Ok(None));
         }
-        let result = match plan(&pass.seen) {
-            Step::Done => return (Some(pass), Ok(None)),
+        let result = match plan(&reconciliation.seen) {
+            Step::Done => return (Some(reconciliation), Ok(None)),
             Step::Wait(progress) => {
-                pass.note_wait(&progress, context);
-                let delay = facts::delay(&pass, progress.wake, context);
-                return (Some(pass), Ok(Some(delay)));
+                reconciliation.note_wait(&progress, context);
+                let delay = facts::delay(&reconciliation, progress.wake, context);
+                return (Some(reconciliation), Ok(Some(delay)));
             }
             Step::StartOver => Err(Error::StartOver),
             // From the signature to the record nothing may cut in.
             Step::Sign(batch) => {
                 slot.leave();
-                match submission::run(pass, batch, context.clone()).await {
-                    Ok(submitted) => pass = submitted,
+                match submission::run(reconciliation, batch, context.clone()).await {
+                    Ok(submitted) => reconciliation = submitted,
                     Err(error) => return (None, Err(error)),
                 }
                 Ok(())
@@ -342,16 +344,16 @@ async fn drive(
                 if step.may_wait_long() {
                     slot.leave();
                 }
-                execute::step(&mut pass, step, context).await
+                execute::step(&mut reconciliation, step, context).await
             }
         };
         if let Err(error) = result {
-            return (Some(pass), Err(error));
+            return (Some(reconciliation), Err(error));
         }
         slot.resume().await;
     }
     (
-        Some(pass),
+        Some(reconciliation),
         Err(Error::Fault("a reconciliation did not come to an end")),
     )
 }

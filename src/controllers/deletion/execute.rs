@@ -44,72 +44,72 @@ pub mod write;
 /// # Errors
 /// The API server did not do what it was asked to, or the object changed meanwhile. A failed read of the cloud is no
 /// error but an observation.
-pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> Result<(), Error> {
+pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Context) -> Result<(), Error> {
     let now = Time(context.process.clock.now());
     match step {
-        Step::ReadProject => read::project(pass, context).await,
-        Step::Claim => claim::claim(pass, context).await,
-        Step::ReadDesktops(ids) => read::desktops(pass, &ids, context).await,
-        Step::ReadDetails(ids) => read::details(pass, &ids, context).await,
-        Step::ReadDesktop(id) => read::desktop(pass, &id, context).await,
-        Step::ReadSubJobs => read::sub_jobs(pass, context).await,
-        Step::ReadOwner(job) => read::owner(pass, &job, context).await,
-        Step::ReadJob(job) => read::job(pass, &job, context),
-        Step::AddFinalizer => write::finalizers(pass, true, context).await,
+        Step::ReadProject => read::project(reconciliation, context).await,
+        Step::Claim => claim::claim(reconciliation, context).await,
+        Step::ReadDesktops(ids) => read::desktops(reconciliation, &ids, context).await,
+        Step::ReadDetails(ids) => read::details(reconciliation, &ids, context).await,
+        Step::ReadDesktop(id) => read::desktop(reconciliation, &id, context).await,
+        Step::ReadSubJobs => read::sub_jobs(reconciliation, context).await,
+        Step::ReadOwner(job) => read::owner(reconciliation, &job, context).await,
+        Step::ReadJob(job) => read::job(reconciliation, &job, context),
+        Step::AddFinalizer => write::finalizers(reconciliation, true, context).await,
         Step::DropFinalizer => {
-            write::finalizers(pass, false, context).await?;
-            pass.remember(context, |memory| memory.finalizer_dropped = true);
+            write::finalizers(reconciliation, false, context).await?;
+            reconciliation.remember(context, |memory| memory.finalizer_dropped = true);
             Ok(())
         }
-        Step::AcquirePermit => acquire_permit(pass).await,
+        Step::AcquirePermit => acquire_permit(reconciliation).await,
         Step::ReleasePermit => {
-            pass.permit = None;
-            pass.seen.permit = SendPermit::Returned;
+            reconciliation.permit = None;
+            reconciliation.seen.permit = SendPermit::Returned;
             Ok(())
         }
-        Step::ReserveDesktops(count) => reserve::reserve(pass, count, context).await,
+        Step::ReserveDesktops(count) => reserve::reserve(reconciliation, count, context).await,
         Step::RecordIntent(intent) => {
-            let status = status::intend(&pass.seen.request, &intent, &now)?;
-            write::status(pass, status, "RecordIntent", context).await
+            let status = status::intend(&reconciliation.seen.request, &intent, &now)?;
+            write::status(reconciliation, status, "RecordIntent", context).await
         }
         Step::RecordOutcome(settlement) => {
-            let attempt = pass.seen.request.attempt(&settlement.attempt);
+            let attempt = reconciliation.seen.request.attempt(&settlement.attempt);
             let open = attempt.is_some_and(|a| a.outcome == Outcome::Pending);
-            let status = status::settle(&pass.seen.request, &settlement, &now)?;
-            write::status(pass, status, "RecordOutcome", context).await?;
-            pass.seen.submission = Submission::None;
-            let attempt = pass.seen.request.attempt(&settlement.attempt);
+            let status = status::settle(&reconciliation.seen.request, &settlement, &now)?;
+            write::status(reconciliation, status, "RecordOutcome", context).await?;
+            reconciliation.seen.submission = Submission::None;
+            let attempt = reconciliation.seen.request.attempt(&settlement.attempt);
             let late = attempt.is_some_and(|a| a.outcome == Outcome::NoEffect);
             if late && !settlement.jobs.is_empty() {
-                report::late(pass, &settlement, context).await;
+                report::late(reconciliation, &settlement, context).await;
             } else if open {
                 count(&settlement, context);
             }
             Ok(())
         }
         Step::RefuseResolve(refusal) => {
-            let status = status::refuse_resolve(&pass.seen.request, &refusal);
-            write::status(pass, status, "RefuseResolve", context).await?;
-            report::refused(pass, &refusal, context).await;
+            let status = status::refuse_resolve(&reconciliation.seen.request, &refusal);
+            write::status(reconciliation, status, "RefuseResolve", context).await?;
+            report::refused(reconciliation, &refusal, context).await;
             Ok(())
         }
         Step::RecordProgress(progress) => {
-            let status = status::with_progress(&pass.seen.request, &progress, &now);
-            write::status(pass, status, "RecordProgress", context).await?;
+            let status = status::with_progress(&reconciliation.seen.request, &progress, &now);
+            write::status(reconciliation, status, "RecordProgress", context).await?;
             let told = context.process.uptime.now();
-            pass.remember(context, |memory| memory.tells(&progress, told));
+            reconciliation.remember(context, |memory| memory.tells(&progress, told));
             Ok(())
         }
         Step::RecordApproval(progress) => {
-            let status = status::with_progress(&pass.seen.request, &progress, &now);
-            write::status(pass, status, "RecordApproval", context).await
+            let status = status::with_progress(&reconciliation.seen.request, &progress, &now);
+            write::status(reconciliation, status, "RecordApproval", context).await
         }
         Step::Finish(ending) => {
-            let status = status::finish(&pass.seen.request, &ending, &now);
-            write::status(pass, status, "Finish", context).await?;
-            let desktops = pass.seen.request.status.summary.unwrap_or_default();
+            let status = status::finish(&reconciliation.seen.request, &ending, &now);
+            write::status(reconciliation, status, "Finish", context).await?;
+            let desktops = reconciliation.seen.request.status.summary.unwrap_or_default();
             context.process.metrics.completed(ending.verdict, desktops);
-            context.requests.claims.finished(&pass.uid());
+            context.requests.claims.finished(&reconciliation.uid());
             Ok(())
         }
         Step::Sign(_) | Step::Post => Err(Error::Fault("a submission outside of its task")),
@@ -121,27 +121,27 @@ pub async fn step(pass: &mut Reconciliation, step: Step, context: &Context) -> R
 ///
 /// # Errors
 /// As [`step`].
-pub async fn report_queued(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
+pub async fn report_queued(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let now = Time(context.process.clock.now());
-    let status = status::with_progress(&pass.seen.request, &Progress::queued(), &now);
-    write::status(pass, status, "RecordQueued", context).await
+    let status = status::with_progress(&reconciliation.seen.request, &Progress::queued(), &now);
+    write::status(reconciliation, status, "RecordQueued", context).await
 }
 
 /// Waits for a permit to send, if the circuit breaker lets a submission through: another one may have been faster, and then the
 /// next decision knows.
-async fn acquire_permit(pass: &mut Reconciliation) -> Result<(), Error> {
-    if !pass.admit()? {
+async fn acquire_permit(reconciliation: &mut Reconciliation) -> Result<(), Error> {
+    if !reconciliation.admit()? {
         return Ok(());
     }
     // Who had one and had to read again does not wait in line again, or a long line would never end.
-    let priority = match pass.seen.permit {
+    let priority = match reconciliation.seen.permit {
         SendPermit::Returned => Priority::Resumption,
         SendPermit::None | SendPermit::Held => Priority::Submission,
     };
-    let session = pass.session()?.clone();
-    pass.permit = session.enter(priority).await;
-    if pass.permit.is_some() {
-        pass.seen.permit = SendPermit::Held;
+    let session = reconciliation.session()?.clone();
+    reconciliation.permit = session.enter(priority).await;
+    if reconciliation.permit.is_some() {
+        reconciliation.seen.permit = SendPermit::Held;
     }
     Ok(())
 }
@@ -158,12 +158,16 @@ pub struct Signed {
 ///
 /// # Errors
 /// The project was not read before.
-pub fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<Option<Signed>, Error> {
+pub fn sign(
+    reconciliation: &mut Reconciliation,
+    batch: Batch,
+    context: &Context,
+) -> Result<Option<Signed>, Error> {
     // The circuit may have opened while the permit was waited for.
-    if !pass.admit()? {
+    if !reconciliation.admit()? {
         return Ok(None);
     }
-    let spec = &pass.object.spec;
+    let spec = &reconciliation.object.spec;
     let body = BatchDelete {
         desktop_ids: batch.desktop_ids.clone(),
         delete_users: spec.delete_users,
@@ -171,18 +175,22 @@ pub fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Resul
         force: spec.force,
     };
     let since = context.process.uptime.now();
-    let cloud = pass.cloud()?;
+    let cloud = reconciliation.cloud()?;
     let request = match cloud.sign_batch_delete(&body, context.process.clock.now()) {
         Ok(request) => request,
         Err(error) => {
-            read::read_failure(pass, &error, context);
+            read::read_failure(reconciliation, &error, context);
             return Ok(None);
         }
     };
     let (auth, not_after) = validity(&request, &context.process.config.timing);
     let attempt = Attempt {
         // What was reserved is for this attempt alone.
-        id: pass.seen.reserved.take().unwrap_or_else(|| nonce(context)),
+        id: reconciliation
+            .seen
+            .reserved
+            .take()
+            .unwrap_or_else(|| nonce(context)),
         writer: context.process.config.identity.clone(),
         auth,
         desktop_ids: batch.desktop_ids,
@@ -200,14 +208,14 @@ pub fn sign(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Resul
     // In a trace, the attempt is found by the ID that the status has.
     tracing::Span::current().record("attempt", attempt.id.as_str());
     // That a desktop was idle before says nothing of what the job does to it.
-    pass.remember(context, Remembered::forget_idle);
-    pass.signed_since = Some(since);
+    reconciliation.remember(context, Remembered::forget_idle);
+    reconciliation.signed_since = Some(since);
     let signed = Signed {
         request,
         attempt: attempt.id.clone(),
         cloud,
     };
-    pass.seen.submission = Submission::Armed { attempt, fresh: true };
+    reconciliation.seen.submission = Submission::Armed { attempt, fresh: true };
     Ok(Some(signed))
 }
 
@@ -230,7 +238,7 @@ fn nonce(context: &Context) -> AttemptID {
 }
 
 /// Sends what was signed.
-pub async fn post(pass: &mut Reconciliation, signed: Signed, context: &Context) {
+pub async fn post(reconciliation: &mut Reconciliation, signed: Signed, context: &Context) {
     let Signed {
         request,
         attempt,
@@ -239,15 +247,15 @@ pub async fn post(pass: &mut Reconciliation, signed: Signed, context: &Context) 
     // Between the guard in `plan` and this call there is no await.
     let answer = match cloud.send(request).await {
         Ok(answer) => PostAnswer::Accepted(answer.value),
-        Err(error) => refused(pass, &attempt, &error, context),
+        Err(error) => refused(reconciliation, &attempt, &error, context),
     };
-    (pass.permit, pass.half_open_permit) = (None, None);
-    pass.seen.permit = SendPermit::None;
-    pass.seen.submission = Submission::Answered { attempt, answer };
+    (reconciliation.permit, reconciliation.half_open_permit) = (None, None);
+    reconciliation.seen.permit = SendPermit::None;
+    reconciliation.seen.submission = Submission::Answered { attempt, answer };
 }
 
 fn refused(
-    pass: &Reconciliation,
+    reconciliation: &Reconciliation,
     attempt: &AttemptID,
     error: &CloudFailure,
     context: &Context,
@@ -259,9 +267,9 @@ fn refused(
         class: classify(error),
         in_a_row: 1,
         retry_after: error.refusal().and_then(|refusal| refusal.retry_after),
-        credentials: pass.login.as_ref().map(|login| login.version.clone()),
+        credentials: reconciliation.login.as_ref().map(|login| login.version.clone()),
     };
-    pass.remember(context, |memory| memory.refused(refusal));
+    reconciliation.remember(context, |memory| memory.refused(refusal));
     match classify(error) {
         _ if error.was_not_sent() => PostAnswer::NotSent(stored),
         ErrorClass::InDoubt => PostAnswer::Doubt(stored),

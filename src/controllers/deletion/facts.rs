@@ -12,39 +12,49 @@ use crate::plan::memory::Remembered;
 use crate::plan::progress::Requeue;
 
 /// Brings the facts of a reconciliation up to date.
-pub fn refresh(pass: &mut Reconciliation, context: &Context) {
+pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
     let timing = &context.process.config.timing;
-    let clocks = clocks(pass, context);
-    if let Some(project) = &mut pass.seen.project {
+    let clocks = clocks(reconciliation, context);
+    if let Some(project) = &mut reconciliation.seen.project {
         daily_usage::expire(&mut project.usage, &clocks, timing);
     }
-    context.requests.memory.change(&pass.uid(), |memory| {
-        memory.saw(&pass.seen.request, clocks.uptime);
-        let mut facts = rules(pass, memory, clocks, context).facts(&Circumstances {
+    context.requests.memory.change(&reconciliation.uid(), |memory| {
+        memory.saw(&reconciliation.seen.request, clocks.uptime);
+        let mut facts = rules(reconciliation, memory, clocks, context).facts(&Circumstances {
             stopping: context.process.stopping.is_cancelled() || !context.process.leadership.holds(),
-            credentials: pass.login.as_ref().map(|login| login.version.as_str()),
-            began: pass.began,
-            circuit: pass.circuit(),
+            credentials: reconciliation.login.as_ref().map(|login| login.version.as_str()),
+            began: reconciliation.began,
+            circuit: reconciliation.circuit(),
             hide_users: !context.process.config.show_users,
         });
         if let Some(skew) = &mut facts.clock_skew {
             skew.ahead = memory.steady(skew.ahead);
         }
-        pass.seen.facts = facts;
-        let earlier = memory.earlier_look(&pass.seen.request, pass.began, timing.job_visibility_timeout);
-        pass.seen.earlier_evidence = earlier.cloned();
+        reconciliation.seen.facts = facts;
+        let earlier = memory.earlier_look(
+            &reconciliation.seen.request,
+            reconciliation.began,
+            timing.job_visibility_timeout,
+        );
+        reconciliation.seen.earlier_evidence = earlier.cloned();
     });
-    let answered = pass.project_read;
-    pass.seen.last_look &= answered.is_some_and(|at| deadlines::is_last_look(at, clocks.uptime));
-    let armed = pass.signed_since;
-    if deadlines::drop_stale(&mut pass.seen, armed, &pass.reads, clocks.uptime, timing) {
-        pass.reads_since = clocks.uptime;
+    let answered = reconciliation.project_read;
+    reconciliation.seen.last_look &= answered.is_some_and(|at| deadlines::is_last_look(at, clocks.uptime));
+    let armed = reconciliation.signed_since;
+    if deadlines::drop_stale(
+        &mut reconciliation.seen,
+        armed,
+        &reconciliation.reads,
+        clocks.uptime,
+        timing,
+    ) {
+        reconciliation.reads_since = clocks.uptime;
     }
 }
 
 /// How long to wait for `wake` at most.
-pub fn delay(pass: &Reconciliation, wake: Requeue, context: &Context) -> Duration {
-    let delay = ask(pass, context, |deadlines| deadlines.delay(wake));
+pub fn delay(reconciliation: &Reconciliation, wake: Requeue, context: &Context) -> Duration {
+    let delay = ask(reconciliation, context, |deadlines| deadlines.delay(wake));
     if wake == Requeue::Backoff {
         deadlines::with_jitter(delay, context.process.clock.random())
     } else {
@@ -53,27 +63,36 @@ pub fn delay(pass: &Reconciliation, wake: Requeue, context: &Context) -> Duratio
 }
 
 /// What the deadlines of the request say to a question.
-pub fn ask<T>(pass: &Reconciliation, context: &Context, question: impl FnOnce(&Deadlines<'_>) -> T) -> T {
-    let memory = context.requests.memory.of(&pass.uid());
-    question(&rules(pass, &memory, clocks(pass, context), context))
+pub fn ask<T>(
+    reconciliation: &Reconciliation,
+    context: &Context,
+    question: impl FnOnce(&Deadlines<'_>) -> T,
+) -> T {
+    let memory = context.requests.memory.of(&reconciliation.uid());
+    question(&rules(
+        reconciliation,
+        &memory,
+        clocks(reconciliation, context),
+        context,
+    ))
 }
 
 fn rules<'a>(
-    pass: &'a Reconciliation,
+    reconciliation: &'a Reconciliation,
     memory: &'a Remembered,
     clocks: Clocks,
     context: &'a Context,
 ) -> Deadlines<'a> {
     Deadlines {
-        request: &pass.seen.request,
+        request: &reconciliation.seen.request,
         memory,
         clocks,
         timing: &context.process.config.timing,
-        windows: pass
+        windows: reconciliation
             .seen
             .guardrails()
             .map_or(&[], |guardrails| guardrails.windows.as_slice()),
-        submitted: pass
+        submitted: reconciliation
             .seen
             .project
             .as_ref()
@@ -81,6 +100,6 @@ fn rules<'a>(
     }
 }
 
-fn clocks(pass: &Reconciliation, context: &Context) -> Clocks {
-    context.clocks(pass.endpoint())
+fn clocks(reconciliation: &Reconciliation, context: &Context) -> Clocks {
+    context.clocks(reconciliation.endpoint())
 }

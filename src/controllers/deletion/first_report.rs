@@ -98,8 +98,8 @@ async fn report(request: &DesktopDeletion, context: &Context) -> Result<(), Erro
     {
         return Ok(());
     }
-    let mut pass = Reconciliation::cached(&copy, context.process.uptime.now(), context);
-    execute::report_queued(&mut pass, context).await
+    let mut reconciliation = Reconciliation::cached(&copy, context.process.uptime.now(), context);
+    execute::report_queued(&mut reconciliation, context).await
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The state of one reconciliation: what was loaded and read so far. The loop that uses it is `drive` in the parent
+//! The state of one reconciliation: what was loaded and read so far. The loop that uses it is `run_steps` in the parent
 //! module.
 
 use std::sync::Arc;

@@ -17,11 +17,11 @@ use crate::plan::step::Settlement;
 use crate::runtime::metrics::Incident;
 
 /// Tells what a status write changed.
-pub async fn changed(before: &DesktopDeletionStatus, pass: &Reconciliation, context: &Context) {
-    let after = &pass.seen.request.status;
-    let (name, namespace) = (pass.object.name_any(), pass.namespace());
-    if let Some(submitted) = too_late(before, &pass.seen.request) {
-        warn(pass, "SuspendedTooLate", &submitted.message, context).await;
+pub async fn changed(before: &DesktopDeletionStatus, reconciliation: &Reconciliation, context: &Context) {
+    let after = &reconciliation.seen.request.status;
+    let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
+    if let Some(submitted) = too_late(before, &reconciliation.seen.request) {
+        warn(reconciliation, "SuspendedTooLate", &submitted.message, context).await;
     }
     // That it is queued is worth no Event: with many requests it would be said as often.
     let worth_telling = |news: &&Condition| news.reason != Reason::Queued;
@@ -38,7 +38,7 @@ pub async fn changed(before: &DesktopDeletionStatus, pass: &Reconciliation, cont
         tracing::info!(namespace, name, reason, "{message}");
         Kind::Normal
     };
-    publish(pass, kind, reason, message, context).await;
+    publish(reconciliation, kind, reason, message, context).await;
 }
 
 /// The condition `Submitted`, if a change of the object has just set `suspend` after the submission.
@@ -73,23 +73,23 @@ fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) ->
 }
 
 /// Logs a warning, and publishes it.
-async fn warn(pass: &Reconciliation, reason: &str, note: &str, context: &Context) {
+async fn warn(reconciliation: &Reconciliation, reason: &str, note: &str, context: &Context) {
     tracing::warn!(
-        namespace = pass.namespace(),
-        name = pass.object.name_any(),
+        namespace = reconciliation.namespace(),
+        name = reconciliation.object.name_any(),
         "{note}"
     );
-    publish(pass, Kind::Warning, reason, note, context).await;
+    publish(reconciliation, Kind::Warning, reason, note, context).await;
 }
 
-async fn publish(pass: &Reconciliation, kind: Kind, reason: &str, note: &str, context: &Context) {
-    publish_about(pass, None, kind, reason, note, context).await;
+async fn publish(reconciliation: &Reconciliation, kind: Kind, reason: &str, note: &str, context: &Context) {
+    publish_about(reconciliation, None, kind, reason, note, context).await;
 }
 
 /// Events that differ in their notes alone are counted as one, with the first note: `related` tells apart what must be read
 /// one by one.
 async fn publish_about(
-    pass: &Reconciliation,
+    reconciliation: &Reconciliation,
     related: Option<ObjectReference>,
     kind: Kind,
     reason: &str,
@@ -105,16 +105,16 @@ async fn publish_about(
     context
         .kube
         .events
-        .publish(&pass.object.object_ref(&()), news)
+        .publish(&reconciliation.object.object_ref(&()), news)
         .await;
 }
 
 /// The object went away while a submission of it was under way: what came of that is said wherever it can be.
-pub async fn lost(pass: &Reconciliation, context: &Context) {
-    let Submission::Answered { attempt, answer } = &pass.seen.submission else {
+pub async fn lost(reconciliation: &Reconciliation, context: &Context) {
+    let Submission::Answered { attempt, answer } = &reconciliation.seen.submission else {
         return;
     };
-    let (name, namespace) = (pass.object.name_any(), pass.namespace());
+    let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
     let text = match answer {
         PostAnswer::Accepted(job) => format!("the cloud accepted attempt {attempt} as job {job}"),
         PostAnswer::Doubt(_) => format!("the outcome of attempt {attempt} is unknown"),
@@ -125,28 +125,28 @@ pub async fn lost(pass: &Reconciliation, context: &Context) {
     );
     tracing::error!(namespace, name, %attempt, "{message}");
     context.process.metrics.incident(Incident::JobLost);
-    publish(pass, Kind::Warning, "JobLost", &message, context).await;
+    publish(reconciliation, Kind::Warning, "JobLost", &message, context).await;
 }
 
 /// An annotation was refused.
-pub async fn refused(pass: &Reconciliation, refusal: &RefusedAnnotation, context: &Context) {
-    let (name, namespace) = (pass.object.name_any(), pass.namespace());
+pub async fn refused(reconciliation: &Reconciliation, refusal: &RefusedAnnotation, context: &Context) {
+    let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
     // Whoever wrote the annotation is no author of the log.
     let value = refusal.value.escape_debug();
     let note = format!("annotation {RESOLVE_ANNOTATION}={value}: {}", refusal.why);
     tracing::warn!(namespace, name, "{note}");
     // Each annotation is answered by a version of its own.
     let answered_in = ObjectReference {
-        resource_version: pass.object.resource_version(),
-        ..pass.object.object_ref(&())
+        resource_version: reconciliation.object.resource_version(),
+        ..reconciliation.object.object_ref(&())
     };
     let (type_, reason) = (Kind::Warning, "ResolveRefused");
-    publish_about(pass, Some(answered_in), type_, reason, &note, context).await;
+    publish_about(reconciliation, Some(answered_in), type_, reason, &note, context).await;
 }
 
 /// A submission that was taken to have had no effect shows one: the cloud let it be seen later than assumed.
-pub async fn late(pass: &Reconciliation, settlement: &Settlement, context: &Context) {
-    let (name, namespace) = (pass.object.name_any(), pass.namespace());
+pub async fn late(reconciliation: &Reconciliation, settlement: &Settlement, context: &Context) {
+    let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
     let jobs = list(&settlement.jobs);
     let note = format!(
         "attempt {} was recorded as NoEffect, but now has job {jobs}: the cloud accepted it later than --signature-window, or showed it later than --job-visibility-timeout. Increase these flags. The operator follows the job",
@@ -154,18 +154,18 @@ pub async fn late(pass: &Reconciliation, settlement: &Settlement, context: &Cont
     );
     tracing::error!(namespace, name, "{note}");
     context.process.metrics.incident(Incident::LateEffect);
-    publish(pass, Kind::Warning, "LateEffect", &note, context).await;
+    publish(reconciliation, Kind::Warning, "LateEffect", &note, context).await;
 }
 
 /// The finalizer was removed while a call may take effect, and is there again.
-pub async fn restored(pass: &Reconciliation, context: &Context) {
+pub async fn restored(reconciliation: &Reconciliation, context: &Context) {
     let note = "another client removed the operator's finalizer while a delete request may still take effect; it was restored. Do not replace the object (Argo CD: no Replace=true), or install the policy keep-finalizer";
-    warn(pass, "FinalizerRestored", note, context).await;
+    warn(reconciliation, "FinalizerRestored", note, context).await;
 }
 
 /// The object is let go although an attempt of it was never settled.
-pub async fn released_unresolved(pass: &Reconciliation, context: &Context) {
-    let request = &pass.seen.request;
+pub async fn released_unresolved(reconciliation: &Reconciliation, context: &Context) {
+    let request = &reconciliation.seen.request;
     let Some(attempt) = request.pending().or(request.of_newer_version()) else {
         return;
     };
@@ -174,5 +174,5 @@ pub async fn released_unresolved(pass: &Reconciliation, context: &Context) {
         attempt.id
     );
     context.process.metrics.incident(Incident::ReleasedUnresolved);
-    warn(pass, "ReleasedUnresolved", &note, context).await;
+    warn(reconciliation, "ReleasedUnresolved", &note, context).await;
 }

@@ -69,17 +69,21 @@ impl Drop for Underway {
 ///
 /// # Errors
 /// The intent could not be stored, so nothing was sent.
-pub async fn run(pass: Reconciliation, batch: Batch, context: Arc<Context>) -> Result<Reconciliation, Error> {
-    let underway = context.requests.submissions.begin(pass.uid());
+pub async fn run(
+    reconciliation: Reconciliation,
+    batch: Batch,
+    context: Arc<Context>,
+) -> Result<Reconciliation, Error> {
+    let underway = context.requests.submissions.begin(reconciliation.uid());
     let (sender, receiver) = oneshot::channel();
     let tasks = context.requests.submissions.tasks.clone();
     let submission = async move {
-        let reference = pass.reference();
-        let mut pass = pass;
-        let result = Box::pin(submit(&mut pass, batch, &context)).await;
+        let reference = reconciliation.reference();
+        let mut reconciliation = reconciliation;
+        let result = Box::pin(submit(&mut reconciliation, batch, &context)).await;
         // The claim outlives the reconciliation only if something may have reached the cloud.
-        pass.release_claim(&context);
-        let result = result.map(|()| pass);
+        reconciliation.release_claim(&context);
+        let result = result.map(|()| reconciliation);
         drop(underway);
         // Nobody waits any more if the reconcile was dropped; the object is then reconciled again.
         if sender.send(result).is_err() {
@@ -93,40 +97,40 @@ pub async fn run(pass: Reconciliation, batch: Batch, context: Arc<Context>) -> R
 }
 
 /// Signs, stores the intent, sends, and stores what came of it. What was signed is sent once or never.
-async fn submit(pass: &mut Reconciliation, batch: Batch, context: &Context) -> Result<(), Error> {
-    let Some(signed) = execute::sign(pass, batch, context)? else {
+async fn submit(reconciliation: &mut Reconciliation, batch: Batch, context: &Context) -> Result<(), Error> {
+    let Some(signed) = execute::sign(reconciliation, batch, context)? else {
         return Ok(());
     };
     loop {
-        match next(pass, context) {
-            intent @ Step::RecordIntent(_) => store_intent(pass, intent, context).await?,
+        match next(reconciliation, context) {
+            intent @ Step::RecordIntent(_) => store_intent(reconciliation, intent, context).await?,
             // It is not sent any more, which is recorded next.
-            release @ Step::ReleasePermit => execute::step(pass, release, context).await?,
+            release @ Step::ReleasePermit => execute::step(reconciliation, release, context).await?,
             Step::Post => break,
-            unsent => return record(pass, unsent, context).await,
+            unsent => return record(reconciliation, unsent, context).await,
         }
     }
-    execute::post(pass, signed, context).await;
-    let outcome = next(pass, context);
-    record(pass, outcome, context).await
+    execute::post(reconciliation, signed, context).await;
+    let outcome = next(reconciliation, context);
+    record(reconciliation, outcome, context).await
 }
 
-fn next(pass: &mut Reconciliation, context: &Context) -> Step {
-    facts::refresh(pass, context);
-    plan(&pass.seen)
+fn next(reconciliation: &mut Reconciliation, context: &Context) -> Step {
+    facts::refresh(reconciliation, context);
+    plan(&reconciliation.seen)
 }
 
 /// Records what came of the submission, if there is something to record.
-async fn record(pass: &mut Reconciliation, step: Step, context: &Context) -> Result<(), Error> {
+async fn record(reconciliation: &mut Reconciliation, step: Step, context: &Context) -> Result<(), Error> {
     match step {
         Step::RecordOutcome(_) => {
-            store_outcome(pass, step, context).await?;
+            store_outcome(reconciliation, step, context).await?;
             // What was read before the call says nothing about the time after it.
-            pass.forget_reads(context.process.uptime.now());
+            reconciliation.forget_reads(context.process.uptime.now());
             Ok(())
         }
         // What was signed and not sent is gone with this task.
-        _ if matches!(pass.seen.submission, Submission::Armed { .. }) => Err(Error::StartOver),
+        _ if matches!(reconciliation.seen.submission, Submission::Armed { .. }) => Err(Error::StartOver),
         Step::StartOver => Err(Error::StartOver),
         _ => Ok(()),
     }
@@ -134,19 +138,29 @@ async fn record(pass: &mut Reconciliation, step: Step, context: &Context) -> Res
 
 /// Stores the intent. If the answer is lost, the object says whether it is there: then it is ours to go on with, as
 /// long as the guard holds. Otherwise everything is forgotten.
-async fn store_intent(pass: &mut Reconciliation, step: Step, context: &Context) -> Result<(), Error> {
-    let error = match execute::step(pass, step, context).await {
+async fn store_intent(
+    reconciliation: &mut Reconciliation,
+    step: Step,
+    context: &Context,
+) -> Result<(), Error> {
+    let error = match execute::step(reconciliation, step, context).await {
         Err(Error::Api(
             error @ (api::Error::Conflict | api::Error::Failed { .. } | api::Error::Unanswered { .. }),
         )) => error,
         Err(Error::Api(api::Error::Refused { reason, .. })) => return Err(Error::IntentRefused(reason)),
         result => return result,
     };
-    reload(pass, context, &error.to_string(), Patience::UntilRefused).await?;
-    let Submission::Armed { attempt, .. } = &pass.seen.submission else {
+    reload(
+        reconciliation,
+        context,
+        &error.to_string(),
+        Patience::UntilRefused,
+    )
+    .await?;
+    let Submission::Armed { attempt, .. } = &reconciliation.seen.submission else {
         return Err(Error::StartOver);
     };
-    match (pass.seen.request.attempt(&attempt.id), error) {
+    match (reconciliation.seen.request.attempt(&attempt.id), error) {
         (Some(_), _) => Ok(()),
         (None, api::Error::Conflict) => Err(Error::StartOver),
         (None, error) => Err(Error::Api(error)),
@@ -154,33 +168,39 @@ async fn store_intent(pass: &mut Reconciliation, step: Step, context: &Context) 
 }
 
 /// Stores what came of the submission, as often as it takes.
-async fn store_outcome(pass: &mut Reconciliation, mut step: Step, context: &Context) -> Result<(), Error> {
+async fn store_outcome(
+    reconciliation: &mut Reconciliation,
+    mut step: Step,
+    context: &Context,
+) -> Result<(), Error> {
     let mut pause = RECORD_PAUSES.0;
     let mut refusals = 0;
     loop {
-        let result = execute::step(pass, step.clone(), context).await;
+        let result = execute::step(reconciliation, step.clone(), context).await;
         refusals += u32::from(matches!(result, Err(Error::Api(api::Error::Refused { .. }))));
         match result {
             Ok(()) => return Ok(()),
             // The attempt stays open; recovery judges it by evidence.
             Err(_) if refusals > MOST_REFUSALS => {
-                report::lost(pass, context).await;
+                report::lost(reconciliation, context).await;
                 return Err(Error::StartOver);
             }
             Err(error @ (Error::Api(api::Error::NotFound) | Error::Illegal(_) | Error::Undecodable(_))) => {
-                return Err(given_up(pass, &step, &error, context).await);
+                return Err(given_up(reconciliation, &step, &error, context).await);
             }
             Err(error) => {
-                let (name, namespace) = (pass.object.name_any(), pass.namespace());
+                let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
                 tracing::warn!(namespace, name, %error, "the outcome of a submission could not be stored, retrying");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RECORD_PAUSES.1);
-                if let Err(error) = reload(pass, context, &error.to_string(), Patience::Endless).await {
-                    return Err(given_up(pass, &step, &error, context).await);
+                if let Err(error) =
+                    reload(reconciliation, context, &error.to_string(), Patience::Endless).await
+                {
+                    return Err(given_up(reconciliation, &step, &error, context).await);
                 }
             }
         }
-        step = match plan(&pass.seen) {
+        step = match plan(&reconciliation.seen) {
             next @ Step::RecordOutcome(_) => next,
             // The attempt was settled meanwhile, and the answer is no job.
             Step::StartOver => return Err(Error::StartOver),
@@ -190,14 +210,14 @@ async fn store_outcome(pass: &mut Reconciliation, mut step: Step, context: &Cont
 }
 
 /// The outcome cannot be stored. If the object is gone, its desktops stay held as what came of the call asks for.
-async fn given_up(pass: &Reconciliation, step: &Step, error: &Error, context: &Context) -> Error {
+async fn given_up(reconciliation: &Reconciliation, step: &Step, error: &Error, context: &Context) -> Error {
     if matches!(error, Error::Api(_)) {
-        context.requests.claims.deleted(&pass.uid());
+        context.requests.claims.deleted(&reconciliation.uid());
         if let Step::RecordOutcome(settlement) = step {
-            context.requests.claims.learn(&pass.uid(), settlement);
+            context.requests.claims.learn(&reconciliation.uid(), settlement);
         }
     }
-    report::lost(pass, context).await;
+    report::lost(reconciliation, context).await;
     Error::StartOver
 }
 
@@ -216,25 +236,25 @@ enum Patience {
 /// It is gone, another one has taken its name, or it cannot be decoded any more; or the API server refuses to show it, if
 /// that is not waited for.
 async fn reload(
-    pass: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     context: &Context,
     why: &str,
     patience: Patience,
 ) -> Result<(), Error> {
-    let (name, uid) = (pass.object.name_any(), pass.object.uid());
-    let requests = pass.requests(context);
+    let (name, uid) = (reconciliation.object.name_any(), reconciliation.object.uid());
+    let requests = reconciliation.requests(context);
     let mut pause = RECORD_PAUSES.0;
     loop {
         match api::call("read the DesktopDeletion", requests.get_opt(&name)).await {
             Ok(Some(object)) if object.uid() == uid => {
-                return pass.update(object, context);
+                return reconciliation.update(object, context);
             }
             Ok(_) => return Err(Error::Api(api::Error::NotFound)),
             Err(error @ api::Error::Refused { .. }) if patience == Patience::UntilRefused => {
                 return Err(Error::Api(error));
             }
             Err(error) => {
-                tracing::warn!(namespace = pass.namespace(), name, why, %error, "reading the object again");
+                tracing::warn!(namespace = reconciliation.namespace(), name, why, %error, "reading the object again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RECORD_PAUSES.1);
             }

@@ -16,31 +16,31 @@ use crate::plan::overlap;
 use crate::plan::views::DesktopView;
 
 /// Asks the table of claims, after telling it what this reconciliation has read since a deleted request was found to hold a desktop.
-pub(super) async fn claim(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
-    let home = pass.home()?.project;
-    let before = holder_of(pass.seen.claim.as_ref());
-    if let Some(Claim::HeldByDeleted(holder)) = &pass.seen.claim {
-        let released = overlap::released(&pass.seen, holder);
+pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
+    let home = reconciliation.home()?.project;
+    let before = holder_of(reconciliation.seen.claim.as_ref());
+    if let Some(Claim::HeldByDeleted(holder)) = &reconciliation.seen.claim {
+        let released = overlap::released(&reconciliation.seen, holder);
         context.requests.claims.release(&holder.uid, &released);
     }
-    let mut answer = ask(pass, &home, context).await?;
+    let mut answer = ask(reconciliation, &home, context).await?;
     while let Some(deleted) = &answer.unconfirmed {
         if !finished_after_all(deleted, context).await {
             break;
         }
-        answer = ask(pass, &home, context).await?;
+        answer = ask(reconciliation, &home, context).await?;
     }
     if let Some(holder) = holder_of(Some(&answer.claim))
         && before.as_ref() != Some(&holder)
     {
         // What was read before it was known to be gone does not count against it.
-        pass.seen.sweep = None;
+        reconciliation.seen.sweep = None;
     }
     if let Some(released) = answer.released {
-        admit_since(pass, released);
+        admit_since(reconciliation, released);
     }
-    pass.claimed |= answer.fresh;
-    pass.seen.claim = Some(answer.claim);
+    reconciliation.claimed |= answer.fresh;
+    reconciliation.seen.claim = Some(answer.claim);
     Ok(())
 }
 
@@ -51,9 +51,9 @@ fn holder_of(claim: Option<&Claim>) -> Option<String> {
     }
 }
 
-async fn ask(pass: &Reconciliation, home: &ProjectKey, context: &Context) -> Result<Answer, Error> {
+async fn ask(reconciliation: &Reconciliation, home: &ProjectKey, context: &Context) -> Result<Answer, Error> {
     tokio::select! {
-        answer = context.requests.claims.claim(&pass.object, home) => Ok(answer),
+        answer = context.requests.claims.claim(&reconciliation.object, home) => Ok(answer),
         // It waits for the watches of all namespaces, and one of them may never come about.
         () = context.process.stopping.cancelled() => Err(Error::StartOver),
     }
@@ -90,14 +90,14 @@ async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Cont
 }
 
 /// What was read of a desktop or of its jobs before another request released it does not count. What is gone stays gone.
-fn admit_since(pass: &mut Reconciliation, released: std::time::Duration) {
-    pass.released = Some(released);
-    pass.reads_since = pass.reads_since.max(released);
+fn admit_since(reconciliation: &mut Reconciliation, released: std::time::Duration) {
+    reconciliation.released = Some(released);
+    reconciliation.reads_since = reconciliation.reads_since.max(released);
     let counts = |made: Option<&std::time::Duration>| made.is_some_and(|made| *made >= released);
-    pass.seen.desktops.retain(|id, observation| {
-        observation.view == DesktopView::Gone || counts(pass.reads.desktops.get(id))
+    reconciliation.seen.desktops.retain(|id, observation| {
+        observation.view == DesktopView::Gone || counts(reconciliation.reads.desktops.get(id))
     });
-    if !counts(pass.reads.sub_jobs.as_ref()) {
-        pass.seen.sweep = None;
+    if !counts(reconciliation.reads.sub_jobs.as_ref()) {
+        reconciliation.seen.sweep = None;
     }
 }

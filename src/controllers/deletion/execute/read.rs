@@ -27,13 +27,16 @@ use crate::plan::{recovery, unreadable};
 use crate::workspace::api::{Desktop, DetailFacts, Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
-pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
-    let patient = facts::ask(pass, context, |deadlines| deadlines.project_may_come());
-    let (namespace, name) = (pass.namespace(), pass.seen.request.project.clone());
+pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
+    let patient = facts::ask(reconciliation, context, |deadlines| deadlines.project_may_come());
+    let (namespace, name) = (
+        reconciliation.namespace(),
+        reconciliation.seen.request.project.clone(),
+    );
     let asked = context.process.uptime.now();
     // What follows from the first read is confirmed by a live one before anything is sent.
-    let since = match &pass.login {
-        None => pass.reads_since.max(deadlines::oldest_first_read(
+    let since = match &reconciliation.login {
+        None => reconciliation.reads_since.max(deadlines::oldest_first_read(
             asked,
             &context.process.config.timing,
         )),
@@ -48,25 +51,25 @@ pub(super) async fn project(pass: &mut Reconciliation, context: &Context) -> Res
     }
     let place = |login: &Login| login.view.coordinates.as_ref().map(ProjectCoordinates::key);
     let same = |before: &Login| before.version == login.version && place(before) == place(&login);
-    if !pass.login.as_ref().is_none_or(same) {
+    if !reconciliation.login.as_ref().is_none_or(same) {
         // What was read in another project says nothing here, and a new login is proven by a read, not by the call.
-        pass.forget_reads(asked);
+        reconciliation.forget_reads(asked);
     }
-    pass.seen.project = Some(login.view.clone());
-    pass.seen.last_look = context.process.uptime.at(read.began) >= asked;
-    pass.project_read = Some(context.process.uptime.now());
-    let first = pass.login.replace(login).is_none();
-    if first && Priority::of(&pass.object) == Priority::Submission {
-        recall(pass, asked, context);
+    reconciliation.seen.project = Some(login.view.clone());
+    reconciliation.seen.last_look = context.process.uptime.at(read.began) >= asked;
+    reconciliation.project_read = Some(context.process.uptime.now());
+    let first = reconciliation.login.replace(login).is_none();
+    if first && Priority::of(&reconciliation.object) == Priority::Submission {
+        recall(reconciliation, asked, context);
     }
     Ok(())
 }
 
 /// Takes over from earlier reconciliations which desktops are gone.
-fn recall(pass: &mut Reconciliation, now: Duration, context: &Context) {
+fn recall(reconciliation: &mut Reconciliation, now: Duration, context: &Context) {
     // Without a project that can be used nothing is known of its desktops.
-    let Ok(key) = pass.home() else { return };
-    let remembered = context.requests.memory.of(&pass.uid());
+    let Ok(key) = reconciliation.home() else { return };
+    let remembered = context.requests.memory.of(&reconciliation.uid());
     for id in remembered.known_gone(&key.project, deadlines::oldest_gone(now)) {
         let gone = DesktopObservation {
             view: DesktopView::Gone,
@@ -75,34 +78,37 @@ fn recall(pass: &mut Reconciliation, now: Duration, context: &Context) {
             facts: Box::default(),
             details: None,
         };
-        pass.seen.desktops.insert(id.clone(), gone);
+        reconciliation.seen.desktops.insert(id.clone(), gone);
     }
 }
 
 pub(super) async fn desktops(
-    pass: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     ids: &[DesktopID],
     context: &Context,
 ) -> Result<(), Error> {
-    let asked = begin_read(pass, context);
-    let key = pass.shared()?;
+    let asked = begin_read(reconciliation, context);
+    let key = reconciliation.shared()?;
     let priority = key.1;
-    let cloud = (pass.session()?.clone(), priority);
-    let question = question(pass, ids, priority, context);
+    let cloud = (reconciliation.session()?.clone(), priority);
+    let question = question(reconciliation, ids, priority, context);
     let room = MAX_BATCH.saturating_sub(ids.len());
     let upcoming = || {
         if priority == Priority::Recovery {
             return vec![];
         }
-        context.requests.queue.upcoming_desktops(&pass.object, room)
+        context
+            .requests
+            .queue
+            .upcoming_desktops(&reconciliation.object, room)
     };
     let read = context
         .cloud
         .desktops
         .desktops(key, cloud, question, upcoming)
         .await;
-    pass.reads.desktops_took += context.process.uptime.now().saturating_sub(asked);
-    if let Some(read) = answered(pass, read, context) {
+    reconciliation.reads.desktops_took += context.process.uptime.now().saturating_sub(asked);
+    if let Some(read) = answered(reconciliation, read, context) {
         let began = context.process.uptime.at(read.began);
         for id in ids {
             let row = read.shows(id);
@@ -112,7 +118,7 @@ pub(super) async fn desktops(
                 DesktopView::Unlisted
             };
             let view = row.map_or(unseen, DesktopView::of);
-            saw(pass, id, view, row.cloned(), began, context);
+            saw(reconciliation, id, view, row.cloned(), began, context);
         }
     }
     Ok(())
@@ -120,12 +126,18 @@ pub(super) async fn desktops(
 
 /// Before a submission a read of a moment ago will do. Once something was accepted, only that a desktop is gone is worth
 /// telling from before, and what came of an attempt in doubt is asked anew.
-fn question(pass: &Reconciliation, ids: &[DesktopID], priority: Priority, context: &Context) -> DesktopQuery {
+fn question(
+    reconciliation: &Reconciliation,
+    ids: &[DesktopID],
+    priority: Priority,
+    context: &Context,
+) -> DesktopQuery {
     let now = context.process.uptime.now();
     let since = if priority == Priority::Recovery {
         now
     } else {
-        pass.reads_since
+        reconciliation
+            .reads_since
             .max(deadlines::oldest_first_read(now, &context.process.config.timing))
     };
     DesktopQuery {
@@ -136,22 +148,22 @@ fn question(pass: &Reconciliation, ids: &[DesktopID], priority: Priority, contex
 }
 
 pub(super) async fn desktop(
-    pass: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     id: &DesktopID,
     context: &Context,
 ) -> Result<(), Error> {
-    let began = begin_read(pass, context);
-    let shown = pass.cloud()?.show_desktop(id).await;
-    pass.reads.desktops_took += context.process.uptime.now().saturating_sub(began);
+    let began = begin_read(reconciliation, context);
+    let shown = reconciliation.cloud()?.show_desktop(id).await;
+    reconciliation.reads.desktops_took += context.process.uptime.now().saturating_sub(began);
     if let Err(error) = &shown
         && is_about_one_desktop(error)
     {
         let failed = SingleRead::Failed {
             read_failure: Box::new(troubled(error, context)),
-            in_a_row: pass.remember(context, |memory| memory.single_read_failed(id)),
+            in_a_row: reconciliation.remember(context, |memory| memory.single_read_failed(id)),
         };
-        pass.seen.single_reads.insert(id.folded(), failed);
-    } else if let Some(answer) = answered(pass, shown, context) {
+        reconciliation.seen.single_reads.insert(id.folded(), failed);
+    } else if let Some(answer) = answered(reconciliation, shown, context) {
         let desktop = match answer.value {
             Lookup::Gone => None,
             Lookup::Found(desktop) => Some(desktop),
@@ -161,25 +173,28 @@ pub(super) async fn desktop(
             Some(view) => view,
         };
         if view == DesktopView::Gone {
-            let project = pass.home()?.project;
-            pass.remember(context, |memory| memory.is_gone(id, project, began));
+            let project = reconciliation.home()?.project;
+            reconciliation.remember(context, |memory| memory.is_gone(id, project, began));
         }
-        pass.seen.single_reads.insert(id.folded(), SingleRead::Answered);
-        saw(pass, id, view, desktop, began, context);
+        reconciliation
+            .seen
+            .single_reads
+            .insert(id.folded(), SingleRead::Answered);
+        saw(reconciliation, id, view, desktop, began, context);
     }
     Ok(())
 }
 
 /// One call for all of them. Where the cloud does not list a desktop, it says nothing.
 pub(super) async fn details(
-    pass: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     ids: &[DesktopID],
     context: &Context,
 ) -> Result<(), Error> {
-    let asked = begin_read(pass, context);
-    let listed = pass.cloud()?.list_desktop_details(ids).await;
-    pass.reads.desktops_took += context.process.uptime.now().saturating_sub(asked);
-    if let Some(answer) = answered(pass, listed, context) {
+    let asked = begin_read(reconciliation, context);
+    let listed = reconciliation.cloud()?.list_desktop_details(ids).await;
+    reconciliation.reads.desktops_took += context.process.uptime.now().saturating_sub(asked);
+    if let Some(answer) = answered(reconciliation, listed, context) {
         let mut rows = BTreeMap::new();
         for row in answer.value {
             let first = rows
@@ -191,7 +206,7 @@ pub(super) async fn details(
             }
         }
         for id in ids.iter().map(DesktopID::folded) {
-            if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
+            if let Some(desktop) = reconciliation.seen.desktops.get_mut(&id) {
                 desktop.details = Some(Box::new(rows.remove(&id).unwrap_or_default()));
             }
         }
@@ -200,7 +215,7 @@ pub(super) async fn details(
 }
 
 fn saw(
-    pass: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     id: &DesktopID,
     view: DesktopView,
     desktop: Option<Desktop>,
@@ -208,17 +223,17 @@ fn saw(
     context: &Context,
 ) {
     let settle = context.process.config.timing.job_visibility_timeout;
-    let idle_twice = pass.remember(context, |memory| {
+    let idle_twice = reconciliation.remember(context, |memory| {
         if !view.needs_lookup() {
             memory.was_read(id);
         }
         memory.idle_twice(id, view, began, settle)
     });
-    pass.reads.desktops.insert(id.folded(), began);
+    reconciliation.reads.desktops.insert(id.folded(), began);
     let (name, facts) = desktop
         .map(|desktop| (desktop.name, desktop.facts))
         .unwrap_or_default();
-    pass.seen.desktops.insert(
+    reconciliation.seen.desktops.insert(
         id.folded(),
         DesktopObservation {
             view,
@@ -232,46 +247,53 @@ fn saw(
 
 /// Before a first submission a sweep of a moment ago will do, and while nothing can be decided about an attempt one of some
 /// minutes. Evidence about an attempt must be newer than this reconciliation.
-pub(super) async fn sub_jobs(pass: &mut Reconciliation, context: &Context) -> Result<(), Error> {
-    let now = begin_read(pass, context);
-    let first_seen = context.requests.memory.of(&pass.uid()).first_seen;
-    let since = match &pass.seen.claim {
+pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
+    let now = begin_read(reconciliation, context);
+    let first_seen = context.requests.memory.of(&reconciliation.uid()).first_seen;
+    let since = match &reconciliation.seen.claim {
         // Whether the job of a request that is gone shows by now: many may wait for that.
-        Some(Claim::HeldByDeleted(holder)) => pass.reads_since.max(holder.gone_since),
-        _ if pass.seen.request.status.attempts.is_empty() => {
-            deadlines::oldest_admitting_read(now, first_seen, pass.released, &context.process.config.timing)
-        }
-        _ if recovery::is_early(&pass.seen) => {
-            let since = facts::ask(pass, context, |deadlines| deadlines.oldest_early_read());
+        Some(Claim::HeldByDeleted(holder)) => reconciliation.reads_since.max(holder.gone_since),
+        _ if reconciliation.seen.request.status.attempts.is_empty() => deadlines::oldest_admitting_read(
+            now,
+            first_seen,
+            reconciliation.released,
+            &context.process.config.timing,
+        ),
+        _ if recovery::is_early(&reconciliation.seen) => {
+            let since = facts::ask(reconciliation, context, |deadlines| deadlines.oldest_early_read());
             // Whatever is decided in this reconciliation, it is decided as of that moment.
-            pass.began = pass.began.min(since);
+            reconciliation.began = reconciliation.began.min(since);
             since
         }
         _ => now,
     };
-    let (key, cloud) = (pass.shared()?, pass.cloud()?);
-    let ids = pass.seen.request.desktop_ids.clone();
+    let (key, cloud) = (reconciliation.shared()?, reconciliation.cloud()?);
+    let ids = reconciliation.seen.request.desktop_ids.clone();
     let since = context.process.uptime.moment(since);
     let swept = context.cloud.desktops.sweep(key, &*cloud, &ids, since).await;
-    pass.reads.sub_jobs_took += context.process.uptime.now().saturating_sub(now);
-    if let Some(sweep) = answered(pass, swept, context) {
-        let unseen = pass.remember(context, |memory| {
+    reconciliation.reads.sub_jobs_took += context.process.uptime.now().saturating_sub(now);
+    if let Some(sweep) = answered(reconciliation, swept, context) {
+        let unseen = reconciliation.remember(context, |memory| {
             memory.saw_sub_jobs(&sweep, &ids, context.process.uptime.now())
         });
         for id in unseen {
-            if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
+            if let Some(desktop) = reconciliation.seen.desktops.get_mut(&id) {
                 desktop.idle_twice = false;
             }
         }
-        pass.seen.sweep = Some(sweep);
-        pass.reads.sub_jobs = Some(now);
+        reconciliation.seen.sweep = Some(sweep);
+        reconciliation.reads.sub_jobs = Some(now);
     }
     Ok(())
 }
 
 /// Asks live whether another request has the job: an object that a watch no longer shows has it too.
-pub(super) async fn owner(pass: &mut Reconciliation, job: &JobID, context: &Context) -> Result<(), Error> {
-    let uid = pass.object.uid();
+pub(super) async fn owner(
+    reconciliation: &mut Reconciliation,
+    job: &JobID,
+    context: &Context,
+) -> Result<(), Error> {
+    let uid = reconciliation.object.uid();
     let parameters = ListParams::default().fields(&format!("status.jobID={job}"));
     let mut owned = false;
     for scope in context.requests.claims.scopes() {
@@ -286,55 +308,65 @@ pub(super) async fn owner(pass: &mut Reconciliation, job: &JobID, context: &Cont
         let found = found?;
         owned |= found.items.iter().any(|other| other.uid() != uid);
     }
-    pass.seen.owned_elsewhere.insert(job.clone(), owned);
+    reconciliation.seen.owned_elsewhere.insert(job.clone(), owned);
     Ok(())
 }
 
-pub(super) fn job(pass: &mut Reconciliation, job: &JobID, context: &Context) -> Result<(), Error> {
-    let key = pass.home()?;
-    let attempts = &pass.seen.request.status.attempts;
+pub(super) fn job(reconciliation: &mut Reconciliation, job: &JobID, context: &Context) -> Result<(), Error> {
+    let key = reconciliation.home()?;
+    let attempts = &reconciliation.seen.request.status.attempts;
     let submitted = attempts.iter().find(|attempt| attempt.job_ids.contains(job));
     // Of somebody else's job it matters what it does to the desktops of this request.
-    let desktops = submitted.map_or(&pass.seen.request.desktop_ids, |attempt| &attempt.desktop_ids);
+    let desktops = submitted.map_or(&reconciliation.seen.request.desktop_ids, |attempt| {
+        &attempt.desktop_ids
+    });
     let wanted = Wanted {
         job: job.clone(),
         desktops: desktops.iter().map(DesktopID::folded).collect(),
-        age: facts::ask(pass, context, |deadlines| deadlines.age_of_submission()),
-        object: pass.reference(),
+        age: facts::ask(reconciliation, context, |deadlines| deadlines.age_of_submission()),
+        object: reconciliation.reference(),
     };
-    let view = match context.cloud.pollers.follow(wanted, &key, pass.session()?) {
+    let view = match context
+        .cloud
+        .pollers
+        .follow(wanted, &key, reconciliation.session()?)
+    {
         News::NotYet => JobView::default(),
         News::Known(view) => view,
         News::ReadFailure(error) => {
             // A job of somebody else that cannot be read counts as open, and is not waited for without end.
-            let attempts = &pass.seen.request.status.attempts;
+            let attempts = &reconciliation.seen.request.status.attempts;
             if attempts.iter().any(|a| a.is_open() || a.took_effect()) {
-                read_failure(pass, &error, context);
+                read_failure(reconciliation, &error, context);
             }
             JobView::default()
         }
     };
-    pass.seen.jobs.insert(job.clone(), view);
+    reconciliation.seen.jobs.insert(job.clone(), view);
     Ok(())
 }
 
-fn begin_read(pass: &mut Reconciliation, context: &Context) -> Duration {
-    pass.seen.last_look = false;
+fn begin_read(reconciliation: &mut Reconciliation, context: &Context) -> Duration {
+    reconciliation.seen.last_look = false;
     context.process.uptime.now()
 }
 
 /// The answer of a read, if it went well.
-fn answered<T>(pass: &mut Reconciliation, read: Result<T, CloudFailure>, context: &Context) -> Option<T> {
+fn answered<T>(
+    reconciliation: &mut Reconciliation,
+    read: Result<T, CloudFailure>,
+    context: &Context,
+) -> Option<T> {
     match &read {
-        Ok(_) => pass.remember(context, |r| r.failures = 0),
-        Err(error) => read_failure(pass, error, context),
+        Ok(_) => reconciliation.remember(context, |r| r.failures = 0),
+        Err(error) => read_failure(reconciliation, error, context),
     }
     read.ok()
 }
 
-pub(super) fn read_failure(pass: &mut Reconciliation, error: &CloudFailure, context: &Context) {
-    pass.remember(context, |r| r.failures = r.failures.saturating_add(1));
-    pass.seen.read_failure = Some(troubled(error, context));
+pub(super) fn read_failure(reconciliation: &mut Reconciliation, error: &CloudFailure, context: &Context) {
+    reconciliation.remember(context, |r| r.failures = r.failures.saturating_add(1));
+    reconciliation.seen.read_failure = Some(troubled(error, context));
 }
 
 fn troubled(error: &CloudFailure, context: &Context) -> ReadFailure {

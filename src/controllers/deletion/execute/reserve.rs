@@ -16,18 +16,29 @@ use crate::plan::daily_usage;
 ///
 /// # Errors
 /// The API server did not answer, or refuses it. What it may have stored is settled later.
-pub(super) async fn reserve(pass: &mut Reconciliation, count: usize, context: &Context) -> Result<(), Error> {
-    let project = pass.login.as_ref().and_then(|login| login.project.clone());
-    let (Some(project), Some(view)) = (project, &pass.seen.project) else {
+pub(super) async fn reserve(
+    reconciliation: &mut Reconciliation,
+    count: usize,
+    context: &Context,
+) -> Result<(), Error> {
+    let project = reconciliation
+        .login
+        .as_ref()
+        .and_then(|login| login.project.clone());
+    let (Some(project), Some(view)) = (project, &reconciliation.seen.project) else {
         return Err(Error::Fault("desktops are reserved before the project was read"));
     };
-    let attempt_id = pass.seen.reserved.get_or_insert_with(|| nonce(context)).clone();
+    let attempt_id = reconciliation
+        .seen
+        .reserved
+        .get_or_insert_with(|| nonce(context))
+        .clone();
     let endpoint = project_session::coordinates(&project.object.spec).endpoint;
     let reservation = Reservation {
         attempt_id,
-        request: pass.object.name_any(),
-        uid: pass.uid(),
-        resource_version: pass.object.resource_version().unwrap_or_default(),
+        request: reconciliation.object.name_any(),
+        uid: reconciliation.uid(),
+        resource_version: reconciliation.object.resource_version().unwrap_or_default(),
         desktops: i32::try_from(count).unwrap_or(i32::MAX),
         reserved_at: daily_usage::now(&context.clocks(Some(&endpoint))),
     };
@@ -37,11 +48,13 @@ pub(super) async fn reserve(pass: &mut Reconciliation, count: usize, context: &C
     };
     let written = project_status::replace(&project, &status, "ReserveDesktops", context).await;
     // From now on it is looked at again and again, whatever comes of this reconciliation.
-    pass.settle_reservations(context);
+    reconciliation.settle_reservations(context);
     match written.map(StoredProject::of) {
-        Ok(Ok(written)) => pass.took_reservation(written),
+        Ok(Ok(written)) => reconciliation.took_reservation(written),
         // The next read says what is so.
-        Ok(Err(_)) | Err(api::Error::Conflict | api::Error::NotFound) => pass.seen.last_look = false,
+        Ok(Err(_)) | Err(api::Error::Conflict | api::Error::NotFound) => {
+            reconciliation.seen.last_look = false
+        }
         Err(error) => return Err(error.into()),
     }
     Ok(())

@@ -14,25 +14,25 @@ use crate::crd::deletion::DesktopDeletionStatus;
 /// Changes our finalizer by a patch that carries the resourceVersion of what was validated. Of an answer that adds
 /// it, everything is looked at anew.
 pub(super) async fn finalizers(
-    pass: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     present: bool,
     context: &Context,
 ) -> Result<(), Error> {
-    if !present && pass.seen.request.deleting {
-        report::released_unresolved(pass, context).await;
+    if !present && reconciliation.seen.request.deleting {
+        report::released_unresolved(reconciliation, context).await;
     }
-    let patch = finished::finalizers(&pass.object, present);
+    let patch = finished::finalizers(&reconciliation.object, present);
     let (action, step) = if present {
         ("add the finalizer", "AddFinalizer")
     } else {
         ("remove the finalizer", "DropFinalizer")
     };
-    let requests = pass.requests(context);
-    let name = pass.object.name_any();
+    let requests = reconciliation.requests(context);
+    let name = reconciliation.object.name_any();
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     let now = context.process.uptime.now();
     if present {
-        pass.remember(context, |memory| memory.finalizer_dropped = false);
+        reconciliation.remember(context, |memory| memory.finalizer_dropped = false);
     }
     let patched = api::call(action, requests.patch(&name, &parameters, &patch)).await;
     // What the API server refused was never on the object, so nobody has removed it.
@@ -41,24 +41,27 @@ pub(super) async fn finalizers(
         Err(api::Error::Refused { .. } | api::Error::Failed { .. })
     );
     if present && !refused {
-        pass.remember(context, |memory| memory.adds_finalizer(now));
+        reconciliation.remember(context, |memory| memory.adds_finalizer(now));
     }
     let patched = patched?;
-    if present && pass.seen.facts.finalizer_missing {
-        report::restored(pass, context).await;
+    if present && reconciliation.seen.facts.finalizer_missing {
+        report::restored(reconciliation, context).await;
     }
     context.process.metrics.api_write("DesktopDeletion", step);
-    pass.seen.last_look = false;
-    pass.update(patched, context)
+    reconciliation.seen.last_look = false;
+    reconciliation.update(patched, context)
 }
 
 /// The object with that status, and with what this version does not know of the stored one.
-fn next(pass: &Reconciliation, status: &DesktopDeletionStatus) -> serde_json::Result<Raw<DesktopDeletion>> {
-    let mut object = pass.object.clone();
+fn next(
+    reconciliation: &Reconciliation,
+    status: &DesktopDeletionStatus,
+) -> serde_json::Result<Raw<DesktopDeletion>> {
+    let mut object = reconciliation.object.clone();
     let before = object.status.take();
     let mut json = serde_json::to_value(&object)?;
     let after = serde_json::to_value(status)?;
-    json["status"] = match &pass.stored {
+    json["status"] = match &reconciliation.stored {
         Some(stored) => keep_unknown(stored, &serde_json::to_value(before)?, after),
         None => after,
     };
@@ -72,14 +75,15 @@ fn next(pass: &Reconciliation, status: &DesktopDeletionStatus) -> serde_json::Re
 /// # Errors
 /// The object changed meanwhile, or the API server did not do it.
 pub(super) async fn status(
-    pass: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     status: DesktopDeletionStatus,
     step: &'static str,
     context: &Context,
 ) -> Result<(), Error> {
-    let before = pass.seen.request.status.clone();
-    let next = next(pass, &status).map_err(|_| Error::Fault("a status cannot be written as JSON"))?;
-    let requests = pass.requests(context);
+    let before = reconciliation.seen.request.status.clone();
+    let next =
+        next(reconciliation, &status).map_err(|_| Error::Fault("a status cannot be written as JSON"))?;
+    let requests = reconciliation.requests(context);
     let (name, parameters) = (next.name_any(), PostParams::default());
     let written = api::call(
         "write the status",
@@ -87,10 +91,10 @@ pub(super) async fn status(
     )
     .await?;
     context.process.metrics.api_write("DesktopDeletion", step);
-    pass.update(written, context)?;
-    if pass.may_hold_reservation() && pass.seen.request.pending().is_none() {
-        pass.settle_reservations(context);
+    reconciliation.update(written, context)?;
+    if reconciliation.may_hold_reservation() && reconciliation.seen.request.pending().is_none() {
+        reconciliation.settle_reservations(context);
     }
-    report::changed(&before, pass, context).await;
+    report::changed(&before, reconciliation, context).await;
     Ok(())
 }

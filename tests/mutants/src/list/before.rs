@@ -8,10 +8,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The intent is stored over whatever the object has become since it was validated",
         edits: &[Edit {
             file: "src/controllers/deletion/execute/write.rs",
-            find: "    let requests = pass.requests(context);
+            find: "    let requests = reconciliation.requests(context);
     let (name, parameters) = (next.name_any(), PostParams::default());
 ",
-            replace: r#"    let requests = pass.requests(context);
+            replace: r#"    let requests = reconciliation.requests(context);
     let mut next = next;
     if step == "RecordIntent" {
         let newer = api::call("read the DesktopDeletion", requests.get(&next.name_any())).await?;
@@ -50,8 +50,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
             Edit {
                 file: "src/controllers/deletion/execute.rs",
                 find: "    // Between the guard",
-                replace: "    let sent = pass.seen.request.attempt(&attempt);
-    let spec = &pass.object.spec;
+                replace: "    let sent = reconciliation.seen.request.attempt(&attempt);
+    let spec = &reconciliation.object.spec;
     let body = BatchDelete {
         desktop_ids: sent.map(|sent| sent.desktop_ids.clone()).unwrap_or_default(),
         delete_users: spec.delete_users,

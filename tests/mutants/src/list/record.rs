@@ -22,7 +22,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "src/controllers/deletion/submission.rs",
             find: "            // It is not sent any more, which is recorded next.
-            release @ Step::ReleasePermit => execute::step(pass, release, context).await?,
+            release @ Step::ReleasePermit => execute::step(reconciliation, release, context).await?,
 ",
             replace: "",
         }],
