@@ -217,7 +217,7 @@ impl Replica {
             stalled = self.stalled() => ("a loop has stalled", stalled),
             () = self.work(context.clone()) => return Ok(()),
         };
-        // The controllers are aborted by now, and each pass with them: one that moves once more sees that the operator is
+        // The controllers are aborted by now, and each reconciliation with them: one that moves once more sees that the operator is
         // stopping. Only a submission goes on: what is not sent yet is not sent any more, and an answer is recorded, however
         // long the API server is away.
         tracing::warn!("{why}; not starting new work; a submission in progress is recorded first");

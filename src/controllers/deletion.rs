@@ -54,7 +54,7 @@ use queue::Work;
 use reconciliation::Reconciliation;
 use slots::Slot;
 
-/// Most steps of one pass. The longest honest one reads a hundred desktops one by one.
+/// Most steps of one reconciliation. The longest honest one reads a hundred desktops one by one.
 const MOST_STEPS: usize = 400;
 
 /// The API server may fail so many times in a row before that is reported like a refusal: an admission webhook that is down

@@ -20,7 +20,7 @@ use crate::ids::{DesktopID, JobID, code};
 /// How long a request may stay in doubt before a person is asked: longer than any signature lives.
 const UNASKED: SignedDuration = SignedDuration::from_mins(30);
 
-/// What the reads of this pass show of `attempt`; `None` while a read is missing.
+/// What the reads of this reconciliation show of `attempt`; `None` while a read is missing.
 pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
     let sweep = seen.sweep.as_ref()?;
     // A job of the baseline that is missing was erased, and others may be too.
@@ -72,7 +72,7 @@ pub fn candidates(attempt: &Attempt, sweep: &Sweep) -> BTreeSet<JobID> {
     jobs
 }
 
-/// What the reads of this pass show of `attempt`.
+/// What the reads of this reconciliation show of `attempt`.
 ///
 /// # Errors
 /// The read that is missing, or the wait while it cannot be had.
@@ -215,7 +215,7 @@ pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settl
     }
 }
 
-/// Whether a job names every desktop of the body, as far as this pass has seen.
+/// Whether a job names every desktop of the body, as far as this reconciliation has seen.
 fn covers(seen: &Observed, attempt: &Attempt, job: &JobID) -> bool {
     let named: BTreeSet<_> = seen.sweep.iter().flat_map(|sweep| sweep.named_by(job)).collect();
     attempt.desktop_ids.iter().all(|id| named.contains(&id.folded()))

@@ -17,9 +17,9 @@ use crate::ids::{AttemptID, DesktopID, JobID};
 /// Everything that [`plan`](super::plan) looks at; by default nothing was looked at yet.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
-    /// The object, read live in this pass.
+    /// The object, read live in this reconciliation.
     pub request: Request,
-    /// The project and its Secret; `None`: not looked at in this pass.
+    /// The project and its Secret; `None`: not looked at in this reconciliation.
     pub project: Option<ProjectView>,
     /// The project was read live after the last cloud read and the last write, and a moment ago: good enough to sign upon.
     pub last_look: bool,
@@ -27,19 +27,19 @@ pub struct Observed {
     pub permit: SendPermit,
     /// The attempt that this reconciliation has reserved desktops for, or has tried to.
     pub reserved: Option<AttemptID>,
-    /// Whether the desktops are this request's to submit; `None`: not asked in this pass.
+    /// Whether the desktops are this request's to submit; `None`: not asked in this reconciliation.
     pub claim: Option<Claim>,
-    /// Desktops read in this pass, by folded id.
+    /// Desktops read in this reconciliation, by folded id.
     pub desktops: BTreeMap<DesktopID, DesktopObservation>,
-    /// Desktops that were asked for in this pass by a GET of their own, by folded id; kept when the observation grows old.
+    /// Desktops that were asked for in this reconciliation by a GET of their own, by folded id; kept when the observation grows old.
     pub single_reads: BTreeMap<DesktopID, SingleRead>,
-    /// The project's `deleteDesktops` sub-jobs of every status, read in this pass.
+    /// The project's `deleteDesktops` sub-jobs of every status, read in this reconciliation.
     pub sweep: Option<Sweep>,
-    /// Whether another request has the job, for jobs asked about in this pass.
+    /// Whether another request has the job, for jobs asked about in this reconciliation.
     pub owned_elsewhere: BTreeMap<JobID, bool>,
-    /// What the poller knows of the jobs asked for in this pass.
+    /// What the poller knows of the jobs asked for in this reconciliation.
     pub jobs: BTreeMap<JobID, JobView>,
-    /// A read of the cloud that failed in this pass.
+    /// A read of the cloud that failed in this reconciliation.
     pub read_failure: Option<ReadFailure>,
     /// What an earlier look for evidence of the pending attempt found, begun after its request was surely dead
     /// and at least the settle time ago.
@@ -94,16 +94,16 @@ pub enum SendPermit {
     Returned,
 }
 
-/// When the reads of a pass began, in time since the start of the process, and how long they took. Each grows old by itself.
+/// When the reads of a reconciliation began, in time since the start of the process, and how long they took. Each grows old by itself.
 #[derive(Debug, Clone, Default)]
 pub struct ReadTimes {
     /// The last read of each desktop, by folded id.
     pub desktops: BTreeMap<DesktopID, Duration>,
-    /// How long the pass has read desktops, all calls together.
+    /// How long the reconciliation has read desktops, all calls together.
     pub desktops_took: Duration,
     /// The read of the sub-jobs.
     pub sub_jobs: Option<Duration>,
-    /// How long the pass has read sub-jobs, all calls together.
+    /// How long the reconciliation has read sub-jobs, all calls together.
     pub sub_jobs_took: Duration,
 }
 

@@ -20,7 +20,7 @@ use crate::workspace::api::{AttachedKind, DesktopFacts, DesktopKind, Fact};
 /// Word for the form of what is hashed.
 const VERSION: &str = "cloud-desktops.dev/plan/v1";
 
-/// A plan as the reads of this pass make it.
+/// A plan as the reads of this reconciliation make it.
 pub struct Planned {
     /// Its hash.
     pub hash: String,

@@ -133,7 +133,7 @@ impl World {
         self.claims.claim(object, &home).await
     }
 
-    /// Asks and lets go again, as a pass does that submits nothing.
+    /// Asks and lets go again, as a reconciliation does that submits nothing.
     async fn claim(&self, object: &DesktopDeletion) -> Claim {
         let answer = self.ask(object).await;
         self.claims.settle(object, Known::Live);

@@ -33,7 +33,7 @@ impl Memory {
         change(&mut self.0.lock().entry(uid.to_owned()).or_default().plan)
     }
 
-    /// A pass failed because of the API server; says how many did in a row.
+    /// A reconciliation failed because of the API server; says how many did in a row.
     pub fn api_failed(&self, uid: &str) -> u32 {
         let mut memory = self.0.lock();
         let entry = memory.entry(uid.to_owned()).or_default();
@@ -41,12 +41,12 @@ impl Memory {
         entry.api_failures
     }
 
-    /// How many passes in a row failed because of the API server.
+    /// How many reconciliations in a row failed because of the API server.
     pub fn api_failures(&self, uid: &str) -> u32 {
         self.0.lock().get(uid).map_or(0, |entry| entry.api_failures)
     }
 
-    /// A pass went well as far as the API server is concerned.
+    /// A reconciliation went well as far as the API server is concerned.
     pub fn api_is_well(&self, uid: &str) {
         if let Some(remembered) = self.0.lock().get_mut(uid) {
             remembered.api_failures = 0;

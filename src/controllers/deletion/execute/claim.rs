@@ -69,7 +69,7 @@ async fn finished_after_all(deleted: &ObjectRef<DesktopDeletion>, context: &Cont
     let live = match live {
         Ok(live) => live.filter(|live| live.meta().uid.as_deref() == Some(uid)),
         Err(error) => {
-            // It is asked again with the next pass; until then it counts as deleted.
+            // It is asked again with the next reconciliation; until then it counts as deleted.
             tracing::debug!(namespace, name = deleted.name, %error, "a deleted DesktopDeletion could not be read");
             return false;
         }
