@@ -23,6 +23,9 @@ const FAULTS: Duration = Duration::from_secs(90);
 /// Long enough for any lease to run out and be taken: of a process that is restarted meanwhile, too.
 const PEACE: Duration = Duration::from_secs(60);
 
+/// So long at the end somebody must be seen to lead: who gives the lease back in this time is succeeded in it.
+const END: Duration = Duration::from_secs(10);
+
 /// What happens to one replica.
 #[derive(Debug, Clone)]
 struct Life {
@@ -51,7 +54,7 @@ proptest! {
             .unwrap();
         let seen = runtime.block_on(run(lives, fates));
         prop_assert!(seen.most <= 1, "{} led at the same moment", seen.most);
-        prop_assert_eq!(seen.at_the_end, 1, "nobody leads long after the last fault");
+        prop_assert!(seen.led_at_the_end, "nobody leads long after the last fault");
     }
 }
 
@@ -92,7 +95,7 @@ fn fate() -> impl Strategy<Value = Fate> {
 struct Seen {
     /// The most replicas that led at one moment.
     most: usize,
-    at_the_end: usize,
+    led_at_the_end: bool,
 }
 
 async fn run(lives: Vec<Life>, fates: Vec<Fate>) -> Seen {
@@ -112,18 +115,17 @@ async fn run(lives: Vec<Life>, fates: Vec<Fate>) -> Seen {
         let beliefs = beliefs.lock().unwrap();
         beliefs.iter().filter(|leadership| leadership.holds()).count()
     };
-    let mut most = 0;
+    let (mut most, mut led_at_the_end) = (0, false);
     sleep(GRID / 2).await;
     // A freeze may begin at the very end of the faults.
     let end = Instant::now() + FAULTS + PEACE;
     while Instant::now() < end {
-        most = most.max(leading());
+        let leading = leading();
+        most = most.max(leading);
+        led_at_the_end |= leading > 0 && Instant::now() + END > end;
         sleep(GRID).await;
     }
-    Seen {
-        most,
-        at_the_end: leading(),
-    }
+    Seen { most, led_at_the_end }
 }
 
 /// A replica that is restarted after each term, as its kubelet would do.
