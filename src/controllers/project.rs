@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `checks` | the tasks, and the last result for each project |
 //! | `daily_usage` | settles what was reserved under the daily limit |
-//! | `news` | whether a change of a project is relevant for its requests |
+//! | `changes` | whether a change of a project is relevant for its requests |
 //! | `relaxed` | the Event about guardrails that were relaxed while requests wait |
 
 use std::collections::HashSet;
@@ -30,7 +30,7 @@ use super::undecodable::{Change, Sorted};
 use super::{Context, Scope, api, project_session};
 use crate::cloud::rate_limiter::Priority;
 use crate::cloud::session::CloudSession;
-use crate::crd::conditions::{self, Claim, ConditionStatus, ConditionType, Reason, merge};
+use crate::crd::conditions::{self, ConditionStatus, ConditionType, ConditionUpdate, Reason, merge};
 use crate::crd::deletion::{CloudError, ErrorClass};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
 use crate::plan::classify::{RetryPolicy, classify, cloud_error};
@@ -40,13 +40,13 @@ use crate::plan::messages;
 use crate::workspace::api::{Answer, DesktopPage};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
+mod changes;
 mod checks;
 mod daily_usage;
-mod news;
 mod relaxed;
 
+use changes::{Changes, Concern};
 use checks::Checks;
-use news::{Concern, News};
 
 /// After so many tries in a row, over about ten minutes with the default pauses, a host that cannot be reached is for a
 /// person to look at.
@@ -68,7 +68,7 @@ pub async fn run(
     let (ended, woken) = unbounded_channel();
     let checks = Checks::new(reader.clone(), ended, context.process.stopping.clone());
     let (checked, listed) = (checks.clone(), reader.clone());
-    let mut news = News::default();
+    let mut changes = Changes::default();
     let ready = context.process.health.check(scope.check("workspaceprojects"));
     let stream = watcher(projects, watcher::Config::default())
         .default_backoff()
@@ -90,11 +90,11 @@ pub async fn run(
             watcher::Event::InitDone => {
                 let listed: HashSet<_> = listed.state().iter().filter_map(|p| p.uid()).collect();
                 checked.keep(&listed);
-                news.keep(&listed);
+                changes.keep(&listed);
                 noting.requests.claims.projects_listed(&watched);
             }
             watcher::Event::Apply(project) | watcher::Event::InitApply(project) => {
-                let shown = news.shows(project);
+                let shown = changes.shows(project);
                 if shown.concern != Concern::Nobody {
                     noting.project_changed(project, |request| shown.concern.concerns(request));
                 }
@@ -106,7 +106,7 @@ pub async fn run(
             watcher::Event::Delete(project) => {
                 let uid = project.uid().unwrap_or_default();
                 checked.forget(&uid);
-                news.forget(&uid);
+                changes.forget(&uid);
                 noting.project_changed(project, |_| true);
             }
         })
@@ -366,7 +366,7 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
                 ..cloud_error(&error, Time(context.process.clock.now()))
             };
             let message = messages::of_error(&error);
-            Verdict::failed(reason, message, treatment.pace)
+            Verdict::failed(reason, message, treatment.retry)
         }
     }
 }
@@ -381,15 +381,15 @@ fn class_of_check(class: ErrorClass) -> ErrorClass {
 }
 
 /// What the conditions of a project say. `persists`: it has been so for many tries.
-fn claims(verdict: &Verdict, persists: bool) -> Vec<Claim> {
+fn updates(verdict: &Verdict, persists: bool) -> Vec<ConditionUpdate> {
     let message = if persists {
         format!("{}; it has failed many times in a row: {CHECK}", verdict.message)
     } else {
         verdict.message.clone()
     };
-    let claim = |kind, status| Claim::new(kind, status, verdict.reason, &message);
-    let stalled = persists.then(|| claim(ConditionType::Stalled, ConditionStatus::True));
-    [claim(ConditionType::Ready, verdict.status)]
+    let update = |kind, status| ConditionUpdate::new(kind, status, verdict.reason, &message);
+    let stalled = persists.then(|| update(ConditionType::Stalled, ConditionStatus::True));
+    [update(ConditionType::Ready, verdict.status)]
         .into_iter()
         .chain(stalled)
         .collect()
@@ -411,10 +411,10 @@ async fn write(
     // A person may be asked to look already: another process may have counted the tries.
     let stalled = conditions::find(&old.conditions, ConditionType::Stalled);
     let persists = persists || stalled.is_some_and(|c| c.reason == verdict.reason);
-    let claims = claims(verdict, persists);
+    let updates = updates(verdict, persists);
     let conditions = merge(
         &old.conditions,
-        &claims,
+        &updates,
         generation,
         &Time(context.process.clock.now()),
     );
@@ -455,13 +455,15 @@ mod tests {
             rows.any(|(.., reasons)| reasons.contains(&wanted))
         };
         for class in ErrorClass::ALL {
-            let Treatment { reason, person, .. } = class_of_check(*class).treatment();
+            let Treatment {
+                reason, needs_user, ..
+            } = class_of_check(*class).treatment();
             assert!(
                 says(PROJECT, ConditionType::Ready, reason),
                 "{class:?}: {reason:?}"
             );
             // Its requests say the same.
-            let kind = if person {
+            let kind = if needs_user {
                 ConditionType::Stalled
             } else {
                 ConditionType::Submitted

@@ -141,7 +141,7 @@ impl Login {
     pub fn unchecked(&mut self) -> Option<&mut Obstacle> {
         self.session.as_ref()?;
         let obstacle = self.view.obstacle.as_mut()?;
-        (obstacle.reason == Reason::ProjectNotReady && !obstacle.person).then_some(obstacle)
+        (obstacle.reason == Reason::ProjectNotReady && !obstacle.needs_user).then_some(obstacle)
     }
 
     fn new(project: Option<&WorkspaceProject>, obstacle: Option<Obstacle>, version: String) -> Self {
@@ -287,11 +287,11 @@ fn connect(
     }))
 }
 
-fn not_ready(message: String, person: bool) -> Obstacle {
+fn not_ready(message: String, needs_user: bool) -> Obstacle {
     Obstacle {
         reason: Reason::ProjectNotReady,
         message,
-        person,
+        needs_user,
     }
 }
 
@@ -307,22 +307,22 @@ fn unverified(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
         return None;
     }
     let message = format!("WorkspaceProject {name} is not ready: {}", ready.message);
-    let (reason, person) = if ready.reason == Reason::ClockSkew {
+    let (reason, needs_user) = if ready.reason == Reason::ClockSkew {
         (Reason::ClockSkew, true)
     } else if ready.reason == Reason::EndpointUnreachable {
         // For so long, perhaps, that a person must look.
         let stalled = project.condition(ConditionType::Stalled);
-        let person = stalled.is_some_and(|c| c.status == ConditionStatus::True);
-        (Reason::ServiceUnavailable, person)
+        let needs_user = stalled.is_some_and(|c| c.status == ConditionStatus::True);
+        (Reason::ServiceUnavailable, needs_user)
     } else if let Some(treatment) = Treatment::because_of(&ready.reason) {
-        (treatment.reason, treatment.person)
+        (treatment.reason, treatment.needs_user)
     } else {
         (Reason::ProjectNotReady, !patient)
     };
     Some(Obstacle {
         reason,
         message,
-        person,
+        needs_user,
     })
 }
 

@@ -95,7 +95,7 @@ words! {
 
 /// What one condition should say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
+pub struct ConditionUpdate {
     /// Which condition.
     pub kind: ConditionType,
     /// Its status.
@@ -106,7 +106,7 @@ pub struct Claim {
     pub message: String,
 }
 
-impl Claim {
+impl ConditionUpdate {
     /// That the condition of this type says this.
     pub fn new(
         kind: ConditionType,
@@ -132,16 +132,16 @@ pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition>
 /// The conditions that say `claims` and nothing else. A condition whose status stays keeps its transition time;
 /// one that is not claimed vanishes. A message that the API server would refuse for its length is cut.
 #[must_use]
-pub fn merge(old: &[Condition], claims: &[Claim], generation: i64, now: &Time) -> Vec<Condition> {
-    claims
+pub fn merge(old: &[Condition], updates: &[ConditionUpdate], generation: i64, now: &Time) -> Vec<Condition> {
+    updates
         .iter()
-        .map(|claim| {
-            let same = find(old, claim.kind).filter(|c| c.status == claim.status);
+        .map(|update| {
+            let same = find(old, update.kind).filter(|c| c.status == update.status);
             Condition {
-                type_: claim.kind.as_str().to_owned(),
-                status: claim.status.as_str().to_owned(),
-                reason: claim.reason.as_str().to_owned(),
-                message: cut(&claim.message),
+                type_: update.kind.as_str().to_owned(),
+                status: update.status.as_str().to_owned(),
+                reason: update.reason.as_str().to_owned(),
+                message: cut(&update.message),
                 observed_generation: Some(generation),
                 last_transition_time: same.map_or_else(|| now.clone(), |c| c.last_transition_time.clone()),
             }
@@ -161,8 +161,8 @@ mod tests {
         Time(text.parse().unwrap())
     }
 
-    fn claim(status: ConditionStatus, reason: Reason, message: &str) -> Claim {
-        Claim {
+    fn update(status: ConditionStatus, reason: Reason, message: &str) -> ConditionUpdate {
+        ConditionUpdate {
             kind: ConditionType::Ready,
             status,
             reason,
@@ -175,13 +175,13 @@ mod tests {
         let (first, later) = (time("2026-12-01T00:00:00Z"), time("2026-12-02T00:00:00Z"));
         let old = merge(
             &[],
-            &[claim(ConditionStatus::False, Reason::Throttled, "slow")],
+            &[update(ConditionStatus::False, Reason::Throttled, "slow")],
             1,
             &first,
         );
         let same = merge(
             &old,
-            &[claim(ConditionStatus::False, Reason::Expired, "over")],
+            &[update(ConditionStatus::False, Reason::Expired, "over")],
             2,
             &later,
         );
@@ -193,7 +193,7 @@ mod tests {
 
         let flipped = merge(
             &old,
-            &[claim(ConditionStatus::True, Reason::AllDeleted, "")],
+            &[update(ConditionStatus::True, Reason::AllDeleted, "")],
             2,
             &later,
         );
@@ -204,7 +204,7 @@ mod tests {
     fn a_condition_that_is_not_claimed_vanishes() {
         let old = merge(
             &[],
-            &[claim(ConditionStatus::True, Reason::AllDeleted, "")],
+            &[update(ConditionStatus::True, Reason::AllDeleted, "")],
             1,
             &time("2026-12-01T00:00:00Z"),
         );

@@ -9,7 +9,7 @@ use super::messages::describe_some;
 use super::observed::Observed;
 use super::plan_hash::{Planned, PlannedDesktop, plan_hash, project_key, users_shown};
 use super::progress::{Progress, Requeue};
-use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason, find};
+use crate::crd::conditions::{ConditionStatus, ConditionType, ConditionUpdate, Reason, find};
 use crate::crd::deletion::{ApprovedDesktop, ApprovedPlan, DesktopState, DesktopStatus, MissingFact};
 use crate::crd::project::Approval;
 use crate::ids::DesktopID;
@@ -159,7 +159,7 @@ fn lacks(shown: &DesktopStatus, fact: MissingFact) -> bool {
 /// What keeps a request from being submitted for want of an approval.
 pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
     let judgement = judge(seen, plan);
-    let said = claim(seen, &judgement, &plan.hash);
+    let said = update(seen, &judgement, &plan.hash);
     match judgement {
         Judgement::NotRequired | Judgement::Approved => None,
         Judgement::Approvable(_) => {
@@ -184,7 +184,7 @@ pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
 }
 
 /// What condition `Approved` says, while the plan of that hash is on show.
-pub fn claim(seen: &Observed, judgement: &Judgement, hash: &str) -> Claim {
+pub fn update(seen: &Observed, judgement: &Judgement, hash: &str) -> ConditionUpdate {
     let (reason, message) = match judgement {
         Judgement::NotRequired => (
             Reason::NotRequired,
@@ -227,7 +227,7 @@ pub fn claim(seen: &Observed, judgement: &Judgement, hash: &str) -> Claim {
         Reason::NotRequired | Reason::PlanApproved => ConditionStatus::True,
         _ => ConditionStatus::False,
     };
-    Claim::new(ConditionType::Approved, status, reason, message)
+    ConditionUpdate::new(ConditionType::Approved, status, reason, message)
 }
 
 fn record(seen: &Observed, plan: &Planned) -> ApprovedPlan {

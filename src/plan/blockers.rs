@@ -53,7 +53,7 @@ pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Progress> {
     let obstacle = project.obstacle.as_ref()?;
     let message = obstacle.message.clone();
     Some(Progress::obstructed(
-        obstacle.person,
+        obstacle.needs_user,
         obstacle.reason,
         message,
         Requeue::Refresh,
@@ -80,12 +80,12 @@ pub fn failed(seen: &Observed, read_failure: &ReadFailure) -> Progress {
         return clock_skew(skew).with_error(error.clone());
     }
     let message = messages::of_error(error);
-    let wake = if treatment.pace == RetryPolicy::Slow {
+    let wake = if treatment.retry == RetryPolicy::Slow {
         Requeue::Refresh
     } else {
         Requeue::Backoff
     };
-    Progress::obstructed(treatment.person, treatment.reason, message, wake).with_error(error.clone())
+    Progress::obstructed(treatment.needs_user, treatment.reason, message, wake).with_error(error.clone())
 }
 
 /// The error as it is stored, if it says the same.
@@ -108,9 +108,10 @@ pub fn refusal(outcome: Outcome, error: &CloudError) -> Progress {
     let class = error.class;
     let treatment = class.treatment();
     // A request that is refused as it stands is looked at once more before that is final.
-    let person = treatment.person && class != ErrorClass::InvalidRequest && outcome == Outcome::Rejected;
+    let needs_user =
+        treatment.needs_user && class != ErrorClass::InvalidRequest && outcome == Outcome::Rejected;
     let message = messages::of_error(error);
-    Progress::obstructed(person, treatment.reason, message, Requeue::Retry).with_error(error.clone())
+    Progress::obstructed(needs_user, treatment.reason, message, Requeue::Retry).with_error(error.clone())
 }
 
 /// Several answers in a row were lost, and a further submission may only leave another request in doubt.

@@ -12,7 +12,11 @@ impl ErrorClass {
     /// What is done about it.
     pub fn treatment(self) -> Treatment {
         use Reason as R;
-        let of = |reason, person, pace| Treatment { reason, person, pace };
+        let of = |reason, needs_user, retry| Treatment {
+            reason,
+            needs_user,
+            retry,
+        };
         match self {
             Self::InvalidRequest => of(R::InvalidRequest, true, RetryPolicy::Soon),
             Self::UnknownRefusal => of(R::RequestRefused, true, RetryPolicy::Slow),
@@ -36,9 +40,9 @@ pub struct Treatment {
     /// Reason of the conditions and of the Event.
     pub reason: Reason,
     /// A person must mend something; the condition `Stalled` says so.
-    pub person: bool,
+    pub needs_user: bool,
     /// When it is tried again.
-    pub pace: RetryPolicy,
+    pub retry: RetryPolicy,
 }
 
 impl Treatment {

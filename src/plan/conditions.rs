@@ -8,55 +8,59 @@ use super::messages::{desktops, list};
 use super::observed::Request;
 use super::progress::{Activity, Progress};
 use super::step::Ending;
-use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason, find};
+use crate::crd::conditions::{ConditionStatus, ConditionType, ConditionUpdate, Reason, find};
 use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome};
 use crate::ids::JobID;
 
 /// The conditions of a request that has not ended. `status` is the status after the write.
-pub fn holding(request: &Request, status: &DesktopDeletionStatus, progress: &Progress) -> Vec<Claim> {
+pub fn holding(
+    request: &Request,
+    status: &DesktopDeletionStatus,
+    progress: &Progress,
+) -> Vec<ConditionUpdate> {
     let submitted = submitted(request, status, progress);
     let succeeded = match (submitted.status, progress.reason) {
         (ConditionStatus::True, Reason::Verifying) => Reason::Verifying,
         (ConditionStatus::True, _) => Reason::JobRunning,
         _ => Reason::Waiting,
     };
-    let claim = |kind, status, reason| Claim::new(kind, status, reason, &progress.message);
-    let mut claims = vec![
+    let update = |kind, status, reason| ConditionUpdate::new(kind, status, reason, &progress.message);
+    let mut updates = vec![
         submitted,
-        claim(ConditionType::Succeeded, ConditionStatus::Unknown, succeeded),
+        update(ConditionType::Succeeded, ConditionStatus::Unknown, succeeded),
     ];
     if progress.reason == Reason::Submitting
         && let Some(stalled) = stalled_by_refusal(status)
     {
-        claims.extend(stalled);
-        return claims;
+        updates.extend(stalled);
+        return updates;
     }
     match progress.activity {
-        Activity::Reconciling(reason) => claims.extend([
-            claim(ConditionType::Ready, ConditionStatus::Unknown, reason),
-            claim(ConditionType::Reconciling, ConditionStatus::True, reason),
+        Activity::Reconciling(reason) => updates.extend([
+            update(ConditionType::Ready, ConditionStatus::Unknown, reason),
+            update(ConditionType::Reconciling, ConditionStatus::True, reason),
         ]),
-        Activity::Held => claims.push(claim(
+        Activity::Held => updates.push(update(
             ConditionType::Ready,
             ConditionStatus::False,
             progress.reason,
         )),
-        Activity::Stalled => claims.extend([
-            claim(ConditionType::Ready, ConditionStatus::False, progress.reason),
-            claim(ConditionType::Stalled, ConditionStatus::True, progress.reason),
+        Activity::Stalled => updates.extend([
+            update(ConditionType::Ready, ConditionStatus::False, progress.reason),
+            update(ConditionType::Stalled, ConditionStatus::True, progress.reason),
         ]),
     }
-    claims
+    updates
 }
 
 /// `Ready` and `Stalled` as they are, where the cloud refused the last attempt for a reason that a person must remove: the
 /// next attempt does not remove it, and would only make them flap.
-fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[Claim; 2]> {
+fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[ConditionUpdate; 2]> {
     let refused = status.last_error.as_ref()?.class.treatment().reason;
     let kept = |kind: ConditionType, truth: ConditionStatus| {
         let condition = find(&status.conditions, kind)?;
         let same = condition.status == truth && condition.reason == refused;
-        same.then(|| Claim::new(kind, truth, refused, &condition.message))
+        same.then(|| ConditionUpdate::new(kind, truth, refused, &condition.message))
     };
     Some([
         kept(ConditionType::Ready, ConditionStatus::False)?,
@@ -65,34 +69,34 @@ fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[Claim; 2]> {
 }
 
 /// The conditions of a request that has ended.
-pub fn ended(request: &Request, status: &DesktopDeletionStatus, ending: &Ending) -> Vec<Claim> {
+pub fn ended(request: &Request, status: &DesktopDeletionStatus, ending: &Ending) -> Vec<ConditionUpdate> {
     let good = matches!(ending.verdict, Reason::AllDeleted | Reason::AlreadyAbsent);
     let truth = if good {
         ConditionStatus::True
     } else {
         ConditionStatus::False
     };
-    let claim = |kind, status, reason| Claim::new(kind, status, reason, &ending.message);
+    let update = |kind, status, reason| ConditionUpdate::new(kind, status, reason, &ending.message);
     let submitted = match effective(status) {
         Some(attempt) => took_effect(request, attempt, status.job_id.as_ref()),
-        None => claim(ConditionType::Submitted, ConditionStatus::False, ending.submitted),
+        None => update(ConditionType::Submitted, ConditionStatus::False, ending.submitted),
     };
-    let mut claims = vec![
+    let mut updates = vec![
         submitted,
-        claim(ConditionType::Succeeded, truth, ending.verdict),
-        claim(ConditionType::Ready, truth, ending.verdict),
+        update(ConditionType::Succeeded, truth, ending.verdict),
+        update(ConditionType::Ready, truth, ending.verdict),
     ];
     if !good {
-        claims.push(claim(
+        updates.push(update(
             ConditionType::Stalled,
             ConditionStatus::True,
             ending.verdict,
         ));
     }
-    claims
+    updates
 }
 
-fn submitted(request: &Request, status: &DesktopDeletionStatus, progress: &Progress) -> Claim {
+fn submitted(request: &Request, status: &DesktopDeletionStatus, progress: &Progress) -> ConditionUpdate {
     if let Some(attempt) = effective(status) {
         return took_effect(request, attempt, status.job_id.as_ref());
     }
@@ -108,7 +112,7 @@ fn submitted(request: &Request, status: &DesktopDeletionStatus, progress: &Progr
         _ if open => Reason::AwaitingEvidence,
         reason => reason,
     };
-    Claim::new(ConditionType::Submitted, truth, reason, &progress.message)
+    ConditionUpdate::new(ConditionType::Submitted, truth, reason, &progress.message)
 }
 
 /// The attempt that took effect for some desktop.
@@ -116,7 +120,7 @@ fn effective(status: &DesktopDeletionStatus) -> Option<&Attempt> {
     status.attempts.iter().find(|attempt| attempt.took_effect())
 }
 
-fn took_effect(request: &Request, attempt: &Attempt, job: Option<&JobID>) -> Claim {
+fn took_effect(request: &Request, attempt: &Attempt, job: Option<&JobID>) -> ConditionUpdate {
     let when = attempt.signed_at.0;
     let own = job.filter(|job| attempt.job_ids.contains(job));
     let reason = match (attempt.outcome, own) {
@@ -141,5 +145,5 @@ fn took_effect(request: &Request, attempt: &Attempt, job: Option<&JobID>) -> Cla
     if request.suspend {
         message.push_str("; suspend came too late: the submitted request cannot be recalled");
     }
-    Claim::new(ConditionType::Submitted, ConditionStatus::True, reason, message)
+    ConditionUpdate::new(ConditionType::Submitted, ConditionStatus::True, reason, message)
 }

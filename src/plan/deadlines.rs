@@ -264,7 +264,7 @@ impl Deadlines<'_> {
             .refusal
             .as_ref()
             .filter(|refusal| refusal.attempt == last.id);
-        let pause = match error.class.treatment().pace {
+        let pause = match error.class.treatment().retry {
             RetryPolicy::Slow => self.timing.retry_max,
             // What the first look at each desktop did not explain may take as long to show as an accepted call.
             RetryPolicy::Settle if not_found_alike(&self.request.status, &last.desktop_ids) > 1 => {

@@ -75,5 +75,5 @@ fn last_look(seen: &Observed, attempt: &Attempt) -> Step {
 fn passing(seen: &Observed) -> bool {
     seen.read_failure
         .as_ref()
-        .is_some_and(|read_failure| !read_failure.error.class.treatment().person)
+        .is_some_and(|read_failure| !read_failure.error.class.treatment().needs_user)
 }

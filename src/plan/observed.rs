@@ -204,7 +204,7 @@ pub struct Obstacle {
     /// Cause and cure.
     pub message: String,
     /// A person must mend it (a project that may still come with the next sync is not that yet).
-    pub person: bool,
+    pub needs_user: bool,
 }
 
 /// Whether a request may submit its desktops.

@@ -9,7 +9,7 @@ use super::plan_hash::{Planned, users_shown};
 use super::progress::{PlanContent, Preview, Progress, Requeue};
 use super::views::SortedDesktops;
 use super::{expectations, guardrails};
-use crate::crd::conditions::{Claim, ConditionStatus, ConditionType, Reason};
+use crate::crd::conditions::{ConditionStatus, ConditionType, ConditionUpdate, Reason};
 use crate::crd::deletion::{DesktopState, DesktopStatus, MissingFact, Plan};
 use crate::crd::limits;
 use crate::ids::DesktopID;
@@ -69,9 +69,9 @@ pub fn shown(
         blocked: count(DesktopState::Blocked),
         hash: plan.hash.clone(),
     };
-    let claims = vec![
+    let updates = vec![
         planned(seen, sorted, deleting, &plan),
-        approval::claim(seen, &judgement, &plan.hash),
+        approval::update(seen, &judgement, &plan.hash),
     ];
     let refused = approval::refused(seen, &judgement);
     let mut approved = match judgement {
@@ -87,7 +87,7 @@ pub fn shown(
     Progress {
         desktops,
         preview: Some(Box::new(Preview {
-            claims,
+            updates,
             content: Some(content),
             approved,
             refused,
@@ -113,21 +113,21 @@ fn hold_with_the_plan_on_show(
     seen: &Observed,
     shown: &Plan,
     judgement: &Judgement,
-    planned: Claim,
+    planned: ConditionUpdate,
     progress: Progress,
 ) -> Progress {
-    let (mut progress, mut claims) = (progress, Vec::new());
+    let (mut progress, mut updates) = (progress, Vec::new());
     if matches!(judgement, Judgement::Unclear(_)) {
         if approval::recorded(seen).is_some() && !approval::is_void(seen) {
-            claims.push(approval::claim(seen, judgement, &shown.hash));
+            updates.push(approval::update(seen, judgement, &shown.hash));
         }
     } else {
-        claims.push(planned);
-        let approved = approval::claim(seen, judgement, &shown.hash);
+        updates.push(planned);
+        let approved = approval::update(seen, judgement, &shown.hash);
         if progress.reason == approved.reason {
             progress.message.clone_from(&approved.message);
         }
-        claims.push(approved);
+        updates.push(approved);
         // It is read again soon.
         if matches!(progress.wake, Requeue::Plan | Requeue::Change) {
             progress.wake = Requeue::Tick;
@@ -135,7 +135,7 @@ fn hold_with_the_plan_on_show(
     }
     Progress {
         preview: Some(Box::new(Preview {
-            claims,
+            updates,
             refused: approval::refused(seen, judgement),
             lacks_facts: true,
             ..Preview::default()
@@ -145,7 +145,7 @@ fn hold_with_the_plan_on_show(
 }
 
 /// What condition `Planned` says of a plan that stays on show.
-fn still_planned(shown: &Plan, missing: &[String]) -> Claim {
+fn still_planned(shown: &Plan, missing: &[String]) -> ConditionUpdate {
     let count = |count: i32| usize::try_from(count).unwrap_or_default();
     let message = format!(
         "{}; the last read does not report every fact of the plan, reading again: {}",
@@ -169,7 +169,7 @@ pub fn unread(seen: &Observed, obstacle: &Progress, progress: Progress) -> Progr
     Progress {
         wake,
         preview: Some(Box::new(Preview {
-            claims: vec![planning(ConditionStatus::Unknown, Reason::Planning, message)],
+            updates: vec![planning(ConditionStatus::Unknown, Reason::Planning, message)],
             refused: seen.request.status.refused_plan.clone(),
             ..Preview::default()
         })),
@@ -223,7 +223,12 @@ fn blocked(seen: &Observed, deleting: &[&DesktopID], id: &DesktopID) -> Option<(
 }
 
 /// What condition `Planned` says.
-fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], plan: &Planned) -> Claim {
+fn planned(
+    seen: &Observed,
+    sorted: &SortedDesktops,
+    deleting: &[&DesktopID],
+    plan: &Planned,
+) -> ConditionUpdate {
     let judged: Vec<_> = sorted
         .present
         .iter()
@@ -249,8 +254,8 @@ fn planned(seen: &Observed, sorted: &SortedDesktops, deleting: &[&DesktopID], pl
     planning(ConditionStatus::True, Reason::PlanReady, message)
 }
 
-fn planning(status: ConditionStatus, reason: Reason, message: String) -> Claim {
-    Claim::new(ConditionType::Planned, status, reason, message)
+fn planning(status: ConditionStatus, reason: Reason, message: String) -> ConditionUpdate {
+    ConditionUpdate::new(ConditionType::Planned, status, reason, message)
 }
 
 fn deletes(present: usize, absent: usize) -> String {

@@ -3,7 +3,7 @@
 //! What the conditions report about an unfinished request, and when it is reconciled again: the argument of most steps.
 
 use super::messages::desktops;
-use crate::crd::conditions::{Claim, Reason};
+use crate::crd::conditions::{ConditionUpdate, Reason};
 use crate::crd::deletion::{ApprovedPlan, Attempt, CloudError, DesktopStatus};
 
 /// Why a request is where it is, and when to look again.
@@ -29,7 +29,7 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Preview {
     /// Conditions `Planned` and `Approved`; one that is missing stays as it is.
-    pub claims: Vec<Claim>,
+    pub updates: Vec<ConditionUpdate>,
     /// The plan; `None` if it is not known yet.
     pub content: Option<PlanContent>,
     /// What is approved, if the plan is known.
@@ -129,8 +129,8 @@ impl Progress {
     }
 
     /// Stalled if it needs a person, else tried again.
-    pub fn obstructed(person: bool, reason: Reason, message: String, wake: Requeue) -> Self {
-        if person {
+    pub fn obstructed(needs_user: bool, reason: Reason, message: String, wake: Requeue) -> Self {
+        if needs_user {
             Self::stalled(reason, message, wake)
         } else {
             Self::retrying(reason, message, wake)

@@ -10,7 +10,7 @@ use super::conditions;
 use super::observed::Request;
 use super::progress::{Preview, Progress};
 use super::step::{Ending, Intent, RefusedAnnotation, Settlement};
-use crate::crd::conditions::{Claim, ConditionType, merge};
+use crate::crd::conditions::{ConditionType, ConditionUpdate, merge};
 use crate::crd::deletion::{
     Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, Plan, Summary,
 };
@@ -116,12 +116,12 @@ pub fn finish(request: &Request, ending: &Ending, now: &Time) -> DesktopDeletion
     if ending.answers.is_some() {
         status.last_handled_resolve.clone_from(&ending.answers);
     }
-    let claims = conditions::ended(request, &status, ending);
+    let updates = conditions::ended(request, &status, ending);
     if status.job_id.is_none() {
         status.job_id = status.attempts.iter().find_map(|a| a.job_ids.first().cloned());
     }
     status.completion_time = Some(now.clone());
-    stamp(request, status, &claims, now)
+    stamp(request, status, &updates, now)
 }
 
 /// Whether storing `progress` would change anything but times.
@@ -161,14 +161,14 @@ fn told(
     if !known {
         status.last_error.clone_from(&progress.error);
     }
-    let mut claims = conditions::holding(request, &status, progress);
-    claims.extend(
+    let mut updates = conditions::holding(request, &status, progress);
+    updates.extend(
         progress
             .preview
             .iter()
-            .flat_map(|preview| preview.claims.iter().cloned()),
+            .flat_map(|preview| preview.updates.iter().cloned()),
     );
-    stamp(request, status, &claims, now)
+    stamp(request, status, &updates, now)
 }
 
 /// Puts the plan into the status. The time changes only with the content.
@@ -203,16 +203,16 @@ pub fn same_error(a: &CloudError, b: &CloudError) -> bool {
 fn stamp(
     request: &Request,
     mut status: DesktopDeletionStatus,
-    claims: &[Claim],
+    updates: &[ConditionUpdate],
     now: &Time,
 ) -> DesktopDeletionStatus {
     let about_the_plan = |c: &&Condition| {
         let kinds = [ConditionType::Planned, ConditionType::Approved];
-        let unclaimed = |kind: &ConditionType| claims.iter().all(|claim| claim.kind != *kind);
+        let unclaimed = |kind: &ConditionType| updates.iter().all(|update| update.kind != *kind);
         kinds.iter().any(|kind| c.type_ == *kind && unclaimed(kind))
     };
     let kept: Vec<_> = status.conditions.iter().filter(about_the_plan).cloned().collect();
-    status.conditions = merge(&status.conditions, claims, request.generation, now);
+    status.conditions = merge(&status.conditions, updates, request.generation, now);
     status.conditions.extend(kept);
     status.observed_generation = Some(request.generation);
     status.summary = Some(summarise(&status.desktops, request.desktop_ids.len()));

@@ -24,6 +24,6 @@ pub fn projects(namespace: &str, project: &str, right: &str) -> Obstacle {
     Obstacle {
         reason: Reason::NamespaceUnreadable,
         message,
-        person: true,
+        needs_user: true,
     }
 }

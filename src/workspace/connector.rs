@@ -17,7 +17,7 @@ use super::exchange::Service;
 use super::http::HttpWorkspace;
 use super::iam::http::HttpIam;
 use super::iam::ready::Ready;
-use super::iam::sessions::Sessions;
+use super::iam::session_pool::Sessions;
 use super::iam::{CallObserver, Iam};
 use super::signature::sha256_hex;
 use super::transport::{Clients, Options, Place, Proxied, Transport};

@@ -8,10 +8,10 @@
 //! | file | what |
 //! | --- | --- |
 //! | this | the calls, and what they give |
-//! | `session` | one user in one project: logged in once, renewed in time |
+//! | `user_session` | one user in one project: logged in once, renewed in time |
 //! | `login_throttle` | one login of a user at a time, and few wrong ones |
 //! | `ready` | credentials that came from elsewhere: when does a token end? |
-//! | `sessions` | what all clients of the process share |
+//! | `session_pool` | what all clients of the process share |
 //! | `http`, `wire` | the calls over HTTPS, and their bodies |
 
 use std::fmt;
@@ -29,8 +29,8 @@ use crate::ids::ProjectID;
 pub(super) mod http;
 mod login_throttle;
 pub(super) mod ready;
-mod session;
-pub(super) mod sessions;
+pub(super) mod session_pool;
+mod user_session;
 mod wire;
 
 /// The calls of IAM.

@@ -12,7 +12,7 @@ use crate::crd::{DesktopDeletion, WorkspaceProject};
 
 /// The projects of a watch as requests were last told of them, by uid.
 #[derive(Default)]
-pub(super) struct News(HashMap<String, WorkspaceProject>);
+pub(super) struct Changes(HashMap<String, WorkspaceProject>);
 
 /// Whom it concerns what is new in a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(super) struct Shown {
     pub(super) relaxed: Vec<&'static str>,
 }
 
-impl News {
+impl Changes {
     /// Takes in what the watch shows of a project, and says what is new.
     pub(super) fn shows(&mut self, project: &WorkspaceProject) -> Shown {
         let told = self.0.insert(project.uid().unwrap_or_default(), project.clone());
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn spec_and_conditions_concern_everybody_room_who_waits_and_a_reservation_nobody() {
         use Concern::{Everybody, Nobody, WhoWaitsForRoom};
-        let mut news = News::default();
+        let mut news = Changes::default();
         let reserved = json!({"reservations": [{
             "attemptID": "n1", "request": "leaver", "uid": "u2", "resourceVersion": "7", "desktops": 5,
             "reservedAt": "2026-12-01T00:00:00Z",

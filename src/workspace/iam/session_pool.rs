@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::login_throttle::LoginThrottle;
 use super::ready::Ready;
-use super::session::Session;
+use super::user_session::Session;
 use super::{CredentialsProvider, Iam};
 use crate::expiring::ExpiringMap;
 use crate::ids::ProjectID;

@@ -136,8 +136,8 @@ fn every_error_has_its_class_reason_and_pace() {
         let said = [
             class.as_str().to_owned(),
             treatment.reason.to_string(),
-            if treatment.person { "person" } else { "itself" }.to_owned(),
-            format!("{:?}", treatment.pace),
+            if treatment.needs_user { "person" } else { "itself" }.to_owned(),
+            format!("{:?}", treatment.retry),
         ];
         if said != row[2..] {
             wrong.push(format!("{row:?}: {said:?}"));

@@ -116,7 +116,7 @@ fn progress(progress: &Progress) -> String {
     }
     text += &fates(&progress.desktops);
     if let Some(preview) = &progress.preview {
-        let reasons = preview.claims.iter().map(|claim| claim.reason.as_str());
+        let reasons = preview.updates.iter().map(|claim| claim.reason.as_str());
         let record = preview.approved.as_ref().map(|_| "recorded");
         let said: Vec<_> = reasons.chain(record).collect();
         text = format!("{text} [{}]", said.join(", "));

@@ -106,7 +106,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "password-repeated",
         does: "A password that IAM refuses is sent a second time, towards the lock of the user",
         edits: &[Edit {
-            file: "src/workspace/iam/session.rs",
+            file: "src/workspace/iam/user_session.rs",
             find: "        let result = self.iam.create_token(&self.login, &self.project).await;
 ",
             replace: "        let mut result = self.iam.create_token(&self.login, &self.project).await;

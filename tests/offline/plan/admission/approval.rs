@@ -666,10 +666,10 @@ fn a_plan_that_stays_on_show_is_the_one_to_approve_and_what_was_not_read_is_name
     let preview = progress.preview.unwrap();
     assert!(preview.lacks_facts && preview.content.is_none());
     assert_eq!(
-        preview.claims[0].message,
+        preview.updates[0].message,
         "deletes 2 desktops; the last read does not report every fact of the plan, reading again: desktop b: its users"
     );
-    assert_eq!(preview.claims[1].message, progress.message);
+    assert_eq!(preview.updates[1].message, progress.message);
     // It is told once.
     let seen = noticed(seen);
     assert!(matches!(plan(&seen.0), Step::Wait(_)));

@@ -208,13 +208,13 @@ fn the_users_of_a_pool_are_no_part_of_the_plan() {
     assert_eq!(content(&pooled("anna")), content(&pooled("ben")));
     let progress = told(&pooled("anna"));
     assert_eq!(progress.desktops[0].user, None);
-    let claims = progress.preview.unwrap().claims;
+    let updates = progress.preview.unwrap().updates;
     assert!(
-        claims[0]
+        updates[0]
             .message
             .ends_with("; the approval does not cover the users of 1 desktop of a desktop pool"),
         "{}",
-        claims[0].message
+        updates[0].message
     );
 }
 
@@ -251,7 +251,7 @@ fn what_the_cloud_does_not_report_is_said_of_each_desktop() {
         ]
     );
     assert_eq!(
-        progress.preview.unwrap().claims[0].message,
+        progress.preview.unwrap().updates[0].message,
         "deletes 4 desktops; the approval does not cover what the cloud does not report: desktop c: its computer name; \
          desktop d: its computer name, its users, its creation"
     );

@@ -123,7 +123,7 @@ impl Seen {
                 obstacle: Some(Obstacle {
                     reason,
                     message: "the project says why".to_owned(),
-                    person,
+                    needs_user: person,
                 }),
                 suspended: false,
                 guardrails: None,
