@@ -53,7 +53,7 @@ pub(super) async fn reserve(
         Ok(Ok(written)) => reconciliation.took_reservation(written),
         // The next read says what is so.
         Ok(Err(_)) | Err(api::Error::Conflict | api::Error::NotFound) => {
-            reconciliation.seen.last_look = false
+            reconciliation.seen.last_look = false;
         }
         Err(error) => return Err(error.into()),
     }
