@@ -107,13 +107,24 @@ fn filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseErro
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
 
     use parking_lot::Mutex;
     use serde_json::{Value, json};
     use tracing::subscriber::{DefaultGuard, set_default};
+    use tracing::{Dispatch, Subscriber};
 
     use super::*;
+
+    /// Has this thread use a subscriber until the guard is dropped.
+    ///
+    /// While the process has one subscriber, `tracing` asks the thread that first comes by a span whether it is wanted, and keeps
+    /// the answer for all threads: that of a test without a subscriber would be no. So there is always another one.
+    pub(crate) fn subscribe(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+        static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+        LazyLock::force(&OTHER);
+        set_default(subscriber)
+    }
 
     /// The log lines of this thread, as JSON.
     #[derive(Clone, Default)]
@@ -127,7 +138,7 @@ pub(crate) mod tests {
             let log = layer(LogFormat::Json, filter("info").unwrap(), false, move || {
                 writer.clone()
             });
-            let guard = set_default(tracing_subscriber::registry().with(log));
+            let guard = subscribe(tracing_subscriber::registry().with(log));
             (lines, guard)
         }
 

@@ -199,12 +199,12 @@ pub(crate) mod tests {
     use opentelemetry_sdk::trace::{SpanData, SpanExporter};
     use parking_lot::Mutex;
     use serde_json::json;
-    use tracing::subscriber::{DefaultGuard, set_default};
+    use tracing::subscriber::DefaultGuard;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
     use crate::cli::tests::config;
-    use crate::runtime::logging::tests::Lines;
+    use crate::runtime::logging::tests::{Lines, subscribe};
 
     /// The spans of this thread that have ended, as they would be sent.
     #[derive(Debug, Clone, Default)]
@@ -220,7 +220,7 @@ pub(crate) mod tests {
                     .with_resource(resource(&config(&["--pod-name=operator-7"])))
                     .build(),
             };
-            let guard = set_default(tracing_subscriber::registry().with(traces.layer()));
+            let guard = subscribe(tracing_subscriber::registry().with(traces.layer()));
             (recorded, guard)
         }
 
