@@ -1,9 +1,9 @@
 //! The bundle of the Operator Lifecycle Manager (OLM, format `registry+v1`). Its objects are those that
 //! `kubectl kustomize deploy` prints, its texts those of the README and the chart, so that nothing is written twice.
 //!
-//! - [`objects`]: which object goes where.
-//! - [`csv`]: the `ClusterServiceVersion`, which holds the Deployment and the rights.
-//! - [`metadata`]: how the bundle is packaged.
+//! - `objects`: which object goes where.
+//! - `csv`: the `ClusterServiceVersion`, which holds the Deployment and the rights.
+//! - `metadata`: how the bundle is packaged.
 
 mod csv;
 mod metadata;
