@@ -11,10 +11,10 @@ use super::messages::name_some;
 use super::observed::Observed;
 use super::progress::{Activity, Progress, Requeue};
 use super::step::{Settlement, Step};
-use super::views::Evidence;
+use super::views::{DesktopView, Evidence};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, Outcome};
-use crate::ids::JobID;
+use crate::ids::{DesktopID, JobID};
 
 /// The next step for an attempt in doubt.
 pub fn next(seen: &Observed, attempt: &Attempt) -> Step {
@@ -60,8 +60,9 @@ fn early(seen: &Observed, attempt: &Attempt) -> Result<Step, Step> {
 }
 
 fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
+    let wait = |jobs: &BTreeSet<JobID>| name_busy(seen, attempt, waiting(attempt, jobs, Requeue::SecondLook));
     let Some(earlier) = &seen.earlier_evidence else {
-        return Step::Wait(waiting(attempt, &evidence.jobs, Requeue::SecondLook));
+        return Step::Wait(wait(&evidence.jobs));
     };
     let evidence = evidence.or(earlier);
     if evidence.found() && says_enough(seen, attempt, &evidence) {
@@ -70,12 +71,26 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
     if evidence.complete {
         return Step::RecordOutcome(no_effect(attempt));
     }
-    let progress = waiting(attempt, &evidence.jobs, Requeue::SecondLook);
+    let progress = wait(&evidence.jobs);
     Step::Wait(if seen.facts.evidence_overdue {
         unknown(attempt, progress)
     } else {
         progress
     })
+}
+
+/// Desktops of which nobody can say that nothing happens to them keep the outcome open: they are named.
+fn name_busy(seen: &Observed, attempt: &Attempt, mut progress: Progress) -> Progress {
+    let view = |id: &DesktopID| seen.desktops.get(&id.folded()).map(|desktop| desktop.view);
+    let is_busy = |id: &&DesktopID| view(id) == Some(DesktopView::Busy);
+    let busy: Vec<_> = attempt.desktop_ids.iter().filter(is_busy).collect();
+    if !busy.is_empty() {
+        progress
+            .message
+            .push_str("; waiting for the end of a task, or for a documented status, of ");
+        progress.message.push_str(&name_some(busy));
+    }
+    progress
 }
 
 /// An attempt whose outcome only a newer version of the operator knows: nothing is sent over it.

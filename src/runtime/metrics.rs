@@ -49,7 +49,7 @@ words! {
         JobLost,
         /// A submission that was taken to have had no effect had one.
         LateEffect,
-        /// An object was let go although an attempt of it was never settled.
+        /// An object was released although an attempt of it was never settled.
         ReleasedUnresolved,
     }
 }

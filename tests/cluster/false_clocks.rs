@@ -1,5 +1,5 @@
 //! Answers whose `Date` is wrong: of one answer, of something that lies between, and of the service itself. Nothing ends,
-//! settles or is let go by one clock alone.
+//! settles or is released by one clock alone.
 
 use serde_json::{Value, json};
 

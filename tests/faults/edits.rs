@@ -61,7 +61,7 @@ impl Edit {
     async fn make(self, scene: &Scene) -> Result<(), String> {
         match self {
             Self::Deleted => scene.delete().await,
-            // At once where nothing holds it, and else as soon as it is let go.
+            // At once where nothing holds it, and else as soon as it is released.
             Self::RecreatedUnseen => {
                 scene.delete().await;
                 scene.begin().await;

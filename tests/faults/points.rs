@@ -122,7 +122,7 @@ pub(crate) enum Laid {
     Never,
 }
 
-/// A call that is in flight until it is let go; a call of the cloud ends its flight by itself.
+/// A call that is in flight until it is released; a call of the cloud ends its flight by itself.
 pub(crate) struct Held(Option<Caught>);
 
 impl Held {

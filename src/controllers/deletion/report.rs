@@ -163,7 +163,7 @@ pub async fn restored(reconciliation: &Reconciliation, context: &Context) {
     warn(reconciliation, "FinalizerRestored", note, context).await;
 }
 
-/// The object is let go although an attempt of it was never settled.
+/// The object is released although an attempt of it was never settled.
 pub async fn released_unresolved(reconciliation: &Reconciliation, context: &Context) {
     let request = &reconciliation.seen.request;
     let Some(attempt) = request.pending().or(request.of_newer_version()) else {

@@ -28,11 +28,11 @@ pub fn finished(something_can_land: bool, about: &str) -> Option<Violation> {
     )
 }
 
-/// An object is let go.
+/// An object is released.
 pub fn released(something_can_land: bool, about: &str) -> Option<Violation> {
     OneRequestPerDesktop.unless(
         !something_can_land,
-        "an object was let go while a POST of it could still land",
+        "an object was released while a POST of it could still land",
         || about.to_owned(),
     )
 }
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(hows(&judge(&history)), how);
         let last = history.requests[0].versions.last_mut();
         last.expect("a version").gone = true;
-        let how = ["an object was let go while a POST of it could still land"];
+        let how = ["an object was released while a POST of it could still land"];
         assert_eq!(hows(&judge(&history)), how);
         for version in &mut history.requests[0].versions {
             for attempt in &mut version.object.status.attempts {

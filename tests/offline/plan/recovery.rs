@@ -316,6 +316,21 @@ fn a_job_of_another_request_is_not_named() {
 }
 
 #[test]
+fn a_desktop_with_a_task_or_an_undocumented_status_is_named() {
+    let message = |states: &str| {
+        let seen = doubt().expired().sights(states).sweep("");
+        let Step::RecordProgress(progress) = plan(&seen.0) else {
+            panic!("nothing to say");
+        };
+        progress.message
+    };
+    let busy = message("a Busy b Idle");
+    assert!(busy.ends_with("or for a documented status, of a"), "{busy}");
+    let idle = message("a Idle b Idle");
+    assert!(!idle.contains("documented status"), "{idle}");
+}
+
+#[test]
 fn what_keeps_the_evidence_from_being_read_is_said() {
     let seen = doubt().obstacle(Reason::ProjectNotReady, true);
     let Step::RecordProgress(progress) = plan(&seen.0) else {

@@ -82,7 +82,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "src/plan/recovery.rs",
             find: "    let Some(earlier) = &seen.earlier_evidence else {
-        return Step::Wait(waiting(attempt, &evidence.jobs, Requeue::SecondLook));
+        return Step::Wait(wait(&evidence.jobs));
     };
     let evidence = evidence.or(earlier);
 ",
