@@ -190,7 +190,8 @@ impl Delivery {
         }
     }
 
-    async fn annotate(&self, annotation: &str, value: &str) {
+    /// Annotates the `Application` or `Kustomization`.
+    pub(crate) async fn annotate(&self, annotation: &str, value: &str) {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {annotation: value}}}));
         let patched = self
             .follower
@@ -270,6 +271,17 @@ impl Delivery {
         eventually(what, BOUND, look)
             .await
             .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Why the comparison that Argo CD shows has failed; else what it shows.
+    pub(crate) async fn comparison_error(&self) -> Result<String, String> {
+        let object = self.follower.get(&self.name).await.unwrap();
+        let status = &object.data["status"];
+        let mut conditions = status["conditions"].as_array().into_iter().flatten();
+        let error = conditions.find(|condition| condition["type"] == "ComparisonError");
+        error
+            .map(|error| error["message"].to_string())
+            .ok_or_else(|| format!("{status:#}"))
     }
 
     /// Lets the tool compare Git and cluster so many times.
