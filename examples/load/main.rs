@@ -121,6 +121,7 @@ impl World {
         }
         namespace.apply(&cloud.secret("login")).await?;
         namespace.apply(&cloud.project("prod", "login")).await?;
+        served(&namespace).await?;
         let operator = start(&binary, &kubeconfig, &namespace, flags)?;
         ready(&namespace).await?;
         Ok(Self {
@@ -186,7 +187,16 @@ fn start(
     Ok(Operator::start(options)?)
 }
 
-/// Waits until the login is proven.
+/// Waits until the API server lists requests. It refuses that while the storage of a new kind initializes, and an operator
+/// that starts then would begin with the backoff of its watch.
+async fn served(namespace: &Namespace) -> Result<(), BoxError> {
+    let (requests, all) = (namespace.api::<DesktopDeletion>(), ListParams::default());
+    let listed = async || requests.list(&all).await.map_err(|error| error.to_string());
+    eventually("requests are served", Duration::from_secs(60), listed).await?;
+    Ok(())
+}
+
+/// Waits until the project is ready.
 async fn ready(namespace: &Namespace) -> Result<(), BoxError> {
     let look = async || {
         let project = namespace
