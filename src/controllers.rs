@@ -76,7 +76,12 @@ pub async fn run(context: Arc<Context>, namespaces: Option<Vec<String>>) {
     loops.spawn(deletion::run(context.clone()));
     loops.spawn(deletion::first_report::run(context.clone()));
     loops.spawn(undecodable::run(context.clone()));
-    loops.spawn(context.cloud.pollers.attest(context.process.stopping.clone()));
+    loops.spawn(
+        context
+            .cloud
+            .pollers
+            .run_heartbeat(context.process.stopping.clone()),
+    );
     loops.join_all().await;
     context.requests.submissions.finished().await;
 }

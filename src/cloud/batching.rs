@@ -22,7 +22,7 @@ use super::session::{AdmittedClients, CredentialsKey};
 use super::single_flight::SingleFlight;
 use crate::expiring::ExpiringMap;
 use crate::ids::{DesktopID, ProjectID};
-use crate::plan::views::Sweep;
+use crate::plan::views::SubJobList;
 use crate::workspace::api::Workspace;
 use crate::workspace::error::Error;
 
@@ -37,7 +37,7 @@ pub use desktops::{DesktopQuery, Read};
 use desktops::Desktops;
 use known_rows::KnownRows;
 use paging::RowKey;
-use sub_jobs::{Swept, sweep};
+use sub_jobs::{SubJobsByDesktop, sweep};
 
 /// Projects that nobody asked about for so long are forgotten.
 const IDLE: Duration = Duration::from_secs(600);
@@ -54,7 +54,7 @@ pub struct DesktopBatcher {
 #[derive(Clone, Default)]
 struct Entry {
     desktops: Desktops,
-    sweep: SingleFlight<Swept>,
+    sweep: SingleFlight<SubJobsByDesktop>,
 }
 
 impl Default for DesktopBatcher {
@@ -92,7 +92,7 @@ impl DesktopBatcher {
         cloud: &dyn Workspace,
         ids: &[DesktopID],
         not_before: Instant,
-    ) -> Result<Sweep, Error> {
+    ) -> Result<SubJobList, Error> {
         let project = key.0.project.project_id.clone();
         let read = || async {
             let (mut swept, shown) = sweep(cloud).await?;
@@ -107,7 +107,7 @@ impl DesktopBatcher {
             .flatten()
             .cloned()
             .collect();
-        Ok(Sweep {
+        Ok(SubJobList {
             sub_jobs,
             complete: swept.complete,
         })

@@ -31,7 +31,7 @@ use crate::plan::clocks::Clocks;
 use crate::plan::deadlines;
 use crate::plan::observed::{Claim, Start};
 use crate::plan::overlap::Released;
-use crate::plan::step::Settlement;
+use crate::plan::step::OutcomeUpdate;
 
 mod deleted;
 mod entry;
@@ -257,7 +257,7 @@ impl Claims {
     /// [`Claims::settle`].
     pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectKey) -> Answer {
         let unknown = tokio::time::timeout(SYNC_LIMIT, self.unknown()).await;
-        if let Some(unknown) = unknown.unwrap_or(Some(Claim::NotYet)) {
+        if let Some(unknown) = unknown.unwrap_or(Some(Claim::WatchesNotSynced)) {
             return Answer::refused(unknown);
         }
         let mut table = self.lock();
@@ -273,7 +273,7 @@ impl Claims {
             };
         };
         let unconfirmed = match &claim {
-            Claim::HeldByDeleted(holder) => table.unconfirmed(&holder.uid),
+            Claim::ReservedByDeleted(holder) => table.unconfirmed(&holder.uid),
             _ => None,
         };
         Answer {
@@ -317,8 +317,8 @@ impl Claims {
     }
 
     /// What came of a call whose object is gone already.
-    pub fn learn(&self, uid: &str, settlement: &Settlement) {
-        self.lock().learn(uid, settlement);
+    pub fn record_outcome(&self, uid: &str, settlement: &OutcomeUpdate) {
+        self.lock().record_outcome(uid, settlement);
     }
 
     /// What was read ends the claim of a deleted request on these desktops.
@@ -341,7 +341,7 @@ impl Claims {
     async fn unknown(&self) -> Option<Claim> {
         loop {
             let unknown = self.lock().unknown();
-            if unknown != Some(Claim::NotYet) {
+            if unknown != Some(Claim::WatchesNotSynced) {
                 return unknown;
             }
             tokio::time::sleep(SYNC_LOOK).await;

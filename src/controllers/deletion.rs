@@ -30,7 +30,7 @@ use super::{Context, api};
 use crate::crd::conditions::Reason;
 use crate::crd::{DesktopDeletion, RESOLVE_ANNOTATION};
 use crate::plan::progress::{Progress, Requeue};
-use crate::plan::status::{self, IllegalMove};
+use crate::plan::status::{self, IllegalTransition};
 use crate::plan::step::Step;
 use crate::plan::{deadlines, plan};
 
@@ -75,7 +75,7 @@ pub enum Error {
     Api(#[from] api::Error),
     /// The status does not allow the move.
     #[error("the status does not allow the move: {0}")]
-    Illegal(#[from] IllegalMove),
+    Illegal(#[from] IllegalTransition),
     /// The API server refuses to store the intent, so nothing is sent.
     #[error("the API server refuses to store the intent: {0}")]
     IntentRefused(String),

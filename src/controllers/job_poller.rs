@@ -29,9 +29,9 @@ pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is known of a job that is followed.
 #[derive(Debug, Clone)]
-pub enum News {
+pub enum JobNews {
     /// It was not looked at yet.
-    NotYet,
+    NotPolled,
     /// This is known.
     Known(JobView),
     /// The last read failed.
@@ -59,7 +59,7 @@ struct State {
 
 /// A job to follow.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct JobToFollow {
     /// Which job.
     pub job: JobID,
     /// The desktops that it was to delete, folded.
@@ -75,14 +75,14 @@ struct Project {
     jobs: BTreeMap<JobID, Followed>,
     read_failure: Option<Error>,
     /// When its loop turned last.
-    turned: Instant,
+    last_tick: Instant,
 }
 
 struct Followed {
     object: ObjectRef<DesktopDeletion>,
     due: Instant,
-    looked: bool,
-    last: Look,
+    polled: bool,
+    last: JobPoll,
 }
 
 impl Followed {
@@ -92,14 +92,14 @@ impl Followed {
 
     /// What there is to say, after a look at the project that failed as a whole with `read_failure`. A job that is done is not
     /// looked at again, so that a failure would be its last word.
-    fn news(&self, read_failure: Option<&Error>) -> News {
+    fn news(&self, read_failure: Option<&Error>) -> JobNews {
         match read_failure
             .or(self.last.read_failure.as_ref())
             .filter(|_| !self.is_done())
         {
-            Some(error) => News::ReadFailure(error.clone()),
-            None if self.looked => News::Known(self.last.view.clone()),
-            None => News::NotYet,
+            Some(error) => JobNews::ReadFailure(error.clone()),
+            None if self.polled => JobNews::Known(self.last.view.clone()),
+            None => JobNews::NotPolled,
         }
     }
 }
@@ -118,7 +118,7 @@ impl Pollers {
     }
 
     /// Follows a job from now on, with this login, and says what is known of it.
-    pub fn follow(&self, wanted: Wanted, key: &CredentialsKey, session: &Arc<CloudSession>) -> News {
+    pub fn follow(&self, wanted: JobToFollow, key: &CredentialsKey, session: &Arc<CloudSession>) -> JobNews {
         let mut state = self.shared.state.lock();
         let State { projects, jobs_of } = &mut *state;
         let uid = wanted.object.extra.uid.clone().unwrap_or_default();
@@ -131,19 +131,19 @@ impl Pollers {
             cloud: session.client(Priority::Poll),
             jobs: BTreeMap::new(),
             read_failure: None,
-            turned: Instant::now(),
+            last_tick: Instant::now(),
         });
         let due = Instant::now() + self.shared.timing.initial_poll_delay.saturating_sub(wanted.age);
         let followed = entry.jobs.entry(wanted.job.clone()).or_insert_with(|| {
             moved.unwrap_or(Followed {
                 object: wanted.object,
                 due,
-                looked: false,
-                last: Look {
+                polled: false,
+                last: JobPoll {
                     id: wanted.job,
                     desktops: wanted.desktops,
                     view: JobView::default(),
-                    ran: None,
+                    running_when_read: None,
                     read_failure: None,
                 },
             })
@@ -169,12 +169,12 @@ impl Pollers {
     }
 
     /// Says that the pollers are alive, as long as each project was looked at in time; until the operator stops.
-    pub fn attest(&self, stopping: CancellationToken) -> impl Future<Output = ()> + use<> {
+    pub fn run_heartbeat(&self, stopping: CancellationToken) -> impl Future<Output = ()> + use<> {
         let shared = self.shared.clone();
         async move {
             let pause = || tokio::time::sleep(HEARTBEAT_TIMEOUT / 10);
             while stopping.run_until_cancelled(pause()).await.is_some() {
-                let turns = |project: &Project| project.turned.elapsed() < HEARTBEAT_TIMEOUT;
+                let turns = |project: &Project| project.last_tick.elapsed() < HEARTBEAT_TIMEOUT;
                 if shared.state.lock().projects.values().all(turns) {
                     shared.pulse.beat();
                 }
@@ -185,10 +185,10 @@ impl Pollers {
 
 impl Shared {
     /// When the project is to be looked at next; `None`, and it is forgotten, once nothing is followed there.
-    fn next_look(&self, key: &CredentialsKey, last: Option<Instant>) -> Option<Instant> {
+    fn next_poll(&self, key: &CredentialsKey, last: Option<Instant>) -> Option<Instant> {
         let projects = &mut self.state.lock().projects;
         let entry = projects.get_mut(key)?;
-        entry.turned = Instant::now();
+        entry.last_tick = Instant::now();
         if entry.jobs.is_empty() {
             projects.remove(key);
             return None;
@@ -217,37 +217,37 @@ impl Shared {
     }
 
     /// Stores what a tick found and wakes whom it concerns.
-    fn publish(&self, key: &CredentialsKey, found: Vec<Look>, read_failure: Option<Error>) {
+    fn publish(&self, key: &CredentialsKey, found: Vec<JobPoll>, read_failure: Option<Error>) {
         let mut state = self.state.lock();
         let Some(entry) = state.projects.get_mut(key) else {
             return;
         };
-        let mood_changed = entry.read_failure.is_some() != read_failure.is_some();
+        let failure_changed = entry.read_failure.is_some() != read_failure.is_some();
         entry.read_failure = read_failure;
         let wake = |followed: &Followed| self.queue.add(followed.object.clone());
-        for look in found {
-            let Some(followed) = entry.jobs.get_mut(&look.id) else {
+        for polled_job in found {
+            let Some(followed) = entry.jobs.get_mut(&polled_job.id) else {
                 continue;
             };
-            let changed = followed.last.view != look.view
-                || !followed.looked
-                || followed.last.read_failure.is_some() != look.read_failure.is_some();
-            followed.last = look;
-            followed.looked = true;
-            if changed && !mood_changed {
+            let changed = followed.last.view != polled_job.view
+                || !followed.polled
+                || followed.last.read_failure.is_some() != polled_job.read_failure.is_some();
+            followed.last = polled_job;
+            followed.polled = true;
+            if changed && !failure_changed {
                 wake(followed);
             }
         }
-        if mood_changed {
+        if failure_changed {
             entry.jobs.values().for_each(wake);
         }
     }
 
     /// What is known of a job.
-    fn known(&self, key: &CredentialsKey, id: &JobID) -> Option<Look> {
+    fn known(&self, key: &CredentialsKey, id: &JobID) -> Option<JobPoll> {
         let state = self.state.lock();
         let last = state.projects.get(key)?.jobs.get(id)?.last.clone();
-        Some(Look {
+        Some(JobPoll {
             read_failure: None,
             ..last
         })
@@ -256,7 +256,7 @@ impl Shared {
 
 async fn poll(shared: Arc<Shared>, key: CredentialsKey) {
     let mut last = None;
-    while let Some(at) = shared.next_look(&key, last) {
+    while let Some(at) = shared.next_poll(&key, last) {
         tokio::time::sleep_until(at).await;
         let Some((cloud, due)) = shared.due(&key) else {
             return;
@@ -267,8 +267,8 @@ async fn poll(shared: Arc<Shared>, key: CredentialsKey) {
         last = Some(Instant::now());
         let mut found = Vec::new();
         let span = tracing::info_span!("poll_jobs", project_id = key.project.project_id.as_str());
-        let looked = tick(&shared, &key, &*cloud, due, &mut found).instrument(span);
-        let read_failure = looked.await.err();
+        let polled = tick(&shared, &key, &*cloud, due, &mut found).instrument(span);
+        let read_failure = polled.await.err();
         if let Some(error) = &read_failure {
             tracing::warn!(project = %key.project.project_id, %error, "the jobs of a project could not be read");
         }
@@ -278,13 +278,13 @@ async fn poll(shared: Arc<Shared>, key: CredentialsKey) {
 
 /// One look at a job: what was known of it before, and then what it gave.
 #[derive(Clone)]
-struct Look {
+struct JobPoll {
     id: JobID,
     /// The desktops that it was to delete, folded.
     desktops: Vec<DesktopID>,
     view: JobView,
     /// The desktops whose deletion ran when the job itself was last read.
-    ran: Option<BTreeSet<DesktopID>>,
+    running_when_read: Option<BTreeSet<DesktopID>>,
     read_failure: Option<Error>,
 }
 
@@ -294,7 +294,7 @@ async fn tick(
     key: &CredentialsKey,
     cloud: &dyn Workspace,
     due: Vec<JobID>,
-    found: &mut Vec<Look>,
+    found: &mut Vec<JobPoll>,
 ) -> Result<(), Error> {
     // A region that does not take the filter is asked for each job.
     let (open, filtered) = match list(cloud, &[SubJobStatus::Waiting, SubJobStatus::Running], MAX_PAGES).await
@@ -305,32 +305,32 @@ async fn tick(
     let open = by_job(open);
     let mut left = Vec::new();
     for id in due {
-        let Some(mut look) = shared.known(key, &id) else {
+        let Some(mut polled_job) = shared.known(key, &id) else {
             continue;
         };
-        let own = open.get(&look.id).map_or(&[][..], Vec::as_slice);
+        let own = open.get(&polled_job.id).map_or(&[][..], Vec::as_slice);
         let running = running(own);
-        let stays = look.still_runs(&running);
-        look.view.learn(own);
+        let stays = polled_job.still_runs(&running);
+        polled_job.view.merge_sub_jobs(own);
         // A job that is not in the list, wholly or in part, is looked up to learn how that ended.
         if stays {
-            found.push(look);
+            found.push(polled_job);
         } else {
-            look.ran = Some(running);
-            left.push(look);
+            polled_job.running_when_read = Some(running);
+            left.push(polled_job);
         }
     }
     if filtered && left.len() > 1 {
         learn_ends(cloud, &mut left).await?;
     }
-    for mut look in left {
+    for mut polled_job in left {
         // One job that cannot be read must not hide the others.
-        if !look.view.has_ended(&look.desktops)
-            && let Err(error) = read_job(cloud, &look.id, &mut look.view).await
+        if !polled_job.view.has_ended(&polled_job.desktops)
+            && let Err(error) = read_job(cloud, &polled_job.id, &mut polled_job.view).await
         {
-            (look.ran, look.read_failure) = (None, Some(error));
+            (polled_job.running_when_read, polled_job.read_failure) = (None, Some(error));
         }
-        found.push(look);
+        found.push(polled_job);
     }
     Ok(())
 }
@@ -343,12 +343,12 @@ fn running(own: &[SubJob]) -> BTreeSet<DesktopID> {
         .collect()
 }
 
-impl Look {
+impl JobPoll {
     /// The job runs, and there is no desktop of which a read of the job itself could say more: one that ended before it
     /// was first seen, or since.
     fn still_runs(&self, running: &BTreeSet<DesktopID>) -> bool {
-        let was_read_since = self.ran.as_ref() == Some(running);
-        let is_known = |id: &DesktopID| match self.view.words.get(id) {
+        let was_read_since = self.running_when_read.as_ref() == Some(running);
+        let is_known = |id: &DesktopID| match self.view.results.get(id) {
             _ if running.contains(id) => true,
             Some(SubJobResult::Open) => false,
             Some(_) => true,
@@ -364,13 +364,13 @@ fn is_malformed(error: &Error) -> bool {
 }
 
 /// One list of what has ended serves many jobs, as long as it takes fewer calls than a look at each.
-async fn learn_ends(cloud: &dyn Workspace, left: &mut [Look]) -> Result<(), Error> {
+async fn learn_ends(cloud: &dyn Workspace, left: &mut [JobPoll]) -> Result<(), Error> {
     let pages = u32::try_from(left.len()).unwrap_or(u32::MAX) - 1;
     let ended = list(cloud, &[SubJobStatus::Success, SubJobStatus::Failed], pages).await?;
     let ended = by_job(ended);
-    for look in left {
-        if let Some(own) = ended.get(&look.id) {
-            look.view.learn(own);
+    for polled_job in left {
+        if let Some(own) = ended.get(&polled_job.id) {
+            polled_job.view.merge_sub_jobs(own);
         }
     }
     Ok(())
@@ -386,7 +386,7 @@ fn by_job(sub_jobs: Vec<SubJob>) -> HashMap<JobID, Vec<SubJob>> {
 
 async fn read_job(cloud: &dyn Workspace, id: &JobID, view: &mut JobView) -> Result<(), Error> {
     match cloud.show_job(id).await {
-        Ok(answer) => view.learn_parent(&answer.value),
+        Ok(answer) => view.merge_job(&answer.value),
         // Right after its submission a job may not show yet; afterwards the desktops decide.
         Err(error) if error.refusal().is_some_and(|r| r.status == 404 && r.json) => return Ok(()),
         Err(error) => return Err(error),
@@ -400,7 +400,7 @@ async fn read_job(cloud: &dyn Workspace, id: &JobID, view: &mut JobView) -> Resu
         let listed = paging::list(cloud, query, Extent::ToTheEnd).await?;
         // A region may ignore the filter.
         let own: Vec<SubJob> = listed.sub_jobs.into_iter().filter(|s| s.job == *id).collect();
-        view.learn(&own);
+        view.merge_sub_jobs(&own);
         view.complete = listed.complete && !own.is_empty();
     }
     Ok(())
@@ -420,20 +420,20 @@ mod tests {
     use super::*;
     use crate::workspace::error::{Failure, Operation};
 
-    fn followed(word: SubJobResult, read_failure: Option<Error>) -> Followed {
+    fn followed(result: SubJobResult, read_failure: Option<Error>) -> Followed {
         let desktop = DesktopID::try_from("pc-1").unwrap();
         Followed {
             object: ObjectRef::new("leavers"),
             due: Instant::now(),
-            looked: true,
-            last: Look {
+            polled: true,
+            last: JobPoll {
                 id: JobID::try_from("job-1").unwrap(),
                 desktops: vec![desktop.clone()],
                 view: JobView {
-                    words: [(desktop, word)].into(),
+                    results: [(desktop, result)].into(),
                     ..JobView::default()
                 },
-                ran: None,
+                running_when_read: None,
                 read_failure,
             },
         }
@@ -451,9 +451,9 @@ mod tests {
         for (own, of_project) in [(None, None), (Some(error()), None), (None, Some(error()))] {
             let failed = own.is_some() || of_project.is_some();
             let done = followed(SubJobResult::Success, own.clone());
-            assert!(matches!(done.news(of_project.as_ref()), News::Known(_)));
+            assert!(matches!(done.news(of_project.as_ref()), JobNews::Known(_)));
             let open = followed(SubJobResult::Open, own);
-            let known = matches!(open.news(of_project.as_ref()), News::Known(_));
+            let known = matches!(open.news(of_project.as_ref()), JobNews::Known(_));
             assert_eq!(known, !failed);
         }
     }

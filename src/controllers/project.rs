@@ -356,17 +356,17 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
             {
                 return verdict;
             }
-            let treatment = class.treatment();
+            let error_policy = class.error_policy();
             let reason = match error.failure {
                 Failure::NotSent { .. } | Failure::NoAnswer { .. } => Reason::EndpointUnreachable,
-                _ => treatment.reason,
+                _ => error_policy.reason,
             };
             let error = CloudError {
                 class,
                 ..cloud_error(&error, Time(context.process.clock.now()))
             };
             let message = messages::of_error(&error);
-            Verdict::failed(reason, message, treatment.retry)
+            Verdict::failed(reason, message, error_policy.retry)
         }
     }
 }
@@ -446,7 +446,7 @@ async fn live(project: &WorkspaceProject, context: &Context) -> Result<Option<St
 mod tests {
     use super::*;
     use crate::crd::conditions::{DELETION, PROJECT, Statement};
-    use crate::plan::classify::Treatment;
+    use crate::plan::classify::ErrorPolicy;
 
     #[test]
     fn whatever_the_cloud_answers_the_reason_is_one_of_the_published() {
@@ -455,9 +455,9 @@ mod tests {
             rows.any(|(.., reasons)| reasons.contains(&wanted))
         };
         for class in ErrorClass::ALL {
-            let Treatment {
+            let ErrorPolicy {
                 reason, needs_user, ..
-            } = class_of_check(*class).treatment();
+            } = class_of_check(*class).error_policy();
             assert!(
                 says(PROJECT, ConditionType::Ready, reason),
                 "{class:?}: {reason:?}"

@@ -20,8 +20,8 @@ use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::ProjectCoordinates;
 use crate::crd::project::{DailyUsage, WorkspaceProjectSpec};
 use crate::expiring::ExpiringMap;
-use crate::plan::classify::Treatment;
-use crate::plan::observed::{Obstacle, ProjectView};
+use crate::plan::classify::ErrorPolicy;
+use crate::plan::observed::{ProjectUnavailable, ProjectView};
 use crate::workspace::auth;
 use crate::workspace::connector::Target;
 use crate::workspace::endpoint::regions;
@@ -138,13 +138,17 @@ impl Login {
     }
 
     /// The obstacle of a project that exists and waits for its check.
-    pub fn unchecked(&mut self) -> Option<&mut Obstacle> {
+    pub fn unchecked(&mut self) -> Option<&mut ProjectUnavailable> {
         self.session.as_ref()?;
         let obstacle = self.view.obstacle.as_mut()?;
         (obstacle.reason == Reason::ProjectNotReady && !obstacle.needs_user).then_some(obstacle)
     }
 
-    fn new(project: Option<&WorkspaceProject>, obstacle: Option<Obstacle>, version: String) -> Self {
+    fn new(
+        project: Option<&WorkspaceProject>,
+        obstacle: Option<ProjectUnavailable>,
+        version: String,
+    ) -> Self {
         Self {
             view: ProjectView {
                 coordinates: project.map(|project| coordinates(&project.spec)),
@@ -287,8 +291,8 @@ fn connect(
     }))
 }
 
-fn not_ready(message: String, needs_user: bool) -> Obstacle {
-    Obstacle {
+fn not_ready(message: String, needs_user: bool) -> ProjectUnavailable {
+    ProjectUnavailable {
         reason: Reason::ProjectNotReady,
         message,
         needs_user,
@@ -296,7 +300,7 @@ fn not_ready(message: String, needs_user: bool) -> Obstacle {
 }
 
 /// What the project's own `Ready` condition has against it.
-fn unverified(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
+fn unverified(project: &WorkspaceProject, patient: bool) -> Option<ProjectUnavailable> {
     let name = project.name_any();
     let ready = project.condition(ConditionType::Ready);
     let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown) else {
@@ -314,12 +318,12 @@ fn unverified(project: &WorkspaceProject, patient: bool) -> Option<Obstacle> {
         let stalled = project.condition(ConditionType::Stalled);
         let needs_user = stalled.is_some_and(|c| c.status == ConditionStatus::True);
         (Reason::ServiceUnavailable, needs_user)
-    } else if let Some(treatment) = Treatment::because_of(&ready.reason) {
-        (treatment.reason, treatment.needs_user)
+    } else if let Some(error_policy) = ErrorPolicy::because_of(&ready.reason) {
+        (error_policy.reason, error_policy.needs_user)
     } else {
         (Reason::ProjectNotReady, !patient)
     };
-    Some(Obstacle {
+    Some(ProjectUnavailable {
         reason,
         message,
         needs_user,

@@ -2,15 +2,15 @@
 //!
 //! Before anything is sent: whether the request may be submitted, and what exactly.
 
-use super::attempts::{not_found_alike, was_not_found};
+use super::attempts::{count_identical_not_found, was_not_found};
 use super::blockers::{self, UNREADABLE_LIMIT, circuit_open, clock_skew, known_error, refusal, unusable};
 use super::messages::{self, desktops, name_some};
 use super::observed::{Circuit, Claim, Deadline, Observed, SendPermit, SingleRead, Start, Window};
 use super::plan_hash::Planned;
 use super::progress::{Preview, Progress, Requeue};
 use super::status::would_change;
-use super::step::{Batch, Ending, Step};
-use super::views::{DesktopView, SortedDesktops, Sweep};
+use super::step::{Batch, Completion, Step};
+use super::views::{DesktopView, SortedDesktops, SubJobList};
 use super::{approval, daily_limit, evidence, expectations, finalizer, guardrails, overlap, preview};
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason, find};
 use crate::crd::deletion::ErrorClass;
@@ -35,13 +35,13 @@ const NO_EFFECT_LIMIT: usize = 3;
 /// The next step of a request of which nothing was submitted.
 pub fn next(seen: &Observed) -> Step {
     if seen.facts.deadline == Deadline::Passed {
-        return blockers::ask_the_time(seen).unwrap_or_else(|| finalizer::finish(seen, expired(seen)));
+        return blockers::next_clock_read(seen).unwrap_or_else(|| finalizer::finish(seen, expired(seen)));
     }
-    if let Some(step) = hold_back(seen) {
+    if let Some(step) = blocked_before_reads(seen) {
         return step;
     }
-    if seen.facts.deadline == Deadline::Unclear {
-        return blockers::ask_the_time(seen).unwrap_or_else(|| Step::Wait(deadline_unclear(seen)));
+    if seen.facts.deadline == Deadline::ClocksDisagree {
+        return blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(deadline_unclear(seen)));
     }
     if without_effect(seen).count() >= NO_EFFECT_LIMIT {
         return finalizer::finish(seen, no_effect());
@@ -67,10 +67,10 @@ fn deadline_unclear(seen: &Observed) -> Progress {
 }
 
 /// What keeps the request from being looked at in the cloud at all.
-fn hold_back(seen: &Observed) -> Option<Step> {
+fn blocked_before_reads(seen: &Observed) -> Option<Step> {
     if seen.request.suspend {
         let message = "spec.suspend is true: set it to false to submit the request".to_owned();
-        let progress = Progress::held(Reason::Suspended, message, Requeue::Plan);
+        let progress = Progress::paused(Reason::Suspended, message, Requeue::Plan);
         return Some(previewed(seen, progress));
     }
     let Some(project) = &seen.project else {
@@ -81,7 +81,7 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     }
     if project.suspended {
         let message = format!("WorkspaceProject {} has spec.suspend set", seen.request.project);
-        let progress = Progress::held(Reason::ProjectSuspended, message, Requeue::Change);
+        let progress = Progress::paused(Reason::ProjectSuspended, message, Requeue::Change);
         return Some(previewed(seen, progress));
     }
     if let Some(progress) = guardrails::violated(seen) {
@@ -96,13 +96,13 @@ fn hold_back(seen: &Observed) -> Option<Step> {
     if seen.facts.circuit == Circuit::Open {
         return Some(Step::Wait(circuit_open()));
     }
-    if (approval::is_missing(seen) || approval::is_void(seen))
+    if (approval::is_missing(seen) || approval::is_invalidated(seen))
         && let Some(step) = unapproved(seen)
     {
         return Some(step);
     }
     match &seen.claim {
-        None => return Some(Step::Claim),
+        None => return Some(Step::ClaimDesktops),
         Some(Claim::Granted) => {}
         Some(claim) => return Some(overlap::next(seen, claim)),
     }
@@ -112,7 +112,7 @@ fn hold_back(seen: &Observed) -> Option<Step> {
 
 /// A wait on purpose, with what the request will do where that is shown.
 fn previewed(seen: &Observed, progress: Progress) -> Step {
-    if !preview::is_wanted(seen) {
+    if !preview::must_show_plan(seen) {
         return Step::Wait(progress);
     }
     let Some(project) = &seen.project else {
@@ -203,7 +203,7 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
         _ => Reason::RequestRefused,
     };
     let lasts = in_a_row >= Some(FAILED_READS_LIMIT);
-    let progress = Progress::obstructed(lasts, reason, message, Requeue::Backoff);
+    let progress = Progress::stalled_or_retrying(lasts, reason, message, Requeue::Backoff);
     Some(progress.with_error(error.clone()))
 }
 
@@ -221,9 +221,9 @@ fn scheduled(seen: &Observed) -> Option<Step> {
         .not_before
         .filter(|_| seen.facts.start != Start::Reached)?;
     let message = format!("not submitted before {at} (spec.notBefore)");
-    let wait = || previewed(seen, Progress::held(Reason::Scheduled, message, Requeue::Start));
+    let wait = || previewed(seen, Progress::paused(Reason::Scheduled, message, Requeue::Start));
     match seen.facts.start {
-        Start::Unclear => blockers::ask_the_time(seen).or_else(|| Some(wait())),
+        Start::ClockUnknown => blockers::next_clock_read(seen).or_else(|| Some(wait())),
         Start::Ahead | Start::Reached => Some(wait()),
     }
 }
@@ -235,14 +235,14 @@ fn outside_window(seen: &Observed) -> Option<Step> {
         let message = format!("outside of the submission windows of WorkspaceProject {project}{until}");
         previewed(
             seen,
-            Progress::held(Reason::OutsideWindow, message, Requeue::Window),
+            Progress::paused(Reason::OutsideWindow, message, Requeue::Window),
         )
     };
     match seen.facts.window {
         Window::Open => None,
-        Window::Unclear => {
+        Window::ClockUnknown => {
             let wait = || wait("; the clock of the service is not known yet");
-            blockers::ask_the_time(seen).or_else(|| Some(wait()))
+            blockers::next_clock_read(seen).or_else(|| Some(wait()))
         }
         Window::Closed { opens: Some(at) } => Some(wait(&format!("; the next one opens at {at}"))),
         Window::Closed { opens: None } => Some(match seen.facts.clock_skew {
@@ -339,7 +339,7 @@ const ONE_BY_ONE: &str = "checked: the others are read one by one";
 /// What the conditions say while many desktops are read one by one.
 fn checking(checked: usize, all: usize) -> Progress {
     let message = format!("{checked} of {all} desktops {ONE_BY_ONE}");
-    Progress::moving(Reason::CheckingDesktops, message, Requeue::Tick)
+    Progress::reconciling(Reason::CheckingDesktops, message, Requeue::PollInterval)
 }
 
 fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
@@ -349,7 +349,12 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
     let Some(sweep) = &seen.sweep else {
         return Step::ReadSubJobs;
     };
-    let unclear = || sorted.present.iter().flat_map(|id| sweep.unclear_jobs_of(id));
+    let unclear = || {
+        sorted
+            .present
+            .iter()
+            .flat_map(|id| sweep.jobs_with_undocumented_status(id))
+    };
     if let Some(job) = unclear().find(|job| !seen.jobs.contains_key(job)) {
         return Step::ReadJob(job.clone());
     }
@@ -377,11 +382,14 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
 
 /// A job says something of the desktop that is not documented. It is no deletion that runs if the job has ended, or if it
 /// takes too long, and the desktop is idle in two reads a settle time apart.
-fn may_be_deleting(seen: &Observed, sweep: &Sweep, id: &DesktopID) -> bool {
-    let idle = seen.desktops.get(&id.folded()).is_some_and(|s| s.idle_twice);
-    let over =
-        |job: &JobID| seen.facts.unclear_for_long || seen.jobs.get(job).is_some_and(|view| view.finished);
-    sweep.unclear_jobs_of(id).any(|job| !(idle && over(job)))
+fn may_be_deleting(seen: &Observed, sweep: &SubJobList, id: &DesktopID) -> bool {
+    let idle = seen.desktops.get(&id.folded()).is_some_and(|s| s.record_idle);
+    let over = |job: &JobID| {
+        seen.facts.undocumented_for_long || seen.jobs.get(job).is_some_and(|view| view.finished)
+    };
+    sweep
+        .jobs_with_undocumented_status(id)
+        .any(|job| !(idle && over(job)))
 }
 
 /// An earlier submission took effect after all, or no desktop exists.
@@ -406,7 +414,7 @@ fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
         desktops(foreign.len()),
         name_some(foreign.iter().copied())
     );
-    Progress::retrying(Reason::DeletionInProgress, message, Requeue::Tick)
+    Progress::retrying(Reason::DeletionInProgress, message, Requeue::PollInterval)
 }
 
 /// What is still to be done before so many desktops are signed for.
@@ -431,7 +439,7 @@ fn ready(seen: &Observed, count: usize) -> Option<Step> {
     permit.or_else(|| (!is_reserved).then_some(Step::ReserveDesktops(count)))
 }
 
-fn batch(seen: &Observed, sweep: &Sweep, sorted: SortedDesktops) -> Batch {
+fn batch(seen: &Observed, sweep: &SubJobList, sorted: SortedDesktops) -> Batch {
     let baseline = sweep.jobs_naming(&sorted.present);
     Batch {
         baseline_incomplete: !sweep.complete || baseline.len() > BASELINE_JOBS,
@@ -442,11 +450,11 @@ fn batch(seen: &Observed, sweep: &Sweep, sorted: SortedDesktops) -> Batch {
     }
 }
 
-fn expired(seen: &Observed) -> Ending {
+fn expired(seen: &Observed) -> Completion {
     let message = "the deadline passed before the request was submitted; no delete request took effect. Create a new request if the desktops must still be deleted";
-    Ending {
+    Completion {
         error: last_error(seen).cloned(),
-        ..Ending::new(Reason::Expired, with_last_obstacle(seen, message))
+        ..Completion::new(Reason::Expired, with_last_obstacle(seen, message))
     }
 }
 
@@ -478,7 +486,7 @@ fn last_obstacle(seen: &Observed) -> Option<String> {
     let Some(submitted) = submitted.filter(|c| c.status == ConditionStatus::False) else {
         return last_error(seen).map(messages::of_error);
     };
-    let message = finalizer::unmentioned(&submitted.message);
+    let message = finalizer::without_finalizer_note(&submitted.message);
     match message.strip_prefix(UNCLEAR) {
         None => Some(message.to_owned()),
         Some(rest) => rest.strip_prefix(LAST_OBSTACLE).map(ToOwned::to_owned),
@@ -490,14 +498,14 @@ fn without_effect(seen: &Observed) -> impl Iterator<Item = &Attempt> {
     attempts.filter(|a| a.outcome == Outcome::NoEffect)
 }
 
-fn no_effect() -> Ending {
+fn no_effect() -> Completion {
     let message = format!(
         "{NO_EFFECT_LIMIT} submissions had no effect: each was sent, its response was lost, and the desktops stayed unchanged; check the network path between the operator and the cloud, then create a new request"
     );
-    Ending::new(Reason::NoEffect, message)
+    Completion::new(Reason::NoEffect, message)
 }
 
-fn already_absent(seen: &Observed, absent: &[DesktopID]) -> Ending {
+fn already_absent(seen: &Observed, absent: &[DesktopID]) -> Completion {
     let project = seen.project.as_ref().and_then(|p| p.coordinates.clone());
     let place = project.as_ref().map_or_else(String::new, |p| {
         format!(
@@ -512,30 +520,30 @@ fn already_absent(seen: &Observed, absent: &[DesktopID]) -> Ending {
     let mut message =
         format!("{who}{place}: nothing was submitted; if that is unexpected, check the project");
     message.push_str(&messages::no_ids(absent));
-    Ending {
+    Completion {
         submitted: Reason::NothingToDelete,
         project,
         desktops: absent
             .iter()
             .map(|id| DesktopStatus::new(id, DesktopState::Absent))
             .collect(),
-        ..Ending::new(Reason::AlreadyAbsent, message)
+        ..Completion::new(Reason::AlreadyAbsent, message)
     }
 }
 
 /// A refusal that another look at the desktops did not change.
-fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Ending> {
+fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Completion> {
     let (attempt, error) = refused(seen).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
     let final_class = match error.class {
         ErrorClass::InvalidRequest => true,
-        ErrorClass::NotFound => not_found_alike(&seen.request.status, body) >= NOT_FOUND_LIMIT,
+        ErrorClass::NotFound => count_identical_not_found(&seen.request.status, body) >= NOT_FOUND_LIMIT,
         _ => false,
     };
     if !final_class || attempt.desktop_ids != body {
         return None;
     }
-    Some(Ending {
-        submitted: error.class.treatment().reason,
+    Some(Completion {
+        submitted: error.class.error_policy().reason,
         desktops: body
             .iter()
             .map(|id| {
@@ -545,6 +553,6 @@ fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Ending> {
             })
             .collect(),
         error: Some(error.clone()),
-        ..Ending::new(Reason::Rejected, messages::of_error(error))
+        ..Completion::new(Reason::Rejected, messages::of_error(error))
     })
 }

@@ -17,7 +17,7 @@ use crate::workspace::api::Fact;
 
 /// What an approval says to the desktops as they are.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Judgement {
+pub enum ApprovalState {
     /// None is needed, and none was given.
     NotRequired,
     /// These desktops were approved, as they are.
@@ -25,13 +25,13 @@ pub enum Judgement {
     /// The plan on show was approved, which is not recorded yet.
     Approvable(ApprovedPlan),
     /// The project requires one, and none was given.
-    Awaited,
+    Missing,
     /// Another plan was approved than the one on show.
-    OfAnotherPlan,
+    PlanMismatch,
     /// Desktops are not as they were when they were approved: what differs.
     Changed(Vec<String>),
     /// A read does not say something that was approved: what.
-    Unclear(Vec<String>),
+    FactsMissing(Vec<String>),
 }
 
 /// The project requires an approval of this request.
@@ -72,32 +72,32 @@ pub fn is_missing(seen: &Observed) -> bool {
 }
 
 /// The approved desktops had changed when they were last read.
-pub fn is_void(seen: &Observed) -> bool {
+pub fn is_invalidated(seen: &Observed) -> bool {
     let approved = find(&seen.request.status.conditions, ConditionType::Approved);
     recorded(seen).is_some() && approved.is_some_and(|c| c.reason == Reason::PlanChanged)
 }
 
 /// What the approval says to this plan.
-pub fn judge(seen: &Observed, plan: &Planned) -> Judgement {
+pub fn evaluate(seen: &Observed, plan: &Planned) -> ApprovalState {
     let Some(named) = &seen.request.approved_plan else {
         return if is_required(seen) {
-            Judgement::Awaited
+            ApprovalState::Missing
         } else {
-            Judgement::NotRequired
+            ApprovalState::NotRequired
         };
     };
     let Some(approved) = recorded(seen) else {
         if !was_on_show(seen, named) {
-            return Judgement::OfAnotherPlan;
+            return ApprovalState::PlanMismatch;
         }
         if plan.hash == *named {
-            return Judgement::Approvable(record(seen, plan));
+            return ApprovalState::Approvable(record(seen, plan));
         }
         let missing = missing_since_shown(seen, plan);
         return if missing.is_empty() {
-            Judgement::OfAnotherPlan
+            ApprovalState::PlanMismatch
         } else {
-            Judgement::Unclear(missing)
+            ApprovalState::FactsMissing(missing)
         };
     };
     let (mut changed, mut unclear) = (vec![], vec![]);
@@ -115,11 +115,11 @@ pub fn judge(seen: &Observed, plan: &Planned) -> Judgement {
         unclear.extend(describe(id, &differences.missing));
     }
     if !changed.is_empty() {
-        Judgement::Changed(changed)
+        ApprovalState::Changed(changed)
     } else if !unclear.is_empty() {
-        Judgement::Unclear(unclear)
+        ApprovalState::FactsMissing(unclear)
     } else {
-        Judgement::Approved
+        ApprovalState::Approved
     }
 }
 
@@ -132,9 +132,9 @@ fn was_on_show(seen: &Observed, named: &str) -> bool {
 }
 
 /// What was named as approved and is not accepted: it is refused for as long as it stays.
-pub fn refused(seen: &Observed, judgement: &Judgement) -> Option<String> {
+pub fn refused(seen: &Observed, judgement: &ApprovalState) -> Option<String> {
     let named = seen.request.approved_plan.clone();
-    named.filter(|_| *judgement == Judgement::OfAnotherPlan)
+    named.filter(|_| *judgement == ApprovalState::PlanMismatch)
 }
 
 /// What the plan on show has of a desktop and this read does not say. Such a fact is read again, and is no change.
@@ -158,15 +158,19 @@ fn lacks(shown: &DesktopStatus, fact: MissingFact) -> bool {
 
 /// What keeps a request from being submitted for want of an approval.
 pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
-    let judgement = judge(seen, plan);
+    let judgement = evaluate(seen, plan);
     let said = update(seen, &judgement, &plan.hash);
     match judgement {
-        Judgement::NotRequired | Judgement::Approved => None,
-        Judgement::Approvable(_) => {
+        ApprovalState::NotRequired | ApprovalState::Approved => None,
+        ApprovalState::Approvable(_) => {
             let message = "the plan is approved; checking the desktops before the submission".to_owned();
-            Some(Progress::moving(Reason::CheckingDesktops, message, Requeue::Tick))
+            Some(Progress::reconciling(
+                Reason::CheckingDesktops,
+                message,
+                Requeue::PollInterval,
+            ))
         }
-        Judgement::Unclear(missing) => {
+        ApprovalState::FactsMissing(missing) => {
             let message = format!(
                 "the cloud does not report every fact of the approved plan; retrying: {}. If this persists, set spec.suspend to true, remove spec.approvedPlan, and approve the plan that is shown then",
                 describe_some(&missing)
@@ -174,48 +178,48 @@ pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
             Some(Progress::retrying(
                 Reason::CheckingDesktops,
                 message,
-                Requeue::Tick,
+                Requeue::PollInterval,
             ))
         }
-        Judgement::Awaited | Judgement::OfAnotherPlan | Judgement::Changed(_) => {
-            Some(Progress::held(said.reason, said.message, Requeue::Plan))
+        ApprovalState::Missing | ApprovalState::PlanMismatch | ApprovalState::Changed(_) => {
+            Some(Progress::paused(said.reason, said.message, Requeue::Plan))
         }
     }
 }
 
 /// What condition `Approved` says, while the plan of that hash is on show.
-pub fn update(seen: &Observed, judgement: &Judgement, hash: &str) -> ConditionUpdate {
+pub fn update(seen: &Observed, judgement: &ApprovalState, hash: &str) -> ConditionUpdate {
     let (reason, message) = match judgement {
-        Judgement::NotRequired => (
+        ApprovalState::NotRequired => (
             Reason::NotRequired,
             "no approval is needed".to_owned(),
         ),
-        Judgement::Approved | Judgement::Approvable(_) | Judgement::Unclear(_) => {
+        ApprovalState::Approved | ApprovalState::Approvable(_) | ApprovalState::FactsMissing(_) => {
             let named = seen.request.approved_plan.as_deref().unwrap_or(hash);
             (
                 Reason::PlanApproved,
                 format!("plan {named} is approved"),
             )
         }
-        Judgement::Awaited => (
+        ApprovalState::Missing => (
             Reason::AwaitingApproval,
             format!(
                 "WorkspaceProject {} requires an approval: check status.plan and status.desktops, then set spec.approvedPlan to {hash}",
                 seen.request.project
             ),
         ),
-        Judgement::OfAnotherPlan if seen.request.approved_plan.as_deref() == Some(hash) => (
+        ApprovalState::PlanMismatch if seen.request.approved_plan.as_deref() == Some(hash) => (
             Reason::PlanChanged,
             "spec.approvedPlan was set before its plan was shown. Check status.plan and status.desktops; then set spec.suspend to true, remove spec.approvedPlan, wait until status.refusedPlan is gone, and approve the plan again"
                 .to_owned(),
         ),
-        Judgement::OfAnotherPlan => (
+        ApprovalState::PlanMismatch => (
             Reason::PlanChanged,
             format!(
                 "spec.approvedPlan is not the hash of the plan of this request. That plan was never shown, was replaced before the operator processed the approval, or is of another project of the cloud or of another object: an approval counts for one object only, not for a copy of it or for one that was created again. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}"
             ),
         ),
-        Judgement::Changed(changed) => (
+        ApprovalState::Changed(changed) => (
             Reason::PlanChanged,
             format!(
                 "the desktops have changed since they were approved, so nothing is submitted: {}. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}",

@@ -18,7 +18,7 @@ pub fn was_not_found(attempt: &Attempt) -> bool {
 }
 
 /// How often the cloud refused exactly these desktops because something did not exist.
-pub fn not_found_alike(status: &DesktopDeletionStatus, body: &[DesktopID]) -> usize {
+pub fn count_identical_not_found(status: &DesktopDeletionStatus, body: &[DesktopID]) -> usize {
     let alike = |a: &&Attempt| was_not_found(a) && a.desktop_ids == body;
     status.attempts.iter().filter(alike).count()
 }

@@ -17,7 +17,7 @@ pub const UNREADABLE_LIMIT: usize = 10;
 
 /// What is for good needs the service's clock, so it is asked while it can be: it counts once two answers agree. A clock
 /// that differs from ours is asked again, or a false one would never be corrected.
-pub fn ask_the_time(seen: &Observed) -> Option<Step> {
+pub fn next_clock_read(seen: &Observed) -> Option<Step> {
     let agreed = seen.facts.service_clock_known && seen.facts.clock_skew.is_none();
     if agreed || seen.read_failure.is_some() {
         return None;
@@ -52,7 +52,7 @@ pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Progress> {
     }
     let obstacle = project.obstacle.as_ref()?;
     let message = obstacle.message.clone();
-    Some(Progress::obstructed(
+    Some(Progress::stalled_or_retrying(
         obstacle.needs_user,
         obstacle.reason,
         message,
@@ -73,27 +73,28 @@ pub fn read_failure(seen: &Observed) -> Option<Progress> {
 
 /// The wait after that failure of a read.
 pub fn failed(seen: &Observed, read_failure: &ReadFailure) -> Progress {
-    let treatment = read_failure.error.class.treatment();
+    let error_policy = read_failure.error.class.error_policy();
     let error = known_error(seen, read_failure);
     // The service refuses a signature of a wrong time as it refuses a wrong one.
     if let (ErrorClass::Authentication, Some(skew)) = (read_failure.error.class, seen.facts.clock_skew) {
         return clock_skew(skew).with_error(error.clone());
     }
     let message = messages::of_error(error);
-    let wake = if treatment.retry == RetryPolicy::Slow {
+    let wake = if error_policy.retry == RetryPolicy::Slow {
         Requeue::Refresh
     } else {
         Requeue::Backoff
     };
-    Progress::obstructed(treatment.needs_user, treatment.reason, message, wake).with_error(error.clone())
+    Progress::stalled_or_retrying(error_policy.needs_user, error_policy.reason, message, wake)
+        .with_error(error.clone())
 }
 
 /// The error as it is stored, if it says the same.
 pub fn known_error<'a>(seen: &'a Observed, read_failure: &'a ReadFailure) -> &'a CloudError {
     let known = seen.request.status.last_error.as_ref();
     let known = known.filter(|known| {
-        let withheld = read_failure.withheld && known.class == read_failure.error.class;
-        withheld || same_error(known, &read_failure.error)
+        let suppressed = read_failure.suppressed && known.class == read_failure.error.class;
+        suppressed || same_error(known, &read_failure.error)
     });
     known.unwrap_or(&read_failure.error)
 }
@@ -106,12 +107,13 @@ pub fn clock_skew(skew: ClockSkew) -> Progress {
 /// The wait after a refusal.
 pub fn refusal(outcome: Outcome, error: &CloudError) -> Progress {
     let class = error.class;
-    let treatment = class.treatment();
+    let error_policy = class.error_policy();
     // A request that is refused as it stands is looked at once more before that is final.
     let needs_user =
-        treatment.needs_user && class != ErrorClass::InvalidRequest && outcome == Outcome::Rejected;
+        error_policy.needs_user && class != ErrorClass::InvalidRequest && outcome == Outcome::Rejected;
     let message = messages::of_error(error);
-    Progress::obstructed(needs_user, treatment.reason, message, Requeue::Retry).with_error(error.clone())
+    Progress::stalled_or_retrying(needs_user, error_policy.reason, message, Requeue::Retry)
+        .with_error(error.clone())
 }
 
 /// Several answers in a row were lost, and a further submission may only leave another request in doubt.

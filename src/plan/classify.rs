@@ -10,9 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 impl ErrorClass {
     /// What is done about it.
-    pub fn treatment(self) -> Treatment {
+    pub fn error_policy(self) -> ErrorPolicy {
         use Reason as R;
-        let of = |reason, needs_user, retry| Treatment {
+        let of = |reason, needs_user, retry| ErrorPolicy {
             reason,
             needs_user,
             retry,
@@ -36,7 +36,7 @@ impl ErrorClass {
 
 /// What is done about a class of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Treatment {
+pub struct ErrorPolicy {
     /// Reason of the conditions and of the Event.
     pub reason: Reason,
     /// A person must mend something; the condition `Stalled` says so.
@@ -45,10 +45,10 @@ pub struct Treatment {
     pub retry: RetryPolicy,
 }
 
-impl Treatment {
+impl ErrorPolicy {
     /// What is done about failures of which conditions give that reason; `None` if it is no reason of a failure.
     pub fn because_of(reason: &str) -> Option<Self> {
-        let mut treatments = ErrorClass::ALL.iter().map(|class| class.treatment());
+        let mut treatments = ErrorClass::ALL.iter().map(|class| class.error_policy());
         treatments.find(|known| known.reason.as_str() == reason)
     }
 }

@@ -7,7 +7,7 @@
 use super::messages::{desktops, list};
 use super::observed::Request;
 use super::progress::{Activity, Progress};
-use super::step::Ending;
+use super::step::Completion;
 use crate::crd::conditions::{ConditionStatus, ConditionType, ConditionUpdate, Reason, find};
 use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome};
 use crate::ids::JobID;
@@ -40,7 +40,7 @@ pub fn holding(
             update(ConditionType::Ready, ConditionStatus::Unknown, reason),
             update(ConditionType::Reconciling, ConditionStatus::True, reason),
         ]),
-        Activity::Held => updates.push(update(
+        Activity::Paused => updates.push(update(
             ConditionType::Ready,
             ConditionStatus::False,
             progress.reason,
@@ -56,7 +56,7 @@ pub fn holding(
 /// `Ready` and `Stalled` as they are, where the cloud refused the last attempt for a reason that a person must remove: the
 /// next attempt does not remove it, and would only make them flap.
 fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[ConditionUpdate; 2]> {
-    let refused = status.last_error.as_ref()?.class.treatment().reason;
+    let refused = status.last_error.as_ref()?.class.error_policy().reason;
     let kept = |kind: ConditionType, truth: ConditionStatus| {
         let condition = find(&status.conditions, kind)?;
         let same = condition.status == truth && condition.reason == refused;
@@ -69,7 +69,7 @@ fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[ConditionUpdate
 }
 
 /// The conditions of a request that has ended.
-pub fn ended(request: &Request, status: &DesktopDeletionStatus, ending: &Ending) -> Vec<ConditionUpdate> {
+pub fn ended(request: &Request, status: &DesktopDeletionStatus, ending: &Completion) -> Vec<ConditionUpdate> {
     let good = matches!(ending.verdict, Reason::AllDeleted | Reason::AlreadyAbsent);
     let truth = if good {
         ConditionStatus::True

@@ -45,7 +45,11 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
         "the daily limit of WorkspaceProject {} ({limit}, maxDesktopsPerDay) has no room for this request, which needs {count}; {until}",
         seen.request.project
     );
-    Some(Progress::held(Reason::DailyLimitReached, message, Requeue::Usage))
+    Some(Progress::paused(
+        Reason::DailyLimitReached,
+        message,
+        Requeue::DailyLimit,
+    ))
 }
 
 /// So many desktops are reserved for that attempt, or need not be. What was reserved for an attempt that is not stored counts

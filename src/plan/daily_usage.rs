@@ -24,7 +24,7 @@ const INTERVAL: i64 = 15 * 60;
 
 /// The request of a reservation, as it was read live.
 #[derive(Debug, Clone)]
-pub enum RequestNow {
+pub enum ReservationOwner {
     /// It does not exist; another one may have its name.
     Gone,
     /// It exists.
@@ -72,12 +72,12 @@ pub fn now(clocks: &Clocks) -> Time {
 /// The usage once each reservation is settled that can be, whose requests are given in the same order: of a submission that may
 /// have had an effect its desktops count for a day, of any other they are given back.
 #[must_use]
-pub fn settle(usage: &DailyUsage, requests: Vec<RequestNow>, timing: &Timing) -> DailyUsage {
+pub fn settle(usage: &DailyUsage, requests: Vec<ReservationOwner>, timing: &Timing) -> DailyUsage {
     let mut settled = DailyUsage {
         submitted: usage.submitted.clone(),
         reservations: vec![],
     };
-    let unread = std::iter::repeat(RequestNow::Unknown);
+    let unread = std::iter::repeat(ReservationOwner::Unknown);
     for (reservation, request) in usage.reservations.iter().zip(requests.into_iter().chain(unread)) {
         match fate(reservation, request) {
             Fate::Open => settled.reservations.push(reservation.clone()),
@@ -104,17 +104,17 @@ enum Fate {
     },
 }
 
-fn fate(reservation: &Reservation, request: RequestNow) -> Fate {
+fn fate(reservation: &Reservation, request: ReservationOwner) -> Fate {
     let (resource_version, attempts) = match request {
-        RequestNow::Unknown => return Fate::Open,
+        ReservationOwner::Unknown => return Fate::Open,
         // Whether it was submitted before it went is not known any more.
-        RequestNow::Gone => {
+        ReservationOwner::Gone => {
             return Fate::Submitted {
                 desktops: reservation.desktops,
                 signed_at: None,
             };
         }
-        RequestNow::Found {
+        ReservationOwner::Found {
             resource_version,
             attempts,
         } => (resource_version, attempts),

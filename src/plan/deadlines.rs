@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::attempts::{had_no_effect, not_found_alike};
+use super::attempts::{count_identical_not_found, had_no_effect};
 use super::classify::RetryPolicy;
 use super::clocks::{Clocks, after, between};
 use super::daily_usage;
-use super::memory::Remembered;
+use super::memory::RequestMemory;
 use super::observed::{
     Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Start, Submission, Window,
 };
@@ -53,7 +53,7 @@ pub const WATCH_LAG: Duration = Duration::from_secs(5);
 
 /// How long ago the last read of the project may have been answered when a request is signed: some wait in line for a permit
 /// together, and share that read.
-const LAST_LOOK: Duration = Duration::from_secs(1);
+const PROJECT_MAX_AGE: Duration = Duration::from_secs(1);
 
 /// What a service that asks to wait may ask for: no less, and no more.
 pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -70,7 +70,7 @@ pub struct Deadlines<'a> {
     /// The object.
     pub request: &'a Request,
     /// What this process remembers of it.
-    pub memory: &'a Remembered,
+    pub memory: &'a RequestMemory,
     /// The time.
     pub clocks: Clocks,
     /// The durations that the operator was given.
@@ -83,7 +83,7 @@ pub struct Deadlines<'a> {
 
 /// What is no matter of time, but stands beside it in [`Facts`].
 #[derive(Debug, Clone, Copy)]
-pub struct Circumstances<'a> {
+pub struct FactInputs<'a> {
     /// The process is shutting down, or leads no longer.
     pub stopping: bool,
     /// Version of project and credentials as they were last read.
@@ -98,7 +98,7 @@ pub struct Circumstances<'a> {
 
 impl Deadlines<'_> {
     /// Reduces the times to what the decision asks.
-    pub fn facts(&self, around: &Circumstances<'_>) -> Facts {
+    pub fn facts(&self, around: &FactInputs<'_>) -> Facts {
         let over = |left: Option<Duration>| left == Some(Duration::ZERO);
         // Reads of this reconciliation count as evidence only if they were begun after that moment.
         let at_begin = Self {
@@ -117,23 +117,23 @@ impl Deadlines<'_> {
             facts_missing_for_long: self.memory.lacks_facts_since.is_some_and(|since| {
                 since.saturating_add(self.timing.job_visibility_timeout) <= around.began
             }),
-            settled: self.until_settled().is_none_or(|left| left.is_zero()),
+            job_must_be_visible: self.until_job_must_be_visible().is_none_or(|left| left.is_zero()),
             overdue: self
                 .effective()
                 .is_some_and(|a| over(self.until(a, self.timing.job_overdue))),
-            unclear_for_long: self
+            undocumented_for_long: self
                 .memory
                 .unclear_since()
                 .is_some_and(|since| self.known_for(Some(since)) >= self.timing.job_overdue),
             expired: at_begin.until_expired().is_some_and(|left| left.is_zero()),
-            evidence_overdue: over(self.until_doubt_ends(self.timing.recovery_timeout)),
-            too_early_to_look: self.age_in_doubt() < self.timing.initial_poll_delay,
+            recovery_timed_out: over(self.until_doubt_ends(self.timing.recovery_timeout)),
+            before_initial_poll: self.age_in_doubt() < self.timing.initial_poll_delay,
             finalizer_missing: self.finalizer_is_missing(),
             finalizer_due: self.until_finalizer().is_zero(),
             circuit: around.circuit,
             progress_due: self
                 .memory
-                .progress_told
+                .progress_recorded_at
                 .is_none_or(|told| self.known_for(Some(told)) >= PROGRESS),
         }
     }
@@ -147,22 +147,21 @@ impl Deadlines<'_> {
         let delay = match wake {
             Requeue::Change => RESYNC,
             // The poller wakes it; this only heals a wake-up that got lost.
-            Requeue::Poll => timing.poll_interval * 8,
-            Requeue::Tick => timing.poll_interval,
+            Requeue::JobChange => timing.poll_interval * 8,
+            Requeue::PollInterval => timing.poll_interval,
             Requeue::Start => bounded(self.until_start()),
             Requeue::Window => bounded(self.until_window()),
-            Requeue::Usage => bounded(self.until_room()),
+            Requeue::DailyLimit => bounded(self.until_room()),
             Requeue::Plan => PLAN_REFRESH,
             Requeue::Refresh => timing.secret_refresh,
             Requeue::Backoff => exponential(self.memory.failures_in_a_row(), timing),
             // A login may be corrected long before the pause is over.
             Requeue::Retry => soon(self.until_retry()).min(timing.secret_refresh),
             // Reckoned by a wrong clock it may be days, and the clock may be corrected meanwhile.
-            Requeue::Settle => {
-                soon(self.until_settled()).clamp(timing.job_visibility_timeout.min(RESYNC), RESYNC)
-            }
-            Requeue::Expiry => soon(self.until_expired()).min(self.until_early_look()),
-            Requeue::SecondLook => timing.job_visibility_timeout,
+            Requeue::JobVisibility => soon(self.until_job_must_be_visible())
+                .clamp(timing.job_visibility_timeout.min(RESYNC), RESYNC),
+            Requeue::Expiry => soon(self.until_expired()).min(self.until_next_early_read()),
+            Requeue::SecondRead => timing.job_visibility_timeout,
         };
         let deadline = self.until_deadline().filter(|left| !left.is_zero());
         let finalizer = self.finalizer_is_missing().then(|| self.until_finalizer());
@@ -230,7 +229,7 @@ impl Deadlines<'_> {
         {
             Deadline::Passed
         } else if past(self.clocks.ours) || self.clocks.other().is_some_and(past) {
-            Deadline::Unclear
+            Deadline::ClocksDisagree
         } else {
             Deadline::Ahead
         }
@@ -264,10 +263,10 @@ impl Deadlines<'_> {
             .refusal
             .as_ref()
             .filter(|refusal| refusal.attempt == last.id);
-        let pause = match error.class.treatment().retry {
+        let pause = match error.class.error_policy().retry {
             RetryPolicy::Slow => self.timing.retry_max,
             // What the first look at each desktop did not explain may take as long to show as an accepted call.
-            RetryPolicy::Settle if not_found_alike(&self.request.status, &last.desktop_ids) > 1 => {
+            RetryPolicy::Settle if count_identical_not_found(&self.request.status, &last.desktop_ids) > 1 => {
                 self.timing.job_visibility_timeout.max(self.timing.retry_min)
             }
             RetryPolicy::Soon | RetryPolicy::Settle => self.timing.retry_min,
@@ -310,7 +309,7 @@ impl Deadlines<'_> {
     }
 
     /// Until the jobs are read again while nothing can be decided: soon at first, and less and less often.
-    fn until_early_look(&self) -> Duration {
+    fn until_next_early_read(&self) -> Duration {
         let age = self.age_in_doubt();
         let first = self.timing.initial_poll_delay;
         match first.saturating_sub(age) {
@@ -321,7 +320,7 @@ impl Deadlines<'_> {
 
     /// Since when a list of jobs must have been read that is looked at while nothing can be decided: late enough to be
     /// newer than the last one that was looked at, and early enough for requests of one project to share it.
-    pub fn oldest_early_read(&self) -> Duration {
+    pub fn oldest_shared_read(&self) -> Duration {
         let old = (self.age_in_doubt() / 2).min(EARLY_LOOKS / 2);
         self.clocks.uptime.saturating_sub(old)
     }
@@ -340,7 +339,7 @@ impl Deadlines<'_> {
     }
 
     /// Until an accepted request must be visible; `None` if none was accepted.
-    fn until_settled(&self) -> Option<Duration> {
+    fn until_job_must_be_visible(&self) -> Option<Duration> {
         let span = must_show_within(self.timing);
         self.effective().map(|a| self.until_over(a, span))
     }
@@ -377,7 +376,7 @@ impl Deadlines<'_> {
             && !self.request.finalizer
             && !self.memory.finalizer_dropped
             && self.request.status.completion_time.is_none()
-            && (waits(self.until_expired()) || waits(self.until_settled()))
+            && (waits(self.until_expired()) || waits(self.until_job_must_be_visible()))
     }
 
     /// Until the finalizer may be put on: at once for the first time, and once more since the answer to that may have been
@@ -397,7 +396,7 @@ pub fn start(not_before: Option<Timestamp>, clocks: &Clocks, timing: &Timing) ->
     };
     match clocks.until(at, timing.clock_skew) {
         Some(Duration::ZERO) => Start::Reached,
-        None if at <= clocks.ours => Start::Unclear,
+        None if at <= clocks.ours => Start::ClockUnknown,
         _ => Start::Ahead,
     }
 }
@@ -486,8 +485,8 @@ pub fn first_report(without_conditions: usize, few: Duration) -> Duration {
 }
 
 /// Whether a live read of the project that was answered at `answered` is good enough to sign upon.
-pub fn is_last_look(answered: Duration, uptime: Duration) -> bool {
-    uptime.saturating_sub(answered) < LAST_LOOK
+pub fn is_fresh_enough_to_sign(answered: Duration, uptime: Duration) -> bool {
+    uptime.saturating_sub(answered) < PROJECT_MAX_AGE
 }
 
 /// Takes out of what was observed what is too old to act upon, each read by its own age, to which the time that reading took
@@ -501,7 +500,7 @@ pub fn drop_stale(
     uptime: Duration,
     timing: &Timing,
 ) -> bool {
-    if let Submission::Armed { fresh, .. } = &mut seen.submission {
+    if let Submission::Signed { fresh, .. } = &mut seen.submission {
         *fresh = armed.is_some_and(|made| !is_stale(made, uptime, timing));
         return false;
     }

@@ -11,14 +11,14 @@ use super::blockers;
 use super::messages::{advice, desktops};
 use super::observed::Observed;
 use super::progress::{Activity, Progress, Requeue};
-use super::step::{Settlement, Step};
-use super::views::{DesktopView, Evidence, Sweep};
+use super::step::{OutcomeUpdate, Step};
+use super::views::{DesktopView, Evidence, SubJobList};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{DesktopID, JobID, code};
 
 /// How long a request may stay in doubt before a person is asked: longer than any signature lives.
-const UNASKED: SignedDuration = SignedDuration::from_mins(30);
+const MAX_UNATTENDED_WAIT: SignedDuration = SignedDuration::from_mins(30);
 
 /// What the reads of this reconciliation show of `attempt`; `None` while a read is missing.
 pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
@@ -35,15 +35,15 @@ pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
     let mut explained = BTreeSet::new();
     for job in candidates(attempt, sweep) {
         let named = sweep.named_by(&job).filter(|id| names(attempt, id));
-        if *seen.owned_elsewhere.get(&job)? {
+        if *seen.owned_by_other_request.get(&job)? {
             explained.extend(named);
         } else {
-            evidence.touched.extend(named);
+            evidence.affected.extend(named);
             evidence.jobs.insert(job);
         }
     }
     for id in &attempt.desktop_ids {
-        let touched = match seen.desktops.get(&id.folded())?.view {
+        let affected = match seen.desktops.get(&id.folded())?.view {
             DesktopView::Missing | DesktopView::Unlisted => return None,
             DesktopView::Gone | DesktopView::Deleting => true,
             DesktopView::DeleteFailed => !attempt.baseline_failed_ids.contains(id),
@@ -54,8 +54,8 @@ pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
             }
             DesktopView::Idle => false,
         };
-        if touched && !explained.contains(&id.folded()) {
-            evidence.touched.insert(id.folded());
+        if affected && !explained.contains(&id.folded()) {
+            evidence.affected.insert(id.folded());
         }
     }
     Some(evidence)
@@ -66,7 +66,7 @@ fn names(attempt: &Attempt, folded: &DesktopID) -> bool {
 }
 
 /// Jobs outside the baseline that name a desktop of the body.
-pub fn candidates(attempt: &Attempt, sweep: &Sweep) -> BTreeSet<JobID> {
+pub fn candidates(attempt: &Attempt, sweep: &SubJobList) -> BTreeSet<JobID> {
     let mut jobs = sweep.jobs_naming(&attempt.desktop_ids);
     jobs.retain(|job| !attempt.baseline_job_ids.contains(job));
     jobs
@@ -91,7 +91,7 @@ pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
     let Some(sweep) = &seen.sweep else {
         return Err(Step::ReadSubJobs);
     };
-    if let Some(step) = ask_for_owner(seen, attempt, sweep) {
+    if let Some(step) = next_owner_read(seen, attempt, sweep) {
         return Err(step);
     }
     evidence(seen, attempt).ok_or(Step::ReadSubJobs)
@@ -111,8 +111,8 @@ pub fn readable(seen: &Observed, attempt: &Attempt) -> Result<(), Step> {
 }
 
 /// The question, for the first job outside the baseline of which it is not known yet, whether another request has it.
-pub fn ask_for_owner(seen: &Observed, attempt: &Attempt, sweep: &Sweep) -> Option<Step> {
-    let unknown = |job: &JobID| !seen.owned_elsewhere.contains_key(job);
+pub fn next_owner_read(seen: &Observed, attempt: &Attempt, sweep: &SubJobList) -> Option<Step> {
+    let unknown = |job: &JobID| !seen.owned_by_other_request.contains_key(job);
     candidates(attempt, sweep)
         .into_iter()
         .find(unknown)
@@ -121,21 +121,21 @@ pub fn ask_for_owner(seen: &Observed, attempt: &Attempt, sweep: &Sweep) -> Optio
 
 /// What was found will not be more. A job that deletes only a part of the body may be somebody else's, and a list that was
 /// cut may lack ours.
-pub fn says_enough(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> bool {
+pub fn is_conclusive(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> bool {
     let ours = || evidence.jobs.iter().any(|job| covers(seen, attempt, job));
-    evidence.complete || seen.facts.evidence_overdue || ours()
+    evidence.complete || seen.facts.recovery_timed_out || ours()
 }
 
 /// A submission that seemed to have had no effect shows now: its jobs are added to it, and followed as ours.
 pub fn late(seen: &Observed, attempt: &Attempt) -> Option<Step> {
     let sweep = seen.sweep.as_ref()?;
-    if let Some(step) = ask_for_owner(seen, attempt, sweep) {
+    if let Some(step) = next_owner_read(seen, attempt, sweep) {
         return Some(step);
     }
     let mut evidence = evidence(seen, attempt)?;
     // Only a job proves it: a desktop may have been deleted by anybody since.
-    evidence.touched = evidence.jobs.iter().flat_map(|job| sweep.named_by(job)).collect();
-    let settlement = Settlement {
+    evidence.affected = evidence.jobs.iter().flat_map(|job| sweep.named_by(job)).collect();
+    let settlement = OutcomeUpdate {
         outcome: Outcome::NoEffect,
         ..adopted(seen, attempt, &evidence)
     };
@@ -150,8 +150,8 @@ pub fn in_doubt(attempt: &Attempt) -> Progress {
         attempt.signed_at.0
     );
     let progress =
-        Progress::moving(Reason::AwaitingEvidence, message, Requeue::Expiry).with_error_of(attempt);
-    if outlives_patience(attempt) {
+        Progress::reconciling(Reason::AwaitingEvidence, message, Requeue::Expiry).with_error_of(attempt);
+    if exceeds_unattended_wait(attempt) {
         unknown(attempt, progress)
     } else {
         progress
@@ -159,9 +159,13 @@ pub fn in_doubt(attempt: &Attempt) -> Progress {
 }
 
 /// A token may live for a day, or for years: nobody should have to wait for its end unasked.
-fn outlives_patience(attempt: &Attempt) -> bool {
+fn exceeds_unattended_wait(attempt: &Attempt) -> bool {
     let life = |end: &Time| end.0.duration_since(attempt.signed_at.0);
-    attempt.auth == AuthMethod::Token && attempt.not_after.as_ref().is_none_or(|end| life(end) > UNASKED)
+    attempt.auth == AuthMethod::Token
+        && attempt
+            .not_after
+            .as_ref()
+            .is_none_or(|end| life(end) > MAX_UNATTENDED_WAIT)
 }
 
 /// A person must look.
@@ -184,7 +188,7 @@ fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progres
     );
     progress.wake = obstacle.wake;
     progress.error = obstacle.error.or(progress.error);
-    if seen.facts.evidence_overdue {
+    if seen.facts.recovery_timed_out {
         unknown(attempt, progress)
     } else {
         progress
@@ -193,12 +197,12 @@ fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progres
 
 /// The attempt took effect. What it did not touch was perhaps not submitted: where no job is known, two complete looks say
 /// so. Else it is open until the job has shown all of its sub-jobs, since a list may have lacked a row.
-pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settlement {
+pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> OutcomeUpdate {
     let mut jobs: Vec<_> = evidence.jobs.iter().cloned().collect();
     // The first one is the request's job: rather the one that covers the whole body than one of somebody else.
     jobs.sort_by_key(|job| !covers(seen, attempt, job));
     let states = attempt.desktop_ids.iter().map(|id| {
-        if evidence.touched.contains(&id.folded()) {
+        if evidence.affected.contains(&id.folded()) {
             DesktopStatus::new(id, DesktopState::Deleting)
         } else if jobs.is_empty() && evidence.complete {
             not_submitted(id)
@@ -207,11 +211,11 @@ pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Settl
         }
     });
     let states: Vec<_> = states.collect();
-    let progress = Progress::job_running(evidence.touched.len()).with_desktops(states);
-    Settlement {
+    let progress = Progress::job_running(evidence.affected.len()).with_desktops(states);
+    OutcomeUpdate {
         job: jobs.first().filter(|job| covers(seen, attempt, job)).cloned(),
         jobs,
-        ..Settlement::of(attempt, Outcome::Adopted, progress)
+        ..OutcomeUpdate::of(attempt, Outcome::Adopted, progress)
     }
 }
 

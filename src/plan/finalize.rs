@@ -20,15 +20,15 @@ pub fn next(seen: &Observed) -> Step {
         return if seen.facts.expired {
             last_look(seen, attempt)
         } else {
-            blockers::ask_the_time(seen).unwrap_or_else(|| Step::Wait(held(attempt)))
+            blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(held(attempt)))
         };
     }
     if let Some(attempt) = seen.request.of_newer_version().filter(|_| !seen.facts.expired) {
         let progress = held(attempt);
-        return blockers::ask_the_time(seen).unwrap_or(Step::Wait(progress));
+        return blockers::next_clock_read(seen).unwrap_or(Step::Wait(progress));
     }
-    if submitted(&seen.request.status) && !seen.facts.settled {
-        if let Some(step) = blockers::ask_the_time(seen) {
+    if submitted(&seen.request.status) && !seen.facts.job_must_be_visible {
+        if let Some(step) = blockers::next_clock_read(seen) {
             return step;
         }
         let progress = Progress::job_running(seen.request.desktop_ids.len());
@@ -38,7 +38,7 @@ pub fn next(seen: &Observed) -> Step {
         );
         return Step::Wait(Progress {
             message,
-            wake: Requeue::Settle,
+            wake: Requeue::JobVisibility,
             ..progress
         });
     }
@@ -59,13 +59,13 @@ fn held(attempt: &Attempt) -> Progress {
 fn last_look(seen: &Observed, attempt: &Attempt) -> Step {
     match evidence::look(seen, attempt) {
         // A list that was cut may lack the job.
-        Ok(evidence) if !evidence::says_enough(seen, attempt, &evidence) => Step::Wait(Progress {
-            wake: Requeue::SecondLook,
+        Ok(evidence) if !evidence::is_conclusive(seen, attempt, &evidence) => Step::Wait(Progress {
+            wake: Requeue::SecondRead,
             ..held(attempt)
         }),
         Ok(evidence) if evidence.found() => Step::RecordOutcome(evidence::adopted(seen, attempt, &evidence)),
         // One failed read is no reason to lose a job; a login that is gone may never come back.
-        Err(Step::Wait(progress)) if passing(seen) && !seen.facts.evidence_overdue => Step::Wait(progress),
+        Err(Step::Wait(progress)) if passing(seen) && !seen.facts.recovery_timed_out => Step::Wait(progress),
         Ok(_) | Err(Step::Wait(_)) => Step::DropFinalizer,
         Err(read) => read,
     }
@@ -75,5 +75,5 @@ fn last_look(seen: &Observed, attempt: &Attempt) -> Step {
 fn passing(seen: &Observed) -> bool {
     seen.read_failure
         .as_ref()
-        .is_some_and(|read_failure| !read_failure.error.class.treatment().needs_user)
+        .is_some_and(|read_failure| !read_failure.error.class.error_policy().needs_user)
 }

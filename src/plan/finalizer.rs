@@ -6,7 +6,7 @@
 
 use super::observed::Observed;
 use super::progress::{Activity, Progress, Requeue};
-use super::step::{Ending, Step};
+use super::step::{Completion, Step};
 use crate::crd::conditions::Reason;
 
 const REMOVED: &str = "another client repeatedly removed the operator's finalizer, so deleting this object would let a \
@@ -27,13 +27,13 @@ pub fn added(seen: &Observed) -> Step {
         Step::Wait(Progress::stalled(
             Reason::FinalizerRemoved,
             REMOVED.to_owned(),
-            Requeue::Tick,
+            Requeue::PollInterval,
         ))
     }
 }
 
 /// A message without what [`mentioned`] added.
-pub fn unmentioned(message: &str) -> &str {
+pub fn without_finalizer_note(message: &str) -> &str {
     let mention = message.strip_suffix(REMOVED);
     mention
         .and_then(|rest| rest.strip_suffix("; "))
@@ -54,7 +54,7 @@ pub fn mentioned(seen: &Observed, mut progress: Progress) -> Progress {
 }
 
 /// Ends a request of which nothing was submitted. The finalizer goes first: after the last write no event comes.
-pub fn finish(seen: &Observed, ending: Ending) -> Step {
+pub fn finish(seen: &Observed, ending: Completion) -> Step {
     if seen.request.finalizer {
         Step::DropFinalizer
     } else {

@@ -66,7 +66,7 @@ pub fn blocked(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
         "the guardrails of WorkspaceProject {} block the request: {}. Nothing is submitted until this changes; to delete the others, create a request without the blocked desktops",
         seen.request.project, violations
     );
-    Some(Progress::held(Reason::DesktopBlocked, message, Requeue::Plan))
+    Some(Progress::paused(Reason::DesktopBlocked, message, Requeue::Plan))
 }
 
 /// Why that desktop, which exists, may not be deleted.

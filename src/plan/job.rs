@@ -7,7 +7,7 @@ use super::blockers::UNREADABLE_LIMIT;
 use super::messages::{desktops, name_some, no_ids};
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
-use super::step::{Ending, Step};
+use super::step::{Completion, Step};
 use super::views::{DesktopObservation, DesktopView, JobView, SubJobResult};
 use super::{blockers, evidence, finalizer};
 use crate::crd::conditions::Reason;
@@ -26,27 +26,27 @@ pub fn next(seen: &Observed) -> Step {
     if let Some(job) = jobs(&seen.request.status).find(|job| !seen.jobs.contains_key(job)) {
         return Step::ReadJob(job.clone());
     }
-    let fates: Vec<_> = open(seen).map(|id| (id, fate(seen, id))).collect();
+    let states: Vec<_> = open(seen).map(|id| (id, desktop_progress(seen, id))).collect();
     // A job that is overdue and cannot be read does not keep the desktops from being read, nor does one desktop the others.
     let job_alone = seen.facts.overdue && is_only_about_jobs(seen);
-    if let Some(read) = missing_read(seen, &fates).filter(|_| seen.read_failure.is_none() || job_alone) {
+    if let Some(read) = missing_read(seen, &states).filter(|_| seen.read_failure.is_none() || job_alone) {
         return read;
     }
-    let news: Vec<_> = fates
+    let news: Vec<_> = states
         .iter()
-        .filter_map(|(_, fate)| fate.ended())
+        .filter_map(|(_, desktop_progress)| desktop_progress.ended())
         .cloned()
         .collect();
-    if news.len() == fates.len() {
+    if news.len() == states.len() {
         return finalizer::finish(seen, verdict(seen, news));
     }
     match blockers::read_failure(seen).filter(|_| !job_alone) {
         Some(progress) => Step::Wait(Progress {
-            wake: Requeue::Poll,
+            wake: Requeue::JobChange,
             desktops: news,
             ..progress
         }),
-        None => Step::Wait(wait(seen, &fates, news)),
+        None => Step::Wait(wait(seen, &states, news)),
     }
 }
 
@@ -80,7 +80,7 @@ enum DesktopProgress {
     /// The job is done with it, and it does not look like that yet.
     Verifying,
     /// It is idle, and a second read must say so.
-    SecondLook,
+    SecondRead,
     /// Decided.
     Ended(DesktopStatus),
 }
@@ -107,9 +107,9 @@ enum FinalResult<'a> {
     },
 }
 
-fn fate(seen: &Observed, id: &DesktopID) -> DesktopProgress {
+fn desktop_progress(seen: &Observed, id: &DesktopID) -> DesktopProgress {
     let observation = seen.desktops.get(&id.folded());
-    match (last_word(seen, id), observation.map(|s| s.view)) {
+    match (job_result(seen, id), observation.map(|s| s.view)) {
         (FinalResult::None, _) if !seen.facts.overdue => DesktopProgress::Running,
         (_, None) => DesktopProgress::Unseen,
         (_, Some(DesktopView::Gone)) | (FinalResult::Success, Some(DesktopView::Missing)) => {
@@ -117,7 +117,7 @@ fn fate(seen: &Observed, id: &DesktopID) -> DesktopProgress {
         }
         (_, Some(view)) if view.needs_lookup() => DesktopProgress::Unconfirmed,
         // It is overdue, and no read will say more.
-        (FinalResult::None, Some(view)) if view.is_idle() && nothing_more_shows(seen, id) => {
+        (FinalResult::None, Some(view)) if view.is_idle() && no_further_information(seen, id) => {
             idle(observation, || undecided(seen, id))
         }
         (FinalResult::None, Some(_)) => DesktopProgress::Running,
@@ -138,25 +138,25 @@ fn fate(seen: &Observed, id: &DesktopID) -> DesktopProgress {
 
 /// It has failed if it is idle for the second time.
 fn idle(observation: Option<&DesktopObservation>, failed: impl FnOnce() -> DesktopStatus) -> DesktopProgress {
-    if observation.is_some_and(|s| s.idle_twice) {
+    if observation.is_some_and(|s| s.record_idle) {
         DesktopProgress::Ended(failed())
     } else {
-        DesktopProgress::SecondLook
+        DesktopProgress::SecondRead
     }
 }
 
-fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> FinalResult<'a> {
+fn job_result<'a>(seen: &'a Observed, id: &DesktopID) -> FinalResult<'a> {
     let folded = id.folded();
     let views = || jobs(&seen.request.status).filter_map(|job| seen.jobs.get(job));
-    let words: Vec<_> = views().filter_map(|view| view.words.get(&folded)).collect();
-    if words.contains(&&SubJobResult::Success) {
+    let results: Vec<_> = views().filter_map(|view| view.results.get(&folded)).collect();
+    if results.contains(&&SubJobResult::Success) {
         return FinalResult::Success;
     }
     // Failed in one job, it may yet be deleted by another.
-    if views().any(|view| view.may_still_say(&folded)) {
+    if views().any(|view| view.may_still_change(&folded)) {
         return FinalResult::None;
     }
-    if let Some((code, reason)) = failure(&words) {
+    if let Some((code, reason)) = failure(&results) {
         return FinalResult::Failed { code, reason };
     }
     // Without a job it is not known whether it was submitted at all.
@@ -173,8 +173,8 @@ fn last_word<'a>(seen: &'a Observed, id: &DesktopID) -> FinalResult<'a> {
 }
 
 /// Code and reason of the first failure.
-fn failure<'a>(words: &[&'a SubJobResult]) -> Option<(Option<&'a str>, &'a str)> {
-    words.iter().find_map(|word| match word {
+fn failure<'a>(results: &[&'a SubJobResult]) -> Option<(Option<&'a str>, &'a str)> {
+    results.iter().find_map(|result| match result {
         SubJobResult::Failed { code, reason } => {
             let reason = reason.as_deref().unwrap_or("the cloud reports no reason");
             Some((code.as_deref(), reason))
@@ -196,12 +196,12 @@ fn is_unknown(seen: &Observed, id: &DesktopID) -> bool {
 }
 
 /// No job is known, or each of them has ended, or says that the deletion of the desktop has, or nothing that is documented.
-fn nothing_more_shows(seen: &Observed, id: &DesktopID) -> bool {
+fn no_further_information(seen: &Observed, id: &DesktopID) -> bool {
     let folded = id.folded();
     jobs(&seen.request.status).all(|job| {
         seen.jobs.get(job).is_some_and(|view| {
-            let undocumented = matches!(view.words.get(&folded), Some(SubJobResult::Other { .. }));
-            view.finished || view.unclear || undocumented || !view.may_still_say(&folded)
+            let undocumented = matches!(view.results.get(&folded), Some(SubJobResult::Other { .. }));
+            view.finished || view.unclear || undocumented || !view.may_still_change(&folded)
         })
     })
 }
@@ -212,11 +212,14 @@ fn undecided(seen: &Observed, id: &DesktopID) -> DesktopStatus {
     let views: Vec<_> = jobs(&seen.request.status)
         .filter_map(|job| seen.jobs.get(job))
         .collect();
-    let words: Vec<_> = views.iter().filter_map(|view| view.words.get(&folded)).collect();
-    if let Some((code, reason)) = failure(&words) {
+    let results: Vec<_> = views
+        .iter()
+        .filter_map(|view| view.results.get(&folded))
+        .collect();
+    if let Some((code, reason)) = failure(&results) {
         return failed(id, code, reason);
     }
-    if words.contains(&&SubJobResult::Open) {
+    if results.contains(&&SubJobResult::Open) {
         let text = "the job has ended but reports the deletion of the desktop as running, and the desktop still exists; check it in the console";
         return failed(id, Some(code::STILL_OPEN), text);
     }
@@ -242,8 +245,8 @@ fn failed(id: &DesktopID, code: Option<&str>, reason: &str) -> DesktopStatus {
 
 /// The next read of a desktop. One of which the GET failed is not read again in this reconciliation, and once several have
 /// failed, it is the service.
-fn missing_read(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)]) -> Option<Step> {
-    let unseen: Vec<_> = of(fates, DesktopProgress::Unseen).cloned().collect();
+fn missing_read(seen: &Observed, states: &[(&DesktopID, DesktopProgress)]) -> Option<Step> {
+    let unseen: Vec<_> = of(states, DesktopProgress::Unseen).cloned().collect();
     if !unseen.is_empty() {
         return Some(Step::ReadDesktops(unseen));
     }
@@ -251,28 +254,28 @@ fn missing_read(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)]) -> Opt
         return None;
     }
     let failed = |id: &DesktopID| seen.failed_reads().any(|(failed, ..)| *failed == id.folded());
-    let unread = of(fates, DesktopProgress::Unconfirmed).find(|id| !failed(id));
+    let unread = of(states, DesktopProgress::Unconfirmed).find(|id| !failed(id));
     unread.cloned().map(Step::ReadDesktop)
 }
 
 /// The desktops that have come so far.
 fn of<'a>(
-    fates: &'a [(&'a DesktopID, DesktopProgress)],
+    states: &'a [(&'a DesktopID, DesktopProgress)],
     wanted: DesktopProgress,
 ) -> impl Iterator<Item = &'a DesktopID> {
-    fates
+    states
         .iter()
-        .filter(move |(_, fate)| *fate == wanted)
+        .filter(move |(_, desktop_progress)| *desktop_progress == wanted)
         .map(|(id, _)| *id)
 }
 
-fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<DesktopStatus>) -> Progress {
-    let running = of(fates, DesktopProgress::Running).count();
-    let second = of(fates, DesktopProgress::SecondLook).count();
+fn wait(seen: &Observed, states: &[(&DesktopID, DesktopProgress)], news: Vec<DesktopStatus>) -> Progress {
+    let running = of(states, DesktopProgress::Running).count();
+    let second = of(states, DesktopProgress::SecondRead).count();
     let progress = if seen.facts.overdue {
-        let late: Vec<_> = fates
+        let late: Vec<_> = states
             .iter()
-            .filter(|(_, fate)| fate.ended().is_none())
+            .filter(|(_, desktop_progress)| desktop_progress.ended().is_none())
             .map(|(id, _)| *id)
             .collect();
         let mut message = format!(
@@ -287,24 +290,24 @@ fn wait(seen: &Observed, fates: &[(&DesktopID, DesktopProgress)], news: Vec<Desk
         }
         Progress {
             error: read_failure.and_then(|read_failure| read_failure.error),
-            ..Progress::stalled(Reason::JobOverdue, message, Requeue::Poll)
+            ..Progress::stalled(Reason::JobOverdue, message, Requeue::JobChange)
         }
     } else if running > 0 {
         Progress::job_running(running)
     } else {
-        let left = desktops(fates.len() - news.len());
+        let left = desktops(states.len() - news.len());
         let message = format!("the job has ended; verifying the state of {left}");
         let wake = if second > 0 {
-            Requeue::SecondLook
+            Requeue::SecondRead
         } else {
-            Requeue::Tick
+            Requeue::PollInterval
         };
-        Progress::moving(Reason::Verifying, message, wake)
+        Progress::reconciling(Reason::Verifying, message, wake)
     };
     progress.with_desktops(news)
 }
 
-fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
+fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Completion {
     let decided = |id: &DesktopID| {
         let known = news.iter().chain(&seen.request.status.desktops);
         known.into_iter().find(|d| d.id == *id)
@@ -335,8 +338,8 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Ending {
         ));
     }
     let message = parts.join(", ") + &no_ids(absent.iter().map(|d| &d.id));
-    Ending {
+    Completion {
         desktops: news,
-        ..Ending::new(verdict, message)
+        ..Completion::new(verdict, message)
     }
 }

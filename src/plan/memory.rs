@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use super::observed::Request;
 use super::progress::Progress;
-use super::views::{DesktopView, Evidence, Sweep};
+use super::views::{DesktopView, Evidence, SubJobList};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::ErrorClass;
 use crate::ids::{AttemptID, DesktopID, JobID, ProjectKey};
@@ -21,7 +21,7 @@ const SAME_DIFFERENCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Memory of one request.
 #[derive(Debug, Clone, Default)]
-pub struct Remembered {
+pub struct RequestMemory {
     /// When this process first saw the object.
     pub first_seen: Option<Duration>,
     /// When this process first saw each attempt.
@@ -33,7 +33,7 @@ pub struct Remembered {
     /// Desktops that a GET said are gone, by folded id: since when, and in which project of the cloud.
     gone: BTreeMap<DesktopID, (Duration, ProjectKey)>,
     /// When it was last stored how far a long check has come.
-    pub progress_told: Option<Duration>,
+    pub progress_recorded_at: Option<Duration>,
     /// The last refusal of a submission of this process.
     pub refusal: Option<Refusal>,
     /// Since when each desktop was idle in every read, by folded id.
@@ -76,9 +76,9 @@ struct FirstLook {
     found: Evidence,
 }
 
-impl Remembered {
+impl RequestMemory {
     /// The object was loaded at that moment.
-    pub fn saw(&mut self, request: &Request, uptime: Duration) {
+    pub fn observe(&mut self, request: &Request, uptime: Duration) {
         self.first_seen.get_or_insert(uptime);
         let attempts = &request.status.attempts;
         self.attempts
@@ -100,7 +100,7 @@ impl Remembered {
 
     /// Notes a read of a desktop begun at `began`; says whether it was idle a `settle` time before too, and in every
     /// read between.
-    pub fn idle_twice(
+    pub fn record_idle(
         &mut self,
         id: &DesktopID,
         view: DesktopView,
@@ -117,10 +117,19 @@ impl Remembered {
 
     /// Notes the sub-jobs with a status that is not documented of these desktops. What was read of a desktop before one was
     /// there says nothing of it: gives the desktops that must be seen idle from now on.
-    pub fn saw_sub_jobs(&mut self, sweep: &Sweep, ids: &[DesktopID], uptime: Duration) -> Vec<DesktopID> {
+    pub fn observe_sub_jobs(
+        &mut self,
+        sweep: &SubJobList,
+        ids: &[DesktopID],
+        uptime: Duration,
+    ) -> Vec<DesktopID> {
         let mut now = BTreeSet::new();
         for id in ids {
-            now.extend(sweep.unclear_jobs_of(id).map(|job| (id.folded(), job.clone())));
+            now.extend(
+                sweep
+                    .jobs_with_undocumented_status(id)
+                    .map(|job| (id.folded(), job.clone())),
+            );
         }
         self.unclear_jobs.retain(|known, _| now.contains(known));
         let mut new = Vec::new();
@@ -140,9 +149,9 @@ impl Remembered {
     }
 
     /// The conditions say so from now on.
-    pub fn tells(&mut self, progress: &Progress, uptime: Duration) {
+    pub fn record_progress(&mut self, progress: &Progress, uptime: Duration) {
         if progress.reason == Reason::CheckingDesktops {
-            self.progress_told = Some(uptime);
+            self.progress_recorded_at = Some(uptime);
         }
     }
 
@@ -154,12 +163,12 @@ impl Remembered {
     }
 
     /// Notes that a read said what there is to be known of a desktop.
-    pub fn was_read(&mut self, id: &DesktopID) {
+    pub fn clear_read_failures(&mut self, id: &DesktopID) {
         self.failed_reads.remove(&id.folded());
     }
 
     /// Notes that a GET said that a desktop of that project is gone.
-    pub fn is_gone(&mut self, id: &DesktopID, project: ProjectKey, uptime: Duration) {
+    pub fn mark_gone(&mut self, id: &DesktopID, project: ProjectKey, uptime: Duration) {
         self.gone.insert(id.folded(), (uptime, project));
     }
 
@@ -193,7 +202,7 @@ impl Remembered {
 
     /// Notes what a reconciliation begun at `began` found of an attempt whose request had expired. A look that was not
     /// complete settles nothing with any other, so the next one takes its place.
-    pub fn looked(&mut self, attempt: &AttemptID, began: Duration, found: Evidence) {
+    pub fn record_evidence(&mut self, attempt: &AttemptID, began: Duration, found: Evidence) {
         let kept = |first: &FirstLook| first.attempt == *attempt && first.found.complete;
         if !self.evidence.as_ref().is_some_and(kept) {
             self.evidence = Some(FirstLook {
@@ -205,27 +214,32 @@ impl Remembered {
     }
 
     /// What an earlier look at the pending attempt found, if it was begun a `settle` time before `began`.
-    pub fn earlier_look(&self, request: &Request, began: Duration, settle: Duration) -> Option<&Evidence> {
+    pub fn earlier_evidence(
+        &self,
+        request: &Request,
+        began: Duration,
+        settle: Duration,
+    ) -> Option<&Evidence> {
         let first = self.evidence.as_ref()?;
         let pending = request.pending().is_some_and(|a| a.id == first.attempt);
         (pending && first.began.saturating_add(settle) <= began).then_some(&first.found)
     }
 
     /// Notes whether a read begun at `began` lacked facts that the plan on show has.
-    pub fn read_facts(&mut self, lacks_some: bool, began: Duration) {
+    pub fn record_missing_facts(&mut self, lacks_some: bool, began: Duration) {
         let since = self.lacks_facts_since.unwrap_or(began);
         self.lacks_facts_since = lacks_some.then_some(since);
     }
 
     /// The finalizer is being put on.
-    pub fn adds_finalizer(&mut self, uptime: Duration) {
+    pub fn record_finalizer_added(&mut self, uptime: Duration) {
         let count = self.finalizer.map_or(0, |(count, _)| count);
         self.finalizer = Some((count.saturating_add(1), uptime));
         self.finalizer_dropped = false;
     }
 
     /// The difference of two clocks as it was last said, unless it has changed since.
-    pub fn steady(&mut self, difference: SignedDuration) -> SignedDuration {
+    pub fn debounce_skew(&mut self, difference: SignedDuration) -> SignedDuration {
         let known = self.difference.filter(|known| {
             difference
                 .checked_sub(*known)

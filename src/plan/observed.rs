@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::views::{DesktopObservation, Evidence, JobView, Sweep};
+use super::views::{DesktopObservation, Evidence, JobView, SubJobList};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, Expectation, ProjectCoordinates};
 use crate::crd::project::{DailyUsage, Guardrails};
@@ -34,9 +34,9 @@ pub struct Observed {
     /// Desktops that were asked for in this reconciliation by a GET of their own, by folded id; kept when the observation grows old.
     pub single_reads: BTreeMap<DesktopID, SingleRead>,
     /// The project's `deleteDesktops` sub-jobs of every status, read in this reconciliation.
-    pub sweep: Option<Sweep>,
+    pub sweep: Option<SubJobList>,
     /// Whether another request has the job, for jobs asked about in this reconciliation.
-    pub owned_elsewhere: BTreeMap<JobID, bool>,
+    pub owned_by_other_request: BTreeMap<JobID, bool>,
     /// What the poller knows of the jobs asked for in this reconciliation.
     pub jobs: BTreeMap<JobID, JobView>,
     /// A read of the cloud that failed in this reconciliation.
@@ -187,7 +187,7 @@ pub struct ProjectView {
     /// Where it points; `None` if it does not exist or cannot be used.
     pub coordinates: Option<ProjectCoordinates>,
     /// Why it cannot be used, if so.
-    pub obstacle: Option<Obstacle>,
+    pub obstacle: Option<ProjectUnavailable>,
     /// `spec.suspend` of the project.
     pub suspended: bool,
     /// `spec.guardrails` of the project.
@@ -198,7 +198,7 @@ pub struct ProjectView {
 
 /// Why a project cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Obstacle {
+pub struct ProjectUnavailable {
     /// Reason for the conditions.
     pub reason: Reason,
     /// Cause and cure.
@@ -213,15 +213,15 @@ pub enum Claim {
     /// No other request comes first.
     Granted,
     /// Another one does.
-    Held(ConflictingRequest),
+    Reserved(ConflictingRequest),
     /// Another one does, which cannot be decoded: whether it has reached the cloud cannot be known.
-    HeldByUndecodable(ConflictingRequest),
+    ReservedByUndecodable(ConflictingRequest),
     /// One that was deleted does, since its call may still take effect, or its job not show yet.
-    HeldByDeleted(DeletedRequest),
+    ReservedByDeleted(DeletedRequest),
     /// An older one may, which is known once its project has been checked for the first time.
-    Unchecked(ConflictingRequest),
+    OlderProjectUnchecked(ConflictingRequest),
     /// Not every watch has listed its requests, so nobody knows yet.
-    NotYet,
+    WatchesNotSynced,
     /// The API server refuses to list the requests of a namespace, and a call of one of them may still take effect.
     Unreadable(UnreadableNamespace),
 }
@@ -269,7 +269,7 @@ pub struct ReadFailure {
     /// As it goes into `status.lastError`.
     pub error: CloudError,
     /// The call was held back because of an earlier failure of that class: no news.
-    pub withheld: bool,
+    pub suppressed: bool,
 }
 
 /// What this process holds in memory about a submission of the object.
@@ -280,34 +280,34 @@ pub enum Submission {
     #[default]
     None,
     /// A signed request and the intent that goes with it.
-    Armed {
+    Signed {
         /// The record to store, outcome `Pending`.
         attempt: Attempt,
         /// The signature is younger than the send guard.
         fresh: bool,
     },
     /// The request was sent; this came of it, and is not recorded yet.
-    Answered {
+    Responded {
         /// Whose request.
         attempt: AttemptID,
         /// What came of it.
-        answer: PostAnswer,
+        answer: PostResult,
     },
     /// A task of this process is sending or recording.
-    Underway,
+    InProgress,
 }
 
 /// What came of sending a batch-delete.
 #[derive(Debug, Clone, PartialEq)]
-pub enum PostAnswer {
+pub enum PostResult {
     /// 202 with a job.
     Accepted(JobID),
     /// No byte was sent.
     NotSent(CloudError),
     /// A definite refusal.
-    Refused(CloudError),
+    Rejected(CloudError),
     /// Anything else: it may have taken effect.
-    Doubt(CloudError),
+    OutcomeUnknown(CloudError),
 }
 
 /// Times and circumstances, reduced to what the decision asks.
@@ -333,18 +333,18 @@ pub struct Facts {
     /// Facts that the plan on show has are missing from reads for so long that they will hardly be reported again.
     pub facts_missing_for_long: bool,
     /// The settle time since the last acceptance is over.
-    pub settled: bool,
+    pub job_must_be_visible: bool,
     /// The job runs longer than deletions should take.
     pub overdue: bool,
     /// Each sub-job with a status that is not documented has been known for longer than deletions should take.
-    pub unclear_for_long: bool,
+    pub undocumented_for_long: bool,
     /// The request of an attempt in doubt can no longer be accepted, nor an accepted one be still invisible: its
     /// expiry, the clock allowance and the settle time are over by both clocks.
     pub expired: bool,
     /// It has been so for so long that a person must look.
-    pub evidence_overdue: bool,
+    pub recovery_timed_out: bool,
     /// The newest attempt is so young that its job need not show yet.
-    pub too_early_to_look: bool,
+    pub before_initial_poll: bool,
     /// An attempt may take effect or show, and the finalizer that holds the object until then was removed.
     pub finalizer_missing: bool,
     /// The finalizer may be put on now.
@@ -375,7 +375,7 @@ pub enum Start {
     #[default]
     Reached,
     /// It has passed by ours, and the other clock is not known.
-    Unclear,
+    ClockUnknown,
     /// It is ahead by one clock at least.
     Ahead,
 }
@@ -387,7 +387,7 @@ pub enum Window {
     #[default]
     Open,
     /// One of them is open by our clock, and the other clock is not known.
-    Unclear,
+    ClockUnknown,
     /// None of them is open by one clock at least.
     Closed {
         /// When the next one opens, by our clock.
@@ -404,7 +404,7 @@ pub enum Deadline {
     #[default]
     Ahead,
     /// It has passed by one clock, or by clocks that differ too much: nothing is sent, and nothing expires.
-    Unclear,
+    ClocksDisagree,
     /// It has passed by both.
     Passed,
 }

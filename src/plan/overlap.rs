@@ -7,7 +7,7 @@
 use super::observed::{Claim, ConflictingRequest, DeletedRequest, Observed};
 use super::progress::{Progress, Requeue};
 use super::step::Step;
-use super::views::{DesktopView, Sweep};
+use super::views::{DesktopView, SubJobList};
 use super::{blockers, unreadable};
 use crate::crd::conditions::Reason;
 use crate::ids::DesktopID;
@@ -15,11 +15,11 @@ use crate::ids::DesktopID;
 /// The next step of a request that was not granted its desktops.
 pub fn next(seen: &Observed, claim: &Claim) -> Step {
     match claim {
-        Claim::HeldByDeleted(holder) => read(seen, holder).unwrap_or_else(|| wait(deleted(holder))),
-        Claim::Held(rival) => wait(held(rival)),
-        Claim::HeldByUndecodable(rival) => wait(undecodable(rival)),
-        Claim::Unchecked(rival) => wait(unchecked(rival)),
-        Claim::NotYet => wait(unlisted()),
+        Claim::ReservedByDeleted(holder) => read(seen, holder).unwrap_or_else(|| wait(deleted(holder))),
+        Claim::Reserved(rival) => wait(held(rival)),
+        Claim::ReservedByUndecodable(rival) => wait(undecodable(rival)),
+        Claim::OlderProjectUnchecked(rival) => wait(unchecked(rival)),
+        Claim::WatchesNotSynced => wait(unlisted()),
         Claim::Unreadable(namespace) => Step::Wait(unreadable::requests(namespace)),
         Claim::Granted => Step::StartOver,
     }
@@ -51,7 +51,7 @@ fn is_gone(seen: &Observed, id: &DesktopID) -> bool {
 }
 
 fn shows(seen: &Observed, holder: &DeletedRequest, id: &DesktopID) -> bool {
-    let named = |sweep: &Sweep| {
+    let named = |sweep: &SubJobList| {
         holder
             .jobs
             .iter()
@@ -65,7 +65,7 @@ fn shows(seen: &Observed, holder: &DeletedRequest, id: &DesktopID) -> bool {
 fn read(seen: &Observed, holder: &DeletedRequest) -> Option<Step> {
     let id = &holder.desktop;
     if is_gone(seen, id) || shows(seen, holder, id) {
-        return Some(Step::Claim);
+        return Some(Step::ClaimDesktops);
     }
     if blockers::read_failure(seen).is_some() {
         return None;
@@ -83,7 +83,11 @@ fn unread(seen: &Observed) -> Vec<DesktopID> {
 }
 
 fn wait(message: String) -> Step {
-    Step::Wait(Progress::retrying(Reason::Overlap, message, Requeue::Tick))
+    Step::Wait(Progress::retrying(
+        Reason::Overlap,
+        message,
+        Requeue::PollInterval,
+    ))
 }
 
 /// Nothing of one namespace is named in another.

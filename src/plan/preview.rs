@@ -2,11 +2,11 @@
 //!
 //! What a request will do, as `status.plan` and `status.desktops` show it before anything is sent.
 
-use super::approval::{self, Judgement};
+use super::approval::{self, ApprovalState};
 use super::messages::{describe_some, desktops as count_of, name_some};
 use super::observed::Observed;
 use super::plan_hash::{Planned, users_shown};
-use super::progress::{PlanContent, Preview, Progress, Requeue};
+use super::progress::{PlanSummary, Preview, Progress, Requeue};
 use super::views::SortedDesktops;
 use super::{expectations, guardrails};
 use crate::crd::conditions::{ConditionStatus, ConditionType, ConditionUpdate, Reason};
@@ -15,7 +15,7 @@ use crate::crd::limits;
 use crate::ids::DesktopID;
 
 /// The plan of this request is shown: it is held on purpose, or somebody relies on what its desktops are.
-pub fn is_wanted(seen: &Observed) -> bool {
+pub fn must_show_plan(seen: &Observed) -> bool {
     let request = &seen.request;
     request.suspend
         || !request.expected.is_empty()
@@ -33,7 +33,7 @@ pub fn shown(
     deleting: &[&DesktopID],
     progress: Progress,
 ) -> Progress {
-    if !is_wanted(seen) {
+    if !must_show_plan(seen) {
         return progress;
     }
     let Some(plan) = Planned::of(seen, sorted) else {
@@ -45,7 +45,7 @@ pub fn shown(
         .iter()
         .map(|id| status_of(seen, sorted, deleting, &plan, id))
         .collect();
-    let judgement = approval::judge(seen, &plan);
+    let judgement = approval::evaluate(seen, &plan);
     let is_blocked = desktops.iter().any(|d| d.state == DesktopState::Blocked);
     let missing = approval::missing_since_shown(seen, &plan);
     if let Some(shown) = &seen.request.status.plan
@@ -57,13 +57,13 @@ pub fn shown(
             ConditionStatus::True => still_planned(shown, &missing),
             _ => planned,
         };
-        return hold_with_the_plan_on_show(seen, shown, &judgement, planned, progress);
+        return keep_current_plan(seen, shown, &judgement, planned, progress);
     }
     let count = |wanted: DesktopState| {
         let count = desktops.iter().filter(|d| d.state == wanted).count();
         i32::try_from(count).unwrap_or(i32::MAX)
     };
-    let content = PlanContent {
+    let content = PlanSummary {
         delete: count(DesktopState::Pending),
         absent: count(DesktopState::Absent),
         blocked: count(DesktopState::Blocked),
@@ -75,7 +75,7 @@ pub fn shown(
     ];
     let refused = approval::refused(seen, &judgement);
     let mut approved = match judgement {
-        Judgement::Approvable(approved) => Some(approved),
+        ApprovalState::Approvable(approved) => Some(approved),
         _ => approval::recorded(seen).cloned(),
     };
     // They may have been recorded while they were shown.
@@ -98,27 +98,27 @@ pub fn shown(
 }
 
 /// Whether the plan on show stays although this read makes another one: the read only says less, for now.
-fn stays(seen: &Observed, judgement: &Judgement, missing: &[String]) -> bool {
+fn stays(seen: &Observed, judgement: &ApprovalState, missing: &[String]) -> bool {
     let says_less = !missing.is_empty() && !seen.facts.facts_missing_for_long;
     match judgement {
-        Judgement::Unclear(_) => true,
-        Judgement::Approved | Judgement::Approvable(_) => false,
-        Judgement::Changed(_) => says_less && approval::is_void(seen),
-        Judgement::NotRequired | Judgement::Awaited | Judgement::OfAnotherPlan => says_less,
+        ApprovalState::FactsMissing(_) => true,
+        ApprovalState::Approved | ApprovalState::Approvable(_) => false,
+        ApprovalState::Changed(_) => says_less && approval::is_invalidated(seen),
+        ApprovalState::NotRequired | ApprovalState::Missing | ApprovalState::PlanMismatch => says_less,
     }
 }
 
 /// The wait while a read says less than the plan on show, which stays until one says everything again.
-fn hold_with_the_plan_on_show(
+fn keep_current_plan(
     seen: &Observed,
     shown: &Plan,
-    judgement: &Judgement,
+    judgement: &ApprovalState,
     planned: ConditionUpdate,
     progress: Progress,
 ) -> Progress {
     let (mut progress, mut updates) = (progress, Vec::new());
-    if matches!(judgement, Judgement::Unclear(_)) {
-        if approval::recorded(seen).is_some() && !approval::is_void(seen) {
+    if matches!(judgement, ApprovalState::FactsMissing(_)) {
+        if approval::recorded(seen).is_some() && !approval::is_invalidated(seen) {
             updates.push(approval::update(seen, judgement, &shown.hash));
         }
     } else {
@@ -130,7 +130,7 @@ fn hold_with_the_plan_on_show(
         updates.push(approved);
         // It is read again soon.
         if matches!(progress.wake, Requeue::Plan | Requeue::Change) {
-            progress.wake = Requeue::Tick;
+            progress.wake = Requeue::PollInterval;
         }
     }
     Progress {

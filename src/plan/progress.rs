@@ -31,7 +31,7 @@ pub struct Preview {
     /// Conditions `Planned` and `Approved`; one that is missing stays as it is.
     pub updates: Vec<ConditionUpdate>,
     /// The plan; `None` if it is not known yet.
-    pub content: Option<PlanContent>,
+    pub content: Option<PlanSummary>,
     /// What is approved, if the plan is known.
     pub approved: Option<ApprovedPlan>,
     /// What was named as approved and is not accepted.
@@ -42,7 +42,7 @@ pub struct Preview {
 
 /// What `status.plan` says, but for the time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanContent {
+pub struct PlanSummary {
     /// Hash of the plan.
     pub hash: String,
     /// Desktops that will be deleted.
@@ -59,7 +59,7 @@ pub enum Activity {
     /// It goes on by itself; the reason of the condition `Reconciling`.
     Reconciling(Reason),
     /// Somebody holds it back on purpose.
-    Held,
+    Paused,
     /// A person must look.
     Stalled,
 }
@@ -70,15 +70,15 @@ pub enum Requeue {
     /// A change of the object or of its project.
     Change,
     /// The poller, when the job moves.
-    Poll,
+    JobChange,
     /// The next tick: nothing else would wake it.
-    Tick,
+    PollInterval,
     /// The earliest time of the submission.
     Start,
     /// The next opening of a window in which the project takes submissions.
     Window,
     /// Room under the project's limit of a day.
-    Usage,
+    DailyLimit,
     /// The next refresh of the plan of a request that waits for a person.
     Plan,
     /// Asking again for a project or Secret that may have been mended.
@@ -88,11 +88,11 @@ pub enum Requeue {
     /// The pause after a refusal.
     Retry,
     /// The end of the settle time.
-    Settle,
+    JobVisibility,
     /// The moment at which a request in flight is surely dead.
     Expiry,
     /// The second look for evidence, a settle time after the first.
-    SecondLook,
+    SecondRead,
 }
 
 impl Progress {
@@ -109,7 +109,7 @@ impl Progress {
     }
 
     /// It is being worked on.
-    pub fn moving(reason: Reason, message: String, wake: Requeue) -> Self {
+    pub fn reconciling(reason: Reason, message: String, wake: Requeue) -> Self {
         Self::new(reason, message, Activity::Reconciling(reason), wake)
     }
 
@@ -119,8 +119,8 @@ impl Progress {
     }
 
     /// Somebody holds it back on purpose.
-    pub fn held(reason: Reason, message: String, wake: Requeue) -> Self {
-        Self::new(reason, message, Activity::Held, wake)
+    pub fn paused(reason: Reason, message: String, wake: Requeue) -> Self {
+        Self::new(reason, message, Activity::Paused, wake)
     }
 
     /// A person must look.
@@ -129,7 +129,7 @@ impl Progress {
     }
 
     /// Stalled if it needs a person, else tried again.
-    pub fn obstructed(needs_user: bool, reason: Reason, message: String, wake: Requeue) -> Self {
+    pub fn stalled_or_retrying(needs_user: bool, reason: Reason, message: String, wake: Requeue) -> Self {
         if needs_user {
             Self::stalled(reason, message, wake)
         } else {
@@ -161,12 +161,12 @@ impl Progress {
     /// Nothing has been done for it yet.
     pub fn queued() -> Self {
         let message = "queued: many requests are due, or the cloud API responds slowly";
-        Self::moving(Reason::Queued, message.to_owned(), Requeue::Tick)
+        Self::reconciling(Reason::Queued, message.to_owned(), Requeue::PollInterval)
     }
 
     /// The cloud is deleting so many desktops.
     pub fn job_running(count: usize) -> Self {
         let message = format!("the cloud is deleting {}", desktops(count));
-        Self::moving(Reason::JobRunning, message, Requeue::Poll)
+        Self::reconciling(Reason::JobRunning, message, Requeue::JobChange)
     }
 }

@@ -6,11 +6,13 @@
 use std::collections::BTreeSet;
 
 use super::blockers;
-use super::evidence::{adopted, ask_for_owner, candidates, in_doubt, look, readable, says_enough, unknown};
+use super::evidence::{
+    adopted, candidates, in_doubt, is_conclusive, look, next_owner_read, readable, unknown,
+};
 use super::messages::name_some;
 use super::observed::Observed;
 use super::progress::{Activity, Progress, Requeue};
-use super::step::{Settlement, Step};
+use super::step::{OutcomeUpdate, Step};
 use super::views::{DesktopView, Evidence};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, Outcome};
@@ -37,7 +39,7 @@ pub fn is_early(seen: &Observed) -> bool {
 /// ours, the desktops are asked for too.
 #[allow(clippy::result_large_err)] // the error is the next step
 fn early(seen: &Observed, attempt: &Attempt) -> Result<Step, Step> {
-    if seen.facts.too_early_to_look {
+    if seen.facts.before_initial_poll {
         return Ok(Step::Wait(in_doubt(attempt)));
     }
     readable(seen, attempt)?;
@@ -51,28 +53,28 @@ fn early(seen: &Observed, attempt: &Attempt) -> Result<Step, Step> {
         None if skewed => return Ok(Step::Wait(in_doubt(attempt))),
         None => return Err(Step::ReadSubJobs),
     };
-    if let Some(step) = ask_for_owner(seen, attempt, sweep) {
+    if let Some(step) = next_owner_read(seen, attempt, sweep) {
         return Err(step);
     }
     let mut jobs = candidates(attempt, sweep);
-    jobs.retain(|job| seen.owned_elsewhere.get(job) == Some(&false));
+    jobs.retain(|job| seen.owned_by_other_request.get(job) == Some(&false));
     Ok(Step::Wait(waiting(attempt, &jobs, Requeue::Expiry)))
 }
 
 fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
-    let wait = |jobs: &BTreeSet<JobID>| name_busy(seen, attempt, waiting(attempt, jobs, Requeue::SecondLook));
+    let wait = |jobs: &BTreeSet<JobID>| name_busy(seen, attempt, waiting(attempt, jobs, Requeue::SecondRead));
     let Some(earlier) = &seen.earlier_evidence else {
         return Step::Wait(wait(&evidence.jobs));
     };
     let evidence = evidence.or(earlier);
-    if evidence.found() && says_enough(seen, attempt, &evidence) {
+    if evidence.found() && is_conclusive(seen, attempt, &evidence) {
         return Step::RecordOutcome(adopted(seen, attempt, &evidence));
     }
     if evidence.complete {
         return Step::RecordOutcome(no_effect(attempt));
     }
     let progress = wait(&evidence.jobs);
-    Step::Wait(if seen.facts.evidence_overdue {
+    Step::Wait(if seen.facts.recovery_timed_out {
         unknown(attempt, progress)
     } else {
         progress
@@ -128,11 +130,11 @@ pub fn delayed_by_clocks(seen: &Observed, mut progress: Progress) -> Progress {
     progress
 }
 
-fn no_effect(attempt: &Attempt) -> Settlement {
+fn no_effect(attempt: &Attempt) -> OutcomeUpdate {
     let message = format!(
         "the submission at {} had no effect: two reads after its expiry show every desktop unchanged; submitting again",
         attempt.signed_at.0
     );
     let progress = Progress::retrying(Reason::NoEffect, message, Requeue::Retry);
-    Settlement::of(attempt, Outcome::NoEffect, progress)
+    OutcomeUpdate::of(attempt, Outcome::NoEffect, progress)
 }

@@ -6,7 +6,7 @@
 use super::messages::end_of;
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
-use super::step::{Ending, RefusedAnnotation, Settlement, Step};
+use super::step::{Completion, OutcomeUpdate, RefusedAnnotation, Step};
 use super::{blockers, evidence, finalizer};
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
@@ -107,7 +107,7 @@ fn may_give_up(seen: &Observed) -> bool {
     let home = seen.request.status.project.as_ref();
     let now = seen.project.as_ref().and_then(|p| p.coordinates.as_ref());
     let elsewhere = home.zip(now).is_some_and(|(home, now)| home.key() != now.key());
-    seen.facts.overdue || (elsewhere && seen.facts.settled)
+    seen.facts.overdue || (elsewhere && seen.facts.job_must_be_visible)
 }
 
 /// A job is adopted only if it names desktops of the attempt.
@@ -122,7 +122,7 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
                 .as_ref()
                 .is_some_and(|s| s.jobs_naming(&attempt.desktop_ids).contains(job));
             let earlier = attempt.baseline_job_ids.contains(job);
-            if !named && !earlier && !evidence.complete && !seen.facts.evidence_overdue {
+            if !named && !earlier && !evidence.complete && !seen.facts.recovery_timed_out {
                 return None;
             }
             if !named || earlier {
@@ -133,9 +133,9 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
                 return Some(Step::RefuseResolve(RefusedAnnotation { value, why }));
             }
             evidence.jobs = [job.clone()].into();
-            let touched = seen.sweep.iter().flat_map(|sweep| sweep.named_by(job));
-            evidence.touched.extend(touched);
-            let settlement = Settlement {
+            let affected = seen.sweep.iter().flat_map(|sweep| sweep.named_by(job));
+            evidence.affected.extend(affected);
+            let settlement = OutcomeUpdate {
                 answers: Some(value),
                 ..evidence::adopted(seen, attempt, &evidence)
             };
@@ -144,22 +144,22 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
     }
 }
 
-fn abandoned(attempt: &Attempt, value: String) -> Settlement {
-    Settlement {
+fn abandoned(attempt: &Attempt, value: String) -> OutcomeUpdate {
+    OutcomeUpdate {
         answers: Some(value),
-        ..Settlement::of(attempt, Outcome::Abandoned, awaiting_expiry(attempt))
+        ..OutcomeUpdate::of(attempt, Outcome::Abandoned, awaiting_expiry(attempt))
     }
 }
 
-fn retried(attempt: &Attempt, value: String) -> Settlement {
+fn retried(attempt: &Attempt, value: String) -> OutcomeUpdate {
     let message = format!(
         "attempt {} was marked as NoEffect by annotation; submitting again",
         attempt.id
     );
     let progress = Progress::retrying(Reason::NoEffect, message, Requeue::Retry);
-    Settlement {
+    OutcomeUpdate {
         answers: Some(value),
-        ..Settlement::of(attempt, Outcome::NoEffect, progress)
+        ..OutcomeUpdate::of(attempt, Outcome::NoEffect, progress)
     }
 }
 
@@ -170,13 +170,13 @@ fn awaiting_expiry(attempt: &Attempt) -> Progress {
         "attempt {} was abandoned by annotation; its delete request can still take effect until {end}, and its desktops stay reserved until then",
         attempt.id
     );
-    Progress::moving(Reason::AwaitingEvidence, message, Requeue::Expiry)
+    Progress::reconciling(Reason::AwaitingEvidence, message, Requeue::Expiry)
 }
 
 /// The next step of a request whose open attempt a person gave up.
 pub fn settle_abandoned(seen: &Observed, attempt: &Attempt) -> Step {
     if !seen.facts.expired {
-        return blockers::ask_the_time(seen).unwrap_or_else(|| Step::Wait(awaiting_expiry(attempt)));
+        return blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(awaiting_expiry(attempt)));
     }
     let again = |wake| {
         Step::Wait(Progress {
@@ -186,18 +186,18 @@ pub fn settle_abandoned(seen: &Observed, attempt: &Attempt) -> Step {
     };
     match evidence::look(seen, attempt) {
         // What cannot be read now, or not to its end, may show a job later.
-        Ok(evidence) if !evidence::says_enough(seen, attempt, &evidence) => again(Requeue::SecondLook),
+        Ok(evidence) if !evidence::is_conclusive(seen, attempt, &evidence) => again(Requeue::SecondRead),
         Ok(evidence) if !evidence.jobs.is_empty() => {
             Step::RecordOutcome(evidence::adopted(seen, attempt, &evidence))
         }
-        Err(Step::Wait(progress)) if !seen.facts.evidence_overdue => again(progress.wake),
+        Err(Step::Wait(progress)) if !seen.facts.recovery_timed_out => again(progress.wake),
         Ok(_) | Err(Step::Wait(_)) => finalizer::finish(seen, abandoned_ending(seen, None)),
         Err(read) => read,
     }
 }
 
 /// The end of a request that a person gave up.
-fn abandoned_ending(seen: &Observed, answers: Option<String>) -> Ending {
+fn abandoned_ending(seen: &Observed, answers: Option<String>) -> Completion {
     let open = seen
         .request
         .status
@@ -205,11 +205,11 @@ fn abandoned_ending(seen: &Observed, answers: Option<String>) -> Ending {
         .iter()
         .filter(|d| !d.state.is_final());
     let message = "abandoned by annotation; the state of its desktops is unknown: check them in the console";
-    Ending {
+    Completion {
         desktops: open
             .map(|d| DesktopStatus::new(&d.id, DesktopState::Unknown))
             .collect(),
         answers,
-        ..Ending::new(Reason::Abandoned, message.to_owned())
+        ..Completion::new(Reason::Abandoned, message.to_owned())
     }
 }

@@ -9,7 +9,7 @@ use super::attempts::{unsettled, was_not_found};
 use super::conditions;
 use super::observed::Request;
 use super::progress::{Preview, Progress};
-use super::step::{Ending, Intent, RefusedAnnotation, Settlement};
+use super::step::{Completion, Intent, OutcomeUpdate, RefusedAnnotation};
 use crate::crd::conditions::{ConditionType, ConditionUpdate, merge};
 use crate::crd::deletion::{
     Attempt, CloudError, DesktopDeletionStatus, DesktopState, DesktopStatus, Outcome, Plan, Summary,
@@ -19,7 +19,7 @@ use crate::ids::AttemptID;
 
 /// A move that the state of the attempt does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum IllegalMove {
+pub enum IllegalTransition {
     /// There is no such attempt.
     #[error("attempt {0} is not in the status")]
     NoSuchAttempt(AttemptID),
@@ -36,10 +36,14 @@ const MAX_JOBS: usize = 4;
 ///
 /// # Errors
 /// An earlier attempt may have reached the cloud.
-pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopDeletionStatus, IllegalMove> {
+pub fn record_intent(
+    request: &Request,
+    intent: &Intent,
+    now: &Time,
+) -> Result<DesktopDeletionStatus, IllegalTransition> {
     let mut status = request.status.clone();
     if let Some(unsettled) = unsettled(&status) {
-        return Err(IllegalMove::Unsettled(unsettled.id.clone()));
+        return Err(IllegalTransition::Unsettled(unsettled.id.clone()));
     }
     // Refusals that are counted stay while they are about the same desktops.
     let counts = |a: &Attempt| was_not_found(a) && a.desktop_ids == intent.attempt.desktop_ids;
@@ -58,14 +62,14 @@ pub fn intend(request: &Request, intent: &Intent, now: &Time) -> Result<DesktopD
 ///
 /// # Errors
 /// There is no such attempt.
-pub fn settle(
+pub fn record_outcome(
     request: &Request,
-    settlement: &Settlement,
+    settlement: &OutcomeUpdate,
     now: &Time,
-) -> Result<DesktopDeletionStatus, IllegalMove> {
+) -> Result<DesktopDeletionStatus, IllegalTransition> {
     let mut status = request.status.clone();
     let Some(attempt) = status.attempts.iter_mut().find(|a| a.id == settlement.attempt) else {
-        return Err(IllegalMove::NoSuchAttempt(settlement.attempt.clone()));
+        return Err(IllegalTransition::NoSuchAttempt(settlement.attempt.clone()));
     };
     for job in &settlement.jobs {
         if !attempt.job_ids.contains(job) && attempt.job_ids.len() < MAX_JOBS {
@@ -105,7 +109,7 @@ pub fn with_progress(request: &Request, progress: &Progress, now: &Time) -> Desk
 }
 
 /// The last status of the request.
-pub fn finish(request: &Request, ending: &Ending, now: &Time) -> DesktopDeletionStatus {
+pub fn finish(request: &Request, ending: &Completion, now: &Time) -> DesktopDeletionStatus {
     let mut status = request.status.clone();
     if status.project.is_none() {
         status.project.clone_from(&ending.project);

@@ -14,7 +14,7 @@ pub enum Step {
     /// Read the `WorkspaceProject` and its Secret, live.
     ReadProject,
     /// Ask for the desktops: no other unfinished request may have one of them in flight.
-    Claim,
+    ClaimDesktops,
     /// Read these desktops in one list.
     ReadDesktops(Vec<DesktopID>),
     /// Read what only the detailed form of these desktops says, which were read before.
@@ -44,7 +44,7 @@ pub enum Step {
     /// Send it, once.
     Post,
     /// Store what came of it.
-    RecordOutcome(Settlement),
+    RecordOutcome(OutcomeUpdate),
     /// Store that an annotation was refused.
     RefuseResolve(RefusedAnnotation),
     /// Store what the conditions and desktops should say meanwhile.
@@ -52,7 +52,7 @@ pub enum Step {
     /// Store which desktops were approved.
     RecordApproval(Progress),
     /// Store the verdict.
-    Finish(Ending),
+    Finish(Completion),
     /// Nothing to do before something happens.
     Wait(Progress),
     /// What is in memory no longer fits: forget it and look anew.
@@ -77,7 +77,7 @@ impl Step {
     pub fn may_wait_long(&self) -> bool {
         matches!(
             self,
-            Self::Claim
+            Self::ClaimDesktops
                 | Self::ReadDesktops(_)
                 | Self::ReadDesktop(_)
                 | Self::ReadDetails(_)
@@ -117,7 +117,7 @@ pub struct Intent {
 
 /// What came of an attempt.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settlement {
+pub struct OutcomeUpdate {
     /// Which attempt.
     pub attempt: AttemptID,
     /// Its outcome; `Pending` notes an error and leaves the outcome open.
@@ -134,7 +134,7 @@ pub struct Settlement {
     pub progress: Progress,
 }
 
-impl Settlement {
+impl OutcomeUpdate {
     /// Of an attempt whose error stays, without a job.
     pub fn of(attempt: &Attempt, outcome: Outcome, progress: Progress) -> Self {
         Self {
@@ -151,7 +151,7 @@ impl Settlement {
 
 /// The end of a request.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ending {
+pub struct Completion {
     /// Reason of `Succeeded`.
     pub verdict: Reason,
     /// Reason of `Submitted` if nothing was submitted.
@@ -168,7 +168,7 @@ pub struct Ending {
     pub answers: Option<String>,
 }
 
-impl Ending {
+impl Completion {
     /// With this reason of `Succeeded`, and of `Submitted` if nothing was submitted.
     pub fn new(verdict: Reason, message: String) -> Self {
         Self {

@@ -6,9 +6,9 @@
 
 use super::attempts::unsettled;
 use super::messages::desktops;
-use super::observed::{Deadline, Observed, PostAnswer, Start, Submission, Window};
+use super::observed::{Deadline, Observed, PostResult, Start, Submission, Window};
 use super::progress::{Progress, Requeue};
-use super::step::{Intent, Settlement, Step};
+use super::step::{Intent, OutcomeUpdate, Step};
 use super::views::SortedDesktops;
 use super::{blockers, daily_limit, evidence, preview};
 use crate::crd::conditions::Reason;
@@ -21,9 +21,9 @@ pub fn next(seen: &Observed) -> Option<Step> {
     match &seen.submission {
         Submission::None => None,
         // The task that sends and records has the object looked at once it is done.
-        Submission::Underway => Some(Step::Done),
-        Submission::Armed { attempt, fresh } => Some(armed(seen, attempt, *fresh)),
-        Submission::Answered { attempt, answer } => Some(answered(seen, attempt, answer)),
+        Submission::InProgress => Some(Step::Done),
+        Submission::Signed { attempt, fresh } => Some(armed(seen, attempt, *fresh)),
+        Submission::Responded { attempt, answer } => Some(answered(seen, attempt, answer)),
     }
 }
 
@@ -78,7 +78,7 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
         ..SortedDesktops::default()
     };
     let message = format!("submitting {}", desktops(attempt.desktop_ids.len()));
-    let mut progress = Progress::moving(Reason::Submitting, message, Requeue::Poll);
+    let mut progress = Progress::reconciling(Reason::Submitting, message, Requeue::JobChange);
     // What was refused before is lifted by the answer, not by asking again.
     let refused = |error: &&CloudError| error.operation == Operation::BatchDelete;
     progress.error = seen.request.status.last_error.as_ref().filter(refused).cloned();
@@ -95,33 +95,33 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
 fn not_sent(attempt: &Attempt) -> Step {
     let message = "the request was signed but not sent; it will be prepared again".to_owned();
     let progress = Progress::retrying(Reason::ServiceUnavailable, message, Requeue::Retry);
-    Step::RecordOutcome(Settlement::of(attempt, Outcome::NotSent, progress))
+    Step::RecordOutcome(OutcomeUpdate::of(attempt, Outcome::NotSent, progress))
 }
 
-fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
+fn answered(seen: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
     let Some(attempt) = seen.request.attempt(id) else {
         return Step::Done;
     };
     // The record may have been made, and only the answer to it been lost. Of an attempt that was settled meanwhile only
     // a job is news, and one that it does not have yet.
     let news = match answer {
-        PostAnswer::Accepted(job) => !attempt.job_ids.contains(job),
-        PostAnswer::Doubt(_) => attempt.outcome == Outcome::Pending && attempt.error.is_none(),
-        PostAnswer::NotSent(_) | PostAnswer::Refused(_) => attempt.outcome == Outcome::Pending,
+        PostResult::Accepted(job) => !attempt.job_ids.contains(job),
+        PostResult::OutcomeUnknown(_) => attempt.outcome == Outcome::Pending && attempt.error.is_none(),
+        PostResult::NotSent(_) | PostResult::Rejected(_) => attempt.outcome == Outcome::Pending,
     };
     if !news {
         return Step::StartOver;
     }
     let settlement = |outcome, jobs: Vec<JobID>, error: Option<&CloudError>, progress| {
-        Step::RecordOutcome(Settlement {
+        Step::RecordOutcome(OutcomeUpdate {
             job: jobs.first().cloned(),
             jobs,
             error: error.cloned(),
-            ..Settlement::of(attempt, outcome, progress)
+            ..OutcomeUpdate::of(attempt, outcome, progress)
         })
     };
     match answer {
-        PostAnswer::Accepted(job) => {
+        PostResult::Accepted(job) => {
             let deleting = attempt
                 .desktop_ids
                 .iter()
@@ -129,15 +129,15 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostAnswer) -> Step {
             let progress = Progress::job_running(attempt.desktop_ids.len()).with_desktops(deleting.collect());
             settlement(Outcome::Accepted, vec![job.clone()], None, progress)
         }
-        PostAnswer::NotSent(error) => {
+        PostResult::NotSent(error) => {
             let progress = blockers::refusal(Outcome::NotSent, error);
             settlement(Outcome::NotSent, vec![], Some(error), progress)
         }
-        PostAnswer::Refused(error) => {
+        PostResult::Rejected(error) => {
             let progress = blockers::refusal(Outcome::Rejected, error);
             settlement(Outcome::Rejected, vec![], Some(error), progress)
         }
-        PostAnswer::Doubt(error) => {
+        PostResult::OutcomeUnknown(error) => {
             let progress = evidence::in_doubt(attempt).with_error(error.clone());
             settlement(Outcome::Pending, vec![], Some(error), progress)
         }

@@ -3,7 +3,7 @@
 //! A watched namespace that the operator lacks a right to read. What its requests hold is not known, so others wait as long as
 //! a call of an earlier process may take effect.
 
-use super::observed::{Obstacle, UnreadableNamespace};
+use super::observed::{ProjectUnavailable, UnreadableNamespace};
 use super::progress::{Progress, Requeue};
 use crate::crd::conditions::Reason;
 
@@ -13,15 +13,15 @@ pub fn requests(namespace: &UnreadableNamespace) -> Progress {
     let message = format!(
         "cannot read namespace {name}: the operator lacks permission to {right} there. A delete request from that namespace for the same desktops may be in flight; waiting until about {until}, when none can take effect any more. Grant the permission (deploy/watched-namespace), or remove the namespace from --namespaces (see deploy/README.md)"
     );
-    Progress::stalled(Reason::NamespaceUnreadable, message, Requeue::Tick)
+    Progress::stalled(Reason::NamespaceUnreadable, message, Requeue::PollInterval)
 }
 
 /// What keeps a project of such a namespace from being checked.
-pub fn projects(namespace: &str, project: &str, right: &str) -> Obstacle {
+pub fn projects(namespace: &str, project: &str, right: &str) -> ProjectUnavailable {
     let message = format!(
         "WorkspaceProject {project} is not checked: the operator lacks permission to {right} in namespace {namespace}; grant it (deploy/watched-namespace)"
     );
-    Obstacle {
+    ProjectUnavailable {
         reason: Reason::NamespaceUnreadable,
         message,
         needs_user: true,

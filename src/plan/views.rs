@@ -13,7 +13,7 @@ pub struct DesktopObservation {
     /// What was seen.
     pub view: DesktopView,
     /// It was idle in an earlier read too, at least the settle time ago, and in every read between.
-    pub idle_twice: bool,
+    pub record_idle: bool,
     /// `computer_name`.
     pub name: Option<String>,
     /// What else it says.
@@ -58,7 +58,7 @@ impl DesktopView {
     /// Reads the service's words, in any letter case. An empty status is a machine that is gone underneath while
     /// its deletion finishes (seen by the vendor's Terraform provider).
     pub fn of(desktop: &Desktop) -> Self {
-        let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
+        let is = |text: &str, result: &str| text.eq_ignore_ascii_case(result);
         if is(&desktop.status, "DELETED") {
             Self::Missing
         } else if is(&desktop.task_status, "deleteFailed") {
@@ -68,7 +68,9 @@ impl DesktopView {
             || desktop.status.is_empty()
         {
             Self::Deleting
-        } else if desktop.task_status.is_empty() && DOCUMENTED.iter().any(|word| is(&desktop.status, word)) {
+        } else if desktop.task_status.is_empty()
+            && DOCUMENTED.iter().any(|result| is(&desktop.status, result))
+        {
             Self::Idle
         } else {
             Self::Busy
@@ -88,14 +90,14 @@ impl DesktopView {
 
 /// The sub-jobs of a project, all pages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Sweep {
+pub struct SubJobList {
     /// Every readable row.
     pub sub_jobs: Vec<SubJob>,
     /// Every row that exists was read; false past the rows that the API can page to, or while the list moved.
     pub complete: bool,
 }
 
-impl Sweep {
+impl SubJobList {
     /// Parents of sub-jobs that name one of `ids`.
     pub fn jobs_naming(&self, ids: &[DesktopID]) -> BTreeSet<JobID> {
         let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();
@@ -121,7 +123,7 @@ impl Sweep {
     }
 
     /// Jobs that say something of `id` that is not documented: its deletion may have ended or not.
-    pub fn unclear_jobs_of(&self, id: &DesktopID) -> impl Iterator<Item = &JobID> {
+    pub fn jobs_with_undocumented_status(&self, id: &DesktopID) -> impl Iterator<Item = &JobID> {
         self.jobs_of(id, &[SubJobStatus::Other])
     }
 
@@ -158,19 +160,19 @@ pub struct JobView {
     /// `job_error_code` or `fail_reason` of the parent, for ids that no sub-job names.
     pub parent_reason: Option<String>,
     /// The last word on each desktop, by folded id.
-    pub words: BTreeMap<DesktopID, SubJobResult>,
+    pub results: BTreeMap<DesktopID, SubJobResult>,
 }
 
 impl JobView {
     /// Nothing more is to be learned: the job has had its last word on each of these desktops, or has ended and showed
     /// every sub-job.
     pub fn has_ended(&self, desktops: &[DesktopID]) -> bool {
-        !desktops.iter().any(|id| self.may_still_say(id))
+        !desktops.iter().any(|id| self.may_still_change(id))
     }
 
     /// The job may still delete the desktop, as far as it was read.
-    pub fn may_still_say(&self, folded: &DesktopID) -> bool {
-        match self.words.get(folded) {
+    pub fn may_still_change(&self, folded: &DesktopID) -> bool {
+        match self.results.get(folded) {
             Some(SubJobResult::Open) => true,
             Some(SubJobResult::Other { .. }) => !self.finished,
             Some(SubJobResult::Success | SubJobResult::Failed { .. }) => false,
@@ -180,9 +182,9 @@ impl JobView {
 
     /// Takes in sub-jobs of this job. A later row about the same desktop wins over an earlier one, except that an
     /// end is never undone by a row that is still open.
-    pub fn learn(&mut self, sub_jobs: &[SubJob]) {
+    pub fn merge_sub_jobs(&mut self, sub_jobs: &[SubJob]) {
         for sub_job in sub_jobs {
-            let word = match sub_job.status {
+            let result = match sub_job.status {
                 SubJobStatus::Waiting | SubJobStatus::Running => SubJobResult::Open,
                 SubJobStatus::Success => SubJobResult::Success,
                 SubJobStatus::Failed => SubJobResult::Failed {
@@ -194,22 +196,22 @@ impl JobView {
                 },
             };
             let known = self
-                .words
+                .results
                 .entry(sub_job.desktop.folded())
                 .or_insert(SubJobResult::Open);
-            if word.is_an_end() || !known.is_an_end() {
-                *known = word;
+            if result.is_an_end() || !known.is_an_end() {
+                *known = result;
             }
         }
     }
 
     /// Takes in a read of the parent.
-    pub fn learn_parent(&mut self, job: &Job) {
+    pub fn merge_job(&mut self, job: &Job) {
         self.finished = job.finished;
         self.unclear = job.unclear;
         self.complete = job.finished && job.complete;
         self.parent_reason = job.reason.clone().or_else(|| job.code.clone());
-        self.learn(&job.sub_jobs);
+        self.merge_sub_jobs(&job.sub_jobs);
     }
 }
 
@@ -248,7 +250,7 @@ pub struct Evidence {
     pub jobs: BTreeSet<JobID>,
     /// Desktops of the body, folded, that such a job names, or that are deleting, failed or gone, were not so
     /// before, and are not explained by another request's job.
-    pub touched: BTreeSet<DesktopID>,
+    pub affected: BTreeSet<DesktopID>,
     /// The sub-jobs were read to their end.
     pub complete: bool,
 }
@@ -256,14 +258,14 @@ pub struct Evidence {
 impl Evidence {
     /// The request, or something like it, took effect.
     pub fn found(&self) -> bool {
-        !self.touched.is_empty()
+        !self.affected.is_empty()
     }
 
     /// What either of two looks found.
     #[must_use]
     pub fn or(mut self, other: &Self) -> Self {
         self.jobs.extend(other.jobs.iter().cloned());
-        self.touched.extend(other.touched.iter().cloned());
+        self.affected.extend(other.affected.iter().cloned());
         self.complete &= other.complete;
         self
     }

@@ -10,13 +10,13 @@ use crate::workspace::error::Error;
 
 /// A sweep, by folded desktop id.
 #[derive(Clone)]
-pub(super) struct Swept {
+pub(super) struct SubJobsByDesktop {
     pub(super) by_desktop: Arc<HashMap<DesktopID, Vec<SubJob>>>,
     pub(super) complete: bool,
 }
 
 /// Reads the sub-jobs of every status, all pages, and gives what identifies each row.
-pub(super) async fn sweep(cloud: &dyn Workspace) -> Result<(Swept, HashSet<RowKey>), Error> {
+pub(super) async fn sweep(cloud: &dyn Workspace) -> Result<(SubJobsByDesktop, HashSet<RowKey>), Error> {
     let listed = paging::list(cloud, SubJobQuery::default(), Extent::ToTheEnd).await?;
     let mut by_desktop: HashMap<DesktopID, Vec<SubJob>> = HashMap::new();
     for sub_job in listed.sub_jobs {
@@ -25,7 +25,7 @@ pub(super) async fn sweep(cloud: &dyn Workspace) -> Result<(Swept, HashSet<RowKe
             .or_default()
             .push(sub_job);
     }
-    let swept = Swept {
+    let swept = SubJobsByDesktop {
         by_desktop: Arc::new(by_desktop),
         complete: listed.complete,
     };

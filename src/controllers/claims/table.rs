@@ -22,7 +22,7 @@ use crate::ids::{AttemptID, DesktopID, ProjectKey};
 use crate::plan::attempts::had_no_effect;
 use crate::plan::deadlines::{claim_ends_by, first_check_is_awaited, until_unreadable_call_ends};
 use crate::plan::observed::{Claim, ConflictingRequest, DeletedRequest, UnreadableNamespace};
-use crate::plan::step::Settlement;
+use crate::plan::step::OutcomeUpdate;
 
 /// Everything that is known of claims.
 pub(super) struct Table {
@@ -108,7 +108,7 @@ impl Table {
             .watches
             .values()
             .all(|watch| known(&watch.request_list) && known(&watch.project_list));
-        (!all_known).then_some(Claim::NotYet)
+        (!all_known).then_some(Claim::WatchesNotSynced)
     }
 
     /// Takes in a copy of a request; one that is older than what is known changes nothing.
@@ -221,7 +221,7 @@ impl Table {
     }
 
     /// What came of a call whose object is gone already.
-    pub(super) fn learn(&mut self, uid: &str, settlement: &Settlement) {
+    pub(super) fn record_outcome(&mut self, uid: &str, settlement: &OutcomeUpdate) {
         let Some(mut deleted) = self.deleted.remove(uid) else {
             return;
         };
@@ -301,9 +301,9 @@ impl Table {
                 name: visible(object, &entry.namespace, &entry.name),
             };
             let held = if entry.undecodable {
-                Claim::HeldByUndecodable
+                Claim::ReservedByUndecodable
             } else {
-                Claim::Held
+                Claim::Reserved
             };
             if holds {
                 return Some(held(rival));
@@ -314,7 +314,7 @@ impl Table {
                 Reservation::No
             } {
                 Reservation::Yes => return Some(held(rival)),
-                Reservation::Unknown => return Some(Claim::Unchecked(rival)),
+                Reservation::Unknown => return Some(Claim::OlderProjectUnchecked(rival)),
                 Reservation::No => {}
             }
         }
@@ -333,7 +333,7 @@ impl Table {
             self.released.note([&folded], self.time.uptime());
         }
         let (uid, deleted) = self.deleted.holder(&folded, home)?;
-        Some(Claim::HeldByDeleted(DeletedRequest {
+        Some(Claim::ReservedByDeleted(DeletedRequest {
             uid: uid.clone(),
             desktop: id.clone(),
             name: visible(object, &deleted.namespace, &deleted.name),

@@ -143,7 +143,7 @@ impl World {
     /// The deleted request that keeps `object` from its desktops.
     async fn holder(&self, object: &DesktopDeletion) -> DeletedRequest {
         match self.claim(object).await {
-            Claim::HeldByDeleted(holder) => holder,
+            Claim::ReservedByDeleted(holder) => holder,
             claim => panic!("{claim:?}"),
         }
     }

@@ -24,10 +24,10 @@ use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, AuthMethod, Outcome};
 use crate::ids::AttemptID;
 use crate::plan::classify::{classify, cloud_error};
-use crate::plan::memory::{Refusal, Remembered};
-use crate::plan::observed::{PostAnswer, SendPermit, Submission};
+use crate::plan::memory::{Refusal, RequestMemory};
+use crate::plan::observed::{PostResult, SendPermit, Submission};
 use crate::plan::progress::Progress;
-use crate::plan::step::Settlement;
+use crate::plan::step::OutcomeUpdate;
 use crate::plan::step::{Batch, Step};
 use crate::plan::{deadlines, status};
 use crate::workspace::api::{Authentication, BatchDelete, SignedRequest, Workspace};
@@ -48,7 +48,7 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
     let now = Time(context.process.clock.now());
     match step {
         Step::ReadProject => read::project(reconciliation, context).await,
-        Step::Claim => claim::claim(reconciliation, context).await,
+        Step::ClaimDesktops => claim::claim(reconciliation, context).await,
         Step::ReadDesktops(ids) => read::desktops(reconciliation, &ids, context).await,
         Step::ReadDetails(ids) => read::details(reconciliation, &ids, context).await,
         Step::ReadDesktop(id) => read::desktop(reconciliation, &id, context).await,
@@ -69,13 +69,13 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
         }
         Step::ReserveDesktops(count) => reserve::reserve(reconciliation, count, context).await,
         Step::RecordIntent(intent) => {
-            let status = status::intend(&reconciliation.seen.request, &intent, &now)?;
+            let status = status::record_intent(&reconciliation.seen.request, &intent, &now)?;
             write::status(reconciliation, status, "RecordIntent", context).await
         }
         Step::RecordOutcome(settlement) => {
             let attempt = reconciliation.seen.request.attempt(&settlement.attempt);
             let open = attempt.is_some_and(|a| a.outcome == Outcome::Pending);
-            let status = status::settle(&reconciliation.seen.request, &settlement, &now)?;
+            let status = status::record_outcome(&reconciliation.seen.request, &settlement, &now)?;
             write::status(reconciliation, status, "RecordOutcome", context).await?;
             reconciliation.seen.submission = Submission::None;
             let attempt = reconciliation.seen.request.attempt(&settlement.attempt);
@@ -97,7 +97,7 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
             let status = status::with_progress(&reconciliation.seen.request, &progress, &now);
             write::status(reconciliation, status, "RecordProgress", context).await?;
             let told = context.process.uptime.now();
-            reconciliation.remember(context, |memory| memory.tells(&progress, told));
+            reconciliation.remember(context, |memory| memory.record_progress(&progress, told));
             Ok(())
         }
         Step::RecordApproval(progress) => {
@@ -208,14 +208,14 @@ pub fn sign(
     // In a trace, the attempt is found by the ID that the status has.
     tracing::Span::current().record("attempt", attempt.id.as_str());
     // That a desktop was idle before says nothing of what the job does to it.
-    reconciliation.remember(context, Remembered::forget_idle);
+    reconciliation.remember(context, RequestMemory::forget_idle);
     reconciliation.signed_since = Some(since);
     let signed = Signed {
         request,
         attempt: attempt.id.clone(),
         cloud,
     };
-    reconciliation.seen.submission = Submission::Armed { attempt, fresh: true };
+    reconciliation.seen.submission = Submission::Signed { attempt, fresh: true };
     Ok(Some(signed))
 }
 
@@ -246,12 +246,12 @@ pub async fn post(reconciliation: &mut Reconciliation, signed: Signed, context: 
     } = signed;
     // Between the guard in `plan` and this call there is no await.
     let answer = match cloud.send(request).await {
-        Ok(answer) => PostAnswer::Accepted(answer.value),
+        Ok(answer) => PostResult::Accepted(answer.value),
         Err(error) => refused(reconciliation, &attempt, &error, context),
     };
     (reconciliation.permit, reconciliation.half_open_permit) = (None, None);
     reconciliation.seen.permit = SendPermit::None;
-    reconciliation.seen.submission = Submission::Answered { attempt, answer };
+    reconciliation.seen.submission = Submission::Responded { attempt, answer };
 }
 
 fn refused(
@@ -259,7 +259,7 @@ fn refused(
     attempt: &AttemptID,
     error: &CloudFailure,
     context: &Context,
-) -> PostAnswer {
+) -> PostResult {
     let stored = cloud_error(error, Time(context.process.clock.now()));
     let refusal = Refusal {
         attempt: attempt.clone(),
@@ -271,13 +271,13 @@ fn refused(
     };
     reconciliation.remember(context, |memory| memory.refused(refusal));
     match classify(error) {
-        _ if error.was_not_sent() => PostAnswer::NotSent(stored),
-        ErrorClass::InDoubt => PostAnswer::Doubt(stored),
-        _ => PostAnswer::Refused(stored),
+        _ if error.was_not_sent() => PostResult::NotSent(stored),
+        ErrorClass::InDoubt => PostResult::OutcomeUnknown(stored),
+        _ => PostResult::Rejected(stored),
     }
 }
 
-fn count(settlement: &Settlement, context: &Context) {
+fn count(settlement: &OutcomeUpdate, context: &Context) {
     let class = settlement.error.as_ref().map(|error| error.class);
     match settlement.outcome {
         Outcome::Pending => context.process.metrics.answer_lost(),

@@ -7,8 +7,8 @@ use super::super::Context;
 use super::reconciliation::Reconciliation;
 use crate::plan::clocks::Clocks;
 use crate::plan::daily_usage;
-use crate::plan::deadlines::{self, Circumstances, Deadlines};
-use crate::plan::memory::Remembered;
+use crate::plan::deadlines::{self, Deadlines, FactInputs};
+use crate::plan::memory::RequestMemory;
 use crate::plan::progress::Requeue;
 
 /// Brings the facts of a reconciliation up to date.
@@ -19,8 +19,8 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
         daily_usage::expire(&mut project.usage, &clocks, timing);
     }
     context.requests.memory.change(&reconciliation.uid(), |memory| {
-        memory.saw(&reconciliation.seen.request, clocks.uptime);
-        let mut facts = rules(reconciliation, memory, clocks, context).facts(&Circumstances {
+        memory.observe(&reconciliation.seen.request, clocks.uptime);
+        let mut facts = rules(reconciliation, memory, clocks, context).facts(&FactInputs {
             stopping: context.process.stopping.is_cancelled() || !context.process.leadership.holds(),
             credentials: reconciliation.login.as_ref().map(|login| login.version.as_str()),
             began: reconciliation.began,
@@ -28,10 +28,10 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
             hide_users: !context.process.config.show_users,
         });
         if let Some(skew) = &mut facts.clock_skew {
-            skew.ahead = memory.steady(skew.ahead);
+            skew.ahead = memory.debounce_skew(skew.ahead);
         }
         reconciliation.seen.facts = facts;
-        let earlier = memory.earlier_look(
+        let earlier = memory.earlier_evidence(
             &reconciliation.seen.request,
             reconciliation.began,
             timing.job_visibility_timeout,
@@ -39,7 +39,8 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
         reconciliation.seen.earlier_evidence = earlier.cloned();
     });
     let answered = reconciliation.project_read;
-    reconciliation.seen.last_look &= answered.is_some_and(|at| deadlines::is_last_look(at, clocks.uptime));
+    reconciliation.seen.last_look &=
+        answered.is_some_and(|at| deadlines::is_fresh_enough_to_sign(at, clocks.uptime));
     let armed = reconciliation.signed_since;
     if deadlines::drop_stale(
         &mut reconciliation.seen,
@@ -79,7 +80,7 @@ pub fn ask<T>(
 
 fn rules<'a>(
     reconciliation: &'a Reconciliation,
-    memory: &'a Remembered,
+    memory: &'a RequestMemory,
     clocks: Clocks,
     context: &'a Context,
 ) -> Deadlines<'a> {

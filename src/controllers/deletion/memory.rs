@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use crate::plan::memory::Remembered;
+use crate::plan::memory::RequestMemory;
 
 /// Memory of all requests, by uid.
 #[derive(Debug, Default)]
@@ -13,14 +13,14 @@ pub struct Memory(Mutex<HashMap<String, Entry>>);
 /// Memory of one request.
 #[derive(Debug, Default)]
 struct Entry {
-    plan: Remembered,
+    plan: RequestMemory,
     /// Reconciliations in a row that the API server let fail.
     api_failures: u32,
 }
 
 impl Memory {
     /// What is remembered of the request.
-    pub fn of(&self, uid: &str) -> Remembered {
+    pub fn of(&self, uid: &str) -> RequestMemory {
         let memory = self.0.lock();
         memory
             .get(uid)
@@ -29,7 +29,7 @@ impl Memory {
     }
 
     /// Changes what is remembered.
-    pub fn change<T>(&self, uid: &str, change: impl FnOnce(&mut Remembered) -> T) -> T {
+    pub fn change<T>(&self, uid: &str, change: impl FnOnce(&mut RequestMemory) -> T) -> T {
         change(&mut self.0.lock().entry(uid.to_owned()).or_default().plan)
     }
 

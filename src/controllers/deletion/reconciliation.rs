@@ -19,7 +19,7 @@ use crate::cloud::session::{CloudSession, CredentialsKey};
 use crate::controllers::raw::Raw;
 use crate::crd::{DesktopDeletion, FINALIZER, RESOLVE_ANNOTATION};
 use crate::plan::evidence;
-use crate::plan::memory::Remembered;
+use crate::plan::memory::RequestMemory;
 use crate::plan::observed::{Circuit, Observed, ReadTimes, Request, Submission};
 use crate::plan::progress::{Progress, Requeue};
 use crate::workspace::api::Workspace;
@@ -89,7 +89,7 @@ impl Reconciliation {
             memory.first_seen.get_or_insert(since);
         });
         let submission = if context.requests.submissions.is_underway(&uid) {
-            Submission::Underway
+            Submission::InProgress
         } else {
             Submission::None
         };
@@ -178,7 +178,7 @@ impl Reconciliation {
     }
 
     /// Changes what is remembered of the request.
-    pub fn remember<T>(&self, context: &Context, change: impl FnOnce(&mut Remembered) -> T) -> T {
+    pub fn remember<T>(&self, context: &Context, change: impl FnOnce(&mut RequestMemory) -> T) -> T {
         context.requests.memory.change(&self.uid(), change)
     }
 
@@ -279,14 +279,15 @@ impl Reconciliation {
     /// Remembers what the next reconciliation needs of this one.
     pub fn note_wait(&self, progress: &Progress, context: &Context) {
         if let Some(preview) = &progress.preview {
-            let note = |memory: &mut Remembered| memory.read_facts(preview.lacks_facts, self.began);
+            let note =
+                |memory: &mut RequestMemory| memory.record_missing_facts(preview.lacks_facts, self.began);
             self.remember(context, note);
         }
-        if progress.wake == Requeue::SecondLook
+        if progress.wake == Requeue::SecondRead
             && let Some(attempt) = self.seen.request.pending()
             && let Some(evidence) = evidence::evidence(&self.seen, attempt)
         {
-            let note = |memory: &mut Remembered| memory.looked(&attempt.id, self.began, evidence);
+            let note = |memory: &mut RequestMemory| memory.record_evidence(&attempt.id, self.began, evidence);
             self.remember(context, note);
         }
     }

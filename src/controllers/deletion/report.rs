@@ -11,9 +11,9 @@ use crate::crd::RESOLVE_ANNOTATION;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason, find};
 use crate::crd::deletion::DesktopDeletionStatus;
 use crate::plan::messages::list;
-use crate::plan::observed::{PostAnswer, Request, Submission};
+use crate::plan::observed::{PostResult, Request, Submission};
+use crate::plan::step::OutcomeUpdate;
 use crate::plan::step::RefusedAnnotation;
-use crate::plan::step::Settlement;
 use crate::runtime::metrics::Incident;
 
 /// Tells what a status write changed.
@@ -111,14 +111,14 @@ async fn publish_about(
 
 /// The object went away while a submission of it was under way: what came of that is said wherever it can be.
 pub async fn lost(reconciliation: &Reconciliation, context: &Context) {
-    let Submission::Answered { attempt, answer } = &reconciliation.seen.submission else {
+    let Submission::Responded { attempt, answer } = &reconciliation.seen.submission else {
         return;
     };
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
     let text = match answer {
-        PostAnswer::Accepted(job) => format!("the cloud accepted attempt {attempt} as job {job}"),
-        PostAnswer::Doubt(_) => format!("the outcome of attempt {attempt} is unknown"),
-        PostAnswer::NotSent(_) | PostAnswer::Refused(_) => return,
+        PostResult::Accepted(job) => format!("the cloud accepted attempt {attempt} as job {job}"),
+        PostResult::OutcomeUnknown(_) => format!("the outcome of attempt {attempt} is unknown"),
+        PostResult::NotSent(_) | PostResult::Rejected(_) => return,
     };
     let message = format!(
         "{text}, and the object was removed before this could be recorded; check the desktops in the console"
@@ -145,7 +145,7 @@ pub async fn refused(reconciliation: &Reconciliation, refusal: &RefusedAnnotatio
 }
 
 /// A submission that was taken to have had no effect shows one: the cloud let it be seen later than assumed.
-pub async fn late(reconciliation: &Reconciliation, settlement: &Settlement, context: &Context) {
+pub async fn late(reconciliation: &Reconciliation, settlement: &OutcomeUpdate, context: &Context) {
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
     let jobs = list(&settlement.jobs);
     let note = format!(

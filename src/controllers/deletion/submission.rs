@@ -130,7 +130,7 @@ async fn record(reconciliation: &mut Reconciliation, step: Step, context: &Conte
             Ok(())
         }
         // What was signed and not sent is gone with this task.
-        _ if matches!(reconciliation.seen.submission, Submission::Armed { .. }) => Err(Error::StartOver),
+        _ if matches!(reconciliation.seen.submission, Submission::Signed { .. }) => Err(Error::StartOver),
         Step::StartOver => Err(Error::StartOver),
         _ => Ok(()),
     }
@@ -157,7 +157,7 @@ async fn store_intent(
         Patience::UntilRefused,
     )
     .await?;
-    let Submission::Armed { attempt, .. } = &reconciliation.seen.submission else {
+    let Submission::Signed { attempt, .. } = &reconciliation.seen.submission else {
         return Err(Error::StartOver);
     };
     match (reconciliation.seen.request.attempt(&attempt.id), error) {
@@ -214,7 +214,10 @@ async fn given_up(reconciliation: &Reconciliation, step: &Step, error: &Error, c
     if matches!(error, Error::Api(_)) {
         context.requests.claims.deleted(&reconciliation.uid());
         if let Step::RecordOutcome(settlement) = step {
-            context.requests.claims.learn(&reconciliation.uid(), settlement);
+            context
+                .requests
+                .claims
+                .record_outcome(&reconciliation.uid(), settlement);
         }
     }
     report::lost(reconciliation, context).await;

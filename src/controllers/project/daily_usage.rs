@@ -13,7 +13,7 @@ use crate::controllers::raw::Raw;
 use crate::controllers::{Context, Scope, api, project_session, project_status};
 use crate::crd::project::Reservation;
 use crate::crd::{DesktopDeletion, WorkspaceProject, WorkspaceProjectStatus};
-use crate::plan::daily_usage::{self, RequestNow};
+use crate::plan::daily_usage::{self, ReservationOwner};
 
 /// How many requests are read at the same time.
 const AT_ONCE: usize = 8;
@@ -64,22 +64,22 @@ pub(super) async fn settle(
 }
 
 /// The request of a reservation. One that cannot be read does not keep others from being settled.
-async fn read(reservation: Reservation, namespace: &str, context: &Context) -> RequestNow {
+async fn read(reservation: Reservation, namespace: &str, context: &Context) -> ReservationOwner {
     let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.kube.client.clone(), namespace);
     let name = &reservation.request;
     let found = match api::call("read the DesktopDeletion", requests.get_opt(name)).await {
         Ok(found) => found,
         Err(error) => {
             tracing::debug!(namespace, name, %error, "a reservation cannot be settled, retrying");
-            return RequestNow::Unknown;
+            return ReservationOwner::Unknown;
         }
     };
     let Some(found) = found.filter(|found| found.uid().as_ref() == Some(&reservation.uid)) else {
-        return RequestNow::Gone;
+        return ReservationOwner::Gone;
     };
     match found.object.0 {
-        Err(_) => RequestNow::Unknown,
-        Ok(request) => RequestNow::Found {
+        Err(_) => ReservationOwner::Unknown,
+        Ok(request) => ReservationOwner::Found {
             resource_version: request.resource_version().unwrap_or_default(),
             attempts: request.status.unwrap_or_default().attempts,
         },

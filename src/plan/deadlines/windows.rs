@@ -26,7 +26,7 @@ pub fn window(windows: &[SubmissionWindow], clocks: &Clocks) -> Window {
         return Window::Closed { opens };
     }
     match clocks.other() {
-        None => Window::Unclear,
+        None => Window::ClockUnknown,
         Some(other) if inside(other) => Window::Open,
         Some(_) => Window::Closed { opens: None },
     }

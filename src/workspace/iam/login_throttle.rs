@@ -46,7 +46,7 @@ impl LoginThrottle {
         if self.refused < REFUSALS || !resting {
             return Ok(());
         }
-        Err(withheld(format!(
+        Err(suppressed(format!(
             "IAM refused this user {} times in a row; further failures would lock the user, so the password is tried again after {} minutes, or once the Secret changes",
             self.refused,
             REST.as_secs() / 60
@@ -85,7 +85,7 @@ impl LoginThrottle {
         }
         // One refusal counts once, however many waited for it.
         if failed.error.is_refused(&REFUSING) {
-            return Some(withheld(format!(
+            return Some(suppressed(format!(
                 "IAM has just refused this user: {}",
                 failed.error
             )));
@@ -94,6 +94,6 @@ impl LoginThrottle {
     }
 }
 
-fn withheld(reason: String) -> Error {
+fn suppressed(reason: String) -> Error {
     Error::circuit_open(Operation::CreateToken, BreakerKind::Credentials, reason)
 }

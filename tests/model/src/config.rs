@@ -67,7 +67,7 @@ pub enum People {
     /// Replace the object, delete it, and create it again.
     Replacing,
     /// What has to do with time: delete the object, give up, let the deadline pass.
-    Ending,
+    Completion,
     /// The project requires an approval: approve the plan on show, give the last approval once more, take it back; assign
     /// a desktop to another user; delete the object, and create it again.
     Approving,
@@ -84,7 +84,7 @@ impl People {
             Self::Everything => !approves,
             Self::Approving => approves || matches!(action, Action::Delete | Action::Recreate),
             Self::Replacing => matches!(action, Action::Replace | Action::Delete | Action::Recreate),
-            Self::Ending => matches!(action, Action::Delete | Action::Abandon(_) | Action::Deadline),
+            Self::Completion => matches!(action, Action::Delete | Action::Abandon(_) | Action::Deadline),
         }
     }
 }

@@ -12,12 +12,12 @@ use desktop_deletion_operator::crd::project::{Approval, DailyUsage, Guardrails, 
 use desktop_deletion_operator::ids::{ProjectID, Region};
 use desktop_deletion_operator::plan::deadlines;
 use desktop_deletion_operator::plan::observed::{
-    Claim as ShippedClaim, ConflictingRequest, Facts, Observed, PostAnswer, ProjectView, ReadFailure,
+    Claim as ShippedClaim, ConflictingRequest, Facts, Observed, PostResult, ProjectView, ReadFailure,
     ReadTimes, Request, SendPermit, Submission,
 };
 use desktop_deletion_operator::plan::progress::Requeue;
 use desktop_deletion_operator::plan::step::Step;
-use desktop_deletion_operator::plan::views::{DesktopObservation, JobView, Sweep as ShippedSweep};
+use desktop_deletion_operator::plan::views::{DesktopObservation, JobView, SubJobList as ShippedSweep};
 use desktop_deletion_operator::plan::{self, evidence, status, views};
 use desktop_deletion_operator::workspace::api::{
     AttachedKind, AttachedUser, DesktopFacts, DesktopKind, Fact, SubJob, SubJobStatus,
@@ -32,7 +32,7 @@ use crate::names::{self, DESKTOPS, JOBS, Set, USERS};
 use crate::requests::{RequestId, Requests};
 use crate::time::{UPTIME, ago};
 use crate::world::{
-    Answer, Batch, Claim, Draft, Evidence, FirstLook, Held, Memory, Pass, Row, Sighted, Sweep, WriteKind,
+    Answer, Batch, Claim, Draft, Evidence, FirstLook, Held, Memory, Pass, Row, Sighted, SubJobList, WriteKind,
 };
 
 /// All that the decision looks at.
@@ -45,7 +45,7 @@ struct View {
     permit: SendPermit,
     claim: Option<Claim>,
     desktops: [Option<Sighted>; DESKTOPS],
-    sweep: Option<Sweep>,
+    sweep: Option<SubJobList>,
     asked: Set,
     jobs: [Option<Row>; JOBS],
     read_failure: bool,
@@ -175,7 +175,7 @@ impl Decisions {
         let store = |kind, status| Act::Write(kind, requests.with_status(view.request, status));
         match plan::plan(&seen) {
             Step::ReadProject => Act::ReadProject,
-            Step::Claim => Act::Claim,
+            Step::ClaimDesktops => Act::Claim,
             Step::ReadDesktops(ids) => Act::ReadDesktops(names::desktop_set(&ids)),
             Step::ReadDesktop(id) => Act::ReadDesktop(number(names::desktop_set([&id]))),
             Step::ReadDetails(_) | Step::ReserveDesktops(_) => {
@@ -199,7 +199,7 @@ impl Decisions {
                 let Held::Armed(draft) = view.held else {
                     return Act::Illegal;
                 };
-                match status::intend(request, &intent, &now) {
+                match status::record_intent(request, &intent, &now) {
                     Ok(status) => store(WriteKind::Intent(draft.attempt), status),
                     Err(_) => Act::Illegal,
                 }
@@ -208,7 +208,7 @@ impl Decisions {
                 Held::Armed(draft) => Act::Post(draft.attempt),
                 _ => Act::Illegal,
             },
-            Step::RecordOutcome(settlement) => match status::settle(request, &settlement, &now) {
+            Step::RecordOutcome(settlement) => match status::record_outcome(request, &settlement, &now) {
                 Ok(status) => store(WriteKind::Outcome, status),
                 Err(_) => Act::Illegal,
             },
@@ -225,7 +225,7 @@ impl Decisions {
             ),
             Step::Finish(ending) => store(WriteKind::Finish, status::finish(request, &ending, &now)),
             Step::Wait(progress) => Act::Wait(
-                (progress.wake == Requeue::SecondLook)
+                (progress.wake == Requeue::SecondRead)
                     .then(|| noted(&seen))
                     .flatten(),
             ),
@@ -284,7 +284,7 @@ impl Decisions {
                 sub_jobs: (0..JOBS).flat_map(|job| sub_jobs(job, sweep.rows[job])).collect(),
                 complete: sweep.complete,
             }),
-            owned_elsewhere: names::jobs(view.asked)
+            owned_by_other_request: names::jobs(view.asked)
                 .into_iter()
                 .map(|job| (job, false))
                 .collect(),
@@ -293,7 +293,7 @@ impl Decisions {
                 .collect(),
             read_failure: view.read_failure.then(|| ReadFailure {
                 error: error(Operation::ListDesktops, ErrorClass::Unavailable),
-                withheld: false,
+                suppressed: false,
             }),
             earlier_evidence: self.earlier(request, view),
             submission: self.submission(requests, view.held),
@@ -308,19 +308,19 @@ impl Decisions {
         };
         let remembered = memory.remembered(request);
         remembered
-            .earlier_look(request, UPTIME, self.timing.job_visibility_timeout)
+            .earlier_evidence(request, UPTIME, self.timing.job_visibility_timeout)
             .cloned()
     }
 
     fn submission(&self, requests: &Requests, held: Held) -> Submission {
         match held {
             Held::Nothing => Submission::None,
-            Held::Armed(draft) => Submission::Armed {
+            Held::Armed(draft) => Submission::Signed {
                 attempt: self.attempt(requests, draft),
                 fresh: true,
             },
-            Held::Waiting(_) => Submission::Underway,
-            Held::Answered(attempt, answer) => Submission::Answered {
+            Held::Waiting(_) => Submission::InProgress,
+            Held::Answered(attempt, answer) => Submission::Responded {
                 attempt: names::attempt(usize::from(attempt)).clone(),
                 answer: shipped_answer(usize::from(attempt), answer),
             },
@@ -359,7 +359,7 @@ fn noted(seen: &Observed) -> Option<(u8, Evidence)> {
 /// What is said of a claim that a deleted object holds.
 fn shipped_claim(claim: Claim, request: &Request) -> ShippedClaim {
     match (claim, request.desktop_ids.first()) {
-        (Claim::Held, Some(desktop)) => ShippedClaim::Held(ConflictingRequest {
+        (Claim::Reserved, Some(desktop)) => ShippedClaim::Reserved(ConflictingRequest {
             desktop: desktop.clone(),
             name: None,
         }),
@@ -372,7 +372,7 @@ fn sightings(
 ) -> BTreeMap<desktop_deletion_operator::ids::DesktopID, DesktopObservation> {
     let observation = |desktop: usize, sighted: Sighted| DesktopObservation {
         view: sighted.look.shipped(),
-        idle_twice: sighted.idle_twice,
+        record_idle: sighted.record_idle,
         name: None,
         facts: Box::new(facts(desktop, sighted)),
         details: None,
@@ -430,21 +430,21 @@ fn sub_jobs(job: usize, row: Row) -> Vec<SubJob> {
 
 fn job_view(job: usize, row: Row) -> JobView {
     let mut view = JobView::default();
-    view.learn(&sub_jobs(job, row));
-    view.finished = !view.words.is_empty() && row.open == 0;
+    view.merge_sub_jobs(&sub_jobs(job, row));
+    view.finished = !view.results.is_empty() && row.open == 0;
     view.complete = view.finished;
     view
 }
 
-fn shipped_answer(attempt: usize, answer: Answer) -> PostAnswer {
+fn shipped_answer(attempt: usize, answer: Answer) -> PostResult {
     let error = |class| error(Operation::BatchDelete, class);
     match answer {
-        Answer::Accepted => PostAnswer::Accepted(names::job(attempt).clone()),
-        Answer::NotSent => PostAnswer::NotSent(error(ErrorClass::Unreachable)),
-        Answer::Throttled => PostAnswer::Refused(error(ErrorClass::Throttled)),
-        Answer::Invalid => PostAnswer::Refused(error(ErrorClass::InvalidRequest)),
-        Answer::Expired => PostAnswer::Refused(error(ErrorClass::Authentication)),
-        Answer::Doubt => PostAnswer::Doubt(error(ErrorClass::InDoubt)),
+        Answer::Accepted => PostResult::Accepted(names::job(attempt).clone()),
+        Answer::NotSent => PostResult::NotSent(error(ErrorClass::Unreachable)),
+        Answer::Throttled => PostResult::Rejected(error(ErrorClass::Throttled)),
+        Answer::Invalid => PostResult::Rejected(error(ErrorClass::InvalidRequest)),
+        Answer::Expired => PostResult::Rejected(error(ErrorClass::Authentication)),
+        Answer::Doubt => PostResult::OutcomeUnknown(error(ErrorClass::InDoubt)),
     }
 }
 

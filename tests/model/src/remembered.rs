@@ -1,11 +1,11 @@
-//! What an operator remembers is the shipped [`Remembered`]: made from the few numbers of the model by its own methods, and
+//! What an operator remembers is the shipped [`RequestMemory`]: made from the few numbers of the model by its own methods, and
 //! read back by asking it.
 
 use std::cmp::Reverse;
 use std::time::Duration;
 
 use desktop_deletion_operator::crd::deletion::DesktopDeletionStatus;
-use desktop_deletion_operator::plan::memory::Remembered;
+use desktop_deletion_operator::plan::memory::RequestMemory;
 use desktop_deletion_operator::plan::observed::Request;
 use desktop_deletion_operator::plan::views;
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -16,8 +16,8 @@ use crate::world::{Evidence, FirstLook, FirstSaw, Look, Memory, SETTLE, Sighted}
 
 impl Memory {
     /// The shipped memory of that object.
-    pub fn remembered(&self, request: &Request) -> Remembered {
-        let mut remembered = Remembered::default();
+    pub fn remembered(&self, request: &Request) -> RequestMemory {
+        let mut remembered = RequestMemory::default();
         let mut known: Vec<_> = (0..ATTEMPTS)
             .filter_map(|attempt| Some((self.first_saw[attempt]?, names::attempt(attempt))))
             .collect();
@@ -31,11 +31,11 @@ impl Memory {
                 },
                 ..request.clone()
             };
-            remembered.saw(&then, ago(known[last].0));
+            remembered.observe(&then, ago(known[last].0));
         }
         for (desktop, idle) in self.idle.iter().enumerate() {
             if let Some(age) = idle {
-                remembered.idle_twice(
+                remembered.record_idle(
                     names::desktop(desktop),
                     DesktopView::Idle,
                     ago(*age),
@@ -44,22 +44,22 @@ impl Memory {
             }
         }
         if let Some(look) = self.look {
-            remembered.looked(
+            remembered.record_evidence(
                 names::attempt(usize::from(look.attempt)),
                 ago(look.age),
                 look.found.shipped(),
             );
         }
         if let Some(age) = self.finalizer {
-            remembered.adds_finalizer(ago(age));
+            remembered.record_finalizer_added(ago(age));
         }
         remembered
     }
 
     /// Since when each attempt has been known, once the object is loaded.
-    pub fn saw(&self, request: &Request, longest: u8) -> FirstSaw {
+    pub fn observe(&self, request: &Request, longest: u8) -> FirstSaw {
         let mut remembered = self.remembered(request);
-        remembered.saw(request, UPTIME);
+        remembered.observe(request, UPTIME);
         std::array::from_fn(|attempt| {
             let first = remembered.first_saw(names::attempt(attempt))?;
             Some(age_of(first, longest))
@@ -67,15 +67,15 @@ impl Memory {
     }
 
     /// Notes what a pass that began so long ago found of an attempt.
-    pub fn looked(&mut self, attempt: u8, found: Evidence, began: u8, request: &Request) {
+    pub fn record_evidence(&mut self, attempt: u8, found: Evidence, began: u8, request: &Request) {
         let mut remembered = Self {
             look: self.look,
             ..Self::default()
         }
         .remembered(request);
         let id = names::attempt(usize::from(attempt));
-        remembered.looked(id, ago(began), found.shipped());
-        let earlier = |later| remembered.earlier_look(request, UPTIME + later, ticks(SETTLE));
+        remembered.record_evidence(id, ago(began), found.shipped());
+        let earlier = |later| remembered.earlier_evidence(request, UPTIME + later, ticks(SETTLE));
         let found = earlier(ticks(SETTLE)).map(Evidence::of);
         let age = age_until(|later| earlier(later).is_some());
         self.look = age
@@ -96,7 +96,7 @@ impl Evidence {
     pub fn of(found: &views::Evidence) -> Self {
         Self {
             jobs: names::job_set(&found.jobs),
-            touched: names::desktop_set(&found.touched),
+            affected: names::desktop_set(&found.affected),
             complete: found.complete,
         }
     }
@@ -105,7 +105,7 @@ impl Evidence {
     pub fn shipped(self) -> views::Evidence {
         views::Evidence {
             jobs: names::jobs(self.jobs).into_iter().collect(),
-            touched: names::desktops(self.touched).into_iter().collect(),
+            affected: names::desktops(self.affected).into_iter().collect(),
             complete: self.complete,
         }
     }
@@ -115,18 +115,18 @@ impl Look {
     /// Since when the desktop has been idle once this is read, and what the read says.
     pub fn noted(self, idle: Option<u8>, settle: Duration) -> (Option<u8>, Sighted) {
         let id = names::desktop(0);
-        let mut remembered = Remembered::default();
+        let mut remembered = RequestMemory::default();
         if let Some(age) = idle {
-            remembered.idle_twice(id, DesktopView::Idle, ago(age), settle);
+            remembered.record_idle(id, DesktopView::Idle, ago(age), settle);
         }
         let sighted = Sighted {
             look: self,
-            idle_twice: remembered.idle_twice(id, self.shipped(), UPTIME, settle),
+            record_idle: remembered.record_idle(id, self.shipped(), UPTIME, settle),
             reassigned: false,
         };
         let idle_at = |later| {
             let mut then = remembered.clone();
-            then.idle_twice(id, DesktopView::Idle, UPTIME + later, ticks(SETTLE))
+            then.record_idle(id, DesktopView::Idle, UPTIME + later, ticks(SETTLE))
         };
         (age_until(idle_at), sighted)
     }

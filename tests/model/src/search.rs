@@ -391,11 +391,11 @@ fn step_kind(protocol: &Protocol, world: &World, operator: usize) -> &'static st
             WriteKind::Intent(_) => "store intent",
             WriteKind::Outcome => "record outcome",
             WriteKind::Refusal => "answer an annotation",
-            WriteKind::Progress if pass.claim == Some(Claim::Held) => {
+            WriteKind::Progress if pass.claim == Some(Claim::Reserved) => {
                 "write that a deleted object holds the desktops"
             }
             WriteKind::Progress if facts.clock_skew.is_some() => "write that clocks differ",
-            WriteKind::Progress if facts.deadline == Deadline::Unclear => {
+            WriteKind::Progress if facts.deadline == Deadline::ClocksDisagree => {
                 "write that the deadline passed by one clock"
             }
             WriteKind::Progress => "write progress",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use desktop_deletion_operator::config::Timing;
 use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::plan::clocks::Clocks;
-use desktop_deletion_operator::plan::deadlines::{Circumstances, Deadlines};
+use desktop_deletion_operator::plan::deadlines::{Deadlines, FactInputs};
 use desktop_deletion_operator::plan::observed::{Circuit, Facts, Request};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -105,7 +105,7 @@ impl Rules {
     /// The operator has loaded the object, and knows its attempts now.
     pub fn saw(&self, requests: &Requests, request: RequestId, memory: &mut Memory) {
         memory.first_saw = self.saw.get(&(request, memory.first_saw), || {
-            memory.saw(&requests.get(request).request, self.config.longest_known())
+            memory.observe(&requests.get(request).request, self.config.longest_known())
         });
     }
 
@@ -123,7 +123,7 @@ impl Rules {
     pub fn is_in_flight(&self, requests: &Requests, situation: &Situation) -> bool {
         let facts = self.facts(requests, situation);
         let attempts = &requests.get(situation.request).request.status.attempts;
-        !facts.settled || (attempts.iter().any(Attempt::is_open) && !facts.expired)
+        !facts.job_must_be_visible || (attempts.iter().any(Attempt::is_open) && !facts.expired)
     }
 
     fn ask(&self, request: &Request, situation: &Situation) -> Facts {
@@ -141,7 +141,7 @@ impl Rules {
             windows: &[],
             submitted: &[],
         };
-        let mut facts = rules.facts(&Circumstances {
+        let mut facts = rules.facts(&FactInputs {
             hide_users: false,
             stopping: situation.stopping,
             credentials: None,

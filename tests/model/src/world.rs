@@ -260,7 +260,7 @@ pub struct Evidence {
     /// Jobs that may be the attempt's.
     pub jobs: Set,
     /// Desktops on which something had an effect.
-    pub touched: Set,
+    pub affected: Set,
     /// Everything was read.
     pub complete: bool,
 }
@@ -290,7 +290,7 @@ pub struct Pass {
     /// Reads of desktops.
     pub desktops: [Option<Sighted>; DESKTOPS],
     /// The read of the sub-jobs.
-    pub sweep: Option<Sweep>,
+    pub sweep: Option<SubJobList>,
     /// How long ago the oldest of these reads was made.
     pub read: Option<u8>,
     /// Jobs that it asked for an owner.
@@ -313,7 +313,7 @@ pub enum Claim {
     /// It may have them.
     Granted,
     /// A deleted object holds them.
-    Held,
+    Reserved,
 }
 
 /// A read of a desktop.
@@ -322,7 +322,7 @@ pub struct Sighted {
     /// What it showed.
     pub look: Look,
     /// It was idle a settle time before, and ever since.
-    pub idle_twice: bool,
+    pub record_idle: bool,
     /// Another user has it than in the beginning.
     pub reassigned: bool,
 }
@@ -344,7 +344,7 @@ pub enum Look {
 
 /// A read of the sub-jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Sweep {
+pub struct SubJobList {
     /// The sub-jobs of each job.
     pub rows: [Row; JOBS],
     /// Every row was read.

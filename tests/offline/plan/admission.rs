@@ -6,7 +6,7 @@ use desktop_deletion_operator::crd::deletion::Outcome::Rejected;
 use desktop_deletion_operator::plan::observed::{Circuit, SendPermit};
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
-use desktop_deletion_operator::plan::views::{DesktopView, Sweep};
+use desktop_deletion_operator::plan::views::{DesktopView, SubJobList};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 
 use super::build::{
@@ -366,7 +366,7 @@ fn undocumented() -> Vec<Row> {
                 .sweep("j1/b Other")
                 .job("j1", "b Other")
                 .sights("b Idle")
-                .idle_twice("b"),
+                .record_idle("b"),
             "DeletionInProgress retrying until Tick",
         ),
         row(
@@ -384,7 +384,7 @@ fn undocumented() -> Vec<Row> {
                 .job("j1", "b Other")
                 .parent_ended("j1", None)
                 .sights("b Idle")
-                .idle_twice("b"),
+                .record_idle("b"),
             "sign a b, known j1",
         ),
         row(
@@ -393,7 +393,7 @@ fn undocumented() -> Vec<Row> {
                 .sweep("j1/b Other")
                 .job("j1", "")
                 .sights("b Idle")
-                .idle_twice("b"),
+                .record_idle("b"),
             "DeletionInProgress retrying until Tick",
         ),
         row(
@@ -401,9 +401,9 @@ fn undocumented() -> Vec<Row> {
             ready("a b")
                 .sweep("j1/b Other")
                 .job("j1", "b Other")
-                .unclear_for_long()
+                .undocumented_for_long()
                 .sights("b Idle")
-                .idle_twice("b"),
+                .record_idle("b"),
             "sign a b, known j1",
         ),
     ]
@@ -596,7 +596,7 @@ fn a_baseline_is_cut_to_what_the_status_can_hold_and_says_so() {
             code: None,
             reason: None,
         });
-        seen.0.sweep = Some(Sweep {
+        seen.0.sweep = Some(SubJobList {
             sub_jobs: rows.collect(),
             complete: true,
         });

@@ -7,14 +7,16 @@ use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
 use desktop_deletion_operator::ids::{DesktopID, JobID};
 use desktop_deletion_operator::plan::observed::{
-    Circuit, ClockSkew, Deadline, Facts, Observed, PostAnswer, Request, SendPermit, SingleRead, Start,
+    Circuit, ClockSkew, Deadline, Facts, Observed, PostResult, Request, SendPermit, SingleRead, Start,
     Submission, Window,
 };
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::status;
-use desktop_deletion_operator::plan::step::{Intent, Settlement};
+use desktop_deletion_operator::plan::step::{Intent, OutcomeUpdate};
 use desktop_deletion_operator::plan::views::Evidence;
-use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, JobView, SubJobResult, Sweep};
+use desktop_deletion_operator::plan::views::{
+    DesktopObservation, DesktopView, JobView, SubJobList, SubJobResult,
+};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use proptest::collection::{btree_map, vec};
 use proptest::option::{of, weighted};
@@ -65,7 +67,7 @@ fn all() -> Vec<DesktopID> {
 }
 
 fn moves() -> impl Strategy<Value = Move> {
-    let intend = (
+    let record_intent = (
         subsequence(all(), 1..=3),
         subsequence(jobs("j1 j2"), 0..=2),
         subsequence(all(), 0..=1),
@@ -102,7 +104,7 @@ fn moves() -> impl Strategy<Value = Move> {
         DesktopState::Pending,
     ]);
     let tell = vec(states, 3).prop_map(|states| Move::Tell { states });
-    prop_oneof![3 => intend, 3 => settle, 1 => tell]
+    prop_oneof![3 => record_intent, 3 => settle, 1 => tell]
 }
 
 /// Requests whose status came about by legal moves.
@@ -123,7 +125,7 @@ pub(crate) fn requests() -> impl Strategy<Value = Request> {
 
 /// Makes the move, if it is legal.
 fn take(request: &mut Request, number: usize, step: Move) {
-    let progress = Progress::moving(Reason::Submitting, "so it is".to_owned(), Requeue::Poll);
+    let progress = Progress::reconciling(Reason::Submitting, "so it is".to_owned(), Requeue::JobChange);
     let next = match step {
         Move::Intend { body, attempt } => {
             let absent = all().into_iter().filter(|id| !body.contains(id));
@@ -135,7 +137,7 @@ fn take(request: &mut Request, number: usize, step: Move) {
                 desktop_ids: body,
                 ..attempt
             };
-            status::intend(
+            status::record_intent(
                 request,
                 &Intent {
                     attempt,
@@ -154,13 +156,13 @@ fn take(request: &mut Request, number: usize, step: Move) {
                 Outcome::Adopted => jobs,
                 _ => vec![],
             };
-            let settlement = Settlement {
+            let settlement = OutcomeUpdate {
                 attempt: pending.id,
                 jobs,
                 error: refused.then(|| failure(class)),
                 ..settlement(outcome, "")
             };
-            status::settle(request, &settlement, &minute(2)).ok()
+            status::record_outcome(request, &settlement, &minute(2)).ok()
         }),
         Move::Tell { states } => {
             let news = all()
@@ -196,7 +198,7 @@ fn folded() -> impl Strategy<Value = DesktopID> {
     select(ids("a b c"))
 }
 
-fn sweeps() -> impl Strategy<Value = Sweep> {
+fn sweeps() -> impl Strategy<Value = SubJobList> {
     let row = (
         select(jobs("j1 j2 j3 j4 j5")),
         select(ids("a b B c z")),
@@ -216,7 +218,7 @@ fn sweeps() -> impl Strategy<Value = Sweep> {
             code: None,
             reason: None,
         });
-    (vec(row, 0..4), any::<bool>()).prop_map(|(sub_jobs, complete)| Sweep { sub_jobs, complete })
+    (vec(row, 0..4), any::<bool>()).prop_map(|(sub_jobs, complete)| SubJobList { sub_jobs, complete })
 }
 
 fn views() -> impl Strategy<Value = JobView> {
@@ -230,12 +232,12 @@ fn views() -> impl Strategy<Value = JobView> {
         of("[a-z]{0,300}").prop_map(|code| SubJobResult::Other { code }),
     ];
     (btree_map(folded(), word, 0..=3), any::<[bool; 3]>()).prop_map(
-        |(words, [finished, unclear, complete])| JobView {
+        |(results, [finished, unclear, complete])| JobView {
             finished,
             unclear,
             complete: finished && complete,
             parent_reason: None,
-            words,
+            results,
         },
     )
 }
@@ -246,14 +248,14 @@ fn looks() -> impl Strategy<Value = Evidence> {
         subsequence(ids("a b c"), 0..=2),
         any::<bool>(),
     )
-        .prop_map(|(jobs, touched, complete)| Evidence {
+        .prop_map(|(jobs, affected, complete)| Evidence {
             jobs: jobs.into_iter().collect(),
-            touched: touched.into_iter().collect(),
+            affected: affected.into_iter().collect(),
             complete,
         })
 }
 
-fn answers() -> impl Strategy<Value = PostAnswer> {
+fn answers() -> impl Strategy<Value = PostResult> {
     let refusals = select(
         ErrorClass::ALL
             .iter()
@@ -262,10 +264,10 @@ fn answers() -> impl Strategy<Value = PostAnswer> {
             .collect::<Vec<_>>(),
     );
     prop_oneof![
-        Just(PostAnswer::Accepted(job("j9"))),
-        Just(PostAnswer::NotSent(failure(ErrorClass::Unreachable))),
-        refusals.prop_map(|class| PostAnswer::Refused(failure(class))),
-        Just(PostAnswer::Doubt(failure(ErrorClass::InDoubt))),
+        Just(PostResult::Accepted(job("j9"))),
+        Just(PostResult::NotSent(failure(ErrorClass::Unreachable))),
+        refusals.prop_map(|class| PostResult::Rejected(failure(class))),
+        Just(PostResult::OutcomeUnknown(failure(ErrorClass::InDoubt))),
     ]
 }
 
@@ -277,17 +279,17 @@ fn submissions(request: &Request) -> BoxedStrategy<Submission> {
         ..attempt("a")
     };
     let armed = |attempt: Attempt| {
-        any::<bool>().prop_map(move |fresh| Submission::Armed {
+        any::<bool>().prop_map(move |fresh| Submission::Signed {
             attempt: attempt.clone(),
             fresh,
         })
     };
-    let common = prop_oneof![3 => Just(Submission::None), 1 => Just(Submission::Underway)];
+    let common = prop_oneof![3 => Just(Submission::None), 1 => Just(Submission::InProgress)];
     match request.pending().cloned() {
         None => prop_oneof![3 => common, 2 => armed(signed)].boxed(),
         Some(pending) => {
             let id = pending.id.clone();
-            let answered = answers().prop_map(move |answer| Submission::Answered {
+            let answered = answers().prop_map(move |answer| Submission::Responded {
                 attempt: id.clone(),
                 answer,
             });
@@ -299,13 +301,14 @@ fn submissions(request: &Request) -> BoxedStrategy<Submission> {
 fn facts() -> impl Strategy<Value = Facts> {
     let deadline = prop_oneof![
         4 => Just(Deadline::Ahead),
-        1 => Just(Deadline::Unclear),
+        1 => Just(Deadline::ClocksDisagree),
         2 => Just(Deadline::Passed),
     ];
-    let start = prop_oneof![6 => Just(Start::Reached), 1 => Just(Start::Unclear), 1 => Just(Start::Ahead)];
+    let start =
+        prop_oneof![6 => Just(Start::Reached), 1 => Just(Start::ClockUnknown), 1 => Just(Start::Ahead)];
     let window = prop_oneof![
         8 => Just(Window::Open),
-        1 => Just(Window::Unclear),
+        1 => Just(Window::ClockUnknown),
         1 => Just(Window::Closed { opens: None }),
         1 => Just(Window::Unknown),
     ];
@@ -328,12 +331,12 @@ fn facts() -> impl Strategy<Value = Facts> {
                 service_clock_known,
                 retry_due,
                 facts_missing_for_long,
-                settled,
+                job_must_be_visible,
                 overdue,
-                unclear_for_long,
+                undocumented_for_long,
                 expired,
                 late,
-                too_early_to_look,
+                before_initial_poll,
                 finalizer_missing,
                 finalizer_due,
                 progress_due,
@@ -352,12 +355,12 @@ fn facts() -> impl Strategy<Value = Facts> {
             retry_due,
             clock_skew,
             facts_missing_for_long,
-            settled,
+            job_must_be_visible,
             overdue,
-            unclear_for_long,
+            undocumented_for_long,
             expired,
-            evidence_overdue: expired && late,
-            too_early_to_look: !expired && too_early_to_look,
+            recovery_timed_out: expired && late,
+            before_initial_poll: !expired && before_initial_poll,
             finalizer_missing,
             finalizer_due,
             circuit,
@@ -377,7 +380,7 @@ struct Reads {
     permit: SendPermit,
     desktops: BTreeMap<DesktopID, DesktopObservation>,
     asked_singly: BTreeMap<DesktopID, SingleRead>,
-    sweep: Option<Sweep>,
+    sweep: Option<SubJobList>,
     jobs: BTreeMap<JobID, JobView>,
     read_failure: Option<ErrorClass>,
     earlier: Option<Evidence>,
@@ -399,7 +402,7 @@ fn reads() -> impl Strategy<Value = Reads> {
     let observation = (sights(), any::<bool>(), approvals::details()).prop_map(|(view, twice, details)| {
         DesktopObservation {
             view,
-            idle_twice: twice && view.is_idle(),
+            record_idle: twice && view.is_idle(),
             name: None,
             facts: Box::default(),
             details,
@@ -490,7 +493,7 @@ pub(crate) fn situations() -> impl Strategy<Value = Observed> {
             let Seen(mut seen) = seen;
             seen.request = request;
             seen.request.resolve = reads.resolve;
-            seen.owned_elsewhere = reads.owners;
+            seen.owned_by_other_request = reads.owners;
             seen.last_look = reads.last_look && seen.project.is_some();
             seen.permit = reads.permit;
             seen.desktops = reads.desktops;

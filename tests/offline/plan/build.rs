@@ -11,7 +11,7 @@ use desktop_deletion_operator::crd::deletion::{
 use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID, Operation};
 use desktop_deletion_operator::plan::observed::{Facts, Observed, Request, SendPermit, Submission};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
-use desktop_deletion_operator::plan::step::{Ending, Settlement};
+use desktop_deletion_operator::plan::step::{Completion, OutcomeUpdate};
 use desktop_deletion_operator::plan::views::DesktopView;
 use desktop_deletion_operator::plan::views::Evidence;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -149,8 +149,8 @@ pub(crate) fn no_effect(name: &str, body: &str) -> Attempt {
 }
 
 /// Something came of the attempt `n1`.
-pub(crate) fn settlement(outcome: Outcome, job_ids: &str) -> Settlement {
-    Settlement {
+pub(crate) fn settlement(outcome: Outcome, job_ids: &str) -> OutcomeUpdate {
+    OutcomeUpdate {
         attempt: nonce("n1"),
         outcome,
         jobs: jobs(job_ids),
@@ -160,13 +160,13 @@ pub(crate) fn settlement(outcome: Outcome, job_ids: &str) -> Settlement {
             .filter(|_| jobs(job_ids).len() == 1),
         error: None,
         answers: None,
-        progress: Progress::moving(Reason::Submitting, "so it is".to_owned(), Requeue::Poll),
+        progress: Progress::reconciling(Reason::Submitting, "so it is".to_owned(), Requeue::JobChange),
     }
 }
 
 /// The end of a request, whatever became of its desktops.
-pub(crate) fn ending(verdict: Reason) -> Ending {
-    Ending {
+pub(crate) fn ending(verdict: Reason) -> Completion {
+    Completion {
         verdict,
         submitted: verdict,
         message: "so it is".to_owned(),
@@ -178,10 +178,10 @@ pub(crate) fn ending(verdict: Reason) -> Ending {
 }
 
 /// What a look for evidence found: jobs, and the desktops touched.
-pub(crate) fn evidence(job_ids: &str, touched: &str) -> Evidence {
+pub(crate) fn evidence(job_ids: &str, affected: &str) -> Evidence {
     Evidence {
         jobs: jobs(job_ids).into_iter().collect(),
-        touched: ids(touched).into_iter().collect(),
+        affected: ids(affected).into_iter().collect(),
         complete: true,
     }
 }
@@ -224,7 +224,7 @@ pub(crate) fn untouched(desktop_ids: &str) -> Seen {
         desktops: std::collections::BTreeMap::new(),
         single_reads: std::collections::BTreeMap::new(),
         sweep: None,
-        owned_elsewhere: std::collections::BTreeMap::new(),
+        owned_by_other_request: std::collections::BTreeMap::new(),
         jobs: std::collections::BTreeMap::new(),
         read_failure: None,
         earlier_evidence: None,

@@ -132,12 +132,17 @@ fn every_error_has_its_class_reason_and_pace() {
     let mut wrong = Vec::new();
     for (error, row) in rows() {
         let class = classify(&error);
-        let treatment = class.treatment();
+        let error_policy = class.error_policy();
         let said = [
             class.as_str().to_owned(),
-            treatment.reason.to_string(),
-            if treatment.needs_user { "person" } else { "itself" }.to_owned(),
-            format!("{:?}", treatment.retry),
+            error_policy.reason.to_string(),
+            if error_policy.needs_user {
+                "person"
+            } else {
+                "itself"
+            }
+            .to_owned(),
+            format!("{:?}", error_policy.retry),
         ];
         if said != row[2..] {
             wrong.push(format!("{row:?}: {said:?}"));

@@ -78,7 +78,7 @@ fn a_call_that_was_held_back_is_no_news_of_the_error_that_holds_it_back() {
         .read_failure(ErrorClass::Authentication);
     seen.0.request.status = rules::written(&seen.0.request, &plan(&seen.0), &minute(90)).unwrap();
     let read_failure = seen.0.read_failure.as_mut().unwrap();
-    read_failure.withheld = true;
+    read_failure.suppressed = true;
     read_failure.error.http_status = None;
     read_failure.error.code = None;
     assert!(matches!(plan(&seen.0), Step::Wait(_)), "the same login");

@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
 use desktop_deletion_operator::crd::project::{DailyUsage, Reservation, SubmittedDesktops};
 use desktop_deletion_operator::plan::clocks::Clocks;
-use desktop_deletion_operator::plan::daily_usage::{self, RequestNow};
+use desktop_deletion_operator::plan::daily_usage::{self, ReservationOwner};
 
 use super::build::{attempt, effective, minute, nonce, timing};
 
@@ -74,13 +74,13 @@ fn a_reservation_that_is_never_settled_counts_for_a_day() {
 
 /// What becomes of a reservation of five desktops: still open, what counts for a day, or nothing.
 fn fate(version: &str, attempts: Vec<Attempt>) -> (usize, i32) {
-    settled(&RequestNow::Found {
+    settled(&ReservationOwner::Found {
         resource_version: version.to_owned(),
         attempts,
     })
 }
 
-fn settled(now: &RequestNow) -> (usize, i32) {
+fn settled(now: &ReservationOwner) -> (usize, i32) {
     let usage = DailyUsage {
         submitted: vec![],
         reservations: vec![reservation("n1", 0)],
@@ -138,11 +138,15 @@ fn a_reservation_is_given_back_only_if_nothing_came_of_it_nor_can() {
         assert_eq!(fate(version, attempts), expected, "{what}");
     }
     assert_eq!(
-        settled(&RequestNow::Gone),
+        settled(&ReservationOwner::Gone),
         (0, 5),
         "what became of it is not known"
     );
-    assert_eq!(settled(&RequestNow::Unknown), (1, 0), "it could not be read");
+    assert_eq!(
+        settled(&ReservationOwner::Unknown),
+        (1, 0),
+        "it could not be read"
+    );
 }
 
 #[test]
@@ -152,7 +156,7 @@ fn a_day_takes_no_more_than_its_quarters_of_an_hour() {
         let clocks = clocks(now, Some(now));
         daily_usage::expire(&mut usage, &clocks, &timing());
         usage.reservations.push(reservation("n1", now));
-        usage = daily_usage::settle(&usage, vec![RequestNow::Gone], &timing());
+        usage = daily_usage::settle(&usage, vec![ReservationOwner::Gone], &timing());
         let whole_day = 5 * u32::try_from(now.min(DAY)).unwrap();
         let more = usage.desktops() - whole_day;
         assert!((5..=5 * (15 + 4)).contains(&more), "at {now}: {more}");
@@ -162,7 +166,7 @@ fn a_day_takes_no_more_than_its_quarters_of_an_hour() {
     let before = usage.desktops();
     for now in 0..DAY {
         usage.reservations.push(reservation("n1", now));
-        usage = daily_usage::settle(&usage, vec![RequestNow::Gone], &timing());
+        usage = daily_usage::settle(&usage, vec![ReservationOwner::Gone], &timing());
     }
     assert_eq!(usage.submitted.len(), 98);
     assert_eq!(usage.desktops(), before + 5 * u32::try_from(DAY).unwrap());

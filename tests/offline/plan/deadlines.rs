@@ -9,10 +9,9 @@ use desktop_deletion_operator::crd::deletion::{Attempt, AuthMethod, CloudError, 
 use desktop_deletion_operator::crd::project::SubmittedDesktops;
 use desktop_deletion_operator::plan::clocks::Clocks;
 use desktop_deletion_operator::plan::deadlines::{
-    Circumstances, Deadlines, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone,
-    with_jitter,
+    Deadlines, FactInputs, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone, with_jitter,
 };
-use desktop_deletion_operator::plan::memory::{Refusal, Remembered};
+use desktop_deletion_operator::plan::memory::{Refusal, RequestMemory};
 use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, ReadTimes, Request, Start};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -61,7 +60,7 @@ fn refused(class: ErrorClass) -> Attempt {
 /// A request created at 0, and what this process knows of it since its start.
 struct Case {
     request: Request,
-    memory: Remembered,
+    memory: RequestMemory,
     clocks: Clocks,
     began: i64,
     submitted: Vec<SubmittedDesktops>,
@@ -73,8 +72,8 @@ impl Case {
         request.created = Some(at(0));
         request.finalizer = true;
         request.status.attempts = attempts;
-        let mut memory = Remembered::default();
-        memory.saw(&request, Duration::ZERO);
+        let mut memory = RequestMemory::default();
+        memory.observe(&request, Duration::ZERO);
         let case = Self {
             request,
             memory,
@@ -118,7 +117,7 @@ impl Case {
     fn facts(&self) -> Facts {
         let timing = timing();
         self.with(&timing, |rules| {
-            rules.facts(&Circumstances {
+            rules.facts(&FactInputs {
                 hide_users: false,
                 stopping: false,
                 credentials: None,
@@ -238,8 +237,8 @@ fn without_the_services_clock_a_call_is_over_by_what_this_process_saw_and_by_the
     behind.clocks.api_server = Some(at(span - 1));
     assert!(!behind.facts().expired, "the API server's clock counts");
     let mut late = doubt().later(span);
-    late.memory = Remembered::default();
-    late.memory.saw(&late.request, seconds(1));
+    late.memory = RequestMemory::default();
+    late.memory.observe(&late.request, seconds(1));
     assert!(!late.facts().expired, "this process saw it a second later");
 }
 
@@ -264,9 +263,15 @@ fn a_token_whose_end_is_unknown_lives_for_a_day() {
 
 #[test]
 fn evidence_is_overdue_half_an_hour_after_that() {
-    assert!(!doubt().later(OVER + 1799).facts().evidence_overdue);
-    assert!(doubt().later(OVER + 1800).facts().evidence_overdue);
-    assert!(!doubt().later(OVER + 1800).service(1500).facts().evidence_overdue);
+    assert!(!doubt().later(OVER + 1799).facts().recovery_timed_out);
+    assert!(doubt().later(OVER + 1800).facts().recovery_timed_out);
+    assert!(
+        !doubt()
+            .later(OVER + 1800)
+            .service(1500)
+            .facts()
+            .recovery_timed_out
+    );
 }
 
 #[test]
@@ -279,7 +284,7 @@ fn an_accepted_call_has_settled_and_is_overdue_by_both_clocks() {
         (accepted().later(SHOWN - 1).service(200), false),
         (Case::new(vec![]), true),
     ] {
-        assert_eq!(case.facts().settled, expected);
+        assert_eq!(case.facts().job_must_be_visible, expected);
     }
     assert!(!accepted().later(3599).ours(200).facts().overdue);
     assert!(accepted().later(3600).ours(200).facts().overdue);
@@ -306,7 +311,7 @@ fn the_earliest_time_of_a_submission_is_reached_by_both_clocks() {
         (
             "by ours, and no other is known",
             alone(due().later(1000)),
-            Start::Unclear,
+            Start::ClockUnknown,
         ),
         (
             "before, and no other is known",
@@ -355,21 +360,21 @@ fn a_deadline_passes_by_both_clocks_and_nothing_is_sent_once_it_has_passed_by_on
     for (what, case, deadline) in [
         ("before", due().later(999), Deadline::Ahead),
         ("at it", due().later(1000), Deadline::Passed),
-        ("by ours", due().later(999).ours(60), Deadline::Unclear),
+        ("by ours", due().later(999).ours(60), Deadline::ClocksDisagree),
         (
             "by the service's",
             due().later(999).service(60),
-            Deadline::Unclear,
+            Deadline::ClocksDisagree,
         ),
         (
             "by clocks that differ too much",
             due().later(10_000).service(301),
-            Deadline::Unclear,
+            Deadline::ClocksDisagree,
         ),
         (
             "by a service that lies",
             due().later(10).service(60_000_000),
-            Deadline::Unclear,
+            Deadline::ClocksDisagree,
         ),
         (
             "by the API server's",
@@ -381,7 +386,7 @@ fn a_deadline_passes_by_both_clocks_and_nothing_is_sent_once_it_has_passed_by_on
     }
     let mut ours_alone = due().later(1000).service_unknown();
     ours_alone.clocks.api_server = None;
-    assert_eq!(ours_alone.facts().deadline, Deadline::Unclear);
+    assert_eq!(ours_alone.facts().deadline, Deadline::ClocksDisagree);
     let by_default = || Case::new(vec![]);
     assert_eq!(
         by_default().later(7 * 86_400 - 1).facts().deadline,
@@ -494,8 +499,8 @@ fn three_refusals_because_something_does_not_exist_span_more_than_two_settle_tim
 fn how_far_a_check_has_come_is_told_every_ten_seconds() {
     let told = |reason: Reason, after: i64| {
         let mut case = Case::new(vec![]);
-        let progress = Progress::moving(reason, "so it is".to_owned(), Requeue::Tick);
-        case.memory.tells(&progress, Duration::ZERO);
+        let progress = Progress::reconciling(reason, "so it is".to_owned(), Requeue::PollInterval);
+        case.memory.record_progress(&progress, Duration::ZERO);
         case.later(after).facts().progress_due
     };
     assert!(Case::new(vec![]).facts().progress_due, "it was not told yet");
@@ -509,7 +514,7 @@ fn facts_are_missing_for_long_when_reads_a_settle_time_apart_and_all_between_lac
     let for_long = |reads: &[(bool, i64)], after: i64| {
         let mut case = Case::new(vec![]);
         for (lacks_some, began) in reads {
-            case.memory.read_facts(*lacks_some, seconds(*began));
+            case.memory.record_missing_facts(*lacks_some, seconds(*began));
         }
         case.later(after).facts().facts_missing_for_long
     };
@@ -532,11 +537,11 @@ fn a_desktop_that_cannot_be_read_is_asked_for_less_and_less_often_though_other_r
     let (odd, other) = (build::id("odd"), build::id("other"));
     let counts = [1, 2, 3].map(|_| case.memory.single_read_failed(&odd));
     assert_eq!(counts, [1, 2, 3]);
-    case.memory.was_read(&other);
+    case.memory.clear_read_failures(&other);
     case.memory.failures = 0;
     assert_eq!(case.memory.failures_in_a_row(), 3);
     assert_eq!(case.delay(Requeue::Backoff).as_secs(), 20);
-    case.memory.was_read(&odd);
+    case.memory.clear_read_failures(&odd);
     assert_eq!(case.memory.failures_in_a_row(), 0);
     assert_eq!(case.memory.single_read_failed(&odd), 1);
 }
@@ -581,38 +586,38 @@ fn a_sub_job_of_an_unknown_status_counts_from_when_it_was_first_seen_and_its_des
     let mut case = Case::new(vec![]);
     let (b, ids) = (build::id("b"), [build::id("a"), build::id("B")]);
     let idle =
-        |memory: &mut Remembered, at: i64| memory.idle_twice(&b, DesktopView::Idle, seconds(at), settle);
+        |memory: &mut RequestMemory, at: i64| memory.record_idle(&b, DesktopView::Idle, seconds(at), settle);
     let sweep = |text: &str| untouched("a b").sweep(text).0.sweep.unwrap();
     // The request has waited for long, and the desktop has been idle all the time.
     idle(&mut case.memory, 0);
     assert!(idle(&mut case.memory, 5000));
     assert_eq!(
         case.memory
-            .saw_sub_jobs(&sweep("j1/b Success"), &ids, seconds(5000)),
+            .observe_sub_jobs(&sweep("j1/b Success"), &ids, seconds(5000)),
         []
     );
     assert_eq!(
         case.memory
-            .saw_sub_jobs(&sweep("j2/b Other"), &ids, seconds(5000)),
+            .observe_sub_jobs(&sweep("j2/b Other"), &ids, seconds(5000)),
         std::slice::from_ref(&b)
     );
     assert!(!idle(&mut case.memory, 5001));
     assert_eq!(
         case.memory
-            .saw_sub_jobs(&sweep("j2/b Other"), &ids, seconds(6000)),
+            .observe_sub_jobs(&sweep("j2/b Other"), &ids, seconds(6000)),
         []
     );
     assert!(idle(&mut case.memory, 6000));
-    let since = |memory: &Remembered| memory.unclear_since().map(|at| at.as_secs());
+    let since = |memory: &RequestMemory| memory.unclear_since().map(|at| at.as_secs());
     assert_eq!(since(&case.memory), Some(5000));
     // Another one is another matter, and one that is shown again is new.
     case.memory
-        .saw_sub_jobs(&sweep("j2/b Other j3/b Other"), &ids, seconds(7000));
+        .observe_sub_jobs(&sweep("j2/b Other j3/b Other"), &ids, seconds(7000));
     assert_eq!(since(&case.memory), Some(7000));
-    case.memory.saw_sub_jobs(&sweep(""), &ids, seconds(7000));
+    case.memory.observe_sub_jobs(&sweep(""), &ids, seconds(7000));
     assert_eq!(since(&case.memory), None);
     case.memory
-        .saw_sub_jobs(&sweep("j2/b Other"), &ids, seconds(8000));
+        .observe_sub_jobs(&sweep("j2/b Other"), &ids, seconds(8000));
     assert_eq!(since(&case.memory), Some(8000));
     let long = |uptime: i64| {
         let memory = case.memory.clone();
@@ -621,7 +626,7 @@ fn a_sub_job_of_an_unknown_status_counts_from_when_it_was_first_seen_and_its_des
             ..Case::new(vec![])
         }
         .later(uptime);
-        case.facts().unclear_for_long
+        case.facts().undocumented_for_long
     };
     let overdue = i64::try_from(timing().job_overdue.as_secs()).unwrap();
     assert!(!long(8000 + overdue - 1));
@@ -631,8 +636,8 @@ fn a_sub_job_of_an_unknown_status_counts_from_when_it_was_first_seen_and_its_des
 #[test]
 fn that_a_desktop_is_gone_is_known_for_ten_minutes_and_in_its_project_only() {
     let project = |id: &str| build::coordinates(id).key();
-    let mut memory = Remembered::default();
-    memory.is_gone(&build::id("Gone"), project("here"), seconds(100));
+    let mut memory = RequestMemory::default();
+    memory.mark_gone(&build::id("Gone"), project("here"), seconds(100));
     let known = |place: &str, now: i64| {
         let since = oldest_gone(seconds(now));
         memory
@@ -660,7 +665,7 @@ fn changed_credentials_are_tried_at_once() {
     let timing = timing();
     for (credentials, due) in [(Some("1/old"), false), (Some("1/new"), true), (None, false)] {
         let facts = case.with(&timing, |rules| {
-            rules.facts(&Circumstances {
+            rules.facts(&FactInputs {
                 hide_users: false,
                 stopping: false,
                 credentials,
@@ -699,12 +704,12 @@ fn the_finalizer_is_missed_while_a_call_may_take_effect_or_show() {
 fn a_finalizer_that_is_removed_again_and_again_is_put_back_less_and_less_often() {
     let mut case = doubt();
     assert!(case.facts().finalizer_due);
-    case.memory.adds_finalizer(Duration::ZERO);
+    case.memory.record_finalizer_added(Duration::ZERO);
     assert!(case.facts().finalizer_due, "the answer may have been lost");
-    case.memory.adds_finalizer(Duration::ZERO);
+    case.memory.record_finalizer_added(Duration::ZERO);
     assert!(!doubt_after(&case, 4).finalizer_due);
     assert!(doubt_after(&case, 5).finalizer_due);
-    case.memory.adds_finalizer(Duration::ZERO);
+    case.memory.record_finalizer_added(Duration::ZERO);
     assert!(!doubt_after(&case, 9).finalizer_due);
     assert!(doubt_after(&case, 10).finalizer_due);
 }
@@ -715,7 +720,7 @@ fn a_finalizer_that_was_taken_off_for_the_verdict_is_not_missed() {
     case.request.finalizer = false;
     case.memory.finalizer_dropped = true;
     assert!(!case.facts().finalizer_missing);
-    case.memory.adds_finalizer(Duration::ZERO);
+    case.memory.record_finalizer_added(Duration::ZERO);
     assert!(case.facts().finalizer_missing, "it was put on again since");
 }
 
@@ -741,17 +746,17 @@ fn waits_end_at_the_next_moment_at_which_something_changes() {
     let due = due.later(25);
     assert_eq!(rounded(due.delay(Requeue::Change)), 5, "then by the other");
     let accepted = Case::new(vec![attempt(Outcome::Accepted)]).later(SHOWN - 200);
-    assert_eq!(rounded(accepted.delay(Requeue::Settle)), 200);
+    assert_eq!(rounded(accepted.delay(Requeue::JobVisibility)), 200);
     let astray = Case::new(vec![attempt(Outcome::Accepted)]).ours(-86_400);
     assert_eq!(
-        rounded(astray.delay(Requeue::Settle)),
+        rounded(astray.delay(Requeue::JobVisibility)),
         600,
         "the clock may be corrected"
     );
     let mut missing = doubt();
     missing.request.finalizer = false;
-    missing.memory.adds_finalizer(Duration::ZERO);
-    missing.memory.adds_finalizer(Duration::ZERO);
+    missing.memory.record_finalizer_added(Duration::ZERO);
+    missing.memory.record_finalizer_added(Duration::ZERO);
     assert_eq!(
         rounded(missing.delay(Requeue::Expiry)),
         5,
@@ -765,7 +770,7 @@ fn while_nothing_can_be_decided_the_jobs_are_read_soon_and_then_every_few_minute
     let mut age = 0;
     while age < OVER - 1 {
         let case = doubt().later(age);
-        assert_eq!(case.facts().too_early_to_look, age == 0);
+        assert_eq!(case.facts().before_initial_poll, age == 0);
         age += i64::try_from(case.delay(Requeue::Expiry).as_secs()).unwrap();
         looks.push(age);
     }
@@ -775,7 +780,7 @@ fn while_nothing_can_be_decided_the_jobs_are_read_soon_and_then_every_few_minute
         let timing = timing();
         let case = doubt().later(age);
         let old = case.with(&timing, |rules| {
-            rules.clocks.uptime.saturating_sub(rules.oldest_early_read())
+            rules.clocks.uptime.saturating_sub(rules.oldest_shared_read())
         });
         assert_eq!(old, seconds(accepted), "{age}");
     }
@@ -784,7 +789,7 @@ fn while_nothing_can_be_decided_the_jobs_are_read_soon_and_then_every_few_minute
 #[test]
 fn a_clock_that_was_set_back_does_not_keep_the_jobs_from_being_read() {
     let case = doubt().later(100).ours(-86_400);
-    assert!(!case.facts().too_early_to_look);
+    assert!(!case.facts().before_initial_poll);
     assert_eq!(case.delay(Requeue::Expiry).as_secs(), 100);
 }
 

@@ -93,7 +93,7 @@ fn in_flight() -> Vec<Row> {
         row(
             "for long the list is cut: it does not hang on that",
             doubt()
-                .evidence_overdue()
+                .recovery_timed_out()
                 .all(DesktopView::Idle)
                 .sweep("")
                 .incomplete(),
@@ -148,7 +148,7 @@ fn in_flight() -> Vec<Row> {
         ),
         row(
             "dead, and such reads fail for long",
-            doubt().evidence_overdue().read_failure(ErrorClass::Unavailable),
+            doubt().recovery_timed_out().read_failure(ErrorClass::Unavailable),
             "finalizer off",
         ),
         row(

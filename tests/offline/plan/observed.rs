@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use desktop_deletion_operator::ids::DesktopID;
-use desktop_deletion_operator::plan::views::{DesktopView, JobView, SubJobResult, Sweep};
+use desktop_deletion_operator::plan::views::{DesktopView, JobView, SubJobList, SubJobResult};
 use desktop_deletion_operator::workspace::api::{Desktop, Job, SubJob, SubJobStatus};
 
 use super::build::{id, ids, job, jobs};
@@ -77,8 +77,8 @@ fn last_word(statuses: &[SubJobStatus]) -> Option<SubJobResult> {
         .map(|status| sub_job("j1", "a", *status))
         .collect();
     let mut view = JobView::default();
-    view.learn(&rows);
-    view.words.get(&id("a")).cloned()
+    view.merge_sub_jobs(&rows);
+    view.results.get(&id("a")).cloned()
 }
 
 #[test]
@@ -114,12 +114,12 @@ fn the_last_word_of_a_job_is_an_end_if_there_was_one() {
 #[test]
 fn letter_case_makes_no_other_desktop_of_a_job() {
     let mut view = JobView::default();
-    view.learn(&[
+    view.merge_sub_jobs(&[
         sub_job("j1", "A", SubJobStatus::Running),
         sub_job("j1", "a", SubJobStatus::Success),
     ]);
     assert_eq!(
-        view.words.into_iter().collect::<Vec<_>>(),
+        view.results.into_iter().collect::<Vec<_>>(),
         [(id("a"), SubJobResult::Success)]
     );
 }
@@ -132,7 +132,7 @@ fn a_read_of_the_parent_says_whether_it_ended_and_why() {
         (Some("WKS.9"), Some("quota"), Some("quota")),
     ] {
         let mut view = JobView::default();
-        view.learn_parent(&Job {
+        view.merge_job(&Job {
             id: job("j1"),
             finished: true,
             code: code.map(ToOwned::to_owned),
@@ -143,18 +143,18 @@ fn a_read_of_the_parent_says_whether_it_ended_and_why() {
         });
         assert!(view.finished && view.complete);
         assert_eq!(view.parent_reason.as_deref(), told);
-        assert_eq!(view.words.get(&id("a")), Some(&SubJobResult::Success));
+        assert_eq!(view.results.get(&id("a")), Some(&SubJobResult::Success));
     }
 }
 
 /// Whether nothing more is to be learned about `a b` from a job that has said this.
-fn has_ended(words: &[(&str, SubJobResult)], finished: bool) -> bool {
+fn has_ended(results: &[(&str, SubJobResult)], finished: bool) -> bool {
     let view = JobView {
         finished,
         unclear: false,
         complete: finished,
         parent_reason: None,
-        words: words
+        results: results
             .iter()
             .map(|(name, word)| (id(name), word.clone()))
             .collect(),
@@ -166,7 +166,7 @@ fn has_ended(words: &[(&str, SubJobResult)], finished: bool) -> bool {
 fn a_job_has_ended_once_it_says_no_more_about_our_desktops() {
     let success = |name| (name, SubJobResult::Success);
     let open = |name| (name, SubJobResult::Open);
-    for (what, words, finished, ended) in [
+    for (what, results, finished, ended) in [
         ("it has said nothing", vec![], false, false),
         ("it has said nothing, and has ended", vec![], true, true),
         ("one has its last word", vec![success("a")], false, false),
@@ -187,14 +187,14 @@ fn a_job_has_ended_once_it_says_no_more_about_our_desktops() {
             true,
         ),
     ] {
-        assert_eq!(has_ended(&words, finished), ended, "{what}");
+        assert_eq!(has_ended(&results, finished), ended, "{what}");
     }
 }
 
 #[test]
 fn sub_jobs_are_found_by_desktop_and_by_job_however_they_are_spelled() {
     use SubJobStatus::{Failed, Running, Success, Waiting};
-    let sweep = Sweep {
+    let sweep = SubJobList {
         sub_jobs: vec![
             sub_job("j1", "A", Success),
             sub_job("j2", "b", Waiting),

@@ -35,7 +35,7 @@ fn with_claim(mut seen: Seen, claim: Claim) -> Seen {
 }
 
 fn held(accepted_as: &str) -> Seen {
-    let claim = Claim::HeldByDeleted(holder(Some("leaver"), accepted_as));
+    let claim = Claim::ReservedByDeleted(holder(Some("leaver"), accepted_as));
     with_claim(untouched("a b").project(), claim)
 }
 
@@ -124,23 +124,23 @@ fn the_message_names_the_desktop_the_holder_and_the_time() {
     };
     for (claim, message) in [
         (
-            Claim::HeldByDeleted(holder(Some("leaver"), "")),
+            Claim::ReservedByDeleted(holder(Some("leaver"), "")),
             "desktop a is reserved by the deleted DesktopDeletion leaver: its delete request can take effect until about 2026-01-15T08:23:00Z; waiting",
         ),
         (
-            Claim::HeldByDeleted(holder(Some("leaver"), "j1")),
+            Claim::ReservedByDeleted(holder(Some("leaver"), "j1")),
             "desktop a is reserved by the deleted DesktopDeletion leaver: the job of its delete request may not be visible until about 2026-01-15T08:23:00Z; waiting",
         ),
         (
-            Claim::HeldByDeleted(holder(None, "")),
+            Claim::ReservedByDeleted(holder(None, "")),
             "desktop a is reserved by a deleted DesktopDeletion in another namespace: its delete request can take effect until about 2026-01-15T08:23:00Z; waiting",
         ),
         (
-            Claim::Unchecked(rival(Some("older"))),
+            Claim::OlderProjectUnchecked(rival(Some("older"))),
             "desktop a is also requested by the older DesktopDeletion older, whose WorkspaceProject has not been checked yet; waiting for that check, for at most one minute",
         ),
         (
-            Claim::Unchecked(rival(None)),
+            Claim::OlderProjectUnchecked(rival(None)),
             "desktop a is also requested by an older DesktopDeletion in another namespace, whose WorkspaceProject has not been checked yet; waiting for that check, for at most one minute",
         ),
     ] {

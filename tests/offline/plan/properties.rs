@@ -98,8 +98,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
         }
         Step::Post => {
             let stored = |id| request.attempt(id).is_some_and(|a| a.outcome == Outcome::Pending);
-            let armed =
-                matches!(&seen.submission, Submission::Armed { attempt, fresh: true } if stored(&attempt.id));
+            let armed = matches!(&seen.submission, Submission::Signed { attempt, fresh: true } if stored(&attempt.id));
             broken.extend(intent_first::sent(armed, String::new));
         }
         Step::RecordOutcome(settlement) => {
@@ -146,7 +145,7 @@ fn asks_anew(seen: &Observed, step: &Step) -> bool {
         Step::ReadProject => seen.project.is_none() || !seen.last_look,
         Step::AcquirePermit => seen.permit != SendPermit::Held,
         Step::ReleasePermit => seen.permit == SendPermit::Held,
-        Step::Claim => seen.claim.is_none(),
+        Step::ClaimDesktops => seen.claim.is_none(),
         Step::ReadDesktops(ids) => {
             let unread = |id: &DesktopID| !seen.desktops.contains_key(&id.folded());
             !ids.is_empty() && ids.iter().all(unread)
@@ -157,7 +156,7 @@ fn asks_anew(seen: &Observed, step: &Step) -> bool {
         }
         Step::ReadDesktop(id) => may_be_asked_for(seen, id),
         Step::ReadSubJobs => seen.sweep.is_none(),
-        Step::ReadOwner(job) => !seen.owned_elsewhere.contains_key(job),
+        Step::ReadOwner(job) => !seen.owned_by_other_request.contains_key(job),
         Step::ReadJob(job) => !seen.jobs.contains_key(job),
         _ => true,
     }

@@ -142,7 +142,7 @@ fn early_looks() -> Vec<Row> {
             unknown.clone(),
             "read the project",
         ),
-        row("its job need not show yet", unknown.too_early_to_look(), wait),
+        row("its job need not show yet", unknown.before_initial_poll(), wait),
         row("the jobs are read, and no desktop", doubt(), "sweep"),
         row(
             "where the service's clock is not known, two kinds of calls ask for it",
@@ -216,12 +216,14 @@ fn early() -> Vec<Row> {
         ),
         row(
             "the project cannot be used for long",
-            doubt().evidence_overdue().obstacle(Reason::ProjectNotReady, true),
+            doubt()
+                .recovery_timed_out()
+                .obstacle(Reason::ProjectNotReady, true),
             "OutcomeUnknown stalled until Refresh",
         ),
         row(
             "reads fail for long",
-            doubt().evidence_overdue().read_failure(ErrorClass::Permission),
+            doubt().recovery_timed_out().read_failure(ErrorClass::Permission),
             "OutcomeUnknown stalled until Refresh, error Permission",
         ),
         row(

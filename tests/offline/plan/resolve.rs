@@ -121,7 +121,7 @@ fn answers() -> Vec<Row> {
         row(
             "an answer that is not recorded comes first",
             doubt()
-                .answered(desktop_deletion_operator::plan::observed::PostAnswer::Accepted(
+                .answered(desktop_deletion_operator::plan::observed::PostResult::Accepted(
                     super::build::job("j1"),
                 ))
                 .resolve("n1=abandon"),
@@ -253,7 +253,7 @@ fn given_up() -> Vec<Row> {
         row(
             "dead, and for long it cannot be looked at: it does not hang on that",
             gave_up()
-                .evidence_overdue()
+                .recovery_timed_out()
                 .read_failure(ErrorClass::Permission)
                 .no_finalizer(),
             "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
@@ -383,8 +383,8 @@ fn an_open_attempt_whose_outcome_is_unknown_says_what_can_be_done() {
         untouched()
             .incomplete()
             .earlier(super::build::evidence("", ""))
-            .evidence_overdue(),
-        doubt().read_failure(ErrorClass::Permission).evidence_overdue(),
+            .recovery_timed_out(),
+        doubt().read_failure(ErrorClass::Permission).recovery_timed_out(),
         in_doubt("a b", token).all(DesktopView::Idle).sweep(""),
     ] {
         let Step::RecordProgress(progress) = plan(&seen.0) else {

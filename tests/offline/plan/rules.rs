@@ -33,10 +33,10 @@ fn write(
     request: &Request,
     step: &Step,
     now: &Time,
-) -> Option<Result<DesktopDeletionStatus, status::IllegalMove>> {
+) -> Option<Result<DesktopDeletionStatus, status::IllegalTransition>> {
     match step {
-        Step::RecordIntent(intent) => Some(status::intend(request, intent, now)),
-        Step::RecordOutcome(settlement) => Some(status::settle(request, settlement, now)),
+        Step::RecordIntent(intent) => Some(status::record_intent(request, intent, now)),
+        Step::RecordOutcome(settlement) => Some(status::record_outcome(request, settlement, now)),
         Step::RefuseResolve(refusal) => Some(Ok(status::refuse_resolve(request, refusal))),
         Step::RecordProgress(progress) | Step::RecordApproval(progress) => {
             Some(Ok(status::with_progress(request, progress, now)))

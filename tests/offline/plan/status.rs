@@ -7,9 +7,9 @@ use desktop_deletion_operator::plan::blockers::refusal;
 use desktop_deletion_operator::plan::observed::Request;
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::status::{
-    IllegalMove, finish, intend, settle, with_progress, would_change,
+    IllegalTransition, finish, record_intent, record_outcome, with_progress, would_change,
 };
-use desktop_deletion_operator::plan::step::{Ending, Intent, Settlement};
+use desktop_deletion_operator::plan::step::{Completion, Intent, OutcomeUpdate};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ use super::build::{
 use super::rules;
 
 fn waiting() -> Progress {
-    Progress::moving(Reason::Submitting, "so it is".to_owned(), Requeue::Poll)
+    Progress::reconciling(Reason::Submitting, "so it is".to_owned(), Requeue::JobChange)
 }
 
 fn intent(body: &str) -> Intent {
@@ -43,7 +43,7 @@ fn an_intent_says_where_the_request_lives_and_lists_its_desktops() {
         desktops: vec![DesktopStatus::new(&id("b"), DesktopState::Absent)],
         ..intent("a c")
     };
-    let status = intend(&request, &intent, &minute(5)).unwrap();
+    let status = record_intent(&request, &intent, &minute(5)).unwrap();
     assert_eq!(status.project, Some(here()));
     assert_eq!(status.start_time, Some(minute(5)));
     assert_eq!(status.attempts, [intent.attempt]);
@@ -61,7 +61,7 @@ fn a_second_intent_keeps_where_and_since_when() {
         project: super::build::coordinates("another"),
         ..intent("a b")
     };
-    let status = intend(&request, &elsewhere, &minute(5)).unwrap();
+    let status = record_intent(&request, &elsewhere, &minute(5)).unwrap();
     assert_eq!(status.project, Some(here()));
     assert_eq!(status.start_time, Some(minute(0)));
 }
@@ -76,7 +76,7 @@ fn refused_attempts_make_room_and_no_other_does() {
             .refusals(4)
             .0
             .request;
-        let status = intend(&request, &intent("a"), &minute(5)).unwrap();
+        let status = record_intent(&request, &intent("a"), &minute(5)).unwrap();
         let names: Vec<_> = status.attempts.iter().map(|a| a.id.as_str()).collect();
         assert_eq!(names, ["n0", "n9"], "{outcome:?}");
         assert_eq!(status.refused_attempts, 4);
@@ -89,8 +89,8 @@ fn refused_attempts_make_room_and_no_other_does() {
     ] {
         let request = ready("a").attempt(effective("a", outcome, "")).0.request;
         assert_eq!(
-            intend(&request, &intent("a"), &minute(5)),
-            Err(IllegalMove::Unsettled(nonce("n1"))),
+            record_intent(&request, &intent("a"), &minute(5)),
+            Err(IllegalTransition::Unsettled(nonce("n1"))),
             "I2: {outcome:?}"
         );
     }
@@ -103,14 +103,14 @@ fn refusals_that_are_counted_stay_while_they_are_about_the_same_desktops() {
         .attempt(refused("a b", Outcome::Rejected, ErrorClass::NotFound))
         .0
         .request;
-    request.status = intend(&request, &intent("a b"), &minute(5)).unwrap();
+    request.status = record_intent(&request, &intent("a b"), &minute(5)).unwrap();
     assert_eq!(request.status.attempts.len(), 2);
-    let not_found = Settlement {
+    let not_found = OutcomeUpdate {
         attempt: nonce("n9"),
         error: Some(failure(ErrorClass::NotFound)),
         ..settlement(Outcome::Rejected, "")
     };
-    request.status = settle(&request, &not_found, &minute(6)).unwrap();
+    request.status = record_outcome(&request, &not_found, &minute(6)).unwrap();
     let narrower = Intent {
         attempt: Attempt {
             id: nonce("n10"),
@@ -118,7 +118,7 @@ fn refusals_that_are_counted_stay_while_they_are_about_the_same_desktops() {
         },
         ..intent("a")
     };
-    let status = intend(&request, &narrower, &minute(7)).unwrap();
+    let status = record_intent(&request, &narrower, &minute(7)).unwrap();
     assert_eq!(status.attempts.len(), 1);
 }
 
@@ -127,8 +127,8 @@ fn an_outcome_is_stored_once() {
     for first in outcomes() {
         for second in outcomes() {
             let mut request = in_doubt("a", attempt("a")).0.request;
-            request.status = settle(&request, &settlement(first, ""), &minute(1)).unwrap();
-            let status = settle(&request, &settlement(second, "j1"), &minute(2)).unwrap();
+            request.status = record_outcome(&request, &settlement(first, ""), &minute(1)).unwrap();
+            let status = record_outcome(&request, &settlement(second, "j1"), &minute(2)).unwrap();
             let expected = if first == Outcome::Pending { second } else { first };
             assert_eq!(status.attempts[0].outcome, expected, "{first:?}, then {second:?}");
             assert_eq!(
@@ -149,7 +149,7 @@ fn refusals_are_counted_once_each() {
         (Outcome::Rejected, 1),
         (Outcome::NotSent, 1),
     ] {
-        request.status = settle(&request, &settlement(outcome, ""), &minute(1)).unwrap();
+        request.status = record_outcome(&request, &settlement(outcome, ""), &minute(1)).unwrap();
         assert_eq!(request.status.refused_attempts, count, "{outcome:?}");
     }
 }
@@ -157,9 +157,9 @@ fn refusals_are_counted_once_each() {
 #[test]
 fn one_job_of_an_effective_attempt_is_the_requests_job_and_stays_so() {
     let mut request = in_doubt("a", attempt("a")).0.request;
-    request.status = settle(&request, &settlement(Outcome::Accepted, "j1"), &minute(1)).unwrap();
+    request.status = record_outcome(&request, &settlement(Outcome::Accepted, "j1"), &minute(1)).unwrap();
     assert_eq!(request.status.job_id, Some(job("j1")));
-    let status = settle(&request, &settlement(Outcome::Accepted, "j2"), &minute(2)).unwrap();
+    let status = record_outcome(&request, &settlement(Outcome::Accepted, "j2"), &minute(2)).unwrap();
     assert_eq!(status.job_id, Some(job("j1")));
     assert_eq!(status.attempts[0].job_ids, jobs("j1 j2"));
 }
@@ -167,7 +167,7 @@ fn one_job_of_an_effective_attempt_is_the_requests_job_and_stays_so() {
 #[test]
 fn of_several_jobs_none_is_the_requests_until_the_end() {
     let mut request = in_doubt("a b", attempt("a b")).0.request;
-    request.status = settle(&request, &settlement(Outcome::Adopted, "j1 j2"), &minute(1)).unwrap();
+    request.status = record_outcome(&request, &settlement(Outcome::Adopted, "j1 j2"), &minute(1)).unwrap();
     assert_eq!(request.status.job_id, None);
     let status = finish(&request, &ending(Reason::AllDeleted), &minute(2));
     assert_eq!(status.job_id, Some(job("j1")));
@@ -176,7 +176,7 @@ fn of_several_jobs_none_is_the_requests_until_the_end() {
 #[test]
 fn what_an_attempt_can_hold_is_bounded() {
     let request = in_doubt("a", attempt("a")).0.request;
-    let status = settle(
+    let status = record_outcome(
         &request,
         &settlement(Outcome::Adopted, "j1 j2 j3 j4 j5"),
         &minute(1),
@@ -189,8 +189,8 @@ fn what_an_attempt_can_hold_is_bounded() {
 fn an_attempt_that_is_not_there_is_no_move() {
     let request = ready("a").0.request;
     assert_eq!(
-        settle(&request, &settlement(Outcome::Accepted, "j1"), &minute(1)),
-        Err(IllegalMove::NoSuchAttempt(nonce("n1")))
+        record_outcome(&request, &settlement(Outcome::Accepted, "j1"), &minute(1)),
+        Err(IllegalTransition::NoSuchAttempt(nonce("n1")))
     );
 }
 
@@ -213,7 +213,7 @@ fn deleted_stays_deleted() {
         assert_eq!(told.desktops[1].state, state);
         let ended = finish(
             &request,
-            &Ending {
+            &Completion {
                 desktops: news(state),
                 ..ending(Reason::AllDeleted)
             },
@@ -264,7 +264,7 @@ fn a_desktop_of_another_request_is_not_listed() {
 #[test]
 fn an_end_before_any_submission_says_where_it_was_looked_for() {
     let request = ready("a").0.request;
-    let end = Ending {
+    let end = Completion {
         project: Some(here()),
         ..ending(Reason::AllDeleted)
     };
@@ -286,7 +286,7 @@ fn a_generation_that_was_not_observed_is_a_change() {
 }
 
 /// Anything that a settlement can say about the attempt of that name.
-fn settlements(request: &Request) -> BoxedStrategy<Settlement> {
+fn settlements(request: &Request) -> BoxedStrategy<OutcomeUpdate> {
     let names: Vec<_> = request.status.attempts.iter().map(|a| a.id.clone()).collect();
     let desktop_ids = request.desktop_ids.clone();
     let states = proptest::sample::select(vec![
@@ -308,7 +308,7 @@ fn settlements(request: &Request) -> BoxedStrategy<Settlement> {
                 .iter()
                 .zip(states)
                 .map(|(id, s)| DesktopStatus::new(id, s));
-            Settlement {
+            OutcomeUpdate {
                 attempt,
                 jobs,
                 error: failed.then(|| failure(ErrorClass::Throttled)),
@@ -331,7 +331,7 @@ proptest! {
                 (Just(request), settlement)
             })
     ) {
-        let status = settle(&request, &settlement, &minute(90)).unwrap();
+        let status = record_outcome(&request, &settlement, &minute(90)).unwrap();
         let wrong = rules::transition(&request, &status);
         prop_assert!(wrong.is_empty(), "{wrong:?}");
     }
@@ -340,17 +340,17 @@ proptest! {
 /// `Ready`, `Reconciling` and `Stalled` of a request whose first attempt was refused, as the next attempt is recorded.
 fn tried_again_after(class: ErrorClass) -> (Vec<Condition>, Vec<Condition>) {
     let mut request = ready("a").begun().attempt(attempt("a")).0.request;
-    let refused = Settlement {
+    let refused = OutcomeUpdate {
         progress: refusal(Outcome::Rejected, &failure(class)),
         error: Some(failure(class)),
         ..settlement(Outcome::Rejected, "")
     };
-    request.status = settle(&request, &refused, &minute(5)).unwrap();
+    request.status = record_outcome(&request, &refused, &minute(5)).unwrap();
     let again = Intent {
         progress: waiting().with_error(failure(class)),
         ..intent("a")
     };
-    let status = intend(&request, &again, &minute(10)).unwrap();
+    let status = record_intent(&request, &again, &minute(10)).unwrap();
     assert_eq!(status.last_error.map(|error| error.class), Some(class));
     let shown = |conditions: Vec<Condition>| -> Vec<Condition> {
         let shown = ["Ready", "Reconciling", "Stalled"];

@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
-use desktop_deletion_operator::plan::observed::PostAnswer;
+use desktop_deletion_operator::plan::observed::PostResult;
 use desktop_deletion_operator::plan::observed::Start;
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::{plan, status};
@@ -125,26 +125,26 @@ fn posts() -> Vec<Row> {
 /// The request was sent and something came of it.
 fn answers() -> Vec<Row> {
     let sent = |answer| in_doubt("a b", attempt("a b")).answered(answer);
-    let refused = |class| sent(PostAnswer::Refused(failure(class)));
+    let refused = |class| sent(PostResult::Rejected(failure(class)));
     vec![
         row(
             "accepted",
-            sent(PostAnswer::Accepted(job("j1"))),
+            sent(PostResult::Accepted(job("j1"))),
             "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
         ),
         row(
             "accepted, and the object is being deleted",
-            sent(PostAnswer::Accepted(job("j1"))).deleting(),
+            sent(PostResult::Accepted(job("j1"))).deleting(),
             "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
         ),
         row(
             "accepted, and the process stops",
-            sent(PostAnswer::Accepted(job("j1"))).stopping(),
+            sent(PostResult::Accepted(job("j1"))).stopping(),
             "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
         ),
         row(
             "no byte left",
-            sent(PostAnswer::NotSent(failure(ErrorClass::Unreachable))),
+            sent(PostResult::NotSent(failure(ErrorClass::Unreachable))),
             "record NotSent: ServiceUnavailable retrying until Retry, error Unreachable",
         ),
         row(
@@ -194,7 +194,7 @@ fn answers() -> Vec<Row> {
         ),
         row(
             "the answer was lost: never repeated",
-            sent(PostAnswer::Doubt(failure(ErrorClass::InDoubt))),
+            sent(PostResult::OutcomeUnknown(failure(ErrorClass::InDoubt))),
             "record Pending: AwaitingEvidence moving until Expiry, error InDoubt",
         ),
     ]
@@ -205,7 +205,7 @@ fn no_effect_before() -> Attempt {
 }
 
 /// The situation in which the attempt has that outcome when an answer comes.
-fn late(outcome: Outcome, answer: PostAnswer) -> Seen {
+fn late(outcome: Outcome, answer: PostResult) -> Seen {
     in_doubt("a b", effective("a b", outcome, "")).answered(answer)
 }
 
@@ -221,11 +221,11 @@ const SETTLED: [Outcome; 6] = [
 #[test]
 fn a_job_that_comes_after_the_attempt_was_settled_is_kept_and_the_outcome_stays() {
     for outcome in SETTLED {
-        let seen = late(outcome, PostAnswer::Accepted(job("j1")));
+        let seen = late(outcome, PostResult::Accepted(job("j1")));
         let Step::RecordOutcome(settlement) = plan(&seen.0) else {
             panic!("the job of an attempt that is {outcome:?} is lost");
         };
-        let status = status::settle(&seen.0.request, &settlement, &minute(2)).unwrap();
+        let status = status::record_outcome(&seen.0.request, &settlement, &minute(2)).unwrap();
         assert_eq!(status.attempts[0].outcome, outcome);
         assert_eq!(status.attempts[0].job_ids, jobs("j1"), "{outcome:?}");
         assert_eq!(status.job_id, Some(job("j1")), "{outcome:?}");
@@ -236,9 +236,9 @@ fn a_job_that_comes_after_the_attempt_was_settled_is_kept_and_the_outcome_stays(
 fn any_other_answer_that_comes_too_late_is_no_news() {
     for outcome in SETTLED {
         for answer in [
-            PostAnswer::NotSent(failure(ErrorClass::Unreachable)),
-            PostAnswer::Refused(failure(ErrorClass::Throttled)),
-            PostAnswer::Doubt(failure(ErrorClass::InDoubt)),
+            PostResult::NotSent(failure(ErrorClass::Unreachable)),
+            PostResult::Rejected(failure(ErrorClass::Throttled)),
+            PostResult::OutcomeUnknown(failure(ErrorClass::InDoubt)),
         ] {
             let seen = late(outcome, answer.clone());
             assert_eq!(plan(&seen.0), Step::StartOver, "{outcome:?} {answer:?}");
@@ -249,7 +249,7 @@ fn any_other_answer_that_comes_too_late_is_no_news() {
 #[test]
 fn a_job_that_is_recorded_already_is_no_news() {
     let accepted = effective("a b", Outcome::Accepted, "j1");
-    let seen = in_doubt("a b", accepted).answered(PostAnswer::Accepted(job("j1")));
+    let seen = in_doubt("a b", accepted).answered(PostResult::Accepted(job("j1")));
     assert_eq!(plan(&seen.0), Step::StartOver);
 }
 
@@ -260,7 +260,7 @@ fn a_doubt_that_is_recorded_already_is_no_news() {
         error: Some(doubt.clone()),
         ..attempt("a b")
     };
-    let seen = in_doubt("a b", doubtful).answered(PostAnswer::Doubt(doubt));
+    let seen = in_doubt("a b", doubtful).answered(PostResult::OutcomeUnknown(doubt));
     assert_eq!(plan(&seen.0), Step::StartOver);
 }
 
@@ -270,12 +270,12 @@ fn a_job_that_comes_after_the_end_is_kept_and_the_end_stays() {
     let mut seen = in_doubt("a b", abandoned).no_finalizer();
     let end = super::build::ending(Reason::Abandoned);
     seen.0.request.status = status::finish(&seen.0.request, &end, &minute(1));
-    let seen = seen.answered(PostAnswer::Accepted(job("j1")));
+    let seen = seen.answered(PostResult::Accepted(job("j1")));
     let Step::RecordOutcome(settlement) = plan(&seen.0) else {
         panic!("the job is lost");
     };
     let before = &seen.0.request.status;
-    let after = status::settle(&seen.0.request, &settlement, &minute(2)).unwrap();
+    let after = status::record_outcome(&seen.0.request, &settlement, &minute(2)).unwrap();
     assert_eq!(after.attempts[0].job_ids, jobs("j1"));
     assert_eq!(after.completion_time, before.completion_time);
     assert_eq!(after.conditions, before.conditions);
@@ -286,9 +286,9 @@ fn a_job_that_comes_after_the_end_is_kept_and_the_end_stays() {
 #[test]
 fn an_answer_that_is_no_news_is_not_recorded_over_the_end() {
     let answers = [
-        PostAnswer::Accepted(job("j1")),
-        PostAnswer::Refused(failure(ErrorClass::Throttled)),
-        PostAnswer::Doubt(failure(ErrorClass::InDoubt)),
+        PostResult::Accepted(job("j1")),
+        PostResult::Rejected(failure(ErrorClass::Throttled)),
+        PostResult::OutcomeUnknown(failure(ErrorClass::InDoubt)),
     ];
     for answer in answers {
         let settled = effective("a b", Outcome::Adopted, "j1");

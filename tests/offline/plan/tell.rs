@@ -50,7 +50,7 @@ const PERMIT: &str = "permit";
 pub(crate) fn tell(step: &Step) -> String {
     match step {
         Step::ReadProject => "read the project".to_owned(),
-        Step::Claim => "claim".to_owned(),
+        Step::ClaimDesktops => "claim".to_owned(),
         Step::ReadDesktops(ids) => format!("list {}", words(ids)),
         Step::ReadDesktop(id) => format!("get {id}"),
         Step::ReadDetails(ids) => format!("details {}", words(ids)),
@@ -107,7 +107,7 @@ fn progress(progress: &Progress) -> String {
     let shows = match progress.activity {
         Activity::Reconciling(reason) if reason == progress.reason => "moving".to_owned(),
         Activity::Reconciling(reason) => reason.to_string().to_lowercase(),
-        Activity::Held => "held".to_owned(),
+        Activity::Paused => "held".to_owned(),
         Activity::Stalled => "stalled".to_owned(),
     };
     let mut text = format!("{} {shows} until {:?}", progress.reason, progress.wake);

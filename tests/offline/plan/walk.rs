@@ -8,8 +8,8 @@ use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::crd::project::DailyUsage;
 use desktop_deletion_operator::plan::clocks::{Clocks, Reading, RemoteClock};
 use desktop_deletion_operator::plan::daily_usage;
-use desktop_deletion_operator::plan::deadlines::{self, Circumstances, Deadlines};
-use desktop_deletion_operator::plan::memory::Remembered;
+use desktop_deletion_operator::plan::deadlines::{self, Deadlines, FactInputs};
+use desktop_deletion_operator::plan::memory::RequestMemory;
 use desktop_deletion_operator::plan::observed::{Circuit, Observed, ReadTimes, Request};
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
@@ -57,7 +57,7 @@ struct Runtime {
 /// What a process remembers between two passes, and loses with a crash.
 #[derive(Debug, Default)]
 struct Memory {
-    plan: Remembered,
+    plan: RequestMemory,
     service_clock: RemoteClock,
 }
 
@@ -190,7 +190,7 @@ impl Walk {
             daily_usage::expire(&mut project.usage, &clocks, &timing);
         }
         let memory = &mut self.memory.plan;
-        memory.saw(&pass.seen.request, clocks.uptime);
+        memory.observe(&pass.seen.request, clocks.uptime);
         let rules = Deadlines {
             request: &pass.seen.request,
             memory,
@@ -203,14 +203,14 @@ impl Walk {
                 .as_ref()
                 .map_or(&[], |project| project.usage.submitted.as_slice()),
         };
-        pass.seen.facts = rules.facts(&Circumstances {
+        pass.seen.facts = rules.facts(&FactInputs {
             hide_users: false,
             stopping: self.around.stopping,
             credentials: None,
             began: uptime(pass.began),
             circuit: Circuit::Closed,
         });
-        let earlier = memory.earlier_look(
+        let earlier = memory.earlier_evidence(
             &pass.seen.request,
             uptime(pass.began),
             timing.job_visibility_timeout,

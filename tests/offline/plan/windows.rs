@@ -127,7 +127,7 @@ fn both_clocks_must_be_inside_of_a_window() {
     let (inside, outside) = ("2026-12-02T22:30:00Z", "2026-12-02T23:00:10Z");
     let state = |ours, service| window(&evening, &clocks(ours, service));
     assert_eq!(state(inside, Some(inside)), Window::Open);
-    assert_eq!(state(inside, None), Window::Unclear);
+    assert_eq!(state(inside, None), Window::ClockUnknown);
     assert_eq!(state(inside, Some(outside)), Window::Closed { opens: None });
     let next = opens("2026-12-03T22:00:00Z");
     assert_eq!(state(outside, Some(inside)), next);

@@ -130,7 +130,7 @@ async fn each_way_to_learn_that_an_object_is_gone_begins_the_claim() {
         let sent = in_flight("here/leaver", "Pending", &["a"]);
         way(&world, &sent);
         let claim = world.claim(&again("here/twin")).await;
-        assert!(matches!(claim, Claim::HeldByDeleted(_)), "{name}: {claim:?}");
+        assert!(matches!(claim, Claim::ReservedByDeleted(_)), "{name}: {claim:?}");
         // That it is told of twice changes nothing.
         world.shows_gone(&sent);
         assert_eq!(world.claims.of_deleted_requests(), 1, "{name}");
@@ -145,7 +145,10 @@ async fn an_object_that_shows_again_holds_its_desktops_itself() {
     pass(&world, 100).await;
     world.claims.deleted("here/leaver");
     world.shows(&sent);
-    assert!(matches!(world.claim(&again("here/twin")).await, Claim::Held(_)));
+    assert!(matches!(
+        world.claim(&again("here/twin")).await,
+        Claim::Reserved(_)
+    ));
     pass(&world, 100).await;
     world.shows_gone(&sent);
     world.holder(&again("here/twin")).await;
@@ -205,7 +208,7 @@ async fn who_is_held_has_one_look_made_whether_the_object_is_really_gone() {
     assert_eq!(asked.extra.uid.as_deref(), Some("here/leaver"));
     world.claims.confirm_deleted("here/leaver");
     let answer = world.ask(&twin).await;
-    assert!(matches!(answer.claim, Claim::HeldByDeleted(_)));
+    assert!(matches!(answer.claim, Claim::ReservedByDeleted(_)));
     assert!(answer.unconfirmed.is_none());
     world.claims.finished("here/leaver");
     assert_eq!(world.claim(&twin).await, Claim::Granted);
@@ -247,17 +250,17 @@ async fn a_job_that_shows_ends_the_claim_of_an_accepted_call_and_a_desktop_that_
 
 #[tokio::test(start_paused = true)]
 async fn what_came_of_a_call_counts_also_after_its_object_is_gone() {
-    let settled = |outcome, jobs: &[&str]| Settlement {
+    let settled = |outcome, jobs: &[&str]| OutcomeUpdate {
         attempt: "0000000000000001".try_into().unwrap(),
         outcome,
         jobs: jobs.iter().map(|job| (*job).try_into().unwrap()).collect(),
         job: None,
         error: None,
         answers: None,
-        progress: Progress::moving(
+        progress: Progress::reconciling(
             crate::crd::conditions::Reason::Submitting,
             String::new(),
-            Requeue::Poll,
+            Requeue::JobChange,
         ),
     };
     let world = World::new();
@@ -267,7 +270,7 @@ async fn what_came_of_a_call_counts_also_after_its_object_is_gone() {
     let twin = again("here/twin");
     world
         .claims
-        .learn("here/leaver", &settled(Outcome::Accepted, &["job-7"]));
+        .record_outcome("here/leaver", &settled(Outcome::Accepted, &["job-7"]));
     let holder = world.holder(&twin).await;
     assert_eq!(
         holder
@@ -280,7 +283,7 @@ async fn what_came_of_a_call_counts_also_after_its_object_is_gone() {
     assert!(between(start(), holder.until) < Duration::from_secs(IN_DOUBT));
     world
         .claims
-        .learn("here/leaver", &settled(Outcome::Rejected, &[]));
+        .record_outcome("here/leaver", &settled(Outcome::Rejected, &[]));
     assert_eq!(world.claim(&twin).await, Claim::Granted);
 }
 

@@ -15,7 +15,7 @@ fn shows(world: &World, object: &DesktopDeletion, change: impl FnOnce(&mut Value
 /// Who holds the desktop, if it is an object that cannot be decoded.
 async fn held_by(world: &World, name: &str, created: u64) -> Option<Option<String>> {
     match world.claim(&request(name, created, &["A"])).await {
-        Claim::HeldByUndecodable(rival) => Some(rival.name),
+        Claim::ReservedByUndecodable(rival) => Some(rival.name),
         Claim::Granted => None,
         claim => panic!("{claim:?}"),
     }
@@ -86,7 +86,7 @@ async fn an_unreadable_attempt_holds_for_the_longest_life_of_a_call_after_its_ob
     let timing = config(&[]).timing;
     let life = timing.token_life + timing.job_visibility_timeout + timing.clock_skew * 3;
     pass(&world, life.as_secs() - 1).await;
-    assert!(matches!(world.claim(&twin).await, Claim::HeldByDeleted(_)));
+    assert!(matches!(world.claim(&twin).await, Claim::ReservedByDeleted(_)));
     pass(&world, 1).await;
     assert_eq!(world.claim(&twin).await, Claim::Granted);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn is_held(claim: &Claim, by: Option<&str>) -> bool {
-    matches!(claim, Claim::Held(rival) if rival.name.as_deref() == by)
+    matches!(claim, Claim::Reserved(rival) if rival.name.as_deref() == by)
 }
 
 #[tokio::test(start_paused = true)]
@@ -11,7 +11,10 @@ async fn nothing_is_granted_before_every_watch_has_listed_its_objects() {
     let world = World::new();
     let (projects, _writer) = reflector::store();
     world.claims.expect(Scope::Namespace("late".into()), projects);
-    assert_eq!(world.claim(&request("here/one", 0, &["a"])).await, Claim::NotYet);
+    assert_eq!(
+        world.claim(&request("here/one", 0, &["a"])).await,
+        Claim::WatchesNotSynced
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,16 +106,23 @@ async fn an_older_request_whose_project_was_not_checked_is_waited_for_a_minute()
     ] {
         world.project("prod", ENDPOINT, &unchecked);
         let claim = world.claim(&younger).await;
-        let named = matches!(&claim, Claim::Unchecked(older) if older.name.as_deref() == Some("older"));
+        let named =
+            matches!(&claim, Claim::OlderProjectUnchecked(older) if older.name.as_deref() == Some("older"));
         assert!(named, "{unchecked}: {claim:?}");
         // Its check has ended, and it may not submit anything.
         world.project("prod", ENDPOINT, &json!({"ready": "False"}));
         assert_eq!(world.claim(&younger).await, Claim::Granted, "{unchecked}");
     }
     world.project("prod", ENDPOINT, &json!({}));
-    assert!(matches!(world.claim(&younger).await, Claim::Unchecked(_)));
+    assert!(matches!(
+        world.claim(&younger).await,
+        Claim::OlderProjectUnchecked(_)
+    ));
     pass(&world, 59).await;
-    assert!(matches!(world.claim(&younger).await, Claim::Unchecked(_)));
+    assert!(matches!(
+        world.claim(&younger).await,
+        Claim::OlderProjectUnchecked(_)
+    ));
     pass(&world, 1).await;
     assert_eq!(
         world.claim(&younger).await,

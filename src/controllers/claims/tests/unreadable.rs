@@ -75,16 +75,16 @@ async fn an_api_server_that_is_away_says_nothing_of_rights() {
         world.claims.requests_failed(&there(), &answered(code));
     }
     assert_eq!(world.claims.unreadable(), 0);
-    assert_eq!(world.claim(&request).await, Claim::NotYet);
+    assert_eq!(world.claim(&request).await, Claim::WatchesNotSynced);
     pass(&world, LONGEST).await;
-    assert_eq!(world.claim(&request).await, Claim::NotYet);
+    assert_eq!(world.claim(&request).await, Claim::WatchesNotSynced);
 
     // Nor does a refusal of long ago.
     world.claims.requests_failed(&there(), &answered(403));
     assert_eq!(world.claims.unreadable(), 1);
     pass(&world, 180).await;
     assert_eq!(world.claims.unreadable(), 0);
-    assert_eq!(world.claim(&request).await, Claim::NotYet);
+    assert_eq!(world.claim(&request).await, Claim::WatchesNotSynced);
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +98,7 @@ async fn who_is_in_flight_there_keeps_the_desktop_once_it_is_listed() {
         assert_eq!(world.claims.unreadable(), 0);
         let claim = world.claim(&request("here/one", 0, &["a"])).await;
         assert!(
-            matches!(&claim, Claim::Held(rival) if rival.name.is_none()),
+            matches!(&claim, Claim::Reserved(rival) if rival.name.is_none()),
             "{claim:?}"
         );
         assert_eq!(world.claim(&request("here/two", 0, &["b"])).await, Claim::Granted);
@@ -113,7 +113,7 @@ async fn what_was_listed_before_the_right_was_lost_is_known() {
     world.claims.requests_failed(&there(), &answered(403));
     assert_eq!(world.claims.unreadable(), 1);
     let claim = world.claim(&request("here/one", 0, &["a"])).await;
-    assert!(matches!(claim, Claim::Held(_)), "{claim:?}");
+    assert!(matches!(claim, Claim::Reserved(_)), "{claim:?}");
     assert_eq!(world.claim(&request("here/two", 0, &["b"])).await, Claim::Granted);
 }
 
@@ -124,7 +124,7 @@ async fn projects_that_may_not_be_listed_hold_nobody_up() {
     world.claims.expect(there(), projects);
     list(&world, &[]);
     let request = request("here/one", 0, &["a"]);
-    assert_eq!(world.claim(&request).await, Claim::NotYet);
+    assert_eq!(world.claim(&request).await, Claim::WatchesNotSynced);
     world.claims.projects_failed(&there(), &answered(403));
     assert_eq!(world.claim(&request).await, Claim::Granted);
     assert_eq!(world.claims.unreadable(), 1);

@@ -19,7 +19,7 @@ use crate::plan::views::DesktopView;
 pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let home = reconciliation.home()?.project;
     let before = holder_of(reconciliation.seen.claim.as_ref());
-    if let Some(Claim::HeldByDeleted(holder)) = &reconciliation.seen.claim {
+    if let Some(Claim::ReservedByDeleted(holder)) = &reconciliation.seen.claim {
         let released = overlap::released(&reconciliation.seen, holder);
         context.requests.claims.release(&holder.uid, &released);
     }
@@ -46,7 +46,7 @@ pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context
 
 fn holder_of(claim: Option<&Claim>) -> Option<String> {
     match claim {
-        Some(Claim::HeldByDeleted(holder)) => Some(holder.uid.clone()),
+        Some(Claim::ReservedByDeleted(holder)) => Some(holder.uid.clone()),
         _ => None,
     }
 }

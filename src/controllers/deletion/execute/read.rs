@@ -13,7 +13,7 @@ use super::super::reconciliation::Reconciliation;
 use super::super::{Error, facts};
 use crate::cloud::batching::DesktopQuery;
 use crate::cloud::rate_limiter::Priority;
-use crate::controllers::job_poller::{News, Wanted};
+use crate::controllers::job_poller::{JobNews, JobToFollow};
 use crate::controllers::project_session::{self, Login};
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
@@ -28,7 +28,7 @@ use crate::workspace::api::{Desktop, DetailFacts, Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
-    let patient = facts::ask(reconciliation, context, |deadlines| deadlines.project_may_come());
+    let may_still_appear = facts::ask(reconciliation, context, |deadlines| deadlines.project_may_come());
     let (namespace, name) = (
         reconciliation.namespace(),
         reconciliation.seen.request.project.clone(),
@@ -43,7 +43,7 @@ pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Conte
         Some(_) => asked,
     };
     let read = project_session::read(context, &namespace, &name, context.process.uptime.moment(since)).await;
-    let mut login = Login::of(&*read.value?, &namespace, &name, patient);
+    let mut login = Login::of(&*read.value?, &namespace, &name, may_still_appear);
     if let Some(obstacle) = login.unchecked()
         && let Some(priority) = context.requests.claims.projects_unreadable(&namespace)
     {
@@ -60,20 +60,20 @@ pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Conte
     reconciliation.project_read = Some(context.process.uptime.now());
     let first = reconciliation.login.replace(login).is_none();
     if first && Priority::of(&reconciliation.object) == Priority::Submission {
-        recall(reconciliation, asked, context);
+        restore_known_gone(reconciliation, asked, context);
     }
     Ok(())
 }
 
 /// Takes over from earlier reconciliations which desktops are gone.
-fn recall(reconciliation: &mut Reconciliation, now: Duration, context: &Context) {
+fn restore_known_gone(reconciliation: &mut Reconciliation, now: Duration, context: &Context) {
     // Without a project that can be used nothing is known of its desktops.
     let Ok(key) = reconciliation.home() else { return };
     let remembered = context.requests.memory.of(&reconciliation.uid());
     for id in remembered.known_gone(&key.project, deadlines::oldest_gone(now)) {
         let gone = DesktopObservation {
             view: DesktopView::Gone,
-            idle_twice: false,
+            record_idle: false,
             name: None,
             facts: Box::default(),
             details: None,
@@ -118,7 +118,7 @@ pub(super) async fn desktops(
                 DesktopView::Unlisted
             };
             let view = row.map_or(unseen, DesktopView::of);
-            saw(reconciliation, id, view, row.cloned(), began, context);
+            record_desktop(reconciliation, id, view, row.cloned(), began, context);
         }
     }
     Ok(())
@@ -159,7 +159,7 @@ pub(super) async fn desktop(
         && is_about_one_desktop(error)
     {
         let failed = SingleRead::Failed {
-            read_failure: Box::new(troubled(error, context)),
+            read_failure: Box::new(read_failure_of(error, context)),
             in_a_row: reconciliation.remember(context, |memory| memory.single_read_failed(id)),
         };
         reconciliation.seen.single_reads.insert(id.folded(), failed);
@@ -174,13 +174,13 @@ pub(super) async fn desktop(
         };
         if view == DesktopView::Gone {
             let project = reconciliation.home()?.project;
-            reconciliation.remember(context, |memory| memory.is_gone(id, project, began));
+            reconciliation.remember(context, |memory| memory.mark_gone(id, project, began));
         }
         reconciliation
             .seen
             .single_reads
             .insert(id.folded(), SingleRead::Answered);
-        saw(reconciliation, id, view, desktop, began, context);
+        record_desktop(reconciliation, id, view, desktop, began, context);
     }
     Ok(())
 }
@@ -214,7 +214,7 @@ pub(super) async fn details(
     Ok(())
 }
 
-fn saw(
+fn record_desktop(
     reconciliation: &mut Reconciliation,
     id: &DesktopID,
     view: DesktopView,
@@ -223,11 +223,11 @@ fn saw(
     context: &Context,
 ) {
     let settle = context.process.config.timing.job_visibility_timeout;
-    let idle_twice = reconciliation.remember(context, |memory| {
+    let record_idle = reconciliation.remember(context, |memory| {
         if !view.needs_lookup() {
-            memory.was_read(id);
+            memory.clear_read_failures(id);
         }
-        memory.idle_twice(id, view, began, settle)
+        memory.record_idle(id, view, began, settle)
     });
     reconciliation.reads.desktops.insert(id.folded(), began);
     let (name, facts) = desktop
@@ -237,7 +237,7 @@ fn saw(
         id.folded(),
         DesktopObservation {
             view,
-            idle_twice,
+            record_idle,
             name,
             facts,
             details: None,
@@ -252,7 +252,7 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
     let first_seen = context.requests.memory.of(&reconciliation.uid()).first_seen;
     let since = match &reconciliation.seen.claim {
         // Whether the job of a request that is gone shows by now: many may wait for that.
-        Some(Claim::HeldByDeleted(holder)) => reconciliation.reads_since.max(holder.gone_since),
+        Some(Claim::ReservedByDeleted(holder)) => reconciliation.reads_since.max(holder.gone_since),
         _ if reconciliation.seen.request.status.attempts.is_empty() => deadlines::oldest_admitting_read(
             now,
             first_seen,
@@ -260,7 +260,9 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
             &context.process.config.timing,
         ),
         _ if recovery::is_early(&reconciliation.seen) => {
-            let since = facts::ask(reconciliation, context, |deadlines| deadlines.oldest_early_read());
+            let since = facts::ask(reconciliation, context, |deadlines| {
+                deadlines.oldest_shared_read()
+            });
             // Whatever is decided in this reconciliation, it is decided as of that moment.
             reconciliation.began = reconciliation.began.min(since);
             since
@@ -274,11 +276,11 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
     reconciliation.reads.sub_jobs_took += context.process.uptime.now().saturating_sub(now);
     if let Some(sweep) = answered(reconciliation, swept, context) {
         let unseen = reconciliation.remember(context, |memory| {
-            memory.saw_sub_jobs(&sweep, &ids, context.process.uptime.now())
+            memory.observe_sub_jobs(&sweep, &ids, context.process.uptime.now())
         });
         for id in unseen {
             if let Some(desktop) = reconciliation.seen.desktops.get_mut(&id) {
-                desktop.idle_twice = false;
+                desktop.record_idle = false;
             }
         }
         reconciliation.seen.sweep = Some(sweep);
@@ -308,7 +310,10 @@ pub(super) async fn owner(
         let found = found?;
         owned |= found.items.iter().any(|other| other.uid() != uid);
     }
-    reconciliation.seen.owned_elsewhere.insert(job.clone(), owned);
+    reconciliation
+        .seen
+        .owned_by_other_request
+        .insert(job.clone(), owned);
     Ok(())
 }
 
@@ -320,7 +325,7 @@ pub(super) fn job(reconciliation: &mut Reconciliation, job: &JobID, context: &Co
     let desktops = submitted.map_or(&reconciliation.seen.request.desktop_ids, |attempt| {
         &attempt.desktop_ids
     });
-    let wanted = Wanted {
+    let wanted = JobToFollow {
         job: job.clone(),
         desktops: desktops.iter().map(DesktopID::folded).collect(),
         age: facts::ask(reconciliation, context, |deadlines| deadlines.age_of_submission()),
@@ -331,9 +336,9 @@ pub(super) fn job(reconciliation: &mut Reconciliation, job: &JobID, context: &Co
         .pollers
         .follow(wanted, &key, reconciliation.session()?)
     {
-        News::NotYet => JobView::default(),
-        News::Known(view) => view,
-        News::ReadFailure(error) => {
+        JobNews::NotPolled => JobView::default(),
+        JobNews::Known(view) => view,
+        JobNews::ReadFailure(error) => {
             // A job of somebody else that cannot be read counts as open, and is not waited for without end.
             let attempts = &reconciliation.seen.request.status.attempts;
             if attempts.iter().any(|a| a.is_open() || a.took_effect()) {
@@ -366,12 +371,12 @@ fn answered<T>(
 
 pub(super) fn read_failure(reconciliation: &mut Reconciliation, error: &CloudFailure, context: &Context) {
     reconciliation.remember(context, |r| r.failures = r.failures.saturating_add(1));
-    reconciliation.seen.read_failure = Some(troubled(error, context));
+    reconciliation.seen.read_failure = Some(read_failure_of(error, context));
 }
 
-fn troubled(error: &CloudFailure, context: &Context) -> ReadFailure {
+fn read_failure_of(error: &CloudFailure, context: &Context) -> ReadFailure {
     ReadFailure {
         error: cloud_error(error, Time(context.process.clock.now())),
-        withheld: matches!(error.failure, Failure::CircuitOpen { .. }),
+        suppressed: matches!(error.failure, Failure::CircuitOpen { .. }),
     }
 }

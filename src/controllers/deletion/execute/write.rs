@@ -41,7 +41,7 @@ pub(super) async fn finalizers(
         Err(api::Error::Refused { .. } | api::Error::Failed { .. })
     );
     if present && !refused {
-        reconciliation.remember(context, |memory| memory.adds_finalizer(now));
+        reconciliation.remember(context, |memory| memory.record_finalizer_added(now));
     }
     let patched = patched?;
     if present && reconciliation.seen.facts.finalizer_missing {

@@ -8,13 +8,13 @@ use desktop_deletion_operator::crd::project::{
     DailyUsage, Guardrails, Permission, Reservation, SubmittedDesktops,
 };
 use desktop_deletion_operator::ids::{AttemptID, DesktopID};
-use desktop_deletion_operator::plan::daily_usage::{self, RequestNow};
+use desktop_deletion_operator::plan::daily_usage::{self, ReservationOwner};
 use desktop_deletion_operator::plan::observed::{
     self, Claim, Facts, Observed, ProjectView, SendPermit, Submission,
 };
 use desktop_deletion_operator::plan::plan;
 use desktop_deletion_operator::plan::step::Step;
-use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, Sweep};
+use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, SubJobList};
 use desktop_deletion_operator::workspace::api::DesktopFacts;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -76,14 +76,14 @@ fn observed(pass: &Pass, project: &Project, number: usize) -> Observed {
     };
     let idle = || DesktopObservation {
         view: DesktopView::Idle,
-        idle_twice: true,
+        record_idle: true,
         name: None,
         facts: Box::new(DesktopFacts::default()),
         details: None,
     };
     let submission = match pass.armed {
         None => Submission::None,
-        Some((attempt, fresh)) => Submission::Armed {
+        Some((attempt, fresh)) => Submission::Signed {
             attempt: record(number, attempt, Outcome::Pending),
             fresh,
         },
@@ -107,11 +107,11 @@ fn observed(pass: &Pass, project: &Project, number: usize) -> Observed {
         claim: Some(Claim::Granted),
         desktops: desktops(number).into_iter().map(|id| (id, idle())).collect(),
         single_reads: BTreeMap::new(),
-        sweep: Some(Sweep {
+        sweep: Some(SubJobList {
             sub_jobs: vec![],
             complete: true,
         }),
-        owned_elsewhere: BTreeMap::new(),
+        owned_by_other_request: BTreeMap::new(),
         jobs: BTreeMap::new(),
         read_failure: None,
         earlier_evidence: None,
@@ -180,7 +180,7 @@ pub fn reserve(project: &Project, reserved: Reserved) -> Project {
 }
 
 /// The project once what can be settled is settled, by the shipped rule. `None` if nothing changes.
-pub fn settle(project: &Project, now: Vec<RequestNow>, timing: &Timing) -> Option<Project> {
+pub fn settle(project: &Project, now: Vec<ReservationOwner>, timing: &Timing) -> Option<Project> {
     let settled = of(
         project.version,
         &daily_usage::settle(&usage(project), now, timing),
@@ -192,12 +192,12 @@ pub fn settle(project: &Project, now: Vec<RequestNow>, timing: &Timing) -> Optio
 }
 
 /// A request as it is found by whoever settles.
-pub fn found(found: &Request, number: usize) -> RequestNow {
+pub fn found(found: &Request, number: usize) -> ReservationOwner {
     if found.gone {
-        return RequestNow::Gone;
+        return ReservationOwner::Gone;
     }
     let attempts = found.attempts.iter();
-    RequestNow::Found {
+    ReservationOwner::Found {
         resource_version: found.version.to_string(),
         attempts: attempts
             .map(|(attempt, outcome)| record(number, *attempt, *outcome))

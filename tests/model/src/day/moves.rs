@@ -1,7 +1,7 @@
 //! What can happen, and what the world is like then.
 
 use desktop_deletion_operator::config::Timing;
-use desktop_deletion_operator::plan::daily_usage::RequestNow;
+use desktop_deletion_operator::plan::daily_usage::ReservationOwner;
 use invariants::within_the_daily_limit;
 
 use super::decide::{self, Act};
@@ -222,7 +222,7 @@ impl Day {
         match self.next(&pass, number) {
             Act::Look => pass.project = Some(world.project.clone()),
             Act::Reserve => return self.reserve(world, pass, number, luck),
-            Act::Intend => return self.intend(world, pass, number, luck),
+            Act::Intend => return self.record_intent(world, pass, number, luck),
             Act::Post => return Self::post(world, pass, number, luck),
             Act::NotSent => {
                 let (attempt, _) = pass.armed?;
@@ -267,7 +267,7 @@ impl Day {
         (luck == Luck::Good).then_some(pass)
     }
 
-    fn intend(&self, world: &mut World, mut pass: Pass, number: usize, luck: Luck) -> Option<Pass> {
+    fn record_intent(&self, world: &mut World, mut pass: Pass, number: usize, luck: Luck) -> Option<Pass> {
         let (attempt, _) = pass.armed?;
         let stored = &mut world.requests[number];
         let fits = !stored.gone && stored.version == pass.request.version;
@@ -310,7 +310,7 @@ impl Day {
         };
         let found = project.reservations.iter().map(|reserved| {
             let mut now = decide::found(&requests[reserved.request], reserved.request);
-            if let (RequestNow::Found { resource_version, .. }, Some(Mutant::GivenBackAtOnce)) =
+            if let (ReservationOwner::Found { resource_version, .. }, Some(Mutant::GivenBackAtOnce)) =
                 (&mut now, self.mutant)
             {
                 resource_version.push_str(", or another one");

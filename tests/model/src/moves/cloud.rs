@@ -4,7 +4,7 @@ use super::Protocol;
 use crate::action::Fate;
 use crate::config::Mutant;
 use crate::names::{self, Set};
-use crate::world::{Answer, Cloud, Held, Job, Look, Post, Row, Sighted, Sweep, World};
+use crate::world::{Answer, Cloud, Held, Job, Look, Post, Row, Sighted, SubJobList, World};
 
 impl Protocol {
     pub(super) fn arrive(&self, world: &mut World, attempt: usize, fate: Fate) {
@@ -126,8 +126,8 @@ impl Cloud {
         })
     }
 
-    pub(super) fn sweep(&self) -> Sweep {
-        Sweep {
+    pub(super) fn sweep(&self) -> SubJobList {
+        SubJobList {
             rows: std::array::from_fn(|job| self.row(job)),
             complete: true,
         }

@@ -52,14 +52,14 @@ impl Protocol {
                     pass.project = true;
                     pass.last_look = true;
                 }
-                Act::Claim => pass.claim = Some(if held { Claim::Held } else { Claim::Granted }),
+                Act::Claim => pass.claim = Some(if held { Claim::Reserved } else { Claim::Granted }),
                 Act::ReleasePermit => pass.permit = SendPermit::Returned,
                 Act::ReadOwner(job) => pass.asked |= names::only(job),
                 Act::Sign(batch) => self.sign(world, operator, batch),
                 Act::Wait(found) => {
                     if let Some((attempt, found)) = found {
                         let request = &self.requests.get(pass.request).request;
-                        it.memory.looked(attempt, found, pass.began, request);
+                        it.memory.record_evidence(attempt, found, pass.began, request);
                     }
                     self.waits(world, operator);
                 }

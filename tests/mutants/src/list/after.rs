@@ -32,8 +32,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Edit {
                 file: "src/plan/deadlines.rs",
-                find: "            Requeue::SecondLook => timing.job_visibility_timeout,",
-                replace: "            Requeue::SecondLook => Duration::ZERO,",
+                find: "            Requeue::SecondRead => timing.job_visibility_timeout,",
+                replace: "            Requeue::SecondRead => Duration::ZERO,",
             },
         ],
         trials: &[Trial {
@@ -65,7 +65,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "What is seen of an effect counts for nothing",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
-            find: "    if evidence.found() && says_enough(seen, attempt, &evidence) {
+            find: "    if evidence.found() && is_conclusive(seen, attempt, &evidence) {
         return Step::RecordOutcome(adopted(seen, attempt, &evidence));
     }
 ",
@@ -115,8 +115,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A job that deletes a part of the batch is taken for the request's own though the list was cut",
         edits: &[Edit {
             file: "src/plan/evidence.rs",
-            find: "    evidence.complete || seen.facts.evidence_overdue || ours()",
-            replace: "    evidence.complete || seen.facts.evidence_overdue || ours() || evidence.found()",
+            find: "    evidence.complete || seen.facts.recovery_timed_out || ours()",
+            replace: "    evidence.complete || seen.facts.recovery_timed_out || ours() || evidence.found()",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -142,8 +142,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A deleted object goes although its call may still take effect",
         edits: &[Edit {
             file: "src/plan/finalize.rs",
-            find: "blockers::ask_the_time(seen).unwrap_or_else(|| Step::Wait(held(attempt)))",
-            replace: "blockers::ask_the_time(seen).unwrap_or(Step::DropFinalizer)",
+            find: "blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(held(attempt)))",
+            replace: "blockers::next_clock_read(seen).unwrap_or(Step::DropFinalizer)",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -155,7 +155,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A deleted object goes although the job of its call need not show yet, so that one with the same name would not see it",
         edits: &[Edit {
             file: "src/plan/finalize.rs",
-            find: "if submitted(&seen.request.status) && !seen.facts.settled {",
+            find: "if submitted(&seen.request.status) && !seen.facts.job_must_be_visible {",
             replace: "if submitted(&seen.request.status) && seen.read_failure.is_some() {",
         }],
         trials: &[Trial {

@@ -139,7 +139,7 @@ fn missing() -> Vec<Row> {
         row("so it is if it was not at the first look", guarded(), AWAITED),
         row(
             "so it is while another request has the desktops",
-            guarded().with(|o| o.claim = Some(Claim::NotYet)),
+            guarded().with(|o| o.claim = Some(Claim::WatchesNotSynced)),
             AWAITED,
         ),
         row(
@@ -544,7 +544,7 @@ fn withdrawn() -> Vec<Row> {
     let armed = |seen: Seen| {
         let hash = seen.0.request.approved_plan.clone();
         seen.with(|o| {
-            o.submission = Submission::Armed {
+            o.submission = Submission::Signed {
                 attempt: desktop_deletion_operator::crd::deletion::Attempt {
                     plan_hash: hash,
                     ..attempt("a b")
@@ -556,7 +556,7 @@ fn withdrawn() -> Vec<Row> {
     let withdrawn = |seen: Seen| seen.with(|o| o.request.approved_plan = None);
     let stored = |seen: Seen| {
         seen.with(|o| {
-            if let Submission::Armed { attempt, .. } = &o.submission {
+            if let Submission::Signed { attempt, .. } = &o.submission {
                 o.request.status.attempts.push(attempt.clone());
             }
         })

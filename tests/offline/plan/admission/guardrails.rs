@@ -89,7 +89,7 @@ fn permitted() -> Vec<Row> {
         ),
         row(
             "one is open by our clock alone: the service is asked for the time",
-            outside(Window::Unclear).service_clock_unknown().unread(),
+            outside(Window::ClockUnknown).service_clock_unknown().unread(),
             "list a b",
         ),
         row(

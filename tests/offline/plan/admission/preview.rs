@@ -4,7 +4,7 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::{ErrorClass, MissingFact};
 use desktop_deletion_operator::crd::project::Guardrails;
 use desktop_deletion_operator::plan::plan;
-use desktop_deletion_operator::plan::progress::{PlanContent, Progress};
+use desktop_deletion_operator::plan::progress::{PlanSummary, Progress};
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::DesktopView;
 use desktop_deletion_operator::workspace::api::{DesktopFacts, DesktopKind, Fact};
@@ -110,7 +110,7 @@ fn told(seen: &Seen) -> Progress {
     }
 }
 
-fn content(seen: &Seen) -> PlanContent {
+fn content(seen: &Seen) -> PlanSummary {
     told(seen).preview.unwrap().content.unwrap()
 }
 

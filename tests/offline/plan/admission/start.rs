@@ -15,7 +15,11 @@ fn a_request_is_held_until_its_time_has_come_by_both_clocks() {
 /// Every situation of the table, for the conditions.
 pub(super) fn rows() -> Vec<Row> {
     let early = || untouched("a b").scheduled(Start::Ahead);
-    let unclear = || untouched("a b").scheduled(Start::Unclear).service_clock_unknown();
+    let unclear = || {
+        untouched("a b")
+            .scheduled(Start::ClockUnknown)
+            .service_clock_unknown()
+    };
     let held = "Scheduled held until Start; a Pending, b Pending [PlanReady, NotRequired]";
     vec![
         row(

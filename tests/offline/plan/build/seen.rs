@@ -6,11 +6,13 @@ use desktop_deletion_operator::crd::deletion::{Attempt, CloudError, DesktopState
 use desktop_deletion_operator::crd::project::DailyUsage;
 use desktop_deletion_operator::ids::{DesktopID, Operation};
 use desktop_deletion_operator::plan::observed::{
-    Circuit, Claim, ClockSkew, ConflictingRequest, Deadline, Observed, Obstacle, PostAnswer, ProjectView,
-    ReadFailure, SendPermit, SingleRead, Start, Submission,
+    Circuit, Claim, ClockSkew, ConflictingRequest, Deadline, Observed, PostResult, ProjectUnavailable,
+    ProjectView, ReadFailure, SendPermit, SingleRead, Start, Submission,
 };
 use desktop_deletion_operator::plan::views::Evidence;
-use desktop_deletion_operator::plan::views::{DesktopObservation, DesktopView, JobView, SubJobResult, Sweep};
+use desktop_deletion_operator::plan::views::{
+    DesktopObservation, DesktopView, JobView, SubJobList, SubJobResult,
+};
 use desktop_deletion_operator::workspace::api::{
     Billing, DetailFacts, Fact, LoginStatus, SubJob, SubJobStatus,
 };
@@ -120,7 +122,7 @@ impl Seen {
         self.with(|o| {
             o.project = Some(ProjectView {
                 coordinates: None,
-                obstacle: Some(Obstacle {
+                obstacle: Some(ProjectUnavailable {
                     reason,
                     message: "the project says why".to_owned(),
                     needs_user: person,
@@ -151,7 +153,7 @@ impl Seen {
     /// A request of that name, or of another namespace, comes first for desktop `a`.
     pub(crate) fn rival(self, name: Option<&str>) -> Self {
         self.with(|o| {
-            o.claim = Some(Claim::Held(ConflictingRequest {
+            o.claim = Some(Claim::Reserved(ConflictingRequest {
                 desktop: id("a"),
                 name: name.map(ToOwned::to_owned),
             }));
@@ -183,10 +185,10 @@ impl Seen {
     }
 
     /// These desktops were idle a settle time ago too.
-    pub(crate) fn idle_twice(self, text: &str) -> Self {
+    pub(crate) fn record_idle(self, text: &str) -> Self {
         self.with(|o| {
             for id in ids(text) {
-                o.desktops.get_mut(&id.folded()).unwrap().idle_twice = true;
+                o.desktops.get_mut(&id.folded()).unwrap().record_idle = true;
             }
         })
     }
@@ -207,21 +209,24 @@ impl Seen {
         let sub_jobs: Vec<_> = pairs(text).map(row).collect();
         let complete = true;
         self.with(|o| {
-            o.owned_elsewhere = sub_jobs.iter().map(|s| (s.job.clone(), false)).collect();
-            o.sweep = Some(Sweep { sub_jobs, complete });
+            o.owned_by_other_request = sub_jobs.iter().map(|s| (s.job.clone(), false)).collect();
+            o.sweep = Some(SubJobList { sub_jobs, complete });
         })
     }
 
     /// Whose these jobs are was not asked in this pass.
     pub(crate) fn unasked(self, text: &str) -> Self {
-        self.with(|o| o.owned_elsewhere.retain(|job, _| !jobs(text).contains(job)))
+        self.with(|o| {
+            o.owned_by_other_request
+                .retain(|job, _| !jobs(text).contains(job))
+        })
     }
 
     /// Another request has these jobs.
     pub(crate) fn of_another(self, text: &str) -> Self {
         self.with(|o| {
             let others = jobs(text).into_iter().map(|job| (job, true));
-            o.owned_elsewhere.extend(others);
+            o.owned_by_other_request.extend(others);
         })
     }
 
@@ -235,9 +240,9 @@ impl Seen {
 
     /// `"a Success b Failed"`: what a running job has said.
     pub(crate) fn job(self, name: &str, text: &str) -> Self {
-        let words = pairs(text).map(|(name, word)| (id(name).folded(), word_named(word)));
+        let results = pairs(text).map(|(name, word)| (id(name).folded(), word_named(word)));
         let view = JobView {
-            words: words.collect(),
+            results: results.collect(),
             ..JobView::default()
         };
         self.with(|o| {
@@ -280,7 +285,7 @@ impl Seen {
         self.with(|o| {
             o.read_failure = Some(ReadFailure {
                 error,
-                withheld: false,
+                suppressed: false,
             });
         })
     }
@@ -301,7 +306,7 @@ impl Seen {
         };
         let read_failure = ReadFailure {
             error,
-            withheld: false,
+            suppressed: false,
         };
         self.with(|o| {
             let read_failure = Box::new(read_failure);
@@ -326,21 +331,21 @@ impl Seen {
 
     pub(crate) fn armed(self, attempt: Attempt) -> Self {
         let fresh = true;
-        self.with(|o| o.submission = Submission::Armed { attempt, fresh })
+        self.with(|o| o.submission = Submission::Signed { attempt, fresh })
     }
 
     pub(crate) fn armed_long_ago(self, attempt: Attempt) -> Self {
         let fresh = false;
-        self.with(|o| o.submission = Submission::Armed { attempt, fresh })
+        self.with(|o| o.submission = Submission::Signed { attempt, fresh })
     }
 
-    pub(crate) fn answered(self, answer: PostAnswer) -> Self {
+    pub(crate) fn answered(self, answer: PostResult) -> Self {
         let attempt = nonce("n1");
-        self.with(|o| o.submission = Submission::Answered { attempt, answer })
+        self.with(|o| o.submission = Submission::Responded { attempt, answer })
     }
 
     pub(crate) fn underway(self) -> Self {
-        self.with(|o| o.submission = Submission::Underway)
+        self.with(|o| o.submission = Submission::InProgress)
     }
 
     // Facts.
@@ -369,7 +374,7 @@ impl Seen {
 
     /// The deadline passed by one clock.
     pub(crate) fn late_by_one_clock(self) -> Self {
-        self.with(|o| o.facts.deadline = Deadline::Unclear)
+        self.with(|o| o.facts.deadline = Deadline::ClocksDisagree)
     }
 
     /// The service has not told its time to this process.
@@ -410,35 +415,35 @@ impl Seen {
     }
 
     pub(crate) fn settled(self) -> Self {
-        self.with(|o| o.facts.settled = true)
+        self.with(|o| o.facts.job_must_be_visible = true)
     }
 
     pub(crate) fn overdue(self) -> Self {
         self.with(|o| o.facts.overdue = true)
     }
 
-    pub(crate) fn unclear_for_long(self) -> Self {
-        self.with(|o| o.facts.unclear_for_long = true)
+    pub(crate) fn undocumented_for_long(self) -> Self {
+        self.with(|o| o.facts.undocumented_for_long = true)
     }
 
     /// The newest attempt was signed a moment ago.
-    pub(crate) fn too_early_to_look(self) -> Self {
-        self.with(|o| o.facts.too_early_to_look = true)
+    pub(crate) fn before_initial_poll(self) -> Self {
+        self.with(|o| o.facts.before_initial_poll = true)
     }
 
     pub(crate) fn expired(self) -> Self {
         self.with(|o| o.facts.expired = true)
     }
 
-    pub(crate) fn evidence_overdue(self) -> Self {
-        self.expired().with(|o| o.facts.evidence_overdue = true)
+    pub(crate) fn recovery_timed_out(self) -> Self {
+        self.expired().with(|o| o.facts.recovery_timed_out = true)
     }
 }
 
 pub(crate) fn observation(view: DesktopView) -> DesktopObservation {
     DesktopObservation {
         view,
-        idle_twice: false,
+        record_idle: false,
         name: None,
         facts: Box::default(),
         details: Some(Box::new(pay_per_use())),
@@ -455,9 +460,9 @@ pub(crate) fn pay_per_use() -> DetailFacts {
 }
 
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let words: Vec<_> = text.split_whitespace().collect();
-    assert!(words.len().is_multiple_of(2), "not in pairs: {text}");
-    let pairs: Vec<_> = words.chunks(2).map(|pair| (pair[0], pair[1])).collect();
+    let results: Vec<_> = text.split_whitespace().collect();
+    assert!(results.len().is_multiple_of(2), "not in pairs: {text}");
+    let pairs: Vec<_> = results.chunks(2).map(|pair| (pair[0], pair[1])).collect();
     pairs.into_iter()
 }
 

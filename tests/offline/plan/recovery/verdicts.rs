@@ -2,7 +2,7 @@
 
 use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState};
 use desktop_deletion_operator::plan::plan;
-use desktop_deletion_operator::plan::step::Settlement;
+use desktop_deletion_operator::plan::step::OutcomeUpdate;
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::DesktopView;
 use desktop_deletion_operator::plan::views::Evidence;
@@ -47,7 +47,7 @@ fn one_desktop() -> Seen {
 }
 
 /// What is stored of the attempt.
-fn settlement(seen: &Seen) -> Settlement {
+fn settlement(seen: &Seen) -> OutcomeUpdate {
     match plan(&seen.0) {
         Step::RecordOutcome(settlement) => settlement,
         step => panic!("{}", super::super::tell::tell(&step)),
@@ -79,7 +79,7 @@ fn what_is_told_is_about_the_desktops_of_the_attempt() {
 
 #[test]
 fn without_a_job_a_desktop_is_not_called_not_submitted_by_lists_that_were_cut() {
-    let seen = twice().incomplete().evidence_overdue();
+    let seen = twice().incomplete().recovery_timed_out();
     let desktops = settlement(&seen.sights("a Deleting")).progress.desktops;
     let states: Vec<_> = desktops.iter().map(|d| d.state).collect();
     assert_eq!(states, [DesktopState::Deleting, DesktopState::Unknown]);
@@ -247,7 +247,7 @@ fn unsure() -> Vec<Row> {
         ),
         row(
             "the jobs cannot be read to their end for long",
-            twice().incomplete().evidence_overdue(),
+            twice().incomplete().recovery_timed_out(),
             "OutcomeUnknown stalled until SecondLook",
         ),
         row(
@@ -283,7 +283,7 @@ fn unsure() -> Vec<Row> {
         ),
         row(
             "but nothing is repeated that may have taken effect: it counts once that takes too long",
-            twice().sweep("j1/a Running").incomplete().evidence_overdue(),
+            twice().sweep("j1/a Running").incomplete().recovery_timed_out(),
             "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Unknown",
         ),
     ]

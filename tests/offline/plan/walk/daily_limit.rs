@@ -3,7 +3,7 @@
 
 use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::crd::project::{DailyUsage, Reservation, SubmittedDesktops};
-use desktop_deletion_operator::plan::daily_usage::{self, RequestNow};
+use desktop_deletion_operator::plan::daily_usage::{self, ReservationOwner};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::build::{minute, timing};
@@ -78,12 +78,12 @@ impl Walk {
         daily_usage::expire(&mut usage, &self.clocks(), &timing());
         let request = || {
             if self.exists {
-                RequestNow::Found {
+                ReservationOwner::Found {
                     resource_version: self.version.to_string(),
                     attempts: self.object.status.attempts.clone(),
                 }
             } else {
-                RequestNow::Gone
+                ReservationOwner::Gone
             }
         };
         let requests = usage.reservations.iter().map(|_| request()).collect();

@@ -7,7 +7,7 @@ use desktop_deletion_operator::crd::project::{Approval, Guardrails};
 use desktop_deletion_operator::ids::{AttemptID, DesktopID};
 use desktop_deletion_operator::plan::deadlines::{self, Deadlines};
 use desktop_deletion_operator::plan::evidence;
-use desktop_deletion_operator::plan::observed::{PostAnswer, SendPermit, SingleRead, Submission};
+use desktop_deletion_operator::plan::observed::{PostResult, SendPermit, SingleRead, Submission};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::step::{Batch, Step};
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -25,7 +25,7 @@ impl Walk {
     pub(super) fn take(&mut self, pass: &mut Pass, step: &Step) -> Result<Then, String> {
         match step {
             Step::ReadProject => self.read_project(pass),
-            Step::Claim => {
+            Step::ClaimDesktops => {
                 let seen = Seen(pass.seen.clone());
                 let asked = if self.around.claimed_by_another {
                     seen.rival(None)
@@ -36,7 +36,7 @@ impl Walk {
             }
             Step::ReadOwner(job) => {
                 let others = !self.cloud.effects.iter().any(|(_, ours, _)| ours == job) && self.dice.bad();
-                pass.seen.owned_elsewhere.insert(job.clone(), others);
+                pass.seen.owned_by_other_request.insert(job.clone(), others);
             }
             Step::ReadDesktops(ids) => self.read_desktops(pass, ids),
             Step::ReadDesktop(id) => {
@@ -58,9 +58,9 @@ impl Walk {
                 if self.readable(pass) {
                     let sweep = self.cloud.sweep(&mut self.dice);
                     let (ids, now) = (&pass.seen.request.desktop_ids, uptime(self.cloud.now));
-                    for id in self.memory.plan.saw_sub_jobs(&sweep, ids, now) {
+                    for id in self.memory.plan.observe_sub_jobs(&sweep, ids, now) {
                         if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
-                            desktop.idle_twice = false;
+                            desktop.record_idle = false;
                         }
                     }
                     pass.seen.sweep = Some(sweep);
@@ -121,7 +121,7 @@ impl Walk {
         };
         self.memory.plan.forget_idle();
         pass.armed_at = self.cloud.now;
-        pass.seen.submission = Submission::Armed {
+        pass.seen.submission = Submission::Signed {
             attempt: signed,
             fresh: true,
         };
@@ -196,10 +196,10 @@ impl Walk {
         let mut seen = observation(view);
         seen.details = None;
         seen.facts.computer_name = Fact::Given(format!("pc-{}", self.around.renamed));
-        seen.idle_twice = self
+        seen.record_idle = self
             .memory
             .plan
-            .idle_twice(id, view, now, timing().job_visibility_timeout);
+            .record_idle(id, view, now, timing().job_visibility_timeout);
         pass.seen.desktops.insert(id.folded(), seen);
         pass.reads.desktops.insert(id.folded(), now);
     }
@@ -210,7 +210,7 @@ impl Walk {
             .seen
             .request
             .pending()
-            .filter(|_| progress.wake == Requeue::SecondLook)
+            .filter(|_| progress.wake == Requeue::SecondRead)
         else {
             return;
         };
@@ -218,7 +218,7 @@ impl Walk {
             return;
         };
         let began = uptime(pass.began);
-        self.memory.plan.looked(&attempt.id, began, evidence);
+        self.memory.plan.record_evidence(&attempt.id, began, evidence);
     }
 
     /// How long the shipped rules wait, in whole minutes.
@@ -240,7 +240,7 @@ impl Walk {
     }
 
     fn post(&mut self, pass: &mut Pass) -> Result<(), String> {
-        let Submission::Armed { attempt, .. } = pass.seen.submission.clone() else {
+        let Submission::Signed { attempt, .. } = pass.seen.submission.clone() else {
             return rules::holds(intent_first::sent(false, || "nothing is signed".to_owned()));
         };
         if pass.seen.permit != SendPermit::Held {
@@ -268,13 +268,13 @@ impl Walk {
             error
         };
         self.trace.push(format!("-- answer: {answer:?}"));
-        pass.seen.submission = Submission::Answered {
+        pass.seen.submission = Submission::Responded {
             attempt: attempt.id,
             answer: match answer {
-                Answer::Accepted(job) => PostAnswer::Accepted(job),
-                Answer::Refused(class) => PostAnswer::Refused(error(class)),
-                Answer::NotSent => PostAnswer::NotSent(error(ErrorClass::Unreachable)),
-                Answer::Lost => PostAnswer::Doubt(error(ErrorClass::InDoubt)),
+                Answer::Accepted(job) => PostResult::Accepted(job),
+                Answer::Refused(class) => PostResult::Rejected(error(class)),
+                Answer::NotSent => PostResult::NotSent(error(ErrorClass::Unreachable)),
+                Answer::Lost => PostResult::OutcomeUnknown(error(ErrorClass::InDoubt)),
             },
         };
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::ids::{AttemptID, DesktopID, JobID};
-use desktop_deletion_operator::plan::views::{DesktopView, JobView, Sweep};
+use desktop_deletion_operator::plan::views::{DesktopView, JobView, SubJobList};
 use desktop_deletion_operator::workspace::api::{SubJob, SubJobStatus};
 use invariants::at_most_once;
 use invariants::history::Effect;
@@ -288,11 +288,11 @@ impl Cloud {
     }
 
     /// What a sweep of the sub-jobs shows.
-    pub(crate) fn sweep(&self, dice: &mut Dice) -> Sweep {
+    pub(crate) fn sweep(&self, dice: &mut Dice) -> SubJobList {
         let complete = !dice.bad();
         let shows = |row: &&Row| row.shows_from <= self.now;
         let rows = self.rows.iter().filter(shows).skip(usize::from(!complete));
-        Sweep {
+        SubJobList {
             sub_jobs: rows.map(sub_job).collect(),
             complete,
         }
@@ -305,7 +305,7 @@ impl Cloud {
         if dice.bad() || ours.iter().any(|row| row.shows_from > self.now) {
             return view;
         }
-        view.learn(&ours.iter().copied().map(sub_job).collect::<Vec<_>>());
+        view.merge_sub_jobs(&ours.iter().copied().map(sub_job).collect::<Vec<_>>());
         view.finished = ours.iter().all(|row| row.status != SubJobStatus::Running);
         view.complete = view.finished && dice.throw(6) != 1;
         view
