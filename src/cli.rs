@@ -28,7 +28,7 @@ Deletes Huawei Cloud Workspace desktops declared as DesktopDeletion resources.
 Each batch is submitted to the cloud at most once; its job is followed to the end, and the conditions of the \
 object report progress, result and required action.
 
-Typical use:
+Examples:
   desktop-deletion-operator crds | kubectl apply -f -    install the CRDs
   desktop-deletion-operator run                          serve the operator's own namespace
   desktop-deletion-operator run --namespaces '*'         serve the whole cluster";

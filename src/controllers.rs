@@ -127,7 +127,7 @@ impl Scope {
 /// Why the first list of a watch is not there yet, in one line for `/readyz`.
 fn not_listed<K: Resource<DynamicType = ()>>(error: &watcher::Error) -> String {
     match claims::missing_right::<K>(error) {
-        Some(right) => format!("grant the operator the permission to {right}"),
+        Some(right) => format!("the operator lacks permission to {right}; grant it"),
         None => format!("cannot list {}: {}", K::plural(&()), answer(error)),
     }
 }

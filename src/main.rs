@@ -37,7 +37,7 @@ fn run(args: RunArgs) -> ExitCode {
     }
     // From here on the log has one form, also for the last line.
     if let Err(error) = &traces {
-        tracing::warn!("nothing is traced: {error}");
+        tracing::warn!("tracing is disabled: {error}");
     }
     let ended = config.map_err(Into::into).and_then(serve);
     let code = exit(ended, |error| tracing::error!("{error}"));

@@ -63,7 +63,7 @@ pub enum ProcessError {
     Client(#[source] kube::Error),
     /// The API server is too old.
     #[error(
-        "the API server is Kubernetes {found}, but {}.{} or newer is required (selectable fields of custom resources): upgrade the cluster",
+        "unsupported Kubernetes version {found}: {}.{} or newer is required (selectable fields of custom resources); upgrade the cluster",
         OLDEST.0,
         OLDEST.1
     )]
@@ -220,7 +220,9 @@ impl Replica {
         // The controllers are aborted by now, and each reconciliation with them: one that moves once more sees that the operator is
         // stopping. Only a submission goes on: what is not sent yet is not sent any more, and an answer is recorded, however
         // long the API server is away.
-        tracing::warn!("{why}; not starting new work; a submission in progress is recorded first");
+        tracing::warn!(
+            "{why}; not starting new work; shutting down after recording the submissions in progress"
+        );
         self.runtime.stopping.cancel();
         context.requests.submissions.finished().await;
         Err(error)

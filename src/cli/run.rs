@@ -120,7 +120,7 @@ struct ProcessArgs {
     )]
     concurrency: NonZeroU16,
 
-    /// Maximum number of calls per minute for each set of credentials and endpoint; priority: recovery, polls, submissions
+    /// Maximum number of calls per minute for each combination of credentials and endpoint; recovery has priority over polls, and polls over submissions
     #[arg(
         long,
         value_name = "COUNT",
@@ -401,7 +401,7 @@ mod tests {
             ("--allowed-endpoints=https://a.example", "--allowed-endpoints"),
             (
                 "--cloud-proxy=socks5://a.example",
-                "--cloud-proxy must read http://HOST:PORT",
+                "--cloud-proxy must have the form http://HOST:PORT",
             ),
             ("--cloud-proxy-credentials-file=/a", "needs --cloud-proxy"),
             ("--otlp-endpoint=collector:4317", "--otlp-endpoint must read"),

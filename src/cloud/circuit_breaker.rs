@@ -133,7 +133,7 @@ impl CircuitBreaker {
             return Err(Error::circuit_open(operation, BreakerKind::Credentials, reason));
         }
         if state.projects.contains_key(caller) {
-            let reason = "calls of this project are suppressed after HTTP 429 of the cloud";
+            let reason = "calls for this project are paused because the cloud returned HTTP 429";
             return Err(Error::circuit_open(operation, BreakerKind::Throttled, reason));
         }
         Ok(())

@@ -11,7 +11,7 @@ pub struct OtlpEndpoint(String);
 pub enum InvalidOtlpEndpoint {
     /// The URL has another form.
     #[error(
-        "--otlp-endpoint must read http://HOST:PORT or https://HOST:PORT, without query; port 4317 is usually gRPC, which is not supported"
+        "--otlp-endpoint must have the form http://HOST:PORT or https://HOST:PORT, without query; port 4317 is usually gRPC, which is not supported"
     )]
     Url,
     /// The URL holds credentials.
@@ -90,7 +90,7 @@ mod tests {
         ] {
             let message = read(bad).unwrap_err().to_string();
             assert!(
-                message.contains("must read http://HOST:PORT") && !message.contains("canary"),
+                message.contains("must have the form http://HOST:PORT") && !message.contains("canary"),
                 "{message}"
             );
         }

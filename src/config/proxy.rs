@@ -30,7 +30,7 @@ pub struct ProxyCredentials {
 pub enum InvalidProxy {
     /// The URL has another form.
     #[error(
-        "--cloud-proxy must read http://HOST:PORT, without path or query; https and socks proxies are not supported"
+        "--cloud-proxy must have the form http://HOST:PORT, without path or query; https and socks proxies are not supported"
     )]
     Url,
     /// The URL holds credentials.
@@ -157,12 +157,21 @@ mod tests {
     #[test]
     fn what_is_no_proxy_is_refused_and_not_repeated() {
         for (url, why) in [
-            ("proxy.example:3128", "must read http://HOST:PORT"),
-            ("https://canary.example:3128", "must read http://HOST:PORT"),
-            ("socks5://canary.example:1080", "must read http://HOST:PORT"),
-            ("http://canary.example/path", "must read http://HOST:PORT"),
-            ("http://canary.example?a", "must read http://HOST:PORT"),
-            ("http://", "must read http://HOST:PORT"),
+            ("proxy.example:3128", "must have the form http://HOST:PORT"),
+            (
+                "https://canary.example:3128",
+                "must have the form http://HOST:PORT",
+            ),
+            (
+                "socks5://canary.example:1080",
+                "must have the form http://HOST:PORT",
+            ),
+            (
+                "http://canary.example/path",
+                "must have the form http://HOST:PORT",
+            ),
+            ("http://canary.example?a", "must have the form http://HOST:PORT"),
+            ("http://", "must have the form http://HOST:PORT"),
             (
                 "http://user:canary@proxy.example:3128",
                 "--cloud-proxy-credentials-file",

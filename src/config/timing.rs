@@ -21,7 +21,7 @@ const FOLLOWING: &str = "Polling and retries";
 /// comment is what `--help` says.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Timing {
-    /// Deadline of a request without spec.notAfter, counted from its creation
+    /// Deadline of a request without spec.notAfter, counted from its creation or from spec.notBefore
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_REQUEST_DEADLINE", value_parser = parse, default_value = "168h", help_heading = SUBMISSION)]
     pub request_deadline: Duration,
 
@@ -55,7 +55,7 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_TOKEN_LIFE", value_parser = parse, default_value = "24h", help_heading = SUBMISSION)]
     pub token_life: Duration,
 
-    /// How long jobs or desktops may be unreadable during recovery until a manual decision is required
+    /// How long jobs or desktops may be unreadable during recovery before a manual decision is required
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RECOVERY_TIMEOUT", value_parser = parse, default_value = "30m", help_heading = SUBMISSION)]
     pub recovery_timeout: Duration,
 
@@ -93,7 +93,7 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RETRY_MIN", value_parser = parse, default_value = "5s", help_heading = FOLLOWING)]
     pub retry_min: Duration,
 
-    /// Maximum delay between two attempts
+    /// Maximum delay between retries
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_RETRY_MAX", value_parser = parse, default_value = "5m", help_heading = FOLLOWING)]
     pub retry_max: Duration,
 }

@@ -23,7 +23,7 @@ pub enum Error {
     #[error("the object is gone")]
     NotFound,
     /// The API server refuses the call as it stands.
-    #[error("the API server refuses to {action}: {reason}")]
+    #[error("failed to {action}: the API server rejected the request: {reason}")]
     Refused {
         /// What was tried.
         action: &'static str,

@@ -223,7 +223,7 @@ impl Claims {
         if list(watch).refuse(right.clone(), now) {
             tracing::error!(
                 namespace = %scope, right,
-                "the API server refuses what is needed to serve a namespace: grant that permission (deploy/watched-namespace), or stop serving the namespace"
+                "the operator lacks a permission in a watched namespace; grant it (deploy/watched-namespace), or stop serving the namespace"
             );
         }
     }

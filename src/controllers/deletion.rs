@@ -74,7 +74,7 @@ pub enum Error {
     #[error(transparent)]
     Api(#[from] api::Error),
     /// The status does not allow the move.
-    #[error("the status does not allow the move: {0}")]
+    #[error("illegal transition of the status: {0}")]
     Illegal(#[from] IllegalTransition),
     /// The API server refuses to store the intent, so nothing is sent.
     #[error("the API server refuses to store the intent: {0}")]
@@ -222,7 +222,7 @@ async fn failed(
     let said = match &error {
         Error::IntentRefused(reason) => {
             let message = format!(
-                "the API server refuses to store the intent, so nothing was sent: {reason}; check the validation rules of the CRD and the operator's permissions"
+                "the API server rejected the status update that records the delete request, so nothing was sent: {reason}; check the validation rules of the CRD and the operator's permissions"
             );
             say(object, Reason::IntentRefused, message, context).await
         }
@@ -354,7 +354,9 @@ async fn run_steps(
     }
     (
         Some(reconciliation),
-        Err(Error::Fault("a reconciliation did not come to an end")),
+        Err(Error::Fault(
+            "a reconciliation exceeded the maximum number of steps",
+        )),
     )
 }
 
@@ -368,7 +370,7 @@ fn retry_after(object: &DesktopDeletion, error: &Error, context: &Context) -> Op
             let uid = object.uid().unwrap_or_default();
             let failures = context.requests.memory.api_failed(&uid);
             let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-            tracing::warn!(namespace, name, %error, "a reconciliation of a DesktopDeletion failed, retrying");
+            tracing::warn!(namespace, name, %error, "failed to reconcile DesktopDeletion; retrying");
             deadlines::exponential(failures, &context.process.config.timing)
         }
     };

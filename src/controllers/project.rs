@@ -53,8 +53,7 @@ use checks::Checks;
 const STALLED_AFTER: u32 = 8;
 
 /// What that person should check.
-const CHECK: &str = "check region and endpoint of the project, DNS, network policy and proxy, and the certificate and caBundle of a \
-                     private cloud";
+const CHECK: &str = "Check spec.region, spec.endpoint, DNS, network policy and proxy, and for a private cloud its certificate and spec.caBundle";
 
 /// Runs the controller over one namespace, or over all of them, until the operator stops.
 pub async fn run(
@@ -208,7 +207,7 @@ async fn reconcile(project: Arc<WorkspaceProject>, verifier: Arc<Verifier>) -> R
 #[allow(clippy::needless_pass_by_value)] // the signature is kube's
 fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, verifier: Arc<Verifier>) -> Action {
     let (name, namespace) = (project.name_any(), project.namespace());
-    tracing::warn!(namespace, name, %error, "a reconciliation of a WorkspaceProject failed, retrying");
+    tracing::warn!(namespace, name, %error, "failed to reconcile WorkspaceProject; retrying");
     let pause = verifier.context.process.config.timing.retry_min;
     Action::requeue(deadlines::with_jitter(
         pause,
@@ -383,7 +382,10 @@ fn class_of_check(class: ErrorClass) -> ErrorClass {
 /// What the conditions of a project say. `persists`: it has been so for many tries.
 fn updates(verdict: &Verdict, persists: bool) -> Vec<ConditionUpdate> {
     let message = if persists {
-        format!("{}; it has failed many times in a row: {CHECK}", verdict.message)
+        format!(
+            "{}; the check has failed many times in a row. {CHECK}",
+            verdict.message
+        )
     } else {
         verdict.message.clone()
     };

@@ -222,7 +222,7 @@ pub async fn access(
         .into_iter()
         .filter_map(|(source, read)| Some((source.as_ref()?, read)));
     let Some((source, read)) = given.next() else {
-        let message = "spec.credentials has no source that this version of the operator supports".to_owned();
+        let message = "spec.credentials has no source that this version of the operator supports; set accessKey, password or token, or upgrade the operator".to_owned();
         return unavailable(Reason::SecretInvalid, message);
     };
     let name = &source.secret_ref.name;
@@ -304,7 +304,7 @@ fn unverified(project: &WorkspaceProject, patient: bool) -> Option<ProjectUnavai
     let name = project.name_any();
     let ready = project.condition(ConditionType::Ready);
     let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown) else {
-        let message = format!("WorkspaceProject {name}: its credentials are being verified");
+        let message = format!("the credentials of WorkspaceProject {name} are being verified");
         return Some(not_ready(message, false));
     };
     if ready.status == ConditionStatus::True {

@@ -158,7 +158,7 @@ impl Undecodable {
         let new = || {
             tracing::error!(
                 %kind, namespace, name, error = error.error,
-                "an object cannot be decoded; it is skipped, and its desktops stay reserved"
+                "failed to decode an object; it is skipped, and the desktops of a DesktopDeletion stay reserved. Correct the field that the error names, or run the version of the operator that wrote the object"
             );
             Entry {
                 kind: kind.to_string(),
@@ -255,7 +255,7 @@ async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(),
 /// The conditions that report the object; `None` if they do already. Those that this version does not write are kept.
 fn reported(object: &Value, error: &str, context: &Context) -> Option<Value> {
     let message = format!(
-        "this version of the operator cannot decode the object ({error}). It is skipped, and its desktops stay reserved. Fix that field, or run the version of the operator that wrote it"
+        "this version of the operator cannot decode the object ({error}). It is skipped, and its desktops stay reserved. Correct the field that the error names, or run the version of the operator that wrote it"
     );
     let none = Vec::new();
     let before = object["status"]["conditions"].as_array().unwrap_or(&none);

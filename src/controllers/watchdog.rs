@@ -34,13 +34,15 @@ pub async fn run(
         }
         match live(&client, &scope, selector).await {
             // Without the API server nothing can be said about the watch.
-            Err(error) => tracing::warn!(%error, "the cache of the watch could not be checked"),
+            Err(error) => {
+                tracing::warn!(%error, "failed to compare the cache of the watch with the API server; retrying")
+            }
             Ok(mut now) => {
                 // The cache never holds what cannot be decoded.
                 now.retain(|object, _| !undecodable.has(object));
                 match stale(&before, &now, &cache) {
                     Some(object) => {
-                        tracing::error!(%object, "the watch delivers no events: this object has changed, and the cache does not show the change");
+                        tracing::error!(%object, "the cache of the watch is stale: the object has changed, and the cache was not updated; the operator exits if this persists");
                         continue;
                     }
                     None => before = now,

@@ -110,7 +110,7 @@ pub struct DesktopDeletionSpec {
         merge_strategy = ListMerge::Atomic,
         validation = rules::immutable("desktopIDs", INSTEAD),
         validation = Rule::new("self.all(x, self.exists_one(y, y.lowerAscii() == x.lowerAscii()))")
-            .message("desktopIDs names a desktop twice (upper and lower case are the same desktop); list each one once")
+            .message("desktopIDs must be unique, ignoring case; remove the duplicates")
     )]
     pub desktop_ids: Vec<DesktopID>,
 

@@ -59,7 +59,7 @@ fn deadline_unclear(seen: &Observed) -> Progress {
     if let Some(skew) = seen.facts.clock_skew {
         return clock_skew(skew);
     }
-    let message = with_last_obstacle(seen, UNCLEAR);
+    let message = with_last_message(seen, UNCLEAR);
     Progress {
         error: last_error(seen).cloned(),
         ..Progress::retrying(Reason::Expired, message, Requeue::Retry)
@@ -80,7 +80,10 @@ fn blocked_before_reads(seen: &Observed) -> Option<Step> {
         return Some(Step::Wait(progress));
     }
     if project.suspended {
-        let message = format!("WorkspaceProject {} has spec.suspend set", seen.request.project);
+        let message = format!(
+            "WorkspaceProject {} is suspended; the request waits until spec.suspend of the project is false",
+            seen.request.project
+        );
         let progress = Progress::paused(Reason::ProjectSuspended, message, Requeue::Change);
         return Some(previewed(seen, progress));
     }
@@ -189,12 +192,12 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
     let is_unreadable = |id: &&DesktopID| seen.failed_reads().any(|(failed, ..)| *failed == id.folded());
     let ids: Vec<_> = seen.request.desktop_ids.iter().filter(is_unreadable).collect();
     let cure = if ids.len() == seen.request.desktop_ids.len() {
-        "Check it in the console"
+        "Check them in the console"
     } else {
-        "To delete the other desktops now, delete this request and create one without it"
+        "To delete the other desktops now, delete this request and create one without them"
     };
     let message = format!(
-        "the cloud returns an error for desktop {}, so nothing is submitted; retrying. {cure} ({})",
+        "the cloud returns an error for these desktops: {}. Nothing is submitted; retrying. {cure} ({})",
         messages::list(ids),
         messages::answer(error)
     );
@@ -232,7 +235,7 @@ fn scheduled(seen: &Observed) -> Option<Step> {
 fn outside_window(seen: &Observed) -> Option<Step> {
     let project = &seen.request.project;
     let wait = |until: &str| {
-        let message = format!("outside of the submission windows of WorkspaceProject {project}{until}");
+        let message = format!("no submission window of WorkspaceProject {project} is open{until}");
         previewed(
             seen,
             Progress::paused(Reason::OutsideWindow, message, Requeue::Window),
@@ -247,7 +250,7 @@ fn outside_window(seen: &Observed) -> Option<Step> {
         Window::Closed { opens: Some(at) } => Some(wait(&format!("; the next one opens at {at}"))),
         Window::Closed { opens: None } => Some(match seen.facts.clock_skew {
             Some(skew) => previewed(seen, clock_skew(skew)),
-            None => wait(" by the clock of the service"),
+            None => wait(" by the clock of the cloud service"),
         }),
         Window::Unknown => {
             let progress = guardrails::unknown_time_zone(project);
@@ -334,7 +337,7 @@ fn needs_single_read(seen: &Observed, id: &DesktopID) -> bool {
     }
 }
 
-const ONE_BY_ONE: &str = "checked: the others are read one by one";
+const ONE_BY_ONE: &str = "checked; reading the others one by one";
 
 /// What the conditions say while many desktops are read one by one.
 fn checking(checked: usize, all: usize) -> Progress {
@@ -454,19 +457,19 @@ fn expired(seen: &Observed) -> Completion {
     let message = "the deadline passed before the request was submitted; no delete request took effect. Create a new request if the desktops must still be deleted";
     Completion {
         error: last_error(seen).cloned(),
-        ..Completion::new(Reason::Expired, with_last_obstacle(seen, message))
+        ..Completion::new(Reason::Expired, with_last_message(seen, message))
     }
 }
 
-fn with_last_obstacle(seen: &Observed, message: &str) -> String {
-    match last_obstacle(seen) {
-        Some(obstacle) => format!("{message}{LAST_OBSTACLE}{obstacle}"),
+fn with_last_message(seen: &Observed, message: &str) -> String {
+    match last_message(seen) {
+        Some(error) => format!("{message}{LAST_ERROR}{error}"),
         None => message.to_owned(),
     }
 }
 
-/// What the message of a request that has expired says before the last obstacle.
-const LAST_OBSTACLE: &str = "; the last obstacle was: ";
+/// What the message of an expired request says before the last error.
+const LAST_ERROR: &str = "; last error: ";
 
 /// The last error of the cloud that kept the request from being submitted.
 fn last_error(seen: &Observed) -> Option<&CloudError> {
@@ -481,15 +484,16 @@ fn is_announced(seen: &Observed) -> bool {
 }
 
 /// What kept the request from being submitted until its deadline, as the conditions said it.
-fn last_obstacle(seen: &Observed) -> Option<String> {
+fn last_message(seen: &Observed) -> Option<String> {
     let submitted = find(&seen.request.status.conditions, ConditionType::Submitted);
     let Some(submitted) = submitted.filter(|c| c.status == ConditionStatus::False) else {
         return last_error(seen).map(messages::of_error);
     };
     let message = finalizer::without_finalizer_note(&submitted.message);
     match message.strip_prefix(UNCLEAR) {
-        None => Some(message.to_owned()),
-        Some(rest) => rest.strip_prefix(LAST_OBSTACLE).map(ToOwned::to_owned),
+        // Nothing is retried any more.
+        None => Some(message.replace("; retrying", "")),
+        Some(rest) => rest.strip_prefix(LAST_ERROR).map(ToOwned::to_owned),
     }
 }
 

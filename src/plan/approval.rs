@@ -107,7 +107,9 @@ pub fn evaluate(seen: &Observed, plan: &Planned) -> ApprovalState {
             .iter()
             .find(|then| then.id.folded() == desktop.id)
         else {
-            changed.push(format!("desktop {id}: it did not exist"));
+            changed.push(format!(
+                "desktop {id}: it did not exist when the plan was approved"
+            ));
             continue;
         };
         let differences = differences(then, desktop, seen);
@@ -172,7 +174,7 @@ pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
         }
         ApprovalState::FactsMissing(missing) => {
             let message = format!(
-                "the cloud does not report every fact of the approved plan; retrying: {}. If this persists, set spec.suspend to true, remove spec.approvedPlan, and approve the plan that is shown then",
+                "the cloud does not report these facts of the approved plan: {}; retrying. If this persists, set spec.suspend to true, remove spec.approvedPlan, and approve the plan that is then shown",
                 describe_some(&missing)
             );
             Some(Progress::retrying(
@@ -216,7 +218,7 @@ pub fn update(seen: &Observed, judgement: &ApprovalState, hash: &str) -> Conditi
         ApprovalState::PlanMismatch => (
             Reason::PlanChanged,
             format!(
-                "spec.approvedPlan is not the hash of the plan of this request. That plan was never shown, was replaced before the operator processed the approval, or is of another project of the cloud or of another object: an approval counts for one object only, not for a copy of it or for one that was created again. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}"
+                "spec.approvedPlan does not match the plan of this request: the approved plan was never shown, was replaced before the operator processed the approval, or belongs to another cloud project or object. An approval is valid for one object only, not for a copy or an object that was created again. Check status.plan and status.desktops, then set spec.approvedPlan to {hash}"
             ),
         ),
         ApprovalState::Changed(changed) => (
@@ -292,7 +294,7 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) ->
     let mut all = Differences::default();
     let text = |text: Option<&String>| text.map_or_else(|| "not known".to_owned(), Clone::clone);
     all.compare(
-        "its computer name",
+        "the computer name",
         then.name.as_ref(),
         now.computer_name.as_ref(),
         || {
@@ -306,15 +308,21 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) ->
         all.compare_pool(now.pooled, kind_is_given(seen, &then.id));
     }
     let created = then.created.as_ref().map(|time| time.0);
-    all.compare("its creation", created.as_ref(), now.created.as_ref(), || {
-        let text =
-            |time: Option<Timestamp>| time.map_or_else(|| "not known".to_owned(), |time| time.to_string());
-        format!(
-            "it was created at {} (approved: {})",
-            text(now.created),
-            text(created)
-        )
-    });
+    all.compare(
+        "the creation time",
+        created.as_ref(),
+        now.created.as_ref(),
+        || {
+            let text = |time: Option<Timestamp>| {
+                time.map_or_else(|| "not known".to_owned(), |time| time.to_string())
+            };
+            format!(
+                "it was created at {} (approved: {})",
+                text(now.created),
+                text(created)
+            )
+        },
+    );
     all
 }
 
@@ -324,7 +332,7 @@ fn compare_users(all: &mut Differences, then: &ApprovedDesktop, now: &PlannedDes
         (None, None) => (&then.user_name_hash, &now.user_name_hash),
         lists => lists,
     };
-    all.compare("its users", was.as_ref(), is.as_ref(), || {
+    all.compare("the users", was.as_ref(), is.as_ref(), || {
         if seen.facts.hide_users {
             return "its users differ from the approved ones".to_owned();
         }

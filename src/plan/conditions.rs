@@ -143,7 +143,7 @@ fn took_effect(request: &Request, attempt: &Attempt, job: Option<&JobID>) -> Con
         ),
     };
     if request.suspend {
-        message.push_str("; suspend came too late: the submitted request cannot be recalled");
+        message.push_str("; spec.suspend was set after the submission and has no effect: a submitted request cannot be recalled");
     }
     ConditionUpdate::new(ConditionType::Submitted, ConditionStatus::True, reason, message)
 }

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use super::messages;
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
 use crate::crd::conditions::Reason;
@@ -34,15 +35,16 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
         "too many submissions are in progress".to_owned()
     } else {
         match opens_at(&others, limit, count) {
-            Some(at) => format!("there is room at {at}, or earlier if another submission has no effect"),
+            Some(at) => format!("it can be submitted at {at}, or earlier if another submission has no effect"),
             None => {
-                "there is room 24 hours after the submissions in progress, or earlier if they have no effect"
+                "it can be submitted 24 hours after the submissions in progress, or earlier if they have no effect"
                     .to_owned()
             }
         }
     };
     let message = format!(
-        "the daily limit of WorkspaceProject {} ({limit}, maxDesktopsPerDay) has no room for this request, which needs {count}; {until}",
+        "this request ({}) would exceed the daily limit of WorkspaceProject {} (maxDesktopsPerDay: {limit}); {until}",
+        messages::desktops(count),
         seen.request.project
     );
     Some(Progress::paused(

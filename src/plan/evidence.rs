@@ -145,7 +145,7 @@ pub fn late(seen: &Observed, attempt: &Attempt) -> Option<Step> {
 /// What the conditions say of an attempt in doubt before anything was looked at.
 pub fn in_doubt(attempt: &Attempt) -> Progress {
     let message = format!(
-        "no response to the delete request for {} at {}; outcome unknown, verifying. The request will not be sent again",
+        "no conclusive response to the delete request for {} at {}; outcome unknown, verifying. The request will not be sent again",
         desktops(attempt.desktop_ids.len()),
         attempt.signed_at.0
     );
@@ -227,7 +227,8 @@ fn covers(seen: &Observed, attempt: &Attempt, job: &JobID) -> bool {
 
 /// The submission reached others but not this one.
 pub fn not_submitted(id: &DesktopID) -> DesktopStatus {
-    let message = "the submission reached other desktops but not this one: create a new request for it";
+    let message =
+        "the delete request took effect for other desktops but not for this one; create a new request for it";
     DesktopStatus::because(id, DesktopState::Failed, Some(code::NOT_SUBMITTED), message)
 }
 

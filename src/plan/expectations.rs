@@ -53,7 +53,7 @@ fn differences(expected: &Expectation, facts: &DesktopFacts, hide_users: bool) -
         let is = match assigned(facts) {
             Some(assigned) if assigned.is_empty() => "it is not assigned to a user".to_owned(),
             Some(assigned) if assigned.iter().all(is_it) => return None,
-            Some(_) if hide_users => "it is not assigned to that user alone".to_owned(),
+            Some(_) if hide_users => "it is not assigned only to that user".to_owned(),
             Some(assigned) => format!("it is assigned to {}", plan_hash::shown(&assigned)),
             None => "the cloud does not report to whom it is assigned".to_owned(),
         };

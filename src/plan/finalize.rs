@@ -49,7 +49,7 @@ fn held(attempt: &Attempt) -> Progress {
     let mut progress = evidence::in_doubt(attempt);
     let end = end_of(attempt);
     progress.message = format!(
-        "{}; the object is kept until the delete request can no longer take effect, {end}",
+        "{}; the object is kept until the delete request has expired ({end})",
         progress.message
     );
     progress

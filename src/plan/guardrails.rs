@@ -30,8 +30,8 @@ pub fn violated(seen: &Observed) -> Option<Progress> {
         .find(|(_, most)| names > *most);
     let what = if let Some((limit, most)) = exceeded {
         format!(
-            "the request names {names}, the maximum is {} ({limit})",
-            desktops(most)
+            "the request has {}, more than the maximum of {most} ({limit})",
+            desktops(names)
         )
     } else if request.force && !guardrails.allow_force {
         "a request may not set spec.force (allowForce)".to_owned()
@@ -41,7 +41,7 @@ pub fn violated(seen: &Observed) -> Option<Progress> {
         return None;
     };
     let message = format!(
-        "the guardrails of WorkspaceProject {} do not permit this request: {what}. Create a request that they permit, or ask the owner of the project",
+        "the guardrails of WorkspaceProject {} do not permit this request: {what}. Create a request that they permit, or ask the owner of the project to change them",
         request.project
     );
     Some(Progress::stalled(

@@ -279,7 +279,7 @@ fn wait(seen: &Observed, states: &[(&DesktopID, DesktopProgress)], news: Vec<Des
             .map(|(id, _)| *id)
             .collect();
         let mut message = format!(
-            "the job runs longer than expected, {} not finished ({}); check the job in the console. The operator keeps following it",
+            "the job is taking longer than expected; {} not finished ({}). Check the job in the console; the operator continues to follow it",
             desktops(late.len()),
             name_some(late)
         );

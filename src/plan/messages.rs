@@ -74,19 +74,19 @@ fn remedy(error: &CloudError) -> String {
         ErrorClass::WrongEndpoint => {
             let (service, field) = if error.operation.is_of_iam() {
                 (
-                    "IAM, or knows no such project",
-                    "iamEndpoint, region and project ID",
+                    "IAM, or IAM does not know the project",
+                    "spec.iamEndpoint, spec.region and spec.projectID",
                 )
             } else {
-                ("the Workspace service", "region and endpoint")
+                ("the Workspace service", "spec.region and spec.endpoint")
             };
-            format!("this address is not {service}: check {field} of the project")
+            format!("the response is not from {service}; check {field} of the project")
         }
         ErrorClass::ServiceDisabled => {
             "Workspace is not enabled for this account and region: enable it, or correct the project"
                 .to_owned()
         }
-        ErrorClass::NotFound => "the cloud reports that a resource in the request does not exist".to_owned(),
+        ErrorClass::NotFound => "the cloud reports that a resource in the request does not exist; check the project and the desktop IDs".to_owned(),
         ErrorClass::Conflict => "a desktop cannot be deleted in its current state; retrying".to_owned(),
         ErrorClass::Throttled => "rate limited by the cloud API; retrying".to_owned(),
         ErrorClass::Unavailable | ErrorClass::InDoubt | ErrorClass::Other => {

@@ -148,7 +148,7 @@ fn keep_current_plan(
 fn still_planned(shown: &Plan, missing: &[String]) -> ConditionUpdate {
     let count = |count: i32| usize::try_from(count).unwrap_or_default();
     let message = format!(
-        "{}; the last read does not report every fact of the plan, reading again: {}",
+        "{}; the last read lacks facts of the plan: {}; reading again",
         deletes(count(shown.delete), count(shown.absent)),
         describe_some(missing)
     );
@@ -212,7 +212,7 @@ fn status_of(
     }
 }
 
-/// Why a desktop that exists may not be deleted now.
+/// Why a desktop that exists cannot be deleted at the moment.
 fn blocked(seen: &Observed, deleting: &[&DesktopID], id: &DesktopID) -> Option<(Reason, String)> {
     if deleting.contains(&id) {
         let message = "another client is deleting it".to_owned();
@@ -289,7 +289,7 @@ fn left_out(plan: &Planned) -> String {
         return pooled;
     }
     format!(
-        "{pooled}; the approval does not cover what the cloud does not report: {}",
+        "{pooled}; an approval does not cover facts that the cloud does not report: {}",
         describe_some(&incomplete)
     )
 }

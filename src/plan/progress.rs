@@ -49,7 +49,7 @@ pub struct PlanSummary {
     pub delete: i32,
     /// Desktops that do not exist.
     pub absent: i32,
-    /// Desktops that may not be deleted now.
+    /// Desktops that cannot be deleted at the moment.
     pub blocked: i32,
 }
 

@@ -89,7 +89,7 @@ fn name_busy(seen: &Observed, attempt: &Attempt, mut progress: Progress) -> Prog
     if !busy.is_empty() {
         progress
             .message
-            .push_str("; waiting for the end of a task, or for a documented status, of ");
+            .push_str("; waiting until these desktops have no running task and a documented status: ");
         progress.message.push_str(&name_some(busy));
     }
     progress

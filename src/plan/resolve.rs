@@ -33,7 +33,7 @@ pub enum Verb {
 }
 
 /// How the annotation is written.
-const FORM: &str = "write <attempt id>=retry, <attempt id>=abandon or <attempt id>=adopt:<job id>";
+const FORM: &str = "use <attempt id>=retry, <attempt id>=abandon or <attempt id>=adopt:<job id>";
 
 impl Resolve {
     /// Reads the annotation.
@@ -87,7 +87,7 @@ pub fn next(seen: &Observed) -> Option<Step> {
     }
     if attempt.outcome != Outcome::Pending {
         return refuse(format!(
-            "attempt {} already has the outcome {:?}",
+            "attempt {} already has outcome {:?}, so there is nothing to resolve; remove the annotation",
             attempt.id, attempt.outcome
         ));
     }
@@ -167,7 +167,7 @@ fn retried(attempt: &Attempt, value: String) -> OutcomeUpdate {
 fn awaiting_expiry(attempt: &Attempt) -> Progress {
     let end = end_of(attempt);
     let message = format!(
-        "attempt {} was abandoned by annotation; its delete request can still take effect until {end}, and its desktops stay reserved until then",
+        "attempt {} was abandoned by annotation; its desktops stay reserved until its delete request has expired ({end})",
         attempt.id
     );
     Progress::reconciling(Reason::AwaitingEvidence, message, Requeue::Expiry)
@@ -204,7 +204,7 @@ fn abandoned_ending(seen: &Observed, answers: Option<String>) -> Completion {
         .desktops
         .iter()
         .filter(|d| !d.state.is_final());
-    let message = "abandoned by annotation; the state of its desktops is unknown: check them in the console";
+    let message = "abandoned by annotation; the state of the desktops is unknown. Check them in the console";
     Completion {
         desktops: open
             .map(|d| DesktopStatus::new(&d.id, DesktopState::Unknown))

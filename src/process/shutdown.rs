@@ -20,11 +20,11 @@ pub fn on_signal() -> io::Result<CancellationToken> {
     let token = stop.clone();
     tokio::spawn(async move {
         let name = next(&mut signals).await;
-        tracing::info!("{name}: stopping; a submission in progress is recorded first");
+        tracing::info!("received {name}; shutting down after recording the submissions in progress");
         token.cancel();
         let name = next(&mut signals).await;
         tracing::warn!(
-            "{name} again: exiting immediately; a submission without a record will be recovered at the next start"
+            "received {name} again; exiting immediately. A submission without a record will be recovered at the next start"
         );
         process::exit(IMPATIENT);
     });

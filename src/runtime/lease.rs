@@ -45,7 +45,7 @@ const MISSED_HEARTBEATS: u32 = 6;
 pub enum Loss {
     /// The lease could not be renewed for too long.
     #[error(
-        "the Lease {lease} was not renewed for {} ({reason}), so another replica may have become the leader: this replica stops, and is a standby after its restart",
+        "the Lease {lease} was not renewed for {} ({reason}), so another replica may have become the leader: exiting; this replica becomes a standby after its restart",
         duration::text(*.deadline)
     )]
     Silence {
@@ -58,7 +58,7 @@ pub enum Loss {
     },
     /// Another replica holds the lease.
     #[error(
-        "the Lease {lease} is now held by {holder}: this replica stops, and is a standby after its restart"
+        "the Lease {lease} is now held by {holder}: exiting; this replica becomes a standby after its restart"
     )]
     Taken {
         /// Namespace and name of the Lease.

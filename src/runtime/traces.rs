@@ -155,10 +155,10 @@ impl Collector {
             Some(reason) if !failed_before => {
                 tracing::warn!(
                     reason,
-                    "traces cannot be sent; they are lost until the collector works again"
+                    "failed to export traces; spans are dropped when the queue is full"
                 );
             }
-            None if failed_before => tracing::info!("traces are sent again"),
+            None if failed_before => tracing::info!("trace export resumed"),
             _ => {}
         }
     }
@@ -176,7 +176,7 @@ impl HttpClient for Collector {
         let failure = match &answer {
             Ok(answer) if answer.status().is_success() => None,
             Ok(answer) => Some(format!(
-                "the collector answered HTTP {}",
+                "the collector returned HTTP {}",
                 answer.status().as_u16()
             )),
             Err(error) => Some(root_cause(error)),

@@ -293,7 +293,7 @@ fn checked(
 /// that counts towards a lock.
 fn text(bytes: &[u8], max: usize) -> Result<&str, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| {
-        "is not text (UTF-8); was the value encoded in base64 twice, or not at all?".to_owned()
+        "is not valid UTF-8; encode the value in base64 exactly once in data, or use stringData".to_owned()
     })?;
     if text.is_empty() {
         return Err("is empty".to_owned());
@@ -384,7 +384,7 @@ mod tests {
             ),
             (
                 &[0xff, 0xfe],
-                "the key secretKey of the Secret is not text (UTF-8); was the value encoded in base64 twice, or not at all?",
+                "the key secretKey of the Secret is not valid UTF-8; encode the value in base64 exactly once in data, or use stringData",
             ),
             (
                 &long,

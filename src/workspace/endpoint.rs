@@ -135,7 +135,7 @@ impl Host {
         match url::Host::parse(text) {
             Ok(url::Host::Domain(name)) if name.split('.').all(is_label) => Ok(Self::Name(name)),
             Ok(url::Host::Domain(_)) => {
-                Err("the host must be made of labels of letters, digits and '-', without a dot at the end")
+                Err("the host must consist of labels of letters, digits and '-', without a trailing dot")
             }
             _ => Err("the host must be a DNS name or an address in its usual spelling"),
         }

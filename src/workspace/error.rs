@@ -153,7 +153,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the service answered HTTP {}", self.status)?;
+        write!(f, "the service returned HTTP {}", self.status)?;
         if let Some(code) = &self.code {
             write!(f, " {code}")?;
         }
@@ -210,7 +210,7 @@ mod tests {
                     ..Refusal::default()
                 })),
                 false,
-                "batchDelete: the service answered HTTP 403 X.1 (no), request id r1",
+                "batchDelete: the service returned HTTP 403 X.1 (no), request id r1",
             ),
             (
                 Failure::Unreadable {

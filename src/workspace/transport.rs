@@ -142,8 +142,7 @@ fn explained(cause: &str) -> String {
     }
     if cause.contains("CaUsedAsEndEntity") {
         return format!(
-            "{cause}; the server presents the certificate of an authority (CA) as its own: install a server \
-             certificate on it that this authority signed"
+            "{cause}; the server uses a CA certificate as its server certificate; install a server certificate that is issued by that CA"
         );
     }
     if cause.contains("invalid peer certificate") {

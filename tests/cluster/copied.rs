@@ -74,7 +74,7 @@ async fn is_refused(
     }
     let own = status["plan"]["hash"].as_str().unwrap();
     for part in [
-        "an approval counts for one object only, not for a copy of it or for one that was created again",
+        "An approval is valid for one object only, not for a copy or an object that was created again",
         &format!("then set spec.approvedPlan to {own}"),
     ] {
         let message = message(&status, Approved);

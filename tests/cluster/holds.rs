@@ -94,9 +94,11 @@ async fn suspend_after_the_submission_is_said_to_be_too_late() {
     let signed_at = status["attempts"][0]["signedAt"].as_str().unwrap().to_owned();
     stage.change("leaver", json!({"suspend": true})).await;
     let status = stage
-        .until("leaver", "it says that suspend came too late", |status| {
-            message(status, Submitted).contains("too late")
-        })
+        .until(
+            "leaver",
+            "it says that spec.suspend was set after the submission",
+            |status| message(status, Submitted).contains("has no effect"),
+        )
         .await;
     assert_eq!(
         says(&status, Submitted),
@@ -105,6 +107,6 @@ async fn suspend_after_the_submission_is_said_to_be_too_late() {
     );
     assert!(message(&status, Submitted).contains(&signed_at), "{status:#}");
     assert_eq!(status["observedGeneration"], 2);
-    let event = stage.event("leaver", "SuspendedTooLate", "too late").await;
+    let event = stage.event("leaver", "SuspendedTooLate", "has no effect").await;
     assert_eq!(event.type_.as_deref(), Some("Warning"), "{event:#?}");
 }

@@ -200,14 +200,14 @@ async fn a_request_that_expires_says_what_kept_it() {
     let listed = always("listDesktops", 503, &error("APIGW.0613"));
     stage.request("leaver", &["pc-1"]).await;
     stage.reason("leaver", Submitted, "Conflict").await;
-    // The last obstacle is another one than the last refusal of a submission.
+    // The last error is another one than the last refusal of a submission.
     stage.cloud.add_fault(&listed).unwrap();
     stage.reason("leaver", Submitted, "ServiceUnavailable").await;
     let status = stage.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
     let text = message(&status, Succeeded);
     assert!(
-        text.contains("the last obstacle was:") && text.contains("APIGW.0613"),
+        text.contains("last error:") && text.contains("APIGW.0613"),
         "{text}"
     );
     assert_eq!(status["lastError"]["code"], "APIGW.0613", "{status:#}");

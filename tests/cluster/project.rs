@@ -216,7 +216,7 @@ async fn a_host_that_is_not_reached_in_many_tries_is_for_a_person_and_recovers_b
     let status = stage
         .until("leaver", "a person is asked to look", for_a_person)
         .await;
-    for part in ["region and endpoint", "caBundle", "proxy"] {
+    for part in ["spec.region, spec.endpoint", "caBundle", "proxy"] {
         assert!(message(&status, Stalled).contains(part), "{status:#}");
     }
     let ready = stage.project_says("prod", "EndpointUnreachable").await;

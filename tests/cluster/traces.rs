@@ -15,7 +15,7 @@ use crate::stage::{BOUND, Running, Stage, desktop, pair, says};
 const SOON: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "100");
 
 /// What the log says of a collector that takes nothing.
-const WARNING: &str = "traces cannot be sent";
+const WARNING: &str = "failed to export traces";
 
 fn endpoint(url: &str) -> String {
     format!("--otlp-endpoint={url}")
@@ -186,7 +186,7 @@ async fn a_collector_that_refuses_every_batch_is_one_warning() {
     reached(&collector, 3).await;
     assert_eq!(operator.stopped().await, 0);
     assert_eq!(warnings(&operator), 1, "{}", operator.log());
-    assert!(operator.log().contains("the collector answered HTTP 404"));
+    assert!(operator.log().contains("the collector returned HTTP 404"));
 }
 
 #[tokio::test]

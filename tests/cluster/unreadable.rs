@@ -129,7 +129,7 @@ async fn others_wait_until_no_call_from_an_unreadable_namespace_can_take_effect(
     shows(&stage, &first, 1).await;
     let ready = answers(&stage, &first, "/readyz", 503).await;
     for kind in ["desktopdeletions", "workspaceprojects"] {
-        let why = format!("{kind} failed: grant the operator the permission to list {kind}");
+        let why = format!("{kind} failed: the operator lacks permission to list {kind}");
         assert!(ready.contains(&why), "{ready}");
     }
     assert_eq!(stage.posts(), Vec::<Value>::new());

@@ -108,7 +108,7 @@ impl Answer {
                 let status = answered(scene, &format!("{attempt}=abandon")).await;
                 assert_eq!(status["attempts"][0]["outcome"], "Abandoned", "{status:#}");
                 let text = message(&status, Submitted);
-                assert!(text.contains("can still take effect until"), "{text}");
+                assert!(text.contains("until its delete request has expired"), "{text}");
             }
             Self::Retry => retry(scene, &attempt).await,
             Self::Nonsense => {
@@ -163,7 +163,7 @@ async fn nonsense(scene: &Scene, attempt: &str) {
     scene.cloud.add_desktop(&json!({"id": "pc-of-others"})).unwrap();
     let foreign = scene.console_deletes(&["pc-of-others"]).await;
     let values = [
-        ("do it".to_owned(), "write <attempt id>=retry"),
+        ("do it".to_owned(), "use <attempt id>=retry"),
         ("0123456789abcdef=abandon".to_owned(), "is not in the status"),
         (format!("{attempt}=retry"), "can still take effect"),
         (

@@ -190,7 +190,7 @@ async fn silence_ends_the_term_within_the_deadline() {
         loss.to_string(),
         "the Lease operators/desktop-deletion-operator was not renewed for 10s (failed to acquire or renew the Lease \
          operators/desktop-deletion-operator: no response within 5s), so another replica may have become the leader: \
-         this replica stops, and is a standby after its restart"
+         exiting; this replica becomes a standby after its restart"
     );
     assert!(!a.health.ready().holds());
 }
@@ -247,8 +247,7 @@ async fn another_holder_ends_the_term_at_once() {
     assert!(!a.leadership.holds());
     assert_eq!(
         loss.to_string(),
-        "the Lease operators/desktop-deletion-operator is now held by somebody: this replica stops, and is a standby \
-         after its restart"
+        "the Lease operators/desktop-deletion-operator is now held by somebody: exiting; this replica becomes a standby after its restart"
     );
     a.elector.release().await;
     assert_eq!(server.holder(), "somebody", "it gives back only what is its own");

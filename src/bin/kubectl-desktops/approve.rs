@@ -91,7 +91,7 @@ fn may_be_approved<'a>(request: &DesktopDeletion, shown: &'a Shown) -> Result<&'
         return Err(Error::other(message));
     }
     let plan = shown.plan.as_ref();
-    let plan = plan.ok_or_else(|| Error::other("the request has no plan: there is nothing to approve"))?;
+    let plan = plan.ok_or_else(|| Error::other("the request has no plan to approve; see the condition Planned, or set spec.suspend to true to have the plan shown"))?;
     if plan.blocked > 0 {
         output::note(&format!(
             "warning: blocked desktops: {}; the whole request waits until no desktop is blocked",

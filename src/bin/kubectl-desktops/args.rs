@@ -9,14 +9,14 @@ use desktop_deletion_operator::config::duration;
 use crate::connection::Connection;
 use crate::output::Format;
 
-/// See, approve and follow requests for the deletion of desktops
+/// View, approve and follow DesktopDeletion requests
 #[derive(Debug, Parser)]
 #[command(
     name = "kubectl-desktops",
     bin_name = "kubectl desktops",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 success, 1 negative result, 2 error, 3 undecided. docs/kubectl-desktops.md describes each command."
+    after_help = "Exit codes: 0 success, 1 negative result, 2 error, 3 timed out. docs/kubectl-desktops.md describes each command."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -148,7 +148,7 @@ fn name(text: &str) -> Result<String, String> {
     };
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
     if name.is_empty() || !name.chars().all(valid) {
-        return Err("the name of an object consists of lower case letters, digits, - and .".to_owned());
+        return Err("invalid name: it must consist of lower case letters, digits, '-' and '.'".to_owned());
     }
     Ok(name.to_owned())
 }
@@ -163,7 +163,7 @@ mod tests {
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
         let about = Args::command().get_about().map(ToString::to_string);
-        let own = "See, approve and follow requests for the deletion of desktops";
+        let own = "View, approve and follow DesktopDeletion requests";
         assert_eq!(about.as_deref(), Some(own), "it is not the operator's");
     }
 

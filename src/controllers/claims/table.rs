@@ -210,12 +210,12 @@ impl Table {
         };
         tracing::warn!(
             namespace = claim.namespace, name = claim.name, until = %claim.until,
-            "a DesktopDeletion left the watch (deleted, or finished by another replica) while its call can still take effect, or its job may not be visible yet; this process keeps its desktops claimed until then"
+            "a DesktopDeletion left the watch (deleted, or finished by another replica) while its call can still take effect, or its job may not be visible yet; this process keeps its desktops reserved until then"
         );
         if let Some(displaced) = self.deleted.insert(uid.to_owned(), claim, &self.time) {
             tracing::warn!(
                 namespace = displaced.namespace, name = displaced.name, until = %displaced.until,
-                "too many deleted requests reserve desktops: the claim that ends soonest was dropped"
+                "too many reservations of deleted requests; dropped the one that expires first"
             );
         }
     }

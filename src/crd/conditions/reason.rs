@@ -28,14 +28,13 @@ words! {
         DeletionInProgress,
         /// Another request has reserved some of the desktops. The message names it; this request waits for it.
         Overlap,
-        /// A desktop is not what `spec.expected` says. Nothing is submitted. Check the IDs and create a corrected request.
+        /// A desktop does not match `spec.expected`. Nothing is submitted. Check the IDs and create a corrected request.
         ExpectationFailed,
         /// The request is queued: many requests are due, or the cloud API responds slowly. Nothing was sent.
         Queued,
         /// The plan is shown in `status.plan` and `status.desktops`.
         PlanReady,
-        /// The guardrails of the `WorkspaceProject` do not permit the request. Nothing is submitted. Create a request that
-        /// they permit, or ask the owner of the project to change them.
+        /// The guardrails of the `WorkspaceProject` do not permit the request. Nothing is submitted. Create a request that they permit, or ask the owner of the project to change them to change them.
         GuardrailViolated,
         /// No submission window of the `WorkspaceProject` is open (`spec.guardrails.windows`). The request is submitted when
         /// the next window opens.
@@ -43,7 +42,7 @@ words! {
         /// The request would exceed the daily limit of the `WorkspaceProject` (`spec.guardrails.maxDesktopsPerDay`). It is
         /// submitted when there is room.
         DailyLimitReached,
-        /// A desktop may not be deleted now, which blocks the whole request. The message names the desktop and the cause.
+        /// A desktop cannot be deleted at the moment, which blocks the whole request. The message names the desktop and the cause.
         DesktopBlocked,
         /// The plan is not known yet.
         Planning,

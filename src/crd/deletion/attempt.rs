@@ -16,16 +16,16 @@ use crate::ids::{AttemptID, DesktopID, JobID};
 #[x_kube(
     validation = rules::forbidden(
         FACTS_ARE_FINAL,
-        "the facts of an attempt are final; only its outcome, jobIDs and error are written later"
+        "an attempt is immutable except for outcome, jobIDs and error"
     ),
     validation = rules::forbidden(
         "oldSelf.outcome == 'Pending' || self.outcome == oldSelf.outcome",
-        "the outcome of an attempt is decided once: it leaves Pending and never changes again"
+        "outcome is immutable once it is not Pending"
     )
     .field_path(".outcome"),
     validation = rules::forbidden(
         ERROR_IS_FINAL,
-        "error does not change any more once outcome is not Pending"
+        "error is immutable once outcome is not Pending"
     )
     .field_path(".error"),
     validation = rules::forbidden(
@@ -98,8 +98,7 @@ pub struct Attempt {
     pub not_after: Option<Time>,
 
     /// Outcome of the call. `Pending`: it may be in flight, or its response was lost and evidence is awaited.
-    /// `NotSent`: no byte of it was sent. `Rejected`: the cloud rejected it and did nothing. `Accepted`: the cloud
-    /// answered with a job. `Adopted`: the response was lost, and the job was recovered. `NoEffect`: the response
+    /// `NotSent`: no byte of it was sent. `Rejected`: the cloud rejected it and did nothing. `Accepted`: the cloud accepted it and returned a job ID. `Adopted`: the response was lost, and the job was recovered. `NoEffect`: the response
     /// was lost, and evidence shows that it had no effect. `Abandoned`: abandoned by annotation. It leaves `Pending` once
     /// and never changes afterwards.
     pub outcome: Outcome,

@@ -31,12 +31,12 @@ pub struct Plan {
     #[schemars(range(min = 0))]
     pub absent: i32,
 
-    /// Number of desktops that may not be deleted now. One of them blocks the whole request.
+    /// Number of desktops that cannot be deleted at the moment. One of them blocks the whole request.
     #[schemars(range(min = 0))]
     pub blocked: i32,
 }
 
-/// A fact of a desktop that the cloud does not report, or not readably.
+/// A fact of a desktop that the cloud does not report, or reports in an unknown form.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MissingFact {
     /// Its computer name.
@@ -57,10 +57,10 @@ impl MissingFact {
     /// The fact, for people.
     pub fn words(self) -> &'static str {
         match self {
-            Self::ComputerName => "its computer name",
-            Self::Users => "its users",
-            Self::AllUsers => "all of its users",
-            Self::Created => "its creation",
+            Self::ComputerName => "the computer name",
+            Self::Users => "the users",
+            Self::AllUsers => "all users",
+            Self::Created => "the creation time",
             Self::Other => "another fact",
         }
     }
@@ -81,7 +81,7 @@ pub struct ApprovedPlan {
     pub desktops: Vec<ApprovedDesktop>,
 }
 
-/// A desktop of an approved plan. What the cloud did not say is absent.
+/// A desktop of an approved plan. Facts that the cloud did not report are absent.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovedDesktop {

@@ -38,7 +38,7 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
     .field_path(".completionTime"),
     validation = rules::forbidden(
         &summary_counts(),
-        "summary must count the desktops that the status lists"
+        "summary must match status.desktops"
     )
     .field_path(".summary"),
     validation = rules::forbidden(FIRST_ATTEMPT, A_NEW_ATTEMPT).field_path(".attempts"),
@@ -54,7 +54,7 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
     .field_path(".attempts"),
     validation = rules::forbidden(
         SUCCEEDED_IS_FINAL,
-        "condition Succeeded is decided: its status and reason can neither be changed nor removed"
+        "condition Succeeded is final: its status and reason can neither be changed nor removed"
     )
     .field_path(".conditions"),
     validation = rules::forbidden(
@@ -123,7 +123,7 @@ pub struct DesktopDeletionStatus {
         ),
         validation = rules::forbidden(
             ATTEMPTS_IN_ORDER,
-            "attempts stay in the order in which they began, and a new one comes last"
+            "attempts cannot be reordered, and a new one must be appended"
         )
     )]
     pub attempts: Vec<Attempt>,
@@ -141,7 +141,7 @@ pub struct DesktopDeletionStatus {
         merge_strategy = ListMerge::Map(vec!["id".into()]),
         validation = rules::forbidden(
             "oldSelf.all(o, self.exists(n, n.id == o.id))",
-            "a desktop that is listed in status stays listed"
+            "entries of status.desktops cannot be removed"
         )
     )]
     pub desktops: Vec<DesktopStatus>,
@@ -268,8 +268,7 @@ const ATTEMPT_IS_APPROVED: &str = "!has(self.attempts) \
     || self.attempts.all(a, a.outcome != 'Pending' || !has(a.planHash) \
     || (has(self.approved) && self.approved.hash == a.planHash))";
 
-const A_NEW_ATTEMPT: &str =
-    "a new attempt begins as Pending, and only when every other attempt is Rejected, NotSent or NoEffect";
+const A_NEW_ATTEMPT: &str = "a new attempt must be Pending, and can be added only if every other attempt is Rejected, NotSent or NoEffect";
 
 const ATTEMPTS_IN_ORDER: &str = "oldSelf.filter(o, self.exists(n, n.id == o.id)).map(o, o.id) \
     + self.filter(n, !oldSelf.exists(o, o.id == n.id)).map(n, n.id) == self.map(n, n.id)";
@@ -319,7 +318,7 @@ impl ProjectCoordinates {
 #[x_kube(
     validation = rules::forbidden(
         "oldSelf.state != 'Deleted' || self.state == 'Deleted'",
-        "a desktop that is Deleted stays Deleted"
+        "state is immutable once it is Deleted"
     )
     .field_path(".state")
 )]
@@ -329,7 +328,7 @@ pub struct DesktopStatus {
 
     /// State of the desktop. `Pending`: not submitted yet. `Absent`: did not exist before the submission. `Deleting`:
     /// submitted, its deletion is running. `Deleted`: gone. `Failed`: still exists and is no longer being deleted.
-    /// `Unknown`: its state could not be determined. `Blocked`: not submitted yet, and may not be deleted now; `code` and
+    /// `Unknown`: its state could not be determined. `Blocked`: not submitted yet, and cannot be deleted at the moment; `code` and
     /// `message` state the reason.
     pub state: DesktopState,
 
@@ -411,7 +410,7 @@ pub enum DesktopState {
     Failed,
     /// Its state could not be determined.
     Unknown,
-    /// Not submitted, and may not be deleted now.
+    /// Not submitted, and cannot be deleted at the moment.
     Blocked,
     /// A word of a newer version. A status write keeps it, unless this version learns more.
     #[serde(other)]

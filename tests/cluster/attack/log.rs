@@ -7,9 +7,8 @@ use super::victims::{finished, followed, in_doubt, waiting};
 use crate::crd_rules::attempt;
 
 const STAYS: &str = "an attempt that may have reached the cloud cannot be removed";
-const ORDER: &str = "attempts stay in the order in which they began, and a new one comes last";
-const NEW: &str =
-    "a new attempt begins as Pending, and only when every other attempt is Rejected, NotSent or NoEffect";
+const ORDER: &str = "attempts cannot be reordered, and a new one must be appended";
+const NEW: &str = "a new attempt must be Pending, and can be added only if every other attempt is Rejected, NotSent or NoEffect";
 const ONE: &str = "at most one attempt may be Pending: a second call could delete a second time";
 const BODY: &str = "an attempt can only name desktops that spec.desktopIDs names, in the same spelling";
 

@@ -5,10 +5,10 @@ use serde_json::json;
 use super::lies::{Lie, drop, lie, put};
 use super::victims::{digest, error, finished, followed, in_doubt};
 
-const OUTCOME: &str = "the outcome of an attempt is decided once: it leaves Pending and never changes again";
+const OUTCOME: &str = "outcome is immutable once it is not Pending";
 const JOBS: &str = "entries of jobIDs cannot be removed or changed, only added";
-const ERROR: &str = "error does not change any more once outcome is not Pending";
-const FACTS: &str = "the facts of an attempt are final; only its outcome, jobIDs and error are written later";
+const ERROR: &str = "error is immutable once outcome is not Pending";
+const FACTS: &str = "an attempt is immutable except for outcome, jobIDs and error";
 
 pub(super) fn settled_again() -> Vec<Lie> {
     let outcome = |name, victim, path, outcome: &str| lie(name, victim, [put(path, outcome)], OUTCOME);

@@ -9,10 +9,10 @@ use super::victims::{
 use crate::crd_rules::attempt;
 
 const SUCCEEDED: &str =
-    "condition Succeeded is decided: its status and reason can neither be changed nor removed";
+    "condition Succeeded is final: its status and reason can neither be changed nor removed";
 const LISTED: &str =
     "status.desktops must list exactly the desktops of spec.desktopIDs, in the same spelling";
-const COUNTS: &str = "summary must count the desktops that the status lists";
+const COUNTS: &str = "summary must match status.desktops";
 const GONE: &str = "condition Succeeded is True only if every desktop is Deleted or Absent";
 const DECIDED: &str =
     "completionTime needs condition Succeeded to be True or False and no attempt to be Pending";
@@ -104,22 +104,22 @@ pub(super) fn desktops_taken_back() -> Vec<Lie> {
         once(
             "bring a deleted desktop back",
             put("/desktops/0/state", "Failed"),
-            "a desktop that is Deleted stays Deleted",
+            "state is immutable once it is Deleted",
         ),
         once(
             "say that a deleted desktop was never submitted",
             put("/desktops/0/state", "Pending"),
-            "stays Deleted",
+            "once it is Deleted",
         ),
         once(
             "take a desktop off the list",
             drop("/desktops/1"),
-            "a desktop that is listed in status stays listed",
+            "entries of status.desktops cannot be removed",
         ),
         once(
             "exchange a desktop for another",
             put("/desktops/1/id", "d3"),
-            "a desktop that is listed in status stays listed",
+            "entries of status.desktops cannot be removed",
         ),
         once(
             "remove the list of desktops",

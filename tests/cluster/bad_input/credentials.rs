@@ -77,7 +77,8 @@ const fn missing(what: &'static str, login: &'static str, key: &'static str, tol
 
 const EMPTY: &str = "is empty";
 const BLANK: &str = "is blank";
-const NO_TEXT: &str = "is not text (UTF-8); was the value encoded in base64 twice, or not at all?";
+const NO_TEXT: &str =
+    "is not valid UTF-8; encode the value in base64 exactly once in data, or use stringData";
 const LINE_FEED: &str =
     "ends with a line feed; create it with `kubectl create secret --from-literal` or `echo -n`";
 const FIRST: &str = "contains a space, a control character or a non-ASCII character at position 1";

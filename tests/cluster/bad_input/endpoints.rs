@@ -19,7 +19,7 @@ use crate::stage::{Stage, desktop, message, pair, says};
 const ALLOWED: &str = "--allowed-endpoints=127.0.0.1=127.0.0.0/8;127.0.0.2;localhost;allowed.example;workspace.*.myhuaweicloud.com";
 
 const SPELLING: &str = "the host must be a DNS name or an address in its usual spelling";
-const LABELS: &str = "without a dot at the end";
+const LABELS: &str = "without a trailing dot";
 const NOBODY: &str = "is not in the operator's --allowed-endpoints";
 const NETWORK: &str = "an IP address needs an entry of --allowed-endpoints with a network that contains it";
 const LOOPBACK: &str = "localhost resolves to ";

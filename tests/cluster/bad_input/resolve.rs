@@ -10,11 +10,11 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succe
 use crate::doubt::lost;
 use crate::stage::{Stage, desktop, endless, pair, says};
 
-const FORM: &str = "write <attempt id>=retry, <attempt id>=abandon or <attempt id>=adopt:<job id>";
+const FORM: &str = "use <attempt id>=retry, <attempt id>=abandon or <attempt id>=adopt:<job id>";
 const UNKNOWN: &str = "is not in the status";
 const EARLY: &str = "can still take effect, so it must not be repeated yet";
 const FOREIGN: &str = "names no desktop of attempt";
-const SETTLED: &str = "already has the outcome Accepted";
+const SETTLED: &str = "already has outcome Accepted";
 const FOLLOWED: &str = "took effect and its job is followed";
 
 /// What is asked for while an attempt is in doubt, and why not; `ID` is the attempt.

@@ -7,10 +7,9 @@ use super::deletion_status::succeeded;
 use super::{Allowed, Expected, Refused, Row, Status, lay_over};
 
 const STAYS: &str = "an attempt that may have reached the cloud cannot be removed";
-const NEW: &str =
-    "a new attempt begins as Pending, and only when every other attempt is Rejected, NotSent or NoEffect";
-const FACTS: &str = "the facts of an attempt are final; only its outcome, jobIDs and error are written later";
-const OUTCOME: &str = "the outcome of an attempt is decided once: it leaves Pending and never changes again";
+const NEW: &str = "a new attempt must be Pending, and can be added only if every other attempt is Rejected, NotSent or NoEffect";
+const FACTS: &str = "an attempt is immutable except for outcome, jobIDs and error";
+const OUTCOME: &str = "outcome is immutable once it is not Pending";
 const JOBS: &str = "entries of jobIDs cannot be removed or changed, only added";
 
 /// An attempt with these fields besides or instead.

@@ -66,12 +66,12 @@ fn desktops() -> Vec<Row> {
         create(
             "create a request that names a desktop twice",
             json!({"desktopIDs": ["d1", "d2", "d1"]}),
-            Refused("names a desktop twice"),
+            Refused("must be unique, ignoring case"),
         ),
         create(
             "create a request that names a desktop twice, in upper and lower case",
             json!({"desktopIDs": ["1d81c1dc-312b", "1D81C1DC-312B"]}),
-            Refused("(upper and lower case are the same desktop); list each one once"),
+            Refused("ignoring case; remove the duplicates"),
         ),
         create(
             "create a request with an id of 255 characters",

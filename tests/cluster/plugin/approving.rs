@@ -201,7 +201,7 @@ async fn what_cannot_be_approved_any_more_is_said() {
         ),
         (
             "unplanned",
-            "the request has no plan: there is nothing to approve",
+            "the request has no plan to approve; see the condition Planned, or set spec.suspend to true to have the plan shown",
         ),
     ] {
         let ran = desk.run(&["approve", name, "--yes"], "").await;

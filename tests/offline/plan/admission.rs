@@ -66,9 +66,9 @@ fn a_check_that_takes_long_says_how_far_it_is() {
     };
     assert_eq!(
         progress.message,
-        "2 of 12 desktops checked: the others are read one by one"
+        "2 of 12 desktops checked; reading the others one by one"
     );
-    assert_eq!(tell(&step), "CheckingDesktops moving until Tick");
+    assert_eq!(tell(&step), "CheckingDesktops moving until PollInterval");
     let wrongs = rules::wrongs(&seen.0.request, &step, &minute(90));
     assert!(wrongs.is_empty(), "{wrongs:#?}");
     seen.0.request.status = rules::written(&seen.0.request, &step, &minute(90)).unwrap();
@@ -76,7 +76,7 @@ fn a_check_that_takes_long_says_how_far_it_is() {
     let seen = seen.sights("d02 Gone d03 Gone d04 Gone");
     assert_eq!(
         told(&seen),
-        "CheckingDesktops moving until Tick",
+        "CheckingDesktops moving until PollInterval",
         "to the end, once it is told"
     );
 }
@@ -276,32 +276,32 @@ fn holds() -> Vec<Row> {
         row(
             "another request holds a desktop",
             untouched("a b").project().rival(Some("older")),
-            "Overlap retrying until Tick",
+            "Overlap retrying until PollInterval",
         ),
         row(
             "so does one of another namespace",
             untouched("a b").project().rival(None),
-            "Overlap retrying until Tick",
+            "Overlap retrying until PollInterval",
         ),
         row(
             "somebody else is deleting a desktop, by its state",
             ready("a b").sights("a Deleting"),
-            "DeletionInProgress retrying until Tick",
+            "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "somebody else is deleting every desktop",
             ready("a b").sights("a Deleting b Deleting"),
-            "DeletionInProgress retrying until Tick",
+            "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "somebody else is deleting a desktop, by an open job",
             ready("a b").sweep("j1/b Running"),
-            "DeletionInProgress retrying until Tick",
+            "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "also if the job has not begun, and spells it otherwise",
             ready("a b").sweep("j1/B Waiting"),
-            "DeletionInProgress retrying until Tick",
+            "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "an open job of a desktop that is gone holds nothing",
@@ -367,7 +367,7 @@ fn undocumented() -> Vec<Row> {
                 .job("j1", "b Other")
                 .sights("b Idle")
                 .record_idle("b"),
-            "DeletionInProgress retrying until Tick",
+            "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "once it has ended, the desktop must be idle in two reads",
@@ -375,7 +375,7 @@ fn undocumented() -> Vec<Row> {
                 .sweep("j1/b Other")
                 .job("j1", "b Other")
                 .parent_ended("j1", None),
-            "DeletionInProgress retrying until Tick",
+            "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "then it is no deletion that runs",
@@ -394,7 +394,7 @@ fn undocumented() -> Vec<Row> {
                 .job("j1", "")
                 .sights("b Idle")
                 .record_idle("b"),
-            "DeletionInProgress retrying until Tick",
+            "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "nor is one that never ends",
@@ -425,7 +425,7 @@ fn untimely() -> Vec<Row> {
         row(
             "a client keeps removing the finalizer: no race with it",
             ready("a b").no_finalizer().finalizer_not_due(),
-            "FinalizerRemoved stalled until Tick",
+            "FinalizerRemoved stalled until PollInterval",
         ),
     ]
 }

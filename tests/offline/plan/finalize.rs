@@ -88,7 +88,7 @@ fn in_flight() -> Vec<Row> {
         row(
             "its end is near, and the list was cut: a job may show in the next one",
             expired().all(DesktopView::Idle).sweep("").incomplete(),
-            "AwaitingEvidence moving until SecondLook",
+            "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "for long the list is cut: it does not hang on that",
@@ -129,7 +129,7 @@ fn in_flight() -> Vec<Row> {
             expired()
                 .all(DesktopView::Deleting)
                 .sweep("j1/a Running j1/b Running"),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "dead, and the project is gone: it does not hang on that",
@@ -164,7 +164,7 @@ fn submitted() -> Vec<Row> {
         row(
             "an accepted job is not waited for, but must be visible to a twin",
             accepted().deleting(),
-            "JobRunning moving until Settle",
+            "JobRunning moving until JobVisibility",
         ),
         row(
             "the settle time is over",

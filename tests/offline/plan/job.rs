@@ -47,7 +47,7 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
     tables.into_iter().flatten().chain(ends::rows())
 }
 
-const RUNNING: &str = "JobRunning moving until Poll";
+const RUNNING: &str = "JobRunning moving until JobChange";
 
 fn running() -> Vec<Row> {
     let mut unknown = accepted();
@@ -101,12 +101,12 @@ fn running() -> Vec<Row> {
         row(
             "a read failed: a person must mend it",
             accepted().job("j1", "").read_failure(ErrorClass::Permission),
-            "PermissionDenied stalled until Poll, error Permission",
+            "PermissionDenied stalled until JobChange, error Permission",
         ),
         row(
             "a read failed: it mends itself",
             accepted().job("j1", "").read_failure(ErrorClass::Throttled),
-            "Throttled retrying until Poll, error Throttled",
+            "Throttled retrying until JobChange, error Throttled",
         ),
     ]
 }
@@ -119,7 +119,7 @@ fn successes() -> Vec<Row> {
         row(
             "missing from a complete list is the second",
             half().sights("a Missing"),
-            "JobRunning moving until Poll; a Deleted",
+            "JobRunning moving until JobChange; a Deleted",
         ),
         row(
             "missing from a cut list is none: a GET decides",
@@ -129,17 +129,17 @@ fn successes() -> Vec<Row> {
         row(
             "one GET is enough",
             half().sights("a Gone"),
-            "JobRunning moving until Poll; a Deleted",
+            "JobRunning moving until JobChange; a Deleted",
         ),
         row(
             "success, but still listed",
             both().sights("a Missing b Idle"),
-            "Verifying moving until Tick; a Deleted",
+            "Verifying moving until PollInterval; a Deleted",
         ),
         row(
             "success, but still being deleted",
             both().sights("a Missing b Deleting"),
-            "Verifying moving until Tick; a Deleted",
+            "Verifying moving until PollInterval; a Deleted",
         ),
     ]
 }
@@ -150,7 +150,7 @@ fn undocumented() -> Vec<Row> {
         row(
             "a word that is not documented is open while the parent runs",
             accepted().job("j1", "a Success b Other").sights("a Missing"),
-            "JobRunning moving until Poll; a Deleted",
+            "JobRunning moving until JobChange; a Deleted",
         ),
         row(
             "a word that is not documented under a parent that has ended: the desktop decides",
@@ -187,22 +187,22 @@ fn failures() -> Vec<Row> {
         row(
             "failed, and idle: a second look must say so too",
             failed().sights("b Idle"),
-            "Verifying moving until SecondLook; a Deleted",
+            "Verifying moving until SecondRead; a Deleted",
         ),
         row(
             "failed, and it says so itself: a second look all the same",
             failed().sights("b DeleteFailed"),
-            "Verifying moving until SecondLook; a Deleted",
+            "Verifying moving until SecondRead; a Deleted",
         ),
         row(
             "failed, but somebody is deleting it",
             failed().sights("b Deleting"),
-            "Verifying moving until Tick; a Deleted",
+            "Verifying moving until PollInterval; a Deleted",
         ),
         row(
             "failed, but something is done to it",
             failed().sights("b Busy"),
-            "Verifying moving until Tick; a Deleted",
+            "Verifying moving until PollInterval; a Deleted",
         ),
         row(
             "failed, but the list lacks it: a GET decides",
@@ -231,13 +231,13 @@ fn failures() -> Vec<Row> {
         row(
             "no sub-job, and the parent runs",
             accepted().job("j1", "a Success").sights("a Missing"),
-            "JobRunning moving until Poll; a Deleted",
+            "JobRunning moving until JobChange; a Deleted",
         ),
         row("no sub-job, and the parent has ended", silent(), "list b"),
         row(
             "no sub-job, the parent has ended, idle once",
             silent().sights("b Idle"),
-            "Verifying moving until SecondLook; a Deleted",
+            "Verifying moving until SecondRead; a Deleted",
         ),
         row(
             "no sub-job, the parent has ended, idle twice",

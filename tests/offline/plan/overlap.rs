@@ -15,7 +15,7 @@ use desktop_deletion_operator::plan::{overlap, plan};
 use super::build::{Seen, id, ids, jobs, minute, untouched};
 use super::tell::{Row, check, row};
 
-const WAITS: &str = "Overlap retrying until Tick";
+const WAITS: &str = "Overlap retrying until PollInterval";
 
 /// A deleted request holds desktop `a`; the cloud accepted its call as these jobs, or nothing is known of it.
 fn holder(name: Option<&str>, accepted_as: &str) -> DeletedRequest {

@@ -104,7 +104,7 @@ fn looks() -> Vec<Row> {
             .all(DesktopView::Idle)
             .sweep("j1/a Failed j2/c Running")
             .unasked("j1 j2"),
-            "AwaitingEvidence moving until SecondLook",
+            "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "suspend comes too late: it is only found out what happened",
@@ -272,12 +272,12 @@ fn late() -> Vec<Row> {
         row(
             "a job shows: it is that attempt's, whose outcome stays",
             again().sweep("j1/a Running j1/b Running"),
-            "record NoEffect, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record NoEffect, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a job that has ended shows",
             again().sights("a Gone b Gone").sweep("j1/a Success j1/b Success"),
-            "record NoEffect, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record NoEffect, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a job of another request does not hold it",
@@ -293,7 +293,7 @@ fn late() -> Vec<Row> {
         row(
             "and nothing is sent any more",
             followed().job("j1", "a Failed b Failed").sights("a Idle b Idle"),
-            "Verifying moving until SecondLook",
+            "Verifying moving until SecondRead",
         ),
     ]
 }
@@ -327,7 +327,7 @@ fn a_desktop_with_a_task_or_an_undocumented_status_is_named() {
         progress.message
     };
     let busy = message("a Busy b Idle");
-    assert!(busy.ends_with("or for a documented status, of a"), "{busy}");
+    assert!(busy.ends_with("a documented status: a"), "{busy}");
     let idle = message("a Idle b Idle");
     assert!(!idle.contains("documented status"), "{idle}");
 }

@@ -86,22 +86,22 @@ fn answers() -> Vec<Row> {
         row(
             "adopt a job that covers the body, at any time",
             adopt(untouched().sweep("j1/a Running j1/b Running")),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "adopt a job that another request has: the person knows better",
             adopt(untouched().sweep("j1/a Running j1/b Running").of_another("j1")),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "adopt one of two jobs: the other is not ours",
             adopt(untouched().sweep("j1/a Running j2/a Failed j1/b Running")),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "adopt a job that names only one",
             adopt(untouched().sweep("j1/a Running")),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Unknown",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Unknown",
         ),
         row(
             "adopt, while the evidence cannot be read: the annotation waits",
@@ -125,7 +125,7 @@ fn answers() -> Vec<Row> {
                     super::build::job("j1"),
                 ))
                 .resolve("n1=abandon"),
-            "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Accepted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
     ]
 }
@@ -248,7 +248,7 @@ fn given_up() -> Vec<Row> {
         row(
             "dead, and the list was cut: the same",
             gave_up().expired().all(DesktopView::Idle).sweep("").incomplete(),
-            "AwaitingEvidence moving until SecondLook",
+            "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "dead, and for long it cannot be looked at: it does not hang on that",
@@ -264,7 +264,7 @@ fn given_up() -> Vec<Row> {
                 .expired()
                 .all(DesktopView::Deleting)
                 .sweep("j1/a Running j1/b Running"),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
     ]
 }
@@ -325,8 +325,8 @@ fn a_refused_annotation_says_why() {
     for (seen, value, why) in [
         (doubt(), "n7=retry", "not in the status"),
         (doubt(), "n1=retry", "can still take effect"),
-        (accepted(), "n1=retry", "already has the outcome Accepted"),
-        (accepted(), "n1=adopt:j1", "already has the outcome Accepted"),
+        (accepted(), "n1=retry", "already has outcome Accepted"),
+        (accepted(), "n1=adopt:j1", "already has outcome Accepted"),
         (accepted(), "n1=abandon", "once the job is overdue"),
         (untouched(), "n1=adopt:j1", "names no desktop"),
     ] {

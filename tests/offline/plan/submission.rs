@@ -35,16 +35,16 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
 fn intents() -> Vec<Row> {
     let armed = || ready("a b").armed(attempt("a b"));
     vec![
-        row("signed", armed(), "intend a b: Submitting moving until Poll"),
+        row("signed", armed(), "intend a b: Submitting moving until JobChange"),
         row(
             "signed, and some were gone before",
             ready("a b c").armed(attempt("b")),
-            "intend b, absent a c: Submitting moving until Poll",
+            "intend b, absent a c: Submitting moving until JobChange",
         ),
         row(
             "signed after an attempt without effect",
             armed().begun().attempt(no_effect_before()),
-            "intend a b: Submitting moving until Poll",
+            "intend a b: Submitting moving until JobChange",
         ),
         row(
             "the signature is too old",
@@ -130,17 +130,17 @@ fn answers() -> Vec<Row> {
         row(
             "accepted",
             sent(PostResult::Accepted(job("j1"))),
-            "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Accepted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "accepted, and the object is being deleted",
             sent(PostResult::Accepted(job("j1"))).deleting(),
-            "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Accepted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "accepted, and the process stops",
             sent(PostResult::Accepted(job("j1"))).stopping(),
-            "record Accepted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Accepted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "no byte left",

@@ -62,7 +62,7 @@ async fn the_certificate_of_an_authority_as_a_servers_own_is_called_that() {
         .unwrap();
     let error = submit(&*workspace).await.unwrap_err();
     assert!(
-        not_sent(&error).contains("the server presents the certificate of an authority (CA) as its own"),
+        not_sent(&error).contains("the server uses a CA certificate as its server certificate"),
         "{error}"
     );
     assert!(server.requests().is_empty());

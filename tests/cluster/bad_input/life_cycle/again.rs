@@ -200,8 +200,8 @@ async fn toggled_too_late(stage: &Stage) {
             .await
             .unwrap();
     }
-    let late = |status: &serde_json::Value| message(status, Submitted).contains("too late");
-    let status = stage.until(name, "it says that it is too late", late).await;
+    let late = |status: &serde_json::Value| message(status, Submitted).contains("has no effect");
+    let status = stage.until(name, "it says that it has no effect", late).await;
     assert_eq!(
         says(&status, Submitted),
         pair("True", "JobAccepted"),

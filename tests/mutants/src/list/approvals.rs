@@ -33,7 +33,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A desktop that did not exist when the plan was approved is deleted with it",
         edits: &[Edit {
             file: "src/plan/approval.rs",
-            find: "            changed.push(format!(\"desktop {id}: it did not exist\"));\n",
+            find: "            changed.push(format!(\n                \"desktop {id}: it did not exist when the plan was approved\"\n            ));\n",
             replace: "",
         }],
         trials: TRIALS,

@@ -101,10 +101,9 @@ fn void() -> Seen {
 const AWAITED: &str = "AwaitingApproval held until Plan; a Pending, b Pending [PlanReady, AwaitingApproval]";
 const OTHER: &str = "PlanChanged held until Plan; a Pending, b Pending [PlanReady, PlanChanged]";
 const VOID: &str = "PlanChanged held until Plan; a Pending, b Pending [PlanReady, PlanChanged, recorded]";
-const UNCLEAR_UNRECORDED: &str = "CheckingDesktops retrying until Tick []";
-const UNCLEAR: &str = "CheckingDesktops retrying until Tick [PlanApproved]";
-const RECORD: &str =
-    "approve: CheckingDesktops moving until Tick; a Pending, b Pending [PlanReady, PlanApproved, recorded]";
+const UNCLEAR_UNRECORDED: &str = "CheckingDesktops retrying until PollInterval []";
+const UNCLEAR: &str = "CheckingDesktops retrying until PollInterval [PlanApproved]";
+const RECORD: &str = "approve: CheckingDesktops moving until PollInterval; a Pending, b Pending [PlanReady, PlanApproved, recorded]";
 
 /// Every situation of the table, for the conditions.
 pub(super) fn rows() -> Vec<Row> {
@@ -318,22 +317,22 @@ fn less_than_shown() -> Vec<Row> {
         row(
             "a read says less than the plan on show: that stays, and is read again",
             less(shown(guarded())),
-            "AwaitingApproval held until Tick [PlanReady, AwaitingApproval]",
+            "AwaitingApproval held until PollInterval [PlanReady, AwaitingApproval]",
         ),
         row(
             "so it does while the request is suspended",
             less(shown(guarded().suspended())),
-            "Suspended held until Tick [PlanReady, AwaitingApproval]",
+            "Suspended held until PollInterval [PlanReady, AwaitingApproval]",
         ),
         row(
             "and while the approval of another plan is refused",
             less(shown(guarded()).approving(OLDER)),
-            "PlanChanged held until Tick [PlanReady, PlanChanged]",
+            "PlanChanged held until PollInterval [PlanReady, PlanChanged]",
         ),
         row(
             "and while the approval is void",
             void_by_name().with_facts("b", renamed(Fact::NotGiven)),
-            "PlanChanged held until Tick [PlanReady, PlanChanged]",
+            "PlanChanged held until PollInterval [PlanReady, PlanChanged]",
         ),
         row(
             "that the approval is void is shown at once",
@@ -361,7 +360,7 @@ fn less_than_shown() -> Vec<Row> {
                 max_desktops_per_request: Some(1),
                 ..required()
             }),
-            "GuardrailViolated stalled until Tick [GuardrailViolated, AwaitingApproval]",
+            "GuardrailViolated stalled until PollInterval [GuardrailViolated, AwaitingApproval]",
         ),
         row(
             "a desktop that did not exist does not say everything, which is no less than before",
@@ -465,7 +464,7 @@ fn changed() -> Vec<Row> {
         row(
             "another client deletes one of them: that is waited for",
             recorded().sights("b Deleting").facts("b", "pc-2", "ben"),
-            "DeletionInProgress retrying until Tick; a Pending, b Blocked/DeletionInProgress \
+            "DeletionInProgress retrying until PollInterval; a Pending, b Blocked/DeletionInProgress \
              [DesktopBlocked, PlanApproved, recorded]",
         ),
     ]
@@ -577,7 +576,7 @@ fn withdrawn() -> Vec<Row> {
         row(
             "it is signed: the intent says so too",
             armed(recorded()),
-            "intend a b: Submitting moving until Poll; a Pending, b Pending [PlanReady, PlanApproved, recorded]",
+            "intend a b: Submitting moving until JobChange; a Pending, b Pending [PlanReady, PlanApproved, recorded]",
         ),
         row(
             "it is taken back before the intent is stored",
@@ -667,7 +666,7 @@ fn a_plan_that_stays_on_show_is_the_one_to_approve_and_what_was_not_read_is_name
     assert!(preview.lacks_facts && preview.content.is_none());
     assert_eq!(
         preview.updates[0].message,
-        "deletes 2 desktops; the last read does not report every fact of the plan, reading again: desktop b: its users"
+        "deletes 2 desktops; the last read lacks facts of the plan: desktop b: the users; reading again"
     );
     assert_eq!(preview.updates[1].message, progress.message);
     // It is told once.

@@ -60,7 +60,8 @@ impl Seen {
 
 /// Every situation of the table, for the conditions.
 pub(super) fn rows() -> Vec<Row> {
-    const WAITS: &str = "DailyLimitReached held until Usage; a Pending, b Pending [PlanReady, NotRequired]";
+    const WAITS: &str =
+        "DailyLimitReached held until DailyLimit; a Pending, b Pending [PlanReady, NotRequired]";
     let own = |desktops| reservation("n2", "request-1", "7", desktops);
     let others = |desktops| reservation("n8", "request-2", "3", desktops);
     vec![
@@ -139,12 +140,12 @@ fn message(seen: &Seen) -> String {
 fn the_message_says_when_there_is_room() {
     let long_ago = used(&[(75, 1), (60, 2), (90, 7)]);
     assert!(
-        message(&long_ago).contains("there is room at 2026-01-15T09:00:00Z"),
+        message(&long_ago).contains("it can be submitted at 2026-01-15T09:00:00Z"),
         "{}",
         message(&long_ago)
     );
     let two_of_three = used(&[(75, 1), (60, 1), (90, 8)]);
-    assert!(message(&two_of_three).contains("there is room at 2026-01-15T09:15:00Z"));
+    assert!(message(&two_of_three).contains("it can be submitted at 2026-01-15T09:15:00Z"));
     let reserved = used(&[(60, 1)]).holding(reservation("n8", "request-2", "3", 9));
     assert!(
         message(&reserved).contains("in progress"),

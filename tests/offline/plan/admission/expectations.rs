@@ -39,7 +39,7 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "somebody else deletes it: that is waited for first",
             anna().sights("a Deleting"),
-            "DeletionInProgress retrying until Tick; a Blocked/DeletionInProgress, b Pending [DesktopBlocked, NotRequired]",
+            "DeletionInProgress retrying until PollInterval; a Blocked/DeletionInProgress, b Pending [DesktopBlocked, NotRequired]",
         ),
     ]
 }

@@ -108,7 +108,7 @@ fn permitted() -> Vec<Row> {
         row(
             "another client deletes that desktop: that is waited for first",
             no_servers().sights("b Deleting"),
-            "DeletionInProgress retrying until Tick; a Pending, b Blocked/DeletionInProgress [DesktopBlocked, NotRequired]",
+            "DeletionInProgress retrying until PollInterval; a Pending, b Blocked/DeletionInProgress [DesktopBlocked, NotRequired]",
         ),
     ]
 }

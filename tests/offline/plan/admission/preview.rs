@@ -76,7 +76,7 @@ pub(super) fn rows() -> Vec<Row> {
             "a read says less than the plan on show, which stays",
             shown(ready("a b").facts("a", "pc-1", "anna").suspended())
                 .with_facts("a", DesktopFacts::default()),
-            "Suspended held until Tick [PlanReady, NotRequired]",
+            "Suspended held until PollInterval [PlanReady, NotRequired]",
         ),
         row(
             "so it does when nothing holds the request up",
@@ -252,8 +252,7 @@ fn what_the_cloud_does_not_report_is_said_of_each_desktop() {
     );
     assert_eq!(
         progress.preview.unwrap().updates[0].message,
-        "deletes 4 desktops; the approval does not cover what the cloud does not report: desktop c: its computer name; \
-         desktop d: its computer name, its users, its creation"
+        "deletes 4 desktops; an approval does not cover facts that the cloud does not report: desktop c: the computer name; desktop d: the computer name, the users, the creation time"
     );
 }
 

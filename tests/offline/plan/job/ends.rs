@@ -58,22 +58,22 @@ fn overdue() -> Vec<Row> {
         row(
             "the job runs on: a person should look, and it is still followed",
             late().sights("a Deleting b Missing"),
-            "JobOverdue stalled until Poll; b Deleted",
+            "JobOverdue stalled until JobChange; b Deleted",
         ),
         row(
             "idle though the job runs: no verdict while it may yet act",
             late().sights("a Idle b Missing").record_idle("a"),
-            "JobOverdue stalled until Poll; b Deleted",
+            "JobOverdue stalled until JobChange; b Deleted",
         ),
         row(
             "success, and still there: a list may lag, so once is not enough",
             late().sights("a Gone b Idle"),
-            "JobOverdue stalled until Poll; a Deleted",
+            "JobOverdue stalled until JobChange; a Deleted",
         ),
         row(
             "success, and still being deleted: no verdict",
             late().sights("a Gone b Deleting"),
-            "JobOverdue stalled until Poll; a Deleted",
+            "JobOverdue stalled until JobChange; a Deleted",
         ),
         row(
             "the job cannot be read: the desktops are looked at all the same",
@@ -91,7 +91,7 @@ fn overdue() -> Vec<Row> {
                 .trouble_with(Operation::ShowJob, ErrorClass::InDoubt)
                 .sights("a Gone b Idle")
                 .record_idle("b"),
-            "JobOverdue stalled until Poll, error InDoubt; a Deleted",
+            "JobOverdue stalled until JobChange, error InDoubt; a Deleted",
         ),
         row(
             "the desktops cannot be read either",
@@ -99,7 +99,7 @@ fn overdue() -> Vec<Row> {
                 .overdue()
                 .job("j1", "")
                 .read_failure(ErrorClass::InDoubt),
-            "ServiceUnavailable retrying until Poll, error InDoubt",
+            "ServiceUnavailable retrying until JobChange, error InDoubt",
         ),
         row(
             "the job has neither a status nor sub-jobs: the desktops decide",
@@ -145,7 +145,7 @@ fn unreadable() -> Vec<Row> {
             late()
                 .sights("a Unlisted b Gone")
                 .unreadable("a", ErrorClass::InDoubt, 1),
-            "ServiceUnavailable retrying until Poll, error InDoubt; b Deleted",
+            "ServiceUnavailable retrying until JobChange, error InDoubt; b Deleted",
         ),
     ]
 }
@@ -179,7 +179,7 @@ fn recovered() -> Vec<Row> {
         row(
             "without a job: still being deleted",
             adopted("").sights("a Gone b Deleting"),
-            "Verifying moving until Tick; a Deleted",
+            "Verifying moving until PollInterval; a Deleted",
         ),
         row(
             "without a job: idle twice",
@@ -309,7 +309,7 @@ fn perhaps_submitted() -> Vec<Row> {
         row(
             "what the job has not shown yet is open while it runs",
             perhaps("j1").job("j1", "a Open"),
-            "JobRunning moving until Poll",
+            "JobRunning moving until JobChange",
         ),
         row(
             "the job ended and showed every sub-job: the desktop is looked at",
@@ -324,7 +324,7 @@ fn perhaps_submitted() -> Vec<Row> {
         row(
             "the job ended and not every sub-job was read: nothing is said of it",
             cut().sights("a Missing b Idle").record_idle("b"),
-            "JobRunning moving until Poll; a Deleted",
+            "JobRunning moving until JobChange; a Deleted",
         ),
         row(
             "until it is overdue: the desktop decides",
@@ -343,7 +343,7 @@ fn perhaps_submitted() -> Vec<Row> {
         row(
             "where no job is known it is open too",
             perhaps("").sights("a Gone b Idle").record_idle("b"),
-            "JobRunning moving until Poll; a Deleted",
+            "JobRunning moving until JobChange; a Deleted",
         ),
         row(
             "and stays unknown once it is overdue",
@@ -361,7 +361,7 @@ fn perhaps_submitted() -> Vec<Row> {
                 .job("j1", "a Open")
                 .sights("a Deleting b Idle")
                 .record_idle("b"),
-            "JobOverdue stalled until Poll",
+            "JobOverdue stalled until JobChange",
         ),
     ]
 }

@@ -104,32 +104,32 @@ fn clear() -> Vec<Row> {
         row(
             "a desktop that is busy may turn out to be in a deletion: not settled yet",
             twice().sights("a Busy"),
-            "AwaitingEvidence moving until SecondLook",
+            "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "a new job that covers the body",
             twice().sweep("j1/a Running j1/b Waiting"),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a new job, spelled otherwise",
             twice().sweep("j1/A Running j1/B Failed"),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "two new jobs: both are followed",
             twice().sweep("j1/a Success j2/b Failed"),
-            "record Adopted, job j1 j2: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j1 j2: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "two new jobs, and the later one names every desktop: it comes first",
             twice().sweep("j1/a Running j2/a Failed j2/b Running"),
-            "record Adopted, job j2 j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j2 j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a new job that names a desktop of somebody else too",
             one_desktop().sweep("j1/a Running j1/z Running"),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting",
         ),
         row(
             "a job of other desktops is no evidence",
@@ -145,42 +145,42 @@ fn partial() -> Vec<Row> {
         row(
             "the first look after it is dead settles nothing",
             dead(),
-            "AwaitingEvidence moving until SecondLook",
+            "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "not even with evidence",
             dead().sights("a Deleting").sweep("j1/a Running"),
-            "AwaitingEvidence moving until SecondLook",
+            "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "mixed evidence: what the job has not shown yet stays open, and is never sent again",
             twice().sweep("j1/a Running"),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Unknown",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Unknown",
         ),
         row(
             "desktops are gone without a job: it took effect, the job is unknown",
             twice().sights("a Gone b Gone"),
-            "record Adopted: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "one is being deleted without a job",
             twice().sights("a Deleting"),
-            "record Adopted: JobRunning moving until Poll; a Deleting, b Failed/NotSubmitted",
+            "record Adopted: JobRunning moving until JobChange; a Deleting, b Failed/NotSubmitted",
         ),
         row(
             "what the first look found counts though the second does not",
             dead().earlier(evidence("j1", "a b")),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "what either look found counts",
             dead().sweep("j2/b Running").earlier(evidence("j1", "a")),
-            "record Adopted, job j1 j2: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j1 j2: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "no evidence, but the first look had not read the jobs to their end",
             dead().earlier(Evidence::default()),
-            "AwaitingEvidence moving until SecondLook",
+            "AwaitingEvidence moving until SecondRead",
         ),
     ]
 }
@@ -191,7 +191,7 @@ fn before() -> Vec<Row> {
         row(
             "one failed to be deleted and had not before",
             twice().sights("b DeleteFailed"),
-            "record Adopted: JobRunning moving until Poll; a Failed/NotSubmitted, b Deleting",
+            "record Adopted: JobRunning moving until JobChange; a Failed/NotSubmitted, b Deleting",
         ),
         row(
             "one failed to be deleted, as it had before",
@@ -225,14 +225,14 @@ fn before() -> Vec<Row> {
                 .sights("a Deleting b Deleting")
                 .sweep("j1/a Running")
                 .of_another("j1"),
-            "record Adopted: JobRunning moving until Poll; a Failed/NotSubmitted, b Deleting",
+            "record Adopted: JobRunning moving until JobChange; a Failed/NotSubmitted, b Deleting",
         ),
         row(
             "a job of another request and one of ours",
             twice()
                 .sweep("j1/a Failed j2/a Running j2/b Running")
                 .of_another("j1"),
-            "record Adopted, job j2: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j2: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
     ]
 }
@@ -243,12 +243,12 @@ fn unsure() -> Vec<Row> {
         row(
             "no evidence, but the jobs could not be read to their end: looked at again",
             twice().incomplete(),
-            "AwaitingEvidence moving until SecondLook",
+            "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "the jobs cannot be read to their end for long",
             twice().incomplete().recovery_timed_out(),
-            "OutcomeUnknown stalled until SecondLook",
+            "OutcomeUnknown stalled until SecondRead",
         ),
         row(
             "a job of the baseline is gone from the records: others may be too",
@@ -256,7 +256,7 @@ fn unsure() -> Vec<Row> {
                 baseline_job_ids: jobs("j1"),
                 ..attempt("a b")
             }),
-            "AwaitingEvidence moving until SecondLook",
+            "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "an incomplete baseline errs only towards evidence",
@@ -269,22 +269,22 @@ fn unsure() -> Vec<Row> {
         row(
             "a job for the whole batch counts also in an incomplete list",
             twice().sweep("j1/a Running j1/b Running").incomplete(),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Deleting",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a job for a part of it may be somebody else's: a complete list must say that there is no other",
             twice().sweep("j1/a Running").incomplete(),
-            "AwaitingEvidence moving until SecondLook",
+            "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "and so may what a desktop shows",
             twice().sights("a Deleting").incomplete(),
-            "AwaitingEvidence moving until SecondLook",
+            "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "but nothing is repeated that may have taken effect: it counts once that takes too long",
             twice().sweep("j1/a Running").incomplete().recovery_timed_out(),
-            "record Adopted, job j1: JobRunning moving until Poll; a Deleting, b Unknown",
+            "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Unknown",
         ),
     ]
 }

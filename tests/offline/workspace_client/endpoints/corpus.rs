@@ -5,7 +5,7 @@ type Row = (&'static str, &'static str, &'static str);
 
 const SHAPE: &str = "it must read https://HOST or https://HOST:PORT, without user, path, query or fragment";
 const SPELLING: &str = "the host must be a DNS name or an address in its usual spelling";
-const LABELS: &str = "labels of letters, digits and '-', without a dot at the end";
+const LABELS: &str = "labels of letters, digits and '-', without a trailing dot";
 const NOBODY: &str = "is not in the operator's --allowed-endpoints";
 const BRACKETS: &str = "the text in brackets is not an IPv6 address";
 
