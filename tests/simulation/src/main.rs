@@ -1,5 +1,6 @@
 //! Plays as many seeds as one likes, or one with its story.
 
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
         if played % PROGRESS == 0 || played == arguments.seeds {
             println!("{played} seeds, {bad} of them broken, in {:.1?}", began.elapsed());
         }
+        ControlFlow::Continue(())
     });
     println!("{covered:?}");
     if bad == 0 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -92,15 +92,23 @@ pub fn seed(seed: u64, mutant: Option<Mutant>, trace: bool) -> Report {
 ///
 /// # Panics
 /// As [`scenario`].
-pub fn seeds(seeds: Range<u64>, mutant: Option<Mutant>, heard: impl FnMut(Report) + Send) {
+pub fn seeds(seeds: Range<u64>, mutant: Option<Mutant>, mut heard: impl FnMut(Report) + Send) {
+    let heard = |report| {
+        heard(report);
+        ControlFlow::Continue(())
+    };
     each(seeds, |seed| Scenario::draw(seed, mutant), heard);
 }
 
-/// Plays seeds whose worlds are drawn by `draw`, as [`seeds`].
+/// Plays seeds whose worlds are drawn by `draw`, as [`seeds`], until `heard` breaks.
 ///
 /// # Panics
 /// As [`scenario`].
-pub fn each(seeds: Range<u64>, draw: impl Fn(u64) -> Scenario + Sync, heard: impl FnMut(Report) + Send) {
+pub fn each(
+    seeds: Range<u64>,
+    draw: impl Fn(u64) -> Scenario + Sync,
+    heard: impl FnMut(Report) -> ControlFlow<()> + Send,
+) {
     let next = AtomicU64::new(seeds.start);
     let heard = Mutex::new(heard);
     thread::scope(|scope| {
@@ -112,7 +120,9 @@ pub fn each(seeds: Range<u64>, draw: impl Fn(u64) -> Scenario + Sync, heard: imp
                         return;
                     }
                     let report = scenario(draw(number), false);
-                    heard.lock().unwrap_or_else(PoisonError::into_inner)(report);
+                    if heard.lock().unwrap_or_else(PoisonError::into_inner)(report).is_break() {
+                        next.store(seeds.end, Ordering::Relaxed);
+                    }
                 }
             });
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::ControlFlow;
 
 use clap::ValueEnum;
 use http::header::{DATE, RETRY_AFTER};
@@ -24,13 +25,21 @@ use workspace_simulator::cloud::Response;
 const SHOWN: usize = 80;
 const WIDTH: usize = 400;
 
-/// Plays the first seeds, whose worlds are drawn by `draw`.
+/// So many broken seeds are enough to stop.
+const ENOUGH: usize = 3;
+
+/// Plays the first seeds, whose worlds are drawn by `draw`, until enough of them are broken.
 fn play(seeds: u64, draw: impl Fn(u64) -> Scenario + Sync) -> (Covered, Vec<Report>) {
     let (mut covered, mut broken) = (Covered::default(), Vec::new());
     run::each(0..seeds, draw, |report| {
         covered = covered.and(report.covered);
         if !report.broken.is_empty() {
             broken.push(report);
+        }
+        if broken.len() < ENOUGH {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
         }
     });
     (covered, broken)
@@ -68,7 +77,7 @@ fn whatever_goes_wrong_the_invariants_hold_and_everything_settles() {
     println!("{seeds} seeds: {covered:?}");
     if let Some(first) = broken.first() {
         panic!(
-            "{} of {seeds} seeds are broken, such as\n{}",
+            "at least {} of {seeds} seeds are broken, such as\n{}",
             broken.len(),
             tell(first)
         );
@@ -93,7 +102,7 @@ fn whatever_the_cloud_answers_each_request_ends_or_says_what_is_wrong() {
     println!("{seeds} worlds: {covered:?}");
     if let Some(first) = broken.first() {
         panic!(
-            "{} of {seeds} worlds are broken, such as\n{}",
+            "at least {} of {seeds} worlds are broken, such as\n{}",
             broken.len(),
             tell(first)
         );
