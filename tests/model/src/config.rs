@@ -110,7 +110,7 @@ impl Config {
             initial_poll_delay: TICK,
             signature_window: ticks(2),
             clock_skew: ticks(self.clock_skew),
-            job_visibility_timeout: if self.lacks(Mutant::NoSettleTime) {
+            job_visibility_timeout: if self.lacks(Mutant::NoJobVisibilityTimeout) {
                 ticks(0)
             } else {
                 ticks(SETTLE)
@@ -198,7 +198,7 @@ pub enum Mutant {
     /// An attempt counts as dead before its request has expired.
     NoWaitForExpiry,
     /// An attempt counts as dead when its request has expired, and no time is left for it to show.
-    NoSettleTime,
+    NoJobVisibilityTimeout,
     /// An answer that says nothing counts as a refusal.
     DoubtTakenAsRefusal,
     /// A request whose answer was lost is sent again.

@@ -225,7 +225,7 @@ impl Decisions {
             ),
             Step::Finish(ending) => store(WriteKind::Finish, status::finish(request, &ending, &now)),
             Step::Wait(progress) => Act::Wait(
-                (progress.wake == Requeue::SecondRead)
+                (progress.requeue == Requeue::SecondRead)
                     .then(|| noted(&seen))
                     .flatten(),
             ),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use desktop_deletion_operator::plan::clocks::{Reading, RemoteClock};
+use desktop_deletion_operator::plan::clocks::{DateSample, RemoteClock};
 use jiff::Timestamp;
 
 use crate::time::{UPTIME, shown};
@@ -87,8 +87,8 @@ impl ServiceClock {
     }
 }
 
-fn reading(ahead: i8) -> Reading {
-    Reading {
+fn reading(ahead: i8) -> DateSample {
+    DateSample {
         date: shown(ahead),
         at: UPTIME,
     }

@@ -22,7 +22,7 @@ code passes the same tests before. The changes are in
 
 ```sh
 cargo run -p mutants                                   # all of them; writes this page
-cargo run -p mutants -- --only one-look-is-enough      # one of them; writes its row
+cargo run -p mutants -- --only single-evidence-check      # one of them; writes its row
 ```
 
 The last two columns say whether the [model](../tests/model) and the [simulation](../tests/simulation) notice the mutant as

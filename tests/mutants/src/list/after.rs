@@ -5,7 +5,7 @@ use crate::{Edit, Layer, Mutant, Trial};
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no-wait-for-expiry",
-        does: "A call whose answer was lost counts as dead before its signature has run out",
+        does: "A call whose answer was lost is considered expired before its signature has expired",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
             find: "    known.unwrap_or(timing.token_life) + timing.clock_skew + timing.job_visibility_timeout",
@@ -17,7 +17,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "no-settle-time",
+        name: "no-job-visibility-timeout",
         does: "No time is left for an accepted call to show, neither after its expiry nor between two looks",
         edits: &[
             Edit {
@@ -42,7 +42,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "settled-before-dead",
+        name: "settled-before-expiry",
         does: "What is seen settles an attempt although its call can still take effect",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
@@ -62,7 +62,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "evidence-ignored",
-        does: "What is seen of an effect counts for nothing",
+        does: "Evidence of an effect is ignored",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
             find: "    if evidence.found() && is_conclusive(seen, attempt, &evidence) {
@@ -77,7 +77,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "one-look-is-enough",
+        name: "single-evidence-check",
         does: "One look without evidence is enough to submit again",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
@@ -96,7 +96,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "incomplete-look-is-enough",
+        name: "incomplete-list-accepted",
         does: "A list that was not read to its end proves that there is no job",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
@@ -111,7 +111,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "half-a-trace-is-enough",
+        name: "partial-job-adopted",
         does: "A job that deletes a part of the batch is taken for the request's own though the list was cut",
         edits: &[Edit {
             file: "src/plan/evidence.rs",
@@ -142,7 +142,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A deleted object goes although its call may still take effect",
         edits: &[Edit {
             file: "src/plan/finalize.rs",
-            find: "blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(held(attempt)))",
+            find: "blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(waiting_for_expiry(attempt)))",
             replace: "blockers::next_clock_read(seen).unwrap_or(Step::DropFinalizer)",
         }],
         trials: &[Trial {

@@ -10,7 +10,7 @@ const TRIALS: &[Trial] = &[Trial {
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "approved-facts-not-compared",
-        does: "A desktop that has changed since its approval is deleted all the same",
+        does: "A desktop that has changed since its approval is deleted anyway",
         edits: &[Edit {
             file: "src/plan/approval.rs",
             find: "        changed.extend(describe(id, &differences.changed));\n",
@@ -20,7 +20,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "missing-facts-are-equal",
-        does: "A fact that a read does not give counts as the one that was approved",
+        does: "A fact that is missing from a read is treated as equal to the approved one",
         edits: &[Edit {
             file: "src/plan/approval.rs",
             find: "        unclear.extend(describe(id, &differences.missing));\n",
@@ -50,7 +50,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "approvals-are-carried-over",
-        does: "The same, so that the approval of a request counts for a copy of it, or for one that is created again",
+        does: "The hash does not cover the uid, so the approval of a request also counts for a copy or a request that is created again",
         edits: &[Edit {
             file: "src/plan/plan_hash.rs",
             find: "        uid: &request.uid,",
@@ -62,7 +62,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "one-user-passes-for-all",
+        name: "single-user-treated-as-all-users",
         does: "A read that names one user of a desktop counts as the list of all its users",
         edits: &[Edit {
             file: "src/plan/plan_hash.rs",
@@ -82,8 +82,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "approval-from-an-old-record",
-        does: "A plan that was approved once counts although another one is named now",
+        name: "outdated-approval-accepted",
+        does: "An earlier approved plan still counts after spec.approvedPlan names another one",
         edits: &[Edit {
             file: "src/plan/approval.rs",
             find: "    (approved.hash == *named && is_ours()).then_some(approved)",
@@ -92,8 +92,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "approval-of-a-plan-not-on-show",
-        does: "A plan is approved that nobody was shown",
+        name: "approval-of-a-plan-not-shown",
+        does: "A plan is approved although it was never shown",
         edits: &[Edit {
             file: "src/plan/approval.rs",
             find: "    status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !is_refused",
@@ -103,7 +103,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "refused-approval-counts-later",
-        does: "An approval that was refused counts once its plan is on show",
+        does: "An approval that was not accepted becomes valid once its plan is shown",
         edits: &[Edit {
             file: "src/plan/approval.rs",
             find: "    status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !is_refused",
@@ -112,8 +112,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "poorer-reads-make-plans",
-        does: "A read that lacks a fact of the plan on show replaces that plan, so that its approval is of another one",
+        name: "incomplete-read-replaces-plan",
+        does: "A read that lacks a fact replaces the plan that is shown, so its approval applies to another plan",
         edits: &[Edit {
             file: "src/plan/preview.rs",
             find: "    let says_less = !missing.is_empty() && !seen.facts.facts_missing_for_long;",
@@ -122,8 +122,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "approval-judged-at-the-first-look-only",
-        does: "The desktops are not compared with the approved ones in the read that is signed upon",
+        name: "approval-not-rechecked",
+        does: "The desktops are not compared with the approved ones in the last read before signing",
         edits: &[Edit {
             file: "src/plan/admission.rs",
             find: "    if let Some(progress) = not_permitted(seen, &sorted) {",
@@ -132,8 +132,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "approval-taken-back-too-late",
-        does: "The call is made although its approval was taken back after the intent",
+        name: "withdrawn-approval-ignored",
+        does: "The delete request is sent although its approval was withdrawn after the intent was stored",
         edits: &[Edit {
             file: "src/plan/submission.rs",
             find: "seen.request.suspend || unapproved || untimely;",
@@ -142,8 +142,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "guardrails-of-an-old-look",
-        does: "A request is signed by what an earlier look at its project showed, such as that it needs no approval",
+        name: "guardrails-from-stale-read",
+        does: "A request is signed based on an earlier read of its project, for example that it needs no approval",
         edits: &[Edit {
             file: "src/plan/admission.rs",
             find: "    if !seen.last_look {",
@@ -162,7 +162,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "window-by-our-clock-alone",
+        name: "window-by-operator-clock-only",
         does: "A request is submitted while only the operator's clock is inside of a window",
         edits: &[Edit {
             file: "src/plan/deadlines/windows.rs",

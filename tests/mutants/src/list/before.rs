@@ -5,7 +5,7 @@ use crate::{Edit, Layer, Mutant, Trial};
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "intent-without-resource-version",
-        does: "The intent is stored over whatever the object has become since it was validated",
+        does: "The intent is stored without checking whether the object has changed since it was validated",
         edits: &[Edit {
             file: "src/controllers/deletion/execute/write.rs",
             find: "    let requests = reconciliation.requests(context);
@@ -40,7 +40,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "signed-when-sent",
-        does: "The signature is made when the call is sent, so that its age says nothing of the intent's",
+        does: "The request is signed when it is sent, so the signature does not show the age of the intent",
         edits: &[
             Edit {
                 file: "src/plan/deadlines.rs",
@@ -68,12 +68,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "no-guard",
-        does: "The call is made however old its signature is",
+        name: "signature-age-not-checked",
+        does: "The delete request is sent regardless of the age of its signature",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "let go = fresh && !called_off && !seen.facts.stopping;",
-            replace: "let go = (fresh || !fresh) && !called_off && !seen.facts.stopping;",
+            find: "let go = fresh && !cancelled && !seen.facts.stopping;",
+            replace: "let go = (fresh || !fresh) && !cancelled && !seen.facts.stopping;",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -81,12 +81,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "sent-though-called-off",
-        does: "The call is made although its object was deleted or suspended after the intent",
+        name: "sent-after-deletion-or-suspension",
+        does: "The delete request is sent although its object was deleted or suspended after the intent was stored",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "let go = fresh && !called_off && !seen.facts.stopping;",
-            replace: "let go = fresh && (!called_off || stored.is_some()) && !seen.facts.stopping;",
+            find: "let go = fresh && !cancelled && !seen.facts.stopping;",
+            replace: "let go = fresh && (!cancelled || stored.is_some()) && !seen.facts.stopping;",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -94,7 +94,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "second-attempt-beside-an-open-one",
+        name: "second-attempt-while-one-is-open",
         does: "An attempt begins although an earlier one may have reached the cloud",
         edits: &[Edit {
             file: "src/plan/attempts.rs",
@@ -133,8 +133,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "an-old-copy-is-enough",
-        does: "A reconciliation begins from a copy of the watch that is older than what this process has written",
+        name: "stale-cache-accepted",
+        does: "A reconciliation uses a cached object that is older than the last write of this process",
         edits: &[Edit {
             file: "src/controllers/cache.rs",
             find: "(Known::Version(known), Some(shown)) if shown >= known => Source::Cache,",
@@ -146,12 +146,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "settle-from-the-cache",
-        does: "A copy of the watch that shows no attempt releases the desktops of a request that is being submitted",
+        name: "claim-released-from-cache",
+        does: "A cached object that shows no attempt releases the desktops of a request that is being submitted",
         edits: &[Edit {
             file: "src/controllers/claims.rs",
-            find: "            Known::Cached { claimed } => claimed,",
-            replace: "            Known::Cached { claimed } => claimed || !object.status.as_ref().is_some_and(entry::is_in_flight),",
+            find: "            CopySource::Cached { claimed } => claimed,",
+            replace: "            CopySource::Cached { claimed } => claimed || !object.status.as_ref().is_some_and(entry::is_in_flight),",
         }],
         trials: &[Trial {
             layer: Layer::Unit,
@@ -172,8 +172,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "claims-end-with-the-object",
-        does: "A request that is deleted in flight holds nothing any more",
+        name: "claim-dropped-on-deletion",
+        does: "If a request is deleted while its delete request is in flight, its desktops are no longer reserved",
         edits: &[Edit {
             file: "src/controllers/claims/table.rs",
             find: "project.and_then(|project| Deleted::begin(name, project, in_flight, &self.time))",
@@ -191,8 +191,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
-        name: "the-endpoint-says-who-holds",
-        does: "What is in flight holds its desktops at its own endpoint only",
+        name: "claims-by-endpoint-only",
+        does: "A request in flight reserves its desktops only at its own endpoint",
         edits: &[Edit {
             file: "src/controllers/claims/table.rs",
             find: "known.is_some_and(|theirs| theirs.project_id == home.project_id);",
@@ -210,7 +210,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
-        name: "not-checked-is-not-ready",
+        name: "unchecked-project-reserves-nothing",
         does: "An older request reserves nothing before the first check of its project",
         edits: &[Edit {
             file: "src/controllers/claims/table.rs",
@@ -229,8 +229,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
-        name: "unreadable-namespace-is-empty",
-        does: "A namespace that the operator may not read is taken to have no request in flight",
+        name: "unreadable-namespace-treated-as-empty",
+        does: "A namespace that the operator may not read is treated as if it had no request in flight",
         edits: &[Edit {
             file: "src/controllers/claims/table.rs",
             find: "&& !until_earlier_calls_end(&self.time).is_zero()",
@@ -242,8 +242,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "reads-older-than-the-release",
-        does: "A read from before another request released a desktop admits the next one",
+        name: "stale-read-after-release",
+        does: "A read that is older than the release of a desktop is used to admit the next request",
         edits: &[Edit {
             file: "src/controllers/claims.rs",
             find: "released: table.released.latest(&object.spec.desktop_ids),",

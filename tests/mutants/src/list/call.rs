@@ -29,7 +29,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "client-retries-what-was-lost",
+        name: "client-retries-lost-response",
         does: "The client sends a call again whose answer did not come",
         edits: &[Edit {
             file: "src/workspace/exchange.rs",
@@ -121,8 +121,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "doubt-taken-as-refusal",
-        does: "An answer that says nothing, such as a 500, counts as a refusal",
+        name: "inconclusive-response-treated-as-rejection",
+        does: "An inconclusive response, such as HTTP 500, counts as a refusal",
         edits: &[Edit {
             file: "src/plan/classify.rs",
             find: "        _ => ErrorClass::InDoubt,

@@ -29,7 +29,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "reservation-outlives-a-write",
+        name: "reservation-kept-after-write",
         does: "A reservation counts although the request was written since, so that its desktops may have been given back",
         edits: &[Edit {
             file: "src/plan/daily_limit.rs",
@@ -39,27 +39,27 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "given-back-while-the-intent-can-be-stored",
-        does: "Reserved desktops are given back although whoever reserved them can still store the intent",
+        name: "released-while-intent-possible",
+        does: "Reserved desktops are released although the reconciliation that reserved them can still store the intent",
         edits: &[Edit {
             file: "src/plan/daily_usage.rs",
-            find: "None if resource_version == reservation.resource_version => Fate::Open,",
-            replace: "None if resource_version == reservation.resource_version => Fate::GivenBack,",
+            find: "None if resource_version == reservation.resource_version => ReservationState::Open,",
+            replace: "None if resource_version == reservation.resource_version => ReservationState::Released,",
         }],
         trials: TRIALS,
     },
     Mutant {
-        name: "given-back-while-pending",
-        does: "Reserved desktops are given back although the call may have taken effect",
+        name: "released-while-pending",
+        does: "Reserved desktops are released although the call may have taken effect",
         edits: &[Edit {
             file: "src/plan/daily_usage.rs",
-            find: "Some(attempt) if attempt.outcome == Outcome::Pending => Fate::Open,",
-            replace: "Some(attempt) if attempt.outcome == Outcome::Pending => Fate::GivenBack,",
+            find: "Some(attempt) if attempt.outcome == Outcome::Pending => ReservationState::Open,",
+            replace: "Some(attempt) if attempt.outcome == Outcome::Pending => ReservationState::Released,",
         }],
         trials: TRIALS,
     },
     Mutant {
-        name: "in-its-own-way-for-a-day",
+        name: "blocked-by-own-reservation",
         does: "A request that was interrupted after its reservation waits a day for what it reserved itself",
         edits: &[Edit {
             file: "src/plan/daily_limit.rs",
@@ -69,7 +69,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trials: TRIALS,
     },
     Mutant {
-        name: "usage-forgotten-by-the-check",
+        name: "daily-usage-dropped-by-credential-check",
         does: "The check of the credentials writes a status without what was submitted within the day",
         edits: &[Edit {
             file: "src/controllers/project.rs",

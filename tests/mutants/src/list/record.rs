@@ -4,12 +4,12 @@ use crate::{Edit, Layer, Mutant, Trial};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
-        name: "record-gives-up-on-conflict",
+        name: "response-dropped-on-conflict",
         does: "The answer is forgotten when its object changed meanwhile",
         edits: &[Edit {
             file: "src/controllers/deletion/submission.rs",
-            find: "            Err(error @ (Error::Api(api::Error::NotFound) | Error::Illegal(_) | Error::Undecodable(_))) => {",
-            replace: "            Err(error @ (Error::Api(api::Error::NotFound | api::Error::Conflict) | Error::Illegal(_) | Error::Undecodable(_))) => {",
+            find: "error @ (Error::Api(api::Error::NotFound)\n",
+            replace: "error @ (Error::Api(api::Error::NotFound | api::Error::Conflict)\n",
         }],
         trials: &[Trial {
             layer: Layer::Cluster,
@@ -17,7 +17,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "unsent-forgotten",
+        name: "not-sent-not-recorded",
         does: "That a signed call was not sent is left to the recovery, as if it might have been",
         edits: &[Edit {
             file: "src/controllers/deletion/submission.rs",

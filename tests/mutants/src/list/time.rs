@@ -4,7 +4,7 @@ use crate::{Edit, Layer, Mutant, Trial};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
-        name: "one-date-is-believed",
+        name: "single-date-accepted",
         does: "The `Date` of a single answer sets the service's clock",
         edits: &[Edit {
             file: "src/plan/clocks.rs",
@@ -17,7 +17,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "any-page-tells-the-time",
+        name: "date-of-any-page-accepted",
         does: "The `Date` of a page that is not the service's own answer counts as the service's clock",
         edits: &[Edit {
             file: "src/workspace/exchange.rs",
@@ -30,7 +30,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "the-service-alone-tells-the-time",
+        name: "service-clock-only",
         does: "The service's clock alone ends, settles and releases, whatever ours says",
         edits: &[Edit {
             file: "src/plan/clocks.rs",
@@ -49,7 +49,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
-        name: "our-clock-counts-alone",
+        name: "operator-clock-only",
         does: "Where the service's clock is not known, a call is over by this machine's clock, whenever this process saw it",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
@@ -62,7 +62,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "no-third-witness",
+        name: "no-third-clock",
         does: "A call is over by the service's clock and ours, though both may have been wrong one after the other",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
@@ -88,7 +88,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "an-old-sweep-admits",
+        name: "stale-sub-job-list-accepted",
         does: "A request is admitted by a sweep of the sub-jobs that is older than the object",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
