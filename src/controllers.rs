@@ -59,7 +59,10 @@ pub async fn run(context: Arc<Context>, namespaces: Option<Vec<String>>) {
     let mut watched = Vec::new();
     for scope in scopes {
         let (projects, writer) = reflector::store();
-        context.requests.claims.expect(scope.clone(), projects.clone());
+        context
+            .requests
+            .claims
+            .register_watch(scope.clone(), projects.clone());
         context.process.metrics.watch_projects(projects.clone());
         watched.push((scope, projects, writer));
     }

@@ -75,7 +75,7 @@ pub fn plan(seen: &Observed) -> Step {
     match decide(seen) {
         step if seen.permit == SendPermit::Held && !step.keeps_permit() => Step::ReleasePermit,
         Step::Wait(progress) => {
-            let progress = finalizer::mentioned(seen, recovery::delayed_by_clocks(seen, progress));
+            let progress = finalizer::with_finalizer_note(seen, recovery::delayed_by_clocks(seen, progress));
             if status::would_change(&seen.request, &progress) {
                 Step::RecordProgress(progress)
             } else {
@@ -103,7 +103,7 @@ fn decide(seen: &Observed) -> Step {
     match unsubmitted(seen) {
         // It was taken off for the verdict.
         step @ Step::Finish(_) => step,
-        step => finalizer::restored(seen).unwrap_or(step),
+        step => finalizer::restore(seen).unwrap_or(step),
     }
 }
 

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::rate_limiter::Priority;
-use super::session::{AdmittedClients, CredentialsKey};
+use super::session::{ClientsWithPermit, CredentialsKey};
 use super::single_flight::SingleFlight;
 use crate::expiring::ExpiringMap;
 use crate::ids::{DesktopID, ProjectID};
@@ -75,7 +75,7 @@ impl DesktopBatcher {
     pub async fn desktops(
         &self,
         key: (CredentialsKey, Priority),
-        cloud: impl AdmittedClients,
+        cloud: impl ClientsWithPermit,
         question: DesktopQuery,
         upcoming: impl FnOnce() -> Vec<DesktopID>,
     ) -> Result<Arc<Read>, Error> {

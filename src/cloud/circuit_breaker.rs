@@ -62,13 +62,13 @@ struct State {
     /// Until when a project is to be left alone by a login.
     projects: HashMap<SessionKey, Instant>,
     /// Who may call.
-    gates: HashMap<Session, RateLimiter>,
+    limiters: HashMap<EndpointCredentials, RateLimiter>,
     /// Whose submissions were last not answered.
-    breakers: HashMap<Session, Breaker>,
+    breakers: HashMap<EndpointCredentials, Breaker>,
 }
 
 /// An endpoint and the fingerprint of a login.
-type Session = (Origin, String);
+type EndpointCredentials = (Origin, String);
 
 /// Who calls whom.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -80,7 +80,7 @@ pub struct SessionKey {
 }
 
 impl SessionKey {
-    fn session(&self) -> Session {
+    fn session(&self) -> EndpointCredentials {
         (self.project.origin.clone(), self.login.clone())
     }
 }
@@ -98,18 +98,18 @@ impl CircuitBreaker {
 
     /// Waits until one more call may be made for a namespace, and keeps its place until the permit is dropped; `None` if
     /// the operator is shutting down first.
-    pub async fn enter(&self, caller: &SessionKey, priority: Priority, namespace: &str) -> Option<Permit> {
-        let gate = {
+    pub async fn acquire(&self, caller: &SessionKey, priority: Priority, namespace: &str) -> Option<Permit> {
+        let limiter = {
             let mut state = self.state.lock();
-            state.gates.retain(|_, gate| !gate.is_idle());
+            state.limiters.retain(|_, limiter| !limiter.is_idle());
             let at_once = state.at_once(&caller.login);
-            let gate = state.gates.entry(caller.session());
-            let gate = gate.or_insert_with(|| RateLimiter::new(at_once, Some(self.rate)));
-            gate.limit(at_once);
-            gate.clone()
+            let limiter = state.limiters.entry(caller.session());
+            let limiter = limiter.or_insert_with(|| RateLimiter::new(at_once, Some(self.rate)));
+            limiter.limit(at_once);
+            limiter.clone()
         };
         tokio::select! {
-            permit = gate.enter(priority, namespace) => Some(permit),
+            permit = limiter.acquire(priority, namespace) => Some(permit),
             () = self.stopping.cancelled() => None,
         }
     }
@@ -259,8 +259,8 @@ impl State {
 
     /// Has the gates of a login let so many pass as its standing allows.
     fn limit(&self, login: &str) {
-        let own = self.gates.iter().filter(|((_, other), _)| other == login);
-        own.for_each(|(_, gate)| gate.limit(self.at_once(login)));
+        let own = self.limiters.iter().filter(|((_, other), _)| other == login);
+        own.for_each(|(_, limiter)| limiter.limit(self.at_once(login)));
     }
 }
 
@@ -335,20 +335,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refused_login_is_proven_by_one_call_at_a_time() {
         let circuit_breaker = circuit_breaker();
-        let enter = || {
+        let acquire = || {
             let caller = caller("login");
             let circuit_breaker = circuit_breaker.clone();
-            async move { circuit_breaker.enter(&caller, Priority::Poll, "tenant").await }
+            async move { circuit_breaker.acquire(&caller, Priority::Poll, "tenant").await }
         };
-        let (first, second) = (enter().await, enter().await);
+        let (first, second) = (acquire().await, acquire().await);
         note(&circuit_breaker, &refused());
         drop(first);
-        assert_eq!(enter().now_or_never().map(drop), None, "one is still on its way");
+        assert_eq!(
+            acquire().now_or_never().map(drop),
+            None,
+            "one is still on its way"
+        );
         drop(second);
-        let probe = enter().await;
-        assert_eq!(enter().now_or_never().map(drop), None);
+        let probe = acquire().await;
+        assert_eq!(acquire().now_or_never().map(drop), None);
         note(&circuit_breaker, &Ok(()));
-        let other = enter().await;
+        let other = acquire().await;
         drop((probe, other));
     }
 

@@ -158,7 +158,7 @@ impl RateLimiter {
     }
 
     /// Waits for a permit.
-    pub async fn enter(&self, priority: Priority, namespace: &str) -> Permit {
+    pub async fn acquire(&self, priority: Priority, namespace: &str) -> Permit {
         let asked = Instant::now();
         loop {
             let (sender, mut receiver) = oneshot::channel();

@@ -13,7 +13,7 @@ use super::circuit_breaker::{CircuitBreaker, SessionKey};
 use super::rate_limiter::{Permit, Priority};
 use crate::clock::Uptime;
 use crate::ids::{DesktopID, JobID, Origin, ProjectKey};
-use crate::plan::clocks::{Reading, RemoteClock};
+use crate::plan::clocks::{DateSample, RemoteClock};
 use crate::runtime::metrics::{CallCode, Metrics};
 use crate::workspace::api::{
     Answer, BatchDelete, DesktopDetails, DesktopPage, Job, Lookup, SignedRequest, SubJobPage, SubJobQuery,
@@ -49,7 +49,7 @@ impl ServiceClocks {
         let at = self.uptime.now();
         let mut clocks = self.clocks.lock();
         let clock = clocks.entry(origin.clone()).or_default();
-        clock.note(Reading { date, at });
+        clock.note(DateSample { date, at });
     }
 }
 
@@ -63,9 +63,9 @@ pub struct CredentialsKey {
 }
 
 /// Clients for calls that may be made now.
-pub trait AdmittedClients: Send + Sync + 'static {
+pub trait ClientsWithPermit: Send + Sync + 'static {
     /// Waits for a permit, and gives a client whose first call has it.
-    fn admitted(&self) -> impl Future<Output = Arc<dyn Workspace>> + Send;
+    fn with_permit(&self) -> impl Future<Output = Arc<dyn Workspace>> + Send;
 }
 
 /// A client of the cloud that waits for its permit, and counts.
@@ -107,7 +107,7 @@ impl MeteredClient {
         } else {
             let taken = self.permit.lock().take();
             let permit = match taken {
-                None => session.enter(self.priority).await,
+                None => session.acquire(self.priority).await,
                 taken => taken,
             };
             let why = "the operator is shutting down";
@@ -160,10 +160,10 @@ impl CloudSession {
     }
 
     /// Waits for a permit; `None` if the operator is shutting down first.
-    pub async fn enter(&self, priority: Priority) -> Option<Permit> {
+    pub async fn acquire(&self, priority: Priority) -> Option<Permit> {
         let permit = self
             .circuit_breaker
-            .enter(&self.caller, priority, &self.namespace)
+            .acquire(&self.caller, priority, &self.namespace)
             .await;
         let waited = permit.as_ref().and_then(|permit| permit.waited);
         self.metrics
@@ -172,11 +172,11 @@ impl CloudSession {
     }
 }
 
-impl AdmittedClients for (Arc<CloudSession>, Priority) {
-    async fn admitted(&self) -> Arc<dyn Workspace> {
+impl ClientsWithPermit for (Arc<CloudSession>, Priority) {
+    async fn with_permit(&self) -> Arc<dyn Workspace> {
         let (session, priority) = self;
         // Without a permit, since the operator is shutting down, the call says so.
-        session.client_with(session.enter(*priority).await, *priority)
+        session.client_with(session.acquire(*priority).await, *priority)
     }
 }
 

@@ -10,14 +10,14 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct SingleFlight<T> {
     /// Locked while the next one is under way.
-    last: Arc<tokio::sync::Mutex<Option<Flight<T>>>>,
+    last: Arc<tokio::sync::Mutex<Option<SharedRead<T>>>>,
     /// Reads that began earlier say nothing any more.
     not_before: Arc<Mutex<Option<Instant>>>,
 }
 
 /// A read that has ended.
 #[derive(Debug, Clone)]
-pub struct Flight<T> {
+pub struct SharedRead<T> {
     /// When it was begun.
     pub began: Instant,
     /// What it showed.
@@ -29,7 +29,7 @@ impl<T: Clone> SingleFlight<T> {
     ///
     /// # Errors
     /// As `read`, whose errors are not shared.
-    pub async fn since<E, F>(&self, since: Instant, read: impl FnOnce() -> F) -> Result<Flight<T>, E>
+    pub async fn since<E, F>(&self, since: Instant, read: impl FnOnce() -> F) -> Result<SharedRead<T>, E>
     where
         F: Future<Output = Result<T, E>>,
     {
@@ -41,11 +41,11 @@ impl<T: Clone> SingleFlight<T> {
         }
         let began = Instant::now();
         let value = read().await?;
-        Ok(last.insert(Flight { began, value }).clone())
+        Ok(last.insert(SharedRead { began, value }).clone())
     }
 
     /// What is read has changed: who asks from now on is not told of an earlier read.
-    pub fn changed(&self) {
+    pub fn invalidate(&self) {
         *self.not_before.lock() = Some(Instant::now());
     }
 }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     impl Project {
-        async fn read(&self, since: Instant) -> Flight<usize> {
+        async fn read(&self, since: Instant) -> SharedRead<usize> {
             let read = async || {
                 let made = self.made.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(project.read(asked).await.value, 1);
         assert_eq!(project.read(Instant::now()).await.value, 2);
         tokio::time::advance(Duration::from_secs(1)).await;
-        project.flight.changed();
+        project.flight.invalidate();
         assert_eq!(project.read(asked).await.value, 3);
     }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::clock::Uptime;
-use crate::plan::clocks::{Reading, RemoteClock};
+use crate::plan::clocks::{DateSample, RemoteClock};
 
 /// How long one call of the API server may take.
 pub const LIMIT: Duration = Duration::from_secs(15);
@@ -80,7 +80,7 @@ impl ApiServerClock {
         let date = headers.get(header::DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
         if let Some(date) = date.and_then(|date| Timestamp::try_from(date).ok()) {
-            let reading = Reading {
+            let reading = DateSample {
                 date,
                 at: self.uptime.now(),
             };

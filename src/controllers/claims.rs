@@ -30,7 +30,7 @@ use crate::ids::{Origin, ProjectKey};
 use crate::plan::clocks::Clocks;
 use crate::plan::deadlines;
 use crate::plan::observed::{Claim, Start};
-use crate::plan::overlap::Released;
+use crate::plan::overlap::ReleasedDesktops;
 use crate::plan::step::OutcomeUpdate;
 
 mod deleted;
@@ -39,7 +39,7 @@ mod listing;
 mod released;
 mod table;
 
-use listing::Listing;
+use listing::ListState;
 pub use listing::missing_right;
 use table::{Table, Watch};
 
@@ -56,14 +56,14 @@ type Uid = String;
 pub struct Claims(Arc<Mutex<Table>>);
 
 /// What the rules about time look at.
-struct Time {
+struct ClaimClock {
     clocks: ClockSources,
     timing: Timing,
     /// When this process began to lead, in time since its start: other processes made their calls before.
     leads_since: Duration,
 }
 
-impl Time {
+impl ClaimClock {
     /// Time since the start of the process.
     fn uptime(&self) -> Duration {
         self.clocks.uptime.now()
@@ -83,7 +83,7 @@ impl Time {
 
 /// The answer to a request that asks for its desktops.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct ClaimResult {
     /// Whether it may have them.
     pub claim: Claim,
     /// It did not have them before.
@@ -97,7 +97,7 @@ pub struct Answer {
 
 /// From where a reconciliation knows its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
+pub enum CopySource {
     /// From a live read, or from the answer of a write.
     Live,
     /// From the watch, which may be behind: whether it has reached the cloud, such a copy does not say.
@@ -107,7 +107,7 @@ pub enum Known {
     },
 }
 
-impl Answer {
+impl ClaimResult {
     fn refused(claim: Claim) -> Self {
         Self {
             claim,
@@ -122,7 +122,7 @@ impl Claims {
     /// An empty table.
     pub fn new(clocks: ClockSources, timing: Timing) -> Self {
         let leads_since = clocks.uptime.now();
-        let time = Time {
+        let time = ClaimClock {
             clocks,
             timing,
             leads_since,
@@ -132,11 +132,11 @@ impl Claims {
 
     /// A watch will report here; nothing is granted before it has listed its objects, or long enough after the API server
     /// has refused to.
-    pub fn expect(&self, scope: Scope, projects: Store<WorkspaceProject>) {
+    pub fn register_watch(&self, scope: Scope, projects: Store<WorkspaceProject>) {
         let watch = Watch {
             projects,
-            project_list: Listing::default(),
-            request_list: Listing::default(),
+            project_list: ListState::default(),
+            request_list: ListState::default(),
             listed: std::collections::HashSet::new(),
         };
         self.lock().watches.insert(scope, watch);
@@ -210,7 +210,7 @@ impl Claims {
         &self,
         scope: &Scope,
         error: &watcher::Error,
-        list: impl FnOnce(&mut Watch) -> &mut Listing,
+        list: impl FnOnce(&mut Watch) -> &mut ListState,
     ) {
         let Some(right) = missing_right::<K>(error) else {
             return;
@@ -255,17 +255,17 @@ impl Claims {
 
     /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until
     /// [`Claims::settle`].
-    pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectKey) -> Answer {
+    pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectKey) -> ClaimResult {
         let unknown = tokio::time::timeout(SYNC_LIMIT, self.unknown()).await;
         if let Some(unknown) = unknown.unwrap_or(Some(Claim::WatchesNotSynced)) {
-            return Answer::refused(unknown);
+            return ClaimResult::refused(unknown);
         }
         let mut table = self.lock();
         let Some(claim) = table.conflict(object, home) else {
             let before = table
-                .holding
+                .reserved_by
                 .insert(object.uid().unwrap_or_default(), home.clone());
-            return Answer {
+            return ClaimResult {
                 claim: Claim::Granted,
                 fresh: before.is_none(),
                 released: table.released.latest(&object.spec.desktop_ids),
@@ -276,9 +276,9 @@ impl Claims {
             Claim::ReservedByDeleted(holder) => table.unconfirmed(&holder.uid),
             _ => None,
         };
-        Answer {
+        ClaimResult {
             unconfirmed,
-            ..Answer::refused(claim)
+            ..ClaimResult::refused(claim)
         }
     }
 
@@ -289,13 +289,13 @@ impl Claims {
 
     /// A reconciliation of `object` has ended, or a submission in it: its desktops stay held only if it may have reached the
     /// cloud.
-    pub fn settle(&self, object: &DesktopDeletion, known: Known) {
+    pub fn settle(&self, object: &DesktopDeletion, known: CopySource) {
         let released = match known {
-            Known::Live => !object.status.as_ref().is_some_and(entry::is_in_flight),
-            Known::Cached { claimed } => claimed,
+            CopySource::Live => !object.status.as_ref().is_some_and(entry::is_in_flight),
+            CopySource::Cached { claimed } => claimed,
         };
         if released {
-            self.lock().holding.remove(&object.uid().unwrap_or_default());
+            self.lock().reserved_by.remove(&object.uid().unwrap_or_default());
         }
     }
 
@@ -322,7 +322,7 @@ impl Claims {
     }
 
     /// What was read ends the claim of a deleted request on these desktops.
-    pub fn release(&self, uid: &str, released: &Released) {
+    pub fn release(&self, uid: &str, released: &ReleasedDesktops) {
         let mut table = self.lock();
         table.deleted.release(uid, released);
         let desktops = released.gone.iter().chain(&released.shown);

@@ -29,7 +29,7 @@ use crate::runtime::metrics::Metrics;
 use crate::workspace::connector::Connector;
 
 /// How many projects may wait to be settled; those that are dropped are settled when they are looked at the next time.
-const UNSETTLED: usize = 4096;
+const RESERVATION_CHECKS: usize = 4096;
 
 /// What every controller works with.
 pub struct Context {
@@ -82,7 +82,7 @@ pub struct Requests {
     /// Submissions that are being sent or recorded; exit waits for them.
     pub submissions: Submissions,
     /// Takes projects of which reservations of desktops may be settled.
-    pub unsettled: broadcast::Sender<ObjectRef<WorkspaceProject>>,
+    pub reservations_to_check: broadcast::Sender<ObjectRef<WorkspaceProject>>,
 }
 
 /// The process that the controllers run in.
@@ -210,7 +210,7 @@ impl Requests {
             undecodable,
             memory: Memory::default(),
             submissions: Submissions::default(),
-            unsettled: broadcast::Sender::new(UNSETTLED),
+            reservations_to_check: broadcast::Sender::new(RESERVATION_CHECKS),
         }
     }
 }

@@ -59,7 +59,7 @@ const MOST_STEPS: usize = 400;
 
 /// The API server may fail so many times in a row before that is reported like a refusal: an admission webhook that is down
 /// refuses every write, and does not come back by itself.
-const LASTING_FAILURES: u32 = 4;
+const FAILURES_BEFORE_REPORT: u32 = 4;
 
 /// How soon a reconciliation that met a newer object starts over.
 const START_OVER: Duration = Duration::from_millis(250);
@@ -75,7 +75,7 @@ pub enum Error {
     Api(#[from] api::Error),
     /// The status does not allow the move.
     #[error("illegal transition of the status: {0}")]
-    Illegal(#[from] IllegalTransition),
+    IllegalTransition(#[from] IllegalTransition),
     /// The API server refuses to store the intent, so nothing is sent.
     #[error("the API server refuses to store the intent: {0}")]
     IntentRefused(String),
@@ -93,19 +93,19 @@ pub async fn run(context: Arc<Context>) {
     let stopping = context.process.stopping.clone();
     while let Some(work) = stopping.run_until_cancelled(context.requests.queue.next()).await {
         let Some(slot) = stopping
-            .run_until_cancelled(context.requests.slots.enter(&work.key.namespace))
+            .run_until_cancelled(context.requests.slots.acquire(&work.key.namespace))
             .await
         else {
             break;
         };
         while running.try_join_next().is_some() {}
-        running.spawn(work_on(work, slot, context.clone()));
+        running.spawn(process(work, slot, context.clone()));
     }
     running.join_all().await;
 }
 
 /// Reconciles a request and has it reconciled again when that is due.
-async fn work_on(work: Work, slot: Slot, context: Arc<Context>) {
+async fn process(work: Work, slot: Slot, context: Arc<Context>) {
     let Work { key, since } = work;
     let since = context.process.uptime.at(since);
     // Only now: what the watch showed while the slot was waited for counts.
@@ -161,7 +161,7 @@ async fn reconcile(
         context
             .requests
             .memory
-            .api_is_well(&object.uid().unwrap_or_default());
+            .reset_api_failures(&object.uid().unwrap_or_default());
     }
     let word = match &reconciled.result {
         Ok(_) => "ok",
@@ -224,7 +224,7 @@ async fn failed(
             let message = format!(
                 "the API server rejected the status update that records the delete request, so nothing was sent: {reason}; check the validation rules of the CRD and the operator's permissions"
             );
-            say(object, Reason::IntentRefused, message, context).await
+            report_failure(object, Reason::IntentRefused, message, context).await
         }
         Error::Api(refused @ api::Error::Refused { .. }) => access_denied(object, refused, context).await,
         // What it is now, only a live read says.
@@ -234,7 +234,7 @@ async fn failed(
                 .requests
                 .memory
                 .api_failures(&object.uid().unwrap_or_default());
-            if earlier + 1 < LASTING_FAILURES {
+            if earlier + 1 < FAILURES_BEFORE_REPORT {
                 Ok(None)
             } else {
                 access_denied(object, failed, context).await
@@ -267,12 +267,12 @@ async fn access_denied(
 ) -> Result<Option<u64>, Error> {
     let message =
         format!("{error}; check the operator's permissions (RBAC) and the cluster's admission policies");
-    say(object, Reason::AccessDenied, message, context).await
+    report_failure(object, Reason::AccessDenied, message, context).await
 }
 
 /// Stores that a request is stalled, unless the conditions say so already or it has ended. Gives the version that there is
 /// now, if nobody has edited the request since the copy `object`: the same decision would come of it.
-async fn say(
+async fn report_failure(
     object: &DesktopDeletion,
     reason: Reason,
     message: String,
@@ -281,7 +281,7 @@ async fn say(
     let Some(mut reconciliation) = live_or_copy(object, context).await? else {
         return Ok(None);
     };
-    let unedited = as_edited(object) == as_edited(&reconciliation.object);
+    let unedited = user_editable_parts(object) == user_editable_parts(&reconciliation.object);
     let request = &reconciliation.seen.request;
     let progress = Progress::stalled(reason, message, Requeue::Retry);
     if request.status.completion_time.is_none() && status::would_change(request, &progress) {
@@ -303,7 +303,7 @@ async fn live_or_copy(object: &DesktopDeletion, context: &Context) -> Result<Opt
 }
 
 /// What people may change of a request.
-fn as_edited(object: &DesktopDeletion) -> impl PartialEq {
+fn user_editable_parts(object: &DesktopDeletion) -> impl PartialEq {
     let metadata = &object.metadata;
     let resolve = object.annotations().get(RESOLVE_ANNOTATION).cloned();
     let deleted = metadata.deletion_timestamp.clone();
@@ -326,14 +326,14 @@ async fn run_steps(
         let result = match plan(&reconciliation.seen) {
             Step::Done => return (Some(reconciliation), Ok(None)),
             Step::Wait(progress) => {
-                reconciliation.note_wait(&progress, context);
-                let delay = facts::delay(&reconciliation, progress.wake, context);
+                reconciliation.remember_wait(&progress, context);
+                let delay = facts::delay(&reconciliation, progress.requeue, context);
                 return (Some(reconciliation), Ok(Some(delay)));
             }
             Step::StartOver => Err(Error::StartOver),
             // From the signature to the record nothing may cut in.
             Step::Sign(batch) => {
-                slot.leave();
+                slot.release();
                 match submission::run(reconciliation, batch, context.clone()).await {
                     Ok(submitted) => reconciliation = submitted,
                     Err(error) => return (None, Err(error)),
@@ -342,7 +342,7 @@ async fn run_steps(
             }
             step => {
                 if step.may_wait_long() {
-                    slot.leave();
+                    slot.release();
                 }
                 execute::step(&mut reconciliation, step, context).await
             }
@@ -350,7 +350,7 @@ async fn run_steps(
         if let Err(error) = result {
             return (Some(reconciliation), Err(error));
         }
-        slot.resume().await;
+        slot.reacquire().await;
     }
     (
         Some(reconciliation),
@@ -366,7 +366,7 @@ fn retry_after(object: &DesktopDeletion, error: &Error, context: &Context) -> Op
         // Its watch reports it, and wakes it once that has changed.
         Error::Undecodable(_) => return None,
         Error::StartOver | Error::Api(api::Error::Conflict | api::Error::NotFound) => START_OVER,
-        Error::Api(_) | Error::IntentRefused(_) | Error::Illegal(_) | Error::Fault(_) => {
+        Error::Api(_) | Error::IntentRefused(_) | Error::IllegalTransition(_) | Error::Fault(_) => {
             let uid = object.uid().unwrap_or_default();
             let failures = context.requests.memory.api_failed(&uid);
             let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());

@@ -14,7 +14,7 @@ use super::raw::Raw;
 use super::{Context, api};
 use crate::cloud::circuit_breaker::SessionKey;
 use crate::cloud::session::CloudSession;
-use crate::cloud::single_flight::{Flight, SingleFlight};
+use crate::cloud::single_flight::{SharedRead, SingleFlight};
 use crate::crd::WorkspaceProject;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::ProjectCoordinates;
@@ -39,7 +39,7 @@ impl ProjectReads {
     /// A project has changed: who asks from now on is not told of an earlier read.
     pub fn changed(&self, namespace: &str, name: &str) {
         if let Some(flight) = self.0.peek(&(namespace.to_owned(), name.to_owned())) {
-            flight.changed();
+            flight.invalidate();
         }
     }
 }
@@ -81,7 +81,7 @@ pub struct Unavailable {
 }
 
 /// A read of the project `name` and its Secret, begun at `since` or later.
-pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant) -> Flight<ReadResult> {
+pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant) -> SharedRead<ReadResult> {
     let read = || async {
         let projects: Api<Raw<WorkspaceProject>> = Api::namespaced(context.kube.client.clone(), namespace);
         let Some(project) = api::call("read the project", projects.get_opt(name)).await? else {

@@ -3,7 +3,9 @@
 //! Before anything is sent: whether the request may be submitted, and what exactly.
 
 use super::attempts::{count_identical_not_found, was_not_found};
-use super::blockers::{self, UNREADABLE_LIMIT, circuit_open, clock_skew, known_error, refusal, unusable};
+use super::blockers::{
+    self, UNREADABLE_LIMIT, after_rejection, circuit_open, clock_skew, known_error, unusable,
+};
 use super::messages::{self, desktops, name_some};
 use super::observed::{Circuit, Claim, Deadline, Observed, SendPermit, SingleRead, Start, Window};
 use super::plan_hash::Planned;
@@ -27,7 +29,7 @@ const NOT_FOUND_LIMIT: usize = 3;
 const FAILED_READS_LIMIT: u32 = 4;
 
 /// From how many desktops on that must be read one by one the conditions say how far that is.
-const MANY: usize = 10;
+const REPORTED_CHECK: usize = 10;
 
 /// How many submissions may prove to have had no effect, before no further one is made.
 const NO_EFFECT_LIMIT: usize = 3;
@@ -46,7 +48,7 @@ pub fn next(seen: &Observed) -> Step {
     if without_effect(seen).count() >= NO_EFFECT_LIMIT {
         return finalizer::finish(seen, no_effect());
     }
-    match read_desktops(seen, Announce::Progress) {
+    match read_desktops(seen, ProgressReporting::Progress) {
         Ok(sorted) => submit(seen, sorted),
         Err(step) => step,
     }
@@ -71,7 +73,7 @@ fn blocked_before_reads(seen: &Observed) -> Option<Step> {
     if seen.request.suspend {
         let message = "spec.suspend is true: set it to false to submit the request".to_owned();
         let progress = Progress::paused(Reason::Suspended, message, Requeue::Plan);
-        return Some(previewed(seen, progress));
+        return Some(wait_with_plan(seen, progress));
     }
     let Some(project) = &seen.project else {
         return Some(Step::ReadProject);
@@ -85,22 +87,22 @@ fn blocked_before_reads(seen: &Observed) -> Option<Step> {
             seen.request.project
         );
         let progress = Progress::paused(Reason::ProjectSuspended, message, Requeue::Change);
-        return Some(previewed(seen, progress));
+        return Some(wait_with_plan(seen, progress));
     }
     if let Some(progress) = guardrails::violated(seen) {
-        return Some(previewed(seen, progress));
+        return Some(wait_with_plan(seen, progress));
     }
     if let Some(step) = scheduled(seen).or_else(|| outside_window(seen)) {
         return Some(step);
     }
     if let Some((attempt, error)) = refused(seen).filter(|_| !seen.facts.retry_due) {
-        return Some(Step::Wait(refusal(attempt.outcome, error)));
+        return Some(Step::Wait(after_rejection(attempt.outcome, error)));
     }
     if seen.facts.circuit == Circuit::Open {
         return Some(Step::Wait(circuit_open()));
     }
     if (approval::is_missing(seen) || approval::is_invalidated(seen))
-        && let Some(step) = unapproved(seen)
+        && let Some(step) = approval_step(seen)
     {
         return Some(step);
     }
@@ -110,11 +112,11 @@ fn blocked_before_reads(seen: &Observed) -> Option<Step> {
         Some(claim) => return Some(overlap::next(seen, claim)),
     }
     let read_failure = seen.read_failure.as_ref()?;
-    Some(Step::Wait(blockers::failed(seen, read_failure)))
+    Some(Step::Wait(blockers::after_read_failure(seen, read_failure)))
 }
 
 /// A wait on purpose, with what the request will do where that is shown.
-fn previewed(seen: &Observed, progress: Progress) -> Step {
+fn wait_with_plan(seen: &Observed, progress: Progress) -> Step {
     if !preview::must_show_plan(seen) {
         return Step::Wait(progress);
     }
@@ -123,12 +125,12 @@ fn previewed(seen: &Observed, progress: Progress) -> Step {
     };
     let failure = || {
         let failure = seen.read_failure.as_ref()?;
-        Some(blockers::failed(seen, failure))
+        Some(blockers::after_read_failure(seen, failure))
     };
     if let Some(obstacle) = unusable(seen, project).or_else(failure) {
         return Step::Wait(preview::unread(seen, &obstacle, progress));
     }
-    match read_desktops(seen, Announce::Nothing) {
+    match read_desktops(seen, ProgressReporting::Nothing) {
         Ok(sorted) => {
             let deleting: Vec<_> = sorted.being_deleted.iter().collect();
             Step::Wait(preview::shown(seen, &sorted, &deleting, progress))
@@ -140,12 +142,12 @@ fn previewed(seen: &Observed, progress: Progress) -> Step {
 
 /// The next step of a request whose approval is missing or void; `None` if it is not so any more. Meanwhile it claims
 /// nothing: another request may delete the desktops first.
-fn unapproved(seen: &Observed) -> Option<Step> {
+fn approval_step(seen: &Observed) -> Option<Step> {
     if let Some(failure) = &seen.read_failure {
-        let failed = blockers::failed(seen, failure);
+        let failed = blockers::after_read_failure(seen, failure);
         return Some(Step::Wait(preview::unread(seen, &failed.clone(), failed)));
     }
-    let sorted = match read_desktops(seen, Announce::Nothing) {
+    let sorted = match read_desktops(seen, ProgressReporting::Nothing) {
         Ok(sorted) => sorted,
         Err(Step::Wait(progress)) => {
             return Some(Step::Wait(preview::unread(seen, &progress.clone(), progress)));
@@ -224,7 +226,7 @@ fn scheduled(seen: &Observed) -> Option<Step> {
         .not_before
         .filter(|_| seen.facts.start != Start::Reached)?;
     let message = format!("not submitted before {at} (spec.notBefore)");
-    let wait = || previewed(seen, Progress::paused(Reason::Scheduled, message, Requeue::Start));
+    let wait = || wait_with_plan(seen, Progress::paused(Reason::Scheduled, message, Requeue::Start));
     match seen.facts.start {
         Start::ClockUnknown => blockers::next_clock_read(seen).or_else(|| Some(wait())),
         Start::Ahead | Start::Reached => Some(wait()),
@@ -236,7 +238,7 @@ fn outside_window(seen: &Observed) -> Option<Step> {
     let project = &seen.request.project;
     let wait = |until: &str| {
         let message = format!("no submission window of WorkspaceProject {project} is open{until}");
-        previewed(
+        wait_with_plan(
             seen,
             Progress::paused(Reason::OutsideWindow, message, Requeue::Window),
         )
@@ -249,19 +251,19 @@ fn outside_window(seen: &Observed) -> Option<Step> {
         }
         Window::Closed { opens: Some(at) } => Some(wait(&format!("; the next one opens at {at}"))),
         Window::Closed { opens: None } => Some(match seen.facts.clock_skew {
-            Some(skew) => previewed(seen, clock_skew(skew)),
+            Some(skew) => wait_with_plan(seen, clock_skew(skew)),
             None => wait(" by the clock of the cloud service"),
         }),
         Window::Unknown => {
             let progress = guardrails::unknown_time_zone(project);
-            Some(previewed(seen, progress))
+            Some(wait_with_plan(seen, progress))
         }
     }
 }
 
 /// Whether the conditions say how far a long check is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Announce {
+enum ProgressReporting {
     /// It is what the request waits for.
     Progress,
     /// The request is held by something else, which they go on to say.
@@ -271,15 +273,15 @@ enum Announce {
 /// Looks at every desktop, or names the read that is missing. What must be read one by one comes first: what a list shows
 /// grows old meanwhile.
 #[allow(clippy::result_large_err)] // the error is the next step
-fn read_desktops(seen: &Observed, announce: Announce) -> Result<SortedDesktops, Step> {
+fn read_desktops(seen: &Observed, announce: ProgressReporting) -> Result<SortedDesktops, Step> {
     let ids = &seen.request.desktop_ids;
     let unconfirmed: Vec<_> = ids.iter().filter(|id| needs_single_read(seen, id)).collect();
-    let tired = seen.failed_reads().count() >= UNREADABLE_LIMIT;
-    if let Some(id) = unconfirmed.first().filter(|_| !tired) {
+    let too_many_failures = seen.failed_reads().count() >= UNREADABLE_LIMIT;
+    if let Some(id) = unconfirmed.first().filter(|_| !too_many_failures) {
         let progress = checking(ids.len() - unconfirmed.len(), ids.len());
-        let long = unconfirmed.len() >= MANY || is_announced(seen);
+        let long = unconfirmed.len() >= REPORTED_CHECK || is_announced(seen);
         return Err(
-            if announce == Announce::Progress
+            if announce == ProgressReporting::Progress
                 && long
                 && seen.facts.progress_due
                 && would_change(&seen.request, &progress)
@@ -373,7 +375,7 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
     if let Some(progress) = not_permitted(seen, &sorted) {
         return Step::Wait(preview::shown(seen, &sorted, &[], progress));
     }
-    if let Some(ending) = refused_for_good(seen, &sorted.present) {
+    if let Some(ending) = final_rejection(seen, &sorted.present) {
         return finalizer::finish(seen, ending);
     }
     let count = sorted.present.len();
@@ -408,7 +410,7 @@ fn late_effect(seen: &Observed) -> Option<Step> {
     if earlier.peek().is_some() && seen.sweep.is_none() {
         return Some(Step::ReadSubJobs);
     }
-    earlier.find_map(|attempt| evidence::late(seen, attempt))
+    earlier.find_map(|attempt| evidence::late_effect(seen, attempt))
 }
 
 fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
@@ -429,7 +431,7 @@ fn ready(seen: &Observed, count: usize) -> Option<Step> {
         return Some(Step::Wait(clock_skew(skew)));
     }
     if !seen.request.finalizer {
-        return Some(finalizer::added(seen));
+        return Some(finalizer::add(seen));
     }
     if !seen.last_look {
         return Some(Step::ReadProject);
@@ -523,7 +525,7 @@ fn already_absent(seen: &Observed, absent: &[DesktopID]) -> Completion {
     };
     let mut message =
         format!("{who}{place}: nothing was submitted; if that is unexpected, check the project");
-    message.push_str(&messages::no_ids(absent));
+    message.push_str(&messages::hint_not_an_id(absent));
     Completion {
         submitted: Reason::NothingToDelete,
         project,
@@ -536,7 +538,7 @@ fn already_absent(seen: &Observed, absent: &[DesktopID]) -> Completion {
 }
 
 /// A refusal that another look at the desktops did not change.
-fn refused_for_good(seen: &Observed, body: &[DesktopID]) -> Option<Completion> {
+fn final_rejection(seen: &Observed, body: &[DesktopID]) -> Option<Completion> {
     let (attempt, error) = refused(seen).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
     let final_class = match error.class {
         ErrorClass::InvalidRequest => true,

@@ -68,11 +68,11 @@ pub fn read_failure(seen: &Observed) -> Option<Progress> {
             .map(|(_, read_failure, _)| read_failure)
     };
     let read_failure = seen.read_failure.as_ref().or_else(of_desktop)?;
-    Some(failed(seen, read_failure))
+    Some(after_read_failure(seen, read_failure))
 }
 
 /// The wait after that failure of a read.
-pub fn failed(seen: &Observed, read_failure: &ReadFailure) -> Progress {
+pub fn after_read_failure(seen: &Observed, read_failure: &ReadFailure) -> Progress {
     let error_policy = read_failure.error.class.error_policy();
     let error = known_error(seen, read_failure);
     // The service refuses a signature of a wrong time as it refuses a wrong one.
@@ -80,12 +80,12 @@ pub fn failed(seen: &Observed, read_failure: &ReadFailure) -> Progress {
         return clock_skew(skew).with_error(error.clone());
     }
     let message = messages::of_error(error);
-    let wake = if error_policy.retry == RetryPolicy::Slow {
+    let requeue = if error_policy.retry == RetryPolicy::Slow {
         Requeue::Refresh
     } else {
         Requeue::Backoff
     };
-    Progress::stalled_or_retrying(error_policy.needs_user, error_policy.reason, message, wake)
+    Progress::stalled_or_retrying(error_policy.needs_user, error_policy.reason, message, requeue)
         .with_error(error.clone())
 }
 
@@ -105,7 +105,7 @@ pub fn clock_skew(skew: ClockSkew) -> Progress {
 }
 
 /// The wait after a refusal.
-pub fn refusal(outcome: Outcome, error: &CloudError) -> Progress {
+pub fn after_rejection(outcome: Outcome, error: &CloudError) -> Progress {
     let class = error.class;
     let error_policy = class.error_policy();
     // A request that is refused as it stands is looked at once more before that is final.

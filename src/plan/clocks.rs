@@ -16,14 +16,14 @@ const AGREEMENT: SignedDuration = SignedDuration::from_secs(30);
 
 /// The `Date` of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Reading {
+pub struct DateSample {
     /// What it said.
     pub date: Timestamp,
     /// When it came, in time since the start of this process.
     pub at: Duration,
 }
 
-impl Reading {
+impl DateSample {
     /// What that clock shows at `uptime`.
     fn carried_to(self, uptime: Duration) -> Timestamp {
         shifted(self.date, self.at, uptime)
@@ -43,14 +43,14 @@ const IN_A_ROW: u8 = 3;
 /// disagree with what is known move nothing until there are three in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct RemoteClock {
-    known: Option<Reading>,
+    known: Option<DateSample>,
     /// The last answer that disagreed, and how many have agreed with it in a row.
-    doubtful: Option<(Reading, u8)>,
+    doubtful: Option<(DateSample, u8)>,
 }
 
 impl RemoteClock {
     /// Takes in the `Date` of an answer.
-    pub fn note(&mut self, reading: Reading) {
+    pub fn note(&mut self, reading: DateSample) {
         let agreed = match self.doubtful {
             Some((doubtful, count)) if reading.agrees_with(doubtful) => count + 1,
             _ => 1,
@@ -158,7 +158,7 @@ mod tests {
     fn known_from(answers: &[(i64, u64)]) -> RemoteClock {
         let mut clock = RemoteClock::default();
         for (date, came) in answers {
-            clock.note(Reading {
+            clock.note(DateSample {
                 date: at(*date),
                 at: Duration::from_secs(*came),
             });

@@ -79,10 +79,10 @@ pub fn settle(usage: &DailyUsage, requests: Vec<ReservationOwner>, timing: &Timi
     };
     let unread = std::iter::repeat(ReservationOwner::Unknown);
     for (reservation, request) in usage.reservations.iter().zip(requests.into_iter().chain(unread)) {
-        match fate(reservation, request) {
-            Fate::Open => settled.reservations.push(reservation.clone()),
-            Fate::GivenBack => {}
-            Fate::Submitted { desktops, signed_at } => {
+        match state_of(reservation, request) {
+            ReservationState::Open => settled.reservations.push(reservation.clone()),
+            ReservationState::Released => {}
+            ReservationState::Submitted { desktops, signed_at } => {
                 let at = signed_at.map_or(reservation.reserved_at.0, |at| at.max(reservation.reserved_at.0));
                 count(&mut settled.submitted, counts_until(at, timing), desktops);
             }
@@ -91,11 +91,11 @@ pub fn settle(usage: &DailyUsage, requests: Vec<ReservationOwner>, timing: &Timi
     settled
 }
 
-enum Fate {
+enum ReservationState {
     /// It is not certain yet.
     Open,
     /// Nothing came of it, nor can.
-    GivenBack,
+    Released,
     /// So many desktops were submitted, or may have been.
     Submitted {
         desktops: i32,
@@ -104,12 +104,12 @@ enum Fate {
     },
 }
 
-fn fate(reservation: &Reservation, request: ReservationOwner) -> Fate {
+fn state_of(reservation: &Reservation, request: ReservationOwner) -> ReservationState {
     let (resource_version, attempts) = match request {
-        ReservationOwner::Unknown => return Fate::Open,
+        ReservationOwner::Unknown => return ReservationState::Open,
         // Whether it was submitted before it went is not known any more.
         ReservationOwner::Gone => {
-            return Fate::Submitted {
+            return ReservationState::Submitted {
                 desktops: reservation.desktops,
                 signed_at: None,
             };
@@ -124,12 +124,14 @@ fn fate(reservation: &Reservation, request: ReservationOwner) -> Fate {
         .find(|attempt| attempt.id == reservation.attempt_id);
     match attempt {
         // Whoever reserved can store the intent as long as the request is as it was then.
-        None if resource_version == reservation.resource_version => Fate::Open,
+        None if resource_version == reservation.resource_version => ReservationState::Open,
         // Records go only of attempts that were refused or not sent.
-        None => Fate::GivenBack,
-        Some(attempt) if attempt.outcome == Outcome::Pending => Fate::Open,
-        Some(attempt) if had_no_effect(attempt.outcome) && !attempt.took_effect() => Fate::GivenBack,
-        Some(attempt) => Fate::Submitted {
+        None => ReservationState::Released,
+        Some(attempt) if attempt.outcome == Outcome::Pending => ReservationState::Open,
+        Some(attempt) if had_no_effect(attempt.outcome) && !attempt.took_effect() => {
+            ReservationState::Released
+        }
+        Some(attempt) => ReservationState::Submitted {
             desktops: i32::try_from(attempt.desktop_ids.len()).unwrap_or(reservation.desktops),
             signed_at: Some(attempt.signed_at.0),
         },

@@ -139,12 +139,12 @@ impl Deadlines<'_> {
     }
 
     /// How long to wait for `wake` at most.
-    pub fn delay(&self, wake: Requeue) -> Duration {
+    pub fn delay(&self, requeue: Requeue) -> Duration {
         let timing = self.timing;
         let soon = |left: Option<Duration>| left.unwrap_or(timing.retry_min);
         // Reckoned by a wrong clock it may be far, and the clock may be corrected meanwhile.
         let bounded = |left: Duration| left.clamp(timing.retry_min.min(RESYNC), RESYNC);
-        let delay = match wake {
+        let delay = match requeue {
             Requeue::Change => RESYNC,
             // The poller wakes it; this only heals a wake-up that got lost.
             Requeue::JobChange => timing.poll_interval * 8,

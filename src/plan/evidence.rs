@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::blockers;
-use super::messages::{advice, desktops};
+use super::messages::{desktops, manual_resolution_hint};
 use super::observed::Observed;
 use super::progress::{Activity, Progress, Requeue};
 use super::step::{OutcomeUpdate, Step};
@@ -127,7 +127,7 @@ pub fn is_conclusive(seen: &Observed, attempt: &Attempt, evidence: &Evidence) ->
 }
 
 /// A submission that seemed to have had no effect shows now: its jobs are added to it, and followed as ours.
-pub fn late(seen: &Observed, attempt: &Attempt) -> Option<Step> {
+pub fn late_effect(seen: &Observed, attempt: &Attempt) -> Option<Step> {
     let sweep = seen.sweep.as_ref()?;
     if let Some(step) = next_owner_read(seen, attempt, sweep) {
         return Some(step);
@@ -171,7 +171,7 @@ fn exceeds_unattended_wait(attempt: &Attempt) -> bool {
 /// A person must look.
 pub fn unknown(attempt: &Attempt, mut progress: Progress) -> Progress {
     if progress.reason != Reason::OutcomeUnknown {
-        progress.message = format!("{}; {}", progress.message, advice(attempt));
+        progress.message = format!("{}; {}", progress.message, manual_resolution_hint(attempt));
     }
     Progress {
         reason: Reason::OutcomeUnknown,
@@ -186,7 +186,7 @@ fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progres
         "{}. Jobs or desktops cannot be read at the moment: {}",
         progress.message, obstacle.message
     );
-    progress.wake = obstacle.wake;
+    progress.requeue = obstacle.requeue;
     progress.error = obstacle.error.or(progress.error);
     if seen.facts.recovery_timed_out {
         unknown(attempt, progress)

@@ -4,7 +4,7 @@
 //! delete request may still take effect: otherwise, a new object of the same name could send a second one.
 
 use super::attempts::submitted;
-use super::messages::end_of;
+use super::messages::expiry_of;
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
 use super::step::Step;
@@ -18,13 +18,13 @@ pub fn next(seen: &Observed) -> Step {
     }
     if let Some(attempt) = seen.request.pending() {
         return if seen.facts.expired {
-            last_look(seen, attempt)
+            final_read(seen, attempt)
         } else {
-            blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(held(attempt)))
+            blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(waiting_for_expiry(attempt)))
         };
     }
     if let Some(attempt) = seen.request.of_newer_version().filter(|_| !seen.facts.expired) {
-        let progress = held(attempt);
+        let progress = waiting_for_expiry(attempt);
         return blockers::next_clock_read(seen).unwrap_or(Step::Wait(progress));
     }
     if submitted(&seen.request.status) && !seen.facts.job_must_be_visible {
@@ -38,16 +38,16 @@ pub fn next(seen: &Observed) -> Step {
         );
         return Step::Wait(Progress {
             message,
-            wake: Requeue::JobVisibility,
+            requeue: Requeue::JobVisibility,
             ..progress
         });
     }
     Step::DropFinalizer
 }
 
-fn held(attempt: &Attempt) -> Progress {
+fn waiting_for_expiry(attempt: &Attempt) -> Progress {
     let mut progress = evidence::in_doubt(attempt);
-    let end = end_of(attempt);
+    let end = expiry_of(attempt);
     progress.message = format!(
         "{}; the object is kept until the delete request has expired ({end})",
         progress.message
@@ -56,23 +56,25 @@ fn held(attempt: &Attempt) -> Progress {
 }
 
 /// The request is dead: any job that came of it is stored before the object goes, if it can be read.
-fn last_look(seen: &Observed, attempt: &Attempt) -> Step {
+fn final_read(seen: &Observed, attempt: &Attempt) -> Step {
     match evidence::look(seen, attempt) {
         // A list that was cut may lack the job.
         Ok(evidence) if !evidence::is_conclusive(seen, attempt, &evidence) => Step::Wait(Progress {
-            wake: Requeue::SecondRead,
-            ..held(attempt)
+            requeue: Requeue::SecondRead,
+            ..waiting_for_expiry(attempt)
         }),
         Ok(evidence) if evidence.found() => Step::RecordOutcome(evidence::adopted(seen, attempt, &evidence)),
         // One failed read is no reason to lose a job; a login that is gone may never come back.
-        Err(Step::Wait(progress)) if passing(seen) && !seen.facts.recovery_timed_out => Step::Wait(progress),
+        Err(Step::Wait(progress)) if is_transient(seen) && !seen.facts.recovery_timed_out => {
+            Step::Wait(progress)
+        }
         Ok(_) | Err(Step::Wait(_)) => Step::DropFinalizer,
         Err(read) => read,
     }
 }
 
 /// A read failed for a reason that passes by itself.
-fn passing(seen: &Observed) -> bool {
+fn is_transient(seen: &Observed) -> bool {
     seen.read_failure
         .as_ref()
         .is_some_and(|read_failure| !read_failure.error.class.error_policy().needs_user)

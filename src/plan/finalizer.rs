@@ -14,13 +14,13 @@ const REMOVED: &str = "another client repeatedly removed the operator's finalize
     install the policy keep-finalizer. The operator restores the finalizer later";
 
 /// Puts the finalizer back where it is missed and may be put on.
-pub fn restored(seen: &Observed) -> Option<Step> {
+pub fn restore(seen: &Observed) -> Option<Step> {
     (seen.facts.finalizer_missing && seen.facts.finalizer_due && !seen.facts.stopping)
         .then_some(Step::AddFinalizer)
 }
 
 /// Puts the finalizer on before anything is signed.
-pub fn added(seen: &Observed) -> Step {
+pub fn add(seen: &Observed) -> Step {
     if seen.facts.finalizer_due {
         Step::AddFinalizer
     } else {
@@ -32,7 +32,7 @@ pub fn added(seen: &Observed) -> Step {
     }
 }
 
-/// A message without what [`mentioned`] added.
+/// A message without what [`with_finalizer_note`] added.
 pub fn without_finalizer_note(message: &str) -> &str {
     let mention = message.strip_suffix(REMOVED);
     mention
@@ -41,7 +41,7 @@ pub fn without_finalizer_note(message: &str) -> &str {
 }
 
 /// A wait that says that the finalizer is missing, if it is and cannot be put back yet.
-pub fn mentioned(seen: &Observed, mut progress: Progress) -> Progress {
+pub fn with_finalizer_note(seen: &Observed, mut progress: Progress) -> Progress {
     if !seen.facts.finalizer_missing || progress.reason == Reason::FinalizerRemoved {
         return progress;
     }

@@ -4,7 +4,7 @@
 //! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a settle time apart.
 
 use super::blockers::UNREADABLE_LIMIT;
-use super::messages::{desktops, name_some, no_ids};
+use super::messages::{desktops, hint_not_an_id, name_some};
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
 use super::step::{Completion, Step};
@@ -42,7 +42,7 @@ pub fn next(seen: &Observed) -> Step {
     }
     match blockers::read_failure(seen).filter(|_| !job_alone) {
         Some(progress) => Step::Wait(Progress {
-            wake: Requeue::JobChange,
+            requeue: Requeue::JobChange,
             desktops: news,
             ..progress
         }),
@@ -297,12 +297,12 @@ fn wait(seen: &Observed, states: &[(&DesktopID, DesktopProgress)], news: Vec<Des
     } else {
         let left = desktops(states.len() - news.len());
         let message = format!("the job has ended; verifying the state of {left}");
-        let wake = if second > 0 {
+        let requeue = if second > 0 {
             Requeue::SecondRead
         } else {
             Requeue::PollInterval
         };
-        Progress::reconciling(Reason::Verifying, message, wake)
+        Progress::reconciling(Reason::Verifying, message, requeue)
     };
     progress.with_desktops(news)
 }
@@ -337,7 +337,7 @@ fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Completion {
             unknown.len()
         ));
     }
-    let message = parts.join(", ") + &no_ids(absent.iter().map(|d| &d.id));
+    let message = parts.join(", ") + &hint_not_an_id(absent.iter().map(|d| &d.id));
     Completion {
         desktops: news,
         ..Completion::new(verdict, message)

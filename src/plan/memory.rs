@@ -35,7 +35,7 @@ pub struct RequestMemory {
     /// When it was last stored how far a long check has come.
     pub progress_recorded_at: Option<Duration>,
     /// The last refusal of a submission of this process.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<SubmissionRejection>,
     /// Since when each desktop was idle in every read, by folded id.
     idle_since: BTreeMap<DesktopID, Duration>,
     /// When this process first saw each sub-job with a status that is not documented, by its desktop, folded, and its job.
@@ -54,7 +54,7 @@ pub struct RequestMemory {
 
 /// A refusal of a submission, or a submission that was not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct SubmissionRejection {
     /// Of which attempt.
     pub attempt: AttemptID,
     /// When it came.
@@ -187,9 +187,9 @@ impl RequestMemory {
     }
 
     /// Takes in a refusal.
-    pub fn refused(&mut self, refusal: Refusal) {
+    pub fn refused(&mut self, refusal: SubmissionRejection) {
         let before = self.refusal.as_ref().filter(|r| r.class == refusal.class);
-        self.refusal = Some(Refusal {
+        self.refusal = Some(SubmissionRejection {
             in_a_row: before.map_or(1, |before| before.in_a_row.saturating_add(1)),
             ..refusal
         });

@@ -132,7 +132,7 @@ pub fn answer(error: &CloudError) -> String {
 }
 
 /// A hint about absent desktops whose IDs do not look like those of the service.
-pub fn no_ids<'a>(absent: impl IntoIterator<Item = &'a DesktopID>) -> String {
+pub fn hint_not_an_id<'a>(absent: impl IntoIterator<Item = &'a DesktopID>) -> String {
     let odd: Vec<_> = absent.into_iter().filter(|id| !looks_like_an_id(id)).collect();
     if odd.is_empty() {
         return String::new();
@@ -152,7 +152,7 @@ fn looks_like_an_id(id: &DesktopID) -> bool {
 }
 
 /// When a delete request without an answer can no longer take effect.
-pub fn end_of(attempt: &Attempt) -> String {
+pub fn expiry_of(attempt: &Attempt) -> String {
     attempt.not_after.as_ref().map_or_else(
         || "24 hours after it was sent".to_owned(),
         |end| format!("a few minutes after {}", end.0),
@@ -160,7 +160,7 @@ pub fn end_of(attempt: &Attempt) -> String {
 }
 
 /// What a person can do about an attempt whose outcome stays unknown.
-pub fn advice(attempt: &Attempt) -> String {
+pub fn manual_resolution_hint(attempt: &Attempt) -> String {
     format!(
         "check the desktops and their deletion jobs in the console, then set the annotation {} of this object to {}=adopt:<job id>, =retry or =abandon",
         crate::crd::RESOLVE_ANNOTATION,

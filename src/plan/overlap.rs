@@ -16,9 +16,9 @@ use crate::ids::DesktopID;
 pub fn next(seen: &Observed, claim: &Claim) -> Step {
     match claim {
         Claim::ReservedByDeleted(holder) => read(seen, holder).unwrap_or_else(|| wait(deleted(holder))),
-        Claim::Reserved(rival) => wait(held(rival)),
-        Claim::ReservedByUndecodable(rival) => wait(undecodable(rival)),
-        Claim::OlderProjectUnchecked(rival) => wait(unchecked(rival)),
+        Claim::Reserved(conflict) => wait(held(conflict)),
+        Claim::ReservedByUndecodable(conflict) => wait(undecodable(conflict)),
+        Claim::OlderProjectUnchecked(conflict) => wait(unchecked(conflict)),
         Claim::WatchesNotSynced => wait(unlisted()),
         Claim::Unreadable(namespace) => Step::Wait(unreadable::requests(namespace)),
         Claim::Granted => Step::StartOver,
@@ -27,7 +27,7 @@ pub fn next(seen: &Observed, claim: &Claim) -> Step {
 
 /// Desktops on which a claim of a deleted request has ended, by what a reconciliation has read since the claim was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Released {
+pub struct ReleasedDesktops {
     /// A single GET says that these are gone, so nothing can happen to them any more.
     pub gone: Vec<DesktopID>,
     /// The job of the accepted call shows on these, so whoever reads from now on sees it.
@@ -35,10 +35,10 @@ pub struct Released {
 }
 
 /// What the reads of this reconciliation say of the desktops that `holder` holds.
-pub fn released(seen: &Observed, holder: &DeletedRequest) -> Released {
+pub fn released(seen: &Observed, holder: &DeletedRequest) -> ReleasedDesktops {
     let ids = &seen.request.desktop_ids;
     let of = |wanted: &dyn Fn(&DesktopID) -> bool| ids.iter().filter(|id| wanted(id)).cloned().collect();
-    Released {
+    ReleasedDesktops {
         gone: of(&|id| is_gone(seen, id)),
         shown: of(&|id| shows(seen, holder, id)),
     }
@@ -103,28 +103,28 @@ fn unlisted() -> String {
         .to_owned()
 }
 
-fn held(rival: &ConflictingRequest) -> String {
-    let holder = request(rival.name.as_ref(), "a DesktopDeletion", "DesktopDeletion");
+fn held(conflict: &ConflictingRequest) -> String {
+    let holder = request(conflict.name.as_ref(), "a DesktopDeletion", "DesktopDeletion");
     format!(
         "desktop {} is reserved by {holder}; waiting for it to finish",
-        rival.desktop
+        conflict.desktop
     )
 }
 
-fn undecodable(rival: &ConflictingRequest) -> String {
-    let holder = request(rival.name.as_ref(), "a DesktopDeletion", "DesktopDeletion");
+fn undecodable(conflict: &ConflictingRequest) -> String {
+    let holder = request(conflict.name.as_ref(), "a DesktopDeletion", "DesktopDeletion");
     format!(
         "desktop {} is reserved by {holder}, which this version of the operator cannot decode and which may have been submitted. Fix it (see its condition Stalled and the operator's log), or delete it and wait until it is removed",
-        rival.desktop
+        conflict.desktop
     )
 }
 
-fn unchecked(rival: &ConflictingRequest) -> String {
-    let name = rival.name.as_ref();
+fn unchecked(conflict: &ConflictingRequest) -> String {
+    let name = conflict.name.as_ref();
     let older = request(name, "an older DesktopDeletion", "the older DesktopDeletion");
     format!(
         "desktop {} is also requested by {older}, whose WorkspaceProject has not been checked yet; waiting for that check, for at most one minute",
-        rival.desktop
+        conflict.desktop
     )
 }
 

@@ -50,7 +50,7 @@ pub fn shown(
     let missing = approval::missing_since_shown(seen, &plan);
     if let Some(shown) = &seen.request.status.plan
         && !is_blocked
-        && stays(seen, &judgement, &missing)
+        && keeps_current_plan(seen, &judgement, &missing)
     {
         let planned = planned(seen, sorted, deleting, &plan);
         let planned = match planned.status {
@@ -98,7 +98,7 @@ pub fn shown(
 }
 
 /// Whether the plan on show stays although this read makes another one: the read only says less, for now.
-fn stays(seen: &Observed, judgement: &ApprovalState, missing: &[String]) -> bool {
+fn keeps_current_plan(seen: &Observed, judgement: &ApprovalState, missing: &[String]) -> bool {
     let says_less = !missing.is_empty() && !seen.facts.facts_missing_for_long;
     match judgement {
         ApprovalState::FactsMissing(_) => true,
@@ -129,8 +129,8 @@ fn keep_current_plan(
         }
         updates.push(approved);
         // It is read again soon.
-        if matches!(progress.wake, Requeue::Plan | Requeue::Change) {
-            progress.wake = Requeue::PollInterval;
+        if matches!(progress.requeue, Requeue::Plan | Requeue::Change) {
+            progress.requeue = Requeue::PollInterval;
         }
     }
     Progress {
@@ -162,12 +162,12 @@ pub fn unread(seen: &Observed, obstacle: &Progress, progress: Progress) -> Progr
     }
     let message = format!("the plan is not known yet: {}", obstacle.message);
     // Nothing else would have the plan read soon; a time that is waited for comes first.
-    let wake = match progress.wake {
-        Requeue::Plan | Requeue::Change => obstacle.wake,
-        wake => wake,
+    let requeue = match progress.requeue {
+        Requeue::Plan | Requeue::Change => obstacle.requeue,
+        requeue => requeue,
     };
     Progress {
-        wake,
+        requeue,
         preview: Some(Box::new(Preview {
             updates: vec![planning(ConditionStatus::Unknown, Reason::Planning, message)],
             refused: seen.request.status.refused_plan.clone(),

@@ -16,7 +16,7 @@ pub struct Progress {
     /// How it shows to tools.
     pub activity: Activity,
     /// What ends the wait.
-    pub wake: Requeue,
+    pub requeue: Requeue,
     /// What the cloud said, for `status.lastError`; `None` clears it.
     pub error: Option<CloudError>,
     /// Desktops whose state changed.
@@ -96,12 +96,12 @@ pub enum Requeue {
 }
 
 impl Progress {
-    fn new(reason: Reason, message: String, activity: Activity, wake: Requeue) -> Self {
+    fn new(reason: Reason, message: String, activity: Activity, requeue: Requeue) -> Self {
         Self {
             reason,
             message,
             activity,
-            wake,
+            requeue,
             error: None,
             desktops: Vec::new(),
             preview: None,
@@ -109,31 +109,31 @@ impl Progress {
     }
 
     /// It is being worked on.
-    pub fn reconciling(reason: Reason, message: String, wake: Requeue) -> Self {
-        Self::new(reason, message, Activity::Reconciling(reason), wake)
+    pub fn reconciling(reason: Reason, message: String, requeue: Requeue) -> Self {
+        Self::new(reason, message, Activity::Reconciling(reason), requeue)
     }
 
     /// It failed and is tried again without anybody's help.
-    pub fn retrying(reason: Reason, message: String, wake: Requeue) -> Self {
-        Self::new(reason, message, Activity::Reconciling(Reason::Retrying), wake)
+    pub fn retrying(reason: Reason, message: String, requeue: Requeue) -> Self {
+        Self::new(reason, message, Activity::Reconciling(Reason::Retrying), requeue)
     }
 
     /// Somebody holds it back on purpose.
-    pub fn paused(reason: Reason, message: String, wake: Requeue) -> Self {
-        Self::new(reason, message, Activity::Paused, wake)
+    pub fn paused(reason: Reason, message: String, requeue: Requeue) -> Self {
+        Self::new(reason, message, Activity::Paused, requeue)
     }
 
     /// A person must look.
-    pub fn stalled(reason: Reason, message: String, wake: Requeue) -> Self {
-        Self::new(reason, message, Activity::Stalled, wake)
+    pub fn stalled(reason: Reason, message: String, requeue: Requeue) -> Self {
+        Self::new(reason, message, Activity::Stalled, requeue)
     }
 
     /// Stalled if it needs a person, else tried again.
-    pub fn stalled_or_retrying(needs_user: bool, reason: Reason, message: String, wake: Requeue) -> Self {
+    pub fn stalled_or_retrying(needs_user: bool, reason: Reason, message: String, requeue: Requeue) -> Self {
         if needs_user {
-            Self::stalled(reason, message, wake)
+            Self::stalled(reason, message, requeue)
         } else {
-            Self::retrying(reason, message, wake)
+            Self::retrying(reason, message, requeue)
         }
     }
 

@@ -104,13 +104,13 @@ pub fn of_newer_version(attempt: &Attempt) -> Progress {
     Progress::stalled(Reason::Undecodable, message, Requeue::Change)
 }
 
-fn waiting(attempt: &Attempt, jobs: &BTreeSet<JobID>, wake: Requeue) -> Progress {
+fn waiting(attempt: &Attempt, jobs: &BTreeSet<JobID>, requeue: Requeue) -> Progress {
     let mut progress = in_doubt(attempt);
     if !jobs.is_empty() {
         progress.message.push_str(". Probable job: ");
         progress.message.push_str(&name_some(jobs));
     }
-    Progress { wake, ..progress }
+    Progress { requeue, ..progress }
 }
 
 /// A wait for the end of a call that takes longer since clocks differ: a person must correct one of them.

@@ -3,7 +3,7 @@
 //! Manual resolution of an attempt that the operator cannot settle: the annotation `cloud-desktops.dev/resolve`, handled
 //! once.
 
-use super::messages::end_of;
+use super::messages::expiry_of;
 use super::observed::Observed;
 use super::progress::{Progress, Requeue};
 use super::step::{Completion, OutcomeUpdate, RefusedAnnotation, Step};
@@ -18,12 +18,12 @@ pub struct Resolve {
     /// Which attempt.
     pub attempt: AttemptID,
     /// What to do with it.
-    pub verb: Verb,
+    pub verb: ResolveAction,
 }
 
 /// What to do with an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verb {
+pub enum ResolveAction {
     /// It had no effect: submit anew.
     Retry,
     /// Give the request up.
@@ -44,9 +44,9 @@ impl Resolve {
         let (attempt, verb) = value.trim().split_once('=').ok_or(FORM)?;
         let attempt = AttemptID::try_from(attempt).map_err(|_| FORM)?;
         let verb = match verb.split_once(':') {
-            None if verb == "retry" => Verb::Retry,
-            None if verb == "abandon" => Verb::Abandon,
-            Some(("adopt", job)) => Verb::Adopt(JobID::try_from(job).map_err(|_| FORM)?),
+            None if verb == "retry" => ResolveAction::Retry,
+            None if verb == "abandon" => ResolveAction::Abandon,
+            Some(("adopt", job)) => ResolveAction::Adopt(JobID::try_from(job).map_err(|_| FORM)?),
             _ => return Err(FORM.to_owned()),
         };
         Ok(Self { attempt, verb })
@@ -72,14 +72,17 @@ pub fn next(seen: &Observed) -> Option<Step> {
             resolve.attempt
         ));
     };
-    if resolve.verb == Verb::Abandon && attempt.took_effect() && !seen.facts.overdue && seen.project.is_none()
+    if resolve.verb == ResolveAction::Abandon
+        && attempt.took_effect()
+        && !seen.facts.overdue
+        && seen.project.is_none()
     {
         return Some(Step::ReadProject);
     }
-    if resolve.verb == Verb::Abandon && attempt.took_effect() && may_give_up(seen) {
+    if resolve.verb == ResolveAction::Abandon && attempt.took_effect() && may_give_up(seen) {
         return Some(finalizer::finish(seen, abandoned_ending(seen, Some(value))));
     }
-    if resolve.verb == Verb::Abandon && attempt.took_effect() {
+    if resolve.verb == ResolveAction::Abandon && attempt.took_effect() {
         return refuse(format!(
             "attempt {} took effect and its job is followed; it can be abandoned once the job is overdue: set the annotation again then",
             attempt.id
@@ -92,13 +95,13 @@ pub fn next(seen: &Observed) -> Option<Step> {
         ));
     }
     match resolve.verb {
-        Verb::Abandon => Some(Step::RecordOutcome(abandoned(attempt, value))),
-        Verb::Retry if !seen.facts.expired => refuse(format!(
+        ResolveAction::Abandon => Some(Step::RecordOutcome(abandoned(attempt, value))),
+        ResolveAction::Retry if !seen.facts.expired => refuse(format!(
             "the delete request of attempt {} can still take effect, so it must not be repeated yet. Remove the annotation and set it again later, or abandon the attempt",
             attempt.id
         )),
-        Verb::Retry => Some(Step::RecordOutcome(retried(attempt, value))),
-        Verb::Adopt(job) => adopt(seen, attempt, &job, value),
+        ResolveAction::Retry => Some(Step::RecordOutcome(retried(attempt, value))),
+        ResolveAction::Adopt(job) => adopt(seen, attempt, &job, value),
     }
 }
 
@@ -136,7 +139,7 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
             let affected = seen.sweep.iter().flat_map(|sweep| sweep.named_by(job));
             evidence.affected.extend(affected);
             let settlement = OutcomeUpdate {
-                answers: Some(value),
+                handled_annotation: Some(value),
                 ..evidence::adopted(seen, attempt, &evidence)
             };
             Some(Step::RecordOutcome(settlement))
@@ -146,7 +149,7 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
 
 fn abandoned(attempt: &Attempt, value: String) -> OutcomeUpdate {
     OutcomeUpdate {
-        answers: Some(value),
+        handled_annotation: Some(value),
         ..OutcomeUpdate::of(attempt, Outcome::Abandoned, awaiting_expiry(attempt))
     }
 }
@@ -158,14 +161,14 @@ fn retried(attempt: &Attempt, value: String) -> OutcomeUpdate {
     );
     let progress = Progress::retrying(Reason::NoEffect, message, Requeue::Retry);
     OutcomeUpdate {
-        answers: Some(value),
+        handled_annotation: Some(value),
         ..OutcomeUpdate::of(attempt, Outcome::NoEffect, progress)
     }
 }
 
 /// What the conditions say after a person gave up an attempt that may still take effect.
 fn awaiting_expiry(attempt: &Attempt) -> Progress {
-    let end = end_of(attempt);
+    let end = expiry_of(attempt);
     let message = format!(
         "attempt {} was abandoned by annotation; its desktops stay reserved until its delete request has expired ({end})",
         attempt.id
@@ -178,9 +181,9 @@ pub fn settle_abandoned(seen: &Observed, attempt: &Attempt) -> Step {
     if !seen.facts.expired {
         return blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(awaiting_expiry(attempt)));
     }
-    let again = |wake| {
+    let again = |requeue| {
         Step::Wait(Progress {
-            wake,
+            requeue,
             ..awaiting_expiry(attempt)
         })
     };
@@ -190,14 +193,14 @@ pub fn settle_abandoned(seen: &Observed, attempt: &Attempt) -> Step {
         Ok(evidence) if !evidence.jobs.is_empty() => {
             Step::RecordOutcome(evidence::adopted(seen, attempt, &evidence))
         }
-        Err(Step::Wait(progress)) if !seen.facts.recovery_timed_out => again(progress.wake),
+        Err(Step::Wait(progress)) if !seen.facts.recovery_timed_out => again(progress.requeue),
         Ok(_) | Err(Step::Wait(_)) => finalizer::finish(seen, abandoned_ending(seen, None)),
         Err(read) => read,
     }
 }
 
 /// The end of a request that a person gave up.
-fn abandoned_ending(seen: &Observed, answers: Option<String>) -> Completion {
+fn abandoned_ending(seen: &Observed, handled_annotation: Option<String>) -> Completion {
     let open = seen
         .request
         .status
@@ -209,7 +212,7 @@ fn abandoned_ending(seen: &Observed, answers: Option<String>) -> Completion {
         desktops: open
             .map(|d| DesktopStatus::new(&d.id, DesktopState::Unknown))
             .collect(),
-        answers,
+        handled_annotation,
         ..Completion::new(Reason::Abandoned, message.to_owned())
     }
 }

@@ -54,7 +54,7 @@ pub fn record_intent(
     status.project.get_or_insert_with(|| intent.project.clone());
     status.start_time.get_or_insert_with(|| now.clone());
     list_all(&mut status, request, &intent.desktops);
-    Ok(told(request, status, &intent.progress, now))
+    Ok(apply_progress(request, status, &intent.progress, now))
 }
 
 /// The status that stores what came of an attempt. An attempt that was settled meanwhile keeps its outcome and only
@@ -86,13 +86,15 @@ pub fn record_outcome(
     if status.job_id.is_none() {
         status.job_id.clone_from(&settlement.job);
     }
-    if settlement.answers.is_some() {
-        status.last_handled_resolve.clone_from(&settlement.answers);
+    if settlement.handled_annotation.is_some() {
+        status
+            .last_handled_resolve
+            .clone_from(&settlement.handled_annotation);
     }
     if status.completion_time.is_some() {
         return Ok(status);
     }
-    Ok(told(request, status, &settlement.progress, now))
+    Ok(apply_progress(request, status, &settlement.progress, now))
 }
 
 /// The status that stores that an annotation was answered, by doing nothing.
@@ -105,7 +107,7 @@ pub fn refuse_resolve(request: &Request, refusal: &RefusedAnnotation) -> Desktop
 
 /// The status that says what `progress` says.
 pub fn with_progress(request: &Request, progress: &Progress, now: &Time) -> DesktopDeletionStatus {
-    told(request, request.status.clone(), progress, now)
+    apply_progress(request, request.status.clone(), progress, now)
 }
 
 /// The last status of the request.
@@ -117,15 +119,15 @@ pub fn finish(request: &Request, ending: &Completion, now: &Time) -> DesktopDele
     status.start_time.get_or_insert_with(|| now.clone());
     list_all(&mut status, request, &ending.desktops);
     status.last_error.clone_from(&ending.error);
-    if ending.answers.is_some() {
-        status.last_handled_resolve.clone_from(&ending.answers);
+    if ending.handled_annotation.is_some() {
+        status.last_handled_resolve.clone_from(&ending.handled_annotation);
     }
     let updates = conditions::ended(request, &status, ending);
     if status.job_id.is_none() {
         status.job_id = status.attempts.iter().find_map(|a| a.job_ids.first().cloned());
     }
     status.completion_time = Some(now.clone());
-    stamp(request, status, &updates, now)
+    apply_conditions(request, status, &updates, now)
 }
 
 /// Whether storing `progress` would change anything but times.
@@ -135,7 +137,7 @@ pub fn would_change(request: &Request, progress: &Progress) -> bool {
     with_progress(request, progress, &now) != request.status
 }
 
-fn told(
+fn apply_progress(
     request: &Request,
     mut status: DesktopDeletionStatus,
     progress: &Progress,
@@ -172,7 +174,7 @@ fn told(
             .iter()
             .flat_map(|preview| preview.updates.iter().cloned()),
     );
-    stamp(request, status, &updates, now)
+    apply_conditions(request, status, &updates, now)
 }
 
 /// Puts the plan into the status. The time changes only with the content.
@@ -204,7 +206,7 @@ pub fn same_error(a: &CloudError, b: &CloudError) -> bool {
     (&a.operation, &a.class, a.http_status, &a.code) == (&b.operation, &b.class, b.http_status, &b.code)
 }
 
-fn stamp(
+fn apply_conditions(
     request: &Request,
     mut status: DesktopDeletionStatus,
     updates: &[ConditionUpdate],

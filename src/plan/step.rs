@@ -129,7 +129,7 @@ pub struct OutcomeUpdate {
     /// Why, if it was no success.
     pub error: Option<CloudError>,
     /// The annotation that this answers.
-    pub answers: Option<String>,
+    pub handled_annotation: Option<String>,
     /// What the conditions and desktops say then.
     pub progress: Progress,
 }
@@ -143,7 +143,7 @@ impl OutcomeUpdate {
             jobs: vec![],
             job: None,
             error: attempt.error.clone(),
-            answers: None,
+            handled_annotation: None,
             progress,
         }
     }
@@ -165,7 +165,7 @@ pub struct Completion {
     /// What the cloud said last, if that is why.
     pub error: Option<CloudError>,
     /// The annotation that this answers.
-    pub answers: Option<String>,
+    pub handled_annotation: Option<String>,
 }
 
 impl Completion {
@@ -178,7 +178,7 @@ impl Completion {
             project: None,
             desktops: vec![],
             error: None,
-            answers: None,
+            handled_annotation: None,
         }
     }
 }

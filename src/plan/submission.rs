@@ -22,12 +22,12 @@ pub fn next(seen: &Observed) -> Option<Step> {
         Submission::None => None,
         // The task that sends and records has the object looked at once it is done.
         Submission::InProgress => Some(Step::Done),
-        Submission::Signed { attempt, fresh } => Some(armed(seen, attempt, *fresh)),
-        Submission::Responded { attempt, answer } => Some(answered(seen, attempt, answer)),
+        Submission::Signed { attempt, fresh } => Some(signed(seen, attempt, *fresh)),
+        Submission::Responded { attempt, answer } => Some(responded(seen, attempt, answer)),
     }
 }
 
-fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
+fn signed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
     let stored = seen.request.attempt(&attempt.id).map(|stored| stored.outcome);
     let untimely = seen.facts.start != Start::Reached
         || seen.facts.window != Window::Open
@@ -36,8 +36,8 @@ fn armed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
     // An approval can be taken back until the call is made.
     let unapproved = attempt.plan_hash.is_some() && attempt.plan_hash != seen.request.approved_plan;
     let unreserved = !daily_limit::is_reserved(seen, Some(&attempt.id), attempt.desktop_ids.len());
-    let called_off = seen.request.deleting || unreserved || seen.request.suspend || unapproved || untimely;
-    let go = fresh && !called_off && !seen.facts.stopping;
+    let cancelled = seen.request.deleting || unreserved || seen.request.suspend || unapproved || untimely;
+    let go = fresh && !cancelled && !seen.facts.stopping;
     match stored {
         None if go && unsettled(&seen.request.status).is_none() => intent(seen, attempt),
         Some(Outcome::Pending) if go => Step::Post,
@@ -98,7 +98,7 @@ fn not_sent(attempt: &Attempt) -> Step {
     Step::RecordOutcome(OutcomeUpdate::of(attempt, Outcome::NotSent, progress))
 }
 
-fn answered(seen: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
+fn responded(seen: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
     let Some(attempt) = seen.request.attempt(id) else {
         return Step::Done;
     };
@@ -130,11 +130,11 @@ fn answered(seen: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
             settlement(Outcome::Accepted, vec![job.clone()], None, progress)
         }
         PostResult::NotSent(error) => {
-            let progress = blockers::refusal(Outcome::NotSent, error);
+            let progress = blockers::after_rejection(Outcome::NotSent, error);
             settlement(Outcome::NotSent, vec![], Some(error), progress)
         }
         PostResult::Rejected(error) => {
-            let progress = blockers::refusal(Outcome::Rejected, error);
+            let progress = blockers::after_rejection(Outcome::Rejected, error);
             settlement(Outcome::Rejected, vec![], Some(error), progress)
         }
         PostResult::OutcomeUnknown(error) => {

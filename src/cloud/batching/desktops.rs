@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use super::listing;
-use crate::cloud::session::AdmittedClients;
+use crate::cloud::session::ClientsWithPermit;
 use crate::ids::DesktopID;
 use crate::workspace::api::{Desktop, MAX_BATCH, Workspace};
 use crate::workspace::error::Error;
@@ -52,12 +52,12 @@ pub(super) struct Desktops {
 /// Who waits for a read of desktops.
 #[derive(Default)]
 struct Queue {
-    waiting: Vec<Asked>,
+    waiting: Vec<PendingQuery>,
     /// Somebody is reading, and will take care of those who come.
     reading: bool,
 }
 
-struct Asked {
+struct PendingQuery {
     question: DesktopQuery,
     upcoming: Vec<DesktopID>,
     answer: oneshot::Sender<Result<Arc<Read>, Error>>,
@@ -70,7 +70,7 @@ impl Desktops {
     /// as it can of those that others will ask for soon, which `upcoming` names.
     pub(super) async fn read(
         &self,
-        cloud: impl AdmittedClients,
+        cloud: impl ClientsWithPermit,
         question: DesktopQuery,
         upcoming: impl FnOnce() -> Vec<DesktopID>,
     ) -> Result<Arc<Read>, Error> {
@@ -88,7 +88,7 @@ impl Desktops {
         let (answer, answered) = oneshot::channel();
         let first = {
             let mut queue = self.queue.lock();
-            queue.waiting.push(Asked {
+            queue.waiting.push(PendingQuery {
                 question,
                 upcoming,
                 answer,
@@ -103,7 +103,7 @@ impl Desktops {
         match answered.await {
             Ok(result) => result,
             // The reader died; this one asks for itself.
-            Err(_) => read_now(&*cloud.admitted().await, ids).await,
+            Err(_) => read_now(&*cloud.with_permit().await, ids).await,
         }
     }
 }
@@ -112,16 +112,16 @@ impl Desktops {
 async fn read(
     queue: Arc<Mutex<Queue>>,
     pages: Arc<Mutex<Vec<Arc<Read>>>>,
-    clients: Arc<impl AdmittedClients>,
+    clients: Arc<impl ClientsWithPermit>,
 ) {
     // If this task dies, those who wait see it, and the next one reads again.
     let _reset = Reset(queue.clone());
     while queue.lock().goes_on() {
-        let cloud = clients.admitted().await;
-        let party = queue.lock().take_party();
-        let ids = ids_of(&party);
+        let cloud = clients.with_permit().await;
+        let batch = queue.lock().take_batch();
+        let ids = ids_of(&batch);
         let result = read_now(&*cloud, ids.clone())
-            .instrument(span(&party, ids.len()))
+            .instrument(span(&batch, ids.len()))
             .await;
         if let Ok(read) = &result
             && read.complete
@@ -133,10 +133,10 @@ async fn read(
             }
             queue.lock().answer(read);
         }
-        let spoilt = result.as_ref().is_err_and(listing::is_about_the_ids);
-        for asked in party {
+        let ids_rejected = result.as_ref().is_err_and(listing::is_about_the_ids);
+        for asked in batch {
             let own = asked.question.ids;
-            let share = if spoilt && own.len() < ids.len() {
+            let share = if ids_rejected && own.len() < ids.len() {
                 // The ids of one must not be the trouble of another.
                 read_now(&*cloud, own).instrument(asked.span).await
             } else {
@@ -149,8 +149,8 @@ async fn read(
 }
 
 /// The span of a read, in the trace of whoever asked first. Those of the others have a link to it.
-fn span(party: &[Asked], desktops: usize) -> Span {
-    let mut spans = party.iter().map(|asked| &asked.span);
+fn span(batch: &[PendingQuery], desktops: usize) -> Span {
+    let mut spans = batch.iter().map(|asked| &asked.span);
     let first = spans.next().and_then(Span::id);
     let span = tracing::info_span!(parent: first, "read_desktops", desktops);
     for other in spans {
@@ -160,10 +160,10 @@ fn span(party: &[Asked], desktops: usize) -> Span {
 }
 
 /// As each asked: a service may tell upper from lower case, and would not list what is spelt otherwise.
-fn ids_of(party: &[Asked]) -> Vec<DesktopID> {
-    let own = party.iter().flat_map(|asked| &asked.question.ids);
+fn ids_of(batch: &[PendingQuery]) -> Vec<DesktopID> {
+    let own = batch.iter().flat_map(|asked| &asked.question.ids);
     let mut ids: BTreeSet<_> = own.cloned().collect();
-    for id in party.iter().flat_map(|asked| &asked.upcoming) {
+    for id in batch.iter().flat_map(|asked| &asked.upcoming) {
         if ids.len() >= MAX_BATCH {
             break;
         }
@@ -193,7 +193,7 @@ impl Queue {
     }
 
     /// Those in front whose desktops go into one call.
-    fn take_party(&mut self) -> Vec<Asked> {
+    fn take_batch(&mut self) -> Vec<PendingQuery> {
         let mut ids = BTreeSet::new();
         let mut size = 0;
         for asked in &self.waiting {
@@ -208,7 +208,7 @@ impl Queue {
 
     /// Answers those who asked while it was read, if it took along what they asked for.
     fn answer(&mut self, read: &Arc<Read>) {
-        let is_answered = |asked: &mut Asked| read.answers(&asked.question);
+        let is_answered = |asked: &mut PendingQuery| read.answers(&asked.question);
         for asked in self.waiting.extract_if(.., is_answered) {
             // Whoever asked may have gone.
             asked.answer.send(Ok(read.clone())).ok();

@@ -82,7 +82,7 @@ async fn read(cloud: &dyn Workspace, ids: &[DesktopID]) -> Result<Listing, Error
     let page = cloud.list_desktops(ids).await?.value;
     let complete = page.total == page.desktops.len() as u64;
     rows.take(page);
-    let complete = if rows.strangers == 0 {
+    let complete = if rows.unrequested == 0 {
         complete
     } else {
         read_on(cloud, ids, &mut rows).await?
@@ -125,7 +125,7 @@ struct Rows {
     /// Those of them that it shows.
     wanted: HashMap<DesktopID, Desktop>,
     /// How many others it shows.
-    strangers: usize,
+    unrequested: usize,
     /// Rows so far, readable or not.
     received: u64,
     /// Desktops so far, folded.
@@ -139,7 +139,7 @@ impl Rows {
         Self {
             asked: ids.iter().map(DesktopID::folded).collect(),
             wanted: HashMap::new(),
-            strangers: 0,
+            unrequested: 0,
             received: 0,
             distinct: BTreeSet::new(),
             totals: BTreeSet::new(),
@@ -155,7 +155,7 @@ impl Rows {
             if self.asked.contains(&id) {
                 self.wanted.insert(id, desktop);
             } else {
-                self.strangers += 1;
+                self.unrequested += 1;
             }
         }
     }

@@ -133,8 +133,8 @@ impl Workspace for Fake {
     }
 }
 
-impl AdmittedClients for Arc<Fake> {
-    async fn admitted(&self) -> Arc<dyn Workspace> {
+impl ClientsWithPermit for Arc<Fake> {
+    async fn with_permit(&self) -> Arc<dyn Workspace> {
         self.clone()
     }
 }

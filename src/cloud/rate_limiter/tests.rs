@@ -21,7 +21,7 @@ fn waiter<'a>(
 ) -> LocalBoxFuture<'a, ()> {
     let served = served.clone();
     async move {
-        let permit = permits.enter(priority, namespace).await;
+        let permit = permits.acquire(priority, namespace).await;
         served
             .borrow_mut()
             .push((format!("{}/{namespace}", priority.as_str()), Instant::now()));
@@ -54,7 +54,7 @@ async fn no_minute_has_more_turns_than_the_rate_allows_and_none_is_wasted() {
 /// The order in which those are served who all wait while the only permit is taken.
 async fn order_of(rights: &[(Priority, usize)]) -> Vec<Priority> {
     let permits = RateLimiter::new(1, Some(Rate::per_minute(60)));
-    let taken = permits.enter(Recovery, "a").await;
+    let taken = permits.acquire(Recovery, "a").await;
     let served = Rc::new(RefCell::new(Vec::new()));
     let all = rights
         .iter()
@@ -62,7 +62,7 @@ async fn order_of(rights: &[(Priority, usize)]) -> Vec<Priority> {
     let waiting = join_all(all.map(|priority| {
         let (permits, served) = (&permits, served.clone());
         async move {
-            let _turn = permits.enter(priority, "a").await;
+            let _turn = permits.acquire(priority, "a").await;
             served.borrow_mut().push(priority);
         }
     }));
@@ -101,7 +101,7 @@ async fn of_four_permits_in_a_row_one_goes_to_a_poll_and_one_to_a_submission() {
 #[tokio::test(start_paused = true)]
 async fn a_reserved_permit_goes_to_the_namespaces_in_rotation() {
     let permits = RateLimiter::new(1, None);
-    let taken = permits.enter(Recovery, "crowd").await;
+    let taken = permits.acquire(Recovery, "crowd").await;
     let served = Served::default();
     let crowd = (0..100)
         .flat_map(|_| [Recovery, Submission].map(|priority| waiter(&permits, priority, "crowd", &served)));
@@ -123,8 +123,8 @@ async fn a_namespace_with_a_thousand_lets_another_one_s_only_one_pass_after_one_
     for rate in [None, Some(Rate::per_minute(10))] {
         let permits = RateLimiter::new(2, rate);
         let taken = [
-            permits.enter(Submission, "crowd").await,
-            permits.enter(Submission, "crowd").await,
+            permits.acquire(Submission, "crowd").await,
+            permits.acquire(Submission, "crowd").await,
         ];
         let served = Served::default();
         let crowd = (0..1000).map(|_| waiter(&permits, Submission, "crowd", &served));
@@ -141,42 +141,42 @@ async fn a_namespace_with_a_thousand_lets_another_one_s_only_one_pass_after_one_
 #[tokio::test(start_paused = true)]
 async fn who_has_paid_the_rate_before_goes_on_as_soon_as_there_is_room() {
     let permits = RateLimiter::new(1, Some(Rate::per_minute(1)));
-    let first = permits.enter(Submission, "a").await;
-    assert_eq!(permits.enter(Resumption, "a").now_or_never().map(drop), None);
+    let first = permits.acquire(Submission, "a").await;
+    assert_eq!(permits.acquire(Resumption, "a").now_or_never().map(drop), None);
     drop(first);
     assert_eq!(
-        permits.enter(Poll, "a").now_or_never().map(drop),
+        permits.acquire(Poll, "a").now_or_never().map(drop),
         None,
         "the rate"
     );
-    assert_eq!(permits.enter(Resumption, "a").await.waited, None);
+    assert_eq!(permits.acquire(Resumption, "a").await.waited, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_went_away_takes_no_turn() {
     let permits = RateLimiter::new(1, None);
-    let taken = permits.enter(Submission, "a").await;
-    let mut gone: Vec<_> = (0..3).map(|_| Box::pin(permits.enter(Poll, "a"))).collect();
+    let taken = permits.acquire(Submission, "a").await;
+    let mut gone: Vec<_> = (0..3).map(|_| Box::pin(permits.acquire(Poll, "a"))).collect();
     for waiting in &mut gone {
         assert!(waiting.now_or_never().is_none());
     }
     // The permit of the first one is on its way when it goes.
     drop(taken);
     drop(gone);
-    assert_eq!(permits.enter(Submission, "a").await.waited, None);
+    assert_eq!(permits.acquire(Submission, "a").await.waited, None);
     assert!(permits.is_idle());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lower_limit_holds_once_what_is_taken_has_ended() {
     let permits = RateLimiter::new(2, None);
-    let (first, second) = (permits.enter(Poll, "a").await, permits.enter(Poll, "a").await);
+    let (first, second) = (permits.acquire(Poll, "a").await, permits.acquire(Poll, "a").await);
     permits.limit(1);
     drop(first);
-    assert_eq!(permits.enter(Poll, "a").now_or_never().map(drop), None);
+    assert_eq!(permits.acquire(Poll, "a").now_or_never().map(drop), None);
     drop(second);
-    let only = permits.enter(Poll, "a").await;
-    assert_eq!(permits.enter(Poll, "a").now_or_never().map(drop), None);
+    let only = permits.acquire(Poll, "a").await;
+    assert_eq!(permits.acquire(Poll, "a").now_or_never().map(drop), None);
     permits.limit(2);
-    drop((permits.enter(Poll, "a").await, only));
+    drop((permits.acquire(Poll, "a").await, only));
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::{Time, Uid};
+use super::{ClaimClock, Uid};
 use crate::ids::{DesktopID, JobID, ProjectKey};
 use crate::plan::deadlines::{claim_ends_by, until_claim_ends};
 use crate::plan::in_flight::InFlight;
@@ -37,7 +37,7 @@ impl Deleted {
         (namespace, name): (String, String),
         project: ProjectKey,
         mut attempts: Vec<InFlight>,
-        time: &Time,
+        time: &ClaimClock,
     ) -> Option<Self> {
         let clocks = time.at(&project.origin);
         attempts.retain(|attempt| !until_claim_ends(attempt, &clocks, &time.timing).is_zero());
@@ -63,7 +63,7 @@ impl Deleted {
     }
 
     /// Until it holds nothing any more.
-    fn left(&self, time: &Time) -> Duration {
+    fn left(&self, time: &ClaimClock) -> Duration {
         let clocks = time.at(&self.project.origin);
         let left = self
             .attempts
@@ -82,7 +82,7 @@ pub(super) struct DeletedRequests {
 
 impl DeletedRequests {
     /// A claim begins. Where there are too many, the one that ends soonest ends for that, and is given back.
-    pub(super) fn insert(&mut self, uid: Uid, deleted: Deleted, time: &Time) -> Option<Deleted> {
+    pub(super) fn insert(&mut self, uid: Uid, deleted: Deleted, time: &ClaimClock) -> Option<Deleted> {
         let displaced = if self.by_uid.len() >= MOST {
             self.make_room(time)
         } else {
@@ -96,7 +96,7 @@ impl DeletedRequests {
     }
 
     /// Takes away what is over; if that is nothing, the claim that ends soonest.
-    fn make_room(&mut self, time: &Time) -> Option<Deleted> {
+    fn make_room(&mut self, time: &ClaimClock) -> Option<Deleted> {
         let left: Vec<_> = self
             .by_uid
             .iter()
@@ -138,7 +138,7 @@ impl DeletedRequests {
     }
 
     /// Ends the claims on a desktop whose time is over; says whether there were any.
-    pub(super) fn expire(&mut self, folded: &DesktopID, time: &Time) -> bool {
+    pub(super) fn expire(&mut self, folded: &DesktopID, time: &ClaimClock) -> bool {
         let uids = self.by_desktop.get(folded).cloned().unwrap_or_default();
         let mut ended = false;
         for uid in uids {
@@ -152,13 +152,13 @@ impl DeletedRequests {
     }
 
     /// How many requests hold something now.
-    pub(super) fn count(&self, time: &Time) -> usize {
+    pub(super) fn count(&self, time: &ClaimClock) -> usize {
         let holds = |deleted: &&Deleted| !deleted.left(time).is_zero();
         self.by_uid.values().filter(holds).count()
     }
 
     /// Ends the claim of a request on desktops, by what was read.
-    pub(super) fn release(&mut self, uid: &str, released: &overlap::Released) {
+    pub(super) fn release(&mut self, uid: &str, released: &overlap::ReleasedDesktops) {
         let Some(deleted) = self.by_uid.get_mut(uid) else {
             return;
         };

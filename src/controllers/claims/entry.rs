@@ -66,7 +66,7 @@ impl Entry {
             not_before: object.spec.not_before.as_ref().map(|time| time.0),
             idle: object.spec.suspend
                 || object.metadata.deletion_timestamp.is_some()
-                || status.is_some_and(may_not),
+                || status.is_some_and(is_blocked),
             attempts: attempts
                 .filter_map(|attempt| InFlight::of(attempt, first_seen(&attempt.id)))
                 .collect(),
@@ -124,10 +124,13 @@ impl Entry {
     }
 
     /// Desktops of `self` that were in flight and are not any more.
-    pub(super) fn landed<'a>(&'a self, now: Option<&'a Self>) -> impl Iterator<Item = &'a DesktopID> {
+    pub(super) fn no_longer_in_flight<'a>(
+        &'a self,
+        now: Option<&'a Self>,
+    ) -> impl Iterator<Item = &'a DesktopID> {
         let still = move |id: &AttemptID| now.is_some_and(|now| now.first_saw(id).is_some());
-        let landed = self.attempts.iter().filter(move |a| !still(&a.id));
-        landed.flat_map(|attempt| &attempt.desktops)
+        let no_longer_in_flight = self.attempts.iter().filter(move |a| !still(&a.id));
+        no_longer_in_flight.flat_map(|attempt| &attempt.desktops)
     }
 }
 
@@ -189,7 +192,7 @@ pub(super) fn is_in_flight(status: &DesktopDeletionStatus) -> bool {
 
 /// Its credentials were refused, its desktops are not what it expects, its project does not take it now, or its approval is
 /// missing: it must not reserve what it will not delete.
-fn may_not(status: &DesktopDeletionStatus) -> bool {
+fn is_blocked(status: &DesktopDeletionStatus) -> bool {
     let held = [
         Reason::ExpectationFailed,
         Reason::GuardrailViolated,

@@ -12,7 +12,7 @@ const FORBIDDEN: u16 = 403;
 
 /// The list of one kind, as one watch has it.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub(super) struct ListState {
     /// It was read to its end once.
     pub(super) synced: bool,
     refused: Option<Refused>,
@@ -27,7 +27,7 @@ struct Refused {
     at: Duration,
 }
 
-impl Listing {
+impl ListState {
     /// It was read to its end.
     pub(super) fn read(&mut self) {
         self.synced = true;

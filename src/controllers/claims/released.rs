@@ -13,7 +13,7 @@ const FIRST_PRUNING: usize = 1024;
 
 /// When the last claim of a request in flight ended, by folded desktop id. Moments are times since the start of the process.
 #[derive(Debug)]
-pub(super) struct Released {
+pub(super) struct ReleaseTimes {
     /// What is older than this makes no difference.
     kept_for: Duration,
     at: HashMap<DesktopID, Duration>,
@@ -22,7 +22,7 @@ pub(super) struct Released {
     prune_at: usize,
 }
 
-impl Released {
+impl ReleaseTimes {
     /// Nothing was released yet; what is older than `kept_for` is forgotten.
     pub(super) fn new(kept_for: Duration) -> Self {
         Self {
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_last_release_of_any_of_the_desktops_counts() {
-        let mut released = Released::new(KEPT);
+        let mut released = ReleaseTimes::new(KEPT);
         assert_eq!(released.latest(&[id("a")]), None);
         released.note(&[id("A"), id("b")], at(5));
         released.note(&[id("b")], at(7));
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_is_old_is_forgotten() {
-        let mut released = Released::new(KEPT);
+        let mut released = ReleaseTimes::new(KEPT);
         released.note(&many("old", FIRST_PRUNING - 1), at(0));
         released.note(&[id("new")], at(121));
         assert_eq!(released.at.len(), 1);
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn too_many_to_remember_each_are_remembered_as_all() {
-        let mut released = Released::new(KEPT);
+        let mut released = ReleaseTimes::new(KEPT);
         released.note(&many("some", MOST), at(1));
         assert_eq!(released.latest(&[id("other")]), None);
         released.note(&many("more", MOST + 1), at(2));

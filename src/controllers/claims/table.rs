@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use super::deleted::{Deleted, DeletedRequests, unlist};
 use super::entry::{self, Entry, created};
-use super::listing::Listing;
-use super::released::Released;
-use super::{Time, Uid};
+use super::listing::ListState;
+use super::released::ReleaseTimes;
+use super::{ClaimClock, Uid};
 use crate::controllers::Scope;
 use crate::controllers::project_session::coordinates;
 use crate::crd::conditions::{ConditionStatus, ConditionType};
@@ -26,18 +26,18 @@ use crate::plan::step::OutcomeUpdate;
 
 /// Everything that is known of claims.
 pub(super) struct Table {
-    pub(super) time: Time,
+    pub(super) time: ClaimClock,
     /// The watches, and whether each has listed its objects.
     pub(super) watches: HashMap<Scope, Watch>,
     entries: HashMap<Uid, Entry>,
     by_desktop: HashMap<DesktopID, BTreeSet<Uid>>,
     /// Where those requests live that this process is submitting, or whose live status says that they may have
     /// reached the cloud.
-    pub(super) holding: HashMap<Uid, ProjectKey>,
+    pub(super) reserved_by: HashMap<Uid, ProjectKey>,
     /// Requests that are gone, and what they still hold.
     pub(super) deleted: DeletedRequests,
     /// When desktops were last released.
-    pub(super) released: Released,
+    pub(super) released: ReleaseTimes,
     /// Requests that this process finished, until their watch shows that too: it does so by a deletion.
     finished: HashMap<Uid, Scope>,
     /// Since when this process has known projects unchecked, by uid.
@@ -50,9 +50,9 @@ pub(super) struct Table {
 pub(super) struct Watch {
     pub(super) projects: Store<WorkspaceProject>,
     /// The list of projects, which the store holds.
-    pub(super) project_list: Listing,
+    pub(super) project_list: ListState,
     /// The list of requests, which the table holds.
-    pub(super) request_list: Listing,
+    pub(super) request_list: ListState,
     /// Objects of a list that is being read.
     pub(super) listed: HashSet<Uid>,
 }
@@ -67,14 +67,14 @@ enum Reservation {
 
 impl Table {
     /// An empty table of a process that begins to lead now.
-    pub(super) fn new(time: Time) -> Self {
+    pub(super) fn new(time: ClaimClock) -> Self {
         Self {
             watches: HashMap::new(),
             entries: HashMap::new(),
             by_desktop: HashMap::new(),
-            holding: HashMap::new(),
+            reserved_by: HashMap::new(),
             deleted: DeletedRequests::default(),
-            released: Released::new(time.timing.job_visibility_timeout),
+            released: ReleaseTimes::new(time.timing.job_visibility_timeout),
             finished: HashMap::new(),
             unchecked: HashMap::new(),
             earlier_calls_end: claim_ends_by(until_earlier_calls_end(&time), &time.clocks.now(None)),
@@ -103,7 +103,7 @@ impl Table {
                 until: self.earlier_calls_end,
             }));
         }
-        let known = |list: &Listing| list.synced || list.missing_right(now).is_some();
+        let known = |list: &ListState| list.synced || list.missing_right(now).is_some();
         let all_known = self
             .watches
             .values()
@@ -143,7 +143,7 @@ impl Table {
         };
         let entry = entry(&first_seen);
         if let Some(before) = before {
-            self.released.note(before.landed(Some(&entry)), now);
+            self.released.note(before.no_longer_in_flight(Some(&entry)), now);
         }
         // It was taken for gone too early.
         self.deleted.remove(&uid);
@@ -173,7 +173,8 @@ impl Table {
     /// shows that, copies of the time before may still come.
     pub(super) fn finish(&mut self, uid: &str) {
         if let Some(entry) = self.take(uid) {
-            self.released.note(entry.landed(None), self.time.uptime());
+            self.released
+                .note(entry.no_longer_in_flight(None), self.time.uptime());
             self.finished.insert(uid.to_owned(), entry.scope);
         }
         if let Some(deleted) = self.deleted.remove(uid) {
@@ -196,14 +197,15 @@ impl Table {
 
     /// The object is gone. What may still take effect holds its desktops until it cannot any more.
     pub(super) fn delete(&mut self, uid: &str) {
-        let holding = self.holding.get(uid).cloned();
+        let reserved_by = self.reserved_by.get(uid).cloned();
         let Some(entry) = self.take(uid) else {
             return;
         };
-        let project = entry.home.clone().or(holding);
+        let project = entry.home.clone().or(reserved_by);
         let in_flight = entry.attempts.clone();
         let name = (entry.namespace.clone(), entry.name.clone());
-        self.released.note(entry.landed(None), self.time.uptime());
+        self.released
+            .note(entry.no_longer_in_flight(None), self.time.uptime());
         let Some(claim) = project.and_then(|project| Deleted::begin(name, project, in_flight, &self.time))
         else {
             return;
@@ -293,10 +295,10 @@ impl Table {
             let idle = entry.idle || self.time.is_scheduled(entry.not_before, home);
             let older = !idle && (entry.created, other.as_str()) < ours;
             // Two endpoints may be names of one service, so the project decides alone where a call may take effect.
-            let known = self.holding.get(other).or(entry.in_flight());
+            let known = self.reserved_by.get(other).or(entry.in_flight());
             let holds = known.is_some_and(|theirs| theirs.project_id == home.project_id);
             let holds = holds || (known.is_none() && entry.may_be_anywhere());
-            let rival = ConflictingRequest {
+            let conflict = ConflictingRequest {
                 desktop: id.clone(),
                 name: visible(object, &entry.namespace, &entry.name),
             };
@@ -306,15 +308,15 @@ impl Table {
                 Claim::Reserved
             };
             if holds {
-                return Some(held(rival));
+                return Some(held(conflict));
             }
             match if older {
                 self.reservation(other, home)
             } else {
                 Reservation::No
             } {
-                Reservation::Yes => return Some(held(rival)),
-                Reservation::Unknown => return Some(Claim::OlderProjectUnchecked(rival)),
+                Reservation::Yes => return Some(held(conflict)),
+                Reservation::Unknown => return Some(Claim::OlderProjectUnchecked(conflict)),
                 Reservation::No => {}
             }
         }
@@ -351,9 +353,9 @@ impl Table {
             let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
             self.watches.get(&entry.scope)?.projects.get(&reference)
         });
-        let goes_there =
+        let uses_project =
             |project: &WorkspaceProject| !project.spec.suspend && coordinates(&project.spec).key() == *home;
-        let Some(project) = project.filter(|project| goes_there(project)) else {
+        let Some(project) = project.filter(|project| uses_project(project)) else {
             return Reservation::No;
         };
         let project_uid = project.uid().unwrap_or_default();
@@ -383,7 +385,7 @@ impl Table {
     }
 
     fn take(&mut self, uid: &str) -> Option<Entry> {
-        self.holding.remove(uid);
+        self.reserved_by.remove(uid);
         let entry = self.entries.remove(uid)?;
         for id in &entry.desktops {
             unlist(&mut self.by_desktop, id, uid);
@@ -393,7 +395,7 @@ impl Table {
 }
 
 /// Until a call of an earlier process can no longer take effect, of which nothing can be read.
-pub(super) fn until_earlier_calls_end(time: &Time) -> Duration {
+pub(super) fn until_earlier_calls_end(time: &ClaimClock) -> Duration {
     until_unreadable_call_ends(time.leads_since, time.uptime(), &time.timing)
 }
 

@@ -67,7 +67,7 @@ impl World {
         };
         let claims = Claims::new(sources, config(&[]).timing);
         let (store, projects) = reflector::store();
-        claims.expect(Scope::All, store);
+        claims.register_watch(Scope::All, store);
         claims.projects_listed(&Scope::All);
         let mut world = Self {
             claims,
@@ -128,7 +128,7 @@ impl World {
         self.note(&Event::InitDone)
     }
 
-    async fn ask(&self, object: &DesktopDeletion) -> Answer {
+    async fn ask(&self, object: &DesktopDeletion) -> ClaimResult {
         let home = ProjectKey::of(ENDPOINT, &PROJECT.try_into().unwrap());
         self.claims.claim(object, &home).await
     }
@@ -136,7 +136,7 @@ impl World {
     /// Asks and lets go again, as a reconciliation does that submits nothing.
     async fn claim(&self, object: &DesktopDeletion) -> Claim {
         let answer = self.ask(object).await;
-        self.claims.settle(object, Known::Live);
+        self.claims.settle(object, CopySource::Live);
         answer.claim
     }
 

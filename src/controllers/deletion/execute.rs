@@ -24,7 +24,7 @@ use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, AuthMethod, Outcome};
 use crate::ids::AttemptID;
 use crate::plan::classify::{classify, cloud_error};
-use crate::plan::memory::{Refusal, RequestMemory};
+use crate::plan::memory::{RequestMemory, SubmissionRejection};
 use crate::plan::observed::{PostResult, SendPermit, Submission};
 use crate::plan::progress::Progress;
 use crate::plan::step::OutcomeUpdate;
@@ -81,7 +81,7 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
             let attempt = reconciliation.seen.request.attempt(&settlement.attempt);
             let late = attempt.is_some_and(|a| a.outcome == Outcome::NoEffect);
             if late && !settlement.jobs.is_empty() {
-                report::late(reconciliation, &settlement, context).await;
+                report::late_effect(reconciliation, &settlement, context).await;
             } else if open {
                 count(&settlement, context);
             }
@@ -139,7 +139,7 @@ async fn acquire_permit(reconciliation: &mut Reconciliation) -> Result<(), Error
         SendPermit::None | SendPermit::Held => Priority::Submission,
     };
     let session = reconciliation.session()?.clone();
-    reconciliation.permit = session.enter(priority).await;
+    reconciliation.permit = session.acquire(priority).await;
     if reconciliation.permit.is_some() {
         reconciliation.seen.permit = SendPermit::Held;
     }
@@ -190,7 +190,7 @@ pub fn sign(
             .seen
             .reserved
             .take()
-            .unwrap_or_else(|| nonce(context)),
+            .unwrap_or_else(|| new_attempt_id(context)),
         writer: context.process.config.identity.clone(),
         auth,
         desktop_ids: batch.desktop_ids,
@@ -209,7 +209,7 @@ pub fn sign(
     tracing::Span::current().record("attempt", attempt.id.as_str());
     // That a desktop was idle before says nothing of what the job does to it.
     reconciliation.remember(context, RequestMemory::forget_idle);
-    reconciliation.signed_since = Some(since);
+    reconciliation.signed_uptime = Some(since);
     let signed = Signed {
         request,
         attempt: attempt.id.clone(),
@@ -230,7 +230,7 @@ fn validity(signed: &SignedRequest, timing: &Timing) -> (AuthMethod, Option<Time
     }
 }
 
-fn nonce(context: &Context) -> AttemptID {
+fn new_attempt_id(context: &Context) -> AttemptID {
     // Sixteen hexadecimal digits are always an identifier.
     #[allow(clippy::expect_used)]
     AttemptID::try_from(format!("{:016x}", context.process.clock.random()))
@@ -261,7 +261,7 @@ fn refused(
     context: &Context,
 ) -> PostResult {
     let stored = cloud_error(error, Time(context.process.clock.now()));
-    let refusal = Refusal {
+    let refusal = SubmissionRejection {
         attempt: attempt.clone(),
         at: context.process.uptime.now(),
         class: classify(error),

@@ -41,7 +41,7 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
     let answered = reconciliation.project_read;
     reconciliation.seen.last_look &=
         answered.is_some_and(|at| deadlines::is_fresh_enough_to_sign(at, clocks.uptime));
-    let armed = reconciliation.signed_since;
+    let armed = reconciliation.signed_uptime;
     if deadlines::drop_stale(
         &mut reconciliation.seen,
         armed,
@@ -54,9 +54,9 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
 }
 
 /// How long to wait for `wake` at most.
-pub fn delay(reconciliation: &Reconciliation, wake: Requeue, context: &Context) -> Duration {
-    let delay = ask(reconciliation, context, |deadlines| deadlines.delay(wake));
-    if wake == Requeue::Backoff {
+pub fn delay(reconciliation: &Reconciliation, requeue: Requeue, context: &Context) -> Duration {
+    let delay = ask(reconciliation, context, |deadlines| deadlines.delay(requeue));
+    if requeue == Requeue::Backoff {
         deadlines::with_jitter(delay, context.process.clock.random())
     } else {
         delay

@@ -23,14 +23,14 @@ const AT_ONCE: usize = 4;
 
 /// Reports until the operator stops.
 pub async fn run(context: Arc<Context>) {
-    let mut blank = Blank::default();
+    let mut unreported = Unreported::default();
     let stopping = &context.process.stopping;
     while stopping
         .run_until_cancelled(tokio::time::sleep(PERIOD))
         .await
         .is_some()
     {
-        let due = blank.due(
+        let due = unreported.due(
             context.requests.cache.all(),
             context.process.uptime.now(),
             context.process.config.timing.first_report,
@@ -58,26 +58,29 @@ async fn try_report(request: Arc<DesktopDeletion>, context: Arc<Context>) {
 /// The requests without conditions, by uid, and when each is to be reported on. That does not become sooner because others
 /// have had their turn meanwhile: its own is near then.
 #[derive(Default)]
-struct Blank(HashMap<String, Duration>);
+struct Unreported(HashMap<String, Duration>);
 
-impl Blank {
+impl Unreported {
     /// Which of the requests are to be reported on.
     fn due(
         &mut self,
-        mut blank: Vec<Arc<DesktopDeletion>>,
+        mut unreported: Vec<Arc<DesktopDeletion>>,
         now: Duration,
         few: Duration,
     ) -> Vec<Arc<DesktopDeletion>> {
-        blank.retain(|request| {
+        unreported.retain(|request| {
             let status = request.status.as_ref();
             status.is_none_or(|status| status.conditions.is_empty())
         });
         let uid = |request: &DesktopDeletion| request.uid().unwrap_or_default();
-        let new = now + deadlines::first_report(blank.len(), few);
+        let new = now + deadlines::first_report(unreported.len(), few);
         let at = |request: &DesktopDeletion| self.0.get(&uid(request)).copied().unwrap_or(new);
-        self.0 = blank.iter().map(|request| (uid(request), at(request))).collect();
-        blank.retain(|request| self.0[&uid(request)] <= now);
-        blank
+        self.0 = unreported
+            .iter()
+            .map(|request| (uid(request), at(request)))
+            .collect();
+        unreported.retain(|request| self.0[&uid(request)] <= now);
+        unreported
     }
 }
 
@@ -125,30 +128,30 @@ mod tests {
     }
 
     /// How many of them are due that many seconds after the start of the process.
-    fn due(blank: &mut Blank, requests: Vec<Arc<DesktopDeletion>>, seconds: u64) -> usize {
+    fn due(unreported: &mut Unreported, requests: Vec<Arc<DesktopDeletion>>, seconds: u64) -> usize {
         let (now, few) = (Duration::from_secs(seconds), Duration::from_secs(5));
-        blank.due(requests, now, few).len()
+        unreported.due(requests, now, few).len()
     }
 
     #[test]
     fn a_request_that_stays_without_conditions_is_due_after_some_seconds() {
-        let mut blank = Blank::default();
+        let mut unreported = Unreported::default();
         let both = || vec![request(1, false), request(2, true)];
-        assert_eq!(due(&mut blank, both(), 100), 0);
-        assert_eq!(due(&mut blank, both(), 104), 0);
-        assert_eq!(due(&mut blank, both(), 105), 1);
-        assert_eq!(due(&mut blank, vec![request(1, true)], 106), 0);
-        assert!(blank.0.is_empty(), "what has conditions is forgotten");
+        assert_eq!(due(&mut unreported, both(), 100), 0);
+        assert_eq!(due(&mut unreported, both(), 104), 0);
+        assert_eq!(due(&mut unreported, both(), 105), 1);
+        assert_eq!(due(&mut unreported, vec![request(1, true)], 106), 0);
+        assert!(unreported.0.is_empty(), "what has conditions is forgotten");
     }
 
     #[test]
     fn of_many_requests_none_is_due_before_its_turn_may_have_come() {
-        let mut blank = Blank::default();
+        let mut unreported = Unreported::default();
         let many = || (0..200).map(|uid| request(uid, false)).collect::<Vec<_>>();
-        assert_eq!(due(&mut blank, many(), 100), 0);
-        assert_eq!(due(&mut blank, many(), 139), 0);
+        assert_eq!(due(&mut unreported, many(), 100), 0);
+        assert_eq!(due(&mut unreported, many(), 139), 0);
         let few = || many().into_iter().take(9).collect();
-        assert_eq!(due(&mut blank, few(), 139), 0, "their turn is near");
-        assert_eq!(due(&mut blank, few(), 140), 9);
+        assert_eq!(due(&mut unreported, few(), 139), 0, "their turn is near");
+        assert_eq!(due(&mut unreported, few(), 140), 9);
     }
 }

@@ -47,7 +47,7 @@ impl Memory {
     }
 
     /// A reconciliation went well as far as the API server is concerned.
-    pub fn api_is_well(&self, uid: &str) {
+    pub fn reset_api_failures(&self, uid: &str) {
         if let Some(remembered) = self.0.lock().get_mut(uid) {
             remembered.api_failures = 0;
         }

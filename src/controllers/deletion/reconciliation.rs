@@ -8,7 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
-use super::super::claims::Known;
+use super::super::claims::CopySource;
 use super::super::project_session::Login;
 use super::super::project_status::StoredProject;
 use super::super::{Context, api};
@@ -52,7 +52,7 @@ pub struct Reconciliation {
     /// The permit of a half-open circuit breaker, taken before the permit to send.
     pub half_open_permit: Option<HalfOpenPermit>,
     /// When the signature of its submission was made.
-    pub signed_since: Option<Duration>,
+    pub signed_uptime: Option<Duration>,
 }
 
 impl Reconciliation {
@@ -111,7 +111,7 @@ impl Reconciliation {
             project_read: None,
             permit: None,
             half_open_permit: None,
-            signed_since: None,
+            signed_uptime: None,
         }
     }
 
@@ -129,7 +129,7 @@ impl Reconciliation {
     }
 
     /// Takes in the project with what was reserved in it.
-    pub fn took_reservation(&mut self, written: StoredProject) {
+    pub fn record_reservation(&mut self, written: StoredProject) {
         if let (Some(login), Some(view)) = (&mut self.login, &mut self.seen.project) {
             view.usage = written.status().daily_usage.unwrap_or_default();
             login.project = Some(Arc::new(written));
@@ -147,7 +147,7 @@ impl Reconciliation {
     pub fn settle_reservations(&self, context: &Context) {
         let project = ObjectRef::new(&self.seen.request.project).within(&self.namespace());
         // Nobody listens once the operator stops.
-        context.requests.unsettled.send(project).ok();
+        context.requests.reservations_to_check.send(project).ok();
     }
 
     /// The reconciliation has ended, or its submission: its desktops stay claimed only if something of it may have reached the
@@ -155,8 +155,8 @@ impl Reconciliation {
     pub fn release_claim(&self, context: &Context) {
         let claimed = self.claimed;
         let known = match self.stored {
-            Some(_) => Known::Live,
-            None => Known::Cached { claimed },
+            Some(_) => CopySource::Live,
+            None => CopySource::Cached { claimed },
         };
         context.requests.claims.settle(&self.object, known);
     }
@@ -264,7 +264,7 @@ impl Reconciliation {
     ///
     /// # Errors
     /// As [`Reconciliation::home`].
-    pub fn shared(&self) -> Result<(CredentialsKey, Priority), Error> {
+    pub fn batch_key(&self) -> Result<(CredentialsKey, Priority), Error> {
         Ok((self.home()?, Priority::of(&self.object)))
     }
 
@@ -277,13 +277,13 @@ impl Reconciliation {
     }
 
     /// Remembers what the next reconciliation needs of this one.
-    pub fn note_wait(&self, progress: &Progress, context: &Context) {
+    pub fn remember_wait(&self, progress: &Progress, context: &Context) {
         if let Some(preview) = &progress.preview {
             let note =
                 |memory: &mut RequestMemory| memory.record_missing_facts(preview.lacks_facts, self.began);
             self.remember(context, note);
         }
-        if progress.wake == Requeue::SecondRead
+        if progress.requeue == Requeue::SecondRead
             && let Some(attempt) = self.seen.request.pending()
             && let Some(evidence) = evidence::evidence(&self.seen, attempt)
         {

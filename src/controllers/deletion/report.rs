@@ -110,7 +110,7 @@ async fn publish_about(
 }
 
 /// The object went away while a submission of it was under way: what came of that is said wherever it can be.
-pub async fn lost(reconciliation: &Reconciliation, context: &Context) {
+pub async fn job_lost(reconciliation: &Reconciliation, context: &Context) {
     let Submission::Responded { attempt, answer } = &reconciliation.seen.submission else {
         return;
     };
@@ -145,7 +145,7 @@ pub async fn refused(reconciliation: &Reconciliation, refusal: &RefusedAnnotatio
 }
 
 /// A submission that was taken to have had no effect shows one: the cloud let it be seen later than assumed.
-pub async fn late(reconciliation: &Reconciliation, settlement: &OutcomeUpdate, context: &Context) {
+pub async fn late_effect(reconciliation: &Reconciliation, settlement: &OutcomeUpdate, context: &Context) {
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
     let jobs = list(&settlement.jobs);
     let note = format!(
@@ -158,7 +158,7 @@ pub async fn late(reconciliation: &Reconciliation, settlement: &OutcomeUpdate, c
 }
 
 /// The finalizer was removed while a call may take effect, and is there again.
-pub async fn restored(reconciliation: &Reconciliation, context: &Context) {
+pub async fn finalizer_restored(reconciliation: &Reconciliation, context: &Context) {
     let note = "another client removed the operator's finalizer while a delete request may still take effect; it was restored. Do not replace the object (Argo CD: no Replace=true), or install the policy keep-finalizer";
     warn(reconciliation, "FinalizerRestored", note, context).await;
 }

@@ -23,9 +23,9 @@ impl Slots {
     }
 
     /// Waits for the slot of a reconciliation that begins.
-    pub async fn enter(&self, namespace: &str) -> Slot {
+    pub async fn acquire(&self, namespace: &str) -> Slot {
         Slot {
-            working: Some(self.0.enter(Priority::Submission, namespace).await),
+            working: Some(self.0.acquire(Priority::Submission, namespace).await),
             slots: self.0.clone(),
             namespace: namespace.to_owned(),
         }
@@ -34,14 +34,14 @@ impl Slots {
 
 impl Slot {
     /// Lets another reconciliation work from now on.
-    pub fn leave(&mut self) {
+    pub fn release(&mut self) {
         self.working = None;
     }
 
     /// Works again, before any reconciliation that has not begun.
-    pub async fn resume(&mut self) {
+    pub async fn reacquire(&mut self) {
         if self.working.is_none() {
-            self.working = Some(self.slots.enter(Priority::Resumption, &self.namespace).await);
+            self.working = Some(self.slots.acquire(Priority::Resumption, &self.namespace).await);
         }
     }
 }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     fn free(slots: &Slots) -> Option<Slot> {
-        slots.enter("vdi").now_or_never()
+        slots.acquire("vdi").now_or_never()
     }
 
     #[test]
@@ -61,7 +61,7 @@ mod tests {
         let slots = Slots::new(1);
         let mut held = free(&slots).unwrap();
         assert!(free(&slots).is_none());
-        held.leave();
+        held.release();
         assert!(free(&slots).is_some());
     }
 
@@ -69,17 +69,17 @@ mod tests {
     fn a_reconciliation_that_goes_on_comes_before_one_that_begins() {
         let slots = Slots::new(1);
         let mut first = free(&slots).unwrap();
-        first.leave();
+        first.release();
         let second = free(&slots).unwrap();
-        let mut third = Box::pin(slots.enter("vdi"));
+        let mut third = Box::pin(slots.acquire("vdi"));
         assert!((&mut third).now_or_never().is_none());
-        let mut resumed = Box::pin(first.resume());
+        let mut resumed = Box::pin(first.reacquire());
         assert!((&mut resumed).now_or_never().is_none());
         drop(second);
         assert!((&mut third).now_or_never().is_none());
         assert!((&mut resumed).now_or_never().is_some());
         drop(resumed);
-        assert!(first.resume().now_or_never().is_some());
+        assert!(first.reacquire().now_or_never().is_some());
         drop(first);
         assert!(third.now_or_never().is_some());
     }

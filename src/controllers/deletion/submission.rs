@@ -182,11 +182,15 @@ async fn store_outcome(
             Ok(()) => return Ok(()),
             // The attempt stays open; recovery judges it by evidence.
             Err(_) if refusals > MOST_REFUSALS => {
-                report::lost(reconciliation, context).await;
+                report::job_lost(reconciliation, context).await;
                 return Err(Error::StartOver);
             }
-            Err(error @ (Error::Api(api::Error::NotFound) | Error::Illegal(_) | Error::Undecodable(_))) => {
-                return Err(given_up(reconciliation, &step, &error, context).await);
+            Err(
+                error @ (Error::Api(api::Error::NotFound)
+                | Error::IllegalTransition(_)
+                | Error::Undecodable(_)),
+            ) => {
+                return Err(outcome_not_stored(reconciliation, &step, &error, context).await);
             }
             Err(error) => {
                 let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
@@ -196,7 +200,7 @@ async fn store_outcome(
                 if let Err(error) =
                     reload(reconciliation, context, &error.to_string(), Patience::Endless).await
                 {
-                    return Err(given_up(reconciliation, &step, &error, context).await);
+                    return Err(outcome_not_stored(reconciliation, &step, &error, context).await);
                 }
             }
         }
@@ -210,7 +214,12 @@ async fn store_outcome(
 }
 
 /// The outcome cannot be stored. If the object is gone, its desktops stay held as what came of the call asks for.
-async fn given_up(reconciliation: &Reconciliation, step: &Step, error: &Error, context: &Context) -> Error {
+async fn outcome_not_stored(
+    reconciliation: &Reconciliation,
+    step: &Step,
+    error: &Error,
+    context: &Context,
+) -> Error {
     if matches!(error, Error::Api(_)) {
         context.requests.claims.deleted(&reconciliation.uid());
         if let Step::RecordOutcome(settlement) = step {
@@ -220,7 +229,7 @@ async fn given_up(reconciliation: &Reconciliation, step: &Step, error: &Error, c
                 .record_outcome(&reconciliation.uid(), settlement);
         }
     }
-    report::lost(reconciliation, context).await;
+    report::job_lost(reconciliation, context).await;
     Error::StartOver
 }
 

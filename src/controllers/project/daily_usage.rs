@@ -92,7 +92,7 @@ pub(super) fn unsettled(
     context: &Context,
 ) -> impl Stream<Item = ObjectRef<WorkspaceProject>> + use<> {
     let projects = stream::unfold(
-        context.requests.unsettled.subscribe(),
+        context.requests.reservations_to_check.subscribe(),
         |mut unsettled| async move {
             loop {
                 match unsettled.recv().await {

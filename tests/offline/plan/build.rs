@@ -159,7 +159,7 @@ pub(crate) fn settlement(outcome: Outcome, job_ids: &str) -> OutcomeUpdate {
             .next()
             .filter(|_| jobs(job_ids).len() == 1),
         error: None,
-        answers: None,
+        handled_annotation: None,
         progress: Progress::reconciling(Reason::Submitting, "so it is".to_owned(), Requeue::JobChange),
     }
 }
@@ -173,7 +173,7 @@ pub(crate) fn ending(verdict: Reason) -> Completion {
         project: None,
         desktops: vec![],
         error: None,
-        answers: None,
+        handled_annotation: None,
     }
 }
 

@@ -11,7 +11,7 @@ use desktop_deletion_operator::plan::clocks::Clocks;
 use desktop_deletion_operator::plan::deadlines::{
     Deadlines, FactInputs, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone, with_jitter,
 };
-use desktop_deletion_operator::plan::memory::{Refusal, RequestMemory};
+use desktop_deletion_operator::plan::memory::{RequestMemory, SubmissionRejection};
 use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, ReadTimes, Request, Start};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -138,9 +138,9 @@ impl Case {
         })
     }
 
-    fn delay(&self, wake: Requeue) -> Duration {
+    fn delay(&self, requeue: Requeue) -> Duration {
         let timing = timing();
-        self.with(&timing, |rules| rules.delay(wake))
+        self.with(&timing, |rules| rules.delay(requeue))
     }
 }
 
@@ -417,7 +417,7 @@ fn a_refusal_is_tried_again_after_a_pause_that_no_step_of_a_clock_changes() {
         let mut case = Case::new(vec![refused(class)]);
         // Others before it were refused too, for other reasons.
         case.request.status.refused_attempts = 9;
-        case.memory.refused(Refusal {
+        case.memory.refused(SubmissionRejection {
             attempt: build::attempt("a").id,
             at: Duration::ZERO,
             class,
@@ -457,7 +457,7 @@ fn a_pause_grows_with_the_refusals_of_one_class_in_a_row() {
         (ErrorClass::Conflict, 1),
         (ErrorClass::Conflict, 2),
     ] {
-        case.memory.refused(Refusal {
+        case.memory.refused(SubmissionRejection {
             attempt: build::attempt("a").id,
             at: Duration::ZERO,
             class,
@@ -653,7 +653,7 @@ fn that_a_desktop_is_gone_is_known_for_ten_minutes_and_in_its_project_only() {
 #[test]
 fn changed_credentials_are_tried_at_once() {
     let mut case = Case::new(vec![refused(ErrorClass::Permission)]);
-    let refusal = Refusal {
+    let refusal = SubmissionRejection {
         attempt: build::attempt("a").id,
         at: Duration::ZERO,
         class: ErrorClass::Permission,

@@ -105,7 +105,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             let open = request.pending().is_some_and(|a| a.id == settlement.attempt);
             let guessed = open && matches!(settlement.outcome, Outcome::Adopted | Outcome::NoEffect);
             // A person who adopts a job knows that the request arrived.
-            let told = settlement.answers.is_some();
+            let told = settlement.handled_annotation.is_some();
             let arrived = told && settlement.outcome == Outcome::Adopted;
             let may_settle = !guessed || arrived || seen.facts.expired;
             broken.extend(at_most_once::settled(may_settle, settlement.attempt.as_str()));

@@ -4,7 +4,7 @@ use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, Outcome};
 use desktop_deletion_operator::ids::JobID;
 use desktop_deletion_operator::plan::plan;
-use desktop_deletion_operator::plan::resolve::{Resolve, Verb};
+use desktop_deletion_operator::plan::resolve::{Resolve, ResolveAction};
 use desktop_deletion_operator::plan::step::Step;
 use desktop_deletion_operator::plan::views::DesktopView;
 
@@ -278,10 +278,10 @@ fn the_annotation_has_three_forms() {
             verb,
         })
     };
-    assert_eq!(read("n1=retry"), verb(Verb::Retry));
-    assert_eq!(read(" n1=abandon\n"), verb(Verb::Abandon));
+    assert_eq!(read("n1=retry"), verb(ResolveAction::Retry));
+    assert_eq!(read(" n1=abandon\n"), verb(ResolveAction::Abandon));
     let job = JobID::try_from("j-1").unwrap();
-    assert_eq!(read("n1=adopt:j-1"), verb(Verb::Adopt(job)));
+    assert_eq!(read("n1=adopt:j-1"), verb(ResolveAction::Adopt(job)));
     for text in [
         "",
         "n1",
@@ -316,7 +316,7 @@ fn what_settles_an_attempt_for_a_person_answers_the_annotation() {
         let Step::RecordOutcome(settlement) = plan(&seen.resolve(value).0) else {
             panic!("{value} settles nothing");
         };
-        assert_eq!(settlement.answers.as_deref(), Some(value));
+        assert_eq!(settlement.handled_annotation.as_deref(), Some(value));
     }
 }
 
@@ -353,8 +353,8 @@ fn an_annotation_is_answered_once() {
         let again = plan(&seen);
         let answered = match &again {
             Step::RefuseResolve(_) => false,
-            Step::RecordOutcome(settlement) => settlement.answers.is_none(),
-            Step::Finish(ending) => ending.answers.is_none(),
+            Step::RecordOutcome(settlement) => settlement.handled_annotation.is_none(),
+            Step::Finish(ending) => ending.handled_annotation.is_none(),
             _ => true,
         };
         assert!(answered, "{}: {}", row.name, tell(&again));

@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
-use desktop_deletion_operator::plan::blockers::refusal;
+use desktop_deletion_operator::plan::blockers::after_rejection;
 use desktop_deletion_operator::plan::observed::Request;
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::status::{
@@ -341,7 +341,7 @@ proptest! {
 fn tried_again_after(class: ErrorClass) -> (Vec<Condition>, Vec<Condition>) {
     let mut request = ready("a").begun().attempt(attempt("a")).0.request;
     let refused = OutcomeUpdate {
-        progress: refusal(Outcome::Rejected, &failure(class)),
+        progress: after_rejection(Outcome::Rejected, &failure(class)),
         error: Some(failure(class)),
         ..settlement(Outcome::Rejected, "")
     };

@@ -110,7 +110,7 @@ fn progress(progress: &Progress) -> String {
         Activity::Paused => "held".to_owned(),
         Activity::Stalled => "stalled".to_owned(),
     };
-    let mut text = format!("{} {shows} until {:?}", progress.reason, progress.wake);
+    let mut text = format!("{} {shows} until {:?}", progress.reason, progress.requeue);
     if let Some(error) = &progress.error {
         note(&mut text, "error", error.class.as_str());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::Attempt;
 use desktop_deletion_operator::crd::project::DailyUsage;
-use desktop_deletion_operator::plan::clocks::{Clocks, Reading, RemoteClock};
+use desktop_deletion_operator::plan::clocks::{Clocks, DateSample, RemoteClock};
 use desktop_deletion_operator::plan::daily_usage;
 use desktop_deletion_operator::plan::deadlines::{self, Deadlines, FactInputs};
 use desktop_deletion_operator::plan::memory::RequestMemory;
@@ -243,7 +243,7 @@ impl Walk {
         } else {
             0
         };
-        self.memory.service_clock.note(Reading {
+        self.memory.service_clock.note(DateSample {
             date: minute(self.cloud.now + lie).0,
             at: uptime(self.cloud.now),
         });

@@ -217,13 +217,13 @@ async fn who_is_held_has_one_look_made_whether_the_object_is_really_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_job_that_shows_ends_the_claim_of_an_accepted_call_and_a_desktop_that_is_gone_any() {
     let ids = &["a", "b"];
-    let shown = |id: &str| Released {
+    let shown = |id: &str| ReleasedDesktops {
         shown: vec![super::id(id)],
-        ..Released::default()
+        ..ReleasedDesktops::default()
     };
-    let gone = |id: &str| Released {
+    let gone = |id: &str| ReleasedDesktops {
         gone: vec![super::id(id)],
-        ..Released::default()
+        ..ReleasedDesktops::default()
     };
     for (outcome, ends_by_job) in [("Accepted", true), ("Pending", false)] {
         let world = World::new();
@@ -238,7 +238,7 @@ async fn a_job_that_shows_ends_the_claim_of_an_accepted_call_and_a_desktop_that_
         if ends_by_job {
             assert_eq!(answer.released, Some(Duration::from_secs(7)));
         }
-        world.claims.settle(&one, Known::Live);
+        world.claims.settle(&one, CopySource::Live);
         world.claims.release("here/leaver", &gone("A"));
         assert_eq!(world.claim(&one).await, Claim::Granted);
         world.holder(&other).await;
@@ -256,7 +256,7 @@ async fn what_came_of_a_call_counts_also_after_its_object_is_gone() {
         jobs: jobs.iter().map(|job| (*job).try_into().unwrap()).collect(),
         job: None,
         error: None,
-        answers: None,
+        handled_annotation: None,
         progress: Progress::reconciling(
             crate::crd::conditions::Reason::Submitting,
             String::new(),

@@ -15,7 +15,7 @@ fn shows(world: &World, object: &DesktopDeletion, change: impl FnOnce(&mut Value
 /// Who holds the desktop, if it is an object that cannot be decoded.
 async fn held_by(world: &World, name: &str, created: u64) -> Option<Option<String>> {
     match world.claim(&request(name, created, &["A"])).await {
-        Claim::ReservedByUndecodable(rival) => Some(rival.name),
+        Claim::ReservedByUndecodable(conflict) => Some(conflict.name),
         Claim::Granted => None,
         claim => panic!("{claim:?}"),
     }

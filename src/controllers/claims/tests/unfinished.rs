@@ -3,14 +3,16 @@
 use super::*;
 
 fn is_held(claim: &Claim, by: Option<&str>) -> bool {
-    matches!(claim, Claim::Reserved(rival) if rival.name.as_deref() == by)
+    matches!(claim, Claim::Reserved(conflict) if conflict.name.as_deref() == by)
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_granted_before_every_watch_has_listed_its_objects() {
     let world = World::new();
     let (projects, _writer) = reflector::store();
-    world.claims.expect(Scope::Namespace("late".into()), projects);
+    world
+        .claims
+        .register_watch(Scope::Namespace("late".into()), projects);
     assert_eq!(
         world.claim(&request("here/one", 0, &["a"])).await,
         Claim::WatchesNotSynced
@@ -171,9 +173,9 @@ async fn what_was_read_before_a_request_in_flight_released_a_desktop_does_not_ad
 async fn a_copy_of_the_watch_does_not_release_what_an_earlier_reconciliation_holds() {
     let (own, older) = (request("here/own", 5, &["a"]), request("here/older", 4, &["a"]));
     for (known, released) in [
-        (Known::Cached { claimed: false }, false),
-        (Known::Cached { claimed: true }, true),
-        (Known::Live, true),
+        (CopySource::Cached { claimed: false }, false),
+        (CopySource::Cached { claimed: true }, true),
+        (CopySource::Live, true),
     ] {
         let world = World::new();
         world.shows(&own);

@@ -21,7 +21,7 @@ fn answered(code: u16) -> watcher::Error {
 fn world() -> (World, Writer<WorkspaceProject>) {
     let world = World::new();
     let (projects, writer) = reflector::store();
-    world.claims.expect(there(), projects);
+    world.claims.register_watch(there(), projects);
     world.claims.projects_listed(&there());
     (world, writer)
 }
@@ -62,7 +62,9 @@ async fn others_wait_until_no_call_from_there_can_take_effect_and_are_told_at_on
 async fn a_wait_for_another_watch_does_not_hide_a_missing_right() {
     let (world, _writer) = world();
     let (projects, _other) = reflector::store();
-    world.claims.expect(Scope::Namespace("slow".to_owned()), projects);
+    world
+        .claims
+        .register_watch(Scope::Namespace("slow".to_owned()), projects);
     world.claims.requests_failed(&there(), &answered(403));
     assert_eq!(world.claim(&request("here/one", 0, &["a"])).await, unreadable());
 }
@@ -98,7 +100,7 @@ async fn who_is_in_flight_there_keeps_the_desktop_once_it_is_listed() {
         assert_eq!(world.claims.unreadable(), 0);
         let claim = world.claim(&request("here/one", 0, &["a"])).await;
         assert!(
-            matches!(&claim, Claim::Reserved(rival) if rival.name.is_none()),
+            matches!(&claim, Claim::Reserved(conflict) if conflict.name.is_none()),
             "{claim:?}"
         );
         assert_eq!(world.claim(&request("here/two", 0, &["b"])).await, Claim::Granted);
@@ -121,7 +123,7 @@ async fn what_was_listed_before_the_right_was_lost_is_known() {
 async fn projects_that_may_not_be_listed_hold_nobody_up() {
     let world = World::new();
     let (projects, _writer) = reflector::store();
-    world.claims.expect(there(), projects);
+    world.claims.register_watch(there(), projects);
     list(&world, &[]);
     let request = request("here/one", 0, &["a"]);
     assert_eq!(world.claim(&request).await, Claim::WatchesNotSynced);

@@ -6,7 +6,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::super::Error;
 use super::super::reconciliation::Reconciliation;
-use crate::controllers::claims::Answer;
+use crate::controllers::claims::ClaimResult;
 use crate::controllers::raw::Raw;
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
@@ -51,7 +51,11 @@ fn holder_of(claim: Option<&Claim>) -> Option<String> {
     }
 }
 
-async fn ask(reconciliation: &Reconciliation, home: &ProjectKey, context: &Context) -> Result<Answer, Error> {
+async fn ask(
+    reconciliation: &Reconciliation,
+    home: &ProjectKey,
+    context: &Context,
+) -> Result<ClaimResult, Error> {
     tokio::select! {
         answer = context.requests.claims.claim(&reconciliation.object, home) => Ok(answer),
         // It waits for the watches of all namespaces, and one of them may never come about.

@@ -88,10 +88,10 @@ pub(super) async fn desktops(
     context: &Context,
 ) -> Result<(), Error> {
     let asked = begin_read(reconciliation, context);
-    let key = reconciliation.shared()?;
+    let key = reconciliation.batch_key()?;
     let priority = key.1;
     let cloud = (reconciliation.session()?.clone(), priority);
-    let question = question(reconciliation, ids, priority, context);
+    let desktop_query = desktop_query(reconciliation, ids, priority, context);
     let room = MAX_BATCH.saturating_sub(ids.len());
     let upcoming = || {
         if priority == Priority::Recovery {
@@ -105,7 +105,7 @@ pub(super) async fn desktops(
     let read = context
         .cloud
         .desktops
-        .desktops(key, cloud, question, upcoming)
+        .desktops(key, cloud, desktop_query, upcoming)
         .await;
     reconciliation.reads.desktops_took += context.process.uptime.now().saturating_sub(asked);
     if let Some(read) = answered(reconciliation, read, context) {
@@ -126,7 +126,7 @@ pub(super) async fn desktops(
 
 /// Before a submission a read of a moment ago will do. Once something was accepted, only that a desktop is gone is worth
 /// telling from before, and what came of an attempt in doubt is asked anew.
-fn question(
+fn desktop_query(
     reconciliation: &Reconciliation,
     ids: &[DesktopID],
     priority: Priority,
@@ -269,7 +269,7 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
         }
         _ => now,
     };
-    let (key, cloud) = (reconciliation.shared()?, reconciliation.cloud()?);
+    let (key, cloud) = (reconciliation.batch_key()?, reconciliation.cloud()?);
     let ids = reconciliation.seen.request.desktop_ids.clone();
     let since = context.process.uptime.moment(since);
     let swept = context.cloud.desktops.sweep(key, &*cloud, &ids, since).await;

@@ -6,7 +6,7 @@ use super::super::super::project_status::{self, StoredProject};
 use super::super::super::{Context, api, project_session};
 use super::super::Error;
 use super::super::reconciliation::Reconciliation;
-use super::nonce;
+use super::new_attempt_id;
 use crate::crd::WorkspaceProjectStatus;
 use crate::crd::project::Reservation;
 use crate::plan::daily_usage;
@@ -31,7 +31,7 @@ pub(super) async fn reserve(
     let attempt_id = reconciliation
         .seen
         .reserved
-        .get_or_insert_with(|| nonce(context))
+        .get_or_insert_with(|| new_attempt_id(context))
         .clone();
     let endpoint = project_session::coordinates(&project.object.spec).endpoint;
     let reservation = Reservation {
@@ -50,7 +50,7 @@ pub(super) async fn reserve(
     // From now on it is looked at again and again, whatever comes of this reconciliation.
     reconciliation.settle_reservations(context);
     match written.map(StoredProject::of) {
-        Ok(Ok(written)) => reconciliation.took_reservation(written),
+        Ok(Ok(written)) => reconciliation.record_reservation(written),
         // The next read says what is so.
         Ok(Err(_)) | Err(api::Error::Conflict | api::Error::NotFound) => {
             reconciliation.seen.last_look = false;

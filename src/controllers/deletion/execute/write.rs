@@ -45,7 +45,7 @@ pub(super) async fn finalizers(
     }
     let patched = patched?;
     if present && reconciliation.seen.facts.finalizer_missing {
-        report::restored(reconciliation, context).await;
+        report::finalizer_restored(reconciliation, context).await;
     }
     context.process.metrics.api_write("DesktopDeletion", step);
     reconciliation.seen.last_look = false;

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 /// Lines of names.
 #[derive(Default)]
-pub(super) struct Rotation(VecDeque<(String, VecDeque<Line>)>);
+pub(super) struct Rotation(VecDeque<(String, VecDeque<ProjectQueue>)>);
 
 /// The names of one project that wait.
-struct Line {
+struct ProjectQueue {
     project: String,
     names: VecDeque<String>,
 }
@@ -22,7 +22,7 @@ impl Rotation {
         let lines = &mut self.0[at].1;
         match lines.iter_mut().find(|line| line.project == project) {
             Some(line) => line.names.push_back(name),
-            None => lines.push_back(Line {
+            None => lines.push_back(ProjectQueue {
                 project: project.to_owned(),
                 names: VecDeque::from([name]),
             }),
@@ -35,7 +35,7 @@ impl Rotation {
         has_room: impl Fn(&(String, String)) -> bool,
     ) -> Option<(String, (String, String))> {
         let (at, of) = self.0.iter().enumerate().find_map(|(at, (namespace, lines))| {
-            let open = |line: &Line| has_room(&(namespace.clone(), line.project.clone()));
+            let open = |line: &ProjectQueue| has_room(&(namespace.clone(), line.project.clone()));
             lines.iter().position(open).map(|of| (at, of))
         })?;
         let (namespace, mut lines) = self.0.remove(at)?;

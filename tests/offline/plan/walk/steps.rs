@@ -89,7 +89,7 @@ impl Walk {
             }
             Step::Wait(progress) => {
                 self.remember(pass, progress);
-                let sleep = self.until(pass, progress.wake);
+                let sleep = self.until(pass, progress.requeue);
                 return Ok(Then::End { sleep });
             }
             Step::StartOver => return Ok(Then::End { sleep: 0 }),
@@ -210,7 +210,7 @@ impl Walk {
             .seen
             .request
             .pending()
-            .filter(|_| progress.wake == Requeue::SecondRead)
+            .filter(|_| progress.requeue == Requeue::SecondRead)
         else {
             return;
         };
@@ -222,7 +222,7 @@ impl Walk {
     }
 
     /// How long the shipped rules wait, in whole minutes.
-    fn until(&self, pass: &Pass, wake: Requeue) -> i64 {
+    fn until(&self, pass: &Pass, requeue: Requeue) -> i64 {
         let timing = timing();
         let rules = Deadlines {
             request: &pass.seen.request,
@@ -236,7 +236,7 @@ impl Walk {
                 .as_ref()
                 .map_or(&[], |project| project.usage.submitted.as_slice()),
         };
-        i64::try_from(rules.delay(wake).as_secs().div_ceil(60)).unwrap()
+        i64::try_from(rules.delay(requeue).as_secs().div_ceil(60)).unwrap()
     }
 
     fn post(&mut self, pass: &mut Pass) -> Result<(), String> {
