@@ -129,8 +129,8 @@ impl Scope {
 
 /// Why the first list of a watch is not there yet, in one line for `/readyz`.
 fn not_listed<K: Resource<DynamicType = ()>>(error: &watcher::Error) -> String {
-    match claims::missing_right::<K>(error) {
-        Some(right) => format!("the operator lacks permission to {right}; grant it"),
+    match claims::missing_permission::<K>(error) {
+        Some(permission) => format!("the operator lacks permission to {permission}; grant it"),
         None => format!("cannot list {}: {}", K::plural(&()), answer(error)),
     }
 }

@@ -2,8 +2,8 @@
 //! effect is a separate step, and after each one `plan` is called again, so a crash always happens between two steps or
 //! within one.
 //!
-//! The files stand in floors. Each imports from its own floor and from those below it, never in a circle, and no phase
-//! imports another one:
+//! The files stand in floors, which are layers and not an order in time (that is in the docs of the crate). Each imports
+//! from its own floor and from those below it, never in a circle, and no phase imports another one:
 //!
 //! | floor | file | what it decides |
 //! | --- | --- | --- |
@@ -31,19 +31,19 @@
 //! | | [`observed`], [`views`] | the input of the decision, and what reads of the cloud show |
 //! | | [`attempts`], [`in_flight`] | what stored attempts show |
 //! | | [`plan_hash`] | the facts that a plan holds, and its hash |
-//! | 1, words | [`messages`] | messages for users |
-//! | | [`classify`] | which errors of the cloud are retried, how soon, and with which reason |
+//! | 1, texts and error policy | [`messages`] | messages for users |
+//! | | [`error_policy`] | which errors of the cloud are retried, how soon, and with which reason |
 
 pub mod admission;
 pub mod approval;
 pub mod attempts;
 pub mod blockers;
-pub mod classify;
 pub mod clocks;
 pub mod conditions;
 pub mod daily_limit;
 pub mod daily_usage;
 pub mod deadlines;
+pub mod error_policy;
 pub mod evidence;
 pub mod expectations;
 pub mod finalize;

@@ -25,8 +25,8 @@ use super::rate_limiter::{Permit, Priority, Rate, RateLimiter};
 use crate::config::Timing;
 use crate::crd::deletion::ErrorClass;
 use crate::ids::{Origin, ProjectKey};
-use crate::plan::classify::classify;
 use crate::plan::deadlines::RETRY_AFTER;
+use crate::plan::error_policy::classify;
 use crate::plan::observed::Circuit;
 use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
 
@@ -98,12 +98,12 @@ impl CircuitBreaker {
 
     /// Waits until one more call may be made for a namespace, and keeps its place until the permit is dropped; `None` if
     /// the operator is shutting down first.
-    pub async fn acquire(&self, caller: &SessionKey, priority: Priority, namespace: &str) -> Option<Permit> {
+    pub async fn acquire(&self, key: &SessionKey, priority: Priority, namespace: &str) -> Option<Permit> {
         let limiter = {
             let mut state = self.state.lock();
             state.limiters.retain(|_, limiter| !limiter.is_idle());
-            let at_once = state.at_once(&caller.login);
-            let limiter = state.limiters.entry(caller.session());
+            let at_once = state.at_once(&key.login);
+            let limiter = state.limiters.entry(key.session());
             let limiter = limiter.or_insert_with(|| RateLimiter::new(at_once, Some(self.rate)));
             limiter.limit(at_once);
             limiter.clone()
@@ -118,12 +118,12 @@ impl CircuitBreaker {
     ///
     /// # Errors
     /// [`Failure::CircuitOpen`], which says why not.
-    pub fn check(&self, operation: Operation, caller: &SessionKey) -> Result<(), Error> {
+    pub fn check(&self, operation: Operation, key: &SessionKey) -> Result<(), Error> {
         let mut state = self.state.lock();
         let now = Instant::now();
         state.projects.retain(|_, until| *until > now);
         state.logins.retain(|_, (_, last)| *last + LOGIN_PAUSE > now);
-        let failed = state.failed(&caller.login);
+        let failed = state.failed(&key.login);
         if failed > 0 && operation == Operation::BatchDelete {
             let reason = "the cloud rejected these credentials; no request is submitted with them until a read succeeds";
             return Err(Error::circuit_open(operation, BreakerKind::Credentials, reason));
@@ -132,7 +132,7 @@ impl CircuitBreaker {
             let reason = "the cloud rejected these credentials twice in a row; further failures would lock them, so calls are suppressed until the Secret changes or six minutes have passed";
             return Err(Error::circuit_open(operation, BreakerKind::Credentials, reason));
         }
-        if state.projects.contains_key(caller) {
+        if state.projects.contains_key(key) {
             let reason = "calls for this project are paused because the cloud returned HTTP 429";
             return Err(Error::circuit_open(operation, BreakerKind::Throttled, reason));
         }
@@ -141,9 +141,9 @@ impl CircuitBreaker {
 
     /// How the circuit breaker stands for a submission of this caller that has that permit, or none. To be asked before
     /// the intent is stored.
-    pub fn circuit(&self, caller: &SessionKey, permit: Option<&HalfOpenPermit>) -> Circuit {
+    pub fn circuit(&self, key: &SessionKey, permit: Option<&HalfOpenPermit>) -> Circuit {
         let state = self.state.lock();
-        let breaker = state.breakers.get(&caller.session());
+        let breaker = state.breakers.get(&key.session());
         breaker.map_or(Circuit::Closed, |breaker| breaker.state(permit))
     }
 
@@ -153,11 +153,11 @@ impl CircuitBreaker {
     /// It does not; how it stands.
     pub fn admit(
         &self,
-        caller: &SessionKey,
+        key: &SessionKey,
         permit: Option<HalfOpenPermit>,
     ) -> Result<Option<HalfOpenPermit>, Circuit> {
         let mut state = self.state.lock();
-        let Some(breaker) = state.breakers.get_mut(&caller.session()) else {
+        let Some(breaker) = state.breakers.get_mut(&key.session()) else {
             return Ok(None);
         };
         match breaker.state(permit.as_ref()) {
@@ -171,26 +171,26 @@ impl CircuitBreaker {
     pub fn note<T>(
         &self,
         operation: Operation,
-        caller: &SessionKey,
+        key: &SessionKey,
         began: Instant,
         result: &Result<T, Error>,
     ) -> Option<BreakerKind> {
         let mut state = self.state.lock();
-        let opened = state.note_answer(operation, caller, began, result, &self.timing);
+        let opened = state.note_answer(operation, key, began, result, &self.timing);
         let now = Instant::now();
         match (result.as_ref().err().map(classify), result) {
             // Nobody was asked.
             (_, Err(error)) if matches!(error.failure, Failure::CircuitOpen { .. }) => None,
             (Some(ErrorClass::Authentication), _) => {
-                let failed = state.failed(&caller.login).saturating_add(1);
-                state.logins.insert(caller.login.clone(), (failed, now));
-                state.limit(&caller.login);
+                let failed = state.failed(&key.login).saturating_add(1);
+                state.logins.insert(key.login.clone(), (failed, now));
+                state.limit(&key.login);
                 (failed == FAILED_LOGINS).then_some(BreakerKind::Credentials)
             }
             (Some(ErrorClass::Throttled), Err(error)) => {
                 let asked = error.refusal().and_then(|r| r.retry_after).unwrap_or(THROTTLED);
                 let until = now + asked.clamp(RETRY_AFTER.0, RETRY_AFTER.1);
-                state.projects.insert(caller.clone(), until);
+                state.projects.insert(key.clone(), until);
                 Some(BreakerKind::Throttled)
             }
             // Without an answer nothing is known of the login.
@@ -199,11 +199,11 @@ impl CircuitBreaker {
             _ => {
                 if state
                     .logins
-                    .get(&caller.login)
+                    .get(&key.login)
                     .is_some_and(|(_, last)| *last <= began)
                 {
-                    state.logins.remove(&caller.login);
-                    state.limit(&caller.login);
+                    state.logins.remove(&key.login);
+                    state.limit(&key.login);
                 }
                 None
             }
@@ -237,13 +237,13 @@ impl State {
     fn note_answer<T>(
         &mut self,
         operation: Operation,
-        caller: &SessionKey,
+        key: &SessionKey,
         began: Instant,
         result: &Result<T, Error>,
         timing: &Timing,
     ) -> Option<BreakerKind> {
         self.breakers.retain(|_, breaker| !breaker.is_forgotten());
-        let session = caller.session();
+        let session = key.session();
         let before = self.breakers.remove(&session);
         let lost = before.as_ref().map_or(0, |breaker| breaker.lost);
         let after = Breaker::after(before, operation, began, result, timing)?;
@@ -286,7 +286,7 @@ mod tests {
         })))
     }
 
-    fn caller(login: &str) -> SessionKey {
+    fn key(login: &str) -> SessionKey {
         SessionKey {
             project: ProjectKey::of("https://workspace.example", &"project".try_into().unwrap()),
             login: login.to_owned(),
@@ -300,11 +300,11 @@ mod tests {
 
     /// A call that begins and ends now.
     fn note(circuit_breaker: &CircuitBreaker, result: &Result<(), Error>) {
-        circuit_breaker.note(Operation::ListDesktops, &caller("login"), Instant::now(), result);
+        circuit_breaker.note(Operation::ListDesktops, &key("login"), Instant::now(), result);
     }
 
     fn may(circuit_breaker: &CircuitBreaker, operation: Operation) -> bool {
-        circuit_breaker.check(operation, &caller("login")).is_ok()
+        circuit_breaker.check(operation, &key("login")).is_ok()
     }
 
     #[tokio::test(start_paused = true)]
@@ -323,7 +323,7 @@ mod tests {
         let before = Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
         note(&circuit_breaker, &refused());
-        circuit_breaker.note(Operation::ListDesktops, &caller("login"), before, &Ok(()));
+        circuit_breaker.note(Operation::ListDesktops, &key("login"), before, &Ok(()));
         assert!(!may(&circuit_breaker, Operation::BatchDelete));
         note(&circuit_breaker, &refused());
         assert!(
@@ -336,9 +336,9 @@ mod tests {
     async fn a_refused_login_is_proven_by_one_call_at_a_time() {
         let circuit_breaker = circuit_breaker();
         let acquire = || {
-            let caller = caller("login");
+            let key = key("login");
             let circuit_breaker = circuit_breaker.clone();
-            async move { circuit_breaker.acquire(&caller, Priority::Poll, "tenant").await }
+            async move { circuit_breaker.acquire(&key, Priority::Poll, "tenant").await }
         };
         let (first, second) = (acquire().await, acquire().await);
         note(&circuit_breaker, &refused());
@@ -364,7 +364,7 @@ mod tests {
         assert!(!may(&circuit_breaker, Operation::ListDesktops));
         assert!(
             circuit_breaker
-                .check(Operation::ListDesktops, &caller("other"))
+                .check(Operation::ListDesktops, &key("other"))
                 .is_ok()
         );
         tokio::time::advance(Duration::from_secs(301)).await;
@@ -386,32 +386,27 @@ mod tests {
                 failure,
                 service_time: None,
             };
-            circuit_breaker.note(
-                operation,
-                &caller("login"),
-                Instant::now(),
-                &Err::<(), Error>(error),
-            )
+            circuit_breaker.note(operation, &key("login"), Instant::now(), &Err::<(), Error>(error))
         };
         let opened = [lost(), lost(), lost()];
         assert_eq!(opened, [None, None, Some(BreakerKind::Unanswered)]);
         assert_eq!(
-            circuit_breaker.admit(&caller("login"), None).err(),
+            circuit_breaker.admit(&key("login"), None).err(),
             Some(Circuit::Open)
         );
-        assert_eq!(circuit_breaker.circuit(&caller("login"), None), Circuit::Open);
+        assert_eq!(circuit_breaker.circuit(&key("login"), None), Circuit::Open);
         assert!(may(&circuit_breaker, Operation::ListSubJobs));
-        assert_eq!(circuit_breaker.circuit(&caller("other"), None), Circuit::Closed);
+        assert_eq!(circuit_breaker.circuit(&key("other"), None), Circuit::Closed);
         assert_eq!(circuit_breaker.held()[2], (BreakerKind::Unanswered, 1));
         tokio::time::advance(Duration::from_secs(20)).await;
         note(&circuit_breaker, &Ok(()));
-        let permit = circuit_breaker.admit(&caller("login"), None).unwrap();
+        let permit = circuit_breaker.admit(&key("login"), None).unwrap();
         assert_eq!(
-            circuit_breaker.circuit(&caller("login"), permit.as_ref()),
+            circuit_breaker.circuit(&key("login"), permit.as_ref()),
             Circuit::Closed
         );
         assert_eq!(
-            circuit_breaker.admit(&caller("login"), None).err(),
+            circuit_breaker.admit(&key("login"), None).err(),
             Some(Circuit::Open)
         );
     }

@@ -14,25 +14,25 @@ use tokio::time::Instant;
 
 use crate::crd::DesktopDeletion;
 
-/// Who goes first, apart from the reserved shares. A submission that cannot be followed up only makes doubt, so it
-/// comes last.
+/// Who goes first, apart from the reserved shares. A submission whose job cannot be followed leaves an unknown outcome, so
+/// submissions have the lowest priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {
-    /// Goes on with what it has waited for before: the rate is paid already.
+    /// Resumes with a permit that it waited for before, outside the rate.
     Resumption,
-    /// Finds out what came of a submission.
+    /// Reads evidence of a submission.
     Recovery,
-    /// Follows what was accepted, and proves logins.
+    /// Polls jobs, and verifies credentials.
     Poll,
     /// Prepares and makes a submission.
     Submission,
 }
 
-/// Who has which permit of a cycle, if somebody waits with that priority; `None`, and where nobody does: the highest
-/// priority. Whoever has paid the rate before stands beside the cycle.
+/// Which priority has which permit of a cycle, if a caller waits with it; `None`, and if none waits: the highest priority
+/// that waits. Resumptions are outside the cycle.
 const RESERVED: [Option<Priority>; 4] = [None, None, Some(Priority::Poll), Some(Priority::Submission)];
 
-/// Whose turn it is by the cycle of reserved shares.
+/// The position in the cycle of reserved shares.
 #[derive(Debug, Default)]
 pub struct Shares {
     /// How far the cycle has come.
@@ -40,7 +40,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// In which order the priorities are asked for somebody who waits.
+    /// The order in which priorities are checked for a caller that waits.
     pub fn order(&self) -> impl Iterator<Item = Priority> + use<> {
         let all = [
             Priority::Resumption,
@@ -51,7 +51,7 @@ impl Shares {
         RESERVED[self.cycle].into_iter().chain(all)
     }
 
-    /// Somebody was found.
+    /// A caller was found.
     pub fn advance(&mut self) {
         self.cycle = (self.cycle + 1) % RESERVED.len();
     }
@@ -129,11 +129,11 @@ struct State {
     shares: Shares,
 }
 
-/// Who waits, by namespace; the namespace in front has the next permit.
+/// The callers that wait, by namespace; the namespace in front has the next permit.
 #[derive(Debug, Default)]
 struct FairQueue(VecDeque<(String, VecDeque<oneshot::Sender<Permit>>)>);
 
-/// A permit; over when it is dropped.
+/// A permit; released when it is dropped.
 #[derive(Debug)]
 pub struct Permit {
     permits: RateLimiter,

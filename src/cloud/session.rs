@@ -83,7 +83,7 @@ pub struct CloudSession {
     /// The client.
     pub cloud: Arc<dyn Workspace>,
     /// Who calls whom.
-    pub caller: SessionKey,
+    pub key: SessionKey,
     /// For whom.
     pub namespace: String,
     /// What holds calls back.
@@ -114,7 +114,7 @@ impl MeteredClient {
             let stopping = || Error::circuit_open(operation, BreakerKind::Throttled, why);
             Some(permit.ok_or_else(stopping)?)
         };
-        if let Err(error) = session.circuit_breaker.check(operation, &session.caller) {
+        if let Err(error) = session.circuit_breaker.check(operation, &session.key) {
             if let Failure::CircuitOpen { breaker, .. } = error.failure {
                 session.metrics.suppressed(operation, breaker);
             }
@@ -124,7 +124,7 @@ impl MeteredClient {
         let result = call.await;
         if let Some(breaker) = session
             .circuit_breaker
-            .note(operation, &session.caller, began, &result)
+            .note(operation, &session.key, began, &result)
         {
             session.metrics.breaker_tripped(breaker);
         }
@@ -139,7 +139,7 @@ impl MeteredClient {
         };
         session.metrics.cloud_call(operation, code);
         if let Some(time) = time {
-            session.service_clocks.note(&session.caller.project.origin, time);
+            session.service_clocks.note(&session.key.project.origin, time);
         }
         result
     }
@@ -163,7 +163,7 @@ impl CloudSession {
     pub async fn acquire(&self, priority: Priority) -> Option<Permit> {
         let permit = self
             .circuit_breaker
-            .acquire(&self.caller, priority, &self.namespace)
+            .acquire(&self.key, priority, &self.namespace)
             .await;
         let waited = permit.as_ref().and_then(|permit| permit.waited);
         self.metrics

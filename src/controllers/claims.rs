@@ -40,10 +40,10 @@ mod released;
 mod table;
 
 use listing::ListState;
-pub use listing::missing_right;
+pub use listing::missing_permission;
 use table::{Table, Watch};
 
-/// How long a request waits for the watches before it is told so.
+/// How long a request waits for the watches before it gets that answer.
 const SYNC_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often a watch that has not synced is asked again.
@@ -69,7 +69,7 @@ impl ClaimClock {
         self.clocks.uptime.now()
     }
 
-    /// What every clock shows now, for a service.
+    /// All clocks now, for a service.
     fn at(&self, service: &Origin) -> Clocks {
         self.clocks.now(Some(service.as_str()))
     }
@@ -212,7 +212,7 @@ impl Claims {
         error: &watcher::Error,
         list: impl FnOnce(&mut Watch) -> &mut ListState,
     ) {
-        let Some(right) = missing_right::<K>(error) else {
+        let Some(permission) = missing_permission::<K>(error) else {
             return;
         };
         let mut table = self.lock();
@@ -220,9 +220,9 @@ impl Claims {
         let Some(watch) = table.watches.get_mut(scope) else {
             return;
         };
-        if list(watch).refuse(right.clone(), now) {
+        if list(watch).refuse(permission.clone(), now) {
             tracing::error!(
-                namespace = %scope, right,
+                namespace = %scope, permission,
                 "the operator lacks a permission in a watched namespace; grant it (deploy/watched-namespace), or stop serving the namespace"
             );
         }
@@ -239,7 +239,7 @@ impl Claims {
         let now = table.time.uptime();
         let unreadable = |watch: &&Watch| {
             let lists = [&watch.request_list, &watch.project_list];
-            lists.iter().any(|list| list.missing_right(now).is_some())
+            lists.iter().any(|list| list.missing_permission(now).is_some())
         };
         table.watches.values().filter(unreadable).count()
     }
@@ -250,7 +250,7 @@ impl Claims {
         let now = table.time.uptime();
         let own = table.watches.get(&Scope::Namespace(namespace.to_owned()));
         let watch = own.or_else(|| table.watches.get(&Scope::All))?;
-        watch.project_list.missing_right(now).map(ToOwned::to_owned)
+        watch.project_list.missing_permission(now).map(ToOwned::to_owned)
     }
 
     /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until

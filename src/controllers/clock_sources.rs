@@ -19,7 +19,7 @@ pub struct ClockSources {
 }
 
 impl ClockSources {
-    /// What every clock shows now, for a request that lives at `endpoint`.
+    /// All clocks now, for a request that lives at `endpoint`.
     pub fn now(&self, endpoint: Option<&str>) -> Clocks {
         Clocks {
             uptime: self.uptime.now(),

@@ -143,7 +143,7 @@ impl Context {
         })
     }
 
-    /// What every clock shows now, for a request that lives at `endpoint`.
+    /// All clocks now, for a request that lives at `endpoint`.
     pub fn clocks(&self, endpoint: Option<&str>) -> Clocks {
         self.process.clock_sources.now(endpoint)
     }

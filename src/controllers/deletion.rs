@@ -1,5 +1,6 @@
 //! The controller for `DesktopDeletion`. Its loop is `run_steps`: start from the object in the cache, ask [`plan`], execute
-//! one step, and ask again, until there is nothing to do but wait.
+//! one step, and ask again, until there is nothing to do but wait. The order of the steps of a
+//! submission is in the docs of the crate (`src/lib.rs`).
 //!
 //! | file | content |
 //! | --- | --- |
@@ -112,7 +113,7 @@ async fn process(work: Work, slot: Slot, context: Arc<Context>) {
     let Some((object, source)) = context.requests.cache.source(&key.namespace, &key.name) else {
         return context.requests.queue.done(key, None, None);
     };
-    // One poisoned object must not end the operator, which would be every object's end.
+    // A panic on one object must not stop the operator.
     let reconciled = AssertUnwindSafe(reconcile(&object, source, since, slot, &context))
         .catch_unwind()
         .await;

@@ -1,5 +1,5 @@
 //! Follows the open jobs of each project: one task a project, one sub-job list (WAITING and RUNNING) a tick for all
-//! of its jobs, and one read by its id of each job that has left that list. Wakes only the requests that something
+//! of its jobs, and one read by its id of each job that has left that list. Requeues only the requests that something
 //! changed for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,7 +30,7 @@ pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(600);
 /// What is known of a job that is followed.
 #[derive(Debug, Clone)]
 pub enum JobNews {
-    /// It was not looked at yet.
+    /// It was not polled yet.
     NotPolled,
     /// This is known.
     Known(JobView),
@@ -74,7 +74,7 @@ struct Project {
     cloud: Arc<dyn Workspace>,
     jobs: BTreeMap<JobID, Followed>,
     read_failure: Option<Error>,
-    /// When its loop turned last.
+    /// When its loop last ran.
     last_tick: Instant,
 }
 
@@ -91,7 +91,7 @@ impl Followed {
     }
 
     /// What there is to say, after a look at the project that failed as a whole with `read_failure`. A job that is done is not
-    /// looked at again, so that a failure would be its last word.
+    /// polled again, so that a failure would be its final status.
     fn news(&self, read_failure: Option<&Error>) -> JobNews {
         match read_failure
             .or(self.last.read_failure.as_ref())
@@ -168,7 +168,7 @@ impl Pollers {
         }
     }
 
-    /// Says that the pollers are alive, as long as each project was looked at in time; until the operator stops.
+    /// Sends heartbeats as long as each project was polled in time, until the operator stops.
     pub fn run_heartbeat(&self, stopping: CancellationToken) -> impl Future<Output = ()> + use<> {
         let shared = self.shared.clone();
         async move {
@@ -216,7 +216,7 @@ impl Shared {
         Some((entry.cloud.clone(), due.map(|(id, _)| id.clone()).collect()))
     }
 
-    /// Stores what a tick found and wakes whom it concerns.
+    /// Stores what a tick found and requeues the requests that it concerns.
     fn publish(&self, key: &CredentialsKey, found: Vec<JobPoll>, read_failure: Option<Error>) {
         let mut state = self.state.lock();
         let Some(entry) = state.projects.get_mut(key) else {
@@ -276,7 +276,7 @@ async fn poll(shared: Arc<Shared>, key: CredentialsKey) {
     }
 }
 
-/// One look at a job: what was known of it before, and then what it gave.
+/// One poll of a job: what was known of it before, and then what it gave.
 #[derive(Clone)]
 struct JobPoll {
     id: JobID,
@@ -288,7 +288,7 @@ struct JobPoll {
     read_failure: Option<Error>,
 }
 
-/// One look at the open jobs of a project, as far as it comes.
+/// One poll of the open jobs of a project, as far as it comes.
 async fn tick(
     shared: &Shared,
     key: &CredentialsKey,
@@ -363,7 +363,7 @@ fn is_malformed(error: &Error) -> bool {
     error.refusal().is_some_and(|refusal| refusal.status == 400)
 }
 
-/// One list of what has ended serves many jobs, as long as it takes fewer calls than a look at each.
+/// One list of what has ended serves many jobs, as long as it takes fewer calls than a read of each.
 async fn learn_ends(cloud: &dyn Workspace, left: &mut [JobPoll]) -> Result<(), Error> {
     let pages = u32::try_from(left.len()).unwrap_or(u32::MAX) - 1;
     let ended = list(cloud, &[SubJobStatus::Success, SubJobStatus::Failed], pages).await?;

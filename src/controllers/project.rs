@@ -33,9 +33,9 @@ use crate::cloud::session::CloudSession;
 use crate::crd::conditions::{self, ConditionStatus, ConditionType, ConditionUpdate, Reason, merge};
 use crate::crd::deletion::{CloudError, ErrorClass};
 use crate::crd::{WorkspaceProject, WorkspaceProjectStatus};
-use crate::plan::classify::{RetryPolicy, classify, cloud_error};
 use crate::plan::clocks::Clocks;
 use crate::plan::deadlines;
+use crate::plan::error_policy::{RetryPolicy, classify, cloud_error};
 use crate::plan::messages;
 use crate::workspace::api::{Answer, DesktopPage};
 use crate::workspace::error::{Error as CloudFailure, Failure};
@@ -246,7 +246,7 @@ async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Durat
         }
         Ok(session) => {
             let generation = project.metadata.generation.unwrap_or_default();
-            let version = format!("{generation}/{}", session.caller.login);
+            let version = format!("{generation}/{}", session.key.login);
             let due = |check: &CredentialCheck| check.at.elapsed() >= pause(check, context);
             let start = |last| {
                 let (name, uid) = (project.name_any(), project.uid());
@@ -448,7 +448,7 @@ async fn live(project: &WorkspaceProject, context: &Context) -> Result<Option<St
 mod tests {
     use super::*;
     use crate::crd::conditions::{DELETION, PROJECT, Statement};
-    use crate::plan::classify::ErrorPolicy;
+    use crate::plan::error_policy::ErrorPolicy;
 
     #[test]
     fn whatever_the_cloud_answers_the_reason_is_one_of_the_published() {

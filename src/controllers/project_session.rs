@@ -20,7 +20,7 @@ use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
 use crate::crd::deletion::ProjectCoordinates;
 use crate::crd::project::{DailyUsage, WorkspaceProjectSpec};
 use crate::expiring::ExpiringMap;
-use crate::plan::classify::ErrorPolicy;
+use crate::plan::error_policy::ErrorPolicy;
 use crate::plan::observed::{ProjectUnavailable, ProjectView};
 use crate::workspace::auth;
 use crate::workspace::connector::Target;
@@ -51,7 +51,7 @@ impl Default for ProjectReads {
 }
 
 /// What a request makes of a read of its project.
-pub struct Login {
+pub struct ProjectSession {
     /// Plain data for the decision.
     pub view: ProjectView,
     /// The session with the cloud; `None` if there is an obstacle to having one.
@@ -101,7 +101,7 @@ pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant
     flight
 }
 
-impl Login {
+impl ProjectSession {
     /// What a request makes of a read of the project `name`. `patient`: the request is so young that the project may
     /// still come with the same sync.
     pub fn of(read: &ProjectRead, namespace: &str, name: &str, patient: bool) -> Self {
@@ -128,11 +128,11 @@ impl Login {
                 Self::new(Some(project), Some(not_ready(message, !patient)), version)
             }
             Ok(session) => {
-                let version = format!("{generation}/{}", session.caller.login);
-                let mut login = Self::new(Some(project), unverified(project, patient), version);
-                login.view.usage = stored.status().daily_usage.unwrap_or_default();
-                (login.session, login.project) = (Some(session.clone()), Some(stored.clone()));
-                login
+                let version = format!("{generation}/{}", session.key.login);
+                let mut this = Self::new(Some(project), unverified(project, patient), version);
+                this.view.usage = stored.status().daily_usage.unwrap_or_default();
+                (this.session, this.project) = (Some(session.clone()), Some(stored.clone()));
+                this
             }
         }
     }
@@ -259,11 +259,11 @@ fn connect(
         .into_iter()
         .map(|(key, value)| (key, value.0))
         .collect();
-    let login = read(&data).map_err(|error| Unavailable {
+    let credentials = read(&data).map_err(|error| Unavailable {
         reason: Reason::SecretInvalid,
         message: format!("Secret {name}: {error}"),
     })?;
-    let fingerprint = login.fingerprint();
+    let fingerprint = credentials.fingerprint();
     let target = Target {
         endpoint: coordinates(&project.spec).endpoint,
         project_id: project.spec.project_id.clone(),
@@ -273,14 +273,14 @@ fn connect(
     let cloud = context
         .cloud
         .connector
-        .log_in(&target, login)
+        .log_in(&target, credentials)
         .map_err(|error| Unavailable {
             reason: Reason::EndpointNotAllowed,
             message: error.to_string(),
         })?;
     Ok(Arc::new(CloudSession {
         cloud,
-        caller: SessionKey {
+        key: SessionKey {
             project: coordinates(&project.spec).key(),
             login: fingerprint,
         },

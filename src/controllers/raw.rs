@@ -1,4 +1,4 @@
-//! Objects as the API server sends them: one that cannot be decoded stands in nobody's way, and a status write leaves what
+//! Objects as the API server sends them: one that cannot be decoded holds up no other, and a status write leaves what
 //! this version does not know as it stands.
 
 use std::borrow::Cow;

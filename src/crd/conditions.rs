@@ -55,11 +55,11 @@ macro_rules! words {
 
 pub(crate) use words;
 
+mod allowed_reasons;
 mod reason;
-mod statements;
 
+pub use allowed_reasons::{DELETION, PROJECT, Statement};
 pub use reason::Reason;
-pub use statements::{DELETION, PROJECT, Statement};
 
 words! {
     /// Types of conditions.

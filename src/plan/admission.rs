@@ -386,7 +386,7 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
 }
 
 /// A job says something of the desktop that is not documented. It is no deletion that runs if the job has ended, or if it
-/// takes too long, and the desktop is idle in two reads a settle time apart.
+/// takes too long, and the desktop is idle in two reads a job visibility timeout apart.
 fn may_be_deleting(seen: &Observed, sweep: &SubJobList, id: &DesktopID) -> bool {
     let idle = seen.desktops.get(&id.folded()).is_some_and(|s| s.record_idle);
     let over = |job: &JobID| {
@@ -433,7 +433,7 @@ fn ready(seen: &Observed, count: usize) -> Option<Step> {
     if !seen.request.finalizer {
         return Some(finalizer::add(seen));
     }
-    if !seen.last_look {
+    if !seen.project_is_fresh {
         return Some(Step::ReadProject);
     }
     if seen.facts.stopping {

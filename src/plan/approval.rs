@@ -1,6 +1,7 @@
 //! Floor 5, shared by phases.
 //!
-//! Approved victims are the victims, or nothing happens: an approval binds to the facts of each desktop that was on show.
+//! Only desktops that are unchanged since their approval are submitted: an approval binds to the facts of each desktop that
+//! was on show.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -2,7 +2,7 @@
 //!
 //! What blocks a request from outside: its project, clocks, and errors of the cloud.
 
-use super::classify::RetryPolicy;
+use super::error_policy::RetryPolicy;
 use super::messages;
 use super::observed::{ClockSkew, Observed, ProjectView, ReadFailure};
 use super::progress::{Progress, Requeue};

@@ -70,7 +70,7 @@ impl RemoteClock {
     }
 }
 
-/// What every clock shows at one moment.
+/// All clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Clocks {
     /// Time since the start of this process; it never steps.

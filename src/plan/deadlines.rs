@@ -8,9 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::attempts::{count_identical_not_found, had_no_effect};
-use super::classify::RetryPolicy;
 use super::clocks::{Clocks, after, between};
 use super::daily_usage;
+use super::error_policy::RetryPolicy;
 use super::memory::RequestMemory;
 use super::observed::{
     Circuit, ClockSkew, Deadline, Facts, Observed, ReadTimes, Request, Start, Submission, Window,
@@ -301,7 +301,7 @@ impl Deadlines<'_> {
         self.until_doubt_ends(Duration::ZERO)
     }
 
-    /// How long ago the newest attempt was signed, as far as anybody knows: this machine's clock may have been set back.
+    /// How long ago the newest attempt was signed, as far as is known: this machine's clock may have been set back.
     fn age_in_doubt(&self) -> Duration {
         let newest = self.request.status.attempts.last();
         let known_for = newest.map(|a| self.known_for(self.memory.first_saw(&a.id)));
@@ -407,16 +407,16 @@ fn may_take_effect_for(signed_at: Timestamp, not_after: Option<Timestamp>, timin
     known.unwrap_or(timing.token_life) + timing.clock_skew + timing.job_visibility_timeout
 }
 
-/// For how long after its signature an accepted request may stay invisible: it is sent before the send guard is over, and
-/// accepted while its answer is awaited.
+/// For how long after its signature an accepted request may stay invisible: it is sent before the maximum signature age is
+/// over, and accepted while its answer is awaited.
 fn must_show_within(timing: &Timing) -> Duration {
     timing.max_signature_age + timing.submission_timeout + timing.job_visibility_timeout
 }
 
-/// Until a request that was signed at `signed_at` is past its `span`, for good. Both clocks must say so, and a third witness,
-/// or two clocks that were wrong one after the other would do: the API server's clock, or that this process has known the
-/// request for that long and twice the allowance more. Where the service's clock is not known, ours does not count and
-/// both witnesses must say so.
+/// Until a request that was signed at `signed_at` is past its `span`, for good. Both clocks must say so, and a third time
+/// source, or two clocks that were wrong one after the other would do: the API server's clock, or that this process has
+/// known the request for that long and twice the allowance more. Where the service's clock is not known, ours does not count
+/// and both witnesses must say so.
 pub fn until_over(
     signed_at: Timestamp,
     span: Duration,
@@ -448,8 +448,8 @@ pub fn end_of_signature(signed_at: Timestamp, key_ends: Option<Timestamp>, timin
 }
 
 /// Since when a read must have been begun to admit a request that this process first saw at `first_seen`, on desktops of
-/// which the last claim of another request ended at `released`: after both, and no longer ago than half of the settle
-/// time.
+/// which the last claim of another request ended at `released`: after both, and no longer ago than half of the job
+/// visibility timeout.
 pub fn oldest_admitting_read(
     uptime: Duration,
     first_seen: Option<Duration>,

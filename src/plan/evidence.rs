@@ -168,7 +168,7 @@ fn exceeds_unattended_wait(attempt: &Attempt) -> bool {
             .is_none_or(|end| life(end) > MAX_UNATTENDED_WAIT)
 }
 
-/// A person must look.
+/// User action is required.
 pub fn unknown(attempt: &Attempt, mut progress: Progress) -> Progress {
     if progress.reason != Reason::OutcomeUnknown {
         progress.message = format!("{}; {}", progress.message, manual_resolution_hint(attempt));

@@ -55,7 +55,7 @@ fn waiting_for_expiry(attempt: &Attempt) -> Progress {
     progress
 }
 
-/// The request is dead: any job that came of it is stored before the object goes, if it can be read.
+/// The request has expired: any job that came of it is stored before the object goes, if it can be read.
 fn final_read(seen: &Observed, attempt: &Attempt) -> Step {
     match evidence::look(seen, attempt) {
         // A list that was cut may lack the job.

@@ -1,7 +1,7 @@
 //! Floor 6, phases.
 //!
-//! The job, and whether the desktops are really gone. `Deleted` needs two witnesses: the sub-job and a read of
-//! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a settle time apart.
+//! The job, and whether the desktops are really gone. `Deleted` needs two sources: the sub-job and a read of
+//! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a job visibility timeout apart.
 
 use super::blockers::UNREADABLE_LIMIT;
 use super::messages::{desktops, hint_not_an_id, name_some};

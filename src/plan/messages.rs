@@ -1,4 +1,4 @@
-//! Floor 1, words.
+//! Floor 1, texts and error policy.
 //!
 //! Messages for users that more than one part of the decision uses.
 
@@ -159,7 +159,7 @@ pub fn expiry_of(attempt: &Attempt) -> String {
     )
 }
 
-/// What a person can do about an attempt whose outcome stays unknown.
+/// What a user can do about an attempt whose outcome stays unknown.
 pub fn manual_resolution_hint(attempt: &Attempt) -> String {
     format!(
         "check the desktops and their deletion jobs in the console, then set the annotation {} of this object to {}=adopt:<job id>, =retry or =abandon",

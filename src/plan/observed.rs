@@ -22,7 +22,7 @@ pub struct Observed {
     /// The project and its Secret; `None`: not looked at in this reconciliation.
     pub project: Option<ProjectView>,
     /// The project was read live after the last cloud read and the last write, and a moment ago: good enough to sign upon.
-    pub last_look: bool,
+    pub project_is_fresh: bool,
     /// The permit to send.
     pub permit: SendPermit,
     /// The attempt that this reconciliation has reserved desktops for, or has tried to.
@@ -31,7 +31,8 @@ pub struct Observed {
     pub claim: Option<Claim>,
     /// Desktops read in this reconciliation, by folded id.
     pub desktops: BTreeMap<DesktopID, DesktopObservation>,
-    /// Desktops that were asked for in this reconciliation by a GET of their own, by folded id; kept when the observation grows old.
+    /// Desktops that were asked for in this reconciliation by a GET of their own, by folded id; kept when the observation
+    /// grows old.
     pub single_reads: BTreeMap<DesktopID, SingleRead>,
     /// The project's `deleteDesktops` sub-jobs of every status, read in this reconciliation.
     pub sweep: Option<SubJobList>,
@@ -41,8 +42,8 @@ pub struct Observed {
     pub jobs: BTreeMap<JobID, JobView>,
     /// A read of the cloud that failed in this reconciliation.
     pub read_failure: Option<ReadFailure>,
-    /// What an earlier look for evidence of the pending attempt found, begun after its request was surely dead
-    /// and at least the settle time ago.
+    /// What an earlier look for evidence of the pending attempt found, begun after its request was expired
+    /// and at least the job visibility timeout ago.
     pub earlier_evidence: Option<Evidence>,
     /// What this process holds in memory about a submission.
     pub submission: Submission,
@@ -94,7 +95,8 @@ pub enum SendPermit {
     Returned,
 }
 
-/// When the reads of a reconciliation began, in time since the start of the process, and how long they took. Each grows old by itself.
+/// When the reads of a reconciliation began, in time since the start of the process, and how long they took. Each grows old
+/// by itself.
 #[derive(Debug, Clone, Default)]
 pub struct ReadTimes {
     /// The last read of each desktop, by folded id.
@@ -201,9 +203,9 @@ pub struct ProjectView {
 pub struct ProjectUnavailable {
     /// Reason for the conditions.
     pub reason: Reason,
-    /// Cause and cure.
+    /// Cause and remedy.
     pub message: String,
-    /// A person must mend it (a project that may still come with the next sync is not that yet).
+    /// User action is required (not yet for a project that may still come with the next sync).
     pub needs_user: bool,
 }
 
@@ -220,7 +222,7 @@ pub enum Claim {
     ReservedByDeleted(DeletedRequest),
     /// An older one may, which is known once its project has been checked for the first time.
     OlderProjectUnchecked(ConflictingRequest),
-    /// Not every watch has listed its requests, so nobody knows yet.
+    /// Not every watch has listed its requests, so it is not known yet.
     WatchesNotSynced,
     /// The API server refuses to list the requests of a namespace, and a call of one of them may still take effect.
     Unreadable(UnreadableNamespace),
@@ -232,7 +234,7 @@ pub struct UnreadableNamespace {
     /// Its name.
     pub name: String,
     /// The right that is missing, such as `list desktopdeletions`.
-    pub right: String,
+    pub permission: String,
     /// The minute by which no call of an earlier process can take effect any more.
     pub until: Timestamp,
 }
@@ -283,7 +285,7 @@ pub enum Submission {
     Signed {
         /// The record to store, outcome `Pending`.
         attempt: Attempt,
-        /// The signature is younger than the send guard.
+        /// The signature is younger than the maximum signature age.
         fresh: bool,
     },
     /// The request was sent; this came of it, and is not recorded yet.
@@ -310,11 +312,11 @@ pub enum PostResult {
     OutcomeUnknown(CloudError),
 }
 
-/// Times and circumstances, reduced to what the decision asks.
+/// Times and conditions of the process, reduced to what the decision needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[allow(clippy::struct_excessive_bools)] // facts are independent of each other
 pub struct Facts {
-    /// The process is shutting down: nothing new is begun.
+    /// The process is shutting down or has lost leadership: no new work is started.
     pub stopping: bool,
     /// Users of desktops are not to be shown.
     pub hide_users: bool,
@@ -332,16 +334,16 @@ pub struct Facts {
     pub clock_skew: Option<ClockSkew>,
     /// Facts that the plan on show has are missing from reads for so long that they will hardly be reported again.
     pub facts_missing_for_long: bool,
-    /// The settle time since the last acceptance is over.
+    /// The job visibility timeout since the last acceptance is over.
     pub job_must_be_visible: bool,
     /// The job runs longer than deletions should take.
     pub overdue: bool,
     /// Each sub-job with a status that is not documented has been known for longer than deletions should take.
     pub undocumented_for_long: bool,
     /// The request of an attempt in doubt can no longer be accepted, nor an accepted one be still invisible: its
-    /// expiry, the clock allowance and the settle time are over by both clocks.
+    /// expiry, the clock allowance and the job visibility timeout are over by both clocks.
     pub expired: bool,
-    /// It has been so for so long that a person must look.
+    /// It has been so for so long that user action is required.
     pub recovery_timed_out: bool,
     /// The newest attempt is so young that its job need not show yet.
     pub before_initial_poll: bool,

@@ -6,14 +6,14 @@ use super::messages::desktops;
 use crate::crd::conditions::{ConditionUpdate, Reason};
 use crate::crd::deletion::{ApprovedPlan, Attempt, CloudError, DesktopStatus};
 
-/// Why a request is where it is, and when to look again.
+/// Why a request waits, and when it is reconciled again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     /// Why.
     pub reason: Reason,
-    /// Cause and cure, for people.
+    /// Cause and remedy, for users.
     pub message: String,
-    /// How it shows to tools.
+    /// How it is shown to tools: reconciling, paused or stalled.
     pub activity: Activity,
     /// What ends the wait.
     pub requeue: Requeue,
@@ -21,11 +21,11 @@ pub struct Progress {
     pub error: Option<CloudError>,
     /// Desktops whose state changed.
     pub desktops: Vec<DesktopStatus>,
-    /// What is said of the plan; `None` leaves that as it is.
+    /// What the conditions report about the plan; `None` leaves that as it is.
     pub preview: Option<Box<Preview>>,
 }
 
-/// What is said of the plan of a request.
+/// What the conditions report about the plan of a request.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Preview {
     /// Conditions `Planned` and `Approved`; one that is missing stays as it is.
@@ -53,14 +53,14 @@ pub struct PlanSummary {
     pub blocked: i32,
 }
 
-/// How a wait shows to tools.
+/// How a wait is shown to tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
-    /// It goes on by itself; the reason of the condition `Reconciling`.
+    /// It continues automatically; the reason of the condition `Reconciling`.
     Reconciling(Reason),
-    /// Somebody holds it back on purpose.
+    /// It is deliberately paused.
     Paused,
-    /// A person must look.
+    /// User action is required.
     Stalled,
 }
 
@@ -69,7 +69,7 @@ pub enum Activity {
 pub enum Requeue {
     /// A change of the object or of its project.
     Change,
-    /// The poller, when the job moves.
+    /// The job poller, when the job changes.
     JobChange,
     /// The next tick: nothing else would wake it.
     PollInterval,
@@ -77,21 +77,21 @@ pub enum Requeue {
     Start,
     /// The next opening of a window in which the project takes submissions.
     Window,
-    /// Room under the project's limit of a day.
+    /// Room under the daily limit of the project.
     DailyLimit,
-    /// The next refresh of the plan of a request that waits for a person.
+    /// The next refresh of the plan of a request that waits for an approval.
     Plan,
-    /// Asking again for a project or Secret that may have been mended.
+    /// The next read of a project or Secret that may have been corrected.
     Refresh,
     /// The pause after a failed read.
     Backoff,
     /// The pause after a refusal.
     Retry,
-    /// The end of the settle time.
+    /// The end of the job visibility timeout.
     JobVisibility,
-    /// The moment at which a request in flight is surely dead.
+    /// The moment at which a request in flight can no longer take effect.
     Expiry,
-    /// The second look for evidence, a settle time after the first.
+    /// The second read of evidence, a job visibility timeout after the first.
     SecondRead,
 }
 
@@ -113,22 +113,22 @@ impl Progress {
         Self::new(reason, message, Activity::Reconciling(reason), requeue)
     }
 
-    /// It failed and is tried again without anybody's help.
+    /// It failed and is retried automatically.
     pub fn retrying(reason: Reason, message: String, requeue: Requeue) -> Self {
         Self::new(reason, message, Activity::Reconciling(Reason::Retrying), requeue)
     }
 
-    /// Somebody holds it back on purpose.
+    /// It is deliberately paused.
     pub fn paused(reason: Reason, message: String, requeue: Requeue) -> Self {
         Self::new(reason, message, Activity::Paused, requeue)
     }
 
-    /// A person must look.
+    /// User action is required.
     pub fn stalled(reason: Reason, message: String, requeue: Requeue) -> Self {
         Self::new(reason, message, Activity::Stalled, requeue)
     }
 
-    /// Stalled if it needs a person, else tried again.
+    /// Stalled if user action is required, else retried.
     pub fn stalled_or_retrying(needs_user: bool, reason: Reason, message: String, requeue: Requeue) -> Self {
         if needs_user {
             Self::stalled(reason, message, requeue)

@@ -166,7 +166,7 @@ fn retried(attempt: &Attempt, value: String) -> OutcomeUpdate {
     }
 }
 
-/// What the conditions say after a person gave up an attempt that may still take effect.
+/// What the conditions say after a user abandoned an attempt that may still take effect.
 fn awaiting_expiry(attempt: &Attempt) -> Progress {
     let end = expiry_of(attempt);
     let message = format!(
@@ -176,7 +176,7 @@ fn awaiting_expiry(attempt: &Attempt) -> Progress {
     Progress::reconciling(Reason::AwaitingEvidence, message, Requeue::Expiry)
 }
 
-/// The next step of a request whose open attempt a person gave up.
+/// The next step of a request whose open attempt a user abandoned.
 pub fn settle_abandoned(seen: &Observed, attempt: &Attempt) -> Step {
     if !seen.facts.expired {
         return blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(awaiting_expiry(attempt)));
@@ -199,7 +199,7 @@ pub fn settle_abandoned(seen: &Observed, attempt: &Attempt) -> Step {
     }
 }
 
-/// The end of a request that a person gave up.
+/// The end of a request that a user abandoned.
 fn abandoned_ending(seen: &Observed, handled_annotation: Option<String>) -> Completion {
     let open = seen
         .request

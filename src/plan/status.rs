@@ -1,6 +1,6 @@
 //! Floor 4, status.
 //!
-//! The legal moves of `status`. Nothing else makes one; the API server checks them once more by the rules of the
+//! The legal transitions of `status`. Nothing else makes one; the API server checks them once more by the rules of the
 //! CRD. Time is given.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -32,7 +32,7 @@ pub enum IllegalTransition {
 const MAX_JOBS: usize = 4;
 
 /// The status that stores an intent. Records of refused attempts make room, except those that count towards a
-/// verdict; all others stay for ever.
+/// verdict; all others are kept.
 ///
 /// # Errors
 /// An earlier attempt may have reached the cloud.

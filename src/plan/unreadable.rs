@@ -9,17 +9,21 @@ use crate::crd::conditions::Reason;
 
 /// The wait of a request elsewhere, which could be for the same desktops.
 pub fn requests(namespace: &UnreadableNamespace) -> Progress {
-    let UnreadableNamespace { name, right, until } = namespace;
+    let UnreadableNamespace {
+        name,
+        permission,
+        until,
+    } = namespace;
     let message = format!(
-        "cannot read namespace {name}: the operator lacks permission to {right} there. A delete request from that namespace for the same desktops may be in flight; waiting until about {until}, when none can take effect any more. Grant the permission (deploy/watched-namespace), or remove the namespace from --namespaces (see deploy/README.md)"
+        "cannot read namespace {name}: the operator lacks permission to {permission} there. A delete request from that namespace for the same desktops may be in flight; waiting until about {until}, when none can take effect any more. Grant the permission (deploy/watched-namespace), or remove the namespace from --namespaces (see deploy/README.md)"
     );
     Progress::stalled(Reason::NamespaceUnreadable, message, Requeue::PollInterval)
 }
 
 /// What keeps a project of such a namespace from being checked.
-pub fn projects(namespace: &str, project: &str, right: &str) -> ProjectUnavailable {
+pub fn projects(namespace: &str, project: &str, permission: &str) -> ProjectUnavailable {
     let message = format!(
-        "WorkspaceProject {project} is not checked: the operator lacks permission to {right} in namespace {namespace}; grant it (deploy/watched-namespace)"
+        "WorkspaceProject {project} is not checked: the operator lacks permission to {permission} in namespace {namespace}; grant it (deploy/watched-namespace)"
     );
     ProjectUnavailable {
         reason: Reason::NamespaceUnreadable,

@@ -12,7 +12,7 @@ use crate::workspace::api::{Desktop, DesktopFacts, DetailFacts, Job, SubJob, Sub
 pub struct DesktopObservation {
     /// What was seen.
     pub view: DesktopView,
-    /// It was idle in an earlier read too, at least the settle time ago, and in every read between.
+    /// It was idle in an earlier read too, at least the job visibility timeout ago, and in every read between.
     pub record_idle: bool,
     /// `computer_name`.
     pub name: Option<String>,

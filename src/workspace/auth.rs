@@ -1,5 +1,5 @@
 //! Credentials: parsed from the data of a Secret, checked, and used to authenticate requests. The Secret itself is read in
-//! `controllers::project_session`.
+//! `controllers::project_session`, and `super::text` removes credentials from texts of the cloud.
 //!
 //! | file | content |
 //! | --- | --- |

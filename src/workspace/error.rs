@@ -1,5 +1,5 @@
 //! What can go wrong with a call, keeping everything that the service said. What to *do* about it is decided
-//! elsewhere ([`crate::plan::classify`]).
+//! elsewhere ([`crate::plan::error_policy`]).
 
 use std::fmt;
 use std::time::Duration;

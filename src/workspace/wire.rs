@@ -1,6 +1,7 @@
-//! Bodies as the vendor documents them, written exactly and read tolerantly: unknown fields are ignored, numbers
-//! may be strings, a row that cannot be read does not spoil its page. What must not be guessed (a job id, how many rows
-//! there are) makes the whole answer unreadable.
+//! Bodies of responses as the vendor documents them, read tolerantly: unknown fields are ignored, numbers may be strings, a
+//! row that cannot be read does not affect its page. What must not be guessed (a job ID, the number of rows) makes the whole
+//! response unreadable. The body of the delete request is [`BatchDelete`](super::api::BatchDelete); paths, queries and
+//! headers are in [`super::http`].
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};

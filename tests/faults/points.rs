@@ -184,7 +184,7 @@ impl Point {
     fn lay_trap(&self, proxy: &ApiServerProxy, scene: &Scene) -> Laid {
         let name = scene.name.clone();
         Laid::Trap(match self.place {
-            LastLook => proxy.trap(Before, 1, last_look(name)),
+            LastLook => proxy.trap(Before, 1, project_is_fresh(name)),
             Write(moment, effect) => effect.trap(proxy, moment, &name),
             ProjectRead | Cloud(_) => {
                 proxy.trap(Before, 1, move |asked| is_get(asked, "workspaceprojects", &name))
@@ -260,7 +260,7 @@ impl Call {
 }
 
 /// Picks the reads of the Secret that come after the finalizer.
-fn last_look(name: String) -> impl Fn(&ApiRequest) -> bool + Send {
+fn project_is_fresh(name: String) -> impl Fn(&ApiRequest) -> bool + Send {
     let finalized = AtomicBool::new(false);
     move |asked| {
         if AddFinalizer.is(asked, &name) {

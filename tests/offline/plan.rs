@@ -7,7 +7,7 @@
 //! | `tell` | steps, in few words, and the tables that compare them |
 //! | `rules` | what every status must satisfy: the rules of the CRD and those of the conditions |
 //! | `observed` | what is made of the service's words about desktops and jobs |
-//! | `classify` | every error that the vendor's API reference names, and what is done about it |
+//! | `error_policy` | every error that the vendor's API reference names, and what is done about it |
 //! | `admission`, `overlap`, `submission`, `recovery`, `follow`, `release`, `resolve` | tables: situation, next step |
 //! | `conditions` | what the conditions say in each situation of these tables |
 //! | `daily_usage` | what counts against the limit of a day, and until when |
@@ -18,10 +18,10 @@
 mod admission;
 mod arbitrary;
 pub(crate) mod build;
-mod classify;
 mod conditions;
 mod daily_usage;
 mod deadlines;
+mod error_policy;
 mod finalize;
 mod finalizer;
 mod job;

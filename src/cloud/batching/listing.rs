@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::paging::MAX_PAGES;
 use crate::crd::deletion::ErrorClass;
 use crate::ids::DesktopID;
-use crate::plan::classify::classify;
+use crate::plan::error_policy::classify;
 use crate::workspace::api::{Desktop, DesktopPage, MAX_OFFSET, Workspace};
 use crate::workspace::error::Error;
 

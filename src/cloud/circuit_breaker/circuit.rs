@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::config::Timing;
 use crate::crd::deletion::ErrorClass;
-use crate::plan::classify::classify;
 use crate::plan::deadlines;
+use crate::plan::error_policy::classify;
 use crate::plan::observed::Circuit;
 use crate::workspace::error::{Error, Operation};
 

@@ -52,11 +52,11 @@ async fn no_minute_has_more_turns_than_the_rate_allows_and_none_is_wasted() {
 }
 
 /// The order in which those are served who all wait while the only permit is taken.
-async fn order_of(rights: &[(Priority, usize)]) -> Vec<Priority> {
+async fn order_of(waiting: &[(Priority, usize)]) -> Vec<Priority> {
     let permits = RateLimiter::new(1, Some(Rate::per_minute(60)));
     let taken = permits.acquire(Recovery, "a").await;
     let served = Rc::new(RefCell::new(Vec::new()));
-    let all = rights
+    let all = waiting
         .iter()
         .flat_map(|(priority, count)| vec![*priority; *count]);
     let waiting = join_all(all.map(|priority| {

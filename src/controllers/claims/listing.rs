@@ -22,7 +22,7 @@ pub(super) struct ListState {
 #[derive(Debug)]
 struct Refused {
     /// The right that is missing.
-    right: String,
+    permission: String,
     /// In time since the start of the process.
     at: Duration,
 }
@@ -35,22 +35,22 @@ impl ListState {
     }
 
     /// The API server refuses it; says whether that is news.
-    pub(super) fn refuse(&mut self, right: String, now: Duration) -> bool {
-        let news = self.missing_right(now) != Some(&right);
-        self.refused = Some(Refused { right, at: now });
+    pub(super) fn refuse(&mut self, permission: String, now: Duration) -> bool {
+        let news = self.missing_permission(now) != Some(&permission);
+        self.refused = Some(Refused { permission, at: now });
         news
     }
 
     /// The right without which it cannot be read now.
-    pub(super) fn missing_right(&self, now: Duration) -> Option<&str> {
+    pub(super) fn missing_permission(&self, now: Duration) -> Option<&str> {
         let refused = self.refused.as_ref()?;
-        is_still_refused(refused.at, now).then_some(&*refused.right)
+        is_still_refused(refused.at, now).then_some(&*refused.permission)
     }
 }
 
 /// The right without which a watch fails, such as `list desktopdeletions`. Only the API server's own refusal says that: one
 /// that is away, or cannot answer, says nothing about rights.
-pub fn missing_right<K: Resource<DynamicType = ()>>(error: &watcher::Error) -> Option<String> {
+pub fn missing_permission<K: Resource<DynamicType = ()>>(error: &watcher::Error) -> Option<String> {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     let (verb, status) = match error {
         InitialListFailed(kube::Error::Api(status)) => ("list", status),

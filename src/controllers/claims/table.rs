@@ -91,19 +91,19 @@ impl Table {
             .iter()
             .filter(|(_, watch)| !watch.request_list.synced);
         let unreadable = unlisted.filter_map(|(scope, watch)| {
-            let right = watch.request_list.missing_right(now)?;
-            Some((scope.to_string(), right.to_owned()))
+            let permission = watch.request_list.missing_permission(now)?;
+            Some((scope.to_string(), permission.to_owned()))
         });
-        if let Some((name, right)) = unreadable.min()
+        if let Some((name, permission)) = unreadable.min()
             && !until_earlier_calls_end(&self.time).is_zero()
         {
             return Some(Claim::Unreadable(UnreadableNamespace {
                 name,
-                right,
+                permission,
                 until: self.earlier_calls_end,
             }));
         }
-        let known = |list: &ListState| list.synced || list.missing_right(now).is_some();
+        let known = |list: &ListState| list.synced || list.missing_permission(now).is_some();
         let all_known = self
             .watches
             .values()

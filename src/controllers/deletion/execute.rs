@@ -23,7 +23,7 @@ use crate::config::Timing;
 use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, AuthMethod, Outcome};
 use crate::ids::AttemptID;
-use crate::plan::classify::{classify, cloud_error};
+use crate::plan::error_policy::{classify, cloud_error};
 use crate::plan::memory::{RequestMemory, SubmissionRejection};
 use crate::plan::observed::{PostResult, SendPermit, Submission};
 use crate::plan::progress::Progress;
@@ -267,7 +267,10 @@ fn refused(
         class: classify(error),
         in_a_row: 1,
         retry_after: error.refusal().and_then(|refusal| refusal.retry_after),
-        credentials: reconciliation.login.as_ref().map(|login| login.version.clone()),
+        credentials: reconciliation
+            .project_session
+            .as_ref()
+            .map(|project_session| project_session.version.clone()),
     };
     reconciliation.remember(context, |memory| memory.refused(refusal));
     match classify(error) {

@@ -22,7 +22,10 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
         memory.observe(&reconciliation.seen.request, clocks.uptime);
         let mut facts = rules(reconciliation, memory, clocks, context).facts(&FactInputs {
             stopping: context.process.stopping.is_cancelled() || !context.process.leadership.holds(),
-            credentials: reconciliation.login.as_ref().map(|login| login.version.as_str()),
+            credentials: reconciliation
+                .project_session
+                .as_ref()
+                .map(|project_session| project_session.version.as_str()),
             began: reconciliation.began,
             circuit: reconciliation.circuit(),
             hide_users: !context.process.config.show_users,
@@ -39,7 +42,7 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
         reconciliation.seen.earlier_evidence = earlier.cloned();
     });
     let answered = reconciliation.project_read;
-    reconciliation.seen.last_look &=
+    reconciliation.seen.project_is_fresh &=
         answered.is_some_and(|at| deadlines::is_fresh_enough_to_sign(at, clocks.uptime));
     let armed = reconciliation.signed_uptime;
     if deadlines::drop_stale(

@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt};
 use serde_json::Value;
 
 use super::super::claims::CopySource;
-use super::super::project_session::Login;
+use super::super::project_session::ProjectSession;
 use super::super::project_status::StoredProject;
 use super::super::{Context, api};
 use super::Error;
@@ -44,7 +44,7 @@ pub struct Reconciliation {
     /// When another request last ceased to hold one of the desktops, as far as this process knows.
     pub released: Option<Duration>,
     /// The project as it was last read.
-    pub login: Option<Login>,
+    pub project_session: Option<ProjectSession>,
     /// When the read of the project was answered that was the last one.
     pub project_read: Option<Duration>,
     /// The permit to send, taken before anything is signed.
@@ -107,7 +107,7 @@ impl Reconciliation {
             reads: ReadTimes::default(),
             reads_since: since,
             released: None,
-            login: None,
+            project_session: None,
             project_read: None,
             permit: None,
             half_open_permit: None,
@@ -130,9 +130,9 @@ impl Reconciliation {
 
     /// Takes in the project with what was reserved in it.
     pub fn record_reservation(&mut self, written: StoredProject) {
-        if let (Some(login), Some(view)) = (&mut self.login, &mut self.seen.project) {
+        if let (Some(project_session), Some(view)) = (&mut self.project_session, &mut self.seen.project) {
             view.usage = written.status().daily_usage.unwrap_or_default();
-            login.project = Some(Arc::new(written));
+            project_session.project = Some(Arc::new(written));
         }
     }
 
@@ -207,9 +207,9 @@ impl Reconciliation {
     /// # Errors
     /// The decision asked for the cloud before the project gave a login: a fault.
     pub fn session(&self) -> Result<&Arc<CloudSession>, Error> {
-        self.login
+        self.project_session
             .as_ref()
-            .and_then(|login| login.session.as_ref())
+            .and_then(|project_session| project_session.session.as_ref())
             .ok_or(Error::Fault("a step in the cloud without credentials"))
     }
 
@@ -218,7 +218,7 @@ impl Reconciliation {
         self.session().map_or(Circuit::Closed, |session| {
             session
                 .circuit_breaker
-                .circuit(&session.caller, self.half_open_permit.as_ref())
+                .circuit(&session.key, self.half_open_permit.as_ref())
         })
     }
 
@@ -230,7 +230,7 @@ impl Reconciliation {
         let session = self.session()?.clone();
         let admitted = session
             .circuit_breaker
-            .admit(&session.caller, self.half_open_permit.take());
+            .admit(&session.key, self.half_open_permit.take());
         let may = admitted.is_ok();
         self.half_open_permit = admitted.unwrap_or_default();
         Ok(may)
@@ -241,8 +241,8 @@ impl Reconciliation {
     /// # Errors
     /// As [`Reconciliation::session`].
     pub fn cloud(&self) -> Result<Arc<dyn Workspace>, Error> {
-        let right = Priority::of(&self.object);
-        Ok(self.session()?.client(right))
+        let priority = Priority::of(&self.object);
+        Ok(self.session()?.client(priority))
     }
 
     /// Where the project is now, as its login sees it.
@@ -251,12 +251,12 @@ impl Reconciliation {
     /// The decision asked for the cloud before the project was read: a fault.
     pub fn home(&self) -> Result<CredentialsKey, Error> {
         let fault = Error::Fault("a step in the cloud before the project was read");
-        let login = self.login.as_ref().ok_or(fault)?;
-        let project = login.view.coordinates.as_ref();
+        let project_session = self.project_session.as_ref().ok_or(fault)?;
+        let project = project_session.view.coordinates.as_ref();
         let project = project.ok_or(Error::Fault("a step in the cloud without a project"))?;
         Ok(CredentialsKey {
             project: project.key(),
-            version: login.version.clone(),
+            version: project_session.version.clone(),
         })
     }
 
@@ -270,7 +270,10 @@ impl Reconciliation {
 
     /// The host that the request talks to, once known.
     pub fn endpoint(&self) -> Option<&str> {
-        let current = self.login.as_ref().and_then(|l| l.view.coordinates.as_ref());
+        let current = self
+            .project_session
+            .as_ref()
+            .and_then(|l| l.view.coordinates.as_ref());
         current
             .or(self.seen.request.status.project.as_ref())
             .map(|p| p.endpoint.as_str())

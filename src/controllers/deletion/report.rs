@@ -1,4 +1,4 @@
-//! Events and log lines. An Event is a courtesy: it never fails a reconciliation.
+//! Events and log lines. Events are best effort: it never fails a reconciliation.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

@@ -154,7 +154,7 @@ mod tests {
     use super::super::Verdict;
     use super::*;
     use crate::crd::conditions::Reason;
-    use crate::plan::classify::RetryPolicy;
+    use crate::plan::error_policy::RetryPolicy;
 
     struct World {
         checks: Checks,

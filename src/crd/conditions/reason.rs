@@ -1,4 +1,4 @@
-//! The reasons of conditions and Events.
+//! The reasons of conditions and Events. Which condition may have which reason is in `super::allowed_reasons`.
 
 words! {
     /// Reasons of conditions and Events, one CamelCase word each (Kubernetes API conventions).

@@ -41,7 +41,7 @@ use crate::world::{
 struct View {
     request: RequestId,
     project: bool,
-    last_look: bool,
+    project_is_fresh: bool,
     permit: SendPermit,
     claim: Option<Claim>,
     desktops: [Option<Sighted>; DESKTOPS],
@@ -59,7 +59,7 @@ impl View {
         Self {
             request: pass.request,
             project: pass.project,
-            last_look: pass.last_look,
+            project_is_fresh: pass.project_is_fresh,
             permit: pass.permit,
             claim: pass.claim,
             desktops: pass.desktops,
@@ -274,7 +274,7 @@ impl Decisions {
                 guardrails: self.guardrails.clone(),
                 usage: DailyUsage::default(),
             }),
-            last_look: view.last_look,
+            project_is_fresh: view.project_is_fresh,
             permit: view.permit,
             reserved: None,
             claim: view.claim.map(|claim| shipped_claim(claim, request)),

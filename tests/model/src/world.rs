@@ -282,7 +282,7 @@ pub struct Pass {
     /// The project was read.
     pub project: bool,
     /// The project was read after everything else.
-    pub last_look: bool,
+    pub project_is_fresh: bool,
     /// The permit to send.
     pub permit: SendPermit,
     /// Whether it may have the desktops.

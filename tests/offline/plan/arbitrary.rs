@@ -376,7 +376,7 @@ const PERMITS: &[SendPermit] = &[SendPermit::None, SendPermit::Held, SendPermit:
 struct Reads {
     project: u8,
     claim: u8,
-    last_look: bool,
+    project_is_fresh: bool,
     permit: SendPermit,
     desktops: BTreeMap<DesktopID, DesktopObservation>,
     asked_singly: BTreeMap<DesktopID, SingleRead>,
@@ -434,7 +434,7 @@ fn reads() -> impl Strategy<Value = Reads> {
     )
         .prop_map(
             |(
-                (project, claim, last_look, permit),
+                (project, claim, project_is_fresh, permit),
                 (desktops, asked_singly),
                 (sweep, owners),
                 jobs,
@@ -445,7 +445,7 @@ fn reads() -> impl Strategy<Value = Reads> {
                 Reads {
                     project,
                     claim,
-                    last_look,
+                    project_is_fresh,
                     permit,
                     desktops,
                     asked_singly,
@@ -494,7 +494,7 @@ pub(crate) fn situations() -> impl Strategy<Value = Observed> {
             seen.request = request;
             seen.request.resolve = reads.resolve;
             seen.owned_by_other_request = reads.owners;
-            seen.last_look = reads.last_look && seen.project.is_some();
+            seen.project_is_fresh = reads.project_is_fresh && seen.project.is_some();
             seen.permit = reads.permit;
             seen.desktops = reads.desktops;
             seen.single_reads = reads.asked_singly;

@@ -217,7 +217,7 @@ pub(crate) fn untouched(desktop_ids: &str) -> Seen {
             },
         },
         project: None,
-        last_look: false,
+        project_is_fresh: false,
         permit: SendPermit::None,
         reserved: None,
         claim: None,
@@ -245,7 +245,7 @@ pub(crate) fn ready(desktop_ids: &str) -> Seen {
         .all(DesktopView::Idle)
         .sweep("")
         .finalizer()
-        .last_look()
+        .project_is_fresh()
 }
 
 /// A request with that attempt open, whose project was looked at in this pass.

@@ -152,7 +152,7 @@ fn the_message_names_the_desktop_the_holder_and_the_time() {
 fn a_namespace_that_cannot_be_read_is_for_a_person_and_named_with_the_right_and_the_time() {
     let claim = Claim::Unreadable(UnreadableNamespace {
         name: "vdi-prod".to_owned(),
-        right: "list desktopdeletions".to_owned(),
+        permission: "list desktopdeletions".to_owned(),
         until: "2026-01-15T08:23:00Z".parse().unwrap(),
     });
     let seen = with_claim(untouched("a b").project().all(DesktopView::Idle).sweep(""), claim);

@@ -75,7 +75,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             broken.extend(body(&batch.desktop_ids));
             broken.extend(begin());
             must(
-                request.finalizer && seen.last_look,
+                request.finalizer && seen.project_is_fresh,
                 "signed without finalizer or last look",
             );
             must(held, "signed without a permit to send");
@@ -85,7 +85,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             must(unpermitted.is_none(), unpermitted.unwrap_or_default());
         }
         Step::ReserveDesktops(count) => {
-            let ready = request.finalizer && seen.last_look && held;
+            let ready = request.finalizer && seen.project_is_fresh && held;
             must(ready, "reserved without finalizer, last look or permit");
             must(has_room(seen, *count), "more is reserved than there is room for");
         }
@@ -142,7 +142,7 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
 /// What is known is not asked for again: else a pass would not end.
 fn asks_anew(seen: &Observed, step: &Step) -> bool {
     match step {
-        Step::ReadProject => seen.project.is_none() || !seen.last_look,
+        Step::ReadProject => seen.project.is_none() || !seen.project_is_fresh,
         Step::AcquirePermit => seen.permit != SendPermit::Held,
         Step::ReleasePermit => seen.permit == SendPermit::Held,
         Step::ClaimDesktops => seen.claim.is_none(),

@@ -3,7 +3,7 @@
 use desktop_deletion_operator::clock::Source;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::ids::ProjectID;
-use desktop_deletion_operator::plan::classify::cloud_error;
+use desktop_deletion_operator::plan::error_policy::cloud_error;
 use desktop_deletion_operator::workspace::api::BatchDelete;
 use desktop_deletion_operator::workspace::auth::{Credentials, Login};
 use desktop_deletion_operator::workspace::connector::Target;

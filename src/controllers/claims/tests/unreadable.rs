@@ -4,7 +4,8 @@ use super::*;
 use crate::plan::clocks::after;
 use crate::plan::observed::UnreadableNamespace;
 
-/// The longest life of a call, a day, with the settle time of two minutes and the allowance of five minutes three times.
+/// The longest life of a call, a day, with the job visibility timeout of two minutes and the allowance of five minutes three
+/// times.
 const LONGEST: u64 = 86_400 + 120 + 900;
 
 fn there() -> Scope {
@@ -29,7 +30,7 @@ fn world() -> (World, Writer<WorkspaceProject>) {
 fn unreadable() -> Claim {
     Claim::Unreadable(UnreadableNamespace {
         name: "there".to_owned(),
-        right: "list desktopdeletions".to_owned(),
+        permission: "list desktopdeletions".to_owned(),
         until: after(start(), Duration::from_secs(LONGEST + 60)),
     })
 }
@@ -130,7 +131,7 @@ async fn projects_that_may_not_be_listed_hold_nobody_up() {
     world.claims.projects_failed(&there(), &answered(403));
     assert_eq!(world.claim(&request).await, Claim::Granted);
     assert_eq!(world.claims.unreadable(), 1);
-    let right = world.claims.projects_unreadable("there");
-    assert_eq!(right.as_deref(), Some("list workspaceprojects"));
+    let permission = world.claims.projects_unreadable("there");
+    assert_eq!(permission.as_deref(), Some("list workspaceprojects"));
     assert_eq!(world.claims.projects_unreadable("here"), None);
 }

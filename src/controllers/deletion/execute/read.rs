@@ -14,13 +14,13 @@ use super::super::{Error, facts};
 use crate::cloud::batching::DesktopQuery;
 use crate::cloud::rate_limiter::Priority;
 use crate::controllers::job_poller::{JobNews, JobToFollow};
-use crate::controllers::project_session::{self, Login};
+use crate::controllers::project_session::{self, ProjectSession};
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
 use crate::crd::deletion::ProjectCoordinates;
 use crate::ids::{DesktopID, JobID};
-use crate::plan::classify::{cloud_error, is_about_one_desktop};
 use crate::plan::deadlines;
+use crate::plan::error_policy::{cloud_error, is_about_one_desktop};
 use crate::plan::observed::{Claim, ReadFailure, SingleRead};
 use crate::plan::views::{DesktopObservation, DesktopView, JobView};
 use crate::plan::{recovery, unreadable};
@@ -35,7 +35,7 @@ pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Conte
     );
     let asked = context.process.uptime.now();
     // What follows from the first read is confirmed by a live one before anything is sent.
-    let since = match &reconciliation.login {
+    let since = match &reconciliation.project_session {
         None => reconciliation.reads_since.max(deadlines::oldest_first_read(
             asked,
             &context.process.config.timing,
@@ -43,22 +43,23 @@ pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Conte
         Some(_) => asked,
     };
     let read = project_session::read(context, &namespace, &name, context.process.uptime.moment(since)).await;
-    let mut login = Login::of(&*read.value?, &namespace, &name, may_still_appear);
-    if let Some(obstacle) = login.unchecked()
-        && let Some(priority) = context.requests.claims.projects_unreadable(&namespace)
+    let mut session = ProjectSession::of(&*read.value?, &namespace, &name, may_still_appear);
+    if let Some(obstacle) = session.unchecked()
+        && let Some(permission) = context.requests.claims.projects_unreadable(&namespace)
     {
-        *obstacle = unreadable::projects(&namespace, &name, &priority);
+        *obstacle = unreadable::projects(&namespace, &name, &permission);
     }
-    let place = |login: &Login| login.view.coordinates.as_ref().map(ProjectCoordinates::key);
-    let same = |before: &Login| before.version == login.version && place(before) == place(&login);
-    if !reconciliation.login.as_ref().is_none_or(same) {
+    let location = |session: &ProjectSession| session.view.coordinates.as_ref().map(ProjectCoordinates::key);
+    let same =
+        |before: &ProjectSession| before.version == session.version && location(before) == location(&session);
+    if !reconciliation.project_session.as_ref().is_none_or(same) {
         // What was read in another project says nothing here, and a new login is proven by a read, not by the call.
         reconciliation.forget_reads(asked);
     }
-    reconciliation.seen.project = Some(login.view.clone());
-    reconciliation.seen.last_look = context.process.uptime.at(read.began) >= asked;
+    reconciliation.seen.project = Some(session.view.clone());
+    reconciliation.seen.project_is_fresh = context.process.uptime.at(read.began) >= asked;
     reconciliation.project_read = Some(context.process.uptime.now());
-    let first = reconciliation.login.replace(login).is_none();
+    let first = reconciliation.project_session.replace(session).is_none();
     if first && Priority::of(&reconciliation.object) == Priority::Submission {
         restore_known_gone(reconciliation, asked, context);
     }
@@ -352,7 +353,7 @@ pub(super) fn job(reconciliation: &mut Reconciliation, job: &JobID, context: &Co
 }
 
 fn begin_read(reconciliation: &mut Reconciliation, context: &Context) -> Duration {
-    reconciliation.seen.last_look = false;
+    reconciliation.seen.project_is_fresh = false;
     context.process.uptime.now()
 }
 

@@ -22,9 +22,9 @@ pub(super) async fn reserve(
     context: &Context,
 ) -> Result<(), Error> {
     let project = reconciliation
-        .login
+        .project_session
         .as_ref()
-        .and_then(|login| login.project.clone());
+        .and_then(|project_session| project_session.project.clone());
     let (Some(project), Some(view)) = (project, &reconciliation.seen.project) else {
         return Err(Error::Fault("desktops are reserved before the project was read"));
     };
@@ -53,7 +53,7 @@ pub(super) async fn reserve(
         Ok(Ok(written)) => reconciliation.record_reservation(written),
         // The next read says what is so.
         Ok(Err(_)) | Err(api::Error::Conflict | api::Error::NotFound) => {
-            reconciliation.seen.last_look = false;
+            reconciliation.seen.project_is_fresh = false;
         }
         Err(error) => return Err(error.into()),
     }

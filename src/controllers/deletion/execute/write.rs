@@ -48,7 +48,7 @@ pub(super) async fn finalizers(
         report::finalizer_restored(reconciliation, context).await;
     }
     context.process.metrics.api_write("DesktopDeletion", step);
-    reconciliation.seen.last_look = false;
+    reconciliation.seen.project_is_fresh = false;
     reconciliation.update(patched, context)
 }
 

@@ -97,7 +97,7 @@ fn observed(pass: &Pass, project: &Project, number: usize) -> Observed {
             guardrails: Some(guardrails),
             usage: usage(project),
         }),
-        last_look: true,
+        project_is_fresh: true,
         permit: if pass.permit {
             SendPermit::Held
         } else {

@@ -107,7 +107,7 @@ impl Pass {
             task: false,
             reload: None,
             project: false,
-            last_look: false,
+            project_is_fresh: false,
             permit: SendPermit::None,
             claim: None,
             desktops: Default::default(),

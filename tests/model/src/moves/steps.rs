@@ -50,7 +50,7 @@ impl Protocol {
             match act {
                 Act::ReadProject => {
                     pass.project = true;
-                    pass.last_look = true;
+                    pass.project_is_fresh = true;
                 }
                 Act::Claim => pass.claim = Some(if held { Claim::Reserved } else { Claim::Granted }),
                 Act::ReleasePermit => pass.permit = SendPermit::Returned,
@@ -143,7 +143,7 @@ impl Protocol {
             Act::Post(_) | Act::Write(WriteKind::Intent(_) | WriteKind::Outcome, _)
         );
         if matches!(act, Act::ReadDesktops(_) | Act::ReadDesktop(_) | Act::ReadSubJobs) {
-            pass.last_look = false;
+            pass.project_is_fresh = false;
             pass.read = pass.read.or(Some(0));
         }
         pass.read_failure |= luck == Luck::ReadFailure;
@@ -170,7 +170,7 @@ impl Protocol {
             }
             Act::ReadJob(job) => pass.jobs[job] = Some(cloud.row(job)),
             // It was waited for, and everything else went on meanwhile.
-            Act::AcquirePermit => (pass.permit, pass.last_look) = (SendPermit::Held, false),
+            Act::AcquirePermit => (pass.permit, pass.project_is_fresh) = (SendPermit::Held, false),
             Act::Write(kind, to) => self.write(world, operator, (kind, to), luck),
             Act::Post(attempt) => {
                 pass.permit = SendPermit::None;

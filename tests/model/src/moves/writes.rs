@@ -63,7 +63,7 @@ impl Protocol {
             WriteKind::AddFinalizer | WriteKind::DropFinalizer if gone => *it = it.forgetting(),
             WriteKind::AddFinalizer | WriteKind::DropFinalizer => {
                 if let Some(pass) = &mut it.pass {
-                    pass.last_look = false;
+                    pass.project_is_fresh = false;
                 }
             }
             WriteKind::Outcome => {

@@ -146,8 +146,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A request is signed based on an earlier read of its project, for example that it needs no approval",
         edits: &[Edit {
             file: "src/plan/admission.rs",
-            find: "    if !seen.last_look {",
-            replace: "    if !seen.last_look && seen.project.is_none() {",
+            find: "    if !seen.project_is_fresh {",
+            replace: "    if !seen.project_is_fresh && seen.project.is_none() {",
         }],
         trials: TRIALS,
     },

@@ -124,7 +124,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "inconclusive-response-treated-as-rejection",
         does: "An inconclusive response, such as HTTP 500, counts as a refusal",
         edits: &[Edit {
-            file: "src/plan/classify.rs",
+            file: "src/plan/error_policy.rs",
             find: "        _ => ErrorClass::InDoubt,
     }
 }",
@@ -134,7 +134,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
         trials: &[Trial {
             layer: Layer::Offline,
-            tests: &["plan::classify"],
+            tests: &["plan::error_policy"],
         }],
     },
     Mutant {

@@ -134,12 +134,12 @@ impl Seen {
         })
     }
 
-    pub(crate) fn last_look(self) -> Self {
-        self.with(|o| o.last_look = true)
+    pub(crate) fn project_is_fresh(self) -> Self {
+        self.with(|o| o.project_is_fresh = true)
     }
 
     pub(crate) fn no_last_look(self) -> Self {
-        self.with(|o| o.last_look = false)
+        self.with(|o| o.project_is_fresh = false)
     }
 
     pub(crate) fn permit(self, permit: SendPermit) -> Self {

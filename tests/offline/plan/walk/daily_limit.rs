@@ -44,7 +44,7 @@ impl Walk {
                 return Ok(());
             }
         }
-        pass.seen.last_look = false;
+        pass.seen.project_is_fresh = false;
         Ok(())
     }
 

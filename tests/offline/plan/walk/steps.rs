@@ -76,7 +76,7 @@ impl Walk {
             Step::AcquirePermit => {
                 pass.seen.permit = SendPermit::Held;
                 // A long wait makes the last look too old.
-                pass.seen.last_look &= !self.dice.bad();
+                pass.seen.project_is_fresh &= !self.dice.bad();
             }
             Step::ReleasePermit => pass.seen.permit = SendPermit::Returned,
             Step::ReserveDesktops(count) => self.reserve(pass, *count)?,
@@ -144,7 +144,7 @@ impl Walk {
         } else {
             seen.project()
         };
-        pass.seen = seen.last_look().0;
+        pass.seen = seen.project_is_fresh().0;
         pass.usage_version = self.usage_version;
         let Some(project) = &mut pass.seen.project else {
             return;
@@ -165,7 +165,7 @@ impl Walk {
 
     /// A read of the cloud, which may fail.
     fn readable(&mut self, pass: &mut Pass) -> bool {
-        pass.seen.last_look = false;
+        pass.seen.project_is_fresh = false;
         if !self.dice.bad() {
             self.answered();
             return true;

@@ -111,7 +111,7 @@ impl Walk {
             return Then::End { sleep: 0 };
         }
         self.reload(pass);
-        pass.seen.last_look = false;
+        pass.seen.project_is_fresh = false;
         Then::GoOn
     }
 }

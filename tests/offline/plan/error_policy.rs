@@ -3,7 +3,7 @@
 
 use super::build::failure;
 use desktop_deletion_operator::crd::deletion::{CloudError, ErrorClass};
-use desktop_deletion_operator::plan::classify::classify;
+use desktop_deletion_operator::plan::error_policy::classify;
 use desktop_deletion_operator::plan::messages::of_error;
 use desktop_deletion_operator::workspace::error::{BreakerKind, Error, Failure, Operation, Refusal};
 

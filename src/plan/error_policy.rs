@@ -1,6 +1,7 @@
-//! Floor 1, words.
+//! Floor 1, texts and error policy.
 //!
-//! Which errors of the cloud are retried, how soon, and with which reason: one table, codes before statuses.
+//! Which errors of the cloud are retried, how soon, and with which reason: one table, codes before statuses. How
+//! long each delay is: `delay` in `super::deadlines`.
 
 use crate::crd::conditions::Reason;
 use crate::crd::deletion::{CloudError, ErrorClass};
@@ -58,7 +59,7 @@ impl ErrorPolicy {
 pub enum RetryPolicy {
     /// After the shortest pause: the next look may already be different.
     Soon,
-    /// After the shortest pause, and after the settle time once the same is refused again.
+    /// After the shortest pause, and after the job visibility timeout once the same is refused again.
     Settle,
     /// Exponentially, with jitter; `Retry-After` counts where it is given.
     Backoff,
@@ -152,7 +153,8 @@ fn by_status(refusal: &Refusal) -> ErrorClass {
     match refusal.status {
         401 => ErrorClass::Authentication,
         403 => ErrorClass::Permission,
-        // Without a JSON body it is a proxy or another web server that answers, and with a code of another service not Workspace.
+        // Without a JSON body it is a proxy or another web server that answers, and with a code of another service not
+        // Workspace.
         404 if refusal.json && refusal.is_of_workspace() => ErrorClass::NotFound,
         404 if refusal.json => ErrorClass::UnknownRefusal,
         404 | 405 => ErrorClass::WrongEndpoint,
