@@ -13,7 +13,7 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The time of day by this machine's clock.
     fn now(&self) -> Timestamp;
 
-    /// A number nobody can guess: nonces and jitter.
+    /// An unpredictable number, for nonces and jitter.
     fn random(&self) -> u64;
 }
 

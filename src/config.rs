@@ -1,4 +1,4 @@
-//! What the operator was told at its start, as plain typed data: parsed and checked once, at the edge
+//! The configuration of the operator, as plain typed data: parsed and checked once, at the edge
 //! ([`crate::cli`]), then only read.
 //!
 //! | file | what |

@@ -33,7 +33,7 @@ mod schema;
 
 /// Finalizer that keeps an object while a submission of it may still reach the cloud or be recorded.
 pub const FINALIZER: &str = "cloud-desktops.dev/submission";
-/// Annotation by which a person settles an attempt whose outcome stays unknown.
+/// Annotation by which a user resolves an attempt whose outcome stays unknown.
 pub const RESOLVE_ANNOTATION: &str = "cloud-desktops.dev/resolve";
 
 pub use deletion::{DesktopDeletion, DesktopDeletionSpec, DesktopDeletionStatus};

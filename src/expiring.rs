@@ -1,4 +1,4 @@
-//! A map that forgets what nobody asks for any more.
+//! A map that removes what is no longer used.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Values that are made when they are first asked for. One that nobody has asked for in a while is removed at the next call of
+/// Values that are made when they are first used. One that was not used for a while is removed at the next call of
 /// [`get`](Self::get) for another key. Clones share them.
 #[derive(Clone)]
 pub struct ExpiringMap<K, V> {

@@ -90,8 +90,8 @@ fn decide(seen: &Observed) -> Step {
     let request = &seen.request;
     if request.status.completion_time.is_some() {
         return match submission::next(seen) {
-            // A job that becomes known only now is still added to its attempt. Any other answer is no news, and whoever
-            // holds it must not go on as if it were.
+            // A job that becomes known only now is still added to its attempt. Any other response changes nothing, and
+            // whoever holds it must not go on as if it were.
             Some(step @ (Step::RecordOutcome(_) | Step::StartOver)) => step,
             _ if request.finalizer => Step::DropFinalizer,
             _ => Step::Done,

@@ -125,7 +125,7 @@ pub async fn run(config: Config) -> Result<(), ProcessError> {
         None => Ok(()),
     };
     closing.cancel();
-    // A server that was told to end has no news, and one that broke before has been logged by the probes failing.
+    // A server that was asked to end has nothing to report, and one that broke before has been logged by the probes failing.
     if let Ok(result) = serving.await {
         result?;
     }
@@ -217,9 +217,9 @@ impl Replica {
             stalled = self.stalled() => ("a loop has stalled", stalled),
             () = self.work(context.clone()) => return Ok(()),
         };
-        // The controllers are aborted by now, and each reconciliation with them: one that moves once more sees that the operator is
-        // stopping. Only a submission goes on: what is not sent yet is not sent any more, and an answer is recorded, however
-        // long the API server is away.
+        // The controllers are aborted by now, and each reconciliation with them: one that moves once more sees that the
+        // operator is stopping. Only a submission goes on: what is not sent yet is not sent any more, and an answer is
+        // recorded, however long the API server is away.
         tracing::warn!(
             "{why}; not starting new work; shutting down after recording the submissions in progress"
         );
@@ -300,7 +300,7 @@ async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError
         api_proxy::Settings::read().proxy(&config.cluster_url)?
     };
     config.default_retry = false;
-    // A list without an answer would leave a controller deaf for ever: kube has no limit of its own.
+    // A list without an answer would block a controller: kube has no limit of its own.
     config.read_timeout = Some(SILENCE);
     // Silence before a call says nothing about its answer.
     config.reset_reader_on_write = true;

@@ -120,7 +120,8 @@ struct ProcessArgs {
     )]
     concurrency: NonZeroU16,
 
-    /// Maximum number of calls per minute for each combination of credentials and endpoint; recovery has priority over polls, and polls over submissions
+    /// Maximum number of calls per minute for each combination of credentials and endpoint; recovery has priority over
+    /// polls, and polls over submissions
     #[arg(
         long,
         value_name = "COUNT",
@@ -199,7 +200,7 @@ impl RunArgs {
     /// # Errors
     /// Two durations do not go together, or the proxy or the collector of traces cannot be used.
     pub fn config(self) -> Result<Config, InvalidConfig> {
-        // Taken apart field by field: a flag that nobody reads does not compile.
+        // Taken apart field by field: a flag that is not read does not compile.
         let ScopeArgs {
             namespaces,
             allowed_endpoints,

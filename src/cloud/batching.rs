@@ -39,7 +39,7 @@ use known_rows::KnownRows;
 use paging::RowKey;
 use sub_jobs::{SubJobsByDesktop, sweep};
 
-/// Projects that nobody asked about for so long are forgotten.
+/// Projects that were not read for so long are forgotten.
 const IDLE: Duration = Duration::from_secs(600);
 
 /// The shared reads of all logins, by priority: what has to wait must not hold up what may go first. Clones share
@@ -47,7 +47,7 @@ const IDLE: Duration = Duration::from_secs(600);
 #[derive(Clone)]
 pub struct DesktopBatcher {
     entries: ExpiringMap<(CredentialsKey, Priority), Entry>,
-    /// Rows of the sub-job list of each project, whoever read them.
+    /// Rows of the sub-job list of each project, for all sessions.
     rows: Arc<Mutex<HashMap<ProjectID, KnownRows>>>,
 }
 
@@ -67,8 +67,8 @@ impl Default for DesktopBatcher {
 }
 
 impl DesktopBatcher {
-    /// Reads desktops, together with whoever asks at the same time, or has just asked. If that takes a call, it takes along
-    /// as many as it can of those that others will ask for soon, which `upcoming` names.
+    /// Reads desktops, together with callers that ask at the same time, or have just asked. If that takes a call, it takes
+    /// along as many as it can of those that others will ask for soon, which `upcoming` names.
     ///
     /// # Errors
     /// As the call of the cloud.

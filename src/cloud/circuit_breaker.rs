@@ -37,7 +37,7 @@ const FAILED_LOGINS: u32 = 2;
 /// Calls of one login at one time: so many may fail before the first failure is known.
 const AT_ONCE: usize = 2;
 
-/// Calls of a login at one time once it was refused, until it is proven anew.
+/// Concurrent calls with credentials that were rejected, until a call succeeds again.
 const PROBES: usize = 1;
 
 /// How long a login is held back: the vendor's lock of five minutes, and a little.
@@ -70,7 +70,7 @@ struct State {
 /// An endpoint and the fingerprint of a login.
 type EndpointCredentials = (Origin, String);
 
-/// Who calls whom.
+/// Credentials and project of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SessionKey {
     /// The project.
@@ -86,7 +86,7 @@ impl SessionKey {
 }
 
 impl CircuitBreaker {
-    /// Lets each login make so many calls of one endpoint in a minute, and nobody wait any more once the operator stops.
+    /// Allows each set of credentials so many calls of one endpoint per minute; no call waits once the operator stops.
     pub fn new(calls_per_minute: NonZeroU32, timing: Timing, stopping: CancellationToken) -> Self {
         Self {
             timing,
@@ -166,8 +166,8 @@ impl CircuitBreaker {
         }
     }
 
-    /// Takes in how a call ended that began at `began`, and says which breaker that has put on. To be told before its permit
-    /// is over: the next one may have to wait for what this one says.
+    /// Records the result of a call that began at `began`, and returns which breaker has opened. To be called before its
+    /// permit is over: the next one may have to wait for what this one says.
     pub fn note<T>(
         &self,
         operation: Operation,
@@ -179,7 +179,7 @@ impl CircuitBreaker {
         let opened = state.note_answer(operation, key, began, result, &self.timing);
         let now = Instant::now();
         match (result.as_ref().err().map(classify), result) {
-            // Nobody was asked.
+            // The call was not sent.
             (_, Err(error)) if matches!(error.failure, Failure::CircuitOpen { .. }) => None,
             (Some(ErrorClass::Authentication), _) => {
                 let failed = state.failed(&key.login).saturating_add(1);
@@ -233,7 +233,7 @@ impl State {
         self.logins.get(login).map_or(0, |(failed, _)| *failed)
     }
 
-    /// Tells the circuit breaker; says whether it has opened.
+    /// Records the result in the circuit breaker; returns whether it has opened.
     fn note_answer<T>(
         &mut self,
         operation: Operation,
@@ -257,7 +257,7 @@ impl State {
         if self.failed(login) > 0 { PROBES } else { AT_ONCE }
     }
 
-    /// Has the gates of a login let so many pass as its standing allows.
+    /// Adjusts the limits of credentials to their failures.
     fn limit(&self, login: &str) {
         let own = self.limiters.iter().filter(|((_, other), _)| other == login);
         own.for_each(|(_, limiter)| limiter.limit(self.at_once(login)));

@@ -191,7 +191,7 @@ impl RateLimiter {
         self.changed();
     }
 
-    /// Nobody else knows of these permits, and the rate is rested: new ones would do as well.
+    /// No caller is left, and the burst is refilled: a new limiter would be the same.
     pub fn is_idle(&self) -> bool {
         Arc::strong_count(&self.0) == 1 && self.0.state.lock().even <= Instant::now()
     }
@@ -213,7 +213,7 @@ impl RateLimiter {
             };
             let (permits, waited) = (self.clone(), None);
             let permit = Permit { permits, waited };
-            // Whoever went away meanwhile gives the permit back by its drop, outside of the lock.
+            // A caller that was cancelled meanwhile returns the permit by its drop, outside of the lock.
             sender.send(permit).ok();
         }
     }
@@ -229,12 +229,12 @@ impl Drop for Permit {
 enum Next {
     Now(oneshot::Sender<Permit>),
     At(Instant),
-    /// When somebody comes, or gives a permit back.
+    /// When a caller arrives, or returns a permit.
     Unknown,
 }
 
 impl State {
-    /// Takes the next permit for whoever is in front.
+    /// Takes the next permit for the caller in front.
     fn next(&mut self) -> Next {
         for rotation in &mut self.waiting {
             rotation.forget_gone();
@@ -265,7 +265,7 @@ impl State {
         Next::Now(sender)
     }
 
-    /// Whoever the next permit of the cycle is reserved for, or else the highest priority.
+    /// The priority for which the next permit of the cycle is reserved, or else the highest one.
     fn pop(&mut self) -> Option<oneshot::Sender<Permit>> {
         let mut order = self.shares.order();
         let sender = order.find_map(|priority| self.waiting[priority as usize].pop())?;
@@ -299,7 +299,7 @@ impl FairQueue {
         sender
     }
 
-    /// Nobody is served who no longer waits.
+    /// Drops cancelled callers.
     fn forget_gone(&mut self) {
         for (_, line) in &mut self.0 {
             while line.front().is_some_and(oneshot::Sender::is_closed) {
@@ -310,7 +310,7 @@ impl FairQueue {
     }
 }
 
-/// Waits until then, or for ever.
+/// Waits until then, or without end.
 pub async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,

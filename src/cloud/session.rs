@@ -53,7 +53,7 @@ impl ServiceClocks {
     }
 }
 
-/// A project as one login sees it: nobody reads with somebody else's login.
+/// A project with one set of credentials: reads are never shared across credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CredentialsKey {
     /// Which project.
@@ -82,7 +82,7 @@ struct MeteredClient {
 pub struct CloudSession {
     /// The client.
     pub cloud: Arc<dyn Workspace>,
-    /// Who calls whom.
+    /// Credentials and project of a call.
     pub key: SessionKey,
     /// For whom.
     pub namespace: String,

@@ -44,7 +44,7 @@ impl<T: Clone> SingleFlight<T> {
         Ok(last.insert(SharedRead { began, value }).clone())
     }
 
-    /// What is read has changed: who asks from now on is not told of an earlier read.
+    /// What is read has changed: callers that ask from now on do not get an earlier read.
     pub fn invalidate(&self) {
         *self.not_before.lock() = Some(Instant::now());
     }

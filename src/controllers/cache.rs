@@ -75,7 +75,7 @@ impl Ahead {
 pub enum Source {
     /// The watch's copy.
     Cache,
-    /// A live read: what the object is cannot be told from the copy.
+    /// A live read: the copy does not show what the object is.
     Live,
     /// Nothing yet: the copy is older than what this process has read or written. The watch wakes the request, or it is due
     /// then.

@@ -90,7 +90,7 @@ pub struct ClaimResult {
     pub fresh: bool,
     /// When a request in flight last released one of them, in time since the start of the process.
     pub released: Option<Duration>,
-    /// The deleted request that holds one of them, if nobody has asked yet whether it is really gone: it may have been
+    /// The deleted request that holds one of them, if a live read has not confirmed yet that it is gone: it may have been
     /// finished by another leader.
     pub unconfirmed: Option<ObjectRef<DesktopDeletion>>,
 }
@@ -337,7 +337,7 @@ impl Claims {
     }
 
     /// Waits until every watch has listed its objects, or is refused: what is not known yet could come first. (The stores
-    /// cannot be awaited here: `Store::wait_until_ready` wakes one task only, and would leave the others waiting for ever.)
+    /// cannot be awaited here: `Store::wait_until_ready` wakes one task only, and would leave the others waiting.)
     async fn unknown(&self) -> Option<Claim> {
         loop {
             let unknown = self.lock().unknown();

@@ -272,7 +272,7 @@ async fn access_denied(
 }
 
 /// Stores that a request is stalled, unless the conditions say so already or it has ended. Gives the version that there is
-/// now, if nobody has edited the request since the copy `object`: the same decision would come of it.
+/// now, if the request has not been edited since the copy `object`: the same decision would come of it.
 async fn report_failure(
     object: &DesktopDeletion,
     reason: Reason,
@@ -311,8 +311,8 @@ fn user_editable_parts(object: &DesktopDeletion) -> impl PartialEq {
     (metadata.generation, metadata.finalizers.clone(), deleted, resolve)
 }
 
-/// Takes one step after another, until there is nothing to do but wait. Gives the reconciliation back unless it was lost in its
-/// submission, and says when the request is due again.
+/// Takes one step after another, until there is nothing to do but wait. Gives the reconciliation back unless it was lost in
+/// its submission, and says when the request is due again.
 async fn run_steps(
     mut reconciliation: Reconciliation,
     slot: &mut Slot,
@@ -321,7 +321,7 @@ async fn run_steps(
     for _ in 0..MOST_STEPS {
         facts::refresh(&mut reconciliation, context);
         if reconciliation.seen.facts.stopping {
-            // Whoever leads next goes on from what is stored.
+            // The next leader continues from what is stored.
             return (Some(reconciliation), Ok(None));
         }
         let result = match plan(&reconciliation.seen) {

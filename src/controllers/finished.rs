@@ -71,7 +71,7 @@ async fn tend(client: &Client, object: &PartialObjectMeta<DesktopDeletion>) -> R
         return Ok(());
     };
     match result {
-        // Somebody else was faster, and another event follows.
+        // Another client was faster, and another event follows.
         Err(api::Error::Conflict | api::Error::NotFound) => Ok(()),
         result => result,
     }
@@ -105,7 +105,7 @@ pub(super) async fn free(client: &Client, object: &impl ResourceExt) -> Result<(
             name,
             "removed the operator's finalizer from a request that it no longer protects"
         ),
-        // Somebody else was faster.
+        // Another client was faster.
         Err(api::Error::Conflict | api::Error::NotFound) => {}
         Err(error) => return Err(error),
     }

@@ -410,7 +410,7 @@ async fn write(
         return Ok(());
     };
     let old = live.status();
-    // A person may be asked to look already: another process may have counted the tries.
+    // Stalled may be set already: another process may have counted the tries.
     let stalled = conditions::find(&old.conditions, ConditionType::Stalled);
     let persists = persists || stalled.is_some_and(|c| c.reason == verdict.reason);
     let updates = updates(verdict, persists);

@@ -26,7 +26,7 @@ use crate::workspace::auth;
 use crate::workspace::connector::Target;
 use crate::workspace::endpoint::regions;
 
-/// Projects that nobody asked for so long are forgotten.
+/// Projects that were not used for so long are forgotten.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// What a read of a project came to. One that failed is shared too, or those who wait would time out one after the other.
@@ -36,7 +36,7 @@ type ReadResult = Result<Arc<ProjectRead>, api::Error>;
 pub struct ProjectReads(ExpiringMap<(String, String), SingleFlight<ReadResult>>);
 
 impl ProjectReads {
-    /// A project has changed: who asks from now on is not told of an earlier read.
+    /// A project has changed: callers that ask from now on do not get an earlier read.
     pub fn changed(&self, namespace: &str, name: &str) {
         if let Some(flight) = self.0.peek(&(namespace.to_owned(), name.to_owned())) {
             flight.invalidate();
@@ -72,7 +72,7 @@ pub enum ProjectRead {
     Found(Arc<StoredProject>, Result<Arc<CloudSession>, Unavailable>),
 }
 
-/// Why there is no client: a reason of the project's `Ready` condition, and cause and cure.
+/// Why there is no client: a reason of the project's `Ready` condition, and cause and remedy.
 pub struct Unavailable {
     /// The reason.
     pub reason: Reason,
@@ -314,7 +314,7 @@ fn unverified(project: &WorkspaceProject, patient: bool) -> Option<ProjectUnavai
     let (reason, needs_user) = if ready.reason == Reason::ClockSkew {
         (Reason::ClockSkew, true)
     } else if ready.reason == Reason::EndpointUnreachable {
-        // For so long, perhaps, that a person must look.
+        // Possibly for so long that user action is required.
         let stalled = project.condition(ConditionType::Stalled);
         let needs_user = stalled.is_some_and(|c| c.status == ConditionStatus::True);
         (Reason::ServiceUnavailable, needs_user)

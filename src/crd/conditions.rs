@@ -102,7 +102,7 @@ pub struct ConditionUpdate {
     pub status: ConditionStatus,
     /// Its reason.
     pub reason: Reason,
-    /// Text for people: cause and cure.
+    /// Text for users: cause and remedy.
     pub message: String,
 }
 

@@ -76,8 +76,8 @@ pub struct WorkspaceProjectSpec {
 
     /// URL of the identity service (IAM), https, without a path, in the form of `endpoint`. The operator logs in
     /// there with a password, and queries there when a token expires. Default: `https://iam.{region}.myhuaweicloud.com`
-    /// (for eu-west-101, `https://iam.eu-west-101.myhuaweicloud.eu`) if `endpoint` is not set. If `endpoint` is set, there is
-    /// no default, so that credentials are never sent to another cloud. Immutable, including whether it is set.
+    /// (for eu-west-101, `https://iam.eu-west-101.myhuaweicloud.eu`) if `endpoint` is not set. If `endpoint` is set, there
+    /// is no default, so that credentials are never sent to another cloud. Immutable, including whether it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::ENDPOINT), regex(pattern = rules::ENDPOINT))]
     #[x_kube(validation = rules::port())]
@@ -125,8 +125,8 @@ impl WorkspaceProject {
         .field_path(".approvalAbove")
 )]
 pub struct Guardrails {
-    /// Whether a request is submitted only after its plan was approved (`spec.approvedPlan` of the `DesktopDeletion`): `None`
-    /// or `Required`. Default: None.
+    /// Whether a request is submitted only after its plan was approved (`spec.approvedPlan` of the `DesktopDeletion`):
+    /// `None` or `Required`. Default: None.
     #[serde(default)]
     pub approval: Approval,
 
@@ -168,8 +168,8 @@ pub struct Guardrails {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub protected_tags: Vec<Tag>,
 
-    /// Patterns for computer names of desktops that must not be deleted, ignoring case: `*` matches any number of characters,
-    /// `?` matches one. A desktop with a matching name blocks its request.
+    /// Patterns for computer names of desktops that must not be deleted, ignoring case: `*` matches any number of
+    /// characters, `?` matches one. A desktop with a matching name blocks its request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::GUARDRAIL_NAMES), inner(length(min = 1, max = limits::DESKTOP_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -193,8 +193,8 @@ pub struct Guardrails {
     #[serde(default)]
     pub require_maintenance: bool,
 
-    /// Time windows for submissions. A window must be open by both the operator's clock and that of the service. Running jobs
-    /// continue after it closes. Default: at any time.
+    /// Time windows for submissions. A window must be open by both the operator's clock and that of the service. Running
+    /// jobs continue after it closes. Default: at any time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::GUARDRAIL_WINDOWS))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -359,7 +359,7 @@ pub struct SecretRef {
 /// Observed state of the project. Written by the operator only.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-// A new object says that nobody has looked at it yet, so that no tool takes it for ready.
+// A new object says that it was not processed yet, so that no tool takes it for ready.
 #[schemars(extend("default" = json!({"observedGeneration": -1})))]
 pub struct WorkspaceProjectStatus {
     /// The `metadata.generation` last observed by the operator. -1 means that the operator has not observed the

@@ -25,7 +25,7 @@ const BASELINE_JOBS: usize = crate::crd::limits::BASELINE_JOBS as usize;
 /// How often the cloud may say "not found" about the same desktops, each of which it shows, before that is its verdict.
 const NOT_FOUND_LIMIT: usize = 3;
 
-/// How many GETs of one desktop may fail in a row before a person must look.
+/// How many GETs of one desktop may fail in a row before user action is required.
 const FAILED_READS_LIMIT: u32 = 4;
 
 /// From how many desktops on that must be read one by one the conditions say how far that is.
@@ -324,8 +324,8 @@ fn read_desktops(seen: &Observed, announce: ProgressReporting) -> Result<SortedD
     Ok(sorted)
 }
 
-/// Whether only a GET of its own says what is to be known of a desktop. After the cloud said that something does not exist no
-/// list does: it may lag, and show for a while what is gone.
+/// Whether only a GET of its own says what is to be known of a desktop. After the cloud said that something does not exist
+/// no list does: it may lag, and show for a while what is gone.
 fn needs_single_read(seen: &Observed, id: &DesktopID) -> bool {
     let read = seen.single_reads.get(&id.folded());
     match seen

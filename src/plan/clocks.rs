@@ -102,7 +102,7 @@ impl Clocks {
     }
 
     /// How long until both clocks are past `at`, each running on as it does now. Clocks that differ by more than
-    /// `allowed` must be past it by their difference too, since nobody knows which one is right. `None` where only ours
+    /// `allowed` must be past it by their difference too, since it is not known which one is right. `None` where only ours
     /// is known.
     pub fn until(&self, at: Timestamp, allowed: Duration) -> Option<Duration> {
         let apart = Duration::try_from(self.difference()?.abs()).unwrap_or(Duration::MAX);

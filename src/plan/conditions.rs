@@ -53,7 +53,7 @@ pub fn holding(
     updates
 }
 
-/// `Ready` and `Stalled` as they are, where the cloud refused the last attempt for a reason that a person must remove: the
+/// `Ready` and `Stalled` as they are, where the cloud refused the last attempt for a reason that requires user action: the
 /// next attempt does not remove it, and would only make them flap.
 fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[ConditionUpdate; 2]> {
     let refused = status.last_error.as_ref()?.class.error_policy().reason;

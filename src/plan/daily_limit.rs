@@ -1,7 +1,7 @@
 //! Floor 5, shared by phases.
 //!
-//! How many desktops a project takes within a day (`maxDesktopsPerDay`). They are reserved in the status of the project after
-//! the permit and before the signature, and nothing is sent without that.
+//! How many desktops a project takes within a day (`maxDesktopsPerDay`). They are reserved in the status of the project
+//! after the permit and before the signature, and nothing is sent without that.
 
 use jiff::Timestamp;
 
@@ -54,8 +54,8 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
     ))
 }
 
-/// So many desktops are reserved for that attempt, or need not be. What was reserved for an attempt that is not stored counts
-/// only while the request is as it was then: whoever settles reservations gives the desktops back once it is not.
+/// So many desktops are reserved for that attempt, or need not be. What was reserved for an attempt that is not stored
+/// counts only while the request is as it was then: the check of reservations releases the desktops once it is not.
 pub fn is_reserved(seen: &Observed, attempt: Option<&AttemptID>, count: usize) -> bool {
     let Some((_, usage)) = limit_and_usage(seen) else {
         return true;
@@ -79,8 +79,8 @@ fn limit_and_usage(seen: &Observed) -> Option<(u32, &DailyUsage)> {
     Some((limit, &project.usage))
 }
 
-/// What an earlier reconciliation of the request reserved, perhaps of another process, which can still use it: until a write of
-/// this one changes the object. So it is named in the message, which differs from the one that is stored by that.
+/// What an earlier reconciliation of the request reserved, perhaps of another process, which can still use it: until a
+/// write of this one changes the object. So it is named in the message, which differs from the one that is stored by that.
 fn left_over<'a>(seen: &Observed, others: &'a DailyUsage) -> Option<&'a Reservation> {
     let request = &seen.request;
     others.reservations.iter().find(|r| {

@@ -1,8 +1,8 @@
 //! Floor 3, time.
 //!
-//! What counts against `maxDesktopsPerDay` of a project, and until when. Desktops are reserved before a submission is signed.
-//! They are given back only if it is certain that nothing came of it: the attempt had no effect, or it was never stored and
-//! cannot be stored any more.
+//! What counts against `maxDesktopsPerDay` of a project, and until when. Desktops are reserved before a submission is
+//! signed. They are given back only if it is certain that nothing came of it: the attempt had no effect, or it was never
+//! stored and cannot be stored any more.
 
 use std::time::Duration;
 
@@ -38,7 +38,8 @@ pub enum ReservationOwner {
     Unknown,
 }
 
-/// Takes out what no longer counts by both clocks. A reservation that was never settled counts as long as its submission would.
+/// Takes out what no longer counts by both clocks. A reservation that was never settled counts as long as its submission
+/// would.
 pub fn expire(usage: &mut DailyUsage, clocks: &Clocks, timing: &Timing) {
     let counts = |until: Timestamp| clocks.until(until, timing.clock_skew) != Some(Duration::ZERO);
     usage.submitted.retain(|interval| counts(interval.counts_until.0));
@@ -69,8 +70,8 @@ pub fn now(clocks: &Clocks) -> Time {
     Time(clocks.other().map_or(clocks.ours, |other| other.max(clocks.ours)))
 }
 
-/// The usage once each reservation is settled that can be, whose requests are given in the same order: of a submission that may
-/// have had an effect its desktops count for a day, of any other they are given back.
+/// The usage once each reservation is settled that can be, whose requests are given in the same order: of a submission that
+/// may have had an effect its desktops count for a day, of any other they are given back.
 #[must_use]
 pub fn settle(usage: &DailyUsage, requests: Vec<ReservationOwner>, timing: &Timing) -> DailyUsage {
     let mut settled = DailyUsage {
@@ -123,7 +124,7 @@ fn state_of(reservation: &Reservation, request: ReservationOwner) -> Reservation
         .iter()
         .find(|attempt| attempt.id == reservation.attempt_id);
     match attempt {
-        // Whoever reserved can store the intent as long as the request is as it was then.
+        // The reconciliation that reserved can store the intent as long as the request is as it was then.
         None if resource_version == reservation.resource_version => ReservationState::Open,
         // Records go only of attempts that were refused or not sent.
         None => ReservationState::Released,
@@ -158,8 +159,8 @@ fn count(submitted: &mut Vec<SubmittedDesktops>, until: Timestamp, desktops: i32
     }
 }
 
-/// Until when desktops count that were reserved, or signed for, at that time: a day after the end of the interval in which the
-/// cloud may have taken them.
+/// Until when desktops count that were reserved, or signed for, at that time: a day after the end of the interval in which
+/// the cloud may have taken them.
 fn counts_until(at: Timestamp, timing: &Timing) -> Timestamp {
     let taken = after(at, timing.max_signature_age + timing.submission_timeout);
     let end = (taken.as_second().div_euclid(INTERVAL) + 1) * INTERVAL;

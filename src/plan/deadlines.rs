@@ -33,7 +33,7 @@ pub use claims::{
 /// How long an object may go without a reconciliation, whatever else happens.
 pub const RESYNC: Duration = Duration::from_secs(600);
 
-/// How often the plan of a request is read again while that waits for a person.
+/// How often the plan of a request is read again while that waits for a user.
 const PLAN_REFRESH: Duration = RESYNC;
 
 /// How long a missing project may still come with the sync that brought the request.
@@ -416,7 +416,7 @@ fn must_show_within(timing: &Timing) -> Duration {
 /// Until a request that was signed at `signed_at` is past its `span`, for good. Both clocks must say so, and a third time
 /// source, or two clocks that were wrong one after the other would do: the API server's clock, or that this process has
 /// known the request for that long and twice the allowance more. Where the service's clock is not known, ours does not count
-/// and both witnesses must say so.
+/// and both sources must say so.
 pub fn until_over(
     signed_at: Timestamp,
     span: Duration,
@@ -490,9 +490,9 @@ pub fn is_fresh_enough_to_sign(answered: Duration, uptime: Duration) -> bool {
 }
 
 /// Takes out of what was observed what is too old to act upon, each read by its own age, to which the time that reading took
-/// does not count: where the cloud is slow, the first of many reads would be too old before the last one is made, however often
-/// they are repeated. What is gone stays gone, and what must be confirmed by a GET still must. Says whether reads were taken
-/// out.
+/// does not count: where the cloud is slow, the first of many reads would be too old before the last one is made, however
+/// often they are repeated. What is gone stays gone, and what must be confirmed by a GET still must. Says whether reads
+/// were taken out.
 pub fn drop_stale(
     seen: &mut Observed,
     armed: Option<Duration>,

@@ -40,7 +40,7 @@ impl ErrorClass {
 pub struct ErrorPolicy {
     /// Reason of the conditions and of the Event.
     pub reason: Reason,
-    /// A person must mend something; the condition `Stalled` says so.
+    /// User action is required; the condition `Stalled` says so.
     pub needs_user: bool,
     /// When it is tried again.
     pub retry: RetryPolicy,
@@ -77,7 +77,7 @@ pub fn classify(error: &Error) -> ErrorClass {
             BreakerKind::Unanswered => ErrorClass::Unavailable,
         },
         Failure::NoAnswer { .. } | Failure::Unreadable { .. } => ErrorClass::InDoubt,
-        // These requests hold nothing that a person wrote for this one: what does not fit is the address, or what it names.
+        // These requests contain nothing that a user wrote for this one: what does not fit is the address, or what it names.
         Failure::Refused(refusal)
             if error.operation.is_of_iam() && matches!(refusal.status, 400 | 404 | 405) =>
         {
@@ -95,8 +95,8 @@ pub fn classify(error: &Error) -> ErrorClass {
     }
 }
 
-/// Whether a GET of one desktop may have failed because of that desktop alone: the service answered, with an error that is not
-/// about the caller, the address or the rate.
+/// Whether a GET of one desktop may have failed because of that desktop alone: the service answered, with an error that is
+/// not about the caller, the address or the rate.
 pub fn is_about_one_desktop(error: &Error) -> bool {
     let answered = matches!(error.failure, Failure::Refused(_) | Failure::Unreadable { .. });
     let class = classify(error);
@@ -128,7 +128,7 @@ fn by_code(refusal: &Refusal) -> Option<ErrorClass> {
 }
 
 /// With this status the request may have been carried out: the server failed, waited no longer for the request, or says that
-/// nobody waits for the answer.
+/// no caller waits for the response.
 fn leaves_doubt(status: u16) -> bool {
     status >= 500 || matches!(status, 408 | 499)
 }

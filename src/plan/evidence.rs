@@ -17,7 +17,7 @@ use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, AuthMethod, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{DesktopID, JobID, code};
 
-/// How long a request may stay in doubt before a person is asked: longer than any signature lives.
+/// How long a request may stay in doubt before user action is required: longer than any signature is valid.
 const MAX_UNATTENDED_WAIT: SignedDuration = SignedDuration::from_mins(30);
 
 /// What the reads of this reconciliation show of `attempt`; `None` while a read is missing.
@@ -119,7 +119,7 @@ pub fn next_owner_read(seen: &Observed, attempt: &Attempt, sweep: &SubJobList) -
         .map(Step::ReadOwner)
 }
 
-/// What was found will not be more. A job that deletes only a part of the body may be somebody else's, and a list that was
+/// What was found will not be more. A job that deletes only a part of the body may be another client's, and a list that was
 /// cut may lack ours.
 pub fn is_conclusive(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> bool {
     let ours = || evidence.jobs.iter().any(|job| covers(seen, attempt, job));
@@ -133,7 +133,7 @@ pub fn late_effect(seen: &Observed, attempt: &Attempt) -> Option<Step> {
         return Some(step);
     }
     let mut evidence = evidence(seen, attempt)?;
-    // Only a job proves it: a desktop may have been deleted by anybody since.
+    // Only a job proves it: any client may have deleted a desktop since.
     evidence.affected = evidence.jobs.iter().flat_map(|job| sweep.named_by(job)).collect();
     let settlement = OutcomeUpdate {
         outcome: Outcome::NoEffect,
@@ -158,7 +158,7 @@ pub fn in_doubt(attempt: &Attempt) -> Progress {
     }
 }
 
-/// A token may live for a day, or for years: nobody should have to wait for its end unasked.
+/// A token may be valid for a day, or for years: user action is required instead of a wait for its end.
 fn exceeds_unattended_wait(attempt: &Attempt) -> bool {
     let life = |end: &Time| end.0.duration_since(attempt.signed_at.0);
     attempt.auth == AuthMethod::Token
@@ -199,7 +199,7 @@ fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progres
 /// so. Else it is open until the job has shown all of its sub-jobs, since a list may have lacked a row.
 pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> OutcomeUpdate {
     let mut jobs: Vec<_> = evidence.jobs.iter().cloned().collect();
-    // The first one is the request's job: rather the one that covers the whole body than one of somebody else.
+    // The first one is the request's job: rather the one that covers the whole body than one of another client.
     jobs.sort_by_key(|job| !covers(seen, attempt, job));
     let states = attempt.desktop_ids.iter().map(|id| {
         if evidence.affected.contains(&id.folded()) {

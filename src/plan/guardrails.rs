@@ -51,7 +51,7 @@ pub fn violated(seen: &Observed) -> Option<Progress> {
     ))
 }
 
-/// The wait while it cannot be told when the project takes submissions.
+/// The wait while it is unknown when the project takes submissions.
 pub fn unknown_time_zone(project: &str) -> Progress {
     let message = format!(
         "a time zone in spec.guardrails.windows of WorkspaceProject {project} is not known, so nothing is submitted: use a name of the IANA database, such as Europe/Berlin"

@@ -136,7 +136,7 @@ pub struct Request {
     pub suspend: bool,
     /// `spec.approvedPlan`.
     pub approved_plan: Option<String>,
-    /// The annotation by which a person settles an attempt.
+    /// The annotation by which a user resolves an attempt.
     pub resolve: Option<String>,
     /// `metadata.generation`.
     pub generation: i64,
@@ -326,7 +326,7 @@ pub struct Facts {
     pub window: Window,
     /// The deadline of the request, by both clocks.
     pub deadline: Deadline,
-    /// The service has told its time to this process.
+    /// The service's clock is known to this process.
     pub service_clock_known: bool,
     /// After a refusal: the pause is over, or what was wrong may have been corrected.
     pub retry_due: bool,
@@ -353,7 +353,7 @@ pub struct Facts {
     pub finalizer_due: bool,
     /// How the circuit breaker for submissions stands.
     pub circuit: Circuit,
-    /// How far a long check has come was not told lately.
+    /// The progress of a long check was not recorded lately.
     pub progress_due: bool,
 }
 
@@ -366,7 +366,7 @@ pub enum Circuit {
     Closed,
     /// None may be made before a read has succeeded.
     NeedsRead,
-    /// None may be made, and reading for one would be in vain.
+    /// None may be made, and reads for one would be suppressed too.
     Open,
 }
 

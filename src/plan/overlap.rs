@@ -30,7 +30,7 @@ pub fn next(seen: &Observed, claim: &Claim) -> Step {
 pub struct ReleasedDesktops {
     /// A single GET says that these are gone, so nothing can happen to them any more.
     pub gone: Vec<DesktopID>,
-    /// The job of the accepted call shows on these, so whoever reads from now on sees it.
+    /// The job of the accepted call shows on these, so reads from now on show it.
     pub shown: Vec<DesktopID>,
 }
 
@@ -61,7 +61,7 @@ fn shows(seen: &Observed, holder: &DeletedRequest, id: &DesktopID) -> bool {
 }
 
 /// The read that may end the claim of a deleted request, and then the question for the claim. Of a call in doubt no job is
-/// known, and one that looks like its own may be somebody else's.
+/// known, and one that looks like its own may be another client's.
 fn read(seen: &Observed, holder: &DeletedRequest) -> Option<Step> {
     let id = &holder.desktop;
     if is_gone(seen, id) || shows(seen, holder, id) {

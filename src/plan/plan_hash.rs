@@ -1,7 +1,7 @@
 //! Floor 2, data.
 //!
-//! Which facts of a desktop a plan holds, and the hash of a plan. The same facts always give the same hash; it covers neither
-//! times of observation, nor the approval, nor who asks. (The page docs/approval.md has a script that computes it.)
+//! Which facts of a desktop a plan holds, and the hash of a plan. The same facts always give the same hash; it covers
+//! neither times of observation, nor the approval, nor who asks. (The page docs/approval.md has a script that computes it.)
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -131,7 +131,7 @@ impl From<&ApprovedDesktop> for PlannedDesktop {
     }
 }
 
-/// Whom the desktop is assigned to, for people; `None` also if that is nobody, or is no part of a plan.
+/// Whom the desktop is assigned to, for people; `None` also if it is not assigned, or if that is not part of a plan.
 pub fn users_shown(facts: &DesktopFacts) -> Option<String> {
     let users = fixed(facts).filter(|users| !users.is_empty())?;
     Some(limits::cut(&shown(&users), limits::DESKTOP_USER))
@@ -150,7 +150,7 @@ fn name(given: &Fact<String>) -> Option<String> {
     }
 }
 
-/// Users and groups that the desktop is assigned to, as far as the cloud says; `None` if that cannot be told.
+/// Users and groups that the desktop is assigned to, as far as the cloud says; `None` if that is unknown.
 pub fn assigned(facts: &DesktopFacts) -> Option<BTreeSet<Assignee>> {
     let user = match &facts.user_name {
         Fact::Given(name) => Some(name.clone()).filter(|name| !name.is_empty()),

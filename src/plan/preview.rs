@@ -14,7 +14,7 @@ use crate::crd::deletion::{DesktopState, DesktopStatus, MissingFact, Plan};
 use crate::crd::limits;
 use crate::ids::DesktopID;
 
-/// The plan of this request is shown: it is held on purpose, or somebody relies on what its desktops are.
+/// The plan of this request is shown: it is paused, or its approval or expectations depend on what its desktops are.
 pub fn must_show_plan(seen: &Observed) -> bool {
     let request = &seen.request;
     request.suspend

@@ -29,14 +29,14 @@ pub fn next(seen: &Observed, attempt: &Attempt) -> Step {
     }
 }
 
-/// The call may still take effect, and nobody asks for an answer before that is over.
+/// The call may still take effect, and no evidence is final before that is over.
 pub fn is_early(seen: &Observed) -> bool {
     seen.request.pending().is_some() && !seen.facts.expired && seen.request.unanswered_resolve().is_none()
 }
 
 /// While the call may still take effect nothing can be decided. The list of the project's jobs, which requests share, keeps
-/// the service's clock known and names the job that is probably the attempt's. While that clock is not known, or differs from
-/// ours, the desktops are asked for too.
+/// the service's clock known and names the job that is probably the attempt's. While that clock is not known, or differs
+/// from ours, the desktops are asked for too.
 #[allow(clippy::result_large_err)] // the error is the next step
 fn early(seen: &Observed, attempt: &Attempt) -> Result<Step, Step> {
     if seen.facts.before_initial_poll {
@@ -49,7 +49,7 @@ fn early(seen: &Observed, attempt: &Attempt) -> Result<Step, Step> {
     }
     let sweep = match &seen.sweep {
         Some(sweep) => sweep,
-        // Where one kind of call tells a false time, the answers of another one correct it, if none comes in between.
+        // Where one kind of call reports a wrong time, the responses of another one correct it, if none comes in between.
         None if skewed => return Ok(Step::Wait(in_doubt(attempt))),
         None => return Err(Step::ReadSubJobs),
     };
@@ -81,7 +81,7 @@ fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
     })
 }
 
-/// Desktops of which nobody can say that nothing happens to them keep the outcome open: they are named.
+/// Busy desktops keep the outcome open, and the message names them.
 fn name_busy(seen: &Observed, attempt: &Attempt, mut progress: Progress) -> Progress {
     let view = |id: &DesktopID| seen.desktops.get(&id.folded()).map(|desktop| desktop.view);
     let is_busy = |id: &&DesktopID| view(id) == Some(DesktopView::Busy);
@@ -113,7 +113,7 @@ fn waiting(attempt: &Attempt, jobs: &BTreeSet<JobID>, requeue: Requeue) -> Progr
     Progress { requeue, ..progress }
 }
 
-/// A wait for the end of a call that takes longer since clocks differ: a person must correct one of them.
+/// A wait for the end of a call that takes longer since clocks differ: a user must correct one of them.
 pub fn delayed_by_clocks(seen: &Observed, mut progress: Progress) -> Progress {
     let open = seen.request.status.attempts.iter().any(Attempt::is_open);
     let Some(skew) = seen.facts.clock_skew.filter(|_| open) else {

@@ -12,7 +12,7 @@ use crate::crd::conditions::Reason;
 use crate::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
 use crate::ids::{AttemptID, JobID};
 
-/// What a person asks for.
+/// What the annotation asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolve {
     /// Which attempt.
@@ -24,7 +24,7 @@ pub struct Resolve {
 /// What to do with an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResolveAction {
-    /// It had no effect: submit anew.
+    /// It had no effect: submit again.
     Retry,
     /// Give the request up.
     Abandon,
@@ -105,7 +105,8 @@ pub fn next(seen: &Observed) -> Option<Step> {
     }
 }
 
-/// A job that is overdue may be given up, and one that can no longer be followed once it must show: its desktops are free then.
+/// A job that is overdue may be given up, and one that can no longer be followed once it must show: its desktops are free
+/// then.
 fn may_give_up(seen: &Observed) -> bool {
     let home = seen.request.status.project.as_ref();
     let now = seen.project.as_ref().and_then(|p| p.coordinates.as_ref());

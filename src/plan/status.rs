@@ -58,7 +58,7 @@ pub fn record_intent(
 }
 
 /// The status that stores what came of an attempt. An attempt that was settled meanwhile keeps its outcome and only
-/// gains the jobs; so does one of a request that has ended, whose end stays as it was told.
+/// gains the jobs; so does one of a request that has ended, whose result stays as it was recorded.
 ///
 /// # Errors
 /// There is no such attempt.

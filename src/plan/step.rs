@@ -55,15 +55,15 @@ pub enum Step {
     Finish(Completion),
     /// Nothing to do before something happens.
     Wait(Progress),
-    /// What is in memory no longer fits: forget it and look anew.
+    /// What is in memory is outdated: drop it and read again.
     StartOver,
     /// Nothing to do at all.
     Done,
 }
 
 impl Step {
-    /// It comes between the permit to send and the sending, and takes no permit of its own; or it is the end, which gives all
-    /// back. (Two that kept theirs while they waited for another one would wait for each other for ever.)
+    /// It comes between the permit to send and the sending, and takes no permit of its own; or it is the end, which gives
+    /// all back. (Two that kept theirs while they waited for another one would deadlock.)
     pub fn keeps_permit(&self) -> bool {
         let sends = matches!(self, Self::Sign(_) | Self::RecordIntent(_) | Self::Post);
         let comes_before = matches!(

@@ -142,7 +142,7 @@ pub struct SortedDesktops {
     pub present: Vec<DesktopID>,
     /// Those that do not exist.
     pub absent: Vec<DesktopID>,
-    /// Those that somebody deletes.
+    /// Those that are being deleted.
     pub being_deleted: Vec<DesktopID>,
     /// Those of the present ones whose earlier deletion failed.
     pub failed_before: Vec<DesktopID>,

@@ -74,7 +74,7 @@ enum Standing {
     Leads,
     /// It belongs to this one.
     StandsBy(String),
-    /// Somebody else wrote it at the same time.
+    /// Another replica wrote it at the same time.
     Raced,
 }
 

@@ -4,8 +4,8 @@
 //! | file | what |
 //! | --- | --- |
 //! | `counts` | counters and histograms: counted up where it happens |
-//! | `live` | gauges: read from the caches when somebody asks |
-//! | `labels` | what tells the series of one metric apart |
+//! | `live` | gauges: read from the caches at each scrape |
+//! | `labels` | the labels of metrics |
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub struct Metrics {
 }
 
 words! {
-    /// What a person must look into, although the object no longer says so, or says something else: the reasons of the
+    /// What requires user action, although the object no longer says so, or says something else: the reasons of the
     /// Events that tell it.
     Incident {
         /// What came of a submission could not be stored.
@@ -133,7 +133,7 @@ impl Metrics {
         self.counts.lost_answers.inc();
     }
 
-    /// Something happened that a person must look into.
+    /// Something happened that requires user action.
     pub fn incident(&self, incident: Incident) {
         let labels = [("reason", incident.as_str())];
         self.counts.incidents.get_or_create(&labels).inc();

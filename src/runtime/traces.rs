@@ -132,7 +132,7 @@ struct Collector {
 
 impl Collector {
     fn new() -> Result<Self, TracesError> {
-        // reqwest panics without a crypto provider; whoever comes first installs the one that is compiled in.
+        // reqwest panics without a crypto provider; the first caller installs the one that is compiled in.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{AllowedEndpoint, CloudProxy};
 use crate::ids::ProjectID;
 
-/// More endpoints than anybody has; beyond it the kept clients are dropped, so that no tenant fills the memory.
+/// More endpoints than are used in practice; beyond it the kept clients are dropped, so that no tenant fills the memory.
 const MAX_KEPT: usize = 256;
 
 /// How this operator names itself to services.
@@ -86,7 +86,7 @@ pub struct Connector {
 impl Connector {
     /// A connector to the endpoints of this allow-list.
     pub fn new(options: Options, allowed: Vec<AllowedEndpoint>, clock: Clock) -> Self {
-        // reqwest panics without a crypto provider; whoever comes first installs the one that is compiled in.
+        // reqwest panics without a crypto provider; the first caller installs the one that is compiled in.
         rustls::crypto::ring::default_provider().install_default().ok();
         Self {
             options,

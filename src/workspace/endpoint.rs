@@ -3,7 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | this | the URL: shape, host, allow-list |
-//! | [`address`] | which addresses are refused unless the operator was told otherwise |
+//! | [`address`] | which addresses are refused unless a flag allows them |
 //! | [`regions`] | the hosts of the vendor's regions |
 //! | [`resolver`] | the same rule for what a name resolves to, at the moment of connecting |
 

@@ -66,7 +66,7 @@ pub(super) trait CredentialsProvider: Send + Sync + fmt::Debug {
     /// What the next call is to be sent with.
     async fn current(&self) -> Result<IssuedCredentials, Error>;
 
-    /// The same without asking anybody; `None` if it must be renewed first.
+    /// The same without a call; `None` if it must be renewed first.
     fn held(&self) -> Option<IssuedCredentials>;
 
     /// The cloud did not accept these: they are not given out again. Whether [`current`](Self::current) can give others.
@@ -87,7 +87,7 @@ pub trait CallObserver: Send + Sync + fmt::Debug {
     fn note(&self, operation: Operation, outcome: Result<u16, &Failure>);
 }
 
-/// Nobody listens.
+/// There is no receiver.
 impl CallObserver for () {
     fn note(&self, _: Operation, _: Result<u16, &Failure>) {}
 }

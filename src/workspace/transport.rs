@@ -52,7 +52,7 @@ pub(super) struct Clients {
     /// For calls that may be repeated.
     pub(super) reads: Arc<dyn Transport>,
     /// For the call that may not: every request has a connection of its own, since on a reused one a request may be
-    /// lost without anybody knowing, and nothing is ever sent again.
+    /// lost unnoticed, and nothing is ever sent again.
     pub(super) submissions: Arc<dyn Transport>,
 }
 

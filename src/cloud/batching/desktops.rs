@@ -23,7 +23,7 @@ const KEPT: Duration = Duration::from_secs(60);
 pub struct DesktopQuery {
     /// The desktops.
     pub ids: Vec<DesktopID>,
-    /// An answer that somebody else's call took along must have been begun since then.
+    /// A response that another caller's batch includes must have been requested since then.
     pub since: Instant,
     /// Such an answer counts only if it shows none of the desktops: what is gone stays gone, all else may have changed.
     pub gone_only: bool,
@@ -53,7 +53,7 @@ pub(super) struct Desktops {
 #[derive(Default)]
 struct Queue {
     waiting: Vec<PendingQuery>,
-    /// Somebody is reading, and will take care of those who come.
+    /// A read is in progress, and will include new callers.
     reading: bool,
 }
 
@@ -66,8 +66,8 @@ struct PendingQuery {
 }
 
 impl Desktops {
-    /// Reads desktops, together with whoever asks at the same time, or has just asked. The same call takes along as many
-    /// as it can of those that others will ask for soon, which `upcoming` names.
+    /// Reads desktops, together with callers that ask at the same time, or have just asked. The same call takes along as
+    /// many as it can of those that others will ask for soon, which `upcoming` names.
     pub(super) async fn read(
         &self,
         cloud: impl ClientsWithPermit,
@@ -108,7 +108,7 @@ impl Desktops {
     }
 }
 
-/// Reads for all who wait, until nobody does. Whoever asks while a call waits for its permit goes along with it.
+/// Reads for all callers that wait, until none does. A caller that asks while a call waits for its permit is included.
 async fn read(
     queue: Arc<Mutex<Queue>>,
     pages: Arc<Mutex<Vec<Arc<Read>>>>,
@@ -142,13 +142,13 @@ async fn read(
             } else {
                 result.clone()
             };
-            // Whoever asked may have gone.
+            // The caller may have been cancelled.
             asked.answer.send(share).ok();
         }
     }
 }
 
-/// The span of a read, in the trace of whoever asked first. Those of the others have a link to it.
+/// The span of a read, in the trace of the first caller. Those of the others have a link to it.
 fn span(batch: &[PendingQuery], desktops: usize) -> Span {
     let mut spans = batch.iter().map(|asked| &asked.span);
     let first = spans.next().and_then(Span::id);
@@ -186,7 +186,7 @@ async fn read_now(cloud: &dyn Workspace, ids: Vec<DesktopID>) -> Result<Arc<Read
 }
 
 impl Queue {
-    /// Whether somebody waits; otherwise nobody reads any more.
+    /// Whether a caller waits; otherwise reading ends.
     fn goes_on(&mut self) -> bool {
         self.reading = !self.waiting.is_empty();
         self.reading
@@ -210,7 +210,7 @@ impl Queue {
     fn answer(&mut self, read: &Arc<Read>) {
         let is_answered = |asked: &mut PendingQuery| read.answers(&asked.question);
         for asked in self.waiting.extract_if(.., is_answered) {
-            // Whoever asked may have gone.
+            // The caller may have been cancelled.
             asked.answer.send(Ok(read.clone())).ok();
         }
     }

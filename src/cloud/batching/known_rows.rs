@@ -1,4 +1,4 @@
-//! Rows of the sub-job list that an earlier sweep showed. A list that lacks one is cut, or somebody erased records: in
+//! Rows of the sub-job list that an earlier sweep showed. A list that lacks one is cut, or records were erased: in
 //! either case it proves nothing about what it does not show.
 
 use std::collections::{HashMap, HashSet};

@@ -17,7 +17,7 @@ use crate::workspace::error::{Error, Operation};
 /// Lost answers in a row that open the circuit.
 const LOST_IN_A_ROW: u32 = 3;
 
-/// How long after its pause a breaker is forgotten that nobody has tried to close: its login may be gone.
+/// How long after its pause a breaker is removed that no call has tried to close: its credentials may be gone.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 /// What is known of the submissions of a login to an endpoint.
@@ -29,7 +29,7 @@ pub(super) struct Breaker {
     until: Instant,
     /// A read that began after the pause has succeeded: the circuit is half-open.
     half_open: bool,
-    /// The permit of the half-open circuit, while somebody has it.
+    /// The permit of the half-open circuit, while it is in use.
     permit: Weak<()>,
 }
 
@@ -51,7 +51,7 @@ impl Breaker {
         match result {
             Err(error) if submits && error.operation == operation => match classify(error) {
                 ErrorClass::InDoubt => Some(Self::lost(before.map_or(0, |known| known.lost), timing)),
-                // Nobody was asked.
+                // The call was not sent.
                 _ if error.was_not_sent() => before,
                 _ => None,
             },

@@ -82,8 +82,8 @@ impl Table {
         }
     }
 
-    /// Why nothing can be granted yet: requests of a watch are not known, and may be in flight. Projects say no more than who
-    /// of two that were not submitted comes first, so they are not waited for where they may not be listed.
+    /// Why nothing can be granted yet: requests of a watch are not known, and may be in flight. Projects say no more than
+    /// who of two that were not submitted comes first, so they are not waited for where they may not be listed.
     pub(super) fn unknown(&self) -> Option<Claim> {
         let now = self.time.uptime();
         let unlisted = self
@@ -240,7 +240,7 @@ impl Table {
         }
     }
 
-    /// The deleted request of that uid, if nobody has asked yet whether it is really gone.
+    /// The deleted request of that uid, if a live read has not confirmed yet that it is gone.
     pub(super) fn unconfirmed(&self, uid: &str) -> Option<ObjectRef<DesktopDeletion>> {
         let deleted = self.deleted.get(uid).filter(|deleted| !deleted.confirmed)?;
         let mut reference = ObjectRef::new(&deleted.name).within(&deleted.namespace);
@@ -346,7 +346,7 @@ impl Table {
     }
 
     /// Whether a request that was not submitted yet will be submitted in the project `home`. A project whose login is not
-    /// proven reserves nothing, so that nobody blocks desktops that are not theirs to delete; right after a start,
+    /// proven reserves nothing, so that no request blocks desktops that it cannot delete; right after a start,
     /// though, that is not known before its first check.
     fn reservation(&mut self, uid: &str, home: &ProjectKey) -> Reservation {
         let project = self.entries.get(uid).and_then(|entry| {
@@ -399,7 +399,7 @@ pub(super) fn until_earlier_calls_end(time: &ClaimClock) -> Duration {
     until_unreadable_call_ends(time.leads_since, time.uptime(), &time.timing)
 }
 
-/// The name of a request, for the eyes of whoever may see `object`: nothing of one namespace is shown in another.
+/// The name of a request, if it may be shown on `object`: nothing of one namespace is shown in another.
 fn visible(object: &DesktopDeletion, namespace: &str, name: &str) -> Option<String> {
     (object.namespace().as_deref() == Some(namespace)).then(|| name.to_owned())
 }

@@ -1,6 +1,6 @@
 //! The work queue: which requests are due for a reconciliation, and which of them is next. One request is reconciled once at
-//! a time; namespaces take turns, then the projects of a namespace. Only so many requests of one project are reconciled at one
-//! time, so that the others share what is read for them.
+//! a time; namespaces take turns, then the projects of a namespace. Only so many requests of one project are reconciled at
+//! one time, so that the others share what is read for them.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -193,7 +193,8 @@ impl WorkQueue {
         }
     }
 
-    /// The desktops of those that are due for the same as `object`, in their order: whole requests, at most so many desktops.
+    /// The desktops of those that are due for the same as `object`, in their order: whole requests, at most so many
+    /// desktops.
     pub fn upcoming_desktops(&self, object: &DesktopDeletion, most: usize) -> Vec<DesktopID> {
         let state = self.shared.state.lock();
         let due = &state.due[Priority::of(object) as usize];
@@ -265,7 +266,7 @@ impl State {
         None
     }
 
-    /// Whoever has the next share, of those whose project has room.
+    /// The next request by shares, of those whose project has room.
     fn pop(&mut self, per_project: usize) -> Option<(Key, Project)> {
         let running = &self.running;
         let has_room = |project: &Project| running.get(project).is_none_or(|running| *running < per_project);

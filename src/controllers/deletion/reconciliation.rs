@@ -146,12 +146,12 @@ impl Reconciliation {
     /// Has the reservations of the project settled that can be.
     pub fn settle_reservations(&self, context: &Context) {
         let project = ObjectRef::new(&self.seen.request.project).within(&self.namespace());
-        // Nobody listens once the operator stops.
+        // There is no receiver once the operator stops.
         context.requests.reservations_to_check.send(project).ok();
     }
 
-    /// The reconciliation has ended, or its submission: its desktops stay claimed only if something of it may have reached the
-    /// cloud.
+    /// The reconciliation has ended, or its submission: its desktops stay claimed only if something of it may have reached
+    /// the cloud.
     pub fn release_claim(&self, context: &Context) {
         let claimed = self.claimed;
         let known = match self.stored {

@@ -16,7 +16,7 @@ use crate::plan::step::OutcomeUpdate;
 use crate::plan::step::RefusedAnnotation;
 use crate::runtime::metrics::Incident;
 
-/// Tells what a status write changed.
+/// Reports what a status write changed.
 pub async fn changed(before: &DesktopDeletionStatus, reconciliation: &Reconciliation, context: &Context) {
     let after = &reconciliation.seen.request.status;
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
@@ -52,7 +52,7 @@ fn too_late<'a>(before: &'a DesktopDeletionStatus, request: &'a Request) -> Opti
     took_effect(&request.status).filter(|_| edited && request.suspend)
 }
 
-/// The one condition that says most of what changed: the verdict, else what a person must look at, else the
+/// The one condition that says most of what changed: the verdict, else what requires user action, else the
 /// submission.
 fn news<'a>(before: &DesktopDeletionStatus, after: &'a DesktopDeletionStatus) -> Option<&'a Condition> {
     [
@@ -131,7 +131,7 @@ pub async fn job_lost(reconciliation: &Reconciliation, context: &Context) {
 /// An annotation was refused.
 pub async fn refused(reconciliation: &Reconciliation, refusal: &RefusedAnnotation, context: &Context) {
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
-    // Whoever wrote the annotation is no author of the log.
+    // Escaped, so that the author of the annotation cannot write into the log.
     let value = refusal.value.escape_debug();
     let note = format!("annotation {RESOLVE_ANNOTATION}={value}: {}", refusal.why);
     tracing::warn!(namespace, name, "{note}");

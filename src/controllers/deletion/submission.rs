@@ -85,7 +85,7 @@ pub async fn run(
         reconciliation.release_claim(&context);
         let result = result.map(|()| reconciliation);
         drop(underway);
-        // Nobody waits any more if the reconcile was dropped; the object is then reconciled again.
+        // No caller waits if the reconcile was dropped; the object is then reconciled again.
         if sender.send(result).is_err() {
             context.requests.queue.add(reference);
         }

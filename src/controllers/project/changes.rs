@@ -10,7 +10,7 @@ use crate::crd::conditions::Reason;
 use crate::crd::project::DailyUsage;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 
-/// The projects of a watch as requests were last told of them, by uid.
+/// The projects of a watch as they were when requests were last requeued, by uid.
 #[derive(Default)]
 pub(super) struct Changes(HashMap<String, WorkspaceProject>);
 
@@ -40,7 +40,7 @@ impl Concern {
 /// What is new in a project.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shown {
-    /// Who is to be told.
+    /// What is to be requeued.
     pub(super) concern: Concern,
     /// The guardrails that were relaxed.
     pub(super) relaxed: Vec<&'static str>,

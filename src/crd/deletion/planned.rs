@@ -1,4 +1,4 @@
-//! What a request will do, and what somebody approved of it.
+//! What a request will do, and what was approved of it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
@@ -13,8 +13,8 @@ use crate::ids::DesktopID;
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// SHA-256 of the plan, sha256: and 64 hexadecimal digits: the value for `spec.approvedPlan`. It covers the uid of the
-    /// request, the project, `deleteUsers`, `emailNotification` and `force`, and for each desktop that exists its ID, computer
-    /// name, users and time of creation. The page docs/approval.md has a script that computes it.
+    /// request, the project, `deleteUsers`, `emailNotification` and `force`, and for each desktop that exists its ID,
+    /// computer name, users and time of creation. The page docs/approval.md has a script that computes it.
     #[schemars(length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub hash: String,
 

@@ -13,7 +13,7 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
 /// Observed state of the request. Written by the operator only.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-// A new object says that nobody has looked at it yet, so that no tool takes it for ready. The default also takes the
+// A new object says that it was not processed yet, so that no tool takes it for ready. The default also takes the
 // place of a status that is removed, so that the rules below run and refuse that.
 #[schemars(extend("default" = json!({"observedGeneration": -1})))]
 #[x_kube(
@@ -305,7 +305,7 @@ pub struct ProjectCoordinates {
 }
 
 impl ProjectCoordinates {
-    /// The project in a form under which its spellings are equal. What was stored stays as it is, so whoever compares two
+    /// The project in a form under which its spellings are equal. What was stored stays as it is, so code that compares two
     /// coordinates compares these.
     pub fn key(&self) -> ProjectKey {
         ProjectKey::of(&self.endpoint, &self.project_id)
@@ -328,8 +328,8 @@ pub struct DesktopStatus {
 
     /// State of the desktop. `Pending`: not submitted yet. `Absent`: did not exist before the submission. `Deleting`:
     /// submitted, its deletion is running. `Deleted`: gone. `Failed`: still exists and is no longer being deleted.
-    /// `Unknown`: its state could not be determined. `Blocked`: not submitted yet, and cannot be deleted at the moment; `code` and
-    /// `message` state the reason.
+    /// `Unknown`: its state could not be determined. `Blocked`: not submitted yet, and cannot be deleted at the moment;
+    /// `code` and `message` state the reason.
     pub state: DesktopState,
 
     /// Computer name of the desktop when it was last read.
@@ -337,16 +337,16 @@ pub struct DesktopStatus {
     #[schemars(with = "String", length(max = limits::DESKTOP_NAME))]
     pub name: Option<String>,
 
-    /// Users and groups that the desktop is assigned to, separated by commas; may be truncated. Part of the plan (`status.plan`).
-    /// Absent with `--show-users=false`.
+    /// Users and groups that the desktop is assigned to, separated by commas; may be truncated. Part of the plan
+    /// (`status.plan`). Absent with `--show-users=false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DESKTOP_USER))]
     pub user: Option<String>,
 
     /// Facts about the desktop that the cloud does not report, so that they are not part of the plan (`status.plan`).
-    /// `ComputerName` and `Created`: its computer name and its time of creation. `Users`: any user or group that it is assigned
-    /// to. `AllUsers`: the cloud reports one user, and does not report whether there are others. Absent if the cloud reports
-    /// all of them, and after the submission.
+    /// `ComputerName` and `Created`: its computer name and its time of creation. `Users`: any user or group that it is
+    /// assigned to. `AllUsers`: the cloud reports one user, and does not report whether there are others. Absent if the
+    /// cloud reports all of them, and after the submission.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::MISSING_FACTS))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]

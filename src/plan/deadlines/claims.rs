@@ -121,7 +121,7 @@ mod tests {
                 200,
                 "{name}: both clocks count"
             );
-            // Nobody has said what time it is there: our own clock does not count, what passed in this process does.
+            // The time there is not known: our own clock does not count, what passed in this process does.
             assert_eq!(left(clocks(100, None)), span + 600 - 100, "{name}");
         }
     }

@@ -11,12 +11,12 @@ use tokio::time::Instant;
 /// What a replica may do about the lease.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ruling {
-    /// There is none: create it like this. If somebody else does so first, the API server refuses.
+    /// There is none: create it like this. If another replica does so first, the API server refuses.
     Create(Lease),
     /// It is free, has run out or is ours: replace it by this. The resourceVersion of what was read is in it, so that
-    /// the API server refuses if anybody else wrote it meanwhile.
+    /// the API server refuses if another replica wrote it meanwhile.
     Replace(Lease),
-    /// It belongs to somebody else.
+    /// Another replica holds it.
     StandBy {
         /// Who holds it.
         holder: String,

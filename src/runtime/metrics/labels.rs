@@ -7,7 +7,7 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEn
 
 use crate::workspace::error::Failure;
 
-/// What tells the series of most metrics apart: names of labels, each with its value.
+/// The labels of most metrics: names of labels, each with its value.
 pub(super) type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -1,4 +1,4 @@
-//! Gauges of how things stand now, read from what is in memory when somebody asks: what changes between two scrapes costs
+//! Gauges of the current state, read from memory at each scrape: what changes between two scrapes costs
 //! nothing, and no call is made for them.
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ pub const USER_NAME: &str = "userName";
 /// Key of the Secret for the password.
 pub const PASSWORD: &str = "password";
 
-/// Longest name or password that is accepted, in bytes: several times what a person would type.
+/// Longest name or password that is accepted, in bytes: several times what a user would type.
 const MAX: usize = 255;
 
 /// An IAM user who logs in with a password.
@@ -73,7 +73,7 @@ impl Secrets for PasswordLogin {
     }
 }
 
-/// Why nobody can have typed this text, if so. Names may be of any language, passwords may hold blanks.
+/// Why this text cannot have been typed, if so. Names may be of any language, passwords may hold blanks.
 fn untypable(text: &str) -> Option<String> {
     if text.trim() != text {
         return Some("begins or ends with whitespace".to_owned());

@@ -20,7 +20,7 @@ pub trait Names: fmt::Debug + Send + Sync {
     /// All addresses of a name.
     ///
     /// # Errors
-    /// The name does not exist, or nobody could be asked.
+    /// The name does not exist, or no server could be asked.
     async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 

@@ -1,4 +1,4 @@
-//! One request out, one answer in. What matters most is told apart here: a request that was surely not sent, one that
+//! One request out, one answer in. The important cases are distinguished here: a request that was surely not sent, one that
 //! may have been, and an answer.
 
 use std::time::Duration;

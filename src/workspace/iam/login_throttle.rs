@@ -19,7 +19,7 @@ const REST: Duration = Duration::from_secs(15 * 60);
 /// that is not allowed.
 const REFUSING: [u16; 2] = [401, 403];
 
-/// Whoever holds it may log the user in.
+/// Its holder may log the user in.
 #[derive(Debug, Default)]
 pub(super) struct LoginThrottle {
     /// Refused logins in a row, and when the last was.
@@ -75,7 +75,7 @@ impl LoginThrottle {
         });
     }
 
-    /// The failure of a login that ended since `asked`: whoever waited for it need not find out again. What IAM refuses
+    /// The failure of a login that ended since `asked`: callers that waited for it need not try again. What IAM refuses
     /// for one project it may grant for another.
     pub(super) fn failure_since(&self, asked: Instant, project: &ProjectID) -> Option<Error> {
         let failed = self.failed.as_ref().filter(|failed| failed.at > asked)?;

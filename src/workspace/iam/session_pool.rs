@@ -13,7 +13,7 @@ use crate::ids::ProjectID;
 use crate::workspace::auth::{Credentials, PasswordLogin};
 use crate::workspace::transport::Place;
 
-/// Sessions that nobody asked for so long are forgotten: a Secret that was replaced leaves nothing behind.
+/// Sessions that were not used for so long are forgotten: a Secret that was replaced leaves nothing behind.
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// The sessions of the process.

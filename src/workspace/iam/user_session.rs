@@ -96,7 +96,7 @@ impl Session {
         self.held.lock().grant.clone().filter(Timed::is_usable)
     }
 
-    /// Renews what can still be used, unless somebody else does, and gives it in any case.
+    /// Renews what can still be used, unless another caller does, and returns it in any case.
     async fn renew(&self, grant: IssuedCredentials) -> IssuedCredentials {
         let Ok(mut turn) = self.turn.try_lock() else {
             return grant;

@@ -162,7 +162,7 @@ impl Fields<'_> {
                 Fact::NotGiven => String::new(),
                 Fact::Unreadable(_) => return None,
             };
-            // Of two values of one key nobody knows which one counts.
+            // It is not defined which of two values of one key counts.
             if tags.insert(key, value).is_some() {
                 return None;
             }

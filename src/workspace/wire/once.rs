@@ -1,5 +1,5 @@
-//! JSON in which each key counts only if it comes once. Of two values nobody knows which one the service means, and a wrong
-//! ID is worse than none.
+//! JSON in which each key counts only if it comes once. It is not defined which of two values the service means, and a
+//! wrong ID is worse than none.
 
 use std::fmt;
 

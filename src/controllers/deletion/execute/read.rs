@@ -126,7 +126,7 @@ pub(super) async fn desktops(
 }
 
 /// Before a submission a read of a moment ago will do. Once something was accepted, only that a desktop is gone is worth
-/// telling from before, and what came of an attempt in doubt is asked anew.
+/// telling from before, and what came of an attempt in doubt is read again.
 fn desktop_query(
     reconciliation: &Reconciliation,
     ids: &[DesktopID],
@@ -322,7 +322,7 @@ pub(super) fn job(reconciliation: &mut Reconciliation, job: &JobID, context: &Co
     let key = reconciliation.home()?;
     let attempts = &reconciliation.seen.request.status.attempts;
     let submitted = attempts.iter().find(|attempt| attempt.job_ids.contains(job));
-    // Of somebody else's job it matters what it does to the desktops of this request.
+    // Of another client's job it matters what it does to the desktops of this request.
     let desktops = submitted.map_or(&reconciliation.seen.request.desktop_ids, |attempt| {
         &attempt.desktop_ids
     });
@@ -340,7 +340,7 @@ pub(super) fn job(reconciliation: &mut Reconciliation, job: &JobID, context: &Co
         JobNews::NotPolled => JobView::default(),
         JobNews::Known(view) => view,
         JobNews::ReadFailure(error) => {
-            // A job of somebody else that cannot be read counts as open, and is not waited for without end.
+            // A job of another client that cannot be read counts as open, and the wait for it is bounded.
             let attempts = &reconciliation.seen.request.status.attempts;
             if attempts.iter().any(|a| a.is_open() || a.took_effect()) {
                 read_failure(reconciliation, &error, context);

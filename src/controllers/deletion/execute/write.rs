@@ -12,7 +12,7 @@ use crate::crd::DesktopDeletion;
 use crate::crd::deletion::DesktopDeletionStatus;
 
 /// Changes our finalizer by a patch that carries the resourceVersion of what was validated. Of an answer that adds
-/// it, everything is looked at anew.
+/// it, everything is read again.
 pub(super) async fn finalizers(
     reconciliation: &mut Reconciliation,
     present: bool,
@@ -35,7 +35,7 @@ pub(super) async fn finalizers(
         reconciliation.remember(context, |memory| memory.finalizer_dropped = false);
     }
     let patched = api::call(action, requests.patch(&name, &parameters, &patch)).await;
-    // What the API server refused was never on the object, so nobody has removed it.
+    // What the API server refused was never on the object, so it was not removed.
     let refused = matches!(
         patched,
         Err(api::Error::Refused { .. } | api::Error::Failed { .. })

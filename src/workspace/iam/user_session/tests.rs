@@ -222,7 +222,7 @@ async fn what_the_cloud_refused_is_not_given_out_again() {
     assert!(session.held().is_none());
     let second = session.current().await.unwrap();
     assert_eq!(world.iam.calls(), LOGIN, "the token may have ended too");
-    // Somebody who was refused with the first one finds the second one in place.
+    // A caller that was refused with the first one finds the second one in place.
     assert!(session.dismiss(&first.credentials));
     assert!(Arc::ptr_eq(
         &session.current().await.unwrap().credentials,
