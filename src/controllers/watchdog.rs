@@ -35,7 +35,7 @@ pub async fn run(
         match live(&client, &scope, selector).await {
             // Without the API server nothing can be said about the watch.
             Err(error) => {
-                tracing::warn!(%error, "failed to compare the cache of the watch with the API server; retrying")
+                tracing::warn!(%error, "failed to compare the cache of the watch with the API server; retrying");
             }
             Ok(mut now) => {
                 // The cache never holds what cannot be decoded.

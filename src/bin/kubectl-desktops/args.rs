@@ -9,7 +9,7 @@ use desktop_deletion_operator::config::duration;
 use crate::connection::Connection;
 use crate::output::Format;
 
-/// View, approve and follow DesktopDeletion requests
+/// View, approve and follow requests that delete desktops
 #[derive(Debug, Parser)]
 #[command(
     name = "kubectl-desktops",
@@ -163,7 +163,7 @@ mod tests {
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
         let about = Args::command().get_about().map(ToString::to_string);
-        let own = "View, approve and follow DesktopDeletion requests";
+        let own = "View, approve and follow requests that delete desktops";
         assert_eq!(about.as_deref(), Some(own), "it is not the operator's");
     }
 

@@ -218,7 +218,7 @@ impl Seen {
     pub(crate) fn unasked(self, text: &str) -> Self {
         self.with(|o| {
             o.owned_by_other_request
-                .retain(|job, _| !jobs(text).contains(job))
+                .retain(|job, _| !jobs(text).contains(job));
         })
     }
 
