@@ -405,7 +405,7 @@ mod tests {
                 "--cloud-proxy must have the form http://HOST:PORT",
             ),
             ("--cloud-proxy-credentials-file=/a", "needs --cloud-proxy"),
-            ("--otlp-endpoint=collector:4317", "--otlp-endpoint must read"),
+            ("--otlp-endpoint=collector:4317", "--otlp-endpoint must have"),
         ] {
             let message = try_config(&[flag]).unwrap_err();
             assert!(message.contains(why), "{flag}: {message}");

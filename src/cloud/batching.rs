@@ -37,7 +37,7 @@ pub use desktops::{DesktopQuery, Read};
 use desktops::Desktops;
 use known_rows::KnownRows;
 use paging::RowKey;
-use sub_jobs::{SubJobsByDesktop, sweep};
+use sub_jobs::{SubJobsByDesktop, sub_job_list};
 
 /// Projects that were not read for so long are forgotten.
 const IDLE: Duration = Duration::from_secs(600);
@@ -54,7 +54,7 @@ pub struct DesktopBatcher {
 #[derive(Clone, Default)]
 struct Entry {
     desktops: Desktops,
-    sweep: SingleFlight<SubJobsByDesktop>,
+    sub_job_list: SingleFlight<SubJobsByDesktop>,
 }
 
 impl Default for DesktopBatcher {
@@ -86,7 +86,7 @@ impl DesktopBatcher {
     ///
     /// # Errors
     /// As the calls of the cloud.
-    pub async fn sweep(
+    pub async fn sub_job_list(
         &self,
         key: (CredentialsKey, Priority),
         cloud: &dyn Workspace,
@@ -95,21 +95,21 @@ impl DesktopBatcher {
     ) -> Result<SubJobList, Error> {
         let project = key.0.project.project_id.clone();
         let read = || async {
-            let (mut swept, shown) = sweep(cloud).await?;
-            swept.complete &= self.shows_all_known(project, &shown);
-            Ok(swept)
+            let (mut sub_job_lists, shown) = sub_job_list(cloud).await?;
+            sub_job_lists.complete &= self.shows_all_known(project, &shown);
+            Ok(sub_job_lists)
         };
-        let swept = self.entry(key).sweep.since(not_before, read).await?.value;
+        let sub_job_lists = self.entry(key).sub_job_list.since(not_before, read).await?.value;
         let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();
         let sub_jobs = wanted
             .iter()
-            .filter_map(|id| swept.by_desktop.get(id))
+            .filter_map(|id| sub_job_lists.by_desktop.get(id))
             .flatten()
             .cloned()
             .collect();
         Ok(SubJobList {
             sub_jobs,
-            complete: swept.complete,
+            complete: sub_job_lists.complete,
         })
     }
 

@@ -18,7 +18,7 @@ use crate::crd::DesktopDeletion;
 /// submissions have the lowest priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {
-    /// Resumes with a permit that it waited for before, outside the rate.
+    /// Continues work that waited for a permit before; does not count against the rate.
     Resumption,
     /// Reads evidence of a submission.
     Recovery,

@@ -97,7 +97,7 @@ pub struct ClaimResult {
 
 /// From where a reconciliation knows its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CopySource {
+pub enum ObjectSource {
     /// From a live read, or from the answer of a write.
     Live,
     /// From the watch, which may be behind: whether it has reached the cloud, such a copy does not say.
@@ -289,10 +289,10 @@ impl Claims {
 
     /// A reconciliation of `object` has ended, or a submission in it: its desktops stay held only if it may have reached the
     /// cloud.
-    pub fn settle(&self, object: &DesktopDeletion, known: CopySource) {
+    pub fn settle(&self, object: &DesktopDeletion, known: ObjectSource) {
         let released = match known {
-            CopySource::Live => !object.status.as_ref().is_some_and(entry::is_in_flight),
-            CopySource::Cached { claimed } => claimed,
+            ObjectSource::Live => !object.status.as_ref().is_some_and(entry::is_in_flight),
+            ObjectSource::Cached { claimed } => claimed,
         };
         if released {
             self.lock().reserved_by.remove(&object.uid().unwrap_or_default());
@@ -317,8 +317,8 @@ impl Claims {
     }
 
     /// What came of a call whose object is gone already.
-    pub fn record_outcome(&self, uid: &str, settlement: &OutcomeUpdate) {
-        self.lock().record_outcome(uid, settlement);
+    pub fn record_outcome(&self, uid: &str, outcome_update: &OutcomeUpdate) {
+        self.lock().record_outcome(uid, outcome_update);
     }
 
     /// What was read ends the claim of a deleted request on these desktops.

@@ -29,7 +29,7 @@ use crate::runtime::metrics::Metrics;
 use crate::workspace::connector::Connector;
 
 /// How many projects may wait to be settled; those that are dropped are settled when they are looked at the next time.
-const RESERVATION_CHECKS: usize = 4096;
+const RESERVATION_CHECKS_CAPACITY: usize = 4096;
 
 /// What every controller works with.
 pub struct Context {
@@ -210,7 +210,7 @@ impl Requests {
             undecodable,
             memory: Memory::default(),
             submissions: Submissions::default(),
-            reservations_to_check: broadcast::Sender::new(RESERVATION_CHECKS),
+            reservations_to_check: broadcast::Sender::new(RESERVATION_CHECKS_CAPACITY),
         }
     }
 }

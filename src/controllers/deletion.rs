@@ -1,6 +1,6 @@
 //! The controller for `DesktopDeletion`. Its loop is `run_steps`: start from the object in the cache, ask [`plan`], execute
-//! one step, and ask again, until there is nothing to do but wait. The order of the steps of a
-//! submission is in the docs of the crate (`src/lib.rs`).
+//! one step, and ask again, until there is nothing to do but wait. The order of the steps of a submission is
+//! in the docs of the crate (`src/lib.rs`).
 //!
 //! | file | content |
 //! | --- | --- |
@@ -78,7 +78,7 @@ pub enum Error {
     #[error("illegal transition of the status: {0}")]
     IllegalTransition(#[from] IllegalTransition),
     /// The API server refuses to store the intent, so nothing is sent.
-    #[error("the API server refuses to store the intent: {0}")]
+    #[error("the API server rejected the status update that records the delete request: {0}")]
     IntentRefused(String),
     /// This version cannot decode the object.
     #[error("the object cannot be decoded: {0}")]

@@ -322,7 +322,7 @@ fn pause(check: &CredentialCheck, context: &Context) -> Duration {
         (ConditionStatus::True, _) => timing.project_refresh,
         (_, RetryPolicy::Slow) => timing.retry_max,
         (_, RetryPolicy::Backoff) => deadlines::exponential(check.failures, timing),
-        (_, RetryPolicy::Soon | RetryPolicy::Settle) => timing.secret_refresh,
+        (_, RetryPolicy::Soon | RetryPolicy::AfterJobVisibility) => timing.secret_refresh,
     }
 }
 

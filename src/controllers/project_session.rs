@@ -114,7 +114,7 @@ impl ProjectSession {
             }
             ProjectRead::Undecodable(error) => {
                 let message = format!(
-                    "WorkspaceProject {name}: this version of the operator cannot decode it ({error}); fix that field, or run the version of the operator that wrote it"
+                    "WorkspaceProject {name}: this version of the operator cannot decode it ({error}); correct the field that the error names, or run the version of the operator that wrote it"
                 );
                 return Self::new(None, Some(not_ready(message, true)), String::new());
             }

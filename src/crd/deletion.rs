@@ -159,7 +159,7 @@ pub struct DesktopDeletionSpec {
 
     /// Whether to suspend the request: while it is true, nothing is submitted, and `status.plan` and `status.desktops` show
     /// what the request would do. The deadline still applies. A request that has been submitted cannot be stopped; the
-    /// message of condition `Submitted` then states that `suspend` came too late. Has no effect on a finished request.
+    /// message of condition `Submitted` then states that `suspend` has no effect. Has no effect on a finished request.
     /// Default: false.
     #[serde(default)]
     pub suspend: bool,

@@ -4,7 +4,7 @@
 
 use super::attempts::{count_identical_not_found, was_not_found};
 use super::blockers::{
-    self, UNREADABLE_LIMIT, after_rejection, circuit_open, clock_skew, known_error, unusable,
+    self, UNREADABLE_LIMIT, after_failed_submission, circuit_open, clock_skew, known_error, unusable,
 };
 use super::messages::{self, desktops, name_some};
 use super::observed::{Circuit, Claim, Deadline, Observed, SendPermit, SingleRead, Start, Window};
@@ -29,7 +29,7 @@ const NOT_FOUND_LIMIT: usize = 3;
 const FAILED_READS_LIMIT: u32 = 4;
 
 /// From how many desktops on that must be read one by one the conditions say how far that is.
-const REPORTED_CHECK: usize = 10;
+const MIN_REPORTED_DESKTOPS: usize = 10;
 
 /// How many submissions may prove to have had no effect, before no further one is made.
 const NO_EFFECT_LIMIT: usize = 3;
@@ -96,7 +96,7 @@ fn blocked_before_reads(seen: &Observed) -> Option<Step> {
         return Some(step);
     }
     if let Some((attempt, error)) = refused(seen).filter(|_| !seen.facts.retry_due) {
-        return Some(Step::Wait(after_rejection(attempt.outcome, error)));
+        return Some(Step::Wait(after_failed_submission(attempt.outcome, error)));
     }
     if seen.facts.circuit == Circuit::Open {
         return Some(Step::Wait(circuit_open()));
@@ -246,7 +246,7 @@ fn outside_window(seen: &Observed) -> Option<Step> {
     match seen.facts.window {
         Window::Open => None,
         Window::ClockUnknown => {
-            let wait = || wait("; the clock of the service is not known yet");
+            let wait = || wait("; the clock of the cloud service is not known yet");
             blockers::next_clock_read(seen).or_else(|| Some(wait()))
         }
         Window::Closed { opens: Some(at) } => Some(wait(&format!("; the next one opens at {at}"))),
@@ -279,7 +279,7 @@ fn read_desktops(seen: &Observed, announce: ProgressReporting) -> Result<SortedD
     let too_many_failures = seen.failed_reads().count() >= UNREADABLE_LIMIT;
     if let Some(id) = unconfirmed.first().filter(|_| !too_many_failures) {
         let progress = checking(ids.len() - unconfirmed.len(), ids.len());
-        let long = unconfirmed.len() >= REPORTED_CHECK || is_announced(seen);
+        let long = unconfirmed.len() >= MIN_REPORTED_DESKTOPS || is_announced(seen);
         return Err(
             if announce == ProgressReporting::Progress
                 && long
@@ -351,14 +351,14 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
     if let Some(step) = nothing_to_do(seen, &sorted) {
         return step;
     }
-    let Some(sweep) = &seen.sweep else {
+    let Some(sub_job_list) = &seen.sub_job_list else {
         return Step::ReadSubJobs;
     };
     let unclear = || {
         sorted
             .present
             .iter()
-            .flat_map(|id| sweep.jobs_with_undocumented_status(id))
+            .flat_map(|id| sub_job_list.jobs_with_undocumented_status(id))
     };
     if let Some(job) = unclear().find(|job| !seen.jobs.contains_key(job)) {
         return Step::ReadJob(job.clone());
@@ -366,7 +366,7 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
     let open = sorted
         .present
         .iter()
-        .filter(|id| sweep.open_job_of(id).is_some() || may_be_deleting(seen, sweep, id));
+        .filter(|id| sub_job_list.open_job_of(id).is_some() || may_be_deleting(seen, sub_job_list, id));
     let foreign: Vec<_> = sorted.being_deleted.iter().chain(open).collect();
     if !foreign.is_empty() {
         let progress = deletion_in_progress(&foreign);
@@ -375,24 +375,24 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
     if let Some(progress) = not_permitted(seen, &sorted) {
         return Step::Wait(preview::shown(seen, &sorted, &[], progress));
     }
-    if let Some(ending) = final_rejection(seen, &sorted.present) {
-        return finalizer::finish(seen, ending);
+    if let Some(completion) = final_rejection(seen, &sorted.present) {
+        return finalizer::finish(seen, completion);
     }
     let count = sorted.present.len();
     if let Some(progress) = daily_limit::reached(seen, count) {
         return Step::Wait(preview::shown(seen, &sorted, &[], progress));
     }
-    ready(seen, count).unwrap_or_else(|| Step::Sign(batch(seen, sweep, sorted)))
+    ready(seen, count).unwrap_or_else(|| Step::Sign(batch(seen, sub_job_list, sorted)))
 }
 
 /// A job says something of the desktop that is not documented. It is no deletion that runs if the job has ended, or if it
 /// takes too long, and the desktop is idle in two reads a job visibility timeout apart.
-fn may_be_deleting(seen: &Observed, sweep: &SubJobList, id: &DesktopID) -> bool {
-    let idle = seen.desktops.get(&id.folded()).is_some_and(|s| s.record_idle);
+fn may_be_deleting(seen: &Observed, sub_job_list: &SubJobList, id: &DesktopID) -> bool {
+    let idle = seen.desktops.get(&id.folded()).is_some_and(|s| s.idle_twice);
     let over = |job: &JobID| {
         seen.facts.undocumented_for_long || seen.jobs.get(job).is_some_and(|view| view.finished)
     };
-    sweep
+    sub_job_list
         .jobs_with_undocumented_status(id)
         .any(|job| !(idle && over(job)))
 }
@@ -407,7 +407,7 @@ fn nothing_to_do(seen: &Observed, sorted: &SortedDesktops) -> Option<Step> {
 /// Of earlier submissions that seemed to have had no effect, one may show only now: then its job is ours.
 fn late_effect(seen: &Observed) -> Option<Step> {
     let mut earlier = without_effect(seen).peekable();
-    if earlier.peek().is_some() && seen.sweep.is_none() {
+    if earlier.peek().is_some() && seen.sub_job_list.is_none() {
         return Some(Step::ReadSubJobs);
     }
     earlier.find_map(|attempt| evidence::late_effect(seen, attempt))
@@ -444,10 +444,10 @@ fn ready(seen: &Observed, count: usize) -> Option<Step> {
     permit.or_else(|| (!is_reserved).then_some(Step::ReserveDesktops(count)))
 }
 
-fn batch(seen: &Observed, sweep: &SubJobList, sorted: SortedDesktops) -> Batch {
-    let baseline = sweep.jobs_naming(&sorted.present);
+fn batch(seen: &Observed, sub_job_list: &SubJobList, sorted: SortedDesktops) -> Batch {
+    let baseline = sub_job_list.jobs_naming(&sorted.present);
     Batch {
-        baseline_incomplete: !sweep.complete || baseline.len() > BASELINE_JOBS,
+        baseline_incomplete: !sub_job_list.complete || baseline.len() > BASELINE_JOBS,
         baseline_job_ids: baseline.into_iter().take(BASELINE_JOBS).collect(),
         baseline_failed_ids: sorted.failed_before,
         plan_hash: approval::recorded(seen).map(|approved| approved.hash.clone()),
@@ -465,13 +465,13 @@ fn expired(seen: &Observed) -> Completion {
 
 fn with_last_message(seen: &Observed, message: &str) -> String {
     match last_message(seen) {
-        Some(error) => format!("{message}{LAST_ERROR}{error}"),
+        Some(last) => format!("{message}{LAST_STATUS}{last}"),
         None => message.to_owned(),
     }
 }
 
-/// What the message of an expired request says before the last error.
-const LAST_ERROR: &str = "; last error: ";
+/// What the message of an expired request says before what it waited for last.
+const LAST_STATUS: &str = "; last status: ";
 
 /// The last error of the cloud that kept the request from being submitted.
 fn last_error(seen: &Observed) -> Option<&CloudError> {
@@ -489,14 +489,20 @@ fn is_announced(seen: &Observed) -> bool {
 fn last_message(seen: &Observed) -> Option<String> {
     let submitted = find(&seen.request.status.conditions, ConditionType::Submitted);
     let Some(submitted) = submitted.filter(|c| c.status == ConditionStatus::False) else {
-        return last_error(seen).map(messages::of_error);
+        return last_error(seen).map(|error| without_retry(&messages::of_error(error)));
     };
     let message = finalizer::without_finalizer_note(&submitted.message);
     match message.strip_prefix(UNCLEAR) {
-        // Nothing is retried any more.
-        None => Some(message.replace("; retrying", "")),
-        Some(rest) => rest.strip_prefix(LAST_ERROR).map(ToOwned::to_owned),
+        None => Some(without_retry(message)),
+        Some(rest) => rest.strip_prefix(LAST_STATUS).map(ToOwned::to_owned),
     }
+}
+
+/// A message without the hint, at its end or before the details, that the operator tries again.
+fn without_retry(message: &str) -> String {
+    let hint = "; retrying";
+    let message = message.strip_suffix(hint).unwrap_or(message);
+    message.replacen(&format!("{hint} ("), " (", 1)
 }
 
 fn without_effect(seen: &Observed) -> impl Iterator<Item = &Attempt> {

@@ -1,6 +1,6 @@
 //! Floor 5, shared by phases.
 //!
-//! Only desktops that are unchanged since their approval are submitted: an approval binds to the facts of each desktop that
+//! If any desktop has changed since its approval, nothing is submitted: an approval binds to the facts of each desktop that
 //! was on show.
 
 use jiff::Timestamp;
@@ -135,9 +135,9 @@ fn was_on_show(seen: &Observed, named: &str) -> bool {
 }
 
 /// What was named as approved and is not accepted: it is refused for as long as it stays.
-pub fn refused(seen: &Observed, judgement: &ApprovalState) -> Option<String> {
+pub fn refused(seen: &Observed, approval_state: &ApprovalState) -> Option<String> {
     let named = seen.request.approved_plan.clone();
-    named.filter(|_| *judgement == ApprovalState::PlanMismatch)
+    named.filter(|_| *approval_state == ApprovalState::PlanMismatch)
 }
 
 /// What the plan on show has of a desktop and this read does not say. Such a fact is read again, and is no change.
@@ -161,9 +161,9 @@ fn lacks(shown: &DesktopStatus, fact: MissingFact) -> bool {
 
 /// What keeps a request from being submitted for want of an approval.
 pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
-    let judgement = evaluate(seen, plan);
-    let said = update(seen, &judgement, &plan.hash);
-    match judgement {
+    let approval_state = evaluate(seen, plan);
+    let said = update(seen, &approval_state, &plan.hash);
+    match approval_state {
         ApprovalState::NotRequired | ApprovalState::Approved => None,
         ApprovalState::Approvable(_) => {
             let message = "the plan is approved; checking the desktops before the submission".to_owned();
@@ -191,8 +191,8 @@ pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
 }
 
 /// What condition `Approved` says, while the plan of that hash is on show.
-pub fn update(seen: &Observed, judgement: &ApprovalState, hash: &str) -> ConditionUpdate {
-    let (reason, message) = match judgement {
+pub fn update(seen: &Observed, approval_state: &ApprovalState, hash: &str) -> ConditionUpdate {
+    let (reason, message) = match approval_state {
         ApprovalState::NotRequired => (
             Reason::NotRequired,
             "no approval is needed".to_owned(),

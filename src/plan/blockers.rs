@@ -30,7 +30,7 @@ pub fn next_clock_read(seen: &Observed) -> Option<Step> {
     } else if seen.desktops.is_empty() {
         Some(Step::ReadDesktops(seen.request.desktop_ids.clone()))
     } else {
-        seen.sweep.is_none().then_some(Step::ReadSubJobs)
+        seen.sub_job_list.is_none().then_some(Step::ReadSubJobs)
     }
 }
 
@@ -105,7 +105,7 @@ pub fn clock_skew(skew: ClockSkew) -> Progress {
 }
 
 /// The wait after a refusal.
-pub fn after_rejection(outcome: Outcome, error: &CloudError) -> Progress {
+pub fn after_failed_submission(outcome: Outcome, error: &CloudError) -> Progress {
     let class = error.class;
     let error_policy = class.error_policy();
     // A request that is refused as it stands is looked at once more before that is final.

@@ -31,22 +31,26 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
             "an earlier reservation of this request ({}) is released first",
             earlier.attempt_id
         )
-    } else if is_full {
-        "too many submissions are in progress".to_owned()
     } else {
         match opens_at(&others, limit, count) {
             Some(at) => format!("it can be submitted at {at}, or earlier if another submission has no effect"),
             None => {
-                "it can be submitted 24 hours after the submissions in progress, or earlier if they have no effect"
+                "it can be submitted 24 hours after the submissions in progress were sent, or earlier if they have no effect"
                     .to_owned()
             }
         }
     };
-    let message = format!(
-        "this request ({}) would exceed the daily limit of WorkspaceProject {} (maxDesktopsPerDay: {limit}); {until}",
-        messages::desktops(count),
-        seen.request.project
-    );
+    let project = &seen.request.project;
+    let message = if is_full {
+        format!(
+            "too many submissions of WorkspaceProject {project} are in progress; waiting until one of them is recorded"
+        )
+    } else {
+        format!(
+            "this request ({}) would exceed the daily limit of WorkspaceProject {project} (maxDesktopsPerDay: {limit}); {until}",
+            messages::desktops(count),
+        )
+    };
     Some(Progress::paused(
         Reason::DailyLimitReached,
         message,

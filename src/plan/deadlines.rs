@@ -59,7 +59,7 @@ const PROJECT_MAX_AGE: Duration = Duration::from_secs(1);
 pub const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// How long the jobs of a project may go unread while attempts are in doubt and nothing can be decided yet.
-const EARLY_LOOKS: Duration = Duration::from_secs(180);
+const EARLY_READS: Duration = Duration::from_secs(180);
 
 /// A moment later, so that a moment is over by any rounding.
 const ROUNDING: Duration = Duration::from_millis(50);
@@ -117,7 +117,9 @@ impl Deadlines<'_> {
             facts_missing_for_long: self.memory.lacks_facts_since.is_some_and(|since| {
                 since.saturating_add(self.timing.job_visibility_timeout) <= around.began
             }),
-            job_must_be_visible: self.until_job_must_be_visible().is_none_or(|left| left.is_zero()),
+            job_visibility_timeout_over: self
+                .until_job_visibility_timeout()
+                .is_none_or(|left| left.is_zero()),
             overdue: self
                 .effective()
                 .is_some_and(|a| over(self.until(a, self.timing.job_overdue))),
@@ -138,7 +140,7 @@ impl Deadlines<'_> {
         }
     }
 
-    /// How long to wait for `wake` at most.
+    /// How long to wait for `requeue` at most.
     pub fn delay(&self, requeue: Requeue) -> Duration {
         let timing = self.timing;
         let soon = |left: Option<Duration>| left.unwrap_or(timing.retry_min);
@@ -158,7 +160,7 @@ impl Deadlines<'_> {
             // A login may be corrected long before the pause is over.
             Requeue::Retry => soon(self.until_retry()).min(timing.secret_refresh),
             // Reckoned by a wrong clock it may be days, and the clock may be corrected meanwhile.
-            Requeue::JobVisibility => soon(self.until_job_must_be_visible())
+            Requeue::JobVisibility => soon(self.until_job_visibility_timeout())
                 .clamp(timing.job_visibility_timeout.min(RESYNC), RESYNC),
             Requeue::Expiry => soon(self.until_expired()).min(self.until_next_early_read()),
             Requeue::SecondRead => timing.job_visibility_timeout,
@@ -266,10 +268,12 @@ impl Deadlines<'_> {
         let pause = match error.class.error_policy().retry {
             RetryPolicy::Slow => self.timing.retry_max,
             // What the first look at each desktop did not explain may take as long to show as an accepted call.
-            RetryPolicy::Settle if count_identical_not_found(&self.request.status, &last.desktop_ids) > 1 => {
+            RetryPolicy::AfterJobVisibility
+                if count_identical_not_found(&self.request.status, &last.desktop_ids) > 1 =>
+            {
                 self.timing.job_visibility_timeout.max(self.timing.retry_min)
             }
-            RetryPolicy::Soon | RetryPolicy::Settle => self.timing.retry_min,
+            RetryPolicy::Soon | RetryPolicy::AfterJobVisibility => self.timing.retry_min,
             RetryPolicy::Backoff => {
                 let refusals = own.map_or(1, |refusal| refusal.in_a_row);
                 let asked = own.and_then(|refusal| refusal.retry_after);
@@ -313,15 +317,15 @@ impl Deadlines<'_> {
         let age = self.age_in_doubt();
         let first = self.timing.initial_poll_delay;
         match first.saturating_sub(age) {
-            Duration::ZERO => age.clamp(first.min(EARLY_LOOKS), EARLY_LOOKS),
+            Duration::ZERO => age.clamp(first.min(EARLY_READS), EARLY_READS),
             left => left,
         }
     }
 
     /// Since when a list of jobs must have been read that is looked at while nothing can be decided: late enough to be
     /// newer than the last one that was looked at, and early enough for requests of one project to share it.
-    pub fn oldest_shared_read(&self) -> Duration {
-        let old = (self.age_in_doubt() / 2).min(EARLY_LOOKS / 2);
+    pub fn oldest_early_read(&self) -> Duration {
+        let old = (self.age_in_doubt() / 2).min(EARLY_READS / 2);
         self.clocks.uptime.saturating_sub(old)
     }
 
@@ -339,7 +343,7 @@ impl Deadlines<'_> {
     }
 
     /// Until an accepted request must be visible; `None` if none was accepted.
-    fn until_job_must_be_visible(&self) -> Option<Duration> {
+    fn until_job_visibility_timeout(&self) -> Option<Duration> {
         let span = must_show_within(self.timing);
         self.effective().map(|a| self.until_over(a, span))
     }
@@ -376,7 +380,7 @@ impl Deadlines<'_> {
             && !self.request.finalizer
             && !self.memory.finalizer_dropped
             && self.request.status.completion_time.is_none()
-            && (waits(self.until_expired()) || waits(self.until_job_must_be_visible()))
+            && (waits(self.until_expired()) || waits(self.until_job_visibility_timeout()))
     }
 
     /// Until the finalizer may be put on: at once for the first time, and once more since the answer to that may have been
@@ -516,8 +520,8 @@ pub fn drop_stale(
         waits || !stale(reads.desktops.get(id), reads.desktops_took)
     });
     let mut dropped = seen.desktops.len() < before;
-    if seen.sweep.is_some() && stale(reads.sub_jobs.as_ref(), reads.sub_jobs_took) {
-        seen.sweep = None;
+    if seen.sub_job_list.is_some() && stale(reads.sub_jobs.as_ref(), reads.sub_jobs_took) {
+        seen.sub_job_list = None;
         dropped = true;
     }
     dropped

@@ -25,7 +25,7 @@ impl ErrorClass {
             Self::Permission => of(R::PermissionDenied, true, RetryPolicy::Slow),
             Self::WrongEndpoint => of(R::WrongEndpoint, true, RetryPolicy::Slow),
             Self::ServiceDisabled => of(R::ServiceDisabled, true, RetryPolicy::Slow),
-            Self::NotFound => of(R::NotFound, false, RetryPolicy::Settle),
+            Self::NotFound => of(R::NotFound, false, RetryPolicy::AfterJobVisibility),
             Self::Conflict => of(R::Conflict, false, RetryPolicy::Backoff),
             Self::Throttled => of(R::Throttled, false, RetryPolicy::Backoff),
             Self::Unavailable | Self::Unreachable | Self::InDoubt | Self::Other => {
@@ -60,7 +60,7 @@ pub enum RetryPolicy {
     /// After the shortest pause: the next look may already be different.
     Soon,
     /// After the shortest pause, and after the job visibility timeout once the same is refused again.
-    Settle,
+    AfterJobVisibility,
     /// Exponentially, with jitter; `Retry-After` counts where it is given.
     Backoff,
     /// Minutes; at once when the Secret or the project changed.

@@ -22,19 +22,19 @@ const MAX_UNATTENDED_WAIT: SignedDuration = SignedDuration::from_mins(30);
 
 /// What the reads of this reconciliation show of `attempt`; `None` while a read is missing.
 pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
-    let sweep = seen.sweep.as_ref()?;
+    let sub_job_list = seen.sub_job_list.as_ref()?;
     // A job of the baseline that is missing was erased, and others may be too.
     let whole = attempt
         .baseline_job_ids
         .iter()
-        .all(|job| sweep.named_by(job).next().is_some());
+        .all(|job| sub_job_list.named_by(job).next().is_some());
     let mut evidence = Evidence {
-        complete: sweep.complete && whole,
+        complete: sub_job_list.complete && whole,
         ..Evidence::default()
     };
     let mut explained = BTreeSet::new();
-    for job in candidates(attempt, sweep) {
-        let named = sweep.named_by(&job).filter(|id| names(attempt, id));
+    for job in candidates(attempt, sub_job_list) {
+        let named = sub_job_list.named_by(&job).filter(|id| names(attempt, id));
         if *seen.owned_by_other_request.get(&job)? {
             explained.extend(named);
         } else {
@@ -66,8 +66,8 @@ fn names(attempt: &Attempt, folded: &DesktopID) -> bool {
 }
 
 /// Jobs outside the baseline that name a desktop of the body.
-pub fn candidates(attempt: &Attempt, sweep: &SubJobList) -> BTreeSet<JobID> {
-    let mut jobs = sweep.jobs_naming(&attempt.desktop_ids);
+pub fn candidates(attempt: &Attempt, sub_job_list: &SubJobList) -> BTreeSet<JobID> {
+    let mut jobs = sub_job_list.jobs_naming(&attempt.desktop_ids);
     jobs.retain(|job| !attempt.baseline_job_ids.contains(job));
     jobs
 }
@@ -88,10 +88,10 @@ pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
     if let Some(id) = attempt.desktop_ids.iter().find(missing) {
         return Err(Step::ReadDesktop(id.clone()));
     }
-    let Some(sweep) = &seen.sweep else {
+    let Some(sub_job_list) = &seen.sub_job_list else {
         return Err(Step::ReadSubJobs);
     };
-    if let Some(step) = next_owner_read(seen, attempt, sweep) {
+    if let Some(step) = next_owner_read(seen, attempt, sub_job_list) {
         return Err(step);
     }
     evidence(seen, attempt).ok_or(Step::ReadSubJobs)
@@ -111,9 +111,9 @@ pub fn readable(seen: &Observed, attempt: &Attempt) -> Result<(), Step> {
 }
 
 /// The question, for the first job outside the baseline of which it is not known yet, whether another request has it.
-pub fn next_owner_read(seen: &Observed, attempt: &Attempt, sweep: &SubJobList) -> Option<Step> {
+pub fn next_owner_read(seen: &Observed, attempt: &Attempt, sub_job_list: &SubJobList) -> Option<Step> {
     let unknown = |job: &JobID| !seen.owned_by_other_request.contains_key(job);
-    candidates(attempt, sweep)
+    candidates(attempt, sub_job_list)
         .into_iter()
         .find(unknown)
         .map(Step::ReadOwner)
@@ -128,18 +128,22 @@ pub fn is_conclusive(seen: &Observed, attempt: &Attempt, evidence: &Evidence) ->
 
 /// A submission that seemed to have had no effect shows now: its jobs are added to it, and followed as ours.
 pub fn late_effect(seen: &Observed, attempt: &Attempt) -> Option<Step> {
-    let sweep = seen.sweep.as_ref()?;
-    if let Some(step) = next_owner_read(seen, attempt, sweep) {
+    let sub_job_list = seen.sub_job_list.as_ref()?;
+    if let Some(step) = next_owner_read(seen, attempt, sub_job_list) {
         return Some(step);
     }
     let mut evidence = evidence(seen, attempt)?;
     // Only a job proves it: any client may have deleted a desktop since.
-    evidence.affected = evidence.jobs.iter().flat_map(|job| sweep.named_by(job)).collect();
-    let settlement = OutcomeUpdate {
+    evidence.affected = evidence
+        .jobs
+        .iter()
+        .flat_map(|job| sub_job_list.named_by(job))
+        .collect();
+    let outcome_update = OutcomeUpdate {
         outcome: Outcome::NoEffect,
         ..adopted(seen, attempt, &evidence)
     };
-    evidence.found().then_some(Step::RecordOutcome(settlement))
+    evidence.found().then_some(Step::RecordOutcome(outcome_update))
 }
 
 /// What the conditions say of an attempt in doubt before anything was looked at.
@@ -221,7 +225,11 @@ pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Outco
 
 /// Whether a job names every desktop of the body, as far as this reconciliation has seen.
 fn covers(seen: &Observed, attempt: &Attempt, job: &JobID) -> bool {
-    let named: BTreeSet<_> = seen.sweep.iter().flat_map(|sweep| sweep.named_by(job)).collect();
+    let named: BTreeSet<_> = seen
+        .sub_job_list
+        .iter()
+        .flat_map(|sub_job_list| sub_job_list.named_by(job))
+        .collect();
     attempt.desktop_ids.iter().all(|id| named.contains(&id.folded()))
 }
 

@@ -27,7 +27,7 @@ pub fn next(seen: &Observed) -> Step {
         let progress = waiting_for_expiry(attempt);
         return blockers::next_clock_read(seen).unwrap_or(Step::Wait(progress));
     }
-    if submitted(&seen.request.status) && !seen.facts.job_must_be_visible {
+    if submitted(&seen.request.status) && !seen.facts.job_visibility_timeout_over {
         if let Some(step) = blockers::next_clock_read(seen) {
             return step;
         }
@@ -55,7 +55,7 @@ fn waiting_for_expiry(attempt: &Attempt) -> Progress {
     progress
 }
 
-/// The request has expired: any job that came of it is stored before the object goes, if it can be read.
+/// The delete request has expired: any job that came of it is stored before the object goes, if it can be read.
 fn final_read(seen: &Observed, attempt: &Attempt) -> Step {
     match evidence::look(seen, attempt) {
         // A list that was cut may lack the job.

@@ -54,10 +54,10 @@ pub fn with_finalizer_note(seen: &Observed, mut progress: Progress) -> Progress 
 }
 
 /// Ends a request of which nothing was submitted. The finalizer goes first: after the last write no event comes.
-pub fn finish(seen: &Observed, ending: Completion) -> Step {
+pub fn finish(seen: &Observed, completion: Completion) -> Step {
     if seen.request.finalizer {
         Step::DropFinalizer
     } else {
-        Step::Finish(ending)
+        Step::Finish(completion)
     }
 }

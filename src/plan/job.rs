@@ -1,7 +1,8 @@
 //! Floor 6, phases.
 //!
 //! The job, and whether the desktops are really gone. `Deleted` needs two sources: the sub-job and a read of
-//! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a job visibility timeout apart.
+//! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a job visibility timeout
+//! apart.
 
 use super::blockers::UNREADABLE_LIMIT;
 use super::messages::{desktops, hint_not_an_id, name_some};
@@ -138,7 +139,7 @@ fn desktop_progress(seen: &Observed, id: &DesktopID) -> DesktopProgress {
 
 /// It has failed if it is idle for the second time.
 fn idle(observation: Option<&DesktopObservation>, failed: impl FnOnce() -> DesktopStatus) -> DesktopProgress {
-    if observation.is_some_and(|s| s.record_idle) {
+    if observation.is_some_and(|s| s.idle_twice) {
         DesktopProgress::Ended(failed())
     } else {
         DesktopProgress::SecondRead

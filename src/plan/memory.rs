@@ -35,13 +35,13 @@ pub struct RequestMemory {
     /// When it was last stored how far a long check has come.
     pub progress_recorded_at: Option<Duration>,
     /// The last refusal of a submission of this process.
-    pub refusal: Option<SubmissionRejection>,
+    pub refusal: Option<SubmissionFailure>,
     /// Since when each desktop was idle in every read, by folded id.
     idle_since: BTreeMap<DesktopID, Duration>,
     /// When this process first saw each sub-job with a status that is not documented, by its desktop, folded, and its job.
     unclear_jobs: BTreeMap<(DesktopID, JobID), Duration>,
     /// The first look for evidence of an attempt whose request had expired.
-    evidence: Option<FirstLook>,
+    evidence: Option<FirstEvidence>,
     /// How often the finalizer was put on, and when it was last.
     pub finalizer: Option<(u32, Duration)>,
     /// This process has taken the finalizer off, for the verdict.
@@ -54,7 +54,7 @@ pub struct RequestMemory {
 
 /// A refusal of a submission, or a submission that was not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubmissionRejection {
+pub struct SubmissionFailure {
     /// Of which attempt.
     pub attempt: AttemptID,
     /// When it came.
@@ -70,7 +70,7 @@ pub struct SubmissionRejection {
 }
 
 #[derive(Debug, Clone)]
-struct FirstLook {
+struct FirstEvidence {
     attempt: AttemptID,
     began: Duration,
     found: Evidence,
@@ -105,28 +105,28 @@ impl RequestMemory {
         id: &DesktopID,
         view: DesktopView,
         began: Duration,
-        settle: Duration,
+        visibility_timeout: Duration,
     ) -> bool {
         if !view.is_idle() {
             self.idle_since.remove(&id.folded());
             return false;
         }
         let since = *self.idle_since.entry(id.folded()).or_insert(began);
-        since.saturating_add(settle) <= began
+        since.saturating_add(visibility_timeout) <= began
     }
 
     /// Notes the sub-jobs with a status that is not documented of these desktops. What was read of a desktop before one was
     /// there says nothing of it: gives the desktops that must be seen idle from now on.
     pub fn observe_sub_jobs(
         &mut self,
-        sweep: &SubJobList,
+        sub_job_list: &SubJobList,
         ids: &[DesktopID],
         uptime: Duration,
     ) -> Vec<DesktopID> {
         let mut now = BTreeSet::new();
         for id in ids {
             now.extend(
-                sweep
+                sub_job_list
                     .jobs_with_undocumented_status(id)
                     .map(|job| (id.folded(), job.clone())),
             );
@@ -187,9 +187,9 @@ impl RequestMemory {
     }
 
     /// Takes in a refusal.
-    pub fn refused(&mut self, refusal: SubmissionRejection) {
+    pub fn refused(&mut self, refusal: SubmissionFailure) {
         let before = self.refusal.as_ref().filter(|r| r.class == refusal.class);
-        self.refusal = Some(SubmissionRejection {
+        self.refusal = Some(SubmissionFailure {
             in_a_row: before.map_or(1, |before| before.in_a_row.saturating_add(1)),
             ..refusal
         });
@@ -203,9 +203,9 @@ impl RequestMemory {
     /// Notes what a reconciliation begun at `began` found of an attempt whose request had expired. A look that was not
     /// complete settles nothing with any other, so the next one takes its place.
     pub fn record_evidence(&mut self, attempt: &AttemptID, began: Duration, found: Evidence) {
-        let kept = |first: &FirstLook| first.attempt == *attempt && first.found.complete;
+        let kept = |first: &FirstEvidence| first.attempt == *attempt && first.found.complete;
         if !self.evidence.as_ref().is_some_and(kept) {
-            self.evidence = Some(FirstLook {
+            self.evidence = Some(FirstEvidence {
                 attempt: attempt.clone(),
                 began,
                 found,
@@ -218,11 +218,11 @@ impl RequestMemory {
         &self,
         request: &Request,
         began: Duration,
-        settle: Duration,
+        visibility_timeout: Duration,
     ) -> Option<&Evidence> {
         let first = self.evidence.as_ref()?;
         let pending = request.pending().is_some_and(|a| a.id == first.attempt);
-        (pending && first.began.saturating_add(settle) <= began).then_some(&first.found)
+        (pending && first.began.saturating_add(visibility_timeout) <= began).then_some(&first.found)
     }
 
     /// Notes whether a read begun at `began` lacked facts that the plan on show has.
@@ -239,7 +239,7 @@ impl RequestMemory {
     }
 
     /// The difference of two clocks as it was last said, unless it has changed since.
-    pub fn debounce_skew(&mut self, difference: SignedDuration) -> SignedDuration {
+    pub fn stable_skew(&mut self, difference: SignedDuration) -> SignedDuration {
         let known = self.difference.filter(|known| {
             difference
                 .checked_sub(*known)

@@ -35,14 +35,14 @@ pub struct Observed {
     /// grows old.
     pub single_reads: BTreeMap<DesktopID, SingleRead>,
     /// The project's `deleteDesktops` sub-jobs of every status, read in this reconciliation.
-    pub sweep: Option<SubJobList>,
+    pub sub_job_list: Option<SubJobList>,
     /// Whether another request has the job, for jobs asked about in this reconciliation.
     pub owned_by_other_request: BTreeMap<JobID, bool>,
     /// What the poller knows of the jobs asked for in this reconciliation.
     pub jobs: BTreeMap<JobID, JobView>,
     /// A read of the cloud that failed in this reconciliation.
     pub read_failure: Option<ReadFailure>,
-    /// What an earlier look for evidence of the pending attempt found, begun after its request was expired
+    /// What an earlier look for evidence of the pending attempt found, begun after its delete request had expired
     /// and at least the job visibility timeout ago.
     pub earlier_evidence: Option<Evidence>,
     /// What this process holds in memory about a submission.
@@ -335,7 +335,7 @@ pub struct Facts {
     /// Facts that the plan on show has are missing from reads for so long that they will hardly be reported again.
     pub facts_missing_for_long: bool,
     /// The job visibility timeout since the last acceptance is over.
-    pub job_must_be_visible: bool,
+    pub job_visibility_timeout_over: bool,
     /// The job runs longer than deletions should take.
     pub overdue: bool,
     /// Each sub-job with a status that is not documented has been known for longer than deletions should take.

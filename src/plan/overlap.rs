@@ -51,13 +51,13 @@ fn is_gone(seen: &Observed, id: &DesktopID) -> bool {
 }
 
 fn shows(seen: &Observed, holder: &DeletedRequest, id: &DesktopID) -> bool {
-    let named = |sweep: &SubJobList| {
+    let named = |sub_job_list: &SubJobList| {
         holder
             .jobs
             .iter()
-            .any(|job| sweep.named_by(job).any(|named| named == id.folded()))
+            .any(|job| sub_job_list.named_by(job).any(|named| named == id.folded()))
     };
-    seen.sweep.as_ref().is_some_and(named)
+    seen.sub_job_list.as_ref().is_some_and(named)
 }
 
 /// The read that may end the claim of a deleted request, and then the question for the claim. Of a call in doubt no job is
@@ -73,7 +73,7 @@ fn read(seen: &Observed, holder: &DeletedRequest) -> Option<Step> {
     match seen.desktops.get(&id.folded()) {
         None => Some(Step::ReadDesktops(unread(seen))),
         Some(observation) if observation.view.needs_lookup() => Some(Step::ReadDesktop(id.clone())),
-        Some(_) => (!holder.jobs.is_empty() && seen.sweep.is_none()).then_some(Step::ReadSubJobs),
+        Some(_) => (!holder.jobs.is_empty() && seen.sub_job_list.is_none()).then_some(Step::ReadSubJobs),
     }
 }
 

@@ -45,19 +45,19 @@ pub fn shown(
         .iter()
         .map(|id| status_of(seen, sorted, deleting, &plan, id))
         .collect();
-    let judgement = approval::evaluate(seen, &plan);
+    let approval_state = approval::evaluate(seen, &plan);
     let is_blocked = desktops.iter().any(|d| d.state == DesktopState::Blocked);
     let missing = approval::missing_since_shown(seen, &plan);
     if let Some(shown) = &seen.request.status.plan
         && !is_blocked
-        && keeps_current_plan(seen, &judgement, &missing)
+        && keeps_current_plan(seen, &approval_state, &missing)
     {
         let planned = planned(seen, sorted, deleting, &plan);
         let planned = match planned.status {
             ConditionStatus::True => still_planned(shown, &missing),
             _ => planned,
         };
-        return keep_current_plan(seen, shown, &judgement, planned, progress);
+        return keep_current_plan(seen, shown, &approval_state, planned, progress);
     }
     let count = |wanted: DesktopState| {
         let count = desktops.iter().filter(|d| d.state == wanted).count();
@@ -71,10 +71,10 @@ pub fn shown(
     };
     let updates = vec![
         planned(seen, sorted, deleting, &plan),
-        approval::update(seen, &judgement, &plan.hash),
+        approval::update(seen, &approval_state, &plan.hash),
     ];
-    let refused = approval::refused(seen, &judgement);
-    let mut approved = match judgement {
+    let refused = approval::refused(seen, &approval_state);
+    let mut approved = match approval_state {
         ApprovalState::Approvable(approved) => Some(approved),
         _ => approval::recorded(seen).cloned(),
     };
@@ -98,9 +98,9 @@ pub fn shown(
 }
 
 /// Whether the plan on show stays although this read makes another one: the read only says less, for now.
-fn keeps_current_plan(seen: &Observed, judgement: &ApprovalState, missing: &[String]) -> bool {
+fn keeps_current_plan(seen: &Observed, approval_state: &ApprovalState, missing: &[String]) -> bool {
     let says_less = !missing.is_empty() && !seen.facts.facts_missing_for_long;
-    match judgement {
+    match approval_state {
         ApprovalState::FactsMissing(_) => true,
         ApprovalState::Approved | ApprovalState::Approvable(_) => false,
         ApprovalState::Changed(_) => says_less && approval::is_invalidated(seen),
@@ -112,18 +112,18 @@ fn keeps_current_plan(seen: &Observed, judgement: &ApprovalState, missing: &[Str
 fn keep_current_plan(
     seen: &Observed,
     shown: &Plan,
-    judgement: &ApprovalState,
+    approval_state: &ApprovalState,
     planned: ConditionUpdate,
     progress: Progress,
 ) -> Progress {
     let (mut progress, mut updates) = (progress, Vec::new());
-    if matches!(judgement, ApprovalState::FactsMissing(_)) {
+    if matches!(approval_state, ApprovalState::FactsMissing(_)) {
         if approval::recorded(seen).is_some() && !approval::is_invalidated(seen) {
-            updates.push(approval::update(seen, judgement, &shown.hash));
+            updates.push(approval::update(seen, approval_state, &shown.hash));
         }
     } else {
         updates.push(planned);
-        let approved = approval::update(seen, judgement, &shown.hash);
+        let approved = approval::update(seen, approval_state, &shown.hash);
         if progress.reason == approved.reason {
             progress.message.clone_from(&approved.message);
         }
@@ -136,7 +136,7 @@ fn keep_current_plan(
     Progress {
         preview: Some(Box::new(Preview {
             updates,
-            refused: approval::refused(seen, judgement),
+            refused: approval::refused(seen, approval_state),
             lacks_facts: true,
             ..Preview::default()
         })),
@@ -272,7 +272,7 @@ fn left_out(plan: &Planned) -> String {
     let pooled = match plan.desktops.iter().filter(|(_, desktop)| desktop.pooled).count() {
         0 => String::new(),
         count => format!(
-            "; the approval does not cover the users of {} of a desktop pool",
+            "; an approval does not cover the users of {} of a desktop pool",
             count_of(count)
         ),
     };

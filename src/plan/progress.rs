@@ -79,7 +79,7 @@ pub enum Requeue {
     Window,
     /// Room under the daily limit of the project.
     DailyLimit,
-    /// The next refresh of the plan of a request that waits for an approval.
+    /// The next refresh of the plan of a request that waits for a user.
     Plan,
     /// The next read of a project or Secret that may have been corrected.
     Refresh,

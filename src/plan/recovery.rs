@@ -47,16 +47,16 @@ fn early(seen: &Observed, attempt: &Attempt) -> Result<Step, Step> {
     if (skewed || !seen.facts.service_clock_known) && seen.desktops.is_empty() {
         return Err(Step::ReadDesktops(attempt.desktop_ids.clone()));
     }
-    let sweep = match &seen.sweep {
-        Some(sweep) => sweep,
+    let sub_job_list = match &seen.sub_job_list {
+        Some(sub_job_list) => sub_job_list,
         // Where one kind of call reports a wrong time, the responses of another one correct it, if none comes in between.
         None if skewed => return Ok(Step::Wait(in_doubt(attempt))),
         None => return Err(Step::ReadSubJobs),
     };
-    if let Some(step) = next_owner_read(seen, attempt, sweep) {
+    if let Some(step) = next_owner_read(seen, attempt, sub_job_list) {
         return Err(step);
     }
-    let mut jobs = candidates(attempt, sweep);
+    let mut jobs = candidates(attempt, sub_job_list);
     jobs.retain(|job| seen.owned_by_other_request.get(job) == Some(&false));
     Ok(Step::Wait(waiting(attempt, &jobs, Requeue::Expiry)))
 }
@@ -89,7 +89,7 @@ fn name_busy(seen: &Observed, attempt: &Attempt, mut progress: Progress) -> Prog
     if !busy.is_empty() {
         progress
             .message
-            .push_str("; waiting until these desktops have no running task and a documented status: ");
+            .push_str("; waiting until no task runs on these desktops and their status is documented: ");
         progress.message.push_str(&name_some(busy));
     }
     progress

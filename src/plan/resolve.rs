@@ -18,7 +18,7 @@ pub struct Resolve {
     /// Which attempt.
     pub attempt: AttemptID,
     /// What to do with it.
-    pub verb: ResolveAction,
+    pub action: ResolveAction,
 }
 
 /// What to do with an attempt.
@@ -41,15 +41,15 @@ impl Resolve {
     /// # Errors
     /// It has not the form; the text says which form it has.
     pub fn parse(value: &str) -> Result<Self, String> {
-        let (attempt, verb) = value.trim().split_once('=').ok_or(FORM)?;
+        let (attempt, action) = value.trim().split_once('=').ok_or(FORM)?;
         let attempt = AttemptID::try_from(attempt).map_err(|_| FORM)?;
-        let verb = match verb.split_once(':') {
-            None if verb == "retry" => ResolveAction::Retry,
-            None if verb == "abandon" => ResolveAction::Abandon,
+        let action = match action.split_once(':') {
+            None if action == "retry" => ResolveAction::Retry,
+            None if action == "abandon" => ResolveAction::Abandon,
             Some(("adopt", job)) => ResolveAction::Adopt(JobID::try_from(job).map_err(|_| FORM)?),
             _ => return Err(FORM.to_owned()),
         };
-        Ok(Self { attempt, verb })
+        Ok(Self { attempt, action })
     }
 }
 
@@ -72,17 +72,17 @@ pub fn next(seen: &Observed) -> Option<Step> {
             resolve.attempt
         ));
     };
-    if resolve.verb == ResolveAction::Abandon
+    if resolve.action == ResolveAction::Abandon
         && attempt.took_effect()
         && !seen.facts.overdue
         && seen.project.is_none()
     {
         return Some(Step::ReadProject);
     }
-    if resolve.verb == ResolveAction::Abandon && attempt.took_effect() && may_give_up(seen) {
-        return Some(finalizer::finish(seen, abandoned_ending(seen, Some(value))));
+    if resolve.action == ResolveAction::Abandon && attempt.took_effect() && may_abandon(seen) {
+        return Some(finalizer::finish(seen, abandoned_completion(seen, Some(value))));
     }
-    if resolve.verb == ResolveAction::Abandon && attempt.took_effect() {
+    if resolve.action == ResolveAction::Abandon && attempt.took_effect() {
         return refuse(format!(
             "attempt {} took effect and its job is followed; it can be abandoned once the job is overdue: set the annotation again then",
             attempt.id
@@ -94,7 +94,7 @@ pub fn next(seen: &Observed) -> Option<Step> {
             attempt.id, attempt.outcome
         ));
     }
-    match resolve.verb {
+    match resolve.action {
         ResolveAction::Abandon => Some(Step::RecordOutcome(abandoned(attempt, value))),
         ResolveAction::Retry if !seen.facts.expired => refuse(format!(
             "the delete request of attempt {} can still take effect, so it must not be repeated yet. Remove the annotation and set it again later, or abandon the attempt",
@@ -107,11 +107,11 @@ pub fn next(seen: &Observed) -> Option<Step> {
 
 /// A job that is overdue may be given up, and one that can no longer be followed once it must show: its desktops are free
 /// then.
-fn may_give_up(seen: &Observed) -> bool {
+fn may_abandon(seen: &Observed) -> bool {
     let home = seen.request.status.project.as_ref();
     let now = seen.project.as_ref().and_then(|p| p.coordinates.as_ref());
     let elsewhere = home.zip(now).is_some_and(|(home, now)| home.key() != now.key());
-    seen.facts.overdue || (elsewhere && seen.facts.job_must_be_visible)
+    seen.facts.overdue || (elsewhere && seen.facts.job_visibility_timeout_over)
 }
 
 /// A job is adopted only if it names desktops of the attempt.
@@ -122,7 +122,7 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
         Err(read) => Some(read),
         Ok(mut evidence) => {
             let named = seen
-                .sweep
+                .sub_job_list
                 .as_ref()
                 .is_some_and(|s| s.jobs_naming(&attempt.desktop_ids).contains(job));
             let earlier = attempt.baseline_job_ids.contains(job);
@@ -137,13 +137,16 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
                 return Some(Step::RefuseResolve(RefusedAnnotation { value, why }));
             }
             evidence.jobs = [job.clone()].into();
-            let affected = seen.sweep.iter().flat_map(|sweep| sweep.named_by(job));
+            let affected = seen
+                .sub_job_list
+                .iter()
+                .flat_map(|sub_job_list| sub_job_list.named_by(job));
             evidence.affected.extend(affected);
-            let settlement = OutcomeUpdate {
+            let outcome_update = OutcomeUpdate {
                 handled_annotation: Some(value),
                 ..evidence::adopted(seen, attempt, &evidence)
             };
-            Some(Step::RecordOutcome(settlement))
+            Some(Step::RecordOutcome(outcome_update))
         }
     }
 }
@@ -171,7 +174,7 @@ fn retried(attempt: &Attempt, value: String) -> OutcomeUpdate {
 fn awaiting_expiry(attempt: &Attempt) -> Progress {
     let end = expiry_of(attempt);
     let message = format!(
-        "attempt {} was abandoned by annotation; its desktops stay reserved until its delete request has expired ({end})",
+        "attempt {} was abandoned by annotation; its delete request can still take effect; its desktops stay reserved until it has expired ({end})",
         attempt.id
     );
     Progress::reconciling(Reason::AwaitingEvidence, message, Requeue::Expiry)
@@ -195,13 +198,13 @@ pub fn settle_abandoned(seen: &Observed, attempt: &Attempt) -> Step {
             Step::RecordOutcome(evidence::adopted(seen, attempt, &evidence))
         }
         Err(Step::Wait(progress)) if !seen.facts.recovery_timed_out => again(progress.requeue),
-        Ok(_) | Err(Step::Wait(_)) => finalizer::finish(seen, abandoned_ending(seen, None)),
+        Ok(_) | Err(Step::Wait(_)) => finalizer::finish(seen, abandoned_completion(seen, None)),
         Err(read) => read,
     }
 }
 
 /// The end of a request that a user abandoned.
-fn abandoned_ending(seen: &Observed, handled_annotation: Option<String>) -> Completion {
+fn abandoned_completion(seen: &Observed, handled_annotation: Option<String>) -> Completion {
     let open = seen
         .request
         .status

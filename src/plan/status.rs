@@ -64,37 +64,41 @@ pub fn record_intent(
 /// There is no such attempt.
 pub fn record_outcome(
     request: &Request,
-    settlement: &OutcomeUpdate,
+    outcome_update: &OutcomeUpdate,
     now: &Time,
 ) -> Result<DesktopDeletionStatus, IllegalTransition> {
     let mut status = request.status.clone();
-    let Some(attempt) = status.attempts.iter_mut().find(|a| a.id == settlement.attempt) else {
-        return Err(IllegalTransition::NoSuchAttempt(settlement.attempt.clone()));
+    let Some(attempt) = status
+        .attempts
+        .iter_mut()
+        .find(|a| a.id == outcome_update.attempt)
+    else {
+        return Err(IllegalTransition::NoSuchAttempt(outcome_update.attempt.clone()));
     };
-    for job in &settlement.jobs {
+    for job in &outcome_update.jobs {
         if !attempt.job_ids.contains(job) && attempt.job_ids.len() < MAX_JOBS {
             attempt.job_ids.push(job.clone());
         }
     }
     if attempt.outcome == Outcome::Pending {
-        attempt.outcome = settlement.outcome;
-        attempt.error.clone_from(&settlement.error);
-        if matches!(settlement.outcome, Outcome::Rejected | Outcome::NotSent) {
+        attempt.outcome = outcome_update.outcome;
+        attempt.error.clone_from(&outcome_update.error);
+        if matches!(outcome_update.outcome, Outcome::Rejected | Outcome::NotSent) {
             status.refused_attempts = status.refused_attempts.saturating_add(1);
         }
     }
     if status.job_id.is_none() {
-        status.job_id.clone_from(&settlement.job);
+        status.job_id.clone_from(&outcome_update.job);
     }
-    if settlement.handled_annotation.is_some() {
+    if outcome_update.handled_annotation.is_some() {
         status
             .last_handled_resolve
-            .clone_from(&settlement.handled_annotation);
+            .clone_from(&outcome_update.handled_annotation);
     }
     if status.completion_time.is_some() {
         return Ok(status);
     }
-    Ok(apply_progress(request, status, &settlement.progress, now))
+    Ok(apply_progress(request, status, &outcome_update.progress, now))
 }
 
 /// The status that stores that an annotation was answered, by doing nothing.
@@ -111,18 +115,20 @@ pub fn with_progress(request: &Request, progress: &Progress, now: &Time) -> Desk
 }
 
 /// The last status of the request.
-pub fn finish(request: &Request, ending: &Completion, now: &Time) -> DesktopDeletionStatus {
+pub fn finish(request: &Request, completion: &Completion, now: &Time) -> DesktopDeletionStatus {
     let mut status = request.status.clone();
     if status.project.is_none() {
-        status.project.clone_from(&ending.project);
+        status.project.clone_from(&completion.project);
     }
     status.start_time.get_or_insert_with(|| now.clone());
-    list_all(&mut status, request, &ending.desktops);
-    status.last_error.clone_from(&ending.error);
-    if ending.handled_annotation.is_some() {
-        status.last_handled_resolve.clone_from(&ending.handled_annotation);
+    list_all(&mut status, request, &completion.desktops);
+    status.last_error.clone_from(&completion.error);
+    if completion.handled_annotation.is_some() {
+        status
+            .last_handled_resolve
+            .clone_from(&completion.handled_annotation);
     }
-    let updates = conditions::ended(request, &status, ending);
+    let updates = conditions::ended(request, &status, completion);
     if status.job_id.is_none() {
         status.job_id = status.attempts.iter().find_map(|a| a.job_ids.first().cloned());
     }

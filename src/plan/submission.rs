@@ -112,7 +112,7 @@ fn responded(seen: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
     if !news {
         return Step::StartOver;
     }
-    let settlement = |outcome, jobs: Vec<JobID>, error: Option<&CloudError>, progress| {
+    let outcome_update = |outcome, jobs: Vec<JobID>, error: Option<&CloudError>, progress| {
         Step::RecordOutcome(OutcomeUpdate {
             job: jobs.first().cloned(),
             jobs,
@@ -127,19 +127,19 @@ fn responded(seen: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
                 .iter()
                 .map(|id| DesktopStatus::new(id, DesktopState::Deleting));
             let progress = Progress::job_running(attempt.desktop_ids.len()).with_desktops(deleting.collect());
-            settlement(Outcome::Accepted, vec![job.clone()], None, progress)
+            outcome_update(Outcome::Accepted, vec![job.clone()], None, progress)
         }
         PostResult::NotSent(error) => {
-            let progress = blockers::after_rejection(Outcome::NotSent, error);
-            settlement(Outcome::NotSent, vec![], Some(error), progress)
+            let progress = blockers::after_failed_submission(Outcome::NotSent, error);
+            outcome_update(Outcome::NotSent, vec![], Some(error), progress)
         }
         PostResult::Rejected(error) => {
-            let progress = blockers::after_rejection(Outcome::Rejected, error);
-            settlement(Outcome::Rejected, vec![], Some(error), progress)
+            let progress = blockers::after_failed_submission(Outcome::Rejected, error);
+            outcome_update(Outcome::Rejected, vec![], Some(error), progress)
         }
         PostResult::OutcomeUnknown(error) => {
             let progress = evidence::in_doubt(attempt).with_error(error.clone());
-            settlement(Outcome::Pending, vec![], Some(error), progress)
+            outcome_update(Outcome::Pending, vec![], Some(error), progress)
         }
     }
 }

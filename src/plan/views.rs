@@ -13,7 +13,7 @@ pub struct DesktopObservation {
     /// What was seen.
     pub view: DesktopView,
     /// It was idle in an earlier read too, at least the job visibility timeout ago, and in every read between.
-    pub record_idle: bool,
+    pub idle_twice: bool,
     /// `computer_name`.
     pub name: Option<String>,
     /// What else it says.
@@ -58,7 +58,7 @@ impl DesktopView {
     /// Reads the service's words, in any letter case. An empty status is a machine that is gone underneath while
     /// its deletion finishes (seen by the vendor's Terraform provider).
     pub fn of(desktop: &Desktop) -> Self {
-        let is = |text: &str, result: &str| text.eq_ignore_ascii_case(result);
+        let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
         if is(&desktop.status, "DELETED") {
             Self::Missing
         } else if is(&desktop.task_status, "deleteFailed") {
@@ -68,9 +68,7 @@ impl DesktopView {
             || desktop.status.is_empty()
         {
             Self::Deleting
-        } else if desktop.task_status.is_empty()
-            && DOCUMENTED.iter().any(|result| is(&desktop.status, result))
-        {
+        } else if desktop.task_status.is_empty() && DOCUMENTED.iter().any(|word| is(&desktop.status, word)) {
             Self::Idle
         } else {
             Self::Busy

@@ -58,7 +58,7 @@ impl Endpoint {
         };
         let (host, port) = split(text).ok_or_else(|| {
             invalid(
-                "it must read https://HOST or https://HOST:PORT, without user, path, query or fragment"
+                "it must have the form https://HOST or https://HOST:PORT, without user, path, query or fragment"
                     .to_owned(),
             )
         })?;
@@ -244,7 +244,7 @@ mod tests {
         ] {
             let message = defaults(&bad).unwrap_err().to_string();
             assert!(
-                message.contains("it must read https://HOST"),
+                message.contains("it must have the form https://HOST"),
                 "{bad:?}: {message}"
             );
         }

@@ -71,7 +71,7 @@ async fn what_is_left_of_the_day_goes_to_one_request_and_the_other_one_waits() {
     let text = message(&status, Submitted);
     let opens = usage["submitted"][0]["countsUntil"].as_str().unwrap();
     assert!(
-        text.contains("daily limit of WorkspaceProject prod (3, maxDesktopsPerDay)")
+        text.contains("daily limit of WorkspaceProject prod (maxDesktopsPerDay: 3)")
             && text.contains(&format!("it can be submitted at {opens}")),
         "{text}"
     );

@@ -159,7 +159,7 @@ async fn a_desktop_whose_read_fails_for_ever_is_named_and_the_others_are_not() {
     let status = stage.reason("leavers", Stalled, "ServiceUnavailable").await;
     let text = message(&status, Stalled);
     assert!(
-        text.contains("pc-odd, pc-strange, so nothing is submitted"),
+        text.contains("these desktops: pc-odd, pc-strange. Nothing is submitted"),
         "{text}"
     );
     assert!(text.contains("WKS.0202"), "{text}");
@@ -187,7 +187,10 @@ async fn a_desktop_that_a_list_may_not_name_is_found_and_named() {
     stage.request("leavers", &all(&names(0..20))).await;
     let status = stage.reason("leavers", Stalled, "RequestRefused").await;
     let text = message(&status, Stalled);
-    assert!(text.contains("desktop pc-007, so nothing is submitted"), "{text}");
+    assert!(
+        text.contains("these desktops: pc-007. Nothing is submitted"),
+        "{text}"
+    );
     let shown = stage.cloud.calls(Operation::ShowDesktop);
     assert!(
         shown.iter().all(|call| call.path.ends_with("pc-007")),

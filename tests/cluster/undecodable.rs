@@ -202,7 +202,7 @@ async fn an_object_that_cannot_be_decoded_is_kept_as_long_as_a_call_of_it_may_ta
     let stage = with_accepted("undecodable-kept", &[("leaving", "pc-1")], &[]).await;
     write_time(&stage, "leaving", "2026-12-01T00:00:00+99:99").await;
     stage.delete("leaving").await;
-    // The life of a token, the settle time of a second, and three times the allowance of three.
+    // The life of a token, the job visibility timeout of a second, and three times the allowance of three.
     let life = Duration::from_secs(15 + 1 + 9);
     let began = Instant::now();
     let flags = [

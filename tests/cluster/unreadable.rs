@@ -135,7 +135,7 @@ async fn others_wait_until_no_call_from_an_unreadable_namespace_can_take_effect(
     assert_eq!(stage.posts(), Vec::<Value>::new());
     assert_eq!(first.stopped().await, 0);
 
-    // The longer of both lives, the settle time of a second, and three times the allowance of three.
+    // The longer of both lives, the job visibility timeout of a second, and three times the allowance of three.
     let life = Duration::from_secs(8 + 1 + 9);
     let flags = [
         "--token-life=5s",

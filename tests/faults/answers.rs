@@ -151,7 +151,7 @@ impl Case {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_is_no_good_one_changes_nothing_about_the_end_unless_it_is_a_verdict() {
     let mut cases = cases();
-    cases.retain(|case| plans::must_show_plan(&case.name));
+    cases.retain(|case| plans::is_wanted(&case.name));
     let mut troupe = Troupe::gather("answers").await;
     for case in &cases {
         // What comes late must come while the job runs, however slow the machine is.

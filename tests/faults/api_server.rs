@@ -129,7 +129,7 @@ impl Blow {
 
 /// Plays the cases; the first submission of each is answered, or took effect or not and was not answered.
 async fn play(name: &str, mut cases: Vec<Case>, took_effect: Option<bool>) {
-    cases.retain(|case| plans::must_show_plan(&case.name));
+    cases.retain(|case| plans::is_wanted(&case.name));
     let mut troupe = Troupe::gather(name).await;
     for case in &cases {
         let scene = troupe.add(&case.name, &scene::one_of_two_fails()).await;

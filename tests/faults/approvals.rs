@@ -194,7 +194,7 @@ async fn made_anew(scene: &Scene, approved: &Value) -> Result<(), String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_is_killed_around_an_approval_deletes_what_is_approved_or_nothing() {
-    let wanted = || CASES.iter().filter(|case| plans::must_show_plan(case.name));
+    let wanted = || CASES.iter().filter(|case| plans::is_wanted(case.name));
     let runs = join_all(wanted().enumerate().map(|(number, case)| case.play(number))).await;
     let mut broken = oracle::judge(&runs).await;
     for (case, run) in wanted().zip(&runs) {

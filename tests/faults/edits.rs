@@ -155,7 +155,7 @@ async fn remade(scene: &Scene, first: &str) -> Result<(), String> {
 }
 
 async fn play(edit: Edit) {
-    let wanted = |point: &&Point| plans::must_show_plan(&edit.plan(point));
+    let wanted = |point: &&Point| plans::is_wanted(&edit.plan(point));
     let points: Vec<_> = POINTS.iter().filter(wanted).collect();
     let mut troupe = Troupe::gather(&format!("{edit:?}").to_lowercase()).await;
     for point in &points {

@@ -149,7 +149,7 @@ async fn a_watch_that_is_dead_without_a_word_is_noticed_and_a_restart_heals_it()
     // It exits by itself, for whoever restarts it.
     assert_ne!(first.wait().await.unwrap(), 0);
     for words in [
-        "the watch delivers no events",
+        "the cache of the watch is stale",
         "a loop of the operator has stalled",
         "watch of",
     ] {

@@ -108,7 +108,10 @@ impl Answer {
                 let status = answered(scene, &format!("{attempt}=abandon")).await;
                 assert_eq!(status["attempts"][0]["outcome"], "Abandoned", "{status:#}");
                 let text = message(&status, Submitted);
-                assert!(text.contains("until its delete request has expired"), "{text}");
+                assert!(
+                    text.contains("can still take effect; its desktops stay reserved until"),
+                    "{text}"
+                );
             }
             Self::Retry => retry(scene, &attempt).await,
             Self::Nonsense => {

@@ -13,7 +13,7 @@ use crate::{answers, api_server, approvals, kill, process, replicas};
 const VARIABLE: &str = "FAULT_PLAN";
 
 /// Whether a plan is to be run.
-pub(crate) fn must_show_plan(plan: &str) -> bool {
+pub(crate) fn is_wanted(plan: &str) -> bool {
     std::env::var(VARIABLE).map_or(true, |wanted| plan.contains(&wanted))
 }
 

@@ -29,7 +29,7 @@ enum Place {
     /// The operator reads the project of the request.
     ProjectRead,
     /// Before it signs it reads the Secret once more.
-    LastLook,
+    LastProjectRead,
     /// A write to the request.
     Write(Moment, Effect),
     /// A call of the cloud.
@@ -59,7 +59,7 @@ const fn point(id: &'static str, place: Place, doubt: bool, meaning: &'static st
 
 use Effect::{AddFinalizer, DropFinalizer, Finish, RecordDoubt, RecordIntent, RecordOutcome, RecordProgress};
 use Moment::{After, Before};
-use Place::{Cloud, LastLook, ProjectRead, Write};
+use Place::{Cloud, LastProjectRead, ProjectRead, Write};
 
 const ACCEPTED: Effect = RecordOutcome("Accepted");
 const ADOPTED: Effect = RecordOutcome("Adopted");
@@ -71,7 +71,7 @@ pub(crate) const POINTS: [Point; 25] = [
     point("p02", Cloud(Call::AdmissionSubJobs),  false, "the jobs that name them are being listed"),
     point("p03", Write(Before, AddFinalizer),    false, "the finalizer is on its way"),
     point("p04", Write(After, AddFinalizer),     false, "the finalizer is on, and the operator does not know"),
-    point("p05", LastLook,                       false, "project and Secret are looked at for the last time"),
+    point("p05", LastProjectRead,                       false, "project and Secret are looked at for the last time"),
     point("p06", Write(Before, RecordIntent),    false, "the request is signed, and the intent is on its way"),
     point("p07", Write(After, RecordIntent),     false, "the intent is stored, and nothing was sent"),
     point("p08", Cloud(Call::PostUnheard),       false, "the submission is on its way"),
@@ -184,7 +184,7 @@ impl Point {
     fn lay_trap(&self, proxy: &ApiServerProxy, scene: &Scene) -> Laid {
         let name = scene.name.clone();
         Laid::Trap(match self.place {
-            LastLook => proxy.trap(Before, 1, project_is_fresh(name)),
+            LastProjectRead => proxy.trap(Before, 1, last_project_read(name)),
             Write(moment, effect) => effect.trap(proxy, moment, &name),
             ProjectRead | Cloud(_) => {
                 proxy.trap(Before, 1, move |asked| is_get(asked, "workspaceprojects", &name))
@@ -260,7 +260,7 @@ impl Call {
 }
 
 /// Picks the reads of the Secret that come after the finalizer.
-fn project_is_fresh(name: String) -> impl Fn(&ApiRequest) -> bool + Send {
+fn last_project_read(name: String) -> impl Fn(&ApiRequest) -> bool + Send {
     let finalized = AtomicBool::new(false);
     move |asked| {
         if AddFinalizer.is(asked, &name) {

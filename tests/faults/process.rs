@@ -30,7 +30,7 @@ pub(crate) fn plans() -> Vec<String> {
 
 async fn play(blow: Blow) {
     let mut points = points(blow);
-    points.retain(|point| plans::must_show_plan(&crew::plan(point, blow)));
+    points.retain(|point| plans::is_wanted(&crew::plan(point, blow)));
     let groups = points.chunks(AT_ONCE).map(|group| crew::play(group, blow));
     let runs: Vec<Run> = join_all(groups).await.into_iter().flatten().collect();
     let mut broken = oracle::judge(&runs).await;

@@ -39,7 +39,7 @@ async fn meet(scene: &Scene, [one, other]: [Laid; 2]) -> Result<(), String> {
 async fn two_replicas_at_the_same_call_at_the_same_time_do_together_what_one_does() {
     let points: Vec<_> = POINTS
         .iter()
-        .filter(|point| plans::must_show_plan(&plan(point)))
+        .filter(|point| plans::is_wanted(&plan(point)))
         .collect();
     let mut troupe = Troupe::gather("replica").await;
     for point in &points {

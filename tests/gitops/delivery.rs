@@ -479,7 +479,14 @@ impl Delivery {
         let Program::ArgoCd(argocd) = &self.program else {
             panic!("{:?} has no actions", self.tool)
         };
-        argocd.act(&self.name, object, action, parameters).await
+        // Argo CD knows an object once a comparison has found it in the cluster.
+        let known = async || match argocd.act(&self.name, object, action, parameters).await {
+            Err(refused) if refused.contains("not found as part of application") => Err(refused),
+            said => Ok(said),
+        };
+        eventually("Argo CD knows the object", BOUND, known)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Kills the tool and starts it again.

@@ -8,10 +8,11 @@
 //! | `rules` | what every status must satisfy: the rules of the CRD and those of the conditions |
 //! | `observed` | what is made of the service's words about desktops and jobs |
 //! | `error_policy` | every error that the vendor's API reference names, and what is done about it |
-//! | `admission`, `overlap`, `submission`, `recovery`, `follow`, `release`, `resolve` | tables: situation, next step |
+//! | `admission`, `overlap`, `submission`, `recovery`, `job`, `finalize`, `finalizer`, `resolve` | tables: situation, next step |
 //! | `conditions` | what the conditions say in each situation of these tables |
 //! | `daily_usage` | what counts against the limit of a day, and until when |
-//! | `record` | the legal moves of the status |
+//! | `status` | the legal transitions of the status |
+//! | `deadlines`, `windows` | the rules about time |
 //! | `arbitrary`, `properties` | any situation that the status can be in, and what no step may do in it |
 //! | `walk` | a process, an API server and a cloud in which anything goes wrong, and what must hold all the same |
 

@@ -16,7 +16,9 @@ pub(super) struct SubJobsByDesktop {
 }
 
 /// Reads the sub-jobs of every status, all pages, and gives what identifies each row.
-pub(super) async fn sweep(cloud: &dyn Workspace) -> Result<(SubJobsByDesktop, HashSet<RowKey>), Error> {
+pub(super) async fn sub_job_list(
+    cloud: &dyn Workspace,
+) -> Result<(SubJobsByDesktop, HashSet<RowKey>), Error> {
     let listed = paging::list(cloud, SubJobQuery::default(), Extent::ToTheEnd).await?;
     let mut by_desktop: HashMap<DesktopID, Vec<SubJob>> = HashMap::new();
     for sub_job in listed.sub_jobs {
@@ -25,9 +27,9 @@ pub(super) async fn sweep(cloud: &dyn Workspace) -> Result<(SubJobsByDesktop, Ha
             .or_default()
             .push(sub_job);
     }
-    let swept = SubJobsByDesktop {
+    let sub_job_lists = SubJobsByDesktop {
         by_desktop: Arc::new(by_desktop),
         complete: listed.complete,
     };
-    Ok((swept, listed.keys))
+    Ok((sub_job_lists, listed.keys))
 }

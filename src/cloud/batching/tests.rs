@@ -559,8 +559,8 @@ async fn a_sweep_is_complete_once_a_further_page_is_empty_and_the_count_agrees()
             true,
         ),
     ] {
-        let (swept, _) = sweep(&listing(pages)).await.unwrap();
-        assert_eq!(swept.complete, complete, "{what}");
+        let (sub_job_lists, _) = sub_job_list(&listing(pages)).await.unwrap();
+        assert_eq!(sub_job_lists.complete, complete, "{what}");
     }
 }
 
@@ -573,8 +573,8 @@ async fn a_list_that_an_answer_leaves_out_is_not_taken_for_complete() {
             unnamed: true,
             ..listing(pages)
         };
-        assert!(sweep(&named).await.unwrap().0.complete);
-        assert!(!sweep(&unnamed).await.unwrap().0.complete);
+        assert!(sub_job_list(&named).await.unwrap().0.complete);
+        assert!(!sub_job_list(&unnamed).await.unwrap().0.complete);
     }
 }
 
@@ -609,9 +609,11 @@ async fn a_sweep_that_lacks_a_row_of_an_earlier_one_is_not_complete_for_a_day() 
     };
     let look = async |cloud: &Fake, version: &str| {
         let asked = Instant::now();
-        let swept = shared.sweep(key(version), cloud, &ids(&["a"]), asked).await;
+        let sub_job_lists = shared
+            .sub_job_list(key(version), cloud, &ids(&["a"]), asked)
+            .await;
         tokio::time::advance(Duration::from_secs(1)).await;
-        swept.unwrap().complete
+        sub_job_lists.unwrap().complete
     };
     let both = listing(vec![(0, 2, rows(&["a", "b"])), (2, 2, vec![])]);
     let (one, none) = (
@@ -631,9 +633,9 @@ async fn a_sweep_that_lacks_a_row_of_an_earlier_one_is_not_complete_for_a_day() 
 #[tokio::test]
 async fn a_list_that_never_comes_to_its_end_is_left_and_not_taken_for_complete() {
     let cloud = Fake::default();
-    let (swept, _) = sweep(&cloud).await.unwrap();
+    let (sub_job_lists, _) = sub_job_list(&cloud).await.unwrap();
     assert_eq!(cloud.pages.into_inner(), 100);
-    assert!(!swept.complete);
+    assert!(!sub_job_lists.complete);
 }
 
 #[tokio::test]
@@ -642,7 +644,7 @@ async fn a_list_of_which_no_row_can_be_read_is_left_at_once_and_not_taken_for_co
         unreadable: true,
         ..Fake::default()
     };
-    let (swept, _) = sweep(&cloud).await.unwrap();
+    let (sub_job_lists, _) = sub_job_list(&cloud).await.unwrap();
     assert_eq!(cloud.pages.into_inner(), 1);
-    assert!(!swept.complete);
+    assert!(!sub_job_lists.complete);
 }

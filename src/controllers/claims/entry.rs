@@ -66,7 +66,7 @@ impl Entry {
             not_before: object.spec.not_before.as_ref().map(|time| time.0),
             idle: object.spec.suspend
                 || object.metadata.deletion_timestamp.is_some()
-                || status.is_some_and(is_blocked),
+                || status.is_some_and(reserves_nothing),
             attempts: attempts
                 .filter_map(|attempt| InFlight::of(attempt, first_seen(&attempt.id)))
                 .collect(),
@@ -192,7 +192,7 @@ pub(super) fn is_in_flight(status: &DesktopDeletionStatus) -> bool {
 
 /// Its credentials were refused, its desktops are not what it expects, its project does not take it now, or its approval is
 /// missing: it must not reserve what it will not delete.
-fn is_blocked(status: &DesktopDeletionStatus) -> bool {
+fn reserves_nothing(status: &DesktopDeletionStatus) -> bool {
     let held = [
         Reason::ExpectationFailed,
         Reason::GuardrailViolated,

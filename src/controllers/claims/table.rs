@@ -223,15 +223,19 @@ impl Table {
     }
 
     /// What came of a call whose object is gone already.
-    pub(super) fn record_outcome(&mut self, uid: &str, settlement: &OutcomeUpdate) {
+    pub(super) fn record_outcome(&mut self, uid: &str, outcome_update: &OutcomeUpdate) {
         let Some(mut deleted) = self.deleted.remove(uid) else {
             return;
         };
         let desktops = deleted.attempts.iter().flat_map(|a| &a.desktops);
         self.released.note(desktops, self.time.uptime());
-        for attempt in deleted.attempts.iter_mut().filter(|a| a.id == settlement.attempt) {
-            attempt.outcome = settlement.outcome;
-            attempt.jobs.extend(settlement.jobs.iter().cloned());
+        for attempt in deleted
+            .attempts
+            .iter_mut()
+            .filter(|a| a.id == outcome_update.attempt)
+        {
+            attempt.outcome = outcome_update.outcome;
+            attempt.jobs.extend(outcome_update.jobs.iter().cloned());
         }
         deleted.attempts.retain(|a| !had_no_effect(a.outcome));
         let name = (deleted.namespace, deleted.name);

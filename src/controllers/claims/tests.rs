@@ -136,7 +136,7 @@ impl World {
     /// Asks and lets go again, as a reconciliation does that submits nothing.
     async fn claim(&self, object: &DesktopDeletion) -> Claim {
         let answer = self.ask(object).await;
-        self.claims.settle(object, CopySource::Live);
+        self.claims.settle(object, ObjectSource::Live);
         answer.claim
     }
 

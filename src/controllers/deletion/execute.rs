@@ -24,7 +24,7 @@ use crate::crd::deletion::ErrorClass;
 use crate::crd::deletion::{Attempt, AuthMethod, Outcome};
 use crate::ids::AttemptID;
 use crate::plan::error_policy::{classify, cloud_error};
-use crate::plan::memory::{RequestMemory, SubmissionRejection};
+use crate::plan::memory::{RequestMemory, SubmissionFailure};
 use crate::plan::observed::{PostResult, SendPermit, Submission};
 use crate::plan::progress::Progress;
 use crate::plan::step::OutcomeUpdate;
@@ -72,18 +72,18 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
             let status = status::record_intent(&reconciliation.seen.request, &intent, &now)?;
             write::status(reconciliation, status, "RecordIntent", context).await
         }
-        Step::RecordOutcome(settlement) => {
-            let attempt = reconciliation.seen.request.attempt(&settlement.attempt);
+        Step::RecordOutcome(outcome_update) => {
+            let attempt = reconciliation.seen.request.attempt(&outcome_update.attempt);
             let open = attempt.is_some_and(|a| a.outcome == Outcome::Pending);
-            let status = status::record_outcome(&reconciliation.seen.request, &settlement, &now)?;
+            let status = status::record_outcome(&reconciliation.seen.request, &outcome_update, &now)?;
             write::status(reconciliation, status, "RecordOutcome", context).await?;
             reconciliation.seen.submission = Submission::None;
-            let attempt = reconciliation.seen.request.attempt(&settlement.attempt);
+            let attempt = reconciliation.seen.request.attempt(&outcome_update.attempt);
             let late = attempt.is_some_and(|a| a.outcome == Outcome::NoEffect);
-            if late && !settlement.jobs.is_empty() {
-                report::late_effect(reconciliation, &settlement, context).await;
+            if late && !outcome_update.jobs.is_empty() {
+                report::late_effect(reconciliation, &outcome_update, context).await;
             } else if open {
-                count(&settlement, context);
+                count(&outcome_update, context);
             }
             Ok(())
         }
@@ -104,11 +104,11 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
             let status = status::with_progress(&reconciliation.seen.request, &progress, &now);
             write::status(reconciliation, status, "RecordApproval", context).await
         }
-        Step::Finish(ending) => {
-            let status = status::finish(&reconciliation.seen.request, &ending, &now);
+        Step::Finish(completion) => {
+            let status = status::finish(&reconciliation.seen.request, &completion, &now);
             write::status(reconciliation, status, "Finish", context).await?;
             let desktops = reconciliation.seen.request.status.summary.unwrap_or_default();
-            context.process.metrics.completed(ending.verdict, desktops);
+            context.process.metrics.completed(completion.verdict, desktops);
             context.requests.claims.finished(&reconciliation.uid());
             Ok(())
         }
@@ -261,7 +261,7 @@ fn refused(
     context: &Context,
 ) -> PostResult {
     let stored = cloud_error(error, Time(context.process.clock.now()));
-    let refusal = SubmissionRejection {
+    let refusal = SubmissionFailure {
         attempt: attempt.clone(),
         at: context.process.uptime.now(),
         class: classify(error),
@@ -280,9 +280,9 @@ fn refused(
     }
 }
 
-fn count(settlement: &OutcomeUpdate, context: &Context) {
-    let class = settlement.error.as_ref().map(|error| error.class);
-    match settlement.outcome {
+fn count(outcome_update: &OutcomeUpdate, context: &Context) {
+    let class = outcome_update.error.as_ref().map(|error| error.class);
+    match outcome_update.outcome {
         Outcome::Pending => context.process.metrics.answer_lost(),
         outcome => context
             .process

@@ -31,7 +31,7 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
             hide_users: !context.process.config.show_users,
         });
         if let Some(skew) = &mut facts.clock_skew {
-            skew.ahead = memory.debounce_skew(skew.ahead);
+            skew.ahead = memory.stable_skew(skew.ahead);
         }
         reconciliation.seen.facts = facts;
         let earlier = memory.earlier_evidence(
@@ -56,7 +56,7 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
     }
 }
 
-/// How long to wait for `wake` at most.
+/// How long to wait for `requeue` at most.
 pub fn delay(reconciliation: &Reconciliation, requeue: Requeue, context: &Context) -> Duration {
     let delay = ask(reconciliation, context, |deadlines| deadlines.delay(requeue));
     if requeue == Requeue::Backoff {

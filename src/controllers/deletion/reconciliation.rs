@@ -8,7 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
-use super::super::claims::CopySource;
+use super::super::claims::ObjectSource;
 use super::super::project_session::ProjectSession;
 use super::super::project_status::StoredProject;
 use super::super::{Context, api};
@@ -155,8 +155,8 @@ impl Reconciliation {
     pub fn release_claim(&self, context: &Context) {
         let claimed = self.claimed;
         let known = match self.stored {
-            Some(_) => CopySource::Live,
-            None => CopySource::Cached { claimed },
+            Some(_) => ObjectSource::Live,
+            None => ObjectSource::Cached { claimed },
         };
         context.requests.claims.settle(&self.object, known);
     }
@@ -174,7 +174,7 @@ impl Reconciliation {
         self.seen.claim = None;
         self.seen.desktops.clear();
         self.seen.single_reads.clear();
-        self.seen.sweep = None;
+        self.seen.sub_job_list = None;
     }
 
     /// Changes what is remembered of the request.

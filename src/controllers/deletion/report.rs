@@ -1,4 +1,4 @@
-//! Events and log lines. Events are best effort: it never fails a reconciliation.
+//! Events and log lines. Events are best effort: they never fail a reconciliation.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -110,7 +110,7 @@ async fn publish_about(
 }
 
 /// The object went away while a submission of it was under way: what came of that is said wherever it can be.
-pub async fn job_lost(reconciliation: &Reconciliation, context: &Context) {
+pub async fn outcome_not_recorded(reconciliation: &Reconciliation, context: &Context) {
     let Submission::Responded { attempt, answer } = &reconciliation.seen.submission else {
         return;
     };
@@ -145,12 +145,12 @@ pub async fn refused(reconciliation: &Reconciliation, refusal: &RefusedAnnotatio
 }
 
 /// A submission that was taken to have had no effect shows one: the cloud let it be seen later than assumed.
-pub async fn late_effect(reconciliation: &Reconciliation, settlement: &OutcomeUpdate, context: &Context) {
+pub async fn late_effect(reconciliation: &Reconciliation, outcome_update: &OutcomeUpdate, context: &Context) {
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
-    let jobs = list(&settlement.jobs);
+    let jobs = list(&outcome_update.jobs);
     let note = format!(
         "attempt {} was recorded as NoEffect, but now has job {jobs}: the cloud accepted it later than --signature-window, or showed it later than --job-visibility-timeout. Increase these flags. The operator follows the job",
-        settlement.attempt
+        outcome_update.attempt
     );
     tracing::error!(namespace, name, "{note}");
     context.process.metrics.incident(Incident::LateEffect);

@@ -182,7 +182,7 @@ async fn store_outcome(
             Ok(()) => return Ok(()),
             // The attempt stays open; recovery judges it by evidence.
             Err(_) if refusals > MOST_REFUSALS => {
-                report::job_lost(reconciliation, context).await;
+                report::outcome_not_recorded(reconciliation, context).await;
                 return Err(Error::StartOver);
             }
             Err(
@@ -222,14 +222,14 @@ async fn outcome_not_stored(
 ) -> Error {
     if matches!(error, Error::Api(_)) {
         context.requests.claims.deleted(&reconciliation.uid());
-        if let Step::RecordOutcome(settlement) = step {
+        if let Step::RecordOutcome(outcome_update) = step {
             context
                 .requests
                 .claims
-                .record_outcome(&reconciliation.uid(), settlement);
+                .record_outcome(&reconciliation.uid(), outcome_update);
         }
     }
-    report::job_lost(reconciliation, context).await;
+    report::outcome_not_recorded(reconciliation, context).await;
     Error::StartOver
 }
 

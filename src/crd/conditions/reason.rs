@@ -34,7 +34,8 @@ words! {
         Queued,
         /// The plan is shown in `status.plan` and `status.desktops`.
         PlanReady,
-        /// The guardrails of the `WorkspaceProject` do not permit the request. Nothing is submitted. Create a request that they permit, or ask the owner of the project to change them to change them.
+        /// The guardrails of the `WorkspaceProject` do not permit the request. Nothing is submitted. Create a request
+        /// that they permit, or ask the owner of the project to change them.
         GuardrailViolated,
         /// No submission window of the `WorkspaceProject` is open (`spec.guardrails.windows`). The request is submitted when
         /// the next window opens.
@@ -42,7 +43,8 @@ words! {
         /// The request would exceed the daily limit of the `WorkspaceProject` (`spec.guardrails.maxDesktopsPerDay`). It is
         /// submitted when there is room.
         DailyLimitReached,
-        /// A desktop cannot be deleted at the moment, which blocks the whole request. The message names the desktop and the cause.
+        /// A desktop cannot be deleted at the moment, which blocks the whole request. The message names the desktop and
+        /// the cause.
         DesktopBlocked,
         /// The plan is not known yet.
         Planning,
@@ -119,12 +121,12 @@ words! {
         Retrying,
         /// The API server refused to store the intent, so nothing is sent. The message contains its error message.
         IntentRefused,
-        /// The API server refuses a call that the operator needs. The message contains its error message. Check the operator's
-        /// permissions (RBAC) and the admission policies of the cluster.
+        /// The API server refuses a call that the operator needs. The message contains its error message. Check the
+        /// operator's permissions (RBAC) and the admission policies of the cluster.
         AccessDenied,
-        /// The operator lacks permission to read a namespace that it serves. The message names the namespace and the permission.
-        /// Requests in other namespaces wait until no delete request from that namespace can take effect any more. Grant the
-        /// permission, or stop serving the namespace.
+        /// The operator lacks permission to read a namespace that it serves. The message names the namespace and the
+        /// permission. Requests in other namespaces wait until no delete request from that namespace can take effect any
+        /// more. Grant the permission, or stop serving the namespace.
         NamespaceUnreadable,
         /// This version of the operator cannot decode the object. It is skipped, and its desktops stay reserved. Correct the
         /// field that the message names, or run the version of the operator that wrote it.

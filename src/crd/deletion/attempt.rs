@@ -58,7 +58,8 @@ pub struct Attempt {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub desktop_ids: Vec<DesktopID>,
 
-    /// Deletion jobs that named any of these desktops before the call. They do not count as evidence that the call took effect.
+    /// Deletion jobs that named any of these desktops before the call. They do not count as evidence that the call took
+    /// effect.
     #[serde(default, rename = "baselineJobIDs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::BASELINE_JOBS))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -98,9 +99,10 @@ pub struct Attempt {
     pub not_after: Option<Time>,
 
     /// Outcome of the call. `Pending`: it may be in flight, or its response was lost and evidence is awaited.
-    /// `NotSent`: no byte of it was sent. `Rejected`: the cloud rejected it and did nothing. `Accepted`: the cloud accepted it and returned a job ID. `Adopted`: the response was lost, and the job was recovered. `NoEffect`: the response
-    /// was lost, and evidence shows that it had no effect. `Abandoned`: abandoned by annotation. It leaves `Pending` once
-    /// and never changes afterwards.
+    /// `NotSent`: no byte of it was sent. `Rejected`: the cloud rejected it and did nothing. `Accepted`: the cloud
+    /// accepted it and returned a job ID. `Adopted`: the response was lost, and the job was recovered. `NoEffect`: the
+    /// response was lost, and evidence shows that it had no effect. `Abandoned`: abandoned by annotation. It leaves
+    /// `Pending` once and never changes afterwards.
     pub outcome: Outcome,
 
     /// Jobs that the call started in the cloud: one, unless evidence shows more. More can be added later.

@@ -139,7 +139,7 @@ async fn no_role_for_people_reaches_a_status_or_a_secret() {
         .deploy("deploy/base", namespace.name())
         .await
         .unwrap();
-    for (role, given, suppressed) in ROLES {
+    for (role, given, denied) in ROLES {
         let binding = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
@@ -152,7 +152,7 @@ async fn no_role_for_people_reaches_a_status_or_a_secret() {
             can(control_plane, role, namespace.name(), given).await,
             "{role} may {given}"
         );
-        for right in suppressed.iter().chain(&NOBODY) {
+        for right in denied.iter().chain(&NOBODY) {
             assert!(
                 !can(control_plane, role, namespace.name(), right).await,
                 "{role} may not {right}"

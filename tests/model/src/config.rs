@@ -67,7 +67,7 @@ pub enum People {
     /// Replace the object, delete it, and create it again.
     Replacing,
     /// What has to do with time: delete the object, give up, let the deadline pass.
-    Completion,
+    Ending,
     /// The project requires an approval: approve the plan on show, give the last approval once more, take it back; assign
     /// a desktop to another user; delete the object, and create it again.
     Approving,
@@ -84,7 +84,7 @@ impl People {
             Self::Everything => !approves,
             Self::Approving => approves || matches!(action, Action::Delete | Action::Recreate),
             Self::Replacing => matches!(action, Action::Replace | Action::Delete | Action::Recreate),
-            Self::Completion => matches!(action, Action::Delete | Action::Abandon(_) | Action::Deadline),
+            Self::Ending => matches!(action, Action::Delete | Action::Abandon(_) | Action::Deadline),
         }
     }
 }
@@ -164,7 +164,7 @@ impl Config {
         signed(self.clock_skew)
     }
 
-    /// By how many ticks a clock is wrong that is wrong by more than is allowed: so much that even the settle time
+    /// By how many ticks a clock is wrong that is wrong by more than is allowed: so much that even the job visibility timeout
     /// would not make up for it.
     pub fn far(self) -> i8 {
         signed(self.clock_skew + SETTLE + 1)
@@ -209,7 +209,7 @@ pub enum Mutant {
     FinalizerDropped,
     /// Assumption A1 is false: the gateway takes a request after its window.
     TakenTooLate,
-    /// Assumption A2 is false: an accepted request shows only after the settle time.
+    /// Assumption A2 is false: an accepted request shows only after the job visibility timeout.
     ShownTooLate,
     /// What comes of an attempt, progress and verdicts are stored over whatever the object is now.
     StatusWithoutResourceVersion,

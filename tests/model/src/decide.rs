@@ -32,7 +32,8 @@ use crate::names::{self, DESKTOPS, JOBS, Set, USERS};
 use crate::requests::{RequestId, Requests};
 use crate::time::{UPTIME, ago};
 use crate::world::{
-    Answer, Batch, Claim, Draft, Evidence, FirstLook, Held, Memory, Pass, Row, Sighted, SubJobList, WriteKind,
+    Answer, Batch, Claim, Draft, Evidence, FirstEvidence, Held, Memory, Pass, Row, Sighted, SubJobList,
+    WriteKind,
 };
 
 /// All that the decision looks at.
@@ -45,11 +46,11 @@ struct View {
     permit: SendPermit,
     claim: Option<Claim>,
     desktops: [Option<Sighted>; DESKTOPS],
-    sweep: Option<SubJobList>,
+    sub_job_list: Option<SubJobList>,
     asked: Set,
     jobs: [Option<Row>; JOBS],
     read_failure: bool,
-    look: Option<FirstLook>,
+    look: Option<FirstEvidence>,
     held: Held,
     facts: Facts,
 }
@@ -63,7 +64,7 @@ impl View {
             permit: pass.permit,
             claim: pass.claim,
             desktops: pass.desktops,
-            sweep: pass.sweep,
+            sub_job_list: pass.sub_job_list,
             asked: pass.asked,
             jobs: pass.jobs,
             read_failure: pass.read_failure,
@@ -208,10 +209,12 @@ impl Decisions {
                 Held::Armed(draft) => Act::Post(draft.attempt),
                 _ => Act::Illegal,
             },
-            Step::RecordOutcome(settlement) => match status::record_outcome(request, &settlement, &now) {
-                Ok(status) => store(WriteKind::Outcome, status),
-                Err(_) => Act::Illegal,
-            },
+            Step::RecordOutcome(outcome_update) => {
+                match status::record_outcome(request, &outcome_update, &now) {
+                    Ok(status) => store(WriteKind::Outcome, status),
+                    Err(_) => Act::Illegal,
+                }
+            }
             Step::RefuseResolve(refusal) => {
                 store(WriteKind::Refusal, status::refuse_resolve(request, &refusal))
             }
@@ -245,7 +248,7 @@ impl Decisions {
             for (number, sighted) in pass.desktops.iter_mut().enumerate() {
                 *sighted = sighted.filter(|_| names::has(kept, number));
             }
-            pass.sweep = None;
+            pass.sub_job_list = None;
             pass.read = None;
         }
     }
@@ -280,9 +283,11 @@ impl Decisions {
             claim: view.claim.map(|claim| shipped_claim(claim, request)),
             desktops: sightings(view.desktops),
             single_reads: BTreeMap::new(),
-            sweep: view.sweep.map(|sweep| ShippedSweep {
-                sub_jobs: (0..JOBS).flat_map(|job| sub_jobs(job, sweep.rows[job])).collect(),
-                complete: sweep.complete,
+            sub_job_list: view.sub_job_list.map(|sub_job_list| ShippedSweep {
+                sub_jobs: (0..JOBS)
+                    .flat_map(|job| sub_jobs(job, sub_job_list.rows[job]))
+                    .collect(),
+                complete: sub_job_list.complete,
             }),
             owned_by_other_request: names::jobs(view.asked)
                 .into_iter()
@@ -372,7 +377,7 @@ fn sightings(
 ) -> BTreeMap<desktop_deletion_operator::ids::DesktopID, DesktopObservation> {
     let observation = |desktop: usize, sighted: Sighted| DesktopObservation {
         view: sighted.look.shipped(),
-        record_idle: sighted.record_idle,
+        idle_twice: sighted.idle_twice,
         name: None,
         facts: Box::new(facts(desktop, sighted)),
         details: None,

@@ -1,5 +1,5 @@
-//! What an operator remembers is the shipped [`RequestMemory`]: made from the few numbers of the model by its own methods, and
-//! read back by asking it.
+//! What an operator remembers is the shipped [`RequestMemory`]: made from the few numbers of the model by its own
+//! methods, and read back by asking it.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use desktop_deletion_operator::plan::views::DesktopView;
 
 use crate::names::{self, ATTEMPTS};
 use crate::time::{UPTIME, age_of, ago, ticks};
-use crate::world::{Evidence, FirstLook, FirstSaw, Look, Memory, SETTLE, Sighted};
+use crate::world::{Evidence, FirstEvidence, FirstSaw, Look, Memory, SETTLE, Sighted};
 
 impl Memory {
     /// The shipped memory of that object.
@@ -80,11 +80,11 @@ impl Memory {
         let age = age_until(|later| earlier(later).is_some());
         self.look = age
             .zip(found)
-            .map(|(age, found)| FirstLook { attempt, found, age });
+            .map(|(age, found)| FirstEvidence { attempt, found, age });
     }
 }
 
-/// How long ago something began that counts once it is a settle time old.
+/// How long ago something began that counts once it is a job visibility timeout old.
 fn age_until(counts: impl Fn(Duration) -> bool) -> Option<u8> {
     (0..=SETTLE)
         .find(|later| counts(ticks(*later)))
@@ -121,7 +121,7 @@ impl Look {
         }
         let sighted = Sighted {
             look: self,
-            record_idle: remembered.record_idle(id, self.shipped(), UPTIME, settle),
+            idle_twice: remembered.record_idle(id, self.shipped(), UPTIME, settle),
             reassigned: false,
         };
         let idle_at = |later| {

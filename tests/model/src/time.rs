@@ -1,4 +1,4 @@
-//! The shipped rules about time, asked in ticks. One tick is the send guard. The model keeps ages and differences of
+//! The shipped rules about time, asked in ticks. One tick is the maximum signature age. The model keeps ages and differences of
 //! clocks, so every question is asked as of one and the same moment, and the same question is answered once.
 
 use std::time::Duration;
@@ -123,7 +123,7 @@ impl Rules {
     pub fn is_in_flight(&self, requests: &Requests, situation: &Situation) -> bool {
         let facts = self.facts(requests, situation);
         let attempts = &requests.get(situation.request).request.status.attempts;
-        !facts.job_must_be_visible || (attempts.iter().any(Attempt::is_open) && !facts.expired)
+        !facts.job_visibility_timeout_over || (attempts.iter().any(Attempt::is_open) && !facts.expired)
     }
 
     fn ask(&self, request: &Request, situation: &Situation) -> Facts {

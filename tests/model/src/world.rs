@@ -1,7 +1,7 @@
 //! One state of the model world: the API server with one object, the operators, the cloud, what is on its way between
 //! them, and the ages that the clock gives to things.
 //!
-//! One tick of the clock is the send guard. Ages stop at [`Config::oldest`](crate::config::Config::oldest), past which
+//! One tick of the clock is the maximum signature age. Ages stop at [`Config::oldest`](crate::config::Config::oldest), past which
 //! nothing depends on them.
 
 use std::hash::{Hash, Hasher};
@@ -236,7 +236,7 @@ pub struct Memory {
     /// asks for it.
     pub first_saw: FirstSaw,
     /// The first look for evidence of an attempt that was surely dead.
-    pub look: Option<FirstLook>,
+    pub look: Option<FirstEvidence>,
     /// For how long each desktop was idle in every read.
     pub idle: [Option<u8>; DESKTOPS],
     /// When it last put the finalizer on.
@@ -245,7 +245,7 @@ pub struct Memory {
 
 /// A look for evidence that may be followed by a second one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FirstLook {
+pub struct FirstEvidence {
     /// Of which attempt.
     pub attempt: u8,
     /// What it found.
@@ -290,7 +290,7 @@ pub struct Pass {
     /// Reads of desktops.
     pub desktops: [Option<Sighted>; DESKTOPS],
     /// The read of the sub-jobs.
-    pub sweep: Option<SubJobList>,
+    pub sub_job_list: Option<SubJobList>,
     /// How long ago the oldest of these reads was made.
     pub read: Option<u8>,
     /// Jobs that it asked for an owner.
@@ -300,7 +300,7 @@ pub struct Pass {
     /// A read failed.
     pub read_failure: bool,
     /// The first look for evidence, as it was when this pass began.
-    pub look: Option<FirstLook>,
+    pub look: Option<FirstEvidence>,
     /// How long ago it began, as far as an attempt in doubt depends on it.
     pub began: u8,
     /// What it holds of a submission.
@@ -321,8 +321,8 @@ pub enum Claim {
 pub struct Sighted {
     /// What it showed.
     pub look: Look,
-    /// It was idle a settle time before, and ever since.
-    pub record_idle: bool,
+    /// It was idle a job visibility timeout before, and ever since.
+    pub idle_twice: bool,
     /// Another user has it than in the beginning.
     pub reassigned: bool,
 }

@@ -89,7 +89,7 @@ fn untrue(small: Config) -> [(&'static str, Config); 6] {
         faults: 1,
         clock_faults: 1,
         meddling: 0,
-        people: People::Completion,
+        people: People::Ending,
         ..small
     };
     let replacing = |replacing, faults, meddling| Config {

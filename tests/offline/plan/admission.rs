@@ -199,7 +199,7 @@ fn looks() -> Vec<Row> {
             "ended jobs that name a desktop of the body prove nothing later, others are none of ours",
             ready("a b c")
                 .sights("c Gone")
-                .sweep("j1/a Failed j2/b Success j3/c Success j4/z Failed"),
+                .sub_job_list("j1/a Failed j2/b Success j3/c Success j4/z Failed"),
             "sign a b, known j1 j2",
         ),
         row(
@@ -209,12 +209,12 @@ fn looks() -> Vec<Row> {
         ),
         row(
             "jobs that could not be read to their end are noted as such",
-            ready("a b").sweep("j1/a Failed").incomplete(),
+            ready("a b").sub_job_list("j1/a Failed").incomplete(),
             "sign a b, known j1, baseline incomplete",
         ),
         row(
             "letter case makes no other desktop",
-            ready("A b").sweep("j1/a Failed j2/B Failed"),
+            ready("A b").sub_job_list("j1/a Failed j2/B Failed"),
             "sign A b, known j1 j2",
         ),
         row(
@@ -295,17 +295,17 @@ fn holds() -> Vec<Row> {
         ),
         row(
             "somebody else is deleting a desktop, by an open job",
-            ready("a b").sweep("j1/b Running"),
+            ready("a b").sub_job_list("j1/b Running"),
             "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "also if the job has not begun, and spells it otherwise",
-            ready("a b").sweep("j1/B Waiting"),
+            ready("a b").sub_job_list("j1/B Waiting"),
             "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "an open job of a desktop that is gone holds nothing",
-            ready("a b").sights("b Gone").sweep("j1/b Running"),
+            ready("a b").sights("b Gone").sub_job_list("j1/b Running"),
             "sign a",
         ),
         row(
@@ -357,22 +357,22 @@ fn undocumented() -> Vec<Row> {
     vec![
         row(
             "a job says of a desktop what is not documented: the job is read",
-            ready("a b").sweep("j1/b Other"),
+            ready("a b").sub_job_list("j1/b Other"),
             "read j1",
         ),
         row(
             "and while it runs the desktop may be in its deletion",
             ready("a b")
-                .sweep("j1/b Other")
+                .sub_job_list("j1/b Other")
                 .job("j1", "b Other")
                 .sights("b Idle")
-                .record_idle("b"),
+                .idle_twice("b"),
             "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "once it has ended, the desktop must be idle in two reads",
             ready("a b")
-                .sweep("j1/b Other")
+                .sub_job_list("j1/b Other")
                 .job("j1", "b Other")
                 .parent_ended("j1", None),
             "DeletionInProgress retrying until PollInterval",
@@ -380,30 +380,30 @@ fn undocumented() -> Vec<Row> {
         row(
             "then it is no deletion that runs",
             ready("a b")
-                .sweep("j1/b Other")
+                .sub_job_list("j1/b Other")
                 .job("j1", "b Other")
                 .parent_ended("j1", None)
                 .sights("b Idle")
-                .record_idle("b"),
+                .idle_twice("b"),
             "sign a b, known j1",
         ),
         row(
             "one that cannot be read counts as one that runs",
             ready("a b")
-                .sweep("j1/b Other")
+                .sub_job_list("j1/b Other")
                 .job("j1", "")
                 .sights("b Idle")
-                .record_idle("b"),
+                .idle_twice("b"),
             "DeletionInProgress retrying until PollInterval",
         ),
         row(
             "nor is one that never ends",
             ready("a b")
-                .sweep("j1/b Other")
+                .sub_job_list("j1/b Other")
                 .job("j1", "b Other")
                 .undocumented_for_long()
                 .sights("b Idle")
-                .record_idle("b"),
+                .idle_twice("b"),
             "sign a b, known j1",
         ),
     ]
@@ -596,7 +596,7 @@ fn a_baseline_is_cut_to_what_the_status_can_hold_and_says_so() {
             code: None,
             reason: None,
         });
-        seen.0.sweep = Some(SubJobList {
+        seen.0.sub_job_list = Some(SubJobList {
             sub_jobs: rows.collect(),
             complete: true,
         });

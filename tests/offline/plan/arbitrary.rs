@@ -23,7 +23,7 @@ use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::build::{Seen, attempt, failure, here, ids, job, jobs, minute, nonce, settlement, untouched};
+use super::build::{Seen, attempt, failure, here, ids, job, jobs, minute, nonce, outcome_update, untouched};
 
 mod approvals;
 
@@ -156,13 +156,13 @@ fn take(request: &mut Request, number: usize, step: Move) {
                 Outcome::Adopted => jobs,
                 _ => vec![],
             };
-            let settlement = OutcomeUpdate {
+            let outcome_update = OutcomeUpdate {
                 attempt: pending.id,
                 jobs,
                 error: refused.then(|| failure(class)),
-                ..settlement(outcome, "")
+                ..outcome_update(outcome, "")
             };
-            status::record_outcome(request, &settlement, &minute(2)).ok()
+            status::record_outcome(request, &outcome_update, &minute(2)).ok()
         }),
         Move::Tell { states } => {
             let news = all()
@@ -331,7 +331,7 @@ fn facts() -> impl Strategy<Value = Facts> {
                 service_clock_known,
                 retry_due,
                 facts_missing_for_long,
-                job_must_be_visible,
+                job_visibility_timeout_over,
                 overdue,
                 undocumented_for_long,
                 expired,
@@ -355,7 +355,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             retry_due,
             clock_skew,
             facts_missing_for_long,
-            job_must_be_visible,
+            job_visibility_timeout_over,
             overdue,
             undocumented_for_long,
             expired,
@@ -380,7 +380,7 @@ struct Reads {
     permit: SendPermit,
     desktops: BTreeMap<DesktopID, DesktopObservation>,
     asked_singly: BTreeMap<DesktopID, SingleRead>,
-    sweep: Option<SubJobList>,
+    sub_job_list: Option<SubJobList>,
     jobs: BTreeMap<JobID, JobView>,
     read_failure: Option<ErrorClass>,
     earlier: Option<Evidence>,
@@ -402,7 +402,7 @@ fn reads() -> impl Strategy<Value = Reads> {
     let observation = (sights(), any::<bool>(), approvals::details()).prop_map(|(view, twice, details)| {
         DesktopObservation {
             view,
-            record_idle: twice && view.is_idle(),
+            idle_twice: twice && view.is_idle(),
             name: None,
             facts: Box::default(),
             details,
@@ -436,7 +436,7 @@ fn reads() -> impl Strategy<Value = Reads> {
             |(
                 (project, claim, project_is_fresh, permit),
                 (desktops, asked_singly),
-                (sweep, owners),
+                (sub_job_list, owners),
                 jobs,
                 read_failure,
                 earlier,
@@ -449,7 +449,7 @@ fn reads() -> impl Strategy<Value = Reads> {
                     permit,
                     desktops,
                     asked_singly,
-                    sweep,
+                    sub_job_list,
                     jobs,
                     read_failure,
                     earlier,
@@ -498,7 +498,7 @@ pub(crate) fn situations() -> impl Strategy<Value = Observed> {
             seen.permit = reads.permit;
             seen.desktops = reads.desktops;
             seen.single_reads = reads.asked_singly;
-            seen.sweep = reads.sweep;
+            seen.sub_job_list = reads.sub_job_list;
             seen.jobs = reads.jobs;
             seen.earlier_evidence = reads.earlier;
             seen.submission = submission;

@@ -149,7 +149,7 @@ pub(crate) fn no_effect(name: &str, body: &str) -> Attempt {
 }
 
 /// Something came of the attempt `n1`.
-pub(crate) fn settlement(outcome: Outcome, job_ids: &str) -> OutcomeUpdate {
+pub(crate) fn outcome_update(outcome: Outcome, job_ids: &str) -> OutcomeUpdate {
     OutcomeUpdate {
         attempt: nonce("n1"),
         outcome,
@@ -223,7 +223,7 @@ pub(crate) fn untouched(desktop_ids: &str) -> Seen {
         claim: None,
         desktops: std::collections::BTreeMap::new(),
         single_reads: std::collections::BTreeMap::new(),
-        sweep: None,
+        sub_job_list: None,
         owned_by_other_request: std::collections::BTreeMap::new(),
         jobs: std::collections::BTreeMap::new(),
         read_failure: None,
@@ -243,7 +243,7 @@ pub(crate) fn ready(desktop_ids: &str) -> Seen {
         .project()
         .claimed()
         .all(DesktopView::Idle)
-        .sweep("")
+        .sub_job_list("")
         .finalizer()
         .project_is_fresh()
 }

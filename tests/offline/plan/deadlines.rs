@@ -11,7 +11,7 @@ use desktop_deletion_operator::plan::clocks::Clocks;
 use desktop_deletion_operator::plan::deadlines::{
     Deadlines, FactInputs, drop_stale, exponential, is_stale, oldest_admitting_read, oldest_gone, with_jitter,
 };
-use desktop_deletion_operator::plan::memory::{RequestMemory, SubmissionRejection};
+use desktop_deletion_operator::plan::memory::{RequestMemory, SubmissionFailure};
 use desktop_deletion_operator::plan::observed::{Circuit, Deadline, Facts, ReadTimes, Request, Start};
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::views::DesktopView;
@@ -284,7 +284,7 @@ fn an_accepted_call_has_settled_and_is_overdue_by_both_clocks() {
         (accepted().later(SHOWN - 1).service(200), false),
         (Case::new(vec![]), true),
     ] {
-        assert_eq!(case.facts().job_must_be_visible, expected);
+        assert_eq!(case.facts().job_visibility_timeout_over, expected);
     }
     assert!(!accepted().later(3599).ours(200).facts().overdue);
     assert!(accepted().later(3600).ours(200).facts().overdue);
@@ -417,7 +417,7 @@ fn a_refusal_is_tried_again_after_a_pause_that_no_step_of_a_clock_changes() {
         let mut case = Case::new(vec![refused(class)]);
         // Others before it were refused too, for other reasons.
         case.request.status.refused_attempts = 9;
-        case.memory.refused(SubmissionRejection {
+        case.memory.refused(SubmissionFailure {
             attempt: build::attempt("a").id,
             at: Duration::ZERO,
             class,
@@ -457,7 +457,7 @@ fn a_pause_grows_with_the_refusals_of_one_class_in_a_row() {
         (ErrorClass::Conflict, 1),
         (ErrorClass::Conflict, 2),
     ] {
-        case.memory.refused(SubmissionRejection {
+        case.memory.refused(SubmissionFailure {
             attempt: build::attempt("a").id,
             at: Duration::ZERO,
             class,
@@ -553,13 +553,13 @@ fn each_read_grows_old_by_itself() {
         let mut seen = build::ready("a b c d e").sights("c Gone d Missing e Unlisted").0;
         let dropped = drop_stale(&mut seen, None, reads, seconds(100), &timing);
         let kept: Vec<_> = seen.desktops.keys().map(ToString::to_string).collect();
-        (kept.join(" "), seen.sweep.is_some(), dropped)
+        (kept.join(" "), seen.sub_job_list.is_some(), dropped)
     };
-    let reads = |a: i64, b: i64, sweep: i64| ReadTimes {
+    let reads = |a: i64, b: i64, sub_job_list: i64| ReadTimes {
         desktops: [("a", a), ("b", b), ("c", 0), ("d", 0), ("e", 0)]
             .map(|(name, read)| (build::id(name), seconds(read)))
             .into(),
-        sub_jobs: Some(seconds(sweep)),
+        sub_jobs: Some(seconds(sub_job_list)),
         ..ReadTimes::default()
     };
     assert_eq!(seen(&reads(41, 41, 41)), ("a b c d e".to_owned(), true, false));
@@ -587,24 +587,24 @@ fn a_sub_job_of_an_unknown_status_counts_from_when_it_was_first_seen_and_its_des
     let (b, ids) = (build::id("b"), [build::id("a"), build::id("B")]);
     let idle =
         |memory: &mut RequestMemory, at: i64| memory.record_idle(&b, DesktopView::Idle, seconds(at), settle);
-    let sweep = |text: &str| untouched("a b").sweep(text).0.sweep.unwrap();
+    let sub_job_list = |text: &str| untouched("a b").sub_job_list(text).0.sub_job_list.unwrap();
     // The request has waited for long, and the desktop has been idle all the time.
     idle(&mut case.memory, 0);
     assert!(idle(&mut case.memory, 5000));
     assert_eq!(
         case.memory
-            .observe_sub_jobs(&sweep("j1/b Success"), &ids, seconds(5000)),
+            .observe_sub_jobs(&sub_job_list("j1/b Success"), &ids, seconds(5000)),
         []
     );
     assert_eq!(
         case.memory
-            .observe_sub_jobs(&sweep("j2/b Other"), &ids, seconds(5000)),
+            .observe_sub_jobs(&sub_job_list("j2/b Other"), &ids, seconds(5000)),
         std::slice::from_ref(&b)
     );
     assert!(!idle(&mut case.memory, 5001));
     assert_eq!(
         case.memory
-            .observe_sub_jobs(&sweep("j2/b Other"), &ids, seconds(6000)),
+            .observe_sub_jobs(&sub_job_list("j2/b Other"), &ids, seconds(6000)),
         []
     );
     assert!(idle(&mut case.memory, 6000));
@@ -612,12 +612,13 @@ fn a_sub_job_of_an_unknown_status_counts_from_when_it_was_first_seen_and_its_des
     assert_eq!(since(&case.memory), Some(5000));
     // Another one is another matter, and one that is shown again is new.
     case.memory
-        .observe_sub_jobs(&sweep("j2/b Other j3/b Other"), &ids, seconds(7000));
+        .observe_sub_jobs(&sub_job_list("j2/b Other j3/b Other"), &ids, seconds(7000));
     assert_eq!(since(&case.memory), Some(7000));
-    case.memory.observe_sub_jobs(&sweep(""), &ids, seconds(7000));
+    case.memory
+        .observe_sub_jobs(&sub_job_list(""), &ids, seconds(7000));
     assert_eq!(since(&case.memory), None);
     case.memory
-        .observe_sub_jobs(&sweep("j2/b Other"), &ids, seconds(8000));
+        .observe_sub_jobs(&sub_job_list("j2/b Other"), &ids, seconds(8000));
     assert_eq!(since(&case.memory), Some(8000));
     let long = |uptime: i64| {
         let memory = case.memory.clone();
@@ -653,7 +654,7 @@ fn that_a_desktop_is_gone_is_known_for_ten_minutes_and_in_its_project_only() {
 #[test]
 fn changed_credentials_are_tried_at_once() {
     let mut case = Case::new(vec![refused(ErrorClass::Permission)]);
-    let refusal = SubmissionRejection {
+    let refusal = SubmissionFailure {
         attempt: build::attempt("a").id,
         at: Duration::ZERO,
         class: ErrorClass::Permission,
@@ -780,7 +781,7 @@ fn while_nothing_can_be_decided_the_jobs_are_read_soon_and_then_every_few_minute
         let timing = timing();
         let case = doubt().later(age);
         let old = case.with(&timing, |rules| {
-            rules.clocks.uptime.saturating_sub(rules.oldest_shared_read())
+            rules.clocks.uptime.saturating_sub(rules.oldest_early_read())
         });
         assert_eq!(old, seconds(accepted), "{age}");
     }
@@ -800,7 +801,7 @@ fn reads_grow_old() {
     assert_eq!(
         oldest(Some(seconds(10)), None),
         seconds(940),
-        "half of the settle time"
+        "half of the job visibility timeout"
     );
     assert_eq!(
         oldest(Some(seconds(990)), None),

@@ -87,7 +87,7 @@ fn in_flight() -> Vec<Row> {
         ),
         row(
             "its end is near, and the list was cut: a job may show in the next one",
-            expired().all(DesktopView::Idle).sweep("").incomplete(),
+            expired().all(DesktopView::Idle).sub_job_list("").incomplete(),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
@@ -95,7 +95,7 @@ fn in_flight() -> Vec<Row> {
             doubt()
                 .recovery_timed_out()
                 .all(DesktopView::Idle)
-                .sweep("")
+                .sub_job_list("")
                 .incomplete(),
             "finalizer off",
         ),
@@ -113,7 +113,7 @@ fn in_flight() -> Vec<Row> {
             "a request may still arrive, whatever the reads show",
             doubt()
                 .all(DesktopView::Deleting)
-                .sweep("j1/a Running j1/b Running"),
+                .sub_job_list("j1/a Running j1/b Running"),
             held,
         ),
         row("dead: looked at once more", unknown, "read the project"),
@@ -121,14 +121,14 @@ fn in_flight() -> Vec<Row> {
         row("dead: the jobs", expired().all(DesktopView::Idle), "sweep"),
         row(
             "dead, and nothing happened",
-            expired().all(DesktopView::Idle).sweep(""),
+            expired().all(DesktopView::Idle).sub_job_list(""),
             "finalizer off",
         ),
         row(
             "dead, and a job came of it: stored before the object goes",
             expired()
                 .all(DesktopView::Deleting)
-                .sweep("j1/a Running j1/b Running"),
+                .sub_job_list("j1/a Running j1/b Running"),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
@@ -167,12 +167,12 @@ fn submitted() -> Vec<Row> {
             "JobRunning moving until JobVisibility",
         ),
         row(
-            "the settle time is over",
+            "the job visibility timeout is over",
             accepted().deleting().settled(),
             "finalizer off",
         ),
         row(
-            "the settle time is over, and the job is overdue",
+            "the job visibility timeout is over, and the job is overdue",
             accepted().deleting().settled().overdue(),
             "finalizer off",
         ),

@@ -14,7 +14,7 @@ fn a_finalizer_that_was_removed_is_put_back_but_not_in_a_race() {
 /// Every situation of the table, for the conditions.
 pub(crate) fn rows() -> Vec<Row> {
     let doubt = || in_doubt("a b", attempt("a b"));
-    let looked = || doubt().all(DesktopView::Idle).sweep("");
+    let looked = || doubt().all(DesktopView::Idle).sub_job_list("");
     let abandoned = Attempt {
         outcome: Outcome::Abandoned,
         ..attempt("a b")

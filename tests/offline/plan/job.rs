@@ -158,7 +158,7 @@ fn undocumented() -> Vec<Row> {
                 .job("j1", "a Success b Other")
                 .parent_ended("j1", None)
                 .sights("a Missing b Idle")
-                .record_idle("b")
+                .idle_twice("b")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/SKIPPED",
         ),
@@ -216,7 +216,7 @@ fn failures() -> Vec<Row> {
         ),
         row(
             "failed, and idle twice",
-            failed().sights("b Idle").record_idle("b").no_finalizer(),
+            failed().sights("b Idle").idle_twice("b").no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/WKS.1",
         ),
         row(
@@ -224,7 +224,7 @@ fn failures() -> Vec<Row> {
             accepted()
                 .job("j1", "a Success b FailedSilently")
                 .sights("a Missing b Idle")
-                .record_idle("b")
+                .idle_twice("b")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed",
         ),
@@ -241,7 +241,7 @@ fn failures() -> Vec<Row> {
         ),
         row(
             "no sub-job, the parent has ended, idle twice",
-            silent().sights("b Idle").record_idle("b").no_finalizer(),
+            silent().sights("b Idle").idle_twice("b").no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
         ),
         row(
@@ -271,7 +271,7 @@ fn messages_name_what_failed_and_why() {
     let failed = accepted()
         .job("j1", "a Success b Failed")
         .sights("a Missing b Idle")
-        .record_idle("b")
+        .idle_twice("b")
         .no_finalizer();
     let text = message(&failed);
     for word in ["1 desktop deleted", "1 failed (b)", "so it is"] {
@@ -302,7 +302,7 @@ fn the_parents_reason_is_told_for_a_desktop_without_a_sub_job() {
         .job("j1", "a Success")
         .parent_ended("j1", Some("quota"))
         .sights("a Missing b Idle")
-        .record_idle("b")
+        .idle_twice("b")
         .no_finalizer();
     assert!(message(&seen).contains("quota"));
 }

@@ -194,7 +194,7 @@ fn a_job_has_ended_once_it_says_no_more_about_our_desktops() {
 #[test]
 fn sub_jobs_are_found_by_desktop_and_by_job_however_they_are_spelled() {
     use SubJobStatus::{Failed, Running, Success, Waiting};
-    let sweep = SubJobList {
+    let sub_job_list = SubJobList {
         sub_jobs: vec![
             sub_job("j1", "A", Success),
             sub_job("j2", "b", Waiting),
@@ -203,14 +203,19 @@ fn sub_jobs_are_found_by_desktop_and_by_job_however_they_are_spelled() {
         ],
         complete: true,
     };
-    let naming = |text| sweep.jobs_naming(&ids(text)).into_iter().collect::<Vec<_>>();
+    let naming = |text| {
+        sub_job_list
+            .jobs_naming(&ids(text))
+            .into_iter()
+            .collect::<Vec<_>>()
+    };
     assert_eq!(naming("a"), jobs("j1"));
     assert_eq!(naming("c B"), jobs("j2 j3"));
     assert_eq!(naming("z"), []);
-    let named = |text| sweep.named_by(&job(text)).collect::<BTreeSet<DesktopID>>();
+    let named = |text| sub_job_list.named_by(&job(text)).collect::<BTreeSet<DesktopID>>();
     assert_eq!(named("j2"), ids("b c").into_iter().collect());
     assert_eq!(named("j9"), BTreeSet::new());
-    let open = |text| sweep.open_job_of(&id(text)).map(ToString::to_string);
+    let open = |text| sub_job_list.open_job_of(&id(text)).map(ToString::to_string);
     assert_eq!(open("a"), None);
     assert_eq!(open("B").as_deref(), Some("j2"));
     assert_eq!(open("C").as_deref(), Some("j3"));

@@ -64,17 +64,17 @@ fn reads() -> Vec<Row> {
         ),
         row(
             "it shows on that desktop",
-            held("j1").sights("a Idle b Idle").sweep("j1/A Running"),
+            held("j1").sights("a Idle b Idle").sub_job_list("j1/A Running"),
             "claim",
         ),
         row(
             "it shows on another one",
-            held("j1").sights("a Idle b Idle").sweep("j1/b Running"),
+            held("j1").sights("a Idle b Idle").sub_job_list("j1/b Running"),
             WAITS,
         ),
         row(
             "another job shows",
-            held("j1").sights("a Idle b Idle").sweep("j2/a Running"),
+            held("j1").sights("a Idle b Idle").sub_job_list("j2/a Running"),
             WAITS,
         ),
         row(
@@ -101,7 +101,7 @@ fn what_can_end_the_claim_of_a_deleted_request_is_read() {
 fn what_the_reads_say_is_told_of_each_desktop() {
     let seen = held("j1")
         .sights("a Gone b Missing")
-        .sweep("j1/B Running j2/a Running");
+        .sub_job_list("j1/B Running j2/a Running");
     let released = overlap::released(&seen.0, &holder(None, "j1"));
     assert_eq!(released.gone, ids("a"));
     assert_eq!(released.shown, ids("b"));
@@ -117,7 +117,12 @@ fn said(seen: &Observed) -> String {
 
 #[test]
 fn the_message_names_the_desktop_the_holder_and_the_time() {
-    let read = |claim| with_claim(untouched("a b").project().all(DesktopView::Idle).sweep(""), claim);
+    let read = |claim| {
+        with_claim(
+            untouched("a b").project().all(DesktopView::Idle).sub_job_list(""),
+            claim,
+        )
+    };
     let rival = |name: Option<&str>| ConflictingRequest {
         desktop: id("a"),
         name: name.map(ToOwned::to_owned),
@@ -155,7 +160,10 @@ fn a_namespace_that_cannot_be_read_is_for_a_person_and_named_with_the_right_and_
         permission: "list desktopdeletions".to_owned(),
         until: "2026-01-15T08:23:00Z".parse().unwrap(),
     });
-    let seen = with_claim(untouched("a b").project().all(DesktopView::Idle).sweep(""), claim);
+    let seen = with_claim(
+        untouched("a b").project().all(DesktopView::Idle).sub_job_list(""),
+        claim,
+    );
     let Step::RecordProgress(progress) = plan(&seen.0) else {
         panic!("{:?}", plan(&seen.0))
     };

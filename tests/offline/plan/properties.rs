@@ -101,14 +101,14 @@ pub(crate) fn violations(seen: &Observed, step: &Step) -> Vec<String> {
             let armed = matches!(&seen.submission, Submission::Signed { attempt, fresh: true } if stored(&attempt.id));
             broken.extend(intent_first::sent(armed, String::new));
         }
-        Step::RecordOutcome(settlement) => {
-            let open = request.pending().is_some_and(|a| a.id == settlement.attempt);
-            let guessed = open && matches!(settlement.outcome, Outcome::Adopted | Outcome::NoEffect);
+        Step::RecordOutcome(outcome_update) => {
+            let open = request.pending().is_some_and(|a| a.id == outcome_update.attempt);
+            let guessed = open && matches!(outcome_update.outcome, Outcome::Adopted | Outcome::NoEffect);
             // A person who adopts a job knows that the request arrived.
-            let told = settlement.handled_annotation.is_some();
-            let arrived = told && settlement.outcome == Outcome::Adopted;
+            let told = outcome_update.handled_annotation.is_some();
+            let arrived = told && outcome_update.outcome == Outcome::Adopted;
             let may_settle = !guessed || arrived || seen.facts.expired;
-            broken.extend(at_most_once::settled(may_settle, settlement.attempt.as_str()));
+            broken.extend(at_most_once::settled(may_settle, outcome_update.attempt.as_str()));
             let twice = seen.earlier_evidence.is_some() || request.deleting;
             must(!guessed || told || twice, "settled by one look");
         }
@@ -155,7 +155,7 @@ fn asks_anew(seen: &Observed, step: &Step) -> bool {
             !ids.is_empty() && ids.iter().all(unread)
         }
         Step::ReadDesktop(id) => may_be_asked_for(seen, id),
-        Step::ReadSubJobs => seen.sweep.is_none(),
+        Step::ReadSubJobs => seen.sub_job_list.is_none(),
         Step::ReadOwner(job) => !seen.owned_by_other_request.contains_key(job),
         Step::ReadJob(job) => !seen.jobs.contains_key(job),
         _ => true,

@@ -42,7 +42,7 @@ fn doubt() -> Seen {
 
 /// The same, both desktops idle, no job.
 fn nothing_happened() -> Seen {
-    doubt().all(DesktopView::Idle).sweep("")
+    doubt().all(DesktopView::Idle).sub_job_list("")
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn nothing_is_sent_over_an_outcome_that_only_a_newer_version_knows() {
         row("it is waited", seen.clone(), "Undecodable stalled until Change"),
         row(
             "also where nothing happened",
-            seen.all(DesktopView::Idle).sweep(""),
+            seen.all(DesktopView::Idle).sub_job_list(""),
             "Undecodable stalled until Change",
         ),
     ]);
@@ -88,7 +88,10 @@ fn looks() -> Vec<Row> {
         row("the jobs are read", dead().all(DesktopView::Idle), "sweep"),
         row(
             "a new job that names a desktop of the body may be that of another request",
-            nothing_happened().expired().sweep("j1/a Running").unasked("j1"),
+            nothing_happened()
+                .expired()
+                .sub_job_list("j1/a Running")
+                .unasked("j1"),
             "owner of j1",
         ),
         row(
@@ -102,7 +105,7 @@ fn looks() -> Vec<Row> {
             )
             .expired()
             .all(DesktopView::Idle)
-            .sweep("j1/a Failed j2/c Running")
+            .sub_job_list("j1/a Failed j2/c Running")
             .unasked("j1 j2"),
             "AwaitingEvidence moving until SecondRead",
         ),
@@ -128,7 +131,7 @@ fn token(not_after: Option<Time>) -> Seen {
         not_after,
         ..attempt("a b")
     };
-    in_doubt("a b", attempt).all(DesktopView::Idle).sweep("")
+    in_doubt("a b", attempt).all(DesktopView::Idle).sub_job_list("")
 }
 
 /// The reads of a look before anything can be decided.
@@ -166,10 +169,14 @@ fn early_looks() -> Vec<Row> {
         ),
         row(
             "a new job that names a desktop of the body may be that of another request",
-            doubt().sweep("j1/a Running").unasked("j1"),
+            doubt().sub_job_list("j1/a Running").unasked("j1"),
             "owner of j1",
         ),
-        row("it is", doubt().sweep("j1/a Running").of_another("j1"), wait),
+        row(
+            "it is",
+            doubt().sub_job_list("j1/a Running").of_another("j1"),
+            wait,
+        ),
     ]
 }
 
@@ -184,14 +191,14 @@ fn early() -> Vec<Row> {
         ),
         row(
             "a job that covers the body",
-            nothing_happened().sweep("j1/a Running j1/b Running"),
+            nothing_happened().sub_job_list("j1/a Running j1/b Running"),
             wait,
         ),
         row(
             "a job that has ended, and the desktops are gone",
             nothing_happened()
                 .sights("a Gone b Gone")
-                .sweep("j1/a Success j1/b Success"),
+                .sub_job_list("j1/a Success j1/b Success"),
             wait,
         ),
         row(
@@ -266,22 +273,24 @@ fn late() -> Vec<Row> {
         ),
         row(
             "a new job may be that of another request",
-            again().sweep("j1/a Failed").unasked("j1"),
+            again().sub_job_list("j1/a Failed").unasked("j1"),
             "owner of j1",
         ),
         row(
             "a job shows: it is that attempt's, whose outcome stays",
-            again().sweep("j1/a Running j1/b Running"),
+            again().sub_job_list("j1/a Running j1/b Running"),
             "record NoEffect, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a job that has ended shows",
-            again().sights("a Gone b Gone").sweep("j1/a Success j1/b Success"),
+            again()
+                .sights("a Gone b Gone")
+                .sub_job_list("j1/a Success j1/b Success"),
             "record NoEffect, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a job of another request does not hold it",
-            again().sweep("j1/a Failed").of_another("j1"),
+            again().sub_job_list("j1/a Failed").of_another("j1"),
             "sign a b, known j1",
         ),
         row(
@@ -300,7 +309,7 @@ fn late() -> Vec<Row> {
 
 #[test]
 fn a_job_that_may_be_ours_is_named_at_once() {
-    let seen = nothing_happened().sweep("j1/a Running j1/b Running");
+    let seen = nothing_happened().sub_job_list("j1/a Running j1/b Running");
     let Step::RecordProgress(progress) = plan(&seen.0) else {
         panic!("nothing to say");
     };
@@ -310,7 +319,7 @@ fn a_job_that_may_be_ours_is_named_at_once() {
 
 #[test]
 fn a_job_of_another_request_is_not_named() {
-    let seen = nothing_happened().sweep("j1/a Running").of_another("j1");
+    let seen = nothing_happened().sub_job_list("j1/a Running").of_another("j1");
     let Step::RecordProgress(progress) = plan(&seen.0) else {
         panic!("nothing to say");
     };
@@ -320,14 +329,14 @@ fn a_job_of_another_request_is_not_named() {
 #[test]
 fn a_desktop_with_a_task_or_an_undocumented_status_is_named() {
     let message = |states: &str| {
-        let seen = doubt().expired().sights(states).sweep("");
+        let seen = doubt().expired().sights(states).sub_job_list("");
         let Step::RecordProgress(progress) = plan(&seen.0) else {
             panic!("nothing to say");
         };
         progress.message
     };
     let busy = message("a Busy b Idle");
-    assert!(busy.ends_with("a documented status: a"), "{busy}");
+    assert!(busy.ends_with("their status is documented: a"), "{busy}");
     let idle = message("a Idle b Idle");
     assert!(!idle.contains("documented status"), "{idle}");
 }

@@ -40,7 +40,7 @@ fn doubt() -> Seen {
 
 /// Everything was read, and nothing shows.
 fn untouched() -> Seen {
-    doubt().all(DesktopView::Idle).sweep("")
+    doubt().all(DesktopView::Idle).sub_job_list("")
 }
 
 /// A job runs, and the project was not looked at in this pass.
@@ -85,22 +85,26 @@ fn answers() -> Vec<Row> {
         ),
         row(
             "adopt a job that covers the body, at any time",
-            adopt(untouched().sweep("j1/a Running j1/b Running")),
+            adopt(untouched().sub_job_list("j1/a Running j1/b Running")),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "adopt a job that another request has: the person knows better",
-            adopt(untouched().sweep("j1/a Running j1/b Running").of_another("j1")),
+            adopt(
+                untouched()
+                    .sub_job_list("j1/a Running j1/b Running")
+                    .of_another("j1"),
+            ),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "adopt one of two jobs: the other is not ours",
-            adopt(untouched().sweep("j1/a Running j2/a Failed j1/b Running")),
+            adopt(untouched().sub_job_list("j1/a Running j2/a Failed j1/b Running")),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "adopt a job that names only one",
-            adopt(untouched().sweep("j1/a Running")),
+            adopt(untouched().sub_job_list("j1/a Running")),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Unknown",
         ),
         row(
@@ -110,7 +114,7 @@ fn answers() -> Vec<Row> {
         ),
         row(
             "adopt a job that a list which was cut does not show: the annotation waits",
-            adopt(untouched().sweep("").incomplete()),
+            adopt(untouched().sub_job_list("").incomplete()),
             "AwaitingEvidence moving until Expiry",
         ),
         row(
@@ -206,7 +210,7 @@ fn refusals() -> Vec<Row> {
         ),
         row(
             "adopt a job of other desktops",
-            untouched().sweep("j1/c Running").resolve("n1=adopt:j1"),
+            untouched().sub_job_list("j1/c Running").resolve("n1=adopt:j1"),
             "refuse n1=adopt:j1",
         ),
         row(
@@ -228,7 +232,7 @@ fn given_up() -> Vec<Row> {
         row("it is dead: looked at once more", gave_up().expired(), "list a b"),
         row(
             "dead, and nothing shows (the finalizer goes first)",
-            gave_up().expired().all(DesktopView::Idle).sweep(""),
+            gave_up().expired().all(DesktopView::Idle).sub_job_list(""),
             "finalizer off",
         ),
         row(
@@ -236,7 +240,7 @@ fn given_up() -> Vec<Row> {
             gave_up()
                 .expired()
                 .all(DesktopView::Idle)
-                .sweep("")
+                .sub_job_list("")
                 .no_finalizer(),
             "finish Abandoned (submitted: Abandoned); a Unknown, b Unknown",
         ),
@@ -247,7 +251,11 @@ fn given_up() -> Vec<Row> {
         ),
         row(
             "dead, and the list was cut: the same",
-            gave_up().expired().all(DesktopView::Idle).sweep("").incomplete(),
+            gave_up()
+                .expired()
+                .all(DesktopView::Idle)
+                .sub_job_list("")
+                .incomplete(),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
@@ -263,7 +271,7 @@ fn given_up() -> Vec<Row> {
             gave_up()
                 .expired()
                 .all(DesktopView::Deleting)
-                .sweep("j1/a Running j1/b Running"),
+                .sub_job_list("j1/a Running j1/b Running"),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
     ]
@@ -272,16 +280,16 @@ fn given_up() -> Vec<Row> {
 #[test]
 fn the_annotation_has_three_forms() {
     let read = |text: &str| Resolve::parse(text);
-    let verb = |verb| {
+    let action = |action| {
         Ok(Resolve {
             attempt: nonce("n1"),
-            verb,
+            action,
         })
     };
-    assert_eq!(read("n1=retry"), verb(ResolveAction::Retry));
-    assert_eq!(read(" n1=abandon\n"), verb(ResolveAction::Abandon));
+    assert_eq!(read("n1=retry"), action(ResolveAction::Retry));
+    assert_eq!(read(" n1=abandon\n"), action(ResolveAction::Abandon));
     let job = JobID::try_from("j-1").unwrap();
-    assert_eq!(read("n1=adopt:j-1"), verb(ResolveAction::Adopt(job)));
+    assert_eq!(read("n1=adopt:j-1"), action(ResolveAction::Adopt(job)));
     for text in [
         "",
         "n1",
@@ -307,16 +315,16 @@ fn the_annotation_has_three_forms() {
 
 #[test]
 fn what_settles_an_attempt_for_a_person_answers_the_annotation() {
-    let covered = || untouched().sweep("j1/a Running j1/b Running");
+    let covered = || untouched().sub_job_list("j1/a Running j1/b Running");
     for (seen, value) in [
         (doubt().expired(), "n1=retry"),
         (doubt(), "n1=abandon"),
         (covered(), "n1=adopt:j1"),
     ] {
-        let Step::RecordOutcome(settlement) = plan(&seen.resolve(value).0) else {
+        let Step::RecordOutcome(outcome_update) = plan(&seen.resolve(value).0) else {
             panic!("{value} settles nothing");
         };
-        assert_eq!(settlement.handled_annotation.as_deref(), Some(value));
+        assert_eq!(outcome_update.handled_annotation.as_deref(), Some(value));
     }
 }
 
@@ -353,7 +361,7 @@ fn an_annotation_is_answered_once() {
         let again = plan(&seen);
         let answered = match &again {
             Step::RefuseResolve(_) => false,
-            Step::RecordOutcome(settlement) => settlement.handled_annotation.is_none(),
+            Step::RecordOutcome(outcome_update) => outcome_update.handled_annotation.is_none(),
             Step::Finish(ending) => ending.handled_annotation.is_none(),
             _ => true,
         };
@@ -385,7 +393,7 @@ fn an_open_attempt_whose_outcome_is_unknown_says_what_can_be_done() {
             .earlier(super::build::evidence("", ""))
             .recovery_timed_out(),
         doubt().read_failure(ErrorClass::Permission).recovery_timed_out(),
-        in_doubt("a b", token).all(DesktopView::Idle).sweep(""),
+        in_doubt("a b", token).all(DesktopView::Idle).sub_job_list(""),
     ] {
         let Step::RecordProgress(progress) = plan(&seen.0) else {
             panic!("nothing to say");

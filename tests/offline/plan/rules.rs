@@ -36,7 +36,7 @@ fn write(
 ) -> Option<Result<DesktopDeletionStatus, status::IllegalTransition>> {
     match step {
         Step::RecordIntent(intent) => Some(status::record_intent(request, intent, now)),
-        Step::RecordOutcome(settlement) => Some(status::record_outcome(request, settlement, now)),
+        Step::RecordOutcome(outcome_update) => Some(status::record_outcome(request, outcome_update, now)),
         Step::RefuseResolve(refusal) => Some(Ok(status::refuse_resolve(request, refusal))),
         Step::RecordProgress(progress) | Step::RecordApproval(progress) => {
             Some(Ok(status::with_progress(request, progress, now)))

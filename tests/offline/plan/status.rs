@@ -3,7 +3,7 @@
 use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::crd::deletion::{Attempt, DesktopState, DesktopStatus, Outcome};
-use desktop_deletion_operator::plan::blockers::after_rejection;
+use desktop_deletion_operator::plan::blockers::after_failed_submission;
 use desktop_deletion_operator::plan::observed::Request;
 use desktop_deletion_operator::plan::progress::{Progress, Requeue};
 use desktop_deletion_operator::plan::status::{
@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use super::arbitrary::{outcomes, requests};
 use super::build::{
     accepted, attempt, cases, effective, ending, failure, here, id, in_doubt, job, jobs, minute, no_effect,
-    nonce, ready, refused, settlement,
+    nonce, outcome_update, ready, refused,
 };
 use super::rules;
 
@@ -108,7 +108,7 @@ fn refusals_that_are_counted_stay_while_they_are_about_the_same_desktops() {
     let not_found = OutcomeUpdate {
         attempt: nonce("n9"),
         error: Some(failure(ErrorClass::NotFound)),
-        ..settlement(Outcome::Rejected, "")
+        ..outcome_update(Outcome::Rejected, "")
     };
     request.status = record_outcome(&request, &not_found, &minute(6)).unwrap();
     let narrower = Intent {
@@ -127,8 +127,8 @@ fn an_outcome_is_stored_once() {
     for first in outcomes() {
         for second in outcomes() {
             let mut request = in_doubt("a", attempt("a")).0.request;
-            request.status = record_outcome(&request, &settlement(first, ""), &minute(1)).unwrap();
-            let status = record_outcome(&request, &settlement(second, "j1"), &minute(2)).unwrap();
+            request.status = record_outcome(&request, &outcome_update(first, ""), &minute(1)).unwrap();
+            let status = record_outcome(&request, &outcome_update(second, "j1"), &minute(2)).unwrap();
             let expected = if first == Outcome::Pending { second } else { first };
             assert_eq!(status.attempts[0].outcome, expected, "{first:?}, then {second:?}");
             assert_eq!(
@@ -149,7 +149,7 @@ fn refusals_are_counted_once_each() {
         (Outcome::Rejected, 1),
         (Outcome::NotSent, 1),
     ] {
-        request.status = record_outcome(&request, &settlement(outcome, ""), &minute(1)).unwrap();
+        request.status = record_outcome(&request, &outcome_update(outcome, ""), &minute(1)).unwrap();
         assert_eq!(request.status.refused_attempts, count, "{outcome:?}");
     }
 }
@@ -157,9 +157,9 @@ fn refusals_are_counted_once_each() {
 #[test]
 fn one_job_of_an_effective_attempt_is_the_requests_job_and_stays_so() {
     let mut request = in_doubt("a", attempt("a")).0.request;
-    request.status = record_outcome(&request, &settlement(Outcome::Accepted, "j1"), &minute(1)).unwrap();
+    request.status = record_outcome(&request, &outcome_update(Outcome::Accepted, "j1"), &minute(1)).unwrap();
     assert_eq!(request.status.job_id, Some(job("j1")));
-    let status = record_outcome(&request, &settlement(Outcome::Accepted, "j2"), &minute(2)).unwrap();
+    let status = record_outcome(&request, &outcome_update(Outcome::Accepted, "j2"), &minute(2)).unwrap();
     assert_eq!(status.job_id, Some(job("j1")));
     assert_eq!(status.attempts[0].job_ids, jobs("j1 j2"));
 }
@@ -167,7 +167,8 @@ fn one_job_of_an_effective_attempt_is_the_requests_job_and_stays_so() {
 #[test]
 fn of_several_jobs_none_is_the_requests_until_the_end() {
     let mut request = in_doubt("a b", attempt("a b")).0.request;
-    request.status = record_outcome(&request, &settlement(Outcome::Adopted, "j1 j2"), &minute(1)).unwrap();
+    request.status =
+        record_outcome(&request, &outcome_update(Outcome::Adopted, "j1 j2"), &minute(1)).unwrap();
     assert_eq!(request.status.job_id, None);
     let status = finish(&request, &ending(Reason::AllDeleted), &minute(2));
     assert_eq!(status.job_id, Some(job("j1")));
@@ -178,7 +179,7 @@ fn what_an_attempt_can_hold_is_bounded() {
     let request = in_doubt("a", attempt("a")).0.request;
     let status = record_outcome(
         &request,
-        &settlement(Outcome::Adopted, "j1 j2 j3 j4 j5"),
+        &outcome_update(Outcome::Adopted, "j1 j2 j3 j4 j5"),
         &minute(1),
     )
     .unwrap();
@@ -189,7 +190,7 @@ fn what_an_attempt_can_hold_is_bounded() {
 fn an_attempt_that_is_not_there_is_no_move() {
     let request = ready("a").0.request;
     assert_eq!(
-        record_outcome(&request, &settlement(Outcome::Accepted, "j1"), &minute(1)),
+        record_outcome(&request, &outcome_update(Outcome::Accepted, "j1"), &minute(1)),
         Err(IllegalTransition::NoSuchAttempt(nonce("n1")))
     );
 }
@@ -313,7 +314,7 @@ fn settlements(request: &Request) -> BoxedStrategy<OutcomeUpdate> {
                 jobs,
                 error: failed.then(|| failure(ErrorClass::Throttled)),
                 progress: waiting().with_desktops(told.collect()),
-                ..settlement(outcome, "")
+                ..outcome_update(outcome, "")
             }
         })
         .boxed()
@@ -324,14 +325,14 @@ proptest! {
 
     #[test]
     fn any_settlement_is_a_legal_move(
-        (request, settlement) in requests()
+        (request, outcome_update) in requests()
             .prop_filter("an attempt", |r| !r.status.attempts.is_empty())
             .prop_flat_map(|request| {
-                let settlement = settlements(&request);
-                (Just(request), settlement)
+                let outcome_update = settlements(&request);
+                (Just(request), outcome_update)
             })
     ) {
-        let status = record_outcome(&request, &settlement, &minute(90)).unwrap();
+        let status = record_outcome(&request, &outcome_update, &minute(90)).unwrap();
         let wrong = rules::transition(&request, &status);
         prop_assert!(wrong.is_empty(), "{wrong:?}");
     }
@@ -341,9 +342,9 @@ proptest! {
 fn tried_again_after(class: ErrorClass) -> (Vec<Condition>, Vec<Condition>) {
     let mut request = ready("a").begun().attempt(attempt("a")).0.request;
     let refused = OutcomeUpdate {
-        progress: after_rejection(Outcome::Rejected, &failure(class)),
+        progress: after_failed_submission(Outcome::Rejected, &failure(class)),
         error: Some(failure(class)),
-        ..settlement(Outcome::Rejected, "")
+        ..outcome_update(Outcome::Rejected, "")
     };
     request.status = record_outcome(&request, &refused, &minute(5)).unwrap();
     let again = Intent {

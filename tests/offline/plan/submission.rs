@@ -222,10 +222,10 @@ const SETTLED: [Outcome; 6] = [
 fn a_job_that_comes_after_the_attempt_was_settled_is_kept_and_the_outcome_stays() {
     for outcome in SETTLED {
         let seen = late(outcome, PostResult::Accepted(job("j1")));
-        let Step::RecordOutcome(settlement) = plan(&seen.0) else {
+        let Step::RecordOutcome(outcome_update) = plan(&seen.0) else {
             panic!("the job of an attempt that is {outcome:?} is lost");
         };
-        let status = status::record_outcome(&seen.0.request, &settlement, &minute(2)).unwrap();
+        let status = status::record_outcome(&seen.0.request, &outcome_update, &minute(2)).unwrap();
         assert_eq!(status.attempts[0].outcome, outcome);
         assert_eq!(status.attempts[0].job_ids, jobs("j1"), "{outcome:?}");
         assert_eq!(status.job_id, Some(job("j1")), "{outcome:?}");
@@ -271,11 +271,11 @@ fn a_job_that_comes_after_the_end_is_kept_and_the_end_stays() {
     let end = super::build::ending(Reason::Abandoned);
     seen.0.request.status = status::finish(&seen.0.request, &end, &minute(1));
     let seen = seen.answered(PostResult::Accepted(job("j1")));
-    let Step::RecordOutcome(settlement) = plan(&seen.0) else {
+    let Step::RecordOutcome(outcome_update) = plan(&seen.0) else {
         panic!("the job is lost");
     };
     let before = &seen.0.request.status;
-    let after = status::record_outcome(&seen.0.request, &settlement, &minute(2)).unwrap();
+    let after = status::record_outcome(&seen.0.request, &outcome_update, &minute(2)).unwrap();
     assert_eq!(after.attempts[0].job_ids, jobs("j1"));
     assert_eq!(after.completion_time, before.completion_time);
     assert_eq!(after.conditions, before.conditions);

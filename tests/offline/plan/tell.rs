@@ -82,10 +82,10 @@ pub(crate) fn tell(step: &Step) -> String {
             format!("{text}: {}", progress(&intent.progress))
         }
         Step::Post => "post".to_owned(),
-        Step::RecordOutcome(settlement) => {
-            let mut text = format!("record {:?}", settlement.outcome);
-            note(&mut text, "job", &words(&settlement.jobs));
-            format!("{text}: {}", progress(&settlement.progress))
+        Step::RecordOutcome(outcome_update) => {
+            let mut text = format!("record {:?}", outcome_update.outcome);
+            note(&mut text, "job", &words(&outcome_update.jobs));
+            format!("{text}: {}", progress(&outcome_update.progress))
         }
         Step::RefuseResolve(refusal) => format!("refuse {}", refusal.value),
         Step::RecordProgress(told) | Step::Wait(told) => progress(told),

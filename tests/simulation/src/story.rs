@@ -37,7 +37,7 @@ impl Story {
     }
 
     /// Whether it is told at all.
-    pub fn must_show_plan(&self) -> bool {
+    pub fn is_wanted(&self) -> bool {
         self.wanted
     }
 

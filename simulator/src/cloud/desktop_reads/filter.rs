@@ -140,15 +140,15 @@ impl<'a> Filter<'a> {
 impl Users<'_> {
     fn take(&self, desktop: &Desktop) -> bool {
         let (Self::WithPart(wanted) | Self::Named(wanted)) = self;
-        let must_show_plan = |user: &str| {
+        let is_wanted = |user: &str| {
             wanted.iter().any(|name| match self {
                 Self::WithPart(_) => user.contains(name),
                 Self::Named(_) => user == *name,
             })
         };
         wanted.is_empty()
-            || must_show_plan(&desktop.user)
-            || desktop.attached().iter().any(|user| must_show_plan(&user.name))
+            || is_wanted(&desktop.user)
+            || desktop.attached().iter().any(|user| is_wanted(&user.name))
     }
 }
 

@@ -173,9 +173,9 @@ async fn what_was_read_before_a_request_in_flight_released_a_desktop_does_not_ad
 async fn a_copy_of_the_watch_does_not_release_what_an_earlier_reconciliation_holds() {
     let (own, older) = (request("here/own", 5, &["a"]), request("here/older", 4, &["a"]));
     for (known, released) in [
-        (CopySource::Cached { claimed: false }, false),
-        (CopySource::Cached { claimed: true }, true),
-        (CopySource::Live, true),
+        (ObjectSource::Cached { claimed: false }, false),
+        (ObjectSource::Cached { claimed: true }, true),
+        (ObjectSource::Live, true),
     ] {
         let world = World::new();
         world.shows(&own);

@@ -34,7 +34,7 @@ pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context
         && before.as_ref() != Some(&holder)
     {
         // What was read before it was known to be gone does not count against it.
-        reconciliation.seen.sweep = None;
+        reconciliation.seen.sub_job_list = None;
     }
     if let Some(released) = answer.released {
         admit_since(reconciliation, released);
@@ -102,6 +102,6 @@ fn admit_since(reconciliation: &mut Reconciliation, released: std::time::Duratio
         observation.view == DesktopView::Gone || counts(reconciliation.reads.desktops.get(id))
     });
     if !counts(reconciliation.reads.sub_jobs.as_ref()) {
-        reconciliation.seen.sweep = None;
+        reconciliation.seen.sub_job_list = None;
     }
 }

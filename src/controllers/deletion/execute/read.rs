@@ -74,7 +74,7 @@ fn restore_known_gone(reconciliation: &mut Reconciliation, now: Duration, contex
     for id in remembered.known_gone(&key.project, deadlines::oldest_gone(now)) {
         let gone = DesktopObservation {
             view: DesktopView::Gone,
-            record_idle: false,
+            idle_twice: false,
             name: None,
             facts: Box::default(),
             details: None,
@@ -223,12 +223,12 @@ fn record_desktop(
     began: Duration,
     context: &Context,
 ) {
-    let settle = context.process.config.timing.job_visibility_timeout;
-    let record_idle = reconciliation.remember(context, |memory| {
+    let visibility_timeout = context.process.config.timing.job_visibility_timeout;
+    let idle_twice = reconciliation.remember(context, |memory| {
         if !view.needs_lookup() {
             memory.clear_read_failures(id);
         }
-        memory.record_idle(id, view, began, settle)
+        memory.record_idle(id, view, began, visibility_timeout)
     });
     reconciliation.reads.desktops.insert(id.folded(), began);
     let (name, facts) = desktop
@@ -238,7 +238,7 @@ fn record_desktop(
         id.folded(),
         DesktopObservation {
             view,
-            record_idle,
+            idle_twice,
             name,
             facts,
             details: None,
@@ -261,9 +261,7 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
             &context.process.config.timing,
         ),
         _ if recovery::is_early(&reconciliation.seen) => {
-            let since = facts::ask(reconciliation, context, |deadlines| {
-                deadlines.oldest_shared_read()
-            });
+            let since = facts::ask(reconciliation, context, |deadlines| deadlines.oldest_early_read());
             // Whatever is decided in this reconciliation, it is decided as of that moment.
             reconciliation.began = reconciliation.began.min(since);
             since
@@ -273,18 +271,22 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
     let (key, cloud) = (reconciliation.batch_key()?, reconciliation.cloud()?);
     let ids = reconciliation.seen.request.desktop_ids.clone();
     let since = context.process.uptime.moment(since);
-    let swept = context.cloud.desktops.sweep(key, &*cloud, &ids, since).await;
+    let sub_job_lists = context
+        .cloud
+        .desktops
+        .sub_job_list(key, &*cloud, &ids, since)
+        .await;
     reconciliation.reads.sub_jobs_took += context.process.uptime.now().saturating_sub(now);
-    if let Some(sweep) = answered(reconciliation, swept, context) {
+    if let Some(sub_job_list) = answered(reconciliation, sub_job_lists, context) {
         let unseen = reconciliation.remember(context, |memory| {
-            memory.observe_sub_jobs(&sweep, &ids, context.process.uptime.now())
+            memory.observe_sub_jobs(&sub_job_list, &ids, context.process.uptime.now())
         });
         for id in unseen {
             if let Some(desktop) = reconciliation.seen.desktops.get_mut(&id) {
-                desktop.record_idle = false;
+                desktop.idle_twice = false;
             }
         }
-        reconciliation.seen.sweep = Some(sweep);
+        reconciliation.seen.sub_job_list = Some(sub_job_list);
         reconciliation.reads.sub_jobs = Some(now);
     }
     Ok(())

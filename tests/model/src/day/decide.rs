@@ -76,7 +76,7 @@ fn observed(pass: &Pass, project: &Project, number: usize) -> Observed {
     };
     let idle = || DesktopObservation {
         view: DesktopView::Idle,
-        record_idle: true,
+        idle_twice: true,
         name: None,
         facts: Box::new(DesktopFacts::default()),
         details: None,
@@ -107,7 +107,7 @@ fn observed(pass: &Pass, project: &Project, number: usize) -> Observed {
         claim: Some(Claim::Granted),
         desktops: desktops(number).into_iter().map(|id| (id, idle())).collect(),
         single_reads: BTreeMap::new(),
-        sweep: Some(SubJobList {
+        sub_job_list: Some(SubJobList {
             sub_jobs: vec![],
             complete: true,
         }),

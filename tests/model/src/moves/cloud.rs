@@ -126,7 +126,7 @@ impl Cloud {
         })
     }
 
-    pub(super) fn sweep(&self) -> SubJobList {
+    pub(super) fn sub_job_list(&self) -> SubJobList {
         SubJobList {
             rows: std::array::from_fn(|job| self.row(job)),
             complete: true,

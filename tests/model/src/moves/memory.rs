@@ -7,7 +7,9 @@ use super::{Protocol, small};
 use crate::action::OBJECTS;
 use crate::config::Mutant;
 use crate::names::{self, ATTEMPTS};
-use crate::world::{DeletedObject, FirstLook, Held, Memory, Object, Operator, Pass, Post, World, WriteKind};
+use crate::world::{
+    DeletedObject, FirstEvidence, Held, Memory, Object, Operator, Pass, Post, World, WriteKind,
+};
 
 impl Protocol {
     /// Forgets what nothing depends on any more.
@@ -43,7 +45,7 @@ impl Protocol {
             }
         }
         for it in &mut world.operators {
-            let of = |pending| move |look: &FirstLook| names::has(pending, usize::from(look.attempt));
+            let of = |pending| move |look: &FirstEvidence| names::has(pending, usize::from(look.attempt));
             it.memory.look = it.memory.look.filter(of(pending));
             if let Some(pass) = &mut it.pass {
                 let pending = self.requests.get(pass.request).with(|o| o == Outcome::Pending);
@@ -111,7 +113,7 @@ impl Pass {
             permit: SendPermit::None,
             claim: None,
             desktops: Default::default(),
-            sweep: None,
+            sub_job_list: None,
             read: None,
             asked: 0,
             jobs: Default::default(),
@@ -127,6 +129,6 @@ impl Pass {
         self.read = None;
         self.claim = None;
         self.desktops = Default::default();
-        self.sweep = None;
+        self.sub_job_list = None;
     }
 }

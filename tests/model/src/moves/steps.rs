@@ -8,7 +8,7 @@ use crate::config::Mutant;
 use crate::decide::Act;
 use crate::names::{self, ATTEMPTS};
 use crate::world::{
-    Batch, Claim, Draft, FirstLook, Held, Letter, Look, Memory, Pass, Post, World, WriteKind,
+    Batch, Claim, Draft, FirstEvidence, Held, Letter, Look, Memory, Pass, Post, World, WriteKind,
 };
 
 impl Protocol {
@@ -161,12 +161,12 @@ impl Protocol {
                 pass.desktops[desktop] = Some(cloud.with_user(desktop, read));
             }
             Act::ReadSubJobs => {
-                let mut sweep = cloud.sweep();
+                let mut sub_job_list = cloud.sub_job_list();
                 if blind {
-                    sweep.rows = Default::default();
+                    sub_job_list.rows = Default::default();
                 }
-                sweep.complete = luck != Luck::Incomplete;
-                pass.sweep = Some(sweep);
+                sub_job_list.complete = luck != Luck::Incomplete;
+                pass.sub_job_list = Some(sub_job_list);
             }
             Act::ReadJob(job) => pass.jobs[job] = Some(cloud.row(job)),
             // It was waited for, and everything else went on meanwhile.
@@ -207,7 +207,7 @@ impl World {
     pub(super) fn forget_namesakes(&mut self, attempt: usize) {
         for it in &mut self.operators {
             it.memory.first_saw[attempt] = None;
-            let other = |look: &FirstLook| usize::from(look.attempt) != attempt;
+            let other = |look: &FirstEvidence| usize::from(look.attempt) != attempt;
             it.memory.look = it.memory.look.filter(other);
             if let Some(pass) = &mut it.pass {
                 pass.look = pass.look.filter(other);

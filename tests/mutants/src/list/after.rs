@@ -27,7 +27,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Edit {
                 file: "src/plan/memory.rs",
-                find: "(pending && first.began.saturating_add(settle) <= began)",
+                find: "(pending && first.began.saturating_add(visibility_timeout) <= began)",
                 replace: "(pending && first.began.saturating_add(settle * 0) <= began)",
             },
             Edit {
@@ -155,7 +155,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A deleted object goes although the job of its call need not show yet, so that one with the same name would not see it",
         edits: &[Edit {
             file: "src/plan/finalize.rs",
-            find: "if submitted(&seen.request.status) && !seen.facts.job_must_be_visible {",
+            find: "if submitted(&seen.request.status) && !seen.facts.job_visibility_timeout_over {",
             replace: "if submitted(&seen.request.status) && seen.read_failure.is_some() {",
         }],
         trials: &[Trial {

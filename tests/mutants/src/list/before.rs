@@ -150,8 +150,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A cached object that shows no attempt releases the desktops of a request that is being submitted",
         edits: &[Edit {
             file: "src/controllers/claims.rs",
-            find: "            CopySource::Cached { claimed } => claimed,",
-            replace: "            CopySource::Cached { claimed } => claimed || !object.status.as_ref().is_some_and(entry::is_in_flight),",
+            find: "            ObjectSource::Cached { claimed } => claimed,",
+            replace: "            ObjectSource::Cached { claimed } => claimed || !object.status.as_ref().is_some_and(entry::is_in_flight),",
         }],
         trials: &[Trial {
             layer: Layer::Unit,

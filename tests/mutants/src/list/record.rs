@@ -52,9 +52,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "src/plan/status.rs",
             find: "    if attempt.outcome == Outcome::Pending {
-        attempt.outcome = settlement.outcome;",
-            replace: "    if attempt.outcome == Outcome::Pending || settlement.outcome != Outcome::Pending {
-        attempt.outcome = settlement.outcome;",
+        attempt.outcome = outcome_update.outcome;",
+            replace:
+                "    if attempt.outcome == Outcome::Pending || outcome_update.outcome != Outcome::Pending {
+        attempt.outcome = outcome_update.outcome;",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

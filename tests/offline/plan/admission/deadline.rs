@@ -46,7 +46,7 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "it answered and told no time: the API server's clock counts",
-            late().project().all(DesktopView::Idle).sweep(""),
+            late().project().all(DesktopView::Idle).sub_job_list(""),
             expired,
         ),
         row(

@@ -49,7 +49,7 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "it told no time",
-            unclear().project().all(DesktopView::Idle).sweep(""),
+            unclear().project().all(DesktopView::Idle).sub_job_list(""),
             held,
         ),
         row(

@@ -184,17 +184,17 @@ impl Seen {
         self.with(|o| o.desktops.clear())
     }
 
-    /// These desktops were idle a settle time ago too.
-    pub(crate) fn record_idle(self, text: &str) -> Self {
+    /// These desktops were idle a job visibility timeout ago too.
+    pub(crate) fn idle_twice(self, text: &str) -> Self {
         self.with(|o| {
             for id in ids(text) {
-                o.desktops.get_mut(&id.folded()).unwrap().record_idle = true;
+                o.desktops.get_mut(&id.folded()).unwrap().idle_twice = true;
             }
         })
     }
 
     /// `"j1/a Running j2/b Failed"`: the sub-jobs of the project, all of them; no other request has these jobs.
-    pub(crate) fn sweep(self, text: &str) -> Self {
+    pub(crate) fn sub_job_list(self, text: &str) -> Self {
         let row = |(name, status): (&str, &str)| {
             let (parent, desktop) = name.split_once('/').unwrap();
             SubJob {
@@ -210,7 +210,7 @@ impl Seen {
         let complete = true;
         self.with(|o| {
             o.owned_by_other_request = sub_jobs.iter().map(|s| (s.job.clone(), false)).collect();
-            o.sweep = Some(SubJobList { sub_jobs, complete });
+            o.sub_job_list = Some(SubJobList { sub_jobs, complete });
         })
     }
 
@@ -231,11 +231,11 @@ impl Seen {
     }
 
     pub(crate) fn no_sweep(self) -> Self {
-        self.with(|o| o.sweep = None)
+        self.with(|o| o.sub_job_list = None)
     }
 
     pub(crate) fn incomplete(self) -> Self {
-        self.with(|o| o.sweep.as_mut().unwrap().complete = false)
+        self.with(|o| o.sub_job_list.as_mut().unwrap().complete = false)
     }
 
     /// `"a Success b Failed"`: what a running job has said.
@@ -415,7 +415,7 @@ impl Seen {
     }
 
     pub(crate) fn settled(self) -> Self {
-        self.with(|o| o.facts.job_must_be_visible = true)
+        self.with(|o| o.facts.job_visibility_timeout_over = true)
     }
 
     pub(crate) fn overdue(self) -> Self {
@@ -443,7 +443,7 @@ impl Seen {
 pub(crate) fn observation(view: DesktopView) -> DesktopObservation {
     DesktopObservation {
         view,
-        record_idle: false,
+        idle_twice: false,
         name: None,
         facts: Box::default(),
         details: Some(Box::new(pay_per_use())),
@@ -460,9 +460,9 @@ pub(crate) fn pay_per_use() -> DetailFacts {
 }
 
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let results: Vec<_> = text.split_whitespace().collect();
-    assert!(results.len().is_multiple_of(2), "not in pairs: {text}");
-    let pairs: Vec<_> = results.chunks(2).map(|pair| (pair[0], pair[1])).collect();
+    let words: Vec<_> = text.split_whitespace().collect();
+    assert!(words.len().is_multiple_of(2), "not in pairs: {text}");
+    let pairs: Vec<_> = words.chunks(2).map(|pair| (pair[0], pair[1])).collect();
     pairs.into_iter()
 }
 

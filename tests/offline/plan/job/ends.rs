@@ -62,7 +62,7 @@ fn overdue() -> Vec<Row> {
         ),
         row(
             "idle though the job runs: no verdict while it may yet act",
-            late().sights("a Idle b Missing").record_idle("a"),
+            late().sights("a Idle b Missing").idle_twice("a"),
             "JobOverdue stalled until JobChange; b Deleted",
         ),
         row(
@@ -90,7 +90,7 @@ fn overdue() -> Vec<Row> {
                 .job("j1", "")
                 .trouble_with(Operation::ShowJob, ErrorClass::InDoubt)
                 .sights("a Gone b Idle")
-                .record_idle("b"),
+                .idle_twice("b"),
             "JobOverdue stalled until JobChange, error InDoubt; a Deleted",
         ),
         row(
@@ -108,7 +108,7 @@ fn overdue() -> Vec<Row> {
                 .job("j1", "")
                 .parent_unclear("j1")
                 .sights("a Gone b Idle")
-                .record_idle("b")
+                .idle_twice("b")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
         ),
@@ -118,13 +118,13 @@ fn overdue() -> Vec<Row> {
                 .overdue()
                 .job("j1", "a Other b Success")
                 .sights("a Idle b Missing")
-                .record_idle("a")
+                .idle_twice("a")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Failed/SKIPPED, b Deleted",
         ),
         row(
             "success, and still there twice",
-            late().sights("a Gone b Idle").record_idle("b").no_finalizer(),
+            late().sights("a Gone b Idle").idle_twice("b").no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/StillPresent",
         ),
     ]
@@ -183,10 +183,7 @@ fn recovered() -> Vec<Row> {
         ),
         row(
             "without a job: idle twice",
-            adopted("")
-                .sights("a Gone b Idle")
-                .record_idle("b")
-                .no_finalizer(),
+            adopted("").sights("a Gone b Idle").idle_twice("b").no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
         ),
         row("both jobs are read: the first", adopted("j1 j2"), "read j1"),
@@ -208,7 +205,7 @@ fn recovered() -> Vec<Row> {
                 .job("j1", "a Failed b Open")
                 .job("j2", "a Open")
                 .sights("a Idle")
-                .record_idle("a"),
+                .idle_twice("a"),
             RUNNING,
         ),
         row(
@@ -217,8 +214,8 @@ fn recovered() -> Vec<Row> {
                 .job("j1", "a Failed b Failed")
                 .job("j2", "")
                 .sights("a Idle b Idle")
-                .record_idle("a")
-                .record_idle("b"),
+                .idle_twice("a")
+                .idle_twice("b"),
             RUNNING,
         ),
         row(
@@ -229,8 +226,8 @@ fn recovered() -> Vec<Row> {
                 .job("j2", "b Failed")
                 .parent_ended_cut("j2")
                 .sights("a Idle b Idle")
-                .record_idle("a")
-                .record_idle("b")
+                .idle_twice("a")
+                .idle_twice("b")
                 .no_finalizer(),
             "finish AllFailed (submitted: AllFailed); a Failed/WKS.1, b Failed/WKS.1",
         ),
@@ -241,7 +238,7 @@ fn recovered() -> Vec<Row> {
                 .job("j1", "a Open b Success")
                 .parent_ended("j1", None)
                 .sights("a Idle b Missing")
-                .record_idle("a")
+                .idle_twice("a")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Failed/StillOpen, b Deleted",
         ),
@@ -318,12 +315,12 @@ fn perhaps_submitted() -> Vec<Row> {
         ),
         row(
             "and was not submitted if it is idle twice",
-            shown().sights("a Missing b Idle").record_idle("b").no_finalizer(),
+            shown().sights("a Missing b Idle").idle_twice("b").no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NotSubmitted",
         ),
         row(
             "the job ended and not every sub-job was read: nothing is said of it",
-            cut().sights("a Missing b Idle").record_idle("b"),
+            cut().sights("a Missing b Idle").idle_twice("b"),
             "JobRunning moving until JobChange; a Deleted",
         ),
         row(
@@ -331,7 +328,7 @@ fn perhaps_submitted() -> Vec<Row> {
             cut()
                 .overdue()
                 .sights("a Missing b Idle")
-                .record_idle("b")
+                .idle_twice("b")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Failed/NoSubJob",
         ),
@@ -342,7 +339,7 @@ fn perhaps_submitted() -> Vec<Row> {
         ),
         row(
             "where no job is known it is open too",
-            perhaps("").sights("a Gone b Idle").record_idle("b"),
+            perhaps("").sights("a Gone b Idle").idle_twice("b"),
             "JobRunning moving until JobChange; a Deleted",
         ),
         row(
@@ -350,7 +347,7 @@ fn perhaps_submitted() -> Vec<Row> {
             perhaps("")
                 .overdue()
                 .sights("a Gone b Idle")
-                .record_idle("b")
+                .idle_twice("b")
                 .no_finalizer(),
             "finish PartiallyFailed (submitted: PartiallyFailed); a Deleted, b Unknown",
         ),
@@ -360,7 +357,7 @@ fn perhaps_submitted() -> Vec<Row> {
                 .overdue()
                 .job("j1", "a Open")
                 .sights("a Deleting b Idle")
-                .record_idle("b"),
+                .idle_twice("b"),
             "JobOverdue stalled until JobChange",
         ),
     ]

@@ -36,7 +36,7 @@ fn twice() -> Seen {
 
 /// The same, of an attempt that knew more.
 fn knowing(attempt: Attempt) -> Seen {
-    let seen = in_doubt("a b", attempt).all(DesktopView::Idle).sweep("");
+    let seen = in_doubt("a b", attempt).all(DesktopView::Idle).sub_job_list("");
     seen.expired().earlier(evidence("", ""))
 }
 
@@ -47,47 +47,47 @@ fn one_desktop() -> Seen {
 }
 
 /// What is stored of the attempt.
-fn settlement(seen: &Seen) -> OutcomeUpdate {
+fn outcome_update(seen: &Seen) -> OutcomeUpdate {
     match plan(&seen.0) {
-        Step::RecordOutcome(settlement) => settlement,
+        Step::RecordOutcome(outcome_update) => outcome_update,
         step => panic!("{}", super::super::tell::tell(&step)),
     }
 }
 
 #[test]
 fn only_a_job_that_names_every_desktop_is_surely_the_requests_own() {
-    for (sweep, own) in [
+    for (sub_job_list, own) in [
         ("j1/a Running j1/b Running", Some("j1")),
         ("j1/a Running j2/a Failed j2/b Running", Some("j2")),
         ("j1/a Running", None),
         ("j1/a Running j2/b Running", None),
     ] {
-        let settlement = settlement(&twice().sweep(sweep));
+        let outcome_update = outcome_update(&twice().sub_job_list(sub_job_list));
         assert_eq!(
-            settlement.job.as_ref().map(ToString::to_string).as_deref(),
+            outcome_update.job.as_ref().map(ToString::to_string).as_deref(),
             own,
-            "{sweep}"
+            "{sub_job_list}"
         );
     }
 }
 
 #[test]
 fn what_is_told_is_about_the_desktops_of_the_attempt() {
-    let told = settlement(&one_desktop().sweep("j1/a Running j1/z Running")).progress;
+    let told = outcome_update(&one_desktop().sub_job_list("j1/a Running j1/z Running")).progress;
     assert!(told.message.contains("1 desktop"), "{}", told.message);
 }
 
 #[test]
 fn without_a_job_a_desktop_is_not_called_not_submitted_by_lists_that_were_cut() {
     let seen = twice().incomplete().recovery_timed_out();
-    let desktops = settlement(&seen.sights("a Deleting")).progress.desktops;
+    let desktops = outcome_update(&seen.sights("a Deleting")).progress.desktops;
     let states: Vec<_> = desktops.iter().map(|d| d.state).collect();
     assert_eq!(states, [DesktopState::Deleting, DesktopState::Unknown]);
 }
 
 #[test]
 fn a_desktop_that_the_submission_did_not_reach_says_what_can_be_done() {
-    let desktops = settlement(&twice().sights("a Deleting")).progress.desktops;
+    let desktops = outcome_update(&twice().sights("a Deleting")).progress.desktops;
     let untouched = desktops.iter().find(|d| d.state == DesktopState::Failed).unwrap();
     let message = untouched.message.as_ref().unwrap();
     assert!(message.contains("create a new request"), "{message}");
@@ -108,32 +108,32 @@ fn clear() -> Vec<Row> {
         ),
         row(
             "a new job that covers the body",
-            twice().sweep("j1/a Running j1/b Waiting"),
+            twice().sub_job_list("j1/a Running j1/b Waiting"),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a new job, spelled otherwise",
-            twice().sweep("j1/A Running j1/B Failed"),
+            twice().sub_job_list("j1/A Running j1/B Failed"),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "two new jobs: both are followed",
-            twice().sweep("j1/a Success j2/b Failed"),
+            twice().sub_job_list("j1/a Success j2/b Failed"),
             "record Adopted, job j1 j2: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "two new jobs, and the later one names every desktop: it comes first",
-            twice().sweep("j1/a Running j2/a Failed j2/b Running"),
+            twice().sub_job_list("j1/a Running j2/a Failed j2/b Running"),
             "record Adopted, job j2 j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a new job that names a desktop of somebody else too",
-            one_desktop().sweep("j1/a Running j1/z Running"),
+            one_desktop().sub_job_list("j1/a Running j1/z Running"),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting",
         ),
         row(
             "a job of other desktops is no evidence",
-            twice().sweep("j1/c Running"),
+            twice().sub_job_list("j1/c Running"),
             "record NoEffect: NoEffect retrying until Retry",
         ),
     ]
@@ -149,12 +149,12 @@ fn partial() -> Vec<Row> {
         ),
         row(
             "not even with evidence",
-            dead().sights("a Deleting").sweep("j1/a Running"),
+            dead().sights("a Deleting").sub_job_list("j1/a Running"),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
             "mixed evidence: what the job has not shown yet stays open, and is never sent again",
-            twice().sweep("j1/a Running"),
+            twice().sub_job_list("j1/a Running"),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Unknown",
         ),
         row(
@@ -174,7 +174,7 @@ fn partial() -> Vec<Row> {
         ),
         row(
             "what either look found counts",
-            dead().sweep("j2/b Running").earlier(evidence("j1", "a")),
+            dead().sub_job_list("j2/b Running").earlier(evidence("j1", "a")),
             "record Adopted, job j1 j2: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
@@ -208,14 +208,14 @@ fn before() -> Vec<Row> {
                 baseline_job_ids: jobs("j1"),
                 ..attempt("a b")
             })
-            .sweep("j1/a Failed"),
+            .sub_job_list("j1/a Failed"),
             "record NoEffect: NoEffect retrying until Retry",
         ),
         row(
             "a job of another request explains what happened to its desktop",
             twice()
                 .sights("a Deleting")
-                .sweep("j1/a Running")
+                .sub_job_list("j1/a Running")
                 .of_another("j1"),
             "record NoEffect: NoEffect retrying until Retry",
         ),
@@ -223,14 +223,14 @@ fn before() -> Vec<Row> {
             "but not to another one",
             twice()
                 .sights("a Deleting b Deleting")
-                .sweep("j1/a Running")
+                .sub_job_list("j1/a Running")
                 .of_another("j1"),
             "record Adopted: JobRunning moving until JobChange; a Failed/NotSubmitted, b Deleting",
         ),
         row(
             "a job of another request and one of ours",
             twice()
-                .sweep("j1/a Failed j2/a Running j2/b Running")
+                .sub_job_list("j1/a Failed j2/a Running j2/b Running")
                 .of_another("j1"),
             "record Adopted, job j2: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
@@ -268,12 +268,12 @@ fn unsure() -> Vec<Row> {
         ),
         row(
             "a job for the whole batch counts also in an incomplete list",
-            twice().sweep("j1/a Running j1/b Running").incomplete(),
+            twice().sub_job_list("j1/a Running j1/b Running").incomplete(),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Deleting",
         ),
         row(
             "a job for a part of it may be somebody else's: a complete list must say that there is no other",
-            twice().sweep("j1/a Running").incomplete(),
+            twice().sub_job_list("j1/a Running").incomplete(),
             "AwaitingEvidence moving until SecondRead",
         ),
         row(
@@ -283,7 +283,10 @@ fn unsure() -> Vec<Row> {
         ),
         row(
             "but nothing is repeated that may have taken effect: it counts once that takes too long",
-            twice().sweep("j1/a Running").incomplete().recovery_timed_out(),
+            twice()
+                .sub_job_list("j1/a Running")
+                .incomplete()
+                .recovery_timed_out(),
             "record Adopted, job j1: JobRunning moving until JobChange; a Deleting, b Unknown",
         ),
     ]

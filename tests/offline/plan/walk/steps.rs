@@ -56,14 +56,14 @@ impl Walk {
             }
             Step::ReadSubJobs => {
                 if self.readable(pass) {
-                    let sweep = self.cloud.sweep(&mut self.dice);
+                    let sub_job_list = self.cloud.sub_job_list(&mut self.dice);
                     let (ids, now) = (&pass.seen.request.desktop_ids, uptime(self.cloud.now));
-                    for id in self.memory.plan.observe_sub_jobs(&sweep, ids, now) {
+                    for id in self.memory.plan.observe_sub_jobs(&sub_job_list, ids, now) {
                         if let Some(desktop) = pass.seen.desktops.get_mut(&id) {
-                            desktop.record_idle = false;
+                            desktop.idle_twice = false;
                         }
                     }
-                    pass.seen.sweep = Some(sweep);
+                    pass.seen.sub_job_list = Some(sub_job_list);
                     pass.reads.sub_jobs = Some(uptime(self.cloud.now));
                 }
             }
@@ -196,7 +196,7 @@ impl Walk {
         let mut seen = observation(view);
         seen.details = None;
         seen.facts.computer_name = Fact::Given(format!("pc-{}", self.around.renamed));
-        seen.record_idle = self
+        seen.idle_twice = self
             .memory
             .plan
             .record_idle(id, view, now, timing().job_visibility_timeout);

@@ -96,7 +96,7 @@ impl Walk {
         pass.seen.claim = None;
         pass.seen.desktops.clear();
         pass.seen.single_reads.clear();
-        pass.seen.sweep = None;
+        pass.seen.sub_job_list = None;
         Ok(Then::GoOn)
     }
 

@@ -288,7 +288,7 @@ impl Cloud {
     }
 
     /// What a sweep of the sub-jobs shows.
-    pub(crate) fn sweep(&self, dice: &mut Dice) -> SubJobList {
+    pub(crate) fn sub_job_list(&self, dice: &mut Dice) -> SubJobList {
         let complete = !dice.bad();
         let shows = |row: &&Row| row.shows_from <= self.now;
         let rows = self.rows.iter().filter(shows).skip(usize::from(!complete));

@@ -3,7 +3,8 @@
 /// What is tried, the endpoint (`PORT` is the port of the sink), and what the operator says about it.
 type Row = (&'static str, &'static str, &'static str);
 
-const SHAPE: &str = "it must read https://HOST or https://HOST:PORT, without user, path, query or fragment";
+const SHAPE: &str =
+    "it must have the form https://HOST or https://HOST:PORT, without user, path, query or fragment";
 const SPELLING: &str = "the host must be a DNS name or an address in its usual spelling";
 const LABELS: &str = "labels of letters, digits and '-', without a trailing dot";
 const NOBODY: &str = "is not in the operator's --allowed-endpoints";
