@@ -73,7 +73,7 @@ const TABLE: &str = "
     400         WKS.00170117  ServiceDisabled  ServiceDisabled       person  Slow
     400         WKS.00170208  UnknownRefusal   RequestRefused        person  Slow
     500         WKS.00000003  InDoubt          ServiceUnavailable    itself  Backoff
-    404         WKS.00081103  NotFound         NotFound              itself  Settle
+    404         WKS.00081103  NotFound         NotFound              itself  AfterJobVisibility
     409         WKS.00081101  Conflict         Conflict              itself  Backoff
 
     # Statuses of the operation, with a code that no table has, with none, and as a proxy's page.
@@ -87,8 +87,8 @@ const TABLE: &str = "
     403         WKS.99999999  Permission       PermissionDenied      person  Slow
     403         STS5.1001     Permission       PermissionDenied      person  Slow
     403         page          Permission       PermissionDenied      person  Slow
-    404         json          NotFound         NotFound              itself  Settle
-    404         WKS.99999999  NotFound         NotFound              itself  Settle
+    404         json          NotFound         NotFound              itself  AfterJobVisibility
+    404         WKS.99999999  NotFound         NotFound              itself  AfterJobVisibility
     # Another service than Workspace knows no desktop.
     404         IAM.0004      UnknownRefusal   RequestRefused        person  Slow
     404         SYS.0404      UnknownRefusal   RequestRefused        person  Slow

@@ -5,12 +5,39 @@ use desktop_deletion_operator::crd::conditions::Reason;
 use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::plan::views::DesktopView;
 
-use super::super::build::{Seen, untouched};
+use desktop_deletion_operator::plan::plan;
+use desktop_deletion_operator::plan::step::Step;
+
+use super::super::build::{Seen, minute, untouched};
+use super::super::rules;
 use super::super::tell::{Row, check, row};
 
 #[test]
 fn the_service_is_asked_for_the_time_before_a_request_expires() {
     check(&rows());
+}
+
+#[test]
+fn a_request_that_has_expired_names_what_it_waited_for_and_promises_no_retry() {
+    let mut seen = untouched("a")
+        .project()
+        .claimed()
+        .read_failure(ErrorClass::Throttled);
+    let step = plan(&seen.0);
+    let Step::RecordProgress(waiting) = &step else {
+        panic!("{step:?}");
+    };
+    assert!(waiting.message.contains("; retrying ("), "{}", waiting.message);
+    seen.0.request.status = rules::written(&seen.0.request, &step, &minute(1)).unwrap();
+    let step = plan(&seen.too_late().0);
+    let Step::Finish(completion) = &step else {
+        panic!("{step:?}");
+    };
+    let message = &completion.message;
+    assert!(
+        message.contains("; last status: rate limited by the cloud API ("),
+        "{message}"
+    );
 }
 
 /// Every situation of the table, for the conditions.
