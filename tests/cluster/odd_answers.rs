@@ -207,7 +207,7 @@ async fn a_request_that_expires_says_what_kept_it() {
     assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
     let text = message(&status, Succeeded);
     assert!(
-        text.contains("last error:") && text.contains("APIGW.0613"),
+        text.contains("last status:") && text.contains("APIGW.0613"),
         "{text}"
     );
     assert_eq!(status["lastError"]["code"], "APIGW.0613", "{status:#}");
