@@ -48,7 +48,7 @@ pub fn next(seen: &Observed) -> Step {
     if without_effect(seen).count() >= NO_EFFECT_LIMIT {
         return finalizer::finish(seen, no_effect());
     }
-    match read_desktops(seen, ProgressReporting::Progress) {
+    match read_desktops(seen, Reporting::Progress) {
         Ok(sorted) => submit(seen, sorted),
         Err(step) => step,
     }
@@ -130,7 +130,7 @@ fn wait_with_plan(seen: &Observed, progress: Progress) -> Step {
     if let Some(obstacle) = unusable(seen, project).or_else(failure) {
         return Step::Wait(preview::unread(seen, &obstacle, progress));
     }
-    match read_desktops(seen, ProgressReporting::Nothing) {
+    match read_desktops(seen, Reporting::Nothing) {
         Ok(sorted) => {
             let deleting: Vec<_> = sorted.being_deleted.iter().collect();
             Step::Wait(preview::shown(seen, &sorted, &deleting, progress))
@@ -147,7 +147,7 @@ fn approval_step(seen: &Observed) -> Option<Step> {
         let failed = blockers::after_read_failure(seen, failure);
         return Some(Step::Wait(preview::unread(seen, &failed.clone(), failed)));
     }
-    let sorted = match read_desktops(seen, ProgressReporting::Nothing) {
+    let sorted = match read_desktops(seen, Reporting::Nothing) {
         Ok(sorted) => sorted,
         Err(Step::Wait(progress)) => {
             return Some(Step::Wait(preview::unread(seen, &progress.clone(), progress)));
@@ -193,13 +193,13 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
     let in_a_row = seen.failed_reads().map(|(.., in_a_row)| in_a_row).max();
     let is_unreadable = |id: &&DesktopID| seen.failed_reads().any(|(failed, ..)| *failed == id.folded());
     let ids: Vec<_> = seen.request.desktop_ids.iter().filter(is_unreadable).collect();
-    let cure = if ids.len() == seen.request.desktop_ids.len() {
+    let remedy = if ids.len() == seen.request.desktop_ids.len() {
         "Check them in the console"
     } else {
         "To delete the other desktops now, delete this request and create one without them"
     };
     let message = format!(
-        "the cloud returns an error for these desktops: {}. Nothing is submitted; retrying. {cure} ({})",
+        "the cloud returns an error for these desktops: {}. Nothing is submitted; retrying. {remedy} ({})",
         messages::list(ids),
         messages::answer(error)
     );
@@ -263,7 +263,7 @@ fn outside_window(seen: &Observed) -> Option<Step> {
 
 /// Whether the conditions say how far a long check is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum ProgressReporting {
+enum Reporting {
     /// It is what the request waits for.
     Progress,
     /// The request is held by something else, which they go on to say.
@@ -273,7 +273,7 @@ enum ProgressReporting {
 /// Looks at every desktop, or names the read that is missing. What must be read one by one comes first: what a list shows
 /// grows old meanwhile.
 #[allow(clippy::result_large_err)] // the error is the next step
-fn read_desktops(seen: &Observed, announce: ProgressReporting) -> Result<SortedDesktops, Step> {
+fn read_desktops(seen: &Observed, reporting: Reporting) -> Result<SortedDesktops, Step> {
     let ids = &seen.request.desktop_ids;
     let unconfirmed: Vec<_> = ids.iter().filter(|id| needs_single_read(seen, id)).collect();
     let too_many_failures = seen.failed_reads().count() >= UNREADABLE_LIMIT;
@@ -281,7 +281,7 @@ fn read_desktops(seen: &Observed, announce: ProgressReporting) -> Result<SortedD
         let progress = checking(ids.len() - unconfirmed.len(), ids.len());
         let long = unconfirmed.len() >= MIN_REPORTED_DESKTOPS || is_announced(seen);
         return Err(
-            if announce == ProgressReporting::Progress
+            if reporting == Reporting::Progress
                 && long
                 && seen.facts.progress_due
                 && would_change(&seen.request, &progress)

@@ -136,7 +136,7 @@ impl Deadlines<'_> {
             progress_due: self
                 .memory
                 .progress_recorded_at
-                .is_none_or(|told| self.known_for(Some(told)) >= PROGRESS),
+                .is_none_or(|recorded_at| self.known_for(Some(recorded_at)) >= PROGRESS),
         }
     }
 

@@ -176,7 +176,7 @@ pub fn cloud_error(error: &Error, time: Time) -> CloudError {
         message: Some(reason),
         ..Refusal::default()
     };
-    let (status, told) = match error.failure.clone() {
+    let (status, refusal) = match error.failure.clone() {
         Failure::Refused(refusal) => (Some(refusal.status), *refusal),
         Failure::Unreadable {
             status,
@@ -184,12 +184,12 @@ pub fn cloud_error(error: &Error, time: Time) -> CloudError {
             request_id,
             reason,
         } => {
-            let told = Refusal {
+            let refusal = Refusal {
                 code,
                 request_id,
                 ..because(reason)
             };
-            (Some(status), told)
+            (Some(status), refusal)
         }
         Failure::NotSent { reason } | Failure::CircuitOpen { reason, .. } | Failure::NoAnswer { reason } => {
             (None, because(reason))
@@ -201,11 +201,11 @@ pub fn cloud_error(error: &Error, time: Time) -> CloudError {
         operation: error.operation,
         class: classify(error),
         http_status: status.map(i32::from),
-        code: cut(told.code, limits::ERROR_CODE),
-        message: cut(told.message, limits::ERROR_TEXT),
-        detail: cut(told.detail, limits::ERROR_TEXT),
-        request_id: cut(told.request_id, limits::REQUEST_ID),
-        encoded_authorization_message: told.encoded_authorization_message,
+        code: cut(refusal.code, limits::ERROR_CODE),
+        message: cut(refusal.message, limits::ERROR_TEXT),
+        detail: cut(refusal.detail, limits::ERROR_TEXT),
+        request_id: cut(refusal.request_id, limits::REQUEST_ID),
+        encoded_authorization_message: refusal.encoded_authorization_message,
     }
 }
 

@@ -178,8 +178,8 @@ fn prepaid(guardrails: &Guardrails, details: &DetailFacts) -> Option<String> {
                 return given(&details.order_id, what).map(|_| None);
             }
             let unreadable = modes.iter().find(|mode| matches!(mode, Fact::Unreadable(_)));
-            let told = modes.iter().find(|mode| matches!(mode, Fact::Given(_)));
-            given(unreadable.or(told).unwrap_or(&&Fact::NotGiven), what).map(|_| None)
+            let known = modes.iter().find(|mode| matches!(mode, Fact::Given(_)));
+            given(unreadable.or(known).unwrap_or(&&Fact::NotGiven), what).map(|_| None)
         },
     )
 }

@@ -96,8 +96,8 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
         Step::RecordProgress(progress) => {
             let status = status::with_progress(&reconciliation.seen.request, &progress, &now);
             write::status(reconciliation, status, "RecordProgress", context).await?;
-            let told = context.process.uptime.now();
-            reconciliation.remember(context, |memory| memory.record_progress(&progress, told));
+            let uptime = context.process.uptime.now();
+            reconciliation.remember(context, |memory| memory.record_progress(&progress, uptime));
             Ok(())
         }
         Step::RecordApproval(progress) => {
