@@ -31,6 +31,8 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
             "an earlier reservation of this request ({}) is released first",
             earlier.attempt_id
         )
+    } else if is_full {
+        "waiting until one of them is recorded".to_owned()
     } else {
         match opens_at(&others, limit, count) {
             Some(at) => format!("it can be submitted at {at}, or earlier if another submission has no effect"),
@@ -41,16 +43,15 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
         }
     };
     let project = &seen.request.project;
-    let message = if is_full {
-        format!(
-            "too many submissions of WorkspaceProject {project} are in progress; waiting until one of them is recorded"
-        )
+    let cause = if is_full {
+        format!("too many submissions of WorkspaceProject {project} are in progress")
     } else {
         format!(
-            "this request ({}) would exceed the daily limit of WorkspaceProject {project} (maxDesktopsPerDay: {limit}); {until}",
+            "this request ({}) would exceed the daily limit of WorkspaceProject {project} (maxDesktopsPerDay: {limit})",
             messages::desktops(count),
         )
     };
+    let message = format!("{cause}; {until}");
     Some(Progress::paused(
         Reason::DailyLimitReached,
         message,

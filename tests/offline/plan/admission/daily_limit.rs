@@ -183,6 +183,14 @@ fn as_many_reservations_as_the_status_takes_are_the_most() {
         "{}",
         message(&seen)
     );
+    // Its own reservation is named here as well: the message asks for the write that releases it.
+    let own = seen.holding(reservation("n1", "request-1", "7", 1));
+    let text = message(&own);
+    assert!(text.contains("too many submissions"), "{text}");
+    assert!(
+        text.contains("earlier reservation of this request (n1)"),
+        "{text}"
+    );
 }
 
 #[test]
