@@ -41,6 +41,9 @@ const CREATORS: usize = 8;
 /// Longest time for one object, all others included: long enough for any machine.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Pause between two lists of what is not finished. Each list costs the API server a look at every object.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Ordinary pauses, but no limit of the vendor: how fast the operator is, and not how slow it has to be.
 const FLAGS: [&str; 4] = [
     "run",
@@ -259,7 +262,9 @@ async fn create_slowly(
 async fn all_deleted(namespace: &Namespace, objects: usize) -> Result<(), BoxError> {
     let requests = namespace.deletions();
     let unfinished = ListParams::default().fields("status.completionTime=").limit(1);
+    let mut pause = tokio::time::interval(PAUSE);
     let look = async || {
+        pause.tick().await;
         let left = requests
             .list(&unfinished)
             .await
