@@ -1,6 +1,8 @@
 //! The rules that the API server itself enforces (CEL), as far as they share a form.
 //!
-//! A rule on a field does not run when the field vanishes, so whatever may not vanish is guarded one level up.
+//! A rule on a field does not run when the field vanishes, so whatever may not vanish is guarded one level up. Everything
+//! else belongs on the field itself: the API server builds the map of all properties of an object for each field that a rule
+//! reads, so that rules on large objects are what a write costs most.
 
 use kube::core::Rule;
 use kube::core::cel::Reason;
@@ -31,14 +33,23 @@ pub(super) fn immutable_optional(field: &str, instead: &str) -> Rule {
     .field_path(format!(".{field}"))
 }
 
-/// An optional field of the object that carries the rule may appear once and then stays as it is.
+/// An optional field that is written once does not change. [`write_once_stays`] is the other half.
 pub(super) fn write_once(field: &str) -> Rule {
-    let kept = format!("!has(oldSelf.{field}) || (has(self.{field}) && self.{field} == oldSelf.{field})");
-    forbidden(
-        &kept,
-        &format!("{field} is written once and can neither be changed nor removed"),
-    )
-    .field_path(format!(".{field}"))
+    forbidden("self == oldSelf", &written_once(field))
+}
+
+/// An optional field, written once, of the object that carries the rule does not vanish.
+pub(super) fn write_once_stays(field: &str) -> Rule {
+    forbidden(&kept(field), &written_once(field)).field_path(format!(".{field}"))
+}
+
+fn written_once(field: &str) -> String {
+    format!("{field} is written once and can neither be changed nor removed")
+}
+
+/// An expression: an optional field does not vanish.
+pub(super) fn kept(field: &str) -> String {
+    format!("!has(oldSelf.{field}) || has(self.{field})")
 }
 
 /// An optional number of the object that carries the rule stays or grows; a missing one is 0.

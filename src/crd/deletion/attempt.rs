@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
+use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,15 +15,7 @@ use crate::ids::{AttemptID, DesktopID, JobID};
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = rules::forbidden(
-        FACTS_ARE_FINAL,
-        "an attempt is immutable except for outcome, jobIDs and error"
-    ),
-    validation = rules::forbidden(
-        "oldSelf.outcome == 'Pending' || self.outcome == oldSelf.outcome",
-        "outcome is immutable once it is not Pending"
-    )
-    .field_path(".outcome"),
+    validation = rules::forbidden(NO_FACT_APPEARS_OR_VANISHES, FACTS_ARE_FINAL),
     validation = rules::forbidden(
         ERROR_IS_FINAL,
         "error is immutable once outcome is not Pending"
@@ -34,8 +27,8 @@ use crate::ids::{AttemptID, DesktopID, JobID};
     )
     .field_path(".jobIDs"),
     validation = rules::forbidden(
-        "!has(oldSelf.jobIDs) || (has(self.jobIDs) && oldSelf.jobIDs.all(job, job in self.jobIDs))",
-        "entries of jobIDs cannot be removed or changed, only added"
+        &rules::kept("jobIDs"),
+        JOBS_STAY
     )
     .field_path(".jobIDs")
 )]
@@ -46,30 +39,32 @@ pub struct Attempt {
 
     /// Name of the operator pod that wrote the entry; see its log for details.
     #[schemars(length(max = limits::OBJECT_NAME))]
+    #[x_kube(validation = fact())]
     pub writer: String,
 
     /// How the call is authenticated, and therefore how long it can take effect: `Signature` (access key; refused 15
     /// minutes after it was signed) or `Token` (valid until the token expires).
+    #[x_kube(validation = fact())]
     pub auth: AuthMethod,
 
     /// Desktops in the body of the call: those of the spec that existed and were not already being deleted.
     #[serde(rename = "desktopIDs")]
     #[schemars(length(min = 1, max = limits::DESKTOPS))]
-    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    #[x_kube(merge_strategy = ListMerge::Atomic, validation = fact())]
     pub desktop_ids: Vec<DesktopID>,
 
     /// Deletion jobs that named any of these desktops before the call. They do not count as evidence that the call took
     /// effect.
     #[serde(default, rename = "baselineJobIDs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::BASELINE_JOBS))]
-    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    #[x_kube(merge_strategy = ListMerge::Atomic, validation = fact())]
     pub baseline_job_ids: Vec<JobID>,
 
     /// Desktops that were in a failed state before the call. That state does not count as evidence
     /// that the call took effect.
     #[serde(default, rename = "baselineFailedIDs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::DESKTOPS))]
-    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    #[x_kube(merge_strategy = ListMerge::Atomic, validation = fact())]
     pub baseline_failed_ids: Vec<DesktopID>,
 
     /// Whether there were more earlier jobs than could be read or stored, so that a job outside `baselineJobIDs`
@@ -79,23 +74,25 @@ pub struct Attempt {
 
     /// SHA-256 of the body of the call: sha256: and 64 hexadecimal digits.
     #[schemars(length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
+    #[x_kube(validation = fact())]
     pub body_digest: String,
 
     /// Hash of the approved plan that the desktops in the body were compared with. Absent if no approval was needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
+    #[x_kube(validation = fact())]
     pub plan_hash: Option<String>,
 
     /// When the call was signed, by the operator's clock.
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
-    #[x_kube(validation = rules::recorded_time())]
+    #[x_kube(validation = rules::recorded_time(), validation = fact())]
     pub signed_at: Time,
 
     /// Time when the signature or token of the call expires, without the allowance for clock skew. If absent, it is not
     /// known and assumed to be 24 hours after `signedAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
-    #[x_kube(validation = rules::recorded_time())]
+    #[x_kube(validation = rules::recorded_time(), validation = fact())]
     pub not_after: Option<Time>,
 
     /// Outcome of the call. `Pending`: it may be in flight, or its response was lost and evidence is awaited.
@@ -103,12 +100,19 @@ pub struct Attempt {
     /// accepted it and returned a job ID. `Adopted`: the response was lost, and the job was recovered. `NoEffect`: the
     /// response was lost, and evidence shows that it had no effect. `Abandoned`: abandoned by annotation. It leaves
     /// `Pending` once and never changes afterwards.
+    #[x_kube(validation = rules::forbidden(
+        "oldSelf == 'Pending' || self == oldSelf",
+        "outcome is immutable once it is not Pending"
+    ))]
     pub outcome: Outcome,
 
     /// Jobs that the call started in the cloud: one, unless evidence shows more. More can be added later.
     #[serde(default, rename = "jobIDs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::JOBS_PER_ATTEMPT))]
-    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    #[x_kube(
+        merge_strategy = ListMerge::Atomic,
+        validation = rules::forbidden("oldSelf.all(job, job in self)", JOBS_STAY)
+    )]
     pub job_ids: Vec<JobID>,
 
     /// Error of the call, if it failed.
@@ -132,18 +136,20 @@ impl Attempt {
 const ERROR_IS_FINAL: &str = "oldSelf.outcome == 'Pending' \
     || (has(self.error) == has(oldSelf.error) && (!has(self.error) || self.error == oldSelf.error))";
 
-/// Everything of an attempt that is known when it is written.
-const FACTS_ARE_FINAL: &str = "self.writer == oldSelf.writer && self.auth == oldSelf.auth \
-    && self.desktopIDs == oldSelf.desktopIDs \
-    && self.bodyDigest == oldSelf.bodyDigest && self.signedAt == oldSelf.signedAt \
-    && has(self.planHash) == has(oldSelf.planHash) \
-    && (!has(self.planHash) || self.planHash == oldSelf.planHash) \
+const JOBS_STAY: &str = "entries of jobIDs cannot be removed or changed, only added";
+
+const FACTS_ARE_FINAL: &str = "an attempt is immutable except for outcome, jobIDs and error";
+
+/// A field that is known when the attempt is written.
+fn fact() -> Rule {
+    rules::forbidden("self == oldSelf", FACTS_ARE_FINAL)
+}
+
+/// Of those that are optional.
+const NO_FACT_APPEARS_OR_VANISHES: &str = "has(self.planHash) == has(oldSelf.planHash) \
     && has(self.notAfter) == has(oldSelf.notAfter) \
-    && (!has(self.notAfter) || self.notAfter == oldSelf.notAfter) \
     && has(self.baselineJobIDs) == has(oldSelf.baselineJobIDs) \
-    && (!has(self.baselineJobIDs) || self.baselineJobIDs == oldSelf.baselineJobIDs) \
     && has(self.baselineFailedIDs) == has(oldSelf.baselineFailedIDs) \
-    && (!has(self.baselineFailedIDs) || self.baselineFailedIDs == oldSelf.baselineFailedIDs) \
     && (has(self.baselineIncomplete) && self.baselineIncomplete) \
     == (has(oldSelf.baselineIncomplete) && oldSelf.baselineIncomplete)";
 

@@ -17,10 +17,10 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
 // place of a status that is removed, so that the rules below run and refuse that.
 #[schemars(extend("default" = json!({"observedGeneration": -1})))]
 #[x_kube(
-    validation = rules::write_once("project"),
-    validation = rules::write_once("jobID"),
-    validation = rules::write_once("completionTime"),
-    validation = rules::write_once("startTime"),
+    validation = rules::write_once_stays("project"),
+    validation = rules::write_once_stays("jobID"),
+    validation = rules::write_once_stays("completionTime"),
+    validation = rules::write_once_stays("startTime"),
     validation = rules::never_falls("refusedAttempts"),
     validation = rules::forbidden(
         &the_end_stays(),
@@ -68,7 +68,7 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
     )
     .field_path(".attempts"),
     validation = rules::forbidden(
-        "!has(oldSelf.desktops) || has(self.desktops)",
+        &rules::kept("desktops"),
         "desktops cannot be removed"
     )
     .field_path(".desktops")
@@ -94,12 +94,14 @@ pub struct DesktopDeletionStatus {
     /// the request is never sent elsewhere, even if the `WorkspaceProject` is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ProjectCoordinates")]
+    #[x_kube(validation = rules::write_once("project"))]
     pub project: Option<ProjectCoordinates>,
 
     /// ID of the cloud job that deletes the desktops. Written once. Absent while nothing has been submitted, or if
     /// the job is unknown (condition `Submitted` with reason `JobUnknown`).
     #[serde(default, rename = "jobID", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "JobID")]
+    #[x_kube(validation = rules::write_once("jobID"))]
     pub job_id: Option<JobID>,
 
     /// Write-ahead log of the delete requests, at most 8: each entry is stored before its request is sent. Only
@@ -182,14 +184,14 @@ pub struct DesktopDeletionStatus {
     /// Time when the operator started to process the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
-    #[x_kube(validation = rules::recorded_time())]
+    #[x_kube(validation = rules::recorded_time(), validation = rules::write_once("startTime"))]
     pub start_time: Option<Time>,
 
     /// Time when the request finished, successfully or not; nothing changes afterwards. Written once. Scripts wait
     /// for it with kubectl wait --for=jsonpath='{.status.completionTime}' and then read condition `Succeeded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
-    #[x_kube(validation = rules::recorded_time())]
+    #[x_kube(validation = rules::recorded_time(), validation = rules::write_once("completionTime"))]
     pub completion_time: Option<Time>,
 }
 
@@ -242,14 +244,15 @@ fn summary_counts() -> String {
     let states = ["Absent", "Deleted", "Deleting", "Failed", "Unknown"];
     let count = |state: &str| {
         let field = state.to_lowercase();
-        format!("self.summary.{field} == self.desktops.filter(d, d.state == '{state}').size()")
+        format!("summary.{field} == states.filter(state, state == '{state}').size()")
     };
     let counts = states.map(count).join(" && ");
-    let pending = "self.summary.pending >= self.desktops.filter(d, d.state == 'Pending').size() \
-        && self.summary.pending <= self.desktops.filter(d, d.state in ['Pending', 'Blocked']).size()";
+    let pending = "summary.pending >= states.filter(state, state == 'Pending').size() \
+        && summary.pending <= states.filter(state, state in ['Pending', 'Blocked']).size()";
     format!(
-        "!has(self.summary) || !has(self.desktops) \
-        || (self.summary.total == self.desktops.size() && {counts} && {pending})"
+        "!has(self.summary) || !has(self.desktops) || [self.summary].all(summary, \
+        [self.desktops.map(desktop, desktop.state)].all(states, \
+        summary.total == states.size() && {counts} && {pending}))"
     )
 }
 
