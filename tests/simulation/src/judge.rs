@@ -20,7 +20,11 @@ pub fn judge(world: &World) -> Vec<String> {
     let broken = invariants::judge(&history(world));
     let broken = broken.iter().map(ToString::to_string);
     let facts = [&world.facts.blank, &world.facts.unnamed];
-    broken.chain(facts.into_iter().flatten().cloned()).collect()
+    let endless = world
+        .is_endless()
+        .then(|| "an operator starts over again and again, and the run does not come to its end".to_owned());
+    let facts = facts.into_iter().flatten().cloned();
+    broken.chain(facts).chain(endless).collect()
 }
 
 /// What the run covered.

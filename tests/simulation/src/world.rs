@@ -47,6 +47,9 @@ use watches::OpenWatch;
 /// How long everything is looked on after the last request has ended.
 const AFTERWARDS: u64 = 120_000;
 
+/// More events than any run has that comes to its end. An operator that starts over again and again makes more.
+const MAX_EVENTS: u64 = 100_000;
+
 /// The world, shared with what the operators talk to it through.
 #[derive(Clone)]
 pub struct Shared(Arc<Mutex<World>>);
@@ -150,6 +153,8 @@ pub struct World {
     looks: Looks,
     healed: bool,
     ends_at: Option<u64>,
+    /// How many events there were.
+    events: u64,
 }
 
 impl World {
@@ -186,6 +191,7 @@ impl World {
             looks: Looks::default(),
             healed: false,
             ends_at: None,
+            events: 0,
             scenario,
         };
         world.furnish();
@@ -267,6 +273,7 @@ impl World {
     pub fn proceed(&mut self) -> Option<Order> {
         let due = self.next_event().is_some_and(|at| at <= self.era.elapsed());
         let (_, event) = due.then(|| self.agenda.pop_first()).flatten()?;
+        self.events += 1;
         let order = self.carry_out(event);
         self.listen();
         order
@@ -304,6 +311,9 @@ impl World {
     /// Whether the run is over.
     pub fn is_over(&mut self) -> bool {
         let now = self.era.elapsed();
+        if self.is_endless() {
+            return true;
+        }
         if !self.healed {
             return false;
         }
@@ -312,6 +322,11 @@ impl World {
             return now > self.scenario.troubled + self.scenario.patience;
         }
         now > *self.ends_at.get_or_insert(now + AFTERWARDS)
+    }
+
+    /// More happened than can in a run that comes to its end.
+    pub fn is_endless(&self) -> bool {
+        self.events > MAX_EVENTS
     }
 
     /// Every request has ended or is gone, and nothing more is to come.
