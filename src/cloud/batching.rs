@@ -1,14 +1,14 @@
-//! Reads of the cloud that many requests share: desktops asked for at the same time, or soon after, go out in calls of
-//! up to a hundred, and one sweep over the sub-jobs serves all who ask within a minute. Calls grow with desktops / 100,
-//! not with requests.
+//! Reads of the cloud that many requests share: desktops that are queried at the same time, or soon after, go into one call
+//! for up to a hundred, and one list of all sub-jobs serves all callers within a minute. The number of calls grows with
+//! desktops / 100, not with requests.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `desktops` | who is asked about together, and whose answer serves another |
-//! | `listing` | one list of desktops: all of its pages, and without the IDs that it refuses |
-//! | `sub_jobs` | one sweep over all sub-jobs of a project |
-//! | [`paging`] | pages of the sub-job list, and whether they are all of it |
-//! | `known_rows` | rows that an earlier sweep showed |
+//! | `desktops` | which queries go into one call, and which result serves another query |
+//! | `listing` | one list of desktops: all of its pages, and without the IDs that the service refuses |
+//! | `sub_jobs` | all sub-jobs of a project |
+//! | [`paging`] | pages of the sub-job list, and whether they are complete |
+//! | `known_rows` | rows that an earlier list contained |
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -39,10 +39,10 @@ use known_rows::KnownRows;
 use paging::RowKey;
 use sub_jobs::{SubJobsByDesktop, sub_job_list};
 
-/// Projects that were not read for so long are forgotten.
+/// Entries that were not used for so long are dropped.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// The shared reads of all logins, by priority: what has to wait must not hold up what may go first. Clones share
+/// The shared reads of all credentials, by priority, so that a read never waits for one of lower priority. Clones share
 /// them.
 #[derive(Clone)]
 pub struct DesktopBatcher {
@@ -67,8 +67,8 @@ impl Default for DesktopBatcher {
 }
 
 impl DesktopBatcher {
-    /// Reads desktops, together with callers that ask at the same time, or have just asked. If that takes a call, it takes
-    /// along as many as it can of those that others will ask for soon, which `upcoming` names.
+    /// Reads desktops, together with those of concurrent and recent queries. A call also includes as many as it can of
+    /// `upcoming`, the desktops that other requests will query soon.
     ///
     /// # Errors
     /// As the call of the cloud.
@@ -76,13 +76,13 @@ impl DesktopBatcher {
         &self,
         key: (CredentialsKey, Priority),
         cloud: impl ClientsWithPermit,
-        question: DesktopQuery,
+        query: DesktopQuery,
         upcoming: impl FnOnce() -> Vec<DesktopID>,
     ) -> Result<Arc<Read>, Error> {
-        self.entry(key).desktops.read(cloud, question, upcoming).await
+        self.entry(key).desktops.read(cloud, query, upcoming).await
     }
 
-    /// What the sub-jobs of the project say of `ids`, from a sweep begun at `not_before` or later.
+    /// The sub-jobs of the project that name one of `ids`, from a list that began at `not_before` or later.
     ///
     /// # Errors
     /// As the calls of the cloud.
@@ -95,29 +95,29 @@ impl DesktopBatcher {
     ) -> Result<SubJobList, Error> {
         let project = key.0.project.project_id.clone();
         let read = || async {
-            let (mut sub_job_lists, shown) = sub_job_list(cloud).await?;
-            sub_job_lists.complete &= self.shows_all_known(project, &shown);
-            Ok(sub_job_lists)
+            let (mut list, keys) = sub_job_list(cloud).await?;
+            list.complete &= self.includes_known(project, &keys);
+            Ok(list)
         };
-        let sub_job_lists = self.entry(key).sub_job_list.since(not_before, read).await?.value;
+        let list = self.entry(key).sub_job_list.since(not_before, read).await?.value;
         let wanted: BTreeSet<_> = ids.iter().map(DesktopID::folded).collect();
         let sub_jobs = wanted
             .iter()
-            .filter_map(|id| sub_job_lists.by_desktop.get(id))
+            .filter_map(|id| list.by_desktop.get(id))
             .flatten()
             .cloned()
             .collect();
         Ok(SubJobList {
             sub_jobs,
-            complete: sub_job_lists.complete,
+            complete: list.complete,
         })
     }
 
-    /// Takes in the rows of a sweep; says whether they are all that an earlier sweep showed.
-    fn shows_all_known(&self, project: ProjectID, shown: &HashSet<RowKey>) -> bool {
+    /// Remembers the rows of a list; returns whether they include all rows of earlier lists.
+    fn includes_known(&self, project: ProjectID, keys: &HashSet<RowKey>) -> bool {
         let mut rows = self.rows.lock();
-        rows.retain(|_, known| !known.is_forgotten());
-        rows.entry(project).or_default().all_in(shown)
+        rows.retain(|_, known| !known.is_expired());
+        rows.entry(project).or_default().all_in(keys)
     }
 
     fn entry(&self, key: (CredentialsKey, Priority)) -> Entry {

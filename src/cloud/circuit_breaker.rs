@@ -30,17 +30,17 @@ use crate::plan::error_policy::classify;
 use crate::plan::observed::Circuit;
 use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
 
-/// Failed logins in a row after which a login is held back. The vendor locks a key after more than five; other
-/// programs may use it too.
-const FAILED_LOGINS: u32 = 2;
+/// Failed logins in a row after which calls with these credentials are suppressed. The vendor locks an access key after
+/// more than five; other programs may use it too.
+const MAX_FAILED_LOGINS: u32 = 2;
 
-/// Calls of one login at one time: so many may fail before the first failure is known.
-const AT_ONCE: usize = 2;
+/// Concurrent calls with one set of credentials: so many may fail before the first failure is known.
+const MAX_CALLS: usize = 2;
 
 /// Concurrent calls with credentials that were rejected, until a call succeeds again.
-const PROBES: usize = 1;
+const MAX_PROBES: usize = 1;
 
-/// How long a login is held back: the vendor's lock of five minutes, and a little.
+/// How long calls are suppressed after failed logins: the vendor's lock of five minutes, and a little.
 const LOGIN_PAUSE: Duration = Duration::from_secs(360);
 
 /// Pause after a 429 without `Retry-After` (the vendor advises 2 to 5 seconds).
@@ -57,17 +57,16 @@ pub struct CircuitBreaker {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Failed logins in a row and the time of the last, by fingerprint: another Secret is another login.
-    logins: HashMap<String, (u32, Instant)>,
-    /// Until when a project is to be left alone by a login.
-    projects: HashMap<SessionKey, Instant>,
-    /// Who may call.
+    /// Failed logins in a row and the time of the last, by fingerprint of the credentials.
+    failed_logins: HashMap<String, (u32, Instant)>,
+    /// Until when calls for a project are suppressed after a 429.
+    throttled: HashMap<SessionKey, Instant>,
     limiters: HashMap<EndpointCredentials, RateLimiter>,
-    /// Whose submissions were last not answered.
+    /// Of those whose last submissions were not answered.
     breakers: HashMap<EndpointCredentials, Breaker>,
 }
 
-/// An endpoint and the fingerprint of a login.
+/// An endpoint and the fingerprint of credentials.
 type EndpointCredentials = (Origin, String);
 
 /// Credentials and project of a call.
@@ -75,13 +74,13 @@ type EndpointCredentials = (Origin, String);
 pub struct SessionKey {
     /// The project.
     pub project: ProjectKey,
-    /// Fingerprint of the login.
-    pub login: String,
+    /// Fingerprint of the credentials.
+    pub credentials: String,
 }
 
 impl SessionKey {
-    fn session(&self) -> EndpointCredentials {
-        (self.project.origin.clone(), self.login.clone())
+    fn endpoint_credentials(&self) -> EndpointCredentials {
+        (self.project.origin.clone(), self.credentials.clone())
     }
 }
 
@@ -102,10 +101,10 @@ impl CircuitBreaker {
         let limiter = {
             let mut state = self.state.lock();
             state.limiters.retain(|_, limiter| !limiter.is_idle());
-            let at_once = state.at_once(&key.login);
-            let limiter = state.limiters.entry(key.session());
-            let limiter = limiter.or_insert_with(|| RateLimiter::new(at_once, Some(self.rate)));
-            limiter.limit(at_once);
+            let max_calls = state.max_calls(&key.credentials);
+            let limiter = state.limiters.entry(key.endpoint_credentials());
+            let limiter = limiter.or_insert_with(|| RateLimiter::new(max_calls, Some(self.rate)));
+            limiter.limit(max_calls);
             limiter.clone()
         };
         tokio::select! {
@@ -121,43 +120,44 @@ impl CircuitBreaker {
     pub fn check(&self, operation: Operation, key: &SessionKey) -> Result<(), Error> {
         let mut state = self.state.lock();
         let now = Instant::now();
-        state.projects.retain(|_, until| *until > now);
-        state.logins.retain(|_, (_, last)| *last + LOGIN_PAUSE > now);
-        let failed = state.failed(&key.login);
+        state.throttled.retain(|_, until| *until > now);
+        state
+            .failed_logins
+            .retain(|_, (_, last)| *last + LOGIN_PAUSE > now);
+        let failed = state.failed_logins(&key.credentials);
         if failed > 0 && operation == Operation::BatchDelete {
             let reason = "the cloud rejected these credentials; no request is submitted with them until a read succeeds";
             return Err(Error::circuit_open(operation, BreakerKind::Credentials, reason));
         }
-        if failed >= FAILED_LOGINS {
+        if failed >= MAX_FAILED_LOGINS {
             let reason = "the cloud rejected these credentials twice in a row; further failures would lock them, so calls are suppressed until the Secret changes or six minutes have passed";
             return Err(Error::circuit_open(operation, BreakerKind::Credentials, reason));
         }
-        if state.projects.contains_key(key) {
+        if state.throttled.contains_key(key) {
             let reason = "calls for this project are paused because the cloud returned HTTP 429";
             return Err(Error::circuit_open(operation, BreakerKind::Throttled, reason));
         }
         Ok(())
     }
 
-    /// How the circuit breaker stands for a submission of this caller that has that permit, or none. To be asked before
-    /// the intent is stored.
+    /// The state of the circuit for a submission with that permit, or none. Checked before the intent is stored.
     pub fn circuit(&self, key: &SessionKey, permit: Option<&HalfOpenPermit>) -> Circuit {
         let state = self.state.lock();
-        let breaker = state.breakers.get(&key.session());
+        let breaker = state.breakers.get(&key.endpoint_credentials());
         breaker.map_or(Circuit::Closed, |breaker| breaker.state(permit))
     }
 
-    /// Lets a submission through if the circuit does: with a permit, if it is half-open.
+    /// Admits a submission if the circuit is closed, or half-open and this is the one that may try.
     ///
     /// # Errors
-    /// It does not; how it stands.
+    /// The state of a circuit that does not admit it.
     pub fn admit(
         &self,
         key: &SessionKey,
         permit: Option<HalfOpenPermit>,
     ) -> Result<Option<HalfOpenPermit>, Circuit> {
         let mut state = self.state.lock();
-        let Some(breaker) = state.breakers.get_mut(&key.session()) else {
+        let Some(breaker) = state.breakers.get_mut(&key.endpoint_credentials()) else {
             return Ok(None);
         };
         match breaker.state(permit.as_ref()) {
@@ -166,9 +166,9 @@ impl CircuitBreaker {
         }
     }
 
-    /// Records the result of a call that began at `began`, and returns which breaker has opened. To be called before its
-    /// permit is over: the next one may have to wait for what this one says.
-    pub fn note<T>(
+    /// Records the result of a call that began at `began`, and returns which breaker has opened. Must be called before the
+    /// permit of the call is released: the result may suppress the next call.
+    pub fn record<T>(
         &self,
         operation: Operation,
         key: &SessionKey,
@@ -176,65 +176,68 @@ impl CircuitBreaker {
         result: &Result<T, Error>,
     ) -> Option<BreakerKind> {
         let mut state = self.state.lock();
-        let opened = state.note_answer(operation, key, began, result, &self.timing);
+        let opened = state.record_answer(operation, key, began, result, &self.timing);
         let now = Instant::now();
         match (result.as_ref().err().map(classify), result) {
             // The call was not sent.
             (_, Err(error)) if matches!(error.failure, Failure::CircuitOpen { .. }) => None,
             (Some(ErrorClass::Authentication), _) => {
-                let failed = state.failed(&key.login).saturating_add(1);
-                state.logins.insert(key.login.clone(), (failed, now));
-                state.limit(&key.login);
-                (failed == FAILED_LOGINS).then_some(BreakerKind::Credentials)
+                let failed = state.failed_logins(&key.credentials).saturating_add(1);
+                state.failed_logins.insert(key.credentials.clone(), (failed, now));
+                state.limit(&key.credentials);
+                (failed == MAX_FAILED_LOGINS).then_some(BreakerKind::Credentials)
             }
             (Some(ErrorClass::Throttled), Err(error)) => {
-                let asked = error.refusal().and_then(|r| r.retry_after).unwrap_or(THROTTLED);
-                let until = now + asked.clamp(RETRY_AFTER.0, RETRY_AFTER.1);
-                state.projects.insert(key.clone(), until);
+                let retry_after = error.refusal().and_then(|r| r.retry_after).unwrap_or(THROTTLED);
+                let until = now + retry_after.clamp(RETRY_AFTER.0, RETRY_AFTER.1);
+                state.throttled.insert(key.clone(), until);
                 Some(BreakerKind::Throttled)
             }
-            // Without an answer nothing is known of the login.
+            // Without an answer nothing is known about the credentials.
             (Some(ErrorClass::Unreachable | ErrorClass::InDoubt), _) => opened,
-            // What set out before the last refusal proves nothing about the time after it.
+            // A call that began before the last refusal proves nothing about the time after it.
             _ => {
                 if state
-                    .logins
-                    .get(&key.login)
+                    .failed_logins
+                    .get(&key.credentials)
                     .is_some_and(|(_, last)| *last <= began)
                 {
-                    state.logins.remove(&key.login);
-                    state.limit(&key.login);
+                    state.failed_logins.remove(&key.credentials);
+                    state.limit(&key.credentials);
                 }
                 None
             }
         }
     }
 
-    /// How many logins, projects of a login, and logins at an endpoint are held back now.
-    pub fn held(&self) -> Vec<(BreakerKind, usize)> {
+    /// How many breakers of each kind are open now.
+    pub fn open(&self) -> Vec<(BreakerKind, usize)> {
         let state = self.state.lock();
         let now = Instant::now();
-        let logins = state.logins.values();
-        let logins = logins.filter(|(failed, last)| *failed >= FAILED_LOGINS && *last + LOGIN_PAUSE > now);
-        let projects = state.projects.values().filter(|until| **until > now);
+        let credentials = state.failed_logins.values();
+        let credentials =
+            credentials.filter(|(failed, last)| *failed >= MAX_FAILED_LOGINS && *last + LOGIN_PAUSE > now);
+        let throttled = state.throttled.values().filter(|until| **until > now);
         let breakers = state.breakers.values();
         let open = breakers.filter(|breaker| breaker.is_open() && !breaker.is_forgotten());
         vec![
-            (BreakerKind::Credentials, logins.count()),
-            (BreakerKind::Throttled, projects.count()),
+            (BreakerKind::Credentials, credentials.count()),
+            (BreakerKind::Throttled, throttled.count()),
             (BreakerKind::Unanswered, open.count()),
         ]
     }
 }
 
 impl State {
-    /// How often the login was refused in a row.
-    fn failed(&self, login: &str) -> u32 {
-        self.logins.get(login).map_or(0, |(failed, _)| *failed)
+    /// How many logins with these credentials failed in a row.
+    fn failed_logins(&self, credentials: &str) -> u32 {
+        self.failed_logins
+            .get(credentials)
+            .map_or(0, |(failed, _)| *failed)
     }
 
-    /// Records the result in the circuit breaker; returns whether it has opened.
-    fn note_answer<T>(
+    /// Records the result in the breaker for unanswered submissions; returns whether it has opened.
+    fn record_answer<T>(
         &mut self,
         operation: Operation,
         key: &SessionKey,
@@ -243,24 +246,31 @@ impl State {
         timing: &Timing,
     ) -> Option<BreakerKind> {
         self.breakers.retain(|_, breaker| !breaker.is_forgotten());
-        let session = key.session();
-        let before = self.breakers.remove(&session);
+        let key = key.endpoint_credentials();
+        let before = self.breakers.remove(&key);
         let lost = before.as_ref().map_or(0, |breaker| breaker.lost);
         let after = Breaker::after(before, operation, began, result, timing)?;
         let opened = after.is_open() && after.lost > lost;
-        self.breakers.insert(session, after);
+        self.breakers.insert(key, after);
         opened.then_some(BreakerKind::Unanswered)
     }
 
-    /// Calls that the login may make at one time.
-    fn at_once(&self, login: &str) -> usize {
-        if self.failed(login) > 0 { PROBES } else { AT_ONCE }
+    /// Concurrent calls that are allowed with these credentials.
+    fn max_calls(&self, credentials: &str) -> usize {
+        if self.failed_logins(credentials) > 0 {
+            MAX_PROBES
+        } else {
+            MAX_CALLS
+        }
     }
 
     /// Adjusts the limits of credentials to their failures.
-    fn limit(&self, login: &str) {
-        let own = self.limiters.iter().filter(|((_, other), _)| other == login);
-        own.for_each(|(_, limiter)| limiter.limit(self.at_once(login)));
+    fn limit(&self, credentials: &str) {
+        let own = self
+            .limiters
+            .iter()
+            .filter(|((_, other), _)| other == credentials);
+        own.for_each(|(_, limiter)| limiter.limit(self.max_calls(credentials)));
     }
 }
 
@@ -286,10 +296,10 @@ mod tests {
         })))
     }
 
-    fn key(login: &str) -> SessionKey {
+    fn key(credentials: &str) -> SessionKey {
         SessionKey {
             project: ProjectKey::of("https://workspace.example", &"project".try_into().unwrap()),
-            login: login.to_owned(),
+            credentials: credentials.to_owned(),
         }
     }
 
@@ -299,49 +309,54 @@ mod tests {
     }
 
     /// A call that begins and ends now.
-    fn note(circuit_breaker: &CircuitBreaker, result: &Result<(), Error>) {
-        circuit_breaker.note(Operation::ListDesktops, &key("login"), Instant::now(), result);
+    fn record(circuit_breaker: &CircuitBreaker, result: &Result<(), Error>) {
+        circuit_breaker.record(
+            Operation::ListDesktops,
+            &key("credentials"),
+            Instant::now(),
+            result,
+        );
     }
 
-    fn may(circuit_breaker: &CircuitBreaker, operation: Operation) -> bool {
-        circuit_breaker.check(operation, &key("login")).is_ok()
+    fn allows(circuit_breaker: &CircuitBreaker, operation: Operation) -> bool {
+        circuit_breaker.check(operation, &key("credentials")).is_ok()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_one_refusal_a_login_reads_before_it_submits() {
+    async fn after_one_refusal_credentials_must_read_before_they_submit() {
         let circuit_breaker = circuit_breaker();
-        note(&circuit_breaker, &refused());
-        assert!(!may(&circuit_breaker, Operation::BatchDelete));
-        assert!(may(&circuit_breaker, Operation::ListDesktops));
-        note(&circuit_breaker, &Ok(()));
-        assert!(may(&circuit_breaker, Operation::BatchDelete));
+        record(&circuit_breaker, &refused());
+        assert!(!allows(&circuit_breaker, Operation::BatchDelete));
+        assert!(allows(&circuit_breaker, Operation::ListDesktops));
+        record(&circuit_breaker, &Ok(()));
+        assert!(allows(&circuit_breaker, Operation::BatchDelete));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_set_out_before_the_refusal_proves_nothing() {
+    async fn a_call_that_began_before_the_refusal_proves_nothing() {
         let circuit_breaker = circuit_breaker();
         let before = Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
-        note(&circuit_breaker, &refused());
-        circuit_breaker.note(Operation::ListDesktops, &key("login"), before, &Ok(()));
-        assert!(!may(&circuit_breaker, Operation::BatchDelete));
-        note(&circuit_breaker, &refused());
+        record(&circuit_breaker, &refused());
+        circuit_breaker.record(Operation::ListDesktops, &key("credentials"), before, &Ok(()));
+        assert!(!allows(&circuit_breaker, Operation::BatchDelete));
+        record(&circuit_breaker, &refused());
         assert!(
-            !may(&circuit_breaker, Operation::ListDesktops),
+            !allows(&circuit_breaker, Operation::ListDesktops),
             "it is the second in a row"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refused_login_is_proven_by_one_call_at_a_time() {
+    async fn refused_credentials_are_tried_by_one_call_at_a_time() {
         let circuit_breaker = circuit_breaker();
         let acquire = || {
-            let key = key("login");
+            let key = key("credentials");
             let circuit_breaker = circuit_breaker.clone();
             async move { circuit_breaker.acquire(&key, Priority::Poll, "tenant").await }
         };
         let (first, second) = (acquire().await, acquire().await);
-        note(&circuit_breaker, &refused());
+        record(&circuit_breaker, &refused());
         drop(first);
         assert_eq!(
             acquire().now_or_never().map(drop),
@@ -351,30 +366,30 @@ mod tests {
         drop(second);
         let probe = acquire().await;
         assert_eq!(acquire().now_or_never().map(drop), None);
-        note(&circuit_breaker, &Ok(()));
+        record(&circuit_breaker, &Ok(()));
         let other = acquire().await;
         drop((probe, other));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_two_refusals_a_login_rests_longer_than_the_vendors_lock() {
+    async fn after_two_refusals_calls_are_suppressed_longer_than_the_lock_of_the_vendor() {
         let circuit_breaker = circuit_breaker();
-        note(&circuit_breaker, &refused());
-        note(&circuit_breaker, &refused());
-        assert!(!may(&circuit_breaker, Operation::ListDesktops));
+        record(&circuit_breaker, &refused());
+        record(&circuit_breaker, &refused());
+        assert!(!allows(&circuit_breaker, Operation::ListDesktops));
         assert!(
             circuit_breaker
                 .check(Operation::ListDesktops, &key("other"))
                 .is_ok()
         );
         tokio::time::advance(Duration::from_secs(301)).await;
-        assert!(!may(&circuit_breaker, Operation::ListDesktops));
+        assert!(!allows(&circuit_breaker, Operation::ListDesktops));
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(may(&circuit_breaker, Operation::ListDesktops));
+        assert!(allows(&circuit_breaker, Operation::ListDesktops));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lost_answers_hold_the_submissions_of_their_login_at_their_endpoint_and_no_reads() {
+    async fn lost_answers_suppress_submissions_with_their_credentials_at_their_endpoint_and_no_reads() {
         let circuit_breaker = circuit_breaker();
         let lost = || {
             let failure = Failure::NoAnswer {
@@ -386,43 +401,48 @@ mod tests {
                 failure,
                 service_time: None,
             };
-            circuit_breaker.note(operation, &key("login"), Instant::now(), &Err::<(), Error>(error))
+            circuit_breaker.record(
+                operation,
+                &key("credentials"),
+                Instant::now(),
+                &Err::<(), Error>(error),
+            )
         };
         let opened = [lost(), lost(), lost()];
         assert_eq!(opened, [None, None, Some(BreakerKind::Unanswered)]);
         assert_eq!(
-            circuit_breaker.admit(&key("login"), None).err(),
+            circuit_breaker.admit(&key("credentials"), None).err(),
             Some(Circuit::Open)
         );
-        assert_eq!(circuit_breaker.circuit(&key("login"), None), Circuit::Open);
-        assert!(may(&circuit_breaker, Operation::ListSubJobs));
+        assert_eq!(circuit_breaker.circuit(&key("credentials"), None), Circuit::Open);
+        assert!(allows(&circuit_breaker, Operation::ListSubJobs));
         assert_eq!(circuit_breaker.circuit(&key("other"), None), Circuit::Closed);
-        assert_eq!(circuit_breaker.held()[2], (BreakerKind::Unanswered, 1));
+        assert_eq!(circuit_breaker.open()[2], (BreakerKind::Unanswered, 1));
         tokio::time::advance(Duration::from_secs(20)).await;
-        note(&circuit_breaker, &Ok(()));
-        let permit = circuit_breaker.admit(&key("login"), None).unwrap();
+        record(&circuit_breaker, &Ok(()));
+        let permit = circuit_breaker.admit(&key("credentials"), None).unwrap();
         assert_eq!(
-            circuit_breaker.circuit(&key("login"), permit.as_ref()),
+            circuit_breaker.circuit(&key("credentials"), permit.as_ref()),
             Circuit::Closed
         );
         assert_eq!(
-            circuit_breaker.admit(&key("login"), None).err(),
+            circuit_breaker.admit(&key("credentials"), None).err(),
             Some(Circuit::Open)
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_held_back_or_lost_says_nothing_of_the_login() {
+    async fn a_suppressed_or_lost_call_says_nothing_about_the_credentials() {
         let circuit_breaker = circuit_breaker();
-        note(&circuit_breaker, &refused());
+        record(&circuit_breaker, &refused());
         let lost = Failure::NoAnswer {
             reason: "reset".to_owned(),
         };
         let spared = Error::circuit_open(Operation::ListDesktops, BreakerKind::Credentials, "spared");
         for result in [Err(spared), ended(lost)] {
-            note(&circuit_breaker, &result);
-            assert!(may(&circuit_breaker, Operation::ListDesktops));
-            assert!(!may(&circuit_breaker, Operation::BatchDelete));
+            record(&circuit_breaker, &result);
+            assert!(allows(&circuit_breaker, Operation::ListDesktops));
+            assert!(!allows(&circuit_breaker, Operation::BatchDelete));
         }
     }
 }

@@ -124,7 +124,7 @@ impl MeteredClient {
         let result = call.await;
         if let Some(breaker) = session
             .circuit_breaker
-            .note(operation, &session.key, began, &result)
+            .record(operation, &session.key, began, &result)
         {
             session.metrics.breaker_tripped(breaker);
         }

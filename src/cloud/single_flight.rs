@@ -1,5 +1,5 @@
-//! Reads that callers share. A caller that asks while a read is in progress waits for the next one, together with all
-//! others that ask in the meantime: every result is from a read that began no earlier than it was asked for.
+//! Reads that callers share. A caller that arrives while a read is in progress waits for the next one, together with all
+//! others that arrive in the meantime: every result is from a read that began no earlier than the caller allows.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use tokio::time::Instant;
 /// The last read of one thing; clones share it.
 #[derive(Clone)]
 pub struct SingleFlight<T> {
-    /// Locked while the next one is under way.
+    /// Locked while a read is in progress.
     last: Arc<tokio::sync::Mutex<Option<SharedRead<T>>>>,
-    /// Reads that began earlier say nothing any more.
+    /// Reads that began earlier are outdated.
     not_before: Arc<Mutex<Option<Instant>>>,
 }
 
 /// A read that has ended.
 #[derive(Debug, Clone)]
 pub struct SharedRead<T> {
-    /// When it was begun.
+    /// When it began.
     pub began: Instant,
-    /// What it showed.
+    /// Its result.
     pub value: T,
 }
 
 impl<T: Clone> SingleFlight<T> {
-    /// What a read showed that was begun at `since` or later: the last one, or `read`.
+    /// The result of a read that began at `since` or later: of the last one, or of `read`.
     ///
     /// # Errors
     /// As `read`, whose errors are not shared.
@@ -44,7 +44,7 @@ impl<T: Clone> SingleFlight<T> {
         Ok(last.insert(SharedRead { began, value }).clone())
     }
 
-    /// What is read has changed: callers that ask from now on do not get an earlier read.
+    /// Invalidates earlier reads, since their subject has changed.
     pub fn invalidate(&self) {
         *self.not_before.lock() = Some(Instant::now());
     }

@@ -177,7 +177,7 @@ impl Cloud {
             process.stopping.clone(),
         );
         let counted = circuit_breaker.clone();
-        process.metrics.watch_circuit_breaker(move || counted.held());
+        process.metrics.watch_circuit_breaker(move || counted.open());
         let pulse = process.health.pulse("pollers", job_poller::HEARTBEAT_TIMEOUT);
         Self {
             connector,

@@ -246,7 +246,7 @@ async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Durat
         }
         Ok(session) => {
             let generation = project.metadata.generation.unwrap_or_default();
-            let version = format!("{generation}/{}", session.key.login);
+            let version = format!("{generation}/{}", session.key.credentials);
             let due = |check: &CredentialCheck| check.at.elapsed() >= pause(check, context);
             let start = |last| {
                 let (name, uid) = (project.name_any(), project.uid());

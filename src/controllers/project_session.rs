@@ -128,7 +128,7 @@ impl ProjectSession {
                 Self::new(Some(project), Some(not_ready(message, !patient)), version)
             }
             Ok(session) => {
-                let version = format!("{generation}/{}", session.key.login);
+                let version = format!("{generation}/{}", session.key.credentials);
                 let mut this = Self::new(Some(project), unverified(project, patient), version);
                 this.view.usage = stored.status().daily_usage.unwrap_or_default();
                 (this.session, this.project) = (Some(session.clone()), Some(stored.clone()));
@@ -282,7 +282,7 @@ fn connect(
         cloud,
         key: SessionKey {
             project: coordinates(&project.spec).key(),
-            login: fingerprint,
+            credentials: fingerprint,
         },
         namespace: namespace.to_owned(),
         circuit_breaker: context.cloud.circuit_breaker.clone(),

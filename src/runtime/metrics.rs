@@ -84,25 +84,25 @@ impl Metrics {
         self.live.0.lock().projects.push(cache);
     }
 
-    /// Shows from now on how many logins, or projects of a login, each breaker holds back; asked at every scrape.
+    /// Shows from now on how many breakers of each kind are open; evaluated at every scrape.
     pub fn watch_circuit_breaker(
         &self,
-        held: impl Fn() -> Vec<(BreakerKind, usize)> + Send + Sync + 'static,
+        open: impl Fn() -> Vec<(BreakerKind, usize)> + Send + Sync + 'static,
     ) {
-        self.live.0.lock().circuit_breaker = Some(Arc::new(held));
+        self.live.0.lock().circuit_breaker = Some(Arc::new(open));
     }
 
-    /// Shows from now on how many deleted requests still hold desktops; asked at every scrape.
+    /// Shows from now on how many deleted requests still hold desktops; evaluated at every scrape.
     pub fn watch_claims(&self, of_deleted_requests: impl Fn() -> usize + Send + Sync + 'static) {
         self.live.0.lock().claims = Some(Arc::new(of_deleted_requests));
     }
 
-    /// Shows from now on how many watched namespaces cannot be read; asked at every scrape.
+    /// Shows from now on how many watched namespaces cannot be read; evaluated at every scrape.
     pub fn watch_unreadable(&self, namespaces: impl Fn() -> usize + Send + Sync + 'static) {
         self.live.0.lock().unreadable = Some(Arc::new(namespaces));
     }
 
-    /// Shows from now on how many objects of each kind cannot be decoded; asked at every scrape.
+    /// Shows from now on how many objects of each kind cannot be decoded; evaluated at every scrape.
     pub fn watch_undecodable(
         &self,
         objects: impl Fn() -> Vec<(&'static str, usize)> + Send + Sync + 'static,

@@ -148,7 +148,7 @@ async fn a_request_is_kept_also_without_its_project_and_secret() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_applied_again_is_not_admitted_by_a_sweep_of_before() {
+async fn a_request_that_is_applied_again_is_not_admitted_by_an_earlier_list() {
     let mut world = Cloud::world();
     world["timings"]["desktopVisibleAfter"] = json!("1h");
     world["switches"]["repeatedDesktop"] = json!("accept");

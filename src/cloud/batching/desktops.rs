@@ -1,4 +1,4 @@
-//! Reads of desktops: who is asked about together, and whose answer serves another.
+//! Reads of desktops: which queries go into one call, and which result serves another query.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -15,63 +15,64 @@ use crate::ids::DesktopID;
 use crate::workspace::api::{Desktop, MAX_BATCH, Workspace};
 use crate::workspace::error::Error;
 
-/// How long a read is kept for those who ask soon after it; each says itself how old an answer may be.
-const KEPT: Duration = Duration::from_secs(60);
+/// How long a read is kept for later queries; each query states how old a result may be.
+const RETENTION: Duration = Duration::from_secs(60);
 
-/// What is wanted of a read of desktops.
+/// A query for desktops.
 #[derive(Debug, Clone)]
 pub struct DesktopQuery {
     /// The desktops.
     pub ids: Vec<DesktopID>,
-    /// A response that another caller's batch includes must have been requested since then.
+    /// A result of another query must be of a read that began since then.
     pub since: Instant,
-    /// Such an answer counts only if it shows none of the desktops: what is gone stays gone, all else may have changed.
+    /// A result of another query counts only if it contains none of the desktops: a deleted desktop stays deleted,
+    /// everything else may have changed.
     pub gone_only: bool,
 }
 
-/// A read of desktops, of those asked for and maybe of others.
+/// The result of a read of desktops.
 #[derive(Debug)]
 pub struct Read {
     /// When it began.
     pub began: Instant,
-    /// It was read to its end.
+    /// Whether the list was read to its end.
     pub complete: bool,
-    /// What it says something about.
-    asked: HashSet<DesktopID>,
-    /// By folded id.
+    /// The desktops that were queried, without those that the service refuses.
+    queried: HashSet<DesktopID>,
+    /// The desktops that exist, by folded ID.
     desktops: HashMap<DesktopID, Desktop>,
 }
 
-/// The reads of one login and priority; clones share them.
+/// The reads with one set of credentials and of one priority; clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Desktops {
     queue: Arc<Mutex<Queue>>,
     pages: Arc<Mutex<Vec<Arc<Read>>>>,
 }
 
-/// Who waits for a read of desktops.
+/// Queries that wait for a read.
 #[derive(Default)]
 struct Queue {
     waiting: Vec<PendingQuery>,
-    /// A read is in progress, and will include new callers.
+    /// A task is reading, and will include new queries.
     reading: bool,
 }
 
 struct PendingQuery {
-    question: DesktopQuery,
+    query: DesktopQuery,
     upcoming: Vec<DesktopID>,
     answer: oneshot::Sender<Result<Arc<Read>, Error>>,
-    /// In which trace it was asked.
+    /// The span of the caller.
     span: Span,
 }
 
 impl Desktops {
-    /// Reads desktops, together with callers that ask at the same time, or have just asked. The same call takes along as
-    /// many as it can of those that others will ask for soon, which `upcoming` names.
+    /// Reads desktops, together with those of concurrent and recent queries. A call also includes as many as it can of
+    /// `upcoming`, the desktops that other requests will query soon.
     pub(super) async fn read(
         &self,
         cloud: impl ClientsWithPermit,
-        question: DesktopQuery,
+        query: DesktopQuery,
         upcoming: impl FnOnce() -> Vec<DesktopID>,
     ) -> Result<Arc<Read>, Error> {
         let known = self
@@ -79,17 +80,17 @@ impl Desktops {
             .lock()
             .iter()
             .rev()
-            .find(|read| read.answers(&question))
+            .find(|read| read.answers(&query))
             .cloned();
         if let Some(known) = known {
             return Ok(known);
         }
-        let (ids, upcoming) = (question.ids.clone(), upcoming());
+        let (ids, upcoming) = (query.ids.clone(), upcoming());
         let (answer, answered) = oneshot::channel();
         let first = {
             let mut queue = self.queue.lock();
             queue.waiting.push(PendingQuery {
-                question,
+                query,
                 upcoming,
                 answer,
                 span: Span::current(),
@@ -102,21 +103,21 @@ impl Desktops {
         }
         match answered.await {
             Ok(result) => result,
-            // The reader died; this one asks for itself.
+            // The reading task ended without an answer.
             Err(_) => read_now(&*cloud.with_permit().await, ids).await,
         }
     }
 }
 
-/// Reads for all callers that wait, until none does. A caller that asks while a call waits for its permit is included.
+/// Reads for all queries that wait, until none does. A query that arrives while a call waits for its permit is included.
 async fn read(
     queue: Arc<Mutex<Queue>>,
     pages: Arc<Mutex<Vec<Arc<Read>>>>,
     clients: Arc<impl ClientsWithPermit>,
 ) {
-    // If this task dies, those who wait see it, and the next one reads again.
+    // If this task ends early, the callers that wait notice it, and the next query starts a new task.
     let _reset = Reset(queue.clone());
-    while queue.lock().goes_on() {
+    while queue.lock().continues() {
         let cloud = clients.with_permit().await;
         let batch = queue.lock().take_batch();
         let ids = ids_of(&batch);
@@ -128,29 +129,29 @@ async fn read(
         {
             {
                 let mut pages = pages.lock();
-                pages.retain(|page| page.began.elapsed() < KEPT);
+                pages.retain(|page| page.began.elapsed() < RETENTION);
                 pages.push(read.clone());
             }
             queue.lock().answer(read);
         }
         let ids_rejected = result.as_ref().is_err_and(listing::is_about_the_ids);
-        for asked in batch {
-            let own = asked.question.ids;
+        for pending in batch {
+            let own = pending.query.ids;
             let share = if ids_rejected && own.len() < ids.len() {
-                // The ids of one must not be the trouble of another.
-                read_now(&*cloud, own).instrument(asked.span).await
+                // An ID that the service refuses must not fail the queries of others.
+                read_now(&*cloud, own).instrument(pending.span).await
             } else {
                 result.clone()
             };
             // The caller may have been cancelled.
-            asked.answer.send(share).ok();
+            pending.answer.send(share).ok();
         }
     }
 }
 
 /// The span of a read, in the trace of the first caller. Those of the others have a link to it.
 fn span(batch: &[PendingQuery], desktops: usize) -> Span {
-    let mut spans = batch.iter().map(|asked| &asked.span);
+    let mut spans = batch.iter().map(|pending| &pending.span);
     let first = spans.next().and_then(Span::id);
     let span = tracing::info_span!(parent: first, "read_desktops", desktops);
     for other in spans {
@@ -159,11 +160,11 @@ fn span(batch: &[PendingQuery], desktops: usize) -> Span {
     span
 }
 
-/// As each asked: a service may tell upper from lower case, and would not list what is spelt otherwise.
+/// As each query spells them: a service may distinguish upper and lower case.
 fn ids_of(batch: &[PendingQuery]) -> Vec<DesktopID> {
-    let own = batch.iter().flat_map(|asked| &asked.question.ids);
+    let own = batch.iter().flat_map(|pending| &pending.query.ids);
     let mut ids: BTreeSet<_> = own.cloned().collect();
-    for id in batch.iter().flat_map(|asked| &asked.upcoming) {
+    for id in batch.iter().flat_map(|pending| &pending.upcoming) {
         if ids.len() >= MAX_BATCH {
             break;
         }
@@ -175,29 +176,29 @@ fn ids_of(batch: &[PendingQuery]) -> Vec<DesktopID> {
 async fn read_now(cloud: &dyn Workspace, ids: Vec<DesktopID>) -> Result<Arc<Read>, Error> {
     let began = Instant::now();
     let listing = listing::list(cloud, &ids).await?;
-    let mut asked: HashSet<_> = ids.into_iter().collect();
-    asked.retain(|id| !listing.refused.contains(id));
+    let mut queried: HashSet<_> = ids.into_iter().collect();
+    queried.retain(|id| !listing.refused.contains(id));
     Ok(Arc::new(Read {
         began,
         complete: listing.complete,
-        asked,
+        queried,
         desktops: listing.desktops,
     }))
 }
 
 impl Queue {
-    /// Whether a caller waits; otherwise reading ends.
-    fn goes_on(&mut self) -> bool {
+    /// Whether a query waits; otherwise reading ends.
+    fn continues(&mut self) -> bool {
         self.reading = !self.waiting.is_empty();
         self.reading
     }
 
-    /// Those in front whose desktops go into one call.
+    /// The first queries whose desktops fit into one call.
     fn take_batch(&mut self) -> Vec<PendingQuery> {
         let mut ids = BTreeSet::new();
         let mut size = 0;
-        for asked in &self.waiting {
-            ids.extend(&asked.question.ids);
+        for pending in &self.waiting {
+            ids.extend(&pending.query.ids);
             if size > 0 && ids.len() > MAX_BATCH {
                 break;
             }
@@ -206,12 +207,12 @@ impl Queue {
         self.waiting.drain(..size).collect()
     }
 
-    /// Answers those who asked while it was read, if it took along what they asked for.
+    /// Answers queries that arrived during a read which includes their desktops.
     fn answer(&mut self, read: &Arc<Read>) {
-        let is_answered = |asked: &mut PendingQuery| read.answers(&asked.question);
-        for asked in self.waiting.extract_if(.., is_answered) {
+        let is_answered = |pending: &mut PendingQuery| read.answers(&pending.query);
+        for pending in self.waiting.extract_if(.., is_answered) {
             // The caller may have been cancelled.
-            asked.answer.send(Ok(read.clone())).ok();
+            pending.answer.send(Ok(read.clone())).ok();
         }
     }
 }
@@ -229,20 +230,20 @@ impl Drop for Reset {
 }
 
 impl Read {
-    /// What it shows of a desktop, in whichever letter case it was asked for.
+    /// A desktop, if it exists, in whichever letter case it was queried.
     pub fn shows(&self, id: &DesktopID) -> Option<&Desktop> {
         self.desktops.get(&id.folded())
     }
 
-    /// It proves that a desktop that it does not show does not exist.
+    /// Whether it proves that a desktop which it does not contain does not exist.
     pub fn proves_missing(&self, id: &DesktopID) -> bool {
-        self.complete && self.asked.contains(id)
+        self.complete && self.queried.contains(id)
     }
 
-    /// The answer to a question, if this read has one.
-    fn answers(&self, question: &DesktopQuery) -> bool {
-        self.began >= question.since
-            && question.ids.iter().all(|id| self.asked.contains(id))
-            && !(question.gone_only && question.ids.iter().any(|id| self.shows(id).is_some()))
+    /// Whether it is a result for a query.
+    fn answers(&self, query: &DesktopQuery) -> bool {
+        self.began >= query.since
+            && query.ids.iter().all(|id| self.queried.contains(id))
+            && !(query.gone_only && query.ids.iter().any(|id| self.shows(id).is_some()))
     }
 }

@@ -1,5 +1,5 @@
-//! Rows of the sub-job list that an earlier sweep showed. A list that lacks one is cut, or records were erased: in
-//! either case it proves nothing about what it does not show.
+//! Rows of the sub-job list that an earlier list contained. A list that lacks one is truncated, or records were erased: in
+//! either case it proves nothing about rows that it does not contain.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -8,33 +8,33 @@ use tokio::time::Instant;
 
 use super::paging::{MAX_ROWS, RowKey};
 
-/// How long a row is missed: as long as a call may live. The service erases old records, which must not make every later
-/// list incomplete.
-const MISSED: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a row is expected: as long as a call may take effect. The service erases old records, which must not make every
+/// later list incomplete.
+const EXPECTED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Most rows of a project that are known: twice as many as a list can show. Beyond it those that are missing are dropped.
-const MOST: usize = 2 * MAX_ROWS;
+/// Maximum number of known rows of a project: twice as many as a list can contain. Beyond it, missing rows are dropped.
+const MAX_KNOWN: usize = 2 * MAX_ROWS;
 
-/// The rows of one project, and when each was shown last.
+/// The rows of one project, and when each was last in a list.
 #[derive(Debug, Default)]
 pub(super) struct KnownRows(HashMap<RowKey, Instant>);
 
 impl KnownRows {
-    /// Takes in a sweep; says whether it shows every row that is known.
-    pub(super) fn all_in(&mut self, shown: &HashSet<RowKey>) -> bool {
+    /// Remembers the rows of a list; returns whether they include every known row.
+    pub(super) fn all_in(&mut self, listed: &HashSet<RowKey>) -> bool {
         let now = Instant::now();
-        self.0.retain(|_, seen| now.duration_since(*seen) < MISSED);
-        let all = self.0.keys().all(|key| shown.contains(key));
-        self.0.extend(shown.iter().map(|key| (*key, now)));
-        if self.0.len() > MOST {
-            self.0.retain(|key, _| shown.contains(key));
+        self.0.retain(|_, last| now.duration_since(*last) < EXPECTED);
+        let all = self.0.keys().all(|key| listed.contains(key));
+        self.0.extend(listed.iter().map(|key| (*key, now)));
+        if self.0.len() > MAX_KNOWN {
+            self.0.retain(|key, _| listed.contains(key));
         }
         all
     }
 
-    /// None is known any more.
-    pub(super) fn is_forgotten(&self) -> bool {
+    /// No row is expected any more.
+    pub(super) fn is_expired(&self) -> bool {
         let now = Instant::now();
-        self.0.values().all(|seen| now.duration_since(*seen) >= MISSED)
+        self.0.values().all(|last| now.duration_since(*last) >= EXPECTED)
     }
 }

@@ -1,4 +1,4 @@
-//! One list of desktops: read on where the service ignores the filter, and narrowed where it refuses one of the IDs.
+//! One list of desktops: all pages if the service ignores the filter, and in parts if it refuses one of the IDs.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,18 +9,19 @@ use crate::plan::error_policy::classify;
 use crate::workspace::api::{Desktop, DesktopPage, MAX_OFFSET, Workspace};
 use crate::workspace::error::Error;
 
-/// Most calls to find out which IDs the service refuses. One of a hundred takes fourteen, a second one twelve more.
-const MOST_CALLS: u32 = 50;
+/// Maximum number of calls to find the IDs that the service refuses. One of a hundred takes fourteen, a second one twelve
+/// more.
+const MAX_CALLS: u32 = 50;
 
-/// What a list says of the desktops that it was asked for.
+/// The result of a list of desktops.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// Those that it shows, by folded id.
+    /// The desktops that exist, by folded ID.
     pub(super) desktops: HashMap<DesktopID, Desktop>,
-    /// Those that it neither shows nor refuses do not exist. A list may be cut, or grow and shrink while it is read: then it
-    /// proves nothing about a desktop that it does not show.
+    /// Whether the desktops that it neither contains nor refuses do not exist. A list that is truncated, or that changes while
+    /// it is read, proves nothing about them.
     pub(super) complete: bool,
-    /// Those that no list may name, as they were asked for: it says nothing about them.
+    /// The IDs that the service refuses: nothing is known about them.
     pub(super) refused: BTreeSet<DesktopID>,
 }
 
@@ -35,7 +36,7 @@ pub(super) async fn list(cloud: &dyn Workspace, ids: &[DesktopID]) -> Result<Lis
     }
 }
 
-/// The service takes no offence at who asks or how often, but at what is asked for.
+/// Whether the service refused the IDs, not the caller or the rate of calls.
 pub(super) fn is_about_the_ids(error: &Error) -> bool {
     let classes = [
         ErrorClass::InvalidRequest,
@@ -45,7 +46,7 @@ pub(super) fn is_about_the_ids(error: &Error) -> bool {
     error.refusal().is_some() && classes.contains(&classify(error))
 }
 
-/// Lists halves of what is refused, until it is known which IDs are.
+/// Lists halves of the IDs that are refused, until the refused IDs are known.
 async fn narrow(cloud: &dyn Workspace, ids: &[DesktopID], error: Error) -> Result<Listing, Error> {
     let mut listing = Listing {
         complete: true,
@@ -60,7 +61,7 @@ async fn narrow(cloud: &dyn Workspace, ids: &[DesktopID], error: Error) -> Resul
         }
         let (first, second) = part.split_at(part.len() / 2);
         for half in [first, second] {
-            if calls == MOST_CALLS {
+            if calls == MAX_CALLS {
                 return Err(error);
             }
             calls += 1;
@@ -81,64 +82,64 @@ async fn read(cloud: &dyn Workspace, ids: &[DesktopID]) -> Result<Listing, Error
     let mut rows = Rows::new(ids);
     let page = cloud.list_desktops(ids).await?.value;
     let complete = page.total == page.desktops.len() as u64;
-    rows.take(page);
+    rows.add(page);
     let complete = if rows.unrequested == 0 {
         complete
     } else {
         read_on(cloud, ids, &mut rows).await?
     };
     Ok(Listing {
-        desktops: rows.wanted,
+        desktops: rows.found,
         complete,
         refused: BTreeSet::new(),
     })
 }
 
-/// Reads the other pages of a list that ignores the filter, until it shows every desktop that is asked for, or its end; says
-/// whether it does. It takes no more calls than to ask for each desktop by itself.
+/// Reads the other pages of a list that ignores the filter, until every queried desktop was found or the list ends; returns
+/// whether the result is complete. Makes no more calls than one for each desktop.
 async fn read_on(cloud: &dyn Workspace, ids: &[DesktopID], rows: &mut Rows) -> Result<bool, Error> {
-    let most = ids.len().min(MAX_PAGES as usize);
-    for _ in 0..most {
+    let max_pages = ids.len().min(MAX_PAGES as usize);
+    for _ in 0..max_pages {
         let offset = u32::try_from(rows.received).unwrap_or(u32::MAX);
-        if rows.are_all_shown() || offset > MAX_OFFSET {
+        if rows.are_all_found() || offset > MAX_OFFSET {
             break;
         }
         let page = match cloud.list_desktops_from(ids, offset).await {
             Ok(answer) => answer.value,
-            // This service has no further page for us.
+            // The service refuses further pages.
             Err(error) if is_about_the_ids(&error) => break,
             Err(error) => return Err(error),
         };
         let at_end = page.rows == 0;
-        rows.take(page);
+        rows.add(page);
         if at_end {
-            return Ok(rows.are_whole());
+            return Ok(rows.are_complete());
         }
     }
-    Ok(rows.are_all_shown())
+    Ok(rows.are_all_found())
 }
 
 /// The rows of a list, as far as it was read.
 struct Rows {
-    /// The desktops that were asked for, folded.
-    asked: BTreeSet<DesktopID>,
-    /// Those of them that it shows.
-    wanted: HashMap<DesktopID, Desktop>,
-    /// How many others it shows.
+    /// The IDs of the query, folded.
+    queried: BTreeSet<DesktopID>,
+    /// Their desktops.
+    found: HashMap<DesktopID, Desktop>,
+    /// Number of other desktops.
     unrequested: usize,
     /// Rows so far, readable or not.
     received: u64,
     /// Desktops so far, folded.
     distinct: BTreeSet<DesktopID>,
-    /// What each page says that the list holds.
+    /// The total count according to each page.
     totals: BTreeSet<u64>,
 }
 
 impl Rows {
     fn new(ids: &[DesktopID]) -> Self {
         Self {
-            asked: ids.iter().map(DesktopID::folded).collect(),
-            wanted: HashMap::new(),
+            queried: ids.iter().map(DesktopID::folded).collect(),
+            found: HashMap::new(),
             unrequested: 0,
             received: 0,
             distinct: BTreeSet::new(),
@@ -146,27 +147,27 @@ impl Rows {
         }
     }
 
-    fn take(&mut self, page: DesktopPage) {
+    fn add(&mut self, page: DesktopPage) {
         self.received += page.rows as u64;
         self.totals.insert(page.total);
         for desktop in page.desktops {
             let id = desktop.id.folded();
             self.distinct.insert(id.clone());
-            if self.asked.contains(&id) {
-                self.wanted.insert(id, desktop);
+            if self.queried.contains(&id) {
+                self.found.insert(id, desktop);
             } else {
                 self.unrequested += 1;
             }
         }
     }
 
-    fn are_all_shown(&self) -> bool {
-        self.wanted.len() == self.asked.len()
+    fn are_all_found(&self) -> bool {
+        self.found.len() == self.queried.len()
     }
 
-    /// Nothing moved while the list was read to its end: each row is readable, none came twice, and every page counted as
-    /// many.
-    fn are_whole(&self) -> bool {
+    /// The list did not change while it was read to its end: each row is readable, none occurs twice, and every page has the
+    /// same total.
+    fn are_complete(&self) -> bool {
         self.distinct.len() as u64 == self.received && self.totals.iter().eq([&self.received])
     }
 }

@@ -1,4 +1,4 @@
-//! Pages of the sub-job list. The count that the service gives is not believed: it may be capped, or of another moment.
+//! Pages of the sub-job list. The total that the service returns is not trusted: it may be capped, or outdated.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,11 +9,11 @@ use crate::workspace::error::Error;
 /// Rows that can be paged to at most.
 pub const MAX_ROWS: usize = (MAX_OFFSET + PAGE) as usize;
 
-/// Most pages that are read in a row. Eleven full ones hold all that can be paged to, and an empty one ends them; a list that
-/// never ends and brings few rows is left after this many.
+/// Maximum number of pages that are read. Eleven full pages contain all rows that can be paged to, and an empty page ends the
+/// list; this limit ends a list of nearly empty pages.
 pub const MAX_PAGES: u32 = 100;
 
-/// What identifies a row. Two rows have the same by chance less often than memory fails.
+/// Hash that identifies a row. A collision is less likely than a memory error.
 pub type RowKey = u64;
 
 /// The rows of a list, as far as it was read.
@@ -21,19 +21,19 @@ pub type RowKey = u64;
 pub struct Listed {
     /// Readable rows, each once.
     pub sub_jobs: Vec<SubJob>,
-    /// What identifies each of them.
+    /// Their keys.
     pub keys: HashSet<RowKey>,
-    /// Every row that the list has was read: a further page was empty, each row was readable and none came twice, and the
-    /// count never fell and in the end was the number of rows.
+    /// Whether every row was read: a further page was empty, each row was readable, none occurred twice, and the total
+    /// never decreased and finally was the number of rows.
     pub complete: bool,
 }
 
-/// How far a list is read.
+/// How much of a list is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     /// Until a page is empty, so that it is known whether the list is complete.
     ToTheEnd,
-    /// As long as it goes on, at most so many pages.
+    /// At most so many pages.
     Pages(u32),
 }
 
@@ -49,11 +49,11 @@ pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> 
     };
     let mut listed = Listed::default();
     let (mut received, mut highest, mut steady, mut readable) = (0_u64, 0, true, true);
-    let most = match extent {
+    let max_pages = match extent {
         Extent::ToTheEnd => MAX_PAGES,
         Extent::Pages(pages) => pages.min(MAX_PAGES),
     };
-    for _ in 0..most {
+    for _ in 0..max_pages {
         let page = cloud.list_sub_jobs(&query).await?.value;
         steady &= page.total >= highest;
         highest = highest.max(page.total);
@@ -61,9 +61,9 @@ pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> 
         let short = page.rows < PAGE as usize;
         // A row that cannot be read may name any desktop.
         readable &= page.sub_jobs.len() == page.rows && page.named;
-        // Each further page would cost a call and show as little.
+        // Each further page would cost a call and be as useless.
         let nothing_readable = page.sub_jobs.is_empty();
-        steady &= listed.take(page.sub_jobs);
+        steady &= listed.add(page.sub_jobs);
         if page.rows == 0 {
             listed.complete = steady && readable && page.total == received;
             break;
@@ -78,8 +78,8 @@ pub async fn list(cloud: &dyn Workspace, query: SubJobQuery, extent: Extent) -> 
 }
 
 impl Listed {
-    /// Takes in a page; says whether all of its rows are new.
-    fn take(&mut self, page: Vec<SubJob>) -> bool {
+    /// Adds a page; returns whether all of its rows are new.
+    fn add(&mut self, page: Vec<SubJob>) -> bool {
         let mut new = true;
         for sub_job in page {
             if self.keys.insert(key(&sub_job)) {

@@ -1,4 +1,4 @@
-//! One sweep over all sub-jobs of a project.
+//! The list of all sub-jobs of a project.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use crate::ids::DesktopID;
 use crate::workspace::api::{SubJob, SubJobQuery, Workspace};
 use crate::workspace::error::Error;
 
-/// A sweep, by folded desktop id.
+/// All sub-jobs, by folded desktop ID.
 #[derive(Clone)]
 pub(super) struct SubJobsByDesktop {
     pub(super) by_desktop: Arc<HashMap<DesktopID, Vec<SubJob>>>,
     pub(super) complete: bool,
 }
 
-/// Reads the sub-jobs of every status, all pages, and gives what identifies each row.
+/// Reads the sub-jobs of every status, all pages, with the keys of all rows.
 pub(super) async fn sub_job_list(
     cloud: &dyn Workspace,
 ) -> Result<(SubJobsByDesktop, HashSet<RowKey>), Error> {
@@ -27,9 +27,9 @@ pub(super) async fn sub_job_list(
             .or_default()
             .push(sub_job);
     }
-    let sub_job_lists = SubJobsByDesktop {
+    let list = SubJobsByDesktop {
         by_desktop: Arc::new(by_desktop),
         complete: listed.complete,
     };
-    Ok((sub_job_lists, listed.keys))
+    Ok((list, listed.keys))
 }

@@ -18,7 +18,7 @@ use crate::workspace::error::{Failure, Operation, Refusal};
 /// A cloud with some desktops, that promises a billion sub-jobs and brings one row at a time.
 #[derive(Debug, Default)]
 struct Fake {
-    /// The desktops of each list that was asked for.
+    /// The desktops of each list that was queried.
     lists: Mutex<Vec<BTreeSet<String>>>,
     present: &'static [&'static str],
     /// How long a list takes.
@@ -74,10 +74,10 @@ impl Workspace for Fake {
     }
 
     async fn list_desktops(&self, ids: &[DesktopID]) -> Result<Answer<DesktopPage>, Error> {
-        let asked: BTreeSet<_> = ids.iter().map(ToString::to_string).collect();
-        self.lists.lock().push(asked.clone());
+        let queried: BTreeSet<_> = ids.iter().map(ToString::to_string).collect();
+        self.lists.lock().push(queried.clone());
         tokio::time::sleep(self.takes).await;
-        if self.refused.iter().any(|id| asked.contains(*id)) {
+        if self.refused.iter().any(|id| queried.contains(*id)) {
             let refusal = Refusal {
                 status: 400,
                 json: true,
@@ -92,7 +92,7 @@ impl Workspace for Fake {
         if let Some((total, first)) = self.unfiltered.first() {
             return Ok(answer(page(*total, first)));
         }
-        let here = self.present.iter().filter(|id| asked.contains(**id));
+        let here = self.present.iter().filter(|id| queried.contains(**id));
         let desktops: Vec<_> = here.map(|id| desktop(id)).collect();
         Ok(answer(DesktopPage {
             total: desktops.len() as u64 + u64::from(self.cut),
@@ -113,23 +113,23 @@ impl Workspace for Fake {
     }
 
     async fn list_desktop_details(&self, _: &[DesktopID]) -> Result<Answer<Vec<DesktopDetails>>, Error> {
-        unreachable!("not asked for")
+        unreachable!("not called")
     }
 
     async fn show_desktop(&self, _: &DesktopID) -> Result<Answer<Lookup>, Error> {
-        unreachable!("not asked for")
+        unreachable!("not called")
     }
 
     async fn show_job(&self, _: &JobID) -> Result<Answer<Job>, Error> {
-        unreachable!("not asked for")
+        unreachable!("not called")
     }
 
     fn sign_batch_delete(&self, _: &BatchDelete, _: Timestamp) -> Result<SignedRequest, Error> {
-        unreachable!("not asked for")
+        unreachable!("not called")
     }
 
     async fn send(&self, _: SignedRequest) -> Result<Answer<JobID>, Error> {
-        unreachable!("not asked for")
+        unreachable!("not called")
     }
 }
 
@@ -162,8 +162,8 @@ fn ids(names: &[&str]) -> Vec<DesktopID> {
     names.iter().map(id).collect()
 }
 
-/// A question before a submission, at any age of the answer.
-fn question(names: &[&str], since: Instant) -> DesktopQuery {
+/// A query before a submission, with a result of any age.
+fn query(names: &[&str], since: Instant) -> DesktopQuery {
     DesktopQuery {
         ids: ids(names),
         since,
@@ -186,12 +186,12 @@ async fn a_read_takes_along_what_is_asked_for_next() {
     });
     let (reads, start) = (Desktops::default(), Instant::now());
     let first = reads
-        .read(cloud.clone(), question(&["a"], start), || ids(&["b", "gone"]))
+        .read(cloud.clone(), query(&["a"], start), || ids(&["b", "gone"]))
         .await
         .unwrap();
     assert_eq!(shown(&first, &["A"]), ["a"]);
     let next = reads
-        .read(cloud.clone(), question(&["b", "gone"], start), || ids(&[]))
+        .read(cloud.clone(), query(&["b", "gone"], start), || ids(&[]))
         .await
         .unwrap();
     assert_eq!(
@@ -200,10 +200,10 @@ async fn a_read_takes_along_what_is_asked_for_next() {
     );
     assert_eq!(cloud.lists.lock().len(), 1, "it was known already");
     let other = reads
-        .read(cloud.clone(), question(&["b", "c"], start), || ids(&[]))
+        .read(cloud.clone(), query(&["b", "c"], start), || ids(&[]))
         .await
         .unwrap();
-    assert_eq!(shown(&other, &["b", "c"]), ["b", "c"], "c was not asked about");
+    assert_eq!(shown(&other, &["b", "c"]), ["b", "c"], "c was not queried");
     assert_eq!(cloud.lists.lock().len(), 2);
 }
 
@@ -220,14 +220,14 @@ async fn who_asks_for_what_is_being_read_gets_that_answer() {
         tokio::time::sleep(after).await;
         let take_along = || ids(&["b", "c"]);
         reads
-            .read(cloud.clone(), question(&[name], since), take_along)
+            .read(cloud.clone(), query(&[name], since), take_along)
             .await
             .unwrap()
     };
     let (first, joined, newer) = tokio::join!(
         ask(Duration::ZERO, "a", start),
         ask(later, "b", start),
-        // What was begun before it asked is too old for this one.
+        // A read that began before the query is too old for this one.
         ask(later, "c", start + later),
     );
     assert_eq!((joined.began, newer.began), (first.began, start + 2 * later));
@@ -235,19 +235,19 @@ async fn who_asks_for_what_is_being_read_gets_that_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_older_than_the_question_is_read_anew() {
+async fn a_result_older_than_the_query_is_read_again() {
     let cloud = Arc::new(Fake {
         present: &["a"],
         ..Fake::default()
     });
     let (reads, start) = (Desktops::default(), Instant::now());
     let first = reads
-        .read(cloud.clone(), question(&["a"], start), || ids(&[]))
+        .read(cloud.clone(), query(&["a"], start), || ids(&[]))
         .await
         .unwrap();
     tokio::time::advance(Duration::from_millis(1)).await;
     let again = reads
-        .read(cloud.clone(), question(&["a"], Instant::now()), || ids(&[]))
+        .read(cloud.clone(), query(&["a"], Instant::now()), || ids(&[]))
         .await
         .unwrap();
     assert!(again.began > first.began);
@@ -263,7 +263,7 @@ async fn after_a_submission_only_that_a_desktop_is_gone_is_known_from_before() {
     let (reads, start) = (Desktops::default(), Instant::now());
     let after = |name| DesktopQuery {
         gone_only: true,
-        ..question(&[name], start)
+        ..query(&[name], start)
     };
     let take_along = || ids(&["here", "gone"]);
     reads
@@ -303,7 +303,7 @@ async fn a_list_that_was_cut_answers_nobody_else() {
     let (reads, start) = (Desktops::default(), Instant::now());
     for _ in 0..2 {
         let read = reads
-            .read(cloud.clone(), question(&["a"], start), || ids(&["a"]))
+            .read(cloud.clone(), query(&["a"], start), || ids(&["a"]))
             .await
             .unwrap();
         assert!(!read.complete);
@@ -320,7 +320,7 @@ async fn the_ids_of_one_are_not_the_trouble_of_another() {
     });
     let (reads, start) = (Desktops::default(), Instant::now());
     let ask = |names: &'static [&str], upcoming: &'static [&str]| {
-        reads.read(cloud.clone(), question(names, start), || ids(upcoming))
+        reads.read(cloud.clone(), query(names, start), || ids(upcoming))
     };
     let (odd, good) = tokio::join!(ask(&["odd"], &[]), ask(&["a", "gone"], &[]));
     assert!(!odd.unwrap().proves_missing(&ids(&["odd"])[0]));
@@ -344,7 +344,7 @@ async fn a_shared_read_is_in_the_trace_of_one_who_asked_and_linked_by_the_others
     let ask = |id: &'static str| {
         let question = DesktopQuery {
             ids: ids(&[id]),
-            ..question(&[], start)
+            ..query(&[], start)
         };
         let span = tracing::info_span!("reconcile", name = id);
         reads.read(cloud.clone(), question, Vec::new).instrument(span)
@@ -412,7 +412,7 @@ async fn a_service_that_refuses_every_list_is_not_asked_for_ever() {
 #[tokio::test]
 async fn a_list_that_ignores_the_filter_is_read_to_its_end() {
     let rows = |names: std::ops::Range<usize>| names.map(|n| format!("pc-{n}")).collect::<Vec<_>>();
-    let asked = ["pc-0", "pc-250", "none"];
+    let queried = ["pc-0", "pc-250", "none"];
     for (what, pages, shown, complete, offsets) in [
         (
             "all pages",
@@ -459,7 +459,7 @@ async fn a_list_that_ignores_the_filter_is_read_to_its_end() {
             unfiltered: pages,
             ..Fake::default()
         };
-        let listing = listing::list(&cloud, &ids(&asked)).await.unwrap();
+        let listing = listing::list(&cloud, &ids(&queried)).await.unwrap();
         assert_eq!(
             (listing.desktops.len(), listing.complete),
             (shown, complete),
@@ -493,7 +493,7 @@ async fn a_call_has_a_hundred_desktops_at_most() {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let all = names
         .chunks(50)
-        .map(|own| reads.read(cloud.clone(), question(own, start), || ids(&names)));
+        .map(|own| reads.read(cloud.clone(), query(own, start), || ids(&names)));
     for read in futures::future::join_all(all).await {
         assert!(read.unwrap().complete);
     }
@@ -522,7 +522,7 @@ fn listing(pages: Vec<(u32, u64, Vec<SubJob>)>) -> Fake {
 }
 
 #[tokio::test]
-async fn a_sweep_is_complete_once_a_further_page_is_empty_and_the_count_agrees() {
+async fn a_list_is_complete_once_a_further_page_is_empty_and_the_count_agrees() {
     let (abc, ab, c) = (rows(&["a", "b", "c"]), rows(&["a", "b"]), rows(&["c"]));
     for (what, pages, complete) in [
         ("nothing", vec![(0, 0, vec![])], true),
@@ -559,8 +559,8 @@ async fn a_sweep_is_complete_once_a_further_page_is_empty_and_the_count_agrees()
             true,
         ),
     ] {
-        let (sub_job_lists, _) = sub_job_list(&listing(pages)).await.unwrap();
-        assert_eq!(sub_job_lists.complete, complete, "{what}");
+        let (list, _) = sub_job_list(&listing(pages)).await.unwrap();
+        assert_eq!(list.complete, complete, "{what}");
     }
 }
 
@@ -595,7 +595,7 @@ async fn the_open_jobs_are_read_past_a_count_that_is_capped_and_not_further_than
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sweep_that_lacks_a_row_of_an_earlier_one_is_not_complete_for_a_day() {
+async fn a_list_that_lacks_a_row_of_an_earlier_one_is_not_complete_for_a_day() {
     let shared = DesktopBatcher::default();
     let key = |version: &str| {
         let project = ProjectCoordinates {
@@ -607,44 +607,42 @@ async fn a_sweep_that_lacks_a_row_of_an_earlier_one_is_not_complete_for_a_day() 
         let version = version.to_owned();
         (CredentialsKey { project, version }, Priority::Recovery)
     };
-    let look = async |cloud: &Fake, version: &str| {
-        let asked = Instant::now();
-        let sub_job_lists = shared
-            .sub_job_list(key(version), cloud, &ids(&["a"]), asked)
-            .await;
+    let is_complete = async |cloud: &Fake, version: &str| {
+        let now = Instant::now();
+        let list = shared.sub_job_list(key(version), cloud, &ids(&["a"]), now).await;
         tokio::time::advance(Duration::from_secs(1)).await;
-        sub_job_lists.unwrap().complete
+        list.unwrap().complete
     };
     let both = listing(vec![(0, 2, rows(&["a", "b"])), (2, 2, vec![])]);
     let (one, none) = (
         listing(vec![(0, 1, rows(&["b"])), (1, 1, vec![])]),
         listing(vec![(0, 0, vec![])]),
     );
-    assert!(look(&none, "1").await);
-    assert!(look(&both, "1").await);
-    assert!(!look(&one, "1").await);
-    assert!(!look(&none, "2").await, "whoever reads");
-    assert!(!look(&none, "1").await, "as often as it is read");
-    assert!(look(&both, "1").await);
+    assert!(is_complete(&none, "1").await);
+    assert!(is_complete(&both, "1").await);
+    assert!(!is_complete(&one, "1").await);
+    assert!(!is_complete(&none, "2").await, "with any credentials");
+    assert!(!is_complete(&none, "1").await, "as often as it is read");
+    assert!(is_complete(&both, "1").await);
     tokio::time::advance(Duration::from_secs(86_400)).await;
-    assert!(look(&none, "1").await, "records grow old");
+    assert!(is_complete(&none, "1").await, "records are erased");
 }
 
 #[tokio::test]
-async fn a_list_that_never_comes_to_its_end_is_left_and_not_taken_for_complete() {
+async fn an_endless_list_is_not_complete() {
     let cloud = Fake::default();
-    let (sub_job_lists, _) = sub_job_list(&cloud).await.unwrap();
+    let (list, _) = sub_job_list(&cloud).await.unwrap();
     assert_eq!(cloud.pages.into_inner(), 100);
-    assert!(!sub_job_lists.complete);
+    assert!(!list.complete);
 }
 
 #[tokio::test]
-async fn a_list_of_which_no_row_can_be_read_is_left_at_once_and_not_taken_for_complete() {
+async fn a_list_of_unreadable_rows_is_read_no_further_and_not_complete() {
     let cloud = Fake {
         unreadable: true,
         ..Fake::default()
     };
-    let (sub_job_lists, _) = sub_job_list(&cloud).await.unwrap();
+    let (list, _) = sub_job_list(&cloud).await.unwrap();
     assert_eq!(cloud.pages.into_inner(), 1);
-    assert!(!sub_job_lists.complete);
+    assert!(!list.complete);
 }

@@ -20,7 +20,7 @@ const LOST_IN_A_ROW: u32 = 3;
 /// How long after its pause a breaker is removed that no call has tried to close: its credentials may be gone.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
-/// What is known of the submissions of a login to an endpoint.
+/// The last submissions with one set of credentials to one endpoint.
 #[derive(Debug)]
 pub(super) struct Breaker {
     /// Lost answers in a row; at least one.
@@ -33,13 +33,12 @@ pub(super) struct Breaker {
     permit: Weak<()>,
 }
 
-/// The right to make the one submission that a half-open circuit lets through. It is given back by its drop, however its
-/// holder ends.
+/// Allows the one submission that a half-open circuit admits. Dropping it releases it.
 #[derive(Debug)]
 pub struct HalfOpenPermit(Arc<()>);
 
 impl Breaker {
-    /// Takes in how a call ended that began at `began`: what is known now, `None` if submissions are answered.
+    /// The breaker after the result of a call that began at `began`; `None` if submissions are answered.
     pub(super) fn after<T>(
         before: Option<Self>,
         operation: Operation,
@@ -75,12 +74,12 @@ impl Breaker {
         }
     }
 
-    /// Submissions are held back, or let through one at a time.
+    /// Submissions are suppressed, or admitted one at a time.
     pub(super) fn is_open(&self) -> bool {
         self.lost >= LOST_IN_A_ROW
     }
 
-    /// How it stands for a submission that has that permit, or none.
+    /// Its state for a submission with that permit, or none.
     pub(super) fn state(&self, permit: Option<&HalfOpenPermit>) -> Circuit {
         if !self.is_open() {
             Circuit::Closed
@@ -88,7 +87,7 @@ impl Breaker {
             Circuit::Open
         } else if !self.half_open {
             Circuit::NeedsRead
-        } else if self.permit.strong_count() == 0 || permit.is_some_and(|permit| self.gave(permit)) {
+        } else if self.permit.strong_count() == 0 || permit.is_some_and(|permit| self.issued(permit)) {
             Circuit::Closed
         } else {
             Circuit::Open
@@ -102,17 +101,17 @@ impl Breaker {
             return None;
         }
         let permit = permit
-            .filter(|permit| self.gave(permit))
+            .filter(|permit| self.issued(permit))
             .unwrap_or_else(|| HalfOpenPermit(Arc::new(())));
         self.permit = Arc::downgrade(&permit.0);
         Some(permit)
     }
 
-    fn gave(&self, permit: &HalfOpenPermit) -> bool {
+    fn issued(&self, permit: &HalfOpenPermit) -> bool {
         self.permit.ptr_eq(&Arc::downgrade(&permit.0))
     }
 
-    /// No answer has been lost for so long that it says nothing of the present.
+    /// The last lost answer is too old to say anything about the present.
     pub(super) fn is_forgotten(&self) -> bool {
         Instant::now() >= self.until + FORGOTTEN
     }
@@ -123,18 +122,18 @@ mod tests {
     use super::*;
     use crate::workspace::error::{Failure, Refusal};
 
-    /// What a call came to.
+    /// The result of a call.
     #[derive(Debug, Clone, Copy)]
-    enum Came {
-        Well,
+    enum CallResult {
+        Answered,
         Lost,
         NotSent,
         Refused(u16),
     }
 
-    use Came::{Lost, NotSent, Refused, Well};
+    use CallResult::{Answered, Lost, NotSent, Refused};
 
-    /// A breaker, and the pauses that operators have by themselves.
+    /// A breaker, and the default pauses.
     struct Tried {
         breaker: Option<Breaker>,
         timing: Timing,
@@ -142,22 +141,22 @@ mod tests {
 
     impl Tried {
         /// After these submissions.
-        fn after(submissions: &[Came]) -> Self {
+        fn after(submissions: &[CallResult]) -> Self {
             let timing = crate::cli::tests::config(&[]).timing;
             let mut tried = Self {
                 breaker: None,
                 timing,
             };
-            for came in submissions {
-                tried.note(Operation::BatchDelete, Instant::now(), *came);
+            for result in submissions {
+                tried.note(Operation::BatchDelete, Instant::now(), *result);
             }
             tried
         }
 
-        fn note(&mut self, operation: Operation, began: Instant, came: Came) {
-            let reason = || "so it is".to_owned();
-            let failure = match came {
-                Well => None,
+        fn note(&mut self, operation: Operation, began: Instant, result: CallResult) {
+            let reason = || "reason".to_owned();
+            let failure = match result {
+                Answered => None,
                 Lost => Some(Failure::NoAnswer { reason: reason() }),
                 NotSent => Some(Failure::NotSent { reason: reason() }),
                 Refused(status) => Some(Failure::Refused(Box::new(Refusal {
@@ -166,22 +165,22 @@ mod tests {
                     ..Refusal::default()
                 }))),
             };
-            let result = failure.map_or(Ok(()), |failure| {
+            let outcome = failure.map_or(Ok(()), |failure| {
                 Err(Error {
                     operation,
                     failure,
                     service_time: None,
                 })
             });
-            self.breaker = Breaker::after(self.breaker.take(), operation, began, &result, &self.timing);
+            self.breaker = Breaker::after(self.breaker.take(), operation, began, &outcome, &self.timing);
         }
 
-        fn submits(&mut self, came: Came) {
-            self.note(Operation::BatchDelete, Instant::now(), came);
+        fn submits(&mut self, result: CallResult) {
+            self.note(Operation::BatchDelete, Instant::now(), result);
         }
 
-        fn reads(&mut self, came: Came) {
-            self.note(Operation::ListDesktops, Instant::now(), came);
+        fn reads(&mut self, result: CallResult) {
+            self.note(Operation::ListDesktops, Instant::now(), result);
         }
 
         fn state(&self) -> Circuit {
@@ -199,11 +198,11 @@ mod tests {
         tokio::time::advance(Duration::from_secs(seconds)).await;
     }
 
-    /// Open, its pause over, and proven by a read.
+    /// After its pause and a read that succeeded.
     async fn half_open() -> Tried {
         let mut tried = Tried::after(&[Lost, Lost, Lost]);
         pass(20).await;
-        tried.reads(Well);
+        tried.reads(Answered);
         tried
     }
 
@@ -214,7 +213,7 @@ mod tests {
             (&[Lost, Lost][..], closed),
             (&[Lost, Lost, Lost], open),
             (&[Lost, Refused(500), Refused(504)], open),
-            (&[Lost, Lost, Well, Lost], closed),
+            (&[Lost, Lost, Answered, Lost], closed),
             (&[Lost, Lost, Refused(403), Lost], closed),
             (&[Lost, Lost, NotSent], closed),
             (&[Lost, NotSent, Lost, NotSent, Lost], open),
@@ -233,20 +232,20 @@ mod tests {
         let mut tried = Tried::after(&[Lost, Lost, Lost]);
         pass(19).await;
         let before = Instant::now();
-        tried.reads(Well);
+        tried.reads(Answered);
         assert_eq!(tried.state(), Circuit::Open);
         pass(1).await;
-        tried.note(Operation::ListDesktops, before, Well);
-        assert_eq!(tried.state(), Circuit::NeedsRead, "it set out before");
+        tried.note(Operation::ListDesktops, before, Answered);
+        assert_eq!(tried.state(), Circuit::NeedsRead, "it began before");
         tried.reads(Lost);
         tried.reads(Refused(403));
         assert_eq!(tried.state(), Circuit::NeedsRead);
-        tried.reads(Well);
+        tried.reads(Answered);
         assert_eq!(tried.state(), Circuit::Closed);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn half_open_it_lets_one_submission_through() {
+    async fn a_half_open_breaker_admits_one_submission() {
         let mut tried = half_open().await;
         let permit = tried.permit();
         assert_eq!(tried.state(), Circuit::Open, "another one");
@@ -257,16 +256,12 @@ mod tests {
         tried.submits(NotSent);
         assert_eq!(tried.state(), Circuit::Open, "nothing is known yet");
         drop(permit);
-        assert_eq!(
-            tried.state(),
-            Circuit::Closed,
-            "given back however its holder ended"
-        );
+        assert_eq!(tried.state(), Circuit::Closed, "the permit was released");
     }
 
     #[tokio::test(start_paused = true)]
     async fn any_answer_closes_it() {
-        for answer in [Well, Refused(400), Refused(401), Refused(403), Refused(429)] {
+        for answer in [Answered, Refused(400), Refused(401), Refused(403), Refused(429)] {
             let mut tried = half_open().await;
             let _permit = tried.permit();
             tried.submits(answer);
@@ -286,10 +281,10 @@ mod tests {
             assert_eq!(tried.state(), Circuit::Open, "{pause}");
             pass(1).await;
             assert_eq!(tried.state(), Circuit::NeedsRead, "{pause}");
-            tried.reads(Well);
+            tried.reads(Answered);
             let _permit = tried.permit();
             drop(old);
-            assert_eq!(tried.state(), Circuit::Open, "an old permit gives nothing back");
+            assert_eq!(tried.state(), Circuit::Open, "an old permit releases nothing");
         }
     }
 

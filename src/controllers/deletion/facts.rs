@@ -58,7 +58,7 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
 
 /// How long to wait for `requeue` at most.
 pub fn delay(reconciliation: &Reconciliation, requeue: Requeue, context: &Context) -> Duration {
-    let delay = ask(reconciliation, context, |deadlines| deadlines.delay(requeue));
+    let delay = with_deadlines(reconciliation, context, |deadlines| deadlines.delay(requeue));
     if requeue == Requeue::Backoff {
         deadlines::with_jitter(delay, context.process.clock.random())
     } else {
@@ -66,14 +66,14 @@ pub fn delay(reconciliation: &Reconciliation, requeue: Requeue, context: &Contex
     }
 }
 
-/// What the deadlines of the request say to a question.
-pub fn ask<T>(
+/// Evaluates a rule about time for the request.
+pub fn with_deadlines<T>(
     reconciliation: &Reconciliation,
     context: &Context,
-    question: impl FnOnce(&Deadlines<'_>) -> T,
+    rule: impl FnOnce(&Deadlines<'_>) -> T,
 ) -> T {
     let memory = context.requests.memory.of(&reconciliation.uid());
-    question(&rules(
+    rule(&rules(
         reconciliation,
         &memory,
         clocks(reconciliation, context),

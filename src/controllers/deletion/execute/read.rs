@@ -28,7 +28,8 @@ use crate::workspace::api::{Desktop, DetailFacts, Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
-    let may_still_appear = facts::ask(reconciliation, context, |deadlines| deadlines.project_may_come());
+    let may_still_appear =
+        facts::with_deadlines(reconciliation, context, |deadlines| deadlines.project_may_come());
     let (namespace, name) = (
         reconciliation.namespace(),
         reconciliation.seen.request.project.clone(),
@@ -246,7 +247,7 @@ fn record_desktop(
     );
 }
 
-/// Before a first submission a sweep of a moment ago will do, and while nothing can be decided about an attempt one of some
+/// Before a first submission a list of a moment ago suffices, and while nothing can be decided about an attempt one of some
 /// minutes. Evidence about an attempt must be newer than this reconciliation.
 pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let now = begin_read(reconciliation, context);
@@ -261,7 +262,8 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
             &context.process.config.timing,
         ),
         _ if recovery::is_early(&reconciliation.seen) => {
-            let since = facts::ask(reconciliation, context, |deadlines| deadlines.oldest_early_read());
+            let since =
+                facts::with_deadlines(reconciliation, context, |deadlines| deadlines.oldest_early_read());
             // Whatever is decided in this reconciliation, it is decided as of that moment.
             reconciliation.began = reconciliation.began.min(since);
             since
@@ -331,7 +333,7 @@ pub(super) fn job(reconciliation: &mut Reconciliation, job: &JobID, context: &Co
     let wanted = JobToFollow {
         job: job.clone(),
         desktops: desktops.iter().map(DesktopID::folded).collect(),
-        age: facts::ask(reconciliation, context, |deadlines| deadlines.age_of_submission()),
+        age: facts::with_deadlines(reconciliation, context, |deadlines| deadlines.age_of_submission()),
         object: reconciliation.reference(),
     };
     let view = match context
