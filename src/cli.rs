@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`run`] | the flags of `run`, and the [`Config`](crate::config::Config) that becomes of them |
+//! | [`run`] | the flags of `run`, and the [`Config`](crate::config::Config) that results from them |
 //! | [`crds`] | the subcommand `crds` |
 
 use clap::{Parser, Subcommand};

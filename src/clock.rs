@@ -1,4 +1,4 @@
-//! The one source of time and chance, so that tests and simulations can set both.
+//! The only source of time and randomness, so that tests and simulations can set both.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub trait Source: Send + Sync + fmt::Debug {
 /// A shared [`Source`].
 pub type Clock = Arc<dyn Source>;
 
-/// Time since the start of the process, which no clock moves.
+/// Time since the start of the process, which clock changes do not affect.
 #[derive(Debug, Clone, Copy)]
 pub struct Uptime(Instant);
 
@@ -40,7 +40,7 @@ impl Uptime {
         moment.saturating_duration_since(self.0)
     }
 
-    /// When it is so long.
+    /// The moment at which it reaches `uptime`.
     pub fn moment(self, uptime: Duration) -> Instant {
         self.0 + uptime
     }

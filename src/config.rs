@@ -41,7 +41,7 @@ pub struct Config {
     pub election: Option<Election>,
     /// Most objects that are worked on at one time.
     pub concurrency: NonZeroU16,
-    /// Most calls of one endpoint that one login makes in any minute.
+    /// Maximum number of calls per minute with one set of credentials to one endpoint.
     pub requests_per_minute: NonZeroU32,
     /// Whether the status of requests names the users of desktops.
     pub show_users: bool,
@@ -55,7 +55,7 @@ pub struct Config {
     pub otlp_endpoint: Option<OtlpEndpoint>,
 }
 
-/// Flags that cannot be followed.
+/// Invalid flags.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidConfig {
     /// Two durations do not go together.

@@ -2,10 +2,10 @@
 //! effect is a separate step, and after each one `plan` is called again, so a crash always happens between two steps or
 //! within one.
 //!
-//! The files stand in floors, which are layers and not an order in time (that is in the docs of the crate). Each imports
-//! from its own floor and from those below it, never in a circle, and no phase imports another one:
+//! The files form layers; the order in time is in the docs of the crate. Each file imports
+//! from its own layer and from those below it, never in a circle, and no phase imports another one:
 //!
-//! | floor | file | what it decides |
+//! | layer | file | what it decides |
 //! | --- | --- | --- |
 //! | 6, phases | [`admission`] | before anything is sent: may it be submitted, and what exactly |
 //! | | [`submission`] | sign, store the intent, send once, record |
@@ -91,7 +91,7 @@ fn decide(seen: &Observed) -> Step {
     if request.status.completion_time.is_some() {
         return match submission::next(seen) {
             // A job that becomes known only now is still added to its attempt. Any other response changes nothing, and
-            // whoever holds it must not go on as if it were.
+            // the process that received it must start over.
             Some(step @ (Step::RecordOutcome(_) | Step::StartOver)) => step,
             _ if request.finalizer => Step::DropFinalizer,
             _ => Step::Done,
@@ -101,13 +101,13 @@ fn decide(seen: &Observed) -> Step {
         return step;
     }
     match unsubmitted(seen) {
-        // It was taken off for the verdict.
+        // It was removed before the final result is stored.
         step @ Step::Finish(_) => step,
         step => finalizer::restore(seen).unwrap_or(step),
     }
 }
 
-/// The next step of a request of which this process holds no submission in memory.
+/// The next step of a request for which this process holds no submission in memory; it may have been submitted before.
 fn unsubmitted(seen: &Observed) -> Step {
     let request = &seen.request;
     if let Some(step) = resolve::next(seen) {

@@ -229,7 +229,7 @@ impl Replica {
     }
 
     /// Waits until a loop has stalled. The operator then records what it has sent, and exits: the kubelet, which restarts
-    /// whoever fails `/livez`, waits for seconds only.
+    /// a pod that fails `/livez`, waits for seconds only.
     async fn stalled(&self) -> ProcessError {
         loop {
             sleep(STALL_CHECK).await;
@@ -279,7 +279,7 @@ impl Replica {
     }
 }
 
-/// Says by the metric that this replica works no longer, also when its work is cut short.
+/// Sets the metric `leader` to 0 when the controllers stop, also when they are aborted.
 struct Resigns<'a>(&'a Metrics);
 
 impl Drop for Resigns<'_> {

@@ -16,7 +16,7 @@ pub struct CrdsArgs {
     output: Option<PathBuf>,
 }
 
-/// The definitions could not be delivered.
+/// The definitions could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum CrdsError {
     /// A kind has no YAML form: a mistake in its types.

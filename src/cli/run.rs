@@ -1,4 +1,4 @@
-//! `desktop-deletion-operator run`: its flags, and the [`Config`] that becomes of them.
+//! `desktop-deletion-operator run`: its flags, and the [`Config`] that results from them.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -59,7 +59,7 @@ struct ScopeArgs {
     )]
     allowed_endpoints: Vec<AllowedEndpoint>,
 
-    /// HTTP proxy (CONNECT) for the cloud [default: none; a proxy of the environment is ignored]
+    /// HTTP proxy (CONNECT) for the cloud [default: none; proxy environment variables are ignored]
     ///
     /// The proxy resolves host names and must restrict addresses itself; --allowed-endpoints is then checked by name only.
     /// Only http:// proxies are supported.
@@ -89,7 +89,7 @@ struct ScopeArgs {
 struct ReplicaArgs {
     /// Enable leader election with the Lease desktop-deletion-operator in the operator's namespace
     ///
-    /// The Deployment of the operator sets it: one of its two pods is the leader, the other one is the standby. Without it,
+    /// The operator's Deployment sets this flag: one of its two pods is the leader, the other one is the standby. Without it,
     /// the process starts to reconcile immediately. Several processes at once are safe, since writes use optimistic
     /// concurrency, but they multiply the calls to the cloud API.
     #[arg(

@@ -87,7 +87,7 @@ impl Priority {
     }
 }
 
-/// At most `burst` permits at once after a rest, and then one every `interval`.
+/// At most `burst` permits at once after an idle time, and then one every `interval`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     interval: Duration,
@@ -196,14 +196,14 @@ impl RateLimiter {
         Arc::strong_count(&self.0) == 1 && self.0.state.lock().even <= Instant::now()
     }
 
-    /// There may be room: hands out, and has those who wait look at the clock if the rate decides.
+    /// A permit may be free: grants it, and wakes the waiting callers if the rate determines the next one.
     fn changed(&self) {
         if self.hand_out().is_some() {
             self.0.rate_decides.notify_waiters();
         }
     }
 
-    /// Gives permits to whom they are due; says when the next one is, if the rate decides.
+    /// Grants the permits that are due; returns when the next one is, if the rate determines that.
     fn hand_out(&self) -> Option<Instant> {
         loop {
             let sender = match self.0.state.lock().next() {

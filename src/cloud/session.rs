@@ -58,7 +58,7 @@ impl ServiceClocks {
 pub struct CredentialsKey {
     /// Which project.
     pub project: ProjectKey,
-    /// What identifies the login.
+    /// Version of the project and its credentials.
     pub version: String,
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// Longest duration that can be set: one year. Beyond it a slip of the pen is likelier than a wish.
+/// Longest duration that can be set: one year. A longer one is probably a typing error.
 pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A text that is no duration, or one that cannot be meant.
+/// A text that is not a duration, or is out of bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDuration {
     /// Not the form of a duration.

@@ -81,7 +81,7 @@ fn is_of_the_form_of_a_region(label: &str) -> bool {
         && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Why a host pattern cannot be one, if it cannot.
+/// Why a host pattern is invalid, if it is.
 fn refusal(labels: &[String]) -> Option<String> {
     let letters =
         |label: &String| label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !label.is_empty();

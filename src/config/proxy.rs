@@ -12,7 +12,7 @@ use url::Url;
 pub struct CloudProxy {
     host: String,
     port: u16,
-    /// What it is shown, if it wants any.
+    /// The credentials that it requires, if any.
     pub credentials: Option<ProxyCredentials>,
 }
 

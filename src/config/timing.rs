@@ -81,7 +81,7 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_PROJECT_REFRESH", value_parser = parse, default_value = "10m", help_heading = FOLLOWING)]
     pub project_refresh: Duration,
 
-    /// How often the cache of a watch is compared with the API server; /livez fails if the watch delivers no events
+    /// How often the cache of a watch is compared with the API server; /livez fails if the watch no longer delivers changes
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_WATCH_CHECK", value_parser = parse, default_value = "5m", help_heading = FOLLOWING)]
     pub watch_check: Duration,
 
@@ -145,7 +145,7 @@ impl Timing {
             (
                 ("--job-visibility-timeout", self.job_visibility_timeout),
                 ("--job-overdue", self.job_overdue),
-                "a job may become visible only after that time",
+                "an accepted job may become visible only after --job-visibility-timeout",
             ),
             (
                 ("--max-signature-age", self.max_signature_age),

@@ -1,8 +1,8 @@
 //! The watch's copies of unfinished requests, and of which of them this process knows more than its watch has shown.
 //!
 //! A reconciliation begins from such a copy: what it writes is fenced by the resourceVersion, so one that is out of date
-//! writes nothing. It must not be older than what this process itself has read or written, though, or what was done would
-//! seem not to have been.
+//! writes nothing. It must not be older than what this process itself has read or written, though, or completed work would
+//! appear not to have been done.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl RequestCache {
 
     fn ahead(&self, object: &DesktopDeletion, known: Known) {
         let (uid, namespace) = (object.uid(), object.namespace().unwrap_or_default());
-        // The watch takes an object out of its store before it comes here with that, so nothing is left behind.
+        // The watch removes an object from its store before it calls `is_gone`, so no entry is left behind.
         let mut ahead = self.0.ahead.lock();
         let copy = self.get(&namespace, &object.name_any());
         let copy = copy.filter(|copy| copy.metadata.uid == uid);
@@ -238,8 +238,8 @@ pub fn version(metadata: &ObjectMeta) -> Option<u64> {
     metadata.resource_version.as_ref()?.parse().ok()
 }
 
-/// Takes off what the operator has no use for. A write of the status leaves metadata alone, and one of the finalizers all
-/// others.
+/// Removes what the operator does not need. A write of the status does not change metadata, and one of the finalizers no
+/// other field.
 pub fn trim(object: &mut DesktopDeletion) {
     let metadata = &mut object.metadata;
     metadata.managed_fields = None;

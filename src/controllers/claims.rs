@@ -147,7 +147,7 @@ impl Claims {
         self.lock().watches.keys().cloned().collect()
     }
 
-    /// Takes in what a watch says, and names the objects that are gone by it.
+    /// Applies an event of a watch, and returns the uids of objects that are gone.
     pub fn note(&self, scope: &Scope, event: &Event<DesktopDeletion>) -> Vec<String> {
         let mut table = self.lock();
         match event {
@@ -233,7 +233,7 @@ impl Claims {
         table::until_earlier_calls_end(&self.lock().time).is_zero()
     }
 
-    /// How many of the watched namespaces cannot be read for want of a right.
+    /// How many of the watched namespaces cannot be read because a permission is missing.
     pub fn unreadable(&self) -> usize {
         let table = self.lock();
         let now = table.time.uptime();

@@ -28,7 +28,7 @@ use crate::runtime::lease::Leadership;
 use crate::runtime::metrics::Metrics;
 use crate::workspace::connector::Connector;
 
-/// How many projects may wait to be settled; those that are dropped are settled when they are looked at the next time.
+/// How many projects may wait to be settled; those that are dropped are settled at their next reconciliation.
 const RESERVATION_CHECKS_CAPACITY: usize = 4096;
 
 /// What every controller works with.
@@ -89,7 +89,7 @@ pub struct Requests {
 pub struct Process {
     /// What the operator was configured with.
     pub config: Config,
-    /// Time of day and chance.
+    /// Time of day and randomness.
     pub clock: Clock,
     /// Time since the start of the process.
     pub uptime: Uptime,

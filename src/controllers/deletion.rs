@@ -55,7 +55,7 @@ use queue::Work;
 use reconciliation::Reconciliation;
 use slots::Slot;
 
-/// Most steps of one reconciliation. The longest honest one reads a hundred desktops one by one.
+/// Most steps of one reconciliation. The longest legitimate one reads a hundred desktops one by one.
 const MOST_STEPS: usize = 400;
 
 /// The API server may fail so many times in a row before that is reported like a refusal: an admission webhook that is down
@@ -84,7 +84,7 @@ pub enum Error {
     #[error("the object cannot be decoded: {0}")]
     Undecodable(String),
     /// A fault in this program.
-    #[error("a fault in the operator: {0}")]
+    #[error("internal error of the operator: {0}")]
     Fault(&'static str),
 }
 
@@ -213,7 +213,7 @@ async fn take_steps(
     }
 }
 
-/// Sees to what the failure of a reconciliation asks for.
+/// Handles the failure of a reconciliation.
 async fn failed(
     object: &DesktopDeletion,
     decided: Option<u64>,
@@ -260,7 +260,7 @@ async fn failed(
     Reconciled { decided, result }
 }
 
-/// Says that the API server refuses what the operator needs, which a status write may not be hindered by.
+/// Reports that the API server refuses a call that the operator needs; a status write may still be permitted.
 async fn access_denied(
     object: &DesktopDeletion,
     error: &api::Error,
@@ -332,7 +332,7 @@ async fn run_steps(
                 return (Some(reconciliation), Ok(Some(delay)));
             }
             Step::StartOver => Err(Error::StartOver),
-            // From the signature to the record nothing may cut in.
+            // Nothing may interrupt the steps from the signature to the record.
             Step::Sign(batch) => {
                 slot.release();
                 match submission::run(reconciliation, batch, context.clone()).await {

@@ -1,6 +1,6 @@
-//! Publishes Events. What was said of an object within the last minutes is counted where it was said, not said again. Of what
-//! was said only the name of the Event is kept, and that until the request ends: kube's recorder keeps whole Events, and goes
-//! through all of them each time.
+//! Publishes Events. An Event that repeats one of the last minutes increases the count of that one. Of published
+//! Events only the names are kept, until the request ends: kube's recorder keeps whole Events, and searches
+//! all of them each time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::clock::Clock;
 /// The controller that Events name.
 const CONTROLLER: &str = "desktop-deletion-operator";
 
-/// For so long what is said again is counted.
+/// How long a repeated Event increases the count of the first one.
 const COUNTED: Duration = Duration::from_secs(360);
 
 /// How long publishing an Event may take.
@@ -38,7 +38,7 @@ pub enum Kind {
     Warning,
 }
 
-/// What there is to say of an object.
+/// Content of an Event about an object.
 #[derive(Debug)]
 pub struct Announcement<'a> {
     /// Whether it needs attention.
@@ -86,7 +86,7 @@ impl Events {
         }
     }
 
-    /// Publishes an Event about an object. It is a courtesy: nothing fails because of it.
+    /// Publishes an Event about an object. Best effort: nothing fails because of it.
     pub async fn publish(&self, about: &ObjectReference, news: Announcement<'_>) {
         let (name, namespace, reason) = (
             about.name.as_deref().unwrap_or_default(),

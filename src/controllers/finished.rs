@@ -129,7 +129,7 @@ async fn notice(client: &Client, object: &impl ResourceExt) -> Result<(), api::E
     Ok(())
 }
 
-/// Says in the status of a finished request that its spec was noticed as it is now; whether that is news.
+/// Sets observedGeneration in the status of a finished request; returns whether that is a change.
 fn observe(object: &mut Value) -> bool {
     let generation = object["metadata"]["generation"].clone();
     let status = &mut object["status"];

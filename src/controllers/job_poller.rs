@@ -90,7 +90,7 @@ impl Followed {
         self.last.view.has_ended(&self.last.desktops)
     }
 
-    /// What there is to say, after a look at the project that failed as a whole with `read_failure`. A job that is done is not
+    /// The state to report; `read_failure` is the failure of the last poll of the whole project. A job that is done is not
     /// polled again, so that a failure would be its final status.
     fn news(&self, read_failure: Option<&Error>) -> JobNews {
         match read_failure
@@ -105,7 +105,7 @@ impl Followed {
 }
 
 impl Pollers {
-    /// Pollers that look as often as `timing` says and put into `queue` what changed.
+    /// Pollers that poll at the interval of `timing` and put requests whose jobs changed into `queue`.
     pub fn new(timing: Timing, queue: WorkQueue, pulse: Pulse) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -184,7 +184,7 @@ impl Pollers {
 }
 
 impl Shared {
-    /// When the project is to be looked at next; `None`, and it is forgotten, once nothing is followed there.
+    /// When the project is polled next; `None`, and its entry is removed, once no job of it is followed.
     fn next_poll(&self, key: &CredentialsKey, last: Option<Instant>) -> Option<Instant> {
         let projects = &mut self.state.lock().projects;
         let entry = projects.get_mut(key)?;
@@ -204,7 +204,7 @@ impl Shared {
         Some(due.map_or(idle, |due| tick.map_or(due, |tick| tick.max(due))))
     }
 
-    /// The login, and the jobs that are due for a look.
+    /// The client, and the jobs that are due for a poll.
     fn due(&self, key: &CredentialsKey) -> Option<(Arc<dyn Workspace>, Vec<JobID>)> {
         let state = self.state.lock();
         let entry = state.projects.get(key)?;

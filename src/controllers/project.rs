@@ -215,7 +215,7 @@ fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, verifier: Ar
     ))
 }
 
-/// Settles what is reserved, and proves the login. The failure of one does not stop the other.
+/// Settles reservations, and verifies the credentials. The failure of one does not stop the other.
 async fn try_reconcile(project: &WorkspaceProject, verifier: &Verifier) -> Result<Action, api::Error> {
     let timing = &verifier.context.process.config.timing;
     let settled = daily_usage::settle(project, &verifier.context)
@@ -229,7 +229,7 @@ async fn try_reconcile(project: &WorkspaceProject, verifier: &Verifier) -> Resul
     Ok(Action::requeue(settled.map_or(next, |settled| settled.min(next))))
 }
 
-/// Says when to look again.
+/// Returns the delay until the next verification.
 async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Duration, api::Error> {
     let context = &verifier.context;
     let namespace = project.namespace().unwrap_or_default();
@@ -263,7 +263,7 @@ async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Durat
     let persists = check.verdict.reason == Reason::EndpointUnreachable && check.failures >= STALLED_AFTER;
     write(project, &check.verdict, persists, context).await?;
     let next = pause(&check, context).saturating_sub(check.at.elapsed());
-    // A login that does not work is read again soon: the Secret may have been mended, and is not watched.
+    // Credentials that do not work are read again soon: the Secret may have been fixed, and is not watched.
     let next = if check.verdict.status == ConditionStatus::True {
         next
     } else {
@@ -272,7 +272,7 @@ async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Durat
     Ok(next.max(Duration::from_millis(100)))
 }
 
-/// Tries a login by a read of the cloud. `last`: what came of the same login the last time.
+/// Verifies credentials with a read-only request. `last`: the previous result for the same credentials.
 async fn check(
     project: WorkspaceProject,
     session: Arc<CloudSession>,
@@ -326,7 +326,7 @@ fn pause(check: &CredentialCheck, context: &Context) -> Duration {
     }
 }
 
-/// What a read proves of a login.
+/// What the read-only request shows about the credentials.
 fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, context: &Context) -> Verdict {
     let skewed = |clocks: &Clocks| {
         let skew = clocks.skew(context.process.config.timing.clock_skew)?;

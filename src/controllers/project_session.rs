@@ -29,7 +29,7 @@ use crate::workspace::endpoint::regions;
 /// Projects that were not used for so long are forgotten.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// What a read of a project came to. One that failed is shared too, or those who wait would time out one after the other.
+/// Result of a read of a project. A failure is shared too, or the waiting callers would time out one after the other.
 type ReadResult = Result<Arc<ProjectRead>, api::Error>;
 
 /// Reads of projects that requests share, by namespace and name.
@@ -299,7 +299,7 @@ fn not_ready(message: String, needs_user: bool) -> ProjectUnavailable {
     }
 }
 
-/// What the project's own `Ready` condition has against it.
+/// Why the project cannot be used, by its own `Ready` condition.
 fn unverified(project: &WorkspaceProject, patient: bool) -> Option<ProjectUnavailable> {
     let name = project.name_any();
     let ready = project.condition(ConditionType::Ready);

@@ -53,7 +53,7 @@ pub fn make_usable(project: &mut Raw<WorkspaceProject>) {
         tracing::warn!(
             namespace,
             name,
-            "the status of a WorkspaceProject cannot be decoded, so it is replaced"
+            "the status of a WorkspaceProject cannot be decoded, so the operator replaces the status"
         );
         *project = bare;
     }

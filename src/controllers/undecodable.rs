@@ -1,4 +1,4 @@
-//! Objects that cannot be decoded. They are left out of everything else, and named: in the log, in a metric, and in their
+//! Objects that cannot be decoded. They are skipped everywhere else, and reported: in the log, in a metric, and in their
 //! own conditions where the API server takes that. One that is being deleted is released once no call of it can take effect
 //! any more.
 
@@ -239,7 +239,7 @@ async fn look_after(uid: &str, entry: &Entry, context: &Context) -> Result<(), a
 async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(), api::Error> {
     finished::free(&context.kube.client, object).await?;
     let (namespace, name) = (object.namespace(), object.name_any());
-    let note = "the finalizer was removed from an object that cannot be decoded. Its delete requests can no longer take effect, and their outcome is unknown; check its desktops in the console";
+    let note = "the operator removed its finalizer from an object that it cannot decode. The delete requests of the object can no longer take effect, and their outcome is unknown; check the desktops of the object in the console";
     tracing::warn!(namespace, name, "{note}");
     context.process.metrics.incident(Incident::ReleasedUnresolved);
     let news = Announcement {

@@ -18,7 +18,7 @@ use crate::runtime::health::Pulse;
 /// The live list, as far as it matters: resourceVersions by object.
 type Versions = HashMap<ObjectRef<DesktopDeletion>, u64>;
 
-/// Looks every `interval` until the operator stops; `selector` is that of the watch.
+/// Checks every `interval` until the operator stops; `selector` is that of the watch.
 pub async fn run(
     (client, scope, selector): (Client, Scope, &'static str),
     (cache, undecodable): (Store<DesktopDeletion>, Undecodable),

@@ -64,7 +64,7 @@ pub use reason::Reason;
 words! {
     /// Types of conditions.
     ConditionType {
-        /// Whether the batch was submitted to the cloud.
+        /// Whether the delete request took effect: True, False, or Unknown while it may still take effect.
         Submitted,
         /// Final result: Unknown while the request is active, then True or False; never changes again.
         Succeeded,
@@ -129,8 +129,8 @@ pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition>
     conditions.iter().find(|c| c.type_ == kind)
 }
 
-/// The conditions that say `claims` and nothing else. A condition whose status stays keeps its transition time;
-/// one that is not claimed vanishes. A message that the API server would refuse for its length is cut.
+/// The conditions of `updates` and no others. A condition whose status stays the same keeps its transition time;
+/// one that is not in `updates` is removed. A message that the API server would refuse for its length is cut.
 #[must_use]
 pub fn merge(old: &[Condition], updates: &[ConditionUpdate], generation: i64, now: &Time) -> Vec<Condition> {
     updates

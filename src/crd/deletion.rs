@@ -24,8 +24,8 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
 /// What to delete, and how. Every field except `suspend` and `approvedPlan` is immutable: to change a request, create a new
 /// object.
 ///
-/// A client without strict field validation silently drops unknown fields, such as `email_notification`, so that the
-/// default applies. `kubectl apply` rejects them.
+/// A client without strict field validation silently drops unknown fields, such as `email_notification`, and the
+/// default applies instead. `kubectl apply` rejects them.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "cloud-desktops.dev",
@@ -145,7 +145,7 @@ pub struct DesktopDeletionSpec {
     /// `notAfter`. Default: as soon as possible. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
-    #[x_kube(validation = rules::readable_time("notBefore out to submit at once"))]
+    #[x_kube(validation = rules::readable_time("notBefore to submit as soon as possible"))]
     pub not_before: Option<Time>,
 
     /// Deadline for the submission: a request that has not been submitted by then is never submitted and ends with
@@ -154,7 +154,7 @@ pub struct DesktopDeletionSpec {
     /// after the creation of the object, or after `notBefore` (`--request-deadline` of the operator). Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
-    #[x_kube(validation = rules::readable_time("notAfter out for the default deadline"))]
+    #[x_kube(validation = rules::readable_time("notAfter to use the default deadline"))]
     pub not_after: Option<Time>,
 
     /// Whether to suspend the request: while it is true, nothing is submitted, and `status.plan` and `status.desktops` show

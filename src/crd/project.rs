@@ -74,8 +74,8 @@ pub struct WorkspaceProjectSpec {
     #[x_kube(validation = rules::port())]
     pub endpoint: Option<String>,
 
-    /// URL of the identity service (IAM), https, without a path, in the form of `endpoint`. The operator logs in
-    /// there with a password, and queries there when a token expires. Default: `https://iam.{region}.myhuaweicloud.com`
+    /// URL of the identity service (IAM), https, without a path, in the same form as `endpoint`. The operator logs in
+    /// there with a password, and reads the expiry time of a token there. Default: `https://iam.{region}.myhuaweicloud.com`
     /// (for eu-west-101, `https://iam.eu-west-101.myhuaweicloud.eu`) if `endpoint` is not set. If `endpoint` is set, there
     /// is no default, so that credentials are never sent to another cloud. Immutable, including whether it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,7 +142,7 @@ pub struct Guardrails {
     pub max_desktops_per_request: Option<u32>,
 
     /// Maximum number of desktops that are submitted within 24 hours, by all requests of this project. A request with more
-    /// desktops is never submitted. Counting begins when the limit is set; another `WorkspaceProject` with the same
+    /// desktops than this is never submitted. Counting begins when the limit is set; another `WorkspaceProject` with the same
     /// credentials, or this one after it was deleted and created again, has its own count. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1, max = limits::DESKTOPS_PER_DAY))]

@@ -95,9 +95,9 @@ pub(super) fn recorded_time() -> Rule {
     Rule::new(READABLE_TIME).message(UNREADABLE_TIME)
 }
 
-/// A time in spec; `leave` says what to leave out for which default.
-pub(super) fn readable_time(leave: &str) -> Rule {
+/// A time in spec; `omitted` is the field, and what happens without it.
+pub(super) fn readable_time(omitted: &str) -> Rule {
     Rule::new(READABLE_TIME).message(&*format!(
-        "the time must be after 1970 and before the year 9999; leave {leave}"
+        "the time must be after 1970 and before the year 9999; omit {omitted}"
     ))
 }

@@ -68,7 +68,7 @@ fn deadline_unclear(seen: &Observed) -> Progress {
     }
 }
 
-/// What keeps the request from being looked at in the cloud at all.
+/// What blocks the request before anything is read from the cloud.
 fn blocked_before_reads(seen: &Observed) -> Option<Step> {
     if seen.request.suspend {
         let message = "spec.suspend is true: set it to false to submit the request".to_owned();
@@ -543,7 +543,7 @@ fn already_absent(seen: &Observed, absent: &[DesktopID]) -> Completion {
     }
 }
 
-/// A refusal that another look at the desktops did not change.
+/// A rejection that a second read of the desktops did not change.
 fn final_rejection(seen: &Observed, body: &[DesktopID]) -> Option<Completion> {
     let (attempt, error) = refused(seen).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
     let final_class = match error.class {

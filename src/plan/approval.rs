@@ -159,7 +159,7 @@ fn lacks(shown: &DesktopStatus, fact: MissingFact) -> bool {
     missing.contains(&fact) || (fact == MissingFact::AllUsers && missing.contains(&MissingFact::Users))
 }
 
-/// What keeps a request from being submitted for want of an approval.
+/// Why a request is not submitted, if an approval is missing.
 pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
     let approval_state = evaluate(seen, plan);
     let said = update(seen, &approval_state, &plan.hash);

@@ -108,7 +108,7 @@ pub fn clock_skew(skew: ClockSkew) -> Progress {
 pub fn after_failed_submission(outcome: Outcome, error: &CloudError) -> Progress {
     let class = error.class;
     let error_policy = class.error_policy();
-    // A request that is refused as it stands is looked at once more before that is final.
+    // A request that is rejected as invalid is checked once more before that is final.
     let needs_user =
         error_policy.needs_user && class != ErrorClass::InvalidRequest && outcome == Outcome::Rejected;
     let message = messages::of_error(error);

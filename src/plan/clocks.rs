@@ -36,7 +36,7 @@ impl DateSample {
 }
 
 /// So many answers in a row must agree with each other before they move a clock that is known. One list may take two
-/// calls, so that two answers may be the doing of one faulty server.
+/// calls, so that two responses may come from one faulty server.
 const IN_A_ROW: u8 = 3;
 
 /// A clock that is known from answers only. A first answer counts once a second one agrees with it, and those that
@@ -124,7 +124,7 @@ impl Clocks {
     }
 }
 
-/// `at` and so much later; the end of time if that is beyond it.
+/// `at` and so much later; the latest representable time if that is exceeded.
 pub fn after(at: Timestamp, later: Duration) -> Timestamp {
     at.checked_add(later).unwrap_or(Timestamp::MAX)
 }

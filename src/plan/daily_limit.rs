@@ -28,11 +28,11 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
     }
     let until = if let Some(earlier) = left_over(seen, &others) {
         format!(
-            "an earlier reservation of this request ({}) is released first",
+            "waiting until an earlier reservation of this request ({}) is released",
             earlier.attempt_id
         )
     } else if is_full {
-        "waiting until one of them is recorded".to_owned()
+        "waiting until the outcome of one of them is recorded".to_owned()
     } else {
         match opens_at(&others, limit, count) {
             Some(at) => format!("it can be submitted at {at}, or earlier if another submission has no effect"),

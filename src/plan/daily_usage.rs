@@ -95,7 +95,7 @@ pub fn settle(usage: &DailyUsage, requests: Vec<ReservationOwner>, timing: &Timi
 enum ReservationState {
     /// It is not certain yet.
     Open,
-    /// Nothing came of it, nor can.
+    /// It had no effect, and cannot have one.
     Released,
     /// So many desktops were submitted, or may have been.
     Submitted {

@@ -45,7 +45,7 @@ const FEW: usize = 200;
 /// How often the conditions say how far a long check has come.
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// How long a reconciliation believes an earlier one that a desktop is gone.
+/// How long a reconciliation relies on an earlier one that found a desktop gone.
 const GONE: Duration = RESYNC;
 
 /// How long a watch may take to show what this process has read or written; then the object is read live instead.
@@ -81,7 +81,7 @@ pub struct Deadlines<'a> {
     pub submitted: &'a [SubmittedDesktops],
 }
 
-/// What is no matter of time, but stands beside it in [`Facts`].
+/// Inputs of [`Facts`] that do not depend on time.
 #[derive(Debug, Clone, Copy)]
 pub struct FactInputs<'a> {
     /// The process is shutting down, or leads no longer.
@@ -148,7 +148,7 @@ impl Deadlines<'_> {
         let bounded = |left: Duration| left.clamp(timing.retry_min.min(RESYNC), RESYNC);
         let delay = match requeue {
             Requeue::Change => RESYNC,
-            // The poller wakes it; this only heals a wake-up that got lost.
+            // The poller wakes it; this only covers a lost notification.
             Requeue::JobChange => timing.poll_interval * 8,
             Requeue::PollInterval => timing.poll_interval,
             Requeue::Start => bounded(self.until_start()),
@@ -267,7 +267,7 @@ impl Deadlines<'_> {
             .filter(|refusal| refusal.attempt == last.id);
         let pause = match error.class.error_policy().retry {
             RetryPolicy::Slow => self.timing.retry_max,
-            // What the first look at each desktop did not explain may take as long to show as an accepted call.
+            // What the first read of each desktop did not explain may take as long to become visible as an accepted call.
             RetryPolicy::AfterJobVisibility
                 if count_identical_not_found(&self.request.status, &last.desktop_ids) > 1 =>
             {
@@ -477,7 +477,7 @@ pub fn oldest_gone(uptime: Duration) -> Duration {
     uptime.saturating_sub(GONE)
 }
 
-/// Whether a signature made at `signed` is too old to be sent, or reads made at `read` are too old to sign upon.
+/// Whether a signature made at `made` is too old to be sent, or a read made then is too old to sign a request.
 pub fn is_stale(made: Duration, uptime: Duration, timing: &Timing) -> bool {
     uptime.saturating_sub(made) >= timing.max_signature_age
 }

@@ -57,7 +57,7 @@ impl ErrorPolicy {
 /// How soon something is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryPolicy {
-    /// After the shortest pause: the next look may already be different.
+    /// After the shortest delay: the next read may already differ.
     Soon,
     /// After the shortest pause, and after the job visibility timeout once the same is refused again.
     AfterJobVisibility,

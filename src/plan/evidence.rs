@@ -119,7 +119,7 @@ pub fn next_owner_read(seen: &Observed, attempt: &Attempt, sub_job_list: &SubJob
         .map(Step::ReadOwner)
 }
 
-/// What was found will not be more. A job that deletes only a part of the body may be another client's, and a list that was
+/// No further evidence is expected. A job that deletes only a part of the body may be another client's, and a list that was
 /// cut may lack ours.
 pub fn is_conclusive(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> bool {
     let ours = || evidence.jobs.iter().any(|job| covers(seen, attempt, job));
@@ -146,7 +146,7 @@ pub fn late_effect(seen: &Observed, attempt: &Attempt) -> Option<Step> {
     evidence.found().then_some(Step::RecordOutcome(outcome_update))
 }
 
-/// What the conditions say of an attempt in doubt before anything was looked at.
+/// What the conditions say of an attempt in doubt before anything was read.
 pub fn in_doubt(attempt: &Attempt) -> Progress {
     let message = format!(
         "no conclusive response to the delete request for {} at {}; outcome unknown, verifying. The request will not be sent again",
@@ -199,7 +199,7 @@ fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progres
     }
 }
 
-/// The attempt took effect. What it did not touch was perhaps not submitted: where no job is known, two complete looks say
+/// The attempt took effect. What it did not touch was perhaps not submitted: if no job is known, two complete reads show
 /// so. Else it is open until the job has shown all of its sub-jobs, since a list may have lacked a row.
 pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> OutcomeUpdate {
     let mut jobs: Vec<_> = evidence.jobs.iter().cloned().collect();

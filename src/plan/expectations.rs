@@ -1,6 +1,6 @@
 //! Floor 5, shared by phases.
 //!
-//! What the author of a request believes of its desktops (`spec.expected`), against what the last read shows. One desktop
+//! What the author of a request expects of its desktops (`spec.expected`), against what the last read shows. One desktop
 //! that is another holds up the whole request: half of a batch is not what was asked for.
 
 use super::messages::describe_desktops;

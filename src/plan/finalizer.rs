@@ -10,10 +10,10 @@ use super::step::{Completion, Step};
 use crate::crd::conditions::Reason;
 
 const REMOVED: &str = "another client repeatedly removed the operator's finalizer, so deleting this object would let a \
-    new one submit while the delete request may still take effect. Do not replace the object (Argo CD: no Replace=true), or \
+    new one submit while the delete request may still take effect. Update the object without replacing it (Argo CD: no Replace=true), or \
     install the policy keep-finalizer. The operator restores the finalizer later";
 
-/// Puts the finalizer back where it is missed and may be put on.
+/// Restores the finalizer if it is missing and may be added.
 pub fn restore(seen: &Observed) -> Option<Step> {
     (seen.facts.finalizer_missing && seen.facts.finalizer_due && !seen.facts.stopping)
         .then_some(Step::AddFinalizer)

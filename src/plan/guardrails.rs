@@ -34,9 +34,9 @@ pub fn violated(seen: &Observed) -> Option<Progress> {
             desktops(names)
         )
     } else if request.force && !guardrails.allow_force {
-        "a request may not set spec.force (allowForce)".to_owned()
+        "requests must not set spec.force (allowForce)".to_owned()
     } else if request.delete_users && !guardrails.allow_delete_users {
-        "a request may not set spec.deleteUsers (allowDeleteUsers)".to_owned()
+        "requests must not set spec.deleteUsers (allowDeleteUsers)".to_owned()
     } else {
         return None;
     };
@@ -54,7 +54,7 @@ pub fn violated(seen: &Observed) -> Option<Progress> {
 /// The wait while it is unknown when the project takes submissions.
 pub fn unknown_time_zone(project: &str) -> Progress {
     let message = format!(
-        "a time zone in spec.guardrails.windows of WorkspaceProject {project} is not known, so nothing is submitted: use a name of the IANA database, such as Europe/Berlin"
+        "a time zone in spec.guardrails.windows of WorkspaceProject {project} is not known, so nothing is submitted: use a name from the IANA time zone database, such as Europe/Berlin"
     );
     Progress::stalled(Reason::GuardrailViolated, message, Requeue::Change)
 }

@@ -98,7 +98,7 @@ impl RequestMemory {
             .map(|(_, at)| *at)
     }
 
-    /// Notes a read of a desktop begun at `began`; says whether it was idle a `settle` time before too, and in every
+    /// Notes a read of a desktop begun at `began`; returns whether it was also idle one timeout before, and in every
     /// read between.
     pub fn record_idle(
         &mut self,
@@ -213,7 +213,7 @@ impl RequestMemory {
         }
     }
 
-    /// What an earlier look at the pending attempt found, if it was begun a `settle` time before `began`.
+    /// What an earlier read for the pending attempt found, if it began a job visibility timeout before `began`.
     pub fn earlier_evidence(
         &self,
         request: &Request,

@@ -56,7 +56,7 @@ fn remedy(error: &CloudError) -> String {
     match error.class {
         ErrorClass::InvalidRequest => "the cloud rejected the request as invalid; create a corrected DesktopDeletion".to_owned(),
         ErrorClass::UnknownRefusal => {
-            "the cloud rejected the request with an unknown error code; retrying every few minutes. Fix the cause that its message names, or create a new request".to_owned()
+            "the cloud rejected the request with an unknown error code; retrying every few minutes. Fix the cause that the error message names, or delete this request and create a new one".to_owned()
         }
         ErrorClass::Authentication => {
             "the cloud rejects the credentials; put valid ones into the project's Secret".to_owned()
@@ -162,7 +162,7 @@ pub fn expiry_of(attempt: &Attempt) -> String {
 /// What a user can do about an attempt whose outcome stays unknown.
 pub fn manual_resolution_hint(attempt: &Attempt) -> String {
     format!(
-        "check the desktops and their deletion jobs in the console, then set the annotation {} of this object to {}=adopt:<job id>, =retry or =abandon",
+        "check the desktops and their deletion jobs in the console, then set the annotation {} of this object to {}=ACTION, where ACTION is adopt:<job id>, retry or abandon",
         crate::crd::RESOLVE_ANNOTATION,
         attempt.id
     )

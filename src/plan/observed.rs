@@ -14,12 +14,12 @@ use crate::crd::deletion::{Attempt, CloudError, DesktopDeletionStatus, Expectati
 use crate::crd::project::{DailyUsage, Guardrails};
 use crate::ids::{AttemptID, DesktopID, JobID};
 
-/// Everything that [`plan`](super::plan) looks at; by default nothing was looked at yet.
+/// The input of [`plan`](super::plan); by default nothing was read yet.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
     /// The object, read live in this reconciliation.
     pub request: Request,
-    /// The project and its Secret; `None`: not looked at in this reconciliation.
+    /// The project and its Secret; `None`: not read in this reconciliation.
     pub project: Option<ProjectView>,
     /// The project was read live after the last cloud read and the last write, and a moment ago: good enough to sign upon.
     pub project_is_fresh: bool,
@@ -395,7 +395,7 @@ pub enum Window {
         /// When the next one opens, by our clock.
         opens: Option<Timestamp>,
     },
-    /// They cannot be reckoned with: a time zone is not known.
+    /// They cannot be evaluated: a time zone is not known.
     Unknown,
 }
 
@@ -435,7 +435,7 @@ impl ClockSkew {
             "ahead of"
         };
         format!(
-            "{other} is {apart} {direction} the clock of the operator's node; nothing is submitted and nothing expires until they agree. Fix the clock that is wrong (NTP)"
+            "{other} is {apart} {direction} the clock of the operator's node; nothing is submitted, and no request expires at its deadline, until they agree. Fix the clock that is wrong (NTP)"
         )
     }
 }

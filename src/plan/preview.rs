@@ -272,7 +272,7 @@ fn left_out(plan: &Planned) -> String {
     let pooled = match plan.desktops.iter().filter(|(_, desktop)| desktop.pooled).count() {
         0 => String::new(),
         count => format!(
-            "; an approval does not cover the users of {} of a desktop pool",
+            "; an approval does not cover the users of {} in a desktop pool",
             count_of(count)
         ),
     };

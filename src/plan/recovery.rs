@@ -89,7 +89,7 @@ fn name_busy(seen: &Observed, attempt: &Attempt, mut progress: Progress) -> Prog
     if !busy.is_empty() {
         progress
             .message
-            .push_str("; waiting until no task runs on these desktops and their status is documented: ");
+            .push_str("; waiting until these desktops have no running task and a documented status: ");
         progress.message.push_str(&name_some(busy));
     }
     progress

@@ -131,7 +131,7 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
             }
             if !named || earlier {
                 let why = format!(
-                    "job {job} names no desktop of attempt {}; check the job in the console",
+                    "job {job} names no desktop of attempt {}, or existed before its delete request; check the job in the console",
                     attempt.id
                 );
                 return Some(Step::RefuseResolve(RefusedAnnotation { value, why }));

@@ -153,14 +153,14 @@ fn apply_progress(
         show_plan(&mut status, preview, now);
         status.refused_plan.clone_from(&preview.refused);
     }
-    // Taken away and set again, an approval is a new one.
+    // If it is removed and set again, it is a new approval.
     if status.refused_plan != request.approved_plan {
         status.refused_plan = None;
     }
     if !progress.desktops.is_empty() {
         list_all(&mut status, request, &progress.desktops);
     }
-    // Taken away and set again, an annotation is a new question.
+    // If it is removed and set again, it is a new annotation.
     if request.resolve.is_none() {
         status.last_handled_resolve = None;
     }

@@ -20,7 +20,7 @@ use crate::workspace::error::Operation;
 pub fn next(seen: &Observed) -> Option<Step> {
     match &seen.submission {
         Submission::None => None,
-        // The task that sends and records has the object looked at once it is done.
+        // The task that sends and records requeues the object when it is done.
         Submission::InProgress => Some(Step::Done),
         Submission::Signed { attempt, fresh } => Some(signed(seen, attempt, *fresh)),
         Submission::Responded { attempt, answer } => Some(responded(seen, attempt, answer)),
@@ -91,9 +91,9 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
     })
 }
 
-/// The guard failed between the intent and the request: too slow, called off, or shutting down.
+/// The guard failed between the intent and the request: too slow, cancelled, or shutting down.
 fn not_sent(attempt: &Attempt) -> Step {
-    let message = "the request was signed but not sent; it will be prepared again".to_owned();
+    let message = "the delete request was signed but not sent, so it had no effect; retrying".to_owned();
     let progress = Progress::retrying(Reason::ServiceUnavailable, message, Requeue::Retry);
     Step::RecordOutcome(OutcomeUpdate::of(attempt, Outcome::NotSent, progress))
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ids::{DesktopID, JobID};
 use crate::workspace::api::{Desktop, DesktopFacts, DetailFacts, Job, SubJob, SubJobStatus};
 
-/// One look at one desktop.
+/// One observation of one desktop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesktopObservation {
     /// What was seen.
@@ -157,12 +157,12 @@ pub struct JobView {
     pub complete: bool,
     /// `job_error_code` or `fail_reason` of the parent, for ids that no sub-job names.
     pub parent_reason: Option<String>,
-    /// The last word on each desktop, by folded id.
+    /// The result for each desktop, by folded id.
     pub results: BTreeMap<DesktopID, SubJobResult>,
 }
 
 impl JobView {
-    /// Nothing more is to be learned: the job has had its last word on each of these desktops, or has ended and showed
+    /// No further result is expected: the job has reported a final result for each of these desktops, or has ended and showed
     /// every sub-job.
     pub fn has_ended(&self, desktops: &[DesktopID]) -> bool {
         !desktops.iter().any(|id| self.may_still_change(id))
@@ -259,7 +259,7 @@ impl Evidence {
         !self.affected.is_empty()
     }
 
-    /// What either of two looks found.
+    /// What either of two reads found.
     #[must_use]
     pub fn or(mut self, other: &Self) -> Self {
         self.jobs.extend(other.jobs.iter().cloned());

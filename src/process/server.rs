@@ -59,7 +59,7 @@ impl Server {
         Ok(Self { listener })
     }
 
-    /// Answers until `stop` is cancelled. Cancel it last: probes are wanted while the operator winds down.
+    /// Answers until `stop` is cancelled. Cancel it last: probes must be answered while the operator shuts down.
     ///
     /// # Errors
     /// [`ServerError::Serve`].

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 /// Exit code after a second signal: 128 + SIGINT, as a shell would report it.
 const IMPATIENT: i32 = 130;
 
-/// A token that the first SIGTERM or SIGINT cancels. Whoever holds it stops beginning new work, finishes what must
-/// not be cut (the record of a submission), and returns. A second signal ends the process at once.
+/// A token that the first SIGTERM or SIGINT cancels. Its holders start no new work, finish what must
+/// not be interrupted (the record of a submission), and return. A second signal ends the process at once.
 ///
 /// # Errors
 /// The handlers cannot be installed.

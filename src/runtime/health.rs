@@ -1,4 +1,4 @@
-//! Whether the operator is ready (every watch has synced) and alive (every loop has turned lately).
+//! Whether the operator is ready (every watch has synced) and alive (every loop has sent a heartbeat recently).
 //!
 //! A task that panicked or hangs must not hide behind a process that still answers: each loop reports itself by name,
 //! and one that is silent for longer than it said, or gone, fails `/livez`: the operator then records what it has sent, and
@@ -105,7 +105,7 @@ impl Health {
         report
     }
 
-    /// How long each loop has given no sign of life, by name.
+    /// Time since the last heartbeat of each loop, by name.
     #[must_use]
     pub fn silences(&self) -> Vec<(String, Duration)> {
         let state = self.0.lock();

@@ -7,7 +7,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`ruling`] | may this replica take or renew the lease: pure |
-//! | [`leadership`] | whether this replica leads right now, for whoever is about to begin something |
+//! | [`leadership`] | whether this replica is the leader right now, checked before new work is started |
 //!
 //! The rules are those of the client libraries of Kubernetes, so `kubectl get lease` reads as usual. Each try has a time
 //! limit, and a try that brought no answer counts as a failed one.
@@ -34,10 +34,10 @@ use ruling::{Candidate, Ruling};
 /// The name of the Lease, in the operator's own namespace: the only one that its Role lets it read or write.
 pub const NAME: &str = "desktop-deletion-operator";
 
-/// Name of the check of `/readyz` that says which part this replica plays.
+/// Name of the check of `/readyz` that says whether this replica is the leader.
 pub const CHECK: &str = "leader-election";
 
-/// After so many time limits without a turn the loop counts as dead.
+/// After so many time limits without a heartbeat the loop counts as stalled.
 const MISSED_HEARTBEATS: u32 = 6;
 
 /// Why a replica leads no longer. Either way it must stop at once and start over.

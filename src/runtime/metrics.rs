@@ -43,7 +43,7 @@ pub struct Metrics {
 
 words! {
     /// What requires user action, although the object no longer says so, or says something else: the reasons of the
-    /// Events that tell it.
+    /// Events that report it.
     Incident {
         /// What came of a submission could not be stored.
         JobLost,
@@ -162,7 +162,7 @@ impl Metrics {
         self.counts.cloud_calls.get_or_create(&labels).inc();
     }
 
-    /// A call of the cloud was not made, since this breaker was on.
+    /// A call of the cloud was suppressed, since this circuit breaker was open.
     pub fn suppressed(&self, operation: Operation, breaker: BreakerKind) {
         let labels = [
             ("operation", operation.as_str()),
@@ -171,7 +171,7 @@ impl Metrics {
         self.counts.suppressed_requests.get_or_create(&labels).inc();
     }
 
-    /// A breaker was put on the calls of a login, or of a project by a login.
+    /// A circuit breaker opened.
     pub fn breaker_tripped(&self, breaker: BreakerKind) {
         let labels = [("breaker", breaker_name(breaker))];
         self.counts.circuit_breaker.get_or_create(&labels).inc();

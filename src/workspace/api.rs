@@ -34,7 +34,7 @@ pub const MAX_PAGE: u32 = 1_000;
 #[async_trait]
 pub trait Workspace: Send + Sync + fmt::Debug {
     /// `GET /v2/{project_id}/desktops` filtered by `desktop_id`, for at most [`MAX_BATCH`] ids. Without ids it
-    /// asks for one row of any desktop: the harmless read that proves a login.
+    /// asks for one row of any desktop: the read-only request that verifies credentials.
     ///
     /// # Errors
     /// Every [`Error`] but one about a missing desktop, which is simply not in the list.

@@ -289,7 +289,7 @@ fn checked(
         .map_err(|why| InvalidSecret { key, why })
 }
 
-/// The value as text. It is never trimmed: a Secret that needs mending says so once, here, rather than as a failed login
+/// The value as text. It is never trimmed: an invalid Secret is reported once, here, rather than as a failed login
 /// that counts towards a lock.
 fn text(bytes: &[u8], max: usize) -> Result<&str, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| {

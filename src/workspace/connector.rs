@@ -44,7 +44,7 @@ pub struct Target {
     pub iam_endpoint: Option<String>,
 }
 
-/// Why there is no connection to speak of.
+/// Why no client could be created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// The endpoint is not allowed.
@@ -101,7 +101,7 @@ impl Connector {
         }
     }
 
-    /// Tells `witness` how each call of IAM ended.
+    /// Reports to `witness` how each call of IAM ended.
     #[must_use]
     pub fn witnessed_by(self, witness: Arc<dyn CallObserver>) -> Self {
         Self { witness, ..self }

@@ -83,7 +83,7 @@ pub enum Failure {
     /// The call was not made, since it would have done harm.
     #[error("the call was not made: {reason}")]
     CircuitOpen {
-        /// What is being spared.
+        /// Which circuit breaker is open.
         breaker: BreakerKind,
         /// Why.
         reason: String,

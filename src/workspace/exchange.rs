@@ -72,7 +72,7 @@ impl Exchange<'_> {
             operation = %self.operation,
             status = received.status.as_u16(),
             request_id = refusal::request_id(&received.headers, self.sanitizer),
-            "the cloud answered"
+            "received a response from the cloud"
         );
         Ok(received)
     }

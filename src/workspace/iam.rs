@@ -81,7 +81,7 @@ pub(super) struct IssuedCredentials {
     pub(super) ends: Option<Timestamp>,
 }
 
-/// Hears how each call of IAM ended.
+/// Is notified how each call of IAM ended.
 pub trait CallObserver: Send + Sync + fmt::Debug {
     /// With an answer of this HTTP status, or by a failure.
     fn note(&self, operation: Operation, outcome: Result<u16, &Failure>);

@@ -1,4 +1,4 @@
-//! Reads what a service says when it says no, in whichever envelope it comes. Workspace, the gateway before it, IAM and
+//! Reads error responses of a service, in whichever envelope they come. Workspace, the gateway before it, IAM and
 //! STS each have their own (vendor's API reference, errors); a proxy on the way has none.
 
 use std::time::Duration;

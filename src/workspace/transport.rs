@@ -38,7 +38,7 @@ impl Default for Options {
     }
 }
 
-/// An endpoint, as one set of authorities vouches for it.
+/// An endpoint, and the certificate authorities that are trusted for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) endpoint: Endpoint,

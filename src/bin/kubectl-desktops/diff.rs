@@ -130,7 +130,7 @@ impl Difference {
 }
 
 const HIDDEN: &str = "\
-The plans differ in something that the status does not show: when a desktop was created, or users that are not shown.
+The plans differ in facts that the status does not show: the creation time of a desktop, or users that the status omits or truncates.
 ";
 
 /// Whether the desktop is, or will be, part of what is deleted.

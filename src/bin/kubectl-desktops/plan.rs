@@ -161,7 +161,7 @@ impl Shown {
 
 const NO_PLAN: &str = "\
 There is no plan. The operator shows one before the submission of a request that is suspended, that has expected,
-notBefore or approvedPlan, or whose WorkspaceProject has guardrails. To see what a request would do, set spec.suspend.
+notBefore or approvedPlan, or whose WorkspaceProject has guardrails. To see what a request would do, set spec.suspend to true.
 ";
 
 fn row(desktop: &Desktop) -> [String; 5] {

@@ -22,7 +22,7 @@ pub(super) struct Deleted {
     pub(super) project: ProjectKey,
     /// When this process learned that it is gone.
     pub(super) since: Duration,
-    /// The minute by which it will hold nothing any more, as it looked then.
+    /// The minute by which its claim will have ended, as estimated at that time.
     pub(super) until: jiff::Timestamp,
     /// The API server has said that it is gone. Before, it may have been finished by another leader: a finished object
     /// leaves the watch as a deleted one does.
@@ -81,7 +81,7 @@ pub(super) struct DeletedRequests {
 }
 
 impl DeletedRequests {
-    /// A claim begins. Where there are too many, the one that ends soonest ends for that, and is given back.
+    /// A claim begins. If there are too many, the one that ends soonest is removed and returned.
     pub(super) fn insert(&mut self, uid: Uid, deleted: Deleted, time: &ClaimClock) -> Option<Deleted> {
         let displaced = if self.by_uid.len() >= MOST {
             self.make_room(time)

@@ -169,7 +169,7 @@ fn attempts(
     }
 }
 
-/// The IDs of a list, as far as they are some.
+/// The valid IDs of a list.
 fn folded(list: &Value) -> Vec<DesktopID> {
     let ids = list.as_array().into_iter().flatten();
     ids.filter_map(|id| Some(DesktopID::deserialize(id).ok()?.folded()))

@@ -8,7 +8,7 @@ use crate::ids::DesktopID;
 /// Most desktops that are remembered one by one.
 const MOST: usize = 100_000;
 
-/// From so many on, what has become worthless is looked for.
+/// From this size on, outdated entries are removed.
 const FIRST_PRUNING: usize = 1024;
 
 /// When the last claim of a request in flight ended, by folded desktop id. Moments are times since the start of the process.

@@ -145,7 +145,7 @@ impl Table {
         if let Some(before) = before {
             self.released.note(before.no_longer_in_flight(Some(&entry)), now);
         }
-        // It was taken for gone too early.
+        // It was considered deleted too early.
         self.deleted.remove(&uid);
         for id in &entry.desktops {
             self.by_desktop.entry(id.clone()).or_default().insert(uid.clone());
@@ -212,7 +212,7 @@ impl Table {
         };
         tracing::warn!(
             namespace = claim.namespace, name = claim.name, until = %claim.until,
-            "a DesktopDeletion left the watch (deleted, or finished by another replica) while its call can still take effect, or its job may not be visible yet; this process keeps its desktops reserved until then"
+            "a DesktopDeletion was deleted, or finished by another replica, while its delete request can still take effect or its job may not be visible yet; this process keeps its desktops reserved until the time in the field until"
         );
         if let Some(displaced) = self.deleted.insert(uid.to_owned(), claim, &self.time) {
             tracing::warn!(
@@ -349,8 +349,8 @@ impl Table {
         }))
     }
 
-    /// Whether a request that was not submitted yet will be submitted in the project `home`. A project whose login is not
-    /// proven reserves nothing, so that no request blocks desktops that it cannot delete; right after a start,
+    /// Whether a request that was not submitted yet will be submitted in the project `home`. Without verified credentials
+    /// a project reserves nothing, so that no request blocks desktops that it cannot delete; right after a start,
     /// though, that is not known before its first check.
     fn reservation(&mut self, uid: &str, home: &ProjectKey) -> Reservation {
         let project = self.entries.get(uid).and_then(|entry| {

@@ -8,7 +8,7 @@
 //! | [`read`] | reads of the project, its Secret, and the cloud |
 //! | [`write`](mod@write) | writes to the object |
 //!
-//! Signing and sending stand here.
+//! Signing and sending are in this file.
 
 use std::sync::Arc;
 
@@ -117,7 +117,7 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
     }
 }
 
-/// Says that the request waits for its turn. This write comes on top of those of the usual path, so it is counted apart.
+/// Reports that the request is queued. This write is not part of the usual path, so it is counted separately.
 ///
 /// # Errors
 /// As [`step`].
@@ -133,7 +133,7 @@ async fn acquire_permit(reconciliation: &mut Reconciliation) -> Result<(), Error
     if !reconciliation.admit()? {
         return Ok(());
     }
-    // Who had one and had to read again does not wait in line again, or a long line would never end.
+    // A request that returned its permit to read again does not queue again, or a long queue would never end.
     let priority = match reconciliation.seen.permit {
         SendPermit::Returned => Priority::Resumption,
         SendPermit::None | SendPermit::Held => Priority::Submission,
@@ -219,7 +219,7 @@ pub fn sign(
     Ok(Some(signed))
 }
 
-/// By what a request is honoured, and until when at the latest.
+/// How a request is authenticated, and until when it can be accepted.
 fn validity(signed: &SignedRequest, timing: &Timing) -> (AuthMethod, Option<Timestamp>) {
     match signed.authentication() {
         Authentication::Signature { key_ends } => {

@@ -56,7 +56,7 @@ async fn try_report(request: Arc<DesktopDeletion>, context: Arc<Context>) {
 }
 
 /// The requests without conditions, by uid, and when each is to be reported on. That does not become sooner because others
-/// have had their turn meanwhile: its own is near then.
+/// were reconciled in the meantime: its own reconciliation is near then.
 #[derive(Default)]
 struct Unreported(HashMap<String, Duration>);
 

@@ -213,7 +213,7 @@ impl Reconciliation {
             .ok_or(Error::Fault("a step in the cloud without credentials"))
     }
 
-    /// How the circuit breaker for its submission stands.
+    /// State of the circuit breaker for its submission.
     pub fn circuit(&self) -> Circuit {
         self.session().map_or(Circuit::Closed, |session| {
             session
@@ -245,7 +245,7 @@ impl Reconciliation {
         Ok(self.session()?.client(priority))
     }
 
-    /// Where the project is now, as its login sees it.
+    /// The project and the version of its credentials, as last read.
     ///
     /// # Errors
     /// The decision asked for the cloud before the project was read: a fault.
@@ -260,7 +260,7 @@ impl Reconciliation {
         })
     }
 
-    /// With whom it shares its reads of the cloud.
+    /// The key under which it shares its reads of the cloud.
     ///
     /// # Errors
     /// As [`Reconciliation::home`].

@@ -23,7 +23,7 @@ pub async fn changed(before: &DesktopDeletionStatus, reconciliation: &Reconcilia
     if let Some(submitted) = too_late(before, &reconciliation.seen.request) {
         warn(reconciliation, "SuspendedTooLate", &submitted.message, context).await;
     }
-    // That it is queued is worth no Event: with many requests it would be said as often.
+    // No Event for `Queued`: many queued requests would cause as many Events.
     let worth_telling = |news: &&Condition| news.reason != Reason::Queued;
     let Some(news) = news(before, after).filter(worth_telling) else {
         return;
@@ -109,7 +109,7 @@ async fn publish_about(
         .await;
 }
 
-/// The object went away while a submission of it was under way: what came of that is said wherever it can be.
+/// The object was removed while a submission of it was in progress: its outcome is logged, counted and published.
 pub async fn outcome_not_recorded(reconciliation: &Reconciliation, context: &Context) {
     let Submission::Responded { attempt, answer } = &reconciliation.seen.submission else {
         return;
@@ -159,7 +159,7 @@ pub async fn late_effect(reconciliation: &Reconciliation, outcome_update: &Outco
 
 /// The finalizer was removed while a call may take effect, and is there again.
 pub async fn finalizer_restored(reconciliation: &Reconciliation, context: &Context) {
-    let note = "another client removed the operator's finalizer while a delete request may still take effect; it was restored. Do not replace the object (Argo CD: no Replace=true), or install the policy keep-finalizer";
+    let note = "another client removed the operator's finalizer while a delete request may still take effect; the operator restored it. Update the object without replacing it (Argo CD: no Replace=true), or install the policy keep-finalizer";
     warn(reconciliation, "FinalizerRestored", note, context).await;
 }
 
@@ -170,7 +170,7 @@ pub async fn released_unresolved(reconciliation: &Reconciliation, context: &Cont
         return;
     };
     let note = format!(
-        "the finalizer was removed while the outcome of attempt {} is unknown; check its desktops in the console",
+        "the operator removed its finalizer although the outcome of attempt {} is unknown; check its desktops in the console",
         attempt.id
     );
     context.process.metrics.incident(Incident::ReleasedUnresolved);

@@ -1,5 +1,5 @@
 //! From the signature to the record, in a task of the process: no time-out of a reconcile, no lost watch and no
-//! shutdown cuts in between the answer of the cloud and its record. Exit waits for it.
+//! shutdown interrupts the steps between the response of the cloud and its record. Exit waits for it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -180,7 +180,7 @@ async fn store_outcome(
         refusals += u32::from(matches!(result, Err(Error::Api(api::Error::Refused { .. }))));
         match result {
             Ok(()) => return Ok(()),
-            // The attempt stays open; recovery judges it by evidence.
+            // The attempt stays open; recovery decides its outcome by evidence.
             Err(_) if refusals > MOST_REFUSALS => {
                 report::outcome_not_recorded(reconciliation, context).await;
                 return Err(Error::StartOver);
@@ -233,7 +233,7 @@ async fn outcome_not_stored(
     Error::StartOver
 }
 
-/// How long the object is tried to be read.
+/// How long reading the object is retried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Patience {
     /// Until the API server refuses it: nothing was sent that would have to be recorded.

@@ -14,7 +14,7 @@ use crate::crd::{DesktopDeletion, WorkspaceProject};
 #[derive(Default)]
 pub(super) struct Changes(HashMap<String, WorkspaceProject>);
 
-/// Whom it concerns what is new in a project.
+/// Which requests a change of a project affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Concern {
     /// No request.

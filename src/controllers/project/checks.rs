@@ -22,7 +22,7 @@ use crate::crd::WorkspaceProject;
 pub(super) struct Checks {
     /// By the uid of the project.
     known: Arc<Mutex<HashMap<String, Known>>>,
-    /// What the watch shows. It shows less before [`Checks::forget`] or [`Checks::keep`] is told.
+    /// What the watch shows. It shows less before [`Checks::forget`] or [`Checks::keep`] is called.
     projects: Store<WorkspaceProject>,
     /// Takes the projects whose check has ended.
     ended: UnboundedSender<ObjectRef<WorkspaceProject>>,

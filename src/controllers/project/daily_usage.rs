@@ -97,7 +97,7 @@ pub(super) fn unsettled(
             loop {
                 match unsettled.recv().await {
                     Ok(project) => return Some((project, unsettled)),
-                    // Those are settled when they are looked at the next time.
+                    // Those are settled at their next reconciliation.
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
                 }

@@ -9,7 +9,7 @@ words! {
         JobRecovered,
         /// The submission took effect, but its job is unknown.
         JobUnknown,
-        /// None of the desktops exists. The message names the project and region that were searched: a wrong project
+        /// None of the desktops exists. The message names the project and region that were searched. If that is unexpected, a wrong project
         /// is the most likely cause.
         NothingToDelete,
         /// `spec.suspend` prevents the submission.
@@ -26,7 +26,7 @@ words! {
         /// Some of the desktops are being deleted by another client. The request waits until they are gone or idle
         /// again.
         DeletionInProgress,
-        /// Another request has reserved some of the desktops. The message names it; this request waits for it.
+        /// Another request has reserved some of the desktops. The message names that request if it is in the same namespace; this request waits for it.
         Overlap,
         /// A desktop does not match `spec.expected`. Nothing is submitted. Check the IDs and create a corrected request.
         ExpectationFailed,
@@ -82,15 +82,15 @@ words! {
         Throttled,
         /// The cloud API is unreachable or unavailable.
         ServiceUnavailable,
-        /// The clocks of the operator's node and of the service (or the API server) are too far apart. Nothing is sent and
-        /// nothing expires until they agree. Correct the clock that is wrong.
+        /// The clocks of the operator's node and of the service (or the API server) are too far apart. Nothing is submitted, and no
+        /// request expires at its deadline, until they agree. Correct the clock that is wrong.
         ClockSkew,
-        /// Another client repeatedly removes the operator's finalizer while a delete request may still take effect. Do not
-        /// replace the object, or install the policy `keep-finalizer`.
+        /// Another client repeatedly removes the operator's finalizer while a delete request may still take effect. Update the object
+        /// without replacing it, or install the policy `keep-finalizer`.
         FinalizerRemoved,
-        /// The deadline (`spec.notAfter`) passed before the batch was submitted. Nothing was deleted.
+        /// The deadline (`spec.notAfter` or its default) passed before a delete request took effect. Nothing was deleted.
         Expired,
-        /// No submission had an effect, and the limit of attempts is reached. Nothing was deleted.
+        /// The delete request had no effect. On condition `Succeeded`, this is final: the limit of attempts is reached, and nothing was deleted.
         NoEffect,
         /// Abandoned by annotation.
         Abandoned,
@@ -119,9 +119,9 @@ words! {
         Verifying,
         /// The operator is retrying.
         Retrying,
-        /// The API server refused to store the intent, so nothing is sent. The message contains its error message.
+        /// The API server refused to store the record of the delete request (the intent), so nothing is sent. The message contains the API server's error.
         IntentRefused,
-        /// The API server refuses a call that the operator needs. The message contains its error message. Check the
+        /// The API server refuses a call that the operator needs. The message contains the API server's error. Check the
         /// operator's permissions (RBAC) and the admission policies of the cluster.
         AccessDenied,
         /// The operator lacks permission to read a namespace that it serves. The message names the namespace and the
@@ -131,11 +131,11 @@ words! {
         /// This version of the operator cannot decode the object. It is skipped, and its desktops stay reserved. Correct the
         /// field that the message names, or run the version of the operator that wrote it.
         Undecodable,
-        /// The job runs longer than expected. It is still followed. Check it in the console.
+        /// The job is taking longer than expected. The operator continues to follow it. Check the job in the console.
         JobOverdue,
         /// The credentials of the project were verified with a read-only request.
         CredentialsValid,
-        /// The Secret of the project does not exist in the namespace of the project.
+        /// The Secret of the project does not exist in the namespace of the project, or the operator lacks permission to read it.
         SecretNotFound,
         /// The Secret of the project lacks a key or contains invalid credentials.
         SecretInvalid,

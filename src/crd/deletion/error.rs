@@ -12,7 +12,7 @@ use crate::ids::Operation;
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct CloudError {
-    /// When it happened, by the operator's clock.
+    /// When the error occurred, by the operator's clock.
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::recorded_time())]
     pub time: Time,
@@ -64,9 +64,9 @@ words! {
         InvalidRequest,
         /// It is refused, and what the code means is not known.
         UnknownRefusal,
-        /// The login is not accepted.
+        /// The credentials are rejected.
         Authentication,
-        /// The login lacks a permission.
+        /// The credentials lack a permission.
         Permission,
         /// The address is not that of the service.
         WrongEndpoint,
@@ -74,7 +74,7 @@ words! {
         ServiceDisabled,
         /// Something named in the request does not exist.
         NotFound,
-        /// The present state of a desktop denies it.
+        /// A desktop cannot be deleted in its current state.
         Conflict,
         /// Too many requests.
         Throttled,

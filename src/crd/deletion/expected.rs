@@ -1,4 +1,4 @@
-//! What the author of a request believes of its desktops.
+//! What the author of a request expects of its desktops.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};

@@ -99,7 +99,7 @@ pub struct ApprovedDesktop {
     #[schemars(with = "String", length(max = limits::DESKTOP_USER))]
     pub users: Option<String>,
 
-    /// SHA-256 of the users and groups, which is compared: sha256: and 64 hexadecimal digits.
+    /// SHA-256 of the users and groups, sha256: and 64 hexadecimal digits. The comparison before the submission uses this hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub users_hash: Option<String>,
@@ -109,7 +109,7 @@ pub struct ApprovedDesktop {
     #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub user_name_hash: Option<String>,
 
-    /// Whether the desktop belongs to a desktop pool, so that its users are not part of the plan.
+    /// Whether the desktop belongs to a desktop pool. If it does, its users are not part of the plan.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pooled: bool,
 

@@ -59,7 +59,7 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
     .field_path(".conditions"),
     validation = rules::forbidden(
         FINISHED_MEANS_DECIDED,
-        "completionTime needs condition Succeeded to be True or False and no attempt to be Pending"
+        "completionTime can be set only if condition Succeeded is True or False and no attempt is Pending"
     )
     .field_path(".completionTime"),
     validation = rules::forbidden(
@@ -81,7 +81,7 @@ pub struct DesktopDeletionStatus {
     pub observed_generation: Option<i64>,
 
     /// Conditions of the request. `Succeeded` is the final result: Unknown while the request is active, then True or
-    /// False; it never changes again. `Submitted` reports whether the delete request reached the cloud. `Ready`
+    /// False; it never changes again. `Submitted` reports whether the delete request took effect. `Ready`
     /// mirrors `Succeeded` for tools that only read `Ready`. `Reconciling` is present only while the operator makes
     /// progress or retries, `Stalled` only while user action is required; its message names the cause and the
     /// remedy.
@@ -117,7 +117,7 @@ pub struct DesktopDeletionStatus {
         ),
         validation = rules::forbidden(
             "self.filter(a, a.outcome == 'Pending').size() <= 1",
-            "at most one attempt may be Pending: a second call could delete a second time"
+            "at most one attempt may be Pending, because a second delete request could take effect as well"
         ),
         validation = rules::forbidden(
             NEW_ATTEMPT,
@@ -346,8 +346,8 @@ pub struct DesktopStatus {
     #[schemars(with = "String", length(max = limits::DESKTOP_USER))]
     pub user: Option<String>,
 
-    /// Facts about the desktop that the cloud does not report, so that they are not part of the plan (`status.plan`).
-    /// `ComputerName` and `Created`: its computer name and its time of creation. `Users`: any user or group that it is
+    /// Facts about the desktop that the cloud does not report and that are therefore not part of the plan (`status.plan`).
+    /// `ComputerName` and `Created`: its computer name and its time of creation. `Users`: the users and groups that it is
     /// assigned to. `AllUsers`: the cloud reports one user, and does not report whether there are others. Absent if the
     /// cloud reports all of them, and after the submission.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -28,7 +28,7 @@ pub struct DailyUsage {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SubmittedDesktops {
-    /// Time until which they count: 24 hours after the end of the 15-minute interval in which they were submitted.
+    /// Time until which these desktops count: 24 hours after the end of the 15-minute interval in which they were submitted.
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::recorded_time())]
     pub counts_until: Time,
@@ -55,7 +55,7 @@ pub struct Reservation {
     pub uid: String,
 
     /// `metadata.resourceVersion` of the request when the desktops were reserved. The attempt can be stored only while the
-    /// request has it.
+    /// request still has this version.
     #[schemars(length(max = limits::RESOURCE_VERSION))]
     pub resource_version: String,
 
@@ -63,7 +63,7 @@ pub struct Reservation {
     #[schemars(range(min = 1))]
     pub desktops: i32,
 
-    /// When they were reserved.
+    /// When the desktops were reserved.
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::recorded_time())]
     pub reserved_at: Time,

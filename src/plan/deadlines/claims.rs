@@ -55,7 +55,7 @@ pub fn first_check_is_awaited(since: Duration, uptime: Duration) -> bool {
     uptime.saturating_sub(since) < FIRST_CHECK
 }
 
-/// Whether a watch that the API server refused at `refused` for want of a right still lacks it. It may have been granted
+/// Whether a watch that the API server refused at `refused` still lacks the permission. It may have been granted
 /// without any event to show it; an API server that is away refuses nothing.
 pub fn is_still_refused(refused: Duration, uptime: Duration) -> bool {
     uptime.saturating_sub(refused) < REFUSAL_COUNTS

@@ -32,7 +32,7 @@ pub fn window(windows: &[SubmissionWindow], clocks: &Clocks) -> Window {
     }
 }
 
-/// A window that can be reckoned with.
+/// A window with parsed times and time zone.
 struct Hours<'a> {
     days: &'a [Weekday],
     from: Time,

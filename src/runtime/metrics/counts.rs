@@ -56,7 +56,7 @@ impl Counts {
             ),
             incidents: new.metric(
                 "incidents",
-                "Incidents that need a user or administrator, by the reason of their Event",
+                "Incidents that a user must investigate, by the reason of their Event",
             ),
             completed_requests: new.metric(
                 "completed_requests",

@@ -69,7 +69,7 @@ impl Collector for Live {
         if let Some(circuit_breaker) = sources.circuit_breaker {
             let open = circuit_breaker().into_iter();
             let series = open.map(|(breaker, held)| ([("breaker", breaker_name(breaker))], count(held)));
-            let help = "Credentials (all of their calls, those in one project, or those to one endpoint) with an open circuit breaker.";
+            let help = "Open circuit breakers. Each applies to one set of credentials: to all of its calls, those in one project, or those to one endpoint.";
             gauges(&mut encoder, "circuit_breaker_open", help, series)?;
         }
         if let Some(claims) = sources.claims {
@@ -90,7 +90,7 @@ impl Collector for Live {
             // Named as in `/livez`, which holds at most the namespace that is watched.
             let ages = health.silences().into_iter();
             let ages = ages.map(|(task, silence)| ([("task", task)], silence.as_secs_f64()));
-            let help = "Seconds since the last heartbeat of a loop of the operator; of a watch, since its cache was last known to follow the API server.";
+            let help = "Seconds since the last heartbeat of a loop of the operator; for a watch, since its cache was last verified against the API server.";
             gauges(&mut encoder, "heartbeat_age_seconds", help, ages)?;
         }
         Ok(())
@@ -122,7 +122,7 @@ fn requests(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fm
         tally.0.into_iter().map(labels)
     };
     let series = of(ConditionType::Submitted, submitted).chain(of(ConditionType::Stalled, stalled));
-    let help = "Unfinished DesktopDeletions, by condition and reason: each has one for Submitted, and one for Stalled while it needs a user or administrator.";
+    let help = "Unfinished DesktopDeletions, by condition and reason: each has one for Submitted, and one for Stalled while user action is required.";
     gauges(encoder, "unfinished_requests", help, series)?;
     let help = "Attempts whose delete request may have reached the cloud, whose outcome is unknown, and which are no longer in flight in this process.";
     gauge(encoder, "attempts_in_doubt", help, in_doubt)

@@ -1,4 +1,4 @@
-//! Whose a desktop is, and what else speaks for or against its deletion, as plain data.
+//! The users of a desktop, and other facts that decide about its deletion, as plain data.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -43,7 +43,7 @@ pub struct Filter {
     admitted: Arc<[IpNet]>,
 }
 
-/// A name that leads nowhere the operator may go.
+/// A name without an address that may be connected to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Unusable {
     #[error("{name} has no address")]

@@ -23,7 +23,7 @@ pub(in crate::workspace) struct Limits {
     pub(in crate::workspace) good: usize,
     /// Of any other.
     pub(in crate::workspace) bad: usize,
-    /// From the first look at the name to the last byte of the body.
+    /// From resolving the name to the last byte of the body.
     pub(in crate::workspace) timeout: Duration,
 }
 

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use crate::ids::ProjectID;
 use crate::workspace::error::{BreakerKind, Error, Operation};
 
-/// Refused logins in a row after which the user is left alone. The second try is for a password that comes into force a
+/// Refused logins in a row after which no further login is tried. The second try is for a password that comes into force a
 /// moment after it was put into the Secret.
 const REFUSALS: u32 = 2;
 
-/// How long a user is left alone then. How many failures lock a user, and for how long, is a setting of each account
+/// How long no login is tried then. How many failures lock a user, and for how long, is a setting of each account
 /// (vendor's API reference, tokens); a quarter of an hour leaves most of them to people.
 const REST: Duration = Duration::from_secs(15 * 60);
 

@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub(in crate::workspace) struct Sessions {
     /// For each IAM (`None`: none is asked), project, and fingerprint of the login.
     sessions: ExpiringMap<(Option<Place>, ProjectID, String), Arc<dyn CredentialsProvider>>,
-    /// Whose turn it is to log in, for each IAM and login.
+    /// Serializes the logins of a user, for each IAM and fingerprint.
     turns: ExpiringMap<(Place, String), Arc<tokio::sync::Mutex<LoginThrottle>>>,
 }
 

@@ -78,7 +78,7 @@ fn is_secret(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_TOKEN && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// A time in UTC, rounded up to whole seconds: nothing may be held for dead before it is.
+/// A time in UTC, rounded up to whole seconds: nothing may be considered expired before it is.
 fn end(value: &Value, name: &str) -> Result<Timestamp, Unreadable> {
     let unusable = || format!("it has no usable {name}");
     let text = value.as_str().ok_or_else(unusable)?;

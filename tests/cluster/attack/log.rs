@@ -9,7 +9,8 @@ use crate::crd_rules::attempt;
 const STAYS: &str = "an attempt that may have reached the cloud cannot be removed";
 const ORDER: &str = "attempts cannot be reordered, and a new one must be appended";
 const NEW: &str = "a new attempt must be Pending, and can be added only if every other attempt is Rejected, NotSent or NoEffect";
-const ONE: &str = "at most one attempt may be Pending: a second call could delete a second time";
+const ONE: &str =
+    "at most one attempt may be Pending, because a second delete request could take effect as well";
 const BODY: &str = "an attempt can only name desktops that spec.desktopIDs names, in the same spelling";
 
 pub(super) fn removed() -> Vec<Lie> {

@@ -15,7 +15,7 @@ const LISTED: &str =
 const COUNTS: &str = "summary must match status.desktops";
 const GONE: &str = "condition Succeeded is True only if every desktop is Deleted or Absent";
 const DECIDED: &str =
-    "completionTime needs condition Succeeded to be True or False and no attempt to be Pending";
+    "completionTime can be set only if condition Succeeded is True or False and no attempt is Pending";
 const END: &str = "the request is finished: its status cannot change, except for jobs that are found late";
 
 pub(super) fn taken_back() -> Vec<Lie> {

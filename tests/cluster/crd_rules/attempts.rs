@@ -98,7 +98,9 @@ fn next() -> Vec<Row> {
             "record two open attempts",
             &[("a", "Rejected")],
             &[("a", "Rejected"), ("b", "Pending"), ("c", "Pending")],
-            Refused("at most one attempt may be Pending: a second call could delete a second time"),
+            Refused(
+                "at most one attempt may be Pending, because a second delete request could take effect as well",
+            ),
         ),
         log(
             "try again after a job",

@@ -251,7 +251,7 @@ fn deadlines() -> Vec<Row> {
         create(
             "create a request with an earliest time that is no time of the operator's calendar",
             json!({"notBefore": "9999-12-31T23:59:59Z"}),
-            Refused("leave notBefore out to submit at once"),
+            Refused("omit notBefore to submit as soon as possible"),
         ),
         create(
             "create a request with a deadline in a zone that does not exist",

@@ -195,7 +195,8 @@ fn verdict() -> Vec<Row> {
 
 fn completion() -> Vec<Row> {
     let time = || json!({"completionTime": "2026-12-01T00:00:00Z"});
-    let cannot = "completionTime needs condition Succeeded to be True or False and no attempt to be Pending";
+    let cannot =
+        "completionTime can be set only if condition Succeeded is True or False and no attempt is Pending";
     let with = |outcome: &str, conditions: Value| json!({"attempts": [attempt("a", outcome, json!({}))], "conditions": conditions});
     vec![
         row("finish together with the verdict", json!({}), finished(), Allowed),

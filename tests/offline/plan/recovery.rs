@@ -336,7 +336,10 @@ fn a_desktop_with_a_task_or_an_undocumented_status_is_named() {
         progress.message
     };
     let busy = message("a Busy b Idle");
-    assert!(busy.ends_with("their status is documented: a"), "{busy}");
+    assert!(
+        busy.ends_with("no running task and a documented status: a"),
+        "{busy}"
+    );
     let idle = message("a Idle b Idle");
     assert!(!idle.contains("documented status"), "{idle}");
 }

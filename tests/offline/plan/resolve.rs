@@ -400,9 +400,7 @@ fn an_open_attempt_whose_outcome_is_unknown_says_what_can_be_done() {
         };
         for word in [
             "cloud-desktops.dev/resolve",
-            "n1=adopt:<job id>",
-            "=retry",
-            "=abandon",
+            "n1=ACTION, where ACTION is adopt:<job id>, retry or abandon",
         ] {
             assert!(
                 progress.message.contains(word),

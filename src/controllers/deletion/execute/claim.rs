@@ -15,7 +15,7 @@ use crate::plan::observed::Claim;
 use crate::plan::overlap;
 use crate::plan::views::DesktopView;
 
-/// Asks the table of claims, after telling it what this reconciliation has read since a deleted request was found to hold a desktop.
+/// Asks the table of claims, after releasing what this reconciliation has read of desktops that a deleted request holds.
 pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let home = reconciliation.home()?.project;
     let before = holder_of(reconciliation.seen.claim.as_ref());
@@ -58,7 +58,7 @@ async fn ask(
 ) -> Result<ClaimResult, Error> {
     tokio::select! {
         answer = context.requests.claims.claim(&reconciliation.object, home) => Ok(answer),
-        // It waits for the watches of all namespaces, and one of them may never come about.
+        // It waits for the watches of all namespaces, and one of them may never sync.
         () = context.process.stopping.cancelled() => Err(Error::StartOver),
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Conte
     let same =
         |before: &ProjectSession| before.version == session.version && location(before) == location(&session);
     if !reconciliation.project_session.as_ref().is_none_or(same) {
-        // What was read in another project says nothing here, and a new login is proven by a read, not by the call.
+        // What was read in another project says nothing here, and new credentials are verified by a read first.
         reconciliation.forget_reads(asked);
     }
     reconciliation.seen.project = Some(session.view.clone());

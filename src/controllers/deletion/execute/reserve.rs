@@ -47,7 +47,7 @@ pub(super) async fn reserve(
         ..project.status()
     };
     let written = project_status::replace(&project, &status, "ReserveDesktops", context).await;
-    // From now on it is looked at again and again, whatever comes of this reconciliation.
+    // From now on it is checked periodically, whatever the result of this reconciliation.
     reconciliation.settle_reservations(context);
     match written.map(StoredProject::of) {
         Ok(Ok(written)) => reconciliation.record_reservation(written),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// Lines of names.
+/// Queues of names.
 #[derive(Default)]
 pub(super) struct Rotation(VecDeque<(String, VecDeque<ProjectQueue>)>);
 

@@ -212,7 +212,7 @@ fn the_users_of_a_pool_are_no_part_of_the_plan() {
     assert!(
         updates[0]
             .message
-            .ends_with("; an approval does not cover the users of 1 desktop of a desktop pool"),
+            .ends_with("; an approval does not cover the users of 1 desktop in a desktop pool"),
         "{}",
         updates[0].message
     );
