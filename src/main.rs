@@ -56,11 +56,11 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn exit<E>(result: Result<(), E>, tell: impl FnOnce(&E)) -> ExitCode {
+fn exit<E>(result: Result<(), E>, report: impl FnOnce(&E)) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&error);
+            report(&error);
             ExitCode::FAILURE
         }
     }

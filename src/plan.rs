@@ -71,12 +71,13 @@ use step::Step;
 
 /// The next step for what was observed.
 #[must_use]
-pub fn plan(seen: &Observed) -> Step {
-    match decide(seen) {
-        step if seen.permit == SendPermit::Held && !step.keeps_permit() => Step::ReleasePermit,
+pub fn plan(observed: &Observed) -> Step {
+    match decide(observed) {
+        step if observed.permit == SendPermit::Held && !step.keeps_permit() => Step::ReleasePermit,
         Step::Wait(progress) => {
-            let progress = finalizer::with_finalizer_note(seen, recovery::delayed_by_clocks(seen, progress));
-            if status::would_change(&seen.request, &progress) {
+            let progress =
+                finalizer::with_finalizer_note(observed, recovery::delayed_by_clocks(observed, progress));
+            if status::would_change(&observed.request, &progress) {
                 Step::RecordProgress(progress)
             } else {
                 Step::Wait(progress)
@@ -86,10 +87,10 @@ pub fn plan(seen: &Observed) -> Step {
     }
 }
 
-fn decide(seen: &Observed) -> Step {
-    let request = &seen.request;
+fn decide(observed: &Observed) -> Step {
+    let request = &observed.request;
     if request.status.completion_time.is_some() {
-        return match submission::next(seen) {
+        return match submission::next(observed) {
             // A job that becomes known only now is still added to its attempt. Any other response changes nothing, and
             // the process that received it must start over.
             Some(step @ (Step::RecordOutcome(_) | Step::StartOver)) => step,
@@ -97,37 +98,37 @@ fn decide(seen: &Observed) -> Step {
             _ => Step::Done,
         };
     }
-    if let Some(step) = submission::next(seen) {
+    if let Some(step) = submission::next(observed) {
         return step;
     }
-    match unsubmitted(seen) {
+    match by_status(observed) {
         // It was removed before the final result is stored.
         step @ Step::Finish(_) => step,
-        step => finalizer::restore(seen).unwrap_or(step),
+        step => finalizer::restore(observed).unwrap_or(step),
     }
 }
 
 /// The next step of a request for which this process holds no submission in memory; it may have been submitted before.
-fn unsubmitted(seen: &Observed) -> Step {
-    let request = &seen.request;
-    if let Some(step) = resolve::next(seen) {
+fn by_status(observed: &Observed) -> Step {
+    let request = &observed.request;
+    if let Some(step) = resolve::next(observed) {
         return step;
     }
     if request.deleting {
-        return finalize::next(seen);
+        return finalize::next(observed);
     }
     if let Some(attempt) = request.pending() {
-        return recovery::next(seen, attempt);
+        return recovery::next(observed, attempt);
     }
     if let Some(attempt) = request.of_newer_version() {
         return Step::Wait(recovery::of_newer_version(attempt));
     }
     if let Some(attempt) = request.status.attempts.iter().find(|a| a.is_open()) {
-        return resolve::settle_abandoned(seen, attempt);
+        return resolve::settle_abandoned(observed, attempt);
     }
     if attempts::submitted(&request.status) {
-        job::next(seen)
+        job::next(observed)
     } else {
-        admission::next(seen)
+        admission::next(observed)
     }
 }

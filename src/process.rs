@@ -33,7 +33,7 @@ const OLDEST: (u32, u32) = (1, 32);
 
 /// How long a connection to the API server may be silent before it counts as dead, in the middle of a call or of a
 /// watch. A watch is never silent for that long: the server sends bookmarks every minute, and ends it after 290 s.
-pub const SILENCE: Duration = Duration::from_secs(300);
+pub const API_READ_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// How long the API server may take to say its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -253,7 +253,7 @@ impl Replica {
             "starting"
         );
         self.runtime.metrics.leads(true);
-        let _until_dropped = Resigns(&self.runtime.metrics);
+        let _until_dropped = LeaderMetricGuard(&self.runtime.metrics);
         controllers::run(context, namespaces).await;
     }
 
@@ -266,7 +266,7 @@ impl Replica {
             self.config.allowed_endpoints.clone(),
             self.clock.clone(),
         )
-        .witnessed_by(Arc::new(self.runtime.metrics.clone()))
+        .with_call_observer(Arc::new(self.runtime.metrics.clone()))
         .through(self.config.cloud_proxy.clone());
         Context::new(
             self.client.clone(),
@@ -280,9 +280,9 @@ impl Replica {
 }
 
 /// Sets the metric `leader` to 0 when the controllers stop, also when they are aborted.
-struct Resigns<'a>(&'a Metrics);
+struct LeaderMetricGuard<'a>(&'a Metrics);
 
-impl Drop for Resigns<'_> {
+impl Drop for LeaderMetricGuard<'_> {
     fn drop(&mut self) {
         self.0.leads(false);
     }
@@ -301,12 +301,12 @@ async fn connect(clock: ApiServerClock) -> Result<(Client, String), ProcessError
     };
     config.default_retry = false;
     // A list without an answer would block a controller: kube has no limit of its own.
-    config.read_timeout = Some(SILENCE);
+    config.read_timeout = Some(API_READ_TIMEOUT);
     // Silence before a call says nothing about its answer.
     config.reset_reader_on_write = true;
     let own = config.default_namespace.clone();
     let noting = MapResponseLayer::new(move |answer: http::Response<_>| {
-        clock.note(answer.headers());
+        clock.observe_date(answer.headers());
         answer
     });
     let client = ClientBuilder::try_from(config).map_err(ProcessError::Client)?;

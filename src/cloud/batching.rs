@@ -117,7 +117,7 @@ impl DesktopBatcher {
     fn includes_known(&self, project: ProjectID, keys: &HashSet<RowKey>) -> bool {
         let mut rows = self.rows.lock();
         rows.retain(|_, known| !known.is_expired());
-        rows.entry(project).or_default().all_in(keys)
+        rows.entry(project).or_default().update(keys)
     }
 
     fn entry(&self, key: (CredentialsKey, Priority)) -> Entry {

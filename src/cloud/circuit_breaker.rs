@@ -32,7 +32,7 @@ use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
 
 /// Failed logins in a row after which calls with these credentials are suppressed. The vendor locks an access key after
 /// more than five; other programs may use it too.
-const MAX_FAILED_LOGINS: u32 = 2;
+const MAX_REJECTIONS: u32 = 2;
 
 /// Concurrent calls with one set of credentials: so many may fail before the first failure is known.
 const MAX_CALLS: usize = 2;
@@ -41,10 +41,10 @@ const MAX_CALLS: usize = 2;
 const MAX_PROBES: usize = 1;
 
 /// How long calls are suppressed after failed logins: the vendor's lock of five minutes, and a little.
-const LOGIN_PAUSE: Duration = Duration::from_secs(360);
+const REJECTION_PAUSE: Duration = Duration::from_secs(360);
 
 /// Pause after a 429 without `Retry-After` (the vendor advises 2 to 5 seconds).
-const THROTTLED: Duration = Duration::from_secs(5);
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The circuit breakers of all credentials and projects; clones share them.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ pub struct CircuitBreaker {
 #[derive(Debug, Default)]
 struct State {
     /// Failed logins in a row and the time of the last, by fingerprint of the credentials.
-    failed_logins: HashMap<String, (u32, Instant)>,
+    rejections: HashMap<String, (u32, Instant)>,
     /// Until when calls for a project are suppressed after a 429.
     throttled: HashMap<SessionKey, Instant>,
     limiters: HashMap<EndpointCredentials, RateLimiter>,
@@ -122,14 +122,14 @@ impl CircuitBreaker {
         let now = Instant::now();
         state.throttled.retain(|_, until| *until > now);
         state
-            .failed_logins
-            .retain(|_, (_, last)| *last + LOGIN_PAUSE > now);
-        let failed = state.failed_logins(&key.credentials);
+            .rejections
+            .retain(|_, (_, last)| *last + REJECTION_PAUSE > now);
+        let failed = state.rejections(&key.credentials);
         if failed > 0 && operation == Operation::BatchDelete {
             let reason = "the cloud rejected these credentials; no request is submitted with them until a read succeeds";
             return Err(Error::circuit_open(operation, BreakerKind::Credentials, reason));
         }
-        if failed >= MAX_FAILED_LOGINS {
+        if failed >= MAX_REJECTIONS {
             let reason = "the cloud rejected these credentials twice in a row; further failures would lock them, so calls are suppressed until the Secret changes or six minutes have passed";
             return Err(Error::circuit_open(operation, BreakerKind::Credentials, reason));
         }
@@ -182,13 +182,16 @@ impl CircuitBreaker {
             // The call was not sent.
             (_, Err(error)) if matches!(error.failure, Failure::CircuitOpen { .. }) => None,
             (Some(ErrorClass::Authentication), _) => {
-                let failed = state.failed_logins(&key.credentials).saturating_add(1);
-                state.failed_logins.insert(key.credentials.clone(), (failed, now));
+                let failed = state.rejections(&key.credentials).saturating_add(1);
+                state.rejections.insert(key.credentials.clone(), (failed, now));
                 state.limit(&key.credentials);
-                (failed == MAX_FAILED_LOGINS).then_some(BreakerKind::Credentials)
+                (failed == MAX_REJECTIONS).then_some(BreakerKind::Credentials)
             }
             (Some(ErrorClass::Throttled), Err(error)) => {
-                let retry_after = error.refusal().and_then(|r| r.retry_after).unwrap_or(THROTTLED);
+                let retry_after = error
+                    .refusal()
+                    .and_then(|r| r.retry_after)
+                    .unwrap_or(DEFAULT_RETRY_AFTER);
                 let until = now + retry_after.clamp(RETRY_AFTER.0, RETRY_AFTER.1);
                 state.throttled.insert(key.clone(), until);
                 Some(BreakerKind::Throttled)
@@ -198,11 +201,11 @@ impl CircuitBreaker {
             // A call that began before the last refusal proves nothing about the time after it.
             _ => {
                 if state
-                    .failed_logins
+                    .rejections
                     .get(&key.credentials)
                     .is_some_and(|(_, last)| *last <= began)
                 {
-                    state.failed_logins.remove(&key.credentials);
+                    state.rejections.remove(&key.credentials);
                     state.limit(&key.credentials);
                 }
                 None
@@ -214,9 +217,9 @@ impl CircuitBreaker {
     pub fn open(&self) -> Vec<(BreakerKind, usize)> {
         let state = self.state.lock();
         let now = Instant::now();
-        let credentials = state.failed_logins.values();
+        let credentials = state.rejections.values();
         let credentials =
-            credentials.filter(|(failed, last)| *failed >= MAX_FAILED_LOGINS && *last + LOGIN_PAUSE > now);
+            credentials.filter(|(failed, last)| *failed >= MAX_REJECTIONS && *last + REJECTION_PAUSE > now);
         let throttled = state.throttled.values().filter(|until| **until > now);
         let breakers = state.breakers.values();
         let open = breakers.filter(|breaker| breaker.is_open() && !breaker.is_forgotten());
@@ -230,10 +233,8 @@ impl CircuitBreaker {
 
 impl State {
     /// How many logins with these credentials failed in a row.
-    fn failed_logins(&self, credentials: &str) -> u32 {
-        self.failed_logins
-            .get(credentials)
-            .map_or(0, |(failed, _)| *failed)
+    fn rejections(&self, credentials: &str) -> u32 {
+        self.rejections.get(credentials).map_or(0, |(failed, _)| *failed)
     }
 
     /// Records the result in the breaker for unanswered submissions; returns whether it has opened.
@@ -257,7 +258,7 @@ impl State {
 
     /// Concurrent calls that are allowed with these credentials.
     fn max_calls(&self, credentials: &str) -> usize {
-        if self.failed_logins(credentials) > 0 {
+        if self.rejections(credentials) > 0 {
             MAX_PROBES
         } else {
             MAX_CALLS
@@ -392,7 +393,7 @@ mod tests {
     async fn lost_answers_suppress_submissions_with_their_credentials_at_their_endpoint_and_no_reads() {
         let circuit_breaker = circuit_breaker();
         let lost = || {
-            let failure = Failure::NoAnswer {
+            let failure = Failure::NoResponse {
                 reason: "reset".to_owned(),
             };
             let operation = Operation::BatchDelete;
@@ -435,7 +436,7 @@ mod tests {
     async fn a_suppressed_or_lost_call_says_nothing_about_the_credentials() {
         let circuit_breaker = circuit_breaker();
         record(&circuit_breaker, &refused());
-        let lost = Failure::NoAnswer {
+        let lost = Failure::NoResponse {
             reason: "reset".to_owned(),
         };
         let spared = Error::circuit_open(Operation::ListDesktops, BreakerKind::Credentials, "spared");

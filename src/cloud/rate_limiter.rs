@@ -1,5 +1,5 @@
 //! A rate limiter: limits concurrent calls and calls per minute, by priority and, within a priority, by namespace in
-//! rotation. A namespace with a thousand requests delays a single request of another one by one permit. Polls and
+//! queue. A namespace with a thousand requests delays a single request of another one by one permit. Polls and
 //! submissions have guaranteed shares: even while recovery waits, of four permits in a row one goes to a poll and one to a
 //! submission.
 
@@ -124,7 +124,7 @@ struct State {
     taken: usize,
     rate: Option<Rate>,
     /// When the next permit would come if all came evenly (the "theoretical arrival time" of a leaky bucket).
-    even: Instant,
+    theoretical_arrival: Instant,
     waiting: [FairQueue; Priority::ALL],
     shares: Shares,
 }
@@ -149,7 +149,7 @@ impl RateLimiter {
                 at_once,
                 taken: 0,
                 rate,
-                even: Instant::now(),
+                theoretical_arrival: Instant::now(),
                 waiting: Default::default(),
                 shares: Shares::default(),
             }),
@@ -163,14 +163,14 @@ impl RateLimiter {
         loop {
             let (sender, mut receiver) = oneshot::channel();
             self.0.state.lock().waiting[priority as usize].push(namespace, sender);
-            self.hand_out();
+            self.grant_permits();
             if let Ok(permit) = receiver.try_recv() {
                 return permit;
             }
             let permit = loop {
                 let mut rate_decides = pin!(self.0.rate_decides.notified());
                 rate_decides.as_mut().enable();
-                let next = self.hand_out();
+                let next = self.grant_permits();
                 tokio::select! {
                     biased;
                     permit = &mut receiver => break permit,
@@ -193,18 +193,18 @@ impl RateLimiter {
 
     /// No caller is left, and the burst is refilled: a new limiter would be the same.
     pub fn is_idle(&self) -> bool {
-        Arc::strong_count(&self.0) == 1 && self.0.state.lock().even <= Instant::now()
+        Arc::strong_count(&self.0) == 1 && self.0.state.lock().theoretical_arrival <= Instant::now()
     }
 
     /// A permit may be free: grants it, and wakes the waiting callers if the rate determines the next one.
     fn changed(&self) {
-        if self.hand_out().is_some() {
+        if self.grant_permits().is_some() {
             self.0.rate_decides.notify_waiters();
         }
     }
 
     /// Grants the permits that are due; returns when the next one is, if the rate determines that.
-    fn hand_out(&self) -> Option<Instant> {
+    fn grant_permits(&self) -> Option<Instant> {
         loop {
             let sender = match self.0.state.lock().next() {
                 Next::Now(sender) => sender,
@@ -236,8 +236,8 @@ enum Next {
 impl State {
     /// Takes the next permit for the caller in front.
     fn next(&mut self) -> Next {
-        for rotation in &mut self.waiting {
-            rotation.forget_gone();
+        for queue in &mut self.waiting {
+            queue.forget_gone();
         }
         if self.taken >= self.at_once {
             return Next::Unknown;
@@ -249,7 +249,7 @@ impl State {
             self.taken += 1;
             return Next::Now(sender);
         }
-        if self.waiting.iter().all(|rotation| rotation.0.is_empty()) {
+        if self.waiting.iter().all(|queue| queue.0.is_empty()) {
             return Next::Unknown;
         }
         if due > now {
@@ -259,7 +259,7 @@ impl State {
             return Next::Unknown;
         };
         if let Some(rate) = self.rate {
-            self.even = self.even.max(now) + rate.interval;
+            self.theoretical_arrival = self.theoretical_arrival.max(now) + rate.interval;
         }
         self.taken += 1;
         Next::Now(sender)
@@ -276,7 +276,7 @@ impl State {
     /// When the rate allows the next permit.
     fn due(&self, now: Instant) -> Instant {
         let Some(rate) = self.rate else { return now };
-        self.even
+        self.theoretical_arrival
             .checked_sub(rate.interval * (rate.burst - 1))
             .unwrap_or(now)
     }
@@ -285,28 +285,28 @@ impl State {
 impl FairQueue {
     fn push(&mut self, namespace: &str, sender: oneshot::Sender<Permit>) {
         match self.0.iter_mut().find(|(name, _)| name == namespace) {
-            Some((_, line)) => line.push_back(sender),
+            Some((_, queue)) => queue.push_back(sender),
             None => self.0.push_back((namespace.to_owned(), VecDeque::from([sender]))),
         }
     }
 
     fn pop(&mut self) -> Option<oneshot::Sender<Permit>> {
-        let (namespace, mut line) = self.0.pop_front()?;
-        let sender = line.pop_front();
-        if !line.is_empty() {
-            self.0.push_back((namespace, line));
+        let (namespace, mut queue) = self.0.pop_front()?;
+        let sender = queue.pop_front();
+        if !queue.is_empty() {
+            self.0.push_back((namespace, queue));
         }
         sender
     }
 
     /// Drops cancelled callers.
     fn forget_gone(&mut self) {
-        for (_, line) in &mut self.0 {
-            while line.front().is_some_and(oneshot::Sender::is_closed) {
-                line.pop_front();
+        for (_, queue) in &mut self.0 {
+            while queue.front().is_some_and(oneshot::Sender::is_closed) {
+                queue.pop_front();
             }
         }
-        self.0.retain(|(_, line)| !line.is_empty());
+        self.0.retain(|(_, queue)| !queue.is_empty());
     }
 }
 

@@ -45,11 +45,11 @@ impl ServiceClocks {
     }
 
     /// Takes in the `Date` of an answer.
-    pub fn note(&self, origin: &Origin, date: Timestamp) {
+    pub fn observe_date(&self, origin: &Origin, date: Timestamp) {
         let at = self.uptime.now();
         let mut clocks = self.clocks.lock();
         let clock = clocks.entry(origin.clone()).or_default();
-        clock.note(DateSample { date, at });
+        clock.observe_date(DateSample { date, at });
     }
 }
 
@@ -70,7 +70,7 @@ pub trait ClientsWithPermit: Send + Sync + 'static {
 
 /// A client of the cloud that waits for its permit, and counts.
 #[derive(Debug)]
-struct MeteredClient {
+struct RateLimitedClient {
     session: Arc<CloudSession>,
     priority: Priority,
     /// The next call need not wait.
@@ -94,7 +94,7 @@ pub struct CloudSession {
     pub metrics: Metrics,
 }
 
-impl MeteredClient {
+impl RateLimitedClient {
     async fn call<T>(
         &self,
         operation: Operation,
@@ -139,7 +139,9 @@ impl MeteredClient {
         };
         session.metrics.cloud_call(operation, code);
         if let Some(time) = time {
-            session.service_clocks.note(&session.key.project.origin, time);
+            session
+                .service_clocks
+                .observe_date(&session.key.project.origin, time);
         }
         result
     }
@@ -152,7 +154,7 @@ impl CloudSession {
     }
 
     fn client_with(self: &Arc<Self>, permit: Option<Permit>, priority: Priority) -> Arc<dyn Workspace> {
-        Arc::new(MeteredClient {
+        Arc::new(RateLimitedClient {
             session: self.clone(),
             priority,
             permit: Mutex::new(permit),
@@ -187,7 +189,7 @@ impl CallObserver for Metrics {
 }
 
 #[async_trait]
-impl Workspace for MeteredClient {
+impl Workspace for RateLimitedClient {
     async fn list_desktops_from(&self, ids: &[DesktopID], offset: u32) -> Result<Answer<DesktopPage>, Error> {
         let call = self.session.cloud.list_desktops_from(ids, offset);
         self.call(Operation::ListDesktops, call).await

@@ -76,7 +76,7 @@ impl ApiServerClock {
     }
 
     /// Takes in the headers of an answer.
-    pub fn note(&self, headers: &HeaderMap) {
+    pub fn observe_date(&self, headers: &HeaderMap) {
         let date = headers.get(header::DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
         if let Some(date) = date.and_then(|date| Timestamp::try_from(date).ok()) {
@@ -84,7 +84,7 @@ impl ApiServerClock {
                 date,
                 at: self.uptime.now(),
             };
-            self.clock.lock().note(reading);
+            self.clock.lock().observe_date(reading);
         }
     }
 }
@@ -96,7 +96,7 @@ impl ApiServerClock {
 pub async fn call<T>(action: &'static str, call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
     match tokio::time::timeout(LIMIT, call).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(sort(action, error)),
+        Ok(Err(error)) => Err(classify_error(action, error)),
         Err(_) => Err(Error::Unanswered {
             action,
             reason: format!("no response within {} s", LIMIT.as_secs()),
@@ -104,7 +104,7 @@ pub async fn call<T>(action: &'static str, call: impl Future<Output = kube::Resu
     }
 }
 
-fn sort(action: &'static str, error: kube::Error) -> Error {
+fn classify_error(action: &'static str, error: kube::Error) -> Error {
     match error {
         kube::Error::Api(status) => {
             let reason = status.message.clone();

@@ -27,13 +27,13 @@ pub struct RequestCache(Arc<Shared>);
 struct Shared {
     stores: RwLock<HashMap<Scope, Store<DesktopDeletion>>>,
     /// What the watches have not shown yet, by uid.
-    ahead: Mutex<HashMap<String, Ahead>>,
+    ahead: Mutex<HashMap<String, CacheLag>>,
     /// Requests whose status has more than this version can decode, by uid: their copies lack it.
     partial: Mutex<HashSet<String>>,
 }
 
 /// What this process knows of a request that its watch has not shown.
-struct Ahead {
+struct CacheLag {
     namespace: String,
     known: Known,
     /// Since when the watch is behind.
@@ -52,7 +52,7 @@ enum Known {
     Gone,
 }
 
-impl Ahead {
+impl CacheLag {
     fn source(&mut self, copy: &DesktopDeletion) -> Source {
         match (self.known, version(&copy.metadata)) {
             (Known::Unclear, _) | (Known::Version(_), None) => Source::Live,
@@ -120,7 +120,7 @@ impl RequestCache {
     }
 
     /// This process has read this version of a request live, or the API server has answered a write with it.
-    pub fn knows(&self, object: &DesktopDeletion) {
+    pub fn record_version(&self, object: &DesktopDeletion) {
         if object.metadata.deletion_timestamp.is_some() && object.finalizers().is_empty() {
             // The answer to the write that removes it names the version before.
             return self.ahead(object, Known::Gone);
@@ -131,18 +131,18 @@ impl RequestCache {
     }
 
     /// The API server does not have that request any more.
-    pub fn was_not_found(&self, object: &DesktopDeletion) {
+    pub fn mark_not_found(&self, object: &DesktopDeletion) {
         self.ahead(object, Known::Gone);
     }
 
     /// Whether a write was carried out is not known, or it met a newer version.
-    pub fn is_unclear(&self, object: &DesktopDeletion) {
+    pub fn mark_uncertain(&self, object: &DesktopDeletion) {
         self.ahead(object, Known::Unclear);
     }
 
     fn ahead(&self, object: &DesktopDeletion, known: Known) {
         let (uid, namespace) = (object.uid(), object.namespace().unwrap_or_default());
-        // The watch removes an object from its store before it calls `is_gone`, so no entry is left behind.
+        // The watch removes an object from its store before it calls `forget`, so no entry is left behind.
         let mut ahead = self.0.ahead.lock();
         let copy = self.get(&namespace, &object.name_any());
         let copy = copy.filter(|copy| copy.metadata.uid == uid);
@@ -165,7 +165,7 @@ impl RequestCache {
             ahead.remove(&uid);
             return;
         }
-        let entry = ahead.entry(uid).or_insert(Ahead {
+        let entry = ahead.entry(uid).or_insert(CacheLag {
             namespace,
             known,
             since: Instant::now(),
@@ -190,7 +190,7 @@ impl RequestCache {
     }
 
     /// The store of a watch is about to show a copy of a request that lacks something of its status.
-    pub fn will_be_partial(&self, uid: &str) {
+    pub fn mark_partial(&self, uid: &str) {
         self.0.partial.lock().insert(uid.to_owned());
     }
 
@@ -201,7 +201,7 @@ impl RequestCache {
     }
 
     /// The store of a watch shows this version of a request now; says whether a reconciliation waits for that.
-    pub fn shows(&self, uid: &str, version: Option<u64>, partial: bool) -> bool {
+    pub fn record_shown(&self, uid: &str, version: Option<u64>, partial: bool) -> bool {
         if !partial {
             self.0.partial.lock().remove(uid);
         }
@@ -215,13 +215,13 @@ impl RequestCache {
     }
 
     /// The store of a watch no longer has that request.
-    pub fn is_gone(&self, uid: &str) {
+    pub fn forget(&self, uid: &str) {
         self.0.ahead.lock().remove(uid);
         self.0.partial.lock().remove(uid);
     }
 
     /// The store of a watch has these requests and no others.
-    pub fn listed(&self, scope: &Scope, uids: &HashSet<&str>) {
+    pub fn retain_listed(&self, scope: &Scope, uids: &HashSet<&str>) {
         let here = |namespace: &String| match scope {
             Scope::All => true,
             Scope::Namespace(own) => own == namespace,

@@ -47,7 +47,7 @@ use table::{Table, Watch};
 const SYNC_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often a watch that has not synced is asked again.
-const SYNC_LOOK: Duration = Duration::from_millis(50);
+const SYNC_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 type Uid = String;
 
@@ -75,9 +75,9 @@ impl ClaimClock {
     }
 
     /// A request of that project is held until a time that is ahead: it reserves nothing yet.
-    fn is_scheduled(&self, not_before: Option<Timestamp>, home: &ProjectKey) -> bool {
+    fn is_scheduled(&self, not_before: Option<Timestamp>, project_key: &ProjectKey) -> bool {
         not_before.is_some()
-            && deadlines::start(not_before, &self.at(&home.origin), &self.timing) == Start::Ahead
+            && deadlines::start(not_before, &self.at(&project_key.origin), &self.timing) == Start::Ahead
     }
 }
 
@@ -148,7 +148,7 @@ impl Claims {
     }
 
     /// Applies an event of a watch, and returns the uids of objects that are gone.
-    pub fn note(&self, scope: &Scope, event: &Event<DesktopDeletion>) -> Vec<String> {
+    pub fn apply_event(&self, scope: &Scope, event: &Event<DesktopDeletion>) -> Vec<String> {
         let mut table = self.lock();
         match event {
             Event::Init => {
@@ -173,7 +173,7 @@ impl Claims {
 
     /// Takes in an object that cannot be decoded: what its JSON says of its desktops and attempts. `listed` says whether it
     /// came with a list.
-    pub fn note_undecodable(&self, scope: &Scope, json: &Value, metadata: &ObjectMeta, listed: bool) {
+    pub fn apply_undecodable(&self, scope: &Scope, json: &Value, metadata: &ObjectMeta, listed: bool) {
         let mut table = self.lock();
         let uid = table.put_undecodable(scope, json, metadata);
         if let Some(watch) = table.watches.get_mut(scope).filter(|_| listed) {
@@ -182,7 +182,7 @@ impl Claims {
     }
 
     /// A watch says that an object that cannot be decoded is gone.
-    pub fn undecodable_is_gone(&self, scope: &Scope, json: &Value, metadata: &ObjectMeta) -> String {
+    pub fn remove_undecodable(&self, scope: &Scope, json: &Value, metadata: &ObjectMeta) -> String {
         let mut table = self.lock();
         let uid = table.put_undecodable(scope, json, metadata);
         table.delete(&uid);
@@ -253,18 +253,18 @@ impl Claims {
         watch.project_list.missing_permission(now).map(ToOwned::to_owned)
     }
 
-    /// Asks for the desktops of `object` in the cloud project `home`. What is granted is held until
-    /// [`Claims::settle`].
-    pub async fn claim(&self, object: &DesktopDeletion, home: &ProjectKey) -> ClaimResult {
-        let unknown = tokio::time::timeout(SYNC_LIMIT, self.unknown()).await;
+    /// Asks for the desktops of `object` in the cloud project `project_key`. What is granted is held until
+    /// [`Claims::release_unless_in_flight`].
+    pub async fn claim(&self, object: &DesktopDeletion, project_key: &ProjectKey) -> ClaimResult {
+        let unknown = tokio::time::timeout(SYNC_LIMIT, self.unsynced()).await;
         if let Some(unknown) = unknown.unwrap_or(Some(Claim::WatchesNotSynced)) {
             return ClaimResult::refused(unknown);
         }
         let mut table = self.lock();
-        let Some(claim) = table.conflict(object, home) else {
+        let Some(claim) = table.conflict(object, project_key) else {
             let before = table
                 .reserved_by
-                .insert(object.uid().unwrap_or_default(), home.clone());
+                .insert(object.uid().unwrap_or_default(), project_key.clone());
             return ClaimResult {
                 claim: Claim::Granted,
                 fresh: before.is_none(),
@@ -289,7 +289,7 @@ impl Claims {
 
     /// A reconciliation of `object` has ended, or a submission in it: its desktops stay held only if it may have reached the
     /// cloud.
-    pub fn settle(&self, object: &DesktopDeletion, known: ObjectSource) {
+    pub fn release_unless_in_flight(&self, object: &DesktopDeletion, known: ObjectSource) {
         let released = match known {
             ObjectSource::Live => !object.status.as_ref().is_some_and(entry::is_in_flight),
             ObjectSource::Cached { claimed } => claimed,
@@ -338,13 +338,13 @@ impl Claims {
 
     /// Waits until every watch has listed its objects, or is refused: what is not known yet could come first. (The stores
     /// cannot be awaited here: `Store::wait_until_ready` wakes one task only, and would leave the others waiting.)
-    async fn unknown(&self) -> Option<Claim> {
+    async fn unsynced(&self) -> Option<Claim> {
         loop {
-            let unknown = self.lock().unknown();
+            let unknown = self.lock().unsynced();
             if unknown != Some(Claim::WatchesNotSynced) {
                 return unknown;
             }
-            tokio::time::sleep(SYNC_LOOK).await;
+            tokio::time::sleep(SYNC_POLL_INTERVAL).await;
         }
     }
 

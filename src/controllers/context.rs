@@ -178,7 +178,9 @@ impl Cloud {
         );
         let counted = circuit_breaker.clone();
         process.metrics.watch_circuit_breaker(move || counted.open());
-        let pulse = process.health.pulse("pollers", job_poller::HEARTBEAT_TIMEOUT);
+        let pulse = process
+            .health
+            .register_heartbeat("pollers", job_poller::HEARTBEAT_TIMEOUT);
         Self {
             connector,
             circuit_breaker,

@@ -230,7 +230,7 @@ async fn failed(
         Error::Api(refused @ api::Error::Refused { .. }) => access_denied(object, refused, context).await,
         // What it is now, only a live read says.
         Error::Api(failed @ api::Error::Failed { .. }) => {
-            context.requests.cache.is_unclear(object);
+            context.requests.cache.mark_uncertain(object);
             let earlier = context
                 .requests
                 .memory
@@ -242,11 +242,11 @@ async fn failed(
             }
         }
         Error::StartOver | Error::Api(api::Error::Conflict | api::Error::Unanswered { .. }) => {
-            context.requests.cache.is_unclear(object);
+            context.requests.cache.mark_uncertain(object);
             Ok(None)
         }
         Error::Api(api::Error::NotFound) => {
-            context.requests.cache.was_not_found(object);
+            context.requests.cache.mark_not_found(object);
             Ok(None)
         }
         _ => Ok(None),
@@ -283,7 +283,7 @@ async fn report_failure(
         return Ok(None);
     };
     let unedited = user_editable_parts(object) == user_editable_parts(&reconciliation.object);
-    let request = &reconciliation.seen.request;
+    let request = &reconciliation.observed.request;
     let progress = Progress::stalled(reason, message, Requeue::Retry);
     if request.status.completion_time.is_none() && status::would_change(request, &progress) {
         execute::step(&mut reconciliation, Step::RecordProgress(progress), context).await?;
@@ -320,11 +320,11 @@ async fn run_steps(
 ) -> (Option<Reconciliation>, Result<Option<Duration>, Error>) {
     for _ in 0..MOST_STEPS {
         facts::refresh(&mut reconciliation, context);
-        if reconciliation.seen.facts.stopping {
+        if reconciliation.observed.facts.stopping {
             // The next leader continues from what is stored.
             return (Some(reconciliation), Ok(None));
         }
-        let result = match plan(&reconciliation.seen) {
+        let result = match plan(&reconciliation.observed) {
             Step::Done => return (Some(reconciliation), Ok(None)),
             Step::Wait(progress) => {
                 reconciliation.remember_wait(&progress, context);

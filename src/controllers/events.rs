@@ -40,7 +40,7 @@ pub enum Kind {
 
 /// Content of an Event about an object.
 #[derive(Debug)]
-pub struct Announcement<'a> {
+pub struct NewEvent<'a> {
     /// Whether it needs attention.
     pub kind: Kind,
     /// Why it is said, in one word.
@@ -70,7 +70,7 @@ struct Published {
 }
 
 impl Published {
-    fn says(&self, news: &Announcement<'_>) -> bool {
+    fn says(&self, news: &NewEvent<'_>) -> bool {
         (self.kind, &*self.reason, &self.related) == (news.kind, news.reason, &news.related)
     }
 }
@@ -87,7 +87,7 @@ impl Events {
     }
 
     /// Publishes an Event about an object. Best effort: nothing fails because of it.
-    pub async fn publish(&self, about: &ObjectReference, news: Announcement<'_>) {
+    pub async fn publish(&self, about: &ObjectReference, news: NewEvent<'_>) {
         let (name, namespace, reason) = (
             about.name.as_deref().unwrap_or_default(),
             about.namespace.as_deref().unwrap_or_default(),
@@ -107,7 +107,7 @@ impl Events {
         self.published.lock().remove(uid);
     }
 
-    async fn send(&self, about: &ObjectReference, news: &Announcement<'_>) -> kube::Result<()> {
+    async fn send(&self, about: &ObjectReference, news: &NewEvent<'_>) -> kube::Result<()> {
         let namespace = about.namespace.as_deref().unwrap_or_default();
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let uid = about.uid.as_deref().unwrap_or_default();
@@ -127,7 +127,7 @@ impl Events {
         Ok(())
     }
 
-    fn event(&self, about: &ObjectReference, news: &Announcement<'_>, now: Timestamp) -> Event {
+    fn event(&self, about: &ObjectReference, news: &NewEvent<'_>, now: Timestamp) -> Event {
         let of = about.name.as_deref().unwrap_or(CONTROLLER);
         Event {
             action: Some("Delete".to_owned()),
@@ -152,7 +152,7 @@ impl Events {
     }
 
     /// The name of the Event that has said the same lately, and how often.
-    fn earlier(&self, uid: &str, news: &Announcement<'_>) -> Option<(String, i32)> {
+    fn earlier(&self, uid: &str, news: &NewEvent<'_>) -> Option<(String, i32)> {
         let mut published = self.published.lock();
         let of_object = published.get_mut(uid)?;
         of_object.retain(|event| event.last.elapsed() < COUNTED);
@@ -160,7 +160,7 @@ impl Events {
         Some((known.name.clone(), known.count))
     }
 
-    fn said(&self, uid: &str, news: &Announcement<'_>, name: String, count: i32) {
+    fn said(&self, uid: &str, news: &NewEvent<'_>, name: String, count: i32) {
         let mut published = self.published.lock();
         let of_object = published.entry(uid.to_owned()).or_default();
         of_object.retain(|event| !event.says(news));
@@ -206,8 +206,8 @@ mod tests {
         )
     }
 
-    fn news(reason: &str) -> Announcement<'_> {
-        Announcement {
+    fn news(reason: &str) -> NewEvent<'_> {
+        NewEvent {
             kind: Kind::Normal,
             reason,
             note: "a sentence",
@@ -222,7 +222,7 @@ mod tests {
         events.said("u1", &news("Held"), "leaver.1".to_owned(), 1);
         let again = Some(("leaver.1".to_owned(), 1));
         assert_eq!(events.earlier("u1", &news("Held")), again);
-        let of_version = Announcement {
+        let of_version = NewEvent {
             related: Some(ObjectReference::default()),
             ..news("Held")
         };

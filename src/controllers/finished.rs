@@ -47,7 +47,7 @@ async fn watch(client: &Client, scope: &Scope) {
         match next {
             Ok(Ok(Some(Event::Apply(object) | Event::InitApply(object)))) => {
                 // One that cannot be handled does not hold up the others.
-                if let Err(error) = tend(client, &object).await {
+                if let Err(error) = handle_finished(client, &object).await {
                     let (namespace, name) = (object.namespace(), object.name_any());
                     tracing::warn!(namespace, name, %error, "a finished request could not be updated, retrying");
                     again.get_or_insert_with(|| Instant::now() + AGAIN);
@@ -61,12 +61,15 @@ async fn watch(client: &Client, scope: &Scope) {
     }
 }
 
-async fn tend(client: &Client, object: &PartialObjectMeta<DesktopDeletion>) -> Result<(), api::Error> {
+async fn handle_finished(
+    client: &Client,
+    object: &PartialObjectMeta<DesktopDeletion>,
+) -> Result<(), api::Error> {
     let result = if object.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        free(client, object).await
+        remove_finalizer(client, object).await
     } else if object.metadata.generation > Some(1) {
         // Only a request that was edited can have been edited after its end.
-        notice(client, object).await
+        record_observed_generation(client, object).await
     } else {
         return Ok(());
     };
@@ -93,7 +96,7 @@ pub(super) fn finalizers(object: &impl ResourceExt, ours: bool) -> Value {
 ///
 /// # Errors
 /// The API server did not do it.
-pub(super) async fn free(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {
+pub(super) async fn remove_finalizer(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
     let patch = finalizers(object, false);
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
@@ -112,7 +115,7 @@ pub(super) async fn free(client: &Client, object: &impl ResourceExt) -> Result<(
     Ok(())
 }
 
-async fn notice(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {
+async fn record_observed_generation(client: &Client, object: &impl ResourceExt) -> Result<(), api::Error> {
     let name = object.name_any();
     let namespace = object.namespace().unwrap_or_default();
     let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(client.clone(), &namespace);

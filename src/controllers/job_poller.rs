@@ -20,7 +20,7 @@ use crate::config::Timing;
 use crate::crd::DesktopDeletion;
 use crate::ids::{DesktopID, JobID};
 use crate::plan::views::{JobView, SubJobResult};
-use crate::runtime::health::Pulse;
+use crate::runtime::health::Heartbeat;
 use crate::workspace::api::{SubJob, SubJobQuery, SubJobStatus, Workspace};
 use crate::workspace::error::Error;
 
@@ -29,7 +29,7 @@ pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is known of a job that is followed.
 #[derive(Debug, Clone)]
-pub enum JobNews {
+pub enum JobPollState {
     /// It was not polled yet.
     NotPolled,
     /// This is known.
@@ -46,7 +46,7 @@ pub struct Pollers {
 struct Shared {
     timing: Timing,
     queue: WorkQueue,
-    pulse: Pulse,
+    pulse: Heartbeat,
     state: Mutex<State>,
 }
 
@@ -92,21 +92,21 @@ impl Followed {
 
     /// The state to report; `read_failure` is the failure of the last poll of the whole project. A job that is done is not
     /// polled again, so that a failure would be its final status.
-    fn news(&self, read_failure: Option<&Error>) -> JobNews {
+    fn news(&self, read_failure: Option<&Error>) -> JobPollState {
         match read_failure
             .or(self.last.read_failure.as_ref())
             .filter(|_| !self.is_done())
         {
-            Some(error) => JobNews::ReadFailure(error.clone()),
-            None if self.polled => JobNews::Known(self.last.view.clone()),
-            None => JobNews::NotPolled,
+            Some(error) => JobPollState::ReadFailure(error.clone()),
+            None if self.polled => JobPollState::Known(self.last.view.clone()),
+            None => JobPollState::NotPolled,
         }
     }
 }
 
 impl Pollers {
     /// Pollers that poll at the interval of `timing` and put requests whose jobs changed into `queue`.
-    pub fn new(timing: Timing, queue: WorkQueue, pulse: Pulse) -> Self {
+    pub fn new(timing: Timing, queue: WorkQueue, pulse: Heartbeat) -> Self {
         Self {
             shared: Arc::new(Shared {
                 timing,
@@ -118,7 +118,12 @@ impl Pollers {
     }
 
     /// Follows a job from now on, with this login, and says what is known of it.
-    pub fn follow(&self, wanted: JobToFollow, key: &CredentialsKey, session: &Arc<CloudSession>) -> JobNews {
+    pub fn follow(
+        &self,
+        wanted: JobToFollow,
+        key: &CredentialsKey,
+        session: &Arc<CloudSession>,
+    ) -> JobPollState {
         let mut state = self.shared.state.lock();
         let State { projects, jobs_of } = &mut *state;
         let uid = wanted.object.extra.uid.clone().unwrap_or_default();
@@ -443,7 +448,7 @@ mod tests {
     fn a_job_that_has_had_its_last_word_is_known_whatever_could_not_be_read_after_it() {
         let error = || Error {
             operation: Operation::ListSubJobs,
-            failure: Failure::NoAnswer {
+            failure: Failure::NoResponse {
                 reason: "cut".to_owned(),
             },
             service_time: None,
@@ -451,9 +456,9 @@ mod tests {
         for (own, of_project) in [(None, None), (Some(error()), None), (None, Some(error()))] {
             let failed = own.is_some() || of_project.is_some();
             let done = followed(SubJobResult::Success, own.clone());
-            assert!(matches!(done.news(of_project.as_ref()), JobNews::Known(_)));
+            assert!(matches!(done.news(of_project.as_ref()), JobPollState::Known(_)));
             let open = followed(SubJobResult::Open, own);
-            let known = matches!(open.news(of_project.as_ref()), JobNews::Known(_));
+            let known = matches!(open.news(of_project.as_ref()), JobPollState::Known(_));
             assert_eq!(known, !failed);
         }
     }

@@ -26,7 +26,7 @@ use tracing::Instrument;
 
 use super::project_status::{self, StoredProject};
 use super::raw::Raw;
-use super::undecodable::{Change, Sorted};
+use super::undecodable::{Change, DecodedEvent};
 use super::{Context, Scope, api, project_session};
 use crate::cloud::rate_limiter::Priority;
 use crate::cloud::session::CloudSession;
@@ -45,7 +45,7 @@ mod checks;
 mod daily_usage;
 mod relaxed;
 
-use changes::{Changes, Concern};
+use changes::{AffectedRequests, Changes};
 use checks::Checks;
 
 /// After so many tries in a row, over about ten minutes with the default pauses, a host that cannot be reached is for a
@@ -81,7 +81,7 @@ pub async fn run(
         .modify(project_status::make_usable)
         .try_filter_map({
             let (scope, context) = (scope.clone(), context.clone());
-            move |event| future::ok(take_in(event, &scope, &cache, &context))
+            move |event| future::ok(handle_event(event, &scope, &cache, &context))
         })
         .reflect(writer)
         .inspect_ok(move |event| match event {
@@ -93,8 +93,8 @@ pub async fn run(
                 noting.requests.claims.projects_listed(&watched);
             }
             watcher::Event::Apply(project) | watcher::Event::InitApply(project) => {
-                let shown = changes.shows(project);
-                if shown.concern != Concern::Nobody {
+                let shown = changes.update(project);
+                if shown.concern != AffectedRequests::None {
                     noting.project_changed(project, |request| shown.concern.concerns(request));
                 }
                 if !shown.relaxed.is_empty() {
@@ -139,7 +139,7 @@ pub async fn run(
 }
 
 /// Takes in what the watch says, and gives what the cache is to hold of it.
-fn take_in(
+fn handle_event(
     event: watcher::Event<Raw<WorkspaceProject>>,
     scope: &Scope,
     cache: &Store<WorkspaceProject>,
@@ -148,8 +148,8 @@ fn take_in(
     let change = Change::of(&event);
     let now = context.process.uptime.now();
     match context.requests.undecodable.sort(scope, event, cache, now) {
-        Sorted::Known(event, _) => Some(event),
-        Sorted::Unknown { metadata, remove, .. } => {
+        DecodedEvent::Known(event, _) => Some(event),
+        DecodedEvent::Unknown { metadata, remove, .. } => {
             if change == Change::Deleted {
                 context
                     .requests
@@ -170,13 +170,13 @@ struct Verifier {
 #[derive(Clone)]
 struct CredentialCheck {
     at: Instant,
-    verdict: Verdict,
+    verdict: ReadyCondition,
     failures: u32,
 }
 
 /// What the `Ready` condition says.
 #[derive(Clone)]
-struct Verdict {
+struct ReadyCondition {
     status: ConditionStatus,
     reason: Reason,
     message: String,
@@ -218,7 +218,7 @@ fn error_policy(project: Arc<WorkspaceProject>, error: &api::Error, verifier: Ar
 /// Settles reservations, and verifies the credentials. The failure of one does not stop the other.
 async fn try_reconcile(project: &WorkspaceProject, verifier: &Verifier) -> Result<Action, api::Error> {
     let timing = &verifier.context.process.config.timing;
-    let settled = daily_usage::settle(project, &verifier.context)
+    let settled = daily_usage::settle_reservations(project, &verifier.context)
         .await
         .unwrap_or_else(|error| {
             let (name, namespace) = (project.name_any(), project.namespace());
@@ -237,10 +237,10 @@ async fn verify(project: &WorkspaceProject, verifier: &Verifier) -> Result<Durat
     let check = match project_session::access(context, &namespace, project).await? {
         Err(project_session::Unavailable { reason, message }) => {
             verifier.checks.forget(&project.uid().unwrap_or_default());
-            context.process.metrics.login_checked(reason);
+            context.process.metrics.credentials_checked(reason);
             CredentialCheck {
                 at: Instant::now(),
-                verdict: Verdict::failed(reason, message, RetryPolicy::Soon),
+                verdict: ReadyCondition::failed(reason, message, RetryPolicy::Soon),
                 failures: 0,
             }
         }
@@ -291,8 +291,8 @@ async fn check(
         let (namespace, name) = (project.namespace(), project.name_any());
         tracing::info!(namespace, name, %error, "the credentials of a project could not be verified");
     }
-    let verdict = verdict(result, &context.clocks(Some(&endpoint)), &context);
-    context.process.metrics.login_checked(verdict.reason);
+    let verdict = ready_condition(result, &context.clocks(Some(&endpoint)), &context);
+    context.process.metrics.credentials_checked(verdict.reason);
     let failures = if verdict.status == ConditionStatus::True {
         0
     } else {
@@ -305,7 +305,7 @@ async fn check(
     }
 }
 
-impl Verdict {
+impl ReadyCondition {
     fn failed(reason: Reason, message: String, again: RetryPolicy) -> Self {
         Self {
             status: ConditionStatus::False,
@@ -327,17 +327,21 @@ fn pause(check: &CredentialCheck, context: &Context) -> Duration {
 }
 
 /// What the read-only request shows about the credentials.
-fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, context: &Context) -> Verdict {
+fn ready_condition(
+    result: Result<Answer<DesktopPage>, CloudFailure>,
+    clocks: &Clocks,
+    context: &Context,
+) -> ReadyCondition {
     let skewed = |clocks: &Clocks| {
         let skew = clocks.skew(context.process.config.timing.clock_skew)?;
-        Some(Verdict::failed(
+        Some(ReadyCondition::failed(
             Reason::ClockSkew,
             skew.sentence(),
             RetryPolicy::Soon,
         ))
     };
     match result {
-        Ok(_) => skewed(clocks).unwrap_or_else(|| Verdict {
+        Ok(_) => skewed(clocks).unwrap_or_else(|| ReadyCondition {
             status: ConditionStatus::True,
             reason: Reason::CredentialsValid,
             message: "credentials verified with a read-only request (list of desktops)".to_owned(),
@@ -357,7 +361,7 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
             }
             let error_policy = class.error_policy();
             let reason = match error.failure {
-                Failure::NotSent { .. } | Failure::NoAnswer { .. } => Reason::EndpointUnreachable,
+                Failure::NotSent { .. } | Failure::NoResponse { .. } => Reason::EndpointUnreachable,
                 _ => error_policy.reason,
             };
             let error = CloudError {
@@ -365,7 +369,7 @@ fn verdict(result: Result<Answer<DesktopPage>, CloudFailure>, clocks: &Clocks, c
                 ..cloud_error(&error, Time(context.process.clock.now()))
             };
             let message = messages::of_error(&error);
-            Verdict::failed(reason, message, error_policy.retry)
+            ReadyCondition::failed(reason, message, error_policy.retry)
         }
     }
 }
@@ -380,7 +384,7 @@ fn class_of_check(class: ErrorClass) -> ErrorClass {
 }
 
 /// What the conditions of a project say. `persists`: it has been so for many tries.
-fn updates(verdict: &Verdict, persists: bool) -> Vec<ConditionUpdate> {
+fn updates(verdict: &ReadyCondition, persists: bool) -> Vec<ConditionUpdate> {
     let message = if persists {
         format!(
             "{}; the check has failed many times in a row. {CHECK}",
@@ -399,7 +403,7 @@ fn updates(verdict: &Verdict, persists: bool) -> Vec<ConditionUpdate> {
 
 async fn write(
     project: &WorkspaceProject,
-    verdict: &Verdict,
+    verdict: &ReadyCondition,
     persists: bool,
     context: &Context,
 ) -> Result<(), api::Error> {

@@ -94,23 +94,23 @@ pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant
         let access = access(context, namespace, &project.object).await?;
         Ok(ProjectRead::Found(Arc::new(project), access))
     };
-    let place = (namespace.to_owned(), name.to_owned());
-    let flight = context.cloud.project_reads.0.get(place, SingleFlight::default);
+    let key = (namespace.to_owned(), name.to_owned());
+    let flight = context.cloud.project_reads.0.get(key, SingleFlight::default);
     let shared = || async { Ok::<_, Infallible>(read().await.map(Arc::new)) };
     let Ok(flight) = flight.since(since, shared).await;
     flight
 }
 
 impl ProjectSession {
-    /// What a request makes of a read of the project `name`. `patient`: the request is so young that the project may
+    /// What a request makes of a read of the project `name`. `may_still_appear`: the request is so young that the project may
     /// still come with the same sync.
-    pub fn of(read: &ProjectRead, namespace: &str, name: &str, patient: bool) -> Self {
+    pub fn of(read: &ProjectRead, namespace: &str, name: &str, may_still_appear: bool) -> Self {
         let (stored, access) = match read {
             ProjectRead::Found(project, access) => (project, access),
             ProjectRead::Missing => {
                 let message =
                     format!("WorkspaceProject {name} does not exist in namespace {namespace}; create it");
-                return Self::new(None, Some(not_ready(message, !patient)), String::new());
+                return Self::new(None, Some(not_ready(message, !may_still_appear)), String::new());
             }
             ProjectRead::Undecodable(error) => {
                 let message = format!(
@@ -125,11 +125,15 @@ impl ProjectSession {
             Err(Unavailable { message, .. }) => {
                 let version = format!("{generation}/{message}");
                 let message = format!("WorkspaceProject {name}: {message}");
-                Self::new(Some(project), Some(not_ready(message, !patient)), version)
+                Self::new(
+                    Some(project),
+                    Some(not_ready(message, !may_still_appear)),
+                    version,
+                )
             }
             Ok(session) => {
                 let version = format!("{generation}/{}", session.key.credentials);
-                let mut this = Self::new(Some(project), unverified(project, patient), version);
+                let mut this = Self::new(Some(project), unverified(project, may_still_appear), version);
                 this.view.usage = stored.status().daily_usage.unwrap_or_default();
                 (this.session, this.project) = (Some(session.clone()), Some(stored.clone()));
                 this
@@ -214,9 +218,9 @@ pub async fn access(
     let unavailable = |reason, message| Ok(Err(Unavailable { reason, message }));
     let credentials = &project.spec.credentials;
     let sources: [(_, Reader); 3] = [
-        (&credentials.access_key, auth::Login::access_key),
-        (&credentials.token, auth::Login::token),
-        (&credentials.password, auth::Login::password),
+        (&credentials.access_key, auth::SecretCredentials::access_key),
+        (&credentials.token, auth::SecretCredentials::token),
+        (&credentials.password, auth::SecretCredentials::password),
     ];
     let mut given = sources
         .into_iter()
@@ -243,7 +247,7 @@ pub async fn access(
 }
 
 /// Reads a login from the content of a Secret.
-type Reader = fn(&auth::SecretData) -> Result<auth::Login, auth::InvalidSecret>;
+type Reader = fn(&auth::SecretData) -> Result<auth::SecretCredentials, auth::InvalidSecret>;
 
 fn connect(
     context: &Context,
@@ -273,7 +277,7 @@ fn connect(
     let cloud = context
         .cloud
         .connector
-        .log_in(&target, credentials)
+        .connect(&target, credentials)
         .map_err(|error| Unavailable {
             reason: Reason::EndpointNotAllowed,
             message: error.to_string(),
@@ -300,7 +304,7 @@ fn not_ready(message: String, needs_user: bool) -> ProjectUnavailable {
 }
 
 /// Why the project cannot be used, by its own `Ready` condition.
-fn unverified(project: &WorkspaceProject, patient: bool) -> Option<ProjectUnavailable> {
+fn unverified(project: &WorkspaceProject, may_still_appear: bool) -> Option<ProjectUnavailable> {
     let name = project.name_any();
     let ready = project.condition(ConditionType::Ready);
     let Some(ready) = ready.filter(|c| c.status != ConditionStatus::Unknown) else {
@@ -321,7 +325,7 @@ fn unverified(project: &WorkspaceProject, patient: bool) -> Option<ProjectUnavai
     } else if let Some(error_policy) = ErrorPolicy::because_of(&ready.reason) {
         (error_policy.reason, error_policy.needs_user)
     } else {
-        (Reason::ProjectNotReady, !patient)
+        (Reason::ProjectNotReady, !may_still_appear)
     };
     Some(ProjectUnavailable {
         reason,

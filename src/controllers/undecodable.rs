@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::events::{Announcement, Kind};
+use super::events::{Kind, NewEvent};
 use super::raw::Raw;
 use super::{Context, Scope, api, finished};
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason};
@@ -45,7 +45,7 @@ struct Entry {
 }
 
 /// What an event of a watch is about.
-pub enum Sorted<K: Resource<DynamicType = ()> + Clone + 'static> {
+pub enum DecodedEvent<K: Resource<DynamicType = ()> + Clone + 'static> {
     /// Something that this version knows. The second is the object if it could not be decoded before.
     Known(Event<K>, Option<ObjectRef<K>>),
     /// An object that cannot be decoded.
@@ -83,7 +83,13 @@ impl Change {
 
 impl Undecodable {
     /// Takes in what a watch says, and sorts out what cannot be decoded.
-    pub fn sort<K>(&self, scope: &Scope, event: Event<Raw<K>>, cache: &Store<K>, now: Duration) -> Sorted<K>
+    pub fn sort<K>(
+        &self,
+        scope: &Scope,
+        event: Event<Raw<K>>,
+        cache: &Store<K>,
+        now: Duration,
+    ) -> DecodedEvent<K>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + fmt::Debug + 'static,
     {
@@ -94,13 +100,13 @@ impl Undecodable {
                     .values_mut()
                     .filter(|entry| entry.is_of::<K>(scope))
                     .for_each(|entry| entry.listed = false);
-                return Sorted::Known(Event::Init, None);
+                return DecodedEvent::Known(Event::Init, None);
             }
             Event::InitDone => {
                 self.0
                     .lock()
                     .retain(|_, entry| !entry.is_of::<K>(scope) || entry.listed);
-                return Sorted::Known(Event::InitDone, None);
+                return DecodedEvent::Known(Event::InitDone, None);
             }
             Event::InitApply(raw) => (raw, Event::InitApply),
             Event::Apply(raw) => (raw, Event::Apply),
@@ -110,7 +116,7 @@ impl Undecodable {
             Ok(object) => {
                 let reference = ObjectRef::from_obj(&object);
                 let was_unknown = self.forget(&object.uid().unwrap_or_default());
-                Sorted::Known(put(object), was_unknown.then_some(reference))
+                DecodedEvent::Known(put(object), was_unknown.then_some(reference))
             }
             Err(error) => {
                 self.note::<K>(scope, &error, now);
@@ -118,7 +124,7 @@ impl Undecodable {
                 let name = error.metadata.name.as_deref().unwrap_or_default();
                 let reference = ObjectRef::<K>::new(name).within(namespace);
                 let cached = cache.get(&reference);
-                Sorted::Unknown {
+                DecodedEvent::Unknown {
                     json: raw.json,
                     metadata: Box::new(error.metadata),
                     remove: cached.map(|object| Event::Delete((*object).clone())),
@@ -193,7 +199,7 @@ impl Entry {
 pub async fn run(context: Arc<Context>) {
     while !context.process.stopping.is_cancelled() {
         for (uid, entry) in context.requests.undecodable.requests() {
-            if let Err(error) = look_after(&uid, &entry, &context).await {
+            if let Err(error) = report_or_release(&uid, &entry, &context).await {
                 let (namespace, name) = (&entry.namespace, &entry.name);
                 tracing::debug!(namespace, name, %error, "an object that cannot be decoded could not be reported or released");
             }
@@ -205,7 +211,7 @@ pub async fn run(context: Arc<Context>) {
     }
 }
 
-async fn look_after(uid: &str, entry: &Entry, context: &Context) -> Result<(), api::Error> {
+async fn report_or_release(uid: &str, entry: &Entry, context: &Context) -> Result<(), api::Error> {
     let requests: Api<Raw<DesktopDeletion>> = Api::namespaced(context.kube.client.clone(), &entry.namespace);
     let live = api::call("read an undecodable object", requests.get_opt(&entry.name)).await?;
     let Some(mut live) = live.filter(|live| live.uid().as_deref() == Some(uid)) else {
@@ -237,12 +243,12 @@ async fn look_after(uid: &str, entry: &Entry, context: &Context) -> Result<(), a
 
 /// Removes our finalizer, and says so.
 async fn release(object: &Raw<DesktopDeletion>, context: &Context) -> Result<(), api::Error> {
-    finished::free(&context.kube.client, object).await?;
+    finished::remove_finalizer(&context.kube.client, object).await?;
     let (namespace, name) = (object.namespace(), object.name_any());
     let note = "the operator removed its finalizer from an object that it cannot decode. The delete requests of the object can no longer take effect, and their outcome is unknown; check the desktops of the object in the console";
     tracing::warn!(namespace, name, "{note}");
     context.process.metrics.incident(Incident::ReleasedUnresolved);
-    let news = Announcement {
+    let news = NewEvent {
         kind: Kind::Warning,
         reason: Incident::ReleasedUnresolved.as_str(),
         note,

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::undecodable::Undecodable;
 use super::{Scope, api};
 use crate::crd::DesktopDeletion;
-use crate::runtime::health::Pulse;
+use crate::runtime::health::Heartbeat;
 
 /// The live list, as far as it matters: resourceVersions by object.
 type Versions = HashMap<ObjectRef<DesktopDeletion>, u64>;
@@ -23,7 +23,7 @@ pub async fn run(
     (client, scope, selector): (Client, Scope, &'static str),
     (cache, undecodable): (Store<DesktopDeletion>, Undecodable),
     interval: Duration,
-    pulse: Pulse,
+    pulse: Heartbeat,
     stopping: CancellationToken,
 ) {
     let mut before = Versions::new();

@@ -6,7 +6,7 @@ use super::limits;
 
 /// Declares an enum whose names are the words of the API, and keeps their documentation for the reference page. After
 /// `or` comes what stands for a word that this version does not know.
-macro_rules! words {
+macro_rules! api_enum {
     (
         $(#[$docs:meta])* $Enum:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ }
         $(or $(#[$other_docs:meta])+ $other:ident)?
@@ -53,7 +53,7 @@ macro_rules! words {
     };
 }
 
-pub(crate) use words;
+pub(crate) use api_enum;
 
 mod allowed_reasons;
 mod reason;
@@ -61,7 +61,7 @@ mod reason;
 pub use allowed_reasons::{DELETION, PROJECT, Statement};
 pub use reason::Reason;
 
-words! {
+api_enum! {
     /// Types of conditions.
     ConditionType {
         /// Whether the delete request took effect: True, False, or Unknown while it may still take effect.
@@ -81,7 +81,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// Status of a condition.
     ConditionStatus {
         /// It is so.

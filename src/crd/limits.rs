@@ -24,7 +24,7 @@ pub const CONDITION_TYPE: u32 = 64;
 /// Name of a pod or of another Kubernetes object.
 pub const OBJECT_NAME: u32 = 253;
 /// Name of one of our objects: the name of an Event adds 17 characters to it (kube's recorder).
-pub const EVENTFUL_NAME: u32 = 236;
+pub const OWN_OBJECT_NAME: u32 = 236;
 /// `message` and `detail` of an error of the cloud; the vendor's API reference gives them 1000 characters.
 pub const ERROR_TEXT: u32 = 1000;
 /// Error code of the cloud, and the one-word fields of an error.

@@ -62,7 +62,7 @@ pub(super) fn finish(mut kind: CustomResourceDefinition) -> CustomResourceDefini
 fn bound_name(schema: &mut JSONSchemaProps) {
     let name = JSONSchemaProps {
         type_: Some("string".to_owned()),
-        max_length: Some(i64::from(limits::EVENTFUL_NAME)),
+        max_length: Some(i64::from(limits::OWN_OBJECT_NAME)),
         ..JSONSchemaProps::default()
     };
     let metadata = JSONSchemaProps {

@@ -1,4 +1,4 @@
-//! Floor 6, phases.
+//! Layer 6, phases: may the request be submitted, and what exactly.
 //!
 //! Before anything is sent: whether the request may be submitted, and what exactly.
 
@@ -35,21 +35,22 @@ const MIN_REPORTED_DESKTOPS: usize = 10;
 const NO_EFFECT_LIMIT: usize = 3;
 
 /// The next step of a request of which nothing was submitted.
-pub fn next(seen: &Observed) -> Step {
-    if seen.facts.deadline == Deadline::Passed {
-        return blockers::next_clock_read(seen).unwrap_or_else(|| finalizer::finish(seen, expired(seen)));
+pub fn next(observed: &Observed) -> Step {
+    if observed.facts.deadline == Deadline::Passed {
+        return blockers::next_clock_read(observed)
+            .unwrap_or_else(|| finalizer::finish(observed, expired(observed)));
     }
-    if let Some(step) = blocked_before_reads(seen) {
+    if let Some(step) = blocked_before_reads(observed) {
         return step;
     }
-    if seen.facts.deadline == Deadline::ClocksDisagree {
-        return blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(deadline_unclear(seen)));
+    if observed.facts.deadline == Deadline::ClocksDisagree {
+        return blockers::next_clock_read(observed).unwrap_or_else(|| Step::Wait(deadline_unclear(observed)));
     }
-    if without_effect(seen).count() >= NO_EFFECT_LIMIT {
-        return finalizer::finish(seen, no_effect());
+    if without_effect(observed).count() >= NO_EFFECT_LIMIT {
+        return finalizer::finish(observed, no_effect());
     }
-    match read_desktops(seen, Reporting::Progress) {
-        Ok(sorted) => submit(seen, sorted),
+    match read_desktops(observed, Reporting::Progress) {
+        Ok(sorted) => submit(observed, sorted),
         Err(step) => step,
     }
 }
@@ -57,114 +58,122 @@ pub fn next(seen: &Observed) -> Step {
 const UNCLEAR: &str = "the deadline has passed by the clock of the operator or of the cloud service, so the request will not be submitted; it expires once the deadline has passed by both";
 
 /// Nothing is sent any more, and nothing is final yet.
-fn deadline_unclear(seen: &Observed) -> Progress {
-    if let Some(skew) = seen.facts.clock_skew {
+fn deadline_unclear(observed: &Observed) -> Progress {
+    if let Some(skew) = observed.facts.clock_skew {
         return clock_skew(skew);
     }
-    let message = with_last_message(seen, UNCLEAR);
+    let message = with_last_message(observed, UNCLEAR);
     Progress {
-        error: last_error(seen).cloned(),
+        error: last_error(observed).cloned(),
         ..Progress::retrying(Reason::Expired, message, Requeue::Retry)
     }
 }
 
 /// What blocks the request before anything is read from the cloud.
-fn blocked_before_reads(seen: &Observed) -> Option<Step> {
-    if seen.request.suspend {
+fn blocked_before_reads(observed: &Observed) -> Option<Step> {
+    if observed.request.suspend {
         let message = "spec.suspend is true: set it to false to submit the request".to_owned();
         let progress = Progress::paused(Reason::Suspended, message, Requeue::Plan);
-        return Some(wait_with_plan(seen, progress));
+        return Some(wait_with_plan(observed, progress));
     }
-    let Some(project) = &seen.project else {
+    let Some(project) = &observed.project else {
         return Some(Step::ReadProject);
     };
-    if let Some(progress) = unusable(seen, project) {
+    if let Some(progress) = unusable(observed, project) {
         return Some(Step::Wait(progress));
     }
     if project.suspended {
         let message = format!(
             "WorkspaceProject {} is suspended; the request waits until spec.suspend of the project is false",
-            seen.request.project
+            observed.request.project
         );
         let progress = Progress::paused(Reason::ProjectSuspended, message, Requeue::Change);
-        return Some(wait_with_plan(seen, progress));
+        return Some(wait_with_plan(observed, progress));
     }
-    if let Some(progress) = guardrails::violated(seen) {
-        return Some(wait_with_plan(seen, progress));
+    if let Some(progress) = guardrails::violated(observed) {
+        return Some(wait_with_plan(observed, progress));
     }
-    if let Some(step) = scheduled(seen).or_else(|| outside_window(seen)) {
+    if let Some(step) = scheduled(observed).or_else(|| outside_window(observed)) {
         return Some(step);
     }
-    if let Some((attempt, error)) = refused(seen).filter(|_| !seen.facts.retry_due) {
+    if let Some((attempt, error)) = refused(observed).filter(|_| !observed.facts.retry_due) {
         return Some(Step::Wait(after_failed_submission(attempt.outcome, error)));
     }
-    if seen.facts.circuit == Circuit::Open {
+    if observed.facts.circuit == Circuit::Open {
         return Some(Step::Wait(circuit_open()));
     }
-    if (approval::is_missing(seen) || approval::is_invalidated(seen))
-        && let Some(step) = approval_step(seen)
+    if (approval::is_missing(observed) || approval::is_invalidated(observed))
+        && let Some(step) = approval_step(observed)
     {
         return Some(step);
     }
-    match &seen.claim {
+    match &observed.claim {
         None => return Some(Step::ClaimDesktops),
         Some(Claim::Granted) => {}
-        Some(claim) => return Some(overlap::next(seen, claim)),
+        Some(claim) => return Some(overlap::next(observed, claim)),
     }
-    let read_failure = seen.read_failure.as_ref()?;
-    Some(Step::Wait(blockers::after_read_failure(seen, read_failure)))
+    let read_failure = observed.read_failure.as_ref()?;
+    Some(Step::Wait(blockers::after_read_failure(observed, read_failure)))
 }
 
 /// A wait on purpose, with what the request will do where that is shown.
-fn wait_with_plan(seen: &Observed, progress: Progress) -> Step {
-    if !preview::must_show_plan(seen) {
+fn wait_with_plan(observed: &Observed, progress: Progress) -> Step {
+    if !preview::must_show_plan(observed) {
         return Step::Wait(progress);
     }
-    let Some(project) = &seen.project else {
+    let Some(project) = &observed.project else {
         return Step::ReadProject;
     };
     let failure = || {
-        let failure = seen.read_failure.as_ref()?;
-        Some(blockers::after_read_failure(seen, failure))
+        let failure = observed.read_failure.as_ref()?;
+        Some(blockers::after_read_failure(observed, failure))
     };
-    if let Some(obstacle) = unusable(seen, project).or_else(failure) {
-        return Step::Wait(preview::unread(seen, &obstacle, progress));
+    if let Some(obstacle) = unusable(observed, project).or_else(failure) {
+        return Step::Wait(preview::with_unknown_plan(observed, &obstacle, progress));
     }
-    match read_desktops(seen, Reporting::Nothing) {
+    match read_desktops(observed, Reporting::Nothing) {
         Ok(sorted) => {
             let deleting: Vec<_> = sorted.being_deleted.iter().collect();
-            Step::Wait(preview::shown(seen, &sorted, &deleting, progress))
+            Step::Wait(preview::with_plan(observed, &sorted, &deleting, progress))
         }
-        Err(Step::Wait(obstacle)) => Step::Wait(preview::unread(seen, &obstacle, progress)),
+        Err(Step::Wait(obstacle)) => Step::Wait(preview::with_unknown_plan(observed, &obstacle, progress)),
         Err(step) => step,
     }
 }
 
 /// The next step of a request whose approval is missing or void; `None` if it is not so any more. Meanwhile it claims
 /// nothing: another request may delete the desktops first.
-fn approval_step(seen: &Observed) -> Option<Step> {
-    if let Some(failure) = &seen.read_failure {
-        let failed = blockers::after_read_failure(seen, failure);
-        return Some(Step::Wait(preview::unread(seen, &failed.clone(), failed)));
+fn approval_step(observed: &Observed) -> Option<Step> {
+    if let Some(failure) = &observed.read_failure {
+        let failed = blockers::after_read_failure(observed, failure);
+        return Some(Step::Wait(preview::with_unknown_plan(
+            observed,
+            &failed.clone(),
+            failed,
+        )));
     }
-    let sorted = match read_desktops(seen, Reporting::Nothing) {
+    let sorted = match read_desktops(observed, Reporting::Nothing) {
         Ok(sorted) => sorted,
         Err(Step::Wait(progress)) => {
-            return Some(Step::Wait(preview::unread(seen, &progress.clone(), progress)));
+            return Some(Step::Wait(preview::with_unknown_plan(
+                observed,
+                &progress.clone(),
+                progress,
+            )));
         }
         Err(step) => return Some(step),
     };
-    if let Some(step) = nothing_to_do(seen, &sorted) {
+    if let Some(step) = nothing_to_do(observed, &sorted) {
         return Some(step);
     }
     let deleting: Vec<_> = sorted.being_deleted.iter().collect();
-    let progress = not_permitted(seen, &sorted)?;
+    let progress = not_permitted(observed, &sorted)?;
     let moves = progress.reason == Reason::CheckingDesktops;
-    let progress = preview::shown(seen, &sorted, &deleting, progress);
+    let progress = preview::with_plan(observed, &sorted, &deleting, progress);
     let records = |preview: &Preview| preview.approved.is_some();
     // Nothing is claimed before the approval is recorded.
     Some(
-        if moves && approval::is_missing(seen) && progress.preview.as_deref().is_some_and(records) {
+        if moves && approval::is_missing(observed) && progress.preview.as_deref().is_some_and(records) {
             Step::RecordApproval(progress)
         } else {
             Step::Wait(progress)
@@ -174,26 +183,31 @@ fn approval_step(seen: &Observed) -> Option<Step> {
 
 /// Why these desktops are not submitted: they are not what the request expects, the project does not permit it, or their
 /// approval is missing.
-fn not_permitted(seen: &Observed, sorted: &SortedDesktops) -> Option<Progress> {
+fn not_permitted(observed: &Observed, sorted: &SortedDesktops) -> Option<Progress> {
     // A plan is made only for who needs it: hashes take time.
     let plan = || {
-        approval::is_needed(seen)
-            .then(|| Planned::of(seen, sorted))
+        approval::is_needed(observed)
+            .then(|| Planned::of(observed, sorted))
             .flatten()
     };
-    expectations::failed(seen, &sorted.present)
-        .or_else(|| guardrails::blocked(seen, &sorted.present))
-        .or_else(|| approval::obstacle(seen, &plan()?))
+    expectations::failed(observed, &sorted.present)
+        .or_else(|| guardrails::blocked(observed, &sorted.present))
+        .or_else(|| approval::obstacle(observed, &plan()?))
 }
 
 /// What the conditions say of desktops whose own GETs fail while other reads succeed.
-fn unreadable(seen: &Observed) -> Option<Progress> {
-    let (_, read_failure, _) = seen.failed_reads().next()?;
-    let error = known_error(seen, read_failure);
-    let in_a_row = seen.failed_reads().map(|(.., in_a_row)| in_a_row).max();
-    let is_unreadable = |id: &&DesktopID| seen.failed_reads().any(|(failed, ..)| *failed == id.folded());
-    let ids: Vec<_> = seen.request.desktop_ids.iter().filter(is_unreadable).collect();
-    let remedy = if ids.len() == seen.request.desktop_ids.len() {
+fn unreadable(observed: &Observed) -> Option<Progress> {
+    let (_, read_failure, _) = observed.failed_reads().next()?;
+    let error = known_error(observed, read_failure);
+    let in_a_row = observed.failed_reads().map(|(.., in_a_row)| in_a_row).max();
+    let is_unreadable = |id: &&DesktopID| observed.failed_reads().any(|(failed, ..)| *failed == id.folded());
+    let ids: Vec<_> = observed
+        .request
+        .desktop_ids
+        .iter()
+        .filter(is_unreadable)
+        .collect();
+    let remedy = if ids.len() == observed.request.desktop_ids.len() {
         "Check them in the console"
     } else {
         "To delete the other desktops now, delete this request and create one without them"
@@ -213,50 +227,55 @@ fn unreadable(seen: &Observed) -> Option<Progress> {
 }
 
 /// The last attempt, if the cloud refused it or it was not sent.
-fn refused(seen: &Observed) -> Option<(&Attempt, &CloudError)> {
-    let last = seen.request.status.attempts.last()?;
+fn refused(observed: &Observed) -> Option<(&Attempt, &CloudError)> {
+    let last = observed.request.status.attempts.last()?;
     let refused = matches!(last.outcome, Outcome::Rejected | Outcome::NotSent);
     last.error.as_ref().filter(|_| refused).map(|error| (last, error))
 }
 
 /// The wait for the earliest time of the submission, which both clocks must have passed.
-fn scheduled(seen: &Observed) -> Option<Step> {
-    let at = seen
+fn scheduled(observed: &Observed) -> Option<Step> {
+    let at = observed
         .request
         .not_before
-        .filter(|_| seen.facts.start != Start::Reached)?;
+        .filter(|_| observed.facts.start != Start::Reached)?;
     let message = format!("not submitted before {at} (spec.notBefore)");
-    let wait = || wait_with_plan(seen, Progress::paused(Reason::Scheduled, message, Requeue::Start));
-    match seen.facts.start {
-        Start::ClockUnknown => blockers::next_clock_read(seen).or_else(|| Some(wait())),
+    let wait = || {
+        wait_with_plan(
+            observed,
+            Progress::paused(Reason::Scheduled, message, Requeue::Start),
+        )
+    };
+    match observed.facts.start {
+        Start::ClockUnknown => blockers::next_clock_read(observed).or_else(|| Some(wait())),
         Start::Ahead | Start::Reached => Some(wait()),
     }
 }
 
 /// The wait for a window in which the project takes submissions, which both clocks must be inside of.
-fn outside_window(seen: &Observed) -> Option<Step> {
-    let project = &seen.request.project;
+fn outside_window(observed: &Observed) -> Option<Step> {
+    let project = &observed.request.project;
     let wait = |until: &str| {
         let message = format!("no submission window of WorkspaceProject {project} is open{until}");
         wait_with_plan(
-            seen,
+            observed,
             Progress::paused(Reason::OutsideWindow, message, Requeue::Window),
         )
     };
-    match seen.facts.window {
+    match observed.facts.window {
         Window::Open => None,
         Window::ClockUnknown => {
             let wait = || wait("; the clock of the cloud service is not known yet");
-            blockers::next_clock_read(seen).or_else(|| Some(wait()))
+            blockers::next_clock_read(observed).or_else(|| Some(wait()))
         }
         Window::Closed { opens: Some(at) } => Some(wait(&format!("; the next one opens at {at}"))),
-        Window::Closed { opens: None } => Some(match seen.facts.clock_skew {
-            Some(skew) => wait_with_plan(seen, clock_skew(skew)),
+        Window::Closed { opens: None } => Some(match observed.facts.clock_skew {
+            Some(skew) => wait_with_plan(observed, clock_skew(skew)),
             None => wait(" by the clock of the cloud service"),
         }),
         Window::Unknown => {
             let progress = guardrails::unknown_time_zone(project);
-            Some(wait_with_plan(seen, progress))
+            Some(wait_with_plan(observed, progress))
         }
     }
 }
@@ -273,18 +292,18 @@ enum Reporting {
 /// Looks at every desktop, or names the read that is missing. What must be read one by one comes first: what a list shows
 /// grows old meanwhile.
 #[allow(clippy::result_large_err)] // the error is the next step
-fn read_desktops(seen: &Observed, reporting: Reporting) -> Result<SortedDesktops, Step> {
-    let ids = &seen.request.desktop_ids;
-    let unconfirmed: Vec<_> = ids.iter().filter(|id| needs_single_read(seen, id)).collect();
-    let too_many_failures = seen.failed_reads().count() >= UNREADABLE_LIMIT;
+fn read_desktops(observed: &Observed, reporting: Reporting) -> Result<SortedDesktops, Step> {
+    let ids = &observed.request.desktop_ids;
+    let unconfirmed: Vec<_> = ids.iter().filter(|id| needs_single_read(observed, id)).collect();
+    let too_many_failures = observed.failed_reads().count() >= UNREADABLE_LIMIT;
     if let Some(id) = unconfirmed.first().filter(|_| !too_many_failures) {
         let progress = checking(ids.len() - unconfirmed.len(), ids.len());
-        let long = unconfirmed.len() >= MIN_REPORTED_DESKTOPS || is_announced(seen);
+        let long = unconfirmed.len() >= MIN_REPORTED_DESKTOPS || is_announced(observed);
         return Err(
             if reporting == Reporting::Progress
                 && long
-                && seen.facts.progress_due
-                && would_change(&seen.request, &progress)
+                && observed.facts.progress_due
+                && would_change(&observed.request, &progress)
             {
                 Step::RecordProgress(progress)
             } else {
@@ -292,12 +311,12 @@ fn read_desktops(seen: &Observed, reporting: Reporting) -> Result<SortedDesktops
             },
         );
     }
-    if let Some(progress) = unreadable(seen) {
+    if let Some(progress) = unreadable(observed) {
         return Err(Step::Wait(progress));
     }
     let unread: Vec<_> = ids
         .iter()
-        .filter(|id| !seen.desktops.contains_key(&id.folded()))
+        .filter(|id| !observed.desktops.contains_key(&id.folded()))
         .cloned()
         .collect();
     if !unread.is_empty() {
@@ -305,7 +324,7 @@ fn read_desktops(seen: &Observed, reporting: Reporting) -> Result<SortedDesktops
     }
     let mut sorted = SortedDesktops::default();
     for id in ids {
-        match seen.desktops[&id.folded()].view {
+        match observed.desktops[&id.folded()].view {
             DesktopView::Missing | DesktopView::Unlisted => return Err(Step::ReadDesktop(id.clone())),
             DesktopView::Gone => sorted.absent.push(id.clone()),
             DesktopView::Deleting => sorted.being_deleted.push(id.clone()),
@@ -316,9 +335,9 @@ fn read_desktops(seen: &Observed, reporting: Reporting) -> Result<SortedDesktops
             }
         }
     }
-    let lacks_details = |id: &&DesktopID| seen.desktops[&id.folded()].details.is_none();
+    let lacks_details = |id: &&DesktopID| observed.desktops[&id.folded()].details.is_none();
     let undetailed: Vec<_> = sorted.present.iter().filter(lacks_details).cloned().collect();
-    if guardrails::need_details(seen) && !undetailed.is_empty() {
+    if guardrails::need_details(observed) && !undetailed.is_empty() {
         return Err(Step::ReadDetails(undetailed));
     }
     Ok(sorted)
@@ -326,16 +345,16 @@ fn read_desktops(seen: &Observed, reporting: Reporting) -> Result<SortedDesktops
 
 /// Whether only a GET of its own says what is to be known of a desktop. After the cloud said that something does not exist
 /// no list does: it may lag, and show for a while what is gone.
-fn needs_single_read(seen: &Observed, id: &DesktopID) -> bool {
-    let read = seen.single_reads.get(&id.folded());
-    match seen
+fn needs_single_read(observed: &Observed, id: &DesktopID) -> bool {
+    let read = observed.single_reads.get(&id.folded());
+    match observed
         .desktops
         .get(&id.folded())
         .map(|observation| observation.view)
     {
         Some(DesktopView::Gone) => false,
         Some(view) if view.needs_lookup() => !matches!(read, Some(SingleRead::Failed { .. })),
-        _ => read.is_none() && seen.request.status.attempts.last().is_some_and(was_not_found),
+        _ => read.is_none() && observed.request.status.attempts.last().is_some_and(was_not_found),
     }
 }
 
@@ -347,11 +366,11 @@ fn checking(checked: usize, all: usize) -> Progress {
     Progress::reconciling(Reason::CheckingDesktops, message, Requeue::PollInterval)
 }
 
-fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
-    if let Some(step) = nothing_to_do(seen, &sorted) {
+fn submit(observed: &Observed, sorted: SortedDesktops) -> Step {
+    if let Some(step) = nothing_to_do(observed, &sorted) {
         return step;
     }
-    let Some(sub_job_list) = &seen.sub_job_list else {
+    let Some(sub_job_list) = &observed.sub_job_list else {
         return Step::ReadSubJobs;
     };
     let unclear = || {
@@ -360,37 +379,37 @@ fn submit(seen: &Observed, sorted: SortedDesktops) -> Step {
             .iter()
             .flat_map(|id| sub_job_list.jobs_with_undocumented_status(id))
     };
-    if let Some(job) = unclear().find(|job| !seen.jobs.contains_key(job)) {
+    if let Some(job) = unclear().find(|job| !observed.jobs.contains_key(job)) {
         return Step::ReadJob(job.clone());
     }
     let open = sorted
         .present
         .iter()
-        .filter(|id| sub_job_list.open_job_of(id).is_some() || may_be_deleting(seen, sub_job_list, id));
+        .filter(|id| sub_job_list.open_job_of(id).is_some() || may_be_deleting(observed, sub_job_list, id));
     let foreign: Vec<_> = sorted.being_deleted.iter().chain(open).collect();
     if !foreign.is_empty() {
         let progress = deletion_in_progress(&foreign);
-        return Step::Wait(preview::shown(seen, &sorted, &foreign, progress));
+        return Step::Wait(preview::with_plan(observed, &sorted, &foreign, progress));
     }
-    if let Some(progress) = not_permitted(seen, &sorted) {
-        return Step::Wait(preview::shown(seen, &sorted, &[], progress));
+    if let Some(progress) = not_permitted(observed, &sorted) {
+        return Step::Wait(preview::with_plan(observed, &sorted, &[], progress));
     }
-    if let Some(completion) = final_rejection(seen, &sorted.present) {
-        return finalizer::finish(seen, completion);
+    if let Some(completion) = final_rejection(observed, &sorted.present) {
+        return finalizer::finish(observed, completion);
     }
     let count = sorted.present.len();
-    if let Some(progress) = daily_limit::reached(seen, count) {
-        return Step::Wait(preview::shown(seen, &sorted, &[], progress));
+    if let Some(progress) = daily_limit::reached(observed, count) {
+        return Step::Wait(preview::with_plan(observed, &sorted, &[], progress));
     }
-    ready(seen, count).unwrap_or_else(|| Step::Sign(batch(seen, sub_job_list, sorted)))
+    ready(observed, count).unwrap_or_else(|| Step::Sign(batch(observed, sub_job_list, sorted)))
 }
 
 /// A job says something of the desktop that is not documented. It is no deletion that runs if the job has ended, or if it
 /// takes too long, and the desktop is idle in two reads a job visibility timeout apart.
-fn may_be_deleting(seen: &Observed, sub_job_list: &SubJobList, id: &DesktopID) -> bool {
-    let idle = seen.desktops.get(&id.folded()).is_some_and(|s| s.idle_twice);
+fn may_be_deleting(observed: &Observed, sub_job_list: &SubJobList, id: &DesktopID) -> bool {
+    let idle = observed.desktops.get(&id.folded()).is_some_and(|s| s.idle_twice);
     let over = |job: &JobID| {
-        seen.facts.undocumented_for_long || seen.jobs.get(job).is_some_and(|view| view.finished)
+        observed.facts.undocumented_for_long || observed.jobs.get(job).is_some_and(|view| view.finished)
     };
     sub_job_list
         .jobs_with_undocumented_status(id)
@@ -398,19 +417,20 @@ fn may_be_deleting(seen: &Observed, sub_job_list: &SubJobList, id: &DesktopID) -
 }
 
 /// An earlier submission took effect after all, or no desktop exists.
-fn nothing_to_do(seen: &Observed, sorted: &SortedDesktops) -> Option<Step> {
+fn nothing_to_do(observed: &Observed, sorted: &SortedDesktops) -> Option<Step> {
     let nothing_left = sorted.present.is_empty() && sorted.being_deleted.is_empty();
-    late_effect(seen)
-        .or_else(|| nothing_left.then(|| finalizer::finish(seen, already_absent(seen, &sorted.absent))))
+    late_effect(observed).or_else(|| {
+        nothing_left.then(|| finalizer::finish(observed, already_absent(observed, &sorted.absent)))
+    })
 }
 
 /// Of earlier submissions that seemed to have had no effect, one may show only now: then its job is ours.
-fn late_effect(seen: &Observed) -> Option<Step> {
-    let mut earlier = without_effect(seen).peekable();
-    if earlier.peek().is_some() && seen.sub_job_list.is_none() {
+fn late_effect(observed: &Observed) -> Option<Step> {
+    let mut earlier = without_effect(observed).peekable();
+    if earlier.peek().is_some() && observed.sub_job_list.is_none() {
         return Some(Step::ReadSubJobs);
     }
-    earlier.find_map(|attempt| evidence::late_effect(seen, attempt))
+    earlier.find_map(|attempt| evidence::late_effect(observed, attempt))
 }
 
 fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
@@ -423,48 +443,48 @@ fn deletion_in_progress(foreign: &[&DesktopID]) -> Progress {
 }
 
 /// What is still to be done before so many desktops are signed for.
-fn ready(seen: &Observed, count: usize) -> Option<Step> {
-    if seen.facts.circuit != Circuit::Closed {
+fn ready(observed: &Observed, count: usize) -> Option<Step> {
+    if observed.facts.circuit != Circuit::Closed {
         return Some(Step::Wait(circuit_open()));
     }
-    if let Some(skew) = seen.facts.clock_skew {
+    if let Some(skew) = observed.facts.clock_skew {
         return Some(Step::Wait(clock_skew(skew)));
     }
-    if !seen.request.finalizer {
-        return Some(finalizer::add(seen));
+    if !observed.request.finalizer {
+        return Some(finalizer::add(observed));
     }
-    if !seen.project_is_fresh {
+    if !observed.project_is_fresh {
         return Some(Step::ReadProject);
     }
-    if seen.facts.stopping {
+    if observed.facts.stopping {
         return Some(Step::Done);
     }
-    let permit = (seen.permit != SendPermit::Held).then_some(Step::AcquirePermit);
-    let is_reserved = daily_limit::is_reserved(seen, seen.reserved.as_ref(), count);
+    let permit = (observed.permit != SendPermit::Held).then_some(Step::AcquirePermit);
+    let is_reserved = daily_limit::is_reserved(observed, observed.reserved.as_ref(), count);
     permit.or_else(|| (!is_reserved).then_some(Step::ReserveDesktops(count)))
 }
 
-fn batch(seen: &Observed, sub_job_list: &SubJobList, sorted: SortedDesktops) -> Batch {
+fn batch(observed: &Observed, sub_job_list: &SubJobList, sorted: SortedDesktops) -> Batch {
     let baseline = sub_job_list.jobs_naming(&sorted.present);
     Batch {
         baseline_incomplete: !sub_job_list.complete || baseline.len() > BASELINE_JOBS,
         baseline_job_ids: baseline.into_iter().take(BASELINE_JOBS).collect(),
         baseline_failed_ids: sorted.failed_before,
-        plan_hash: approval::recorded(seen).map(|approved| approved.hash.clone()),
+        plan_hash: approval::recorded(observed).map(|approved| approved.hash.clone()),
         desktop_ids: sorted.present,
     }
 }
 
-fn expired(seen: &Observed) -> Completion {
+fn expired(observed: &Observed) -> Completion {
     let message = "the deadline passed before the request was submitted; no delete request took effect. Create a new request if the desktops must still be deleted";
     Completion {
-        error: last_error(seen).cloned(),
-        ..Completion::new(Reason::Expired, with_last_message(seen, message))
+        error: last_error(observed).cloned(),
+        ..Completion::new(Reason::Expired, with_last_message(observed, message))
     }
 }
 
-fn with_last_message(seen: &Observed, message: &str) -> String {
-    match last_message(seen) {
+fn with_last_message(observed: &Observed, message: &str) -> String {
+    match last_message(observed) {
         Some(last) => format!("{message}{LAST_STATUS}{last}"),
         None => message.to_owned(),
     }
@@ -474,22 +494,22 @@ fn with_last_message(seen: &Observed, message: &str) -> String {
 const LAST_STATUS: &str = "; last status: ";
 
 /// The last error of the cloud that kept the request from being submitted.
-fn last_error(seen: &Observed) -> Option<&CloudError> {
-    let refused = || refused(seen).map(|(_, error)| error);
-    seen.request.status.last_error.as_ref().or_else(refused)
+fn last_error(observed: &Observed) -> Option<&CloudError> {
+    let refused = || refused(observed).map(|(_, error)| error);
+    observed.request.status.last_error.as_ref().or_else(refused)
 }
 
 /// The conditions say how far a long check is.
-fn is_announced(seen: &Observed) -> bool {
-    let submitted = find(&seen.request.status.conditions, ConditionType::Submitted);
+fn is_announced(observed: &Observed) -> bool {
+    let submitted = find(&observed.request.status.conditions, ConditionType::Submitted);
     submitted.is_some_and(|c| c.reason == Reason::CheckingDesktops && c.message.ends_with(ONE_BY_ONE))
 }
 
 /// What kept the request from being submitted until its deadline, as the conditions said it.
-fn last_message(seen: &Observed) -> Option<String> {
-    let submitted = find(&seen.request.status.conditions, ConditionType::Submitted);
+fn last_message(observed: &Observed) -> Option<String> {
+    let submitted = find(&observed.request.status.conditions, ConditionType::Submitted);
     let Some(submitted) = submitted.filter(|c| c.status == ConditionStatus::False) else {
-        return last_error(seen).map(|error| without_retry(&messages::of_error(error)));
+        return last_error(observed).map(|error| without_retry(&messages::of_error(error)));
     };
     let message = finalizer::without_finalizer_note(&submitted.message);
     match message.strip_prefix(UNCLEAR) {
@@ -505,8 +525,8 @@ fn without_retry(message: &str) -> String {
     message.replacen(&format!("{hint} ("), " (", 1)
 }
 
-fn without_effect(seen: &Observed) -> impl Iterator<Item = &Attempt> {
-    let attempts = seen.request.status.attempts.iter();
+fn without_effect(observed: &Observed) -> impl Iterator<Item = &Attempt> {
+    let attempts = observed.request.status.attempts.iter();
     attempts.filter(|a| a.outcome == Outcome::NoEffect)
 }
 
@@ -517,15 +537,15 @@ fn no_effect() -> Completion {
     Completion::new(Reason::NoEffect, message)
 }
 
-fn already_absent(seen: &Observed, absent: &[DesktopID]) -> Completion {
-    let project = seen.project.as_ref().and_then(|p| p.coordinates.clone());
+fn already_absent(observed: &Observed, absent: &[DesktopID]) -> Completion {
+    let project = observed.project.as_ref().and_then(|p| p.coordinates.clone());
     let place = project.as_ref().map_or_else(String::new, |p| {
         format!(
             " in project {} of region {} ({})",
             p.project_id, p.region, p.endpoint
         )
     });
-    let who = match seen.request.desktop_ids.len() {
+    let who = match observed.request.desktop_ids.len() {
         1 => "the desktop does not exist".to_owned(),
         many => format!("none of the {many} desktops exists"),
     };
@@ -544,11 +564,11 @@ fn already_absent(seen: &Observed, absent: &[DesktopID]) -> Completion {
 }
 
 /// A rejection that a second read of the desktops did not change.
-fn final_rejection(seen: &Observed, body: &[DesktopID]) -> Option<Completion> {
-    let (attempt, error) = refused(seen).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
+fn final_rejection(observed: &Observed, body: &[DesktopID]) -> Option<Completion> {
+    let (attempt, error) = refused(observed).filter(|(a, _)| a.outcome == Outcome::Rejected)?;
     let final_class = match error.class {
         ErrorClass::InvalidRequest => true,
-        ErrorClass::NotFound => count_identical_not_found(&seen.request.status, body) >= NOT_FOUND_LIMIT,
+        ErrorClass::NotFound => count_identical_not_found(&observed.request.status, body) >= NOT_FOUND_LIMIT,
         _ => false,
     };
     if !final_class || attempt.desktop_ids != body {

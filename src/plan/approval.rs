@@ -1,4 +1,4 @@
-//! Floor 5, shared by phases.
+//! Layer 5, shared by phases: do the desktops match the approved plan.
 //!
 //! If any desktop has changed since its approval, nothing is submitted: an approval binds to the facts of each desktop that
 //! was on show.
@@ -36,25 +36,25 @@ pub enum ApprovalState {
 }
 
 /// The project requires an approval of this request.
-fn is_required(seen: &Observed) -> bool {
-    let guardrails = seen
+fn is_required(observed: &Observed) -> bool {
+    let guardrails = observed
         .project
         .as_ref()
         .and_then(|project| project.guardrails.as_ref());
     guardrails.is_some_and(|guardrails| {
         let above = guardrails.approval_above.unwrap_or_default() as usize;
-        guardrails.approval == Approval::Required && seen.request.desktop_ids.len() > above
+        guardrails.approval == Approval::Required && observed.request.desktop_ids.len() > above
     })
 }
 
 /// The record of the approved plan, while that is the one that the request names, and is about this object and this project.
-pub fn recorded(seen: &Observed) -> Option<&ApprovedPlan> {
-    let named = seen.request.approved_plan.as_ref()?;
-    let approved = seen.request.status.approved.as_ref()?;
-    let is_ours = || match project_key(seen) {
+pub fn recorded(observed: &Observed) -> Option<&ApprovedPlan> {
+    let named = observed.request.approved_plan.as_ref()?;
+    let approved = observed.request.status.approved.as_ref()?;
+    let is_ours = || match project_key(observed) {
         Some(project) => {
             let desktops: Vec<_> = approved.desktops.iter().map(PlannedDesktop::from).collect();
-            plan_hash(&seen.request, &project, &desktops) == approved.hash
+            plan_hash(&observed.request, &project, &desktops) == approved.hash
         }
         // Nothing is submitted either.
         None => true,
@@ -63,38 +63,38 @@ pub fn recorded(seen: &Observed) -> Option<&ApprovedPlan> {
 }
 
 /// An approval is needed, or was given.
-pub fn is_needed(seen: &Observed) -> bool {
-    is_required(seen) || seen.request.approved_plan.is_some()
+pub fn is_needed(observed: &Observed) -> bool {
+    is_required(observed) || observed.request.approved_plan.is_some()
 }
 
 /// An approval is needed, or was given, and is not recorded.
-pub fn is_missing(seen: &Observed) -> bool {
-    is_needed(seen) && recorded(seen).is_none()
+pub fn is_missing(observed: &Observed) -> bool {
+    is_needed(observed) && recorded(observed).is_none()
 }
 
 /// The approved desktops had changed when they were last read.
-pub fn is_invalidated(seen: &Observed) -> bool {
-    let approved = find(&seen.request.status.conditions, ConditionType::Approved);
-    recorded(seen).is_some() && approved.is_some_and(|c| c.reason == Reason::PlanChanged)
+pub fn is_invalidated(observed: &Observed) -> bool {
+    let approved = find(&observed.request.status.conditions, ConditionType::Approved);
+    recorded(observed).is_some() && approved.is_some_and(|c| c.reason == Reason::PlanChanged)
 }
 
 /// What the approval says to this plan.
-pub fn evaluate(seen: &Observed, plan: &Planned) -> ApprovalState {
-    let Some(named) = &seen.request.approved_plan else {
-        return if is_required(seen) {
+pub fn evaluate(observed: &Observed, plan: &Planned) -> ApprovalState {
+    let Some(named) = &observed.request.approved_plan else {
+        return if is_required(observed) {
             ApprovalState::Missing
         } else {
             ApprovalState::NotRequired
         };
     };
-    let Some(approved) = recorded(seen) else {
-        if !was_on_show(seen, named) {
+    let Some(approved) = recorded(observed) else {
+        if !was_on_show(observed, named) {
             return ApprovalState::PlanMismatch;
         }
         if plan.hash == *named {
-            return ApprovalState::Approvable(record(seen, plan));
+            return ApprovalState::Approvable(record(observed, plan));
         }
-        let missing = missing_since_shown(seen, plan);
+        let missing = missing_since_shown(observed, plan);
         return if missing.is_empty() {
             ApprovalState::PlanMismatch
         } else {
@@ -113,7 +113,7 @@ pub fn evaluate(seen: &Observed, plan: &Planned) -> ApprovalState {
             ));
             continue;
         };
-        let differences = differences(then, desktop, seen);
+        let differences = differences(then, desktop, observed);
         changed.extend(describe(id, &differences.changed));
         unclear.extend(describe(id, &differences.missing));
     }
@@ -127,22 +127,22 @@ pub fn evaluate(seen: &Observed, plan: &Planned) -> ApprovalState {
 }
 
 /// The approval came while the plan was on show, not before.
-fn was_on_show(seen: &Observed, named: &str) -> bool {
-    let status = &seen.request.status;
+fn was_on_show(observed: &Observed, named: &str) -> bool {
+    let status = &observed.request.status;
     // Whatever else of the request is edited, an approval that was refused is the same.
     let is_refused = status.refused_plan.as_deref() == Some(named);
     status.plan.as_ref().is_some_and(|shown| shown.hash == named) && !is_refused
 }
 
 /// What was named as approved and is not accepted: it is refused for as long as it stays.
-pub fn refused(seen: &Observed, approval_state: &ApprovalState) -> Option<String> {
-    let named = seen.request.approved_plan.clone();
+pub fn refused(observed: &Observed, approval_state: &ApprovalState) -> Option<String> {
+    let named = observed.request.approved_plan.clone();
     named.filter(|_| *approval_state == ApprovalState::PlanMismatch)
 }
 
 /// What the plan on show has of a desktop and this read does not say. Such a fact is read again, and is no change.
-pub fn missing_since_shown(seen: &Observed, plan: &Planned) -> Vec<String> {
-    let status = &seen.request.status;
+pub fn missing_since_shown(observed: &Observed, plan: &Planned) -> Vec<String> {
+    let status = &observed.request.status;
     let since_shown = |(id, missing): (&DesktopID, Vec<MissingFact>)| {
         let was_planned = |shown: &&DesktopStatus| shown.id == *id && shown.state != DesktopState::Absent;
         let shown = status.desktops.iter().find(was_planned)?;
@@ -160,9 +160,9 @@ fn lacks(shown: &DesktopStatus, fact: MissingFact) -> bool {
 }
 
 /// Why a request is not submitted, if an approval is missing.
-pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
-    let approval_state = evaluate(seen, plan);
-    let said = update(seen, &approval_state, &plan.hash);
+pub fn obstacle(observed: &Observed, plan: &Planned) -> Option<Progress> {
+    let approval_state = evaluate(observed, plan);
+    let said = update(observed, &approval_state, &plan.hash);
     match approval_state {
         ApprovalState::NotRequired | ApprovalState::Approved => None,
         ApprovalState::Approvable(_) => {
@@ -191,14 +191,14 @@ pub fn obstacle(seen: &Observed, plan: &Planned) -> Option<Progress> {
 }
 
 /// What condition `Approved` says, while the plan of that hash is on show.
-pub fn update(seen: &Observed, approval_state: &ApprovalState, hash: &str) -> ConditionUpdate {
+pub fn update(observed: &Observed, approval_state: &ApprovalState, hash: &str) -> ConditionUpdate {
     let (reason, message) = match approval_state {
         ApprovalState::NotRequired => (
             Reason::NotRequired,
             "no approval is needed".to_owned(),
         ),
         ApprovalState::Approved | ApprovalState::Approvable(_) | ApprovalState::FactsMissing(_) => {
-            let named = seen.request.approved_plan.as_deref().unwrap_or(hash);
+            let named = observed.request.approved_plan.as_deref().unwrap_or(hash);
             (
                 Reason::PlanApproved,
                 format!("plan {named} is approved"),
@@ -208,10 +208,10 @@ pub fn update(seen: &Observed, approval_state: &ApprovalState, hash: &str) -> Co
             Reason::AwaitingApproval,
             format!(
                 "WorkspaceProject {} requires an approval: check status.plan and status.desktops, then set spec.approvedPlan to {hash}",
-                seen.request.project
+                observed.request.project
             ),
         ),
-        ApprovalState::PlanMismatch if seen.request.approved_plan.as_deref() == Some(hash) => (
+        ApprovalState::PlanMismatch if observed.request.approved_plan.as_deref() == Some(hash) => (
             Reason::PlanChanged,
             "spec.approvedPlan was set before its plan was shown. Check status.plan and status.desktops; then set spec.suspend to true, remove spec.approvedPlan, wait until status.refusedPlan is gone, and approve the plan again"
                 .to_owned(),
@@ -237,11 +237,11 @@ pub fn update(seen: &Observed, approval_state: &ApprovalState, hash: &str) -> Co
     ConditionUpdate::new(ConditionType::Approved, status, reason, message)
 }
 
-fn record(seen: &Observed, plan: &Planned) -> ApprovedPlan {
+fn record(observed: &Observed, plan: &Planned) -> ApprovedPlan {
     let desktop = |(id, desktop): &(DesktopID, PlannedDesktop)| ApprovedDesktop {
         id: id.clone(),
         name: desktop.computer_name.clone(),
-        users: shown_users(seen, id).filter(|_| !seen.facts.hide_users),
+        users: shown_users(observed, id).filter(|_| !observed.facts.hide_users),
         users_hash: desktop.users_hash.clone(),
         user_name_hash: desktop.user_name_hash.clone(),
         pooled: desktop.pooled,
@@ -286,12 +286,12 @@ impl Differences {
     }
 }
 
-fn kind_is_given(seen: &Observed, id: &DesktopID) -> bool {
-    let desktop = seen.desktops.get(&id.folded());
+fn kind_is_given(observed: &Observed, id: &DesktopID) -> bool {
+    let desktop = observed.desktops.get(&id.folded());
     desktop.is_some_and(|desktop| matches!(desktop.facts.kind, Fact::Given(_)))
 }
 
-fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) -> Differences {
+fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, observed: &Observed) -> Differences {
     let mut all = Differences::default();
     let text = |text: Option<&String>| text.map_or_else(|| "not known".to_owned(), Clone::clone);
     all.compare(
@@ -304,9 +304,9 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) ->
         },
     );
     if then.pooled == now.pooled {
-        compare_users(&mut all, then, now, seen);
+        compare_users(&mut all, then, now, observed);
     } else {
-        all.compare_pool(now.pooled, kind_is_given(seen, &then.id));
+        all.compare_pool(now.pooled, kind_is_given(observed, &then.id));
     }
     let created = then.created.as_ref().map(|time| time.0);
     all.compare(
@@ -327,17 +327,17 @@ fn differences(then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) ->
     all
 }
 
-fn compare_users(all: &mut Differences, then: &ApprovedDesktop, now: &PlannedDesktop, seen: &Observed) {
+fn compare_users(all: &mut Differences, then: &ApprovedDesktop, now: &PlannedDesktop, observed: &Observed) {
     // The one user that is named says nothing about all of them.
     let (was, is) = match (&then.users_hash, &now.users_hash) {
         (None, None) => (&then.user_name_hash, &now.user_name_hash),
         lists => lists,
     };
     all.compare("the users", was.as_ref(), is.as_ref(), || {
-        if seen.facts.hide_users {
+        if observed.facts.hide_users {
             return "its users differ from the approved ones".to_owned();
         }
-        let is = match shown_users(seen, &then.id) {
+        let is = match shown_users(observed, &then.id) {
             Some(users) => users,
             None if is.is_some() => "no user".to_owned(),
             None => "not known".to_owned(),
@@ -353,8 +353,8 @@ fn compare_users(all: &mut Differences, then: &ApprovedDesktop, now: &PlannedDes
     });
 }
 
-fn shown_users(seen: &Observed, id: &DesktopID) -> Option<String> {
-    users_shown(&seen.desktops.get(&id.folded())?.facts)
+fn shown_users(observed: &Observed, id: &DesktopID) -> Option<String> {
+    users_shown(&observed.desktops.get(&id.folded())?.facts)
 }
 
 fn describe(id: &DesktopID, facts: &[String]) -> Option<String> {

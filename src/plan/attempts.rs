@@ -1,4 +1,4 @@
-//! Floor 2, data.
+//! Layer 2, data: what the stored attempts of a request say.
 //!
 //! What the stored attempts of a request say.
 

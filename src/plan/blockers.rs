@@ -1,4 +1,4 @@
-//! Floor 5, shared by phases.
+//! Layer 5, shared by phases: what blocks a request from outside.
 //!
 //! What blocks a request from outside: its project, clocks, and errors of the cloud.
 
@@ -17,32 +17,36 @@ pub const UNREADABLE_LIMIT: usize = 10;
 
 /// What is for good needs the service's clock, so it is asked while it can be: it counts once two answers agree. A clock
 /// that differs from ours is asked again, or a false one would never be corrected.
-pub fn next_clock_read(seen: &Observed) -> Option<Step> {
-    let agreed = seen.facts.service_clock_known && seen.facts.clock_skew.is_none();
-    if agreed || seen.read_failure.is_some() {
+pub fn next_clock_read(observed: &Observed) -> Option<Step> {
+    let agreed = observed.facts.service_clock_known && observed.facts.clock_skew.is_none();
+    if agreed || observed.read_failure.is_some() {
         return None;
     }
-    let Some(project) = &seen.project else {
+    let Some(project) = &observed.project else {
         return Some(Step::ReadProject);
     };
-    if unusable(seen, project).is_some() {
+    if unusable(observed, project).is_some() {
         None
-    } else if seen.desktops.is_empty() {
-        Some(Step::ReadDesktops(seen.request.desktop_ids.clone()))
+    } else if observed.desktops.is_empty() {
+        Some(Step::ReadDesktops(observed.request.desktop_ids.clone()))
     } else {
-        seen.sub_job_list.is_none().then_some(Step::ReadSubJobs)
+        observed.sub_job_list.is_none().then_some(Step::ReadSubJobs)
     }
 }
 
 /// Why the project cannot be used for this request, if so.
-pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Progress> {
-    let home = seen.request.status.project.as_ref();
-    if let (Some(home), Some(now)) = (home, project.coordinates.as_ref())
-        && home.key() != now.key()
+pub fn unusable(observed: &Observed, project: &ProjectView) -> Option<Progress> {
+    let stored_project = observed.request.status.project.as_ref();
+    if let (Some(stored_project), Some(now)) = (stored_project, project.coordinates.as_ref())
+        && stored_project.key() != now.key()
     {
         let message = format!(
             "WorkspaceProject {} now points to project {} at {}, but this request started in project {} at {}. Recreate the WorkspaceProject as it was, or create a new request",
-            seen.request.project, now.project_id, now.endpoint, home.project_id, home.endpoint
+            observed.request.project,
+            now.project_id,
+            now.endpoint,
+            stored_project.project_id,
+            stored_project.endpoint
         );
         return Some(Progress::stalled(
             Reason::ProjectChanged,
@@ -61,22 +65,23 @@ pub fn unusable(seen: &Observed, project: &ProjectView) -> Option<Progress> {
 }
 
 /// The wait after a read that failed, if one did, be it of one desktop.
-pub fn read_failure(seen: &Observed) -> Option<Progress> {
+pub fn read_failure(observed: &Observed) -> Option<Progress> {
     let of_desktop = || {
-        seen.failed_reads()
+        observed
+            .failed_reads()
             .next()
             .map(|(_, read_failure, _)| read_failure)
     };
-    let read_failure = seen.read_failure.as_ref().or_else(of_desktop)?;
-    Some(after_read_failure(seen, read_failure))
+    let read_failure = observed.read_failure.as_ref().or_else(of_desktop)?;
+    Some(after_read_failure(observed, read_failure))
 }
 
 /// The wait after that failure of a read.
-pub fn after_read_failure(seen: &Observed, read_failure: &ReadFailure) -> Progress {
+pub fn after_read_failure(observed: &Observed, read_failure: &ReadFailure) -> Progress {
     let error_policy = read_failure.error.class.error_policy();
-    let error = known_error(seen, read_failure);
+    let error = known_error(observed, read_failure);
     // The service refuses a signature of a wrong time as it refuses a wrong one.
-    if let (ErrorClass::Authentication, Some(skew)) = (read_failure.error.class, seen.facts.clock_skew) {
+    if let (ErrorClass::Authentication, Some(skew)) = (read_failure.error.class, observed.facts.clock_skew) {
         return clock_skew(skew).with_error(error.clone());
     }
     let message = messages::of_error(error);
@@ -90,8 +95,8 @@ pub fn after_read_failure(seen: &Observed, read_failure: &ReadFailure) -> Progre
 }
 
 /// The error as it is stored, if it says the same.
-pub fn known_error<'a>(seen: &'a Observed, read_failure: &'a ReadFailure) -> &'a CloudError {
-    let known = seen.request.status.last_error.as_ref();
+pub fn known_error<'a>(observed: &'a Observed, read_failure: &'a ReadFailure) -> &'a CloudError {
+    let known = observed.request.status.last_error.as_ref();
     let known = known.filter(|known| {
         let suppressed = read_failure.suppressed && known.class == read_failure.error.class;
         suppressed || same_error(known, &read_failure.error)

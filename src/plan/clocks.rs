@@ -1,4 +1,4 @@
-//! Floor 3, time.
+//! Layer 3, time: the clocks of this machine and of the services.
 //!
 //! What is known of the time. Two clocks count: this machine's, and that of the service, known from the `Date` of its
 //! answers. Where the service has not answered, that of the API server takes its place. A clock that is known from
@@ -50,7 +50,7 @@ pub struct RemoteClock {
 
 impl RemoteClock {
     /// Takes in the `Date` of an answer.
-    pub fn note(&mut self, reading: DateSample) {
+    pub fn observe_date(&mut self, reading: DateSample) {
         let agreed = match self.doubtful {
             Some((doubtful, count)) if reading.agrees_with(doubtful) => count + 1,
             _ => 1,
@@ -158,7 +158,7 @@ mod tests {
     fn known_from(answers: &[(i64, u64)]) -> RemoteClock {
         let mut clock = RemoteClock::default();
         for (date, came) in answers {
-            clock.note(DateSample {
+            clock.observe_date(DateSample {
                 date: at(*date),
                 at: Duration::from_secs(*came),
             });

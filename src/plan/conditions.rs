@@ -1,7 +1,7 @@
-//! Floor 4, status.
+//! Layer 4, status: the conditions that follow from the state.
 //!
 //! The conditions that follow from the state. `Succeeded` is the final result, `Ready` mirrors it, `Submitted` reports
-//! whether the delete request reached the cloud; `Reconciling` and `Stalled` are present only while True, and never both
+//! whether the delete request took effect; `Reconciling` and `Stalled` are present only while True, and never both
 //! (kstatus).
 
 use super::messages::{desktops, list};
@@ -13,7 +13,7 @@ use crate::crd::deletion::{Attempt, DesktopDeletionStatus, Outcome};
 use crate::ids::JobID;
 
 /// The conditions of a request that has not ended. `status` is the status after the write.
-pub fn holding(
+pub fn unfinished(
     request: &Request,
     status: &DesktopDeletionStatus,
     progress: &Progress,
@@ -57,10 +57,10 @@ pub fn holding(
 /// next attempt does not remove it, and would only make them flap.
 fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[ConditionUpdate; 2]> {
     let refused = status.last_error.as_ref()?.class.error_policy().reason;
-    let kept = |kind: ConditionType, truth: ConditionStatus| {
+    let kept = |kind: ConditionType, condition_status: ConditionStatus| {
         let condition = find(&status.conditions, kind)?;
-        let same = condition.status == truth && condition.reason == refused;
-        same.then(|| ConditionUpdate::new(kind, truth, refused, &condition.message))
+        let same = condition.status == condition_status && condition.reason == refused;
+        same.then(|| ConditionUpdate::new(kind, condition_status, refused, &condition.message))
     };
     Some([
         kept(ConditionType::Ready, ConditionStatus::False)?,
@@ -69,9 +69,13 @@ fn stalled_by_refusal(status: &DesktopDeletionStatus) -> Option<[ConditionUpdate
 }
 
 /// The conditions of a request that has ended.
-pub fn ended(request: &Request, status: &DesktopDeletionStatus, ending: &Completion) -> Vec<ConditionUpdate> {
-    let good = matches!(ending.verdict, Reason::AllDeleted | Reason::AlreadyAbsent);
-    let truth = if good {
+pub fn finished(
+    request: &Request,
+    status: &DesktopDeletionStatus,
+    ending: &Completion,
+) -> Vec<ConditionUpdate> {
+    let good = matches!(ending.succeeded, Reason::AllDeleted | Reason::AlreadyAbsent);
+    let condition_status = if good {
         ConditionStatus::True
     } else {
         ConditionStatus::False
@@ -83,14 +87,14 @@ pub fn ended(request: &Request, status: &DesktopDeletionStatus, ending: &Complet
     };
     let mut updates = vec![
         submitted,
-        update(ConditionType::Succeeded, truth, ending.verdict),
-        update(ConditionType::Ready, truth, ending.verdict),
+        update(ConditionType::Succeeded, condition_status, ending.succeeded),
+        update(ConditionType::Ready, condition_status, ending.succeeded),
     ];
     if !good {
         updates.push(update(
             ConditionType::Stalled,
             ConditionStatus::True,
-            ending.verdict,
+            ending.succeeded,
         ));
     }
     updates
@@ -101,7 +105,7 @@ fn submitted(request: &Request, status: &DesktopDeletionStatus, progress: &Progr
         return took_effect(request, attempt, status.job_id.as_ref());
     }
     let open = status.attempts.iter().any(Attempt::is_open);
-    let truth = if open {
+    let condition_status = if open {
         ConditionStatus::Unknown
     } else {
         ConditionStatus::False
@@ -112,7 +116,12 @@ fn submitted(request: &Request, status: &DesktopDeletionStatus, progress: &Progr
         _ if open => Reason::AwaitingEvidence,
         reason => reason,
     };
-    ConditionUpdate::new(ConditionType::Submitted, truth, reason, &progress.message)
+    ConditionUpdate::new(
+        ConditionType::Submitted,
+        condition_status,
+        reason,
+        &progress.message,
+    )
 }
 
 /// The attempt that took effect for some desktop.

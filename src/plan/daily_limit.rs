@@ -1,4 +1,4 @@
-//! Floor 5, shared by phases.
+//! Layer 5, shared by phases: has the project room under maxDesktopsPerDay.
 //!
 //! How many desktops a project takes within a day (`maxDesktopsPerDay`). They are reserved in the status of the project
 //! after the permit and before the signature, and nothing is sent without that.
@@ -14,19 +14,19 @@ use crate::crd::project::{DailyUsage, Reservation};
 use crate::ids::AttemptID;
 
 /// The wait of a request for which the limit leaves no room, of which `count` desktops would be submitted.
-pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
-    let (limit, usage) = limit_and_usage(seen)?;
+pub fn reached(observed: &Observed, count: usize) -> Option<Progress> {
+    let (limit, usage) = limit_and_usage(observed)?;
     // The reservation of this reconciliation is replaced by a new one, or good as it is.
     let mut others = usage.clone();
     others
         .reservations
-        .retain(|r| !is_of(r, seen, seen.reserved.as_ref()));
+        .retain(|r| !is_of(r, observed, observed.reserved.as_ref()));
     let room = limit.saturating_sub(others.desktops());
     let is_full = others.reservations.len() >= RESERVATIONS as usize;
     if count <= room as usize && !is_full {
         return None;
     }
-    let until = if let Some(earlier) = left_over(seen, &others) {
+    let until = if let Some(earlier) = left_over(observed, &others) {
         format!(
             "waiting until an earlier reservation of this request ({}) is released",
             earlier.attempt_id
@@ -42,7 +42,7 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
             }
         }
     };
-    let project = &seen.request.project;
+    let project = &observed.request.project;
     let cause = if is_full {
         format!("too many submissions of WorkspaceProject {project} are in progress")
     } else {
@@ -61,33 +61,33 @@ pub fn reached(seen: &Observed, count: usize) -> Option<Progress> {
 
 /// So many desktops are reserved for that attempt, or need not be. What was reserved for an attempt that is not stored
 /// counts only while the request is as it was then: the check of reservations releases the desktops once it is not.
-pub fn is_reserved(seen: &Observed, attempt: Option<&AttemptID>, count: usize) -> bool {
-    let Some((_, usage)) = limit_and_usage(seen) else {
+pub fn is_reserved(observed: &Observed, attempt: Option<&AttemptID>, count: usize) -> bool {
+    let Some((_, usage)) = limit_and_usage(observed) else {
         return true;
     };
-    let request = &seen.request;
+    let request = &observed.request;
     usage.reservations.iter().any(|r| {
         let unchanged = r.resource_version == request.resource_version;
         let enough = usize::try_from(r.desktops).is_ok_and(|all| count <= all);
-        is_of(r, seen, attempt) && enough && (unchanged || request.attempt(&r.attempt_id).is_some())
+        is_of(r, observed, attempt) && enough && (unchanged || request.attempt(&r.attempt_id).is_some())
     })
 }
 
 /// Something is reserved for that attempt of the request.
-fn is_of(reservation: &Reservation, seen: &Observed, attempt: Option<&AttemptID>) -> bool {
-    reservation.uid == seen.request.uid && Some(&reservation.attempt_id) == attempt
+fn is_of(reservation: &Reservation, observed: &Observed, attempt: Option<&AttemptID>) -> bool {
+    reservation.uid == observed.request.uid && Some(&reservation.attempt_id) == attempt
 }
 
-fn limit_and_usage(seen: &Observed) -> Option<(u32, &DailyUsage)> {
-    let project = seen.project.as_ref()?;
+fn limit_and_usage(observed: &Observed) -> Option<(u32, &DailyUsage)> {
+    let project = observed.project.as_ref()?;
     let limit = project.guardrails.as_ref()?.max_desktops_per_day?;
     Some((limit, &project.usage))
 }
 
 /// What an earlier reconciliation of the request reserved, perhaps of another process, which can still use it: until a
 /// write of this one changes the object. So it is named in the message, which differs from the one that is stored by that.
-fn left_over<'a>(seen: &Observed, others: &'a DailyUsage) -> Option<&'a Reservation> {
-    let request = &seen.request;
+fn left_over<'a>(observed: &Observed, others: &'a DailyUsage) -> Option<&'a Reservation> {
+    let request = &observed.request;
     others.reservations.iter().find(|r| {
         r.uid == request.uid
             && r.resource_version == request.resource_version

@@ -1,4 +1,4 @@
-//! Floor 3, time.
+//! Layer 3, time: what counts against maxDesktopsPerDay, and until when.
 //!
 //! What counts against `maxDesktopsPerDay` of a project, and until when. Desktops are reserved before a submission is
 //! signed. They are given back only if it is certain that nothing came of it: the attempt had no effect, or it was never
@@ -73,7 +73,11 @@ pub fn now(clocks: &Clocks) -> Time {
 /// The usage once each reservation is settled that can be, whose requests are given in the same order: of a submission that
 /// may have had an effect its desktops count for a day, of any other they are given back.
 #[must_use]
-pub fn settle(usage: &DailyUsage, requests: Vec<ReservationOwner>, timing: &Timing) -> DailyUsage {
+pub fn settle_reservations(
+    usage: &DailyUsage,
+    requests: Vec<ReservationOwner>,
+    timing: &Timing,
+) -> DailyUsage {
     let mut settled = DailyUsage {
         submitted: usage.submitted.clone(),
         reservations: vec![],

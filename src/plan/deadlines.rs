@@ -1,4 +1,4 @@
-//! Floor 3, time.
+//! Layer 3, time: every rule about time.
 //!
 //! Every rule about time. Moments of objects and of the cloud are compared by both clocks; what passes within this process
 //! is measured by its uptime, which no clock can move.
@@ -98,24 +98,24 @@ pub struct FactInputs<'a> {
 
 impl Deadlines<'_> {
     /// Reduces the times to what the decision asks.
-    pub fn facts(&self, around: &FactInputs<'_>) -> Facts {
+    pub fn facts(&self, inputs: &FactInputs<'_>) -> Facts {
         let over = |left: Option<Duration>| left == Some(Duration::ZERO);
         // Reads of this reconciliation count as evidence only if they were begun after that moment.
         let at_begin = Self {
-            clocks: self.clocks.at(around.began),
+            clocks: self.clocks.at(inputs.began),
             ..*self
         };
         Facts {
-            stopping: around.stopping,
-            hide_users: around.hide_users,
+            stopping: inputs.stopping,
+            hide_users: inputs.hide_users,
             start: self.start(),
             window: window(self.windows, &self.clocks),
             deadline: self.deadline_is(),
             service_clock_known: self.clocks.service.is_some(),
-            retry_due: self.credentials_changed(around.credentials) || self.until_retry().is_none(),
+            retry_due: self.credentials_changed(inputs.credentials) || self.until_retry().is_none(),
             clock_skew: self.clock_skew(),
             facts_missing_for_long: self.memory.lacks_facts_since.is_some_and(|since| {
-                since.saturating_add(self.timing.job_visibility_timeout) <= around.began
+                since.saturating_add(self.timing.job_visibility_timeout) <= inputs.began
             }),
             job_visibility_timeout_over: self
                 .until_job_visibility_timeout()
@@ -125,14 +125,14 @@ impl Deadlines<'_> {
                 .is_some_and(|a| over(self.until(a, self.timing.job_overdue))),
             undocumented_for_long: self
                 .memory
-                .unclear_since()
+                .undocumented_since()
                 .is_some_and(|since| self.known_for(Some(since)) >= self.timing.job_overdue),
             expired: at_begin.until_expired().is_some_and(|left| left.is_zero()),
             recovery_timed_out: over(self.until_doubt_ends(self.timing.recovery_timeout)),
             before_initial_poll: self.age_in_doubt() < self.timing.initial_poll_delay,
             finalizer_missing: self.finalizer_is_missing(),
             finalizer_due: self.until_finalizer().is_zero(),
-            circuit: around.circuit,
+            circuit: inputs.circuit,
             progress_due: self
                 .memory
                 .progress_recorded_at
@@ -172,7 +172,7 @@ impl Deadlines<'_> {
     }
 
     /// Whether the project may still come with the sync that brought the request.
-    pub fn project_may_come(&self) -> bool {
+    pub fn project_may_appear(&self) -> bool {
         self.request
             .created
             .is_some_and(|created| self.clocks.ours < after(created, PROJECT_MAY_COME))
@@ -262,7 +262,7 @@ impl Deadlines<'_> {
         let error = last.error.as_ref()?;
         let own = self
             .memory
-            .refusal
+            .last_submission_failure
             .as_ref()
             .filter(|refusal| refusal.attempt == last.id);
         let pause = match error.class.error_policy().retry {
@@ -294,7 +294,7 @@ impl Deadlines<'_> {
     fn credentials_changed(&self, now: Option<&str>) -> bool {
         let refused = self
             .memory
-            .refusal
+            .last_submission_failure
             .as_ref()
             .and_then(|refusal| refusal.credentials.as_deref());
         now.zip(refused).is_some_and(|(now, then)| now != then)
@@ -498,30 +498,30 @@ pub fn is_fresh_enough_to_sign(answered: Duration, uptime: Duration) -> bool {
 /// often they are repeated. What is gone stays gone, and what must be confirmed by a GET still must. Says whether reads
 /// were taken out.
 pub fn drop_stale(
-    seen: &mut Observed,
-    armed: Option<Duration>,
+    observed: &mut Observed,
+    signed_uptime: Option<Duration>,
     reads: &ReadTimes,
     uptime: Duration,
     timing: &Timing,
 ) -> bool {
-    if let Submission::Signed { fresh, .. } = &mut seen.submission {
-        *fresh = armed.is_some_and(|made| !is_stale(made, uptime, timing));
+    if let Submission::Signed { fresh, .. } = &mut observed.submission {
+        *fresh = signed_uptime.is_some_and(|made| !is_stale(made, uptime, timing));
         return false;
     }
-    let attempts = &seen.request.status.attempts;
+    let attempts = &observed.request.status.attempts;
     if attempts.iter().any(|a| a.is_open() || a.took_effect()) {
         return false;
     }
     let stale =
         |made: Option<&Duration>, took| made.is_none_or(|made| is_stale(*made + took, uptime, timing));
-    let before = seen.desktops.len();
-    seen.desktops.retain(|id, observation| {
+    let before = observed.desktops.len();
+    observed.desktops.retain(|id, observation| {
         let waits = observation.view == DesktopView::Gone || observation.view.needs_lookup();
         waits || !stale(reads.desktops.get(id), reads.desktops_took)
     });
-    let mut dropped = seen.desktops.len() < before;
-    if seen.sub_job_list.is_some() && stale(reads.sub_jobs.as_ref(), reads.sub_jobs_took) {
-        seen.sub_job_list = None;
+    let mut dropped = observed.desktops.len() < before;
+    if observed.sub_job_list.is_some() && stale(reads.sub_jobs.as_ref(), reads.sub_jobs_took) {
+        observed.sub_job_list = None;
         dropped = true;
     }
     dropped

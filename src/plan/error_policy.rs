@@ -1,4 +1,4 @@
-//! Floor 1, texts and error policy.
+//! Layer 1, texts and error policy: which errors of the cloud are retried, and how soon.
 //!
 //! Which errors of the cloud are retried, how soon, and with which reason: one table, codes before statuses. How
 //! long each delay is: `delay` in `super::deadlines`.
@@ -76,7 +76,7 @@ pub fn classify(error: &Error) -> ErrorClass {
             BreakerKind::Throttled => ErrorClass::Throttled,
             BreakerKind::Unanswered => ErrorClass::Unavailable,
         },
-        Failure::NoAnswer { .. } | Failure::Unreadable { .. } => ErrorClass::InDoubt,
+        Failure::NoResponse { .. } | Failure::Unreadable { .. } => ErrorClass::InDoubt,
         // These requests contain nothing that a user wrote for this one: what does not fit is the address, or what it names.
         Failure::Refused(refusal)
             if error.operation.is_of_iam() && matches!(refusal.status, 400 | 404 | 405) =>
@@ -191,9 +191,9 @@ pub fn cloud_error(error: &Error, time: Time) -> CloudError {
             };
             (Some(status), refusal)
         }
-        Failure::NotSent { reason } | Failure::CircuitOpen { reason, .. } | Failure::NoAnswer { reason } => {
-            (None, because(reason))
-        }
+        Failure::NotSent { reason }
+        | Failure::CircuitOpen { reason, .. }
+        | Failure::NoResponse { reason } => (None, because(reason)),
     };
     // Whatever the error says, the status can be written.
     CloudError {

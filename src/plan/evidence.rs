@@ -1,4 +1,4 @@
-//! Floor 5, shared by phases.
+//! Layer 5, shared by phases: what reads show about an attempt with unknown outcome.
 //!
 //! What reads show about an attempt whose outcome is unknown, and what follows from it.
 
@@ -21,8 +21,8 @@ use crate::ids::{DesktopID, JobID, code};
 const MAX_UNATTENDED_WAIT: SignedDuration = SignedDuration::from_mins(30);
 
 /// What the reads of this reconciliation show of `attempt`; `None` while a read is missing.
-pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
-    let sub_job_list = seen.sub_job_list.as_ref()?;
+pub fn evidence(observed: &Observed, attempt: &Attempt) -> Option<Evidence> {
+    let sub_job_list = observed.sub_job_list.as_ref()?;
     // A job of the baseline that is missing was erased, and others may be too.
     let whole = attempt
         .baseline_job_ids
@@ -35,7 +35,7 @@ pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
     let mut explained = BTreeSet::new();
     for job in candidates(attempt, sub_job_list) {
         let named = sub_job_list.named_by(&job).filter(|id| names(attempt, id));
-        if *seen.owned_by_other_request.get(&job)? {
+        if *observed.owned_by_other_request.get(&job)? {
             explained.extend(named);
         } else {
             evidence.affected.extend(named);
@@ -43,7 +43,7 @@ pub fn evidence(seen: &Observed, attempt: &Attempt) -> Option<Evidence> {
         }
     }
     for id in &attempt.desktop_ids {
-        let affected = match seen.desktops.get(&id.folded())?.view {
+        let affected = match observed.desktops.get(&id.folded())?.view {
             DesktopView::Missing | DesktopView::Unlisted => return None,
             DesktopView::Gone | DesktopView::Deleting => true,
             DesktopView::DeleteFailed => !attempt.baseline_failed_ids.contains(id),
@@ -77,24 +77,24 @@ pub fn candidates(attempt: &Attempt, sub_job_list: &SubJobList) -> BTreeSet<JobI
 /// # Errors
 /// The read that is missing, or the wait while it cannot be had.
 #[allow(clippy::result_large_err)] // the error is the next step
-pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
-    readable(seen, attempt)?;
-    let unread = |id: &&DesktopID| !seen.desktops.contains_key(&id.folded());
+pub fn gather_evidence(observed: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
+    readable(observed, attempt)?;
+    let unread = |id: &&DesktopID| !observed.desktops.contains_key(&id.folded());
     let ids: Vec<_> = attempt.desktop_ids.iter().filter(unread).cloned().collect();
     if !ids.is_empty() {
         return Err(Step::ReadDesktops(ids));
     }
-    let missing = |id: &&DesktopID| seen.desktops[&id.folded()].view.needs_lookup();
+    let missing = |id: &&DesktopID| observed.desktops[&id.folded()].view.needs_lookup();
     if let Some(id) = attempt.desktop_ids.iter().find(missing) {
         return Err(Step::ReadDesktop(id.clone()));
     }
-    let Some(sub_job_list) = &seen.sub_job_list else {
+    let Some(sub_job_list) = &observed.sub_job_list else {
         return Err(Step::ReadSubJobs);
     };
-    if let Some(step) = next_owner_read(seen, attempt, sub_job_list) {
+    if let Some(step) = next_owner_read(observed, attempt, sub_job_list) {
         return Err(step);
     }
-    evidence(seen, attempt).ok_or(Step::ReadSubJobs)
+    evidence(observed, attempt).ok_or(Step::ReadSubJobs)
 }
 
 /// Whether the evidence can be read.
@@ -102,17 +102,17 @@ pub fn look(seen: &Observed, attempt: &Attempt) -> Result<Evidence, Step> {
 /// # Errors
 /// The read that is missing, or the wait while it cannot be had.
 #[allow(clippy::result_large_err)] // the error is the next step
-pub fn readable(seen: &Observed, attempt: &Attempt) -> Result<(), Step> {
-    let project = seen.project.as_ref().ok_or(Step::ReadProject)?;
-    match blockers::unusable(seen, project).or_else(|| blockers::read_failure(seen)) {
-        Some(progress) => Err(Step::Wait(unreadable(seen, attempt, progress))),
+pub fn readable(observed: &Observed, attempt: &Attempt) -> Result<(), Step> {
+    let project = observed.project.as_ref().ok_or(Step::ReadProject)?;
+    match blockers::unusable(observed, project).or_else(|| blockers::read_failure(observed)) {
+        Some(progress) => Err(Step::Wait(unreadable(observed, attempt, progress))),
         None => Ok(()),
     }
 }
 
 /// The question, for the first job outside the baseline of which it is not known yet, whether another request has it.
-pub fn next_owner_read(seen: &Observed, attempt: &Attempt, sub_job_list: &SubJobList) -> Option<Step> {
-    let unknown = |job: &JobID| !seen.owned_by_other_request.contains_key(job);
+pub fn next_owner_read(observed: &Observed, attempt: &Attempt, sub_job_list: &SubJobList) -> Option<Step> {
+    let unknown = |job: &JobID| !observed.owned_by_other_request.contains_key(job);
     candidates(attempt, sub_job_list)
         .into_iter()
         .find(unknown)
@@ -121,18 +121,18 @@ pub fn next_owner_read(seen: &Observed, attempt: &Attempt, sub_job_list: &SubJob
 
 /// No further evidence is expected. A job that deletes only a part of the body may be another client's, and a list that was
 /// cut may lack ours.
-pub fn is_conclusive(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> bool {
-    let ours = || evidence.jobs.iter().any(|job| covers(seen, attempt, job));
-    evidence.complete || seen.facts.recovery_timed_out || ours()
+pub fn is_conclusive(observed: &Observed, attempt: &Attempt, evidence: &Evidence) -> bool {
+    let ours = || evidence.jobs.iter().any(|job| covers(observed, attempt, job));
+    evidence.complete || observed.facts.recovery_timed_out || ours()
 }
 
 /// A submission that seemed to have had no effect shows now: its jobs are added to it, and followed as ours.
-pub fn late_effect(seen: &Observed, attempt: &Attempt) -> Option<Step> {
-    let sub_job_list = seen.sub_job_list.as_ref()?;
-    if let Some(step) = next_owner_read(seen, attempt, sub_job_list) {
+pub fn late_effect(observed: &Observed, attempt: &Attempt) -> Option<Step> {
+    let sub_job_list = observed.sub_job_list.as_ref()?;
+    if let Some(step) = next_owner_read(observed, attempt, sub_job_list) {
         return Some(step);
     }
-    let mut evidence = evidence(seen, attempt)?;
+    let mut evidence = evidence(observed, attempt)?;
     // Only a job proves it: any client may have deleted a desktop since.
     evidence.affected = evidence
         .jobs
@@ -141,7 +141,7 @@ pub fn late_effect(seen: &Observed, attempt: &Attempt) -> Option<Step> {
         .collect();
     let outcome_update = OutcomeUpdate {
         outcome: Outcome::NoEffect,
-        ..adopted(seen, attempt, &evidence)
+        ..adopted(observed, attempt, &evidence)
     };
     evidence.found().then_some(Step::RecordOutcome(outcome_update))
 }
@@ -156,7 +156,7 @@ pub fn in_doubt(attempt: &Attempt) -> Progress {
     let progress =
         Progress::reconciling(Reason::AwaitingEvidence, message, Requeue::Expiry).with_error_of(attempt);
     if exceeds_unattended_wait(attempt) {
-        unknown(attempt, progress)
+        require_manual_resolution(attempt, progress)
     } else {
         progress
     }
@@ -173,7 +173,7 @@ fn exceeds_unattended_wait(attempt: &Attempt) -> bool {
 }
 
 /// User action is required.
-pub fn unknown(attempt: &Attempt, mut progress: Progress) -> Progress {
+pub fn require_manual_resolution(attempt: &Attempt, mut progress: Progress) -> Progress {
     if progress.reason != Reason::OutcomeUnknown {
         progress.message = format!("{}; {}", progress.message, manual_resolution_hint(attempt));
     }
@@ -184,7 +184,7 @@ pub fn unknown(attempt: &Attempt, mut progress: Progress) -> Progress {
     }
 }
 
-fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progress {
+fn unreadable(observed: &Observed, attempt: &Attempt, obstacle: Progress) -> Progress {
     let mut progress = in_doubt(attempt);
     progress.message = format!(
         "{}. Jobs or desktops cannot be read at the moment: {}",
@@ -192,8 +192,8 @@ fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progres
     );
     progress.requeue = obstacle.requeue;
     progress.error = obstacle.error.or(progress.error);
-    if seen.facts.recovery_timed_out {
-        unknown(attempt, progress)
+    if observed.facts.recovery_timed_out {
+        require_manual_resolution(attempt, progress)
     } else {
         progress
     }
@@ -201,10 +201,10 @@ fn unreadable(seen: &Observed, attempt: &Attempt, obstacle: Progress) -> Progres
 
 /// The attempt took effect. What it did not touch was perhaps not submitted: if no job is known, two complete reads show
 /// so. Else it is open until the job has shown all of its sub-jobs, since a list may have lacked a row.
-pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> OutcomeUpdate {
+pub fn adopted(observed: &Observed, attempt: &Attempt, evidence: &Evidence) -> OutcomeUpdate {
     let mut jobs: Vec<_> = evidence.jobs.iter().cloned().collect();
     // The first one is the request's job: rather the one that covers the whole body than one of another client.
-    jobs.sort_by_key(|job| !covers(seen, attempt, job));
+    jobs.sort_by_key(|job| !covers(observed, attempt, job));
     let states = attempt.desktop_ids.iter().map(|id| {
         if evidence.affected.contains(&id.folded()) {
             DesktopStatus::new(id, DesktopState::Deleting)
@@ -217,15 +217,15 @@ pub fn adopted(seen: &Observed, attempt: &Attempt, evidence: &Evidence) -> Outco
     let states: Vec<_> = states.collect();
     let progress = Progress::job_running(evidence.affected.len()).with_desktops(states);
     OutcomeUpdate {
-        job: jobs.first().filter(|job| covers(seen, attempt, job)).cloned(),
+        job: jobs.first().filter(|job| covers(observed, attempt, job)).cloned(),
         jobs,
         ..OutcomeUpdate::of(attempt, Outcome::Adopted, progress)
     }
 }
 
 /// Whether a job names every desktop of the body, as far as this reconciliation has seen.
-fn covers(seen: &Observed, attempt: &Attempt, job: &JobID) -> bool {
-    let named: BTreeSet<_> = seen
+fn covers(observed: &Observed, attempt: &Attempt, job: &JobID) -> bool {
+    let named: BTreeSet<_> = observed
         .sub_job_list
         .iter()
         .flat_map(|sub_job_list| sub_job_list.named_by(job))

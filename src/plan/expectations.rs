@@ -1,4 +1,4 @@
-//! Floor 5, shared by phases.
+//! Layer 5, shared by phases: do the desktops match spec.expected.
 //!
 //! What the author of a request expects of its desktops (`spec.expected`), against what the last read shows. One desktop
 //! that is another holds up the whole request: half of a batch is not what was asked for.
@@ -13,8 +13,8 @@ use crate::ids::DesktopID;
 use crate::workspace::api::{DesktopFacts, Fact};
 
 /// The wait while one of these desktops, which exist, is not what the request expects.
-pub fn failed(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
-    let wrong = describe_desktops(present, |id| differing(seen, id))?;
+pub fn failed(observed: &Observed, present: &[DesktopID]) -> Option<Progress> {
+    let wrong = describe_desktops(present, |id| differing(observed, id))?;
     let message = format!(
         "spec.expected does not match the desktops, so nothing is submitted: {wrong}. Check the IDs, and create a corrected request"
     );
@@ -27,12 +27,16 @@ pub fn failed(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
 }
 
 /// What of that desktop, which exists, is not as the request expects.
-pub fn differing(seen: &Observed, id: &DesktopID) -> Option<String> {
-    let expected = seen.request.expected.iter().find(|expected| expected.id == *id)?;
+pub fn differing(observed: &Observed, id: &DesktopID) -> Option<String> {
+    let expected = observed
+        .request
+        .expected
+        .iter()
+        .find(|expected| expected.id == *id)?;
     differences(
         expected,
-        &seen.desktops.get(&id.folded())?.facts,
-        seen.facts.hide_users,
+        &observed.desktops.get(&id.folded())?.facts,
+        observed.facts.hide_users,
     )
 }
 

@@ -1,4 +1,4 @@
-//! Floor 6, phases.
+//! Layer 6, phases: the object is being deleted.
 //!
 //! The object is being deleted. That deletes nothing in the cloud and sends nothing. The object is kept only while its
 //! delete request may still take effect: otherwise, a new object of the same name could send a second one.
@@ -12,26 +12,30 @@ use super::{blockers, evidence};
 use crate::crd::deletion::Attempt;
 
 /// The next step for an object that is being deleted.
-pub fn next(seen: &Observed) -> Step {
-    if !seen.request.finalizer {
+pub fn next(observed: &Observed) -> Step {
+    if !observed.request.finalizer {
         return Step::Done;
     }
-    if let Some(attempt) = seen.request.pending() {
-        return if seen.facts.expired {
-            final_read(seen, attempt)
+    if let Some(attempt) = observed.request.pending() {
+        return if observed.facts.expired {
+            final_read(observed, attempt)
         } else {
-            blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(waiting_for_expiry(attempt)))
+            blockers::next_clock_read(observed).unwrap_or_else(|| Step::Wait(waiting_for_expiry(attempt)))
         };
     }
-    if let Some(attempt) = seen.request.of_newer_version().filter(|_| !seen.facts.expired) {
+    if let Some(attempt) = observed
+        .request
+        .of_newer_version()
+        .filter(|_| !observed.facts.expired)
+    {
         let progress = waiting_for_expiry(attempt);
-        return blockers::next_clock_read(seen).unwrap_or(Step::Wait(progress));
+        return blockers::next_clock_read(observed).unwrap_or(Step::Wait(progress));
     }
-    if submitted(&seen.request.status) && !seen.facts.job_visibility_timeout_over {
-        if let Some(step) = blockers::next_clock_read(seen) {
+    if submitted(&observed.request.status) && !observed.facts.job_visibility_timeout_over {
+        if let Some(step) = blockers::next_clock_read(observed) {
             return step;
         }
-        let progress = Progress::job_running(seen.request.desktop_ids.len());
+        let progress = Progress::job_running(observed.request.desktop_ids.len());
         let message = format!(
             "{}; the object is kept for a few minutes, until its job is visible in the cloud",
             progress.message
@@ -56,16 +60,18 @@ fn waiting_for_expiry(attempt: &Attempt) -> Progress {
 }
 
 /// The delete request has expired: any job that came of it is stored before the object goes, if it can be read.
-fn final_read(seen: &Observed, attempt: &Attempt) -> Step {
-    match evidence::look(seen, attempt) {
+fn final_read(observed: &Observed, attempt: &Attempt) -> Step {
+    match evidence::gather_evidence(observed, attempt) {
         // A list that was cut may lack the job.
-        Ok(evidence) if !evidence::is_conclusive(seen, attempt, &evidence) => Step::Wait(Progress {
+        Ok(evidence) if !evidence::is_conclusive(observed, attempt, &evidence) => Step::Wait(Progress {
             requeue: Requeue::SecondRead,
             ..waiting_for_expiry(attempt)
         }),
-        Ok(evidence) if evidence.found() => Step::RecordOutcome(evidence::adopted(seen, attempt, &evidence)),
+        Ok(evidence) if evidence.found() => {
+            Step::RecordOutcome(evidence::adopted(observed, attempt, &evidence))
+        }
         // One failed read is no reason to lose a job; a login that is gone may never come back.
-        Err(Step::Wait(progress)) if is_transient(seen) && !seen.facts.recovery_timed_out => {
+        Err(Step::Wait(progress)) if is_transient(observed) && !observed.facts.recovery_timed_out => {
             Step::Wait(progress)
         }
         Ok(_) | Err(Step::Wait(_)) => Step::DropFinalizer,
@@ -74,8 +80,9 @@ fn final_read(seen: &Observed, attempt: &Attempt) -> Step {
 }
 
 /// A read failed for a reason that passes by itself.
-fn is_transient(seen: &Observed) -> bool {
-    seen.read_failure
+fn is_transient(observed: &Observed) -> bool {
+    observed
+        .read_failure
         .as_ref()
         .is_some_and(|read_failure| !read_failure.error.class.error_policy().needs_user)
 }

@@ -1,4 +1,4 @@
-//! Floor 5, shared by phases.
+//! Layer 5, shared by phases: keep the object while its call may take effect.
 //!
 //! The finalizer keeps the object while its call may take effect or its job may not be visible yet. A client that replaces
 //! the object removes the finalizer by accident; it is restored, but not in a race with a client that removes it
@@ -14,14 +14,14 @@ const REMOVED: &str = "another client repeatedly removed the operator's finalize
     install the policy keep-finalizer. The operator restores the finalizer later";
 
 /// Restores the finalizer if it is missing and may be added.
-pub fn restore(seen: &Observed) -> Option<Step> {
-    (seen.facts.finalizer_missing && seen.facts.finalizer_due && !seen.facts.stopping)
+pub fn restore(observed: &Observed) -> Option<Step> {
+    (observed.facts.finalizer_missing && observed.facts.finalizer_due && !observed.facts.stopping)
         .then_some(Step::AddFinalizer)
 }
 
 /// Puts the finalizer on before anything is signed.
-pub fn add(seen: &Observed) -> Step {
-    if seen.facts.finalizer_due {
+pub fn add(observed: &Observed) -> Step {
+    if observed.facts.finalizer_due {
         Step::AddFinalizer
     } else {
         Step::Wait(Progress::stalled(
@@ -41,8 +41,8 @@ pub fn without_finalizer_note(message: &str) -> &str {
 }
 
 /// A wait that says that the finalizer is missing, if it is and cannot be put back yet.
-pub fn with_finalizer_note(seen: &Observed, mut progress: Progress) -> Progress {
-    if !seen.facts.finalizer_missing || progress.reason == Reason::FinalizerRemoved {
+pub fn with_finalizer_note(observed: &Observed, mut progress: Progress) -> Progress {
+    if !observed.facts.finalizer_missing || progress.reason == Reason::FinalizerRemoved {
         return progress;
     }
     progress.message = format!("{}; {REMOVED}", progress.message);
@@ -54,8 +54,8 @@ pub fn with_finalizer_note(seen: &Observed, mut progress: Progress) -> Progress 
 }
 
 /// Ends a request of which nothing was submitted. The finalizer goes first: after the last write no event comes.
-pub fn finish(seen: &Observed, completion: Completion) -> Step {
-    if seen.request.finalizer {
+pub fn finish(observed: &Observed, completion: Completion) -> Step {
+    if observed.request.finalizer {
         Step::DropFinalizer
     } else {
         Step::Finish(completion)

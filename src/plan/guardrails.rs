@@ -1,4 +1,4 @@
-//! Floor 5, shared by phases.
+//! Layer 5, shared by phases: does the project permit the request.
 //!
 //! What the owner of the credentials permits (`spec.guardrails` of the project), against what the request asks for and what
 //! the last read shows of its desktops. A desktop that may not be deleted blocks the whole request: half of a batch is not
@@ -17,8 +17,8 @@ use crate::ids::DesktopID;
 use crate::workspace::api::{Billing, DesktopFacts, DesktopKind, DetailFacts, Fact, LoginStatus};
 
 /// The wait of a request that asks for what the project does not permit, whatever its desktops are.
-pub fn violated(seen: &Observed) -> Option<Progress> {
-    let (guardrails, request) = (seen.guardrails()?, &seen.request);
+pub fn violated(observed: &Observed) -> Option<Progress> {
+    let (guardrails, request) = (observed.guardrails()?, &observed.request);
     let limits = [
         ("maxDesktopsPerRequest", guardrails.max_desktops_per_request),
         ("maxDesktopsPerDay", guardrails.max_desktops_per_day),
@@ -60,25 +60,31 @@ pub fn unknown_time_zone(project: &str) -> Progress {
 }
 
 /// The wait while one of these desktops, which exist, may not be deleted.
-pub fn blocked(seen: &Observed, present: &[DesktopID]) -> Option<Progress> {
-    let violations = describe_desktops(present, |id| violation(seen, id))?;
+pub fn blocked(observed: &Observed, present: &[DesktopID]) -> Option<Progress> {
+    let violations = describe_desktops(present, |id| violation(observed, id))?;
     let message = format!(
         "the guardrails of WorkspaceProject {} block the request: {}. Nothing is submitted until this changes; to delete the others, create a request without the blocked desktops",
-        seen.request.project, violations
+        observed.request.project, violations
     );
     Some(Progress::paused(Reason::DesktopBlocked, message, Requeue::Plan))
 }
 
 /// Why that desktop, which exists, may not be deleted.
-pub fn violation(seen: &Observed, id: &DesktopID) -> Option<String> {
-    let guardrails = seen.guardrails()?;
-    let desktop = seen.desktops.get(&id.folded())?;
+pub fn violation(observed: &Observed, id: &DesktopID) -> Option<String> {
+    let guardrails = observed.guardrails()?;
+    let desktop = observed.desktops.get(&id.folded())?;
     // Details that were not read are as if the cloud did not report them.
     let (facts, details) = (&desktop.facts, desktop.details.clone().unwrap_or_default());
     missing_tag(guardrails, facts)
         .or_else(|| protected_tag(guardrails, facts))
         .or_else(|| protected_name(guardrails, facts))
-        .or_else(|| pooled(guardrails, facts, seen.single_reads.contains_key(&id.folded())))
+        .or_else(|| {
+            pooled(
+                guardrails,
+                facts,
+                observed.single_reads.contains_key(&id.folded()),
+            )
+        })
         .or_else(|| not_in_maintenance(guardrails, facts))
         .or_else(|| connected(guardrails, &details))
         .or_else(|| prepaid(guardrails, &details))
@@ -144,8 +150,8 @@ fn not_in_maintenance(guardrails: &Guardrails, facts: &DesktopFacts) -> Option<S
 }
 
 /// Whether a guardrail needs the detailed list, which alone reports sessions and billing.
-pub fn need_details(seen: &Observed) -> bool {
-    seen.guardrails().is_some_and(|guardrails| {
+pub fn need_details(observed: &Observed) -> bool {
+    observed.guardrails().is_some_and(|guardrails| {
         guardrails.connected_sessions == Permission::Refuse
             || guardrails.prepaid_desktops == Permission::Refuse
     })

@@ -1,4 +1,4 @@
-//! Floor 2, data.
+//! Layer 2, data: an attempt that may have reached the cloud.
 //!
 //! An attempt that may have reached the cloud, as plain data that outlives its object.
 

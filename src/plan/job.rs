@@ -1,4 +1,4 @@
-//! Floor 6, phases.
+//! Layer 6, phases: follow the job until every desktop has a result.
 //!
 //! The job, and whether the desktops are really gone. `Deleted` needs two sources: the sub-job and a read of
 //! the desktop; or one GET that says it is gone. `Failed` needs the desktop idle in two reads a job visibility timeout
@@ -17,20 +17,24 @@ use crate::ids::{DesktopID, JobID, code};
 use crate::workspace::error::Operation;
 
 /// The next step of a request whose batch took effect.
-pub fn next(seen: &Observed) -> Step {
-    let Some(project) = &seen.project else {
+pub fn next(observed: &Observed) -> Step {
+    let Some(project) = &observed.project else {
         return Step::ReadProject;
     };
-    if let Some(progress) = blockers::unusable(seen, project) {
+    if let Some(progress) = blockers::unusable(observed, project) {
         return Step::Wait(progress);
     }
-    if let Some(job) = jobs(&seen.request.status).find(|job| !seen.jobs.contains_key(job)) {
+    if let Some(job) = jobs(&observed.request.status).find(|job| !observed.jobs.contains_key(job)) {
         return Step::ReadJob(job.clone());
     }
-    let states: Vec<_> = open(seen).map(|id| (id, desktop_progress(seen, id))).collect();
+    let states: Vec<_> = open(observed)
+        .map(|id| (id, desktop_progress(observed, id)))
+        .collect();
     // A job that is overdue and cannot be read does not keep the desktops from being read, nor does one desktop the others.
-    let job_alone = seen.facts.overdue && is_only_about_jobs(seen);
-    if let Some(read) = missing_read(seen, &states).filter(|_| seen.read_failure.is_none() || job_alone) {
+    let job_alone = observed.facts.overdue && is_only_about_jobs(observed);
+    if let Some(read) =
+        missing_read(observed, &states).filter(|_| observed.read_failure.is_none() || job_alone)
+    {
         return read;
     }
     let news: Vec<_> = states
@@ -39,23 +43,26 @@ pub fn next(seen: &Observed) -> Step {
         .cloned()
         .collect();
     if news.len() == states.len() {
-        return finalizer::finish(seen, verdict(seen, news));
+        return finalizer::finish(observed, completion(observed, news));
     }
-    match blockers::read_failure(seen).filter(|_| !job_alone) {
+    match blockers::read_failure(observed).filter(|_| !job_alone) {
         Some(progress) => Step::Wait(Progress {
             requeue: Requeue::JobChange,
             desktops: news,
             ..progress
         }),
-        None => Step::Wait(wait(seen, &states, news)),
+        None => Step::Wait(wait(observed, &states, news)),
     }
 }
 
 /// The read that failed was one of a job, and none of a desktop failed.
-fn is_only_about_jobs(seen: &Observed) -> bool {
-    let operation = seen.read_failure.as_ref().map(|failure| failure.error.operation);
+fn is_only_about_jobs(observed: &Observed) -> bool {
+    let operation = observed
+        .read_failure
+        .as_ref()
+        .map(|failure| failure.error.operation);
     matches!(operation, Some(Operation::ShowJob | Operation::ListSubJobs))
-        && seen.failed_reads().next().is_none()
+        && observed.failed_reads().next().is_none()
 }
 
 fn jobs(status: &DesktopDeletionStatus) -> impl Iterator<Item = &JobID> {
@@ -63,10 +70,14 @@ fn jobs(status: &DesktopDeletionStatus) -> impl Iterator<Item = &JobID> {
 }
 
 /// Desktops of the request that have not ended; one that the status does not list has not.
-fn open(seen: &Observed) -> impl Iterator<Item = &DesktopID> {
-    let listed = &seen.request.status.desktops;
+fn open(observed: &Observed) -> impl Iterator<Item = &DesktopID> {
+    let listed = &observed.request.status.desktops;
     let has_ended = |id: &DesktopID| listed.iter().any(|d| d.id == *id && d.state.is_final());
-    seen.request.desktop_ids.iter().filter(move |id| !has_ended(id))
+    observed
+        .request
+        .desktop_ids
+        .iter()
+        .filter(move |id| !has_ended(id))
 }
 
 /// How far one desktop is.
@@ -108,22 +119,22 @@ enum FinalResult<'a> {
     },
 }
 
-fn desktop_progress(seen: &Observed, id: &DesktopID) -> DesktopProgress {
-    let observation = seen.desktops.get(&id.folded());
-    match (job_result(seen, id), observation.map(|s| s.view)) {
-        (FinalResult::None, _) if !seen.facts.overdue => DesktopProgress::Running,
+fn desktop_progress(observed: &Observed, id: &DesktopID) -> DesktopProgress {
+    let observation = observed.desktops.get(&id.folded());
+    match (job_result(observed, id), observation.map(|s| s.view)) {
+        (FinalResult::None, _) if !observed.facts.overdue => DesktopProgress::Running,
         (_, None) => DesktopProgress::Unseen,
         (_, Some(DesktopView::Gone)) | (FinalResult::Success, Some(DesktopView::Missing)) => {
             DesktopProgress::Ended(DesktopStatus::new(id, DesktopState::Deleted))
         }
         (_, Some(view)) if view.needs_lookup() => DesktopProgress::Unconfirmed,
         // It is overdue, and no read will say more.
-        (FinalResult::None, Some(view)) if view.is_idle() && no_further_information(seen, id) => {
-            idle(observation, || undecided(seen, id))
+        (FinalResult::None, Some(view)) if view.is_idle() && no_further_information(observed, id) => {
+            idle(observation, || undecided(observed, id))
         }
         (FinalResult::None, Some(_)) => DesktopProgress::Running,
         // Right after a success a list may lag, however late the job is.
-        (FinalResult::Success, Some(view)) if seen.facts.overdue && view.is_idle() => {
+        (FinalResult::Success, Some(view)) if observed.facts.overdue && view.is_idle() => {
             let text = "the job reports success but the desktop still exists; check it in the console";
             idle(observation, || failed(id, Some(code::STILL_PRESENT), text))
         }
@@ -146,9 +157,9 @@ fn idle(observation: Option<&DesktopObservation>, failed: impl FnOnce() -> Deskt
     }
 }
 
-fn job_result<'a>(seen: &'a Observed, id: &DesktopID) -> FinalResult<'a> {
+fn job_result<'a>(observed: &'a Observed, id: &DesktopID) -> FinalResult<'a> {
     let folded = id.folded();
-    let views = || jobs(&seen.request.status).filter_map(|job| seen.jobs.get(job));
+    let views = || jobs(&observed.request.status).filter_map(|job| observed.jobs.get(job));
     let results: Vec<_> = views().filter_map(|view| view.results.get(&folded)).collect();
     if results.contains(&&SubJobResult::Success) {
         return FinalResult::Success;
@@ -161,9 +172,9 @@ fn job_result<'a>(seen: &'a Observed, id: &DesktopID) -> FinalResult<'a> {
         return FinalResult::Failed { code, reason };
     }
     // Without a job it is not known whether it was submitted at all.
-    if is_unknown(seen, id) && views().next().is_none() {
+    if is_unknown(observed, id) && views().next().is_none() {
         FinalResult::None
-    } else if is_unknown(seen, id) {
+    } else if is_unknown(observed, id) {
         FinalResult::NotSubmitted
     } else {
         FinalResult::Failed {
@@ -189,29 +200,29 @@ const UNDOCUMENTED: &str =
     "the job reports an undocumented status for the desktop, and the desktop still exists";
 
 /// The status says that it may not have been submitted.
-fn is_unknown(seen: &Observed, id: &DesktopID) -> bool {
-    let listed = &seen.request.status.desktops;
+fn is_unknown(observed: &Observed, id: &DesktopID) -> bool {
+    let listed = &observed.request.status.desktops;
     listed
         .iter()
         .any(|d| d.id == *id && d.state == DesktopState::Unknown)
 }
 
 /// No job is known, or each of them has ended, or says that the deletion of the desktop has, or nothing that is documented.
-fn no_further_information(seen: &Observed, id: &DesktopID) -> bool {
+fn no_further_information(observed: &Observed, id: &DesktopID) -> bool {
     let folded = id.folded();
-    jobs(&seen.request.status).all(|job| {
-        seen.jobs.get(job).is_some_and(|view| {
+    jobs(&observed.request.status).all(|job| {
+        observed.jobs.get(job).is_some_and(|view| {
             let undocumented = matches!(view.results.get(&folded), Some(SubJobResult::Other { .. }));
-            view.finished || view.unclear || undocumented || !view.may_still_change(&folded)
+            view.finished || view.end_unknown || undocumented || !view.may_still_change(&folded)
         })
     })
 }
 
 /// The desktop is still there, and not all that was submitted could be read.
-fn undecided(seen: &Observed, id: &DesktopID) -> DesktopStatus {
+fn undecided(observed: &Observed, id: &DesktopID) -> DesktopStatus {
     let folded = id.folded();
-    let views: Vec<_> = jobs(&seen.request.status)
-        .filter_map(|job| seen.jobs.get(job))
+    let views: Vec<_> = jobs(&observed.request.status)
+        .filter_map(|job| observed.jobs.get(job))
         .collect();
     let results: Vec<_> = views
         .iter()
@@ -246,15 +257,15 @@ fn failed(id: &DesktopID, code: Option<&str>, reason: &str) -> DesktopStatus {
 
 /// The next read of a desktop. One of which the GET failed is not read again in this reconciliation, and once several have
 /// failed, it is the service.
-fn missing_read(seen: &Observed, states: &[(&DesktopID, DesktopProgress)]) -> Option<Step> {
+fn missing_read(observed: &Observed, states: &[(&DesktopID, DesktopProgress)]) -> Option<Step> {
     let unseen: Vec<_> = of(states, DesktopProgress::Unseen).cloned().collect();
     if !unseen.is_empty() {
         return Some(Step::ReadDesktops(unseen));
     }
-    if seen.failed_reads().count() >= UNREADABLE_LIMIT {
+    if observed.failed_reads().count() >= UNREADABLE_LIMIT {
         return None;
     }
-    let failed = |id: &DesktopID| seen.failed_reads().any(|(failed, ..)| *failed == id.folded());
+    let failed = |id: &DesktopID| observed.failed_reads().any(|(failed, ..)| *failed == id.folded());
     let unread = of(states, DesktopProgress::Unconfirmed).find(|id| !failed(id));
     unread.cloned().map(Step::ReadDesktop)
 }
@@ -270,10 +281,10 @@ fn of<'a>(
         .map(|(id, _)| *id)
 }
 
-fn wait(seen: &Observed, states: &[(&DesktopID, DesktopProgress)], news: Vec<DesktopStatus>) -> Progress {
+fn wait(observed: &Observed, states: &[(&DesktopID, DesktopProgress)], news: Vec<DesktopStatus>) -> Progress {
     let running = of(states, DesktopProgress::Running).count();
     let second = of(states, DesktopProgress::SecondRead).count();
-    let progress = if seen.facts.overdue {
+    let progress = if observed.facts.overdue {
         let late: Vec<_> = states
             .iter()
             .filter(|(_, desktop_progress)| desktop_progress.ended().is_none())
@@ -284,7 +295,7 @@ fn wait(seen: &Observed, states: &[(&DesktopID, DesktopProgress)], news: Vec<Des
             desktops(late.len()),
             name_some(late)
         );
-        let read_failure = blockers::read_failure(seen);
+        let read_failure = blockers::read_failure(observed);
         if let Some(read_failure) = &read_failure {
             message.push_str("; the job cannot be read: ");
             message.push_str(&read_failure.message);
@@ -308,12 +319,12 @@ fn wait(seen: &Observed, states: &[(&DesktopID, DesktopProgress)], news: Vec<Des
     progress.with_desktops(news)
 }
 
-fn verdict(seen: &Observed, news: Vec<DesktopStatus>) -> Completion {
+fn completion(observed: &Observed, news: Vec<DesktopStatus>) -> Completion {
     let decided = |id: &DesktopID| {
-        let known = news.iter().chain(&seen.request.status.desktops);
+        let known = news.iter().chain(&observed.request.status.desktops);
         known.into_iter().find(|d| d.id == *id)
     };
-    let all: Vec<_> = seen.request.desktop_ids.iter().filter_map(decided).collect();
+    let all: Vec<_> = observed.request.desktop_ids.iter().filter_map(decided).collect();
     let of = |state: DesktopState| all.iter().filter(|d| d.state == state).collect::<Vec<_>>();
     let (deleted, absent) = (of(DesktopState::Deleted).len(), of(DesktopState::Absent));
     let (failed, unknown) = (of(DesktopState::Failed), of(DesktopState::Unknown));

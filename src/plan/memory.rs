@@ -1,4 +1,4 @@
-//! Floor 3, time.
+//! Layer 3, time: what a process remembers between reconciliations.
 //!
 //! What a process remembers of a request between two reconciliations: plain data and the rules of its use. Losing it costs
 //! time, never safety. Moments are times since the start of the process.
@@ -35,11 +35,11 @@ pub struct RequestMemory {
     /// When it was last stored how far a long check has come.
     pub progress_recorded_at: Option<Duration>,
     /// The last refusal of a submission of this process.
-    pub refusal: Option<SubmissionFailure>,
+    pub last_submission_failure: Option<SubmissionFailure>,
     /// Since when each desktop was idle in every read, by folded id.
     idle_since: BTreeMap<DesktopID, Duration>,
     /// When this process first saw each sub-job with a status that is not documented, by its desktop, folded, and its job.
-    unclear_jobs: BTreeMap<(DesktopID, JobID), Duration>,
+    undocumented_sub_jobs: BTreeMap<(DesktopID, JobID), Duration>,
     /// The first look for evidence of an attempt whose request had expired.
     evidence: Option<FirstEvidence>,
     /// How often the finalizer was put on, and when it was last.
@@ -131,21 +131,21 @@ impl RequestMemory {
                     .map(|job| (id.folded(), job.clone())),
             );
         }
-        self.unclear_jobs.retain(|known, _| now.contains(known));
+        self.undocumented_sub_jobs.retain(|known, _| now.contains(known));
         let mut new = Vec::new();
         for sub_job in now {
-            if !self.unclear_jobs.contains_key(&sub_job) {
+            if !self.undocumented_sub_jobs.contains_key(&sub_job) {
                 self.idle_since.remove(&sub_job.0);
                 new.push(sub_job.0.clone());
-                self.unclear_jobs.insert(sub_job, uptime);
+                self.undocumented_sub_jobs.insert(sub_job, uptime);
             }
         }
         new
     }
 
     /// Since when the newest of these sub-jobs has been known.
-    pub fn unclear_since(&self) -> Option<Duration> {
-        self.unclear_jobs.values().max().copied()
+    pub fn undocumented_since(&self) -> Option<Duration> {
+        self.undocumented_sub_jobs.values().max().copied()
     }
 
     /// The conditions say so from now on.
@@ -188,8 +188,11 @@ impl RequestMemory {
 
     /// Takes in a refusal.
     pub fn refused(&mut self, refusal: SubmissionFailure) {
-        let before = self.refusal.as_ref().filter(|r| r.class == refusal.class);
-        self.refusal = Some(SubmissionFailure {
+        let before = self
+            .last_submission_failure
+            .as_ref()
+            .filter(|r| r.class == refusal.class);
+        self.last_submission_failure = Some(SubmissionFailure {
             in_a_row: before.map_or(1, |before| before.in_a_row.saturating_add(1)),
             ..refusal
         });

@@ -1,4 +1,4 @@
-//! Floor 1, texts and error policy.
+//! Layer 1, texts and error policy: messages for users.
 //!
 //! Messages for users that more than one part of the decision uses.
 

@@ -1,4 +1,4 @@
-//! Floor 2, data.
+//! Layer 2, data: the input of the decision.
 //!
 //! What the decision is made of: plain data, no clock, no client. Times enter as facts ("the deadline passed"),
 //! so that the same function runs in production, in a model checker and in a simulation.

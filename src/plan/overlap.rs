@@ -1,4 +1,4 @@
-//! Floor 5, shared by phases.
+//! Layer 5, shared by phases: another request has reserved a desktop.
 //!
 //! Another request has reserved one of the desktops. A request that still exists reserves it until it has finished. One
 //! that was deleted reserves it while its call may take effect or its job may not be visible yet, unless a read shows the
@@ -13,10 +13,10 @@ use crate::crd::conditions::Reason;
 use crate::ids::DesktopID;
 
 /// The next step of a request that was not granted its desktops.
-pub fn next(seen: &Observed, claim: &Claim) -> Step {
+pub fn next(observed: &Observed, claim: &Claim) -> Step {
     match claim {
-        Claim::ReservedByDeleted(holder) => read(seen, holder).unwrap_or_else(|| wait(deleted(holder))),
-        Claim::Reserved(conflict) => wait(held(conflict)),
+        Claim::ReservedByDeleted(holder) => read(observed, holder).unwrap_or_else(|| wait(deleted(holder))),
+        Claim::Reserved(conflict) => wait(reserved(conflict)),
         Claim::ReservedByUndecodable(conflict) => wait(undecodable(conflict)),
         Claim::OlderProjectUnchecked(conflict) => wait(unchecked(conflict)),
         Claim::WatchesNotSynced => wait(unlisted()),
@@ -35,51 +35,58 @@ pub struct ReleasedDesktops {
 }
 
 /// What the reads of this reconciliation say of the desktops that `holder` holds.
-pub fn released(seen: &Observed, holder: &DeletedRequest) -> ReleasedDesktops {
-    let ids = &seen.request.desktop_ids;
+pub fn released(observed: &Observed, holder: &DeletedRequest) -> ReleasedDesktops {
+    let ids = &observed.request.desktop_ids;
     let of = |wanted: &dyn Fn(&DesktopID) -> bool| ids.iter().filter(|id| wanted(id)).cloned().collect();
     ReleasedDesktops {
-        gone: of(&|id| is_gone(seen, id)),
-        shown: of(&|id| shows(seen, holder, id)),
+        gone: of(&|id| is_gone(observed, id)),
+        shown: of(&|id| shows(observed, holder, id)),
     }
 }
 
-fn is_gone(seen: &Observed, id: &DesktopID) -> bool {
-    seen.desktops
+fn is_gone(observed: &Observed, id: &DesktopID) -> bool {
+    observed
+        .desktops
         .get(&id.folded())
         .is_some_and(|s| s.view == DesktopView::Gone)
 }
 
-fn shows(seen: &Observed, holder: &DeletedRequest, id: &DesktopID) -> bool {
+fn shows(observed: &Observed, holder: &DeletedRequest, id: &DesktopID) -> bool {
     let named = |sub_job_list: &SubJobList| {
         holder
             .jobs
             .iter()
             .any(|job| sub_job_list.named_by(job).any(|named| named == id.folded()))
     };
-    seen.sub_job_list.as_ref().is_some_and(named)
+    observed.sub_job_list.as_ref().is_some_and(named)
 }
 
 /// The read that may end the claim of a deleted request, and then the question for the claim. Of a call in doubt no job is
 /// known, and one that looks like its own may be another client's.
-fn read(seen: &Observed, holder: &DeletedRequest) -> Option<Step> {
+fn read(observed: &Observed, holder: &DeletedRequest) -> Option<Step> {
     let id = &holder.desktop;
-    if is_gone(seen, id) || shows(seen, holder, id) {
+    if is_gone(observed, id) || shows(observed, holder, id) {
         return Some(Step::ClaimDesktops);
     }
-    if blockers::read_failure(seen).is_some() {
+    if blockers::read_failure(observed).is_some() {
         return None;
     }
-    match seen.desktops.get(&id.folded()) {
-        None => Some(Step::ReadDesktops(unread(seen))),
+    match observed.desktops.get(&id.folded()) {
+        None => Some(Step::ReadDesktops(unread(observed))),
         Some(observation) if observation.view.needs_lookup() => Some(Step::ReadDesktop(id.clone())),
-        Some(_) => (!holder.jobs.is_empty() && seen.sub_job_list.is_none()).then_some(Step::ReadSubJobs),
+        Some(_) => (!holder.jobs.is_empty() && observed.sub_job_list.is_none()).then_some(Step::ReadSubJobs),
     }
 }
 
-fn unread(seen: &Observed) -> Vec<DesktopID> {
-    let unread = |id: &&DesktopID| !seen.desktops.contains_key(&id.folded());
-    seen.request.desktop_ids.iter().filter(unread).cloned().collect()
+fn unread(observed: &Observed) -> Vec<DesktopID> {
+    let unread = |id: &&DesktopID| !observed.desktops.contains_key(&id.folded());
+    observed
+        .request
+        .desktop_ids
+        .iter()
+        .filter(unread)
+        .cloned()
+        .collect()
 }
 
 fn wait(message: String) -> Step {
@@ -103,7 +110,7 @@ fn unlisted() -> String {
         .to_owned()
 }
 
-fn held(conflict: &ConflictingRequest) -> String {
+fn reserved(conflict: &ConflictingRequest) -> String {
     let holder = request(conflict.name.as_ref(), "a DesktopDeletion", "DesktopDeletion");
     format!(
         "desktop {} is reserved by {holder}; waiting for it to finish",

@@ -1,4 +1,4 @@
-//! Floor 2, data.
+//! Layer 2, data: the facts that a plan holds, and its hash.
 //!
 //! Which facts of a desktop a plan holds, and the hash of a plan. The same facts always give the same hash; it covers
 //! neither times of observation, nor the approval, nor who asks. (The page docs/approval.md has a script that computes it.)
@@ -30,21 +30,21 @@ pub struct Planned {
 
 impl Planned {
     /// The plan for these desktops; `None` if the project is not known.
-    pub fn of(seen: &Observed, sorted: &SortedDesktops) -> Option<Self> {
-        let project = project_key(seen)?;
-        let desktops: Vec<_> = seen
+    pub fn of(observed: &Observed, sorted: &SortedDesktops) -> Option<Self> {
+        let project = project_key(observed)?;
+        let desktops: Vec<_> = observed
             .request
             .desktop_ids
             .iter()
             .filter(|id| !sorted.absent.contains(id))
             .filter_map(|id| {
-                let seen = seen.desktops.get(&id.folded())?;
-                Some((id.clone(), PlannedDesktop::of(id, &seen.facts)))
+                let observed = observed.desktops.get(&id.folded())?;
+                Some((id.clone(), PlannedDesktop::of(id, &observed.facts)))
             })
             .collect();
         let facts: Vec<_> = desktops.iter().map(|(_, desktop)| desktop.clone()).collect();
         Some(Self {
-            hash: plan_hash(&seen.request, &project, &facts),
+            hash: plan_hash(&observed.request, &project, &facts),
             desktops,
         })
     }
@@ -57,8 +57,8 @@ impl Planned {
 }
 
 /// The project in the cloud, if it is known.
-pub fn project_key(seen: &Observed) -> Option<ProjectKey> {
-    Some(seen.project.as_ref()?.coordinates.as_ref()?.key())
+pub fn project_key(observed: &Observed) -> Option<ProjectKey> {
+    Some(observed.project.as_ref()?.coordinates.as_ref()?.key())
 }
 
 /// A desktop as a plan names it. What the cloud does not report, or not readably, is `None`.
@@ -86,7 +86,7 @@ pub struct Assignee(&'static str, String);
 impl PlannedDesktop {
     /// What those facts say.
     pub fn of(id: &DesktopID, facts: &DesktopFacts) -> Self {
-        let hash = fixed(facts).map(|users| sha256(&users));
+        let hash = assigned_unless_pooled(facts).map(|users| sha256(&users));
         let (users_hash, user_name_hash) = match facts.attached {
             Fact::Given(_) => (hash, None),
             Fact::NotGiven | Fact::Unreadable(_) => (None, hash),
@@ -133,12 +133,12 @@ impl From<&ApprovedDesktop> for PlannedDesktop {
 
 /// Whom the desktop is assigned to, for people; `None` also if it is not assigned, or if that is not part of a plan.
 pub fn users_shown(facts: &DesktopFacts) -> Option<String> {
-    let users = fixed(facts).filter(|users| !users.is_empty())?;
+    let users = assigned_unless_pooled(facts).filter(|users| !users.is_empty())?;
     Some(limits::cut(&shown(&users), limits::DESKTOP_USER))
 }
 
 /// Whom the desktop is assigned to, unless it belongs to a pool: there the service assigns it for each session.
-fn fixed(facts: &DesktopFacts) -> Option<BTreeSet<Assignee>> {
+fn assigned_unless_pooled(facts: &DesktopFacts) -> Option<BTreeSet<Assignee>> {
     assigned(facts).filter(|_| facts.kind != Fact::Given(DesktopKind::Pooled))
 }
 

@@ -1,4 +1,4 @@
-//! Floor 5, shared by phases.
+//! Layer 5, shared by phases: the plan that is shown before the submission.
 //!
 //! What a request will do, as `status.plan` and `status.desktops` show it before anything is sent.
 
@@ -15,49 +15,49 @@ use crate::crd::limits;
 use crate::ids::DesktopID;
 
 /// The plan of this request is shown: it is paused, or its approval or expectations depend on what its desktops are.
-pub fn must_show_plan(seen: &Observed) -> bool {
-    let request = &seen.request;
+pub fn must_show_plan(observed: &Observed) -> bool {
+    let request = &observed.request;
     request.suspend
         || !request.expected.is_empty()
         || request.not_before.is_some()
         || request.approved_plan.is_some()
         // What is shown must not become wrong.
         || request.status.plan.is_some()
-        || seen.project.as_ref().is_some_and(|p| p.guardrails.is_some())
+        || observed.project.as_ref().is_some_and(|p| p.guardrails.is_some())
 }
 
 /// The wait, with the plan if that is shown. Another client is deleting the desktops `deleting`.
-pub fn shown(
-    seen: &Observed,
+pub fn with_plan(
+    observed: &Observed,
     sorted: &SortedDesktops,
     deleting: &[&DesktopID],
     progress: Progress,
 ) -> Progress {
-    if !must_show_plan(seen) {
+    if !must_show_plan(observed) {
         return progress;
     }
-    let Some(plan) = Planned::of(seen, sorted) else {
+    let Some(plan) = Planned::of(observed, sorted) else {
         return progress;
     };
-    let desktops: Vec<_> = seen
+    let desktops: Vec<_> = observed
         .request
         .desktop_ids
         .iter()
-        .map(|id| status_of(seen, sorted, deleting, &plan, id))
+        .map(|id| status_of(observed, sorted, deleting, &plan, id))
         .collect();
-    let approval_state = approval::evaluate(seen, &plan);
+    let approval_state = approval::evaluate(observed, &plan);
     let is_blocked = desktops.iter().any(|d| d.state == DesktopState::Blocked);
-    let missing = approval::missing_since_shown(seen, &plan);
-    if let Some(shown) = &seen.request.status.plan
+    let missing = approval::missing_since_shown(observed, &plan);
+    if let Some(shown) = &observed.request.status.plan
         && !is_blocked
-        && keeps_current_plan(seen, &approval_state, &missing)
+        && keeps_current_plan(observed, &approval_state, &missing)
     {
-        let planned = planned(seen, sorted, deleting, &plan);
+        let planned = planned(observed, sorted, deleting, &plan);
         let planned = match planned.status {
             ConditionStatus::True => still_planned(shown, &missing),
             _ => planned,
         };
-        return keep_current_plan(seen, shown, &approval_state, planned, progress);
+        return keep_current_plan(observed, shown, &approval_state, planned, progress);
     }
     let count = |wanted: DesktopState| {
         let count = desktops.iter().filter(|d| d.state == wanted).count();
@@ -70,17 +70,17 @@ pub fn shown(
         hash: plan.hash.clone(),
     };
     let updates = vec![
-        planned(seen, sorted, deleting, &plan),
-        approval::update(seen, &approval_state, &plan.hash),
+        planned(observed, sorted, deleting, &plan),
+        approval::update(observed, &approval_state, &plan.hash),
     ];
-    let refused = approval::refused(seen, &approval_state);
+    let refused = approval::refused(observed, &approval_state);
     let mut approved = match approval_state {
         ApprovalState::Approvable(approved) => Some(approved),
-        _ => approval::recorded(seen).cloned(),
+        _ => approval::recorded(observed).cloned(),
     };
     // They may have been recorded while they were shown.
     for desktop in approved.iter_mut().flat_map(|approved| &mut approved.desktops) {
-        if seen.facts.hide_users {
+        if observed.facts.hide_users {
             desktop.users = None;
         }
     }
@@ -98,19 +98,19 @@ pub fn shown(
 }
 
 /// Whether the plan on show stays although this read makes another one: the read only says less, for now.
-fn keeps_current_plan(seen: &Observed, approval_state: &ApprovalState, missing: &[String]) -> bool {
-    let says_less = !missing.is_empty() && !seen.facts.facts_missing_for_long;
+fn keeps_current_plan(observed: &Observed, approval_state: &ApprovalState, missing: &[String]) -> bool {
+    let says_less = !missing.is_empty() && !observed.facts.facts_missing_for_long;
     match approval_state {
         ApprovalState::FactsMissing(_) => true,
         ApprovalState::Approved | ApprovalState::Approvable(_) => false,
-        ApprovalState::Changed(_) => says_less && approval::is_invalidated(seen),
+        ApprovalState::Changed(_) => says_less && approval::is_invalidated(observed),
         ApprovalState::NotRequired | ApprovalState::Missing | ApprovalState::PlanMismatch => says_less,
     }
 }
 
 /// The wait while a read says less than the plan on show, which stays until one says everything again.
 fn keep_current_plan(
-    seen: &Observed,
+    observed: &Observed,
     shown: &Plan,
     approval_state: &ApprovalState,
     planned: ConditionUpdate,
@@ -118,12 +118,12 @@ fn keep_current_plan(
 ) -> Progress {
     let (mut progress, mut updates) = (progress, Vec::new());
     if matches!(approval_state, ApprovalState::FactsMissing(_)) {
-        if approval::recorded(seen).is_some() && !approval::is_invalidated(seen) {
-            updates.push(approval::update(seen, approval_state, &shown.hash));
+        if approval::recorded(observed).is_some() && !approval::is_invalidated(observed) {
+            updates.push(approval::update(observed, approval_state, &shown.hash));
         }
     } else {
         updates.push(planned);
-        let approved = approval::update(seen, approval_state, &shown.hash);
+        let approved = approval::update(observed, approval_state, &shown.hash);
         if progress.reason == approved.reason {
             progress.message.clone_from(&approved.message);
         }
@@ -136,7 +136,7 @@ fn keep_current_plan(
     Progress {
         preview: Some(Box::new(Preview {
             updates,
-            refused: approval::refused(seen, approval_state),
+            refused: approval::refused(observed, approval_state),
             lacks_facts: true,
             ..Preview::default()
         })),
@@ -156,8 +156,8 @@ fn still_planned(shown: &Plan, missing: &[String]) -> ConditionUpdate {
 }
 
 /// The wait while the plan cannot be read, for what is named. A plan that is shown stays.
-pub fn unread(seen: &Observed, obstacle: &Progress, progress: Progress) -> Progress {
-    if seen.request.status.plan.is_some() {
+pub fn with_unknown_plan(observed: &Observed, obstacle: &Progress, progress: Progress) -> Progress {
+    if observed.request.status.plan.is_some() {
         return progress;
     }
     let message = format!("the plan is not known yet: {}", obstacle.message);
@@ -170,7 +170,7 @@ pub fn unread(seen: &Observed, obstacle: &Progress, progress: Progress) -> Progr
         requeue,
         preview: Some(Box::new(Preview {
             updates: vec![planning(ConditionStatus::Unknown, Reason::Planning, message)],
-            refused: seen.request.status.refused_plan.clone(),
+            refused: observed.request.status.refused_plan.clone(),
             ..Preview::default()
         })),
         ..progress
@@ -179,14 +179,14 @@ pub fn unread(seen: &Observed, obstacle: &Progress, progress: Progress) -> Progr
 
 /// One desktop, before anything is sent.
 fn status_of(
-    seen: &Observed,
+    observed: &Observed,
     sorted: &SortedDesktops,
     deleting: &[&DesktopID],
     plan: &Planned,
     id: &DesktopID,
 ) -> DesktopStatus {
-    let observation = seen.desktops.get(&id.folded());
-    let blocked = blocked(seen, deleting, id);
+    let observation = observed.desktops.get(&id.folded());
+    let blocked = blocked(observed, deleting, id);
     let state = if sorted.absent.contains(id) {
         DesktopState::Absent
     } else if blocked.is_some() {
@@ -196,10 +196,10 @@ fn status_of(
     };
     let (code, message) = blocked.filter(|_| state == DesktopState::Blocked).unzip();
     DesktopStatus {
-        name: observation.and_then(|seen| seen.name.clone()),
+        name: observation.and_then(|observed| observed.name.clone()),
         user: observation
-            .filter(|_| !seen.facts.hide_users && state != DesktopState::Absent)
-            .and_then(|seen| users_shown(&seen.facts)),
+            .filter(|_| !observed.facts.hide_users && state != DesktopState::Absent)
+            .and_then(|observed| users_shown(&observed.facts)),
         missing_facts: plan
             .desktops
             .iter()
@@ -213,18 +213,18 @@ fn status_of(
 }
 
 /// Why a desktop that exists cannot be deleted at the moment.
-fn blocked(seen: &Observed, deleting: &[&DesktopID], id: &DesktopID) -> Option<(Reason, String)> {
+fn blocked(observed: &Observed, deleting: &[&DesktopID], id: &DesktopID) -> Option<(Reason, String)> {
     if deleting.contains(&id) {
         let message = "another client is deleting it".to_owned();
         return Some((Reason::DeletionInProgress, message));
     }
-    let different = expectations::differing(seen, id).map(|message| (Reason::ExpectationFailed, message));
-    different.or_else(|| Some((Reason::GuardrailViolated, guardrails::violation(seen, id)?)))
+    let different = expectations::differing(observed, id).map(|message| (Reason::ExpectationFailed, message));
+    different.or_else(|| Some((Reason::GuardrailViolated, guardrails::violation(observed, id)?)))
 }
 
 /// What condition `Planned` says.
 fn planned(
-    seen: &Observed,
+    observed: &Observed,
     sorted: &SortedDesktops,
     deleting: &[&DesktopID],
     plan: &Planned,
@@ -235,9 +235,9 @@ fn planned(
         .filter(|id| !deleting.contains(id))
         .cloned()
         .collect();
-    let progress = guardrails::violated(seen)
-        .or_else(|| expectations::failed(seen, &judged))
-        .or_else(|| guardrails::blocked(seen, &judged));
+    let progress = guardrails::violated(observed)
+        .or_else(|| expectations::failed(observed, &judged))
+        .or_else(|| guardrails::blocked(observed, &judged));
     if let Some(progress) = progress {
         return planning(ConditionStatus::False, progress.reason, progress.message);
     }

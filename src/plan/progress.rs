@@ -1,4 +1,4 @@
-//! Floor 2, data.
+//! Layer 2, data: what the conditions report about an unfinished request.
 //!
 //! What the conditions report about an unfinished request, and when it is reconciled again: the argument of most steps.
 

@@ -1,4 +1,4 @@
-//! Floor 6, phases.
+//! Layer 6, phases: an attempt whose response was lost.
 //!
 //! An attempt whose response was lost. It is never repeated without evidence: it stays pending until its delete request
 //! has expired by the service's clock, and is then settled by evidence from two reads.
@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use super::blockers;
 use super::evidence::{
-    adopted, candidates, in_doubt, is_conclusive, look, next_owner_read, readable, unknown,
+    adopted, candidates, gather_evidence, in_doubt, is_conclusive, next_owner_read, readable,
+    require_manual_resolution,
 };
 use super::messages::name_some;
 use super::observed::Observed;
@@ -19,71 +20,74 @@ use crate::crd::deletion::{Attempt, Outcome};
 use crate::ids::{DesktopID, JobID};
 
 /// The next step for an attempt in doubt.
-pub fn next(seen: &Observed, attempt: &Attempt) -> Step {
-    if !seen.facts.expired {
-        return early(seen, attempt).unwrap_or_else(|step| step);
+pub fn next(observed: &Observed, attempt: &Attempt) -> Step {
+    if !observed.facts.expired {
+        return early(observed, attempt).unwrap_or_else(|step| step);
     }
-    match look(seen, attempt) {
-        Ok(evidence) => judge(seen, attempt, evidence),
+    match gather_evidence(observed, attempt) {
+        Ok(evidence) => decide_outcome(observed, attempt, evidence),
         Err(step) => step,
     }
 }
 
 /// The call may still take effect, and no evidence is final before that is over.
-pub fn is_early(seen: &Observed) -> bool {
-    seen.request.pending().is_some() && !seen.facts.expired && seen.request.unanswered_resolve().is_none()
+pub fn is_early(observed: &Observed) -> bool {
+    observed.request.pending().is_some()
+        && !observed.facts.expired
+        && observed.request.unanswered_resolve().is_none()
 }
 
 /// While the call may still take effect nothing can be decided. The list of the project's jobs, which requests share, keeps
 /// the service's clock known and names the job that is probably the attempt's. While that clock is not known, or differs
 /// from ours, the desktops are asked for too.
 #[allow(clippy::result_large_err)] // the error is the next step
-fn early(seen: &Observed, attempt: &Attempt) -> Result<Step, Step> {
-    if seen.facts.before_initial_poll {
+fn early(observed: &Observed, attempt: &Attempt) -> Result<Step, Step> {
+    if observed.facts.before_initial_poll {
         return Ok(Step::Wait(in_doubt(attempt)));
     }
-    readable(seen, attempt)?;
-    let skewed = seen.facts.clock_skew.is_some();
-    if (skewed || !seen.facts.service_clock_known) && seen.desktops.is_empty() {
+    readable(observed, attempt)?;
+    let skewed = observed.facts.clock_skew.is_some();
+    if (skewed || !observed.facts.service_clock_known) && observed.desktops.is_empty() {
         return Err(Step::ReadDesktops(attempt.desktop_ids.clone()));
     }
-    let sub_job_list = match &seen.sub_job_list {
+    let sub_job_list = match &observed.sub_job_list {
         Some(sub_job_list) => sub_job_list,
         // Where one kind of call reports a wrong time, the responses of another one correct it, if none comes in between.
         None if skewed => return Ok(Step::Wait(in_doubt(attempt))),
         None => return Err(Step::ReadSubJobs),
     };
-    if let Some(step) = next_owner_read(seen, attempt, sub_job_list) {
+    if let Some(step) = next_owner_read(observed, attempt, sub_job_list) {
         return Err(step);
     }
     let mut jobs = candidates(attempt, sub_job_list);
-    jobs.retain(|job| seen.owned_by_other_request.get(job) == Some(&false));
+    jobs.retain(|job| observed.owned_by_other_request.get(job) == Some(&false));
     Ok(Step::Wait(waiting(attempt, &jobs, Requeue::Expiry)))
 }
 
-fn judge(seen: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
-    let wait = |jobs: &BTreeSet<JobID>| name_busy(seen, attempt, waiting(attempt, jobs, Requeue::SecondRead));
-    let Some(earlier) = &seen.earlier_evidence else {
+fn decide_outcome(observed: &Observed, attempt: &Attempt, evidence: Evidence) -> Step {
+    let wait =
+        |jobs: &BTreeSet<JobID>| name_busy(observed, attempt, waiting(attempt, jobs, Requeue::SecondRead));
+    let Some(earlier) = &observed.earlier_evidence else {
         return Step::Wait(wait(&evidence.jobs));
     };
     let evidence = evidence.or(earlier);
-    if evidence.found() && is_conclusive(seen, attempt, &evidence) {
-        return Step::RecordOutcome(adopted(seen, attempt, &evidence));
+    if evidence.found() && is_conclusive(observed, attempt, &evidence) {
+        return Step::RecordOutcome(adopted(observed, attempt, &evidence));
     }
     if evidence.complete {
         return Step::RecordOutcome(no_effect(attempt));
     }
     let progress = wait(&evidence.jobs);
-    Step::Wait(if seen.facts.recovery_timed_out {
-        unknown(attempt, progress)
+    Step::Wait(if observed.facts.recovery_timed_out {
+        require_manual_resolution(attempt, progress)
     } else {
         progress
     })
 }
 
 /// Busy desktops keep the outcome open, and the message names them.
-fn name_busy(seen: &Observed, attempt: &Attempt, mut progress: Progress) -> Progress {
-    let view = |id: &DesktopID| seen.desktops.get(&id.folded()).map(|desktop| desktop.view);
+fn name_busy(observed: &Observed, attempt: &Attempt, mut progress: Progress) -> Progress {
+    let view = |id: &DesktopID| observed.desktops.get(&id.folded()).map(|desktop| desktop.view);
     let is_busy = |id: &&DesktopID| view(id) == Some(DesktopView::Busy);
     let busy: Vec<_> = attempt.desktop_ids.iter().filter(is_busy).collect();
     if !busy.is_empty() {
@@ -114,9 +118,9 @@ fn waiting(attempt: &Attempt, jobs: &BTreeSet<JobID>, requeue: Requeue) -> Progr
 }
 
 /// A wait for the end of a call that takes longer since clocks differ: a user must correct one of them.
-pub fn delayed_by_clocks(seen: &Observed, mut progress: Progress) -> Progress {
-    let open = seen.request.status.attempts.iter().any(Attempt::is_open);
-    let Some(skew) = seen.facts.clock_skew.filter(|_| open) else {
+pub fn delayed_by_clocks(observed: &Observed, mut progress: Progress) -> Progress {
+    let open = observed.request.status.attempts.iter().any(Attempt::is_open);
+    let Some(skew) = observed.facts.clock_skew.filter(|_| open) else {
         return progress;
     };
     let skew = blockers::clock_skew(skew);

@@ -1,4 +1,4 @@
-//! Floor 6, phases.
+//! Layer 6, phases: manual resolution by annotation.
 //!
 //! Manual resolution of an attempt that the operator cannot settle: the annotation `cloud-desktops.dev/resolve`, handled
 //! once.
@@ -54,8 +54,8 @@ impl Resolve {
 }
 
 /// The next step for an annotation that was not answered yet, if there is one.
-pub fn next(seen: &Observed) -> Option<Step> {
-    let value = seen.request.unanswered_resolve()?;
+pub fn next(observed: &Observed) -> Option<Step> {
+    let value = observed.request.unanswered_resolve()?;
     let refuse = |why: String| {
         Some(Step::RefuseResolve(RefusedAnnotation {
             value: value.clone(),
@@ -66,7 +66,7 @@ pub fn next(seen: &Observed) -> Option<Step> {
         Ok(resolve) => resolve,
         Err(why) => return refuse(why),
     };
-    let Some(attempt) = seen.request.attempt(&resolve.attempt) else {
+    let Some(attempt) = observed.request.attempt(&resolve.attempt) else {
         return refuse(format!(
             "attempt {} is not in the status; {FORM}",
             resolve.attempt
@@ -74,13 +74,16 @@ pub fn next(seen: &Observed) -> Option<Step> {
     };
     if resolve.action == ResolveAction::Abandon
         && attempt.took_effect()
-        && !seen.facts.overdue
-        && seen.project.is_none()
+        && !observed.facts.overdue
+        && observed.project.is_none()
     {
         return Some(Step::ReadProject);
     }
-    if resolve.action == ResolveAction::Abandon && attempt.took_effect() && may_abandon(seen) {
-        return Some(finalizer::finish(seen, abandoned_completion(seen, Some(value))));
+    if resolve.action == ResolveAction::Abandon && attempt.took_effect() && may_abandon(observed) {
+        return Some(finalizer::finish(
+            observed,
+            abandoned_completion(observed, Some(value)),
+        ));
     }
     if resolve.action == ResolveAction::Abandon && attempt.took_effect() {
         return refuse(format!(
@@ -96,37 +99,39 @@ pub fn next(seen: &Observed) -> Option<Step> {
     }
     match resolve.action {
         ResolveAction::Abandon => Some(Step::RecordOutcome(abandoned(attempt, value))),
-        ResolveAction::Retry if !seen.facts.expired => refuse(format!(
+        ResolveAction::Retry if !observed.facts.expired => refuse(format!(
             "the delete request of attempt {} can still take effect, so it must not be repeated yet. Remove the annotation and set it again later, or abandon the attempt",
             attempt.id
         )),
         ResolveAction::Retry => Some(Step::RecordOutcome(retried(attempt, value))),
-        ResolveAction::Adopt(job) => adopt(seen, attempt, &job, value),
+        ResolveAction::Adopt(job) => adopt(observed, attempt, &job, value),
     }
 }
 
 /// A job that is overdue may be given up, and one that can no longer be followed once it must show: its desktops are free
 /// then.
-fn may_abandon(seen: &Observed) -> bool {
-    let home = seen.request.status.project.as_ref();
-    let now = seen.project.as_ref().and_then(|p| p.coordinates.as_ref());
-    let elsewhere = home.zip(now).is_some_and(|(home, now)| home.key() != now.key());
-    seen.facts.overdue || (elsewhere && seen.facts.job_visibility_timeout_over)
+fn may_abandon(observed: &Observed) -> bool {
+    let stored_project = observed.request.status.project.as_ref();
+    let now = observed.project.as_ref().and_then(|p| p.coordinates.as_ref());
+    let elsewhere = stored_project
+        .zip(now)
+        .is_some_and(|(stored_project, now)| stored_project.key() != now.key());
+    observed.facts.overdue || (elsewhere && observed.facts.job_visibility_timeout_over)
 }
 
 /// A job is adopted only if it names desktops of the attempt.
-fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Option<Step> {
-    match evidence::look(seen, attempt) {
+fn adopt(observed: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Option<Step> {
+    match evidence::gather_evidence(observed, attempt) {
         // While the evidence cannot be read to its end, the annotation waits.
         Err(Step::Wait(_)) => None,
         Err(read) => Some(read),
         Ok(mut evidence) => {
-            let named = seen
+            let named = observed
                 .sub_job_list
                 .as_ref()
                 .is_some_and(|s| s.jobs_naming(&attempt.desktop_ids).contains(job));
             let earlier = attempt.baseline_job_ids.contains(job);
-            if !named && !earlier && !evidence.complete && !seen.facts.recovery_timed_out {
+            if !named && !earlier && !evidence.complete && !observed.facts.recovery_timed_out {
                 return None;
             }
             if !named || earlier {
@@ -137,14 +142,14 @@ fn adopt(seen: &Observed, attempt: &Attempt, job: &JobID, value: String) -> Opti
                 return Some(Step::RefuseResolve(RefusedAnnotation { value, why }));
             }
             evidence.jobs = [job.clone()].into();
-            let affected = seen
+            let affected = observed
                 .sub_job_list
                 .iter()
                 .flat_map(|sub_job_list| sub_job_list.named_by(job));
             evidence.affected.extend(affected);
             let outcome_update = OutcomeUpdate {
                 handled_annotation: Some(value),
-                ..evidence::adopted(seen, attempt, &evidence)
+                ..evidence::adopted(observed, attempt, &evidence)
             };
             Some(Step::RecordOutcome(outcome_update))
         }
@@ -181,9 +186,9 @@ fn awaiting_expiry(attempt: &Attempt) -> Progress {
 }
 
 /// The next step of a request whose open attempt a user abandoned.
-pub fn settle_abandoned(seen: &Observed, attempt: &Attempt) -> Step {
-    if !seen.facts.expired {
-        return blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(awaiting_expiry(attempt)));
+pub fn settle_abandoned(observed: &Observed, attempt: &Attempt) -> Step {
+    if !observed.facts.expired {
+        return blockers::next_clock_read(observed).unwrap_or_else(|| Step::Wait(awaiting_expiry(attempt)));
     }
     let again = |requeue| {
         Step::Wait(Progress {
@@ -191,21 +196,21 @@ pub fn settle_abandoned(seen: &Observed, attempt: &Attempt) -> Step {
             ..awaiting_expiry(attempt)
         })
     };
-    match evidence::look(seen, attempt) {
+    match evidence::gather_evidence(observed, attempt) {
         // What cannot be read now, or not to its end, may show a job later.
-        Ok(evidence) if !evidence::is_conclusive(seen, attempt, &evidence) => again(Requeue::SecondRead),
+        Ok(evidence) if !evidence::is_conclusive(observed, attempt, &evidence) => again(Requeue::SecondRead),
         Ok(evidence) if !evidence.jobs.is_empty() => {
-            Step::RecordOutcome(evidence::adopted(seen, attempt, &evidence))
+            Step::RecordOutcome(evidence::adopted(observed, attempt, &evidence))
         }
-        Err(Step::Wait(progress)) if !seen.facts.recovery_timed_out => again(progress.requeue),
-        Ok(_) | Err(Step::Wait(_)) => finalizer::finish(seen, abandoned_completion(seen, None)),
+        Err(Step::Wait(progress)) if !observed.facts.recovery_timed_out => again(progress.requeue),
+        Ok(_) | Err(Step::Wait(_)) => finalizer::finish(observed, abandoned_completion(observed, None)),
         Err(read) => read,
     }
 }
 
 /// The end of a request that a user abandoned.
-fn abandoned_completion(seen: &Observed, handled_annotation: Option<String>) -> Completion {
-    let open = seen
+fn abandoned_completion(observed: &Observed, handled_annotation: Option<String>) -> Completion {
+    let open = observed
         .request
         .status
         .desktops

@@ -1,4 +1,4 @@
-//! Floor 4, status.
+//! Layer 4, status: the legal transitions of the status.
 //!
 //! The legal transitions of `status`. Nothing else makes one; the API server checks them once more by the rules of the
 //! CRD. Time is given.
@@ -128,7 +128,7 @@ pub fn finish(request: &Request, completion: &Completion, now: &Time) -> Desktop
             .last_handled_resolve
             .clone_from(&completion.handled_annotation);
     }
-    let updates = conditions::ended(request, &status, completion);
+    let updates = conditions::finished(request, &status, completion);
     if status.job_id.is_none() {
         status.job_id = status.attempts.iter().find_map(|a| a.job_ids.first().cloned());
     }
@@ -173,7 +173,7 @@ fn apply_progress(
     if !known {
         status.last_error.clone_from(&progress.error);
     }
-    let mut updates = conditions::holding(request, &status, progress);
+    let mut updates = conditions::unfinished(request, &status, progress);
     updates.extend(
         progress
             .preview

@@ -1,4 +1,4 @@
-//! Floor 2, data.
+//! Layer 2, data: the next step, and its arguments.
 //!
 //! The next step, with everything that is needed to carry it out.
 
@@ -153,7 +153,7 @@ impl OutcomeUpdate {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Completion {
     /// Reason of `Succeeded`.
-    pub verdict: Reason,
+    pub succeeded: Reason,
     /// Reason of `Submitted` if nothing was submitted.
     pub submitted: Reason,
     /// For people.
@@ -172,7 +172,7 @@ impl Completion {
     /// With this reason of `Succeeded`, and of `Submitted` if nothing was submitted.
     pub fn new(verdict: Reason, message: String) -> Self {
         Self {
-            verdict,
+            succeeded: verdict,
             submitted: verdict,
             message,
             project: None,

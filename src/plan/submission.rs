@@ -1,4 +1,4 @@
-//! Floor 6, phases.
+//! Layer 6, phases: sign, store the intent, send once, record.
 //!
 //! From the signature to the record of what came of it. The order is the safety: the signature is made before
 //! the intent is stored, so that a request that is sent late is refused by the gateway; the intent is stored
@@ -17,37 +17,38 @@ use crate::ids::{AttemptID, DesktopID, JobID};
 use crate::workspace::error::Operation;
 
 /// The next step of a submission that this process holds in memory; `None` if it holds none.
-pub fn next(seen: &Observed) -> Option<Step> {
-    match &seen.submission {
+pub fn next(observed: &Observed) -> Option<Step> {
+    match &observed.submission {
         Submission::None => None,
         // The task that sends and records requeues the object when it is done.
         Submission::InProgress => Some(Step::Done),
-        Submission::Signed { attempt, fresh } => Some(signed(seen, attempt, *fresh)),
-        Submission::Responded { attempt, answer } => Some(responded(seen, attempt, answer)),
+        Submission::Signed { attempt, fresh } => Some(signed(observed, attempt, *fresh)),
+        Submission::Responded { attempt, answer } => Some(responded(observed, attempt, answer)),
     }
 }
 
-fn signed(seen: &Observed, attempt: &Attempt, fresh: bool) -> Step {
-    let stored = seen.request.attempt(&attempt.id).map(|stored| stored.outcome);
-    let untimely = seen.facts.start != Start::Reached
-        || seen.facts.window != Window::Open
-        || seen.facts.deadline != Deadline::Ahead
-        || seen.facts.clock_skew.is_some();
+fn signed(observed: &Observed, attempt: &Attempt, fresh: bool) -> Step {
+    let stored = observed.request.attempt(&attempt.id).map(|stored| stored.outcome);
+    let untimely = observed.facts.start != Start::Reached
+        || observed.facts.window != Window::Open
+        || observed.facts.deadline != Deadline::Ahead
+        || observed.facts.clock_skew.is_some();
     // An approval can be taken back until the call is made.
-    let unapproved = attempt.plan_hash.is_some() && attempt.plan_hash != seen.request.approved_plan;
-    let unreserved = !daily_limit::is_reserved(seen, Some(&attempt.id), attempt.desktop_ids.len());
-    let cancelled = seen.request.deleting || unreserved || seen.request.suspend || unapproved || untimely;
-    let go = fresh && !cancelled && !seen.facts.stopping;
+    let unapproved = attempt.plan_hash.is_some() && attempt.plan_hash != observed.request.approved_plan;
+    let unreserved = !daily_limit::is_reserved(observed, Some(&attempt.id), attempt.desktop_ids.len());
+    let cancelled =
+        observed.request.deleting || unreserved || observed.request.suspend || unapproved || untimely;
+    let go = fresh && !cancelled && !observed.facts.stopping;
     match stored {
-        None if go && unsettled(&seen.request.status).is_none() => intent(seen, attempt),
+        None if go && unsettled(&observed.request.status).is_none() => intent(observed, attempt),
         Some(Outcome::Pending) if go => Step::Post,
         Some(Outcome::Pending) => not_sent(attempt),
         _ => Step::StartOver,
     }
 }
 
-fn intent(seen: &Observed, attempt: &Attempt) -> Step {
-    let Some(project) = seen.project.as_ref().and_then(|p| p.coordinates.clone()) else {
+fn intent(observed: &Observed, attempt: &Attempt) -> Step {
+    let Some(project) = observed.project.as_ref().and_then(|p| p.coordinates.clone()) else {
         return Step::StartOver;
     };
     let state = |id: &DesktopID| {
@@ -56,7 +57,7 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
         } else {
             DesktopState::Absent
         };
-        let name = seen
+        let name = observed
             .desktops
             .get(&id.folded())
             .and_then(|observation| observation.name.clone());
@@ -65,8 +66,8 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
             ..DesktopStatus::new(id, state)
         }
     };
-    let desktops_now = seen.request.desktop_ids.iter().map(state).collect();
-    let (present, absent) = seen
+    let desktops_now = observed.request.desktop_ids.iter().map(state).collect();
+    let (present, absent) = observed
         .request
         .desktop_ids
         .iter()
@@ -81,8 +82,14 @@ fn intent(seen: &Observed, attempt: &Attempt) -> Step {
     let mut progress = Progress::reconciling(Reason::Submitting, message, Requeue::JobChange);
     // What was refused before is lifted by the answer, not by asking again.
     let refused = |error: &&CloudError| error.operation == Operation::BatchDelete;
-    progress.error = seen.request.status.last_error.as_ref().filter(refused).cloned();
-    let progress = preview::shown(seen, &sorted, &[], progress);
+    progress.error = observed
+        .request
+        .status
+        .last_error
+        .as_ref()
+        .filter(refused)
+        .cloned();
+    let progress = preview::with_plan(observed, &sorted, &[], progress);
     Step::RecordIntent(Intent {
         attempt: attempt.clone(),
         project,
@@ -98,8 +105,8 @@ fn not_sent(attempt: &Attempt) -> Step {
     Step::RecordOutcome(OutcomeUpdate::of(attempt, Outcome::NotSent, progress))
 }
 
-fn responded(seen: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
-    let Some(attempt) = seen.request.attempt(id) else {
+fn responded(observed: &Observed, id: &AttemptID, answer: &PostResult) -> Step {
+    let Some(attempt) = observed.request.attempt(id) else {
         return Step::Done;
     };
     // The record may have been made, and only the answer to it been lost. Of an attempt that was settled meanwhile only

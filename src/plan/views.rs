@@ -1,4 +1,4 @@
-//! Floor 2, data.
+//! Layer 2, data: what reads of the cloud show.
 //!
 //! What reads of the cloud show: desktops, sub-jobs, jobs, and what they prove of an attempt.
 
@@ -152,7 +152,7 @@ pub struct JobView {
     /// The parent has ended.
     pub finished: bool,
     /// The parent has no documented status, or none and shows no sub-job: whether it has ended is not known.
-    pub unclear: bool,
+    pub end_unknown: bool,
     /// Every sub-job of it was shown since then.
     pub complete: bool,
     /// `job_error_code` or `fail_reason` of the parent, for ids that no sub-job names.
@@ -206,7 +206,7 @@ impl JobView {
     /// Takes in a read of the parent.
     pub fn merge_job(&mut self, job: &Job) {
         self.finished = job.finished;
-        self.unclear = job.unclear;
+        self.end_unknown = job.end_unknown;
         self.complete = job.finished && job.complete;
         self.parent_reason = job.reason.clone().or_else(|| job.code.clone());
         self.merge_sub_jobs(&job.sub_jobs);

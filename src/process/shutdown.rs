@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Exit code after a second signal: 128 + SIGINT, as a shell would report it.
-const IMPATIENT: i32 = 130;
+const SECOND_SIGNAL_EXIT_CODE: i32 = 130;
 
 /// A token that the first SIGTERM or SIGINT cancels. Its holders start no new work, finish what must
 /// not be interrupted (the record of a submission), and return. A second signal ends the process at once.
@@ -26,7 +26,7 @@ pub fn on_signal() -> io::Result<CancellationToken> {
         tracing::warn!(
             "received {name} again; exiting immediately. A submission without a record will be recovered at the next start"
         );
-        process::exit(IMPATIENT);
+        process::exit(SECOND_SIGNAL_EXIT_CODE);
     });
     Ok(stop)
 }

@@ -22,11 +22,11 @@ pub struct Health(Arc<Mutex<State>>);
 struct State {
     /// Whether each holds, and what there is to say about it.
     checks: BTreeMap<String, Result<Option<String>, String>>,
-    pulses: BTreeMap<String, Beat>,
+    pulses: BTreeMap<String, HeartbeatState>,
     stopping: bool,
 }
 
-struct Beat {
+struct HeartbeatState {
     last: Instant,
     bound: Duration,
     ended: bool,
@@ -52,20 +52,20 @@ impl Health {
         Preliminary(self.check(name))
     }
 
-    /// A loop that `/livez` watches: it must [`Pulse::beat`] at least once in `bound`, from now on. Dropping the
+    /// A loop that `/livez` watches: it must call [`Heartbeat::beat`] at least once in `bound`, from now on. Dropping the
     /// pulse says that the loop has ended, which is a failure until [`Health::stopping`].
     #[must_use = "dropping the pulse says that the loop has ended"]
-    pub fn pulse(&self, name: impl Into<String>, bound: Duration) -> Pulse {
+    pub fn register_heartbeat(&self, name: impl Into<String>, bound: Duration) -> Heartbeat {
         let name = name.into();
         self.0.lock().pulses.insert(
             name.clone(),
-            Beat {
+            HeartbeatState {
                 last: Instant::now(),
                 bound,
                 ended: false,
             },
         );
-        Pulse {
+        Heartbeat {
             name,
             health: self.clone(),
         }
@@ -99,7 +99,7 @@ impl Health {
         let state = self.0.lock();
         let mut report = Report::default();
         for (name, beat) in &state.pulses {
-            let verdict = if state.stopping { Ok(()) } else { beat.verdict() };
+            let verdict = if state.stopping { Ok(()) } else { beat.status() };
             report.add(name, verdict.map(|()| None));
         }
         report
@@ -107,15 +107,15 @@ impl Health {
 
     /// Time since the last heartbeat of each loop, by name.
     #[must_use]
-    pub fn silences(&self) -> Vec<(String, Duration)> {
+    pub fn heartbeat_ages(&self) -> Vec<(String, Duration)> {
         let state = self.0.lock();
-        let silence = |(name, beat): (&String, &Beat)| (name.clone(), beat.last.elapsed());
+        let silence = |(name, beat): (&String, &HeartbeatState)| (name.clone(), beat.last.elapsed());
         state.pulses.iter().map(silence).collect()
     }
 }
 
-impl Beat {
-    fn verdict(&self) -> Result<(), String> {
+impl HeartbeatState {
+    fn status(&self) -> Result<(), String> {
         let silent = self.last.elapsed();
         if self.ended {
             Err("the loop has ended".to_owned())
@@ -184,25 +184,25 @@ impl Drop for Preliminary {
 }
 
 /// Handle of one loop, owned by it.
-pub struct Pulse {
+pub struct Heartbeat {
     name: String,
     health: Health,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// The loop has turned.
     pub fn beat(&self) {
         self.change(|beat| beat.last = Instant::now());
     }
 
-    fn change(&self, change: impl FnOnce(&mut Beat)) {
+    fn change(&self, change: impl FnOnce(&mut HeartbeatState)) {
         if let Some(beat) = self.health.0.lock().pulses.get_mut(&self.name) {
             change(beat);
         }
     }
 }
 
-impl Drop for Pulse {
+impl Drop for Heartbeat {
     fn drop(&mut self) {
         self.change(|beat| beat.ended = true);
     }
@@ -300,7 +300,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_is_silent_for_too_long_is_named() {
         let health = Health::default();
-        let (poller, other) = (health.pulse("poller", BOUND), health.pulse("watch", BOUND));
+        let (poller, other) = (
+            health.register_heartbeat("poller", BOUND),
+            health.register_heartbeat("watch", BOUND),
+        );
         tokio::time::advance(Duration::from_secs(50)).await;
         poller.beat();
         other.beat();
@@ -319,7 +322,7 @@ mod tests {
     #[tokio::test]
     async fn a_loop_that_panicked_is_not_alive() {
         let health = Health::default();
-        let pulse = health.pulse("poller", BOUND);
+        let pulse = health.register_heartbeat("poller", BOUND);
         let ended = tokio::spawn(async move {
             pulse.beat();
             panic!("a bug");
@@ -331,7 +334,7 @@ mod tests {
                 .to_string()
                 .contains("[-]poller failed: the loop has ended")
         );
-        let again = health.pulse("poller", BOUND);
+        let again = health.register_heartbeat("poller", BOUND);
         assert!(health.live().holds(), "it was started again");
         drop(again);
     }
@@ -340,7 +343,7 @@ mod tests {
     fn a_process_on_its_way_out_is_alive_but_not_ready() {
         let health = Health::default();
         health.check("watch").pass();
-        drop(health.pulse("poller", BOUND));
+        drop(health.register_heartbeat("poller", BOUND));
         health.stopping();
         assert!(health.live().holds());
         assert!(!health.ready().holds());

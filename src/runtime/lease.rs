@@ -6,7 +6,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`ruling`] | may this replica take or renew the lease: pure |
+//! | [`action`] | may this replica take or renew the lease: pure |
 //! | [`leadership`] | whether this replica is the leader right now, checked before new work is started |
 //!
 //! The rules are those of the client libraries of Kubernetes, so `kubectl get lease` reads as usual. Each try has a time
@@ -19,17 +19,17 @@ use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout, timeout_at};
 
-use super::health::{Check, Health, Pulse};
+use super::health::{Check, Health, Heartbeat};
 use crate::clock::Clock;
 use crate::config::{Election, duration};
 
+pub mod action;
 pub mod leadership;
-pub mod ruling;
 
 pub use leadership::Leadership;
 
+use action::{Candidate, LeaseAction};
 use leadership::Term;
-use ruling::{Candidate, Ruling};
 
 /// The name of the Lease, in the operator's own namespace: the only one that its Role lets it read or write.
 pub const NAME: &str = "desktop-deletion-operator";
@@ -48,7 +48,7 @@ pub enum Loss {
         "the Lease {lease} was not renewed for {} ({reason}), so another replica may have become the leader: exiting; this replica becomes a standby after its restart",
         duration::text(*.deadline)
     )]
-    Silence {
+    RenewTimeout {
         /// Namespace and name of the Lease.
         lease: String,
         /// `--renew-deadline`.
@@ -69,7 +69,7 @@ pub enum Loss {
 }
 
 /// What came of one try.
-enum Standing {
+enum LeaseState {
     /// The lease is ours.
     Leads,
     /// It belongs to this one.
@@ -89,7 +89,7 @@ pub struct Elector {
     term: Term,
     ticks: Interval,
     check: Check,
-    pulse: Pulse,
+    pulse: Heartbeat,
     /// What was last said about the state of the lease, so that it is said once.
     said: String,
 }
@@ -120,7 +120,7 @@ impl Elector {
             term: Term::begin(),
             ticks,
             check: health.check(CHECK),
-            pulse: health.pulse(CHECK, bound),
+            pulse: health.register_heartbeat(CHECK, bound),
             said: String::new(),
             election,
             clock,
@@ -144,7 +144,7 @@ impl Elector {
             self.ticks.tick().await;
             self.pulse.beat();
             match self.attempt().await {
-                Ok(Standing::Leads) => {
+                Ok(LeaseState::Leads) => {
                     self.check.pass_as("this replica is the leader");
                     tracing::info!(
                         lease = self.lease,
@@ -153,11 +153,11 @@ impl Elector {
                     );
                     return;
                 }
-                Ok(Standing::StandsBy(holder)) => {
+                Ok(LeaseState::StandsBy(holder)) => {
                     self.check.pass_as(format!("standby; the leader is {holder}"));
                     self.say(format!("standby: {holder} holds the Lease"));
                 }
-                Ok(Standing::Raced) => {}
+                Ok(LeaseState::Raced) => {}
                 Err(reason) => {
                     self.check.fail(&reason);
                     self.say(reason);
@@ -179,14 +179,14 @@ impl Elector {
                 timeout_at(until, self.renew()).await.ok()
             };
             match renewed {
-                Some(Ok(Standing::Leads)) => NOTHING.clone_into(&mut reason),
-                Some(Ok(Standing::StandsBy(holder))) => {
+                Some(Ok(LeaseState::Leads)) => NOTHING.clone_into(&mut reason),
+                Some(Ok(LeaseState::StandsBy(holder))) => {
                     return self.lost(Loss::Taken {
                         lease: self.lease.clone(),
                         holder,
                     });
                 }
-                Some(Ok(Standing::Raced)) => {
+                Some(Ok(LeaseState::Raced)) => {
                     "another writer changed it at the same time".clone_into(&mut reason);
                 }
                 Some(Err(error)) => {
@@ -194,7 +194,7 @@ impl Elector {
                     reason = error;
                 }
                 None => {
-                    return self.lost(Loss::Silence {
+                    return self.lost(Loss::RenewTimeout {
                         lease: self.lease.clone(),
                         deadline: self.election.renew_deadline,
                         reason,
@@ -215,14 +215,14 @@ impl Elector {
         }
     }
 
-    async fn renew(&mut self) -> Result<Standing, String> {
+    async fn renew(&mut self) -> Result<LeaseState, String> {
         self.ticks.tick().await;
         self.pulse.beat();
         self.attempt().await
     }
 
     /// One try, with its time limit.
-    async fn attempt(&mut self) -> Result<Standing, String> {
+    async fn attempt(&mut self) -> Result<LeaseState, String> {
         let limit = call_limit(&self.election);
         let why = match timeout(limit, self.try_hold()).await {
             Ok(Ok(standing)) => return Ok(standing),
@@ -235,23 +235,23 @@ impl Elector {
         ))
     }
 
-    async fn try_hold(&mut self) -> Result<Standing, Error> {
+    async fn try_hold(&mut self) -> Result<LeaseState, Error> {
         let found = self.api.get_opt(NAME).await?;
         // After the answer: what it shows was written before, so the holder's term began no later.
-        let ruling = self.candidate.judge(found, Instant::now(), self.clock.now());
+        let action = self.candidate.decide(found, Instant::now(), self.clock.now());
         // Before the write: whoever sees it sees it later.
         let since = Instant::now();
-        let written = match &ruling {
-            Ruling::StandBy { holder } => return Ok(Standing::StandsBy(holder.clone())),
-            Ruling::Create(lease) => self.api.create(&PostParams::default(), lease).await,
-            Ruling::Replace(lease) => self.api.replace(NAME, &PostParams::default(), lease).await,
+        let written = match &action {
+            LeaseAction::StandBy { holder } => return Ok(LeaseState::StandsBy(holder.clone())),
+            LeaseAction::Create(lease) => self.api.create(&PostParams::default(), lease).await,
+            LeaseAction::Replace(lease) => self.api.replace(NAME, &PostParams::default(), lease).await,
         };
         match written {
             Ok(_) => {
                 self.term.extend(since + self.election.renew_deadline);
-                Ok(Standing::Leads)
+                Ok(LeaseState::Leads)
             }
-            Err(error) if is_conflict(&error) => Ok(Standing::Raced),
+            Err(error) if is_conflict(&error) => Ok(LeaseState::Raced),
             Err(error) => Err(error),
         }
     }

@@ -16,7 +16,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use super::health::Health;
-use crate::crd::conditions::{Reason, words};
+use crate::crd::conditions::{Reason, api_enum};
 use crate::crd::deletion::{Outcome, Summary};
 use crate::crd::{DesktopDeletion, WorkspaceProject};
 use crate::workspace::error::{BreakerKind, Operation};
@@ -41,7 +41,7 @@ pub struct Metrics {
     live: Arc<Live>,
 }
 
-words! {
+api_enum! {
     /// What requires user action, although the object no longer says so, or says something else: the reasons of the
     /// Events that report it.
     Incident {
@@ -129,8 +129,8 @@ impl Metrics {
     }
 
     /// The answer to a submission did not come, or could not be read.
-    pub fn answer_lost(&self) {
-        self.counts.lost_answers.inc();
+    pub fn response_lost(&self) {
+        self.counts.lost_responses.inc();
     }
 
     /// Something happened that requires user action.
@@ -150,9 +150,9 @@ impl Metrics {
     }
 
     /// The login of a project was tried, and the project's `Ready` has this reason for it.
-    pub fn login_checked(&self, reason: Reason) {
+    pub fn credentials_checked(&self, reason: Reason) {
         let labels = [("reason", reason.as_str())];
-        self.counts.login_checks.get_or_create(&labels).inc();
+        self.counts.credential_checks.get_or_create(&labels).inc();
     }
 
     /// A call of the cloud ended.
@@ -254,7 +254,7 @@ mod tests {
         metrics.settled(Outcome::Accepted, None);
         metrics.settled(Outcome::Rejected, Some("Throttled"));
         metrics.settled(Outcome::Adopted, Some("InDoubt"));
-        metrics.answer_lost();
+        metrics.response_lost();
         metrics.incident(Incident::LateEffect);
         let desktops = Summary {
             total: 3,
@@ -263,12 +263,12 @@ mod tests {
             ..Summary::default()
         };
         metrics.completed(Reason::PartiallyFailed, desktops);
-        metrics.login_checked(Reason::SecretNotFound);
+        metrics.credentials_checked(Reason::SecretNotFound);
         metrics.cloud_call(Operation::BatchDelete, CallCode::Http(202));
         let reason = "reset".to_owned();
         metrics.cloud_call(
             Operation::BatchDelete,
-            CallCode::from(&Failure::NoAnswer { reason }),
+            CallCode::from(&Failure::NoResponse { reason }),
         );
         metrics.suppressed(Operation::ListDesktops, BreakerKind::Credentials);
         metrics.breaker_tripped(BreakerKind::Credentials);

@@ -203,7 +203,7 @@ pub struct Job {
     /// sub-jobs failed.
     pub finished: bool,
     /// Its status is not a documented one, or it has none and shows no sub-job: whether it has ended is not known.
-    pub unclear: bool,
+    pub end_unknown: bool,
     /// `job_error_code`.
     pub code: Option<String>,
     /// `fail_reason`.

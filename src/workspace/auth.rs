@@ -44,14 +44,14 @@ pub type SecretData = BTreeMap<String, Vec<u8>>;
 
 /// What a Secret holds.
 #[derive(Debug, Clone)]
-pub enum Login {
+pub enum SecretCredentials {
     /// Something to send requests with.
     Ready(Credentials),
     /// A user and its password, for which IAM gives something to send requests with.
     Password(PasswordLogin),
 }
 
-impl Login {
+impl SecretCredentials {
     /// As [`Credentials::access_key`].
     ///
     /// # Errors

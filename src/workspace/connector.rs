@@ -9,18 +9,18 @@ use reqwest::{Certificate, ClientBuilder, Proxy, redirect, retry};
 use secrecy::ExposeSecret;
 
 use super::api::Workspace;
-use super::auth::{Credentials, Login};
+use super::auth::{Credentials, SecretCredentials};
 use super::endpoint::resolver::{self, Filter, Names};
 use super::endpoint::{Endpoint, EndpointError};
 use super::error::root_cause;
 use super::exchange::Service;
 use super::http::HttpWorkspace;
 use super::iam::http::HttpIam;
-use super::iam::ready::Ready;
-use super::iam::session_pool::Sessions;
+use super::iam::ready::StaticCredentials;
+use super::iam::session_pool::SessionPool;
 use super::iam::{CallObserver, Iam};
 use super::signature::sha256_hex;
-use super::transport::{Clients, Options, Place, Proxied, Transport};
+use super::transport::{Clients, Options, Proxied, ServiceKey, Transport};
 use crate::clock::Clock;
 use crate::config::{AllowedEndpoint, CloudProxy};
 use crate::ids::ProjectID;
@@ -76,11 +76,11 @@ pub struct Connector {
     proxy: Option<CloudProxy>,
     clock: Clock,
     names: Arc<dyn Names>,
-    witness: Arc<dyn CallObserver>,
-    sessions: Sessions,
+    observer: Arc<dyn CallObserver>,
+    sessions: SessionPool,
     /// What carries every call instead of the network.
-    carrier: Option<Arc<dyn Transport>>,
-    kept: Mutex<HashMap<Place, Clients>>,
+    transport: Option<Arc<dyn Transport>>,
+    kept: Mutex<HashMap<ServiceKey, Clients>>,
 }
 
 impl Connector {
@@ -94,24 +94,27 @@ impl Connector {
             proxy: None,
             clock,
             names: Arc::new(resolver::System),
-            witness: Arc::new(()),
-            sessions: Sessions::default(),
-            carrier: None,
+            observer: Arc::new(()),
+            sessions: SessionPool::default(),
+            transport: None,
             kept: Mutex::default(),
         }
     }
 
-    /// Reports to `witness` how each call of IAM ended.
+    /// Reports to `observer` how each call of IAM ended.
     #[must_use]
-    pub fn witnessed_by(self, witness: Arc<dyn CallObserver>) -> Self {
-        Self { witness, ..self }
+    pub fn with_call_observer(self, witness: Arc<dyn CallObserver>) -> Self {
+        Self {
+            observer: witness,
+            ..self
+        }
     }
 
-    /// Sends nothing over the network, but everything by `carrier`, to any endpoint that is allowed.
+    /// Sends nothing over the network, but everything by `transport`, to any endpoint that is allowed.
     #[must_use]
-    pub fn with_transport(self, carrier: Arc<dyn Transport>) -> Self {
+    pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
         Self {
-            carrier: Some(carrier),
+            transport: Some(transport),
             ..self
         }
     }
@@ -133,65 +136,75 @@ impl Connector {
     ///
     /// # Errors
     /// An endpoint is not allowed, or its certificates cannot be used.
-    pub fn log_in(&self, target: &Target, login: Login) -> Result<Arc<dyn Workspace>, ConnectError> {
+    pub fn connect(
+        &self,
+        target: &Target,
+        login: SecretCredentials,
+    ) -> Result<Arc<dyn Workspace>, ConnectError> {
         let project_id = target.project_id.clone();
         let identity = match login {
-            Login::Ready(token @ Credentials::Token(_)) => {
+            SecretCredentials::Ready(token @ Credentials::Token(_)) => {
                 // That IAM cannot be asked about a token is no reason not to use it.
                 self.sessions.token(self.iam(target).ok(), project_id, token)
             }
-            Login::Ready(key) => Arc::new(Ready::new(None, key)),
-            Login::Password(login) => {
-                let (place, iam) = self.iam(target)?;
-                self.sessions.password(place, iam, project_id, login)
+            SecretCredentials::Ready(key) => Arc::new(StaticCredentials::new(None, key)),
+            SecretCredentials::Password(login) => {
+                let (service_key, iam) = self.iam(target)?;
+                self.sessions.password(service_key, iam, project_id, login)
             }
         };
         let (_, service) = self.service(&target.endpoint, target)?;
         Ok(Arc::new(HttpWorkspace {
             service,
             project_id: target.project_id.clone(),
-            identity,
+            credentials_provider: identity,
         }))
     }
 
-    fn iam(&self, target: &Target) -> Result<(Place, Arc<dyn Iam>), ConnectError> {
+    fn iam(&self, target: &Target) -> Result<(ServiceKey, Arc<dyn Iam>), ConnectError> {
         let endpoint = target.iam_endpoint.as_ref().ok_or(ConnectError::NoIam)?;
-        let (place, service) = self.service(endpoint, target)?;
-        let witness = Arc::clone(&self.witness);
-        Ok((place, Arc::new(HttpIam { service, witness })))
+        let (service_key, service) = self.service(endpoint, target)?;
+        let witness = Arc::clone(&self.observer);
+        Ok((
+            service_key,
+            Arc::new(HttpIam {
+                service,
+                observer: witness,
+            }),
+        ))
     }
 
     /// The service at an endpoint, with the authorities of the target.
-    fn service(&self, endpoint: &str, target: &Target) -> Result<(Place, Service), ConnectError> {
+    fn service(&self, endpoint: &str, target: &Target) -> Result<(ServiceKey, Service), ConnectError> {
         let ca_bundle = target.ca_bundle.as_deref();
-        let place = Place {
+        let service_key = ServiceKey {
             endpoint: Endpoint::parse(endpoint, &self.allowed)?,
             authorities: ca_bundle.map(|pem| sha256_hex(pem.as_bytes())),
         };
         let service = Service {
-            endpoint: place.endpoint.clone(),
-            clients: self.clients(&place, ca_bundle)?,
+            endpoint: service_key.endpoint.clone(),
+            clients: self.clients(&service_key, ca_bundle)?,
             clock: Arc::clone(&self.clock),
             options: self.options.clone(),
         };
-        Ok((place, service))
+        Ok((service_key, service))
     }
 
-    fn clients(&self, place: &Place, ca_bundle: Option<&str>) -> Result<Clients, ConnectError> {
-        if let Some(carrier) = &self.carrier {
+    fn clients(&self, service_key: &ServiceKey, ca_bundle: Option<&str>) -> Result<Clients, ConnectError> {
+        if let Some(transport) = &self.transport {
             return Ok(Clients {
-                reads: Arc::clone(carrier),
-                submissions: Arc::clone(carrier),
+                reads: Arc::clone(transport),
+                submissions: Arc::clone(transport),
             });
         }
-        if let Some(clients) = self.kept.lock().get(place) {
+        if let Some(clients) = self.kept.lock().get(service_key) {
             return Ok(clients.clone());
         }
-        let endpoint = &place.endpoint;
+        let endpoint = &service_key.endpoint;
         let roots = ca_bundle.map(certificates).transpose()?;
         let clients = Clients {
-            reads: self.carrier(self.builder(endpoint, roots.as_deref()), endpoint, ca_bundle)?,
-            submissions: self.carrier(
+            reads: self.transport(self.builder(endpoint, roots.as_deref()), endpoint, ca_bundle)?,
+            submissions: self.transport(
                 self.builder(endpoint, roots.as_deref())
                     .pool_max_idle_per_host(0)
                     .retry(retry::never()),
@@ -203,11 +216,11 @@ impl Connector {
         if kept.len() >= MAX_KEPT {
             kept.clear();
         }
-        kept.insert(place.clone(), clients.clone());
+        kept.insert(service_key.clone(), clients.clone());
         Ok(clients)
     }
 
-    fn carrier(
+    fn transport(
         &self,
         builder: ClientBuilder,
         endpoint: &Endpoint,
@@ -321,7 +334,7 @@ mod tests {
             iam_endpoint: None,
         };
         let token = Credentials::Token(SecretString::from("TOKEN-canary"));
-        connector.log_in(&target, Login::Ready(token))
+        connector.connect(&target, SecretCredentials::Ready(token))
     }
 
     const HOST: &str = "https://workspace.ap-southeast-1.myhuaweicloud.com";

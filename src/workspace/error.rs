@@ -90,7 +90,7 @@ pub enum Failure {
     },
     /// The request was sent, or may have been, and no whole answer came back: time-out, reset, cut answer.
     #[error("the request was sent but no response was received: {reason}")]
-    NoAnswer {
+    NoResponse {
         /// Why.
         reason: String,
     },
@@ -197,7 +197,7 @@ mod tests {
                 "batchDelete: the call was not made: so it is",
             ),
             (
-                Failure::NoAnswer { reason: reason() },
+                Failure::NoResponse { reason: reason() },
                 false,
                 "batchDelete: the request was sent but no response was received: so it is",
             ),

@@ -8,7 +8,7 @@ use super::endpoint::Endpoint;
 use super::error::{Error, Failure, Operation, Refusal};
 use super::refusal;
 use super::text::Sanitizer;
-use super::transport::{Clients, Options, Transport, Undelivered};
+use super::transport::{Clients, Options, Transport, TransportError};
 use super::wire::Unreadable;
 use crate::clock::Clock;
 
@@ -47,12 +47,12 @@ impl Exchange<'_> {
     /// Sends once.
     pub(super) async fn exchange(
         &self,
-        carrier: &dyn Transport,
+        transport: &dyn Transport,
         call: http::Request<Vec<u8>>,
         limits: Limits,
     ) -> Result<Received, Error> {
         let span = self.span();
-        let result = Box::pin(self.send(carrier, call, limits))
+        let result = Box::pin(self.send(transport, call, limits))
             .instrument(span.clone())
             .await;
         self.record(&result, &span);
@@ -61,11 +61,11 @@ impl Exchange<'_> {
 
     async fn send(
         &self,
-        carrier: &dyn Transport,
+        transport: &dyn Transport,
         call: http::Request<Vec<u8>>,
         limits: Limits,
     ) -> Result<Received, Error> {
-        let received = transfer(carrier, call, limits)
+        let received = transfer(transport, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
         tracing::debug!(
@@ -111,7 +111,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn lost(&self, lost: &Undelivered) -> Error {
+    fn lost(&self, lost: &TransportError) -> Error {
         let reason = format!(
             "{}: {}",
             self.service.endpoint,
@@ -120,7 +120,7 @@ impl Exchange<'_> {
         let failure = if lost.not_sent {
             Failure::NotSent { reason }
         } else {
-            Failure::NoAnswer { reason }
+            Failure::NoResponse { reason }
         };
         // An answer that was cut may have come from anywhere.
         Error::new(self.operation, failure)

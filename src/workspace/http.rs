@@ -33,7 +33,7 @@ pub(super) struct HttpWorkspace {
     pub(super) service: Service,
     pub(super) project_id: ProjectID,
     /// Whose calls they are; they may get other credentials in time.
-    pub(super) identity: Arc<dyn CredentialsProvider>,
+    pub(super) credentials_provider: Arc<dyn CredentialsProvider>,
 }
 
 impl fmt::Debug for HttpWorkspace {
@@ -41,7 +41,7 @@ impl fmt::Debug for HttpWorkspace {
         f.debug_struct("HttpWorkspace")
             .field("endpoint", &self.service.endpoint.to_string())
             .field("project_id", &self.project_id.as_str())
-            .field("identity", &self.identity)
+            .field("identity", &self.credentials_provider)
             .finish_non_exhaustive()
     }
 }
@@ -131,7 +131,10 @@ impl Workspace for HttpWorkspace {
 
     fn sign_batch_delete(&self, batch: &BatchDelete, now: Timestamp) -> Result<SignedRequest, Error> {
         let not_sent = |reason: String| Error::not_sent(Operation::BatchDelete, reason);
-        let IssuedCredentials { credentials, ends } = self.identity.held().ok_or_else(|| {
+        let IssuedCredentials {
+            credentials,
+            expires_at,
+        } = self.credentials_provider.cached().ok_or_else(|| {
             not_sent("the credentials must be renewed first, as the next read does".to_owned())
         })?;
         if batch.desktop_ids.is_empty() || batch.desktop_ids.len() > MAX_BATCH {
@@ -151,8 +154,8 @@ impl Workspace for HttpWorkspace {
             .map_err(not_sent)?,
             signed_at: whole_seconds(now),
             authentication: match *credentials {
-                Credentials::AccessKey(_) => Authentication::Signature { key_ends: ends },
-                Credentials::Token(_) => Authentication::Token { ends },
+                Credentials::AccessKey(_) => Authentication::Signature { key_ends: expires_at },
+                Credentials::Token(_) => Authentication::Token { ends: expires_at },
             },
             credentials,
         })
@@ -177,7 +180,7 @@ impl Workspace for HttpWorkspace {
             .exchange(&*self.service.clients.submissions, request.call, limits)
             .await?;
         if received.status == StatusCode::UNAUTHORIZED {
-            self.identity.dismiss(&request.credentials);
+            self.credentials_provider.dismiss(&request.credentials);
         }
         exchange.answer(&received, received.status.is_success(), |body, _| {
             wire::accepted(body)
@@ -203,13 +206,13 @@ impl HttpWorkspace {
         query: &[(&str, &str)],
         read: impl Fn(&[u8], Sanitizer<'_>) -> Result<T, wire::Unreadable>,
     ) -> Result<Answer<T>, Error> {
-        let credentials = self.identity.current().await?.credentials;
+        let credentials = self.credentials_provider.current().await?.credentials;
         let result = self.get_as(&credentials, operation, path, query, &read).await;
         let refused = result.as_ref().is_err_and(|error| error.is_refused(&[401]));
-        if !refused || !self.identity.dismiss(&credentials) {
+        if !refused || !self.credentials_provider.dismiss(&credentials) {
             return result;
         }
-        let others = self.identity.current().await?.credentials;
+        let others = self.credentials_provider.current().await?.credentials;
         self.get_as(&others, operation, path, query, read).await
     }
 

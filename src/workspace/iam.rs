@@ -55,7 +55,7 @@ pub(super) trait Iam: Send + Sync + fmt::Debug {
 pub(super) struct Issued<T> {
     pub(super) value: T,
     /// When it ends, by the service's clock.
-    pub(super) ends: Timestamp,
+    pub(super) expires_at: Timestamp,
     /// How long that was away when it was given.
     pub(super) left: Duration,
 }
@@ -67,7 +67,7 @@ pub(super) trait CredentialsProvider: Send + Sync + fmt::Debug {
     async fn current(&self) -> Result<IssuedCredentials, Error>;
 
     /// The same without a call; `None` if it must be renewed first.
-    fn held(&self) -> Option<IssuedCredentials>;
+    fn cached(&self) -> Option<IssuedCredentials>;
 
     /// The cloud did not accept these: they are not given out again. Whether [`current`](Self::current) can give others.
     fn dismiss(&self, refused: &Arc<Credentials>) -> bool;
@@ -78,7 +78,7 @@ pub(super) trait CredentialsProvider: Send + Sync + fmt::Debug {
 pub(super) struct IssuedCredentials {
     pub(super) credentials: Arc<Credentials>,
     /// When they end, by the service's clock, as far as that is known.
-    pub(super) ends: Option<Timestamp>,
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 /// Is notified how each call of IAM ended.

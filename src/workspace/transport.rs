@@ -40,7 +40,7 @@ impl Default for Options {
 
 /// An endpoint, and the certificate authorities that are trusted for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct ServiceKey {
     pub(super) endpoint: Endpoint,
     /// Hash of the certificates; `None`: those that this machine trusts.
     pub(super) authorities: Option<String>,
@@ -63,12 +63,12 @@ pub trait Transport: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// No head of an answer came back.
-    async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered>;
+    async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, TransportError>;
 }
 
 /// A request to which no whole answer came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undelivered {
+pub struct TransportError {
     /// Surely no byte of the request left this process.
     pub not_sent: bool,
     /// Why, in words.
@@ -77,10 +77,10 @@ pub struct Undelivered {
 
 #[async_trait]
 impl Transport for reqwest::Client {
-    async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered> {
+    async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, TransportError> {
         self.execute(request)
             .await
-            .map_err(|error| Undelivered::by(&error))
+            .map_err(|error| TransportError::by(&error))
     }
 }
 
@@ -95,15 +95,15 @@ pub(super) struct Proxied {
 
 #[async_trait]
 impl Transport for Proxied {
-    async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered> {
-        self.client.send(request).await.map_err(|lost| Undelivered {
+    async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, TransportError> {
+        self.client.send(request).await.map_err(|lost| TransportError {
             reason: format!("through the proxy {}: {}", self.proxy, lost.reason),
             ..lost
         })
     }
 }
 
-impl Undelivered {
+impl TransportError {
     /// `is_connect` covers the name, the connection and the TLS handshake, and a builder error comes before them. Whatever
     /// else goes wrong may have gone wrong after the first byte.
     pub(super) fn by(error: &reqwest::Error) -> Self {

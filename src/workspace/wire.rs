@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use facts::Fields;
-use once::Once;
+use once::UniqueKeys;
 
 use super::api::{Desktop, DesktopDetails, DesktopPage, Job, SubJob, SubJobPage, SubJobStatus};
 use super::text::{self, Sanitizer};
@@ -39,11 +39,11 @@ struct DesktopListBody {
     #[serde(default, deserialize_with = "count")]
     total_count: Option<u64>,
     #[serde(default)]
-    desktops: Option<Vec<Once>>,
+    desktops: Option<Vec<UniqueKeys>>,
 }
 
 /// The rows of a list. One that counts none may leave the list out.
-fn listed(rows: Option<Vec<Once>>, total: u64) -> Option<Vec<Once>> {
+fn listed(rows: Option<Vec<UniqueKeys>>, total: u64) -> Option<Vec<UniqueKeys>> {
     rows.or_else(|| (total == 0).then(Vec::new))
 }
 
@@ -58,7 +58,7 @@ struct DesktopRow {
     task_status: String,
 }
 
-fn desktop_list(body: &[u8]) -> Result<(u64, Vec<Once>), Unreadable> {
+fn desktop_list(body: &[u8]) -> Result<(u64, Vec<UniqueKeys>), Unreadable> {
     let body: DesktopListBody = parse(body)?;
     let total = body.total_count.ok_or("no total_count")?;
     let rows = listed(body.desktops, total).ok_or("no desktops")?;
@@ -71,7 +71,7 @@ pub(super) fn desktop_details(
     sanitizer: Sanitizer<'_>,
 ) -> Result<Vec<DesktopDetails>, Unreadable> {
     let (_, rows) = desktop_list(body)?;
-    let details = |Once(row): &Once| {
+    let details = |UniqueKeys(row): &UniqueKeys| {
         let found = desktop(row, sanitizer)?;
         Some(facts::details(found, Fields { row, sanitizer }))
     };
@@ -86,7 +86,7 @@ pub(super) fn desktops(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<DesktopP
         rows: rows.len(),
         desktops: rows
             .iter()
-            .filter_map(|Once(row)| desktop(row, sanitizer))
+            .filter_map(|UniqueKeys(row)| desktop(row, sanitizer))
             .collect(),
     })
 }
@@ -94,7 +94,7 @@ pub(super) fn desktops(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<DesktopP
 #[derive(Deserialize)]
 struct DesktopBody {
     #[serde(default)]
-    desktop: Once,
+    desktop: UniqueKeys,
 }
 
 /// One desktop; the vendor's own example shows it inside an array of one.
@@ -103,7 +103,7 @@ pub(super) fn desktop_detail(
     asked: &DesktopID,
     sanitizer: Sanitizer<'_>,
 ) -> Result<Desktop, Unreadable> {
-    let Once(body) = parse::<DesktopBody>(body)?.desktop;
+    let UniqueKeys(body) = parse::<DesktopBody>(body)?.desktop;
     let one = match &body {
         Value::Array(rows) if rows.len() == 1 => &rows[0],
         other => other,
@@ -134,7 +134,7 @@ struct SubJobListBody {
     #[serde(default, deserialize_with = "count")]
     total_count: Option<u64>,
     #[serde(default)]
-    jobs: Option<Vec<Once>>,
+    jobs: Option<Vec<UniqueKeys>>,
 }
 
 #[derive(Deserialize)]
@@ -176,7 +176,7 @@ pub(super) fn sub_jobs(body: &[u8], sanitizer: Sanitizer<'_>) -> Result<SubJobPa
 }
 
 /// A sub-job, of `parent` unless it names another.
-fn sub_job(Once(row): &Once, parent: Option<&JobID>, sanitizer: Sanitizer<'_>) -> Option<SubJob> {
+fn sub_job(UniqueKeys(row): &UniqueKeys, parent: Option<&JobID>, sanitizer: Sanitizer<'_>) -> Option<SubJob> {
     let row: SubJobRow = object(row)?;
     let status = sub_job_status(&row.status);
     let word = || {
@@ -216,7 +216,7 @@ struct JobBody {
     #[serde(default, deserialize_with = "count")]
     sub_jobs_total: Option<u64>,
     #[serde(default)]
-    sub_jobs: Option<Vec<Once>>,
+    sub_jobs: Option<Vec<UniqueKeys>>,
 }
 
 /// A parent job with its sub-jobs.
@@ -234,7 +234,7 @@ pub(super) fn job(body: &[u8], asked: &JobID, sanitizer: Sanitizer<'_>) -> Resul
         .collect();
     Ok(Job {
         finished: matches!(status, SubJobStatus::Success | SubJobStatus::Failed),
-        unclear: status == SubJobStatus::Other && (sent == 0 || !body.status.trim().is_empty()),
+        end_unknown: status == SubJobStatus::Other && (sent == 0 || !body.status.trim().is_empty()),
         code: sanitizer.line(&body.job_error_code, text::CODE),
         reason: sanitizer.line(&body.fail_reason, text::MESSAGE),
         // A row that cannot be read may name any desktop.
@@ -572,12 +572,12 @@ mod tests {
         ] {
             let body = format!(r#"{{"id":"j1","status":"{status}"}}"#);
             let job = job(body.as_bytes(), &job_id("j1"), Sanitizer(&login())).unwrap();
-            assert_eq!((job.finished, job.unclear), (finished, unclear), "{status}");
+            assert_eq!((job.finished, job.end_unknown), (finished, unclear), "{status}");
         }
         let row = format!(r#"{{"id":"s1","status":"RUNNING","entities":{{"desktop_id":"{D1}"}}}}"#);
         let body = format!(r#"{{"id":"j1","status":"","sub_jobs":[{row}]}}"#);
         let job = job(body.as_bytes(), &job_id("j1"), Sanitizer(&login())).unwrap();
-        assert!(!job.unclear, "its sub-jobs say what there is");
+        assert!(!job.end_unknown, "its sub-jobs say what there is");
         let other = br#"{"id":"j2","status":"SUCCESS"}"#;
         assert!(super::job(other, &job_id("j1"), Sanitizer(&login())).is_err());
     }

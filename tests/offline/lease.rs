@@ -203,7 +203,7 @@ async fn the_term_ends_on_time_even_if_the_elector_gets_no_turn() {
     tokio::time::advance(RENEW_DEADLINE).await;
     assert!(!a.leadership.holds());
     // It goes on too late: that the lease is still its own does not help.
-    assert!(matches!(a.elector.hold().await, Loss::Silence { .. }));
+    assert!(matches!(a.elector.hold().await, Loss::RenewTimeout { .. }));
 }
 
 #[tokio::test(start_paused = true)]

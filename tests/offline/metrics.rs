@@ -187,7 +187,7 @@ fn all() -> Metrics {
     metrics.watch_projects(projects);
     let health = Health::default();
     // A pulse that was dropped still has an age.
-    drop(health.pulse("pollers", Duration::from_secs(1)));
+    drop(health.register_heartbeat("pollers", Duration::from_secs(1)));
     metrics.watch_health(health);
     metrics.watch_circuit_breaker(|| {
         vec![

@@ -18,7 +18,7 @@ use std::time::Duration;
 use desktop_deletion_operator::clock::Source;
 use desktop_deletion_operator::ids::{DesktopID, JobID, ProjectID};
 use desktop_deletion_operator::workspace::api::{Answer, BatchDelete, Workspace};
-use desktop_deletion_operator::workspace::auth::{Credentials, Login, SecretData};
+use desktop_deletion_operator::workspace::auth::{Credentials, SecretCredentials, SecretData};
 use desktop_deletion_operator::workspace::connector::{Connector, Target};
 use desktop_deletion_operator::workspace::error::{Error, Failure};
 use desktop_deletion_operator::workspace::transport::Options;
@@ -107,9 +107,9 @@ fn workspace(server: &Server) -> Arc<dyn Workspace> {
 
 fn workspace_with(server: &Server, credentials: Credentials, options: Options) -> Arc<dyn Workspace> {
     connector("127.0.0.1=127.0.0.0/8", options)
-        .log_in(
+        .connect(
             &target(&server.endpoint(), &authority()),
-            Login::Ready(credentials),
+            SecretCredentials::Ready(credentials),
         )
         .unwrap()
 }
@@ -147,7 +147,7 @@ fn not_sent(error: &Error) -> &str {
 
 fn no_answer(error: &Error) -> &str {
     match &error.failure {
-        Failure::NoAnswer { reason } => reason,
+        Failure::NoResponse { reason } => reason,
         other => panic!("expected NoAnswer, got {other:?}"),
     }
 }

@@ -147,7 +147,7 @@ fn retry_name(name: &str) -> String {
 
 /// A name that is not too long for one of our objects.
 fn with_suffix(stem: &str, suffix: &str) -> String {
-    let room = (limits::EVENTFUL_NAME as usize).saturating_sub(suffix.len());
+    let room = (limits::OWN_OBJECT_NAME as usize).saturating_sub(suffix.len());
     let stem: String = stem.chars().take(room).collect();
     // A part of a name between dots ends with a letter or a digit.
     format!("{}{suffix}", stem.trim_end_matches(['-', '.']))
@@ -290,7 +290,7 @@ mod tests {
         }
         let long = retry_name(&format!("{}.{}", "a".repeat(229), "b".repeat(6)));
         assert_eq!(long, format!("{}-retry", "a".repeat(229)));
-        assert!(long.len() <= limits::EVENTFUL_NAME as usize);
+        assert!(long.len() <= limits::OWN_OBJECT_NAME as usize);
     }
 
     fn long(count: usize) -> Value {

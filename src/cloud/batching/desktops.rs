@@ -117,7 +117,7 @@ async fn read(
 ) {
     // If this task ends early, the callers that wait notice it, and the next query starts a new task.
     let _reset = Reset(queue.clone());
-    while queue.lock().continues() {
+    while queue.lock().continue_reading() {
         let cloud = clients.with_permit().await;
         let batch = queue.lock().take_batch();
         let ids = ids_of(&batch);
@@ -188,7 +188,7 @@ async fn read_now(cloud: &dyn Workspace, ids: Vec<DesktopID>) -> Result<Arc<Read
 
 impl Queue {
     /// Whether a query waits; otherwise reading ends.
-    fn continues(&mut self) -> bool {
+    fn continue_reading(&mut self) -> bool {
         self.reading = !self.waiting.is_empty();
         self.reading
     }

@@ -21,7 +21,7 @@ pub(super) struct KnownRows(HashMap<RowKey, Instant>);
 
 impl KnownRows {
     /// Remembers the rows of a list; returns whether they include every known row.
-    pub(super) fn all_in(&mut self, listed: &HashSet<RowKey>) -> bool {
+    pub(super) fn update(&mut self, listed: &HashSet<RowKey>) -> bool {
         let now = Instant::now();
         self.0.retain(|_, last| now.duration_since(*last) < EXPECTED);
         let all = self.0.keys().all(|key| listed.contains(key));

@@ -157,7 +157,7 @@ mod tests {
             let reason = || "reason".to_owned();
             let failure = match result {
                 Answered => None,
-                Lost => Some(Failure::NoAnswer { reason: reason() }),
+                Lost => Some(Failure::NoResponse { reason: reason() }),
                 NotSent => Some(Failure::NotSent { reason: reason() }),
                 Refused(status) => Some(Failure::Refused(Box::new(Refusal {
                     status,

@@ -20,7 +20,7 @@ fn showing(version: u64) -> (RequestCache, Writer<DesktopDeletion>) {
     let (store, mut writer) = reflector::store();
     cache.watch(Scope::Namespace("vdi".to_owned()), store);
     writer.apply_watcher_event(&Event::Apply(object(version)));
-    cache.shows("u1", Some(version), false);
+    cache.record_shown("u1", Some(version), false);
     (cache, writer)
 }
 
@@ -32,11 +32,15 @@ fn source(cache: &RequestCache) -> Source {
 async fn a_copy_that_is_older_than_our_own_write_waits_for_the_watch() {
     let (cache, mut writer) = showing(7);
     assert_eq!(source(&cache), Source::Cache);
-    cache.knows(&object(9));
+    cache.record_version(&object(9));
     assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
     for (version, awaited, then) in [(8, false, Source::Wait(WATCH_LAG)), (9, true, Source::Cache)] {
         writer.apply_watcher_event(&Event::Apply(object(version)));
-        assert_eq!(cache.shows("u1", Some(version), false), awaited, "{version}");
+        assert_eq!(
+            cache.record_shown("u1", Some(version), false),
+            awaited,
+            "{version}"
+        );
         assert_eq!(source(&cache), then, "{version}");
     }
     assert!(cache.0.ahead.lock().is_empty());
@@ -45,7 +49,7 @@ async fn a_copy_that_is_older_than_our_own_write_waits_for_the_watch() {
 #[tokio::test(start_paused = true)]
 async fn a_write_whose_event_came_before_its_answer_is_not_waited_for() {
     let (cache, _writer) = showing(9);
-    cache.knows(&object(9));
+    cache.record_version(&object(9));
     assert_eq!(source(&cache), Source::Cache);
     assert!(cache.0.ahead.lock().is_empty());
 }
@@ -53,11 +57,11 @@ async fn a_write_whose_event_came_before_its_answer_is_not_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn after_a_write_without_an_answer_the_object_is_read_live() {
     let (cache, mut writer) = showing(7);
-    cache.is_unclear(&object(7));
+    cache.mark_uncertain(&object(7));
     writer.apply_watcher_event(&Event::Apply(object(8)));
-    cache.shows("u1", Some(8), false);
+    cache.record_shown("u1", Some(8), false);
     assert_eq!(source(&cache), Source::Live);
-    cache.knows(&object(8));
+    cache.record_version(&object(8));
     assert_eq!(source(&cache), Source::Cache);
 }
 
@@ -65,11 +69,11 @@ async fn after_a_write_without_an_answer_the_object_is_read_live() {
 async fn an_object_of_a_newer_version_of_the_operator_is_read_live() {
     let (cache, mut writer) = showing(7);
     // Before the store has it, so that no reconciliation begins from a copy that lacks something.
-    cache.will_be_partial("u1");
+    cache.mark_partial("u1");
     writer.apply_watcher_event(&Event::Apply(object(8)));
     assert_eq!(source(&cache), Source::Live);
     for (partial, expected) in [(true, Source::Live), (false, Source::Cache)] {
-        cache.shows("u1", Some(8), partial);
+        cache.record_shown("u1", Some(8), partial);
         assert_eq!(source(&cache), expected);
     }
 }
@@ -83,18 +87,18 @@ async fn what_this_process_has_released_is_not_reconciled_from_what_the_watch_st
     };
     let (cache, mut writer) = showing(7);
     // The answer to the write that removes the last finalizer names the version before it.
-    cache.knows(&released(7));
+    cache.record_version(&released(7));
     assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
     writer.apply_watcher_event(&Event::Apply(released(8)));
-    assert!(!cache.shows("u1", Some(8), false));
+    assert!(!cache.record_shown("u1", Some(8), false));
     assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
     tokio::time::advance(WATCH_LAG).await;
     assert_eq!(source(&cache), Source::Live);
-    cache.is_gone("u1");
+    cache.forget("u1");
     assert!(cache.0.ahead.lock().is_empty());
 
     let (cache, _writer) = showing(7);
-    cache.was_not_found(&object(7));
+    cache.mark_not_found(&object(7));
     assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
     let held = DesktopDeletion {
         metadata: ObjectMeta {
@@ -104,49 +108,49 @@ async fn what_this_process_has_released_is_not_reconciled_from_what_the_watch_st
         ..released(7)
     };
     let (cache, _writer) = showing(7);
-    cache.knows(&held);
+    cache.record_version(&held);
     assert_eq!(source(&cache), Source::Cache, "somebody else holds it");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_comes_late_does_not_make_known_less() {
     let (cache, _writer) = showing(7);
-    cache.knows(&object(9));
-    cache.knows(&object(7));
+    cache.record_version(&object(9));
+    cache.record_version(&object(7));
     assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
-    cache.was_not_found(&object(7));
-    cache.knows(&object(7));
+    cache.mark_not_found(&object(7));
+    cache.record_version(&object(7));
     assert_eq!(source(&cache), Source::Wait(WATCH_LAG));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_of_a_request_that_its_watch_no_longer_shows() {
     let (cache, mut writer) = showing(7);
-    cache.knows(&object(9));
+    cache.record_version(&object(9));
     writer.apply_watcher_event(&Event::Delete(object(10)));
-    cache.is_gone("u1");
-    cache.knows(&object(10));
+    cache.forget("u1");
+    cache.record_version(&object(10));
     assert!(cache.0.ahead.lock().is_empty());
 
     let (cache, _writer) = showing(7);
-    cache.knows(&object(9));
-    cache.listed(&Scope::Namespace("other".to_owned()), &HashSet::new());
+    cache.record_version(&object(9));
+    cache.retain_listed(&Scope::Namespace("other".to_owned()), &HashSet::new());
     assert_eq!(cache.0.ahead.lock().len(), 1);
-    cache.listed(&Scope::All, &HashSet::new());
+    cache.retain_listed(&Scope::All, &HashSet::new());
     assert!(cache.0.ahead.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_stays_behind_is_not_waited_for_again_and_again() {
     let (cache, mut writer) = showing(7);
-    cache.knows(&object(9));
+    cache.record_version(&object(9));
     tokio::time::advance(WATCH_LAG / 2).await;
     assert_eq!(source(&cache), Source::Wait(WATCH_LAG / 2));
     tokio::time::advance(WATCH_LAG / 2).await;
     assert_eq!(source(&cache), Source::Live);
-    cache.knows(&object(11));
+    cache.record_version(&object(11));
     assert_eq!(source(&cache), Source::Live);
     writer.apply_watcher_event(&Event::Apply(object(11)));
-    cache.shows("u1", Some(11), false);
+    cache.record_shown("u1", Some(11), false);
     assert_eq!(source(&cache), Source::Cache);
 }

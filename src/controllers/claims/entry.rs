@@ -26,7 +26,7 @@ pub(super) struct Entry {
     /// The name of its `WorkspaceProject`.
     pub(super) project: String,
     /// Where it lives, once it was admitted.
-    pub(super) home: Option<ProjectKey>,
+    pub(super) project_key: Option<ProjectKey>,
     /// Its desktops, folded.
     pub(super) desktops: Vec<DesktopID>,
     pub(super) created: Timestamp,
@@ -58,7 +58,7 @@ impl Entry {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             project: object.spec.project_ref.name.clone(),
-            home: status
+            project_key: status
                 .and_then(|s| s.project.as_ref())
                 .map(ProjectCoordinates::key),
             desktops: object.spec.desktop_ids.iter().map(DesktopID::folded).collect(),
@@ -90,7 +90,7 @@ impl Entry {
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone().unwrap_or_default(),
             project: spec["projectRef"]["name"].as_str().unwrap_or_default().to_owned(),
-            home: coordinates.ok().map(|project| project.key()),
+            project_key: coordinates.ok().map(|project| project.key()),
             created: created(metadata),
             not_before: Time::deserialize(&spec["notBefore"]).ok().map(|time| time.0),
             idle: spec["suspend"] == true || metadata.deletion_timestamp.is_some(),
@@ -115,12 +115,12 @@ impl Entry {
 
     /// Where it lives, if some attempt may have reached the cloud.
     pub(super) fn in_flight(&self) -> Option<&ProjectKey> {
-        self.home.as_ref().filter(|_| !self.attempts.is_empty())
+        self.project_key.as_ref().filter(|_| !self.attempts.is_empty())
     }
 
     /// Some attempt may have reached the cloud, and where cannot be read.
     pub(super) fn may_be_anywhere(&self) -> bool {
-        self.undecodable && self.home.is_none() && !self.attempts.is_empty()
+        self.undecodable && self.project_key.is_none() && !self.attempts.is_empty()
     }
 
     /// Desktops of `self` that were in flight and are not any more.

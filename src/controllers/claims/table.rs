@@ -84,7 +84,7 @@ impl Table {
 
     /// Why nothing can be granted yet: requests of a watch are not known, and may be in flight. Projects say no more than
     /// who of two that were not submitted comes first, so they are not waited for where they may not be listed.
-    pub(super) fn unknown(&self) -> Option<Claim> {
+    pub(super) fn unsynced(&self) -> Option<Claim> {
         let now = self.time.uptime();
         let unlisted = self
             .watches
@@ -201,7 +201,7 @@ impl Table {
         let Some(entry) = self.take(uid) else {
             return;
         };
-        let project = entry.home.clone().or(reserved_by);
+        let project = entry.project_key.clone().or(reserved_by);
         let in_flight = entry.attempts.clone();
         let name = (entry.namespace.clone(), entry.name.clone());
         self.released
@@ -275,10 +275,10 @@ impl Table {
     }
 
     /// What keeps a request from its desktops, if something does.
-    pub(super) fn conflict(&mut self, object: &DesktopDeletion, home: &ProjectKey) -> Option<Claim> {
+    pub(super) fn conflict(&mut self, object: &DesktopDeletion, project_key: &ProjectKey) -> Option<Claim> {
         object.spec.desktop_ids.iter().find_map(|id| {
-            let unfinished = self.unfinished_conflict(object, id, home);
-            unfinished.or_else(|| self.deleted_conflict(object, id, home))
+            let unfinished = self.unfinished_conflict(object, id, project_key);
+            unfinished.or_else(|| self.deleted_conflict(object, id, project_key))
         })
     }
 
@@ -287,7 +287,7 @@ impl Table {
         &mut self,
         object: &DesktopDeletion,
         id: &DesktopID,
-        home: &ProjectKey,
+        project_key: &ProjectKey,
     ) -> Option<Claim> {
         let uid = object.uid().unwrap_or_default();
         let ours = (created(&object.metadata), uid.as_str());
@@ -296,11 +296,11 @@ impl Table {
             let Some(entry) = self.entries.get(other) else {
                 continue;
             };
-            let idle = entry.idle || self.time.is_scheduled(entry.not_before, home);
+            let idle = entry.idle || self.time.is_scheduled(entry.not_before, project_key);
             let older = !idle && (entry.created, other.as_str()) < ours;
             // Two endpoints may be names of one service, so the project decides alone where a call may take effect.
             let known = self.reserved_by.get(other).or(entry.in_flight());
-            let holds = known.is_some_and(|theirs| theirs.project_id == home.project_id);
+            let holds = known.is_some_and(|theirs| theirs.project_id == project_key.project_id);
             let holds = holds || (known.is_none() && entry.may_be_anywhere());
             let conflict = ConflictingRequest {
                 desktop: id.clone(),
@@ -315,7 +315,7 @@ impl Table {
                 return Some(held(conflict));
             }
             match if older {
-                self.reservation(other, home)
+                self.reservation(other, project_key)
             } else {
                 Reservation::No
             } {
@@ -332,13 +332,13 @@ impl Table {
         &mut self,
         object: &DesktopDeletion,
         id: &DesktopID,
-        home: &ProjectKey,
+        project_key: &ProjectKey,
     ) -> Option<Claim> {
         let folded = id.folded();
         if self.deleted.expire(&folded, &self.time) {
             self.released.note([&folded], self.time.uptime());
         }
-        let (uid, deleted) = self.deleted.holder(&folded, home)?;
+        let (uid, deleted) = self.deleted.holder(&folded, project_key)?;
         Some(Claim::ReservedByDeleted(DeletedRequest {
             uid: uid.clone(),
             desktop: id.clone(),
@@ -349,16 +349,17 @@ impl Table {
         }))
     }
 
-    /// Whether a request that was not submitted yet will be submitted in the project `home`. Without verified credentials
+    /// Whether a request that was not submitted yet will be submitted in the project `project_key`. Without verified credentials
     /// a project reserves nothing, so that no request blocks desktops that it cannot delete; right after a start,
     /// though, that is not known before its first check.
-    fn reservation(&mut self, uid: &str, home: &ProjectKey) -> Reservation {
+    fn reservation(&mut self, uid: &str, project_key: &ProjectKey) -> Reservation {
         let project = self.entries.get(uid).and_then(|entry| {
             let reference = ObjectRef::new(&entry.project).within(&entry.namespace);
             self.watches.get(&entry.scope)?.projects.get(&reference)
         });
-        let uses_project =
-            |project: &WorkspaceProject| !project.spec.suspend && coordinates(&project.spec).key() == *home;
+        let uses_project = |project: &WorkspaceProject| {
+            !project.spec.suspend && coordinates(&project.spec).key() == *project_key
+        };
         let Some(project) = project.filter(|project| uses_project(project)) else {
             return Reservation::No;
         };

@@ -84,7 +84,8 @@ impl World {
     /// Two answers that agree.
     fn service_tells_its_time(&self) {
         for _ in 0..2 {
-            self.services.note(&Origin::of(ENDPOINT), self.clock.now());
+            self.services
+                .observe_date(&Origin::of(ENDPOINT), self.clock.now());
         }
     }
 
@@ -108,7 +109,7 @@ impl World {
     }
 
     fn note(&self, event: &Event<DesktopDeletion>) -> Vec<String> {
-        self.claims.note(&Scope::All, event)
+        self.claims.apply_event(&Scope::All, event)
     }
 
     fn shows(&self, object: &DesktopDeletion) {
@@ -136,7 +137,7 @@ impl World {
     /// Asks and lets go again, as a reconciliation does that submits nothing.
     async fn claim(&self, object: &DesktopDeletion) -> Claim {
         let answer = self.ask(object).await;
-        self.claims.settle(object, ObjectSource::Live);
+        self.claims.release_unless_in_flight(object, ObjectSource::Live);
         answer.claim
     }
 

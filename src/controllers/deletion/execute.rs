@@ -64,21 +64,21 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
         Step::AcquirePermit => acquire_permit(reconciliation).await,
         Step::ReleasePermit => {
             reconciliation.permit = None;
-            reconciliation.seen.permit = SendPermit::Returned;
+            reconciliation.observed.permit = SendPermit::Returned;
             Ok(())
         }
         Step::ReserveDesktops(count) => reserve::reserve(reconciliation, count, context).await,
         Step::RecordIntent(intent) => {
-            let status = status::record_intent(&reconciliation.seen.request, &intent, &now)?;
+            let status = status::record_intent(&reconciliation.observed.request, &intent, &now)?;
             write::status(reconciliation, status, "RecordIntent", context).await
         }
         Step::RecordOutcome(outcome_update) => {
-            let attempt = reconciliation.seen.request.attempt(&outcome_update.attempt);
+            let attempt = reconciliation.observed.request.attempt(&outcome_update.attempt);
             let open = attempt.is_some_and(|a| a.outcome == Outcome::Pending);
-            let status = status::record_outcome(&reconciliation.seen.request, &outcome_update, &now)?;
+            let status = status::record_outcome(&reconciliation.observed.request, &outcome_update, &now)?;
             write::status(reconciliation, status, "RecordOutcome", context).await?;
-            reconciliation.seen.submission = Submission::None;
-            let attempt = reconciliation.seen.request.attempt(&outcome_update.attempt);
+            reconciliation.observed.submission = Submission::None;
+            let attempt = reconciliation.observed.request.attempt(&outcome_update.attempt);
             let late = attempt.is_some_and(|a| a.outcome == Outcome::NoEffect);
             if late && !outcome_update.jobs.is_empty() {
                 report::late_effect(reconciliation, &outcome_update, context).await;
@@ -88,27 +88,27 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
             Ok(())
         }
         Step::RefuseResolve(refusal) => {
-            let status = status::refuse_resolve(&reconciliation.seen.request, &refusal);
+            let status = status::refuse_resolve(&reconciliation.observed.request, &refusal);
             write::status(reconciliation, status, "RefuseResolve", context).await?;
             report::refused(reconciliation, &refusal, context).await;
             Ok(())
         }
         Step::RecordProgress(progress) => {
-            let status = status::with_progress(&reconciliation.seen.request, &progress, &now);
+            let status = status::with_progress(&reconciliation.observed.request, &progress, &now);
             write::status(reconciliation, status, "RecordProgress", context).await?;
             let uptime = context.process.uptime.now();
             reconciliation.remember(context, |memory| memory.record_progress(&progress, uptime));
             Ok(())
         }
         Step::RecordApproval(progress) => {
-            let status = status::with_progress(&reconciliation.seen.request, &progress, &now);
+            let status = status::with_progress(&reconciliation.observed.request, &progress, &now);
             write::status(reconciliation, status, "RecordApproval", context).await
         }
         Step::Finish(completion) => {
-            let status = status::finish(&reconciliation.seen.request, &completion, &now);
+            let status = status::finish(&reconciliation.observed.request, &completion, &now);
             write::status(reconciliation, status, "Finish", context).await?;
-            let desktops = reconciliation.seen.request.status.summary.unwrap_or_default();
-            context.process.metrics.completed(completion.verdict, desktops);
+            let desktops = reconciliation.observed.request.status.summary.unwrap_or_default();
+            context.process.metrics.completed(completion.succeeded, desktops);
             context.requests.claims.finished(&reconciliation.uid());
             Ok(())
         }
@@ -123,7 +123,7 @@ pub async fn step(reconciliation: &mut Reconciliation, step: Step, context: &Con
 /// As [`step`].
 pub async fn report_queued(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let now = Time(context.process.clock.now());
-    let status = status::with_progress(&reconciliation.seen.request, &Progress::queued(), &now);
+    let status = status::with_progress(&reconciliation.observed.request, &Progress::queued(), &now);
     write::status(reconciliation, status, "RecordQueued", context).await
 }
 
@@ -134,14 +134,14 @@ async fn acquire_permit(reconciliation: &mut Reconciliation) -> Result<(), Error
         return Ok(());
     }
     // A request that returned its permit to read again does not queue again, or a long queue would never end.
-    let priority = match reconciliation.seen.permit {
+    let priority = match reconciliation.observed.permit {
         SendPermit::Returned => Priority::Resumption,
         SendPermit::None | SendPermit::Held => Priority::Submission,
     };
     let session = reconciliation.session()?.clone();
     reconciliation.permit = session.acquire(priority).await;
     if reconciliation.permit.is_some() {
-        reconciliation.seen.permit = SendPermit::Held;
+        reconciliation.observed.permit = SendPermit::Held;
     }
     Ok(())
 }
@@ -187,7 +187,7 @@ pub fn sign(
     let attempt = Attempt {
         // What was reserved is for this attempt alone.
         id: reconciliation
-            .seen
+            .observed
             .reserved
             .take()
             .unwrap_or_else(|| new_attempt_id(context)),
@@ -215,7 +215,7 @@ pub fn sign(
         attempt: attempt.id.clone(),
         cloud,
     };
-    reconciliation.seen.submission = Submission::Signed { attempt, fresh: true };
+    reconciliation.observed.submission = Submission::Signed { attempt, fresh: true };
     Ok(Some(signed))
 }
 
@@ -250,8 +250,8 @@ pub async fn post(reconciliation: &mut Reconciliation, signed: Signed, context: 
         Err(error) => refused(reconciliation, &attempt, &error, context),
     };
     (reconciliation.permit, reconciliation.half_open_permit) = (None, None);
-    reconciliation.seen.permit = SendPermit::None;
-    reconciliation.seen.submission = Submission::Responded { attempt, answer };
+    reconciliation.observed.permit = SendPermit::None;
+    reconciliation.observed.submission = Submission::Responded { attempt, answer };
 }
 
 fn refused(
@@ -283,7 +283,7 @@ fn refused(
 fn count(outcome_update: &OutcomeUpdate, context: &Context) {
     let class = outcome_update.error.as_ref().map(|error| error.class);
     match outcome_update.outcome {
-        Outcome::Pending => context.process.metrics.answer_lost(),
+        Outcome::Pending => context.process.metrics.response_lost(),
         outcome => context
             .process
             .metrics

@@ -15,11 +15,11 @@ use crate::plan::progress::Requeue;
 pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
     let timing = &context.process.config.timing;
     let clocks = clocks(reconciliation, context);
-    if let Some(project) = &mut reconciliation.seen.project {
+    if let Some(project) = &mut reconciliation.observed.project {
         daily_usage::expire(&mut project.usage, &clocks, timing);
     }
     context.requests.memory.change(&reconciliation.uid(), |memory| {
-        memory.observe(&reconciliation.seen.request, clocks.uptime);
+        memory.observe(&reconciliation.observed.request, clocks.uptime);
         let mut facts = rules(reconciliation, memory, clocks, context).facts(&FactInputs {
             stopping: context.process.stopping.is_cancelled() || !context.process.leadership.holds(),
             credentials: reconciliation
@@ -33,20 +33,20 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
         if let Some(skew) = &mut facts.clock_skew {
             skew.ahead = memory.stable_skew(skew.ahead);
         }
-        reconciliation.seen.facts = facts;
+        reconciliation.observed.facts = facts;
         let earlier = memory.earlier_evidence(
-            &reconciliation.seen.request,
+            &reconciliation.observed.request,
             reconciliation.began,
             timing.job_visibility_timeout,
         );
-        reconciliation.seen.earlier_evidence = earlier.cloned();
+        reconciliation.observed.earlier_evidence = earlier.cloned();
     });
     let answered = reconciliation.project_read;
-    reconciliation.seen.project_is_fresh &=
+    reconciliation.observed.project_is_fresh &=
         answered.is_some_and(|at| deadlines::is_fresh_enough_to_sign(at, clocks.uptime));
     let armed = reconciliation.signed_uptime;
     if deadlines::drop_stale(
-        &mut reconciliation.seen,
+        &mut reconciliation.observed,
         armed,
         &reconciliation.reads,
         clocks.uptime,
@@ -88,16 +88,16 @@ fn rules<'a>(
     context: &'a Context,
 ) -> Deadlines<'a> {
     Deadlines {
-        request: &reconciliation.seen.request,
+        request: &reconciliation.observed.request,
         memory,
         clocks,
         timing: &context.process.config.timing,
         windows: reconciliation
-            .seen
+            .observed
             .guardrails()
             .map_or(&[], |guardrails| guardrails.windows.as_slice()),
         submitted: reconciliation
-            .seen
+            .observed
             .project
             .as_ref()
             .map_or(&[], |project| project.usage.submitted.as_slice()),

@@ -4,7 +4,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `rotation` | keys by namespace and project, in fair order |
+//! | `fair_queue` | keys by namespace and project, in fair order |
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use crate::cloud::rate_limiter::{Priority, Shares, until};
 use crate::crd::DesktopDeletion;
 use crate::ids::DesktopID;
 
-mod rotation;
+mod fair_queue;
 
-use rotation::Rotation;
+use fair_queue::FairQueue;
 
 /// A request, by namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,7 +78,7 @@ struct State {
     /// When requests become due by themselves.
     timers: BTreeSet<(Instant, Key)>,
     /// Those that are due, by priority.
-    due: [Rotation; Priority::ALL],
+    due: [FairQueue; Priority::ALL],
     shares: Shares,
     /// How many of each project are being reconciled.
     running: HashMap<Project, usize>,
@@ -93,12 +93,12 @@ enum Entry {
     },
     /// Since then.
     Due(Instant),
-    Running(Project, News),
+    Running(Project, Trigger),
 }
 
 /// What has become known of a request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum News {
+enum Trigger {
     None,
     /// A watch shows this version of it.
     Version(u64),
@@ -106,7 +106,7 @@ enum News {
     Other,
 }
 
-impl News {
+impl Trigger {
     /// Whether there is more to decide upon than that version.
     fn is_later_than(self, decided: Option<u64>) -> bool {
         match self {
@@ -137,15 +137,15 @@ impl WorkQueue {
 
     /// A request is due now, or as soon as its present reconciliation has ended.
     pub fn add(&self, key: impl Into<Key>) {
-        self.put(key.into(), News::Other);
+        self.put(key.into(), Trigger::Other);
     }
 
     /// A watch shows a version of a request: as [`WorkQueue::add`], unless the decision is based on it already.
     pub fn add_version(&self, key: Key, version: Option<u64>) {
-        self.put(key, version.map_or(News::Other, News::Version));
+        self.put(key, version.map_or(Trigger::Other, Trigger::Version));
     }
 
-    fn put(&self, key: Key, news: News) {
+    fn put(&self, key: Key, news: Trigger) {
         self.shared.state.lock().put(key, news, &self.cache);
         self.shared.changed.notify_one();
     }
@@ -164,7 +164,7 @@ impl WorkQueue {
             }
         }
         if news.is_later_than(decided) {
-            state.put(key, News::Other, &self.cache);
+            state.put(key, Trigger::Other, &self.cache);
         } else if let Some(delay) = requeue {
             let at = Instant::now() + delay;
             state.timers.insert((at, key.clone()));
@@ -214,7 +214,7 @@ impl WorkQueue {
 }
 
 impl State {
-    fn put(&mut self, key: Key, news: News, cache: &RequestCache) {
+    fn put(&mut self, key: Key, news: Trigger, cache: &RequestCache) {
         match self.entries.get_mut(&key) {
             Some(Entry::Due(_)) => return,
             Some(Entry::Running(_, before)) => {
@@ -245,7 +245,7 @@ impl State {
                 self.timers.insert((at, key));
                 return;
             }
-            self.put(key, News::Other, cache);
+            self.put(key, Trigger::Other, cache);
         }
     }
 
@@ -256,7 +256,7 @@ impl State {
                 continue;
             }
             *self.running.entry(project.clone()).or_default() += 1;
-            let running = Entry::Running(project, News::None);
+            let running = Entry::Running(project, Trigger::None);
             let since = match self.entries.insert(key.clone(), running) {
                 Some(Entry::Due(since)) => since,
                 _ => Instant::now(),

@@ -34,7 +34,7 @@ pub struct Reconciliation {
     /// Its desktops were granted to it by this reconciliation, and not before.
     pub claimed: bool,
     /// What the decision looks at.
-    pub seen: Observed,
+    pub observed: Observed,
     /// When the reconciliation began: its reads began no earlier. Moments are times since the start of the process.
     pub began: Duration,
     /// When the reads that the decision looks at were made.
@@ -73,13 +73,13 @@ impl Reconciliation {
         let requests = requests(object, context);
         let live = api::call("read the DesktopDeletion", requests.get_opt(&object.name_any())).await?;
         let Some(live) = live.filter(|live| live.uid() == object.uid()) else {
-            context.requests.cache.was_not_found(object);
+            context.requests.cache.mark_not_found(object);
             context.forget(&object.uid().unwrap_or_default());
             return Ok(None);
         };
         let (live, stored) = decoded(live)?;
         context.requests.claims.observe(&live);
-        context.requests.cache.knows(&live);
+        context.requests.cache.record_version(&live);
         Ok(Some(Self::of(live, Some(stored), since, context)))
     }
 
@@ -102,7 +102,7 @@ impl Reconciliation {
             object,
             stored,
             claimed: false,
-            seen,
+            observed: seen,
             began: context.process.uptime.now(),
             reads: ReadTimes::default(),
             reads_since: since,
@@ -121,8 +121,8 @@ impl Reconciliation {
     /// This version cannot decode it.
     pub fn update(&mut self, object: Raw<DesktopDeletion>, context: &Context) -> Result<(), Error> {
         let (object, stored) = decoded(object)?;
-        self.seen.request = request(&object);
-        context.requests.cache.knows(&object);
+        self.observed.request = request(&object);
+        context.requests.cache.record_version(&object);
         context.requests.claims.observe(&object);
         (self.object, self.stored) = (object, Some(stored));
         Ok(())
@@ -130,7 +130,7 @@ impl Reconciliation {
 
     /// Takes in the project with what was reserved in it.
     pub fn record_reservation(&mut self, written: StoredProject) {
-        if let (Some(project_session), Some(view)) = (&mut self.project_session, &mut self.seen.project) {
+        if let (Some(project_session), Some(view)) = (&mut self.project_session, &mut self.observed.project) {
             view.usage = written.status().daily_usage.unwrap_or_default();
             project_session.project = Some(Arc::new(written));
         }
@@ -139,13 +139,13 @@ impl Reconciliation {
     /// Whether something may be reserved for the request in its project.
     pub fn may_hold_reservation(&self) -> bool {
         let uid = self.uid();
-        let project = self.seen.project.as_ref();
+        let project = self.observed.project.as_ref();
         project.is_some_and(|project| project.usage.reservations.iter().any(|r| r.uid == uid))
     }
 
     /// Has the reservations of the project settled that can be.
-    pub fn settle_reservations(&self, context: &Context) {
-        let project = ObjectRef::new(&self.seen.request.project).within(&self.namespace());
+    pub fn schedule_reservation_check(&self, context: &Context) {
+        let project = ObjectRef::new(&self.observed.request.project).within(&self.namespace());
         // There is no receiver once the operator stops.
         context.requests.reservations_to_check.send(project).ok();
     }
@@ -158,12 +158,15 @@ impl Reconciliation {
             Some(_) => ObjectSource::Live,
             None => ObjectSource::Cached { claimed },
         };
-        context.requests.claims.settle(&self.object, known);
+        context
+            .requests
+            .claims
+            .release_unless_in_flight(&self.object, known);
     }
 
     /// Nothing is left to do for the request: it has its final result, or it is being deleted and released.
     pub fn has_ended(&self) -> bool {
-        let request = &self.seen.request;
+        let request = &self.observed.request;
         request.status.completion_time.is_some() || (request.deleting && !request.finalizer)
     }
 
@@ -171,10 +174,10 @@ impl Reconciliation {
     pub fn forget_reads(&mut self, now: Duration) {
         self.reads = ReadTimes::default();
         self.reads_since = now;
-        self.seen.claim = None;
-        self.seen.desktops.clear();
-        self.seen.single_reads.clear();
-        self.seen.sub_job_list = None;
+        self.observed.claim = None;
+        self.observed.desktops.clear();
+        self.observed.single_reads.clear();
+        self.observed.sub_job_list = None;
     }
 
     /// Changes what is remembered of the request.
@@ -249,7 +252,7 @@ impl Reconciliation {
     ///
     /// # Errors
     /// The decision asked for the cloud before the project was read: a fault.
-    pub fn home(&self) -> Result<CredentialsKey, Error> {
+    pub fn credentials_key(&self) -> Result<CredentialsKey, Error> {
         let fault = Error::Fault("a step in the cloud before the project was read");
         let project_session = self.project_session.as_ref().ok_or(fault)?;
         let project = project_session.view.coordinates.as_ref();
@@ -263,9 +266,9 @@ impl Reconciliation {
     /// The key under which it shares its reads of the cloud.
     ///
     /// # Errors
-    /// As [`Reconciliation::home`].
+    /// As [`Reconciliation::credentials_key`].
     pub fn batch_key(&self) -> Result<(CredentialsKey, Priority), Error> {
-        Ok((self.home()?, Priority::of(&self.object)))
+        Ok((self.credentials_key()?, Priority::of(&self.object)))
     }
 
     /// The host that the request talks to, once known.
@@ -275,7 +278,7 @@ impl Reconciliation {
             .as_ref()
             .and_then(|l| l.view.coordinates.as_ref());
         current
-            .or(self.seen.request.status.project.as_ref())
+            .or(self.observed.request.status.project.as_ref())
             .map(|p| p.endpoint.as_str())
     }
 
@@ -287,8 +290,8 @@ impl Reconciliation {
             self.remember(context, note);
         }
         if progress.requeue == Requeue::SecondRead
-            && let Some(attempt) = self.seen.request.pending()
-            && let Some(evidence) = evidence::evidence(&self.seen, attempt)
+            && let Some(attempt) = self.observed.request.pending()
+            && let Some(evidence) = evidence::evidence(&self.observed, attempt)
         {
             let note = |memory: &mut RequestMemory| memory.record_evidence(&attempt.id, self.began, evidence);
             self.remember(context, note);

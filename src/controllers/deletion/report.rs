@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
 
 use super::super::Context;
-use super::super::events::{Announcement, Kind};
+use super::super::events::{Kind, NewEvent};
 use super::reconciliation::Reconciliation;
 use crate::crd::RESOLVE_ANNOTATION;
 use crate::crd::conditions::{ConditionStatus, ConditionType, Reason, find};
@@ -18,9 +18,9 @@ use crate::runtime::metrics::Incident;
 
 /// Reports what a status write changed.
 pub async fn changed(before: &DesktopDeletionStatus, reconciliation: &Reconciliation, context: &Context) {
-    let after = &reconciliation.seen.request.status;
+    let after = &reconciliation.observed.request.status;
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
-    if let Some(submitted) = too_late(before, &reconciliation.seen.request) {
+    if let Some(submitted) = too_late(before, &reconciliation.observed.request) {
         warn(reconciliation, "SuspendedTooLate", &submitted.message, context).await;
     }
     // No Event for `Queued`: many queued requests would cause as many Events.
@@ -96,7 +96,7 @@ async fn publish_about(
     note: &str,
     context: &Context,
 ) {
-    let news = Announcement {
+    let news = NewEvent {
         kind,
         reason,
         note,
@@ -111,7 +111,7 @@ async fn publish_about(
 
 /// The object was removed while a submission of it was in progress: its outcome is logged, counted and published.
 pub async fn outcome_not_recorded(reconciliation: &Reconciliation, context: &Context) {
-    let Submission::Responded { attempt, answer } = &reconciliation.seen.submission else {
+    let Submission::Responded { attempt, answer } = &reconciliation.observed.submission else {
         return;
     };
     let (name, namespace) = (reconciliation.object.name_any(), reconciliation.namespace());
@@ -165,7 +165,7 @@ pub async fn finalizer_restored(reconciliation: &Reconciliation, context: &Conte
 
 /// The object is released although an attempt of it was never settled.
 pub async fn released_unresolved(reconciliation: &Reconciliation, context: &Context) {
-    let request = &reconciliation.seen.request;
+    let request = &reconciliation.observed.request;
     let Some(attempt) = request.pending().or(request.of_newer_version()) else {
         return;
     };

@@ -117,7 +117,7 @@ async fn submit(reconciliation: &mut Reconciliation, batch: Batch, context: &Con
 
 fn next(reconciliation: &mut Reconciliation, context: &Context) -> Step {
     facts::refresh(reconciliation, context);
-    plan(&reconciliation.seen)
+    plan(&reconciliation.observed)
 }
 
 /// Records what came of the submission, if there is something to record.
@@ -130,7 +130,7 @@ async fn record(reconciliation: &mut Reconciliation, step: Step, context: &Conte
             Ok(())
         }
         // What was signed and not sent is gone with this task.
-        _ if matches!(reconciliation.seen.submission, Submission::Signed { .. }) => Err(Error::StartOver),
+        _ if matches!(reconciliation.observed.submission, Submission::Signed { .. }) => Err(Error::StartOver),
         Step::StartOver => Err(Error::StartOver),
         _ => Ok(()),
     }
@@ -154,13 +154,13 @@ async fn store_intent(
         reconciliation,
         context,
         &error.to_string(),
-        Patience::UntilRefused,
+        ReloadPolicy::UntilRefused,
     )
     .await?;
-    let Submission::Signed { attempt, .. } = &reconciliation.seen.submission else {
+    let Submission::Signed { attempt, .. } = &reconciliation.observed.submission else {
         return Err(Error::StartOver);
     };
-    match (reconciliation.seen.request.attempt(&attempt.id), error) {
+    match (reconciliation.observed.request.attempt(&attempt.id), error) {
         (Some(_), _) => Ok(()),
         (None, api::Error::Conflict) => Err(Error::StartOver),
         (None, error) => Err(Error::Api(error)),
@@ -198,13 +198,13 @@ async fn store_outcome(
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RECORD_PAUSES.1);
                 if let Err(error) =
-                    reload(reconciliation, context, &error.to_string(), Patience::Endless).await
+                    reload(reconciliation, context, &error.to_string(), ReloadPolicy::Endless).await
                 {
                     return Err(outcome_not_stored(reconciliation, &step, &error, context).await);
                 }
             }
         }
-        step = match plan(&reconciliation.seen) {
+        step = match plan(&reconciliation.observed) {
             next @ Step::RecordOutcome(_) => next,
             // The attempt was settled meanwhile, and the answer is no job.
             Step::StartOver => return Err(Error::StartOver),
@@ -235,7 +235,7 @@ async fn outcome_not_stored(
 
 /// How long reading the object is retried.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Patience {
+enum ReloadPolicy {
     /// Until the API server refuses it: nothing was sent that would have to be recorded.
     UntilRefused,
     /// As often as it takes.
@@ -251,7 +251,7 @@ async fn reload(
     reconciliation: &mut Reconciliation,
     context: &Context,
     why: &str,
-    patience: Patience,
+    patience: ReloadPolicy,
 ) -> Result<(), Error> {
     let (name, uid) = (reconciliation.object.name_any(), reconciliation.object.uid());
     let requests = reconciliation.requests(context);
@@ -262,7 +262,7 @@ async fn reload(
                 return reconciliation.update(object, context);
             }
             Ok(_) => return Err(Error::Api(api::Error::NotFound)),
-            Err(error @ api::Error::Refused { .. }) if patience == Patience::UntilRefused => {
+            Err(error @ api::Error::Refused { .. }) if patience == ReloadPolicy::UntilRefused => {
                 return Err(Error::Api(error));
             }
             Err(error) => {

@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 
 use super::super::context::Requests;
 use super::super::raw::Raw;
-use super::super::undecodable::{Change, Sorted};
+use super::super::undecodable::{Change, DecodedEvent};
 use super::super::{Context, Scope, cache, not_listed, stopped_unsynced, watchdog};
 use super::queue::Key;
 use crate::crd::DesktopDeletion;
@@ -31,7 +31,7 @@ pub async fn run(context: Arc<Context>, scope: Scope) {
     let ready = context.process.health.check(scope.check("desktopdeletions"));
     let unsynced = stopped_unsynced(store.clone(), ready.clone(), context.process.stopping.clone());
     let interval = context.process.config.timing.watch_check;
-    let pulse = context.process.health.pulse(
+    let pulse = context.process.health.register_heartbeat(
         format!("watch of {}", scope.check("desktopdeletions")),
         interval * 3,
     );
@@ -73,7 +73,7 @@ struct Listed {
     uid: String,
     version: Option<u64>,
     /// The store does not have this version.
-    news: bool,
+    is_new_version: bool,
     /// Its status has more than this version of the operator can decode.
     partial: bool,
 }
@@ -85,7 +85,7 @@ impl Watch<'_> {
         let mut events = pin!(events);
         while let Some(event) = events.next().await {
             match event {
-                Ok(event) => self.take_in(event),
+                Ok(event) => self.handle_event(event),
                 Err(error) => {
                     self.context.requests.claims.requests_failed(&self.scope, &error);
                     self.ready.explain(not_listed::<DesktopDeletion>(&error));
@@ -95,7 +95,7 @@ impl Watch<'_> {
         }
     }
 
-    fn take_in(&mut self, event: Event<Raw<DesktopDeletion>>) {
+    fn handle_event(&mut self, event: Event<Raw<DesktopDeletion>>) {
         let (context, now) = (self.context, self.context.process.uptime.now());
         let (change, partial) = (Change::of(&event), is_partial(&event));
         match context
@@ -103,8 +103,8 @@ impl Watch<'_> {
             .undecodable
             .sort(&self.scope, event, &self.store, now)
         {
-            Sorted::Known(event, decodable_again) => {
-                for gone in context.requests.claims.note(&self.scope, &event) {
+            DecodedEvent::Known(event, decodable_again) => {
+                for gone in context.requests.claims.apply_event(&self.scope, &event) {
                     context.forget(&gone);
                 }
                 self.apply(event, partial);
@@ -113,7 +113,7 @@ impl Watch<'_> {
                     context.requests.queue.add(object);
                 }
             }
-            Sorted::Unknown {
+            DecodedEvent::Unknown {
                 json,
                 metadata,
                 remove,
@@ -122,7 +122,7 @@ impl Watch<'_> {
                     let gone = context
                         .requests
                         .claims
-                        .undecodable_is_gone(&self.scope, &json, &metadata);
+                        .remove_undecodable(&self.scope, &json, &metadata);
                     context.requests.undecodable.forget(&gone);
                     context.forget(&gone);
                 } else {
@@ -130,7 +130,7 @@ impl Watch<'_> {
                     context
                         .requests
                         .claims
-                        .note_undecodable(&self.scope, &json, &metadata, listed);
+                        .apply_undecodable(&self.scope, &json, &metadata, listed);
                 }
                 if let Some(event) = remove {
                     self.apply(event, false);
@@ -152,7 +152,7 @@ impl Watch<'_> {
             (Event::InitDone, _) => {
                 let listed = std::mem::take(&mut self.listed);
                 let uids = listed.iter().map(|listed| listed.uid.as_str()).collect();
-                self.context.requests.cache.listed(&self.scope, &uids);
+                self.context.requests.cache.retain_listed(&self.scope, &uids);
                 for listed in listed {
                     self.show(listed);
                 }
@@ -162,7 +162,7 @@ impl Watch<'_> {
                 .context
                 .requests
                 .cache
-                .is_gone(&object.uid().unwrap_or_default()),
+                .forget(&object.uid().unwrap_or_default()),
         }
     }
 
@@ -171,13 +171,13 @@ impl Watch<'_> {
         cache::trim(object);
         let uid = object.uid().unwrap_or_default();
         if partial {
-            self.context.requests.cache.will_be_partial(&uid);
+            self.context.requests.cache.mark_partial(&uid);
         }
         Listed {
             key: Key::of(object),
             uid,
             version: cache::version(&object.metadata),
-            news: self.is_news(object),
+            is_new_version: self.is_news(object),
             partial,
         }
     }
@@ -185,9 +185,9 @@ impl Watch<'_> {
     /// The store shows it now.
     fn show(&self, shown: Listed) {
         let Requests { cache, queue, .. } = &self.context.requests;
-        if cache.shows(&shown.uid, shown.version, shown.partial) {
+        if cache.record_shown(&shown.uid, shown.version, shown.partial) {
             queue.add(shown.key);
-        } else if shown.news {
+        } else if shown.is_new_version {
             queue.add_version(shown.key, shown.version);
         }
     }

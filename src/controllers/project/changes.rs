@@ -16,23 +16,23 @@ pub(super) struct Changes(HashMap<String, WorkspaceProject>);
 
 /// Which requests a change of a project affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Concern {
+pub(super) enum AffectedRequests {
     /// No request.
-    Nobody,
+    None,
     /// Requests that wait for room under the daily limit.
-    WhoWaitsForRoom,
+    WaitingForDailyLimit,
     /// Every request.
-    Everybody,
+    All,
 }
 
-impl Concern {
+impl AffectedRequests {
     /// Whether it concerns that request.
     pub(super) fn concerns(self, request: &DesktopDeletion) -> bool {
         let mut conditions = request.status.iter().flat_map(|status| &status.conditions);
         match self {
-            Self::Nobody => false,
-            Self::WhoWaitsForRoom => conditions.any(|c| c.reason == Reason::DailyLimitReached),
-            Self::Everybody => true,
+            Self::None => false,
+            Self::WaitingForDailyLimit => conditions.any(|c| c.reason == Reason::DailyLimitReached),
+            Self::All => true,
         }
     }
 }
@@ -41,19 +41,19 @@ impl Concern {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shown {
     /// What is to be requeued.
-    pub(super) concern: Concern,
+    pub(super) concern: AffectedRequests,
     /// The guardrails that were relaxed.
     pub(super) relaxed: Vec<&'static str>,
 }
 
 impl Changes {
     /// Takes in what the watch shows of a project, and says what is new.
-    pub(super) fn shows(&mut self, project: &WorkspaceProject) -> Shown {
-        let told = self.0.insert(project.uid().unwrap_or_default(), project.clone());
-        let concern = told
+    pub(super) fn update(&mut self, project: &WorkspaceProject) -> Shown {
+        let previous = self.0.insert(project.uid().unwrap_or_default(), project.clone());
+        let concern = previous
             .as_ref()
-            .map_or(Concern::Everybody, |told| concern(told, project));
-        let before = told.and_then(|told| told.spec.guardrails);
+            .map_or(AffectedRequests::All, |previous| concern(previous, project));
+        let before = previous.and_then(|previous| previous.spec.guardrails);
         let now = project.spec.guardrails.as_ref();
         let relaxed = before.map_or_else(Vec::new, |before| relaxed(&before, now));
         Shown { concern, relaxed }
@@ -70,17 +70,17 @@ impl Changes {
     }
 }
 
-fn concern(told: &WorkspaceProject, now: &WorkspaceProject) -> Concern {
+fn concern(previous: &WorkspaceProject, now: &WorkspaceProject) -> AffectedRequests {
     let status = |project: &WorkspaceProject| project.status.clone().unwrap_or_default();
-    let (before, after) = (status(told), status(now));
+    let (before, after) = (status(previous), status(now));
     let used = |usage: Option<DailyUsage>| usage.map_or((0, 0), |u| (u.desktops(), u.reservations.len()));
     let (was_used, is_used) = (used(before.daily_usage), used(after.daily_usage));
-    if told.metadata.generation != now.metadata.generation || before.conditions != after.conditions {
-        Concern::Everybody
+    if previous.metadata.generation != now.metadata.generation || before.conditions != after.conditions {
+        AffectedRequests::All
     } else if is_used.0 < was_used.0 || is_used.1 < was_used.1 {
-        Concern::WhoWaitsForRoom
+        AffectedRequests::WaitingForDailyLimit
     } else {
-        Concern::Nobody
+        AffectedRequests::None
     }
 }
 
@@ -113,29 +113,29 @@ mod tests {
 
     #[test]
     fn spec_and_conditions_concern_everybody_room_who_waits_and_a_reservation_nobody() {
-        use Concern::{Everybody, Nobody, WhoWaitsForRoom};
+        use AffectedRequests::{All, None, WaitingForDailyLimit};
         let mut news = Changes::default();
         let reserved = json!({"reservations": [{
             "attemptID": "n1", "request": "leaver", "uid": "u2", "resourceVersion": "7", "desktops": 5,
             "reservedAt": "2026-12-01T00:00:00Z",
         }]});
         for (what, generation, reason, usage, concern) in [
-            ("it is new", 1, "Valid", Value::Null, Everybody),
-            ("nothing", 1, "Valid", Value::Null, Nobody),
-            ("less room", 1, "Valid", reserved, Nobody),
-            ("fewer reservations", 1, "Valid", used(5), WhoWaitsForRoom),
-            ("less room", 1, "Valid", used(7), Nobody),
-            ("more room", 1, "Valid", used(6), WhoWaitsForRoom),
-            ("another spec", 2, "Valid", used(6), Everybody),
-            ("another condition", 2, "Invalid", used(6), Everybody),
+            ("it is new", 1, "Valid", Value::Null, All),
+            ("nothing", 1, "Valid", Value::Null, None),
+            ("less room", 1, "Valid", reserved, None),
+            ("fewer reservations", 1, "Valid", used(5), WaitingForDailyLimit),
+            ("less room", 1, "Valid", used(7), None),
+            ("more room", 1, "Valid", used(6), WaitingForDailyLimit),
+            ("another spec", 2, "Valid", used(6), All),
+            ("another condition", 2, "Invalid", used(6), All),
         ] {
-            let shown = news.shows(&project(generation, reason, &usage));
+            let shown = news.update(&project(generation, reason, &usage));
             assert_eq!(shown.concern, concern, "{what}");
         }
         let last = project(2, "Invalid", &used(6));
         news.forget("u1");
-        assert_eq!(news.shows(&last).concern, Everybody, "it is gone and came back");
+        assert_eq!(news.update(&last).concern, All, "it is gone and came back");
         news.keep(&HashSet::new());
-        assert_eq!(news.shows(&last).concern, Everybody, "it is gone and came back");
+        assert_eq!(news.update(&last).concern, All, "it is gone and came back");
     }
 }

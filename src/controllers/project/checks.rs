@@ -151,7 +151,7 @@ mod tests {
     use tokio::sync::oneshot;
     use tokio::time::Instant;
 
-    use super::super::Verdict;
+    use super::super::ReadyCondition;
     use super::*;
     use crate::crd::conditions::Reason;
     use crate::plan::error_policy::RetryPolicy;
@@ -210,7 +210,7 @@ mod tests {
     fn found(reason: Reason) -> CredentialCheck {
         CredentialCheck {
             at: Instant::now(),
-            verdict: Verdict::failed(reason, String::new(), RetryPolicy::Soon),
+            verdict: ReadyCondition::failed(reason, String::new(), RetryPolicy::Soon),
             failures: 0,
         }
     }

@@ -23,7 +23,7 @@ const AT_ONCE: usize = 8;
 ///
 /// # Errors
 /// The API server did not answer, or the project changed meanwhile.
-pub(super) async fn settle(
+pub(super) async fn settle_reservations(
     cached: &WorkspaceProject,
     context: &Context,
 ) -> Result<Option<Duration>, api::Error> {
@@ -51,7 +51,7 @@ pub(super) async fn settle(
         .buffered(AT_ONCE)
         .collect()
         .await;
-    let usage = daily_usage::settle(&usage, requests, &context.process.config.timing);
+    let usage = daily_usage::settle_reservations(&usage, requests, &context.process.config.timing);
     let reserved = !usage.reservations.is_empty();
     let status = WorkspaceProjectStatus {
         daily_usage: Some(usage).filter(|usage| !usage.is_empty()),

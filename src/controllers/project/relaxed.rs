@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
 
 use crate::controllers::Context;
-use crate::controllers::events::{Announcement, Kind};
+use crate::controllers::events::{Kind, NewEvent};
 use crate::crd::WorkspaceProject;
 use crate::crd::deletion::DesktopDeletionStatus;
 use crate::crd::project::{Approval, Guardrails, Permission};
@@ -115,7 +115,7 @@ pub(super) async fn report(project: &WorkspaceProject, relaxed: &[&str], context
         resource_version: project.resource_version(),
         ..project.object_ref(&())
     };
-    let news = Announcement {
+    let news = NewEvent {
         kind: Kind::Warning,
         reason: "GuardrailsRelaxed",
         note: &note,

@@ -1,6 +1,6 @@
 //! The reasons of conditions and Events. Which condition may have which reason is in `super::allowed_reasons`.
 
-words! {
+api_enum! {
     /// Reasons of conditions and Events, one CamelCase word each (Kubernetes API conventions).
     Reason {
         /// The cloud accepted the request and returned a job ID.

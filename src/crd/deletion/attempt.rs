@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::CloudError;
-use crate::crd::conditions::words;
+use crate::crd::conditions::api_enum;
 use crate::crd::{limits, rules};
 use crate::ids::{AttemptID, DesktopID, JobID};
 
@@ -166,7 +166,7 @@ pub enum AuthMethod {
     Other,
 }
 
-words! {
+api_enum! {
     /// Outcome of an attempt.
     #[derive(JsonSchema, Serialize, Deserialize)]
     Outcome {

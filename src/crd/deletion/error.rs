@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::crd::conditions::words;
+use crate::crd::conditions::api_enum;
 use crate::crd::{limits, rules};
 use crate::ids::Operation;
 
@@ -56,7 +56,7 @@ pub struct CloudError {
     pub encoded_authorization_message: Option<String>,
 }
 
-words! {
+api_enum! {
     /// What kind of failure it is.
     #[derive(Serialize, Deserialize)]
     ErrorClass {

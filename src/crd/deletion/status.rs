@@ -23,7 +23,7 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
     validation = rules::write_once_stays("startTime"),
     validation = rules::never_falls("refusedAttempts"),
     validation = rules::forbidden(
-        &the_end_stays(),
+        &finished_is_immutable(),
         "the request is finished: its status cannot change, except for jobs that are found late and the observed generation"
     ),
     validation = rules::forbidden(
@@ -206,7 +206,7 @@ const FINISHED_MEANS_DECIDED: &str = "!has(self.completionTime) \
 
 /// What the record of a late answer may still add to the status of a finished request: a job, and the annotation that
 /// it answers. That an edit of `suspend` was noticed may be said too.
-fn the_end_stays() -> String {
+fn finished_is_immutable() -> String {
     let optional = [
         "desktops",
         "summary",

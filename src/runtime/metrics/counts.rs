@@ -26,11 +26,11 @@ type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram
 #[derive(Debug, Clone)]
 pub(super) struct Counts {
     pub(super) submissions: Counters<2>,
-    pub(super) lost_answers: Counter,
+    pub(super) lost_responses: Counter,
     pub(super) incidents: Counters<1>,
     pub(super) completed_requests: Counters<1>,
     pub(super) completed_desktops: Counters<1>,
-    pub(super) login_checks: Counters<1>,
+    pub(super) credential_checks: Counters<1>,
     pub(super) cloud_calls: Family<CloudCall, Counter>,
     pub(super) suppressed_requests: Counters<2>,
     pub(super) circuit_breaker: Counters<1>,
@@ -50,7 +50,7 @@ impl Counts {
                 "submissions",
                 "Attempts to submit a batch that were settled, by outcome and, where the cloud refused or was not reached, class of the error",
             ),
-            lost_answers: new.metric(
+            lost_responses: new.metric(
                 "lost_responses",
                 "Submissions whose response was lost or could not be decoded: the outcome of each is unknown until it is settled",
             ),
@@ -66,7 +66,7 @@ impl Counts {
                 "completed_desktops",
                 "Desktops of finished DesktopDeletions, by final state",
             ),
-            login_checks: new.metric(
+            credential_checks: new.metric(
                 "credential_checks",
                 "Verifications of WorkspaceProject credentials, by resulting reason of the condition Ready",
             ),
@@ -114,11 +114,11 @@ impl Counts {
         }
         let incidents = Incident::ALL.iter().map(|incident| incident.as_str());
         show(&self.incidents, "reason", incidents);
-        show(&self.completed_requests, "reason", verdicts());
+        show(&self.completed_requests, "reason", final_reasons());
         let states = states(Summary::default()).map(|(state, _)| state);
         show(&self.completed_desktops, "state", states);
         show(
-            &self.login_checks,
+            &self.credential_checks,
             "reason",
             reasons(PROJECT, ConditionType::Ready),
         );
@@ -179,7 +179,7 @@ pub(super) fn states(desktops: Summary) -> [(&'static str, i32); 6] {
 }
 
 /// How a request can end.
-pub(super) fn verdicts() -> impl Iterator<Item = &'static str> {
+pub(super) fn final_reasons() -> impl Iterator<Item = &'static str> {
     DELETION
         .iter()
         .filter(|(kind, status, _)| *kind == ConditionType::Succeeded && *status != ConditionStatus::Unknown)

@@ -24,14 +24,14 @@ pub enum CallCode {
     /// No byte was sent.
     NotSent,
     /// Sent, or perhaps sent, but without a whole answer.
-    NoAnswer,
+    NoResponse,
 }
 
 impl From<&Failure> for CallCode {
     fn from(failure: &Failure) -> Self {
         match failure {
             Failure::NotSent { .. } | Failure::CircuitOpen { .. } => Self::NotSent,
-            Failure::NoAnswer { .. } => Self::NoAnswer,
+            Failure::NoResponse { .. } => Self::NoResponse,
             Failure::Refused(refusal) => Self::Http(refusal.status),
             Failure::Unreadable { status, .. } => Self::Http(*status),
         }
@@ -43,7 +43,7 @@ impl EncodeLabelValue for CallCode {
         match self {
             Self::Http(status) => EncodeLabelValue::encode(status, encoder),
             Self::NotSent => EncodeLabelValue::encode(&"notSent", encoder),
-            Self::NoAnswer => EncodeLabelValue::encode(&"noResponse", encoder),
+            Self::NoResponse => EncodeLabelValue::encode(&"noResponse", encoder),
         }
     }
 }

@@ -14,7 +14,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLab
 use prometheus_client::metrics::MetricType;
 
 use super::breaker_name;
-use super::counts::{reasons, verdicts};
+use super::counts::{final_reasons, reasons};
 use crate::crd::conditions::{ConditionType, DELETION, PROJECT, find};
 use crate::crd::deletion::Outcome;
 use crate::crd::{DesktopDeletion, WorkspaceProject};
@@ -88,7 +88,7 @@ impl Collector for Live {
         }
         if let Some(health) = sources.health {
             // Named as in `/livez`, which holds at most the namespace that is watched.
-            let ages = health.silences().into_iter();
+            let ages = health.heartbeat_ages().into_iter();
             let ages = ages.map(|(task, silence)| ([("task", task)], silence.as_secs_f64()));
             let help = "Seconds since the last heartbeat of a loop of the operator; for a watch, since its cache was last verified against the API server.";
             gauges(&mut encoder, "heartbeat_age_seconds", help, ages)?;
@@ -100,7 +100,7 @@ impl Collector for Live {
 fn requests(sources: &Sources, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
     let mut submitted = Tally::of(reasons(DELETION, ConditionType::Submitted).chain([NOT_SEEN]));
     // With these it has ended.
-    let ends: Vec<_> = verdicts().collect();
+    let ends: Vec<_> = final_reasons().collect();
     let mut stalled =
         Tally::of(reasons(DELETION, ConditionType::Stalled).filter(|reason| !ends.contains(reason)));
     let mut in_doubt = 0;
@@ -279,7 +279,7 @@ mod tests {
         metrics.watch_claims(|| 3);
         metrics.watch_unreadable(|| 1);
         metrics.watch_undecodable(|| vec![("DesktopDeletion", 2), ("WorkspaceProject", 0)]);
-        let pulse = health.pulse("watch of vdi/desktopdeletions", Duration::from_secs(90));
+        let pulse = health.register_heartbeat("watch of vdi/desktopdeletions", Duration::from_secs(90));
         let age = "heartbeat_age_seconds{task=\"watch of vdi/desktopdeletions\"}";
         tokio::time::advance(Duration::from_secs(50)).await;
         assert_shows(

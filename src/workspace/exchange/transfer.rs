@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
 
-use crate::workspace::transport::{Transport, Undelivered};
+use crate::workspace::transport::{Transport, TransportError};
 
 /// An answer with its body, whatever its status.
 pub(in crate::workspace) struct Received {
@@ -29,13 +29,13 @@ pub(in crate::workspace) struct Limits {
 
 /// Sends once, takes in the head and a bounded body.
 pub(super) async fn transfer(
-    carrier: &dyn Transport,
+    transport: &dyn Transport,
     call: http::Request<Vec<u8>>,
     limits: Limits,
-) -> Result<Received, Undelivered> {
-    let mut call = reqwest::Request::try_from(call).map_err(|error| Undelivered::by(&error))?;
+) -> Result<Received, TransportError> {
+    let mut call = reqwest::Request::try_from(call).map_err(|error| TransportError::by(&error))?;
     *call.timeout_mut() = Some(limits.timeout);
-    let mut response = carrier.send(call).await?;
+    let mut response = transport.send(call).await?;
     let (status, headers) = (response.status(), response.headers().clone());
     let max = if status.is_success() {
         limits.good
@@ -48,7 +48,11 @@ pub(super) async fn transfer(
         body: Vec::new(),
         truncated: false,
     };
-    while let Some(part) = response.chunk().await.map_err(|error| Undelivered::by(&error))? {
+    while let Some(part) = response
+        .chunk()
+        .await
+        .map_err(|error| TransportError::by(&error))?
+    {
         let room = max - received.body.len();
         received.body.extend_from_slice(&part[..part.len().min(room)]);
         if part.len() > room {

@@ -28,7 +28,7 @@ const EXCHANGE: &str = "/v3.0/OS-CREDENTIAL/securitytokens";
 /// IAM at one endpoint.
 pub(in crate::workspace) struct HttpIam {
     pub(in crate::workspace) service: Service,
-    pub(in crate::workspace) witness: Arc<dyn CallObserver>,
+    pub(in crate::workspace) observer: Arc<dyn CallObserver>,
 }
 
 impl fmt::Debug for HttpIam {
@@ -123,7 +123,7 @@ impl HttpIam {
             exchange.answer(&received, received.status.is_success(), read)
         });
         let outcome = result.as_ref().map(|answer| answer.status);
-        self.witness
+        self.observer
             .note(operation, outcome.map_err(|error| &error.failure));
         result
     }
@@ -134,7 +134,7 @@ impl HttpIam {
         let now = answer.service_time.unwrap_or_else(|| self.service.clock.now());
         Issued {
             value,
-            ends,
+            expires_at: ends,
             left: Duration::try_from(ends.duration_since(now)).unwrap_or_default(),
         }
     }

@@ -19,7 +19,7 @@ const RETRY: Duration = Duration::from_secs(600);
 
 /// Ready credentials.
 #[derive(Debug)]
-pub(in crate::workspace) struct Ready {
+pub(in crate::workspace) struct StaticCredentials {
     /// `None` if they must not be shown to any IAM.
     iam: Option<Arc<dyn Iam>>,
     credentials: Arc<Credentials>,
@@ -28,7 +28,7 @@ pub(in crate::workspace) struct Ready {
     asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
-impl Ready {
+impl StaticCredentials {
     pub(in crate::workspace) fn new(iam: Option<Arc<dyn Iam>>, credentials: Credentials) -> Self {
         Self {
             iam,
@@ -38,10 +38,10 @@ impl Ready {
         }
     }
 
-    fn grant(&self) -> IssuedCredentials {
+    fn issue(&self) -> IssuedCredentials {
         IssuedCredentials {
             credentials: Arc::clone(&self.credentials),
-            ends: *self.end.lock(),
+            expires_at: *self.end.lock(),
         }
     }
 
@@ -61,16 +61,16 @@ impl Ready {
 }
 
 #[async_trait]
-impl CredentialsProvider for Ready {
+impl CredentialsProvider for StaticCredentials {
     async fn current(&self) -> Result<IssuedCredentials, Error> {
         if let (Some(iam), Credentials::Token(token)) = (&self.iam, &*self.credentials) {
             self.learn_end(&**iam, token).await;
         }
-        Ok(self.grant())
+        Ok(self.issue())
     }
 
-    fn held(&self) -> Option<IssuedCredentials> {
-        Some(self.grant())
+    fn cached(&self) -> Option<IssuedCredentials> {
+        Some(self.issue())
     }
 
     fn dismiss(&self, _: &Arc<Credentials>) -> bool {

@@ -5,60 +5,63 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::login_throttle::LoginThrottle;
-use super::ready::Ready;
-use super::user_session::Session;
+use super::ready::StaticCredentials;
+use super::user_session::UserSession;
 use super::{CredentialsProvider, Iam};
 use crate::expiring::ExpiringMap;
 use crate::ids::ProjectID;
 use crate::workspace::auth::{Credentials, PasswordLogin};
-use crate::workspace::transport::Place;
+use crate::workspace::transport::ServiceKey;
 
 /// Sessions that were not used for so long are forgotten: a Secret that was replaced leaves nothing behind.
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// The sessions of the process.
 #[derive(Debug)]
-pub(in crate::workspace) struct Sessions {
+pub(in crate::workspace) struct SessionPool {
     /// For each IAM (`None`: none is asked), project, and fingerprint of the login.
-    sessions: ExpiringMap<(Option<Place>, ProjectID, String), Arc<dyn CredentialsProvider>>,
+    sessions: ExpiringMap<(Option<ServiceKey>, ProjectID, String), Arc<dyn CredentialsProvider>>,
     /// Serializes the logins of a user, for each IAM and fingerprint.
-    turns: ExpiringMap<(Place, String), Arc<tokio::sync::Mutex<LoginThrottle>>>,
+    throttles: ExpiringMap<(ServiceKey, String), Arc<tokio::sync::Mutex<LoginThrottle>>>,
 }
 
-impl Default for Sessions {
+impl Default for SessionPool {
     fn default() -> Self {
         Self {
             sessions: ExpiringMap::new(IDLE),
-            turns: ExpiringMap::new(IDLE),
+            throttles: ExpiringMap::new(IDLE),
         }
     }
 }
 
-impl Sessions {
+impl SessionPool {
     /// The session of a user.
     pub(in crate::workspace) fn password(
         &self,
-        place: Place,
+        service_key: ServiceKey,
         iam: Arc<dyn Iam>,
         project: ProjectID,
         login: PasswordLogin,
     ) -> Arc<dyn CredentialsProvider> {
         let fingerprint = login.fingerprint();
-        let turn = self.turns.get((place.clone(), fingerprint.clone()), Arc::default);
-        let key = (Some(place), project.clone(), fingerprint);
+        let throttle = self
+            .throttles
+            .get((service_key.clone(), fingerprint.clone()), Arc::default);
+        let key = (Some(service_key), project.clone(), fingerprint);
         self.sessions
-            .get(key, || Arc::new(Session::new(iam, login, project, turn)))
+            .get(key, || Arc::new(UserSession::new(iam, login, project, throttle)))
     }
 
     /// A token that is ready.
     pub(in crate::workspace) fn token(
         &self,
-        iam: Option<(Place, Arc<dyn Iam>)>,
+        iam: Option<(ServiceKey, Arc<dyn Iam>)>,
         project: ProjectID,
         token: Credentials,
     ) -> Arc<dyn CredentialsProvider> {
-        let (place, iam) = iam.unzip();
-        let key = (place, project, token.fingerprint());
-        self.sessions.get(key, || Arc::new(Ready::new(iam, token)))
+        let (service_key, iam) = iam.unzip();
+        let key = (service_key, project, token.fingerprint());
+        self.sessions
+            .get(key, || Arc::new(StaticCredentials::new(iam, token)))
     }
 }

@@ -31,19 +31,19 @@ const LONGEST: Duration = Duration::from_secs(48 * 3600);
 const NO_EXCHANGE: [u16; 2] = [403, 404];
 
 /// A user in a project.
-pub(super) struct Session {
+pub(super) struct UserSession {
     iam: Arc<dyn Iam>,
     login: PasswordLogin,
     project: ProjectID,
-    turn: Arc<tokio::sync::Mutex<LoginThrottle>>,
-    held: Mutex<Held>,
+    throttle: Arc<tokio::sync::Mutex<LoginThrottle>>,
+    cache: Mutex<Cache>,
 }
 
-/// What IAM gave.
+/// What IAM issued last.
 #[derive(Default)]
-struct Held {
+struct Cache {
     token: Option<Timed<Issued<SecretString>>>,
-    grant: Option<Timed<IssuedCredentials>>,
+    credentials: Option<Timed<IssuedCredentials>>,
 }
 
 /// Something that ends.
@@ -75,67 +75,67 @@ impl<T> Timed<T> {
     }
 }
 
-impl Session {
-    /// A session that has not begun yet; `turn` is shared by all sessions of the user.
+impl UserSession {
+    /// A session that has not begun yet; `throttle` is shared by all sessions of the user.
     pub(super) fn new(
         iam: Arc<dyn Iam>,
         login: PasswordLogin,
         project: ProjectID,
-        turn: Arc<tokio::sync::Mutex<LoginThrottle>>,
+        throttle: Arc<tokio::sync::Mutex<LoginThrottle>>,
     ) -> Self {
         Self {
             iam,
             login,
             project,
-            turn,
-            held: Mutex::default(),
+            throttle,
+            cache: Mutex::default(),
         }
     }
 
     fn usable(&self) -> Option<Timed<IssuedCredentials>> {
-        self.held.lock().grant.clone().filter(Timed::is_usable)
+        self.cache.lock().credentials.clone().filter(Timed::is_usable)
     }
 
     /// Renews what can still be used, unless another caller does, and returns it in any case.
-    async fn renew(&self, grant: IssuedCredentials) -> IssuedCredentials {
-        let Ok(mut turn) = self.turn.try_lock() else {
-            return grant;
+    async fn renew(&self, issued: IssuedCredentials) -> IssuedCredentials {
+        let Ok(mut throttle) = self.throttle.try_lock() else {
+            return issued;
         };
-        match self.obtain(&mut turn).await {
+        match self.obtain(&mut throttle).await {
             Ok(new) => new,
             Err(error) => {
                 tracing::warn!(
                     project = %self.project, user = self.login.user(), %error,
                     "credentials could not be renewed; the current ones are used until they expire"
                 );
-                if let Some(held) = &mut self.held.lock().grant {
+                if let Some(held) = &mut self.cache.lock().credentials {
                     held.renew_at = Instant::now() + RETRY;
                 }
-                grant
+                issued
             }
         }
     }
 
-    /// Waits for the user's turn and logs in, unless that has been done meanwhile.
+    /// Waits for the user's throttle and logs in, unless that has been done meanwhile.
     async fn begin(&self) -> Result<IssuedCredentials, Error> {
         let asked = Instant::now();
-        let mut turn = self.turn.lock().await;
-        if let Some(grant) = self.usable() {
-            return Ok(grant.value);
+        let mut throttle = self.throttle.lock().await;
+        if let Some(issued) = self.usable() {
+            return Ok(issued.value);
         }
-        if let Some(error) = turn.failure_since(asked, &self.project) {
+        if let Some(error) = throttle.failure_since(asked, &self.project) {
             return Err(error);
         }
-        let result = self.obtain(&mut turn).await;
+        let result = self.obtain(&mut throttle).await;
         if let Err(error) = &result {
-            turn.failed(&self.project, error);
+            throttle.failed(&self.project, error);
         }
         result
     }
 
     /// Exchanges the token that there is, or a new one.
-    async fn obtain(&self, turn: &mut LoginThrottle) -> Result<IssuedCredentials, Error> {
-        let kept = self.held.lock().token.clone();
+    async fn obtain(&self, throttle: &mut LoginThrottle) -> Result<IssuedCredentials, Error> {
+        let kept = self.cache.lock().token.clone();
         if let Some(token) = kept.filter(|token| !token.is_due()) {
             match self.exchange(token).await {
                 // It has ended before its time.
@@ -143,36 +143,36 @@ impl Session {
                 result => return result,
             }
         }
-        turn.check()?;
+        throttle.check()?;
         let result = self.iam.create_token(&self.login, &self.project).await;
-        turn.note(&result);
+        throttle.note(&result);
         let issued = result?;
         let left = issued.left;
         let token = Timed::new(issued, left);
         // Kept before it is exchanged: if that fails, the next try needs no password.
-        self.held.lock().token = Some(token.clone());
+        self.cache.lock().token = Some(token.clone());
         self.exchange(token).await
     }
 
     async fn exchange(&self, token: Timed<Issued<SecretString>>) -> Result<IssuedCredentials, Error> {
         match self.iam.create_temporary_key(&token.value.value).await {
             Ok(key) => {
-                tracing::debug!(project = %self.project, ends = %key.ends, "logged in with a temporary access key");
-                let grant = IssuedCredentials {
+                tracing::debug!(project = %self.project, ends = %key.expires_at, "logged in with a temporary access key");
+                let issued = IssuedCredentials {
                     credentials: Arc::new(key.value),
-                    ends: Some(key.ends),
+                    expires_at: Some(key.expires_at),
                 };
-                Ok(self.keep(Timed::new(grant, key.left)))
+                Ok(self.keep(Timed::new(issued, key.left)))
             }
             Err(error) if error.is_refused(&NO_EXCHANGE) => {
                 tracing::info!(
-                    project = %self.project, user = self.login.user(), ends = %token.value.ends, %error,
+                    project = %self.project, user = self.login.user(), ends = %token.value.expires_at, %error,
                     "IAM provides no temporary access key, so the token itself is sent: a request whose response is lost then waits until the token expires"
                 );
                 Ok(self.keep(Timed {
                     value: IssuedCredentials {
                         credentials: Arc::new(Credentials::Token(token.value.value)),
-                        ends: Some(token.value.ends),
+                        expires_at: Some(token.value.expires_at),
                     },
                     renew_at: token.renew_at,
                     last_use: token.last_use,
@@ -182,37 +182,37 @@ impl Session {
         }
     }
 
-    fn keep(&self, grant: Timed<IssuedCredentials>) -> IssuedCredentials {
-        self.held.lock().grant.insert(grant).value.clone()
+    fn keep(&self, issued: Timed<IssuedCredentials>) -> IssuedCredentials {
+        self.cache.lock().credentials.insert(issued).value.clone()
     }
 }
 
 #[async_trait]
-impl CredentialsProvider for Session {
+impl CredentialsProvider for UserSession {
     async fn current(&self) -> Result<IssuedCredentials, Error> {
         match self.usable() {
-            Some(grant) if grant.is_due() => Ok(self.renew(grant.value).await),
-            Some(grant) => Ok(grant.value),
+            Some(issued) if issued.is_due() => Ok(self.renew(issued.value).await),
+            Some(issued) => Ok(issued.value),
             None => self.begin().await,
         }
     }
 
-    fn held(&self) -> Option<IssuedCredentials> {
-        self.usable().map(|grant| grant.value)
+    fn cached(&self) -> Option<IssuedCredentials> {
+        self.usable().map(|issued| issued.value)
     }
 
     fn dismiss(&self, refused: &Arc<Credentials>) -> bool {
-        let mut held = self.held.lock();
-        let grant = held.grant.as_ref();
-        if grant.is_some_and(|grant| Arc::ptr_eq(&grant.value.credentials, refused)) {
-            (held.grant, held.token) = (None, None);
+        let mut held = self.cache.lock();
+        let issued = held.credentials.as_ref();
+        if issued.is_some_and(|issued| Arc::ptr_eq(&issued.value.credentials, refused)) {
+            (held.credentials, held.token) = (None, None);
         }
         true
     }
 }
 
 /// Shows whose session it is.
-impl fmt::Debug for Session {
+impl fmt::Debug for UserSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("login", &self.login)

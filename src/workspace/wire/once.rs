@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 /// A value as it was sent, except that a key that comes twice is null.
 #[derive(Default)]
-pub(super) struct Once(pub(super) Value);
+pub(super) struct UniqueKeys(pub(super) Value);
 
-impl<'de> Deserialize<'de> for Once {
+impl<'de> Deserialize<'de> for UniqueKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Reader).map(Self)
     }
@@ -55,7 +55,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
-        while let Some(Once(value)) = values.next_element()? {
+        while let Some(UniqueKeys(value)) = values.next_element()? {
             array.push(value);
         }
         Ok(array.into())
@@ -63,7 +63,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some((key, Once(value))) = entries.next_entry::<String, Once>()? {
+        while let Some((key, UniqueKeys(value))) = entries.next_entry::<String, UniqueKeys>()? {
             let known = object.contains_key(&key);
             object.insert(key, if known { Value::Null } else { value });
         }

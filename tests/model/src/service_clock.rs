@@ -30,7 +30,7 @@ static NOTED: LazyLock<HashMap<(ServiceClock, i8), ServiceClock>> = LazyLock::ne
         .collect();
     let next = |(clock, state): &(RemoteClock, ServiceClock), ahead| {
         let mut after = *clock;
-        after.note(reading(ahead));
+        after.observe_date(reading(ahead));
         let (_, becomes) = states.iter().find(|(clock, _)| *clock == after)?;
         Some(((*state, ahead), *becomes))
     };
@@ -70,7 +70,7 @@ impl ServiceClock {
             .chain(self.known)
             .chain(doubtful.into_iter().flatten())
         {
-            clock.note(reading(ahead));
+            clock.observe_date(reading(ahead));
         }
         clock
     }

@@ -19,34 +19,34 @@ fn no_file_of_the_simulator_uses_itself_by_way_of_others() {
     no_circle("simulator/src");
 }
 
-/// The first line of each file of the decision names its floor: a file uses files of its own floor and of those below, and a
+/// The first line of each file of the decision names its layer: a file uses files of its own layer and of those below, and a
 /// phase uses no other phase.
 #[test]
-fn the_files_of_the_decision_use_their_own_floor_and_those_below() {
+fn the_files_of_the_decision_use_their_own_layer_and_those_below() {
     const PHASES: u32 = 6;
     let code = code_below("src");
-    let floors: BTreeMap<_, u32> = code
+    let layers: BTreeMap<_, u32> = code
         .iter()
         .filter_map(|(module, text)| {
             let file = module
                 .strip_prefix("plan::")
                 .filter(|file| !file.contains("::"))?;
             let number = text
-                .strip_prefix("//! Floor ")
+                .strip_prefix("//! Layer ")
                 .and_then(|line| line.split(',').next());
-            let floor = number.and_then(|number| number.parse().ok());
-            let floor = floor.unwrap_or_else(|| panic!("src/plan/{file}.rs names no floor"));
-            Some((module.clone(), floor))
+            let layer = number.and_then(|number| number.parse().ok());
+            let layer = layer.unwrap_or_else(|| panic!("src/plan/{file}.rs names no layer"));
+            Some((module.clone(), layer))
         })
         .collect();
-    assert!(floors.len() > 20, "{floors:?}");
+    assert!(layers.len() > 20, "{layers:?}");
     let mut wrong = Vec::new();
     for (module, used) in uses(&code) {
         for (other, path) in used {
-            if let (Some(own), Some(below)) = (floors.get(&module), floors.get(&other))
+            if let (Some(own), Some(below)) = (layers.get(&module), layers.get(&other))
                 && (below > own || (*own == PHASES && below == own))
             {
-                wrong.push(format!("{module} (floor {own}) uses {path} (floor {below})"));
+                wrong.push(format!("{module} (layer {own}) uses {path} (layer {below})"));
             }
         }
     }

@@ -444,7 +444,7 @@ fn only_an_absent_id_that_is_none_of_the_services_is_named_as_a_mistake() {
         let Step::Finish(ending) = &step else {
             panic!("{step:?}")
         };
-        assert_eq!(ending.verdict, Reason::AlreadyAbsent);
+        assert_eq!(ending.succeeded, Reason::AlreadyAbsent);
         let hint = odd.map(|id| format!("; {id} does not look like a desktop ID"));
         match hint {
             Some(hint) => assert!(ending.message.contains(&hint), "{}", ending.message),

@@ -234,7 +234,7 @@ fn views() -> impl Strategy<Value = JobView> {
     (btree_map(folded(), word, 0..=3), any::<[bool; 3]>()).prop_map(
         |(results, [finished, unclear, complete])| JobView {
             finished,
-            unclear,
+            end_unknown: unclear,
             complete: finished && complete,
             parent_reason: None,
             results,

@@ -167,7 +167,7 @@ pub(crate) fn outcome_update(outcome: Outcome, job_ids: &str) -> OutcomeUpdate {
 /// The end of a request, whatever became of its desktops.
 pub(crate) fn ending(verdict: Reason) -> Completion {
     Completion {
-        verdict,
+        succeeded: verdict,
         submitted: verdict,
         message: "so it is".to_owned(),
         project: None,

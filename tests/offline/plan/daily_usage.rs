@@ -85,7 +85,7 @@ fn settled(now: &ReservationOwner) -> (usize, i32) {
         submitted: vec![],
         reservations: vec![reservation("n1", 0)],
     };
-    let usage = daily_usage::settle(&usage, vec![now.clone()], &timing());
+    let usage = daily_usage::settle_reservations(&usage, vec![now.clone()], &timing());
     let until = |interval: &SubmittedDesktops| interval.counts_until == minute(15 + DAY);
     assert!(usage.submitted.iter().all(until), "{usage:?}");
     let desktops = usage.submitted.iter().map(|interval| interval.desktops).sum();
@@ -156,7 +156,7 @@ fn a_day_takes_no_more_than_its_quarters_of_an_hour() {
         let clocks = clocks(now, Some(now));
         daily_usage::expire(&mut usage, &clocks, &timing());
         usage.reservations.push(reservation("n1", now));
-        usage = daily_usage::settle(&usage, vec![ReservationOwner::Gone], &timing());
+        usage = daily_usage::settle_reservations(&usage, vec![ReservationOwner::Gone], &timing());
         let whole_day = 5 * u32::try_from(now.min(DAY)).unwrap();
         let more = usage.desktops() - whole_day;
         assert!((5..=5 * (15 + 4)).contains(&more), "at {now}: {more}");
@@ -166,7 +166,7 @@ fn a_day_takes_no_more_than_its_quarters_of_an_hour() {
     let before = usage.desktops();
     for now in 0..DAY {
         usage.reservations.push(reservation("n1", now));
-        usage = daily_usage::settle(&usage, vec![ReservationOwner::Gone], &timing());
+        usage = daily_usage::settle_reservations(&usage, vec![ReservationOwner::Gone], &timing());
     }
     assert_eq!(usage.submitted.len(), 98);
     assert_eq!(usage.desktops(), before + 5 * u32::try_from(DAY).unwrap());

@@ -466,7 +466,7 @@ fn a_pause_grows_with_the_refusals_of_one_class_in_a_row() {
             credentials: None,
         });
         assert_eq!(
-            case.memory.refusal.as_ref().unwrap().in_a_row,
+            case.memory.last_submission_failure.as_ref().unwrap().in_a_row,
             in_a_row,
             "{class:?}"
         );
@@ -608,7 +608,7 @@ fn a_sub_job_of_an_unknown_status_counts_from_when_it_was_first_seen_and_its_des
         []
     );
     assert!(idle(&mut case.memory, 6000));
-    let since = |memory: &RequestMemory| memory.unclear_since().map(|at| at.as_secs());
+    let since = |memory: &RequestMemory| memory.undocumented_since().map(|at| at.as_secs());
     assert_eq!(since(&case.memory), Some(5000));
     // Another one is another matter, and one that is shown again is new.
     case.memory
@@ -662,7 +662,7 @@ fn changed_credentials_are_tried_at_once() {
         retry_after: None,
         credentials: Some("1/old".to_owned()),
     };
-    case.memory.refusal = Some(refusal);
+    case.memory.last_submission_failure = Some(refusal);
     let timing = timing();
     for (credentials, due) in [(Some("1/old"), false), (Some("1/new"), true), (None, false)] {
         let facts = case.with(&timing, |rules| {

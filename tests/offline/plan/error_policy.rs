@@ -309,7 +309,7 @@ fn errors(status: &str, code: &str) -> Vec<Error> {
     let reason = || "reason".to_owned();
     match status {
         "NotSent" => vec![failed(Failure::NotSent { reason: reason() })],
-        "NoAnswer" => vec![failed(Failure::NoAnswer { reason: reason() })],
+        "NoAnswer" => vec![failed(Failure::NoResponse { reason: reason() })],
         "Withheld" => {
             let breaker = match code {
                 "Login" => BreakerKind::Credentials,

@@ -137,7 +137,7 @@ fn a_read_of_the_parent_says_whether_it_ended_and_why() {
             finished: true,
             code: code.map(ToOwned::to_owned),
             reason: reason.map(ToOwned::to_owned),
-            unclear: false,
+            end_unknown: false,
             sub_jobs: vec![sub_job("j1", "a", SubJobStatus::Success)],
             complete: true,
         });
@@ -151,7 +151,7 @@ fn a_read_of_the_parent_says_whether_it_ended_and_why() {
 fn has_ended(results: &[(&str, SubJobResult)], finished: bool) -> bool {
     let view = JobView {
         finished,
-        unclear: false,
+        end_unknown: false,
         complete: finished,
         parent_reason: None,
         results: results

@@ -92,7 +92,7 @@ pub(crate) fn tell(step: &Step) -> String {
         Step::RecordApproval(told) => format!("approve: {}", progress(told)),
         Step::Finish(ending) => format!(
             "finish {} (submitted: {}){}",
-            ending.verdict,
+            ending.succeeded,
             ending.submitted,
             fates(&ending.desktops)
         ),

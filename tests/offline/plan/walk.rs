@@ -243,7 +243,7 @@ impl Walk {
         } else {
             0
         };
-        self.memory.service_clock.note(DateSample {
+        self.memory.service_clock.observe_date(DateSample {
             date: minute(self.cloud.now + lie).0,
             at: uptime(self.cloud.now),
         });

@@ -10,7 +10,7 @@
 use std::net::IpAddr;
 
 use desktop_deletion_operator::clock::Source;
-use desktop_deletion_operator::workspace::auth::Login;
+use desktop_deletion_operator::workspace::auth::SecretCredentials;
 use desktop_deletion_operator::workspace::connector::{Connector, Target};
 use desktop_deletion_operator::workspace::error::Failure;
 use ipnet::IpNet;
@@ -25,7 +25,7 @@ pub(super) mod sink;
 /// What a program learns that is given this endpoint in each of its places: an error for each place and each use.
 async fn told(connector: &Connector, endpoint: &str) -> Vec<String> {
     let mut told = Vec::new();
-    let key = Login::access_key(&secret(&[("accessKey", AK), ("secretKey", SK)])).unwrap();
+    let key = SecretCredentials::access_key(&secret(&[("accessKey", AK), ("secretKey", SK)])).unwrap();
     told.extend(used(connector, target(endpoint, &authority()), key).await);
     let person = [("domainName", "d"), ("userName", "u"), ("password", "canary")];
     // The service comes after IAM, so that nothing is asked of it.
@@ -33,13 +33,20 @@ async fn told(connector: &Connector, endpoint: &str) -> Vec<String> {
         iam_endpoint: Some(endpoint.to_owned()),
         ..target("https://allowed.example", &authority())
     };
-    told.extend(used(connector, iam, Login::password(&secret(&person)).unwrap()).await);
+    told.extend(
+        used(
+            connector,
+            iam,
+            SecretCredentials::password(&secret(&person)).unwrap(),
+        )
+        .await,
+    );
     told
 }
 
 /// The errors of connecting, or else of a read and of a submission, which must be known not to have been sent.
-async fn used(connector: &Connector, target: Target, login: Login) -> Vec<String> {
-    let workspace = match connector.log_in(&target, login) {
+async fn used(connector: &Connector, target: Target, login: SecretCredentials) -> Vec<String> {
+    let workspace = match connector.connect(&target, login) {
         Ok(workspace) => workspace,
         Err(error) => return vec![error.to_string()],
     };
@@ -136,7 +143,10 @@ async fn an_allowed_address_reaches_the_sink() {
         let names = Answers::of(&[&[&address.to_string()]]);
         let connector = connector(corpus::ALLOWED, patient()).resolving_by(names.clone());
         let endpoint = format!("https://allowed.example:{}", sink.port);
-        let workspace = connector.log_in(&target(&endpoint, &authority()), Login::Ready(access_key()));
+        let workspace = connector.connect(
+            &target(&endpoint, &authority()),
+            SecretCredentials::Ready(access_key()),
+        );
         let error = submit(&*workspace.unwrap()).await.unwrap_err();
         not_sent(&error);
         assert_eq!(
@@ -171,7 +181,10 @@ async fn a_name_that_leads_elsewhere_after_it_was_checked_is_not_followed() {
     let connector = connector("localhost=127.0.0.1/32", patient()).resolving_by(names.clone());
     let endpoint = format!("https://localhost:{}", cloud.port());
     let workspace = connector
-        .log_in(&target(&endpoint, &authority()), Login::Ready(access_key()))
+        .connect(
+            &target(&endpoint, &authority()),
+            SecretCredentials::Ready(access_key()),
+        )
         .unwrap();
     for number in 0..answers.len() {
         let result = submit(&*workspace).await;
@@ -197,7 +210,10 @@ async fn of_several_addresses_the_refused_ones_are_never_tried() {
     let names = Answers::of(&[&["127.0.0.2", "127.0.0.1", "127.1.2.3"]]);
     let connector = connector("localhost=127.0.0.1/32", patient()).resolving_by(names);
     let workspace = connector
-        .log_in(&target(&endpoint, &authority()), Login::Ready(access_key()))
+        .connect(
+            &target(&endpoint, &authority()),
+            SecretCredentials::Ready(access_key()),
+        )
         .unwrap();
     submit(&*workspace).await.unwrap();
     assert_eq!((cloud.connections(), sink.connections()), (1, 0));

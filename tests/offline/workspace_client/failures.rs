@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use desktop_deletion_operator::workspace::auth::Login;
+use desktop_deletion_operator::workspace::auth::SecretCredentials;
 use desktop_deletion_operator::workspace::transport::Options;
 use tokio::net::TcpSocket;
 
@@ -25,7 +25,10 @@ async fn a_refused_connection_means_not_sent() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let endpoint = format!("https://{}", socket.local_addr().unwrap());
     let workspace = connector("127.0.0.1=127.0.0.0/8", patient())
-        .log_in(&target(&endpoint, &authority()), Login::Ready(access_key()))
+        .connect(
+            &target(&endpoint, &authority()),
+            SecretCredentials::Ready(access_key()),
+        )
         .unwrap();
     let error = submit(&*workspace).await.unwrap_err();
     let reason = not_sent(&error);
@@ -44,7 +47,10 @@ async fn a_certificate_of_an_unknown_authority_means_not_sent() {
         .cert
         .pem();
     let workspace = connector("127.0.0.1=127.0.0.0/8", patient())
-        .log_in(&target(&server.endpoint(), &stranger), Login::Ready(access_key()))
+        .connect(
+            &target(&server.endpoint(), &stranger),
+            SecretCredentials::Ready(access_key()),
+        )
         .unwrap();
     let error = submit(&*workspace).await.unwrap_err();
     assert!(not_sent(&error).contains("invalid peer certificate"), "{error}");
@@ -55,9 +61,9 @@ async fn a_certificate_of_an_unknown_authority_means_not_sent() {
 async fn the_certificate_of_an_authority_as_a_servers_own_is_called_that() {
     let (server, authority) = Server::presenting_an_authority(Play::Answer(answer(202, "", ACCEPTED))).await;
     let workspace = connector("127.0.0.1=127.0.0.0/8", patient())
-        .log_in(
+        .connect(
             &target(&server.endpoint(), &authority),
-            Login::Ready(access_key()),
+            SecretCredentials::Ready(access_key()),
         )
         .unwrap();
     let error = submit(&*workspace).await.unwrap_err();
@@ -93,9 +99,9 @@ async fn a_handshake_that_is_cut_means_not_sent() {
 #[tokio::test]
 async fn a_name_without_an_address_means_not_sent() {
     let workspace = connector("nowhere.invalid", patient())
-        .log_in(
+        .connect(
             &target("https://nowhere.invalid", &authority()),
-            Login::Ready(access_key()),
+            SecretCredentials::Ready(access_key()),
         )
         .unwrap();
     let error = submit(&*workspace).await.unwrap_err();
@@ -108,7 +114,10 @@ async fn a_name_that_leads_to_a_refused_address_is_not_connected_to() {
     let endpoint = format!("https://localhost:{}", server.port());
     let through = |allowed: &str| {
         connector(allowed, patient())
-            .log_in(&target(&endpoint, &authority()), Login::Ready(access_key()))
+            .connect(
+                &target(&endpoint, &authority()),
+                SecretCredentials::Ready(access_key()),
+            )
             .unwrap()
     };
     let error = submit(&*through("localhost")).await.unwrap_err();

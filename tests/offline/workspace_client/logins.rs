@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use desktop_deletion_operator::clock::{Source, System};
 use desktop_deletion_operator::workspace::api::{Authentication, Workspace};
-use desktop_deletion_operator::workspace::auth::Login;
+use desktop_deletion_operator::workspace::auth::SecretCredentials;
 use desktop_deletion_operator::workspace::connector::{ConnectError, Connector, Target};
 use desktop_deletion_operator::workspace::error::{BreakerKind, Error, Failure, Operation as Call};
 use desktop_deletion_operator::workspace::iam::CallObserver;
@@ -62,21 +62,21 @@ fn of(cloud: &Running) -> Target {
     }
 }
 
-fn password(text: &str) -> Login {
+fn password(text: &str) -> SecretCredentials {
     let data = [
         ("domainName", "example-account"),
         ("userName", "robot"),
         ("password", text),
     ];
-    Login::password(&secret(&data)).unwrap()
+    SecretCredentials::password(&secret(&data)).unwrap()
 }
 
-fn right() -> Login {
+fn right() -> SecretCredentials {
     password("canary pass\"word")
 }
 
-fn ready_token() -> Login {
-    Login::token(&secret(&[("token", "TOKEN-canary")])).unwrap()
+fn ready_token() -> SecretCredentials {
+    SecretCredentials::token(&secret(&[("token", "TOKEN-canary")])).unwrap()
 }
 
 /// Names of the operations that were called.
@@ -100,7 +100,7 @@ async fn authentication(workspace: &dyn Workspace) -> Authentication {
 #[tokio::test]
 async fn a_password_is_made_into_a_key_that_signs() {
     let cloud = cloud(json!({})).await;
-    let workspace = connector().log_in(&of(&cloud), right()).unwrap();
+    let workspace = connector().connect(&of(&cloud), right()).unwrap();
     assert!(cloud.ledger().is_empty(), "nobody is asked before it is needed");
     let page = workspace.list_desktops(&[desktop(ALICE)]).await.unwrap();
     assert_eq!(page.value.total, 1);
@@ -132,7 +132,7 @@ async fn one_login_serves_every_client_of_the_project() {
     let cloud = cloud(json!({})).await;
     let connector = connector();
     let read = || async {
-        let workspace = connector.log_in(&of(&cloud), right()).unwrap();
+        let workspace = connector.connect(&of(&cloud), right()).unwrap();
         workspace.list_desktops(&[]).await.unwrap();
     };
     futures::future::join_all((0..20).map(|_| read())).await;
@@ -144,7 +144,7 @@ async fn one_login_serves_every_client_of_the_project() {
         project_id: desktop_deletion_operator::ids::ProjectID::try_from(SECOND).unwrap(),
         ..of(&cloud)
     };
-    let workspace = connector.log_in(&target, right()).unwrap();
+    let workspace = connector.connect(&target, right()).unwrap();
     workspace.list_desktops(&[]).await.unwrap();
     assert_eq!(count(&cloud, Operation::CreateToken), 2);
 }
@@ -152,7 +152,7 @@ async fn one_login_serves_every_client_of_the_project() {
 #[tokio::test]
 async fn where_the_exchange_is_refused_the_token_is_sent_and_its_end_is_known() {
     let cloud = cloud(json!({"tokenExchange": false})).await;
-    let workspace = connector().log_in(&of(&cloud), right()).unwrap();
+    let workspace = connector().connect(&of(&cloud), right()).unwrap();
     let Authentication::Token { ends: Some(end) } = authentication(&*workspace).await else {
         panic!("no token with an end");
     };
@@ -167,7 +167,7 @@ async fn where_the_exchange_is_refused_the_token_is_sent_and_its_end_is_known() 
 async fn what_died_early_is_renewed_within_the_read_that_notices() {
     for exchange in [true, false] {
         let cloud = cloud(json!({"tokenExchange": exchange})).await;
-        let workspace = connector().log_in(&of(&cloud), right()).unwrap();
+        let workspace = connector().connect(&of(&cloud), right()).unwrap();
         workspace.list_desktops(&[]).await.unwrap();
         // The account's tokens and keys end, those that IAM made included.
         let same = account("canary pass\"word");
@@ -181,7 +181,7 @@ async fn what_died_early_is_renewed_within_the_read_that_notices() {
 #[tokio::test]
 async fn a_submission_that_is_refused_is_not_repeated_but_the_next_one_has_a_new_key() {
     let cloud = cloud(json!({})).await;
-    let workspace = connector().log_in(&of(&cloud), right()).unwrap();
+    let workspace = connector().connect(&of(&cloud), right()).unwrap();
     workspace.list_desktops(&[]).await.unwrap();
     let signed = workspace.sign_batch_delete(&batch(), System.now()).unwrap();
     let same = account("canary pass\"word");
@@ -203,7 +203,9 @@ fn refused(error: &Error) -> u16 {
 #[tokio::test]
 async fn a_wrong_password_is_refused_twice_and_then_kept_back() {
     let cloud = cloud(json!({})).await;
-    let workspace = connector().log_in(&of(&cloud), password("canary wrong")).unwrap();
+    let workspace = connector()
+        .connect(&of(&cloud), password("canary wrong"))
+        .unwrap();
     for _ in 0..2 {
         let error = workspace.list_desktops(&[]).await.unwrap_err();
         assert_eq!((error.operation, refused(&error)), (Call::CreateToken, 401));
@@ -223,7 +225,7 @@ async fn a_wrong_password_is_refused_twice_and_then_kept_back() {
 async fn iam_says_when_a_ready_token_ends() {
     let cloud = cloud(json!({})).await;
     let connector = connector();
-    let workspace = connector.log_in(&of(&cloud), ready_token()).unwrap();
+    let workspace = connector.connect(&of(&cloud), ready_token()).unwrap();
     let ends = Some("2032-01-01T00:00:01Z".parse().unwrap());
     assert_eq!(authentication(&*workspace).await, Authentication::Token { ends });
     assert_eq!(authentication(&*workspace).await, Authentication::Token { ends });
@@ -240,7 +242,7 @@ async fn a_ready_token_is_used_though_nobody_says_when_it_ends() {
             iam_endpoint,
             ..of(&cloud)
         };
-        let workspace = connector().log_in(&target, ready_token()).unwrap();
+        let workspace = connector().connect(&target, ready_token()).unwrap();
         assert_eq!(
             authentication(&*workspace).await,
             Authentication::Token { ends: None }
@@ -262,7 +264,7 @@ async fn a_password_is_shown_to_no_iam_that_is_not_allowed() {
             iam_endpoint: iam_endpoint.map(str::to_owned),
             ..of(&cloud)
         };
-        connector().log_in(&target, right()).unwrap_err()
+        connector().connect(&target, right()).unwrap_err()
     };
     assert_eq!(log_in(None), ConnectError::NoIam);
     for elsewhere in [
@@ -289,8 +291,8 @@ impl CallObserver for Ear {
 async fn every_call_of_iam_is_witnessed() {
     let cloud = cloud(json!({"tokenExchange": false})).await;
     let ear = Arc::new(Ear::default());
-    let connector = connector().witnessed_by(Arc::clone(&ear) as Arc<dyn CallObserver>);
-    let workspace = connector.log_in(&of(&cloud), right()).unwrap();
+    let connector = connector().with_call_observer(Arc::clone(&ear) as Arc<dyn CallObserver>);
+    let workspace = connector.connect(&of(&cloud), right()).unwrap();
     workspace.list_desktops(&[]).await.unwrap();
     let heard = std::mem::take(&mut *ear.0.lock().unwrap());
     assert_eq!(
@@ -310,7 +312,7 @@ async fn answered(head: &str, body: &str) -> Error {
         iam_endpoint: Some(iam.endpoint()),
         ..target(&iam.endpoint(), &authority())
     };
-    let workspace = connector().log_in(&target, right()).unwrap();
+    let workspace = connector().connect(&target, right()).unwrap();
     let error = workspace.list_desktops(&[]).await.unwrap_err();
     assert_eq!(error.operation, Call::CreateToken, "{error}");
     assert_eq!(iam.connections(), 1, "nothing is followed or repeated");

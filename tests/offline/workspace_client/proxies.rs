@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use desktop_deletion_operator::config::CloudProxy;
 use desktop_deletion_operator::workspace::api::Workspace;
-use desktop_deletion_operator::workspace::auth::Login;
+use desktop_deletion_operator::workspace::auth::SecretCredentials;
 use desktop_deletion_operator::workspace::transport::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -98,9 +98,9 @@ fn proxy_with_credentials(address: SocketAddr) -> Option<CloudProxy> {
 fn beyond(proxy: Option<CloudProxy>, port: u16, options: Options) -> Arc<dyn Workspace> {
     connector("localhost", options)
         .through(proxy)
-        .log_in(
+        .connect(
             &target(&format!("https://localhost:{port}"), &authority()),
-            Login::Ready(access_key()),
+            SecretCredentials::Ready(access_key()),
         )
         .unwrap()
 }
@@ -115,7 +115,10 @@ async fn a_request_goes_through_the_proxy_by_name_and_nobody_here_resolves_it() 
         .through(proxy(tunnels.address));
     let endpoint = format!("https://localhost:{}", server.port());
     let workspace = connector
-        .log_in(&target(&endpoint, &authority()), Login::Ready(access_key()))
+        .connect(
+            &target(&endpoint, &authority()),
+            SecretCredentials::Ready(access_key()),
+        )
         .unwrap();
     submit(&*workspace).await.unwrap();
     // The proxy sees a name and a port, and nothing of what goes through the tunnel.
@@ -158,7 +161,10 @@ async fn a_host_that_is_not_on_the_allow_list_is_not_asked_for() {
         "https://127.0.0.1",
         "https://169.254.169.254",
     ] {
-        let refused = connector.log_in(&target(endpoint, &authority()), Login::Ready(access_key()));
+        let refused = connector.connect(
+            &target(endpoint, &authority()),
+            SecretCredentials::Ready(access_key()),
+        );
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("--allowed-endpoints"), "{message}");
     }
@@ -173,7 +179,10 @@ async fn credentials_are_shown_to_the_proxy_and_to_nobody_else() {
     let connector = connector("localhost", patient()).through(proxy);
     let endpoint = format!("https://localhost:{}", server.port());
     let workspace = connector
-        .log_in(&target(&endpoint, &authority()), Login::Ready(access_key()))
+        .connect(
+            &target(&endpoint, &authority()),
+            SecretCredentials::Ready(access_key()),
+        )
         .unwrap();
     submit(&*workspace).await.unwrap();
     // robot:canary:password

@@ -9,7 +9,7 @@ use desktop_deletion_operator::workspace::api::{
     AttachedKind, AttachedUser, Billing, DesktopFacts, DesktopKind, Fact, Job, LoginStatus, Lookup,
     SubJobQuery, SubJobStatus, Workspace,
 };
-use desktop_deletion_operator::workspace::auth::{Credentials, Login};
+use desktop_deletion_operator::workspace::auth::{Credentials, SecretCredentials};
 use desktop_deletion_operator::workspace::connector::Connector;
 use desktop_deletion_operator::workspace::error::{Error, Operation};
 use serde_json::json;
@@ -48,9 +48,9 @@ async fn cloud() -> Running {
 fn connected(cloud: &Running, credentials: Credentials) -> Arc<dyn Workspace> {
     let allowed = vec!["127.0.0.1=127.0.0.0/8".parse().unwrap()];
     Connector::new(patient(), allowed, Arc::new(System))
-        .log_in(
+        .connect(
             &target(&cloud.workspace, &cloud.ca_pem),
-            Login::Ready(credentials),
+            SecretCredentials::Ready(credentials),
         )
         .unwrap()
 }

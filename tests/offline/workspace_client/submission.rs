@@ -5,7 +5,7 @@ use desktop_deletion_operator::crd::deletion::ErrorClass;
 use desktop_deletion_operator::ids::ProjectID;
 use desktop_deletion_operator::plan::error_policy::cloud_error;
 use desktop_deletion_operator::workspace::api::BatchDelete;
-use desktop_deletion_operator::workspace::auth::{Credentials, Login};
+use desktop_deletion_operator::workspace::auth::{Credentials, SecretCredentials};
 use desktop_deletion_operator::workspace::connector::Target;
 use desktop_deletion_operator::workspace::error::Failure;
 use desktop_deletion_operator::workspace::signature::{Request, sha256_hex, sign};
@@ -164,7 +164,7 @@ async fn what_was_signed_for_one_project_is_not_sent_by_another() {
         ..target(&server.endpoint(), &authority())
     };
     let other = connector("127.0.0.1=127.0.0.0/8", patient())
-        .log_in(&other, Login::Ready(access_key()))
+        .connect(&other, SecretCredentials::Ready(access_key()))
         .unwrap();
     let signed = other.sign_batch_delete(&batch(), Stopped.now()).unwrap();
     let error = workspace(&server).send(signed).await.unwrap_err();

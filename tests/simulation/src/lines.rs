@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use desktop_deletion_operator::process;
-use desktop_deletion_operator::workspace::transport::{Transport, Undelivered};
+use desktop_deletion_operator::workspace::transport::{Transport, TransportError};
 use futures::{StreamExt, stream};
 use http::header;
 use http_body_util::combinators::BoxBody;
@@ -66,7 +66,7 @@ impl Line {
         self.world
             .lock()
             .send(self.who, Freight::Api(request), Reply::Api(reply));
-        match tokio::time::timeout(process::SILENCE, answer).await {
+        match tokio::time::timeout(process::API_READ_TIMEOUT, answer).await {
             Ok(Ok(Ok(answer))) => Ok(api_response(answer, self.world.lock().era.now())?),
             Ok(Ok(Err(reason))) => Err(io::Error::other(reason).into()),
             Ok(Err(_)) => die(),
@@ -114,7 +114,7 @@ fn api_response(answer: ApiReply, now: Timestamp) -> Result<ApiResponse, http::E
 
 #[async_trait]
 impl Transport for Line {
-    async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered> {
+    async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, TransportError> {
         let body = request
             .body()
             .and_then(reqwest::Body::as_bytes)
@@ -137,7 +137,7 @@ impl Transport for Line {
             Ok(Ok(Ok(answer))) => Ok(cloud_response(answer)),
             Ok(Ok(Err(undelivered))) => Err(undelivered),
             Ok(Err(_)) => die(),
-            Err(_) => Err(Undelivered {
+            Err(_) => Err(TransportError {
                 not_sent: false,
                 reason: "timed out".to_owned(),
             }),

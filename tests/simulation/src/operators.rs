@@ -72,7 +72,7 @@ pub fn start(world: &Shared) {
     let api_server_clock = ApiServerClock::start();
     let noting = api_server_clock.clone();
     let noting = MapResponseLayer::new(move |answer: http::Response<_>| {
-        noting.note(answer.headers());
+        noting.observe_date(answer.headers());
         answer
     });
     let client = Client::new(noting.layer(line.clone()), NAMESPACE);

@@ -238,7 +238,7 @@ async fn a_job_that_shows_ends_the_claim_of_an_accepted_call_and_a_desktop_that_
         if ends_by_job {
             assert_eq!(answer.released, Some(Duration::from_secs(7)));
         }
-        world.claims.settle(&one, ObjectSource::Live);
+        world.claims.release_unless_in_flight(&one, ObjectSource::Live);
         world.claims.release("here/leaver", &gone("A"));
         assert_eq!(world.claim(&one).await, Claim::Granted);
         world.holder(&other).await;

@@ -8,7 +8,7 @@ fn shows(world: &World, object: &DesktopDeletion, change: impl FnOnce(&mut Value
     change(&mut json);
     world
         .claims
-        .note_undecodable(&Scope::All, &json, &object.metadata, false);
+        .apply_undecodable(&Scope::All, &json, &object.metadata, false);
     json
 }
 
@@ -81,7 +81,7 @@ async fn an_unreadable_attempt_holds_for_the_longest_life_of_a_call_after_its_ob
     let json = shows(&world, &broken, unreadable);
     world
         .claims
-        .undecodable_is_gone(&Scope::All, &json, &broken.metadata);
+        .remove_undecodable(&Scope::All, &json, &broken.metadata);
     let twin = request("here/twin", 9, &["a"]);
     let timing = config(&[]).timing;
     let life = timing.token_life + timing.job_visibility_timeout + timing.clock_skew * 3;

@@ -182,7 +182,7 @@ async fn a_copy_of_the_watch_does_not_release_what_an_earlier_reconciliation_hol
         let answer = world.ask(&own).await;
         assert_eq!((answer.claim, answer.fresh), (Claim::Granted, true));
         assert!(!world.ask(&own).await.fresh, "it has them already");
-        world.claims.settle(&own, known);
+        world.claims.release_unless_in_flight(&own, known);
         world.shows(&older);
         let claim = world.claim(&older).await;
         assert_eq!(claim == Claim::Granted, released, "{known:?}");

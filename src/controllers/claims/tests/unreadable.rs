@@ -36,11 +36,13 @@ fn unreadable() -> Claim {
 }
 
 fn list(world: &World, objects: &[&DesktopDeletion]) {
-    world.claims.note(&there(), &Event::Init);
+    world.claims.apply_event(&there(), &Event::Init);
     for object in objects {
-        world.claims.note(&there(), &Event::InitApply((*object).clone()));
+        world
+            .claims
+            .apply_event(&there(), &Event::InitApply((*object).clone()));
     }
-    world.claims.note(&there(), &Event::InitDone);
+    world.claims.apply_event(&there(), &Event::InitDone);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,30 +17,30 @@ use crate::plan::views::DesktopView;
 
 /// Asks the table of claims, after releasing what this reconciliation has read of desktops that a deleted request holds.
 pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
-    let home = reconciliation.home()?.project;
-    let before = holder_of(reconciliation.seen.claim.as_ref());
-    if let Some(Claim::ReservedByDeleted(holder)) = &reconciliation.seen.claim {
-        let released = overlap::released(&reconciliation.seen, holder);
+    let project_key = reconciliation.credentials_key()?.project;
+    let before = holder_of(reconciliation.observed.claim.as_ref());
+    if let Some(Claim::ReservedByDeleted(holder)) = &reconciliation.observed.claim {
+        let released = overlap::released(&reconciliation.observed, holder);
         context.requests.claims.release(&holder.uid, &released);
     }
-    let mut answer = ask(reconciliation, &home, context).await?;
+    let mut answer = ask(reconciliation, &project_key, context).await?;
     while let Some(deleted) = &answer.unconfirmed {
         if !finished_after_all(deleted, context).await {
             break;
         }
-        answer = ask(reconciliation, &home, context).await?;
+        answer = ask(reconciliation, &project_key, context).await?;
     }
     if let Some(holder) = holder_of(Some(&answer.claim))
         && before.as_ref() != Some(&holder)
     {
         // What was read before it was known to be gone does not count against it.
-        reconciliation.seen.sub_job_list = None;
+        reconciliation.observed.sub_job_list = None;
     }
     if let Some(released) = answer.released {
         admit_since(reconciliation, released);
     }
     reconciliation.claimed |= answer.fresh;
-    reconciliation.seen.claim = Some(answer.claim);
+    reconciliation.observed.claim = Some(answer.claim);
     Ok(())
 }
 
@@ -53,11 +53,11 @@ fn holder_of(claim: Option<&Claim>) -> Option<String> {
 
 async fn ask(
     reconciliation: &Reconciliation,
-    home: &ProjectKey,
+    project_key: &ProjectKey,
     context: &Context,
 ) -> Result<ClaimResult, Error> {
     tokio::select! {
-        answer = context.requests.claims.claim(&reconciliation.object, home) => Ok(answer),
+        answer = context.requests.claims.claim(&reconciliation.object, project_key) => Ok(answer),
         // It waits for the watches of all namespaces, and one of them may never sync.
         () = context.process.stopping.cancelled() => Err(Error::StartOver),
     }
@@ -98,10 +98,10 @@ fn admit_since(reconciliation: &mut Reconciliation, released: std::time::Duratio
     reconciliation.released = Some(released);
     reconciliation.reads_since = reconciliation.reads_since.max(released);
     let counts = |made: Option<&std::time::Duration>| made.is_some_and(|made| *made >= released);
-    reconciliation.seen.desktops.retain(|id, observation| {
+    reconciliation.observed.desktops.retain(|id, observation| {
         observation.view == DesktopView::Gone || counts(reconciliation.reads.desktops.get(id))
     });
     if !counts(reconciliation.reads.sub_jobs.as_ref()) {
-        reconciliation.seen.sub_job_list = None;
+        reconciliation.observed.sub_job_list = None;
     }
 }

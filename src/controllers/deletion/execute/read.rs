@@ -13,7 +13,7 @@ use super::super::reconciliation::Reconciliation;
 use super::super::{Error, facts};
 use crate::cloud::batching::DesktopQuery;
 use crate::cloud::rate_limiter::Priority;
-use crate::controllers::job_poller::{JobNews, JobToFollow};
+use crate::controllers::job_poller::{JobPollState, JobToFollow};
 use crate::controllers::project_session::{self, ProjectSession};
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
@@ -28,11 +28,12 @@ use crate::workspace::api::{Desktop, DetailFacts, Lookup, MAX_BATCH};
 use crate::workspace::error::{Error as CloudFailure, Failure};
 
 pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
-    let may_still_appear =
-        facts::with_deadlines(reconciliation, context, |deadlines| deadlines.project_may_come());
+    let may_still_appear = facts::with_deadlines(reconciliation, context, |deadlines| {
+        deadlines.project_may_appear()
+    });
     let (namespace, name) = (
         reconciliation.namespace(),
-        reconciliation.seen.request.project.clone(),
+        reconciliation.observed.request.project.clone(),
     );
     let asked = context.process.uptime.now();
     // What follows from the first read is confirmed by a live one before anything is sent.
@@ -57,8 +58,8 @@ pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Conte
         // What was read in another project says nothing here, and new credentials are verified by a read first.
         reconciliation.forget_reads(asked);
     }
-    reconciliation.seen.project = Some(session.view.clone());
-    reconciliation.seen.project_is_fresh = context.process.uptime.at(read.began) >= asked;
+    reconciliation.observed.project = Some(session.view.clone());
+    reconciliation.observed.project_is_fresh = context.process.uptime.at(read.began) >= asked;
     reconciliation.project_read = Some(context.process.uptime.now());
     let first = reconciliation.project_session.replace(session).is_none();
     if first && Priority::of(&reconciliation.object) == Priority::Submission {
@@ -70,7 +71,9 @@ pub(super) async fn project(reconciliation: &mut Reconciliation, context: &Conte
 /// Takes over from earlier reconciliations which desktops are gone.
 fn restore_known_gone(reconciliation: &mut Reconciliation, now: Duration, context: &Context) {
     // Without a project that can be used nothing is known of its desktops.
-    let Ok(key) = reconciliation.home() else { return };
+    let Ok(key) = reconciliation.credentials_key() else {
+        return;
+    };
     let remembered = context.requests.memory.of(&reconciliation.uid());
     for id in remembered.known_gone(&key.project, deadlines::oldest_gone(now)) {
         let gone = DesktopObservation {
@@ -80,7 +83,7 @@ fn restore_known_gone(reconciliation: &mut Reconciliation, now: Duration, contex
             facts: Box::default(),
             details: None,
         };
-        reconciliation.seen.desktops.insert(id.clone(), gone);
+        reconciliation.observed.desktops.insert(id.clone(), gone);
     }
 }
 
@@ -164,7 +167,7 @@ pub(super) async fn desktop(
             read_failure: Box::new(read_failure_of(error, context)),
             in_a_row: reconciliation.remember(context, |memory| memory.single_read_failed(id)),
         };
-        reconciliation.seen.single_reads.insert(id.folded(), failed);
+        reconciliation.observed.single_reads.insert(id.folded(), failed);
     } else if let Some(answer) = answered(reconciliation, shown, context) {
         let desktop = match answer.value {
             Lookup::Gone => None,
@@ -175,11 +178,11 @@ pub(super) async fn desktop(
             Some(view) => view,
         };
         if view == DesktopView::Gone {
-            let project = reconciliation.home()?.project;
+            let project = reconciliation.credentials_key()?.project;
             reconciliation.remember(context, |memory| memory.mark_gone(id, project, began));
         }
         reconciliation
-            .seen
+            .observed
             .single_reads
             .insert(id.folded(), SingleRead::Answered);
         record_desktop(reconciliation, id, view, desktop, began, context);
@@ -208,7 +211,7 @@ pub(super) async fn details(
             }
         }
         for id in ids.iter().map(DesktopID::folded) {
-            if let Some(desktop) = reconciliation.seen.desktops.get_mut(&id) {
+            if let Some(desktop) = reconciliation.observed.desktops.get_mut(&id) {
                 desktop.details = Some(Box::new(rows.remove(&id).unwrap_or_default()));
             }
         }
@@ -235,7 +238,7 @@ fn record_desktop(
     let (name, facts) = desktop
         .map(|desktop| (desktop.name, desktop.facts))
         .unwrap_or_default();
-    reconciliation.seen.desktops.insert(
+    reconciliation.observed.desktops.insert(
         id.folded(),
         DesktopObservation {
             view,
@@ -252,16 +255,16 @@ fn record_desktop(
 pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let now = begin_read(reconciliation, context);
     let first_seen = context.requests.memory.of(&reconciliation.uid()).first_seen;
-    let since = match &reconciliation.seen.claim {
+    let since = match &reconciliation.observed.claim {
         // Whether the job of a request that is gone shows by now: many may wait for that.
         Some(Claim::ReservedByDeleted(holder)) => reconciliation.reads_since.max(holder.gone_since),
-        _ if reconciliation.seen.request.status.attempts.is_empty() => deadlines::oldest_admitting_read(
+        _ if reconciliation.observed.request.status.attempts.is_empty() => deadlines::oldest_admitting_read(
             now,
             first_seen,
             reconciliation.released,
             &context.process.config.timing,
         ),
-        _ if recovery::is_early(&reconciliation.seen) => {
+        _ if recovery::is_early(&reconciliation.observed) => {
             let since =
                 facts::with_deadlines(reconciliation, context, |deadlines| deadlines.oldest_early_read());
             // Whatever is decided in this reconciliation, it is decided as of that moment.
@@ -271,7 +274,7 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
         _ => now,
     };
     let (key, cloud) = (reconciliation.batch_key()?, reconciliation.cloud()?);
-    let ids = reconciliation.seen.request.desktop_ids.clone();
+    let ids = reconciliation.observed.request.desktop_ids.clone();
     let since = context.process.uptime.moment(since);
     let sub_job_lists = context
         .cloud
@@ -284,11 +287,11 @@ pub(super) async fn sub_jobs(reconciliation: &mut Reconciliation, context: &Cont
             memory.observe_sub_jobs(&sub_job_list, &ids, context.process.uptime.now())
         });
         for id in unseen {
-            if let Some(desktop) = reconciliation.seen.desktops.get_mut(&id) {
+            if let Some(desktop) = reconciliation.observed.desktops.get_mut(&id) {
                 desktop.idle_twice = false;
             }
         }
-        reconciliation.seen.sub_job_list = Some(sub_job_list);
+        reconciliation.observed.sub_job_list = Some(sub_job_list);
         reconciliation.reads.sub_jobs = Some(now);
     }
     Ok(())
@@ -316,18 +319,18 @@ pub(super) async fn owner(
         owned |= found.items.iter().any(|other| other.uid() != uid);
     }
     reconciliation
-        .seen
+        .observed
         .owned_by_other_request
         .insert(job.clone(), owned);
     Ok(())
 }
 
 pub(super) fn job(reconciliation: &mut Reconciliation, job: &JobID, context: &Context) -> Result<(), Error> {
-    let key = reconciliation.home()?;
-    let attempts = &reconciliation.seen.request.status.attempts;
+    let key = reconciliation.credentials_key()?;
+    let attempts = &reconciliation.observed.request.status.attempts;
     let submitted = attempts.iter().find(|attempt| attempt.job_ids.contains(job));
     // Of another client's job it matters what it does to the desktops of this request.
-    let desktops = submitted.map_or(&reconciliation.seen.request.desktop_ids, |attempt| {
+    let desktops = submitted.map_or(&reconciliation.observed.request.desktop_ids, |attempt| {
         &attempt.desktop_ids
     });
     let wanted = JobToFollow {
@@ -341,23 +344,23 @@ pub(super) fn job(reconciliation: &mut Reconciliation, job: &JobID, context: &Co
         .pollers
         .follow(wanted, &key, reconciliation.session()?)
     {
-        JobNews::NotPolled => JobView::default(),
-        JobNews::Known(view) => view,
-        JobNews::ReadFailure(error) => {
+        JobPollState::NotPolled => JobView::default(),
+        JobPollState::Known(view) => view,
+        JobPollState::ReadFailure(error) => {
             // A job of another client that cannot be read counts as open, and the wait for it is bounded.
-            let attempts = &reconciliation.seen.request.status.attempts;
+            let attempts = &reconciliation.observed.request.status.attempts;
             if attempts.iter().any(|a| a.is_open() || a.took_effect()) {
                 read_failure(reconciliation, &error, context);
             }
             JobView::default()
         }
     };
-    reconciliation.seen.jobs.insert(job.clone(), view);
+    reconciliation.observed.jobs.insert(job.clone(), view);
     Ok(())
 }
 
 fn begin_read(reconciliation: &mut Reconciliation, context: &Context) -> Duration {
-    reconciliation.seen.project_is_fresh = false;
+    reconciliation.observed.project_is_fresh = false;
     context.process.uptime.now()
 }
 
@@ -376,7 +379,7 @@ fn answered<T>(
 
 pub(super) fn read_failure(reconciliation: &mut Reconciliation, error: &CloudFailure, context: &Context) {
     reconciliation.remember(context, |r| r.failures = r.failures.saturating_add(1));
-    reconciliation.seen.read_failure = Some(read_failure_of(error, context));
+    reconciliation.observed.read_failure = Some(read_failure_of(error, context));
 }
 
 fn read_failure_of(error: &CloudFailure, context: &Context) -> ReadFailure {

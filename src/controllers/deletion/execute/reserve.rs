@@ -25,11 +25,11 @@ pub(super) async fn reserve(
         .project_session
         .as_ref()
         .and_then(|project_session| project_session.project.clone());
-    let (Some(project), Some(view)) = (project, &reconciliation.seen.project) else {
+    let (Some(project), Some(view)) = (project, &reconciliation.observed.project) else {
         return Err(Error::Fault("desktops are reserved before the project was read"));
     };
     let attempt_id = reconciliation
-        .seen
+        .observed
         .reserved
         .get_or_insert_with(|| new_attempt_id(context))
         .clone();
@@ -48,12 +48,12 @@ pub(super) async fn reserve(
     };
     let written = project_status::replace(&project, &status, "ReserveDesktops", context).await;
     // From now on it is checked periodically, whatever the result of this reconciliation.
-    reconciliation.settle_reservations(context);
+    reconciliation.schedule_reservation_check(context);
     match written.map(StoredProject::of) {
         Ok(Ok(written)) => reconciliation.record_reservation(written),
         // The next read says what is so.
         Ok(Err(_)) | Err(api::Error::Conflict | api::Error::NotFound) => {
-            reconciliation.seen.project_is_fresh = false;
+            reconciliation.observed.project_is_fresh = false;
         }
         Err(error) => return Err(error.into()),
     }

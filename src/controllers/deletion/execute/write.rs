@@ -18,7 +18,7 @@ pub(super) async fn finalizers(
     present: bool,
     context: &Context,
 ) -> Result<(), Error> {
-    if !present && reconciliation.seen.request.deleting {
+    if !present && reconciliation.observed.request.deleting {
         report::released_unresolved(reconciliation, context).await;
     }
     let patch = finished::finalizers(&reconciliation.object, present);
@@ -44,11 +44,11 @@ pub(super) async fn finalizers(
         reconciliation.remember(context, |memory| memory.record_finalizer_added(now));
     }
     let patched = patched?;
-    if present && reconciliation.seen.facts.finalizer_missing {
+    if present && reconciliation.observed.facts.finalizer_missing {
         report::finalizer_restored(reconciliation, context).await;
     }
     context.process.metrics.api_write("DesktopDeletion", step);
-    reconciliation.seen.project_is_fresh = false;
+    reconciliation.observed.project_is_fresh = false;
     reconciliation.update(patched, context)
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn status(
     step: &'static str,
     context: &Context,
 ) -> Result<(), Error> {
-    let before = reconciliation.seen.request.status.clone();
+    let before = reconciliation.observed.request.status.clone();
     let next =
         next(reconciliation, &status).map_err(|_| Error::Fault("a status cannot be written as JSON"))?;
     let requests = reconciliation.requests(context);
@@ -92,8 +92,8 @@ pub(super) async fn status(
     .await?;
     context.process.metrics.api_write("DesktopDeletion", step);
     reconciliation.update(written, context)?;
-    if reconciliation.may_hold_reservation() && reconciliation.seen.request.pending().is_none() {
-        reconciliation.settle_reservations(context);
+    if reconciliation.may_hold_reservation() && reconciliation.observed.request.pending().is_none() {
+        reconciliation.schedule_reservation_check(context);
     }
     report::changed(&before, reconciliation, context).await;
     Ok(())

@@ -86,7 +86,7 @@ impl Iam for Fake {
 fn issued<T>(value: T, left: Duration) -> Issued<T> {
     Issued {
         value,
-        ends: Timestamp::UNIX_EPOCH + left,
+        expires_at: Timestamp::UNIX_EPOCH + left,
         left,
     }
 }
@@ -99,7 +99,7 @@ fn refused(status: u16) -> Trouble {
 }
 
 fn lost() -> Trouble {
-    Failure::NoAnswer {
+    Failure::NoResponse {
         reason: "reset".to_owned(),
     }
 }
@@ -117,10 +117,10 @@ impl World {
         }
     }
 
-    fn session(&self, project: &str) -> Session {
+    fn session(&self, project: &str) -> UserSession {
         let entries = ["domainName", "userName", "password"];
         let data: SecretData = entries.map(|key| (key.to_owned(), b"canary".to_vec())).into();
-        Session::new(
+        UserSession::new(
             Arc::clone(&self.iam) as Arc<dyn Iam>,
             PasswordLogin::read(&data).unwrap(),
             ProjectID::try_from(project).unwrap(),
@@ -141,7 +141,7 @@ const NOTHING: [Operation; 0] = [];
 async fn one_login_serves_all_who_ask_at_one_time() {
     let world = World::new();
     let session = world.session("p1");
-    assert!(session.held().is_none());
+    assert!(session.cached().is_none());
     let grants = join_all((0..50).map(|_| session.current())).await;
     let first = grants[0].as_ref().unwrap();
     for grant in &grants {
@@ -152,8 +152,8 @@ async fn one_login_serves_all_who_ask_at_one_time() {
     }
     assert_eq!(world.iam.calls(), LOGIN);
     assert!(!is_token(first));
-    assert_eq!(first.ends, Some(Timestamp::UNIX_EPOCH + HOUR));
-    assert!(session.held().is_some());
+    assert_eq!(first.expires_at, Some(Timestamp::UNIX_EPOCH + HOUR));
+    assert!(session.cached().is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,9 +165,9 @@ async fn a_key_is_renewed_before_it_ends_and_the_password_is_used_once_a_day() {
     let began = Instant::now();
     while began.elapsed() < DAY * 3 {
         session.current().await.unwrap();
-        let held = session.held.lock().grant.clone().unwrap();
+        let cached = session.cache.lock().credentials.clone().unwrap();
         assert!(
-            held.last_use - Instant::now() > 15 * MINUTE,
+            cached.last_use - Instant::now() > 15 * MINUTE,
             "a signature never outlives its key"
         );
         advance(5 * MINUTE).await;
@@ -196,7 +196,7 @@ async fn what_still_holds_is_used_while_it_cannot_be_renewed() {
     session.current().await.unwrap();
     assert_eq!(world.iam.calls(), EXCHANGE);
     advance(12 * MINUTE).await;
-    assert!(session.held().is_none(), "too close to its end to sign with it");
+    assert!(session.cached().is_none(), "too close to its end to sign with it");
     let second = session.current().await.unwrap();
     assert!(!Arc::ptr_eq(&second.credentials, &first.credentials));
 }
@@ -219,7 +219,7 @@ async fn what_the_cloud_refused_is_not_given_out_again() {
     let first = session.current().await.unwrap();
     world.iam.calls();
     assert!(session.dismiss(&first.credentials));
-    assert!(session.held().is_none());
+    assert!(session.cached().is_none());
     let second = session.current().await.unwrap();
     assert_eq!(world.iam.calls(), LOGIN, "the token may have ended too");
     // A caller that was refused with the first one finds the second one in place.
@@ -239,7 +239,7 @@ async fn where_iam_exchanges_nothing_the_token_is_sent_until_it_ends() {
         world.iam.refuse_exchanges(&[refused(status), refused(status)]);
         let grant = session.current().await.unwrap();
         assert!(is_token(&grant));
-        assert_eq!(grant.ends, Some(Timestamp::UNIX_EPOCH + DAY));
+        assert_eq!(grant.expires_at, Some(Timestamp::UNIX_EPOCH + DAY));
         assert_eq!(world.iam.calls(), LOGIN);
         advance(23 * HOUR).await;
         session.current().await.unwrap();
@@ -343,7 +343,7 @@ async fn nothing_shows_a_secret() {
     let grant = session.current().await.unwrap();
     let shown = format!(
         "{session:?} {grant:?} {:?}",
-        session.held.lock().token.as_ref().map(|t| &t.value)
+        session.cache.lock().token.as_ref().map(|t| &t.value)
     );
     // Name and account of the user are called so too here.
     let shown = shown.replace("domain: \"canary\", user: \"canary\"", "");

@@ -183,7 +183,7 @@ pub fn reserve(project: &Project, reserved: Reserved) -> Project {
 pub fn settle(project: &Project, now: Vec<ReservationOwner>, timing: &Timing) -> Option<Project> {
     let settled = of(
         project.version,
-        &daily_usage::settle(&usage(project), now, timing),
+        &daily_usage::settle_reservations(&usage(project), now, timing),
     );
     (settled != *project).then_some(Project {
         version: project.version + 1,

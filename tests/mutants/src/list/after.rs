@@ -46,11 +46,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "What is seen settles an attempt although its call can still take effect",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
-            find: "    if !seen.facts.expired {
-        return early(seen, attempt).unwrap_or_else(|step| step);
+            find: "    if !observed.facts.expired {
+        return early(observed, attempt).unwrap_or_else(|step| step);
     }
 ",
-            replace: "    if let Err(step) = early(seen, attempt) {
+            replace: "    if let Err(step) = early(observed, attempt) {
         return step;
     }
 ",
@@ -65,8 +65,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "Evidence of an effect is ignored",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
-            find: "    if evidence.found() && is_conclusive(seen, attempt, &evidence) {
-        return Step::RecordOutcome(adopted(seen, attempt, &evidence));
+            find: "    if evidence.found() && is_conclusive(observed, attempt, &evidence) {
+        return Step::RecordOutcome(adopted(observed, attempt, &evidence));
     }
 ",
             replace: "",
@@ -81,12 +81,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "One look without evidence is enough to submit again",
         edits: &[Edit {
             file: "src/plan/recovery.rs",
-            find: "    let Some(earlier) = &seen.earlier_evidence else {
+            find: "    let Some(earlier) = &observed.earlier_evidence else {
         return Step::Wait(wait(&evidence.jobs));
     };
     let evidence = evidence.or(earlier);
 ",
-            replace: "    let earlier = seen.earlier_evidence.clone().unwrap_or_else(|| evidence.clone());
+            replace:
+                "    let earlier = observed.earlier_evidence.clone().unwrap_or_else(|| evidence.clone());
     let evidence = evidence.or(&earlier);
 ",
         }],
@@ -115,8 +116,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A job that deletes a part of the batch is taken for the request's own though the list was cut",
         edits: &[Edit {
             file: "src/plan/evidence.rs",
-            find: "    evidence.complete || seen.facts.recovery_timed_out || ours()",
-            replace: "    evidence.complete || seen.facts.recovery_timed_out || ours() || evidence.found()",
+            find: "    evidence.complete || observed.facts.recovery_timed_out || ours()",
+            replace: "    evidence.complete || observed.facts.recovery_timed_out || ours() || evidence.found()",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -142,8 +143,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A deleted object goes although its call may still take effect",
         edits: &[Edit {
             file: "src/plan/finalize.rs",
-            find: "blockers::next_clock_read(seen).unwrap_or_else(|| Step::Wait(waiting_for_expiry(attempt)))",
-            replace: "blockers::next_clock_read(seen).unwrap_or(Step::DropFinalizer)",
+            find: "blockers::next_clock_read(observed).unwrap_or_else(|| Step::Wait(waiting_for_expiry(attempt)))",
+            replace: "blockers::next_clock_read(observed).unwrap_or(Step::DropFinalizer)",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -155,8 +156,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A deleted object goes although the job of its call need not show yet, so that one with the same name would not see it",
         edits: &[Edit {
             file: "src/plan/finalize.rs",
-            find: "if submitted(&seen.request.status) && !seen.facts.job_visibility_timeout_over {",
-            replace: "if submitted(&seen.request.status) && seen.read_failure.is_some() {",
+            find: "if submitted(&observed.request.status) && !observed.facts.job_visibility_timeout_over {",
+            replace: "if submitted(&observed.request.status) && observed.read_failure.is_some() {",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

@@ -116,8 +116,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A read that lacks a fact replaces the plan that is shown, so its approval applies to another plan",
         edits: &[Edit {
             file: "src/plan/preview.rs",
-            find: "    let says_less = !missing.is_empty() && !seen.facts.facts_missing_for_long;",
-            replace: "    let says_less = !missing.is_empty() && seen.facts.facts_missing_for_long;",
+            find: "    let says_less = !missing.is_empty() && !observed.facts.facts_missing_for_long;",
+            replace: "    let says_less = !missing.is_empty() && observed.facts.facts_missing_for_long;",
         }],
         trials: TRIALS,
     },
@@ -126,8 +126,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The desktops are not compared with the approved ones in the last read before signing",
         edits: &[Edit {
             file: "src/plan/admission.rs",
-            find: "    if let Some(progress) = not_permitted(seen, &sorted) {",
-            replace: "    if let Some(progress) = expectations::failed(seen, &sorted.present) {",
+            find: "    if let Some(progress) = not_permitted(observed, &sorted) {",
+            replace: "    if let Some(progress) = expectations::failed(observed, &sorted.present) {",
         }],
         trials: TRIALS,
     },
@@ -136,8 +136,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The delete request is sent although its approval was withdrawn after the intent was stored",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "seen.request.suspend || unapproved || untimely;",
-            replace: "seen.request.suspend || (unapproved && false) || untimely;",
+            find: "observed.request.suspend || unapproved || untimely;",
+            replace: "observed.request.suspend || (unapproved && false) || untimely;",
         }],
         trials: TRIALS,
     },
@@ -146,8 +146,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A request is signed based on an earlier read of its project, for example that it needs no approval",
         edits: &[Edit {
             file: "src/plan/admission.rs",
-            find: "    if !seen.project_is_fresh {",
-            replace: "    if !seen.project_is_fresh && seen.project.is_none() {",
+            find: "    if !observed.project_is_fresh {",
+            replace: "    if !observed.project_is_fresh && observed.project.is_none() {",
         }],
         trials: TRIALS,
     },
@@ -156,7 +156,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A desktop is deleted that the guardrails of the project protect",
         edits: &[Edit {
             file: "src/plan/admission.rs",
-            find: "        .or_else(|| guardrails::blocked(seen, &sorted.present))\n",
+            find: "        .or_else(|| guardrails::blocked(observed, &sorted.present))\n",
             replace: "",
         }],
         trials: TRIALS,

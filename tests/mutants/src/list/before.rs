@@ -30,8 +30,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The call is made without an intent",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "None if go && unsettled(&seen.request.status).is_none() => intent(seen, attempt),",
-            replace: "None if go && unsettled(&seen.request.status).is_none() => Step::Post,",
+            find: "None if go && unsettled(&observed.request.status).is_none() => intent(observed, attempt),",
+            replace: "None if go && unsettled(&observed.request.status).is_none() => Step::Post,",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -44,13 +44,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: "src/plan/deadlines.rs",
-                find: "*fresh = armed.is_some_and(|made| !is_stale(made, uptime, timing));",
-                replace: "*fresh = armed.is_some_and(|made| made <= uptime);",
+                find: "*fresh = signed_uptime.is_some_and(|made| !is_stale(made, uptime, timing));",
+                replace: "*fresh = signed_uptime.is_some_and(|made| made <= uptime);",
             },
             Edit {
                 file: "src/controllers/deletion/execute.rs",
                 find: "    // Between the guard",
-                replace: "    let sent = reconciliation.seen.request.attempt(&attempt);
+                replace: "    let sent = reconciliation.observed.request.attempt(&attempt);
     let spec = &reconciliation.object.spec;
     let body = BatchDelete {
         desktop_ids: sent.map(|sent| sent.desktop_ids.clone()).unwrap_or_default(),
@@ -72,8 +72,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The delete request is sent regardless of the age of its signature",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "let go = fresh && !cancelled && !seen.facts.stopping;",
-            replace: "let go = (fresh || !fresh) && !cancelled && !seen.facts.stopping;",
+            find: "let go = fresh && !cancelled && !observed.facts.stopping;",
+            replace: "let go = (fresh || !fresh) && !cancelled && !observed.facts.stopping;",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -85,8 +85,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The delete request is sent although its object was deleted or suspended after the intent was stored",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "let go = fresh && !cancelled && !seen.facts.stopping;",
-            replace: "let go = fresh && (!cancelled || stored.is_some()) && !seen.facts.stopping;",
+            find: "let go = fresh && !cancelled && !observed.facts.stopping;",
+            replace: "let go = fresh && (!cancelled || stored.is_some()) && !observed.facts.stopping;",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -111,8 +111,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A call is signed without waiting for a permit of the rate limiter",
         edits: &[Edit {
             file: "src/plan/admission.rs",
-            find: "(seen.permit != SendPermit::Held).then_some(Step::AcquirePermit)",
-            replace: "(seen.permit != SendPermit::Held).then_some(Step::AcquirePermit).filter(|_| false)",
+            find: "(observed.permit != SendPermit::Held).then_some(Step::AcquirePermit)",
+            replace: "(observed.permit != SendPermit::Held).then_some(Step::AcquirePermit).filter(|_| false)",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -124,8 +124,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A request keeps its permit while its reads wait for permits of their own",
         edits: &[Edit {
             file: "src/plan.rs",
-            find: "step if seen.permit == SendPermit::Held && !step.keeps_permit() => Step::ReleasePermit,",
-            replace: "step if seen.permit == SendPermit::Held && !step.keeps_permit() => step,",
+            find: "step if observed.permit == SendPermit::Held && !step.keeps_permit() => Step::ReleasePermit,",
+            replace: "step if observed.permit == SendPermit::Held && !step.keeps_permit() => step,",
         }],
         trials: &[Trial {
             layer: Layer::Offline,
@@ -163,8 +163,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "Two requests may have one desktop in flight",
         edits: &[Edit {
             file: "src/controllers/claims.rs",
-            find: "let Some(claim) = table.conflict(object, home) else {",
-            replace: "let Some(claim) = table.conflict(object, home).filter(|_| false) else {",
+            find: "let Some(claim) = table.conflict(object, project_key) else {",
+            replace: "let Some(claim) = table.conflict(object, project_key).filter(|_| false) else {",
         }],
         trials: &[Trial {
             layer: Layer::Cluster,
@@ -195,7 +195,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A request in flight reserves its desktops only at its own endpoint",
         edits: &[Edit {
             file: "src/controllers/claims/table.rs",
-            find: "known.is_some_and(|theirs| theirs.project_id == home.project_id);",
+            find: "known.is_some_and(|theirs| theirs.project_id == project_key.project_id);",
             replace: "known.is_some_and(|theirs| theirs == home);",
         }],
         trials: &[

@@ -8,16 +8,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The client sends a call again that was answered by a 5xx",
         edits: &[Edit {
             file: "src/workspace/exchange.rs",
-            find: "        let received = transfer(carrier, call, limits)
+            find: "        let received = transfer(transport, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
 ",
             replace: "        let again = call.clone();
-        let mut received = transfer(carrier, call, limits)
+        let mut received = transfer(transport, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
         if received.status.is_server_error() {
-            received = transfer(carrier, again, limits)
+            received = transfer(transport, again, limits)
                 .await
                 .map_err(|lost| self.lost(&lost))?;
         }
@@ -33,14 +33,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "The client sends a call again whose answer did not come",
         edits: &[Edit {
             file: "src/workspace/exchange.rs",
-            find: "        let received = transfer(carrier, call, limits)
+            find: "        let received = transfer(transport, call, limits)
             .await
             .map_err(|lost| self.lost(&lost))?;
 ",
             replace: "        let again = call.clone();
-        let received = match transfer(carrier, call, limits).await {
+        let received = match transfer(transport, call, limits).await {
             Ok(received) => received,
-            Err(_) => transfer(carrier, again, limits)
+            Err(_) => transfer(transport, again, limits)
                 .await
                 .map_err(|lost| self.lost(&lost))?,
         };

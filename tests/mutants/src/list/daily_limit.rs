@@ -23,8 +23,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "An intent is stored although its desktops are not reserved under the daily limit",
         edits: &[Edit {
             file: "src/plan/submission.rs",
-            find: "unreserved || seen.request.suspend",
-            replace: "(unreserved && false) || seen.request.suspend",
+            find: "unreserved || observed.request.suspend",
+            replace: "(unreserved && false) || observed.request.suspend",
         }],
         trials: TRIALS,
     },
@@ -63,8 +63,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A request that was interrupted after its reservation waits a day for what it reserved itself",
         edits: &[Edit {
             file: "src/plan/daily_limit.rs",
-            find: "left_over(seen, &others)",
-            replace: "left_over(seen, &others).filter(|_| false)",
+            find: "left_over(observed, &others)",
+            replace: "left_over(observed, &others).filter(|_| false)",
         }],
         trials: TRIALS,
     },

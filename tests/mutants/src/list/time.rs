@@ -79,8 +79,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         does: "A finalizer that another client removed while a call may take effect stays off",
         edits: &[Edit {
             file: "src/plan/finalizer.rs",
-            find: "    (seen.facts.finalizer_missing && seen.facts.finalizer_due && !seen.facts.stopping)",
-            replace: "    (seen.facts.finalizer_missing && seen.facts.finalizer_due && seen.facts.stopping)",
+            find: "    (observed.facts.finalizer_missing && observed.facts.finalizer_due && !observed.facts.stopping)",
+            replace: "    (observed.facts.finalizer_missing && observed.facts.finalizer_due && observed.facts.stopping)",
         }],
         trials: &[Trial {
             layer: Layer::Offline,

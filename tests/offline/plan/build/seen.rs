@@ -268,7 +268,7 @@ impl Seen {
 
     /// That job's parent has neither a status nor sub-jobs.
     pub(crate) fn parent_unclear(self, name: &str) -> Self {
-        self.with(|o| o.jobs.get_mut(&job(name)).unwrap().unclear = true)
+        self.with(|o| o.jobs.get_mut(&job(name)).unwrap().end_unknown = true)
     }
 
     /// A read failed.

@@ -87,7 +87,7 @@ impl Walk {
             }
         };
         let requests = usage.reservations.iter().map(|_| request()).collect();
-        let usage = daily_usage::settle(&usage, requests, &timing());
+        let usage = daily_usage::settle_reservations(&usage, requests, &timing());
         self.settling = Some((self.usage_version, usage));
     }
 

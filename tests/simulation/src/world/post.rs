@@ -1,7 +1,7 @@
 //! Calls on their way from an operator to a service, and answers on their way back.
 
 use bytes::Bytes;
-use desktop_deletion_operator::workspace::transport::Undelivered;
+use desktop_deletion_operator::workspace::transport::TransportError;
 use futures::channel::mpsc::UnboundedReceiver;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
@@ -54,7 +54,7 @@ pub enum Reply {
     /// To the client of Kubernetes.
     Api(oneshot::Sender<Result<ApiReply, String>>),
     /// To the client of the cloud.
-    Cloud(oneshot::Sender<Result<CloudReply, Undelivered>>),
+    Cloud(oneshot::Sender<Result<CloudReply, TransportError>>),
     /// To nobody.
     Nobody,
 }
@@ -413,7 +413,7 @@ impl World {
             }
             (Reply::Cloud(reply), Answer::Broken { not_sent, reason }) => {
                 let reason = reason.to_owned();
-                drop(reply.send(Err(Undelivered { not_sent, reason })));
+                drop(reply.send(Err(TransportError { not_sent, reason })));
             }
             (reply, _) => self.limbo.push((who, reply)),
         }

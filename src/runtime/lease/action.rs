@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// What a replica may do about the lease.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Ruling {
+pub enum LeaseAction {
     /// There is none: create it like this. If another replica does so first, the API server refuses.
     Create(Lease),
     /// It is free, has run out or is ours: replace it by this. The resourceVersion of what was read is in it, so that
@@ -57,7 +57,7 @@ impl Candidate {
 
     /// What may be done about the Lease that was `found`, by an answer that came at `now`; `wall` is the time of day
     /// that is written into it.
-    pub fn judge(&mut self, found: Option<Lease>, now: Instant, wall: Timestamp) -> Ruling {
+    pub fn decide(&mut self, found: Option<Lease>, now: Instant, wall: Timestamp) -> LeaseAction {
         let Some(mut lease) = found else {
             self.seen = None;
             let mut lease = Lease {
@@ -68,9 +68,9 @@ impl Candidate {
                 ..Lease::default()
             };
             self.take(lease.spec.get_or_insert_default(), wall);
-            return Ruling::Create(lease);
+            return LeaseAction::Create(lease);
         };
-        let unchanged = self.look(lease.metadata.resource_version.as_ref(), now);
+        let unchanged = self.unchanged_for(lease.metadata.resource_version.as_ref(), now);
         let spec = lease.spec.get_or_insert_default();
         let holder = spec.holder_identity.clone().unwrap_or_default();
         if holder == self.identity {
@@ -78,9 +78,9 @@ impl Candidate {
         } else if holder.is_empty() || unchanged >= self.term_of(spec) {
             self.take(spec, wall);
         } else {
-            return Ruling::StandBy { holder };
+            return LeaseAction::StandBy { holder };
         }
-        Ruling::Replace(lease)
+        LeaseAction::Replace(lease)
     }
 
     /// The Lease that was `found`, given back; `None` if it is not ours.
@@ -95,7 +95,7 @@ impl Candidate {
     }
 
     /// For how long our own clock has seen the Lease in this state.
-    fn look(&mut self, resource_version: Option<&String>, now: Instant) -> Duration {
+    fn unchanged_for(&mut self, resource_version: Option<&String>, now: Instant) -> Duration {
         match &self.seen {
             Some(seen) if seen.resource_version.as_ref() == resource_version => now - seen.since,
             _ => {
@@ -148,28 +148,28 @@ mod tests {
 
     /// A Lease as the API server gives it out.
     fn stored(holder: &str, version: &str) -> Lease {
-        let Ruling::Create(mut lease) = candidate(holder).judge(None, Instant::now(), wall(1)) else {
+        let LeaseAction::Create(mut lease) = candidate(holder).decide(None, Instant::now(), wall(1)) else {
             unreachable!("there is no lease")
         };
         lease.metadata.resource_version = Some(version.to_owned());
         lease
     }
 
-    fn spec(ruling: &Ruling) -> LeaseSpec {
-        match ruling {
-            Ruling::Create(lease) | Ruling::Replace(lease) => lease.spec.clone().unwrap(),
-            Ruling::StandBy { holder } => panic!("stands by for {holder}"),
+    fn spec(action: &LeaseAction) -> LeaseSpec {
+        match action {
+            LeaseAction::Create(lease) | LeaseAction::Replace(lease) => lease.spec.clone().unwrap(),
+            LeaseAction::StandBy { holder } => panic!("stands by for {holder}"),
         }
     }
 
-    fn stands_by(ruling: &Ruling) -> bool {
-        matches!(ruling, Ruling::StandBy { holder } if holder == "a")
+    fn stands_by(action: &LeaseAction) -> bool {
+        matches!(action, LeaseAction::StandBy { holder } if holder == "a")
     }
 
     #[test]
     fn the_first_one_creates_the_lease() {
         let now = Instant::now();
-        let created = candidate("a").judge(None, now, wall(7));
+        let created = candidate("a").decide(None, now, wall(7));
         let expected = LeaseSpec {
             acquire_time: Some(MicroTime(wall(7))),
             holder_identity: Some("a".to_owned()),
@@ -178,14 +178,14 @@ mod tests {
             renew_time: Some(MicroTime(wall(7))),
             ..LeaseSpec::default()
         };
-        assert!(matches!(created, Ruling::Create(_)));
+        assert!(matches!(created, LeaseAction::Create(_)));
         assert_eq!(spec(&created), expected);
     }
 
     #[test]
     fn the_holder_renews_what_it_read() {
-        let renewed = candidate("a").judge(Some(stored("a", "1")), Instant::now(), wall(9));
-        let Ruling::Replace(lease) = &renewed else {
+        let renewed = candidate("a").decide(Some(stored("a", "1")), Instant::now(), wall(9));
+        let LeaseAction::Replace(lease) = &renewed else {
             panic!("{renewed:?}")
         };
         assert_eq!(
@@ -205,13 +205,13 @@ mod tests {
         let start = Instant::now();
         // A renewTime far in the past, by the other machine's clock, decides nothing.
         let late = wall(1_000_000);
-        assert!(stands_by(&b.judge(Some(stored("a", "1")), start, late)));
-        assert!(stands_by(&b.judge(
+        assert!(stands_by(&b.decide(Some(stored("a", "1")), start, late)));
+        assert!(stands_by(&b.decide(
             Some(stored("a", "1")),
             start + TERM - MOMENT,
             late
         )));
-        let taken = spec(&b.judge(Some(stored("a", "1")), start + TERM, late));
+        let taken = spec(&b.decide(Some(stored("a", "1")), start + TERM, late));
         assert_eq!(taken.holder_identity.as_deref(), Some("b"));
         assert_eq!(taken.lease_transitions, Some(1));
         assert_eq!(taken.acquire_time, Some(MicroTime(late)));
@@ -221,15 +221,15 @@ mod tests {
     fn every_renewal_starts_the_wait_anew() {
         let mut b = candidate("b");
         let start = Instant::now();
-        assert!(stands_by(&b.judge(Some(stored("a", "1")), start, wall(1))));
+        assert!(stands_by(&b.decide(Some(stored("a", "1")), start, wall(1))));
         let renewed = start + TERM - MOMENT;
-        assert!(stands_by(&b.judge(Some(stored("a", "2")), renewed, wall(1))));
-        assert!(stands_by(&b.judge(
+        assert!(stands_by(&b.decide(Some(stored("a", "2")), renewed, wall(1))));
+        assert!(stands_by(&b.decide(
             Some(stored("a", "2")),
             renewed + TERM - MOMENT,
             wall(1)
         )));
-        assert!(!stands_by(&b.judge(
+        assert!(!stands_by(&b.decide(
             Some(stored("a", "2")),
             renewed + TERM,
             wall(1)
@@ -245,7 +245,7 @@ mod tests {
             let over = start + Duration::from_secs(expected);
             for (at, waits) in [(start, true), (over - MOMENT, true), (over, false)] {
                 assert_eq!(
-                    stands_by(&b.judge(Some(lease.clone()), at, wall(1))),
+                    stands_by(&b.decide(Some(lease.clone()), at, wall(1))),
                     waits,
                     "{promised:?}"
                 );
@@ -263,7 +263,7 @@ mod tests {
             Some("1"),
             "it fences the write"
         );
-        let taken = spec(&candidate("b").judge(Some(free), Instant::now(), wall(6)));
+        let taken = spec(&candidate("b").decide(Some(free), Instant::now(), wall(6)));
         assert_eq!(taken.holder_identity.as_deref(), Some("b"));
         assert_eq!(taken.lease_transitions, Some(1));
     }
@@ -272,7 +272,7 @@ mod tests {
     fn a_lease_without_a_holder_is_free() {
         let mut lease = stored("a", "1");
         lease.spec = None;
-        let taken = spec(&candidate("b").judge(Some(lease), Instant::now(), wall(6)));
+        let taken = spec(&candidate("b").decide(Some(lease), Instant::now(), wall(6)));
         assert_eq!(taken.holder_identity.as_deref(), Some("b"));
     }
 }
