@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::BoxError;
 use crate::board::Board;
 use crate::cast::{Role, reason};
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 /// Does the request wait for its approval?
 pub(crate) fn waits(board: &Board, role: &Role) -> bool {
@@ -17,19 +17,19 @@ pub(crate) fn waits(board: &Board, role: &Role) -> bool {
 }
 
 /// Shows the plan, and approves it; the hash of what was approved.
-pub(crate) async fn approve(stage: &Stage, board: &mut Board, role: &Role) -> Result<String, BoxError> {
+pub(crate) async fn approve(fixture: &Fixture, board: &mut Board, role: &Role) -> Result<String, BoxError> {
     let arguments = ["plan", role.name];
-    let shown = board.meanwhile(stage.kubectl_desktops(&arguments)).await?;
+    let shown = board.meanwhile(fixture.kubectl_desktops(&arguments)).await?;
     board.show(&format!("kubectl desktops {}", arguments.join(" ")), &shown);
     let arguments = ["plan", role.name, "--output=json"];
-    let plan = board.meanwhile(stage.kubectl_desktops(&arguments)).await?;
+    let plan = board.meanwhile(fixture.kubectl_desktops(&arguments)).await?;
     let plan: Value = serde_json::from_str(&plan)?;
     let hash = plan["plan"]["hash"].as_str().unwrap_or_default().to_owned();
     let missing = missing(&shown, role, &hash);
     if !missing.is_empty() {
         return Err(format!("the plan of {} does not show {missing:?}", role.name).into());
     }
-    let posts = stage.posts(role);
+    let posts = fixture.posts(role);
     if !posts.is_empty() {
         return Err(format!(
             "{} was submitted {} times before its approval",
@@ -39,7 +39,7 @@ pub(crate) async fn approve(stage: &Stage, board: &mut Board, role: &Role) -> Re
         .into());
     }
     let arguments = ["approve", role.name, "--yes"];
-    board.meanwhile(stage.kubectl_desktops(&arguments)).await?;
+    board.meanwhile(fixture.kubectl_desktops(&arguments)).await?;
     board.say(&format!("kubectl desktops {}", arguments.join(" ")));
     Ok(hash)
 }

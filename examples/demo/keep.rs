@@ -6,19 +6,19 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::BoxError;
 use crate::board::Board;
+use crate::fixture::Fixture;
 use crate::samples;
-use crate::stage::Stage;
 
 /// Prints how to reach everything, and waits for Ctrl-C or SIGTERM.
-pub(crate) async fn until_interrupted(stage: &Stage, board: &mut Board) -> Result<(), BoxError> {
+pub(crate) async fn until_interrupted(fixture: &Fixture, board: &mut Board) -> Result<(), BoxError> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let namespace = format!("--namespace={}", stage.namespace.name());
+    let namespace = format!("--namespace={}", fixture.namespace.name());
     let current = ["config", "set-context", "--current", &namespace];
-    stage.control_plane.kubectl(current).await?.stdout()?;
+    fixture.control_plane.kubectl(current).await?.stdout()?;
 
-    let control_plane = &stage.control_plane;
+    let control_plane = &fixture.control_plane;
     let kubectl = control_plane.kubectl_path();
-    let simulator = stage.cloud.simulator();
+    let simulator = fixture.cloud.simulator();
     let screen = board.close();
     screen.print("");
     screen.print("Everything keeps running until you press Ctrl-C. In another terminal, run:");
@@ -27,7 +27,7 @@ pub(crate) async fn until_interrupted(stage: &Stage, board: &mut Board) -> Resul
         "export KUBECONFIG={}",
         quoted(control_plane.kubeconfig_path())
     ));
-    let plugin = &stage.plugin;
+    let plugin = &fixture.plugin;
     screen.print(&format!(
         "export PATH={}:{}:$PATH",
         quoted(kubectl.parent().unwrap_or(kubectl)),

@@ -13,15 +13,15 @@ mod approve;
 mod binary;
 mod board;
 mod cast;
+mod fixture;
 mod keep;
 mod samples;
 mod screen;
-mod stage;
 mod verdict;
 mod world;
 
 use board::Board;
-use stage::Stage;
+use fixture::Fixture;
 
 /// Whatever stops the demo, as a sentence.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -51,15 +51,15 @@ async fn main() -> ExitCode {
 
 async fn demo(keep: bool) -> Result<(), BoxError> {
     let mut board = Board::new();
-    let mut stage = Stage::set(&mut board).await?;
-    let played = act::play(&mut stage, &mut board).await;
-    let verdict = played.map_err(|error| stage.with_log(&error))?;
+    let mut fixture = Fixture::set(&mut board).await?;
+    let played = act::play(&mut fixture, &mut board).await;
+    let verdict = played.map_err(|error| fixture.with_log(&error))?;
     if keep {
         if let Err(faults) = &verdict {
             board.say(faults);
         }
-        keep::until_interrupted(&stage, &mut board).await?;
+        keep::until_interrupted(&fixture, &mut board).await?;
     }
-    stage.strike(&mut board).await?;
+    fixture.strike(&mut board).await?;
     verdict.map_err(Into::into)
 }

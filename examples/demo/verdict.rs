@@ -9,14 +9,14 @@ use workspace_simulator::cloud::LedgerEntry;
 use crate::BoxError;
 use crate::board::Board;
 use crate::cast::{FAILURE, Project, ROLES, Role, condition, is_finished, reason};
+use crate::fixture::Fixture;
 use crate::screen::columns;
-use crate::stage::Stage;
 
 /// `Ok`, or what did not end as it had to.
 pub(crate) type Verdict = Result<(), String>;
 
 /// Prints the closing table and pronounces the verdict.
-pub(crate) fn pronounce(stage: &Stage, board: &mut Board) -> Result<Verdict, BoxError> {
+pub(crate) fn pronounce(fixture: &Fixture, board: &mut Board) -> Result<Verdict, BoxError> {
     let header = [
         "REQUEST",
         "EXPECTED",
@@ -33,8 +33,8 @@ pub(crate) fn pronounce(stage: &Stage, board: &mut Board) -> Result<Verdict, Box
         let request = board
             .request(role.name)
             .ok_or_else(|| format!("{} was never seen", role.name))?;
-        let posts = stage.posts(role);
-        rows.push(row(role, request, &posts, stage.writes(role)?));
+        let posts = fixture.posts(role);
+        rows.push(row(role, request, &posts, fixture.writes(role)?));
         words.push(format!("  {}  {}", role.letter, message(request)));
         let found = [
             conditions(role, request),
@@ -44,7 +44,7 @@ pub(crate) fn pronounce(stage: &Stage, board: &mut Board) -> Result<Verdict, Box
         .concat();
         faults.extend(found.into_iter().map(|fault| format!("{}: {fault}", role.name)));
     }
-    faults.extend(bystanders(stage));
+    faults.extend(bystanders(fixture));
 
     let screen = board.close();
     screen.print("");
@@ -185,13 +185,13 @@ fn desktops(role: &Role, request: &DesktopDeletion) -> Vec<String> {
 }
 
 /// Are exactly those desktops gone that had to go?
-fn bystanders(stage: &Stage) -> Vec<String> {
+fn bystanders(fixture: &Fixture) -> Vec<String> {
     let cast = ROLES.iter().flat_map(|role| role.desktops);
     let gone = cast
         .filter(|desktop| desktop.ends == DesktopState::Deleted)
         .map(|desktop| desktop.id);
     let gone: BTreeSet<_> = gone.collect();
-    let (at_the_start, left) = stage.desktops();
+    let (at_the_start, left) = fixture.desktops();
     let mut wanted = at_the_start.clone();
     wanted.retain(|id| !gone.contains(id.as_str()));
     if left == wanted {

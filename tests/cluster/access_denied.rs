@@ -8,7 +8,7 @@ use testkit::{SERVICE_ACCOUNT, eventually};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
-use crate::stage::{BOUND, Stage, condition, desktop, message, pair, says};
+use crate::fixture::{BOUND, Fixture, condition, desktop, message, pair, says};
 
 const GROUP: &str = "admissionregistration.k8s.io/v1";
 
@@ -57,23 +57,23 @@ fn webhook_that_is_down(namespace: &str) -> Vec<Value> {
     })]
 }
 
-async fn kubectl(stage: &Stage, verb: &str, objects: &[Value]) {
+async fn kubectl(fixture: &Fixture, verb: &str, objects: &[Value]) {
     for object in objects {
         let arguments = [verb, "--filename=-"];
         let manifest = object.to_string();
-        let done = stage.control_plane.kubectl_with_input(arguments, &manifest);
+        let done = fixture.control_plane.kubectl_with_input(arguments, &manifest);
         done.await.unwrap().stdout().unwrap();
     }
 }
 
 /// Waits until such a change of a request is refused with these words: the API server takes a policy up when it likes.
-async fn is_refused(stage: &Stage, name: &str, finalizers: Value, words: &str) {
+async fn is_refused(fixture: &Fixture, name: &str, finalizers: Value, words: &str) {
     let dry = PatchParams {
         dry_run: true,
         ..PatchParams::default()
     };
     let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
-    let look = async || match stage.requests().patch(name, &dry, &patch).await {
+    let look = async || match fixture.requests().patch(name, &dry, &patch).await {
         Err(error) if error.to_string().contains(words) => Ok(()),
         other => Err(format!("{other:?}")),
     };
@@ -82,8 +82,8 @@ async fn is_refused(stage: &Stage, name: &str, finalizers: Value, words: &str) {
 }
 
 /// Waits until the request is stalled by a refusal with these words, and gives its status.
-async fn denied(stage: &Stage, words: &[&str]) -> Value {
-    let status = stage.reason("leaver", Stalled, "AccessDenied").await;
+async fn denied(fixture: &Fixture, words: &[&str]) -> Value {
+    let status = fixture.reason("leaver", Stalled, "AccessDenied").await;
     let message = message(&status, Stalled);
     for part in words {
         assert!(message.contains(part), "{part:?} is not in {message:?}");
@@ -92,74 +92,74 @@ async fn denied(stage: &Stage, words: &[&str]) -> Value {
 }
 
 /// The request goes on, and ends well after one submission.
-async fn goes_on(stage: &Stage) {
-    let status = stage.completed("leaver").await;
+async fn goes_on(fixture: &Fixture) {
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert!(condition(&status, Stalled).is_null(), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 /// What keeps the operator's finalizer off a new request says so with these words.
-async fn is_said_at_the_start(stage: &Stage, obstacle: &[Value], words: &str) {
-    kubectl(stage, "create", obstacle).await;
+async fn is_said_at_the_start(fixture: &Fixture, obstacle: &[Value], words: &str) {
+    kubectl(fixture, "create", obstacle).await;
     let suspended = json!({"suspend": true});
-    stage.request_with("probe", &["pc-1"], suspended).await;
-    is_refused(stage, "probe", json!(["test.example/probe"]), words).await;
-    stage.delete("probe").await;
+    fixture.request_with("probe", &["pc-1"], suspended).await;
+    is_refused(fixture, "probe", json!(["test.example/probe"]), words).await;
+    fixture.delete("probe").await;
 
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = denied(stage, &["add the finalizer", words]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = denied(fixture, &["add the finalizer", words]).await;
     let submitted = says(&status, Submitted);
     assert_eq!(submitted, pair("False", "AccessDenied"), "{status:#}");
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-    kubectl(stage, "delete", obstacle).await;
-    goes_on(stage).await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
+    kubectl(fixture, "delete", obstacle).await;
+    goes_on(fixture).await;
 }
 
 #[tokio::test]
 async fn a_policy_that_refuses_the_finalizer_is_said_with_its_words() {
-    let stage = Stage::set("no-finalizers", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("no-finalizers", &[desktop("pc-1")]).await;
     let (rule, words) = ("!has(object.metadata.finalizers)", "no finalizers today");
-    let policy = policy(stage.namespace.name(), rule, words);
-    is_said_at_the_start(&stage, &policy, words).await;
+    let policy = policy(fixture.namespace.name(), rule, words);
+    is_said_at_the_start(&fixture, &policy, words).await;
 }
 
 #[tokio::test]
 async fn a_webhook_that_is_down_is_said_like_a_refusal() {
-    let stage = Stage::set("webhook-down", &[desktop("pc-1")]).await;
-    let webhook = webhook_that_is_down(stage.namespace.name());
-    is_said_at_the_start(&stage, &webhook, "failed calling webhook").await;
+    let fixture = Fixture::set("webhook-down", &[desktop("pc-1")]).await;
+    let webhook = webhook_that_is_down(fixture.namespace.name());
+    is_said_at_the_start(&fixture, &webhook, "failed calling webhook").await;
 }
 
 #[tokio::test]
 async fn a_policy_that_keeps_the_finalizer_at_the_end_is_said_with_its_words() {
-    let stage = Stage::set("kept-finalizers", &["pc-1", "pc-2"].map(desktop)).await;
+    let fixture = Fixture::set("kept-finalizers", &["pc-1", "pc-2"].map(desktop)).await;
     // The operator may add its finalizer, and only its removal is refused.
     let rule = "has(object.metadata.finalizers) || !has(oldObject.metadata.finalizers)";
     let words = "finalizers stay today";
-    let policy = policy(stage.namespace.name(), rule, words);
-    kubectl(&stage, "create", &policy).await;
+    let policy = policy(fixture.namespace.name(), rule, words);
+    kubectl(&fixture, "create", &policy).await;
     let suspended = json!({"suspend": true});
-    stage.request_with("probe", &["pc-2"], suspended).await;
+    fixture.request_with("probe", &["pc-2"], suspended).await;
     let finalizers = Patch::Merge(json!({"metadata": {"finalizers": ["test.example/probe"]}}));
     let parameters = PatchParams::default();
-    let patched = stage.requests().patch("probe", &parameters, &finalizers).await;
+    let patched = fixture.requests().patch("probe", &parameters, &finalizers).await;
     patched.unwrap();
-    is_refused(&stage, "probe", Value::Null, words).await;
+    is_refused(&fixture, "probe", Value::Null, words).await;
 
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = denied(&stage, &["remove the finalizer", words]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = denied(&fixture, &["remove the finalizer", words]).await;
     let submitted = says(&status, Submitted);
     assert_eq!(submitted, pair("True", "JobAccepted"), "{status:#}");
-    kubectl(&stage, "delete", &policy).await;
-    goes_on(&stage).await;
+    kubectl(&fixture, "delete", &policy).await;
+    goes_on(&fixture).await;
 }
 
 /// Sets the verbs that the operator has on a kind, and waits until the API server acts by that.
-async fn allow(stage: &Stage, kind: &str, verbs: &[&str], all: &[&str]) {
-    let roles = stage.namespace.api::<Role>();
+async fn allow(fixture: &Fixture, kind: &str, verbs: &[&str], all: &[&str]) {
+    let roles = fixture.namespace.api::<Role>();
     let mut role = roles.get("desktop-deletion-operator").await.unwrap();
     for rule in role.rules.iter_mut().flatten() {
         if rule.resources.iter().flatten().any(|resource| resource == kind) {
@@ -169,7 +169,7 @@ async fn allow(stage: &Stage, kind: &str, verbs: &[&str], all: &[&str]) {
     let parameters = PostParams::default();
     let replaced = roles.replace("desktop-deletion-operator", &parameters, &role);
     replaced.await.unwrap();
-    let namespace = stage.namespace.name();
+    let namespace = fixture.namespace.name();
     let account = format!("--as=system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}");
     for verb in all {
         let expected = verbs.contains(verb);
@@ -184,7 +184,7 @@ async fn allow(stage: &Stage, kind: &str, verbs: &[&str], all: &[&str]) {
                 verb,
                 kind,
             ];
-            let may = stage.control_plane.kubectl(ask).await.unwrap().status == 0;
+            let may = fixture.control_plane.kubectl(ask).await.unwrap().status == 0;
             if may == expected { Ok(()) } else { Err(may) }
         };
         eventually("the right is as wanted", BOUND, look).await.unwrap();
@@ -219,18 +219,18 @@ async fn a_right_that_is_missing_is_said_with_the_words_of_the_api_server() {
     .into_iter()
     .enumerate()
     {
-        let stage = Stage::set(&format!("missing-right-{number}"), &[desktop("pc-1")]).await;
+        let fixture = Fixture::set(&format!("missing-right-{number}"), &[desktop("pc-1")]).await;
         let left: Vec<_> = all
             .iter()
             .copied()
             .filter(|verb| !missing.contains(verb))
             .collect();
-        allow(&stage, kind, &left, all).await;
-        let _operator = stage.operator(&[]);
-        stage.request("leaver", &["pc-1"]).await;
-        denied(&stage, &[words]).await;
-        assert_eq!(stage.posts(), Vec::<Value>::new());
-        allow(&stage, kind, all, all).await;
-        goes_on(&stage).await;
+        allow(&fixture, kind, &left, all).await;
+        let _operator = fixture.operator(&[]);
+        fixture.request("leaver", &["pc-1"]).await;
+        denied(&fixture, &[words]).await;
+        assert_eq!(fixture.posts(), Vec::<Value>::new());
+        allow(&fixture, kind, all, all).await;
+        goes_on(&fixture).await;
     }
 }

@@ -7,18 +7,18 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{
     Approved, Planned, Ready, Submitted, Succeeded,
 };
 
-use crate::stage::{Stage, body, message, pair, says};
+use crate::fixture::{Fixture, body, message, pair, says};
 
 fn of(id: &str, user: &str) -> Value {
     json!({"id": id, "name": id.to_uppercase(), "user": user})
 }
 
 /// A project that requires an approval, with a desktop of anna and one of ben.
-async fn guarded(name: &str) -> Stage {
-    let stage = Stage::set(name, &[of("pc-1", "anna"), of("pc-2", "ben")]).await;
+async fn guarded(name: &str) -> Fixture {
+    let fixture = Fixture::set(name, &[of("pc-1", "anna"), of("pc-2", "ben")]).await;
     let required = json!({"guardrails": {"approval": "Required"}});
-    stage.change_project("prod", required).await;
-    stage
+    fixture.change_project("prod", required).await;
+    fixture
 }
 
 fn hash(status: &Value) -> Value {
@@ -28,13 +28,13 @@ fn hash(status: &Value) -> Value {
 }
 
 /// Waits for the plan of a request and approves it.
-async fn approve(stage: &Stage, name: &str) -> Value {
-    let status = stage
+async fn approve(fixture: &Fixture, name: &str) -> Value {
+    let status = fixture
         .until(name, "its plan is shown", |status| {
             status["plan"]["hash"].is_string()
         })
         .await;
-    stage.change(name, json!({"approvedPlan": hash(&status)})).await;
+    fixture.change(name, json!({"approvedPlan": hash(&status)})).await;
     hash(&status)
 }
 
@@ -44,12 +44,12 @@ async fn a_suspended_request_shows_what_it_will_do() {
         of("pc-1", "anna"),
         json!({"id": "pc-2", "taskStatus": "deleting"}),
     ];
-    let stage = Stage::set("dry-run", &world).await;
-    let _operator = stage.operator(&[]);
-    stage
+    let fixture = Fixture::set("dry-run", &world).await;
+    let _operator = fixture.operator(&[]);
+    fixture
         .request_with("leavers", &["pc-1", "pc-2", "pc-3"], json!({"suspend": true}))
         .await;
-    let status = stage.reason("leavers", Planned, "DesktopBlocked").await;
+    let status = fixture.reason("leavers", Planned, "DesktopBlocked").await;
     assert_eq!(says(&status, Submitted), pair("False", "Suspended"), "{status:#}");
     assert_eq!(says(&status, Approved), pair("True", "NotRequired"));
     let plan = &status["plan"];
@@ -65,50 +65,50 @@ async fn a_suspended_request_shows_what_it_will_do() {
     assert_eq!(desktops[1]["state"], "Blocked", "{status:#}");
     assert_eq!(desktops[1]["code"], "DeletionInProgress");
     assert_eq!(desktops[2], json!({"id": "pc-3", "state": "Absent"}));
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 }
 
 #[tokio::test]
 async fn users_are_left_out_where_they_are_not_to_be_shown() {
-    let stage = guarded("no-users").await;
-    let _operator = stage.operator(&["--show-users=false"]);
-    stage.request("leavers", &["pc-1"]).await;
-    stage.reason("leavers", Submitted, "AwaitingApproval").await;
-    approve(&stage, "leavers").await;
-    let status = stage.completed("leavers").await;
+    let fixture = guarded("no-users").await;
+    let _operator = fixture.operator(&["--show-users=false"]);
+    fixture.request("leavers", &["pc-1"]).await;
+    fixture.reason("leavers", Submitted, "AwaitingApproval").await;
+    approve(&fixture, "leavers").await;
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert!(!status.to_string().contains("anna"), "{status:#}");
 }
 
 #[tokio::test]
 async fn a_request_is_submitted_once_its_plan_is_approved() {
-    let stage = guarded("approved").await;
-    let _operator = stage.operator(&[]);
-    stage.project_says("prod", "CredentialsValid").await;
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    let status = stage.reason("leavers", Submitted, "AwaitingApproval").await;
+    let fixture = guarded("approved").await;
+    let _operator = fixture.operator(&[]);
+    fixture.project_says("prod", "CredentialsValid").await;
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = fixture.reason("leavers", Submitted, "AwaitingApproval").await;
     assert_eq!(
         says(&status, Ready),
         pair("False", "AwaitingApproval"),
         "{status:#}"
     );
     assert_eq!(says(&status, Planned), pair("True", "PlanReady"));
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-    let hash = approve(&stage, "leavers").await;
-    let status = stage.completed("leavers").await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
+    let hash = approve(&fixture, "leavers").await;
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(says(&status, Approved), pair("True", "PlanApproved"));
     assert_eq!(status["attempts"][0]["planHash"], hash, "{status:#}");
     assert_eq!(status["approved"]["hash"], hash);
     assert_eq!(status["desktops"][1]["user"], "ben");
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 1);
     assert_eq!(body(&posts[0])["desktop_ids"], json!(["pc-1", "pc-2"]));
-    let writes = stage.writes("leavers").await;
+    let writes = fixture.writes("leavers").await;
     assert!(writes.len() <= 5 + 2, "{} writes: {writes:#?}", writes.len());
     // A late commit changes nothing.
-    stage.change("leavers", json!({"approvedPlan": null})).await;
-    let mut noticed = stage
+    fixture.change("leavers", json!({"approvedPlan": null})).await;
+    let mut noticed = fixture
         .until("leavers", "the edit is noticed", |later| {
             later["observedGeneration"] == 3
         })
@@ -127,57 +127,57 @@ async fn a_request_is_submitted_once_its_plan_is_approved() {
 
 #[tokio::test]
 async fn a_desktop_that_changes_hands_after_the_approval_is_not_deleted() {
-    let stage = guarded("swapped").await;
-    let _operator = stage.operator(&[]);
-    stage
+    let fixture = guarded("swapped").await;
+    let _operator = fixture.operator(&[]);
+    fixture
         .request_with("leavers", &["pc-1", "pc-2"], json!({"suspend": true}))
         .await;
-    approve(&stage, "leavers").await;
-    stage.reason("leavers", Approved, "PlanApproved").await;
-    stage
+    approve(&fixture, "leavers").await;
+    fixture.reason("leavers", Approved, "PlanApproved").await;
+    fixture
         .cloud
         .change_desktop("pc-2", &json!({"user": "eve"}))
         .unwrap();
-    stage.change("leavers", json!({"suspend": false})).await;
-    let status = stage.reason("leavers", Submitted, "PlanChanged").await;
+    fixture.change("leavers", json!({"suspend": false})).await;
+    let status = fixture.reason("leavers", Submitted, "PlanChanged").await;
     assert!(
         message(&status, Submitted).contains("desktop pc-2: it is assigned to eve (approved: ben)"),
         "{status:#}"
     );
     assert_eq!(status["desktops"][1]["user"], "eve");
     assert_eq!(status["approved"]["desktops"][1]["users"], "ben");
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-    let hash = approve(&stage, "leavers").await;
-    let status = stage.completed("leavers").await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
+    let hash = approve(&fixture, "leavers").await;
+    let status = fixture.completed("leavers").await;
     assert_eq!(status["attempts"][0]["planHash"], hash, "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn an_approval_is_good_for_one_object_and_for_the_plan_on_show() {
-    let stage = guarded("copied").await;
-    let _operator = stage.operator(&[]);
-    stage
+    let fixture = guarded("copied").await;
+    let _operator = fixture.operator(&[]);
+    fixture
         .request_with("first", &["pc-1"], json!({"suspend": true}))
         .await;
-    let hash = approve(&stage, "first").await;
-    stage.reason("first", Approved, "PlanApproved").await;
+    let hash = approve(&fixture, "first").await;
+    fixture.reason("first", Approved, "PlanApproved").await;
     let copied = json!({"approvedPlan": hash});
-    stage.request_with("copy", &["pc-1"], copied).await;
-    let status = stage.reason("copy", Submitted, "PlanChanged").await;
+    fixture.request_with("copy", &["pc-1"], copied).await;
+    let status = fixture.reason("copy", Submitted, "PlanChanged").await;
     assert_ne!(status["plan"]["hash"], hash, "{status:#}");
     assert!(status["approved"].is_null());
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
     // The older plan of the copy itself is no better.
-    stage
+    fixture
         .cloud
         .change_desktop("pc-1", &json!({"user": "eve"}))
         .unwrap();
-    stage
+    fixture
         .change("copy", json!({"approvedPlan": status["plan"]["hash"]}))
         .await;
     let older = status["plan"]["hash"].clone();
-    let status = stage
+    let status = fixture
         .until("copy", "a newer plan is shown", |status| {
             status["plan"]["hash"] != older
         })
@@ -187,48 +187,48 @@ async fn an_approval_is_good_for_one_object_and_for_the_plan_on_show() {
         pair("False", "PlanChanged"),
         "{status:#}"
     );
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 }
 
 #[tokio::test]
 async fn an_approval_that_is_required_only_now_holds_and_one_that_is_not_any_more_does_not() {
-    let stage = Stage::set("turned", &[of("pc-1", "anna")]).await;
-    let _operator = stage.operator(&[]);
-    stage
+    let fixture = Fixture::set("turned", &[of("pc-1", "anna")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture
         .request_with("leaver", &["pc-1"], json!({"suspend": true}))
         .await;
-    stage.reason("leaver", Approved, "NotRequired").await;
+    fixture.reason("leaver", Approved, "NotRequired").await;
     let guardrails = |approval: &str| json!({"guardrails": {"approval": approval}});
-    stage.change_project("prod", guardrails("Required")).await;
-    stage.reason("leaver", Approved, "AwaitingApproval").await;
-    stage.change("leaver", json!({"suspend": false})).await;
-    stage.reason("leaver", Submitted, "AwaitingApproval").await;
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-    stage.change_project("prod", guardrails("None")).await;
-    let status = stage.completed("leaver").await;
+    fixture.change_project("prod", guardrails("Required")).await;
+    fixture.reason("leaver", Approved, "AwaitingApproval").await;
+    fixture.change("leaver", json!({"suspend": false})).await;
+    fixture.reason("leaver", Submitted, "AwaitingApproval").await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
+    fixture.change_project("prod", guardrails("None")).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
 #[tokio::test]
 async fn to_show_the_plan_of_a_request_that_need_not_wait_costs_no_write() {
-    let stage = Stage::set("no-write-more", &[of("pc-1", "anna")]).await;
-    let _operator = stage.operator(&[]);
-    stage.change_project("prod", json!({"guardrails": {}})).await;
-    stage.project_says("prod", "CredentialsValid").await;
+    let fixture = Fixture::set("no-write-more", &[of("pc-1", "anna")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.change_project("prod", json!({"guardrails": {}})).await;
+    fixture.project_says("prod", "CredentialsValid").await;
     let expected = json!({"expected": [{"id": "pc-1", "userName": "anna"}]});
-    stage.request_with("leaver", &["pc-1"], expected).await;
-    let status = stage.completed("leaver").await;
+    fixture.request_with("leaver", &["pc-1"], expected).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Planned), pair("True", "PlanReady"), "{status:#}");
     assert_eq!(says(&status, Approved), pair("True", "NotRequired"));
-    let writes = stage.writes("leaver").await;
+    let writes = fixture.writes("leaver").await;
     assert!(writes.len() <= 5, "{} writes: {writes:#?}", writes.len());
 }
 
 #[tokio::test]
 async fn an_approval_by_commit_does_not_loop() {
-    let stage = guarded("commits").await;
-    let _operator = stage.operator(&[]);
-    stage.project_says("prod", "CredentialsValid").await;
+    let fixture = guarded("commits").await;
+    let _operator = fixture.operator(&[]);
+    fixture.project_says("prod", "CredentialsValid").await;
     let manifest = |approved: Option<&Value>| {
         let mut spec = json!({
             "projectRef": {"name": "prod"}, "desktopIDs": ["pc-1", "pc-2"], "suspend": true,
@@ -245,22 +245,22 @@ async fn an_approval_by_commit_does_not_loop() {
     };
     let parameters = PatchParams::apply("gitops").force();
     let apply = async |approved: Option<&Value>| {
-        let applied = stage
+        let applied = fixture
             .requests()
             .patch("leavers", &parameters, &manifest(approved))
             .await;
         applied.unwrap()
     };
     apply(None).await;
-    stage.reason("leavers", Approved, "AwaitingApproval").await;
-    apply(Some(&hash(&stage.status("leavers").await))).await;
-    stage.reason("leavers", Approved, "PlanApproved").await;
+    fixture.reason("leavers", Approved, "AwaitingApproval").await;
+    apply(Some(&hash(&fixture.status("leavers").await))).await;
+    fixture.reason("leavers", Approved, "PlanApproved").await;
     let (before, writes) = (
-        stage.requests().get("leavers").await.unwrap(),
-        stage.writes("leavers").await.len(),
+        fixture.requests().get("leavers").await.unwrap(),
+        fixture.writes("leavers").await.len(),
     );
     for _ in 0..100 {
-        let status = stage.status("leavers").await;
+        let status = fixture.status("leavers").await;
         apply(Some(&hash(&status))).await;
     }
     // As `kubectl apply` does by default, which sets an annotation.
@@ -268,24 +268,24 @@ async fn an_approval_by_commit_does_not_loop() {
         let manifest = json!({
             "apiVersion": "cloud-desktops.dev/v1alpha1",
             "kind": "DesktopDeletion",
-            "metadata": {"name": "leavers", "namespace": stage.namespace.name()},
+            "metadata": {"name": "leavers", "namespace": fixture.namespace.name()},
             "spec": {
                 "projectRef": {"name": "prod"}, "desktopIDs": ["pc-1", "pc-2"], "suspend": true,
-                "approvedPlan": hash(&stage.status("leavers").await),
+                "approvedPlan": hash(&fixture.status("leavers").await),
             },
         })
         .to_string();
-        let applied = stage
+        let applied = fixture
             .control_plane
             .kubectl_with_input(["apply", "--filename=-"], &manifest);
         applied.await.unwrap().stdout().unwrap();
     }
-    let after = stage.requests().get("leavers").await.unwrap();
+    let after = fixture.requests().get("leavers").await.unwrap();
     assert_eq!(after.data, before.data);
     assert_eq!(after.metadata.generation, before.metadata.generation);
-    assert_eq!(stage.writes("leavers").await.len(), writes);
+    assert_eq!(fixture.writes("leavers").await.len(), writes);
     apply(None).await;
-    let status = stage.reason("leavers", Approved, "AwaitingApproval").await;
+    let status = fixture.reason("leavers", Approved, "AwaitingApproval").await;
     assert!(
         status["approved"].is_null(),
         "taking it back is a brake: {status:#}"

@@ -14,7 +14,7 @@ use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Succeeded};
 
-use crate::stage::{BOUND, Running, Stage, condition, desktop, pair, says};
+use crate::fixture::{BOUND, Fixture, Running, condition, desktop, pair, says};
 
 /// Long enough for hundreds of requests on any machine.
 const LONG: Duration = Duration::from_secs(600);
@@ -47,15 +47,15 @@ async fn two_hundred_requests_share_their_reads_and_cost_five_writes_each() {
     const COUNT: usize = 200;
     let names = names("pc", COUNT);
     let desktops: Vec<_> = names.iter().map(|name| desktop(name)).collect();
-    let stage = Stage::set("burst", &desktops).await;
+    let fixture = Fixture::set("burst", &desktops).await;
     // Proven before, and created while nobody looks: how fast the machine creates them must not matter either.
-    let before = stage.operator(PAUSES);
-    stage.project_says("prod", "CredentialsValid").await;
+    let before = fixture.operator(PAUSES);
+    fixture.project_says("prod", "CredentialsValid").await;
     assert_eq!(before.stopped().await, 0);
-    create(&stage.namespace, &names).await;
-    let _operator = stage.operator(PAUSES);
-    all_ended(&stage.namespace).await;
-    let requests = stage.requests();
+    create(&fixture.namespace, &names).await;
+    let _operator = fixture.operator(PAUSES);
+    all_ended(&fixture.namespace).await;
+    let requests = fixture.requests();
     let ended = requests.list(&ListParams::default()).await.unwrap();
     assert_eq!(ended.items.len(), COUNT);
     for object in ended.items {
@@ -64,7 +64,7 @@ async fn two_hundred_requests_share_their_reads_and_cost_five_writes_each() {
     }
 
     let mut calls: BTreeMap<String, usize> = BTreeMap::new();
-    for call in stage.cloud.ledger() {
+    for call in fixture.cloud.ledger() {
         *calls.entry(format!("{:?}", call.operation)).or_default() += 1;
     }
     let all: usize = calls.values().sum();
@@ -75,11 +75,11 @@ async fn two_hundred_requests_share_their_reads_and_cost_five_writes_each() {
     );
 
     // The log is in order: once the last one's writes show, all do.
-    stage.writes(&names[COUNT - 1]).await;
+    fixture.writes(&names[COUNT - 1]).await;
     let mut writes: BTreeMap<String, usize> = BTreeMap::new();
-    for event in stage.control_plane.audit().events().unwrap() {
+    for event in fixture.control_plane.audit().events().unwrap() {
         let Some(object) = &event.object_ref else { continue };
-        let own = object.resource == "desktopdeletions" && object.namespace == stage.namespace.name();
+        let own = object.resource == "desktopdeletions" && object.namespace == fixture.namespace.name();
         if own && event.is_write() && event.by_service_account(SERVICE_ACCOUNT) {
             *writes.entry(object.name.clone()).or_default() += 1;
         }
@@ -108,13 +108,19 @@ const CROWD: usize = 1000;
 const BETWEEN: usize = 48;
 
 /// A tenant with a namespace and a project of its own, whose desktops are called like it.
-async fn tenant(stage: &Stage, namespace: &Namespace, project_id: &str, secret: &Value, desktops: &[String]) {
+async fn tenant(
+    fixture: &Fixture,
+    namespace: &Namespace,
+    project_id: &str,
+    secret: &Value,
+    desktops: &[String],
+) {
     for name in desktops {
         let desktop = json!({"id": name, "project": project_id});
-        stage.cloud.add_desktop(&desktop).unwrap();
+        fixture.cloud.add_desktop(&desktop).unwrap();
     }
     namespace.apply(secret).await.unwrap();
-    let mut project = stage.cloud.project("prod", "login");
+    let mut project = fixture.cloud.project("prod", "login");
     project["spec"]["projectID"] = json!(project_id);
     namespace.apply(&project).await.unwrap();
 }
@@ -168,25 +174,25 @@ async fn posts_in_between(name: &str, login_of_its_own: bool, flags: &[&str]) ->
     world["accounts"].as_array_mut().unwrap().push(account);
     let crowd = names("crowd", CROWD);
     let single = names("single", 1);
-    let stage = Stage::without_project(name, world, &[]).await;
-    let other = stage
+    let fixture = Fixture::without_project(name, world, &[]).await;
+    let other = fixture
         .control_plane
         .namespace(&format!("{name}-other"))
         .await
         .unwrap();
-    let shared_login = stage.cloud.secret("login");
+    let shared_login = fixture.cloud.secret("login");
     let own_login = manifests::secret("login", &[("accessKey", OTHER_KEY.0), ("secretKey", OTHER_KEY.1)]);
     let login = if login_of_its_own {
         own_login
     } else {
         shared_login.clone()
     };
-    tenant(&stage, &stage.namespace, PROJECT_ID, &shared_login, &crowd).await;
-    tenant(&stage, &other, OTHER_PROJECT, &login, &single).await;
-    create(&stage.namespace, &crowd).await;
-    let operator = operator(stage.control_plane, [&stage.namespace, &other], flags).await;
+    tenant(&fixture, &fixture.namespace, PROJECT_ID, &shared_login, &crowd).await;
+    tenant(&fixture, &other, OTHER_PROJECT, &login, &single).await;
+    create(&fixture.namespace, &crowd).await;
+    let operator = operator(fixture.control_plane, [&fixture.namespace, &other], flags).await;
     let posts = || {
-        let calls = stage.cloud.calls(Operation::BatchDelete);
+        let calls = fixture.cloud.calls(Operation::BatchDelete);
         let of_single = calls.iter().position(|call| call.body.contains("single"));
         (calls.len(), of_single)
     };
@@ -221,25 +227,25 @@ async fn requests_that_wait_for_the_cloud_hold_up_no_other_project() {
     const HELD: usize = 40;
     let held = names("held", HELD);
     let desktops: Vec<_> = held.iter().map(|name| desktop(name)).collect();
-    let stage = Stage::set("held-passes", &desktops).await;
+    let fixture = Fixture::set("held-passes", &desktops).await;
     let other = Cloud::start(&Cloud::world()).await.unwrap();
     other.add_desktop(&desktop("single")).unwrap();
     let project = other.project("other", "login");
-    stage.namespace.apply(&project).await.unwrap();
-    let _operator = stage.operator(&["--concurrency=1", "--requests-per-minute=8"]);
+    fixture.namespace.apply(&project).await.unwrap();
+    let _operator = fixture.operator(&["--concurrency=1", "--requests-per-minute=8"]);
     for project in ["prod", "other"] {
-        stage.project_says(project, "CredentialsValid").await;
+        fixture.project_says(project, "CredentialsValid").await;
     }
-    create(&stage.namespace, &held).await;
-    let look = async || match stage.cloud.calls(Operation::ListSubJobs).len() {
+    create(&fixture.namespace, &held).await;
+    let look = async || match fixture.cloud.calls(Operation::ListSubJobs).len() {
         0 => Err("none is under way"),
         _ => Ok(()),
     };
     let begun = eventually("the others are under way", BOUND, look).await;
     begun.unwrap();
     let there = json!({"projectRef": {"name": "other"}});
-    stage.request_with("single", &["single"], there).await;
-    stage.accepted("single").await;
-    let posts = stage.posts().len();
+    fixture.request_with("single", &["single"], there).await;
+    fixture.accepted("single").await;
+    let posts = fixture.posts().len();
     assert!(posts < HELD, "the others were still waiting");
 }

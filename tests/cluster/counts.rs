@@ -7,21 +7,21 @@ use workspace_simulator::cloud::{LedgerEntry, Operation};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
-use crate::stage::{Stage, desktop, endless, pair, says};
+use crate::fixture::{Fixture, desktop, endless, pair, says};
 
 /// Another project of the same account, whose jobs give the beat.
 const SECOND: &str = "second-project";
 
 #[tokio::test]
 async fn the_happy_path_of_one_desktop_costs_five_writes() {
-    let stage = Stage::set("five-writes", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("five-writes", &[desktop("pc-1")]).await;
     // On a busy machine its turn may come late.
-    let _operator = stage.operator(&["--first-report=1h"]);
-    stage.project_says("prod", "CredentialsValid").await;
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.completed("leaver").await;
+    let _operator = fixture.operator(&["--first-report=1h"]);
+    fixture.project_says("prod", "CredentialsValid").await;
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let writes = stage.writes("leaver").await;
+    let writes = fixture.writes("leaver").await;
     assert!(writes.len() <= 5, "{} writes: {writes:#?}", writes.len());
     assert!(writes.iter().all(|write| write.code() == 200), "{writes:#?}");
 }
@@ -29,23 +29,23 @@ async fn the_happy_path_of_one_desktop_costs_five_writes() {
 #[tokio::test]
 async fn nothing_is_written_while_nothing_changes() {
     let desktops = [endless("pc-1"), json!({"id": "pc-2", "taskStatus": "deleting"})];
-    let stage = Stage::set("quiet", &desktops).await;
-    let _operator = stage.operator(&[]);
-    stage.request("running", &["pc-1"]).await;
-    stage.request("waiting", &["pc-2"]).await;
-    stage
+    let fixture = Fixture::set("quiet", &desktops).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("running", &["pc-1"]).await;
+    fixture.request("waiting", &["pc-2"]).await;
+    fixture
         .request_with("held", &["pc-2"], json!({"suspend": true}))
         .await;
-    stage.accepted("running").await;
-    stage.more_ticks(PROJECT_ID, 3).await;
+    fixture.accepted("running").await;
+    fixture.more_ticks(PROJECT_ID, 3).await;
     let mut before = Vec::new();
     for name in ["running", "waiting", "held"] {
-        before.push(stage.writes(name).await.len());
+        before.push(fixture.writes(name).await.len());
     }
     // More than after which a wake-up that got lost would be made up for.
-    stage.more_ticks(PROJECT_ID, 12).await;
+    fixture.more_ticks(PROJECT_ID, 12).await;
     for (name, before) in ["running", "waiting", "held"].into_iter().zip(before) {
-        let writes = stage.writes(name).await;
+        let writes = fixture.writes(name).await;
         assert_eq!(writes.len(), before, "{name}: {writes:#?}");
     }
 }
@@ -56,18 +56,18 @@ async fn open_jobs_of_a_project_share_one_look_however_many_they_are() {
     const TICKS: usize = 8;
     let names: Vec<_> = (0..COUNT).map(|n| format!("pc-{n}")).collect();
     let desktops: Vec<_> = names.iter().map(|name| endless(name)).collect();
-    let stage = Stage::set("shared-look", &desktops).await;
-    let _operator = stage.operator(&[]);
+    let fixture = Fixture::set("shared-look", &desktops).await;
+    let _operator = fixture.operator(&[]);
     for name in &names {
-        stage.request(name, &[name]).await;
+        fixture.request(name, &[name]).await;
     }
     for name in &names {
-        stage.accepted(name).await;
+        fixture.accepted(name).await;
     }
-    stage.more_ticks(PROJECT_ID, 2).await;
-    let start = stage.cloud.ledger().len();
-    stage.more_ticks(PROJECT_ID, TICKS).await;
-    let calls: Vec<LedgerEntry> = stage.cloud.ledger().split_off(start);
+    fixture.more_ticks(PROJECT_ID, 2).await;
+    let start = fixture.cloud.ledger().len();
+    fixture.more_ticks(PROJECT_ID, TICKS).await;
+    let calls: Vec<LedgerEntry> = fixture.cloud.ledger().split_off(start);
 
     let alone = calls
         .iter()
@@ -89,19 +89,19 @@ async fn open_jobs_of_a_project_share_one_look_however_many_they_are() {
 
 #[tokio::test]
 async fn a_request_that_has_ended_costs_nothing_any_more() {
-    let stage = Stage::set("ended", &[desktop("pc-1"), endless("pc-2")]).await;
-    let operator = stage.operator(&[]);
-    stage.request("ended", &["pc-1"]).await;
-    stage.completed("ended").await;
-    stage.request("running", &["pc-2"]).await;
-    stage.accepted("running").await;
-    stage.more_ticks(PROJECT_ID, 3).await;
+    let fixture = Fixture::set("ended", &[desktop("pc-1"), endless("pc-2")]).await;
+    let operator = fixture.operator(&[]);
+    fixture.request("ended", &["pc-1"]).await;
+    fixture.completed("ended").await;
+    fixture.request("running", &["pc-2"]).await;
+    fixture.accepted("running").await;
+    fixture.more_ticks(PROJECT_ID, 3).await;
 
-    let (asked, calls) = (stage.asked("ended").await.len(), stage.cloud.ledger().len());
-    stage.more_ticks(PROJECT_ID, 5).await;
-    let now = stage.asked("ended").await;
+    let (asked, calls) = (fixture.asked("ended").await.len(), fixture.cloud.ledger().len());
+    fixture.more_ticks(PROJECT_ID, 5).await;
+    let now = fixture.asked("ended").await;
     assert_eq!(now.len(), asked, "{now:#?}");
-    let calls = stage.cloud.ledger().split_off(calls);
+    let calls = fixture.cloud.ledger().split_off(calls);
     assert!(
         calls.iter().all(|call| call.query.contains("status=")),
         "only the running job is asked for: {calls:#?}"
@@ -109,13 +109,13 @@ async fn a_request_that_has_ended_costs_nothing_any_more() {
 
     operator.kill().await.unwrap();
     drop(operator);
-    let _operator = stage.operator(&[]);
-    stage.more_ticks(PROJECT_ID, 3).await;
-    let now = stage.asked("ended").await;
+    let _operator = fixture.operator(&[]);
+    fixture.more_ticks(PROJECT_ID, 3).await;
+    let now = fixture.asked("ended").await;
     assert_eq!(now.len(), asked, "also after a restart: {now:#?}");
     let about = |call: &&LedgerEntry| call.query.contains("pc-1") || call.path.contains("pc-1");
-    let again = stage.cloud.ledger().split_off(calls.len());
-    assert_eq!(stage.posts().len(), 2);
+    let again = fixture.cloud.ledger().split_off(calls.len());
+    assert_eq!(fixture.posts().len(), 2);
     let restarted: Vec<_> = again.iter().rev().take(6).filter(about).collect();
     assert!(restarted.is_empty(), "{restarted:#?}");
 }
@@ -126,25 +126,25 @@ async fn a_request_that_was_let_go_costs_nothing_any_more() {
     world["projects"] = json!([{"id": PROJECT_ID}, {"id": SECOND}]);
     let mut other = endless("pc-2");
     other["project"] = json!(SECOND);
-    let stage = Stage::set_with("let-go", world, &[endless("pc-1"), other]).await;
-    let mut second: Value = stage.cloud.project("second", "login");
+    let fixture = Fixture::set_with("let-go", world, &[endless("pc-1"), other]).await;
+    let mut second: Value = fixture.cloud.project("second", "login");
     second["spec"]["projectID"] = json!(SECOND);
-    stage.namespace.apply(&second).await.unwrap();
-    let _operator = stage.operator(&["--max-signature-age=3s"]);
-    stage.request("let-go", &["pc-1"]).await;
+    fixture.namespace.apply(&second).await.unwrap();
+    let _operator = fixture.operator(&["--max-signature-age=3s"]);
+    fixture.request("let-go", &["pc-1"]).await;
     let there = json!({"projectRef": {"name": "second"}});
-    stage.request_with("running", &["pc-2"], there).await;
-    stage.accepted("let-go").await;
-    stage.accepted("running").await;
-    stage.more_ticks(PROJECT_ID, 1).await;
-    stage.delete("let-go").await;
-    stage.gone("let-go").await;
+    fixture.request_with("running", &["pc-2"], there).await;
+    fixture.accepted("let-go").await;
+    fixture.accepted("running").await;
+    fixture.more_ticks(PROJECT_ID, 1).await;
+    fixture.delete("let-go").await;
+    fixture.gone("let-go").await;
 
-    stage.more_ticks(SECOND, 2).await;
-    let before = stage.ticks(PROJECT_ID).len();
-    stage.more_ticks(SECOND, 5).await;
+    fixture.more_ticks(SECOND, 2).await;
+    let before = fixture.ticks(PROJECT_ID).len();
+    fixture.more_ticks(SECOND, 5).await;
     assert_eq!(
-        stage.ticks(PROJECT_ID).len(),
+        fixture.ticks(PROJECT_ID).len(),
         before,
         "nobody waits for that job any more"
     );

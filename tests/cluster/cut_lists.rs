@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
 use crate::doubt::{self, lost};
-use crate::stage::{Stage, body, desktop, entry, pair, says};
+use crate::fixture::{Fixture, body, desktop, entry, pair, says};
 
 /// A page of sub-jobs in place of what the cloud would show.
 fn page(total: usize, jobs: &Value) -> Value {
@@ -26,77 +26,77 @@ async fn a_list_that_stops_at_a_capped_count_does_not_prove_that_nothing_happene
     world["switches"]["repeatedDesktop"] = json!("accept");
     world["timings"]["desktopVisibleAfter"] = json!("1h");
     world["timings"]["running"] = json!("1h");
-    let stage = Stage::set_with("capped", world, &[desktop("pc-1")]).await;
-    stage
+    let fixture = Fixture::set_with("capped", world, &[desktop("pc-1")]).await;
+    fixture
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
     let foreign: Vec<_> = (0..100).map(|n| row(&format!("job-{n}"), "pc-other")).collect();
-    let _operator = stage.operator(&[doubt::FLAGS, &["--recovery-timeout=2s"]].concat());
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
-    stage.cloud.add_fault(&page(100, &json!(foreign))).unwrap();
-    let status = stage.reason("leaver", Submitted, "OutcomeUnknown").await;
+    let _operator = fixture.operator(&[doubt::FLAGS, &["--recovery-timeout=2s"]].concat());
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
+    fixture.cloud.add_fault(&page(100, &json!(foreign))).unwrap();
+    let status = fixture.reason("leaver", Submitted, "OutcomeUnknown").await;
     assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
-    stage.cloud.clear_faults();
-    let status = stage.accepted("leaver").await;
+    fixture.cloud.clear_faults();
+    let status = fixture.accepted("leaver").await;
     assert_eq!(status["attempts"][0]["outcome"], "Adopted", "{status:#}");
-    assert_eq!(stage.posts().len(), 1, "{:#?}", stage.posts());
+    assert_eq!(fixture.posts().len(), 1, "{:#?}", fixture.posts());
 }
 
 #[tokio::test]
 async fn a_desktop_that_a_cut_list_does_not_show_is_not_called_not_submitted() {
-    let stage = Stage::set_with("one-row", doubt::world(), &["pc-1", "pc-2"].map(desktop)).await;
-    stage
+    let fixture = Fixture::set_with("one-row", doubt::world(), &["pc-1", "pc-2"].map(desktop)).await;
+    fixture
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
-    stage.change_timings(json!({"running": "30s"})).await;
-    let _operator = stage.operator(&[doubt::FLAGS, &["--recovery-timeout=2s"]].concat());
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    stage.struck().await;
-    let posts = stage.posts();
+    fixture.change_timings(json!({"running": "30s"})).await;
+    let _operator = fixture.operator(&[doubt::FLAGS, &["--recovery-timeout=2s"]].concat());
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    fixture.struck().await;
+    let posts = fixture.posts();
     let job = posts[0]["jobID"].as_str().unwrap();
     let idle =
         |id: &str| json!({"desktop_id": id, "computer_name": id, "status": "ACTIVE", "task_status": ""});
     let untouched = json!({"total_count": 2, "desktops": [idle("pc-1"), idle("pc-2")]});
     let untouched = json!({"operation": "listDesktops", "answer": {"status": 200, "body": untouched}});
-    stage.cloud.add_fault(&untouched).unwrap();
-    stage
+    fixture.cloud.add_fault(&untouched).unwrap();
+    fixture
         .cloud
         .add_fault(&page(2, &json!([row(job, "pc-1")])))
         .unwrap();
-    let status = stage
+    let status = fixture
         .until("leavers", "its job was found", |status| {
             status["attempts"][0]["outcome"] == "Adopted"
         })
         .await;
     assert_eq!(entry(&status, "pc-2")["state"], "Unknown", "{status:#}");
-    stage.cloud.clear_faults();
-    let status = stage.completed("leavers").await;
+    fixture.cloud.clear_faults();
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(["pc-1", "pc-2"]));
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(body(&fixture.posts()[0])["desktop_ids"], json!(["pc-1", "pc-2"]));
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn one_failed_read_at_the_end_of_an_abandoned_call_does_not_hide_its_job() {
-    let stage = Stage::set_with("abandoned-late", doubt::world(), &[desktop("pc-1")]).await;
-    stage
+    let fixture = Fixture::set_with("abandoned-late", doubt::world(), &[desktop("pc-1")]).await;
+    fixture
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
-    stage.change_timings(json!({"running": "1h"})).await;
-    let _operator = stage.operator(doubt::FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage
+    fixture.change_timings(json!({"running": "1h"})).await;
+    let _operator = fixture.operator(doubt::FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture
         .until("leaver", "the answer is missing", |status| {
             status["attempts"][0]["error"]["class"] == "InDoubt"
         })
         .await;
     let attempt = status["attempts"][0]["id"].as_str().unwrap();
-    stage.resolve("leaver", &format!("{attempt}=abandon")).await;
-    stage
+    fixture.resolve("leaver", &format!("{attempt}=abandon")).await;
+    fixture
         .until("leaver", "it is given up", |status| {
             status["attempts"][0]["outcome"] == "Abandoned"
         })
@@ -104,8 +104,8 @@ async fn one_failed_read_at_the_end_of_an_abandoned_call_does_not_hide_its_job()
     // Nothing is read before the end of the call, so this one read is the look.
     let refused = json!({"status": 503, "body": {"error_code": "APIGW.0613", "error_msg": "overloaded"}});
     let fault = json!({"operation": "listSubJobs", "nth": 1, "answer": refused});
-    stage.cloud.add_fault(&fault).unwrap();
-    let status = stage
+    fixture.cloud.add_fault(&fault).unwrap();
+    let status = fixture
         .until("leaver", "its job is noted", |status| {
             status["attempts"][0]["jobIDs"].is_array()
         })
@@ -113,7 +113,7 @@ async fn one_failed_read_at_the_end_of_an_abandoned_call_does_not_hide_its_job()
     assert_eq!(status["completionTime"], Value::Null, "{status:#}");
     assert_eq!(
         status["attempts"][0]["jobIDs"][0],
-        stage.posts()[0]["jobID"],
+        fixture.posts()[0]["jobID"],
         "{status:#}"
     );
 }

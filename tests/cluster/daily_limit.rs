@@ -8,18 +8,18 @@ use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
-use crate::stage::{BOUND, Stage, body, desktop, message, pair, says};
+use crate::fixture::{BOUND, Fixture, body, desktop, message, pair, says};
 
-async fn limit(stage: &Stage, most: u32) {
-    stage
+async fn limit(fixture: &Fixture, most: u32) {
+    fixture
         .change_project("prod", json!({"guardrails": {"maxDesktopsPerDay": most}}))
         .await;
 }
 
 /// `status.dailyUsage` of the project, once it is as wanted.
-async fn usage(stage: &Stage, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+async fn usage(fixture: &Fixture, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let look = async || {
-        let project = stage.namespace.projects().get("prod").await.unwrap();
+        let project = fixture.namespace.projects().get("prod").await.unwrap();
         let usage = project.data["status"]["dailyUsage"].clone();
         if wanted(&usage) {
             Ok(usage)
@@ -42,14 +42,14 @@ fn counts(usage: &Value) -> (u64, usize) {
     (desktops, list("reservations").len())
 }
 
-async fn settled(stage: &Stage, desktops: u64) -> Value {
+async fn settled(fixture: &Fixture, desktops: u64) -> Value {
     let what = format!("{desktops} desktops count, and nothing is reserved");
-    usage(stage, &what, |usage| counts(usage) == (desktops, 0)).await
+    usage(fixture, &what, |usage| counts(usage) == (desktops, 0)).await
 }
 
 /// Desktops of all submissions that took effect.
-fn submitted(stage: &Stage) -> usize {
-    let lists = stage.effective_posts();
+fn submitted(fixture: &Fixture) -> usize {
+    let lists = fixture.effective_posts();
     lists
         .iter()
         .map(|body| body["desktop_ids"].as_array().unwrap().len())
@@ -58,16 +58,16 @@ fn submitted(stage: &Stage) -> usize {
 
 #[tokio::test]
 async fn what_is_left_of_the_day_goes_to_one_request_and_the_other_one_waits() {
-    let stage = Stage::set("day", &["pc-1", "pc-2", "pc-3", "pc-4"].map(desktop)).await;
-    limit(&stage, 3).await;
-    let _operator = stage.operator(&[]);
-    stage.request("one", &["pc-1", "pc-2"]).await;
-    let status = stage.completed("one").await;
+    let fixture = Fixture::set("day", &["pc-1", "pc-2", "pc-3", "pc-4"].map(desktop)).await;
+    limit(&fixture, 3).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("one", &["pc-1", "pc-2"]).await;
+    let status = fixture.completed("one").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let usage = settled(&stage, 2).await;
+    let usage = settled(&fixture, 2).await;
 
-    stage.request("other", &["pc-3", "pc-4"]).await;
-    let status = stage.reason("other", Submitted, "DailyLimitReached").await;
+    fixture.request("other", &["pc-3", "pc-4"]).await;
+    let status = fixture.reason("other", Submitted, "DailyLimitReached").await;
     let text = message(&status, Submitted);
     let opens = usage["submitted"][0]["countsUntil"].as_str().unwrap();
     assert!(
@@ -76,12 +76,12 @@ async fn what_is_left_of_the_day_goes_to_one_request_and_the_other_one_waits() {
         "{text}"
     );
     // It reserves none of its desktops, and a smaller request has room.
-    stage.request("small", &["pc-3"]).await;
-    stage.completed("small").await;
-    settled(&stage, 3).await;
+    fixture.request("small", &["pc-3"]).await;
+    fixture.completed("small").await;
+    settled(&fixture, 3).await;
     // A larger one never has.
-    stage.request("large", &["pc-1", "pc-2", "pc-3", "pc-4"]).await;
-    let status = stage.reason("large", Submitted, "GuardrailViolated").await;
+    fixture.request("large", &["pc-1", "pc-2", "pc-3", "pc-4"]).await;
+    let status = fixture.reason("large", Submitted, "GuardrailViolated").await;
     assert_eq!(
         says(&status, Stalled),
         pair("True", "GuardrailViolated"),
@@ -92,25 +92,25 @@ async fn what_is_left_of_the_day_goes_to_one_request_and_the_other_one_waits() {
         "{status:#}"
     );
 
-    limit(&stage, 4).await;
-    let status = stage.completed("other").await;
+    limit(&fixture, 4).await;
+    let status = fixture.completed("other").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 3);
+    assert_eq!(fixture.posts().len(), 3);
 }
 
 #[tokio::test]
 async fn a_submission_costs_two_writes_of_the_project_and_none_without_a_limit() {
-    let stage = Stage::set("day-cost", &["pc-1", "pc-2"].map(desktop)).await;
-    let _operator = stage.operator(&[]);
-    stage.request("free", &["pc-1"]).await;
-    stage.completed("free").await;
-    stage.project_says("prod", "CredentialsValid").await;
-    let before = project_writes(&stage).await;
-    limit(&stage, 3).await;
+    let fixture = Fixture::set("day-cost", &["pc-1", "pc-2"].map(desktop)).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("free", &["pc-1"]).await;
+    fixture.completed("free").await;
+    fixture.project_says("prod", "CredentialsValid").await;
+    let before = project_writes(&fixture).await;
+    limit(&fixture, 3).await;
     // The change of its spec is noted in its conditions.
     let noted = |project: &Value| project["observedGeneration"] == 2;
     let look = async || {
-        let project = stage.namespace.projects().get("prod").await.unwrap();
+        let project = fixture.namespace.projects().get("prod").await.unwrap();
         let status = &project.data["status"];
         if noted(status) {
             Ok(())
@@ -119,21 +119,21 @@ async fn a_submission_costs_two_writes_of_the_project_and_none_without_a_limit()
         }
     };
     eventually("the limit is observed", BOUND, look).await.unwrap();
-    let noted = project_writes(&stage).await;
+    let noted = project_writes(&fixture).await;
     assert_eq!(noted, before + 1);
-    stage.request("limited", &["pc-2"]).await;
-    stage.completed("limited").await;
-    settled(&stage, 1).await;
-    assert_eq!(project_writes(&stage).await, noted + 2);
+    fixture.request("limited", &["pc-2"]).await;
+    fixture.completed("limited").await;
+    settled(&fixture, 1).await;
+    assert_eq!(project_writes(&fixture).await, noted + 2);
 }
 
 /// So many writes of the project's status have gone through.
-async fn project_writes(stage: &Stage) -> usize {
+async fn project_writes(fixture: &Fixture) -> usize {
     // What the operator asked comes after a mark in the log, and so does what this is about.
-    stage.asked("any").await;
-    let log = stage.control_plane.audit();
+    fixture.asked("any").await;
+    let log = fixture.control_plane.audit();
     let writes = log
-        .writes("workspaceprojects", stage.namespace.name(), "prod")
+        .writes("workspaceprojects", fixture.namespace.name(), "prod")
         .unwrap();
     let through = writes
         .iter()
@@ -143,70 +143,70 @@ async fn project_writes(stage: &Stage) -> usize {
 
 #[tokio::test]
 async fn a_refused_submission_gives_its_desktops_back() {
-    let stage = Stage::set("day-refused", &["pc-1", "pc-2"].map(desktop)).await;
-    limit(&stage, 1).await;
+    let fixture = Fixture::set("day-refused", &["pc-1", "pc-2"].map(desktop)).await;
+    limit(&fixture, 1).await;
     let answer = json!({
         "status": 400,
         "body": {"error_code": "WKS.0001", "error_msg": "no"},
     });
     let fault = json!({"operation": Operation::BatchDelete, "desktop": "pc-1", "answer": answer});
-    stage.cloud.add_fault(&fault).unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("refused", &["pc-1"]).await;
-    let status = stage.completed("refused").await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("refused", &["pc-1"]).await;
+    let status = fixture.completed("refused").await;
     assert_eq!(says(&status, Succeeded), pair("False", "Rejected"), "{status:#}");
-    usage(&stage, "nothing counts", Value::is_null).await;
-    stage.request("other", &["pc-2"]).await;
-    let status = stage.completed("other").await;
+    usage(&fixture, "nothing counts", Value::is_null).await;
+    fixture.request("other", &["pc-2"]).await;
+    let status = fixture.completed("other").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    settled(&stage, 1).await;
+    settled(&fixture, 1).await;
 }
 
 #[tokio::test]
 async fn a_request_goes_on_when_what_was_submitted_counts_no_longer() {
-    let stage = Stage::set("day-over", &[desktop("pc-1")]).await;
-    limit(&stage, 2).await;
+    let fixture = Fixture::set("day-over", &[desktop("pc-1")]).await;
+    limit(&fixture, 2).await;
     #[expect(clippy::disallowed_methods, reason = "a moment by the real clock")]
     let soon = Timestamp::now() + SignedDuration::from_secs(15);
     let soon = Timestamp::from_second(soon.as_second()).unwrap();
     let used = json!({"submitted": [{"countsUntil": soon, "desktops": 2}]});
     let patch = Patch::Merge(json!({"status": {"dailyUsage": used}}));
-    let projects = stage.namespace.projects();
+    let projects = fixture.namespace.projects();
     projects
         .patch_status("prod", &PatchParams::default(), &patch)
         .await
         .unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "DailyLimitReached").await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "DailyLimitReached").await;
     assert!(
         message(&status, Submitted).contains(&soon.to_string()),
         "{status:#}"
     );
     // The check of the credentials was faster, and left it.
-    stage.project_says("prod", "CredentialsValid").await;
-    let status = stage.completed("leaver").await;
+    fixture.project_says("prod", "CredentialsValid").await;
+    let status = fixture.completed("leaver").await;
     assert!(
         status["attempts"][0]["signedAt"].as_str().unwrap() >= soon.to_string().as_str(),
         "{status:#}"
     );
-    settled(&stage, 1).await;
+    settled(&fixture, 1).await;
 }
 
 #[tokio::test]
 async fn many_requests_at_once_and_a_restart_never_exceed_the_limit() {
     let names: Vec<_> = (1..=12).map(|number| format!("pc-{number}")).collect();
     let desktops: Vec<_> = names.iter().map(|name| desktop(name)).collect();
-    let stage = Stage::set("day-burst", &desktops).await;
-    limit(&stage, 5).await;
-    let operator = stage.operator(&[]);
+    let fixture = Fixture::set("day-burst", &desktops).await;
+    limit(&fixture, 5).await;
+    let operator = fixture.operator(&[]);
     for name in &names {
-        stage.request(name, &[name]).await;
+        fixture.request(name, &[name]).await;
     }
     let all_but_seven = async || {
         let mut waiting = 0;
         for name in &names {
-            let status = stage.status(name).await;
+            let status = fixture.status(name).await;
             waiting += usize::from(says(&status, Submitted) == pair("False", "DailyLimitReached"));
         }
         if waiting == 7 {
@@ -218,17 +218,17 @@ async fn many_requests_at_once_and_a_restart_never_exceed_the_limit() {
     eventually("five were submitted and seven wait", BOUND, all_but_seven)
         .await
         .unwrap();
-    settled(&stage, 5).await;
-    assert_eq!(submitted(&stage), 5);
+    settled(&fixture, 5).await;
+    assert_eq!(submitted(&fixture), 5);
     assert_eq!(operator.stopped().await, 0);
 
-    let _operator = stage.operator(&[]);
-    limit(&stage, 8).await;
-    settled(&stage, 8).await;
+    let _operator = fixture.operator(&[]);
+    limit(&fixture, 8).await;
+    settled(&fixture, 8).await;
     eventually("four wait", BOUND, async || {
         let mut waiting = 0;
         for name in &names {
-            let status = stage.status(name).await;
+            let status = fixture.status(name).await;
             waiting += usize::from(status["attempts"].is_null());
         }
         if waiting == 4 {
@@ -239,7 +239,7 @@ async fn many_requests_at_once_and_a_restart_never_exceed_the_limit() {
     })
     .await
     .unwrap();
-    assert_eq!(submitted(&stage), 8);
-    let bodies: Vec<_> = stage.posts().iter().map(body).collect();
+    assert_eq!(submitted(&fixture), 8);
+    let bodies: Vec<_> = fixture.posts().iter().map(body).collect();
     assert_eq!(bodies.len(), 8, "{bodies:#?}");
 }

@@ -5,8 +5,8 @@ use testkit::Cloud;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Submitted, Succeeded};
 
+use crate::fixture::{Fixture, desktop, message, pair, says};
 use crate::metrics::shows;
-use crate::stage::{Stage, desktop, message, pair, says};
 
 /// A signature lives for six seconds, here and (see [`world`]) in the cloud.
 pub(crate) const FLAGS: &[&str] = &[
@@ -31,10 +31,10 @@ pub(crate) fn lost(desktop: &str, effect_first: bool, answer: &Value) -> Value {
 }
 
 /// The ledger's batch-deletes that name a desktop.
-fn posts_of(stage: &Stage, desktop: &str) -> Vec<Value> {
-    let mut posts = stage.posts();
+fn posts_of(fixture: &Fixture, desktop: &str) -> Vec<Value> {
+    let mut posts = fixture.posts();
     posts.retain(|post| {
-        crate::stage::body(post)["desktop_ids"]
+        crate::fixture::body(post)["desktop_ids"]
             .as_array()
             .unwrap()
             .contains(&json!(desktop))
@@ -42,8 +42,8 @@ fn posts_of(stage: &Stage, desktop: &str) -> Vec<Value> {
     posts
 }
 
-fn assert_recovered(stage: &Stage, desktop: &str, status: &Value) {
-    let posts = posts_of(stage, desktop);
+fn assert_recovered(fixture: &Fixture, desktop: &str, status: &Value) {
+    let posts = posts_of(fixture, desktop);
     assert_eq!(posts.len(), 1, "never repeated: {posts:#?}");
     assert_eq!(
         says(status, Submitted),
@@ -71,30 +71,30 @@ async fn a_submission_whose_answer_is_lost_is_found_again_and_never_repeated() {
         ("unreadable", json!({"status": 202, "body": "thank you"})),
     ];
     let desktops: Vec<_> = ways.iter().map(|(way, _)| desktop(way)).collect();
-    let stage = Stage::set_with("lost", world(), &desktops).await;
+    let fixture = Fixture::set_with("lost", world(), &desktops).await;
     for (way, answer) in &ways {
-        stage.cloud.add_fault(&lost(way, true, answer)).unwrap();
+        fixture.cloud.add_fault(&lost(way, true, answer)).unwrap();
     }
-    let _operator = stage.operator(FLAGS);
+    let _operator = fixture.operator(FLAGS);
     for (way, _) in &ways {
-        stage.request(way, &[way]).await;
+        fixture.request(way, &[way]).await;
     }
     for (way, _) in &ways {
-        let status = stage.completed(way).await;
-        assert_recovered(&stage, way, &status);
+        let status = fixture.completed(way).await;
+        assert_recovered(&fixture, way, &status);
     }
 }
 
 #[tokio::test]
 async fn while_the_answer_is_missing_a_request_says_so() {
-    let stage = Stage::set("doubt", &[desktop("pc-1")]).await;
-    stage
+    let fixture = Fixture::set("doubt", &[desktop("pc-1")]).await;
+    fixture
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "AwaitingEvidence").await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
     assert_eq!(
         says(&status, Reconciling),
         pair("True", "AwaitingEvidence"),
@@ -103,9 +103,9 @@ async fn while_the_answer_is_missing_a_request_says_so() {
     assert_eq!(says(&status, Succeeded), pair("Unknown", "Waiting"), "{status:#}");
     assert_eq!(status["attempts"][0]["outcome"], "Pending");
     assert_eq!(status["lastError"]["class"], "InDoubt");
-    let posts = stage.posts();
+    let posts = fixture.posts();
     let job = posts[0]["jobID"].as_str().unwrap();
-    stage
+    fixture
         .until("leaver", "the candidate is named", |status| {
             message(status, Submitted).contains(job)
         })
@@ -116,25 +116,28 @@ async fn while_the_answer_is_missing_a_request_says_so() {
 #[tokio::test]
 async fn after_three_lost_answers_in_a_row_new_requests_are_held_and_say_why() {
     let names = ["pc-1", "pc-2", "pc-3", "pc-4"];
-    let stage = Stage::set("unanswered", &names.map(desktop)).await;
+    let fixture = Fixture::set("unanswered", &names.map(desktop)).await;
     for name in &names[..3] {
-        stage.cloud.add_fault(&lost(name, true, &json!("reset"))).unwrap();
+        fixture
+            .cloud
+            .add_fault(&lost(name, true, &json!("reset")))
+            .unwrap();
     }
     // The pause after the third lasts for four minutes.
-    let operator = stage.operator(&["--retry-min=60s", "--retry-max=10m"]);
+    let operator = fixture.operator(&["--retry-min=60s", "--retry-max=10m"]);
     for name in &names[..3] {
-        stage.request(name, &[name]).await;
-        stage.reason(name, Submitted, "AwaitingEvidence").await;
+        fixture.request(name, &[name]).await;
+        fixture.reason(name, Submitted, "AwaitingEvidence").await;
     }
-    stage.request("pc-4", &["pc-4"]).await;
-    let status = stage.reason("pc-4", Submitted, "ServiceUnavailable").await;
+    fixture.request("pc-4", &["pc-4"]).await;
+    let status = fixture.reason("pc-4", Submitted, "ServiceUnavailable").await;
     let said = message(&status, Submitted);
     assert!(said.contains("the last 3 delete requests"), "{said}");
     assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
     assert_eq!(status["attempts"], Value::Null, "no intent without a call");
-    assert_eq!(stage.posts().len(), 3);
+    assert_eq!(fixture.posts().len(), 3);
     shows(
-        &stage,
+        &fixture,
         &operator,
         &[
             ("circuit_breaker_open{breaker=\"unanswered\"}", 1.0),
@@ -144,7 +147,7 @@ async fn after_three_lost_answers_in_a_row_new_requests_are_held_and_say_why() {
     .await;
     // Reads are not held: the jobs of the three are found all the same.
     for name in &names[..3] {
-        stage
+        fixture
             .until(name, "the candidate is named", |status| {
                 message(status, Submitted).contains("Probable job: ")
             })
@@ -154,34 +157,34 @@ async fn after_three_lost_answers_in_a_row_new_requests_are_held_and_say_why() {
 
 #[tokio::test]
 async fn evidence_that_could_not_be_read_to_its_end_at_first_counts_once_it_can() {
-    let stage = Stage::set_with("unread", world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set_with("unread", world(), &[desktop("pc-1")]).await;
     let fault = lost("pc-1", false, &json!("reset"));
-    stage.cloud.add_fault(&fault).unwrap();
-    let _operator = stage.operator(&[FLAGS, &["--recovery-timeout=2s"]].concat());
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    let _operator = fixture.operator(&[FLAGS, &["--recovery-timeout=2s"]].concat());
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
     // A list that lacks what it counts.
     let short = json!({"status": 200, "body": {"total_count": 3, "jobs": []}});
     let fault = json!({"operation": "listSubJobs", "answer": short});
-    stage.cloud.add_fault(&fault).unwrap();
-    stage.reason("leaver", Submitted, "OutcomeUnknown").await;
-    stage.cloud.clear_faults();
-    let status = stage.completed("leaver").await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    fixture.reason("leaver", Submitted, "OutcomeUnknown").await;
+    fixture.cloud.clear_faults();
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(status["attempts"][0]["outcome"], "NoEffect", "{status:#}");
-    assert_eq!(posts_of(&stage, "pc-1").len(), 2);
+    assert_eq!(posts_of(&fixture, "pc-1").len(), 2);
 }
 
 #[tokio::test]
 async fn a_submission_that_never_took_effect_is_made_anew_once_it_is_surely_dead() {
-    let stage = Stage::set_with("no-effect", world(), &["pc-1", "pc-2"].map(desktop)).await;
-    stage
+    let fixture = Fixture::set_with("no-effect", world(), &["pc-1", "pc-2"].map(desktop)).await;
+    fixture
         .cloud
         .add_fault(&lost("pc-1", false, &json!("reset")))
         .unwrap();
-    let _operator = stage.operator(FLAGS);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    let status = stage.completed("leavers").await;
+    let _operator = fixture.operator(FLAGS);
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(says(&status, Submitted), pair("True", "JobAccepted"));
     let outcomes: Vec<_> = (0..3).map(|n| status["attempts"][n]["outcome"].clone()).collect();
@@ -190,29 +193,29 @@ async fn a_submission_that_never_took_effect_is_made_anew_once_it_is_surely_dead
         [json!("NoEffect"), json!("Accepted"), Value::Null],
         "{status:#}"
     );
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 2, "{posts:#?}");
-    assert_eq!(stage.effective_posts().len(), 1);
+    assert_eq!(fixture.effective_posts().len(), 1);
     assert_eq!(status["jobID"], posts[1]["jobID"]);
 }
 
 /// The operator is killed while its submission is on the way, and started again.
 async fn killed(name: &str, effect_first: bool, answer: &Value) {
-    let stage = Stage::set_with(name, world(), &["pc-1", "pc-2"].map(desktop)).await;
-    stage
+    let fixture = Fixture::set_with(name, world(), &["pc-1", "pc-2"].map(desktop)).await;
+    fixture
         .cloud
         .add_fault(&lost("pc-1", effect_first, answer))
         .unwrap();
-    let operator = stage.operator(FLAGS);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    stage.struck().await;
+    let operator = fixture.operator(FLAGS);
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    fixture.struck().await;
     operator.kill().await.unwrap();
-    let status = stage.status("leavers").await;
+    let status = fixture.status("leavers").await;
     assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
     drop(operator);
-    let _operator = stage.operator(FLAGS);
-    let status = stage.completed("leavers").await;
-    assert_recovered(&stage, "pc-1", &status);
+    let _operator = fixture.operator(FLAGS);
+    let status = fixture.completed("leavers").await;
+    assert_recovered(&fixture, "pc-1", &status);
 }
 
 #[tokio::test]
@@ -227,20 +230,20 @@ async fn a_submission_that_arrives_after_the_crash_of_its_sender_is_found_too() 
 
 #[tokio::test]
 async fn a_submission_that_arrives_after_its_window_is_refused_and_made_anew() {
-    let stage = Stage::set_with("too-late", world(), &[desktop("pc-1")]).await;
-    stage
+    let fixture = Fixture::set_with("too-late", world(), &[desktop("pc-1")]).await;
+    fixture
         .cloud
         .add_fault(&lost("pc-1", false, &json!({"delay": "8s"})))
         .unwrap();
-    let operator = stage.operator(FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
+    let operator = fixture.operator(FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
     operator.kill().await.unwrap();
     drop(operator);
-    let _operator = stage.operator(FLAGS);
-    let status = stage.completed("leaver").await;
+    let _operator = fixture.operator(FLAGS);
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let posts = stage.posts();
+    let posts = fixture.posts();
     let statuses: Vec<_> = posts.iter().map(|post| post["status"].clone()).collect();
     assert_eq!(statuses, [json!(401), json!(202)], "{posts:#?}");
     assert_eq!(status["attempts"][0]["outcome"], "NoEffect");
@@ -252,8 +255,8 @@ async fn a_submission_that_arrives_late_and_shows_later_still_is_found_too() {
     let mut world = world();
     world["timings"]["jobVisibleAfter"] = json!("10s");
     world["timings"]["desktopVisibleAfter"] = json!("10s");
-    let stage = Stage::set_with("shows-late-too", world, &[desktop("pc-1")]).await;
-    stage
+    let fixture = Fixture::set_with("shows-late-too", world, &[desktop("pc-1")]).await;
+    fixture
         .cloud
         .add_fault(&lost("pc-1", false, &json!({"delay": "3s"})))
         .unwrap();
@@ -263,12 +266,12 @@ async fn a_submission_that_arrives_late_and_shows_later_still_is_found_too() {
         "--job-visibility-timeout=11s",
         "--clock-skew=2s",
     ];
-    let operator = stage.operator(&flags);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
+    let operator = fixture.operator(&flags);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
     operator.kill().await.unwrap();
     drop(operator);
-    let _operator = stage.operator(&flags);
-    let status = stage.completed("leaver").await;
-    assert_recovered(&stage, "pc-1", &status);
+    let _operator = fixture.operator(&flags);
+    let status = fixture.completed("leaver").await;
+    assert_recovered(&fixture, "pc-1", &status);
 }

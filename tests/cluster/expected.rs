@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, Submitted, Succeeded};
 
-use crate::stage::{Stage, body, message, pair, says};
+use crate::fixture::{Fixture, body, message, pair, says};
 
 #[tokio::test]
 async fn a_wrong_id_deletes_nothing_and_a_corrected_request_goes_through_beside_it() {
@@ -12,11 +12,13 @@ async fn a_wrong_id_deletes_nothing_and_a_corrected_request_goes_through_beside_
         json!({"id": "pc-1", "name": "LAPTOP-1", "user": "anna"}),
         json!({"id": "pc-2", "name": "LAPTOP-2", "user": "ben"}),
     ];
-    let stage = Stage::set("expected", &world).await;
-    let _operator = stage.operator(&[]);
+    let fixture = Fixture::set("expected", &world).await;
+    let _operator = fixture.operator(&[]);
     let anna = |id: &str| json!({"expected": [{"id": id, "computerName": "laptop-1", "userName": "Anna"}]});
-    stage.request_with("wrong", &["pc-1", "pc-2"], anna("pc-2")).await;
-    let status = stage.reason("wrong", Submitted, "ExpectationFailed").await;
+    fixture
+        .request_with("wrong", &["pc-1", "pc-2"], anna("pc-2"))
+        .await;
+    let status = fixture.reason("wrong", Submitted, "ExpectationFailed").await;
     assert_eq!(
         says(&status, Ready),
         pair("False", "ExpectationFailed"),
@@ -29,11 +31,11 @@ async fn a_wrong_id_deletes_nothing_and_a_corrected_request_goes_through_beside_
         ),
         "{status:#}"
     );
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-    stage.request_with("right", &["pc-1"], anna("pc-1")).await;
-    let status = stage.completed("right").await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
+    fixture.request_with("right", &["pc-1"], anna("pc-1")).await;
+    let status = fixture.completed("right").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 1);
     assert_eq!(body(&posts[0])["desktop_ids"], json!(["pc-1"]));
 }

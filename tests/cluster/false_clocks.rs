@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
 use crate::doubt::{self, lost};
-use crate::stage::{Stage, desktop, message, pair, says};
+use crate::fixture::{Fixture, desktop, message, pair, says};
 
 /// A moment long after every deadline.
 const FAR: &str = "Sat, 01 Jan 2028 00:00:00 GMT";
@@ -36,19 +36,19 @@ async fn one_answer_with_another_date_ends_nothing() {
         ("good", 200, json!({"total_count": 0, "desktops": []})),
     ];
     let desktops: Vec<_> = answers.iter().map(|(name, ..)| desktop(name)).collect();
-    let stage = Stage::set("one-date", &desktops).await;
+    let fixture = Fixture::set("one-date", &desktops).await;
     for (name, status, body) in answers.clone() {
-        stage
+        fixture
             .cloud
             .add_fault(&dated(name, Some(1), status, &body))
             .unwrap();
     }
-    let _operator = stage.operator(&[]);
+    let _operator = fixture.operator(&[]);
     for (name, ..) in &answers {
-        stage.request(name, &[name]).await;
+        fixture.request(name, &[name]).await;
     }
     for (name, ..) in &answers {
-        let status = stage.completed(name).await;
+        let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     }
 }
@@ -57,27 +57,27 @@ async fn one_answer_with_another_date_ends_nothing() {
 async fn one_answer_with_another_date_ends_none_of_the_requests_that_wait() {
     let names: Vec<_> = (0..10).map(|n| format!("pc-{n}")).collect();
     let desktops: Vec<_> = names.iter().map(|name| desktop(name)).collect();
-    let stage = Stage::set("ten-wait", &desktops).await;
+    let fixture = Fixture::set("ten-wait", &desktops).await;
     let conflict = json!({"operation": "batchDelete", "answer": {
         "status": 409, "body": {"error_code": "WKS.00010032", "error_msg": "a task is running"},
     }});
-    stage.cloud.add_fault(&conflict).unwrap();
-    let _operator = stage.operator(&[]);
+    fixture.cloud.add_fault(&conflict).unwrap();
+    let _operator = fixture.operator(&[]);
     for name in &names {
-        stage.request(name, &[name]).await;
+        fixture.request(name, &[name]).await;
     }
     for name in &names {
-        stage.reason(name, Submitted, "Conflict").await;
+        fixture.reason(name, Submitted, "Conflict").await;
     }
     let refusal = json!({"error_code": "APIGW.0613", "error_msg": "overloaded"});
-    stage.cloud.clear_faults();
-    stage
+    fixture.cloud.clear_faults();
+    fixture
         .cloud
         .add_fault(&dated("pc-0", Some(1), 503, &refusal))
         .unwrap();
-    stage.struck().await;
+    fixture.struck().await;
     for name in &names {
-        let status = stage.completed(name).await;
+        let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     }
 }
@@ -88,44 +88,44 @@ async fn while_the_clocks_differ_nothing_is_sent_and_nothing_expires() {
         ("ahead", json!({"dateAhead": "9600h"}), "days ahead of"),
         ("behind", json!({"dateBehind": "25m"}), "m behind"),
     ] {
-        let stage = Stage::set(&format!("differ-{name}"), &[desktop("pc-1")]).await;
-        let operator = stage.operator(&[]);
-        stage.project_says("prod", "CredentialsValid").await;
+        let fixture = Fixture::set(&format!("differ-{name}"), &[desktop("pc-1")]).await;
+        let operator = fixture.operator(&[]);
+        fixture.project_says("prod", "CredentialsValid").await;
         drop(operator);
-        stage.cloud.add_fault(&json!({"answer": answer})).unwrap();
-        let _operator = stage.operator(&["--request-deadline=1h"]);
-        stage.request("leaver", &["pc-1"]).await;
+        fixture.cloud.add_fault(&json!({"answer": answer})).unwrap();
+        let _operator = fixture.operator(&["--request-deadline=1h"]);
+        fixture.request("leaver", &["pc-1"]).await;
         let told = |status: &Value| message(status, Stalled).contains(direction);
-        let status = stage.until("leaver", "it says how far they differ", told).await;
+        let status = fixture.until("leaver", "it says how far they differ", told).await;
         assert_eq!(says(&status, Submitted).1, "ClockSkew", "{status:#}");
-        assert_eq!(stage.posts(), Vec::<Value>::new(), "{name}");
-        stage.cloud.clear_faults();
-        let status = stage.completed("leaver").await;
+        assert_eq!(fixture.posts(), Vec::<Value>::new(), "{name}");
+        fixture.cloud.clear_faults();
+        let status = fixture.completed("leaver").await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     }
 }
 
 #[tokio::test]
 async fn a_false_date_does_not_settle_a_call_that_is_still_on_its_way() {
-    let stage = Stage::set_with("settled-early", doubt::world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set_with("settled-early", doubt::world(), &[desktop("pc-1")]).await;
     let held = lost("pc-1", false, &json!({"delay": "4s"}));
-    stage.cloud.add_fault(&held).unwrap();
-    let operator = stage.operator(doubt::FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
+    fixture.cloud.add_fault(&held).unwrap();
+    let operator = fixture.operator(doubt::FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
     operator.kill().await.unwrap();
     drop(operator);
     let ahead = json!({"operation": "listSubJobs", "answer": {"dateAhead": "25m"}});
-    stage.cloud.add_fault(&ahead).unwrap();
-    let _operator = stage.operator(doubt::FLAGS);
-    let status = stage.until("leaver", "its job was found", |status| {
+    fixture.cloud.add_fault(&ahead).unwrap();
+    let _operator = fixture.operator(doubt::FLAGS);
+    let status = fixture.until("leaver", "its job was found", |status| {
         status["attempts"][0]["outcome"] == "Adopted"
     });
     let status = status.await;
     assert_eq!(status["attempts"][1], Value::Null, "{status:#}");
-    stage.cloud.clear_faults();
-    stage.completed("leaver").await;
-    assert_eq!(stage.posts().len(), 1, "{:#?}", stage.posts());
+    fixture.cloud.clear_faults();
+    fixture.completed("leaver").await;
+    assert_eq!(fixture.posts().len(), 1, "{:#?}", fixture.posts());
 }
 
 #[tokio::test]
@@ -133,28 +133,28 @@ async fn a_false_date_lets_no_deleted_object_go_whose_call_is_still_on_its_way()
     let desktops = ["pc-1", "pc-2"].map(desktop);
     let mut world = doubt::world();
     world["switches"]["repeatedDesktop"] = json!("accept");
-    let stage = Stage::set_with("let-go-early", world, &desktops).await;
+    let fixture = Fixture::set_with("let-go-early", world, &desktops).await;
     let held = lost("pc-1", false, &json!({"delay": "4s"}));
-    stage.cloud.add_fault(&held).unwrap();
-    let operator = stage.operator(doubt::FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
+    fixture.cloud.add_fault(&held).unwrap();
+    let operator = fixture.operator(doubt::FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
     operator.kill().await.unwrap();
     drop(operator);
     let pages = dated("pc-2", None, 502, &json!("<html>Bad Gateway</html>"));
-    stage.cloud.add_fault(&pages).unwrap();
-    let _operator = stage.operator(doubt::FLAGS);
-    stage.delete("leaver").await;
-    stage.request("another", &["pc-2"]).await;
-    stage.reason("another", Submitted, "ServiceUnavailable").await;
-    stage.gone("leaver").await;
+    fixture.cloud.add_fault(&pages).unwrap();
+    let _operator = fixture.operator(doubt::FLAGS);
+    fixture.delete("leaver").await;
+    fixture.request("another", &["pc-2"]).await;
+    fixture.reason("another", Submitted, "ServiceUnavailable").await;
+    fixture.gone("leaver").await;
     assert_eq!(
-        stage.effective_posts().len(),
+        fixture.effective_posts().len(),
         1,
         "the object went before its call had landed: {:#?}",
-        stage.posts()
+        fixture.posts()
     );
-    stage.request("leaver", &["pc-1"]).await;
-    stage.completed("leaver").await;
-    assert_eq!(stage.effective_posts().len(), 1, "{:#?}", stage.posts());
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.completed("leaver").await;
+    assert_eq!(fixture.effective_posts().len(), 1, "{:#?}", fixture.posts());
 }

@@ -7,12 +7,12 @@ use testkit::{eventually, manifests};
 use desktop_deletion_operator::crd::FINALIZER;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Succeeded};
 
-use crate::stage::{BOUND, Stage, desktop, pair, says};
+use crate::fixture::{BOUND, Fixture, desktop, pair, says};
 
 /// Waits until the status says that the operator has seen the newest generation, and gives the whole status.
-async fn observed(stage: &Stage, name: &str) -> Value {
+async fn observed(fixture: &Fixture, name: &str) -> Value {
     let look = async || {
-        let object = stage.requests().get(name).await.unwrap();
+        let object = fixture.requests().get(name).await.unwrap();
         let (generation, status) = (object.metadata.generation.unwrap(), &object.data["status"]);
         let conditions = status["conditions"].as_array().into_iter().flatten();
         let mut all = conditions.chain([status]);
@@ -38,33 +38,33 @@ fn without_generations(status: &Value) -> String {
 
 #[tokio::test]
 async fn suspend_means_nothing_after_the_end_and_tools_see_that_it_was_noticed() {
-    let stage = Stage::set("late-suspend", &[desktop("pc-1")]).await;
-    let operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let before = stage.completed("leaver").await;
-    stage.change("leaver", json!({"suspend": true})).await;
-    let after = observed(&stage, "leaver").await;
+    let fixture = Fixture::set("late-suspend", &[desktop("pc-1")]).await;
+    let operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let before = fixture.completed("leaver").await;
+    fixture.change("leaver", json!({"suspend": true})).await;
+    let after = observed(&fixture, "leaver").await;
     assert_eq!(without_generations(&after), without_generations(&before));
     assert_eq!(says(&after, Succeeded), pair("True", "AllDeleted"));
 
     // What was edited while no operator ran is noticed by the next one.
     assert_eq!(operator.terminate().await.unwrap(), 0);
-    stage.change("leaver", json!({"suspend": false})).await;
-    let _operator = stage.operator(&[]);
-    let again = observed(&stage, "leaver").await;
+    fixture.change("leaver", json!({"suspend": false})).await;
+    let _operator = fixture.operator(&[]);
+    let again = observed(&fixture, "leaver").await;
     assert_eq!(without_generations(&again), without_generations(&before));
     assert_eq!(says(&again, Ready), pair("True", "AllDeleted"));
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn an_edit_that_is_not_allowed_is_refused_with_one_sentence_that_says_what_to_do() {
-    let stage = Stage::set("late-edit", &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.completed("leaver").await;
+    let fixture = Fixture::set("late-edit", &[desktop("pc-1")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.completed("leaver").await;
     let patch = Patch::Merge(json!({"spec": {"desktopIDs": ["pc-1", "pc-2"]}}));
-    let patched = stage
+    let patched = fixture
         .requests()
         .patch("leaver", &PatchParams::default(), &patch)
         .await;
@@ -81,13 +81,13 @@ async fn an_edit_that_is_not_allowed_is_refused_with_one_sentence_that_says_what
 
 #[tokio::test]
 async fn an_exported_manifest_with_our_finalizer_does_not_keep_a_finished_request_from_going() {
-    let stage = Stage::set("exported", &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.completed("leaver").await;
+    let fixture = Fixture::set("exported", &[desktop("pc-1")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.completed("leaver").await;
     let mut exported = manifests::desktop_deletion("leaver", "prod", ["pc-1"]);
     exported["metadata"]["finalizers"] = json!([FINALIZER]);
-    stage.namespace.apply(&exported).await.unwrap();
-    stage.delete("leaver").await;
-    stage.gone("leaver").await;
+    fixture.namespace.apply(&exported).await.unwrap();
+    fixture.delete("leaver").await;
+    fixture.gone("leaver").await;
 }

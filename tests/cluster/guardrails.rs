@@ -7,26 +7,26 @@ use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Planned, Stalled, Submitted, Succeeded};
 
+use crate::fixture::{Fixture, body, desktop, message, pair, says};
 use crate::intent::about_to_be_signed;
-use crate::stage::{Stage, body, desktop, message, pair, says};
 
-async fn guard(stage: &Stage, guardrails: Value) {
-    stage
+async fn guard(fixture: &Fixture, guardrails: Value) {
+    fixture
         .change_project("prod", json!({"guardrails": guardrails}))
         .await;
 }
 
 #[tokio::test]
 async fn a_request_for_more_than_is_permitted_says_so_and_goes_on_once_it_is() {
-    let stage = Stage::set("too-much", &[desktop("pc-1"), desktop("pc-2")]).await;
-    guard(&stage, json!({"maxDesktopsPerRequest": 1, "allowForce": false})).await;
-    let _operator = stage.operator(&[]);
-    stage.request("many", &["pc-1", "pc-2"]).await;
-    stage
+    let fixture = Fixture::set("too-much", &[desktop("pc-1"), desktop("pc-2")]).await;
+    guard(&fixture, json!({"maxDesktopsPerRequest": 1, "allowForce": false})).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("many", &["pc-1", "pc-2"]).await;
+    fixture
         .request_with("forced", &["pc-1"], json!({"force": true}))
         .await;
     for (name, rule) in [("many", "maxDesktopsPerRequest"), ("forced", "allowForce")] {
-        let status = stage.reason(name, Submitted, "GuardrailViolated").await;
+        let status = fixture.reason(name, Submitted, "GuardrailViolated").await;
         assert_eq!(
             says(&status, Stalled),
             pair("True", "GuardrailViolated"),
@@ -36,14 +36,14 @@ async fn a_request_for_more_than_is_permitted_says_so_and_goes_on_once_it_is() {
         assert!(message.contains(rule) && message.contains("prod"), "{message}");
     }
     // Neither reserves its desktops.
-    stage.request("one", &["pc-1"]).await;
-    let status = stage.completed("one").await;
+    fixture.request("one", &["pc-1"]).await;
+    let status = fixture.completed("one").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 
-    guard(&stage, json!({"maxDesktopsPerRequest": 2, "allowForce": false})).await;
-    let status = stage.completed("many").await;
+    guard(&fixture, json!({"maxDesktopsPerRequest": 2, "allowForce": false})).await;
+    let status = fixture.completed("many").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let bodies: Vec<_> = stage
+    let bodies: Vec<_> = fixture
         .posts()
         .iter()
         .map(|post| body(post)["desktop_ids"].clone())
@@ -54,11 +54,11 @@ async fn a_request_for_more_than_is_permitted_says_so_and_goes_on_once_it_is() {
 #[tokio::test]
 async fn a_protected_desktop_blocks_its_request_and_is_named() {
     let keep = json!({"id": "pc-2", "tags": {"keep": "yes"}});
-    let stage = Stage::set("protected", &[desktop("pc-1"), keep]).await;
-    guard(&stage, json!({"protectedTags": [{"key": "keep"}]})).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    let status = stage.reason("leavers", Submitted, "DesktopBlocked").await;
+    let fixture = Fixture::set("protected", &[desktop("pc-1"), keep]).await;
+    guard(&fixture, json!({"protectedTags": [{"key": "keep"}]})).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = fixture.reason("leavers", Submitted, "DesktopBlocked").await;
     assert_eq!(
         says(&status, Planned),
         pair("False", "DesktopBlocked"),
@@ -75,26 +75,26 @@ async fn a_protected_desktop_blocks_its_request_and_is_named() {
         text.contains("desktop pc-2: it has the tag keep (protectedTags)"),
         "{text}"
     );
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 
-    guard(&stage, Value::Null).await;
-    let status = stage.completed("leavers").await;
+    guard(&fixture, Value::Null).await;
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
 #[tokio::test]
 async fn a_guardrail_that_is_set_before_the_signature_holds_the_request() {
-    let (stage, _operator) = about_to_be_signed("last-look-guardrail").await;
-    guard(&stage, json!({"requiredTags": [{"key": "leaver"}]})).await;
-    let status = stage.reason("leaver", Submitted, "DesktopBlocked").await;
+    let (fixture, _operator) = about_to_be_signed("last-look-guardrail").await;
+    guard(&fixture, json!({"requiredTags": [{"key": "leaver"}]})).await;
+    let status = fixture.reason("leaver", Submitted, "DesktopBlocked").await;
     let text = message(&status, Submitted);
     assert!(text.contains("it lacks the tag leaver (requiredTags)"), "{text}");
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 }
 
 #[tokio::test]
 async fn outside_of_the_windows_nothing_is_submitted() {
-    let stage = Stage::set("windows", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("windows", &[desktop("pc-1")]).await;
     // Far from the end of a day, whenever the test runs.
     #[expect(clippy::disallowed_methods, reason = "a day by the real clock")]
     let day = (Timestamp::now() + SignedDuration::from_hours(72))
@@ -102,18 +102,18 @@ async fn outside_of_the_windows_nothing_is_submitted() {
         .weekday();
     let window =
         |days: Value| json!({"windows": [{"days": days, "from": "00:00", "to": "00:00", "timeZone": "UTC"}]});
-    guard(&stage, window(json!([format!("{day:?}")]))).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "OutsideWindow").await;
+    guard(&fixture, window(json!([format!("{day:?}")]))).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "OutsideWindow").await;
     assert!(
         message(&status, Submitted).contains("the next one opens at "),
         "{status:#}"
     );
     assert_eq!(says(&status, Planned), pair("True", "PlanReady"), "{status:#}");
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-    guard(&stage, window(json!([]))).await;
-    let status = stage.completed("leaver").await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
+    guard(&fixture, window(json!([]))).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
@@ -121,9 +121,9 @@ async fn outside_of_the_windows_nothing_is_submitted() {
 async fn a_desktop_that_somebody_is_connected_to_and_a_prepaid_one_block_their_requests() {
     let connected = json!({"id": "pc-1", "loginStatus": "CONNECTED"});
     let prepaid = json!({"id": "pc-2", "chargingMode": "prePaid", "orderID": "CS1"});
-    let stage = Stage::set("details", &[connected, prepaid, desktop("pc-3")]).await;
-    guard(&stage, json!({"connectedSessions": "Refuse"})).await;
-    let _operator = stage.operator(&[]);
+    let fixture = Fixture::set("details", &[connected, prepaid, desktop("pc-3")]).await;
+    guard(&fixture, json!({"connectedSessions": "Refuse"})).await;
+    let _operator = fixture.operator(&[]);
     for (name, desktops, wrong) in [
         (
             "connected",
@@ -136,25 +136,25 @@ async fn a_desktop_that_somebody_is_connected_to_and_a_prepaid_one_block_their_r
             "desktop pc-2: it is prepaid (yearly/monthly billing) (prepaidDesktops)",
         ),
     ] {
-        stage.request(name, &desktops).await;
-        let status = stage.reason(name, Submitted, "DesktopBlocked").await;
+        fixture.request(name, &desktops).await;
+        let status = fixture.reason(name, Submitted, "DesktopBlocked").await;
         let text = message(&status, Submitted);
         assert!(text.contains(wrong), "{text}");
     }
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-    stage
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
+    fixture
         .cloud
         .change_desktop("pc-1", &json!({"loginStatus": "DISCONNECTED"}))
         .unwrap();
     // Whatever changes in the project has it looked at again at once.
     guard(
-        &stage,
+        &fixture,
         json!({"connectedSessions": "Refuse", "maxDesktopsPerRequest": 50}),
     )
     .await;
-    let status = stage.completed("connected").await;
+    let status = fixture.completed("connected").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let asked = stage.cloud.calls(Operation::ListDesktopsDetail);
+    let asked = fixture.cloud.calls(Operation::ListDesktopsDetail);
     assert!(
         asked.iter().all(|call| call.query.contains("desktop_id=pc-")),
         "{asked:?}"
@@ -163,8 +163,8 @@ async fn a_desktop_that_somebody_is_connected_to_and_a_prepaid_one_block_their_r
 
 #[tokio::test]
 async fn the_detailed_list_is_read_only_where_a_guardrail_needs_it() {
-    let stage = Stage::set("no-details", &[desktop("pc-1"), desktop("pc-2")]).await;
-    stage
+    let fixture = Fixture::set("no-details", &[desktop("pc-1"), desktop("pc-2")]).await;
+    fixture
         .cloud
         .add_fault(&json!({
             "operation": "listDesktopsDetail",
@@ -174,40 +174,40 @@ async fn the_detailed_list_is_read_only_where_a_guardrail_needs_it() {
             }},
         }))
         .unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("first", &["pc-1"]).await;
-    stage.completed("first").await;
-    guard(&stage, json!({"prepaidDesktops": "Allow"})).await;
-    assert_eq!(stage.cloud.calls(Operation::ListDesktopsDetail), []);
-    guard(&stage, json!({"prepaidDesktops": null})).await;
-    stage.request("second", &["pc-2"]).await;
-    let status = stage.reason("second", Submitted, "PermissionDenied").await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("first", &["pc-1"]).await;
+    fixture.completed("first").await;
+    guard(&fixture, json!({"prepaidDesktops": "Allow"})).await;
+    assert_eq!(fixture.cloud.calls(Operation::ListDesktopsDetail), []);
+    guard(&fixture, json!({"prepaidDesktops": null})).await;
+    fixture.request("second", &["pc-2"]).await;
+    let status = fixture.reason("second", Submitted, "PermissionDenied").await;
     let text = message(&status, Submitted);
     assert!(text.contains("workspace:desktops:listDetail"), "{text}");
-    guard(&stage, json!({"prepaidDesktops": "Allow"})).await;
-    let status = stage.completed("second").await;
+    guard(&fixture, json!({"prepaidDesktops": "Allow"})).await;
+    let status = fixture.completed("second").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
 #[tokio::test]
 async fn guardrails_that_are_relaxed_while_a_request_waits_are_told_of() {
-    let stage = Stage::set("relaxed", &[desktop("pc-1")]).await;
-    guard(&stage, json!({"maxDesktopsPerRequest": 5, "allowForce": false})).await;
-    let _operator = stage.operator(&[]);
+    let fixture = Fixture::set("relaxed", &[desktop("pc-1")]).await;
+    guard(&fixture, json!({"maxDesktopsPerRequest": 5, "allowForce": false})).await;
+    let _operator = fixture.operator(&[]);
     // Nobody waits yet.
-    stage.project_says("prod", "CredentialsValid").await;
-    guard(&stage, json!({"maxDesktopsPerRequest": 6, "allowForce": false})).await;
-    stage
+    fixture.project_says("prod", "CredentialsValid").await;
+    guard(&fixture, json!({"maxDesktopsPerRequest": 6, "allowForce": false})).await;
+    fixture
         .request_with("leaver", &["pc-1"], json!({"force": true}))
         .await;
-    stage.reason("leaver", Submitted, "GuardrailViolated").await;
-    guard(&stage, json!({"maxDesktopsPerRequest": 3, "allowForce": true})).await;
-    let event = stage.event("prod", "GuardrailsRelaxed", "allowForce").await;
+    fixture.reason("leaver", Submitted, "GuardrailViolated").await;
+    guard(&fixture, json!({"maxDesktopsPerRequest": 3, "allowForce": true})).await;
+    let event = fixture.event("prod", "GuardrailsRelaxed", "allowForce").await;
     let note = event.note.unwrap();
     assert!(
         note.contains("1 waiting request can now be submitted") && !note.contains("maxDesktopsPerRequest"),
         "{note}"
     );
     assert_eq!(event.regarding.unwrap().kind.as_deref(), Some("WorkspaceProject"));
-    stage.completed("leaver").await;
+    fixture.completed("leaver").await;
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, Submitted, Succeeded};
 
-use crate::stage::{Stage, desktop, endless, message, pair, says};
+use crate::fixture::{Fixture, desktop, endless, message, pair, says};
 
 fn in_seconds(seconds: i64) -> String {
     #[expect(clippy::disallowed_methods, reason = "a deadline by the real clock")]
@@ -15,85 +15,91 @@ fn in_seconds(seconds: i64) -> String {
 
 #[tokio::test]
 async fn a_request_whose_deadline_has_passed_is_never_sent() {
-    let stage = Stage::set("expired", &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&[]);
-    stage.project_says("prod", "CredentialsValid").await;
-    let before = stage.cloud.ledger().len();
+    let fixture = Fixture::set("expired", &[desktop("pc-1")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.project_says("prod", "CredentialsValid").await;
+    let before = fixture.cloud.ledger().len();
     let deadline = json!({"notAfter": "2026-01-01T00:00:00Z"});
-    stage.request_with("late", &["pc-1"], deadline).await;
-    let status = stage.completed("late").await;
+    fixture.request_with("late", &["pc-1"], deadline).await;
+    let status = fixture.completed("late").await;
     assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
     assert_eq!(says(&status, Submitted), pair("False", "Expired"));
     assert_eq!(says(&status, Stalled), pair("True", "Expired"));
-    assert_eq!(stage.cloud.ledger().len(), before, "the cloud is not even asked");
+    assert_eq!(
+        fixture.cloud.ledger().len(),
+        before,
+        "the cloud is not even asked"
+    );
 }
 
 #[tokio::test]
 async fn a_deadline_that_passes_while_a_request_is_held_ends_it() {
-    let stage = Stage::set("expires-held", &["pc-1", "pc-2"].map(desktop)).await;
-    let _operator = stage.operator(&[]);
-    stage.project_says("prod", "CredentialsValid").await;
-    stage.change_project("prod", json!({"suspend": true})).await;
+    let fixture = Fixture::set("expires-held", &["pc-1", "pc-2"].map(desktop)).await;
+    let _operator = fixture.operator(&[]);
+    fixture.project_says("prod", "CredentialsValid").await;
+    fixture.change_project("prod", json!({"suspend": true})).await;
     let soon = in_seconds(4);
     let held = json!({"notAfter": soon, "suspend": true});
-    stage.request_with("held", &["pc-1"], held).await;
-    stage
+    fixture.request_with("held", &["pc-1"], held).await;
+    fixture
         .request_with("project-held", &["pc-2"], json!({"notAfter": soon}))
         .await;
-    stage.reason("held", Submitted, "Suspended").await;
-    stage.reason("project-held", Submitted, "ProjectSuspended").await;
+    fixture.reason("held", Submitted, "Suspended").await;
+    fixture
+        .reason("project-held", Submitted, "ProjectSuspended")
+        .await;
     for name in ["held", "project-held"] {
-        let status = stage.completed(name).await;
+        let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
     }
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 }
 
 #[tokio::test]
 async fn a_request_is_not_submitted_before_its_time() {
-    let stage = Stage::set("scheduled", &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&[]);
+    let fixture = Fixture::set("scheduled", &[desktop("pc-1")]).await;
+    let _operator = fixture.operator(&[]);
     let soon = in_seconds(6);
-    stage
+    fixture
         .request_with("leaver", &["pc-1"], json!({"notBefore": soon}))
         .await;
-    let status = stage.reason("leaver", Submitted, "Scheduled").await;
+    let status = fixture.reason("leaver", Submitted, "Scheduled").await;
     assert_eq!(says(&status, Ready), pair("False", "Scheduled"), "{status:#}");
     assert_eq!(says(&status, Stalled), pair("absent", "absent"));
     assert!(message(&status, Submitted).contains(&soon), "{status:#}");
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let signed = status["attempts"][0]["signedAt"].as_str().unwrap();
     let moment = |text: &str| text.parse::<Timestamp>().unwrap();
     assert!(moment(signed) >= moment(&soon), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn suspend_holds_a_request_until_it_is_released() {
-    let stage = Stage::set("suspend", &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&[]);
-    stage
+    let fixture = Fixture::set("suspend", &[desktop("pc-1")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture
         .request_with("leaver", &["pc-1"], json!({"suspend": true}))
         .await;
-    let status = stage.reason("leaver", Submitted, "Suspended").await;
+    let status = fixture.reason("leaver", Submitted, "Suspended").await;
     assert_eq!(says(&status, Ready), pair("False", "Suspended"), "{status:#}");
     assert_eq!(says(&status, Stalled), pair("absent", "absent"));
-    stage.change("leaver", json!({"suspend": false})).await;
-    let status = stage.completed("leaver").await;
+    fixture.change("leaver", json!({"suspend": false})).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn suspend_after_the_submission_is_said_to_be_too_late() {
-    let stage = Stage::set("suspend-late", &[endless("pc-1")]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.accepted("leaver").await;
+    let fixture = Fixture::set("suspend-late", &[endless("pc-1")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.accepted("leaver").await;
     let signed_at = status["attempts"][0]["signedAt"].as_str().unwrap().to_owned();
-    stage.change("leaver", json!({"suspend": true})).await;
-    let status = stage
+    fixture.change("leaver", json!({"suspend": true})).await;
+    let status = fixture
         .until(
             "leaver",
             "it says that spec.suspend was set after the submission",
@@ -107,6 +113,6 @@ async fn suspend_after_the_submission_is_said_to_be_too_late() {
     );
     assert!(message(&status, Submitted).contains(&signed_at), "{status:#}");
     assert_eq!(status["observedGeneration"], 2);
-    let event = stage.event("leaver", "SuspendedTooLate", "has no effect").await;
+    let event = fixture.event("leaver", "SuspendedTooLate", "has no effect").await;
     assert_eq!(event.type_.as_deref(), Some("Warning"), "{event:#?}");
 }

@@ -15,8 +15,8 @@ use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
 use crate::doubt::{FLAGS, lost};
+use crate::fixture::{BOUND, Fixture, desktop, message, pair, says};
 use crate::shutdown::answers;
-use crate::stage::{BOUND, Stage, desktop, message, pair, says};
 
 /// The password of the user `robot`, and the one after its change.
 const PASSWORD: &str = "canary-password-0000001";
@@ -43,24 +43,24 @@ fn with_robot(mut world: Value) -> Value {
 }
 
 /// A project that logs in with this kind of login, and these values in its Secret.
-async fn stage(name: &str, world: Value, kind: &str, values: Values, desktops: &[Value]) -> Stage {
-    let stage = Stage::without_project(name, world, desktops).await;
-    put_secret(&stage, values).await;
-    let mut project = stage.cloud.project("prod", "login");
+async fn fixture(name: &str, world: Value, kind: &str, values: Values, desktops: &[Value]) -> Fixture {
+    let fixture = Fixture::without_project(name, world, desktops).await;
+    put_secret(&fixture, values).await;
+    let mut project = fixture.cloud.project("prod", "login");
     project["spec"]["credentials"] = json!({kind: {"secretRef": {"name": "login"}}});
-    stage.namespace.apply(&project).await.unwrap();
-    stage
+    fixture.namespace.apply(&project).await.unwrap();
+    fixture
 }
 
-async fn put_secret(stage: &Stage, values: Values) {
+async fn put_secret(fixture: &Fixture, values: Values) {
     let secret = manifests::secret("login", values);
-    stage.namespace.apply(&secret).await.unwrap();
+    fixture.namespace.apply(&secret).await.unwrap();
 }
 
 /// Puts another account in place of the one of its name: all of its tokens and temporary keys end.
-async fn put_account(stage: &Stage, account: &Value) {
-    let url = format!("{}/accounts", stage.cloud.simulator().admin);
-    let answer = stage.http().post(url).json(account).send().await.unwrap();
+async fn put_account(fixture: &Fixture, account: &Value) {
+    let url = format!("{}/accounts", fixture.cloud.simulator().admin);
+    let answer = fixture.http().post(url).json(account).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
 }
 
@@ -72,29 +72,29 @@ fn time(value: &Value) -> Timestamp {
 async fn a_user_with_a_password_is_a_login_too() {
     let world = with_robot(Cloud::world());
     let desktops = ["pc-1", "pc-2", "pc-3"];
-    let stage = stage("password", world, "password", USER, &desktops.map(desktop)).await;
-    let operator = stage.operator(&["--log-level=debug"]);
+    let fixture = fixture("password", world, "password", USER, &desktops.map(desktop)).await;
+    let operator = fixture.operator(&["--log-level=debug"]);
     for name in desktops {
-        stage.request(name, &[name]).await;
+        fixture.request(name, &[name]).await;
     }
     for name in desktops {
-        let status = stage.completed(name).await;
+        let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
         let attempt = &status["attempts"][0];
         assert_eq!(attempt["auth"], "Signature");
         let life = time(&attempt["notAfter"]).duration_since(time(&attempt["signedAt"]));
         assert_eq!(life, SignedDuration::from_mins(15), "it expires by itself");
     }
-    for post in stage.posts() {
+    for post in fixture.posts() {
         let caller = post["caller"].as_str().unwrap();
         assert!(caller.starts_with("HST"), "signed by a temporary key: {caller}");
     }
     for operation in [Operation::CreateToken, Operation::CreateTemporaryAccessKey] {
-        let calls = stage.cloud.calls(operation);
+        let calls = fixture.cloud.calls(operation);
         assert_eq!(calls.len(), 1, "one login serves all: {calls:#?}");
     }
-    stage.project_says("prod", "CredentialsValid").await;
-    let metrics = answers(&stage, &operator, "/metrics", 200).await;
+    fixture.project_says("prod", "CredentialsValid").await;
+    let metrics = answers(&fixture, &operator, "/metrics", 200).await;
     let counted = "desktop_deletion_cloud_calls_total{operation=\"createToken\",code=\"201\"} 1";
     assert!(metrics.lines().any(|line| line == counted), "{metrics}");
 }
@@ -102,21 +102,21 @@ async fn a_user_with_a_password_is_a_login_too() {
 #[tokio::test]
 async fn with_a_password_a_lost_answer_is_found_again_without_a_person() {
     let world = with_robot(crate::doubt::world());
-    let stage = stage("password-lost", world, "password", USER, &[desktop("pc-1")]).await;
+    let fixture = fixture("password-lost", world, "password", USER, &[desktop("pc-1")]).await;
     let fault = lost("pc-1", true, &json!("reset"));
-    stage.cloud.add_fault(&fault).unwrap();
-    let _operator = stage.operator(FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "AwaitingEvidence").await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    let _operator = fixture.operator(FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
     assert_eq!(says(&status, Stalled), pair("absent", "absent"), "{status:#}");
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(
         says(&status, Submitted),
         pair("True", "JobRecovered"),
         "{status:#}"
     );
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
@@ -124,16 +124,16 @@ async fn where_the_exchange_is_refused_a_lost_answer_waits_for_the_end_of_the_to
     let mut world = with_robot(crate::doubt::world());
     world["switches"] = json!({"tokenExchange": false});
     world["timings"]["tokenLifetime"] = json!("15s");
-    let stage = stage("no-exchange", world, "password", USER, &[desktop("pc-1")]).await;
+    let fixture = fixture("no-exchange", world, "password", USER, &[desktop("pc-1")]).await;
     let fault = lost("pc-1", false, &json!("reset"));
-    stage.cloud.add_fault(&fault).unwrap();
-    let _operator = stage.operator(FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "AwaitingEvidence").await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    let _operator = fixture.operator(FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
     let attempt = &status["attempts"][0];
     assert_eq!(attempt["auth"], "Token", "{status:#}");
     let end = time(&attempt["notAfter"]);
-    let logins = stage.cloud.calls(Operation::CreateToken);
+    let logins = fixture.cloud.calls(Operation::CreateToken);
     let rounded_up = |login: &LedgerEntry| {
         let exact = login.time + Duration::from_secs(15);
         (-1..1000).contains(&end.duration_since(exact).as_millis())
@@ -143,9 +143,9 @@ async fn where_the_exchange_is_refused_a_lost_answer_waits_for_the_end_of_the_to
         "{end} is when a token ends: {logins:#?}"
     );
     // It never took effect, so it is made anew, but not before the first one is surely dead.
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 2, "{posts:#?}");
     assert!(time(&posts[1]["time"]) > end, "{posts:#?}");
     assert_eq!(status["attempts"][0]["outcome"], "NoEffect");
@@ -156,12 +156,12 @@ async fn where_the_exchange_is_refused_a_lost_answer_waits_for_the_end_of_the_to
 async fn a_person_need_not_wait_for_a_token_that_lives_for_a_day() {
     let mut world = with_robot(crate::doubt::world());
     world["switches"] = json!({"tokenExchange": false});
-    let stage = stage("long-token", world, "password", USER, &[desktop("pc-1")]).await;
+    let fixture = fixture("long-token", world, "password", USER, &[desktop("pc-1")]).await;
     let fault = lost("pc-1", true, &json!("reset"));
-    stage.cloud.add_fault(&fault).unwrap();
-    let _operator = stage.operator(FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "OutcomeUnknown").await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    let _operator = fixture.operator(FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "OutcomeUnknown").await;
     assert_eq!(
         says(&status, Stalled),
         pair("True", "OutcomeUnknown"),
@@ -170,7 +170,7 @@ async fn a_person_need_not_wait_for_a_token_that_lives_for_a_day() {
     let attempt = &status["attempts"][0];
     let life = time(&attempt["notAfter"]).duration_since(time(&attempt["signedAt"]));
     assert!(life > SignedDuration::from_hours(23), "{status:#}");
-    let posts = stage.posts();
+    let posts = fixture.posts();
     let answer = format!(
         "{}=adopt:{}",
         attempt["id"].as_str().unwrap(),
@@ -178,14 +178,14 @@ async fn a_person_need_not_wait_for_a_token_that_lives_for_a_day() {
     );
     let annotate = json!({"metadata": {"annotations": {RESOLVE_ANNOTATION: answer}}});
     let parameters = PatchParams::default();
-    let requests = stage.requests();
+    let requests = fixture.requests();
     let patched = requests
         .patch("leaver", &parameters, &Patch::Merge(annotate))
         .await;
     patched.unwrap();
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
@@ -197,22 +197,22 @@ async fn a_wrong_password_is_told_and_not_tried_until_the_user_is_locked() {
         ("userName", "robot"),
         ("password", "canary-wrong"),
     ];
-    let stage = stage("wrong-password", world, "password", wrong, &names.map(desktop)).await;
-    let _operator = stage.operator(&["--project-refresh=300ms"]);
+    let fixture = fixture("wrong-password", world, "password", wrong, &names.map(desktop)).await;
+    let _operator = fixture.operator(&["--project-refresh=300ms"]);
     for name in names {
-        stage.request(name, &[name]).await;
+        fixture.request(name, &[name]).await;
     }
-    let ready = stage.project_says("prod", "AuthenticationFailed").await;
+    let ready = fixture.project_says("prod", "AuthenticationFailed").await;
     assert_eq!(ready["status"], "False");
     for name in names {
-        let status = stage.reason(name, Submitted, "AuthenticationFailed").await;
+        let status = fixture.reason(name, Submitted, "AuthenticationFailed").await;
         assert_eq!(says(&status, Stalled), pair("True", "AuthenticationFailed"));
         assert!(message(&status, Submitted).contains("Secret"), "{status:#}");
     }
     // The Secret is read many times meanwhile.
     let looks = || {
-        let mut events = stage.control_plane.audit().events().unwrap();
-        let namespace = stage.namespace.name();
+        let mut events = fixture.control_plane.audit().events().unwrap();
+        let namespace = fixture.namespace.name();
         events.retain(|event| event.verb == "get" && event.concerns("secrets", namespace, "login"));
         events.len()
     };
@@ -224,19 +224,19 @@ async fn a_wrong_password_is_told_and_not_tried_until_the_user_is_locked() {
     eventually("the Secret is read again and again", BOUND, look)
         .await
         .unwrap();
-    let logins = stage.cloud.calls(Operation::CreateToken);
+    let logins = fixture.cloud.calls(Operation::CreateToken);
     assert!(logins.len() <= 2, "{logins:#?}");
     assert_eq!(
-        stage.cloud.ledger().len(),
+        fixture.cloud.ledger().len(),
         logins.len(),
         "and nothing else is asked"
     );
-    put_secret(&stage, USER).await;
+    put_secret(&fixture, USER).await;
     for name in names {
-        let status = stage.completed(name).await;
+        let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     }
-    stage.project_says("prod", "CredentialsValid").await;
+    fixture.project_says("prod", "CredentialsValid").await;
 }
 
 /// A login that is exchanged for another one.
@@ -295,31 +295,31 @@ async fn rotate(name: &str, rotation: FairQueue, flags: &[&str]) -> Vec<Operatio
     let desktops: Vec<_> = names.iter().map(|name| desktop(name)).collect();
     let mut world = Cloud::world();
     world["accounts"] = json!([accounts[0]]);
-    let stage = stage(name, world, kind, values[0], &desktops).await;
+    let fixture = fixture(name, world, kind, values[0], &desktops).await;
     // So slow that only the change of the Secret can be why a request that was refused goes on.
-    let operator = stage.operator(&[&["--retry-max=10m"], flags].concat());
+    let operator = fixture.operator(&[&["--retry-max=10m"], flags].concat());
     let (before, after) = names.split_at(LOAD / 2);
     for name in before {
-        stage.request(name, &[name]).await;
+        fixture.request(name, &[name]).await;
     }
-    stage.accepted(&before[0]).await;
+    fixture.accepted(&before[0]).await;
     // The old login is worth nothing already when the new one is stored.
-    put_account(&stage, &accounts[1]).await;
-    put_secret(&stage, values[1]).await;
+    put_account(&fixture, &accounts[1]).await;
+    put_secret(&fixture, values[1]).await;
     for name in after {
-        stage.request(name, &[name]).await;
+        fixture.request(name, &[name]).await;
     }
     for name in &names {
-        let status = stage.completed(name).await;
+        let status = fixture.completed(name).await;
         assert_eq!(
             says(&status, Succeeded),
             pair("True", "AllDeleted"),
             "{kind}: {status:#}"
         );
     }
-    assert_eq!(stage.effective_posts().len(), LOAD, "{kind}: each once");
+    assert_eq!(fixture.effective_posts().len(), LOAD, "{kind}: each once");
     assert_eq!(operator.exit_status(), None, "{kind}: it was not restarted");
-    let mut calls = stage.cloud.ledger();
+    let mut calls = fixture.cloud.ledger();
     calls.retain(|call| call.status == Some(401));
     calls.iter().map(|call| call.operation).collect()
 }

@@ -11,7 +11,7 @@ use testkit::{AuditEvent, Cloud};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
-use crate::stage::{BOUND, Stage, desktop, message, pair, says};
+use crate::fixture::{BOUND, Fixture, desktop, message, pair, says};
 
 /// Another project of the same account.
 const SECOND: &str = "second-project";
@@ -47,14 +47,14 @@ fn intents(writes: &[Arc<AuditEvent>]) -> Vec<&AuditEvent> {
 
 #[tokio::test]
 async fn the_intent_stands_in_etcd_before_the_request_arrives() {
-    let stage = Stage::set("intent", &["pc-1", "pc-2"].map(desktop)).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    stage.completed("leavers").await;
+    let fixture = Fixture::set("intent", &["pc-1", "pc-2"].map(desktop)).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    fixture.completed("leavers").await;
 
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 1, "{posts:#?}");
-    let writes = stage.writes("leavers").await;
+    let writes = fixture.writes("leavers").await;
     let intents = intents(&writes);
     let [intent] = *intents else {
         panic!("one intent: {intents:#?}")
@@ -78,122 +78,122 @@ async fn the_intent_stands_in_etcd_before_the_request_arrives() {
 }
 
 /// A request whose first try was refused, so that it carries the finalizer and its next try is about to be stored.
-async fn about_to_be_stored(name: &str) -> (Stage, crate::stage::Running) {
-    let stage = Stage::set(name, &[desktop("pc-1")]).await;
-    stage.cloud.add_fault(&conflict()).unwrap();
-    stage.cloud.add_fault(&slow_read(2)).unwrap();
-    let operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
-    assert_eq!(stage.posts().len(), 1);
-    (stage, operator)
+async fn about_to_be_stored(name: &str) -> (Fixture, crate::fixture::Running) {
+    let fixture = Fixture::set(name, &[desktop("pc-1")]).await;
+    fixture.cloud.add_fault(&conflict()).unwrap();
+    fixture.cloud.add_fault(&slow_read(2)).unwrap();
+    let operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
+    assert_eq!(fixture.posts().len(), 1);
+    (fixture, operator)
 }
 
 /// The second intent met a newer object.
-async fn assert_fenced(stage: &Stage) {
-    let writes = stage.writes("leaver").await;
+async fn assert_fenced(fixture: &Fixture) {
+    let writes = fixture.writes("leaver").await;
     let codes: Vec<_> = intents(&writes).iter().map(|e| e.code()).collect();
     assert_eq!(codes.get(..2), Some(&[200, 409][..]), "{codes:?}");
 }
 
 #[tokio::test]
 async fn a_request_that_is_suspended_at_the_moment_of_the_intent_is_not_submitted() {
-    let (stage, _operator) = about_to_be_stored("fence-suspend").await;
-    stage.change("leaver", json!({"suspend": true})).await;
-    let status = stage.reason("leaver", Submitted, "Suspended").await;
-    assert_eq!(stage.posts().len(), 1, "{status:#}");
-    assert_fenced(&stage).await;
+    let (fixture, _operator) = about_to_be_stored("fence-suspend").await;
+    fixture.change("leaver", json!({"suspend": true})).await;
+    let status = fixture.reason("leaver", Submitted, "Suspended").await;
+    assert_eq!(fixture.posts().len(), 1, "{status:#}");
+    assert_fenced(&fixture).await;
 
-    stage.change("leaver", json!({"suspend": false})).await;
-    let status = stage.completed("leaver").await;
+    fixture.change("leaver", json!({"suspend": false})).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.effective_posts().len(), 1);
+    assert_eq!(fixture.effective_posts().len(), 1);
 }
 
 #[tokio::test]
 async fn a_request_that_is_deleted_at_the_moment_of_the_intent_is_not_submitted() {
-    let (stage, _operator) = about_to_be_stored("fence-delete").await;
-    stage.delete("leaver").await;
-    stage.gone("leaver").await;
-    assert_eq!(stage.posts().len(), 1);
-    assert_fenced(&stage).await;
+    let (fixture, _operator) = about_to_be_stored("fence-delete").await;
+    fixture.delete("leaver").await;
+    fixture.gone("leaver").await;
+    assert_eq!(fixture.posts().len(), 1);
+    assert_fenced(&fixture).await;
 }
 
 #[tokio::test]
 async fn a_request_that_is_edited_at_the_moment_of_the_intent_is_looked_at_anew() {
-    let (stage, _operator) = about_to_be_stored("fence-edit").await;
+    let (fixture, _operator) = about_to_be_stored("fence-edit").await;
     let labels = Patch::Merge(json!({"metadata": {"labels": {"wave": "2"}}}));
-    let patched = stage
+    let patched = fixture
         .requests()
         .patch("leaver", &PatchParams::default(), &labels)
         .await;
     patched.unwrap();
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 2);
-    assert_eq!(stage.effective_posts().len(), 1);
-    assert_fenced(&stage).await;
+    assert_eq!(fixture.posts().len(), 2);
+    assert_eq!(fixture.effective_posts().len(), 1);
+    assert_fenced(&fixture).await;
 }
 
 #[tokio::test]
 async fn a_request_that_is_held_or_gone_before_its_finalizer_is_not_submitted() {
-    let stage = Stage::set("before-finalizer", &["pc-1", "pc-2"].map(desktop)).await;
+    let fixture = Fixture::set("before-finalizer", &["pc-1", "pc-2"].map(desktop)).await;
     // Both wait for the same read.
-    stage.cloud.add_fault(&slow_read(1)).unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("held", &["pc-1"]).await;
-    stage.request("deleted", &["pc-2"]).await;
-    stage.struck().await;
-    stage.delete("deleted").await;
-    stage.change("held", json!({"suspend": true})).await;
-    stage.reason("held", Submitted, "Suspended").await;
-    stage.gone("deleted").await;
+    fixture.cloud.add_fault(&slow_read(1)).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("held", &["pc-1"]).await;
+    fixture.request("deleted", &["pc-2"]).await;
+    fixture.struck().await;
+    fixture.delete("deleted").await;
+    fixture.change("held", json!({"suspend": true})).await;
+    fixture.reason("held", Submitted, "Suspended").await;
+    fixture.gone("deleted").await;
 
     // Whatever was on its way has been decided once a third request has gone all the way.
-    stage.cloud.add_desktop(&desktop("pc-3")).unwrap();
-    stage.request("third", &["pc-3"]).await;
-    stage.completed("third").await;
-    assert_eq!(stage.posts().len(), 1, "only the third was submitted");
-    assert_eq!(intents(&stage.writes("held").await).len(), 0);
-    assert_eq!(intents(&stage.writes("deleted").await).len(), 0);
+    fixture.cloud.add_desktop(&desktop("pc-3")).unwrap();
+    fixture.request("third", &["pc-3"]).await;
+    fixture.completed("third").await;
+    assert_eq!(fixture.posts().len(), 1, "only the third was submitted");
+    assert_eq!(intents(&fixture.writes("held").await).len(), 0);
+    assert_eq!(intents(&fixture.writes("deleted").await).len(), 0);
     assert_eq!(
-        stage.requests().get("held").await.unwrap().metadata.finalizers,
+        fixture.requests().get("held").await.unwrap().metadata.finalizers,
         None
     );
 }
 
 /// A request whose last cloud read is under way.
-pub(crate) async fn about_to_be_signed(name: &str) -> (Stage, crate::stage::Running) {
-    let stage = Stage::set_with(name, two_projects(), &[desktop("pc-1")]).await;
-    stage.cloud.add_fault(&slow_read(1)).unwrap();
-    let operator = stage.operator(&["--retry-max=10m"]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
-    (stage, operator)
+pub(crate) async fn about_to_be_signed(name: &str) -> (Fixture, crate::fixture::Running) {
+    let fixture = Fixture::set_with(name, two_projects(), &[desktop("pc-1")]).await;
+    fixture.cloud.add_fault(&slow_read(1)).unwrap();
+    let operator = fixture.operator(&["--retry-max=10m"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
+    (fixture, operator)
 }
 
 #[tokio::test]
 async fn a_project_that_is_suspended_before_the_signature_stops_the_request() {
-    let (stage, _operator) = about_to_be_signed("last-look-suspend").await;
-    stage.change_project("prod", json!({"suspend": true})).await;
-    let status = stage.reason("leaver", Submitted, "ProjectSuspended").await;
-    assert_eq!(stage.posts(), Vec::<Value>::new(), "{status:#}");
+    let (fixture, _operator) = about_to_be_signed("last-look-suspend").await;
+    fixture.change_project("prod", json!({"suspend": true})).await;
+    let status = fixture.reason("leaver", Submitted, "ProjectSuspended").await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new(), "{status:#}");
 
-    stage.change_project("prod", json!({"suspend": false})).await;
-    let status = stage.completed("leaver").await;
+    fixture.change_project("prod", json!({"suspend": false})).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
 #[tokio::test]
 async fn a_project_that_is_pointed_elsewhere_before_the_signature_starts_the_request_anew() {
-    let (stage, _operator) = about_to_be_signed("last-look-project").await;
-    let projects = stage.namespace.projects();
+    let (fixture, _operator) = about_to_be_signed("last-look-project").await;
+    let projects = fixture.namespace.projects();
     projects.delete("prod", &DeleteParams::default()).await.unwrap();
-    let mut project = stage.cloud.project("prod", "login");
+    let mut project = fixture.cloud.project("prod", "login");
     project["spec"]["projectID"] = json!(SECOND);
-    stage.namespace.apply(&project).await.unwrap();
+    fixture.namespace.apply(&project).await.unwrap();
 
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(
         says(&status, Succeeded),
         pair("True", "AlreadyAbsent"),
@@ -201,7 +201,7 @@ async fn a_project_that_is_pointed_elsewhere_before_the_signature_starts_the_req
     );
     assert!(message(&status, Succeeded).contains(SECOND), "{status:#}");
     assert_eq!(
-        stage.posts(),
+        fixture.posts(),
         Vec::<Value>::new(),
         "what was read in one project is sent to no other"
     );
@@ -209,24 +209,28 @@ async fn a_project_that_is_pointed_elsewhere_before_the_signature_starts_the_req
 
 #[tokio::test]
 async fn a_login_that_is_spoilt_before_the_signature_is_not_used() {
-    let (stage, _operator) = about_to_be_signed("last-look-secret").await;
+    let (fixture, _operator) = about_to_be_signed("last-look-secret").await;
     let wrong = [
         ("accessKey", testkit::cloud::ACCESS_KEY),
         ("secretKey", "not-the-secret"),
     ];
     let secret = testkit::manifests::secret("login", &wrong);
-    stage.namespace.apply(&secret).await.unwrap();
-    let status = stage.reason("leaver", Submitted, "AuthenticationFailed").await;
+    fixture.namespace.apply(&secret).await.unwrap();
+    let status = fixture.reason("leaver", Submitted, "AuthenticationFailed").await;
     assert_eq!(
-        stage.posts(),
+        fixture.posts(),
         Vec::<Value>::new(),
         "a read proves it first: {status:#}"
     );
 
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    let status = stage.completed("leaver").await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 /// Lets the API server refuse every intent in a namespace.
@@ -259,17 +263,17 @@ fn no_intents(namespace: &str) -> [Value; 2] {
 
 #[tokio::test]
 async fn an_intent_that_cannot_be_stored_is_not_sent() {
-    let stage = Stage::set("intent-refused", &[desktop("pc-1")]).await;
-    let namespace = stage.namespace.name();
+    let fixture = Fixture::set("intent-refused", &[desktop("pc-1")]).await;
+    let namespace = fixture.namespace.name();
     for object in no_intents(namespace) {
         let manifest = object.to_string();
-        let applied = stage
+        let applied = fixture
             .control_plane
             .kubectl_with_input(["apply", "--filename=-"], &manifest);
         applied.await.unwrap().stdout().unwrap();
     }
     // The API server takes the policy up when it likes.
-    stage
+    fixture
         .request_with("probe", &["pc-1"], json!({"suspend": true}))
         .await;
     let attempt = json!({
@@ -281,7 +285,7 @@ async fn an_intent_that_cannot_be_stored_is_not_sent() {
         ..PatchParams::default()
     };
     let patch = Patch::Merge(json!({"status": {"attempts": [attempt]}}));
-    let look = async || match stage.requests().patch_status("probe", &dry, &patch).await {
+    let look = async || match fixture.requests().patch_status("probe", &dry, &patch).await {
         Err(error) if error.to_string().contains("no intents today") => Ok(()),
         other => Err(format!("{other:?}")),
     };
@@ -289,24 +293,24 @@ async fn an_intent_that_cannot_be_stored_is_not_sent() {
         .await
         .unwrap();
 
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Stalled, "IntentRefused").await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Stalled, "IntentRefused").await;
     assert!(
         message(&status, Stalled).contains("no intents today"),
         "{status:#}"
     );
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 
     let delete = ["delete", "validatingadmissionpolicybinding", namespace];
-    stage
+    fixture
         .control_plane
         .kubectl(delete)
         .await
         .unwrap()
         .stdout()
         .unwrap();
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }

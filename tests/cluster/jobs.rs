@@ -8,7 +8,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{
     Ready, Reconciling, Stalled, Submitted, Succeeded,
 };
 
-use crate::stage::{BOUND, Stage, desktop, endless, entry, message, pair, says};
+use crate::fixture::{BOUND, Fixture, desktop, endless, entry, message, pair, says};
 
 fn ending(id: &str, result: &str) -> Value {
     json!({"id": id, "outcome": result})
@@ -23,10 +23,10 @@ async fn whatever_the_job_says_the_desktops_decide() {
         desktop("well-behaved"),
     ];
     let ids = desktops.each_ref().map(|desktop| desktop["id"].as_str().unwrap());
-    let stage = Stage::set("odd-ends", &desktops).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &ids).await;
-    let status = stage.completed("leavers").await;
+    let fixture = Fixture::set("odd-ends", &desktops).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &ids).await;
+    let status = fixture.completed("leavers").await;
     assert_eq!(
         says(&status, Succeeded),
         pair("False", "PartiallyFailed"),
@@ -39,19 +39,19 @@ async fn whatever_the_job_says_the_desktops_decide() {
         "{status:#}"
     );
     assert_eq!(entry(&status, "passed-over")["code"], "NoSubJob");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn a_job_that_shows_late_is_waited_for() {
     let mut world = Cloud::world();
     world["timings"]["jobVisibleAfter"] = json!("2s");
-    let stage = Stage::set_with("shows-late", world, &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&["--job-visibility-timeout=3s"]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.completed("leaver").await;
+    let fixture = Fixture::set_with("shows-late", world, &[desktop("pc-1")]).await;
+    let _operator = fixture.operator(&["--job-visibility-timeout=3s"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
@@ -63,42 +63,42 @@ async fn a_desktop_that_is_gone_is_said_to_be_while_the_deletion_of_another_one_
 }
 
 async fn half_done(initial_poll_delay: &str) {
-    let stage = Stage::set("half-done", &[desktop("pc-1"), endless("pc-2")]).await;
-    let _operator = stage.operator(&[initial_poll_delay]);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
+    let fixture = Fixture::set("half-done", &[desktop("pc-1"), endless("pc-2")]).await;
+    let _operator = fixture.operator(&[initial_poll_delay]);
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
     let half = |status: &Value| {
         entry(status, "pc-1")["state"] == "Deleted" && entry(status, "pc-2")["state"] == "Deleting"
     };
-    let status = stage.until("leavers", "one desktop is gone", half).await;
+    let status = fixture.until("leavers", "one desktop is gone", half).await;
     assert_eq!(
         says(&status, Succeeded),
         pair("Unknown", "JobRunning"),
         "{status:#}"
     );
     assert_eq!(status["summary"]["deleted"], 1, "{status:#}");
-    let polls = stage.cloud.calls(Operation::ListSubJobs).len();
+    let polls = fixture.cloud.calls(Operation::ListSubJobs).len();
     let more = async || {
-        let now = stage.cloud.calls(Operation::ListSubJobs).len();
+        let now = fixture.cloud.calls(Operation::ListSubJobs).len();
         if now > polls + 3 { Ok(()) } else { Err(now) }
     };
     eventually("it is followed further", BOUND, more).await.unwrap();
-    let reads = stage.cloud.calls(Operation::ShowJob).len();
+    let reads = fixture.cloud.calls(Operation::ShowJob).len();
     assert!(reads <= 2, "what does not change is not read again: {reads}");
 }
 
 #[tokio::test]
 async fn a_job_that_takes_too_long_is_told_and_followed_further() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "5s"}});
-    let stage = Stage::set("overdue", &[slow]).await;
-    let _operator = stage.operator(&["--job-overdue=2s"]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Stalled, "JobOverdue").await;
+    let fixture = Fixture::set("overdue", &[slow]).await;
+    let _operator = fixture.operator(&["--job-overdue=2s"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Stalled, "JobOverdue").await;
     assert_eq!(says(&status, Ready), pair("False", "JobOverdue"), "{status:#}");
     assert_eq!(says(&status, Reconciling), pair("absent", "absent"));
     assert_eq!(says(&status, Submitted), pair("True", "JobAccepted"));
     assert_eq!(says(&status, Succeeded), pair("Unknown", "JobRunning"));
     assert!(message(&status, Stalled).contains("pc-1"), "{status:#}");
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(says(&status, Stalled), pair("absent", "absent"));
 }
@@ -106,40 +106,40 @@ async fn a_job_that_takes_too_long_is_told_and_followed_further() {
 #[tokio::test]
 async fn a_desktop_that_stays_although_its_job_succeeded_has_failed() {
     // The service tells upper from lower case when it is asked; its list must not seem to lack the desktop.
-    let stage = Stage::set("still-present", &[ending("PC-1A", "successButPresent")]).await;
-    let _operator = stage.operator(&["--job-overdue=2s"]);
-    stage.request("leaver", &["PC-1A"]).await;
-    let status = stage.completed("leaver").await;
+    let fixture = Fixture::set("still-present", &[ending("PC-1A", "successButPresent")]).await;
+    let _operator = fixture.operator(&["--job-overdue=2s"]);
+    fixture.request("leaver", &["PC-1A"]).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
     assert_eq!(entry(&status, "PC-1A")["code"], "StillPresent");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn a_job_whose_records_were_removed_does_not_keep_a_request_for_ever() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "2s"}});
-    let stage = Stage::set("erased", &[slow]).await;
-    let _operator = stage.operator(&["--job-overdue=4s"]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.accepted("leaver").await;
-    stage.cloud.simulator().erase_jobs();
-    let status = stage.completed("leaver").await;
+    let fixture = Fixture::set("erased", &[slow]).await;
+    let _operator = fixture.operator(&["--job-overdue=4s"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.accepted("leaver").await;
+    fixture.cloud.simulator().erase_jobs();
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn two_requests_never_have_one_desktop_in_flight() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "2s"}});
-    let stage = Stage::set("overlap", &[slow, desktop("pc-2"), endless("pc-3")]).await;
-    stage.request("first", &["pc-1", "pc-2"]).await;
-    stage.request("second", &["pc-1"]).await;
-    stage.request("third", &["pc-2", "pc-1"]).await;
-    let _operator = stage.operator(&[]);
+    let fixture = Fixture::set("overlap", &[slow, desktop("pc-2"), endless("pc-3")]).await;
+    fixture.request("first", &["pc-1", "pc-2"]).await;
+    fixture.request("second", &["pc-1"]).await;
+    fixture.request("third", &["pc-2", "pc-1"]).await;
+    let _operator = fixture.operator(&[]);
     for name in ["first", "second", "third"] {
-        stage.completed(name).await;
+        fixture.completed(name).await;
     }
-    let bodies = stage.effective_posts();
+    let bodies = fixture.effective_posts();
     let mut named: Vec<_> = bodies
         .iter()
         .flat_map(|body| body["desktop_ids"].as_array().unwrap().clone())
@@ -149,15 +149,15 @@ async fn two_requests_never_have_one_desktop_in_flight() {
     let verdicts: Vec<_> = {
         let mut all = Vec::new();
         for name in ["first", "second", "third"] {
-            all.push(says(&stage.status(name).await, Succeeded).0);
+            all.push(says(&fixture.status(name).await, Succeeded).0);
         }
         all
     };
     assert_eq!(verdicts, ["True", "True", "True"]);
 
-    stage.request("fourth", &["pc-3"]).await;
-    stage.accepted("fourth").await;
-    stage.request("fifth", &["pc-3"]).await;
-    let status = stage.reason("fifth", Submitted, "Overlap").await;
+    fixture.request("fourth", &["pc-3"]).await;
+    fixture.accepted("fourth").await;
+    fixture.request("fifth", &["pc-3"]).await;
+    let status = fixture.reason("fifth", Submitted, "Overlap").await;
     assert!(message(&status, Submitted).contains("fourth"), "{status:#}");
 }

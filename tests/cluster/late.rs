@@ -8,17 +8,17 @@ use testkit::{ApiServerProxy, Moment, Trap};
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
 use crate::doubt;
+use crate::fixture::{Fixture, desktop, pair, says};
 use crate::shutdown::answers;
-use crate::stage::{Stage, desktop, pair, says};
 
 /// Send guard of [`doubt::FLAGS`].
 const GUARD: Duration = Duration::from_secs(3);
 
 /// A way to the API server that holds its answer to the write of the intent.
-async fn trapped_intent(stage: &Stage) -> (ApiServerProxy, Trap) {
+async fn trapped_intent(fixture: &Fixture) -> (ApiServerProxy, Trap) {
     let proxy = ApiServerProxy::start(
-        stage.control_plane,
-        stage.namespace.name(),
+        fixture.control_plane,
+        fixture.namespace.name(),
         testkit::SERVICE_ACCOUNT,
     )
     .await
@@ -32,65 +32,65 @@ async fn trapped_intent(stage: &Stage) -> (ApiServerProxy, Trap) {
 
 #[tokio::test]
 async fn a_signature_that_grew_old_while_its_intent_was_stored_is_not_sent() {
-    let stage = Stage::set_with("old-signature", doubt::world(), &[desktop("pc-1")]).await;
-    let (proxy, intent) = trapped_intent(&stage).await;
-    let _operator = stage.operator_at(proxy.kubeconfig(), doubt::FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
+    let fixture = Fixture::set_with("old-signature", doubt::world(), &[desktop("pc-1")]).await;
+    let (proxy, intent) = trapped_intent(&fixture).await;
+    let _operator = fixture.operator_at(proxy.kubeconfig(), doubt::FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
     let stored = intent.sprung().await.unwrap();
     let first = stored.request.body["status"]["attempts"][0]["id"].clone();
     // It was signed before it was stored.
     tokio::time::sleep(GUARD).await;
     assert_eq!(
-        stage.posts().len(),
+        fixture.posts().len(),
         0,
         "nothing is sent before its intent is known to be stored"
     );
     stored.go_on();
 
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_ne!(status["attempts"][0]["id"], first, "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn a_shutdown_between_the_intent_and_the_call_records_that_nothing_was_sent() {
-    let stage = Stage::set_with("stopped-unsent", doubt::world(), &[desktop("pc-1")]).await;
-    let (proxy, intent) = trapped_intent(&stage).await;
-    let operator = stage.operator_at(proxy.kubeconfig(), doubt::FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
+    let fixture = Fixture::set_with("stopped-unsent", doubt::world(), &[desktop("pc-1")]).await;
+    let (proxy, intent) = trapped_intent(&fixture).await;
+    let operator = fixture.operator_at(proxy.kubeconfig(), doubt::FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
     let stored = intent.sprung().await.unwrap();
     let told = async {
-        answers(&stage, &operator, "/readyz", 503).await;
+        answers(&fixture, &operator, "/readyz", 503).await;
         stored.go_on();
     };
     let (exit, ()) = tokio::join!(operator.stopped(), told);
     assert_eq!(exit, 0);
-    let status = stage.status("leaver").await;
+    let status = fixture.status("leaver").await;
     assert_eq!(status["attempts"][0]["outcome"], "NotSent", "{status:#}");
-    assert_eq!(stage.posts().len(), 0);
+    assert_eq!(fixture.posts().len(), 0);
 }
 
 #[tokio::test]
 async fn an_answer_is_stored_although_its_object_changed_meanwhile() {
-    let stage = Stage::set_with("changed-meanwhile", doubt::world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set_with("changed-meanwhile", doubt::world(), &[desktop("pc-1")]).await;
     let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "3s"}});
-    stage.cloud.add_fault(&late).unwrap();
-    let _operator = stage.operator(doubt::FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
-    stage.change("leaver", json!({"suspend": true})).await;
-    let status = stage.completed("leaver").await;
+    fixture.cloud.add_fault(&late).unwrap();
+    let _operator = fixture.operator(doubt::FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
+    fixture.change("leaver", json!({"suspend": true})).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(
         says(&status, Submitted),
         pair("True", "JobAccepted"),
         "{status:#}"
     );
     assert_eq!(status["attempts"][0]["outcome"], "Accepted", "{status:#}");
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 1);
     assert_eq!(status["jobID"], posts[0]["jobID"]);
-    let codes: Vec<_> = stage
+    let codes: Vec<_> = fixture
         .writes("leaver")
         .await
         .iter()

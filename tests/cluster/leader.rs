@@ -10,8 +10,8 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succe
 use desktop_deletion_operator::runtime::lease::NAME;
 
 use crate::doubt;
+use crate::fixture::{BOUND, Fixture, Running, body, desktop, endless, pair, says};
 use crate::shutdown::answers;
-use crate::stage::{BOUND, Running, Stage, body, desktop, endless, pair, says};
 
 /// A lease that runs out soon, and yet is not lost when the machine is busy.
 const SHORT: &[&str] = &[
@@ -30,15 +30,15 @@ const LONG: &[&str] = &[
 ];
 
 /// A replica that writes under that name, with the times of [`doubt::FLAGS`].
-fn replica(stage: &Stage, name: &str, election: &[&str]) -> Running {
+fn replica(fixture: &Fixture, name: &str, election: &[&str]) -> Running {
     let name = format!("--identity={name}");
-    stage.operator(&[&[name.as_str()], election, doubt::FLAGS].concat())
+    fixture.operator(&[&[name.as_str()], election, doubt::FLAGS].concat())
 }
 
 /// Waits until `/readyz` of a replica says its part.
-async fn plays(stage: &Stage, replica: &Running, part: &str) {
+async fn plays(fixture: &Fixture, replica: &Running, part: &str) {
     let look = async || {
-        let text = answers(stage, replica, "/readyz", 200).await;
+        let text = answers(fixture, replica, "/readyz", 200).await;
         if text.contains(part) { Ok(()) } else { Err(text) }
     };
     eventually(&format!("a replica says {part:?}"), BOUND, look)
@@ -46,9 +46,9 @@ async fn plays(stage: &Stage, replica: &Running, part: &str) {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-async fn leads(stage: &Stage, replica: &Running) {
+async fn leads(fixture: &Fixture, replica: &Running) {
     plays(
-        stage,
+        fixture,
         replica,
         "[+]leader-election ok: this replica is the leader",
     )
@@ -56,16 +56,16 @@ async fn leads(stage: &Stage, replica: &Running) {
 }
 
 /// A leader, and a standby that began after it.
-async fn two(stage: &Stage, election: &[&str]) -> (Running, Running) {
-    let a = replica(stage, "a", election);
-    leads(stage, &a).await;
-    let b = replica(stage, "b", election);
-    plays(stage, &b, "[+]leader-election ok: standby; the leader is a_").await;
+async fn two(fixture: &Fixture, election: &[&str]) -> (Running, Running) {
+    let a = replica(fixture, "a", election);
+    leads(fixture, &a).await;
+    let b = replica(fixture, "b", election);
+    plays(fixture, &b, "[+]leader-election ok: standby; the leader is a_").await;
     (a, b)
 }
 
-async fn lease(stage: &Stage) -> Value {
-    let lease = stage.namespace.api::<Lease>().get(NAME).await.unwrap();
+async fn lease(fixture: &Fixture) -> Value {
+    let lease = fixture.namespace.api::<Lease>().get(NAME).await.unwrap();
     serde_json::to_value(lease.spec).unwrap()
 }
 
@@ -78,31 +78,31 @@ fn batch(count: usize) -> Vec<(String, [String; 2])> {
 
 /// A cloud with the desktops of the requests that answers each batch-delete late, every other one before it took
 /// effect.
-async fn set(name: &str, batch: &[(String, [String; 2])]) -> Stage {
+async fn set(name: &str, batch: &[(String, [String; 2])]) -> Fixture {
     let desktops: Vec<_> = batch
         .iter()
         .flat_map(|(_, ids)| ids.iter().map(|id| desktop(id)))
         .collect();
-    let stage = Stage::set_with(name, doubt::world(), &desktops).await;
+    let fixture = Fixture::set_with(name, doubt::world(), &desktops).await;
     for (number, (_, ids)) in batch.iter().enumerate() {
         let late = json!({
             "operation": "batchDelete", "desktop": ids[0], "effectFirst": number % 2 == 0, "answer": {"delay": "1s"},
         });
-        stage.cloud.add_fault(&late).unwrap();
+        fixture.cloud.add_fault(&late).unwrap();
     }
-    stage
+    fixture
 }
 
-async fn apply(stage: &Stage, batch: &[(String, [String; 2])]) {
+async fn apply(fixture: &Fixture, batch: &[(String, [String; 2])]) {
     for (name, [first, second]) in batch {
-        stage.request(name, &[first, second]).await;
+        fixture.request(name, &[first, second]).await;
     }
 }
 
 /// Waits until the first submission has arrived in the cloud.
-async fn first_submission(stage: &Stage) {
+async fn first_submission(fixture: &Fixture) {
     let look = async || {
-        let faults = stage.cloud.simulator().faults();
+        let faults = fixture.cloud.simulator().faults();
         faults
             .iter()
             .find(|fault| fault.struck > 0)
@@ -115,11 +115,11 @@ async fn first_submission(stage: &Stage) {
 }
 
 /// Every request ends well, and took effect by one POST.
-async fn each_was_submitted_once(stage: &Stage, batch: &[(String, [String; 2])]) {
+async fn each_was_submitted_once(fixture: &Fixture, batch: &[(String, [String; 2])]) {
     for (name, ids) in batch {
-        let status = stage.completed(name).await;
+        let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-        let mut effective = stage.posts();
+        let mut effective = fixture.posts();
         effective.retain(|post| {
             post["tookEffect"] == true
                 && body(post)["desktop_ids"]
@@ -134,107 +134,107 @@ async fn each_was_submitted_once(stage: &Stage, batch: &[(String, [String; 2])])
 
 #[tokio::test]
 async fn one_works_the_other_stands_by_and_takes_over_what_is_given_back() {
-    let stage = Stage::set("standby", &["pc-1", "pc-2"].map(desktop)).await;
+    let fixture = Fixture::set("standby", &["pc-1", "pc-2"].map(desktop)).await;
     // Only a lease that is given back is ever taken here.
-    let (a, b) = two(&stage, LONG).await;
+    let (a, b) = two(&fixture, LONG).await;
     let leader = |text: &str, value: u8| {
         let line = format!("desktop_deletion_leader {value}");
         assert!(text.lines().any(|found| found == line), "{text}");
     };
-    leader(&answers(&stage, &a, "/metrics", 200).await, 1);
-    let text = answers(&stage, &b, "/metrics", 200).await;
+    leader(&answers(&fixture, &a, "/metrics", 200).await, 1);
+    let text = answers(&fixture, &b, "/metrics", 200).await;
     leader(&text, 0);
     for work in ["reconciles_total{", "unfinished_requests", "projects{"] {
         assert!(!text.contains(work), "it watches nothing: {text}");
     }
-    answers(&stage, &b, "/livez", 200).await;
-    stage.request("first", &["pc-1"]).await;
-    let status = stage.completed("first").await;
+    answers(&fixture, &b, "/livez", 200).await;
+    fixture.request("first", &["pc-1"]).await;
+    let status = fixture.completed("first").await;
     assert_eq!(status["attempts"][0]["writer"], "a");
 
     assert_eq!(a.stopped().await, 0);
-    leads(&stage, &b).await;
-    leader(&answers(&stage, &b, "/metrics", 200).await, 1);
-    assert_eq!(lease(&stage).await["leaseTransitions"], 1);
-    stage.request("second", &["pc-2"]).await;
-    let status = stage.completed("second").await;
+    leads(&fixture, &b).await;
+    leader(&answers(&fixture, &b, "/metrics", 200).await, 1);
+    assert_eq!(lease(&fixture).await["leaseTransitions"], 1);
+    fixture.request("second", &["pc-2"]).await;
+    let status = fixture.completed("second").await;
     assert_eq!(status["attempts"][0]["writer"], "b");
-    assert_eq!(stage.posts().len(), 2);
+    assert_eq!(fixture.posts().len(), 2);
 
     // A standby that is told to stop leaves the lease alone.
-    let c = replica(&stage, "c", LONG);
-    plays(&stage, &c, "standby; the leader is b_").await;
+    let c = replica(&fixture, "c", LONG);
+    plays(&fixture, &c, "standby; the leader is b_").await;
     assert_eq!(c.stopped().await, 0);
     assert!(
-        lease(&stage).await["holderIdentity"]
+        lease(&fixture).await["holderIdentity"]
             .as_str()
             .unwrap()
             .starts_with("b_")
     );
     assert_eq!(b.stopped().await, 0);
-    assert_eq!(lease(&stage).await["holderIdentity"], "");
+    assert_eq!(lease(&fixture).await["holderIdentity"], "");
 }
 
 #[tokio::test]
 async fn a_leader_that_is_told_to_stop_hands_over_in_the_middle_of_its_work() {
     let batch = batch(6);
-    let stage = set("hand-over", &batch).await;
-    let (a, b) = two(&stage, LONG).await;
-    apply(&stage, &batch).await;
-    first_submission(&stage).await;
+    let fixture = set("hand-over", &batch).await;
+    let (a, b) = two(&fixture, LONG).await;
+    apply(&fixture, &batch).await;
+    first_submission(&fixture).await;
     assert_eq!(a.stopped().await, 0);
     // What it had sent was answered and recorded before it went.
     for (name, _) in &batch {
-        let status = stage.status(name).await;
+        let status = fixture.status(name).await;
         assert_ne!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
     }
-    leads(&stage, &b).await;
-    each_was_submitted_once(&stage, &batch).await;
+    leads(&fixture, &b).await;
+    each_was_submitted_once(&fixture, &batch).await;
 }
 
 #[tokio::test]
 async fn a_leader_that_is_told_to_stop_leads_until_its_last_submission_is_recorded() {
-    let stage = Stage::set_with("drain", doubt::world(), &[endless("pc-1")]).await;
+    let fixture = Fixture::set_with("drain", doubt::world(), &[endless("pc-1")]).await;
     // Longer than a lease that nobody renews would last.
     let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "8s"}});
-    stage.cloud.add_fault(&late).unwrap();
-    let (a, b) = two(&stage, SHORT).await;
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
+    fixture.cloud.add_fault(&late).unwrap();
+    let (a, b) = two(&fixture, SHORT).await;
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
     assert_eq!(a.stopped().await, 0);
     assert!(a.log().contains("released the Lease"), "{}", a.log());
-    let status = stage.status("leaver").await;
+    let status = fixture.status("leaver").await;
     assert_eq!(
         says(&status, Submitted),
         pair("True", "JobAccepted"),
         "{status:#}"
     );
-    leads(&stage, &b).await;
-    assert_eq!(lease(&stage).await["leaseTransitions"], 1);
+    leads(&fixture, &b).await;
+    assert_eq!(lease(&fixture).await["leaseTransitions"], 1);
 }
 
 #[tokio::test]
 async fn a_leader_that_is_killed_in_the_middle_of_its_work_is_replaced() {
     let batch = batch(6);
-    let stage = set("killed-leader", &batch).await;
-    let (a, b) = two(&stage, SHORT).await;
-    apply(&stage, &batch).await;
-    first_submission(&stage).await;
+    let fixture = set("killed-leader", &batch).await;
+    let (a, b) = two(&fixture, SHORT).await;
+    apply(&fixture, &batch).await;
+    first_submission(&fixture).await;
     a.kill().await.unwrap();
-    leads(&stage, &b).await;
-    each_was_submitted_once(&stage, &batch).await;
+    leads(&fixture, &b).await;
+    each_was_submitted_once(&fixture, &batch).await;
 }
 
 #[tokio::test]
 async fn a_leader_that_was_frozen_in_the_middle_of_its_work_does_nothing_new_when_it_goes_on() {
     let batch = batch(6);
-    let stage = set("frozen-leader", &batch).await;
-    let (a, b) = two(&stage, SHORT).await;
-    apply(&stage, &batch).await;
-    first_submission(&stage).await;
+    let fixture = set("frozen-leader", &batch).await;
+    let (a, b) = two(&fixture, SHORT).await;
+    apply(&fixture, &batch).await;
+    first_submission(&fixture).await;
     a.freeze();
-    leads(&stage, &b).await;
-    let led_by_b = lease(&stage).await;
+    leads(&fixture, &b).await;
+    let led_by_b = lease(&fixture).await;
     a.thaw();
     let exit = tokio::time::timeout(BOUND, a.wait()).await;
     assert_eq!(exit.expect("it ends by itself").unwrap(), 1);
@@ -243,73 +243,73 @@ async fn a_leader_that_was_frozen_in_the_middle_of_its_work_does_nothing_new_whe
         .lines()
         .filter(|line| line.contains("ERROR") && line.contains("the Lease"));
     assert_eq!(told.count(), 1, "{log}");
-    each_was_submitted_once(&stage, &batch).await;
-    assert_eq!(lease(&stage).await["acquireTime"], led_by_b["acquireTime"]);
+    each_was_submitted_once(&fixture, &batch).await;
+    assert_eq!(lease(&fixture).await["acquireTime"], led_by_b["acquireTime"]);
 }
 
 #[tokio::test]
 async fn a_leader_that_lost_the_lease_records_the_answer_on_its_way_begins_nothing_and_exits() {
-    let stage = Stage::set_with("lost-lease", doubt::world(), &["pc-1", "pc-2"].map(endless)).await;
+    let fixture = Fixture::set_with("lost-lease", doubt::world(), &["pc-1", "pc-2"].map(endless)).await;
     let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "4s"}});
-    stage.cloud.add_fault(&late).unwrap();
-    let a = replica(&stage, "a", SHORT);
-    leads(&stage, &a).await;
-    stage.request("on-its-way", &["pc-1"]).await;
-    stage.struck().await;
+    fixture.cloud.add_fault(&late).unwrap();
+    let a = replica(&fixture, "a", SHORT);
+    leads(&fixture, &a).await;
+    fixture.request("on-its-way", &["pc-1"]).await;
+    fixture.struck().await;
 
     let somebody = Patch::Merge(json!({"spec": {"holderIdentity": "somebody"}}));
-    let leases = stage.namespace.api::<Lease>();
+    let leases = fixture.namespace.api::<Lease>();
     leases
         .patch(NAME, &PatchParams::default(), &somebody)
         .await
         .unwrap();
-    let text = answers(&stage, &a, "/readyz", 503).await;
+    let text = answers(&fixture, &a, "/readyz", 503).await;
     assert!(
         text.contains("[-]leader-election failed: the Lease is lost"),
         "{text}"
     );
-    let status = stage.status("on-its-way").await;
+    let status = fixture.status("on-its-way").await;
     assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
-    stage.request("too-late", &["pc-2"]).await;
+    fixture.request("too-late", &["pc-2"]).await;
 
     let exit = tokio::time::timeout(BOUND, a.wait()).await;
     assert_eq!(exit.expect("it ends by itself").unwrap(), 1);
     assert!(a.log().contains("is now held by somebody"), "{}", a.log());
-    let status = stage.status("on-its-way").await;
+    let status = fixture.status("on-its-way").await;
     assert_eq!(
         says(&status, Submitted),
         pair("True", "JobAccepted"),
         "{status:#}"
     );
-    assert_eq!(stage.posts().len(), 1);
-    assert_eq!(stage.status("too-late").await["attempts"], Value::Null);
-    assert_eq!(lease(&stage).await["holderIdentity"], "somebody");
+    assert_eq!(fixture.posts().len(), 1);
+    assert_eq!(fixture.status("too-late").await["attempts"], Value::Null);
+    assert_eq!(lease(&fixture).await["holderIdentity"], "somebody");
 
     // Nobody renews the other's lease: it runs out.
-    let _again = replica(&stage, "again", SHORT);
-    stage.accepted("too-late").await;
-    assert_eq!(stage.posts().len(), 2);
+    let _again = replica(&fixture, "again", SHORT);
+    fixture.accepted("too-late").await;
+    assert_eq!(fixture.posts().len(), 2);
 }
 
 #[tokio::test]
 async fn a_leader_that_cannot_renew_the_lease_gives_way_and_still_records_its_answer() {
-    let stage = Stage::set_with("silence", doubt::world(), &["pc-1", "pc-2"].map(endless)).await;
+    let fixture = Fixture::set_with("silence", doubt::world(), &["pc-1", "pc-2"].map(endless)).await;
     let late = json!({"operation": "batchDelete", "desktop": "pc-1", "effectFirst": true, "answer": {"delay": "8s"}});
-    stage.cloud.add_fault(&late).unwrap();
+    fixture.cloud.add_fault(&late).unwrap();
     let proxy = ApiServerProxy::start(
-        stage.control_plane,
-        stage.namespace.name(),
+        fixture.control_plane,
+        fixture.namespace.name(),
         testkit::SERVICE_ACCOUNT,
     )
     .await;
     let proxy = proxy.unwrap();
     let flags = [&["--identity=a"], SHORT, doubt::FLAGS].concat();
-    let a = stage.operator_at(proxy.kubeconfig(), &flags);
-    leads(&stage, &a).await;
-    let b = replica(&stage, "b", SHORT);
-    plays(&stage, &b, "standby; the leader is a_").await;
-    stage.request("on-its-way", &["pc-1"]).await;
-    stage.struck().await;
+    let a = fixture.operator_at(proxy.kubeconfig(), &flags);
+    leads(&fixture, &a).await;
+    let b = replica(&fixture, "b", SHORT);
+    plays(&fixture, &b, "standby; the leader is a_").await;
+    fixture.request("on-its-way", &["pc-1"]).await;
+    fixture.struck().await;
 
     // From now on no call about the lease is answered.
     let hanging = async {
@@ -329,33 +329,37 @@ async fn a_leader_that_cannot_renew_the_lease_gives_way_and_still_records_its_an
     };
     assert_eq!(exit, 1);
     assert!(a.log().contains("was not renewed for 4s"), "{}", a.log());
-    let status = stage.status("on-its-way").await;
+    let status = fixture.status("on-its-way").await;
     assert_eq!(
         says(&status, Submitted),
         pair("True", "JobAccepted"),
         "{status:#}"
     );
 
-    leads(&stage, &b).await;
-    stage.request("next", &["pc-2"]).await;
-    let status = stage.accepted("next").await;
+    leads(&fixture, &b).await;
+    fixture.request("next", &["pc-2"]).await;
+    let status = fixture.accepted("next").await;
     assert_eq!(status["attempts"][0]["writer"], "b");
-    assert_eq!(stage.posts().len(), 2);
+    assert_eq!(fixture.posts().len(), 2);
 }
 
 #[tokio::test]
 async fn two_that_work_at_once_submit_each_request_once() {
     let batch = batch(10);
-    let stage = set("two-leaders", &batch).await;
-    let both = ["a", "b"].map(|name| replica(&stage, name, &["--leader-elect=false"]));
+    let fixture = set("two-leaders", &batch).await;
+    let both = ["a", "b"].map(|name| replica(&fixture, name, &["--leader-elect=false"]));
     for replica in &both {
-        answers(&stage, replica, "/readyz", 200).await;
-        let text = answers(&stage, replica, "/metrics", 200).await;
+        answers(&fixture, replica, "/readyz", 200).await;
+        let text = answers(&fixture, replica, "/metrics", 200).await;
         assert!(text.contains("desktop_deletion_leader 1\n"), "{text}");
     }
-    apply(&stage, &batch).await;
-    each_was_submitted_once(&stage, &batch).await;
-    assert_eq!(stage.posts().len(), batch.len(), "not even one that was refused");
+    apply(&fixture, &batch).await;
+    each_was_submitted_once(&fixture, &batch).await;
+    assert_eq!(
+        fixture.posts().len(),
+        batch.len(),
+        "not even one that was refused"
+    );
     for replica in &both {
         assert_eq!(replica.stopped().await, 0);
     }

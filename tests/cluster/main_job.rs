@@ -10,15 +10,15 @@ use desktop_deletion_operator::crd::conditions::ConditionType::{
     Ready, Reconciling, Stalled, Submitted, Succeeded,
 };
 
-use crate::stage::{Stage, body, console_world, desktop, entry, message, pair, says};
+use crate::fixture::{Fixture, body, console_world, desktop, entry, message, pair, says};
 
 #[tokio::test]
 async fn a_request_is_submitted_once_followed_and_verified() {
     let ids = ["pc-1", "pc-2", "pc-3"];
-    let stage = Stage::set("happy", &ids.map(desktop)).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &ids).await;
-    let status = stage.completed("leavers").await;
+    let fixture = Fixture::set("happy", &ids.map(desktop)).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &ids).await;
+    let status = fixture.completed("leavers").await;
 
     assert_eq!(
         says(&status, Submitted),
@@ -30,7 +30,7 @@ async fn a_request_is_submitted_once_followed_and_verified() {
     assert_eq!(says(&status, Reconciling), pair("absent", "absent"));
     assert_eq!(says(&status, Stalled), pair("absent", "absent"));
     assert_eq!(status["summary"]["deleted"], 3);
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 1, "{posts:#?}");
     assert_eq!(status["jobID"], posts[0]["jobID"]);
     assert_eq!(status["attempts"][0]["bodyDigest"], posts[0]["bodyDigest"]);
@@ -43,7 +43,7 @@ async fn a_request_is_submitted_once_followed_and_verified() {
 /// Server-side apply, as Argo CD and Flux use it, lives on them: the operator does not send them back.
 #[tokio::test]
 async fn who_owns_which_field_of_the_spec_stays_as_it_was() {
-    let stage = Stage::set("owners", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("owners", &[desktop("pc-1")]).await;
     let spec_is_owned_by = |object: &DynamicObject| {
         let owners = object.managed_fields().iter().filter(|owner| {
             let fields = owner.fields_v1.as_ref().map(|fields| &fields.0);
@@ -51,26 +51,26 @@ async fn who_owns_which_field_of_the_spec_stays_as_it_was() {
         });
         owners.cloned().collect::<Vec<_>>()
     };
-    let before = spec_is_owned_by(&stage.request("leaver", &["pc-1"]).await);
-    let _operator = stage.operator(&[]);
-    stage.completed("leaver").await;
+    let before = spec_is_owned_by(&fixture.request("leaver", &["pc-1"]).await);
+    let _operator = fixture.operator(&[]);
+    fixture.completed("leaver").await;
 
-    let after = spec_is_owned_by(&stage.requests().get("leaver").await.unwrap());
+    let after = spec_is_owned_by(&fixture.requests().get("leaver").await.unwrap());
     assert_eq!(before.len(), 1, "{before:#?}");
     assert_eq!(after, before);
 }
 
 #[tokio::test]
 async fn the_flags_of_a_request_reach_the_cloud() {
-    let stage = Stage::set("flags", &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&[]);
+    let fixture = Fixture::set("flags", &[desktop("pc-1")]).await;
+    let _operator = fixture.operator(&[]);
     let flags = json!({"deleteUsers": true, "emailNotification": false, "force": true});
-    stage.request_with("leaver", &["pc-1"], flags).await;
-    let status = stage.completed("leaver").await;
+    fixture.request_with("leaver", &["pc-1"], flags).await;
+    let status = fixture.completed("leaver").await;
 
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(
-        stage.effective_posts(),
+        fixture.effective_posts(),
         [json!({
             "desktop_ids": ["pc-1"],
             "delete_users": true,
@@ -82,17 +82,17 @@ async fn the_flags_of_a_request_reach_the_cloud() {
 
 #[tokio::test]
 async fn only_the_desktops_that_exist_are_submitted() {
-    let stage = Stage::set("some-absent", &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &["pc-none", "pc-1"]).await;
-    let status = stage.completed("leavers").await;
+    let fixture = Fixture::set("some-absent", &[desktop("pc-1")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &["pc-none", "pc-1"]).await;
+    let status = fixture.completed("leavers").await;
 
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(entry(&status, "pc-none")["state"], "Absent");
     assert_eq!(entry(&status, "pc-1")["state"], "Deleted");
     let counts = json!({"total": 2, "absent": 1, "deleted": 1, "deleting": 0, "failed": 0, "pending": 0, "unknown": 0});
     assert_eq!(status["summary"], counts);
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 1, "{posts:#?}");
     assert_eq!(body(&posts[0])["desktop_ids"], json!(["pc-1"]));
     assert_eq!(status["attempts"][0]["desktopIDs"], json!(["pc-1"]));
@@ -100,11 +100,11 @@ async fn only_the_desktops_that_exist_are_submitted() {
 
 #[tokio::test]
 async fn without_any_of_its_desktops_a_request_ends_without_a_trace_in_the_cloud() {
-    let stage = Stage::set("all-absent", &[]).await;
-    let _operator = stage.operator(&[]);
-    stage.project_says("prod", "CredentialsValid").await;
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    let status = stage.completed("leavers").await;
+    let fixture = Fixture::set("all-absent", &[]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.project_says("prod", "CredentialsValid").await;
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = fixture.completed("leavers").await;
 
     assert_eq!(
         says(&status, Succeeded),
@@ -116,8 +116,8 @@ async fn without_any_of_its_desktops_a_request_ends_without_a_trace_in_the_cloud
     let text = message(&status, Succeeded);
     assert!(text.contains(PROJECT_ID) && text.contains(REGION), "{text}");
     assert_eq!(status["summary"]["absent"], 2);
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-    let writes = stage.writes("leavers").await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
+    let writes = fixture.writes("leavers").await;
     assert!(!writes.is_empty());
     for write in writes {
         let object = write.object_ref.as_ref().unwrap();
@@ -135,10 +135,10 @@ fn failing(id: &str) -> Value {
 
 #[tokio::test]
 async fn a_desktop_that_the_cloud_fails_to_delete_is_named_with_the_cloud_s_reason() {
-    let stage = Stage::set("partial", &[desktop("pc-1"), failing("pc-2")]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    let status = stage.completed("leavers").await;
+    let fixture = Fixture::set("partial", &[desktop("pc-1"), failing("pc-2")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = fixture.completed("leavers").await;
 
     assert_eq!(
         says(&status, Succeeded),
@@ -155,22 +155,22 @@ async fn a_desktop_that_the_cloud_fails_to_delete_is_named_with_the_cloud_s_reas
     assert_eq!(failed["message"], "the port of the desktop could not be removed");
     let text = message(&status, Succeeded);
     assert!(text.contains("pc-2") && text.contains("the port"), "{text}");
-    assert_eq!(stage.posts().len(), 1, "a failure in the cloud is not repeated");
+    assert_eq!(fixture.posts().len(), 1, "a failure in the cloud is not repeated");
 }
 
 #[tokio::test]
 async fn when_the_cloud_fails_to_delete_any_desktop_all_have_failed() {
     let mut world = Cloud::world();
     world["switches"] = json!({"failedDesktop": "deleteFailed", "parentFailure": "FAILED"});
-    let stage = Stage::set_with("all-fail", world, &[failing("pc-1"), failing("pc-2")]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    let status = stage.completed("leavers").await;
+    let fixture = Fixture::set_with("all-fail", world, &[failing("pc-1"), failing("pc-2")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = fixture.completed("leavers").await;
 
     assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
     assert_eq!(says(&status, Stalled), pair("True", "AllFailed"));
     assert_eq!(status["summary"]["failed"], 2);
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 /// The desktop stays for a while after its job has ended, with an empty status, and then reads as `switches` say.
@@ -179,13 +179,13 @@ async fn a_deletion_ends_well(name: &str, switches: Value) {
     world["timings"] =
         json!({"waiting": "200ms", "running": "800ms", "emptyStatus": "500ms", "goneAfter": "1s"});
     world["switches"] = switches;
-    let stage = Stage::set_with(name, world, &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.completed("leaver").await;
+    let fixture = Fixture::set_with(name, world, &[desktop("pc-1")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(entry(&status, "pc-1")["state"], "Deleted");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
@@ -208,13 +208,13 @@ async fn a_desktop_that_ends_as_deleted_is_deleted() {
 async fn a_region_that_ignores_the_filter_of_the_list_does_not_mislead() {
     let mut world = Cloud::world();
     world["switches"] = json!({"ignoreDesktopFilter": true, "desktopAsArray": true, "lowerCaseStatus": true});
-    let stage = Stage::set_with("no-filter", world, &["pc-1", "pc-2", "pc-3"].map(desktop)).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &["pc-3", "pc-none"]).await;
-    let status = stage.completed("leavers").await;
+    let fixture = Fixture::set_with("no-filter", world, &["pc-1", "pc-2", "pc-3"].map(desktop)).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &["pc-3", "pc-none"]).await;
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(entry(&status, "pc-none")["state"], "Absent");
-    let posts = stage.effective_posts();
+    let posts = fixture.effective_posts();
     assert_eq!(posts.len(), 1, "{posts:#?}");
     assert_eq!(posts[0]["desktop_ids"], json!(["pc-3"]));
 }
@@ -222,42 +222,42 @@ async fn a_region_that_ignores_the_filter_of_the_list_does_not_mislead() {
 #[tokio::test]
 async fn a_job_that_waits_is_waited_for() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "waiting": "3s"}});
-    let stage = Stage::set("waiting", &[slow, desktop("pc-2")]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    let status = stage.accepted("leavers").await;
+    let fixture = Fixture::set("waiting", &[slow, desktop("pc-2")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = fixture.accepted("leavers").await;
     assert_eq!(
         says(&status, Reconciling),
         pair("True", "JobRunning"),
         "{status:#}"
     );
-    let status = stage.completed("leavers").await;
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn the_service_may_spell_the_ids_in_the_other_letter_case() {
     let slow = json!({"id": "pc-1a", "outcome": {"result": "success", "running": "2s"}});
-    let stage = Stage::set("letter-case", &[slow]).await;
+    let fixture = Fixture::set("letter-case", &[slow]).await;
     let listed = json!({"total_count": 1, "desktops": [{"desktop_id": "PC-1A", "status": "ACTIVE"}]});
     let list = json!({"operation": "listDesktops", "desktop": "pc-1a", "nth": 1, "answer": {"status": 200, "body": listed}});
-    stage.cloud.add_fault(&list).unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1a"]).await;
-    let job = stage.accepted("leaver").await["jobID"].clone();
+    fixture.cloud.add_fault(&list).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1a"]).await;
+    let job = fixture.accepted("leaver").await["jobID"].clone();
     let row = json!({
         "id": "sub-1", "job_id": job, "job_type": "deleteDesktops", "status": "SUCCESS",
         "entities": {"desktop_id": "PC-1A"},
     });
     let jobs = json!({"status": 200, "body": {"total_count": 1, "jobs": [row]}});
-    stage
+    fixture
         .cloud
         .add_fault(&json!({"operation": "listSubJobs", "answer": jobs}))
         .unwrap();
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let posts = stage.effective_posts();
+    let posts = fixture.effective_posts();
     assert_eq!(posts.len(), 1, "{posts:#?}");
     assert_eq!(
         posts[0]["desktop_ids"],
@@ -273,13 +273,13 @@ async fn a_hundred_desktops_go_in_one_call() {
         .collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let desktops: Vec<_> = ids.iter().copied().map(desktop).collect();
-    let stage = Stage::set("hundred", &desktops).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &ids).await;
-    let status = stage.completed("leavers").await;
+    let fixture = Fixture::set("hundred", &desktops).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &ids).await;
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(status["summary"]["deleted"], 100);
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 1);
     assert_eq!(body(&posts[0])["desktop_ids"], json!(ids));
 }
@@ -287,35 +287,35 @@ async fn a_hundred_desktops_go_in_one_call() {
 #[tokio::test]
 async fn a_desktop_that_somebody_else_deletes_is_waited_for() {
     let busy = |id: &str| json!({"id": id, "taskStatus": "deleting"});
-    let stage = Stage::set("elsewhere", &[busy("pc-1"), desktop("pc-2")]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    let status = stage.reason("leavers", Submitted, "DeletionInProgress").await;
+    let fixture = Fixture::set("elsewhere", &[busy("pc-1"), desktop("pc-2")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    let status = fixture.reason("leavers", Submitted, "DeletionInProgress").await;
     assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
     let text = message(&status, Submitted);
     assert!(text.contains("pc-1") && !text.contains("pc-2"), "{text}");
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 
-    stage.cloud.add_desktop(&desktop("pc-1")).unwrap();
-    let status = stage.completed("leavers").await;
+    fixture.cloud.add_desktop(&desktop("pc-1")).unwrap();
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn a_desktop_that_somebody_else_has_deleted_is_absent() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "2s"}});
-    let stage = Stage::set_with("elsewhere-gone", console_world(), &[slow]).await;
-    stage.delete_elsewhere(&["pc-1"]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.completed("leaver").await;
+    let fixture = Fixture::set_with("elsewhere-gone", console_world(), &[slow]).await;
+    fixture.delete_elsewhere(&["pc-1"]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(
         says(&status, Succeeded),
         pair("True", "AlreadyAbsent"),
         "{status:#}"
     );
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 }
 
 #[tokio::test]
@@ -324,20 +324,20 @@ async fn a_job_of_somebody_else_that_failed_is_not_taken_for_our_own() {
     // Only the job tells that somebody else is at it.
     world["timings"]["desktopVisibleAfter"] = json!("1h");
     let failing = json!({"id": "pc-1", "outcome": {"result": "failed", "running": "4s"}});
-    let stage = Stage::set_with("elsewhere-failed", world, &[failing]).await;
-    let _operator = stage.operator(&[]);
-    stage.project_says("prod", "CredentialsValid").await;
-    stage.delete_elsewhere(&["pc-1"]).await;
-    stage.request("leaver", &["pc-1"]).await;
-    stage.reason("leaver", Submitted, "DeletionInProgress").await;
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    let fixture = Fixture::set_with("elsewhere-failed", world, &[failing]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.project_says("prod", "CredentialsValid").await;
+    fixture.delete_elsewhere(&["pc-1"]).await;
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.reason("leaver", Submitted, "DeletionInProgress").await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 1, "{posts:#?}");
     assert_eq!(status["jobID"], posts[0]["jobID"]);
-    let theirs = stage
+    let theirs = fixture
         .cloud
         .calls(workspace_simulator::cloud::Operation::BatchDelete)[0]
         .job_id

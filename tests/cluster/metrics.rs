@@ -12,8 +12,8 @@ use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
 use crate::doubt::{FLAGS, lost, world};
+use crate::fixture::{BOUND, Fixture, Running, desktop, pair, says};
 use crate::shutdown::answers;
-use crate::stage::{BOUND, Running, Stage, desktop, pair, says};
 
 const UNFINISHED: &str = "unfinished_requests{condition=\"Submitted\"";
 
@@ -27,9 +27,9 @@ fn sum(text: &str, series: &str) -> Option<f64> {
 }
 
 /// Waits until each of these sums is shown, all at one time.
-pub(crate) async fn shows(stage: &Stage, operator: &Running, expected: &[(&str, f64)]) {
+pub(crate) async fn shows(fixture: &Fixture, operator: &Running, expected: &[(&str, f64)]) {
     let look = async || {
-        let text = answers(stage, operator, "/metrics", 200).await;
+        let text = answers(fixture, operator, "/metrics", 200).await;
         let wrong: Vec<_> = expected
             .iter()
             .map(|(series, value)| (series, value, sum(&text, series)))
@@ -52,18 +52,18 @@ fn unfinished(condition: &str, reason: &str) -> String {
 
 #[tokio::test]
 async fn a_lost_answer_that_was_found_again_shows_in_the_metrics() {
-    let stage = Stage::set_with("metrics-recovered", world(), &["pc-1", "pc-2"].map(desktop)).await;
+    let fixture = Fixture::set_with("metrics-recovered", world(), &["pc-1", "pc-2"].map(desktop)).await;
     let fault = lost("pc-1", true, &json!("reset"));
-    stage.cloud.add_fault(&fault).unwrap();
-    let operator = stage.operator(FLAGS);
-    stage.request("lost", &["pc-1"]).await;
-    stage.request("heard", &["pc-2"]).await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    let operator = fixture.operator(FLAGS);
+    fixture.request("lost", &["pc-1"]).await;
+    fixture.request("heard", &["pc-2"]).await;
     for name in ["lost", "heard"] {
-        let status = stage.completed(name).await;
+        let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     }
     shows(
-        &stage,
+        &fixture,
         &operator,
         &[
             ("submissions_total{outcome=\"Accepted\"", 1.0),
@@ -83,15 +83,15 @@ async fn a_lost_answer_that_was_found_again_shows_in_the_metrics() {
 
 #[tokio::test]
 async fn an_attempt_in_doubt_is_shown_until_a_person_settles_it() {
-    let stage = Stage::set("metrics-doubt", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("metrics-doubt", &[desktop("pc-1")]).await;
     let fault = lost("pc-1", false, &json!("reset"));
-    stage.cloud.add_fault(&fault).unwrap();
-    let operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "AwaitingEvidence").await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    let operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "AwaitingEvidence").await;
     let awaiting = unfinished("Submitted", "AwaitingEvidence");
     shows(
-        &stage,
+        &fixture,
         &operator,
         &[
             ("attempts_in_doubt ", 1.0),
@@ -106,13 +106,13 @@ async fn an_attempt_in_doubt_is_shown_until_a_person_settles_it() {
     let annotation = json!({RESOLVE_ANNOTATION: format!("{attempt}=abandon")});
     let patch = Patch::Merge(json!({"metadata": {"annotations": annotation}}));
     let parameters = PatchParams::default();
-    stage
+    fixture
         .requests()
         .patch("leaver", &parameters, &patch)
         .await
         .unwrap();
     shows(
-        &stage,
+        &fixture,
         &operator,
         &[
             ("submissions_total{outcome=\"Abandoned\"", 1.0),
@@ -126,18 +126,18 @@ async fn an_attempt_in_doubt_is_shown_until_a_person_settles_it() {
 
 #[tokio::test]
 async fn what_waits_is_shown_by_its_reason_and_what_was_deleted_is_not() {
-    let stage = Stage::without_project("metrics-waiting", testkit::Cloud::world(), &[]).await;
-    let operator = stage.operator(&[]);
-    let project = stage.cloud.project("prod", "login");
-    stage.namespace.apply(&project).await.unwrap();
+    let fixture = Fixture::without_project("metrics-waiting", testkit::Cloud::world(), &[]).await;
+    let operator = fixture.operator(&[]);
+    let project = fixture.cloud.project("prod", "login");
+    fixture.namespace.apply(&project).await.unwrap();
     let suspend = json!({"suspend": true});
-    stage.request_with("suspended", &["pc-1"], suspend).await;
-    stage.request("without-login", &["pc-2"]).await;
+    fixture.request_with("suspended", &["pc-1"], suspend).await;
+    fixture.request("without-login", &["pc-2"]).await;
     let suspended = unfinished("Submitted", "Suspended");
     let waiting = unfinished("Submitted", "ProjectNotReady");
     let missing = "projects{reason=\"SecretNotFound\"}";
     shows(
-        &stage,
+        &fixture,
         &operator,
         &[
             (&suspended, 1.0),
@@ -148,23 +148,23 @@ async fn what_waits_is_shown_by_its_reason_and_what_was_deleted_is_not() {
         ],
     )
     .await;
-    let text = answers(&stage, &operator, "/metrics", 200).await;
+    let text = answers(&fixture, &operator, "/metrics", 200).await;
     let tried = sum(&text, "credential_checks_total{reason=\"SecretNotFound\"}");
     assert!(tried >= Some(1.0), "{text}");
     let watch = format!(
         "heartbeat_age_seconds{{task=\"watch of {}/desktopdeletions\"}}",
-        stage.namespace.name()
+        fixture.namespace.name()
     );
     assert!(sum(&text, &watch).is_some(), "{text}");
 
     for name in ["suspended", "without-login"] {
-        stage.delete(name).await;
-        stage.gone(name).await;
+        fixture.delete(name).await;
+        fixture.gone(name).await;
     }
-    let projects = stage.namespace.projects();
+    let projects = fixture.namespace.projects();
     projects.delete("prod", &DeleteParams::default()).await.unwrap();
     shows(
-        &stage,
+        &fixture,
         &operator,
         &[("unfinished_requests{", 0.0), ("projects{", 0.0)],
     )
@@ -173,13 +173,13 @@ async fn what_waits_is_shown_by_its_reason_and_what_was_deleted_is_not() {
 
 #[tokio::test]
 async fn prometheus_reads_every_sample_of_a_running_operator_and_has_nothing_to_object() {
-    let stage = Stage::set("metrics-promtool", &[desktop("pc-1")]).await;
-    let operator = stage.operator(FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.completed("leaver").await;
+    let fixture = Fixture::set("metrics-promtool", &[desktop("pc-1")]).await;
+    let operator = fixture.operator(FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.completed("leaver").await;
     let finished = ("completed_requests_total{reason=\"AllDeleted\"}", 1.0);
-    shows(&stage, &operator, &[finished]).await;
-    let text = answers(&stage, &operator, "/metrics", 200).await;
+    shows(&fixture, &operator, &[finished]).await;
+    let text = answers(&fixture, &operator, "/metrics", 200).await;
 
     // By the parser of a scrape, which Prometheus' tool applies to a file of samples with times only.
     let folder = tempfile::tempdir().unwrap();

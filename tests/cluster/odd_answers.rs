@@ -7,7 +7,7 @@ use testkit::Cloud;
 use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
-use crate::stage::{Stage, desktop, endless, entry, message, pair, says};
+use crate::fixture::{Fixture, desktop, endless, entry, message, pair, says};
 
 /// What the service answers to every call of an operation.
 fn always(operation: &str, status: u16, body: &Value) -> Value {
@@ -34,9 +34,9 @@ fn job(id: &str, status: &str, desktop: &str, word: &str) -> Value {
 }
 
 /// The job of the only submission.
-async fn accepted_job(stage: &Stage) -> String {
-    stage.accepted("leaver").await;
-    stage.posts()[0]["jobID"].as_str().unwrap().to_owned()
+async fn accepted_job(fixture: &Fixture) -> String {
+    fixture.accepted("leaver").await;
+    fixture.posts()[0]["jobID"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -50,50 +50,50 @@ async fn a_code_that_is_not_known_is_not_final() {
     .into_iter()
     .enumerate()
     {
-        let stage = Stage::set(&format!("unknown-code-{number}"), &[desktop("pc-1")]).await;
+        let fixture = Fixture::set(&format!("unknown-code-{number}"), &[desktop("pc-1")]).await;
         let refused = always("batchDelete", status, &error(code));
-        stage.cloud.add_fault(&refused).unwrap();
-        let _operator = stage.operator(&[]);
-        stage.request("leaver", &["pc-1"]).await;
+        fixture.cloud.add_fault(&refused).unwrap();
+        let _operator = fixture.operator(&[]);
+        fixture.request("leaver", &["pc-1"]).await;
         let refused_twice = |status: &Value| {
             status["refusedAttempts"].as_i64() >= Some(2) && says(status, Stalled) == pair("True", reason)
         };
-        let status = stage.until("leaver", "it is tried again", refused_twice).await;
+        let status = fixture.until("leaver", "it is tried again", refused_twice).await;
         assert!(message(&status, Stalled).contains(code), "{status:#}");
-        stage.cloud.clear_faults();
-        let status = stage.completed("leaver").await;
+        fixture.cloud.clear_faults();
+        let status = fixture.completed("leaver").await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     }
 }
 
 #[tokio::test]
 async fn an_error_in_a_good_answer_is_shown() {
-    let stage = Stage::set("error-in-200", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("error-in-200", &[desktop("pc-1")]).await;
     let broken = always("listSubJobs", 200, &error("WKS.00000003"));
-    stage.cloud.add_fault(&broken).unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "ServiceUnavailable").await;
+    fixture.cloud.add_fault(&broken).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
     assert_eq!(status["lastError"]["code"], "WKS.00000003", "{status:#}");
     assert!(
         message(&status, Submitted).contains("made up by a test"),
         "{status:#}"
     );
-    stage.cloud.clear_faults();
-    stage.completed("leaver").await;
+    fixture.cloud.clear_faults();
+    fixture.completed("leaver").await;
 }
 
 #[tokio::test]
 async fn a_list_of_no_sub_jobs_may_be_left_out() {
-    let stage = Stage::set("no-list", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("no-list", &[desktop("pc-1")]).await;
     let empty = json!({"total_count": 0, "jobs": null});
-    stage
+    fixture
         .cloud
         .add_fault(&always("listSubJobs", 200, &empty))
         .unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.accepted("leaver").await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.accepted("leaver").await;
     assert_eq!(status["attempts"][0]["baselineIncomplete"], true, "{status:#}");
 }
 
@@ -103,17 +103,17 @@ async fn a_job_that_cannot_be_read_is_overdue_and_its_desktops_are_looked_at() {
         .into_iter()
         .enumerate()
     {
-        let stage = Stage::set(&format!("unread-job-{number}"), &["pc-1", "pc-2"].map(desktop)).await;
-        stage.cloud.add_desktop(&endless("pc-2")).unwrap();
-        let _operator = stage.operator(&["--job-overdue=5s", "--job-visibility-timeout=1s"]);
-        stage.request("leaver", &["pc-1", "pc-2"]).await;
-        stage.accepted("leaver").await;
+        let fixture = Fixture::set(&format!("unread-job-{number}"), &["pc-1", "pc-2"].map(desktop)).await;
+        fixture.cloud.add_desktop(&endless("pc-2")).unwrap();
+        let _operator = fixture.operator(&["--job-overdue=5s", "--job-visibility-timeout=1s"]);
+        fixture.request("leaver", &["pc-1", "pc-2"]).await;
+        fixture.accepted("leaver").await;
         let broken = always(operation, status, &error("WKS.00000003"));
-        stage.cloud.add_fault(&broken).unwrap();
+        fixture.cloud.add_fault(&broken).unwrap();
         let gone = |status: &Value| {
             entry(status, "pc-1")["state"] == "Deleted" && says(status, Stalled) == pair("True", "JobOverdue")
         };
-        stage
+        fixture
             .until("leaver", "it is overdue, and one desktop is gone", gone)
             .await;
     }
@@ -121,13 +121,13 @@ async fn a_job_that_cannot_be_read_is_overdue_and_its_desktops_are_looked_at() {
 
 #[tokio::test]
 async fn a_filter_that_is_refused_does_not_hide_the_end_of_a_job() {
-    let stage = Stage::set("no-filter", &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.accepted("leaver").await;
+    let fixture = Fixture::set("no-filter", &[desktop("pc-1")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.accepted("leaver").await;
     let refused = always("listSubJobs", 400, &error("WKS.0001"));
-    stage.cloud.add_fault(&refused).unwrap();
-    let status = stage.completed("leaver").await;
+    fixture.cloud.add_fault(&refused).unwrap();
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
@@ -144,17 +144,17 @@ async fn under_a_job_that_has_ended_the_desktop_decides_what_an_undocumented_sta
         let mut world = Cloud::world();
         world["timings"]["desktopVisibleAfter"] = json!("1h");
         world["timings"]["running"] = json!("1h");
-        let stage = Stage::set_with(&format!("odd-word-{number}"), world, &[desktop("pc-1")]).await;
-        let _operator = stage.operator(&[]);
-        stage.request("leaver", &["pc-1"]).await;
-        let id = accepted_job(&stage).await;
+        let fixture = Fixture::set_with(&format!("odd-word-{number}"), world, &[desktop("pc-1")]).await;
+        let _operator = fixture.operator(&[]);
+        fixture.request("leaver", &["pc-1"]).await;
+        let id = accepted_job(&fixture).await;
         for fault in [
             always("listSubJobs", 200, &one_sub_job(&id, "pc-1", word)),
             always("showJob", 200, &job(&id, "COMPLETE", "pc-1", word)),
         ] {
-            stage.cloud.add_fault(&fault).unwrap();
+            fixture.cloud.add_fault(&fault).unwrap();
         }
-        let status = stage.completed("leaver").await;
+        let status = fixture.completed("leaver").await;
         assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
         assert_eq!(entry(&status, "pc-1")["code"], code, "{status:#}");
     }
@@ -162,48 +162,48 @@ async fn under_a_job_that_has_ended_the_desktop_decides_what_an_undocumented_sta
 
 #[tokio::test]
 async fn an_old_sub_job_with_an_undocumented_status_does_not_hold_a_request_for_long() {
-    let stage = Stage::set("old-row", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("old-row", &[desktop("pc-1")]).await;
     let old = "2f0e3c3c-6d2f-4f0b-9c56-0a2d8e1f7b10";
     for fault in [
         always("listSubJobs", 200, &one_sub_job(old, "pc-1", "SKIPPED")),
         always("showJob", 200, &job(old, "COMPLETE", "pc-1", "SKIPPED")),
     ] {
-        stage.cloud.add_fault(&fault).unwrap();
+        fixture.cloud.add_fault(&fault).unwrap();
     }
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.reason("leaver", Submitted, "DeletionInProgress").await;
-    stage.accepted("leaver").await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.reason("leaver", Submitted, "DeletionInProgress").await;
+    fixture.accepted("leaver").await;
 }
 
 #[tokio::test]
 async fn a_job_of_somebody_else_that_cannot_be_read_holds_a_request_until_it_is_overdue() {
-    let stage = Stage::set("unreadable-row", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("unreadable-row", &[desktop("pc-1")]).await;
     let old = "2f0e3c3c-6d2f-4f0b-9c56-0a2d8e1f7b10";
     for fault in [
         always("listSubJobs", 200, &one_sub_job(old, "pc-1", "SKIPPED")),
         always("showJob", 500, &error("WKS.00000003")),
     ] {
-        stage.cloud.add_fault(&fault).unwrap();
+        fixture.cloud.add_fault(&fault).unwrap();
     }
-    let _operator = stage.operator(&["--job-overdue=20s"]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.reason("leaver", Submitted, "DeletionInProgress").await;
-    stage.accepted("leaver").await;
+    let _operator = fixture.operator(&["--job-overdue=20s"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.reason("leaver", Submitted, "DeletionInProgress").await;
+    fixture.accepted("leaver").await;
 }
 
 #[tokio::test]
 async fn a_request_that_expires_says_what_kept_it() {
     let busy = json!({"id": "pc-1", "taskStatus": "rebuilding"});
-    let stage = Stage::set("expires-told", &[busy]).await;
-    let _operator = stage.operator(&["--request-deadline=25s", "--max-signature-age=5s"]);
+    let fixture = Fixture::set("expires-told", &[busy]).await;
+    let _operator = fixture.operator(&["--request-deadline=25s", "--max-signature-age=5s"]);
     let listed = always("listDesktops", 503, &error("APIGW.0613"));
-    stage.request("leaver", &["pc-1"]).await;
-    stage.reason("leaver", Submitted, "Conflict").await;
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.reason("leaver", Submitted, "Conflict").await;
     // The last error is another one than the last refusal of a submission.
-    stage.cloud.add_fault(&listed).unwrap();
-    stage.reason("leaver", Submitted, "ServiceUnavailable").await;
-    let status = stage.completed("leaver").await;
+    fixture.cloud.add_fault(&listed).unwrap();
+    fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("False", "Expired"), "{status:#}");
     let text = message(&status, Succeeded);
     assert!(
@@ -215,18 +215,18 @@ async fn a_request_that_expires_says_what_kept_it() {
 
 #[tokio::test]
 async fn an_annotation_cannot_write_into_the_log() {
-    let stage = Stage::set("odd-annotation", &[endless("pc-1")]).await;
-    let operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.accepted("leaver").await;
+    let fixture = Fixture::set("odd-annotation", &[endless("pc-1")]).await;
+    let operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.accepted("leaver").await;
     let value = "x\nERROR forged\u{1b}[31m\u{202e}=retry";
     let patch = Patch::Merge(json!({"metadata": {"annotations": {RESOLVE_ANNOTATION: value}}}));
-    stage
+    fixture
         .requests()
         .patch("leaver", &PatchParams::default(), &patch)
         .await
         .unwrap();
-    let event = stage.event("leaver", "ResolveRefused", "forged").await;
+    let event = fixture.event("leaver", "ResolveRefused", "forged").await;
     let note = event.note.unwrap();
     for hidden in ['\n', '\u{1b}', '\u{202e}'] {
         assert!(!note.contains(hidden), "{note:?}");

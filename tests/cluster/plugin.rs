@@ -9,7 +9,7 @@ use testkit::{ControlPlane, Namespace, manifests};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use crate::stage::BOUND;
+use crate::fixture::BOUND;
 
 mod approving;
 mod following;

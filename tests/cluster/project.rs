@@ -10,7 +10,7 @@ use workspace_simulator::cloud::Operation::ListDesktops;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Ready, Stalled, Submitted, Succeeded};
 
 use crate::door::Connection;
-use crate::stage::{BOUND, Stage, condition, desktop, endless, message, pair, says};
+use crate::fixture::{BOUND, Fixture, condition, desktop, endless, message, pair, says};
 
 /// Another project of the same account.
 const SECOND: &str = "second-project";
@@ -73,25 +73,25 @@ fn useless_logins() -> Vec<UselessLogin> {
 
 #[tokio::test]
 async fn a_login_that_does_not_work_is_named_and_requests_go_on_once_it_is_mended() {
-    let stage = Stage::without_project("logins", world(), &[]).await;
+    let fixture = Fixture::without_project("logins", world(), &[]).await;
     // So slow that only a change of the Secret can be why it goes on.
-    let _operator = stage.operator(&["--retry-max=10m"]);
+    let _operator = fixture.operator(&["--retry-max=10m"]);
     for UselessLogin { name, values, .. } in useless_logins() {
-        stage.cloud.add_desktop(&desktop(name)).unwrap();
+        fixture.cloud.add_desktop(&desktop(name)).unwrap();
         if let Some(values) = values {
-            stage
+            fixture
                 .namespace
                 .apply(&manifests::secret(name, &values))
                 .await
                 .unwrap();
         }
-        stage
+        fixture
             .namespace
-            .apply(&stage.cloud.project(name, name))
+            .apply(&fixture.cloud.project(name, name))
             .await
             .unwrap();
         let there = json!({"projectRef": {"name": name}});
-        stage.request_with(name, &[name], there).await;
+        fixture.request_with(name, &[name], there).await;
     }
     for UselessLogin {
         name,
@@ -100,9 +100,9 @@ async fn a_login_that_does_not_work_is_named_and_requests_go_on_once_it_is_mende
         request,
     } in useless_logins()
     {
-        let ready = stage.project_says(name, project).await;
+        let ready = fixture.project_says(name, project).await;
         assert_eq!(ready["status"], "False", "{ready:#}");
-        let status = stage
+        let status = fixture
             .until(name, "it says what it waits for", |status| {
                 says(status, Submitted) == pair("False", request)
                     && message(status, Submitted).contains(ready["message"].as_str().unwrap())
@@ -117,33 +117,33 @@ async fn a_login_that_does_not_work_is_named_and_requests_go_on_once_it_is_mende
             );
         }
     }
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 
     let right = key_pair(ACCESS_KEY, SECRET_KEY);
     for UselessLogin { name, .. } in useless_logins() {
-        stage
+        fixture
             .namespace
             .apply(&manifests::secret(name, &right))
             .await
             .unwrap();
     }
     for UselessLogin { name, .. } in useless_logins() {
-        stage.project_says(name, "CredentialsValid").await;
-        let status = stage.completed(name).await;
+        fixture.project_says(name, "CredentialsValid").await;
+        let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
         assert_eq!(status["lastError"], Value::Null, "{status:#}");
     }
-    assert_eq!(stage.posts().len(), useless_logins().len());
+    assert_eq!(fixture.posts().len(), useless_logins().len());
 }
 
 #[tokio::test]
 async fn a_proven_login_is_said_to_be_valid_and_written_once() {
-    let stage = Stage::set("valid", &[]).await;
-    let _operator = stage.operator(&["--project-refresh=300ms"]);
-    let ready = stage.project_says("prod", "CredentialsValid").await;
+    let fixture = Fixture::set("valid", &[]).await;
+    let _operator = fixture.operator(&["--project-refresh=300ms"]);
+    let ready = fixture.project_says("prod", "CredentialsValid").await;
     assert_eq!(ready["status"], "True");
     assert_eq!(ready["observedGeneration"], 1);
-    let proofs = || stage.cloud.calls(ListDesktops).len();
+    let proofs = || fixture.cloud.calls(ListDesktops).len();
     let look = async || match proofs() {
         count if count >= 4 => Ok(()),
         count => Err(count),
@@ -151,10 +151,10 @@ async fn a_proven_login_is_said_to_be_valid_and_written_once() {
     testkit::eventually("the login is proven again", BOUND, look)
         .await
         .unwrap();
-    let writes = stage
+    let writes = fixture
         .control_plane
         .audit()
-        .writes("workspaceprojects", stage.namespace.name(), "prod");
+        .writes("workspaceprojects", fixture.namespace.name(), "prod");
     let by_operator =
         |e: &&std::sync::Arc<testkit::AuditEvent>| e.by_service_account(testkit::SERVICE_ACCOUNT);
     assert_eq!(writes.unwrap().iter().filter(by_operator).count(), 1);
@@ -162,119 +162,139 @@ async fn a_proven_login_is_said_to_be_valid_and_written_once() {
 
 #[tokio::test]
 async fn a_host_that_is_not_allowed_is_never_spoken_to() {
-    let stage = Stage::without_project("not-allowed", Cloud::world(), &[desktop("pc-1")]).await;
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    stage
+    let fixture = Fixture::without_project("not-allowed", Cloud::world(), &[desktop("pc-1")]).await;
+    fixture
         .namespace
-        .apply(&stage.cloud.project("prod", "login"))
+        .apply(&fixture.cloud.secret("login"))
         .await
         .unwrap();
-    let _operator = stage.operator(&["--allowed-endpoints=workspace.example.com"]);
-    stage.request("leaver", &["pc-1"]).await;
-    let ready = stage.project_says("prod", "EndpointNotAllowed").await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.project("prod", "login"))
+        .await
+        .unwrap();
+    let _operator = fixture.operator(&["--allowed-endpoints=workspace.example.com"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let ready = fixture.project_says("prod", "EndpointNotAllowed").await;
     assert_eq!(ready["status"], "False", "{ready:#}");
-    let status = stage.reason("leaver", Submitted, "ProjectNotReady").await;
+    let status = fixture.reason("leaver", Submitted, "ProjectNotReady").await;
     assert!(message(&status, Submitted).contains("127.0.0.1"), "{status:#}");
-    assert_eq!(stage.cloud.ledger(), []);
+    assert_eq!(fixture.cloud.ledger(), []);
 }
 
 #[tokio::test]
 async fn a_region_that_is_not_known_is_named_with_the_way_out() {
-    let stage = Stage::without_project("unknown-region", Cloud::world(), &[desktop("pc-1")]).await;
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    let mut project = stage.cloud.project("prod", "login");
+    let fixture = Fixture::without_project("unknown-region", Cloud::world(), &[desktop("pc-1")]).await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    let mut project = fixture.cloud.project("prod", "login");
     project["spec"]["region"] = json!("obs");
     for host in ["endpoint", "iamEndpoint"] {
         project["spec"].as_object_mut().unwrap().remove(host);
     }
-    stage.namespace.apply(&project).await.unwrap();
+    fixture.namespace.apply(&project).await.unwrap();
     // Its name would lead here.
-    let _operator = stage.operator(&["--allowed-endpoints=workspace.obs.myhuaweicloud.com=127.0.0.0/8"]);
-    stage.request("leaver", &["pc-1"]).await;
-    let ready = stage.project_says("prod", "UnknownRegion").await;
+    let _operator = fixture.operator(&["--allowed-endpoints=workspace.obs.myhuaweicloud.com=127.0.0.0/8"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let ready = fixture.project_says("prod", "UnknownRegion").await;
     assert_eq!(ready["status"], "False", "{ready:#}");
-    let status = stage.reason("leaver", Submitted, "ProjectNotReady").await;
+    let status = fixture.reason("leaver", Submitted, "ProjectNotReady").await;
     for part in ["region obs", "spec.endpoint and spec.iamEndpoint"] {
         assert!(message(&status, Submitted).contains(part), "{status:#}");
     }
-    assert_eq!(stage.cloud.ledger(), []);
+    assert_eq!(fixture.cloud.ledger(), []);
 }
 
 #[tokio::test]
 async fn a_host_that_is_not_reached_in_many_tries_is_for_a_person_and_recovers_by_itself() {
-    let stage =
-        Stage::without_project("not-reached", Cloud::world(), &[desktop("pc-1"), desktop("pc-2")]).await;
-    let door = Connection::to(&stage.cloud.simulator().workspace).await;
+    let fixture =
+        Fixture::without_project("not-reached", Cloud::world(), &[desktop("pc-1"), desktop("pc-2")]).await;
+    let door = Connection::to(&fixture.cloud.simulator().workspace).await;
     door.shut();
-    let mut project = stage.cloud.project("prod", "login");
+    let mut project = fixture.cloud.project("prod", "login");
     project["spec"]["endpoint"] = json!(door.url());
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    stage.namespace.apply(&project).await.unwrap();
-    let operator = stage.operator(&["--retry-min=50ms", "--retry-max=200ms"]);
-    stage.request("leaver", &["pc-1"]).await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    fixture.namespace.apply(&project).await.unwrap();
+    let operator = fixture.operator(&["--retry-min=50ms", "--retry-max=200ms"]);
+    fixture.request("leaver", &["pc-1"]).await;
     let for_a_person = |status: &Value| says(status, Stalled) == pair("True", "ServiceUnavailable");
-    let status = stage
+    let status = fixture
         .until("leaver", "a person is asked to look", for_a_person)
         .await;
     for part in ["spec.region, spec.endpoint", "caBundle", "proxy"] {
         assert!(message(&status, Stalled).contains(part), "{status:#}");
     }
-    let ready = stage.project_says("prod", "EndpointUnreachable").await;
+    let ready = fixture.project_says("prod", "EndpointUnreachable").await;
     assert!(
         ready["message"].as_str().unwrap().contains("many times in a row"),
         "{ready:#}"
     );
     // Another process has not counted the tries, and does not take it back.
     assert_eq!(operator.stopped().await, 0);
-    let _operator = stage.operator(&["--retry-min=5s", "--retry-max=6s"]);
-    stage.request("another", &["pc-2"]).await;
-    stage
+    let _operator = fixture.operator(&["--retry-min=5s", "--retry-max=6s"]);
+    fixture.request("another", &["pc-2"]).await;
+    fixture
         .until("another", "a person is asked to look", for_a_person)
         .await;
     door.unlock();
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(says(&status, Stalled), pair("absent", "absent"), "{status:#}");
 }
 
 #[tokio::test]
 async fn a_cloud_that_cannot_be_reached_is_tried_again() {
-    let stage = Stage::without_project("unreachable", Cloud::world(), &[desktop("pc-1")]).await;
-    let door = Connection::to(&stage.cloud.simulator().workspace).await;
+    let fixture = Fixture::without_project("unreachable", Cloud::world(), &[desktop("pc-1")]).await;
+    let door = Connection::to(&fixture.cloud.simulator().workspace).await;
     door.shut();
-    let mut project = stage.cloud.project("prod", "login");
+    let mut project = fixture.cloud.project("prod", "login");
     project["spec"]["endpoint"] = json!(door.url());
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    stage.namespace.apply(&project).await.unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let ready = stage.project_says("prod", "EndpointUnreachable").await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    fixture.namespace.apply(&project).await.unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let ready = fixture.project_says("prod", "EndpointUnreachable").await;
     assert_eq!(ready["status"], "False", "{ready:#}");
-    let status = stage.reason("leaver", Submitted, "ServiceUnavailable").await;
+    let status = fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
     assert_eq!(says(&status, Stalled), pair("absent", "absent"), "{status:#}");
 
     door.unlock();
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn a_certificate_that_is_not_trusted_is_for_a_person_after_many_tries() {
-    let stage = Stage::without_project("untrusted", Cloud::world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::without_project("untrusted", Cloud::world(), &[desktop("pc-1")]).await;
     let stranger = rcgen::generate_simple_self_signed(vec!["stranger.example".to_owned()]).unwrap();
-    let mut project = stage.cloud.project("prod", "login");
+    let mut project = fixture.cloud.project("prod", "login");
     project["spec"]["caBundle"] = json!(stranger.cert.pem());
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    stage.namespace.apply(&project).await.unwrap();
-    let _operator = stage.operator(&["--retry-min=50ms", "--retry-max=200ms"]);
-    stage.request("leaver", &["pc-1"]).await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    fixture.namespace.apply(&project).await.unwrap();
+    let _operator = fixture.operator(&["--retry-min=50ms", "--retry-max=200ms"]);
+    fixture.request("leaver", &["pc-1"]).await;
     let for_a_person = |status: &Value| says(status, Stalled) == pair("True", "ServiceUnavailable");
-    let status = stage
+    let status = fixture
         .until("leaver", "a person is asked to look", for_a_person)
         .await;
     assert!(message(&status, Stalled).contains("UnknownIssuer"), "{status:#}");
-    let projects = stage.namespace.projects();
+    let projects = fixture.namespace.projects();
     let shown = projects.get("prod").await.unwrap().data["status"].clone();
     for kind in [Ready, Stalled] {
         assert_eq!(
@@ -283,20 +303,20 @@ async fn a_certificate_that_is_not_trusted_is_for_a_person_after_many_tries() {
             "{shown:#}"
         );
     }
-    assert_eq!(stage.cloud.ledger(), []);
+    assert_eq!(fixture.cloud.ledger(), []);
 
     projects.delete("prod", &DeleteParams::default()).await.unwrap();
-    let trusted = stage.cloud.project("prod", "login");
-    stage.namespace.apply(&trusted).await.unwrap();
-    let status = stage.completed("leaver").await;
+    let trusted = fixture.cloud.project("prod", "login");
+    fixture.namespace.apply(&trusted).await.unwrap();
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
 #[tokio::test]
 async fn a_request_whose_region_is_not_known_any_more_goes_on_where_it_began() {
-    let stage = Stage::without_project("old-region", Cloud::world(), &[endless("pc-1")]).await;
+    let fixture = Fixture::without_project("old-region", Cloud::world(), &[endless("pc-1")]).await;
     let project = |endpoint: bool| {
-        let mut project = stage.cloud.project("prod", "login");
+        let mut project = fixture.cloud.project("prod", "login");
         project["spec"]["region"] = json!("ap-southeast-9");
         if !endpoint {
             let spec = project["spec"].as_object_mut().unwrap();
@@ -306,98 +326,108 @@ async fn a_request_whose_region_is_not_known_any_more_goes_on_where_it_began() {
         }
         project
     };
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    stage.namespace.apply(&project(true)).await.unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let began = stage.accepted("leaver").await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    fixture.namespace.apply(&project(true)).await.unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let began = fixture.accepted("leaver").await;
 
-    let projects = stage.namespace.projects();
+    let projects = fixture.namespace.projects();
     let replace_by = async |project: Value| {
         projects.delete("prod", &DeleteParams::default()).await.unwrap();
-        stage.namespace.apply(&project).await.unwrap();
+        fixture.namespace.apply(&project).await.unwrap();
     };
     replace_by(project(false)).await;
-    stage.project_says("prod", "UnknownRegion").await;
+    fixture.project_says("prod", "UnknownRegion").await;
     let stalled = |status: &Value| says(status, Stalled).0 == "True";
-    stage.until("leaver", "a person is asked to look", stalled).await;
+    fixture
+        .until("leaver", "a person is asked to look", stalled)
+        .await;
 
     replace_by(project(true)).await;
     let followed = |status: &Value| says(status, Stalled).0 == "absent";
-    let status = stage.until("leaver", "it goes on", followed).await;
+    let status = fixture.until("leaver", "it goes on", followed).await;
     for field in ["project", "jobID", "attempts"] {
         assert_eq!(status[field], began[field], "{status:#}");
     }
-    stage.more_ticks(PROJECT_ID, 2).await;
-    assert_eq!(stage.posts().len(), 1);
+    fixture.more_ticks(PROJECT_ID, 2).await;
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn clocks_that_are_too_far_apart_stop_submissions_until_they_are_set() {
     let mut world = Cloud::world();
     world["timings"]["clockAhead"] = json!("1m");
-    let stage = Stage::set_with("clock", world, &["pc-1", "pc-2"].map(desktop)).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.project_says("prod", "ClockSkew").await;
-    let status = stage.reason("leaver", Submitted, "ClockSkew").await;
+    let fixture = Fixture::set_with("clock", world, &["pc-1", "pc-2"].map(desktop)).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.project_says("prod", "ClockSkew").await;
+    let status = fixture.reason("leaver", Submitted, "ClockSkew").await;
     assert_eq!(says(&status, Stalled), pair("True", "ClockSkew"), "{status:#}");
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-    stage.change_timings(json!({"clockAhead": "0s"})).await;
-    stage.project_says("prod", "CredentialsValid").await;
-    let status = stage.completed("leaver").await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
+    fixture.change_timings(json!({"clockAhead": "0s"})).await;
+    fixture.project_says("prod", "CredentialsValid").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 
     // The project was proven, and the clocks have parted since.
-    stage.change_timings(json!({"clockBehind": "1m"})).await;
-    stage.request("second", &["pc-2"]).await;
-    let status = stage.reason("second", Submitted, "ClockSkew").await;
+    fixture.change_timings(json!({"clockBehind": "1m"})).await;
+    fixture.request("second", &["pc-2"]).await;
+    let status = fixture.reason("second", Submitted, "ClockSkew").await;
     assert_eq!(says(&status, Stalled), pair("True", "ClockSkew"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
-    stage.change_timings(json!({"clockBehind": "0s"})).await;
-    let status = stage.completed("second").await;
+    assert_eq!(fixture.posts().len(), 1);
+    fixture.change_timings(json!({"clockBehind": "0s"})).await;
+    let status = fixture.completed("second").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
 #[tokio::test]
 async fn a_request_waits_for_a_project_that_comes_later() {
-    let stage = Stage::without_project("project-later", Cloud::world(), &[desktop("pc-1")]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "ProjectNotReady").await;
+    let fixture = Fixture::without_project("project-later", Cloud::world(), &[desktop("pc-1")]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "ProjectNotReady").await;
     assert_eq!(
         says(&status, Ready),
         pair("Unknown", "Retrying"),
         "with GitOps it may just come later: {status:#}"
     );
-    stage
+    fixture
         .namespace
-        .apply(&stage.cloud.project("prod", "login"))
+        .apply(&fixture.cloud.project("prod", "login"))
         .await
         .unwrap();
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    let status = stage.completed("leaver").await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
 #[tokio::test]
 async fn a_request_that_began_in_one_project_goes_to_no_other() {
-    let stage = Stage::set_with("repointed", world(), &[desktop("pc-1")]).await;
+    let fixture = Fixture::set_with("repointed", world(), &[desktop("pc-1")]).await;
     let conflict = json!({"error_code": "WKS.00010032", "error_msg": "operation conflict"});
     let refusal = json!({"operation": "batchDelete", "answer": {"status": 409, "body": conflict}});
-    stage.cloud.add_fault(&refusal).unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.reason("leaver", Submitted, "Conflict").await;
-    let projects: Api<_> = stage.namespace.projects();
+    fixture.cloud.add_fault(&refusal).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.reason("leaver", Submitted, "Conflict").await;
+    let projects: Api<_> = fixture.namespace.projects();
     let point_to = async |project_id: &str| {
         projects.delete("prod", &DeleteParams::default()).await.unwrap();
-        let mut project = stage.cloud.project("prod", "login");
+        let mut project = fixture.cloud.project("prod", "login");
         project["spec"]["projectID"] = json!(project_id);
-        stage.namespace.apply(&project).await.unwrap();
+        fixture.namespace.apply(&project).await.unwrap();
     };
     point_to(SECOND).await;
-    let status = stage.reason("leaver", Submitted, "ProjectChanged").await;
+    let status = fixture.reason("leaver", Submitted, "ProjectChanged").await;
     assert_eq!(
         says(&status, Stalled),
         pair("True", "ProjectChanged"),
@@ -405,38 +435,42 @@ async fn a_request_that_began_in_one_project_goes_to_no_other() {
     );
     assert_eq!(status["project"]["projectID"], PROJECT_ID);
 
-    stage.cloud.clear_faults();
+    fixture.cloud.clear_faults();
     point_to(PROJECT_ID).await;
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let elsewhere =
         |call: &workspace_simulator::cloud::LedgerEntry| call.path.contains(SECOND) && call.method == "POST";
-    assert!(!stage.cloud.ledger().iter().any(elsewhere));
+    assert!(!fixture.cloud.ledger().iter().any(elsewhere));
 }
 
 #[tokio::test]
 async fn projects_whose_checks_wait_hold_up_no_other_project() {
     /// So many that their checks take longer, one call every ten seconds, than a test waits.
     const HELD: usize = 40;
-    let stage = Stage::without_project("held-checks", Cloud::world(), &[]).await;
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
+    let fixture = Fixture::without_project("held-checks", Cloud::world(), &[]).await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
     let silent = json!({"operation": "listDesktops", "answer": "timeout"});
-    stage.cloud.add_fault(&silent).unwrap();
+    fixture.cloud.add_fault(&silent).unwrap();
     let held: Vec<_> = (0..HELD).map(|n| format!("held-{n}")).collect();
     for name in &held {
-        let project = stage.cloud.project(name, "login");
-        stage.namespace.apply(&project).await.unwrap();
+        let project = fixture.cloud.project(name, "login");
+        fixture.namespace.apply(&project).await.unwrap();
     }
-    let operator = stage.operator(&["--concurrency=1", "--requests-per-minute=8"]);
-    stage.struck().await;
+    let operator = fixture.operator(&["--concurrency=1", "--requests-per-minute=8"]);
+    fixture.struck().await;
     let other = Cloud::start(&Cloud::world()).await.unwrap();
     let project = other.project("well", "login");
-    stage.namespace.apply(&project).await.unwrap();
-    stage.project_says("well", "CredentialsValid").await;
+    fixture.namespace.apply(&project).await.unwrap();
+    fixture.project_says("well", "CredentialsValid").await;
 
     let mut unchecked = 0;
     for name in &held {
-        let project = stage.namespace.projects().get(name).await.unwrap();
+        let project = fixture.namespace.projects().get(name).await.unwrap();
         unchecked += usize::from(condition(&project.data["status"], Ready).is_null());
     }
     assert!(unchecked > 0, "the others were still waiting");
@@ -445,10 +479,10 @@ async fn projects_whose_checks_wait_hold_up_no_other_project() {
 
 #[tokio::test]
 async fn a_check_that_waits_makes_way_for_one_with_a_new_secret() {
-    let stage = Stage::set_with("held-secret", world(), &[]).await;
+    let fixture = Fixture::set_with("held-secret", world(), &[]).await;
     // A check makes two calls, and the second one waits for a minute.
-    let _operator = stage.operator(&["--requests-per-minute=1"]);
-    let look = async || match stage.cloud.calls(ListDesktops).len() {
+    let _operator = fixture.operator(&["--requests-per-minute=1"]);
+    let look = async || match fixture.cloud.calls(ListDesktops).len() {
         0 => Err("no call"),
         _ => Ok(()),
     };
@@ -456,9 +490,9 @@ async fn a_check_that_waits_makes_way_for_one_with_a_new_secret() {
         .await
         .unwrap();
     let blind = manifests::secret("login", &key_pair(BLIND.0, BLIND.1));
-    stage.namespace.apply(&blind).await.unwrap();
-    stage.project_says("prod", "PermissionDenied").await;
-    let calls = stage.cloud.calls(ListDesktops);
+    fixture.namespace.apply(&blind).await.unwrap();
+    fixture.project_says("prod", "PermissionDenied").await;
+    let calls = fixture.cloud.calls(ListDesktops);
     let callers: Vec<_> = calls.iter().map(|call| call.caller.as_deref()).collect();
     assert_eq!(callers, [Some(ACCESS_KEY), Some(BLIND.0)]);
 }
@@ -468,15 +502,15 @@ async fn a_ready_token_is_a_login_too() {
     let mut world = Cloud::world();
     let token = json!({"token": "canary-token-0000001", "user": "robot", "expires": "2032-02-03T04:05:06Z"});
     world["accounts"][0]["tokens"] = json!([token]);
-    let stage = Stage::without_project("token", world, &[desktop("pc-1")]).await;
+    let fixture = Fixture::without_project("token", world, &[desktop("pc-1")]).await;
     let secret = manifests::secret("login", &[("token", "canary-token-0000001")]);
-    stage.namespace.apply(&secret).await.unwrap();
-    let mut project = stage.cloud.project("prod", "login");
+    fixture.namespace.apply(&secret).await.unwrap();
+    let mut project = fixture.cloud.project("prod", "login");
     project["spec"]["credentials"] = json!({"token": {"secretRef": {"name": "login"}}});
-    stage.namespace.apply(&project).await.unwrap();
-    let operator = stage.operator(&["--log-level=debug"]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.completed("leaver").await;
+    fixture.namespace.apply(&project).await.unwrap();
+    let operator = fixture.operator(&["--log-level=debug"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let attempt = &status["attempts"][0];
     assert_eq!(
@@ -484,10 +518,10 @@ async fn a_ready_token_is_a_login_too() {
         (&json!("Token"), &json!("2032-02-03T04:05:06Z")),
         "IAM says when it ends"
     );
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!((posts.len(), &posts[0]["caller"]), (1, &json!("robot")));
     assert!(!operator.log().contains("canary"), "no secret is logged");
-    let project = stage.project_says("prod", "CredentialsValid").await;
+    let project = fixture.project_says("prod", "CredentialsValid").await;
     assert_eq!(
         condition(&json!({"conditions": [project]}), Ready)["status"],
         "True"

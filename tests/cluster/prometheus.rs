@@ -5,11 +5,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 use testkit::{Process, eventually, free_port};
 
+use crate::fixture::{BOUND, Fixture, Running, desktop};
 use crate::shutdown::{address, answers};
-use crate::stage::{BOUND, Running, Stage, desktop};
 
 struct Prometheus<'a> {
-    stage: &'a Stage,
+    fixture: &'a Fixture,
     process: Process,
     url: String,
     _folder: tempfile::TempDir,
@@ -17,7 +17,7 @@ struct Prometheus<'a> {
 
 impl<'a> Prometheus<'a> {
     /// A server that scrapes the operator and evaluates the rules every second.
-    fn start(stage: &'a Stage, operator: &Running) -> Self {
+    fn start(fixture: &'a Fixture, operator: &Running) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/alerts.yaml");
         let configuration = json!({
@@ -37,7 +37,7 @@ impl<'a> Prometheus<'a> {
         ];
         let program = testkit::prometheus_tool("prometheus").unwrap();
         Self {
-            stage,
+            fixture,
             process: Process::start("prometheus", &program, arguments, &[]).unwrap(),
             url: format!("http://{server}/api/v1"),
             _folder: folder,
@@ -47,7 +47,7 @@ impl<'a> Prometheus<'a> {
     /// The data of its answer.
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, String> {
         let url = format!("{}/{path}", self.url);
-        let answer = self.stage.http().get(url).query(query).send().await;
+        let answer = self.fixture.http().get(url).query(query).send().await;
         let answer = answer.map_err(|error| format!("{error}: {}", self.process.log_tail()))?;
         let answer: Value = answer.json().await.map_err(|error| error.to_string())?;
         if answer["status"] == "success" {
@@ -83,12 +83,12 @@ fn names(text: &str) -> std::collections::BTreeSet<&str> {
 #[tokio::test]
 async fn a_prometheus_server_stores_every_series_and_evaluates_every_alert_and_every_query_of_the_dashboard()
 {
-    let stage = Stage::set("prometheus", &[desktop("pc-1")]).await;
-    let operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.completed("leaver").await;
-    let text = answers(&stage, &operator, "/metrics", 200).await;
-    let server = Prometheus::start(&stage, &operator);
+    let fixture = Fixture::set("prometheus", &[desktop("pc-1")]).await;
+    let operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.completed("leaver").await;
+    let text = answers(&fixture, &operator, "/metrics", 200).await;
+    let server = Prometheus::start(&fixture, &operator);
 
     server
         .has(r#"desktop_deletion_completed_requests_total{reason="AllDeleted"} == 1"#)

@@ -8,7 +8,7 @@ use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
-use crate::stage::{Stage, desktop, message, pair, says};
+use crate::fixture::{Fixture, desktop, message, pair, says};
 
 const CREDENTIALS: &str = "robot:canary-proxy-password";
 
@@ -28,17 +28,17 @@ async fn the_sample_request_ends_well_through_a_connect_proxy() {
     let expected = sample["spec"]["expected"].as_array().unwrap();
     let of = |e: &Value| json!({"id": e["id"], "name": e["computerName"].as_str().unwrap_or("PC"), "user": e["userName"]});
     let desktops: Vec<_> = expected.iter().map(of).collect();
-    let stage = Stage::set("proxied", &desktops).await;
+    let fixture = Fixture::set("proxied", &desktops).await;
     let proxy = ConnectProxy::start(Some(CREDENTIALS)).await.unwrap();
     let file = credentials(CREDENTIALS);
     let url = format!("--cloud-proxy={}", proxy.url());
     let shown = format!("--cloud-proxy-credentials-file={}", file.path().display());
-    let _operator = stage.operator(&[&url, &shown]);
-    stage.namespace.apply(&sample).await.unwrap();
-    let status = stage.completed("leavers").await;
+    let _operator = fixture.operator(&[&url, &shown]);
+    fixture.namespace.apply(&sample).await.unwrap();
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.cloud.calls(Operation::BatchDelete).len(), 1);
-    let workspace = stage.cloud.simulator().workspace.replace("https://", "");
+    assert_eq!(fixture.cloud.calls(Operation::BatchDelete).len(), 1);
+    let workspace = fixture.cloud.simulator().workspace.replace("https://", "");
     let tunnels = proxy.tunnels();
     assert!(
         !tunnels.is_empty() && tunnels.iter().all(|host| *host == workspace),
@@ -50,43 +50,43 @@ async fn the_sample_request_ends_well_through_a_connect_proxy() {
 #[tokio::test]
 async fn a_proxy_that_wants_other_credentials_is_named_and_nothing_reaches_the_cloud() {
     canary::guard("robot:canary-wrong-password");
-    let stage = Stage::set("proxy-refuses", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("proxy-refuses", &[desktop("pc-1")]).await;
     let proxy = ConnectProxy::start(Some(CREDENTIALS)).await.unwrap();
     let file = credentials("robot:canary-wrong-password");
     let url = format!("--cloud-proxy={}", proxy.url());
     let shown = format!("--cloud-proxy-credentials-file={}", file.path().display());
-    let _operator = stage.operator(&[&url, &shown]);
-    stage.request("leaver", &["pc-1"]).await;
-    let ready = stage.project_says("prod", "EndpointUnreachable").await;
+    let _operator = fixture.operator(&[&url, &shown]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let ready = fixture.project_says("prod", "EndpointUnreachable").await;
     let words = ready["message"].as_str().unwrap();
     assert!(words.contains("proxy") && words.contains("HTTP 407"), "{ready:#}");
-    let status = stage.reason("leaver", Submitted, "ServiceUnavailable").await;
+    let status = fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
     assert!(
         message(&status, Submitted).contains("through the proxy "),
         "{status:#}"
     );
-    assert_eq!(stage.cloud.ledger(), []);
+    assert_eq!(fixture.cloud.ledger(), []);
     assert!(!proxy.refusals().is_empty());
 }
 
 #[tokio::test]
 async fn the_api_server_is_reached_through_the_proxy_of_the_environment_and_the_cloud_is_not() {
-    let stage = Stage::set("https-proxy", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("https-proxy", &[desktop("pc-1")]).await;
     let proxy = ConnectProxy::start(None).await.unwrap();
     let nowhere = "http://127.0.0.1:9";
     let exempt = [("HTTPS_PROXY", nowhere), ("NO_PROXY", "127.0.0.0/8,localhost")];
-    let direct = stage.operator_among(&exempt, &[]);
-    stage.request("first", &["pc-1"]).await;
-    let status = stage.completed("first").await;
+    let direct = fixture.operator_among(&exempt, &[]);
+    fixture.request("first", &["pc-1"]).await;
+    let status = fixture.completed("first").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(direct.stopped().await, 0);
 
-    stage.cloud.add_desktop(&desktop("pc-2")).unwrap();
-    let _through = stage.operator_among(&[("HTTPS_PROXY", &proxy.url())], &[]);
-    stage.request("second", &["pc-2"]).await;
-    let status = stage.completed("second").await;
+    fixture.cloud.add_desktop(&desktop("pc-2")).unwrap();
+    let _through = fixture.operator_among(&[("HTTPS_PROXY", &proxy.url())], &[]);
+    fixture.request("second", &["pc-2"]).await;
+    let status = fixture.completed("second").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let cloud = stage.cloud.simulator().workspace.replace("https://", "");
+    let cloud = fixture.cloud.simulator().workspace.replace("https://", "");
     let tunnels = proxy.tunnels();
     assert!(!tunnels.is_empty() && !tunnels.contains(&cloud), "{tunnels:?}");
 }

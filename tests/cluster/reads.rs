@@ -6,8 +6,8 @@ use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Stalled, Submitted, Succeeded};
 
+use crate::fixture::{Fixture, body, console_world, desktop, entry, message, pair, says};
 use crate::shutdown::answers;
-use crate::stage::{Stage, body, console_world, desktop, entry, message, pair, says};
 
 fn names(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| format!("pc-{n:03}")).collect()
@@ -28,15 +28,15 @@ async fn a_region_that_ignores_the_filter_costs_a_few_pages_and_not_a_call_for_e
     let mut world = Cloud::world();
     world["switches"]["ignoreDesktopFilter"] = json!(true);
     let desktops: Vec<_> = names(0..300).iter().map(|name| desktop(name)).collect();
-    let stage = Stage::set_with("no-filter-300", world, &desktops).await;
-    let _operator = stage.operator(&[]);
+    let fixture = Fixture::set_with("no-filter-300", world, &desktops).await;
+    let _operator = fixture.operator(&[]);
     let batch = names(200..300);
-    stage.request("leavers", &all(&batch)).await;
-    stage.accepted("leavers").await;
-    let calls = stage.cloud.ledger();
+    fixture.request("leavers", &all(&batch)).await;
+    fixture.accepted("leavers").await;
+    let calls = fixture.cloud.ledger();
     assert!(calls.len() < 30, "{} calls: {calls:#?}", calls.len());
-    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(batch));
-    let status = stage.completed("leavers").await;
+    assert_eq!(body(&fixture.posts()[0])["desktop_ids"], json!(batch));
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
@@ -45,118 +45,118 @@ async fn in_a_region_that_ignores_the_filter_only_what_is_missing_is_asked_for_b
     let mut world = Cloud::world();
     world["switches"]["ignoreDesktopFilter"] = json!(true);
     let desktops: Vec<_> = names(0..150).iter().map(|name| desktop(name)).collect();
-    let stage = Stage::set_with("no-filter-some", world, &desktops).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &all(&names(100..160))).await;
-    stage.accepted("leavers").await;
-    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(names(100..150)));
-    assert_eq!(stage.cloud.calls(Operation::ShowDesktop).len(), 10);
+    let fixture = Fixture::set_with("no-filter-some", world, &desktops).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &all(&names(100..160))).await;
+    fixture.accepted("leavers").await;
+    assert_eq!(body(&fixture.posts()[0])["desktop_ids"], json!(names(100..150)));
+    assert_eq!(fixture.cloud.calls(Operation::ShowDesktop).len(), 10);
 }
 
 #[tokio::test]
 async fn many_absent_desktops_under_a_low_rate_are_each_asked_for_once_and_the_conditions_say_how_far_it_is()
 {
     let desktops: Vec<_> = names(0..3).iter().map(|name| desktop(name)).collect();
-    let stage = Stage::set("low-rate", &desktops).await;
+    let fixture = Fixture::set("low-rate", &desktops).await;
     // Reads grow old long before all desktops are asked for.
-    let _operator = stage.operator(&["--requests-per-minute=60", "--max-signature-age=10s"]);
-    stage.request("leavers", &all(&names(0..40))).await;
-    let status = stage.reason("leavers", Submitted, "CheckingDesktops").await;
+    let _operator = fixture.operator(&["--requests-per-minute=60", "--max-signature-age=10s"]);
+    fixture.request("leavers", &all(&names(0..40))).await;
+    let status = fixture.reason("leavers", Submitted, "CheckingDesktops").await;
     let text = message(&status, Submitted);
     assert!(text.contains("of 40 desktops checked"), "{text}");
     let further = |status: &Value| {
         let now = message(status, Submitted);
         now.contains("of 40 desktops checked") && now != text
     };
-    stage.until("leavers", "it says more", further).await;
-    stage.accepted("leavers").await;
-    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(names(0..3)));
-    assert_eq!(stage.cloud.calls(Operation::ShowDesktop).len(), 37);
+    fixture.until("leavers", "it says more", further).await;
+    fixture.accepted("leavers").await;
+    assert_eq!(body(&fixture.posts()[0])["desktop_ids"], json!(names(0..3)));
+    assert_eq!(fixture.cloud.calls(Operation::ShowDesktop).len(), 37);
 }
 
 #[tokio::test]
 async fn desktops_that_are_read_one_by_one_need_not_be_read_again_though_all_of_it_takes_long() {
     let desktops: Vec<_> = names(0..40).iter().map(|name| desktop(name)).collect();
-    let stage = Stage::set("one-by-one", &desktops).await;
+    let fixture = Fixture::set("one-by-one", &desktops).await;
     let empty = json!({"status": 200, "body": {"total_count": 0, "desktops": []}});
     let fault = json!({"operation": "listDesktops", "answer": empty});
-    stage.cloud.add_fault(&fault).unwrap();
+    fixture.cloud.add_fault(&fault).unwrap();
     // Reads grow old long before all desktops are asked for.
-    let _operator = stage.operator(&["--requests-per-minute=60", "--max-signature-age=10s"]);
-    stage.request("leavers", &all(&names(0..40))).await;
-    stage.accepted("leavers").await;
-    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(names(0..40)));
-    assert_eq!(stage.cloud.calls(Operation::ShowDesktop).len(), 40);
+    let _operator = fixture.operator(&["--requests-per-minute=60", "--max-signature-age=10s"]);
+    fixture.request("leavers", &all(&names(0..40))).await;
+    fixture.accepted("leavers").await;
+    assert_eq!(body(&fixture.posts()[0])["desktop_ids"], json!(names(0..40)));
+    assert_eq!(fixture.cloud.calls(Operation::ShowDesktop).len(), 40);
 }
 
 #[tokio::test]
 async fn reads_that_take_longer_than_they_are_worth_are_acted_upon_when_they_come() {
     for operation in ["listDesktops", "listSubJobs", "listDesktopsDetail"] {
-        let stage = Stage::set(
+        let fixture = Fixture::set(
             &format!("slow-{}", operation.to_lowercase()),
             &[desktop("pc-000")],
         )
         .await;
         let guardrails = json!({"guardrails": {"connectedSessions": "Refuse"}});
-        stage.change_project("prod", guardrails).await;
+        fixture.change_project("prod", guardrails).await;
         let slow = json!({"operation": operation, "answer": {"delay": "4s"}});
-        stage.cloud.add_fault(&slow).unwrap();
-        let _operator = stage.operator(&["--max-signature-age=3s"]);
-        stage.request("leavers", &["pc-000"]).await;
-        stage.accepted("leavers").await;
-        assert_eq!(stage.posts().len(), 1);
+        fixture.cloud.add_fault(&slow).unwrap();
+        let _operator = fixture.operator(&["--max-signature-age=3s"]);
+        fixture.request("leavers", &["pc-000"]).await;
+        fixture.accepted("leavers").await;
+        assert_eq!(fixture.posts().len(), 1);
     }
 }
 
 #[tokio::test]
 async fn a_request_whose_first_read_does_not_end_says_that_it_waits() {
-    let stage = Stage::set("slow-read", &[desktop("pc-000")]).await;
-    let operator = stage.operator(&["--first-report=2s"]);
-    stage.project_says("prod", "CredentialsValid").await;
+    let fixture = Fixture::set("slow-read", &[desktop("pc-000")]).await;
+    let operator = fixture.operator(&["--first-report=2s"]);
+    fixture.project_says("prod", "CredentialsValid").await;
     let slow = json!({"operation": "listDesktops", "nth": 1, "answer": {"delay": "20s"}});
-    stage.cloud.add_fault(&slow).unwrap();
-    stage.request("leavers", &["pc-000"]).await;
-    let status = stage.reason("leavers", Submitted, "Queued").await;
+    fixture.cloud.add_fault(&slow).unwrap();
+    fixture.request("leavers", &["pc-000"]).await;
+    let status = fixture.reason("leavers", Submitted, "Queued").await;
     assert_eq!(says(&status, Reconciling), pair("True", "Queued"), "{status:#}");
     // It is counted apart from the writes of the usual path.
-    let metrics = answers(&stage, &operator, "/metrics", 200).await;
+    let metrics = answers(&fixture, &operator, "/metrics", 200).await;
     let counted = "api_writes_total{kind=\"DesktopDeletion\",step=\"RecordQueued\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
     // What was read for it meanwhile meets a newer object, and is not submitted upon.
-    stage.accepted("leavers").await;
-    let status = stage.completed("leavers").await;
+    fixture.accepted("leavers").await;
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn one_failed_read_among_many_does_not_make_the_others_be_repeated() {
-    let stage = Stage::set("one-fails", &[desktop("pc-000")]).await;
+    let fixture = Fixture::set("one-fails", &[desktop("pc-000")]).await;
     let throttled = json!({"error_code": "APIGW.0308", "error_msg": "made up by a test"});
     let answer = json!({"status": 429, "body": throttled});
     let fault = json!({"operation": "showDesktop", "nth": 20, "answer": answer});
-    stage.cloud.add_fault(&fault).unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &all(&names(0..31))).await;
-    stage.accepted("leavers").await;
-    assert_eq!(body(&stage.posts()[0])["desktop_ids"], json!(["pc-000"]));
-    assert_eq!(stage.cloud.calls(Operation::ShowDesktop).len(), 31);
+    fixture.cloud.add_fault(&fault).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &all(&names(0..31))).await;
+    fixture.accepted("leavers").await;
+    assert_eq!(body(&fixture.posts()[0])["desktop_ids"], json!(["pc-000"]));
+    assert_eq!(fixture.cloud.calls(Operation::ShowDesktop).len(), 31);
 }
 
 #[tokio::test]
 async fn a_desktop_whose_read_fails_for_ever_is_named_and_the_others_are_not() {
-    let stage = Stage::set("unreadable", &["pc-1", "pc-2"].map(desktop)).await;
+    let fixture = Fixture::set("unreadable", &["pc-1", "pc-2"].map(desktop)).await;
     for fault in [
         always("showDesktop", "pc-odd", 500, "WKS.0202"),
         always("showDesktop", "pc-strange", 400, "WKS.00010001"),
     ] {
-        stage.cloud.add_fault(&fault).unwrap();
+        fixture.cloud.add_fault(&fault).unwrap();
     }
-    let _operator = stage.operator(&[]);
-    stage
+    let _operator = fixture.operator(&[]);
+    fixture
         .request("leavers", &["pc-1", "pc-odd", "pc-2", "pc-strange", "pc-none"])
         .await;
-    let status = stage.reason("leavers", Stalled, "ServiceUnavailable").await;
+    let status = fixture.reason("leavers", Stalled, "ServiceUnavailable").await;
     let text = message(&status, Stalled);
     assert!(
         text.contains("these desktops: pc-odd, pc-strange. Nothing is submitted"),
@@ -168,9 +168,9 @@ async fn a_desktop_whose_read_fails_for_ever_is_named_and_the_others_are_not() {
         pair("False", "ServiceUnavailable"),
         "{status:#}"
     );
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-    stage.cloud.clear_faults();
-    let status = stage.completed("leavers").await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
+    fixture.cloud.clear_faults();
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(entry(&status, "pc-odd")["state"], "Absent", "{status:#}");
 }
@@ -178,29 +178,29 @@ async fn a_desktop_whose_read_fails_for_ever_is_named_and_the_others_are_not() {
 #[tokio::test]
 async fn a_desktop_that_a_list_may_not_name_is_found_and_named() {
     let desktops: Vec<_> = names(0..20).iter().map(|name| desktop(name)).collect();
-    let stage = Stage::set("refused-list", &desktops).await;
+    let fixture = Fixture::set("refused-list", &desktops).await;
     for operation in ["listDesktops", "showDesktop"] {
         let fault = always(operation, "pc-007", 400, "WKS.00010001");
-        stage.cloud.add_fault(&fault).unwrap();
+        fixture.cloud.add_fault(&fault).unwrap();
     }
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &all(&names(0..20))).await;
-    let status = stage.reason("leavers", Stalled, "RequestRefused").await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &all(&names(0..20))).await;
+    let status = fixture.reason("leavers", Stalled, "RequestRefused").await;
     let text = message(&status, Stalled);
     assert!(
         text.contains("these desktops: pc-007. Nothing is submitted"),
         "{text}"
     );
-    let shown = stage.cloud.calls(Operation::ShowDesktop);
+    let shown = fixture.cloud.calls(Operation::ShowDesktop);
     assert!(
         shown.iter().all(|call| call.path.ends_with("pc-007")),
         "{shown:#?}"
     );
     // A list that refuses it does not stand in the way once it can be read.
-    stage.cloud.clear_faults();
+    fixture.cloud.clear_faults();
     let fault = always("listDesktops", "pc-007", 400, "WKS.00010001");
-    stage.cloud.add_fault(&fault).unwrap();
-    let status = stage.completed("leavers").await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
@@ -208,16 +208,16 @@ async fn a_desktop_that_a_list_may_not_name_is_found_and_named() {
 async fn a_desktop_that_is_gone_is_left_out_though_the_list_still_shows_it() {
     let mut world = console_world();
     world["timings"]["listLag"] = json!("1h");
-    let stage = Stage::set_with("list-lag", world, &["pc-gone", "pc-1"].map(desktop)).await;
-    stage.delete_elsewhere(&["pc-gone"]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &["pc-gone", "pc-1"]).await;
-    stage.accepted("leavers").await;
-    stage.change_timings(json!({"listLag": "0s"})).await;
-    let status = stage.completed("leavers").await;
+    let fixture = Fixture::set_with("list-lag", world, &["pc-gone", "pc-1"].map(desktop)).await;
+    fixture.delete_elsewhere(&["pc-gone"]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &["pc-gone", "pc-1"]).await;
+    fixture.accepted("leavers").await;
+    fixture.change_timings(json!({"listLag": "0s"})).await;
+    let status = fixture.completed("leavers").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(entry(&status, "pc-gone")["state"], "Absent", "{status:#}");
-    let sent: Vec<_> = stage
+    let sent: Vec<_> = fixture
         .posts()
         .iter()
         .map(|post| (body(post)["desktop_ids"].clone(), post["status"].clone()))

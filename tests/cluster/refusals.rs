@@ -12,7 +12,7 @@ use workspace_simulator::cloud::Operation;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Reconciling, Stalled, Submitted, Succeeded};
 
 use crate::door::Connection;
-use crate::stage::{Stage, body, desktop, entry, message, pair, says};
+use crate::fixture::{Fixture, body, desktop, entry, message, pair, says};
 
 /// How long the record of a refusal takes in a test: ten times the shortest pause after a refusal.
 const RECORD: Duration = Duration::from_secs(3);
@@ -33,10 +33,10 @@ fn reader_world() -> Value {
     world
 }
 
-async fn log_in_as_reader(stage: &Stage) {
+async fn log_in_as_reader(fixture: &Fixture) {
     let values = [("accessKey", READER.0), ("secretKey", READER.1)];
     let secret = manifests::secret("login", &values);
-    stage.namespace.apply(&secret).await.unwrap();
+    fixture.namespace.apply(&secret).await.unwrap();
 }
 
 /// A refusal of the first batch-delete, or of every one.
@@ -51,25 +51,25 @@ fn pause(first: &Value, second: &Value) -> SignedDuration {
     time(second).duration_since(time(first))
 }
 
-async fn deleted_after_all(stage: &Stage, name: &str) -> Value {
-    let status = stage.completed(name).await;
+async fn deleted_after_all(fixture: &Fixture, name: &str) -> Value {
+    let status = fixture.completed(name).await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(status["lastError"], Value::Null, "cleared: {status:#}");
     let kept = status["attempts"].as_array().unwrap();
     assert_eq!(kept.len(), 1, "refused attempts make room: {status:#}");
     assert_eq!(kept[0]["outcome"], "Accepted");
-    assert_eq!(stage.effective_posts().len(), 1);
+    assert_eq!(fixture.effective_posts().len(), 1);
     status
 }
 
 #[tokio::test]
 async fn a_login_that_may_not_delete_is_told_the_missing_action_and_goes_on_once_the_secret_changed() {
-    let stage = Stage::set_with("denied", reader_world(), &[desktop("pc-1")]).await;
-    log_in_as_reader(&stage).await;
+    let fixture = Fixture::set_with("denied", reader_world(), &[desktop("pc-1")]).await;
+    log_in_as_reader(&fixture).await;
     // So slow that only the change of the Secret can be why it goes on.
-    let _operator = stage.operator(&["--retry-max=10m"]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "PermissionDenied").await;
+    let _operator = fixture.operator(&["--retry-max=10m"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "PermissionDenied").await;
     assert_eq!(
         says(&status, Stalled),
         pair("True", "PermissionDenied"),
@@ -93,60 +93,72 @@ async fn a_login_that_may_not_delete_is_told_the_missing_action_and_goes_on_once
         assert!(error[field].is_string(), "{field}: {status:#}");
     }
     assert_eq!(status["attempts"][0]["outcome"], "Rejected");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    let status = deleted_after_all(&stage, "leaver").await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    let status = deleted_after_all(&fixture, "leaver").await;
     assert_eq!(status["refusedAttempts"], 1);
-    let callers: Vec<_> = stage.posts().iter().map(|post| post["caller"].clone()).collect();
+    let callers: Vec<_> = fixture
+        .posts()
+        .iter()
+        .map(|post| post["caller"].clone())
+        .collect();
     assert_eq!(callers, [READER.0, ACCESS_KEY]);
 }
 
 #[tokio::test]
 async fn a_denied_request_is_tried_again_slowly() {
-    let stage = Stage::set_with("denied-again", reader_world(), &[desktop("pc-1")]).await;
-    log_in_as_reader(&stage).await;
-    let _operator = stage.operator(&["--retry-max=2s"]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage
+    let fixture = Fixture::set_with("denied-again", reader_world(), &[desktop("pc-1")]).await;
+    log_in_as_reader(&fixture).await;
+    let _operator = fixture.operator(&["--retry-max=2s"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture
         .until("leaver", "it was refused twice", |status| {
             status["refusedAttempts"] == 2
         })
         .await;
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert!(
         pause(&posts[0], &posts[1]) >= SignedDuration::from_secs(2),
         "{posts:#?}"
     );
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    deleted_after_all(&stage, "leaver").await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    deleted_after_all(&fixture, "leaver").await;
 }
 
 #[tokio::test]
 async fn a_desktop_whose_state_denies_its_deletion_is_tried_again() {
     let busy = json!({"id": "pc-1", "taskStatus": "rebuilding"});
-    let stage = Stage::set("conflict", &[busy]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "Conflict").await;
+    let fixture = Fixture::set("conflict", &[busy]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "Conflict").await;
     assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
     assert_eq!(status["lastError"]["code"], "WKS.00010032");
-    stage.cloud.add_desktop(&desktop("pc-1")).unwrap();
-    deleted_after_all(&stage, "leaver").await;
+    fixture.cloud.add_desktop(&desktop("pc-1")).unwrap();
+    deleted_after_all(&fixture, "leaver").await;
 }
 
 #[tokio::test]
 async fn the_cloud_says_how_long_to_wait() {
-    let stage = Stage::set("throttled", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("throttled", &[desktop("pc-1")]).await;
     let mut fault = refusal(Some(1), 429, "APIGW.0308");
     fault["answer"]["headers"] = json!({"Retry-After": "3"});
-    stage.cloud.add_fault(&fault).unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "Throttled").await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "Throttled").await;
     assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
-    deleted_after_all(&stage, "leaver").await;
-    let posts = stage.posts();
+    deleted_after_all(&fixture, "leaver").await;
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 2);
     assert!(
         pause(&posts[0], &posts[1]) >= SignedDuration::from_secs(3),
@@ -156,25 +168,25 @@ async fn the_cloud_says_how_long_to_wait() {
 
 #[tokio::test]
 async fn a_gateway_that_is_unavailable_is_asked_again() {
-    let stage = Stage::set("unavailable", &[desktop("pc-1")]).await;
-    stage
+    let fixture = Fixture::set("unavailable", &[desktop("pc-1")]).await;
+    fixture
         .cloud
         .add_fault(&refusal(Some(1), 503, "APIGW.0613"))
         .unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = deleted_after_all(&stage, "leaver").await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = deleted_after_all(&fixture, "leaver").await;
     assert_eq!(status["refusedAttempts"], 1);
-    assert_eq!(stage.posts().len(), 2);
+    assert_eq!(fixture.posts().len(), 2);
 }
 
 #[tokio::test]
 async fn a_request_that_is_refused_as_it_stands_is_given_up_after_another_look() {
-    let stage = Stage::set("rejected", &[desktop("pc-1")]).await;
-    stage.cloud.add_fault(&refusal(None, 400, "WKS.0001")).unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.completed("leaver").await;
+    let fixture = Fixture::set("rejected", &[desktop("pc-1")]).await;
+    fixture.cloud.add_fault(&refusal(None, 400, "WKS.0001")).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("False", "Rejected"), "{status:#}");
     assert_eq!(says(&status, Submitted), pair("False", "InvalidRequest"));
     assert_eq!(says(&status, Stalled), pair("True", "Rejected"));
@@ -185,7 +197,7 @@ async fn a_request_that_is_refused_as_it_stands_is_given_up_after_another_look()
         "{status:#}"
     );
 
-    let calls = stage.cloud.ledger();
+    let calls = fixture.cloud.ledger();
     let posted: Vec<_> = calls
         .iter()
         .enumerate()
@@ -207,18 +219,18 @@ async fn a_request_that_is_refused_as_it_stands_is_given_up_after_another_look()
 async fn a_desktop_that_vanished_meanwhile_is_left_out() {
     let mut world = Cloud::world();
     world["projects"] = json!([{"id": PROJECT_ID}, {"id": "second-project"}]);
-    let stage = Stage::set_with("narrowed", world, &["pc-1", "pc-2"].map(desktop)).await;
+    let fixture = Fixture::set_with("narrowed", world, &["pc-1", "pc-2"].map(desktop)).await;
     let late = json!({"operation": "batchDelete", "nth": 1, "answer": {"delay": "3s"}});
-    stage.cloud.add_fault(&late).unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    stage.struck().await;
+    fixture.cloud.add_fault(&late).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    fixture.struck().await;
     // In another project it does not exist for this one.
     let moved = json!({"id": "pc-2", "project": "second-project"});
-    stage.cloud.add_desktop(&moved).unwrap();
-    let status = deleted_after_all(&stage, "leavers").await;
+    fixture.cloud.add_desktop(&moved).unwrap();
+    let status = deleted_after_all(&fixture, "leavers").await;
     assert_eq!(entry(&status, "pc-2")["state"], "Absent", "{status:#}");
-    let posts = stage.posts();
+    let posts = fixture.posts();
     let sent: Vec<_> = posts
         .iter()
         .map(|post| (body(post)["desktop_ids"].clone(), post["status"].clone()))
@@ -236,28 +248,28 @@ async fn a_desktop_that_vanished_meanwhile_is_left_out() {
 async fn after_a_refusal_that_took_long_to_store_the_desktops_are_read_anew() {
     let mut world = Cloud::world();
     world["projects"] = json!([{"id": PROJECT_ID}, {"id": "second-project"}]);
-    let stage = Stage::set_with("read-anew", world, &["pc-1", "pc-2"].map(desktop)).await;
+    let fixture = Fixture::set_with("read-anew", world, &["pc-1", "pc-2"].map(desktop)).await;
     let late = json!({"operation": "batchDelete", "nth": 1, "answer": {"delay": "3s"}});
-    stage.cloud.add_fault(&late).unwrap();
-    let namespace = stage.namespace.name();
-    let proxy = ApiServerProxy::start(stage.control_plane, namespace, SERVICE_ACCOUNT).await;
+    fixture.cloud.add_fault(&late).unwrap();
+    let namespace = fixture.namespace.name();
+    let proxy = ApiServerProxy::start(fixture.control_plane, namespace, SERVICE_ACCOUNT).await;
     let proxy = proxy.unwrap();
     let stored = proxy.trap(Moment::After, 1, |asked| {
         asked.writes("desktopdeletions", "status", "leavers")
             && asked.body["status"]["attempts"][0]["outcome"] == "Rejected"
     });
-    let _operator = stage.operator_at(proxy.kubeconfig(), &[]);
-    stage.request("leavers", &["pc-1", "pc-2"]).await;
-    stage.struck().await;
+    let _operator = fixture.operator_at(proxy.kubeconfig(), &[]);
+    fixture.request("leavers", &["pc-1", "pc-2"]).await;
+    fixture.struck().await;
     let moved = json!({"id": "pc-2", "project": "second-project"});
-    stage.cloud.add_desktop(&moved).unwrap();
+    fixture.cloud.add_desktop(&moved).unwrap();
     let stored = stored.sprung().await.unwrap();
     // The pause after a refusal is long over when the record is there, so nothing else makes the operator look again.
     tokio::time::sleep(RECORD).await;
     stored.go_on();
-    let status = deleted_after_all(&stage, "leavers").await;
+    let status = deleted_after_all(&fixture, "leavers").await;
     assert_eq!(entry(&status, "pc-2")["state"], "Absent", "{status:#}");
-    let posts = stage.posts();
+    let posts = fixture.posts();
     let sent: Vec<_> = posts
         .iter()
         .map(|post| body(post)["desktop_ids"].clone())
@@ -267,74 +279,78 @@ async fn after_a_refusal_that_took_long_to_store_the_desktops_are_read_anew() {
 
 #[tokio::test]
 async fn desktops_that_are_listed_but_never_found_are_given_up() {
-    let stage = Stage::set("not-found", &[desktop("pc-1")]).await;
-    stage
+    let fixture = Fixture::set("not-found", &[desktop("pc-1")]).await;
+    fixture
         .cloud
         .add_fault(&refusal(None, 404, "WKS.00010404"))
         .unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.completed("leaver").await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("False", "Rejected"), "{status:#}");
     assert_eq!(says(&status, Submitted), pair("False", "NotFound"));
-    assert_eq!(stage.posts().len(), 3);
+    assert_eq!(fixture.posts().len(), 3);
 }
 
 #[tokio::test]
 async fn a_request_of_which_no_byte_was_sent_is_sent_later() {
-    let stage = Stage::without_project("not-sent", Cloud::world(), &[desktop("pc-1")]).await;
-    let door = Connection::to(&stage.cloud.simulator().workspace).await;
-    let mut project = stage.cloud.project("prod", "login");
+    let fixture = Fixture::without_project("not-sent", Cloud::world(), &[desktop("pc-1")]).await;
+    let door = Connection::to(&fixture.cloud.simulator().workspace).await;
+    let mut project = fixture.cloud.project("prod", "login");
     project["spec"]["endpoint"] = json!(door.url());
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    stage.namespace.apply(&project).await.unwrap();
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    fixture.namespace.apply(&project).await.unwrap();
     let slow = json!({"operation": "listSubJobs", "nth": 1, "answer": {"delay": "2s"}});
-    stage.cloud.add_fault(&slow).unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
+    fixture.cloud.add_fault(&slow).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
     // Reads go on over the connection that stands; the submission makes one of its own.
     door.shut();
-    let status = stage.reason("leaver", Submitted, "ServiceUnavailable").await;
+    let status = fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
     assert_eq!(status["lastError"]["class"], "Unreachable", "{status:#}");
     assert_eq!(status["attempts"][0]["outcome"], "NotSent", "{status:#}");
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
     door.unlock();
-    deleted_after_all(&stage, "leaver").await;
-    assert_eq!(stage.posts().len(), 1);
+    deleted_after_all(&fixture, "leaver").await;
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn a_read_that_fails_is_told_and_repeated() {
-    let stage = Stage::set("read-fails", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("read-fails", &[desktop("pc-1")]).await;
     let fault = json!({"operation": "listSubJobs", "answer": {"status": 500, "body": {"error_code": "WKS.0500", "error_msg": "made up by a test"}}});
-    stage.cloud.add_fault(&fault).unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Submitted, "ServiceUnavailable").await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Submitted, "ServiceUnavailable").await;
     assert_eq!(says(&status, Reconciling), pair("True", "Retrying"), "{status:#}");
     let error = &status["lastError"];
     assert_eq!(
         (&error["operation"], &error["httpStatus"]),
         (&json!("listSubJobs"), &json!(500))
     );
-    assert_eq!(stage.posts(), Vec::<Value>::new());
-    stage.cloud.clear_faults();
-    deleted_after_all(&stage, "leaver").await;
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
+    fixture.cloud.clear_faults();
+    deleted_after_all(&fixture, "leaver").await;
 }
 
 #[tokio::test]
 async fn a_job_that_cannot_be_read_is_followed_further() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "2s"}});
-    let stage = Stage::set("job-unread", &[slow]).await;
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.accepted("leaver").await;
-    stage
+    let fixture = Fixture::set("job-unread", &[slow]).await;
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.accepted("leaver").await;
+    fixture
         .cloud
         .add_fault(&json!({"operation": "listSubJobs", "answer": "reset"}))
         .unwrap();
-    let status = stage
+    let status = fixture
         .until("leaver", "the error is told", |status| {
             status["lastError"].is_object()
         })
@@ -345,7 +361,7 @@ async fn a_job_that_cannot_be_read_is_followed_further() {
         "{status:#}"
     );
     assert_eq!(status["lastError"]["operation"], "listSubJobs");
-    stage.cloud.clear_faults();
-    deleted_after_all(&stage, "leaver").await;
-    assert_eq!(stage.posts().len(), 1);
+    fixture.cloud.clear_faults();
+    deleted_after_all(&fixture, "leaver").await;
+    assert_eq!(fixture.posts().len(), 1);
 }

@@ -8,16 +8,16 @@ use desktop_deletion_operator::crd::FINALIZER;
 use desktop_deletion_operator::crd::conditions::ConditionType::Stalled;
 
 use crate::doubt::{self, lost};
-use crate::stage::{BOUND, Stage, desktop, endless, message};
+use crate::fixture::{BOUND, Fixture, desktop, endless, message};
 
 /// Replaces the object by what somebody has in a file, as `kubectl replace` does.
-async fn replace(stage: &Stage, name: &str) {
+async fn replace(fixture: &Fixture, name: &str) {
     // The operator may write meanwhile; kubectl tries again too.
     loop {
-        let mut object = stage.requests().get(name).await.unwrap();
+        let mut object = fixture.requests().get(name).await.unwrap();
         object.metadata.finalizers = None;
         object.metadata.managed_fields = None;
-        let replaced = stage
+        let replaced = fixture
             .requests()
             .replace(name, &PostParams::default(), &object)
             .await;
@@ -35,8 +35,8 @@ fn has_finalizer(object: &DynamicObject) -> bool {
 }
 
 /// Waits until the finalizer is there again.
-async fn restored(stage: &Stage, name: &str) {
-    let look = async || match stage.requests().get(name).await.unwrap() {
+async fn restored(fixture: &Fixture, name: &str) {
+    let look = async || match fixture.requests().get(name).await.unwrap() {
         object if has_finalizer(&object) => Ok(()),
         object => Err(format!("{:?}", object.metadata.finalizers)),
     };
@@ -47,65 +47,65 @@ async fn restored(stage: &Stage, name: &str) {
 
 #[tokio::test]
 async fn a_finalizer_that_a_replace_removed_is_restored() {
-    let stage = Stage::set("replaced", &[endless("pc-1")]).await;
-    let operator = stage.operator(&["--job-visibility-timeout=10m"]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.accepted("leaver").await;
-    replace(&stage, "leaver").await;
-    restored(&stage, "leaver").await;
-    let event = stage.event("leaver", "FinalizerRestored", "Replace=true").await;
+    let fixture = Fixture::set("replaced", &[endless("pc-1")]).await;
+    let operator = fixture.operator(&["--job-visibility-timeout=10m"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.accepted("leaver").await;
+    replace(&fixture, "leaver").await;
+    restored(&fixture, "leaver").await;
+    let event = fixture.event("leaver", "FinalizerRestored", "Replace=true").await;
     assert_eq!(event.type_.as_deref(), Some("Warning"), "{event:#?}");
 
     operator.kill().await.unwrap();
     drop(operator);
-    replace(&stage, "leaver").await;
-    let _operator = stage.operator(&["--job-visibility-timeout=10m"]);
-    restored(&stage, "leaver").await;
-    assert_eq!(stage.posts().len(), 1);
+    replace(&fixture, "leaver").await;
+    let _operator = fixture.operator(&["--job-visibility-timeout=10m"]);
+    restored(&fixture, "leaver").await;
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn a_finalizer_is_restored_while_an_answer_is_missing_and_after_it_was_given_up() {
-    let stage = Stage::set_with("replaced-doubt", doubt::world(), &[desktop("pc-1")]).await;
-    stage
+    let fixture = Fixture::set_with("replaced-doubt", doubt::world(), &[desktop("pc-1")]).await;
+    fixture
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
-    let _operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage
+    let _operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture
         .until("leaver", "the answer is missing", |status| {
             status["attempts"][0]["error"]["class"] == "InDoubt"
         })
         .await;
-    replace(&stage, "leaver").await;
-    restored(&stage, "leaver").await;
+    replace(&fixture, "leaver").await;
+    restored(&fixture, "leaver").await;
     let attempt = status["attempts"][0]["id"].as_str().unwrap();
-    stage.resolve("leaver", &format!("{attempt}=abandon")).await;
-    stage
+    fixture.resolve("leaver", &format!("{attempt}=abandon")).await;
+    fixture
         .until("leaver", "it was given up", |status| {
             status["attempts"][0]["outcome"] == "Abandoned"
         })
         .await;
-    replace(&stage, "leaver").await;
-    restored(&stage, "leaver").await;
-    assert_eq!(stage.posts().len(), 1);
+    replace(&fixture, "leaver").await;
+    restored(&fixture, "leaver").await;
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn with_a_client_that_keeps_removing_it_there_is_no_race() {
-    let stage = Stage::set("keeps-replacing", &[endless("pc-1")]).await;
+    let fixture = Fixture::set("keeps-replacing", &[endless("pc-1")]).await;
     let flags = [
         "--job-visibility-timeout=10m",
         "--retry-min=1s",
         "--retry-max=10m",
     ];
-    let _operator = stage.operator(&flags);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.accepted("leaver").await;
+    let _operator = fixture.operator(&flags);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.accepted("leaver").await;
     let look = async || {
-        replace(&stage, "leaver").await;
-        let status = stage.status("leaver").await;
+        replace(&fixture, "leaver").await;
+        let status = fixture.status("leaver").await;
         if message(&status, Stalled).contains("repeatedly removed the operator's finalizer") {
             Ok(())
         } else {
@@ -115,9 +115,9 @@ async fn with_a_client_that_keeps_removing_it_there_is_no_race() {
     eventually("it says that the finalizer is removed", BOUND, look)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
-    let writes = stage.writes("leaver").await;
+    let writes = fixture.writes("leaver").await;
     let added = writes.iter().filter(|write| write.verb == "patch").count();
     // With pauses of 1, 2, 4, 8 … seconds a minute has room for seven.
     assert!(added <= 10, "{added} patches of the finalizer");
-    restored(&stage, "leaver").await;
+    restored(&fixture, "leaver").await;
 }

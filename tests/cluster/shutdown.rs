@@ -5,12 +5,12 @@ use testkit::eventually;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
-use crate::stage::{BOUND, Running, Stage, desktop, endless, pair, says};
+use crate::fixture::{BOUND, Fixture, Running, desktop, endless, pair, says};
 
 /// The answer of a path of the operator's own server: status and text.
-async fn ask(stage: &Stage, operator: &Running, path: &str) -> Result<(u16, String), String> {
+async fn ask(fixture: &Fixture, operator: &Running, path: &str) -> Result<(u16, String), String> {
     let address = address(operator)?;
-    let answer = stage
+    let answer = fixture
         .http()
         .get(format!("http://{address}{path}"))
         .send()
@@ -33,9 +33,9 @@ pub(crate) fn address(operator: &Running) -> Result<String, String> {
 }
 
 /// Waits until a path answers with that status, and gives the text.
-pub(crate) async fn answers(stage: &Stage, operator: &Running, path: &str, status: u16) -> String {
+pub(crate) async fn answers(fixture: &Fixture, operator: &Running, path: &str, status: u16) -> String {
     let what = format!("{path} answers {status}");
-    let look = async || match ask(stage, operator, path).await {
+    let look = async || match ask(fixture, operator, path).await {
         Ok((found, text)) if found == status => Ok(text),
         other => Err(format!("{other:?}")),
     };
@@ -46,13 +46,13 @@ pub(crate) async fn answers(stage: &Stage, operator: &Running, path: &str, statu
 
 #[tokio::test]
 async fn the_operator_tells_that_it_is_alive_and_ready_and_what_it_has_done() {
-    let stage = Stage::set("probes", &[desktop("pc-1")]).await;
-    let operator = stage.operator(&[]);
-    answers(&stage, &operator, "/readyz", 200).await;
-    answers(&stage, &operator, "/livez", 200).await;
-    stage.request("leaver", &["pc-1"]).await;
-    stage.completed("leaver").await;
-    let metrics = answers(&stage, &operator, "/metrics", 200).await;
+    let fixture = Fixture::set("probes", &[desktop("pc-1")]).await;
+    let operator = fixture.operator(&[]);
+    answers(&fixture, &operator, "/readyz", 200).await;
+    answers(&fixture, &operator, "/livez", 200).await;
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.completed("leaver").await;
+    let metrics = answers(&fixture, &operator, "/metrics", 200).await;
     let accepted =
         |line: &str| line.contains("submission") && line.contains("Accepted") && line.ends_with(" 1");
     assert!(metrics.lines().any(accepted), "{metrics}");
@@ -61,40 +61,40 @@ async fn the_operator_tells_that_it_is_alive_and_ready_and_what_it_has_done() {
 
 #[tokio::test]
 async fn an_operator_that_cannot_watch_yet_is_alive_but_not_ready() {
-    let stage = Stage::set("not-ready", &[]).await;
-    let elsewhere = stage.control_plane.namespace("without-rights").await.unwrap();
-    let operator = stage.operator(&[&format!("--namespaces={}", elsewhere.name())]);
-    let waits = async || match answers(&stage, &operator, "/readyz", 503).await {
+    let fixture = Fixture::set("not-ready", &[]).await;
+    let elsewhere = fixture.control_plane.namespace("without-rights").await.unwrap();
+    let operator = fixture.operator(&[&format!("--namespaces={}", elsewhere.name())]);
+    let waits = async || match answers(&fixture, &operator, "/readyz", 503).await {
         text if text.contains("desktopdeletions") => Ok(()),
         text => Err(text),
     };
     eventually("it waits for the watch", BOUND, waits).await.unwrap();
-    answers(&stage, &operator, "/livez", 200).await;
+    answers(&fixture, &operator, "/livez", 200).await;
     assert_eq!(operator.stopped().await, 0);
 }
 
 #[tokio::test]
 async fn a_shutdown_waits_for_the_answer_of_a_submission_and_its_record() {
-    let stage = Stage::set("shutdown", &[endless("pc-1")]).await;
+    let fixture = Fixture::set("shutdown", &[endless("pc-1")]).await;
     let late = json!({"operation": "batchDelete", "nth": 1, "effectFirst": true, "answer": {"delay": "4s"}});
-    stage.cloud.add_fault(&late).unwrap();
-    let operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
+    fixture.cloud.add_fault(&late).unwrap();
+    let operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
     let probed = async {
-        let text = answers(&stage, &operator, "/readyz", 503).await;
-        let live = answers(&stage, &operator, "/livez", 200).await;
+        let text = answers(&fixture, &operator, "/readyz", 503).await;
+        let live = answers(&fixture, &operator, "/livez", 200).await;
         (text, live)
     };
     let (exit, _) = tokio::join!(operator.stopped(), probed);
     assert_eq!(exit, 0);
-    let status = stage.status("leaver").await;
+    let status = fixture.status("leaver").await;
     assert_eq!(
         says(&status, Submitted),
         pair("True", "JobAccepted"),
         "{status:#}"
     );
-    let posts = stage.posts();
+    let posts = fixture.posts();
     assert_eq!(posts.len(), 1);
     assert_eq!(status["jobID"], posts[0]["jobID"]);
 }
@@ -102,41 +102,41 @@ async fn a_shutdown_waits_for_the_answer_of_a_submission_and_its_record() {
 #[tokio::test]
 async fn an_operator_that_only_waits_goes_at_once_and_the_next_one_goes_on() {
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "4s"}});
-    let stage = Stage::set(
+    let fixture = Fixture::set(
         "restart",
         &[slow, json!({"id": "pc-2", "taskStatus": "deleting"})],
     )
     .await;
-    let operator = stage.operator(&[]);
-    stage.request("running", &["pc-1"]).await;
-    stage.request("waiting", &["pc-2"]).await;
-    stage.accepted("running").await;
-    stage.reason("waiting", Submitted, "DeletionInProgress").await;
+    let operator = fixture.operator(&[]);
+    fixture.request("running", &["pc-1"]).await;
+    fixture.request("waiting", &["pc-2"]).await;
+    fixture.accepted("running").await;
+    fixture.reason("waiting", Submitted, "DeletionInProgress").await;
     assert_eq!(operator.stopped().await, 0);
 
-    let _operator = stage.operator(&[]);
-    stage.cloud.add_desktop(&desktop("pc-2")).unwrap();
+    let _operator = fixture.operator(&[]);
+    fixture.cloud.add_desktop(&desktop("pc-2")).unwrap();
     for name in ["running", "waiting"] {
-        let status = stage.completed(name).await;
+        let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     }
-    let bodies: Vec<Value> = stage.effective_posts();
+    let bodies: Vec<Value> = fixture.effective_posts();
     assert_eq!(bodies.len(), 2, "{bodies:#?}");
 }
 
 #[tokio::test]
 async fn an_operator_that_is_told_to_stop_begins_nothing_new() {
-    let stage = Stage::set("stopping", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("stopping", &[desktop("pc-1")]).await;
     let slow = json!({"operation": "listSubJobs", "nth": 1, "answer": {"delay": "3s"}});
-    stage.cloud.add_fault(&slow).unwrap();
-    let operator = stage.operator(&[]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
+    fixture.cloud.add_fault(&slow).unwrap();
+    let operator = fixture.operator(&[]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
     assert_eq!(operator.stopped().await, 0);
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 
-    let _operator = stage.operator(&[]);
-    let status = stage.completed("leaver").await;
+    let _operator = fixture.operator(&[]);
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }

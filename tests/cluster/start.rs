@@ -5,24 +5,24 @@ use std::net::Ipv4Addr;
 use testkit::eventually;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::fixture::{BOUND, Fixture, desktop};
 use crate::shutdown::answers;
-use crate::stage::{BOUND, Stage, desktop};
 
 #[tokio::test]
 async fn an_operator_that_cannot_reach_the_api_server_at_its_start_waits_for_it() {
-    let stage = Stage::set("early-start", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("early-start", &[desktop("pc-1")]).await;
     let port = testkit::free_port().unwrap();
-    let url = stage.control_plane.url();
-    let config = std::fs::read_to_string(stage.kubeconfig()).unwrap();
-    let elsewhere = stage.control_plane.folder().join("early-start.kubeconfig");
+    let url = fixture.control_plane.url();
+    let config = std::fs::read_to_string(fixture.kubeconfig()).unwrap();
+    let elsewhere = fixture.control_plane.folder().join("early-start.kubeconfig");
     std::fs::write(
         &elsewhere,
         config.replace(url, &format!("https://127.0.0.1:{port}")),
     )
     .unwrap();
-    let operator = stage.operator_at(&elsewhere, &[]);
+    let operator = fixture.operator_at(&elsewhere, &[]);
 
-    let text = answers(&stage, &operator, "/readyz", 503).await;
+    let text = answers(&fixture, &operator, "/readyz", 503).await;
     assert!(text.contains("[-]api-server failed: "), "{text}");
     let told = async || {
         if operator
@@ -37,7 +37,7 @@ async fn an_operator_that_cannot_reach_the_api_server_at_its_start_waits_for_it(
     eventually("it says why it waits", BOUND, told)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
-    answers(&stage, &operator, "/livez", 200).await;
+    answers(&fixture, &operator, "/livez", 200).await;
     assert_eq!(operator.exit_status(), None, "{}", operator.log());
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
@@ -48,26 +48,26 @@ async fn an_operator_that_cannot_reach_the_api_server_at_its_start_waits_for_it(
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
         }
     });
-    answers(&stage, &operator, "/readyz", 200).await;
-    stage.request("leaver", &["pc-1"]).await;
-    stage.completed("leaver").await;
+    answers(&fixture, &operator, "/readyz", 200).await;
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.completed("leaver").await;
     assert_eq!(operator.stopped().await, 0);
     forwarder.abort();
 }
 
 #[tokio::test]
 async fn an_operator_that_waits_for_the_api_server_ends_when_it_is_told_to() {
-    let stage = Stage::set("early-stop", &[]).await;
-    let config = std::fs::read_to_string(stage.kubeconfig()).unwrap();
-    let nowhere = stage.control_plane.folder().join("early-stop.kubeconfig");
+    let fixture = Fixture::set("early-stop", &[]).await;
+    let config = std::fs::read_to_string(fixture.kubeconfig()).unwrap();
+    let nowhere = fixture.control_plane.folder().join("early-stop.kubeconfig");
     let port = testkit::free_port().unwrap();
-    let url = stage.control_plane.url();
+    let url = fixture.control_plane.url();
     std::fs::write(
         &nowhere,
         config.replace(url, &format!("https://127.0.0.1:{port}")),
     )
     .unwrap();
-    let operator = stage.operator_at(&nowhere, &[]);
-    answers(&stage, &operator, "/readyz", 503).await;
+    let operator = fixture.operator_at(&nowhere, &[]);
+    answers(&fixture, &operator, "/readyz", 503).await;
     assert_eq!(operator.stopped().await, 0);
 }

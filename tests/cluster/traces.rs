@@ -9,7 +9,7 @@ use testkit::{OtlpCollector, OtlpSpan, canary, eventually};
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
 use crate::doubt::{FLAGS, lost, world};
-use crate::stage::{BOUND, Running, Stage, desktop, pair, says};
+use crate::fixture::{BOUND, Fixture, Running, desktop, pair, says};
 
 /// Batches are sent at once, more or less.
 const SOON: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "100");
@@ -44,8 +44,8 @@ fn warnings(operator: &Running) -> usize {
     log.lines().filter(|line| line.contains(WARNING)).count()
 }
 
-async fn ends_well(stage: &Stage, name: &str) {
-    let status = stage.completed(name).await;
+async fn ends_well(fixture: &Fixture, name: &str) {
+    let status = fixture.completed(name).await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }
 
@@ -62,22 +62,22 @@ async fn reached(collector: &OtlpCollector, times: usize) {
 
 #[tokio::test]
 async fn a_request_is_traced_from_its_reconciliation_to_every_call_of_the_cloud() {
-    let stage = Stage::set("traced", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("traced", &[desktop("pc-1")]).await;
     let collector = OtlpCollector::start().await.unwrap();
-    let operator = stage.operator(&[&endpoint(&collector.url()), "--pod-name=operator-7"]);
-    let request = stage.request("leaver", &["pc-1"]).await;
-    ends_well(&stage, "leaver").await;
+    let operator = fixture.operator(&[&endpoint(&collector.url()), "--pod-name=operator-7"]);
+    let request = fixture.request("leaver", &["pc-1"]).await;
+    ends_well(&fixture, "leaver").await;
     assert_eq!(operator.stopped().await, 0);
     let spans = collector.spans();
 
-    let status = stage.status("leaver").await;
+    let status = fixture.status("leaver").await;
     let attempt = status["attempts"][0]["id"].as_str().unwrap();
     let submit = one(&spans, "submit", ("attempt", attempt));
     let reconcile = parent(&spans, submit);
     let shown = ["namespace", "name", "uid", "result"].map(|name| reconcile.attribute(name));
     let uid = request.metadata.uid.unwrap();
     assert_eq!(reconcile.name, "reconcile");
-    assert_eq!(shown, [stage.namespace.name(), "leaver", &uid, "ok"]);
+    assert_eq!(shown, [fixture.namespace.name(), "leaver", &uid, "ok"]);
     assert_eq!(reconcile.parent, "");
     let post = one(&spans, "batchDelete", ("http.response.status_code", "202"));
     assert_eq!(post.parent, submit.id);
@@ -103,7 +103,7 @@ async fn a_request_is_traced_from_its_reconciliation_to_every_call_of_the_cloud(
         *traced.entry(answer).or_default() += 1;
     }
     let mut made = BTreeMap::<_, usize>::new();
-    for call in stage.cloud.simulator().ledger() {
+    for call in fixture.cloud.simulator().ledger() {
         let operation = serde_json::to_value(call.operation).unwrap();
         let answer = [
             operation.as_str().unwrap().to_owned(),
@@ -116,17 +116,17 @@ async fn a_request_is_traced_from_its_reconciliation_to_every_call_of_the_cloud(
 
 #[tokio::test]
 async fn what_fails_in_the_cloud_is_a_failed_span_with_its_class() {
-    let stage = Stage::set_with("traced-failures", world(), &[desktop("pc-1")]).await;
-    stage
+    let fixture = Fixture::set_with("traced-failures", world(), &[desktop("pc-1")]).await;
+    fixture
         .cloud
         .add_fault(&lost("pc-1", true, &json!("reset")))
         .unwrap();
     let busy = json!({"operation": "listSubJobs", "nth": 1, "answer": {"status": 503}});
-    stage.cloud.add_fault(&busy).unwrap();
+    fixture.cloud.add_fault(&busy).unwrap();
     let collector = OtlpCollector::start().await.unwrap();
-    let operator = stage.operator(&[FLAGS, &[&*endpoint(&collector.url())]].concat());
-    stage.request("leaver", &["pc-1"]).await;
-    ends_well(&stage, "leaver").await;
+    let operator = fixture.operator(&[FLAGS, &[&*endpoint(&collector.url())]].concat());
+    fixture.request("leaver", &["pc-1"]).await;
+    ends_well(&fixture, "leaver").await;
     assert_eq!(operator.stopped().await, 0);
     let spans = collector.spans();
     for (operation, class) in [("batchDelete", "noResponse"), ("listSubJobs", "503")] {
@@ -137,7 +137,7 @@ async fn what_fails_in_the_cloud_is_a_failed_span_with_its_class() {
 
 #[tokio::test]
 async fn the_standard_variables_name_the_collector_and_the_header_that_it_wants() {
-    let stage = Stage::set("traced-standard", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("traced-standard", &[desktop("pc-1")]).await;
     let collector = OtlpCollector::start().await.unwrap();
     canary::guard("canary-of-the-collector");
     let url = collector.url();
@@ -149,9 +149,9 @@ async fn the_standard_variables_name_the_collector_and_the_header_that_it_wants(
         ),
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
     ];
-    let operator = stage.operator_among(&environment, &["--log-level=debug"]);
-    stage.request("leaver", &["pc-1"]).await;
-    ends_well(&stage, "leaver").await;
+    let operator = fixture.operator_among(&environment, &["--log-level=debug"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    ends_well(&fixture, "leaver").await;
     assert_eq!(operator.stopped().await, 0);
     let spans = collector.spans();
     let post = one(&spans, "batchDelete", ("http.response.status_code", "202"));
@@ -162,27 +162,27 @@ async fn the_standard_variables_name_the_collector_and_the_header_that_it_wants(
 
 #[tokio::test]
 async fn a_collector_that_never_answers_holds_up_neither_a_request_nor_the_exit() {
-    let stage = Stage::set("traced-silent", &["pc-1", "pc-2"].map(desktop)).await;
+    let fixture = Fixture::set("traced-silent", &["pc-1", "pc-2"].map(desktop)).await;
     let collector = OtlpCollector::start_silent().await.unwrap();
-    let operator = stage.operator_among(&[SOON], &[&endpoint(&collector.url())]);
-    stage.request("first", &["pc-1"]).await;
-    ends_well(&stage, "first").await;
+    let operator = fixture.operator_among(&[SOON], &[&endpoint(&collector.url())]);
+    fixture.request("first", &["pc-1"]).await;
+    ends_well(&fixture, "first").await;
     // A batch is on its way, and more is to be sent.
     reached(&collector, 1).await;
-    stage.request("second", &["pc-2"]).await;
-    ends_well(&stage, "second").await;
+    fixture.request("second", &["pc-2"]).await;
+    ends_well(&fixture, "second").await;
     assert_eq!(operator.stopped().await, 0);
     assert!(warnings(&operator) <= 1, "{}", operator.log());
 }
 
 #[tokio::test]
 async fn a_collector_that_refuses_every_batch_is_one_warning() {
-    let stage = Stage::set("traced-refused", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("traced-refused", &[desktop("pc-1")]).await;
     let collector = OtlpCollector::start().await.unwrap();
     let elsewhere = endpoint(&format!("{}/elsewhere", collector.url()));
-    let operator = stage.operator_among(&[SOON], &[&elsewhere, "--project-refresh=300ms"]);
-    stage.request("leaver", &["pc-1"]).await;
-    ends_well(&stage, "leaver").await;
+    let operator = fixture.operator_among(&[SOON], &[&elsewhere, "--project-refresh=300ms"]);
+    fixture.request("leaver", &["pc-1"]).await;
+    ends_well(&fixture, "leaver").await;
     reached(&collector, 3).await;
     assert_eq!(operator.stopped().await, 0);
     assert_eq!(warnings(&operator), 1, "{}", operator.log());
@@ -191,7 +191,7 @@ async fn a_collector_that_refuses_every_batch_is_one_warning() {
 
 #[tokio::test]
 async fn only_an_operator_with_a_collector_has_a_thread_for_it() {
-    let stage = Stage::set("untraced", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("untraced", &[desktop("pc-1")]).await;
     let collector = OtlpCollector::start().await.unwrap();
     let threads = |operator: &Running| {
         let tasks = fs::read_dir(format!("/proc/{}/task", operator.pid())).unwrap();
@@ -201,9 +201,9 @@ async fn only_an_operator_with_a_collector_has_a_thread_for_it() {
     };
     for (flags, expected) in [(vec![], 0), (vec![endpoint(&collector.url())], 1)] {
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-        let operator = stage.operator(&flags);
-        stage.project_says("prod", "CredentialsValid").await;
-        crate::shutdown::answers(&stage, &operator, "/readyz", 200).await;
+        let operator = fixture.operator(&flags);
+        fixture.project_says("prod", "CredentialsValid").await;
+        crate::shutdown::answers(&fixture, &operator, "/readyz", 200).await;
         assert_eq!(threads(&operator), expected);
         assert_eq!(operator.stopped().await, 0);
     }

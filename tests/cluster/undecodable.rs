@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use desktop_deletion_operator::crd;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted, Succeeded};
 
+use crate::fixture::{BOUND, Fixture, condition, desktop, endless, message, pair, says};
 use crate::shutdown::answers;
-use crate::stage::{BOUND, Stage, condition, desktop, endless, message, pair, says};
 
 /// A call lives for some seconds only.
 const FLAGS: &[&str] = &[
@@ -55,14 +55,14 @@ fn without_rules(schema: &mut Value) {
 }
 
 /// Changes a status as the definitions of another version let its operator do.
-async fn write(stage: &Stage, name: &str, change: impl Fn(&mut Value)) {
+async fn write(fixture: &Fixture, name: &str, change: impl Fn(&mut Value)) {
     let what = format!("the API server takes the status of {name}");
     let write = async || {
-        loosen(stage.control_plane).await;
-        let mut status = stage.status(name).await;
+        loosen(fixture.control_plane).await;
+        let mut status = fixture.status(name).await;
         change(&mut status);
         let patch = Patch::Merge(json!({"status": status}));
-        let written = stage
+        let written = fixture
             .requests()
             .patch_status(name, &PatchParams::default(), &patch)
             .await;
@@ -74,7 +74,7 @@ async fn write(stage: &Stage, name: &str, change: impl Fn(&mut Value)) {
 }
 
 /// Writes the time of the condition `Submitted`, which an earlier definition of the kind let everybody do.
-async fn write_time(stage: &Stage, name: &str, time: &str) {
+async fn write_time(fixture: &Fixture, name: &str, time: &str) {
     let change = |status: &mut Value| {
         let conditions = status["conditions"].as_array_mut().unwrap();
         let submitted = conditions
@@ -83,11 +83,11 @@ async fn write_time(stage: &Stage, name: &str, time: &str) {
             .unwrap();
         submitted["lastTransitionTime"] = json!(time);
     };
-    write(stage, name, change).await;
+    write(fixture, name, change).await;
 }
 
-/// A control plane of its own, since the kinds are loosened here, and a stage there with requests whose jobs were accepted.
-async fn with_accepted(namespace: &str, requests: &[(&str, &str)], more: &[Value]) -> Stage {
+/// A control plane of its own, since the kinds are loosened here, and a fixture there with requests whose jobs were accepted.
+async fn with_accepted(namespace: &str, requests: &[(&str, &str)], more: &[Value]) -> Fixture {
     let control_plane: &'static ControlPlane = Box::leak(Box::new(ControlPlane::start().await.unwrap()));
     control_plane.install_crds().await.unwrap();
     let namespace = control_plane.namespace(namespace).await.unwrap();
@@ -97,37 +97,41 @@ async fn with_accepted(namespace: &str, requests: &[(&str, &str)], more: &[Value
         .unwrap();
     let mut desktops: Vec<_> = requests.iter().map(|(_, id)| endless(id)).collect();
     desktops.extend_from_slice(more);
-    let stage = Stage::deployed(control_plane, namespace, kubeconfig, Cloud::world(), &desktops).await;
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    let project = stage.cloud.project("prod", "login");
-    stage.namespace.apply(&project).await.unwrap();
+    let fixture = Fixture::deployed(control_plane, namespace, kubeconfig, Cloud::world(), &desktops).await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    let project = fixture.cloud.project("prod", "login");
+    fixture.namespace.apply(&project).await.unwrap();
 
-    let operator = stage.operator(FLAGS);
-    stage.project_says("prod", "CredentialsValid").await;
+    let operator = fixture.operator(FLAGS);
+    fixture.project_says("prod", "CredentialsValid").await;
     for (name, id) in requests {
-        stage.request(name, &[*id]).await;
+        fixture.request(name, &[*id]).await;
     }
     for (name, _) in requests {
-        stage.accepted(name).await;
+        fixture.accepted(name).await;
     }
     assert_eq!(operator.stopped().await, 0);
-    stage
+    fixture
 }
 
 #[tokio::test]
 async fn an_object_that_cannot_be_decoded_holds_its_desktops_and_nobody_else() {
     let requests = [("broken", "pc-1"), ("mended", "pc-2")];
-    let stage = with_accepted("undecodable", &requests, &[desktop("pc-3")]).await;
+    let fixture = with_accepted("undecodable", &requests, &[desktop("pc-3")]).await;
     for (name, _) in requests {
-        write_time(&stage, name, "2026-12-01T00:00:00+99:99").await;
+        write_time(&fixture, name, "2026-12-01T00:00:00+99:99").await;
     }
 
     // After a restart nothing is known but what the API server lists.
-    let operator = stage.operator(FLAGS);
-    stage.request("other", &["pc-3"]).await;
-    let status = stage.completed("other").await;
+    let operator = fixture.operator(FLAGS);
+    fixture.request("other", &["pc-3"]).await;
+    let status = fixture.completed("other").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let status = stage.reason("broken", Stalled, "Undecodable").await;
+    let status = fixture.reason("broken", Stalled, "Undecodable").await;
     assert_eq!(
         condition(&status, Submitted)["lastTransitionTime"],
         "2026-12-01T00:00:00+99:99"
@@ -136,34 +140,34 @@ async fn an_object_that_cannot_be_decoded_holds_its_desktops_and_nobody_else() {
         status["jobID"].is_string() && status["attempts"].is_array(),
         "{status:#}"
     );
-    let metrics = answers(&stage, &operator, "/metrics", 200).await;
+    let metrics = answers(&fixture, &operator, "/metrics", 200).await;
     let shown = "desktop_deletion_undecodable_objects{kind=\"DesktopDeletion\"} 2";
     assert!(metrics.contains(shown), "{metrics}");
 
-    stage.request("twin", &["pc-1"]).await;
-    let status = stage.reason("twin", Submitted, "Overlap").await;
+    fixture.request("twin", &["pc-1"]).await;
+    let status = fixture.reason("twin", Submitted, "Overlap").await;
     let text = message(&status, Submitted);
     assert!(
         text.contains("reserved by DesktopDeletion broken, which this version"),
         "{text}"
     );
 
-    write_time(&stage, "mended", "2026-12-01T00:00:00Z").await;
+    write_time(&fixture, "mended", "2026-12-01T00:00:00Z").await;
     let mended = |status: &Value| condition(status, Stalled).is_null();
-    stage.until("mended", "it goes on", mended).await;
+    fixture.until("mended", "it goes on", mended).await;
 
-    stage.delete("broken").await;
-    stage.gone("broken").await;
-    stage
+    fixture.delete("broken").await;
+    fixture.gone("broken").await;
+    fixture
         .event("broken", "ReleasedUnresolved", "cannot be decoded")
         .await;
-    assert!(stage.status("twin").await["attempts"].is_null());
-    assert_eq!(stage.posts().len(), 3, "{:#?}", stage.posts());
+    assert!(fixture.status("twin").await["attempts"].is_null());
+    assert_eq!(fixture.posts().len(), 3, "{:#?}", fixture.posts());
 }
 
 #[tokio::test]
 async fn words_of_a_newer_version_stay_as_they_are_and_nothing_is_sent() {
-    let stage = with_accepted("newer-words", &[("newer", "pc-1"), ("ancient", "pc-2")], &[]).await;
+    let fixture = with_accepted("newer-words", &[("newer", "pc-1"), ("ancient", "pc-2")], &[]).await;
     let newer = |status: &mut Value| {
         let attempt = status["attempts"][0].as_object_mut().unwrap();
         attempt.insert("outcome".to_owned(), json!("Superseded"));
@@ -171,12 +175,12 @@ async fn words_of_a_newer_version_stay_as_they_are_and_nothing_is_sent() {
         status["jobID"] = Value::Null;
         status["desktops"][0]["state"] = json!("Archiving");
     };
-    write(&stage, "newer", newer).await;
-    write_time(&stage, "ancient", "0000-01-01T00:00:00Z").await;
+    write(&fixture, "newer", newer).await;
+    write_time(&fixture, "ancient", "0000-01-01T00:00:00Z").await;
 
-    let operator = stage.operator(FLAGS);
+    let operator = fixture.operator(FLAGS);
     // The operator writes the status.
-    let status = stage.reason("newer", Stalled, "Undecodable").await;
+    let status = fixture.reason("newer", Stalled, "Undecodable").await;
     let attempt = &status["attempts"][0];
     assert_eq!(attempt["outcome"], "Superseded", "{status:#}");
     assert_eq!(status["desktops"][0]["state"], "Archiving", "{status:#}");
@@ -186,22 +190,22 @@ async fn words_of_a_newer_version_stay_as_they_are_and_nothing_is_sent() {
     );
 
     // The year 0000 can be decoded, and stays too.
-    stage.change("ancient", json!({"suspend": true})).await;
+    fixture.change("ancient", json!({"suspend": true})).await;
     let noticed = |status: &Value| status["observedGeneration"] == 2;
-    let status = stage.until("ancient", "the edit is noticed", noticed).await;
+    let status = fixture.until("ancient", "the edit is noticed", noticed).await;
     let submitted = condition(&status, Submitted);
     assert_eq!(submitted["lastTransitionTime"], "0000-01-01T00:00:00Z");
-    let metrics = answers(&stage, &operator, "/metrics", 200).await;
+    let metrics = answers(&fixture, &operator, "/metrics", 200).await;
     let none = "desktop_deletion_undecodable_objects{kind=\"DesktopDeletion\"} 0";
     assert!(metrics.contains(none), "{metrics}");
-    assert_eq!(stage.posts().len(), 2, "{:#?}", stage.posts());
+    assert_eq!(fixture.posts().len(), 2, "{:#?}", fixture.posts());
 }
 
 #[tokio::test]
 async fn an_object_that_cannot_be_decoded_is_kept_as_long_as_a_call_of_it_may_take_effect() {
-    let stage = with_accepted("undecodable-kept", &[("leaving", "pc-1")], &[]).await;
-    write_time(&stage, "leaving", "2026-12-01T00:00:00+99:99").await;
-    stage.delete("leaving").await;
+    let fixture = with_accepted("undecodable-kept", &[("leaving", "pc-1")], &[]).await;
+    write_time(&fixture, "leaving", "2026-12-01T00:00:00+99:99").await;
+    fixture.delete("leaving").await;
     // The life of a token, the job visibility timeout of a second, and three times the allowance of three.
     let life = Duration::from_secs(15 + 1 + 9);
     let began = Instant::now();
@@ -210,43 +214,43 @@ async fn an_object_that_cannot_be_decoded_is_kept_as_long_as_a_call_of_it_may_ta
         "--max-signature-age=2s",
         "--token-life=15s",
     ];
-    let _operator = stage.operator(&flags);
-    stage.gone("leaving").await;
+    let _operator = fixture.operator(&flags);
+    fixture.gone("leaving").await;
     assert!(began.elapsed() >= life, "{:?}", began.elapsed());
-    stage
+    fixture
         .event("leaving", "ReleasedUnresolved", "cannot be decoded")
         .await;
 }
 
 #[tokio::test]
 async fn requests_of_a_project_that_cannot_be_decoded_say_so() {
-    let stage = with_accepted("undecodable-project", &[], &[desktop("pc-1")]).await;
-    let projects = stage.namespace.projects();
+    let fixture = with_accepted("undecodable-project", &[], &[desktop("pc-1")]).await;
+    let projects = fixture.namespace.projects();
     let point_to = async |project_id: &str| {
         let patch = Patch::Merge(json!({"spec": {"projectID": project_id}}));
         let pointed = projects.patch("prod", &PatchParams::default(), &patch).await;
         pointed.map_err(|error| error.to_string())
     };
     let write = async || {
-        loosen(stage.control_plane).await;
+        loosen(fixture.control_plane).await;
         point_to("no ID").await
     };
     let written = eventually("the API server takes what is no ID", BOUND, write).await;
     written.unwrap_or_else(|error| panic!("{error}"));
 
-    let operator = stage.operator(FLAGS);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.reason("leaver", Stalled, "ProjectNotReady").await;
+    let operator = fixture.operator(FLAGS);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.reason("leaver", Stalled, "ProjectNotReady").await;
     let text = message(&status, Stalled);
     for part in ["WorkspaceProject prod", "must be 1 to 255 letters"] {
         assert!(text.contains(part), "{text}");
     }
-    let metrics = answers(&stage, &operator, "/metrics", 200).await;
+    let metrics = answers(&fixture, &operator, "/metrics", 200).await;
     let shown = "desktop_deletion_undecodable_objects{kind=\"WorkspaceProject\"} 1";
     assert!(metrics.contains(shown), "{metrics}");
-    assert_eq!(stage.posts(), Vec::<Value>::new());
+    assert_eq!(fixture.posts(), Vec::<Value>::new());
 
     point_to(PROJECT_ID).await.unwrap();
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }

@@ -8,7 +8,7 @@ use kube::api::{Api, ListParams, PostParams};
 use serde_json::{Value, json};
 use testkit::{Cloud, ControlPlane, Operator, OperatorOptions, SERVICE_ACCOUNT, eventually, manifests};
 
-use crate::stage::{BOUND, desktop, endless};
+use crate::fixture::{BOUND, desktop, endless};
 
 const PAGE: &str = include_str!("../../docs/uninstall.md");
 

@@ -1,13 +1,13 @@
 //! The cloud refuses, loses or delays each of its calls, once, says a false time in the answer to one, or shows a list
-//! without its rows, and is healthy again. All requests are played at the same time, under one operator; each has a cloud
+//! without its rows, and is healthy again. All requests run at the same time, under one operator; each has a cloud
 //! of its own.
 
 use serde_json::{Value, json};
 
 use crate::oracle::{self, End};
 use crate::plans;
-use crate::scene::{desktop, lost};
-use crate::troupe::Troupe;
+use crate::trial::{desktop, lost};
+use crate::trial_group::TrialGroup;
 
 /// A call of the cloud in the life of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,30 +152,30 @@ impl Case {
 async fn an_answer_that_is_no_good_one_changes_nothing_about_the_end_unless_it_is_a_verdict() {
     let mut cases = cases();
     cases.retain(|case| plans::is_wanted(&case.name));
-    let mut troupe = Troupe::gather("answers").await;
+    let mut group = TrialGroup::gather("answers").await;
     for case in &cases {
         // What comes late must come while the job runs, however slow the machine is.
         let running = if case.is_late() { "10s" } else { "2s" };
-        let scene = troupe.add(&case.name, &[desktop("pc-1", running)]).await;
+        let trial = group.add(&case.name, &[desktop("pc-1", running)]).await;
         if case.call == Call::AdmissionShow {
-            scene.also_name("pc-gone");
+            trial.also_name("pc-gone");
         }
         if case.seeks_evidence() {
-            scene.cloud.add_fault(&lost(true, &json!("reset"))).unwrap();
+            trial.cloud.add_fault(&lost(true, &json!("reset"))).unwrap();
         }
         if !case.is_late() {
-            scene.cloud.add_fault(&case.fault()).unwrap();
+            trial.cloud.add_fault(&case.fault()).unwrap();
         }
     }
     let late = cases
         .iter()
         .map(|case| case.is_late().then(|| case.fault()))
         .collect::<Vec<_>>();
-    let runs = troupe
-        .play_with(async |scene, number| {
+    let runs = group
+        .run_with(async |trial, number| {
             if let Some(fault) = &late[number] {
-                scene.effective_job().await.unwrap();
-                scene.cloud.add_fault(fault).unwrap();
+                trial.effective_job().await.unwrap();
+                trial.cloud.add_fault(fault).unwrap();
             }
         })
         .await;
@@ -183,7 +183,7 @@ async fn an_answer_that_is_no_good_one_changes_nothing_about_the_end_unless_it_i
     let mut broken = oracle::judge(&runs).await;
     for (case, run) in cases.iter().zip(&runs) {
         broken.extend(run.expect_end(&case.end()));
-        let faults = run.scene.cloud.simulator().faults();
+        let faults = run.trial.cloud.simulator().faults();
         if faults.iter().any(|fault| fault.struck == 0) {
             broken.push(format!("{}: the fault never struck: {faults:?}", case.name));
         }

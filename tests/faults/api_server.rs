@@ -1,5 +1,5 @@
 //! The API server loses, refuses, holds or cuts each of the operator's writes, before or after it has carried it out,
-//! and each of its reads. The requests of a test are played at the same time, under one operator.
+//! and each of its reads. The requests of a test run at the same time, under one operator.
 
 use std::sync::Mutex;
 
@@ -9,8 +9,8 @@ use testkit::{Caught, Moment};
 use crate::effects::{Effect, Read, owner_trap};
 use crate::oracle::{self, End};
 use crate::plans;
-use crate::scene::{self, Scene, lost};
-use crate::troupe::Troupe;
+use crate::trial::{self, Trial, lost};
+use crate::trial_group::TrialGroup;
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,40 +127,40 @@ impl Blow {
     }
 }
 
-/// Plays the cases; the first submission of each is answered, or took effect or not and was not answered.
-async fn play(name: &str, mut cases: Vec<Case>, took_effect: Option<bool>) {
+/// Runs the cases; the first submission of each is answered, or took effect or not and was not answered.
+async fn run(name: &str, mut cases: Vec<Case>, took_effect: Option<bool>) {
     cases.retain(|case| plans::is_wanted(&case.name));
-    let mut troupe = Troupe::gather(name).await;
+    let mut group = TrialGroup::gather(name).await;
     for case in &cases {
-        let scene = troupe.add(&case.name, &scene::one_of_two_fails()).await;
+        let trial = group.add(&case.name, &trial::one_of_two_fails()).await;
         if let Some(took_effect) = took_effect {
-            scene
+            trial
                 .cloud
                 .add_fault(&lost(took_effect, &json!("reset")))
                 .unwrap();
         }
     }
     let lay = |case: &Case| match case.call {
-        Call::Write(effect) => Some(effect.trap(&troupe.proxy, case.moment, &case.name)),
-        Call::Read(read) => Some(read.trap(&troupe.proxy, case.moment, &case.name)),
+        Call::Write(effect) => Some(effect.trap(&group.proxy, case.moment, &case.name)),
+        Call::Read(read) => Some(read.trap(&group.proxy, case.moment, &case.name)),
         // It names the job, which is not known yet.
         Call::Owner => None,
     };
     let traps: Vec<_> = cases.iter().map(|case| Mutex::new(lay(case))).collect();
-    let proxy = troupe.proxy.clone();
-    let plot = async |scene: &Scene, number: usize| {
+    let proxy = group.proxy.clone();
+    let run_one = async |trial: &Trial, number: usize| {
         let laid = traps[number].lock().unwrap().take();
         let trap = match laid {
             Some(trap) => trap,
-            None => owner_trap(&proxy, &scene.effective_job().await?),
+            None => owner_trap(&proxy, &trial.effective_job().await?),
         };
         let caught = trap.sprung().await.map_err(|error| error.to_string())?;
         let held = cases[number].blow.strike(caught);
-        let ended = scene.ended().await;
+        let ended = trial.ended().await;
         drop(held);
         ended
     };
-    let runs = troupe.play_through(plot).await;
+    let runs = group.run_each(run_one).await;
     let mut broken = oracle::judge(&runs).await;
     let undisturbed = End::one_of_two_failed();
     for run in &runs {
@@ -174,15 +174,15 @@ async fn play(name: &str, mut cases: Vec<Case>, took_effect: Option<bool>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_is_lost_refused_cut_or_never_answered_changes_nothing_about_the_end() {
-    play("api-server", answered(), None).await;
+    run("api-server", answered(), None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_fails_while_a_lost_answer_is_settled_changes_nothing_about_the_end() {
-    play("api-server-doubt", unanswered(), Some(true)).await;
+    run("api-server-doubt", unanswered(), Some(true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_fails_while_a_lost_submission_is_settled_changes_nothing_about_the_end() {
-    play("api-server-no-effect", without_effect(), Some(false)).await;
+    run("api-server-no-effect", without_effect(), Some(false)).await;
 }

@@ -13,10 +13,10 @@ use testkit::{ApiServerProxy, ControlPlane, Moment, Operator, SERVICE_ACCOUNT, e
 use desktop_deletion_operator::crd::conditions::ConditionType::Submitted;
 
 use crate::effects::Effect::{self, RecordApproval, RecordIntent, ShowPlan};
+use crate::fixture::{pair, says};
 use crate::oracle::{self, End, Run};
 use crate::plans;
-use crate::scene::{self, BOUND, Scene};
-use crate::stage::{pair, says};
+use crate::trial::{self, BOUND, Trial};
 
 /// What happens while no operator works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,41 +70,41 @@ pub(crate) const CASES: [Case; 15] = [
 ];
 
 impl Case {
-    async fn play(&self, number: usize) -> Run {
+    async fn run(&self, number: usize) -> Run {
         let control_plane = ControlPlane::shared().await;
         let namespace = control_plane.namespace(self.name).await.unwrap();
         control_plane
             .deploy("deploy/base", namespace.name())
             .await
             .unwrap();
-        let mut desktops = scene::one_of_two_fails();
+        let mut desktops = trial::one_of_two_fails();
         for (desktop, user) in desktops.iter_mut().zip(["anna", "ben"]) {
             desktop["user"] = json!(user);
         }
-        let scene = Scene::set(&namespace, self.name, number, &desktops).await;
-        scene.require_approvals().await;
+        let trial = Trial::set(&namespace, self.name, number, &desktops).await;
+        trial.require_approvals().await;
         let proxy = ApiServerProxy::start(control_plane, namespace.name(), SERVICE_ACCOUNT)
             .await
             .unwrap();
         let mut operators = Vec::new();
-        let ended = self.go_through(&scene, &proxy, &mut operators).await;
-        Run::new(scene, Arc::new(operators), Arc::new(proxy), ended)
+        let ended = self.go_through(&trial, &proxy, &mut operators).await;
+        Run::new(trial, Arc::new(operators), Arc::new(proxy), ended)
     }
 
     async fn go_through(
         &self,
-        scene: &Scene,
+        trial: &Trial,
         proxy: &ApiServerProxy,
         operators: &mut Vec<Operator>,
     ) -> Result<Value, String> {
-        let start = || scene::operator(proxy.kubeconfig(), scene.namespace.name());
+        let start = || trial::operator(proxy.kubeconfig(), trial.namespace.name());
         let trap = self.write.trap(proxy, self.moment, self.name);
         operators.push(start());
-        scene.begin().await;
+        trial.begin().await;
         let approved = if self.write == ShowPlan {
             Value::Null
         } else {
-            approve(scene).await?
+            approve(trial).await?
         };
         let caught = trap.sprung().await.map_err(|error| error.to_string())?;
         operators[0].kill().await.map_err(|error| error.to_string())?;
@@ -112,24 +112,24 @@ impl Case {
         drop(caught);
         match self.meanwhile {
             Nothing => {}
-            Reassigned => scene.assign("pc-2", "eve"),
-            Withdrawn => scene.change(json!({"approvedPlan": null})).await?,
-            MadeAnew => scene.delete().await,
+            Reassigned => trial.assign("pc-2", "eve"),
+            Withdrawn => trial.change(json!({"approvedPlan": null})).await?,
+            MadeAnew => trial.delete().await,
         }
         operators.push(start());
         if self.meanwhile == MadeAnew {
-            made_anew(scene, &approved).await?;
+            made_anew(trial, &approved).await?;
         }
         if let Some(reason) = self.waits() {
             let waits = |status: &Value| says(status, Submitted) == pair("False", reason);
             let either = |status: &Value| waits(status) || status["completionTime"].is_string();
-            let status = scene.until("it waits or has ended", either).await?;
+            let status = trial.until("it waits or has ended", either).await?;
             if !waits(&status) {
                 return Err(format!("it does not wait ({reason}): {status:#}"));
             }
-            approve(scene).await?;
+            approve(trial).await?;
         }
-        scene.ended().await
+        trial.ended().await
     }
 
     /// Why the request waits for a person after that; it does not if its approval still holds.
@@ -143,7 +143,7 @@ impl Case {
     }
 
     fn judge(&self, run: &Run) -> Vec<String> {
-        let posts = run.scene.own_posts();
+        let posts = run.trial.own_posts();
         let mut wrong = Vec::new();
         wrong.extend(run.expect_end(&End::one_of_two_failed()));
         if posts.len() != 1 {
@@ -154,10 +154,10 @@ impl Case {
 }
 
 /// Waits until a plan is on show that is not approved and has the desktops as they are, and approves it. Gives its hash.
-async fn approve(scene: &Scene) -> Result<Value, String> {
-    let object = scene.object().await.ok_or("the request is gone")?;
+async fn approve(trial: &Trial) -> Result<Value, String> {
+    let object = trial.object().await.ok_or("the request is gone")?;
     let named = &object.data["spec"]["approvedPlan"];
-    let desktops = scene.cloud.simulator().desktops();
+    let desktops = trial.cloud.simulator().desktops();
     let is_shown = |status: &Value| {
         let shown = |id: &str| items(status, "desktops").iter().find(|shown| shown["id"] == id);
         desktops
@@ -168,16 +168,16 @@ async fn approve(scene: &Scene) -> Result<Value, String> {
         let hash = &status["plan"]["hash"];
         hash.is_string() && hash != named && is_shown(status)
     };
-    let status = scene.until("the plan is shown", is_new).await?;
+    let status = trial.until("the plan is shown", is_new).await?;
     let hash = &status["plan"]["hash"];
-    scene.change(json!({"approvedPlan": hash})).await?;
+    trial.change(json!({"approvedPlan": hash})).await?;
     Ok(hash.clone())
 }
 
 /// Applies the request with that approval until it is another one.
-async fn made_anew(scene: &Scene, approved: &Value) -> Result<(), String> {
+async fn made_anew(trial: &Trial, approved: &Value) -> Result<(), String> {
     let first = async || {
-        scene
+        trial
             .object()
             .await
             .filter(|o| o.metadata.deletion_timestamp.is_some())
@@ -188,14 +188,14 @@ async fn made_anew(scene: &Scene, approved: &Value) -> Result<(), String> {
     };
     let gone = eventually("the first request is gone", BOUND, look).await;
     gone.map_err(|error| error.to_string())?;
-    scene.begin_approved(approved).await;
+    trial.begin_approved(approved).await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_is_killed_around_an_approval_deletes_what_is_approved_or_nothing() {
     let wanted = || CASES.iter().filter(|case| plans::is_wanted(case.name));
-    let runs = join_all(wanted().enumerate().map(|(number, case)| case.play(number))).await;
+    let runs = join_all(wanted().enumerate().map(|(number, case)| case.run(number))).await;
     let mut broken = oracle::judge(&runs).await;
     for (case, run) in wanted().zip(&runs) {
         broken.extend(case.judge(run));

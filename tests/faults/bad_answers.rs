@@ -15,10 +15,10 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use workspace_simulator::cloud::Operation;
 
+use crate::fixture::{pair, says};
 use crate::oracle::{self, End, Run};
-use crate::scene::{BOUND, Scene, desktop};
-use crate::stage::{pair, says};
-use crate::troupe::Troupe;
+use crate::trial::{BOUND, Trial, desktop};
+use crate::trial_group::TrialGroup;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 use rows::{Call, Row};
@@ -42,20 +42,20 @@ async fn sink() -> (String, Arc<AtomicUsize>) {
 
 impl Row {
     /// Sets the fault, if it strikes before the submission.
-    fn begin(&self, scene: &Scene) {
+    fn begin(&self, trial: &Trial) {
         if !self.call.is_late() {
-            scene.cloud.add_fault(&self.fault("no-job-yet")).unwrap();
+            trial.cloud.add_fault(&self.fault("no-job-yet")).unwrap();
         }
     }
 
-    /// Plays the fault; it lasts until `others` have ended.
-    async fn play(&self, scene: &Scene, others: &Others) -> Result<(), String> {
+    /// Injects the fault; it lasts until `others` have ended.
+    async fn run(&self, trial: &Trial, others: &Others) -> Result<(), String> {
         if self.call.is_late() {
-            let job = submitted(scene).await;
-            scene.cloud.add_fault(&self.fault(&job)).unwrap();
+            let job = submitted(trial).await;
+            trial.cloud.add_fault(&self.fault(&job)).unwrap();
         }
         let struck = async || {
-            let fault = &scene.cloud.simulator().faults()[0];
+            let fault = &trial.cloud.simulator().faults()[0];
             if fault.struck > 0 { Ok(()) } else { Err("not yet") }
         };
         let said = if self.told.is_empty() {
@@ -63,12 +63,12 @@ impl Row {
             struck.map_err(|error| error.to_string())
         } else {
             let wanted = |status: &Value| status.to_string().contains(self.told);
-            let told = scene.until(&format!("it says {:?}", self.told), wanted).await;
+            let told = trial.until(&format!("it says {:?}", self.told), wanted).await;
             told.map(|_| ())
         };
         others.bad_is_under_way();
         others.ended().await;
-        scene.cloud.clear_faults();
+        trial.cloud.clear_faults();
         said
     }
 
@@ -80,8 +80,8 @@ impl Row {
             "AllDeleted",
             [("pc-1", "Deleted")].into_iter().chain(also),
         );
-        let posts = run.scene.cloud.calls(Operation::BatchDelete).len();
-        let count = (posts != self.posts()).then(|| format!("{}: {posts} POSTs", run.scene.name));
+        let posts = run.trial.cloud.calls(Operation::BatchDelete).len();
+        let count = (posts != self.posts()).then(|| format!("{}: {posts} POSTs", run.trial.name));
         let reasons = [
             run.expect_end(&end),
             run.expect_submitted(self.submitted()),
@@ -92,8 +92,8 @@ impl Row {
 }
 
 /// Waits until a submission has taken effect; gives its job.
-async fn submitted(scene: &Scene) -> String {
-    let look = async || scene.job().ok_or("no job");
+async fn submitted(trial: &Trial) -> String {
+    let look = async || trial.job().ok_or("no job");
     eventually("the submission was accepted", BOUND, look)
         .await
         .unwrap()
@@ -115,10 +115,10 @@ impl Others {
     }
 
     /// Somebody's request, which comes when all the others are badly answered.
-    async fn play(&self, scene: &Scene) {
+    async fn run(&self, trial: &Trial) {
         self.begin.notified().await;
-        let late = Scene::set(
-            &scene.namespace,
+        let late = Trial::set(
+            &trial.namespace,
             "late",
             usize::MAX >> 1,
             &[desktop("pc-1", "100ms")],
@@ -139,15 +139,15 @@ impl Others {
 async fn an_answer_that_is_none_is_no_verdict_and_hinders_nobody_else() {
     let (url, visits) = sink().await;
     let rows = rows::all(&url);
-    let mut troupe = Troupe::gather("bad-answers").await;
-    troupe.add("others", &[desktop("pc-1", "100ms")]).await;
+    let mut group = TrialGroup::gather("bad-answers").await;
+    group.add("others", &[desktop("pc-1", "100ms")]).await;
     for row in &rows {
         let running = if row.call.is_late() { "10s" } else { "1s" };
-        let scene = troupe.add(&row.name(), &[desktop("pc-1", running)]).await;
+        let trial = group.add(&row.name(), &[desktop("pc-1", running)]).await;
         if row.call == Call::AdmissionShow {
-            scene.also_name("pc-gone");
+            trial.also_name("pc-gone");
         }
-        row.begin(scene);
+        row.begin(trial);
     }
     let others = Others {
         awaited: AtomicUsize::new(rows.len()),
@@ -155,12 +155,12 @@ async fn an_answer_that_is_none_is_no_verdict_and_hinders_nobody_else() {
         ended: tokio::sync::watch::Sender::new(false),
     };
     let silent = Mutex::new(Vec::new());
-    let runs = troupe
-        .play_with(async |scene, number| match number.checked_sub(1) {
-            None => others.play(scene).await,
+    let runs = group
+        .run_with(async |trial, number| match number.checked_sub(1) {
+            None => others.run(trial).await,
             Some(number) => {
-                if let Err(why) = rows[number].play(scene, &others).await {
-                    silent.lock().unwrap().push(format!("{}: {why}", scene.name));
+                if let Err(why) = rows[number].run(trial, &others).await {
+                    silent.lock().unwrap().push(format!("{}: {why}", trial.name));
                 }
             }
         })

@@ -11,11 +11,11 @@ use testkit::{Operator, target, workspace};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted};
 
+use crate::fixture::{message, pair, says};
 use crate::oracle::{self, End};
 use crate::points;
-use crate::scene::{self, Scene, lost};
-use crate::stage::{message, pair, says};
-use crate::troupe::Troupe;
+use crate::trial::{self, Trial, lost};
+use crate::trial_group::TrialGroup;
 
 /// By how many seconds it is wrong. The cloud refuses the operator's signatures then, as it does wrong ones.
 const WRONG: [(&str, &str); 2] = [("ahead", "1200"), ("behind", "-1200")];
@@ -47,18 +47,18 @@ fn wrong_clock() -> PathBuf {
 }
 
 /// An operator whose clock is wrong.
-fn off(troupe: &Troupe, library: &str, seconds: &str) -> Operator {
+fn off(group: &TrialGroup, library: &str, seconds: &str) -> Operator {
     let environment = [("LD_PRELOAD", library), ("CLOCK_OFFSET", seconds)];
-    scene::operator_in(
-        troupe.proxy.kubeconfig(),
-        troupe.namespace.name(),
+    trial::operator_in(
+        group.proxy.kubeconfig(),
+        group.namespace.name(),
         &[],
         &environment,
     )
 }
 
 /// Waits until a request says that the clock is wrong.
-async fn rests(scene: &Scene, effect: Option<bool>) {
+async fn rests(trial: &Trial, effect: Option<bool>) {
     let submitted = match effect {
         Some(_) => pair("Unknown", "AwaitingEvidence"),
         None => pair("False", "ClockSkew"),
@@ -67,53 +67,53 @@ async fn rests(scene: &Scene, effect: Option<bool>) {
         says(status, Submitted) == submitted
             && message(status, Stalled).contains("Fix the clock that is wrong")
     };
-    let status = scene.until("it says that the clock is wrong", told).await;
-    status.unwrap_or_else(|error| panic!("{}: {error}", scene.name));
+    let status = trial.until("it says that the clock is wrong", told).await;
+    status.unwrap_or_else(|error| panic!("{}: {error}", trial.name));
     let sent = usize::from(effect.is_some());
     assert_eq!(
-        scene.own_posts().len(),
+        trial.own_posts().len(),
         sent,
         "{}: nothing is sent by a wrong clock",
-        scene.name
+        trial.name
     );
 }
 
 /// Waits until the submission was sent, and keeps it in doubt until the faults are cleared: however late the healthy operator
 /// is killed, it finds out nothing.
-async fn in_doubt(scene: &Scene) {
-    scene.begin().await;
-    scene.struck().await.unwrap();
+async fn in_doubt(trial: &Trial) {
+    trial.begin().await;
+    trial.struck().await.unwrap();
     let unavailable = json!({"operation": "listSubJobs", "answer": {"status": 503}});
-    scene.cloud.add_fault(&unavailable).unwrap();
+    trial.cloud.add_fault(&unavailable).unwrap();
 }
 
-async fn play((name, seconds): (&str, &str)) {
+async fn run((name, seconds): (&str, &str)) {
     let library = WRONG_CLOCK.display().to_string();
-    let mut troupe = Troupe::gather(&format!("clock-{name}")).await;
+    let mut group = TrialGroup::gather(&format!("clock-{name}")).await;
     for (before, effect) in BEFORE {
-        let scene = troupe.add(&format!("{before}-{name}"), &points::desktops()).await;
+        let trial = group.add(&format!("{before}-{name}"), &points::desktops()).await;
         if let Some(effect) = effect {
-            scene.cloud.add_fault(&lost(effect, &json!("reset"))).unwrap();
+            trial.cloud.add_fault(&lost(effect, &json!("reset"))).unwrap();
         }
     }
-    let [nothing, sent @ ..] = troupe.scenes() else {
-        panic!("no scenes")
+    let [nothing, sent @ ..] = group.trials() else {
+        panic!("no trials")
     };
-    let first = scene::operator(troupe.proxy.kubeconfig(), troupe.namespace.name());
+    let first = trial::operator(group.proxy.kubeconfig(), group.namespace.name());
     join_all(sent.iter().map(in_doubt)).await;
     first.kill().await.unwrap();
-    for scene in sent {
-        scene.cloud.clear_faults();
+    for trial in sent {
+        trial.cloud.clear_faults();
     }
     nothing.begin().await;
-    let second = off(&troupe, &library, seconds);
-    for (scene, (_, effect)) in troupe.scenes().iter().zip(BEFORE) {
-        rests(scene, effect).await;
+    let second = off(&group, &library, seconds);
+    for (trial, (_, effect)) in group.trials().iter().zip(BEFORE) {
+        rests(trial, effect).await;
     }
     second.kill().await.unwrap();
-    let third = scene::operator(troupe.proxy.kubeconfig(), troupe.namespace.name());
-    let runs = troupe
-        .play_under(vec![first, second, third], async |scene, _| scene.ended().await)
+    let third = trial::operator(group.proxy.kubeconfig(), group.namespace.name());
+    let runs = group
+        .run_under(vec![first, second, third], async |trial, _| trial.ended().await)
         .await;
     let mut broken = oracle::judge(&runs).await;
     for run in &runs {
@@ -124,5 +124,5 @@ async fn play((name, seconds): (&str, &str)) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_whose_clock_is_wrong_submits_nothing_settles_nothing_and_says_so() {
-    join_all(WRONG.map(play)).await;
+    join_all(WRONG.map(run)).await;
 }

@@ -10,26 +10,26 @@ use desktop_deletion_operator::crd::conditions::ConditionType::Submitted;
 use desktop_deletion_operator::runtime::lease;
 
 use crate::effects::Effect;
-use crate::scene::{self, BOUND, desktop};
-use crate::stage::{pair, says};
-use crate::troupe::Troupe;
+use crate::fixture::{pair, says};
+use crate::trial::{self, BOUND, desktop};
+use crate::trial_group::TrialGroup;
 
 /// Two requests for two desktops each, of a project that takes three a day.
 struct Day {
     namespace: Namespace,
-    troupe: Troupe,
+    group: TrialGroup,
 }
 
 const REQUESTS: [(&str, [&str; 2]); 2] = [("first", ["pc-1", "pc-2"]), ("second", ["pc-3", "pc-4"])];
 
 impl Day {
     async fn begin(name: &str) -> Self {
-        let mut troupe = Troupe::gather(name).await;
+        let mut group = TrialGroup::gather(name).await;
         let desktops = ["pc-1", "pc-2", "pc-3", "pc-4"].map(|id| desktop(id, "100ms"));
-        troupe.add("prod", &desktops).await;
+        group.add("prod", &desktops).await;
         let day = Self {
-            namespace: troupe.namespace.clone(),
-            troupe,
+            namespace: group.namespace.clone(),
+            group,
         };
         day.limit(3).await;
         day
@@ -51,12 +51,12 @@ impl Day {
     }
 
     fn operator(&self, flags: &[&str]) -> Operator {
-        scene::operator_with(self.troupe.proxy.kubeconfig(), self.namespace.name(), flags)
+        trial::operator_with(self.group.proxy.kubeconfig(), self.namespace.name(), flags)
     }
 
     /// The first request, whose desktops are reserved and whose intent is on its way.
     async fn reserved(&self, flags: &[&str]) -> (Operator, Caught) {
-        let trap = Effect::RecordIntent.trap(&self.troupe.proxy, Moment::Before, "first");
+        let trap = Effect::RecordIntent.trap(&self.group.proxy, Moment::Before, "first");
         let operator = self.operator(flags);
         self.request(0).await;
         let caught = trap.sprung().await.unwrap();
@@ -92,7 +92,7 @@ impl Day {
         eventually("one ends and one waits", BOUND, look)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(self.troupe.scenes()[0].own_posts().len(), 1);
+        assert_eq!(self.group.trials()[0].own_posts().len(), 1);
     }
 
     /// With room for all, each desktop is submitted once.
@@ -109,7 +109,7 @@ impl Day {
         eventually("both end", BOUND, look)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
-        let posts = self.troupe.scenes()[0].own_posts();
+        let posts = self.group.trials()[0].own_posts();
         assert_eq!(posts.len(), 2, "{posts:#?}");
     }
 

@@ -1,7 +1,7 @@
 //! What people do to the request while a call of it is in flight, at every point: it is deleted, or suspended; or it is
 //! suspended and resumed, or deleted and made anew, while the watch is silent, so that the operator never sees the
 //! state between; or a client replaces it, which takes the operator's finalizer off, and perhaps deletes it and makes it
-//! anew. All requests of one edit are played at the same time, under one operator.
+//! anew. All requests of one edit run at the same time, under one operator.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,12 +11,12 @@ use testkit::{ApiServerProxy, eventually};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
+use crate::fixture::{pair, says};
 use crate::oracle::{self, End, Run};
 use crate::plans;
 use crate::points::{self, Laid, POINTS, Point};
-use crate::scene::{self, BOUND, Scene};
-use crate::stage::{pair, says};
-use crate::troupe::Troupe;
+use crate::trial::{self, BOUND, Trial};
+use crate::trial_group::TrialGroup;
 
 /// What is done to the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,54 +58,54 @@ impl Edit {
         if self.is_made_anew() { "success" } else { "failed" }
     }
 
-    async fn make(self, scene: &Scene) -> Result<(), String> {
+    async fn make(self, trial: &Trial) -> Result<(), String> {
         match self {
-            Self::Deleted => scene.delete().await,
+            Self::Deleted => trial.delete().await,
             // At once where nothing holds it, and else as soon as it is released.
             Self::RecreatedUnseen => {
-                scene.delete().await;
-                scene.begin().await;
+                trial.delete().await;
+                trial.begin().await;
             }
-            Self::Replaced => scene.replace().await,
+            Self::Replaced => trial.replace().await,
             Self::ReplacedAndRecreated => {
-                scene.replace().await;
-                scene.delete().await;
-                scene.begin().await;
+                trial.replace().await;
+                trial.delete().await;
+                trial.begin().await;
             }
-            Self::Suspended => scene.change(json!({"suspend": true})).await?,
+            Self::Suspended => trial.change(json!({"suspend": true})).await?,
             Self::ResumedUnseen => {
-                scene.change(json!({"suspend": true})).await?;
-                scene.change(json!({"suspend": false})).await?;
+                trial.change(json!({"suspend": true})).await?;
+                trial.change(json!({"suspend": false})).await?;
             }
         }
         Ok(())
     }
 
     /// Waits for the end that the request has after this edit.
-    async fn end(self, scene: &Scene, first: &str) -> Result<Value, String> {
+    async fn end(self, trial: &Trial, first: &str) -> Result<Value, String> {
         match self {
-            Self::Deleted => gone(scene).await,
+            Self::Deleted => gone(trial).await,
             Self::Suspended => {
                 let held = |status: &Value| says(status, Submitted) == pair("False", "Suspended");
                 let rests = |status: &Value| status["completionTime"].is_string() || held(status);
-                let status = scene.until("it is held, or has ended", rests).await?;
+                let status = trial.until("it is held, or has ended", rests).await?;
                 if held(&status) {
-                    scene.change(json!({"suspend": false})).await?;
+                    trial.change(json!({"suspend": false})).await?;
                 }
-                scene.settled().await
+                trial.settled().await
             }
-            Self::ResumedUnseen | Self::Replaced => scene.settled().await,
+            Self::ResumedUnseen | Self::Replaced => trial.settled().await,
             Self::RecreatedUnseen | Self::ReplacedAndRecreated => {
-                remade(scene, first).await?;
-                scene.ended().await
+                remade(trial, first).await?;
+                trial.ended().await
             }
         }
     }
 
     fn judge(self, point: &Point, run: &Run) -> Vec<String> {
-        let posts = run.scene.own_posts();
+        let posts = run.trial.own_posts();
         let mut wrong = Vec::new();
-        let name = &run.scene.name;
+        let name = &run.trial.name;
         match self {
             Self::Deleted if point.is_before_the_intent() && !point.passes() && !posts.is_empty() => {
                 wrong.push(format!(
@@ -132,8 +132,8 @@ impl Edit {
     }
 }
 
-async fn gone(scene: &Scene) -> Result<Value, String> {
-    let look = async || match scene.object().await {
+async fn gone(trial: &Trial) -> Result<Value, String> {
+    let look = async || match trial.object().await {
         None => Ok(Value::Null),
         Some(object) => Err(format!("{:#}", object.data)),
     };
@@ -142,10 +142,10 @@ async fn gone(scene: &Scene) -> Result<Value, String> {
 }
 
 /// Applies the request until it is another one than the first.
-async fn remade(scene: &Scene, first: &str) -> Result<(), String> {
+async fn remade(trial: &Trial, first: &str) -> Result<(), String> {
     let look = async || {
-        scene.begin().await;
-        match scene.object().await.and_then(|object| object.metadata.uid) {
+        trial.begin().await;
+        match trial.object().await.and_then(|object| object.metadata.uid) {
             Some(uid) if uid != first => Ok(()),
             _ => Err("it is still the first"),
         }
@@ -154,41 +154,41 @@ async fn remade(scene: &Scene, first: &str) -> Result<(), String> {
     remade.map_err(|error| error.to_string())
 }
 
-async fn play(edit: Edit) {
+async fn run(edit: Edit) {
     let wanted = |point: &&Point| plans::is_wanted(&edit.plan(point));
     let points: Vec<_> = POINTS.iter().filter(wanted).collect();
-    let mut troupe = Troupe::gather(&format!("{edit:?}").to_lowercase()).await;
+    let mut group = TrialGroup::gather(&format!("{edit:?}").to_lowercase()).await;
     for point in &points {
         // Where both deletions go well, the second one ends only after the operator has seen the first one's end.
         let running = if point.is_halfway() { "1h" } else { "10s" };
-        troupe
+        group
             .add(&edit.plan(point), &points::running(edit.result(), running))
             .await;
     }
-    let lay = |(scene, point): (&Scene, &&Point)| Mutex::new(Some(point.lay(&troupe.proxy, scene)));
-    let laid: Vec<_> = troupe.scenes().iter().zip(&points).map(lay).collect();
-    troupe.begin().await;
-    let operator = scene::operator(troupe.proxy.kubeconfig(), troupe.namespace.name());
-    let proxy = troupe.proxy.clone();
+    let lay = |(trial, point): (&Trial, &&Point)| Mutex::new(Some(point.lay(&group.proxy, trial)));
+    let laid: Vec<_> = group.trials().iter().zip(&points).map(lay).collect();
+    group.begin().await;
+    let operator = trial::operator(group.proxy.kubeconfig(), group.namespace.name());
+    let proxy = group.proxy.clone();
     if edit.is_unseen() {
         watched(&proxy).await;
         proxy.freeze_watches();
     }
     let left = AtomicUsize::new(points.len());
-    let plot = async |scene: &Scene, number: usize| {
-        let first = scene.object().await.and_then(|object| object.metadata.uid);
-        let edited = strike(edit, scene, &laid[number]).await;
+    let run_one = async |trial: &Trial, number: usize| {
+        let first = trial.object().await.and_then(|object| object.metadata.uid);
+        let edited = strike(edit, trial, &laid[number]).await;
         if points[number].is_halfway() {
-            scene.cloud.simulator().end_jobs();
+            trial.cloud.simulator().end_jobs();
         }
         // The watches are heard again when all is done.
         if left.fetch_sub(1, Ordering::Relaxed) == 1 {
             proxy.lose_watches();
         }
         edited?;
-        edit.end(scene, &first.unwrap_or_default()).await
+        edit.end(trial, &first.unwrap_or_default()).await
     };
-    let runs = troupe.play_under(vec![operator], plot).await;
+    let runs = group.run_under(vec![operator], run_one).await;
     let mut broken = oracle::judge(&runs).await;
     for (point, run) in points.iter().zip(&runs) {
         broken.extend(edit.judge(point, run));
@@ -196,10 +196,10 @@ async fn play(edit: Edit) {
     oracle::report(runs.len(), &broken);
 }
 
-async fn strike(edit: Edit, scene: &Scene, laid: &Mutex<Option<Laid>>) -> Result<(), String> {
-    let laid = laid.lock().unwrap().take().expect("each scene is played once");
-    let held = laid.held(scene).await?;
-    let made = edit.make(scene).await;
+async fn strike(edit: Edit, trial: &Trial, laid: &Mutex<Option<Laid>>) -> Result<(), String> {
+    let laid = laid.lock().unwrap().take().expect("each trial runs once");
+    let held = laid.held(trial).await?;
+    let made = edit.make(trial).await;
     held.release();
     made
 }
@@ -215,30 +215,30 @@ async fn watched(proxy: &ApiServerProxy) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_deleted_while_a_call_is_in_flight_is_let_go_without_losing_a_job() {
-    play(Edit::Deleted).await;
+    run(Edit::Deleted).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_suspended_while_a_call_is_in_flight_is_held_or_it_is_too_late() {
-    play(Edit::Suspended).await;
+    run(Edit::Suspended).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_suspended_and_resumed_unseen_ends_as_if_nothing_had_been() {
-    play(Edit::ResumedUnseen).await;
+    run(Edit::ResumedUnseen).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_made_anew_unseen_submits_nothing_that_the_first_one_has_submitted() {
-    play(Edit::RecreatedUnseen).await;
+    run(Edit::RecreatedUnseen).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_a_client_replaces_ends_as_if_nothing_had_been() {
-    play(Edit::Replaced).await;
+    run(Edit::Replaced).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_replaced_deleted_and_made_anew_submits_nothing_that_the_first_one_has_submitted() {
-    play(Edit::ReplacedAndRecreated).await;
+    run(Edit::ReplacedAndRecreated).await;
 }

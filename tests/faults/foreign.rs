@@ -5,10 +5,10 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use testkit::manifests;
 
+use crate::fixture::entry;
 use crate::oracle::{self, End, Run};
-use crate::scene::{Scene, lost};
-use crate::stage::entry;
-use crate::troupe::Troupe;
+use crate::trial::{Trial, lost};
+use crate::trial_group::TrialGroup;
 
 /// What was, or is done by others, around a submission whose answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,15 +44,15 @@ impl Case {
         }
     }
 
-    async fn meanwhile(self, scene: &Scene) {
-        scene.struck().await.unwrap();
+    async fn meanwhile(self, trial: &Trial) {
+        trial.struck().await.unwrap();
         match self {
-            Self::ConsoleInstead | Self::ConsoleToo => drop(scene.console_deletes(&["pc-1"]).await),
+            Self::ConsoleInstead | Self::ConsoleToo => drop(trial.console_deletes(&["pc-1"]).await),
             Self::FailedBefore => {}
             Self::JobOfAnother => {
-                another_request_has(scene, &scene.console_deletes(&["pc-1"]).await).await;
+                another_request_has(trial, &trial.console_deletes(&["pc-1"]).await).await;
                 // By now it has failed, or will not any more; the next deletion goes well.
-                scene.cloud.add_desktop(&json!({"id": "pc-1"})).unwrap();
+                trial.cloud.add_desktop(&json!({"id": "pc-1"})).unwrap();
             }
         }
     }
@@ -69,10 +69,10 @@ impl Case {
             Self::FailedBefore | Self::JobOfAnother => End::with("True", "AllDeleted", [("pc-1", "Deleted")]),
         };
         let mut wrong: Vec<_> = run.expect_end(&end).into_iter().collect();
-        let own = run.scene.own_posts().len();
+        let own = run.trial.own_posts().len();
         let mut check = |holds: bool, what: &str| {
             if !holds {
-                wrong.push(format!("{}: not so: {what}: {status:#}", run.scene.name));
+                wrong.push(format!("{}: not so: {what}: {status:#}", run.trial.name));
             }
         };
         match self {
@@ -86,7 +86,7 @@ impl Case {
             Self::ConsoleToo => {
                 check(own == 1, "nothing is sent again");
                 check(
-                    status["jobID"] == run.scene.job().unwrap_or_default(),
+                    status["jobID"] == run.trial.job().unwrap_or_default(),
                     "the job is the one that covers both",
                 );
             }
@@ -97,7 +97,7 @@ impl Case {
                     "the first submission had no effect",
                 );
                 check(
-                    status["jobID"] == run.scene.job().unwrap_or_default(),
+                    status["jobID"] == run.trial.job().unwrap_or_default(),
                     "the job is its own",
                 );
             }
@@ -113,13 +113,13 @@ impl Case {
 }
 
 /// A request that waits for its release, and whose status names this job.
-async fn another_request_has(scene: &Scene, job: &str) {
-    let name = format!("{}-other", scene.name);
-    let mut manifest = manifests::desktop_deletion(&name, &scene.name, ["pc-1"]);
+async fn another_request_has(trial: &Trial, job: &str) {
+    let name = format!("{}-other", trial.name);
+    let mut manifest = manifests::desktop_deletion(&name, &trial.name, ["pc-1"]);
     manifest["spec"]["suspend"] = json!(true);
-    scene.namespace.apply(&manifest).await.unwrap();
+    trial.namespace.apply(&manifest).await.unwrap();
     let status = Patch::Merge(json!({"status": {"jobID": job}}));
-    let requests = scene.namespace.deletions();
+    let requests = trial.namespace.deletions();
     requests
         .patch_status(&name, &PatchParams::default(), &status)
         .await
@@ -128,17 +128,17 @@ async fn another_request_has(scene: &Scene, job: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_others_do_is_not_taken_for_the_effect_of_a_submission_whose_answer_was_lost() {
-    let mut troupe = Troupe::gather("foreign").await;
+    let mut group = TrialGroup::gather("foreign").await;
     for case in CASES {
-        let scene = troupe.add(&case.name(), &case.desktops()).await;
+        let trial = group.add(&case.name(), &case.desktops()).await;
         let took_effect = case == Case::ConsoleToo;
-        scene
+        trial
             .cloud
             .add_fault(&lost(took_effect, &json!("reset")))
             .unwrap();
     }
-    let runs = troupe
-        .play_with(async |scene, number| CASES[number].meanwhile(scene).await)
+    let runs = group
+        .run_with(async |trial, number| CASES[number].meanwhile(trial).await)
         .await;
     let mut broken = oracle::judge(&runs).await;
     for (case, run) in CASES.iter().zip(&runs) {

@@ -10,7 +10,7 @@ use testkit::{ApiServerProxy, Caught, ControlPlane, Moment, SERVICE_ACCOUNT, Tra
 use crate::effects::Effect;
 use crate::oracle::{self, End, Run};
 use crate::plans;
-use crate::scene::{self, Scene, lost};
+use crate::trial::{self, Trial, lost};
 
 /// Where the operator is killed.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    async fn play(&self, number: usize) -> Run {
+    async fn run(&self, number: usize) -> Run {
         let control_plane = ControlPlane::shared().await;
         let namespace = control_plane
             .namespace(&format!("kill-{}", self.name))
@@ -107,30 +107,30 @@ impl Case {
             .deploy("deploy/base", namespace.name())
             .await
             .unwrap();
-        let scene = Scene::set(&namespace, self.name, number, &scene::one_of_two_fails()).await;
+        let trial = Trial::set(&namespace, self.name, number, &trial::one_of_two_fails()).await;
         let proxy = ApiServerProxy::start(control_plane, namespace.name(), SERVICE_ACCOUNT)
             .await
             .unwrap();
         for fault in self.post.iter().chain(self.point.fault()) {
-            scene.cloud.add_fault(fault).unwrap();
+            trial.cloud.add_fault(fault).unwrap();
         }
         let trap = self.point.trap(&proxy, self.name);
-        let mut operators = vec![scene::operator(proxy.kubeconfig(), namespace.name())];
-        scene.begin().await;
+        let mut operators = vec![trial::operator(proxy.kubeconfig(), namespace.name())];
+        trial.begin().await;
         if matches!(self.point, Point::Write(_, Effect::RefuseResolve)) {
-            scene.resolve("nonsense").await;
+            trial.resolve("nonsense").await;
         }
         if !matches!(self.point, Point::Nowhere) {
-            let caught = match reached(&scene, trap).await {
+            let caught = match reached(&trial, trap).await {
                 Ok(caught) => caught,
-                Err(why) => return Run::stuck(scene, operators, proxy, why),
+                Err(why) => return Run::stuck(trial, operators, proxy, why),
             };
             operators[0].kill().await.unwrap();
             // Nobody is left for whom it could be carried out or answered.
             drop(caught);
-            operators.push(scene::operator(proxy.kubeconfig(), namespace.name()));
+            operators.push(trial::operator(proxy.kubeconfig(), namespace.name()));
         }
-        Run::to_its_end(scene, Arc::new(operators), Arc::new(proxy)).await
+        Run::to_its_end(trial, Arc::new(operators), Arc::new(proxy)).await
     }
 }
 
@@ -156,10 +156,10 @@ impl Point {
 ///
 /// # Errors
 /// It never gets there.
-async fn reached(scene: &Scene, trap: Option<Trap>) -> Result<Option<Caught>, String> {
+async fn reached(trial: &Trial, trap: Option<Trap>) -> Result<Option<Caught>, String> {
     match trap {
         Some(trap) => trap.sprung().await.map(Some).map_err(|error| error.to_string()),
-        None => scene.struck().await.map(|()| None),
+        None => trial.struck().await.map(|()| None),
     }
 }
 
@@ -167,7 +167,7 @@ async fn reached(scene: &Scene, trap: Option<Trap>) -> Result<Option<Caught>, St
 async fn an_operator_that_is_killed_before_or_after_any_effect_leaves_what_the_next_one_needs() {
     let mut cases = cases();
     cases.retain(|case| plans::is_wanted(case.name));
-    let runs = join_all(cases.iter().enumerate().map(|(number, case)| case.play(number))).await;
+    let runs = join_all(cases.iter().enumerate().map(|(number, case)| case.run(number))).await;
     let mut broken = oracle::judge(&runs).await;
     let undisturbed = End::one_of_two_failed();
     for (case, run) in cases.iter().zip(&runs) {

@@ -8,24 +8,24 @@ use testkit::eventually;
 use desktop_deletion_operator::crd::FINALIZER;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
-use crate::scene::{BOUND, FLAGS, lost};
-use crate::stage::{Stage, desktop, message, pair, says};
+use crate::fixture::{Fixture, desktop, message, pair, says};
+use crate::trial::{BOUND, FLAGS, lost};
 
 #[tokio::test]
 async fn a_twin_that_is_made_while_the_submission_is_in_flight_does_not_submit_again() {
-    let stage = Stage::set("twin-in-flight", &[desktop("pc-1")]).await;
+    let fixture = Fixture::set("twin-in-flight", &[desktop("pc-1")]).await;
     // It is on its way while the object goes, and takes effect then.
-    stage
+    fixture
         .cloud
         .add_fault(&lost(false, &json!({"delay": "4s"})))
         .unwrap();
-    let _operator = stage.operator(&FLAGS[1..]);
-    let first = stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
-    stage.delete("leaver").await;
+    let _operator = fixture.operator(&FLAGS[1..]);
+    let first = fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
+    fixture.delete("leaver").await;
     // Whoever applies it again has it again as soon as the first is gone.
     let look = async || {
-        let object = stage.request("leaver", &["pc-1"]).await;
+        let object = fixture.request("leaver", &["pc-1"]).await;
         if object.metadata.uid == first.metadata.uid {
             Err("it is still the first")
         } else {
@@ -34,34 +34,34 @@ async fn a_twin_that_is_made_while_the_submission_is_in_flight_does_not_submit_a
     };
     eventually("there is a twin", BOUND, look).await.unwrap();
     assert_eq!(
-        stage.effective_posts().len(),
+        fixture.effective_posts().len(),
         1,
         "the first is kept until its submission has arrived"
     );
-    let status = stage.completed("leaver").await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(
         says(&status, Succeeded),
         pair("True", "AlreadyAbsent"),
         "{status:#}"
     );
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn a_finished_request_that_carries_our_finalizer_again_is_freed_at_the_start() {
-    let stage = Stage::set("freed", &[desktop("pc-1")]).await;
-    let operator = stage.operator(&FLAGS[1..]);
-    stage.request("leaver", &["pc-1"]).await;
-    let status = stage.completed("leaver").await;
+    let fixture = Fixture::set("freed", &[desktop("pc-1")]).await;
+    let operator = fixture.operator(&FLAGS[1..]);
+    fixture.request("leaver", &["pc-1"]).await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(operator.terminate().await.unwrap(), 0);
 
     let finalizers = Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER, "example.com/another"]}}));
-    let requests = stage.requests();
+    let requests = fixture.requests();
     requests
         .patch("leaver", &PatchParams::default(), &finalizers)
         .await
         .unwrap();
-    let _operator = stage.operator(&FLAGS[1..]);
+    let _operator = fixture.operator(&FLAGS[1..]);
     let look = async || {
         let object = requests.get("leaver").await.unwrap();
         let left = object.metadata.finalizers.unwrap_or_default();
@@ -78,46 +78,46 @@ async fn a_finished_request_that_carries_our_finalizer_again_is_freed_at_the_sta
 }
 
 /// Deletes a namespace as the namespace controller does, the Secret first.
-async fn delete_namespace(stage: &Stage) {
-    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(stage.namespace.client());
+async fn delete_namespace(fixture: &Fixture) {
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(fixture.namespace.client());
     let (one, all) = (DeleteParams::default(), ListParams::default());
-    namespaces.delete(stage.namespace.name(), &one).await.unwrap();
-    let secrets: Api<k8s_openapi::api::core::v1::Secret> = stage.namespace.api();
+    namespaces.delete(fixture.namespace.name(), &one).await.unwrap();
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> = fixture.namespace.api();
     secrets.delete_collection(&one, &all).await.unwrap();
-    stage
+    fixture
         .namespace
         .projects()
         .delete_collection(&one, &all)
         .await
         .unwrap();
-    stage.requests().delete_collection(&one, &all).await.unwrap();
+    fixture.requests().delete_collection(&one, &all).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_namespace_that_is_deleted_waits_for_what_may_still_take_effect_and_for_nothing_else() {
     let endless = json!({"id": "pc-2", "outcome": {"result": "success", "running": "1h"}});
-    let stage = Stage::set("namespace-goes", &[desktop("pc-1"), endless, desktop("pc-3")]).await;
+    let fixture = Fixture::set("namespace-goes", &[desktop("pc-1"), endless, desktop("pc-3")]).await;
     let mut doubt = lost(true, &json!("reset"));
     doubt["desktop"] = json!("pc-1");
-    stage.cloud.add_fault(&doubt).unwrap();
-    let operator = stage.operator(&FLAGS[1..]);
-    stage.request("in-doubt", &["pc-1"]).await;
-    stage.request("running", &["pc-2"]).await;
-    stage
+    fixture.cloud.add_fault(&doubt).unwrap();
+    let operator = fixture.operator(&FLAGS[1..]);
+    fixture.request("in-doubt", &["pc-1"]).await;
+    fixture.request("running", &["pc-2"]).await;
+    fixture
         .request_with("held", &["pc-3"], json!({"suspend": true}))
         .await;
-    stage.reason("in-doubt", Submitted, "AwaitingEvidence").await;
-    stage.reason("running", Submitted, "JobAccepted").await;
-    stage.reason("held", Submitted, "Suspended").await;
+    fixture.reason("in-doubt", Submitted, "AwaitingEvidence").await;
+    fixture.reason("running", Submitted, "JobAccepted").await;
+    fixture.reason("held", Submitted, "Suspended").await;
 
-    delete_namespace(&stage).await;
+    delete_namespace(&fixture).await;
     // Events can no longer be made there, and nothing depends on them.
     let kept = |status: &Value| message(status, Submitted).contains("is kept until");
-    stage.until("in-doubt", "it says why it is kept", kept).await;
-    stage.gone("held").await;
-    stage.gone("running").await;
-    stage.gone("in-doubt").await;
+    fixture.until("in-doubt", "it says why it is kept", kept).await;
+    fixture.gone("held").await;
+    fixture.gone("running").await;
+    fixture.gone("in-doubt").await;
     let log = operator.log();
     assert!(log.contains("the outcome of attempt"), "{log}");
-    assert_eq!(stage.posts().len(), 2);
+    assert_eq!(fixture.posts().len(), 2);
 }

@@ -7,9 +7,9 @@
 //! | [`oracle`] | what must hold in every run |
 //! | [`plans`] | the plans by name, and how one of them is run again |
 //! | [`points`] | the points P00 to P24 of the protocol: each call in flight |
-//! | [`scene`] | one request with a cloud of its own |
-//! | [`troupe`] | many scenes at the same time under one operator |
-//! | [`crew`] | operators of which one follows the other |
+//! | [`trial`] | one request with a cloud of its own |
+//! | [`group`] | many trials at the same time under one operator |
+//! | [`group`] | operators of which one follows the other |
 //! | [`effects`] | the operator's calls of the API server, and how a proxy recognises them |
 //! | [`process`] | SIGKILL and SIGSTOP at each point, with things as they are or as they were |
 //! | [`kill`] | SIGKILL before and after each effect, and what is said in the end |
@@ -37,7 +37,6 @@ mod approvals;
 mod assumptions;
 mod bad_answers;
 mod clocks;
-mod crew;
 mod daily_limit;
 mod edits;
 mod effects;
@@ -45,6 +44,7 @@ mod foreign;
 mod kill;
 mod leaving;
 mod old_reads;
+mod operator_group;
 mod oracle;
 mod outages;
 mod overlap;
@@ -53,9 +53,9 @@ mod plans;
 mod points;
 mod process;
 mod replicas;
-mod scene;
+mod trial;
 // What its own suite shares with this one, and some more.
-#[path = "../cluster/stage.rs"]
+#[path = "../cluster/fixture.rs"]
 #[allow(dead_code, unused_imports)]
-mod stage;
-mod troupe;
+mod fixture;
+mod trial_group;

@@ -5,8 +5,8 @@ use testkit::eventually;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
-use crate::scene::{BOUND, FLAGS};
-use crate::stage::{Stage, desktop, pair, says};
+use crate::fixture::{Fixture, desktop, pair, says};
+use crate::trial::{BOUND, FLAGS};
 
 /// More than the calls of one login at one time, so that some must wait.
 const REQUESTS: usize = 8;
@@ -15,21 +15,21 @@ const REQUESTS: usize = 8;
 async fn requests_of_one_login_whose_reads_grow_old_while_they_wait_for_their_turn_are_all_submitted() {
     let names: Vec<_> = (0..REQUESTS).map(|number| format!("pc-{number}")).collect();
     let desktops: Vec<_> = names.iter().map(|name| desktop(name)).collect();
-    let stage = Stage::set("old-reads", &desktops).await;
+    let fixture = Fixture::set("old-reads", &desktops).await;
     // The first submissions are answered so late that what the others have read is old by then.
     for nth in [1, 2] {
         let late =
             json!({"operation": "batchDelete", "nth": nth, "effectFirst": true, "answer": {"delay": "3s"}});
-        stage.cloud.add_fault(&late).unwrap();
+        fixture.cloud.add_fault(&late).unwrap();
     }
     let guard = |flag: &&&str| flag.starts_with("--max-signature-age");
     let mut flags: Vec<_> = FLAGS[1..].iter().filter(|flag| !guard(flag)).copied().collect();
     flags.push("--max-signature-age=1s");
     for name in &names {
-        stage.request(name, &[name]).await;
+        fixture.request(name, &[name]).await;
     }
-    let _operator = stage.operator(&flags);
-    let sent = async || match stage.posts().len() {
+    let _operator = fixture.operator(&flags);
+    let sent = async || match fixture.posts().len() {
         REQUESTS => Ok(()),
         count => Err(format!("{count} of {REQUESTS}")),
     };
@@ -37,8 +37,8 @@ async fn requests_of_one_login_whose_reads_grow_old_while_they_wait_for_their_tu
         .await
         .unwrap_or_else(|error| panic!("{error}"));
     for name in &names {
-        let status = stage.completed(name).await;
+        let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     }
-    assert_eq!(stage.posts().len(), REQUESTS, "each of them once");
+    assert_eq!(fixture.posts().len(), REQUESTS, "each of them once");
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::{ApiServerProxy, ControlPlane, Operator};
 
+use crate::fixture::says;
 use crate::plans;
-use crate::scene::Scene;
-use crate::stage::says;
+use crate::trial::Trial;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
@@ -25,9 +25,9 @@ mod secrets;
 /// How long nothing may be written after the end: ten ticks of the poller, and six of what else comes back by itself.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// One request, played to its end.
+/// One request, from its beginning to its end.
 pub(crate) struct Run {
-    pub(crate) scene: Scene,
+    pub(crate) trial: Trial,
     /// Those that have worked on it, the last one still running.
     pub(crate) operators: Arc<Vec<Operator>>,
     /// What they reach the API server through.
@@ -37,15 +37,15 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// A scene that was played, and how it ended.
+    /// A trial that has run, and how it ended.
     pub(crate) fn new(
-        scene: Scene,
+        trial: Trial,
         operators: Arc<Vec<Operator>>,
         proxy: Arc<ApiServerProxy>,
         ended: Result<Value, String>,
     ) -> Self {
         Self {
-            scene,
+            trial,
             operators,
             proxy,
             ended,
@@ -54,24 +54,24 @@ impl Run {
 
     /// Waits until the request has ended.
     pub(crate) async fn to_its_end(
-        scene: Scene,
+        trial: Trial,
         operators: Arc<Vec<Operator>>,
         proxy: Arc<ApiServerProxy>,
     ) -> Self {
-        let ended = scene.ended().await;
-        Self::new(scene, operators, proxy, ended)
+        let ended = trial.ended().await;
+        Self::new(trial, operators, proxy, ended)
     }
 
     /// It never came to where it was wanted.
-    pub(crate) fn stuck(scene: Scene, operators: Vec<Operator>, proxy: ApiServerProxy, why: String) -> Self {
-        Self::new(scene, Arc::new(operators), Arc::new(proxy), Err(why))
+    pub(crate) fn stuck(trial: Trial, operators: Vec<Operator>, proxy: ApiServerProxy, why: String) -> Self {
+        Self::new(trial, Arc::new(operators), Arc::new(proxy), Err(why))
     }
 
     /// What is wrong if it has not this end.
     pub(crate) fn expect_end(&self, end: &End) -> Option<String> {
         let status = self.ended.as_ref().ok()?;
         let own = End::of(status);
-        (own != *end).then(|| format!("{}: the end is {own:?}, not {end:?}: {status:#}", self.scene.name))
+        (own != *end).then(|| format!("{}: the end is {own:?}, not {end:?}: {status:#}", self.trial.name))
     }
 
     /// What is wrong if `Submitted` has not this reason in the end.
@@ -81,7 +81,7 @@ impl Run {
         (own != reason).then(|| {
             format!(
                 "{}: Submitted says {own}, not {reason}: {status:#}",
-                self.scene.name
+                self.trial.name
             )
         })
     }
@@ -97,7 +97,7 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// The end of [`crate::scene::one_of_two_fails`].
+    /// The end of [`crate::trial::one_of_two_fails`].
     pub(crate) fn one_of_two_failed() -> Self {
         Self::with(
             "False",
@@ -143,7 +143,7 @@ pub(crate) async fn judge_on(control_plane: &ControlPlane, runs: &[Run]) -> Vec<
     let mut broken = Vec::new();
     for run in runs {
         let found = invariants::judge(&history::of(run, &events, at_the_end));
-        broken.extend(found.iter().map(|what| format!("{}: {what}", run.scene.name)));
+        broken.extend(found.iter().map(|what| format!("{}: {what}", run.trial.name)));
     }
     broken.extend(secrets::search(runs, &events).await);
     broken
@@ -154,7 +154,7 @@ fn log_of(run: &Run) -> String {
     let log = run.operators.last().map(Operator::log).unwrap_or_default();
     let lines: Vec<_> = log
         .lines()
-        .filter(|line| line.contains(&run.scene.name))
+        .filter(|line| line.contains(&run.trial.name))
         .collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
 }

@@ -10,11 +10,11 @@ use tokio::time::sleep;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
+use crate::fixture::{pair, says};
 use crate::oracle::{self, End};
 use crate::points::{self, POINTS, Point};
-use crate::scene::{self, Scene};
-use crate::stage::{pair, says};
-use crate::troupe::Troupe;
+use crate::trial::{self, Trial};
+use crate::trial_group::TrialGroup;
 
 /// How long a server is away: longer than a signature lives and longer than one call is waited for.
 const AWAY: Duration = Duration::from_secs(20);
@@ -28,24 +28,24 @@ enum Server {
     Api,
 }
 
-async fn play(server: Server) {
+async fn run(server: Server) {
     let control_plane = ControlPlane::start().await.unwrap();
     let name = format!("{server:?}-away").to_lowercase();
-    let mut troupe = Troupe::gather_on(&control_plane, &name).await;
+    let mut group = TrialGroup::gather_on(&control_plane, &name).await;
     let points: Vec<_> = POINTS
         .iter()
         .filter(|point| IN_FLIGHT.contains(&point.id))
         .collect();
     for point in &points {
         let name = format!("{}-{name}", point.id);
-        troupe.add(&name, &points::desktops()).await;
+        group.add(&name, &points::desktops()).await;
     }
-    let lay = |(scene, point): (&Scene, &&Point)| point.lay_for(&troupe.proxy, scene, "6s");
-    let laid: Vec<_> = troupe.scenes().iter().zip(&points).map(lay).collect();
-    let operator = scene::operator(troupe.proxy.kubeconfig(), troupe.namespace.name());
-    troupe.begin().await;
-    let held = laid.into_iter().zip(troupe.scenes());
-    let held = join_all(held.map(|(laid, scene)| laid.held(scene))).await;
+    let lay = |(trial, point): (&Trial, &&Point)| point.lay_for(&group.proxy, trial, "6s");
+    let laid: Vec<_> = group.trials().iter().zip(&points).map(lay).collect();
+    let operator = trial::operator(group.proxy.kubeconfig(), group.namespace.name());
+    group.begin().await;
+    let held = laid.into_iter().zip(group.trials());
+    let held = join_all(held.map(|(laid, trial)| laid.held(trial))).await;
     assert!(held.iter().all(Result::is_ok), "not all are in flight");
     match server {
         Server::Etcd => control_plane.kill_etcd().await.unwrap(),
@@ -56,8 +56,8 @@ async fn play(server: Server) {
         Server::Etcd => control_plane.start_etcd().await.unwrap(),
         Server::Api => control_plane.start_api_server().await.unwrap(),
     }
-    let runs = troupe
-        .play_under(vec![operator], async |scene, _| scene.ended().await)
+    let runs = group
+        .run_under(vec![operator], async |trial, _| trial.ended().await)
         .await;
     let mut broken = oracle::judge_on(&control_plane, &runs).await;
     for run in &runs {
@@ -68,12 +68,12 @@ async fn play(server: Server) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_under_way_when_etcd_was_killed_is_brought_to_its_end() {
-    play(Server::Etcd).await;
+    run(Server::Etcd).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_under_way_when_the_api_server_was_killed_is_brought_to_its_end() {
-    play(Server::Api).await;
+    run(Server::Api).await;
 }
 
 /// What became of the deletion of which etcd knows nothing any more.
@@ -86,17 +86,17 @@ enum Forgotten {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_etcd_of_the_time_before_the_intent_makes_nobody_submit_what_was_submitted() {
     let control_plane = ControlPlane::start().await.unwrap();
-    let mut troupe = Troupe::gather_on(&control_plane, "restored").await;
+    let mut group = TrialGroup::gather_on(&control_plane, "restored").await;
     let forgotten = [(Forgotten::Running, "40s"), (Forgotten::Done, "300ms")];
     for (what, running) in forgotten {
         let name = format!("{what:?}").to_lowercase();
-        troupe.add(&name, &[scene::desktop("pc-1", running)]).await;
+        group.add(&name, &[trial::desktop("pc-1", running)]).await;
     }
-    troupe.begin().await;
+    group.begin().await;
     let snapshot = control_plane.snapshot().await.unwrap();
-    let first = scene::operator(troupe.proxy.kubeconfig(), troupe.namespace.name());
-    let [running, done] = troupe.scenes() else {
-        panic!("no scenes")
+    let first = trial::operator(group.proxy.kubeconfig(), group.namespace.name());
+    let [running, done] = group.trials() else {
+        panic!("no trials")
     };
     let has_job = |status: &Value| status["jobID"].is_string();
     running.until("its job is stored", has_job).await.unwrap();
@@ -104,20 +104,20 @@ async fn an_etcd_of_the_time_before_the_intent_makes_nobody_submit_what_was_subm
     // Who restores a cluster restarts what works in it.
     first.kill().await.unwrap();
     control_plane.restore(&snapshot).await.unwrap();
-    for scene in troupe.scenes() {
-        assert_eq!(scene.status().await["attempts"], json!(null), "{}", scene.name);
+    for trial in group.trials() {
+        assert_eq!(trial.status().await["attempts"], json!(null), "{}", trial.name);
     }
-    let second = scene::operator(troupe.proxy.kubeconfig(), troupe.namespace.name());
+    let second = trial::operator(group.proxy.kubeconfig(), group.namespace.name());
     let held = |status: &Value| says(status, Submitted) == pair("False", "DeletionInProgress");
-    let [running, _] = troupe.scenes() else {
-        panic!("no scenes")
+    let [running, _] = group.trials() else {
+        panic!("no trials")
     };
     running
         .until("it waits for the deletion that runs", held)
         .await
         .unwrap();
-    let runs = troupe
-        .play_under(vec![first, second], async |scene, _| scene.ended().await)
+    let runs = group
+        .run_under(vec![first, second], async |trial, _| trial.ended().await)
         .await;
     for run in &runs {
         let status = run.ended.as_ref().unwrap();
@@ -126,25 +126,25 @@ async fn an_etcd_of_the_time_before_the_intent_makes_nobody_submit_what_was_subm
             pair("True", "AlreadyAbsent"),
             "{status:#}"
         );
-        assert_eq!(run.scene.own_posts().len(), 1, "{}", run.scene.name);
+        assert_eq!(run.trial.own_posts().len(), 1, "{}", run.trial.name);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_that_is_dead_without_a_word_is_noticed_and_a_restart_heals_it() {
-    let mut troupe = Troupe::gather("silent-watch").await;
+    let mut group = TrialGroup::gather("silent-watch").await;
     for name in ["seen", "unseen"] {
-        troupe.add(name, &points::desktops()).await;
+        group.add(name, &points::desktops()).await;
     }
     let flags = ["--watch-check=1s"];
-    let start = || scene::operator_with(troupe.proxy.kubeconfig(), troupe.namespace.name(), &flags);
+    let start = || trial::operator_with(group.proxy.kubeconfig(), group.namespace.name(), &flags);
     let first = start();
-    let [seen, unseen] = troupe.scenes() else {
-        panic!("no scenes")
+    let [seen, unseen] = group.trials() else {
+        panic!("no trials")
     };
     seen.begin().await;
     seen.effective_job().await.unwrap();
-    troupe.proxy.freeze_watches();
+    group.proxy.freeze_watches();
     unseen.begin().await;
     // It exits by itself, for whoever restarts it.
     assert_ne!(first.wait().await.unwrap(), 0);
@@ -157,10 +157,10 @@ async fn a_watch_that_is_dead_without_a_word_is_noticed_and_a_restart_heals_it()
     }
     // What nobody sees is left alone.
     assert_eq!(unseen.own_posts().len(), 0);
-    troupe.proxy.thaw_watches();
+    group.proxy.thaw_watches();
     let second = start();
-    let runs = troupe
-        .play_under(vec![first, second], async |scene: &Scene, _| scene.ended().await)
+    let runs = group
+        .run_under(vec![first, second], async |trial: &Trial, _| trial.ended().await)
         .await;
     let mut broken = oracle::judge(&runs).await;
     for run in &runs {

@@ -9,9 +9,9 @@ use testkit::{ApiServerProxy, ControlPlane, Namespace, SERVICE_ACCOUNT, eventual
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
+use crate::fixture::{message, pair, says};
 use crate::oracle::{self, Run};
-use crate::scene::{self, BOUND, Scene, desktop};
-use crate::stage::{message, pair, says};
+use crate::trial::{self, BOUND, Trial, desktop};
 
 /// Applies a request that is younger than `older` by the API server's clock, which knows whole seconds: it is made
 /// anew until it is.
@@ -78,13 +78,13 @@ async fn the_older_of_two_requests_for_one_desktop_is_submitted_and_the_other_on
         .await
         .unwrap();
 
-    let scene = Scene::set(&here, "older", 1, &[desktop("pc-1", "4s"), desktop("pc-2", "4s")]).await;
-    scene.put_project_into(&there).await;
-    scene.begin().await;
+    let trial = Trial::set(&here, "older", 1, &[desktop("pc-1", "4s"), desktop("pc-2", "4s")]).await;
+    trial.put_project_into(&there).await;
+    trial.begin().await;
     let older = here.deletions().get("older").await.unwrap();
     younger(&here, "younger", "older", &["pc-2"], &older).await;
     younger(&there, "secret-plan", "older", &["pc-1"], &older).await;
-    let operator = scene::operator(proxy.kubeconfig(), &watched);
+    let operator = trial::operator(proxy.kubeconfig(), &watched);
 
     let waiting = until(&here, "younger", "the younger one waits", overlaps).await;
     let text = message(&waiting, Submitted);
@@ -100,7 +100,7 @@ async fn the_older_of_two_requests_for_one_desktop_is_submitted_and_the_other_on
     );
     assert!(!text.contains("older") && !text.contains(here.name()), "{text}");
 
-    let run = Run::to_its_end(scene, Arc::new(vec![operator]), Arc::new(proxy)).await;
+    let run = Run::to_its_end(trial, Arc::new(vec![operator]), Arc::new(proxy)).await;
     let over = |status: &Value| status["completionTime"].is_string();
     for (namespace, name) in [(&here, "younger"), (&there, "secret-plan")] {
         let status = until(namespace, name, "it ends too", over).await;

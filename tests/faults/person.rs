@@ -12,10 +12,10 @@ use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Stalled, Submitted};
 
+use crate::fixture::{message, pair, says};
 use crate::oracle::{self, End};
-use crate::scene::{BOUND, Scene, lost};
-use crate::stage::{message, pair, says};
-use crate::troupe::Troupe;
+use crate::trial::{BOUND, Trial, lost};
+use crate::trial_group::TrialGroup;
 
 /// What a person does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,26 +32,26 @@ enum Answer {
 /// `--token-life`, `--clock-skew` and `--job-visibility-timeout`, and two seconds for a `Date` in whole seconds.
 const SURELY_DEAD: Duration = Duration::from_secs(8 + 3 + 1 + 2);
 
-async fn add(troupe: &mut Troupe, answer: Answer) -> &Scene {
+async fn add(group: &mut TrialGroup, answer: Answer) -> &Trial {
     let name = format!("{answer:?}").to_lowercase();
-    let scene = troupe.add(&name, &[json!({"id": "pc-1"})]).await;
-    scene.log_in_by_token().await;
+    let trial = group.add(&name, &[json!({"id": "pc-1"})]).await;
+    trial.log_in_by_token().await;
     let took_effect = !matches!(answer, Answer::AbandonWhatDidNot | Answer::Retry);
     let lost = lost(took_effect, &json!("reset"));
-    scene.cloud.add_fault(&lost).unwrap();
-    scene
+    trial.cloud.add_fault(&lost).unwrap();
+    trial
 }
 
 /// IAM does not tell this login when its token ends: then it is taken to live as long as `--token-life` says.
-fn hide_the_end(scene: &Scene) {
+fn hide_the_end(trial: &Trial) {
     let refusal = json!({"operation": "validateToken", "answer": {"status": 403}});
-    scene.cloud.add_fault(&refusal).unwrap();
+    trial.cloud.add_fault(&refusal).unwrap();
 }
 
 /// Waits until a person is asked; gives the attempt's id.
-async fn asked(scene: &Scene) -> String {
+async fn asked(trial: &Trial) -> String {
     let asks = |status: &Value| says(status, Stalled) == pair("True", "OutcomeUnknown");
-    let status = scene.until("a person is asked", asks).await.unwrap();
+    let status = trial.until("a person is asked", asks).await.unwrap();
     assert_eq!(
         says(&status, Submitted),
         pair("Unknown", "OutcomeUnknown"),
@@ -66,20 +66,20 @@ async fn asked(scene: &Scene) -> String {
 }
 
 /// Waits until an annotation was answered, and gives the status.
-async fn answered(scene: &Scene, value: &str) -> Value {
-    scene.resolve(value).await;
-    scene
+async fn answered(trial: &Trial, value: &str) -> Value {
+    trial.resolve(value).await;
+    trial
         .until("it was answered", |status| status["lastHandledResolve"] == value)
         .await
         .unwrap()
 }
 
 /// Waits for so many Events that refuse an annotation of this request, which come after their record; gives the notes.
-async fn refusals(scene: &Scene, count: usize) -> Vec<String> {
-    let events: Api<Event> = scene.namespace.api();
+async fn refusals(trial: &Trial, count: usize) -> Vec<String> {
+    let events: Api<Event> = trial.namespace.api();
     let ours = |e: &Event| {
         let about = e.regarding.as_ref().and_then(|r| r.name.as_deref());
-        e.reason.as_deref() == Some("ResolveRefused") && about == Some(&*scene.name)
+        e.reason.as_deref() == Some("ResolveRefused") && about == Some(&*trial.name)
     };
     let look = async || {
         let listed = events.list(&ListParams::default()).await.unwrap();
@@ -100,12 +100,12 @@ async fn refusals(scene: &Scene, count: usize) -> Vec<String> {
 }
 
 impl Answer {
-    async fn give(self, scene: &Scene) {
-        let attempt = asked(scene).await;
+    async fn give(self, trial: &Trial) {
+        let attempt = asked(trial).await;
         match self {
-            Self::Adopt => adopt(scene, &attempt).await,
+            Self::Adopt => adopt(trial, &attempt).await,
             Self::AbandonWhatTookEffect | Self::AbandonWhatDidNot => {
-                let status = answered(scene, &format!("{attempt}=abandon")).await;
+                let status = answered(trial, &format!("{attempt}=abandon")).await;
                 assert_eq!(status["attempts"][0]["outcome"], "Abandoned", "{status:#}");
                 let text = message(&status, Submitted);
                 assert!(
@@ -113,10 +113,10 @@ impl Answer {
                     "{text}"
                 );
             }
-            Self::Retry => retry(scene, &attempt).await,
+            Self::Retry => retry(trial, &attempt).await,
             Self::Nonsense => {
-                nonsense(scene, &attempt).await;
-                adopt(scene, &attempt).await;
+                nonsense(trial, &attempt).await;
+                adopt(trial, &attempt).await;
             }
         }
     }
@@ -129,9 +129,9 @@ impl Answer {
     }
 }
 
-async fn adopt(scene: &Scene, attempt: &str) {
-    let job = scene.job().unwrap();
-    let status = answered(scene, &format!("{attempt}=adopt:{job}")).await;
+async fn adopt(trial: &Trial, attempt: &str) {
+    let job = trial.job().unwrap();
+    let status = answered(trial, &format!("{attempt}=adopt:{job}")).await;
     assert_eq!(status["jobID"], job, "{status:#}");
     assert_eq!(
         says(&status, Submitted),
@@ -141,13 +141,13 @@ async fn adopt(scene: &Scene, attempt: &str) {
 }
 
 /// While the evidence cannot be read, only a person can know that nothing happened.
-async fn retry(scene: &Scene, attempt: &str) {
+async fn retry(trial: &Trial, attempt: &str) {
     let unreadable = json!({"operation": "listSubJobs", "answer": {"status": 500}});
-    scene.cloud.add_fault(&unreadable).unwrap();
+    trial.cloud.add_fault(&unreadable).unwrap();
     let value = format!("{attempt}=retry");
-    let status = answered(scene, &value).await;
+    let status = answered(trial, &value).await;
     assert_eq!(status["attempts"][0]["outcome"], "Pending", "{status:#}");
-    let refused = refusals(scene, 1).await;
+    let refused = refusals(trial, 1).await;
     assert!(
         refused.iter().any(|note| note.contains("can still take effect")),
         "{refused:?}"
@@ -155,16 +155,16 @@ async fn retry(scene: &Scene, attempt: &str) {
 
     // The token is over: not by a change that could be seen, but by the time.
     tokio::time::sleep(SURELY_DEAD).await;
-    asked(scene).await;
-    let status = answered(scene, &format!("{value} ")).await;
+    asked(trial).await;
+    let status = answered(trial, &format!("{value} ")).await;
     assert_eq!(status["attempts"][0]["outcome"], "NoEffect", "{status:#}");
-    assert_eq!(scene.cloud.calls(Operation::BatchDelete).len(), 1);
-    scene.cloud.clear_faults();
+    assert_eq!(trial.cloud.calls(Operation::BatchDelete).len(), 1);
+    trial.cloud.clear_faults();
 }
 
-async fn nonsense(scene: &Scene, attempt: &str) {
-    scene.cloud.add_desktop(&json!({"id": "pc-of-others"})).unwrap();
-    let foreign = scene.console_deletes(&["pc-of-others"]).await;
+async fn nonsense(trial: &Trial, attempt: &str) {
+    trial.cloud.add_desktop(&json!({"id": "pc-of-others"})).unwrap();
+    let foreign = trial.console_deletes(&["pc-of-others"]).await;
     let values = [
         ("do it".to_owned(), "use <attempt id>=retry"),
         ("0123456789abcdef=abandon".to_owned(), "is not in the status"),
@@ -179,7 +179,7 @@ async fn nonsense(scene: &Scene, attempt: &str) {
         ),
     ];
     for (value, _) in &values {
-        let status = answered(scene, value).await;
+        let status = answered(trial, value).await;
         assert_eq!(status["attempts"][0]["outcome"], "Pending", "{value}: {status:#}");
         assert_eq!(
             says(&status, Stalled),
@@ -187,7 +187,7 @@ async fn nonsense(scene: &Scene, attempt: &str) {
             "{status:#}"
         );
     }
-    let refused = refusals(scene, values.len()).await;
+    let refused = refusals(trial, values.len()).await;
     for (value, why) in &values {
         let notes = refused
             .iter()
@@ -200,9 +200,9 @@ async fn nonsense(scene: &Scene, attempt: &str) {
     }
 }
 
-async fn play(troupe: Troupe, answers: &[Answer]) {
-    let runs = troupe
-        .play_with(async |scene, number| answers[number].give(scene).await)
+async fn run(group: TrialGroup, answers: &[Answer]) {
+    let runs = group
+        .run_with(async |trial, number| answers[number].give(trial).await)
         .await;
     let mut broken = oracle::judge(&runs).await;
     for (answer, run) in answers.iter().zip(&runs) {
@@ -213,24 +213,24 @@ async fn play(troupe: Troupe, answers: &[Answer]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_settles_what_a_token_leaves_open_for_longer_than_anybody_waits() {
-    let mut troupe = Troupe::gather("person").await;
+    let mut group = TrialGroup::gather("person").await;
     let answers = [Answer::Adopt, Answer::Nonsense];
     for answer in answers {
-        add(&mut troupe, answer).await;
+        add(&mut group, answer).await;
     }
-    play(troupe, &answers).await;
+    run(group, &answers).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_person_gives_up_or_wants_repeated_waits_until_the_token_is_over() {
-    let mut troupe = Troupe::gather("person-waits").await;
+    let mut group = TrialGroup::gather("person-waits").await;
     let answers = [
         Answer::AbandonWhatTookEffect,
         Answer::AbandonWhatDidNot,
         Answer::Retry,
     ];
     for answer in answers {
-        hide_the_end(add(&mut troupe, answer).await);
+        hide_the_end(add(&mut group, answer).await);
     }
-    play(troupe, &answers).await;
+    run(group, &answers).await;
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::{ApiRequest, ApiServerProxy, Caught, Moment, Trap, eventually};
 
 use crate::effects::{Effect, is_get};
-use crate::scene::{BOUND, Scene, lost};
+use crate::trial::{BOUND, Trial, lost};
 
 /// One of them.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ pub(crate) fn running(result: &str, time: &str) -> [Value; 2] {
     ]
 }
 
-/// A point of one scene that is waited for.
+/// A point of one trial that is waited for.
 pub(crate) enum Laid {
     /// A call of the API server.
     Trap(Trap),
@@ -140,49 +140,49 @@ impl Held {
 }
 
 impl Point {
-    /// Prepares a scene that has not begun, so that its request stops at this point.
-    pub(crate) fn lay(&self, proxy: &ApiServerProxy, scene: &Scene) -> Laid {
-        self.lay_for(proxy, scene, IN_FLIGHT)
+    /// Prepares a trial that has not begun, so that its request stops at this point.
+    pub(crate) fn lay(&self, proxy: &ApiServerProxy, trial: &Trial) -> Laid {
+        self.lay_for(proxy, trial, IN_FLIGHT)
     }
 
     /// The same with another length of the flight in the cloud.
-    pub(crate) fn lay_for(&self, proxy: &ApiServerProxy, scene: &Scene, in_flight: &str) -> Laid {
-        self.doubt_in(scene);
+    pub(crate) fn lay_for(&self, proxy: &ApiServerProxy, trial: &Trial, in_flight: &str) -> Laid {
+        self.doubt_in(trial);
         let Cloud(call) = self.place else {
-            return self.lay_trap(proxy, scene);
+            return self.lay_trap(proxy, trial);
         };
         let fault = call.fault(in_flight, 1);
         if call.is_late() {
             return Laid::Late(vec![fault]);
         }
-        scene.cloud.add_fault(&fault).unwrap();
+        trial.cloud.add_fault(&fault).unwrap();
         Laid::Fault
     }
 
     /// The same for two replicas, each behind a proxy of its own; in the cloud the first two calls are in flight.
-    pub(crate) fn lay_in_both(&self, proxies: &[Arc<ApiServerProxy>; 2], scene: &Scene) -> [Laid; 2] {
-        self.doubt_in(scene);
+    pub(crate) fn lay_in_both(&self, proxies: &[Arc<ApiServerProxy>; 2], trial: &Trial) -> [Laid; 2] {
+        self.doubt_in(trial);
         let Cloud(call) = self.place else {
-            return [0, 1].map(|replica| self.lay_trap(&proxies[replica], scene));
+            return [0, 1].map(|replica| self.lay_trap(&proxies[replica], trial));
         };
         let faults = [1, 2].map(|nth| call.fault(IN_FLIGHT, nth));
         if call.is_late() {
             return [Laid::Late(faults.to_vec()), Laid::Never];
         }
         for fault in faults {
-            scene.cloud.add_fault(&fault).unwrap();
+            trial.cloud.add_fault(&fault).unwrap();
         }
         [Laid::Fault, Laid::Never]
     }
 
-    fn doubt_in(&self, scene: &Scene) {
+    fn doubt_in(&self, trial: &Trial) {
         if self.doubt {
-            scene.cloud.add_fault(&lost(true, &json!("reset"))).unwrap();
+            trial.cloud.add_fault(&lost(true, &json!("reset"))).unwrap();
         }
     }
 
-    fn lay_trap(&self, proxy: &ApiServerProxy, scene: &Scene) -> Laid {
-        let name = scene.name.clone();
+    fn lay_trap(&self, proxy: &ApiServerProxy, trial: &Trial) -> Laid {
+        let name = trial.name.clone();
         Laid::Trap(match self.place {
             LastProjectRead => proxy.trap(Before, 1, last_project_read(name)),
             Write(moment, effect) => effect.trap(proxy, moment, &name),
@@ -218,7 +218,7 @@ impl Laid {
     ///
     /// # Errors
     /// It never gets there.
-    pub(crate) async fn held(self, scene: &Scene) -> Result<Held, String> {
+    pub(crate) async fn held(self, trial: &Trial) -> Result<Held, String> {
         match self {
             Self::Trap(trap) => {
                 let caught = trap.sprung().await.map_err(|error| error.to_string())?;
@@ -226,14 +226,14 @@ impl Laid {
             }
             Self::Fault => {}
             Self::Late(faults) => {
-                scene.effective_job().await?;
+                trial.effective_job().await?;
                 for fault in &faults {
-                    scene.cloud.add_fault(fault).unwrap();
+                    trial.cloud.add_fault(fault).unwrap();
                 }
             }
             Self::Never => std::future::pending().await,
         }
-        scene.struck_first().await.map(|()| Held(None))
+        trial.struck_first().await.map(|()| Held(None))
     }
 }
 
@@ -271,10 +271,10 @@ fn last_project_read(name: String) -> impl Fn(&ApiRequest) -> bool + Send {
 }
 
 /// Waits until somebody has reconciled the request since `before` reads, or until it has ended and nobody will.
-pub(crate) async fn looked_at(scene: &Scene, proxy: &ApiServerProxy, before: usize) -> Result<(), String> {
+pub(crate) async fn looked_at(trial: &Trial, proxy: &ApiServerProxy, before: usize) -> Result<(), String> {
     let look = async || {
-        let reads = reads(scene, proxy);
-        let status = scene.status().await;
+        let reads = reads(trial, proxy);
+        let status = trial.status().await;
         if reads > before || status["completionTime"].is_string() {
             Ok(())
         } else {
@@ -286,15 +286,15 @@ pub(crate) async fn looked_at(scene: &Scene, proxy: &ApiServerProxy, before: usi
 }
 
 /// How often the project of the request was read, with which each reconciliation begins, or the request itself.
-pub(crate) fn reads(scene: &Scene, proxy: &ApiServerProxy) -> usize {
+pub(crate) fn reads(trial: &Trial, proxy: &ApiServerProxy) -> usize {
     let read = |asked: &ApiRequest| {
         ["workspaceprojects", "desktopdeletions"]
             .iter()
-            .any(|kind| is_get(asked, kind, &scene.name))
+            .any(|kind| is_get(asked, kind, &trial.name))
     };
     proxy.count(read)
 }
 
 /// The time after which a submission of this moment can no longer take effect nor be invisible, by the flags of all
-/// scenes: signature window, clock skew and settle time, and a second for a `Date` in whole seconds.
+/// trials: signature window, clock skew and settle time, and a second for a `Date` in whole seconds.
 pub(crate) const EXPIRY: Duration = Duration::from_secs(6 + 3 + 1 + 1);

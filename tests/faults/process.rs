@@ -1,8 +1,8 @@
-//! SIGKILL and SIGSTOP at every point. One operator is struck for several scenes at a time.
+//! SIGKILL and SIGSTOP at every point. One operator is struck for several trials at a time.
 
 use futures::future::join_all;
 
-use crate::crew::{self, Blow};
+use crate::operator_group::{self, Blow};
 use crate::oracle::{self, End, Run};
 use crate::plans;
 use crate::points::{POINTS, Point};
@@ -25,13 +25,16 @@ pub(crate) fn plans() -> Vec<String> {
     let each = blows
         .iter()
         .flat_map(|blow| points(*blow).into_iter().map(|point| (*blow, point)));
-    each.map(|(blow, point)| crew::plan(point, blow)).collect()
+    each.map(|(blow, point)| operator_group::plan(point, blow))
+        .collect()
 }
 
-async fn play(blow: Blow) {
+async fn run(blow: Blow) {
     let mut points = points(blow);
-    points.retain(|point| plans::is_wanted(&crew::plan(point, blow)));
-    let groups = points.chunks(AT_ONCE).map(|group| crew::play(group, blow));
+    points.retain(|point| plans::is_wanted(&operator_group::plan(point, blow)));
+    let groups = points
+        .chunks(AT_ONCE)
+        .map(|group| operator_group::run(group, blow));
     let runs: Vec<Run> = join_all(groups).await.into_iter().flatten().collect();
     let mut broken = oracle::judge(&runs).await;
     let undisturbed = End::one_of_two_failed();
@@ -43,20 +46,20 @@ async fn play(blow: Blow) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_is_killed_while_a_call_is_in_flight_leaves_what_the_next_one_needs() {
-    play(Blow::Kill).await;
+    run(Blow::Kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_begins_with_an_old_list_does_nothing_on_its_strength() {
-    play(Blow::KillStale).await;
+    run(Blow::KillStale).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_was_frozen_until_another_one_leads_adds_nothing_of_its_own() {
-    play(Blow::FreezeLed).await;
+    run(Blow::FreezeLed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_was_frozen_until_all_was_settled_adds_nothing_of_its_own() {
-    play(Blow::FreezeExpired).await;
+    run(Blow::FreezeExpired).await;
 }

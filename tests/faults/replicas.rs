@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use crate::oracle::{self, End};
 use crate::plans;
 use crate::points::{self, Held, Laid, POINTS, Point};
-use crate::scene::{self, Scene};
-use crate::troupe::Troupe;
+use crate::trial::{self, Trial};
+use crate::trial_group::TrialGroup;
 
 /// How long the first one at a point waits for the other one.
 const COMPANY: Duration = Duration::from_secs(2);
@@ -22,8 +22,8 @@ pub(crate) fn plan(point: &Point) -> String {
 }
 
 /// Waits until either replica is at the point, and a while for the other one; then lets both go on at once.
-async fn meet(scene: &Scene, [one, other]: [Laid; 2]) -> Result<(), String> {
-    let (mut one, mut other) = (Box::pin(one.held(scene)), Box::pin(other.held(scene)));
+async fn meet(trial: &Trial, [one, other]: [Laid; 2]) -> Result<(), String> {
+    let (mut one, mut other) = (Box::pin(one.held(trial)), Box::pin(other.held(trial)));
     let (first, second) = tokio::select! {
         held = &mut one => (held?, timeout(COMPANY, other).await),
         held = &mut other => (held?, timeout(COMPANY, one).await),
@@ -41,28 +41,24 @@ async fn two_replicas_at_the_same_call_at_the_same_time_do_together_what_one_doe
         .iter()
         .filter(|point| plans::is_wanted(&plan(point)))
         .collect();
-    let mut troupe = Troupe::gather("replica").await;
+    let mut group = TrialGroup::gather("replica").await;
     for point in &points {
-        troupe.add(&plan(point), &points::desktops()).await;
+        group.add(&plan(point), &points::desktops()).await;
     }
     let control_plane = ControlPlane::shared().await;
-    let second = ApiServerProxy::start(control_plane, troupe.namespace.name(), SERVICE_ACCOUNT);
-    let proxies = [troupe.proxy.clone(), Arc::new(second.await.unwrap())];
-    let lay = |(scene, point): (&Scene, &&Point)| Mutex::new(Some(point.lay_in_both(&proxies, scene)));
-    let laid: Vec<_> = troupe.scenes().iter().zip(&points).map(lay).collect();
-    troupe.begin().await;
-    let start = |proxy: &Arc<ApiServerProxy>| scene::operator(proxy.kubeconfig(), troupe.namespace.name());
+    let second = ApiServerProxy::start(control_plane, group.namespace.name(), SERVICE_ACCOUNT);
+    let proxies = [group.proxy.clone(), Arc::new(second.await.unwrap())];
+    let lay = |(trial, point): (&Trial, &&Point)| Mutex::new(Some(point.lay_in_both(&proxies, trial)));
+    let laid: Vec<_> = group.trials().iter().zip(&points).map(lay).collect();
+    group.begin().await;
+    let start = |proxy: &Arc<ApiServerProxy>| trial::operator(proxy.kubeconfig(), group.namespace.name());
     let operators = proxies.iter().map(start).collect();
-    let plot = async |scene: &Scene, number: usize| {
-        let laid = laid[number]
-            .lock()
-            .unwrap()
-            .take()
-            .expect("each scene is played once");
-        meet(scene, laid).await?;
-        scene.ended().await
+    let run_one = async |trial: &Trial, number: usize| {
+        let laid = laid[number].lock().unwrap().take().expect("each trial runs once");
+        meet(trial, laid).await?;
+        trial.ended().await
     };
-    let runs = troupe.play_under(operators, plot).await;
+    let runs = group.run_under(operators, run_one).await;
     let mut broken = oracle::judge(&runs).await;
     for run in &runs {
         broken.extend(run.expect_end(&End::one_of_two_failed()));

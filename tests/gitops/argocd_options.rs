@@ -7,7 +7,7 @@ use desktop_deletion_operator::crd::FINALIZER;
 use desktop_deletion_operator::crd::conditions::ConditionType::Submitted;
 
 use crate::delivery::{Delivery, Health, Tool};
-use crate::stage::{BOUND, desktop, endless};
+use crate::fixture::{BOUND, desktop, endless};
 
 /// What the API server says of an edit of the list.
 const IMMUTABLE: &str = "desktopIDs is immutable; create a new DesktopDeletion instead";
@@ -22,15 +22,15 @@ async fn with_server_side_apply_an_approved_request_is_submitted_once() {
     let delivery = begin("server-side", "ServerSideApply=true", &[desktop("pc-1")]).await;
     delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
     delivery.commit().await;
-    delivery.stage.reason("leaver", Submitted, "Suspended").await;
+    delivery.fixture.reason("leaver", Submitted, "Suspended").await;
     delivery.edit("leaver", &json!({"suspend": false}));
     delivery.commit().await;
-    delivery.stage.completed("leaver").await;
+    delivery.fixture.completed("leaver").await;
     delivery.health("leaver", Health::Healthy).await;
     delivery.left_alone("leaver", 5).await;
     let changes = delivery.changes("leaver").await;
     assert_eq!(changes.len(), 2, "one a commit: {changes:#?}");
-    assert_eq!(delivery.stage.posts().len(), 1);
+    assert_eq!(delivery.fixture.posts().len(), 1);
 }
 
 #[tokio::test]
@@ -44,16 +44,16 @@ async fn actions_hold_and_resume_a_project_and_a_request() {
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
     delivery
-        .stage
+        .fixture
         .reason("leaver", Submitted, "ProjectSuspended")
         .await;
     delivery.act(request, "suspend", &[]).await.unwrap();
     delivery.act(project, "resume", &[]).await.unwrap();
-    delivery.stage.reason("leaver", Submitted, "Suspended").await;
-    assert_eq!(delivery.stage.posts().len(), 0);
+    delivery.fixture.reason("leaver", Submitted, "Suspended").await;
+    assert_eq!(delivery.fixture.posts().len(), 0);
     delivery.act(request, "resume", &[]).await.unwrap();
-    delivery.stage.completed("leaver").await;
-    assert_eq!(delivery.stage.posts().len(), 1);
+    delivery.fixture.completed("leaver").await;
+    assert_eq!(delivery.fixture.posts().len(), 1);
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn an_action_approves_the_plan_that_is_named_and_self_heal_leaves_it() {
     delivery.request("leaver", &["pc-1"], json!({}));
     let revision = delivery.commit().await;
     let status = delivery
-        .stage
+        .fixture
         .reason("leaver", Submitted, "AwaitingApproval")
         .await;
     delivery.applied(&revision).await;
@@ -75,16 +75,16 @@ async fn an_action_approves_the_plan_that_is_named_and_self_heal_leaves_it() {
         let refused = delivery.act(request, "approve", parameters).await.unwrap_err();
         assert!(refused.contains(expected), "{refused}");
     }
-    assert_eq!(delivery.stage.posts().len(), 0);
+    assert_eq!(delivery.fixture.posts().len(), 0);
     delivery
         .act(request, "approve", &[("plan", shown)])
         .await
         .unwrap();
-    delivery.stage.completed("leaver").await;
+    delivery.fixture.completed("leaver").await;
     delivery.left_alone("leaver", 3).await;
     let approved = |spec: &serde_json::Value| spec["approvedPlan"] == shown;
     delivery.spec_is("leaver", "the approval stays", approved).await;
-    assert_eq!(delivery.stage.posts().len(), 1);
+    assert_eq!(delivery.fixture.posts().len(), 1);
 }
 
 #[tokio::test]
@@ -92,14 +92,14 @@ async fn with_server_side_apply_a_request_whose_line_suspend_is_removed_stays_su
     let delivery = begin("server-side-line", "ServerSideApply=true", &[desktop("pc-1")]).await;
     delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
     delivery.commit().await;
-    delivery.stage.reason("leaver", Submitted, "Suspended").await;
+    delivery.fixture.reason("leaver", Submitted, "Suspended").await;
     delivery.edit("leaver", &json!({"suspend": null}));
     let revision = delivery.commit().await;
     // Argo CD sees no difference, and says so.
     delivery.applied(&revision).await;
     delivery.compared(3).await;
     delivery.health("leaver", Health::Suspended).await;
-    assert_eq!(delivery.stage.posts().len(), 0);
+    assert_eq!(delivery.fixture.posts().len(), 0);
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn with_server_side_apply_an_edit_that_is_not_allowed_holds_up_no_other_fi
     let delivery = begin("server-side-edit", "ServerSideApply=true", &desktops).await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
-    delivery.stage.completed("leaver").await;
+    delivery.fixture.completed("leaver").await;
     delivery.edit("leaver", &json!({"desktopIDs": ["pc-1", "pc-2"]}));
     delivery.request("other", &["pc-2"], json!({}));
     delivery.commit().await;
@@ -119,11 +119,11 @@ async fn with_server_side_apply_an_edit_that_is_not_allowed_holds_up_no_other_fi
     };
     let error = eventually("the comparison fails", BOUND, fails).await.unwrap();
     assert!(error.contains(IMMUTABLE), "{error}");
-    delivery.stage.completed("other").await;
+    delivery.fixture.completed("other").await;
     delivery.edit("leaver", &json!({"desktopIDs": ["pc-1"]}));
     let revision = delivery.commit().await;
     delivery.applied(&revision).await;
-    assert_eq!(delivery.stage.posts().len(), 2);
+    assert_eq!(delivery.fixture.posts().len(), 2);
 }
 
 #[tokio::test]
@@ -134,11 +134,11 @@ async fn with_server_side_apply_and_without_its_diff_a_sync_fails_by_an_edit_tha
         .await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
-    delivery.stage.completed("leaver").await;
+    delivery.fixture.completed("leaver").await;
     delivery.edit("leaver", &json!({"desktopIDs": ["pc-1", "pc-2"]}));
     let revision = delivery.commit().await;
     delivery.refused(&revision, IMMUTABLE).await;
-    assert_eq!(delivery.stage.posts().len(), 1);
+    assert_eq!(delivery.fixture.posts().len(), 1);
 }
 
 #[tokio::test]
@@ -146,19 +146,19 @@ async fn with_replace_the_operator_puts_its_finalizer_back() {
     let delivery = begin("replace", "Replace=true", &[endless("pc-1")]).await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
-    delivery.stage.accepted("leaver").await;
+    delivery.fixture.accepted("leaver").await;
     delivery.edit("leaver", &json!({"suspend": true}));
     let revision = delivery.commit().await;
     delivery.applied(&revision).await;
     delivery
-        .stage
+        .fixture
         .event("leaver", "FinalizerRestored", "Replace=true")
         .await;
     // Argo CD replaces once more if it compares before its own cache shows what it has replaced.
     let at_rest = async || {
         let before = delivery.writes("leaver").await.len();
         delivery.compared(2).await;
-        let request = delivery.stage.requests().get("leaver").await.unwrap();
+        let request = delivery.fixture.requests().get("leaver").await.unwrap();
         let finalizers = request.metadata.finalizers.clone().unwrap_or_default();
         let writes = delivery.writes("leaver").await.len();
         if writes == before && finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
@@ -179,10 +179,10 @@ async fn with_replace_the_operator_puts_its_finalizer_back() {
     delivery.commit().await;
     delivery.there("leaver", request.metadata.uid).await;
     delivery
-        .stage
+        .fixture
         .reason("leaver", Submitted, "DeletionInProgress")
         .await;
-    assert_eq!(delivery.stage.posts().len(), 1);
+    assert_eq!(delivery.fixture.posts().len(), 1);
 }
 
 #[tokio::test]
@@ -193,12 +193,12 @@ async fn a_request_of_a_later_wave_waits_for_the_requests_before_it() {
         delivery.annotate_request(name, "argocd.argoproj.io/sync-wave", wave);
     }
     delivery.commit().await;
-    delivery.stage.accepted("first").await;
+    delivery.fixture.accepted("first").await;
     assert!(delivery.is_absent("second").await);
     delivery.end_jobs();
-    let first = delivery.stage.completed("first").await;
-    delivery.stage.completed("second").await;
-    let second = delivery.stage.requests().get("second").await.unwrap();
+    let first = delivery.fixture.completed("first").await;
+    delivery.fixture.completed("second").await;
+    let second = delivery.fixture.requests().get("second").await.unwrap();
     let created = second.metadata.creation_timestamp.unwrap().0.to_string();
     assert!(
         created.as_str() >= first["completionTime"].as_str().unwrap(),
@@ -217,16 +217,16 @@ async fn a_suspended_request_in_a_wave_holds_up_the_commit_that_resumes_it() {
     delivery.edit("first", &json!({"suspend": false}));
     delivery.commit().await;
     delivery.compared(3).await;
-    let status = delivery.stage.status("first").await;
+    let status = delivery.fixture.status("first").await;
     assert_eq!(status["completionTime"], json!(null), "{status:#}");
     assert!(delivery.is_absent("second").await);
 
     // The way out: the sync is ended, and the next one has the new commit.
     delivery.end_sync().await;
     for name in ["first", "second"] {
-        delivery.stage.completed(name).await;
+        delivery.fixture.completed(name).await;
     }
-    assert_eq!(delivery.stage.posts().len(), 2);
+    assert_eq!(delivery.fixture.posts().len(), 2);
 }
 
 #[tokio::test]
@@ -236,8 +236,8 @@ async fn a_sync_that_deletes_a_request_in_flight_and_fails_holds_up_others_only_
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.request("other", &["pc-2"], json!({}));
     delivery.commit().await;
-    delivery.stage.accepted("leaver").await;
-    delivery.stage.completed("other").await;
+    delivery.fixture.accepted("leaver").await;
+    delivery.fixture.completed("other").await;
     delivery.remove("leaver");
     delivery.edit("other", &json!({"desktopIDs": ["pc-2", "pc-3"]}));
     let revision = delivery.commit().await;
@@ -246,8 +246,8 @@ async fn a_sync_that_deletes_a_request_in_flight_and_fails_holds_up_others_only_
     delivery.edit("other", &json!({"desktopIDs": ["pc-2"]}));
     delivery.request("third", &["pc-3"], json!({}));
     let revision = delivery.commit().await;
-    delivery.stage.completed("third").await;
-    delivery.stage.gone("leaver").await;
+    delivery.fixture.completed("third").await;
+    delivery.fixture.gone("leaver").await;
     delivery.applied(&revision).await;
-    assert_eq!(delivery.stage.posts().len(), 3);
+    assert_eq!(delivery.fixture.posts().len(), 3);
 }

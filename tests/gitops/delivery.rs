@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use testkit::{AuditEvent, Cloud, ControlPlane, eventually, manifests};
 
 use crate::argocd::{self, ArgoCd};
+use crate::fixture::{BOUND, Fixture, Running};
 use crate::flux::{self, Flux};
 use crate::git::Repository;
-use crate::stage::{BOUND, Running, Stage};
 
 /// The file of the project.
 pub(crate) const PROJECT: &str = "project.yaml";
@@ -45,7 +45,7 @@ enum Program {
 /// A repository and who follows it.
 pub(crate) struct Delivery {
     pub(crate) tool: Tool,
-    pub(crate) stage: Stage,
+    pub(crate) fixture: Fixture,
     pub(crate) repository: Repository,
     program: Program,
     /// The `Application` or the `Kustomization`.
@@ -68,14 +68,18 @@ impl Delivery {
         policy: &Value,
         project: Value,
     ) -> Self {
-        let stage = Stage::without_project(name, Cloud::world(), desktops).await;
+        let fixture = Fixture::without_project(name, Cloud::world(), desktops).await;
         // Secrets are not in Git.
-        stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-        let control_plane = stage.control_plane;
-        let name = stage.namespace.name().to_owned();
+        fixture
+            .namespace
+            .apply(&fixture.cloud.secret("login"))
+            .await
+            .unwrap();
+        let control_plane = fixture.control_plane;
+        let name = fixture.namespace.name().to_owned();
         let folder = control_plane.folder().join("repositories").join(&name);
         let repository = Repository::new(folder);
-        let mut manifest = stage.cloud.project("prod", "login");
+        let mut manifest = fixture.cloud.project("prod", "login");
         manifest["metadata"]["namespace"] = json!(name);
         extend(&mut manifest["spec"], project);
         repository.write(PROJECT, &manifest);
@@ -90,14 +94,14 @@ impl Delivery {
             Tool::Flux => {
                 let program = Program::Flux(Flux::shared(control_plane).await);
                 let kind = GroupVersionKind::gvk("kustomize.toolkit.fluxcd.io", "v1", "Kustomization");
-                (program, stage.namespace.dynamic(&kind), flux::NAME.to_owned())
+                (program, fixture.namespace.dynamic(&kind), flux::NAME.to_owned())
             }
         };
         // So that a request which is deleted in flight goes within seconds.
-        let operator = stage.operator(&["--max-signature-age=3s"]);
+        let operator = fixture.operator(&["--max-signature-age=3s"]);
         let delivery = Self {
             tool,
-            stage,
+            fixture,
             repository,
             program,
             follower,
@@ -105,18 +109,18 @@ impl Delivery {
             _operator: operator,
         };
         delivery.follow(policy).await;
-        delivery.stage.project_says("prod", "CredentialsValid").await;
+        delivery.fixture.project_says("prod", "CredentialsValid").await;
         delivery
     }
 
     /// Makes the first commit, and lets the tool follow the repository.
     async fn follow(&self, policy: &Value) {
         let revision = self.repository.commit();
-        let namespace = &self.stage.namespace;
+        let namespace = &self.fixture.namespace;
         match &self.program {
             Program::ArgoCd(_) => {
                 let applications = self
-                    .stage
+                    .fixture
                     .control_plane
                     .existing_namespace(argocd::NAMESPACE)
                     .await;
@@ -135,7 +139,7 @@ impl Delivery {
     /// Writes a request into its file, with further fields of its spec. `suspend` stands in it always, as recommended.
     pub(crate) fn request(&self, name: &str, ids: &[&str], more: Value) {
         let mut manifest = manifests::desktop_deletion(name, "prod", ids);
-        manifest["metadata"]["namespace"] = json!(self.stage.namespace.name());
+        manifest["metadata"]["namespace"] = json!(self.fixture.namespace.name());
         extend(&mut manifest["spec"], json!({"suspend": false}));
         extend(&mut manifest["spec"], more);
         self.repository.write(&file(name), &manifest);
@@ -183,7 +187,7 @@ impl Delivery {
 
     async fn publish(&self, revision: &str) {
         if let Program::Flux(flux) = &self.program {
-            let namespace = &self.stage.namespace;
+            let namespace = &self.fixture.namespace;
             flux.publish(&self.repository, revision, namespace).await;
         } else {
             self.annotate(REFRESH, "normal").await;
@@ -344,13 +348,13 @@ impl Delivery {
     /// The writes of the tool to a request so far which the API server has taken, dry-runs aside.
     pub(crate) async fn writes(&self, name: &str) -> Vec<Arc<AuditEvent>> {
         // What the operator asked comes after a mark in the log, and so does what this is about.
-        self.stage.asked(name).await;
+        self.fixture.asked(name).await;
         let account = match self.tool {
             Tool::ArgoCd => argocd::ACCOUNT,
             Tool::Flux => flux::ACCOUNT,
         };
-        let log = self.stage.control_plane.audit();
-        let writes = log.writes("desktopdeletions", self.stage.namespace.name(), name);
+        let log = self.fixture.control_plane.audit();
+        let writes = log.writes("desktopdeletions", self.fixture.namespace.name(), name);
         let mut writes = writes.unwrap();
         writes.retain(|event| {
             event.by_service_account(account) && event.code() < 300 && !event.request_uri.contains("dryRun")
@@ -392,7 +396,7 @@ impl Delivery {
 
     /// Changes the spec of an object as a person does with kubectl.
     pub(crate) async fn patch_by_hand(&self, object: &str, spec: &Value) {
-        let namespace = self.stage.namespace.name();
+        let namespace = self.fixture.namespace.name();
         let patch = json!({"spec": spec}).to_string();
         let arguments = [
             "patch",
@@ -403,7 +407,7 @@ impl Delivery {
             "--patch",
             &patch,
         ];
-        self.stage
+        self.fixture
             .control_plane
             .kubectl(arguments)
             .await
@@ -420,17 +424,17 @@ impl Delivery {
 
     /// The uid of a request that is there.
     pub(crate) async fn uid(&self, name: &str) -> Option<String> {
-        self.stage.requests().get(name).await.unwrap().metadata.uid
+        self.fixture.requests().get(name).await.unwrap().metadata.uid
     }
 
     /// Whether there is no request of that name.
     pub(crate) async fn is_absent(&self, name: &str) -> bool {
-        self.stage.requests().get_opt(name).await.unwrap().is_none()
+        self.fixture.requests().get_opt(name).await.unwrap().is_none()
     }
 
     /// Ends all deletions of desktops that are running.
     pub(crate) fn end_jobs(&self) {
-        self.stage.cloud.simulator().end_jobs();
+        self.fixture.cloud.simulator().end_jobs();
     }
 
     /// Waits until a request is there whose object is another one than this.
@@ -448,7 +452,7 @@ impl Delivery {
     }
 
     async fn request_is(&self, name: &str, what: &str, wanted: impl Fn(&DynamicObject) -> bool) {
-        let look = async || match self.stage.requests().get_opt(name).await.unwrap() {
+        let look = async || match self.fixture.requests().get_opt(name).await.unwrap() {
             Some(object) if wanted(&object) => Ok(()),
             Some(object) => Err(format!("{:?}: {:#}", object.metadata, object.data)),
             None => Err("it is not there".to_owned()),

@@ -5,7 +5,7 @@ use serde_json::json;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
 use crate::delivery::{Delivery, Health, Tool};
-use crate::stage::{body, desktop, pair, says};
+use crate::fixture::{body, desktop, pair, says};
 
 with_both!(
     an_edit_that_is_not_allowed_is_refused_with_the_sentence_that_says_what_to_do,
@@ -17,7 +17,7 @@ async fn an_edit_that_is_not_allowed_is_refused_with_the_sentence_that_says_what
     let delivery = Delivery::begin(tool, "immutable", &["pc-1", "pc-2"].map(desktop)).await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
-    delivery.stage.completed("leaver").await;
+    delivery.fixture.completed("leaver").await;
 
     delivery.edit("leaver", &json!({"desktopIDs": ["pc-1", "pc-2"]}));
     delivery.request("other", &["pc-2"], json!({}));
@@ -31,7 +31,7 @@ async fn an_edit_that_is_not_allowed_is_refused_with_the_sentence_that_says_what
     assert!(!said.contains("status."), "nothing else is said: {said}");
     match tool {
         // Only that file fails.
-        Tool::ArgoCd => drop(delivery.stage.completed("other").await),
+        Tool::ArgoCd => drop(delivery.fixture.completed("other").await),
         // Nothing of the commit is applied.
         Tool::Flux => {
             delivery.compared(2).await;
@@ -42,11 +42,11 @@ async fn an_edit_that_is_not_allowed_is_refused_with_the_sentence_that_says_what
     delivery.edit("leaver", &json!({"desktopIDs": ["pc-1"]}));
     let revision = delivery.commit().await;
     delivery.applied(&revision).await;
-    delivery.stage.completed("other").await;
+    delivery.fixture.completed("other").await;
     for name in ["leaver", "other"] {
         delivery.health(name, Health::Healthy).await;
     }
-    assert_eq!(delivery.stage.posts().len(), 2);
+    assert_eq!(delivery.fixture.posts().len(), 2);
 }
 
 async fn a_forced_edit_makes_a_new_request_and_submits_no_desktop_twice(tool: Tool) {
@@ -61,7 +61,7 @@ async fn a_forced_edit_makes_a_new_request_and_submits_no_desktop_twice(tool: To
         delivery.annotate_request("leaver", "argocd.argoproj.io/sync-options", "Force=true");
     }
     delivery.commit().await;
-    delivery.stage.completed("leaver").await;
+    delivery.fixture.completed("leaver").await;
     let before = delivery.uid("leaver").await;
 
     delivery.edit("leaver", &json!({"desktopIDs": ["pc-1", "pc-2"]}));
@@ -71,12 +71,12 @@ async fn a_forced_edit_makes_a_new_request_and_submits_no_desktop_twice(tool: To
             spec["desktopIDs"] == json!(["pc-1", "pc-2"])
         })
         .await;
-    let status = delivery.stage.completed("leaver").await;
+    let status = delivery.fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let after = delivery.uid("leaver").await;
     assert_ne!(before, after);
     let submitted: Vec<_> = delivery
-        .stage
+        .fixture
         .posts()
         .iter()
         .map(|post| body(post)["desktop_ids"].clone())
@@ -88,13 +88,13 @@ async fn a_commit_that_resumed_a_request_can_be_reverted_after_its_end(tool: Too
     let delivery = Delivery::begin(tool, "reverted", &[desktop("pc-1")]).await;
     delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
     delivery.commit().await;
-    delivery.stage.reason("leaver", Submitted, "Suspended").await;
+    delivery.fixture.reason("leaver", Submitted, "Suspended").await;
     delivery.edit("leaver", &json!({"suspend": false}));
     delivery.commit().await;
-    delivery.stage.completed("leaver").await;
+    delivery.fixture.completed("leaver").await;
     // Too late to stop anything.
     let revision = delivery.revert().await;
     delivery.applied(&revision).await;
     delivery.health("leaver", Health::Healthy).await;
-    assert_eq!(delivery.stage.posts().len(), 1);
+    assert_eq!(delivery.fixture.posts().len(), 1);
 }

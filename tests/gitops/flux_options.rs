@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use testkit::manifests;
 
 use crate::delivery::{Delivery, Health, PROJECT, Tool};
+use crate::fixture::{desktop, endless};
 use crate::flux;
-use crate::stage::{desktop, endless};
 
 /// How long nothing may come; an apply takes a second or two.
 const QUIET: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ async fn begin(name: &str, policy: Value) -> Delivery {
     let delivery = Delivery::begin_with(Tool::Flux, name, &desktops, &policy, json!({})).await;
     delivery.request("first", &["pc-1"], json!({}));
     delivery.commit().await;
-    delivery.stage.accepted("first").await;
+    delivery.fixture.accepted("first").await;
     delivery
 }
 
@@ -31,9 +31,9 @@ async fn with_wait_a_commit_waits_for_the_requests_in_progress() {
     tokio::time::sleep(QUIET).await;
     assert!(delivery.is_absent("second").await);
     delivery.end_jobs();
-    delivery.stage.completed("first").await;
-    delivery.stage.completed("second").await;
-    assert_eq!(delivery.stage.posts().len(), 2);
+    delivery.fixture.completed("first").await;
+    delivery.fixture.completed("second").await;
+    assert_eq!(delivery.fixture.posts().len(), 2);
 }
 
 #[tokio::test]
@@ -41,12 +41,12 @@ async fn without_wait_a_commit_is_applied_at_once() {
     let delivery = begin("no-wait", json!({"wait": false})).await;
     delivery.request("second", &["pc-2"], json!({}));
     delivery.commit().await;
-    delivery.stage.completed("second").await;
-    let first = delivery.stage.status("first").await;
+    delivery.fixture.completed("second").await;
+    let first = delivery.fixture.status("first").await;
     assert!(first["completionTime"].is_null(), "{first:#}");
     delivery.end_jobs();
-    delivery.stage.completed("first").await;
-    assert_eq!(delivery.stage.posts().len(), 2);
+    delivery.fixture.completed("first").await;
+    assert_eq!(delivery.fixture.posts().len(), 2);
 }
 
 /// A second Kustomization, which depends on the first one and follows the folder `later`.
@@ -60,14 +60,14 @@ async fn add_dependent(delivery: &Delivery) {
     delivery
         .repository
         .write("requests/kustomization.yaml", &requests);
-    let namespace = delivery.stage.namespace.name();
+    let namespace = delivery.fixture.namespace.name();
     let mut second = manifests::desktop_deletion("second", "prod", ["pc-2"]);
     second["metadata"]["namespace"] = json!(namespace);
     delivery.repository.write("later/second.yaml", &second);
     let [_, mut dependent] =
         flux::manifests(&json!({"path": "./later", "dependsOn": [{"name": flux::NAME}]}));
     dependent["metadata"]["name"] = json!("later");
-    delivery.stage.namespace.apply(&dependent).await.unwrap();
+    delivery.fixture.namespace.apply(&dependent).await.unwrap();
 }
 
 #[tokio::test]
@@ -76,13 +76,13 @@ async fn what_depends_on_a_request_waits_for_its_end() {
     delivery.request("first", &["pc-1"], json!({}));
     add_dependent(&delivery).await;
     delivery.commit().await;
-    delivery.stage.accepted("first").await;
+    delivery.fixture.accepted("first").await;
     tokio::time::sleep(QUIET).await;
     assert!(delivery.is_absent("second").await);
     delivery.end_jobs();
-    let first = delivery.stage.completed("first").await;
-    delivery.stage.completed("second").await;
-    let second = delivery.stage.requests().get("second").await.unwrap();
+    let first = delivery.fixture.completed("first").await;
+    delivery.fixture.completed("second").await;
+    let second = delivery.fixture.requests().get("second").await.unwrap();
     let created = second.metadata.creation_timestamp.unwrap().0.to_string();
     assert!(
         created.as_str() >= first["completionTime"].as_str().unwrap(),
@@ -96,9 +96,9 @@ async fn what_depends_on_a_suspended_request_does_not_wait() {
     delivery.request("first", &["pc-1"], json!({"suspend": true}));
     add_dependent(&delivery).await;
     delivery.commit().await;
-    delivery.stage.completed("second").await;
+    delivery.fixture.completed("second").await;
     delivery.edit("first", &json!({"suspend": false}));
     delivery.commit().await;
-    delivery.stage.completed("first").await;
-    assert_eq!(delivery.stage.posts().len(), 2);
+    delivery.fixture.completed("first").await;
+    assert_eq!(delivery.fixture.posts().len(), 2);
 }

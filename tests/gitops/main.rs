@@ -33,7 +33,7 @@ mod git;
 mod removal;
 mod service;
 // What the suite `cluster` shares with this one, and some more.
-#[path = "../cluster/stage.rs"]
+#[path = "../cluster/fixture.rs"]
 #[allow(dead_code, unused_imports)]
-mod stage;
+mod fixture;
 mod suspend;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
 use crate::delivery::{Delivery, Health, Tool};
-use crate::stage::{desktop, endless, pair, says};
+use crate::fixture::{desktop, endless, pair, says};
 
 with_both!(
     a_finished_request_that_is_pruned_and_added_again_submits_nothing,
@@ -26,21 +26,21 @@ async fn a_finished_request_that_is_pruned_and_added_again_submits_nothing(tool:
     let delivery = Delivery::begin(tool, "pruned", &[desktop("pc-1")]).await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
-    delivery.stage.completed("leaver").await;
+    delivery.fixture.completed("leaver").await;
     delivery.remove("leaver");
     delivery.commit().await;
-    delivery.stage.gone("leaver").await;
+    delivery.fixture.gone("leaver").await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
     delivery.there("leaver", None).await;
-    let status = delivery.stage.completed("leaver").await;
+    let status = delivery.fixture.completed("leaver").await;
     assert_eq!(
         says(&status, Succeeded),
         pair("True", "AlreadyAbsent"),
         "{status:#}"
     );
     delivery.health("leaver", Health::Healthy).await;
-    assert_eq!(delivery.stage.posts().len(), 1);
+    assert_eq!(delivery.fixture.posts().len(), 1);
 }
 
 async fn a_request_that_is_pruned_in_flight_and_added_again_submits_nothing_more(tool: Tool) {
@@ -54,7 +54,7 @@ async fn a_request_that_is_pruned_in_flight_and_added_again_submits_nothing_more
     .await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
-    delivery.stage.accepted("leaver").await;
+    delivery.fixture.accepted("leaver").await;
     if tool == Tool::ArgoCd {
         delivery.health("leaver", Health::Progressing).await;
     }
@@ -67,29 +67,29 @@ async fn a_request_that_is_pruned_in_flight_and_added_again_submits_nothing_more
     delivery.commit().await;
     delivery.there("leaver", first).await;
     delivery.end_jobs();
-    let status = delivery.stage.completed("leaver").await;
+    let status = delivery.fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded).0, "True", "{status:#}");
     delivery.health("leaver", Health::Healthy).await;
-    assert_eq!(delivery.stage.posts().len(), 1);
+    assert_eq!(delivery.fixture.posts().len(), 1);
 }
 
 async fn a_finished_request_that_is_deleted_by_hand_comes_back_and_submits_nothing(tool: Tool) {
     let delivery = Delivery::begin(tool, "deleted", &[desktop("pc-1")]).await;
     delivery.request("leaver", &["pc-1"], json!({}));
     let revision = delivery.commit().await;
-    delivery.stage.completed("leaver").await;
+    delivery.fixture.completed("leaver").await;
     delivery.applied(&revision).await;
     let first = delivery.uid("leaver").await;
-    delivery.stage.delete("leaver").await;
+    delivery.fixture.delete("leaver").await;
     delivery.there("leaver", first).await;
-    let status = delivery.stage.completed("leaver").await;
+    let status = delivery.fixture.completed("leaver").await;
     assert_eq!(
         says(&status, Succeeded),
         pair("True", "AlreadyAbsent"),
         "{status:#}"
     );
     delivery.health("leaver", Health::Healthy).await;
-    assert_eq!(delivery.stage.posts().len(), 1);
+    assert_eq!(delivery.fixture.posts().len(), 1);
 }
 
 async fn a_request_that_is_deleted_by_hand_in_flight_comes_back_and_submits_nothing_more(tool: Tool) {
@@ -103,13 +103,13 @@ async fn a_request_that_is_deleted_by_hand_in_flight_comes_back_and_submits_noth
     .await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
-    delivery.stage.accepted("leaver").await;
+    delivery.fixture.accepted("leaver").await;
     let first = delivery.uid("leaver").await;
-    delivery.stage.delete("leaver").await;
+    delivery.fixture.delete("leaver").await;
     delivery.there("leaver", first).await;
     delivery.end_jobs();
-    let status = delivery.stage.completed("leaver").await;
+    let status = delivery.fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded).0, "True", "{status:#}");
     delivery.health("leaver", Health::Healthy).await;
-    assert_eq!(delivery.stage.posts().len(), 1);
+    assert_eq!(delivery.fixture.posts().len(), 1);
 }

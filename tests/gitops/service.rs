@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use testkit::{Error, Process, eventually, free_port};
 use tokio::sync::Mutex;
 
-use crate::stage::BOUND;
+use crate::fixture::BOUND;
 
 /// A port that was free may be taken a moment later; so many times others are tried.
 const ATTEMPTS: usize = 5;

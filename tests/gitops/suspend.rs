@@ -5,7 +5,7 @@ use serde_json::json;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
 use crate::delivery::{Delivery, Health, Tool};
-use crate::stage::{desktop, pair, says};
+use crate::fixture::{desktop, pair, says};
 
 with_both!(
     a_suspended_request_is_resumed_by_a_commit,
@@ -19,50 +19,50 @@ async fn a_suspended_request_is_resumed_by_a_commit(tool: Tool) {
     let delivery = Delivery::begin(tool, "suspended", &["pc-1", "pc-2"].map(desktop)).await;
     delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
     let revision = delivery.commit().await;
-    delivery.stage.reason("leaver", Submitted, "Suspended").await;
+    delivery.fixture.reason("leaver", Submitted, "Suspended").await;
     delivery.applied(&revision).await;
     delivery.health("leaver", Health::Suspended).await;
 
     // It does not hold up others.
     delivery.request("other", &["pc-2"], json!({}));
     delivery.commit().await;
-    delivery.stage.completed("other").await;
-    assert_eq!(delivery.stage.posts().len(), 1);
+    delivery.fixture.completed("other").await;
+    assert_eq!(delivery.fixture.posts().len(), 1);
 
     delivery.edit("leaver", &json!({"suspend": false}));
     delivery.commit().await;
-    let status = delivery.stage.completed("leaver").await;
+    let status = delivery.fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     delivery.health("leaver", Health::Healthy).await;
-    assert_eq!(delivery.stage.posts().len(), 2);
+    assert_eq!(delivery.fixture.posts().len(), 2);
 }
 
 async fn a_request_whose_line_suspend_is_removed_is_resumed(tool: Tool) {
     let delivery = Delivery::begin(tool, "removed-line", &[desktop("pc-1")]).await;
     delivery.request("leaver", &["pc-1"], json!({"suspend": true}));
     delivery.commit().await;
-    delivery.stage.reason("leaver", Submitted, "Suspended").await;
+    delivery.fixture.reason("leaver", Submitted, "Suspended").await;
     delivery.edit("leaver", &json!({"suspend": null}));
     delivery.commit().await;
-    delivery.stage.completed("leaver").await;
+    delivery.fixture.completed("leaver").await;
     delivery.health("leaver", Health::Healthy).await;
-    assert_eq!(delivery.stage.posts().len(), 1);
+    assert_eq!(delivery.fixture.posts().len(), 1);
 }
 
 async fn a_finished_request_that_is_suspended_holds_up_nothing(tool: Tool) {
     let delivery = Delivery::begin(tool, "late-suspend", &["pc-1", "pc-2"].map(desktop)).await;
     delivery.request("leaver", &["pc-1"], json!({}));
     delivery.commit().await;
-    delivery.stage.completed("leaver").await;
+    delivery.fixture.completed("leaver").await;
     delivery.edit("leaver", &json!({"suspend": true}));
     delivery.request("other", &["pc-2"], json!({}));
     let revision = delivery.commit().await;
-    delivery.stage.completed("other").await;
+    delivery.fixture.completed("other").await;
     delivery.applied(&revision).await;
     for name in ["leaver", "other"] {
         delivery.health(name, Health::Healthy).await;
     }
-    assert_eq!(delivery.stage.posts().len(), 2);
+    assert_eq!(delivery.fixture.posts().len(), 2);
 }
 
 async fn a_request_that_is_suspended_by_hand_is_resumed_as_git_says(tool: Tool) {
@@ -71,7 +71,7 @@ async fn a_request_that_is_suspended_by_hand_is_resumed_as_git_says(tool: Tool) 
     delivery.request("leaver", &["pc-1"], json!({}));
     let revision = delivery.commit().await;
     delivery
-        .stage
+        .fixture
         .reason("leaver", Submitted, "AwaitingApproval")
         .await;
     delivery.applied(&revision).await;
@@ -82,7 +82,7 @@ async fn a_request_that_is_suspended_by_hand_is_resumed_as_git_says(tool: Tool) 
     delivery
         .spec_is("leaver", "the tool has taken it back", taken_back)
         .await;
-    assert_eq!(delivery.stage.posts().len(), 0);
+    assert_eq!(delivery.fixture.posts().len(), 0);
 }
 
 async fn a_project_without_the_line_that_is_suspended_by_hand(tool: Tool) {
@@ -91,7 +91,7 @@ async fn a_project_without_the_line_that_is_suspended_by_hand(tool: Tool) {
         .patch_by_hand("wsp/prod", &json!({"suspend": true}))
         .await;
     delivery.compared(3).await;
-    let project = delivery.stage.namespace.projects().get("prod").await.unwrap();
+    let project = delivery.fixture.namespace.projects().get("prod").await.unwrap();
     let held = project.data["spec"]["suspend"] == true;
     // Flux takes back what kubectl has set, also where Git says nothing about it.
     assert_eq!(held, tool == Tool::ArgoCd, "{:#}", project.data["spec"]);

@@ -6,7 +6,7 @@ use serde_json::json;
 use testkit::eventually;
 use testkit::node::{NAMESPACE, Settings, Version};
 
-use crate::stage::{BOUND, Replica, Stage, assert_sent_once, outcomes};
+use crate::fixture::{BOUND, Fixture, Replica, assert_sent_once, outcomes};
 
 /// Probes of liveness, one every ten seconds, in five minutes.
 const FIVE_MINUTES: u64 = 30;
@@ -16,56 +16,56 @@ const A_MINUTE: u64 = 6;
 
 on_nodes! {
     async fn a_request_in_flight_is_recorded_after_the_api_server_was_away_for_five_minutes() {
-        let stage = Stage::set(&["pc-1", "pc-2"]).await;
-        stage.answer_next_submission(&json!({"delay": "5s"}));
-        let leader = stage.leader().await;
-        stage.request("leavers", &["pc-1"]).await;
-        stage.submitted().await;
+        let fixture = Fixture::set(&["pc-1", "pc-2"]).await;
+        fixture.answer_next_submission(&json!({"delay": "5s"}));
+        let leader = fixture.leader().await;
+        fixture.request("leavers", &["pc-1"]).await;
+        fixture.submitted().await;
 
-        let pods = stage.pods().await;
-        stage.cluster.control_plane().kill_api_server().await.unwrap();
+        let pods = fixture.pods().await;
+        fixture.cluster.control_plane().kill_api_server().await.unwrap();
         let mut before = Vec::new();
         for pod in &pods {
-            before.push(live_probes(&stage, pod).await.unwrap());
+            before.push(live_probes(&fixture, pod).await.unwrap());
         }
         let look = async || {
             let mut counts = Vec::new();
             for (pod, before) in pods.iter().zip(&before) {
-                counts.push(live_probes(&stage, pod).await? - before);
+                counts.push(live_probes(&fixture, pod).await? - before);
             }
             if counts.iter().all(|&count| count >= FIVE_MINUTES) { Ok(()) } else { Err(format!("{counts:?}")) }
         };
         let bound = Duration::from_secs(900);
         eventually("both pods were found alive for five minutes", bound, look).await.unwrap_or_else(|error| panic!("{error}"));
-        stage.cluster.control_plane().start_api_server().await.unwrap();
+        fixture.cluster.control_plane().start_api_server().await.unwrap();
 
         // The leader has waited with the answer, and has then made room for another one.
-        assert_eq!(outcomes(&stage.succeeded("leavers").await), ["Accepted"]);
-        assert_sent_once(&stage, "pc-1");
-        stage.rolled_out().await;
-        stage.request("more", &["pc-2"]).await;
-        stage.succeeded("more").await;
-        for pod in stage.pods().await {
+        assert_eq!(outcomes(&fixture.succeeded("leavers").await), ["Accepted"]);
+        assert_sent_once(&fixture, "pc-1");
+        fixture.rolled_out().await;
+        fixture.request("more", &["pc-2"]).await;
+        fixture.succeeded("more").await;
+        for pod in fixture.pods().await {
             let most = i32::from(pod.uid == leader.uid);
             assert!(pod.restarts <= most, "{leader:?}, {pod:?}");
         }
     }
 
     async fn pods_that_start_before_the_api_server_can_be_reached_wait_for_it() {
-        let stage = Stage::empty(Settings::default(), &["pc-1"]).await;
-        for node in stage.cluster.nodes() {
+        let fixture = Fixture::empty(Settings::default(), &["pc-1"]).await;
+        for node in fixture.cluster.nodes() {
             node.part_pods_from_services().unwrap();
         }
-        stage.deploy(&Version::current(), &[]).await;
+        fixture.deploy(&Version::current(), &[]).await;
         let look = async || {
-            let pods = stage.pods().await;
+            let pods = fixture.pods().await;
             for pod in &pods {
                 let log = ["logs", "--namespace", NAMESPACE, &pod.name];
-                let log = stage.cluster.control_plane().kubectl(log).await.unwrap().stdout;
+                let log = fixture.cluster.control_plane().kubectl(log).await.unwrap().stdout;
                 if !log.contains("failed to get the version of the API server") {
                     return Err(format!("{pod:?}\n{log}"));
                 }
-                let probes = live_probes(&stage, pod).await?;
+                let probes = live_probes(&fixture, pod).await?;
                 if probes < A_MINUTE {
                     return Err(format!("{pod:?}: {probes} probes of liveness"));
                 }
@@ -77,21 +77,21 @@ on_nodes! {
             }
         };
         eventually("both pods wait, and are alive", BOUND, look).await.unwrap_or_else(|error| panic!("{error}"));
-        for node in stage.cluster.nodes() {
+        for node in fixture.cluster.nodes() {
             node.join_pods_and_services().unwrap();
         }
-        stage.rolled_out().await;
-        let pods = stage.pods().await;
+        fixture.rolled_out().await;
+        let pods = fixture.pods().await;
         assert!(pods.iter().all(|pod| pod.restarts == 0), "{pods:?}");
-        stage.connect().await;
-        stage.request("leavers", &["pc-1"]).await;
-        stage.succeeded("leavers").await;
+        fixture.connect().await;
+        fixture.request("leavers", &["pc-1"]).await;
+        fixture.succeeded("leavers").await;
     }
 }
 
 /// How often the kubelet has found a pod alive.
-async fn live_probes(stage: &Stage, pod: &Replica) -> Result<u64, String> {
-    let node = stage
+async fn live_probes(fixture: &Fixture, pod: &Replica) -> Result<u64, String> {
+    let node = fixture
         .cluster
         .nodes()
         .iter()

@@ -5,40 +5,40 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1::Pod;
 use testkit::node::{Family, Settings, Version};
 
-use crate::stage::{Stage, assert_sent_once};
+use crate::fixture::{Fixture, assert_sent_once};
 
 on_nodes! {
     async fn the_operator_works_in_a_cluster_of_ipv6_alone() {
-        let stage = works(Family::V6).await;
-        assert_eq!(families(&stage).await, [[false, true]; 2]);
+        let fixture = works(Family::V6).await;
+        assert_eq!(families(&fixture).await, [[false, true]; 2]);
     }
 
     async fn the_operator_works_in_a_cluster_of_both_families() {
-        let stage = works(Family::Dual).await;
-        assert_eq!(families(&stage).await, [[true, true]; 2]);
+        let fixture = works(Family::Dual).await;
+        assert_eq!(families(&fixture).await, [[true, true]; 2]);
     }
 }
 
-async fn works(family: Family) -> Stage {
+async fn works(family: Family) -> Fixture {
     let settings = Settings {
         family,
         ..Settings::default()
     };
-    let stage = Stage::empty(settings, &["pc-1"]).await;
-    stage.deploy(&Version::current(), &[]).await;
-    stage.rolled_out().await;
-    stage.connect().await;
-    stage.request("leavers", &["pc-1"]).await;
-    stage.succeeded("leavers").await;
-    assert_sent_once(&stage, "pc-1");
-    stage
+    let fixture = Fixture::empty(settings, &["pc-1"]).await;
+    fixture.deploy(&Version::current(), &[]).await;
+    fixture.rolled_out().await;
+    fixture.connect().await;
+    fixture.request("leavers", &["pc-1"]).await;
+    fixture.succeeded("leavers").await;
+    assert_sent_once(&fixture, "pc-1");
+    fixture
 }
 
 /// Whether each pod has an address of IPv4, and one of IPv6.
-async fn families(stage: &Stage) -> Vec<[bool; 2]> {
+async fn families(fixture: &Fixture) -> Vec<[bool; 2]> {
     let mut found = Vec::new();
-    for pod in stage.pods().await {
-        let pod = stage.namespace.api::<Pod>().get(&pod.name).await.unwrap();
+    for pod in fixture.pods().await {
+        let pod = fixture.namespace.api::<Pod>().get(&pod.name).await.unwrap();
         let addresses = pod.status.unwrap().pod_ips.unwrap();
         let addresses: Vec<IpAddr> = addresses
             .iter()

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::eventually;
 use testkit::node::{NAMESPACE, Settings};
 
-use crate::stage::{BOUND, OPERATOR, Stage, assert_sent_once, outcomes, path};
+use crate::fixture::{BOUND, Fixture, OPERATOR, assert_sent_once, outcomes, path};
 
 /// Folder of the chart.
 const CHART: &str = "deploy/helm/desktop-deletion-operator";
@@ -12,43 +12,43 @@ const CHART: &str = "deploy/helm/desktop-deletion-operator";
 on_nodes! {
     #[needs(Helm)]
     async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled_beside_its_requests() {
-        let stage = Stage::empty(Settings::default(), &["pc-1", "pc-2", "pc-3", "pc-4"]).await;
-        stage.kubectl(&["create", "namespace", NAMESPACE]).await;
+        let fixture = Fixture::empty(Settings::default(), &["pc-1", "pc-2", "pc-3", "pc-4"]).await;
+        fixture.kubectl(&["create", "namespace", NAMESPACE]).await;
         let restricted = "pod-security.kubernetes.io/enforce=restricted";
-        stage.kubectl(&["label", "namespace", NAMESPACE, restricted]).await;
+        fixture.kubectl(&["label", "namespace", NAMESPACE, restricted]).await;
 
-        helm(&stage, &["install", OPERATOR, &chart(), "--values", &values(&stage, &policies())]).await;
-        stage.connect().await;
-        stage.request("first", &["pc-1"]).await;
-        stage.succeeded("first").await;
+        helm(&fixture, &["install", OPERATOR, &chart(), "--values", &values(&fixture, &policies())]).await;
+        fixture.connect().await;
+        fixture.request("first", &["pc-1"]).await;
+        fixture.succeeded("first").await;
 
         // A submission is in flight in each case.
         let upgrade = ["upgrade", OPERATOR, &chart(), "--reset-then-reuse-values", "--set=operator.concurrency=8"];
         for (desktop, change, concurrency) in
             [("pc-2", &upgrade[..], Some("8")), ("pc-3", &["rollback", OPERATOR], None)]
         {
-            stage.answer_next_submission_late();
-            let leader = stage.leader().await;
-            stage.request(desktop, &[desktop]).await;
-            stage.submitted().await;
-            tokio::join!(helm(&stage, change), stage.stops_in_flight(&leader, desktop));
-            assert_eq!(variable(&stage, "DESKTOP_DELETION_CONCURRENCY").await.as_deref(), concurrency);
-            assert_eq!(outcomes(&stage.succeeded(desktop).await), ["Accepted"], "{change:?}");
-            assert_sent_once(&stage, desktop);
+            fixture.answer_next_submission_late();
+            let leader = fixture.leader().await;
+            fixture.request(desktop, &[desktop]).await;
+            fixture.submitted().await;
+            tokio::join!(helm(&fixture, change), fixture.stops_in_flight(&leader, desktop));
+            assert_eq!(variable(&fixture, "DESKTOP_DELETION_CONCURRENCY").await.as_deref(), concurrency);
+            assert_eq!(outcomes(&fixture.succeeded(desktop).await), ["Accepted"], "{change:?}");
+            assert_sent_once(&fixture, desktop);
         }
 
-        helm(&stage, &["uninstall", OPERATOR]).await;
-        let left = async || match stage.kubectl(&["get", "all", "--namespace", NAMESPACE, "--output=name"]).await {
+        helm(&fixture, &["uninstall", OPERATOR]).await;
+        let left = async || match fixture.kubectl(&["get", "all", "--namespace", NAMESPACE, "--output=name"]).await {
             left if left.is_empty() => Ok(()),
             left => Err(left),
         };
         eventually("nothing of the release runs", BOUND, left).await.unwrap_or_else(|error| panic!("{error}"));
         // The requests are still there, and are taken over by the next release.
-        let before = stage.kubectl(&["get", "ddel", "--namespace", NAMESPACE, "--output=json"]).await;
-        helm(&stage, &["install", OPERATOR, &chart(), "--values", &values(&stage, &policies())]).await;
-        stage.request("last", &["pc-4"]).await;
-        stage.succeeded("last").await;
-        let after = stage.kubectl(&["get", "ddel", "--namespace", NAMESPACE, "--output=json"]).await;
+        let before = fixture.kubectl(&["get", "ddel", "--namespace", NAMESPACE, "--output=json"]).await;
+        helm(&fixture, &["install", OPERATOR, &chart(), "--values", &values(&fixture, &policies())]).await;
+        fixture.request("last", &["pc-4"]).await;
+        fixture.succeeded("last").await;
+        let after = fixture.kubectl(&["get", "ddel", "--namespace", NAMESPACE, "--output=json"]).await;
         let statuses = |list: &str| -> Vec<(Value, Value)> {
             let list: Value = serde_json::from_str(list).unwrap();
             let items = list["items"].as_array().unwrap().iter();
@@ -56,50 +56,50 @@ on_nodes! {
             old.map(|item| (item["metadata"]["name"].clone(), item["status"].clone())).collect()
         };
         assert_eq!(statuses(&after), statuses(&before));
-        assert_eq!(stage.posts().len(), 4, "{:#?}", stage.posts());
+        assert_eq!(fixture.posts().len(), 4, "{:#?}", fixture.posts());
     }
 
     #[needs(Helm, Earlier)]
     async fn a_release_of_an_earlier_chart_is_upgraded_with_its_definitions_and_rolled_back() {
-        let stage = Stage::empty(Settings::default(), &["pc-1", "pc-2", "pc-3"]).await;
-        let earlier = stage.cluster.earlier().unwrap();
+        let fixture = Fixture::empty(Settings::default(), &["pc-1", "pc-2", "pc-3"]).await;
+        let earlier = fixture.cluster.earlier().unwrap();
         let old_chart = earlier.source.join(CHART).display().to_string();
-        let values = values(&stage, &json!({}));
+        let values = values(&fixture, &json!({}));
         let tag = format!("--set=image.tag={}", earlier.tag);
         let install = ["install", OPERATOR, &old_chart, "--create-namespace", "--values", &values, &tag];
-        helm(&stage, &install).await;
-        stage.connect().await;
-        stage.request("first", &["pc-1"]).await;
-        let first = stage.succeeded("first").await;
+        helm(&fixture, &install).await;
+        fixture.connect().await;
+        fixture.request("first", &["pc-1"]).await;
+        let first = fixture.succeeded("first").await;
         assert_eq!(first["plan"], json!(null), "it knows no plans");
-        assert!(!defines_approvals(&stage).await);
+        assert!(!defines_approvals(&fixture).await);
 
         // A submission is in flight in both directions.
         let upgrade = ["upgrade", OPERATOR, &chart(), "--reset-then-reuse-values", "--set=image.tag="];
         for (desktop, change) in [("pc-2", &upgrade[..]), ("pc-3", &["rollback", OPERATOR, "1"])] {
-            stage.answer_next_submission_late();
-            let leader = stage.leader().await;
-            stage.request(desktop, &[desktop]).await;
-            stage.submitted().await;
-            tokio::join!(helm(&stage, change), stage.stops_in_flight(&leader, desktop));
-            assert_eq!(outcomes(&stage.succeeded(desktop).await), ["Accepted"], "{change:?}");
-            assert_sent_once(&stage, desktop);
-            assert_eq!(defines_approvals(&stage).await, change == upgrade, "{change:?}");
-            assert_eq!(stage.status("first").await["attempts"], first["attempts"], "{change:?}");
+            fixture.answer_next_submission_late();
+            let leader = fixture.leader().await;
+            fixture.request(desktop, &[desktop]).await;
+            fixture.submitted().await;
+            tokio::join!(helm(&fixture, change), fixture.stops_in_flight(&leader, desktop));
+            assert_eq!(outcomes(&fixture.succeeded(desktop).await), ["Accepted"], "{change:?}");
+            assert_sent_once(&fixture, desktop);
+            assert_eq!(defines_approvals(&fixture).await, change == upgrade, "{change:?}");
+            assert_eq!(fixture.status("first").await["attempts"], first["attempts"], "{change:?}");
         }
-        assert_eq!(stage.posts().len(), 3, "{:#?}", stage.posts());
+        assert_eq!(fixture.posts().len(), 3, "{:#?}", fixture.posts());
     }
 }
 
 /// Whether the definition of requests is one with approvals.
-async fn defines_approvals(stage: &Stage) -> bool {
+async fn defines_approvals(fixture: &Fixture) -> bool {
     let definition = [
         "get",
         "crd",
         "desktopdeletions.cloud-desktops.dev",
         "--output=json",
     ];
-    stage.kubectl(&definition).await.contains("approvedPlan")
+    fixture.kubectl(&definition).await.contains("approvedPlan")
 }
 
 /// Policies of a release.
@@ -112,9 +112,9 @@ fn chart() -> String {
 }
 
 /// Writes a file with the values that a test needs, and these.
-fn values(stage: &Stage, policies: &Value) -> String {
-    let environment = stage.environment(&[]);
-    let allowed: Vec<_> = stage
+fn values(fixture: &Fixture, policies: &Value) -> String {
+    let environment = fixture.environment(&[]);
+    let allowed: Vec<_> = fixture
         .cloud
         .allowed_endpoints()
         .split(';')
@@ -131,15 +131,15 @@ fn values(stage: &Stage, policies: &Value) -> String {
         "extraEnv": variables,
         "policies": policies,
     });
-    let file = stage.cluster.control_plane().folder().join("values.json");
+    let file = fixture.cluster.control_plane().folder().join("values.json");
     std::fs::write(&file, values.to_string()).unwrap();
     file.display().to_string()
 }
 
 /// Runs Helm for the namespace of the operator, and waits until what it changed is ready.
-async fn helm(stage: &Stage, arguments: &[&str]) {
+async fn helm(fixture: &Fixture, arguments: &[&str]) {
     let program = testkit::go_tool("helm").unwrap();
-    let control_plane = stage.cluster.control_plane();
+    let control_plane = fixture.cluster.control_plane();
     let command = tokio::process::Command::new(program)
         .args(arguments)
         .args(["--namespace", NAMESPACE, "--wait", "--timeout=5m"])
@@ -153,9 +153,9 @@ async fn helm(stage: &Stage, arguments: &[&str]) {
 }
 
 /// A variable of the operator's environment.
-async fn variable(stage: &Stage, name: &str) -> Option<String> {
+async fn variable(fixture: &Fixture, name: &str) -> Option<String> {
     let deployment = format!("deployment/{OPERATOR}");
-    let text = stage
+    let text = fixture
         .kubectl(&["get", &deployment, "--namespace", NAMESPACE, "--output=json"])
         .await;
     let deployment: Value = serde_json::from_str(&text).unwrap();

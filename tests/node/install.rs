@@ -5,38 +5,38 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::Api;
 
-use crate::stage::{Replica, Stage, pause};
+use crate::fixture::{Fixture, Replica, pause};
 
 on_nodes! {
     async fn both_replicas_run_on_different_nodes_also_after_a_roll_out() {
-        let stage = Stage::set(&["pc-1"]).await;
-        assert_spread(&stage.pods().await);
-        assert!(stage.holder().await.is_some());
+        let fixture = Fixture::set(&["pc-1"]).await;
+        assert_spread(&fixture.pods().await);
+        assert!(fixture.holder().await.is_some());
 
-        stage.request("leavers", &["pc-1"]).await;
-        stage.succeeded("leavers").await;
-        let posts = stage.posts();
+        fixture.request("leavers", &["pc-1"]).await;
+        fixture.succeeded("leavers").await;
+        let posts = fixture.posts();
         assert_eq!(posts.len(), 1, "{posts:#?}");
 
         // Where nodes are not equally busy, the idle one is preferred for whatever reason allows it.
-        occupy(&stage, "node2").await;
+        occupy(&fixture, "node2").await;
         for _ in 0..2 {
-            stage.restart().await;
-            assert_spread(&stage.pods().await);
+            fixture.restart().await;
+            assert_spread(&fixture.pods().await);
         }
         // What the test kit searches for secrets has the logs of all three generations.
-        let logs: String = stage.cluster.nodes().iter().map(|node| node.pod_logs().unwrap()).collect();
+        let logs: String = fixture.cluster.nodes().iter().map(|node| node.pod_logs().unwrap()).collect();
         let started = logs.matches("serving /livez").count();
         assert!(started >= 6, "{started} in\n{logs}");
     }
 }
 
 /// Has half of the CPUs of a node reserved.
-async fn occupy(stage: &Stage, node: &str) {
-    let nodes = Api::<Node>::all(stage.namespace.client());
+async fn occupy(fixture: &Fixture, node: &str) {
+    let nodes = Api::<Node>::all(fixture.namespace.client());
     let status = nodes.get(node).await.unwrap().status.unwrap();
     let cores: u32 = status.allocatable.unwrap()["cpu"].0.parse().unwrap();
-    pause(stage, "busy", node, Some(&format!("{}m", cores * 500))).await;
+    pause(fixture, "busy", node, Some(&format!("{}m", cores * 500))).await;
 }
 
 fn assert_spread(pods: &[Replica]) {

@@ -5,20 +5,20 @@ use kube::api::{ListParams, PostParams};
 use serde_json::json;
 use testkit::{eventually, manifests};
 
-use crate::stage::{BOUND, Stage};
+use crate::fixture::{BOUND, Fixture};
 
 const OBJECTS: usize = 500;
 
 on_nodes! {
     async fn a_burst_of_requests_fits_into_the_memory_limit() {
-        let stage = Stage::set(&[]).await;
-        let leader = stage.leader().await;
-        let limit = stage.cluster.memory(&leader.uid, "limit_in_bytes").unwrap();
+        let fixture = Fixture::set(&[]).await;
+        let leader = fixture.leader().await;
+        let limit = fixture.cluster.memory(&leader.uid, "limit_in_bytes").unwrap();
         assert_eq!(limit, 256 << 20, "the limit of the manifest holds");
-        let requests = stage.namespace.deletions();
+        let requests = fixture.namespace.deletions();
         let create = async |number: usize| {
             let name = format!("pc-{number}");
-            stage.cloud.cloud.add_desktop(&json!({"id": name})).unwrap();
+            fixture.cloud.cloud.add_desktop(&json!({"id": name})).unwrap();
             let manifest = manifests::desktop_deletion(&name, "prod", [&name]);
             let object = serde_json::from_value(manifest).unwrap();
             requests.create(&PostParams::default(), &object).await.map(drop)
@@ -31,10 +31,10 @@ on_nodes! {
             left => Err(format!("{left} are left")),
         };
         eventually("all requests are finished", BOUND * 2, finished).await.unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(stage.posts().len(), OBJECTS);
-        let pods = stage.pods().await;
+        assert_eq!(fixture.posts().len(), OBJECTS);
+        let pods = fixture.pods().await;
         assert!(pods.contains(&leader) && pods.iter().all(|pod| pod.restarts == 0), "{leader:?}, {pods:?}");
-        let peak = stage.cluster.memory(&leader.uid, "max_usage_in_bytes").unwrap();
+        let peak = fixture.cluster.memory(&leader.uid, "max_usage_in_bytes").unwrap();
         println!("{} MiB of {} MiB were used", peak >> 20, limit >> 20);
     }
 }

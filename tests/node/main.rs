@@ -20,10 +20,10 @@ macro_rules! on_nodes {
 
 mod away;
 mod families;
+mod fixture;
 mod hand_over;
 mod helm;
 mod install;
 mod load;
 mod network_policy;
-mod stage;
 mod upgrade;

@@ -7,7 +7,7 @@ use testkit::node::{Settings, Version};
 use testkit::{Process, eventually};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::stage::{BOUND, Stage, pause};
+use crate::fixture::{BOUND, Fixture, pause};
 
 /// Where Huawei Cloud CCE has its API server.
 const API_SERVER: u16 = 5443;
@@ -19,33 +19,33 @@ on_nodes! {
     #[needs(NetworkPolicies)]
     async fn the_operator_reaches_what_it_needs_and_nothing_else() {
         let settings = Settings { port: API_SERVER, ..Settings::default() };
-        let mut stage = Stage::empty(settings, &["pc-1"]).await;
-        stage.cluster.enforce_network_policies().unwrap();
-        let [host, cloud] = stage.cluster.host_and_cloud();
+        let mut fixture = Fixture::empty(settings, &["pc-1"]).await;
+        fixture.cluster.enforce_network_policies().unwrap();
+        let [host, cloud] = fixture.cluster.host_and_cloud();
         // Without a translation of the Service's address, pods are told the API server's own.
         let (address, port) = (host.to_string(), API_SERVER.to_string());
         let own = [("KUBERNETES_SERVICE_HOST", &*address), ("KUBERNETES_SERVICE_PORT", &*port)];
-        stage.deploy(&Version::current(), &own).await;
-        stage.rolled_out().await;
-        stage.connect().await;
+        fixture.deploy(&Version::current(), &own).await;
+        fixture.rolled_out().await;
+        fixture.connect().await;
 
         let mut listeners = Vec::new();
         for port in FOREIGN {
             listeners.push(TcpListener::bind((host, port)).await.unwrap());
         }
-        let kubelet = stage.cluster.nodes()[0].kubelet_address();
+        let kubelet = fixture.cluster.nodes()[0].kubelet_address();
         let foreign: Vec<_> = FOREIGN.map(|port| SocketAddr::new(host, port)).into_iter().chain([kubelet]).collect();
         let needed = [SocketAddr::new(host, API_SERVER), SocketAddr::new(cloud, 443)];
         // Another pod, which no policy names, reaches all of them.
-        pause(&stage, "neighbour", "node2", None).await;
-        let neighbours = stage.cluster.control_plane().existing_namespace("default").await.unwrap();
+        pause(&fixture, "neighbour", "node2", None).await;
+        let neighbours = fixture.cluster.control_plane().existing_namespace("default").await.unwrap();
         let neighbour = neighbours.api::<Pod>().get("neighbour").await.unwrap().metadata.uid.unwrap();
         for &address in foreign.iter().chain(&needed) {
-            assert!(stage.cluster.connects(&neighbour, address).unwrap(), "{address}");
+            assert!(fixture.cluster.connects(&neighbour, address).unwrap(), "{address}");
         }
-        for pod in stage.pods().await {
+        for pod in fixture.pods().await {
             let open = |addresses: &[SocketAddr]| -> Vec<_> {
-                let open = |&address: &SocketAddr| stage.cluster.connects(&pod.uid, address).unwrap();
+                let open = |&address: &SocketAddr| fixture.cluster.connects(&pod.uid, address).unwrap();
                 addresses.iter().copied().filter(open).collect()
             };
             let closed = async || match open(&foreign) {
@@ -55,25 +55,25 @@ on_nodes! {
             eventually("foreign ports are closed", BOUND, closed).await.unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(open(&needed), needed, "{pod:?}");
         }
-        from_outside(&stage).await;
+        from_outside(&fixture).await;
 
         // Also what begins now: names, the cloud, the API server.
-        stage.restart().await;
-        stage.request("leavers", &["pc-1"]).await;
-        stage.succeeded("leavers").await;
+        fixture.restart().await;
+        fixture.request("leavers", &["pc-1"]).await;
+        fixture.succeeded("leavers").await;
     }
 }
 
 /// Of the ports of a replica that somebody listens on, only that of probes and metrics is open.
-async fn from_outside(stage: &Stage) {
-    let leader = stage.leader().await;
-    let pod = stage.namespace.api::<Pod>().get(&leader.name).await.unwrap();
+async fn from_outside(fixture: &Fixture) {
+    let leader = fixture.leader().await;
+    let pod = fixture.namespace.api::<Pod>().get(&leader.name).await.unwrap();
     let address = pod.status.unwrap().pod_ip.unwrap().parse().unwrap();
-    let listener: Process = stage.cluster.listen_in(&leader.uid, FOREIGN[0]).unwrap();
+    let listener: Process = fixture.cluster.listen_in(&leader.uid, FOREIGN[0]).unwrap();
     let listens = async || {
         // From within the pod there is no policy.
         let own = SocketAddr::new(address, FOREIGN[0]);
-        if stage.cluster.connects(&leader.uid, own).unwrap() {
+        if fixture.cluster.connects(&leader.uid, own).unwrap() {
             Ok(())
         } else {
             Err(listener.log_tail())

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::manifests;
 use testkit::node::{Settings, Version};
 
-use crate::stage::{Stage, assert_sent_once, outcomes, reason};
+use crate::fixture::{Fixture, assert_sent_once, outcomes, reason};
 
 /// A call that is never answered expires within half a minute.
 const SOON: [(&str, &str); 4] = [
@@ -22,26 +22,26 @@ const DESKTOPS: [&str; 10] = [
 on_nodes! {
     #[needs(Earlier)]
     async fn requests_in_every_state_survive_an_upgrade_and_the_documented_roll_back() {
-        let stage = Stage::empty(Settings::default(), &DESKTOPS).await;
-        let earlier = stage.cluster.earlier().unwrap();
-        stage.deploy(&earlier, &SOON).await;
-        stage.rolled_out().await;
-        stage.connect().await;
+        let fixture = Fixture::empty(Settings::default(), &DESKTOPS).await;
+        let earlier = fixture.cluster.earlier().unwrap();
+        fixture.deploy(&earlier, &SOON).await;
+        fixture.rolled_out().await;
+        fixture.connect().await;
 
-        upgrade_under_way(&stage).await;
-        roll_back_with_requests_on_hold(&stage, &earlier).await;
+        upgrade_under_way(&fixture).await;
+        roll_back_with_requests_on_hold(&fixture, &earlier).await;
     }
 }
 
 /// Upgrades while one request is accepted, the answer of another one is lost, and that of a third one has not come.
-async fn upgrade_under_way(stage: &Stage) {
-    let cloud = &stage.cloud.cloud;
+async fn upgrade_under_way(fixture: &Fixture) {
+    let cloud = &fixture.cloud.cloud;
     let add = |fault: Value| cloud.add_fault(&fault).unwrap();
     // Its job runs on meanwhile.
     let slow = json!({"id": "pc-1", "outcome": {"result": "success", "running": "40s"}});
     cloud.add_desktop(&slow).unwrap();
-    stage.request("accepted", &["pc-1"]).await;
-    let job = stage
+    fixture.request("accepted", &["pc-1"]).await;
+    let job = fixture
         .until_request("accepted", "its job is stored", |status| {
             status["jobID"].is_string()
         })
@@ -52,19 +52,19 @@ async fn upgrade_under_way(stage: &Stage) {
     ];
     for (request, desktop, answer) in answers {
         add(json!({"operation": "batchDelete", "desktop": desktop, "effectFirst": true, "answer": answer}));
-        stage.request(request, &[desktop]).await;
+        fixture.request(request, &[desktop]).await;
     }
-    stage.submitted().await;
+    fixture.submitted().await;
     // Nothing can be recovered before the upgrade is done, and its call has not expired yet.
     add(json!({"operation": "listSubJobs", "answer": {"status": 503}}));
 
-    stage.deploy(&Version::current(), &SOON).await;
-    stage.rolled_out().await;
-    let accepted = stage.status("accepted").await;
+    fixture.deploy(&Version::current(), &SOON).await;
+    fixture.rolled_out().await;
+    let accepted = fixture.status("accepted").await;
     assert_eq!(accepted["jobID"], job["jobID"]);
-    assert_eq!(outcomes(&stage.status("lost").await), ["Pending"]);
+    assert_eq!(outcomes(&fixture.status("lost").await), ["Pending"]);
     let flying = |status: &Value| outcomes(status) == ["Accepted"];
-    stage
+    fixture
         .until_request("flying", "its answer is recorded", flying)
         .await;
 
@@ -75,19 +75,23 @@ async fn upgrade_under_way(stage: &Stage) {
         ("flying", "pc-3", "Accepted"),
     ];
     for (request, desktop, outcome) in ends {
-        assert_eq!(outcomes(&stage.succeeded(request).await), [outcome], "{request}");
-        assert_sent_once(stage, desktop);
+        assert_eq!(
+            outcomes(&fixture.succeeded(request).await),
+            [outcome],
+            "{request}"
+        );
+        assert_sent_once(fixture, desktop);
     }
 }
 
 /// Rolls back while requests wait for what the earlier version does not know and others have been submitted, and upgrades
 /// again.
-async fn roll_back_with_requests_on_hold(stage: &Stage, earlier: &Version) {
-    let mut guarded = stage.cloud.project("guarded", "login");
+async fn roll_back_with_requests_on_hold(fixture: &Fixture, earlier: &Version) {
+    let mut guarded = fixture.cloud.project("guarded", "login");
     guarded["spec"]["guardrails"] = json!({"approval": "Required"});
-    stage.namespace.apply(&guarded).await.unwrap();
+    fixture.namespace.apply(&guarded).await.unwrap();
     let held = manifests::desktop_deletion("held", "guarded", ["pc-4"]);
-    stage.namespace.apply(&held).await.unwrap();
+    fixture.namespace.apply(&held).await.unwrap();
     let mistaken = manifest(
         "mistaken",
         "pc-5",
@@ -96,94 +100,96 @@ async fn roll_back_with_requests_on_hold(stage: &Stage, earlier: &Version) {
     let later = manifest("later", "pc-7", &json!({"notBefore": "2099-01-01T00:00:00Z"}));
     let mut approved = manifest("approved", "pc-8", &json!({"suspend": true}));
     for request in [&mistaken, &later, &approved] {
-        stage.namespace.apply(request).await.unwrap();
+        fixture.namespace.apply(request).await.unwrap();
     }
-    waits(stage, "held", "AwaitingApproval").await;
-    waits(stage, "mistaken", "ExpectationFailed").await;
-    waits(stage, "later", "Scheduled").await;
-    approved["spec"]["approvedPlan"] = approve(stage, "approved").await;
+    waits(fixture, "held", "AwaitingApproval").await;
+    waits(fixture, "mistaken", "ExpectationFailed").await;
+    waits(fixture, "later", "Scheduled").await;
+    approved["spec"]["approvedPlan"] = approve(fixture, "approved").await;
     // Last, because nobody's plan can be read from then on.
-    let under_way = submit_before_the_roll_back(stage).await;
-    assert_eq!(stage.posts().len(), 5, "{:#?}", stage.posts());
+    let under_way = submit_before_the_roll_back(fixture).await;
+    assert_eq!(fixture.posts().len(), 5, "{:#?}", fixture.posts());
 
     // The procedure of docs/upgrade.md: projects with guardrails, and requests with a field that an earlier version ignores.
-    suspend(stage, "wsp/guarded", true).await;
+    suspend(fixture, "wsp/guarded", true).await;
     for request in ["mistaken", "later", "approved", "approved-running"] {
-        suspend(stage, &format!("ddel/{request}"), true).await;
+        suspend(fixture, &format!("ddel/{request}"), true).await;
     }
-    stage.deploy(earlier, &SOON).await;
-    stage.rolled_out().await;
+    fixture.deploy(earlier, &SOON).await;
+    fixture.rolled_out().await;
     for request in &under_way {
-        assert!(stage.status(request).await["completionTime"].is_null());
+        assert!(fixture.status(request).await["completionTime"].is_null());
     }
-    stage.cloud.cloud.clear_faults();
+    fixture.cloud.cloud.clear_faults();
     for (request, desktop) in under_way.iter().zip(["pc-9", "pc-10"]) {
         assert_eq!(
-            outcomes(&stage.succeeded(request).await),
+            outcomes(&fixture.succeeded(request).await),
             ["Accepted"],
             "{request}"
         );
-        assert_sent_once(stage, desktop);
+        assert_sent_once(fixture, desktop);
     }
-    stage.request("between", &["pc-6"]).await;
-    stage.succeeded("between").await;
-    waits(stage, "held", "ProjectSuspended").await;
+    fixture.request("between", &["pc-6"]).await;
+    fixture.succeeded("between").await;
+    waits(fixture, "held", "ProjectSuspended").await;
     for request in ["mistaken", "later", "approved"] {
-        waits(stage, request, "Suspended").await;
+        waits(fixture, request, "Suspended").await;
     }
-    assert_eq!(stage.posts().len(), 6, "{:#?}", stage.posts());
-    let all = stage
+    assert_eq!(fixture.posts().len(), 6, "{:#?}", fixture.posts());
+    let all = fixture
         .kubectl(&["get", "ddel,wsp", "--all-namespaces", "--output=yaml"])
         .await;
     assert!(!all.contains("Undecodable"), "{all}");
 
-    stage.deploy(&Version::current(), &SOON).await;
-    stage.rolled_out().await;
+    fixture.deploy(&Version::current(), &SOON).await;
+    fixture.rolled_out().await;
     // The earlier CRDs drop what they do not know of every object that is written meanwhile.
     guarded["spec"]["suspend"] = json!(false);
-    stage.namespace.apply(&guarded).await.unwrap();
-    stage.namespace.apply(&approved).await.unwrap();
+    fixture.namespace.apply(&guarded).await.unwrap();
+    fixture.namespace.apply(&approved).await.unwrap();
     // What they expect and when they begin may be gone, and cannot be added again.
     for (request, manifest) in [("mistaken", &mistaken), ("later", &later)] {
         let object = format!("ddel/{request}");
         let delete = ["delete", &object, "--namespace", testkit::node::NAMESPACE];
-        stage.kubectl(&delete).await;
-        stage.namespace.apply(manifest).await.unwrap();
+        fixture.kubectl(&delete).await;
+        fixture.namespace.apply(manifest).await.unwrap();
     }
-    waits(stage, "held", "AwaitingApproval").await;
-    waits(stage, "mistaken", "ExpectationFailed").await;
-    waits(stage, "later", "Scheduled").await;
-    assert_eq!(stage.posts().len(), 6, "{:#?}", stage.posts());
-    approve(stage, "held").await;
+    waits(fixture, "held", "AwaitingApproval").await;
+    waits(fixture, "mistaken", "ExpectationFailed").await;
+    waits(fixture, "later", "Scheduled").await;
+    assert_eq!(fixture.posts().len(), 6, "{:#?}", fixture.posts());
+    approve(fixture, "held").await;
     // With the plan that it was of, an approval may be gone as well, and is given again.
-    approve(stage, "approved").await;
-    suspend(stage, "ddel/approved", false).await;
+    approve(fixture, "approved").await;
+    suspend(fixture, "ddel/approved", false).await;
     for (request, desktop) in [("held", "pc-4"), ("approved", "pc-8")] {
-        let status = stage.succeeded(request).await;
+        let status = fixture.succeeded(request).await;
         assert_eq!(status["attempts"][0]["planHash"], status["plan"]["hash"]);
-        assert_sent_once(stage, desktop);
+        assert_sent_once(fixture, desktop);
     }
 }
 
 /// Two requests, one of them approved, that the cloud has accepted; nobody can see how far their jobs are until the faults
 /// of the cloud are cleared. Gives their names.
-async fn submit_before_the_roll_back(stage: &Stage) -> [&'static str; 2] {
+async fn submit_before_the_roll_back(fixture: &Fixture) -> [&'static str; 2] {
     for desktop in ["pc-9", "pc-10"] {
         let slow = json!({"id": desktop, "outcome": {"result": "success", "running": "60s"}});
-        stage.cloud.cloud.add_desktop(&slow).unwrap();
+        fixture.cloud.cloud.add_desktop(&slow).unwrap();
     }
-    stage.request("running", &["pc-9"]).await;
+    fixture.request("running", &["pc-9"]).await;
     let approved = manifest("approved-running", "pc-10", &json!({"suspend": true}));
-    stage.namespace.apply(&approved).await.unwrap();
-    approve(stage, "approved-running").await;
+    fixture.namespace.apply(&approved).await.unwrap();
+    approve(fixture, "approved-running").await;
     let requests = ["running", "approved-running"];
-    suspend(stage, "ddel/approved-running", false).await;
+    suspend(fixture, "ddel/approved-running", false).await;
     for request in requests {
         let accepted = |status: &Value| status["jobID"].is_string();
-        stage.until_request(request, "its job is stored", accepted).await;
+        fixture
+            .until_request(request, "its job is stored", accepted)
+            .await;
     }
     let unseen = json!({"operation": "listSubJobs", "answer": {"status": 503}});
-    stage.cloud.cloud.add_fault(&unseen).unwrap();
+    fixture.cloud.cloud.add_fault(&unseen).unwrap();
     requests
 }
 
@@ -195,17 +201,17 @@ fn manifest(name: &str, desktop: &str, more: &Value) -> Value {
     manifest
 }
 
-async fn waits(stage: &Stage, request: &str, wanted: &str) {
+async fn waits(fixture: &Fixture, request: &str, wanted: &str) {
     let says = |status: &Value| reason(status, "Submitted") == wanted;
-    stage
+    fixture
         .until_request(request, &format!("it says {wanted}"), says)
         .await;
 }
 
 /// Approves the plan of a request as `kubectl desktops approve` does, unless it is approved, and waits until that is on
 /// record. Gives its hash.
-async fn approve(stage: &Stage, request: &str) -> Value {
-    let requests = stage.namespace.deletions();
+async fn approve(fixture: &Fixture, request: &str) -> Value {
+    let requests = fixture.namespace.deletions();
     let set = async |plan: &Value| {
         let patch = Patch::Merge(json!({"spec": {"approvedPlan": plan}}));
         let parameters = PatchParams::default();
@@ -213,27 +219,27 @@ async fn approve(stage: &Stage, request: &str) -> Value {
     };
     let judged =
         |status: &Value| status["plan"]["hash"].is_string() && !reason(status, "Approved").is_empty();
-    let status = stage.until_request(request, "its plan is shown", judged).await;
+    let status = fixture.until_request(request, "its plan is shown", judged).await;
     if status["refusedPlan"].is_string() {
         set(&Value::Null).await;
         let forgotten = |status: &Value| status["refusedPlan"].is_null();
-        stage
+        fixture
             .until_request(request, "the refused approval is forgotten", forgotten)
             .await;
     }
     let hash = status["plan"]["hash"].clone();
     set(&hash).await;
     let recorded = |status: &Value| status["approved"]["hash"] == hash;
-    stage
+    fixture
         .until_request(request, "the approval is on record", recorded)
         .await;
     hash
 }
 
 /// Suspends a project or a request, or lets it go on, as the documentation does.
-async fn suspend(stage: &Stage, object: &str, suspend: bool) {
+async fn suspend(fixture: &Fixture, object: &str, suspend: bool) {
     let patch = json!({"spec": {"suspend": suspend}}).to_string();
-    stage
+    fixture
         .kubectl(&[
             "patch",
             object,

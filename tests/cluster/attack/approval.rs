@@ -8,7 +8,7 @@ use testkit::{ControlPlane, Namespace, eventually, manifests};
 
 use super::finalizer::{kubectl, requests};
 use super::lies::{OWNER, Road};
-use crate::stage::BOUND;
+use crate::fixture::BOUND;
 
 mod approvers;
 mod creators;

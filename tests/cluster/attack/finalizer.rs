@@ -16,7 +16,7 @@ use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 use super::lies::{OWNER, ROADS, Road, victim};
 use super::victims::{finished, followed, in_doubt, waiting};
 use crate::crd_rules::attempt;
-use crate::stage::{BOUND, Stage, desktop, endless, pair, says};
+use crate::fixture::{BOUND, Fixture, desktop, endless, pair, says};
 
 /// Where `deploy/` puts the operator.
 const OWN: &str = "desktop-deletion";
@@ -391,33 +391,37 @@ async fn the_operator_completes_and_releases_requests_under_the_policy() {
         .await
         .unwrap();
     let desktops = [desktop("pc-1"), endless("pc-2")];
-    let stage = Stage::deployed(cluster, namespace, kubeconfig, Cloud::world(), &desktops).await;
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    let project = stage.cloud.project("prod", "login");
-    stage.namespace.apply(&project).await.unwrap();
-    let _operator = stage.operator(&["--max-signature-age=3s"]);
-    stage.request("ended", &["pc-1"]).await;
-    stage.request("running", &["pc-2"]).await;
+    let fixture = Fixture::deployed(cluster, namespace, kubeconfig, Cloud::world(), &desktops).await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    let project = fixture.cloud.project("prod", "login");
+    fixture.namespace.apply(&project).await.unwrap();
+    let _operator = fixture.operator(&["--max-signature-age=3s"]);
+    fixture.request("ended", &["pc-1"]).await;
+    fixture.request("running", &["pc-2"]).await;
 
-    let status = stage.completed("ended").await;
+    let status = fixture.completed("ended").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    let ended = stage.requests().get("ended").await.unwrap();
+    let ended = fixture.requests().get("ended").await.unwrap();
     assert_eq!(
         ended.metadata.finalizers.unwrap_or_default(),
         Vec::<String>::new()
     );
 
-    stage.accepted("running").await;
-    let admin = stage.namespace.client();
+    fixture.accepted("running").await;
+    let admin = fixture.namespace.client();
     let stripped = strip(Road::MergePatch, &admin, OWN, "running").await;
     refusal(&stripped.unwrap_err()).unwrap();
-    stage.delete("running").await;
+    fixture.delete("running").await;
     let stripped = strip(Road::MergePatch, &admin, OWN, "running").await;
     refusal(&stripped.unwrap_err()).unwrap();
-    stage.gone("running").await;
-    stage.delete("ended").await;
-    stage.gone("ended").await;
-    assert_eq!(stage.posts().len(), 2);
+    fixture.gone("running").await;
+    fixture.delete("ended").await;
+    fixture.gone("ended").await;
+    assert_eq!(fixture.posts().len(), 2);
 }
 
 pub(super) async fn kubectl(cluster: &ControlPlane, arguments: &[&str]) -> String {

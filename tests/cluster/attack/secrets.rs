@@ -7,7 +7,7 @@ use testkit::{Cloud, OtlpCollector, OtlpSpan, manifests};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
-use crate::stage::{Stage, pair, says};
+use crate::fixture::{Fixture, pair, says};
 
 const SECRET_KEY: &str = "canary-said-aloud-by-the-cloud-secret-key";
 const SECURITY_TOKEN: &str = "canary-said-aloud-by-the-cloud-session";
@@ -88,14 +88,14 @@ fn answers(secret: &str) -> Vec<Value> {
 }
 
 /// Puts each answer in the way of each operation, one after the other.
-fn say_aloud(stage: &Stage, login: &Login) {
+fn say_aloud(fixture: &Fixture, login: &Login) {
     for operation in login.operations {
         // A submission whose answer cannot be read is in doubt, and then no further one follows for long.
         let clear = |answer: &Value| *operation != "batchDelete" || answer["status"] == 429;
         let answers = answers(login.secret).into_iter().filter(clear);
         for (nth, answer) in answers.enumerate() {
             let fault = json!({"operation": operation, "nth": nth + 1, "answer": answer});
-            stage.cloud.add_fault(&fault).unwrap();
+            fixture.cloud.add_fault(&fault).unwrap();
         }
     }
 }
@@ -110,20 +110,20 @@ async fn play(number: usize, login: Login) {
         "name": said,
         "outcome": {"result": "failed", "errorCode": said, "failReason": format!("{said} could not")},
     });
-    let stage = Stage::without_project(&format!("aloud-{number}"), world, &[failing]).await;
+    let fixture = Fixture::without_project(&format!("aloud-{number}"), world, &[failing]).await;
     let secret = manifests::secret("login", login.values);
-    stage.namespace.apply(&secret).await.unwrap();
-    let mut project = stage.cloud.project("prod", "login");
+    fixture.namespace.apply(&secret).await.unwrap();
+    let mut project = fixture.cloud.project("prod", "login");
     project["spec"]["credentials"] = json!({login.kind: {"secretRef": {"name": "login"}}});
-    say_aloud(&stage, &login);
-    stage.namespace.apply(&project).await.unwrap();
+    say_aloud(&fixture, &login);
+    fixture.namespace.apply(&project).await.unwrap();
     // What it is sent is searched when it ends.
     let collector = OtlpCollector::start().await.unwrap();
     let traced = format!("--otlp-endpoint={}", collector.url());
-    let operator = stage.operator(&["--log-level=debug", "--project-refresh=300ms", &traced]);
-    stage.request("leaver", &["pc-1"]).await;
-    stage.struck().await;
-    let status = stage.completed("leaver").await;
+    let operator = fixture.operator(&["--log-level=debug", "--project-refresh=300ms", &traced]);
+    fixture.request("leaver", &["pc-1"]).await;
+    fixture.struck().await;
+    let status = fixture.completed("leaver").await;
     assert_eq!(says(&status, Succeeded), pair("False", "AllFailed"), "{status:#}");
     assert_eq!(status.to_string().contains("[redacted]"), aloud, "{status:#}");
     let log = operator.log();

@@ -14,7 +14,7 @@ use workspace_simulator::cloud::Operation;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
-use crate::stage::{Stage, desktop, message, pair, says};
+use crate::fixture::{Fixture, desktop, message, pair, says};
 
 /// The keys of a good Secret for each kind of login.
 const LOGINS: &[(&str, &[(&str, &str)])] = &[
@@ -171,20 +171,20 @@ impl Row {
     }
 
     /// Applies Secret, project and request; all of them have the name of the row.
-    async fn apply(&self, stage: &Stage, name: &str) {
-        let secrets = stage.namespace.api::<Secret>();
+    async fn apply(&self, fixture: &Fixture, name: &str) {
+        let secrets = fixture.namespace.api::<Secret>();
         secrets
             .create(&PostParams::default(), &self.secret(name))
             .await
             .unwrap();
-        put_project(stage, &stage.cloud, self.login, name).await;
+        put_project(fixture, &fixture.cloud, self.login, name).await;
     }
 
     /// What is wrong about what the operator says.
-    async fn judge(&self, stage: &Stage, name: &str) -> Option<String> {
+    async fn judge(&self, fixture: &Fixture, name: &str) -> Option<String> {
         let wanted = format!("Secret {name}: the key {} of the Secret {}", self.key, self.told);
-        let ready = stage.project_says(name, "SecretInvalid").await;
-        let status = stage.reason(name, Submitted, "ProjectNotReady").await;
+        let ready = fixture.project_says(name, "SecretInvalid").await;
+        let status = fixture.reason(name, Submitted, "ProjectNotReady").await;
         let told = [
             ready["message"].as_str().unwrap_or_default().to_owned(),
             message(&status, Submitted),
@@ -196,28 +196,28 @@ impl Row {
 }
 
 /// Applies a project with that kind of login and a request, both of that name.
-async fn put_project(stage: &Stage, cloud: &Cloud, login: &str, name: &str) {
+async fn put_project(fixture: &Fixture, cloud: &Cloud, login: &str, name: &str) {
     let mut project = cloud.project(name, name);
     project["spec"]["credentials"] = json!({login: {"secretRef": {"name": name}}});
-    stage.namespace.apply(&project).await.unwrap();
+    fixture.namespace.apply(&project).await.unwrap();
     let there = json!({"projectRef": {"name": name}});
-    stage.request_with(name, &[name], there).await;
+    fixture.request_with(name, &[name], there).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_holds_no_login_is_told_and_nothing_is_sent() {
-    let stage = Stage::without_project("secrets", Cloud::world(), &[]).await;
+    let fixture = Fixture::without_project("secrets", Cloud::world(), &[]).await;
     let good = Cloud::start(&Cloud::world()).await.unwrap();
     good.add_desktop(&desktop("good")).unwrap();
-    let _operator = stage.operator(&["--secret-refresh=5s"]);
+    let _operator = fixture.operator(&["--secret-refresh=5s"]);
     let name = |number: usize| format!("row-{number}");
     let rows = || ROWS.iter().enumerate();
-    join_all(rows().map(async |(number, row)| row.apply(&stage, &name(number)).await)).await;
-    let told = join_all(rows().map(async |(number, row)| row.judge(&stage, &name(number)).await)).await;
+    join_all(rows().map(async |(number, row)| row.apply(&fixture, &name(number)).await)).await;
+    let told = join_all(rows().map(async |(number, row)| row.judge(&fixture, &name(number)).await)).await;
     // Among all of them one that can be served is.
-    stage.namespace.apply(&good.secret("good")).await.unwrap();
-    put_project(&stage, &good, "accessKey", "good").await;
-    let status = stage.completed("good").await;
+    fixture.namespace.apply(&good.secret("good")).await.unwrap();
+    put_project(&fixture, &good, "accessKey", "good").await;
+    let status = fixture.completed("good").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     let wrong: Vec<_> = told.into_iter().flatten().collect();
     assert!(
@@ -227,7 +227,7 @@ async fn a_secret_that_holds_no_login_is_told_and_nothing_is_sent() {
         ROWS.len(),
         wrong.join("\n")
     );
-    assert_eq!(stage.cloud.ledger(), [], "nothing was sent, not even a read");
+    assert_eq!(fixture.cloud.ledger(), [], "nothing was sent, not even a read");
 }
 
 /// A login that has the form of one, and that the cloud does not take: what it is, its kind, its Secret, and what the
@@ -266,18 +266,18 @@ fn refusing_world() -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_that_the_cloud_does_not_take_is_told_and_nothing_is_submitted() {
-    let stage = Stage::without_project("refused-logins", Cloud::world(), &[desktop("good")]).await;
-    let _operator = stage.operator(&["--secret-refresh=5s"]);
+    let fixture = Fixture::without_project("refused-logins", Cloud::world(), &[desktop("good")]).await;
+    let _operator = fixture.operator(&["--secret-refresh=5s"]);
     // A cloud each, since failures of one login may lock another.
     let judge = async |(number, (what, login, values, said)): (usize, &Refused)| {
         let cloud = Cloud::start(&refusing_world()).await.unwrap();
         let name = format!("row-{number}");
         cloud.add_desktop(&desktop(&name)).unwrap();
         let secret = testkit::manifests::secret(&name, values);
-        stage.namespace.apply(&secret).await.unwrap();
-        put_project(&stage, &cloud, login, &name).await;
-        let ready = stage.project_says(&name, "AuthenticationFailed").await;
-        let status = stage.reason(&name, Submitted, "AuthenticationFailed").await;
+        fixture.namespace.apply(&secret).await.unwrap();
+        put_project(&fixture, &cloud, login, &name).await;
+        let ready = fixture.project_says(&name, "AuthenticationFailed").await;
+        let status = fixture.reason(&name, Submitted, "AuthenticationFailed").await;
         let cure = "the cloud rejects the credentials; put valid ones into the project's Secret";
         for told in [ready["message"].as_str().unwrap(), &message(&status, Submitted)] {
             assert!(told.contains(cure) && told.contains(said), "{what}: {told}");
@@ -291,8 +291,12 @@ async fn a_login_that_the_cloud_does_not_take_is_told_and_nothing_is_submitted()
         assert_eq!(cloud.calls(Operation::BatchDelete), [], "{what}");
     };
     join_all(REFUSED.iter().enumerate().map(judge)).await;
-    stage.namespace.apply(&stage.cloud.secret("good")).await.unwrap();
-    put_project(&stage, &stage.cloud, "accessKey", "good").await;
-    let status = stage.completed("good").await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("good"))
+        .await
+        .unwrap();
+    put_project(&fixture, &fixture.cloud, "accessKey", "good").await;
+    let status = fixture.completed("good").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
 }

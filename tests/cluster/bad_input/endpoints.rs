@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
-use crate::stage::{Stage, desktop, message, pair, says};
+use crate::fixture::{Fixture, desktop, message, pair, says};
 
 /// Names that lead to this machine, and an address of it, without a network that admits it.
 const ALLOWED: &str = "--allowed-endpoints=127.0.0.1=127.0.0.0/8;127.0.0.2;localhost;allowed.example;workspace.*.myhuaweicloud.com";
@@ -71,7 +71,7 @@ async fn sink() -> (u16, Arc<AtomicUsize>) {
 
 /// Applies a project whose `place` is that endpoint, with a login that is shown there, and a request for it; all have
 /// that name.
-async fn put(stage: &Stage, place: &str, endpoint: &str, name: &str) {
+async fn put(fixture: &Fixture, place: &str, endpoint: &str, name: &str) {
     let user = [
         ("domainName", "test"),
         ("userName", "robot"),
@@ -79,49 +79,53 @@ async fn put(stage: &Stage, place: &str, endpoint: &str, name: &str) {
     ];
     let (login, secret) = match place {
         "iamEndpoint" => ("password", manifests::secret(name, &user)),
-        _ => ("accessKey", stage.cloud.secret(name)),
+        _ => ("accessKey", fixture.cloud.secret(name)),
     };
-    let mut project = stage.cloud.project(name, name);
+    let mut project = fixture.cloud.project(name, name);
     project["spec"][place] = json!(endpoint);
     project["spec"]["credentials"] = json!({login: {"secretRef": {"name": name}}});
-    stage.namespace.apply(&secret).await.unwrap();
-    stage.namespace.apply(&project).await.unwrap();
+    fixture.namespace.apply(&secret).await.unwrap();
+    fixture.namespace.apply(&project).await.unwrap();
     let there = json!({"projectRef": {"name": name}});
-    stage.request_with(name, &[name], there).await;
+    fixture.request_with(name, &[name], there).await;
 }
 
 /// Waits until project and request say it.
-async fn is_told(stage: &Stage, name: &str, reason: &str, told: &str) {
-    let ready = stage.project_says(name, reason).await;
+async fn is_told(fixture: &Fixture, name: &str, reason: &str, told: &str) {
+    let ready = fixture.project_says(name, reason).await;
     assert!(ready["message"].as_str().unwrap().contains(told), "{ready:#}");
     let says_so = |status: &Value| message(status, Submitted).contains(told);
-    let status = stage.until(name, told, says_so).await;
+    let status = fixture.until(name, told, says_so).await;
     assert_eq!(says(&status, Succeeded), pair("Unknown", "Waiting"), "{status:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_would_take_a_login_elsewhere_is_told_and_nothing_connects() {
-    let stage = Stage::without_project("endpoints", Cloud::world(), &[desktop("good")]).await;
+    let fixture = Fixture::without_project("endpoints", Cloud::world(), &[desktop("good")]).await;
     let (port, visits) = sink().await;
-    let _operator = stage.operator(&[ALLOWED, "--secret-refresh=2s"]);
+    let _operator = fixture.operator(&[ALLOWED, "--secret-refresh=2s"]);
     let judge = async |(number, (what, endpoint, reason, told)): (usize, &Row)| {
         let endpoint = endpoint.replace("PORT", &port.to_string());
         for place in ["endpoint", "iamEndpoint"] {
             println!("{what}, as {place}: {reason}, {told}");
             let name = format!("row-{number}-{}", place.to_lowercase());
-            put(&stage, place, &endpoint, &name).await;
-            is_told(&stage, &name, reason, told).await;
+            put(&fixture, place, &endpoint, &name).await;
+            is_told(&fixture, &name, reason, told).await;
         }
     };
     join_all(ROWS.iter().enumerate().map(judge)).await;
 
     // Among all of them one that can be served is.
-    stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-    let project = stage.cloud.project("prod", "login");
-    stage.namespace.apply(&project).await.unwrap();
-    stage.request("good", &["good"]).await;
-    let status = stage.completed("good").await;
+    fixture
+        .namespace
+        .apply(&fixture.cloud.secret("login"))
+        .await
+        .unwrap();
+    let project = fixture.cloud.project("prod", "login");
+    fixture.namespace.apply(&project).await.unwrap();
+    fixture.request("good", &["good"]).await;
+    let status = fixture.completed("good").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
     assert_eq!(visits.load(Ordering::SeqCst), 0, "nothing connects");
-    assert_eq!(stage.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 }

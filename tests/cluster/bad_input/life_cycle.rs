@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use desktop_deletion_operator::crd::conditions::ConditionType::Succeeded;
 
 use crate::doubt::lost;
-use crate::stage::{Stage, body, desktop, endless, pair, says};
+use crate::fixture::{Fixture, body, desktop, endless, pair, says};
 
 mod again;
 mod forged;
@@ -28,9 +28,9 @@ mod forged;
 /// What is done, what comes of it, and the play that shows it.
 type Scene<'a> = (&'static str, &'static str, LocalBoxFuture<'a, ()>);
 
-fn scenes(stage: &Stage) -> Vec<Scene<'_>> {
-    let mut scenes = again::scenes(stage);
-    scenes.extend(forged::scenes(stage));
+fn scenes(fixture: &Fixture) -> Vec<Scene<'_>> {
+    let mut scenes = again::scenes(fixture);
+    scenes.extend(forged::scenes(fixture));
     scenes
 }
 
@@ -40,30 +40,30 @@ fn slow(id: &str) -> Value {
 }
 
 /// Puts a desktop into the cloud and applies a request for it, both of one name.
-async fn apply(stage: &Stage, desktop: Value) {
+async fn apply(fixture: &Fixture, desktop: Value) {
     let id = desktop["id"].as_str().unwrap().to_owned();
-    stage.cloud.add_desktop(&desktop).unwrap();
-    stage.request(&id, &[&id]).await;
+    fixture.cloud.add_desktop(&desktop).unwrap();
+    fixture.request(&id, &[&id]).await;
 }
 
 /// Waits for an end, which must be this one.
-async fn ends(stage: &Stage, name: &str, verdict: &str) -> Value {
-    let status = stage.completed(name).await;
+async fn ends(fixture: &Fixture, name: &str, verdict: &str) -> Value {
+    let status = fixture.completed(name).await;
     let (truth, _) = says(&status, Succeeded);
     assert_eq!(says(&status, Succeeded), pair(&truth, verdict), "{status:#}");
     status
 }
 
 /// Changes anything of a request, as a JSON merge patch.
-async fn patch(stage: &Stage, name: &str, change: Value) -> kube::Result<()> {
-    let (requests, parameters) = (stage.requests(), PatchParams::default());
+async fn patch(fixture: &Fixture, name: &str, change: Value) -> kube::Result<()> {
+    let (requests, parameters) = (fixture.requests(), PatchParams::default());
     let patched = requests.patch(name, &parameters, &Patch::Merge(change)).await;
     patched.map(|_| ())
 }
 
 /// Writes a part of the status, as `kubectl patch --subresource=status` does.
-async fn forge(stage: &Stage, name: &str, status: Value) {
-    let (requests, parameters) = (stage.requests(), PatchParams::default());
+async fn forge(fixture: &Fixture, name: &str, status: Value) {
+    let (requests, parameters) = (fixture.requests(), PatchParams::default());
     let forged = Patch::Merge(json!({"status": status}));
     requests
         .patch_status(name, &parameters, &forged)
@@ -72,9 +72,9 @@ async fn forge(stage: &Stage, name: &str, status: Value) {
 }
 
 /// How many submissions took effect for each desktop.
-fn effects(stage: &Stage) -> HashMap<String, usize> {
+fn effects(fixture: &Fixture) -> HashMap<String, usize> {
     let mut effects = HashMap::new();
-    for post in stage.posts().iter().filter(|post| post["tookEffect"] == true) {
+    for post in fixture.posts().iter().filter(|post| post["tookEffect"] == true) {
         for id in body(post)["desktop_ids"].as_array().unwrap() {
             *effects.entry(id.as_str().unwrap().to_owned()).or_default() += 1;
         }
@@ -84,10 +84,10 @@ fn effects(stage: &Stage) -> HashMap<String, usize> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_done_to_an_object_its_desktops_are_submitted_once_at_most() {
-    let stage = Stage::set("life-cycle", &[]).await;
+    let fixture = Fixture::set("life-cycle", &[]).await;
     // A signature lives for a quarter of an hour, so that what is in doubt stays so while something is done to it.
-    let _operator = stage.operator(&["--job-overdue=12s", "--concurrency=256"]);
-    let scenes = scenes(&stage);
+    let _operator = fixture.operator(&["--job-overdue=12s", "--concurrency=256"]);
+    let scenes = scenes(&fixture);
     let count = scenes.len();
     let play = async |(what, then, play): Scene<'_>| {
         let played = AssertUnwindSafe(play).catch_unwind().await;
@@ -108,7 +108,7 @@ async fn whatever_is_done_to_an_object_its_desktops_are_submitted_once_at_most()
         broken.len(),
         broken.join("\n")
     );
-    let twice: Vec<_> = effects(&stage)
+    let twice: Vec<_> = effects(&fixture)
         .into_iter()
         .filter(|(_, times)| *times > 1)
         .collect();

@@ -8,7 +8,7 @@ use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
 use desktop_deletion_operator::crd::conditions::ConditionType::{Submitted, Succeeded};
 
 use crate::doubt::lost;
-use crate::stage::{Stage, desktop, endless, pair, says};
+use crate::fixture::{Fixture, desktop, endless, pair, says};
 
 const FORM: &str = "use <attempt id>=retry, <attempt id>=abandon or <attempt id>=adopt:<job id>";
 const UNKNOWN: &str = "is not in the status";
@@ -51,9 +51,9 @@ const STALE: &[(&str, &str)] = &[
 ];
 
 /// Sets the annotation, and waits for the Event that refuses it.
-async fn refused(stage: &Stage, name: &str, value: &str, why: &str) {
+async fn refused(fixture: &Fixture, name: &str, value: &str, why: &str) {
     let annotation = Patch::Merge(json!({"metadata": {"annotations": {RESOLVE_ANNOTATION: value}}}));
-    let requests = stage.requests();
+    let requests = fixture.requests();
     let before = requests.get(name).await.unwrap().data["status"]["attempts"].clone();
     requests
         .patch(name, &PatchParams::default(), &annotation)
@@ -61,7 +61,7 @@ async fn refused(stage: &Stage, name: &str, value: &str, why: &str) {
         .unwrap();
     let kept: String = value.chars().take(1024).collect();
     let answered = |status: &Value| status["lastHandledResolve"] == kept.as_str();
-    let status = stage
+    let status = fixture
         .until(name, &format!("{value:?} is answered"), answered)
         .await;
     assert_eq!(
@@ -69,14 +69,14 @@ async fn refused(stage: &Stage, name: &str, value: &str, why: &str) {
         "{value:?} changes nothing: {status:#}"
     );
     let note: String = format!("={}: ", kept.escape_debug()).chars().take(900).collect();
-    let event = stage.event(name, "ResolveRefused", &note).await;
+    let event = fixture.event(name, "ResolveRefused", &note).await;
     let note = event.note.unwrap();
     assert!(note.contains(why), "{value:?}: not {why:?} but {note:?}");
 }
 
-async fn each_is_refused(stage: &Stage, name: &str, id: &str, rows: &[(&str, &str)]) {
+async fn each_is_refused(fixture: &Fixture, name: &str, id: &str, rows: &[(&str, &str)]) {
     for (value, why) in rows {
-        refused(stage, name, &value.replace("ID", id), why).await;
+        refused(fixture, name, &value.replace("ID", id), why).await;
     }
 }
 
@@ -87,28 +87,28 @@ fn attempt(status: &Value) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_annotation_that_cannot_be_followed_is_refused_once_and_changes_nothing() {
-    let stage = Stage::set("resolve", &["in-doubt", "accepted"].map(endless)).await;
-    stage.cloud.add_desktop(&desktop("good")).unwrap();
-    stage
+    let fixture = Fixture::set("resolve", &["in-doubt", "accepted"].map(endless)).await;
+    fixture.cloud.add_desktop(&desktop("good")).unwrap();
+    fixture
         .cloud
         .add_fault(&lost("in-doubt", true, &json!("reset")))
         .unwrap();
     // A signature lives for a quarter of an hour, so that what is in doubt stays so.
-    let _operator = stage.operator(&[]);
+    let _operator = fixture.operator(&[]);
     for name in ["in-doubt", "accepted"] {
-        stage.request(name, &[name]).await;
+        fixture.request(name, &[name]).await;
     }
-    let doubt = attempt(&stage.reason("in-doubt", Submitted, "AwaitingEvidence").await);
-    let accepted = attempt(&stage.accepted("accepted").await);
+    let doubt = attempt(&fixture.reason("in-doubt", Submitted, "AwaitingEvidence").await);
+    let accepted = attempt(&fixture.accepted("accepted").await);
     tokio::join!(
-        each_is_refused(&stage, "in-doubt", &doubt, IN_DOUBT),
-        each_is_refused(&stage, "accepted", &accepted, STALE),
+        each_is_refused(&fixture, "in-doubt", &doubt, IN_DOUBT),
+        each_is_refused(&fixture, "accepted", &accepted, STALE),
     );
     let long = "x".repeat(10_000);
-    refused(&stage, "accepted", &long, &"x".repeat(100)).await;
+    refused(&fixture, "accepted", &long, &"x".repeat(100)).await;
 
-    stage.request("good", &["good"]).await;
-    let status = stage.completed("good").await;
+    fixture.request("good", &["good"]).await;
+    let status = fixture.completed("good").await;
     assert_eq!(says(&status, Succeeded), pair("True", "AllDeleted"), "{status:#}");
-    assert_eq!(stage.posts().len(), 3);
+    assert_eq!(fixture.posts().len(), 3);
 }

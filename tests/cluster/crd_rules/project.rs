@@ -363,7 +363,7 @@ fn limits() -> Vec<Row> {
             "create a project with every other guardrail",
             json!({
                 "maxDesktopsPerRequest": 100, "allowForce": false, "allowDeleteUsers": false,
-                "requiredTags": [{"key": "leaver"}, {"key": "stage", "value": "test"}],
+                "requiredTags": [{"key": "leaver"}, {"key": "fixture", "value": "test"}],
                 "protectedTags": [{"key": "keep"}], "protectedNames": ["srv-*", "pc-?"],
                 "pooledDesktops": "Refuse", "requireMaintenance": true,
                 "windows": [

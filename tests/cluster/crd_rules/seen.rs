@@ -6,7 +6,7 @@ use testkit::{ControlPlane, Namespace, Output, manifests};
 
 use super::deletion_status::{finished, succeeded};
 
-async fn stage(name: &str) -> (&'static ControlPlane, Namespace) {
+async fn fixture(name: &str) -> (&'static ControlPlane, Namespace) {
     let control_plane = ControlPlane::shared().await;
     control_plane.install_crds().await.unwrap();
     (control_plane, control_plane.namespace(name).await.unwrap())
@@ -14,7 +14,7 @@ async fn stage(name: &str) -> (&'static ControlPlane, Namespace) {
 
 #[tokio::test]
 async fn a_new_object_shows_its_defaults_and_that_nobody_has_seen_it() {
-    let (_, namespace) = stage("defaults").await;
+    let (_, namespace) = fixture("defaults").await;
     let deletion = namespace
         .apply(&manifests::desktop_deletion("a", "prod", ["d1"]))
         .await
@@ -38,7 +38,7 @@ async fn a_new_object_shows_its_defaults_and_that_nobody_has_seen_it() {
 
 #[tokio::test]
 async fn kubectl_refuses_a_field_that_does_not_exist() {
-    let (control_plane, namespace) = stage("unknown").await;
+    let (control_plane, namespace) = fixture("unknown").await;
     let mut manifest = manifests::desktop_deletion("a", "prod", ["d1"]);
     manifest["spec"]["email_notification"] = json!(false);
     let apply = ["apply", "--namespace", namespace.name(), "--filename=-"];
@@ -58,7 +58,7 @@ async fn kubectl_refuses_a_field_that_does_not_exist() {
 
 #[tokio::test]
 async fn kubectl_get_shows_where_a_request_stands() {
-    let (control_plane, namespace) = stage("columns").await;
+    let (control_plane, namespace) = fixture("columns").await;
     namespace
         .apply(&manifests::desktop_deletion("leavers", "prod", ["d1", "d2"]))
         .await
@@ -100,7 +100,7 @@ async fn kubectl_get_shows_where_a_request_stands() {
 
 #[tokio::test]
 async fn kubectl_get_shows_whether_a_project_is_ready() {
-    let (control_plane, namespace) = stage("wsp-columns").await;
+    let (control_plane, namespace) = fixture("wsp-columns").await;
     let project = manifests::workspace_project("prod", "ap-southeast-1", "0123456789abcdef", "login");
     namespace.apply(&project).await.unwrap();
     assert_eq!(
@@ -116,7 +116,7 @@ async fn kubectl_get_shows_whether_a_project_is_ready() {
 
 #[tokio::test]
 async fn kubectl_explain_tells_what_a_field_does() {
-    let (control_plane, _) = stage("explain").await;
+    let (control_plane, _) = fixture("explain").await;
     for (field, sentence) in [
         ("ddel", "A batch of cloud desktops to delete."),
         (
@@ -165,7 +165,7 @@ async fn explain(control_plane: &ControlPlane, field: &str) -> String {
 
 #[tokio::test]
 async fn requests_are_selected_on_the_server() {
-    let (_, namespace) = stage("selectors").await;
+    let (_, namespace) = fixture("selectors").await;
     for (name, project) in [("a", "prod"), ("b", "prod"), ("c", "test")] {
         namespace
             .apply(&manifests::desktop_deletion(name, project, ["d1"]))

@@ -4,7 +4,7 @@ use kube::api::DeleteParams;
 
 use super::*;
 use crate::crd_rules::attempt;
-use crate::stage::{Stage, desktop};
+use crate::fixture::{Fixture, desktop};
 
 /// A request whose last attempt is in doubt.
 fn in_doubt() -> Value {
@@ -21,11 +21,11 @@ fn in_doubt() -> Value {
 #[tokio::test]
 async fn a_request_is_followed_to_its_end_and_what_failed_becomes_another_one() {
     let ignored = json!({"id": "pc-3", "outcome": "ignored"});
-    let stage = Stage::set("plugin-wait", &[desktop("pc-1"), desktop("pc-2"), ignored]).await;
-    let kubeconfig = stage.control_plane.kubeconfig_path().to_owned();
-    let desk = Desk::with(stage.namespace.clone(), kubeconfig);
-    let _operator = stage.operator(&[]);
-    stage.request("all", &["pc-1"]).await;
+    let fixture = Fixture::set("plugin-wait", &[desktop("pc-1"), desktop("pc-2"), ignored]).await;
+    let kubeconfig = fixture.control_plane.kubeconfig_path().to_owned();
+    let desk = Desk::with(fixture.namespace.clone(), kubeconfig);
+    let _operator = fixture.operator(&[]);
+    fixture.request("all", &["pc-1"]).await;
     let ran = desk.run(&["wait", "all"], "").await;
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
     assert!(
@@ -34,7 +34,7 @@ async fn a_request_is_followed_to_its_end_and_what_failed_becomes_another_one() 
         ran.out
     );
 
-    stage.request("some", &["pc-2", "pc-3"]).await;
+    fixture.request("some", &["pc-2", "pc-3"]).await;
     let ran = desk.run(&["wait", "some", "--output=json"], "").await;
     assert_eq!(ran.code, 1, "{ran:?}");
     let end: Value = serde_json::from_str(&ran.out).unwrap();
@@ -53,7 +53,7 @@ async fn a_request_is_followed_to_its_end_and_what_failed_becomes_another_one() 
         ran.out
     );
     let apply = ["apply", "--validate=strict", "--filename=-"];
-    let applied = stage.control_plane.kubectl_with_input(apply, &ran.out).await;
+    let applied = fixture.control_plane.kubectl_with_input(apply, &ran.out).await;
     applied.unwrap().stdout().unwrap();
     assert_eq!(desk.spec("some-retry").await["desktopIDs"], json!(["pc-3"]));
     let ran = desk.run(&["retry", "all"], "").await;

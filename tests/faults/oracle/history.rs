@@ -15,12 +15,12 @@ use testkit::{AuditEvent, ControlPlane, Operator, SERVICE_ACCOUNT, eventually};
 use workspace_simulator::cloud::LedgerEntry;
 
 use super::Run;
-use crate::scene::{BOUND, CONSOLE};
+use crate::trial::{BOUND, CONSOLE};
 
 /// The history of a run in the audit log; from that event on it was over.
 pub(super) fn of(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> History {
     let log: String = run.operators.iter().map(Operator::log).collect();
-    let posts = run.scene.own_posts();
+    let posts = run.trial.own_posts();
     let lost = |job: &&String| {
         let said = |line: &str| line.contains(job.as_str()) && line.contains("before this could be recorded");
         log.lines().any(said)
@@ -41,10 +41,10 @@ pub(super) fn of(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> History 
 }
 
 fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
-    let namespace = run.scene.namespace.name();
+    let namespace = run.trial.namespace.name();
     let account = format!("system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}");
     let concerns = |e: &Arc<AuditEvent>| {
-        let ours = e.is_write() && e.concerns("desktopdeletions", namespace, &run.scene.name);
+        let ours = e.is_write() && e.concerns("desktopdeletions", namespace, &run.trial.name);
         ours.then(|| e.clone())
     };
     // A write that broke off before its body was read could change nothing.
@@ -60,8 +60,8 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
     let until_end = operators.iter().rposition(|e| logged(e)).into_iter();
     let until_end = until_end.chain(operators.iter().position(|e| ended(e)));
     Request {
-        name: run.scene.name.clone(),
-        admitted: run.scene.desktops().to_vec(),
+        name: run.trial.name.clone(),
+        admitted: run.trial.desktops().to_vec(),
         writes: operators.iter().map(|e| write(e, &versions)).collect(),
         versions: versions.into_iter().map(|stored| stored.version).collect(),
         rest: match &run.ended {
@@ -79,7 +79,7 @@ fn grounds(run: &Run, versions: &[Stored]) -> BTreeMap<String, Grounds> {
     let mut grounds = BTreeMap::new();
     for stored in versions {
         for attempt in &stored.version.object.status.attempts {
-            if let Some(own) = run.scene.grounds(stored.version.at) {
+            if let Some(own) = run.trial.grounds(stored.version.at) {
                 grounds.entry(attempt.id.clone()).or_insert(own);
             }
         }
@@ -159,7 +159,7 @@ fn lets_go(event: &AuditEvent, object: &Value) -> bool {
 
 fn status(shown: &Value) -> Status {
     let mut status = Status::read(shown, Frozen::Whole);
-    // Every job of these scenes can be found, and what a person gives up in them cannot land any more.
+    // Every job of these trials can be found, and what a person gives up in them cannot land any more.
     status.job_unknown = false;
     for (attempt, shown) in status.attempts.iter_mut().zip(items(shown, "attempts")) {
         let end = shown["notAfter"].as_str();
@@ -216,15 +216,15 @@ fn post(entry: &LedgerEntry) -> Post {
     }
 }
 
-/// Every call of the scene's cloud but those of somebody else. Each scene has a cloud and logins of its own.
+/// Every call of the trial's cloud but those of somebody else. Each trial has a cloud and logins of its own.
 fn calls(run: &Run) -> Vec<Call> {
-    let entries = run.scene.cloud.ledger().into_iter();
+    let entries = run.trial.cloud.ledger().into_iter();
     let own = entries.filter(|entry| entry.caller.as_deref() != Some(CONSOLE));
     own.map(|entry| {
         let mut parts = entry.path.split('/').skip_while(|part| part.is_empty());
         let workspace = parts.next().is_some_and(|version| version.starts_with("v2"));
         Call {
-            endpoint: run.scene.name.clone(),
+            endpoint: run.trial.name.clone(),
             project: parts.next().filter(|_| workspace).map(str::to_owned),
             credential: entry.caller,
         }
@@ -233,10 +233,10 @@ fn calls(run: &Run) -> Vec<Call> {
 }
 
 fn logins(run: &Run) -> Vec<Login> {
-    let own = run.scene.callers().map(|credential| Login {
+    let own = run.trial.callers().map(|credential| Login {
         credential,
-        endpoint: run.scene.name.clone(),
-        project: run.scene.cloud.project_id().to_owned(),
+        endpoint: run.trial.name.clone(),
+        project: run.trial.cloud.project_id().to_owned(),
     });
     own.to_vec()
 }

@@ -9,18 +9,18 @@ use kube::api::ListParams;
 use testkit::{AuditEvent, Operator};
 
 use super::Run;
-use crate::scene;
+use crate::trial;
 
 /// Says which secret stands where.
 pub(super) async fn search(runs: &[Run], events: &[Arc<AuditEvent>]) -> Vec<String> {
     let places = places(runs, events).await;
-    let mut secrets: Vec<String> = runs.iter().flat_map(|run| run.scene.canaries()).collect();
+    let mut secrets: Vec<String> = runs.iter().flat_map(|run| run.trial.canaries()).collect();
     secrets.extend(runs.iter().map(|run| run.proxy.token().to_owned()));
     secrets.sort();
     secrets.dedup();
     let mut found = Vec::new();
     for (place, text) in &places {
-        // Every secret of a scene begins with this word; only a text that has it needs a closer look.
+        // Every secret of a trial begins with this word; only a text that has it needs a closer look.
         let candidates = secrets
             .iter()
             .filter(|secret| !secret.starts_with("canary-") || text.contains("canary-"));
@@ -36,7 +36,7 @@ pub(super) async fn search(runs: &[Run], events: &[Arc<AuditEvent>]) -> Vec<Stri
 async fn places(runs: &[Run], events: &[Arc<AuditEvent>]) -> BTreeMap<String, String> {
     let mut places = BTreeMap::new();
     for run in runs {
-        let namespace = run.scene.namespace.name().to_owned();
+        let namespace = run.trial.namespace.name().to_owned();
         for operator in run.operators.iter() {
             places
                 .entry(format!("the log of operator {}", operator.pid()))
@@ -45,7 +45,7 @@ async fn places(runs: &[Run], events: &[Arc<AuditEvent>]) -> BTreeMap<String, St
         if let std::collections::btree_map::Entry::Vacant(place) =
             places.entry(format!("the Events of {namespace}"))
         {
-            let api: Api<Event> = run.scene.namespace.api();
+            let api: Api<Event> = run.trial.namespace.api();
             let listed = api.list(&ListParams::default()).await.unwrap();
             place.insert(serde_json::to_string(&listed.items).unwrap());
         }
@@ -55,7 +55,7 @@ async fn places(runs: &[Run], events: &[Arc<AuditEvent>]) -> BTreeMap<String, St
             place.insert(metrics(run.operators.last().unwrap()).await);
         }
     }
-    let namespaces: Vec<_> = runs.iter().map(|run| run.scene.namespace.name()).collect();
+    let namespaces: Vec<_> = runs.iter().map(|run| run.trial.namespace.name()).collect();
     let account = |e: &AuditEvent| e.by_service_account(testkit::SERVICE_ACCOUNT);
     let ours = |e: &AuditEvent| {
         e.object_ref
@@ -74,5 +74,5 @@ async fn places(runs: &[Run], events: &[Arc<AuditEvent>]) -> BTreeMap<String, St
 
 /// What `/metrics` shows.
 async fn metrics(operator: &Operator) -> String {
-    scene::ask(operator, "/metrics").await.unwrap().1
+    trial::ask(operator, "/metrics").await.unwrap().1
 }

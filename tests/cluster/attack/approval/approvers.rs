@@ -12,8 +12,8 @@ use super::{
 use crate::attack::finalizer::policed;
 use crate::attack::lies::ROADS;
 use crate::attack::victims::waiting;
+use crate::fixture::BOUND;
 use crate::plugin::{self, Desk};
-use crate::stage::BOUND;
 
 /// What the rights of a user come to.
 struct Person {

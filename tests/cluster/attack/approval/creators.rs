@@ -12,7 +12,7 @@ use super::{
 };
 use crate::attack::finalizer::path;
 use crate::attack::lies::{ROADS, Road};
-use crate::stage::BOUND;
+use crate::fixture::BOUND;
 
 /// The accounts that are exempted, as a GitOps tool has one; the second one lacks the verb `approve`.
 const GITOPS: &str = "system:serviceaccount:argocd:argocd-application-controller";

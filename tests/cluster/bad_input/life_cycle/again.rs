@@ -8,257 +8,263 @@ use testkit::{eventually, manifests};
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Planned, Submitted, Succeeded};
 
-use super::{Scene, Stage, apply, desktop, effects, endless, ends, lost, pair, patch, says, slow};
-use crate::stage::{BOUND, message};
+use super::{Fixture, Scene, apply, desktop, effects, endless, ends, lost, pair, patch, says, slow};
+use crate::fixture::{BOUND, message};
 
 #[rustfmt::skip]
-pub(super) fn scenes(stage: &Stage) -> Vec<Scene<'_>> {
+pub(super) fn scenes(fixture: &Fixture) -> Vec<Scene<'_>> {
     vec![
-        ("deleted and applied again at once, ten times", "the last one is served", recreated(stage).boxed_local()),
-        ("deleted and applied again while its job runs", "the second waits and finds the desktop gone", recreated_while_it_runs(stage).boxed_local()),
-        ("applied a hundred times", "one submission, one generation", applied_again(stage).boxed_local()),
-        ("restored without its status after its end", "the desktop is absent", restored(stage).boxed_local()),
-        ("ten objects with one desktop", "one of them submits it", ten_for_one(stage).boxed_local()),
-        ("one desktop in upper and lower case", "one of them submits it", in_two_cases(stage).boxed_local()),
-        ("finalizer removed by hand while its job runs", "its job is followed to the end", without_finalizer(stage).boxed_local()),
-        ("finalizer removed by hand in doubt, and deleted", "a twin does not submit again", let_go_by_hand(stage).boxed_local()),
-        ("a finalizer of somebody else", "it stays until they take it away, and nothing is done for it", held_by_others(stage).boxed_local()),
-        ("suspend toggled a hundred times", "one submission once it is released", toggled(stage).boxed_local()),
-        ("suspend toggled a hundred times while its job runs", "too late, and one submission", toggled_too_late(stage).boxed_local()),
-        ("labelled a hundred times", "nothing is written for it", labelled(stage).boxed_local()),
-        ("the longest name", "it is served as any other", long_name(stage).boxed_local()),
-        ("a hundred edits of its desktops, all refused", "it is served as it was", edited(stage).boxed_local()),
-        ("accepted under a wrong job", "the desktop decides, and nothing is sent again", wrong_job(stage).boxed_local()),
+        ("deleted and applied again at once, ten times", "the last one is served", recreated(fixture).boxed_local()),
+        ("deleted and applied again while its job runs", "the second waits and finds the desktop gone", recreated_while_it_runs(fixture).boxed_local()),
+        ("applied a hundred times", "one submission, one generation", applied_again(fixture).boxed_local()),
+        ("restored without its status after its end", "the desktop is absent", restored(fixture).boxed_local()),
+        ("ten objects with one desktop", "one of them submits it", ten_for_one(fixture).boxed_local()),
+        ("one desktop in upper and lower case", "one of them submits it", in_two_cases(fixture).boxed_local()),
+        ("finalizer removed by hand while its job runs", "its job is followed to the end", without_finalizer(fixture).boxed_local()),
+        ("finalizer removed by hand in doubt, and deleted", "a twin does not submit again", let_go_by_hand(fixture).boxed_local()),
+        ("a finalizer of somebody else", "it stays until they take it away, and nothing is done for it", held_by_others(fixture).boxed_local()),
+        ("suspend toggled a hundred times", "one submission once it is released", toggled(fixture).boxed_local()),
+        ("suspend toggled a hundred times while its job runs", "too late, and one submission", toggled_too_late(fixture).boxed_local()),
+        ("labelled a hundred times", "nothing is written for it", labelled(fixture).boxed_local()),
+        ("the longest name", "it is served as any other", long_name(fixture).boxed_local()),
+        ("a hundred edits of its desktops, all refused", "it is served as it was", edited(fixture).boxed_local()),
+        ("accepted under a wrong job", "the desktop decides, and nothing is sent again", wrong_job(fixture).boxed_local()),
     ]
 }
 
 /// Waits until there is an object of that name that is not on its way out, and applies it until then.
-async fn until_new(stage: &Stage, name: &str, old: Option<String>) {
-    let look = async || match stage.request(name, &[name]).await.metadata {
+async fn until_new(fixture: &Fixture, name: &str, old: Option<String>) {
+    let look = async || match fixture.request(name, &[name]).await.metadata {
         new if new.uid == old || new.deletion_timestamp.is_some() => Err("it is still the old one"),
         _ => Ok(()),
     };
     eventually("there is a new one", BOUND, look).await.unwrap();
 }
 
-async fn recreated(stage: &Stage) {
+async fn recreated(fixture: &Fixture) {
     let name = "recreated";
-    apply(stage, desktop(name)).await;
+    apply(fixture, desktop(name)).await;
     for _ in 0..10 {
-        let old = stage.requests().get_opt(name).await.unwrap();
-        let _gone_or_going = stage.requests().delete(name, &DeleteParams::default()).await;
-        until_new(stage, name, old.and_then(|old| old.metadata.uid)).await;
+        let old = fixture.requests().get_opt(name).await.unwrap();
+        let _gone_or_going = fixture.requests().delete(name, &DeleteParams::default()).await;
+        until_new(fixture, name, old.and_then(|old| old.metadata.uid)).await;
     }
-    let status = stage.completed(name).await;
+    let status = fixture.completed(name).await;
     assert_eq!(says(&status, Succeeded).0, "True", "{status:#}");
-    assert_eq!(effects(stage)[name], 1);
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn recreated_while_it_runs(stage: &Stage) {
+async fn recreated_while_it_runs(fixture: &Fixture) {
     let name = "recreated-while-it-runs";
-    apply(stage, slow(name)).await;
-    stage.accepted(name).await;
-    let old = stage.requests().get(name).await.unwrap();
-    stage.delete(name).await;
-    until_new(stage, name, old.metadata.uid).await;
-    ends(stage, name, "AlreadyAbsent").await;
-    assert_eq!(effects(stage)[name], 1);
+    apply(fixture, slow(name)).await;
+    fixture.accepted(name).await;
+    let old = fixture.requests().get(name).await.unwrap();
+    fixture.delete(name).await;
+    until_new(fixture, name, old.metadata.uid).await;
+    ends(fixture, name, "AlreadyAbsent").await;
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn applied_again(stage: &Stage) {
+async fn applied_again(fixture: &Fixture) {
     let name = "applied-again";
-    apply(stage, slow(name)).await;
+    apply(fixture, slow(name)).await;
     for _ in 0..100 {
-        stage.request(name, &[name]).await;
+        fixture.request(name, &[name]).await;
     }
-    ends(stage, name, "AllDeleted").await;
-    let object = stage.request(name, &[name]).await;
+    ends(fixture, name, "AllDeleted").await;
+    let object = fixture.request(name, &[name]).await;
     assert_eq!(object.metadata.generation, Some(1));
-    assert_eq!(effects(stage)[name], 1);
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn restored(stage: &Stage) {
+async fn restored(fixture: &Fixture) {
     let name = "restored";
-    apply(stage, desktop(name)).await;
-    ends(stage, name, "AllDeleted").await;
-    stage.delete(name).await;
-    stage.gone(name).await;
-    stage.request(name, &[name]).await;
-    let status = ends(stage, name, "AlreadyAbsent").await;
+    apply(fixture, desktop(name)).await;
+    ends(fixture, name, "AllDeleted").await;
+    fixture.delete(name).await;
+    fixture.gone(name).await;
+    fixture.request(name, &[name]).await;
+    let status = ends(fixture, name, "AlreadyAbsent").await;
     assert!(
         message(&status, Succeeded).contains("does not exist"),
         "{status:#}"
     );
-    assert_eq!(effects(stage)[name], 1);
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn ten_for_one(stage: &Stage) {
-    stage.cloud.add_desktop(&slow("ten-for-one")).unwrap();
+async fn ten_for_one(fixture: &Fixture) {
+    fixture.cloud.add_desktop(&slow("ten-for-one")).unwrap();
     let names: Vec<_> = (0..10).map(|n| format!("ten-for-one-{n}")).collect();
-    join_all(names.iter().map(|name| stage.request(name, &["ten-for-one"]))).await;
+    join_all(names.iter().map(|name| fixture.request(name, &["ten-for-one"]))).await;
     let mut verdicts = Vec::new();
     for name in &names {
-        verdicts.push(says(&stage.completed(name).await, Succeeded));
+        verdicts.push(says(&fixture.completed(name).await, Succeeded));
     }
     verdicts.sort();
     let mut wanted = vec![pair("True", "AllDeleted")];
     wanted.extend(vec![pair("True", "AlreadyAbsent"); 9]);
     assert_eq!(verdicts, wanted);
-    assert_eq!(effects(stage)["ten-for-one"], 1);
+    assert_eq!(effects(fixture)["ten-for-one"], 1);
 }
 
-async fn in_two_cases(stage: &Stage) {
-    stage.cloud.add_desktop(&slow("in-two-cases")).unwrap();
+async fn in_two_cases(fixture: &Fixture) {
+    fixture.cloud.add_desktop(&slow("in-two-cases")).unwrap();
     let ids = [("lower-case", "in-two-cases"), ("upper-case", "IN-TWO-CASES")];
-    join_all(ids.map(|(name, id)| async move { stage.request(name, &[id]).await })).await;
+    join_all(ids.map(|(name, id)| async move { fixture.request(name, &[id]).await })).await;
     for (name, _) in ids {
-        let status = stage.completed(name).await;
+        let status = fixture.completed(name).await;
         assert_eq!(says(&status, Succeeded).0, "True", "{status:#}");
     }
-    let effects = effects(stage);
+    let effects = effects(fixture);
     let times = |id: &str| effects.get(id).copied().unwrap_or_default();
     assert_eq!(times("in-two-cases") + times("IN-TWO-CASES"), 1, "{effects:?}");
 }
 
-async fn without_finalizer(stage: &Stage) {
+async fn without_finalizer(fixture: &Fixture) {
     let name = "without-finalizer";
-    apply(stage, slow(name)).await;
-    stage.accepted(name).await;
-    patch(stage, name, json!({"metadata": {"finalizers": null}}))
+    apply(fixture, slow(name)).await;
+    fixture.accepted(name).await;
+    patch(fixture, name, json!({"metadata": {"finalizers": null}}))
         .await
         .unwrap();
-    ends(stage, name, "AllDeleted").await;
-    assert_eq!(effects(stage)[name], 1);
+    ends(fixture, name, "AllDeleted").await;
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn let_go_by_hand(stage: &Stage) {
+async fn let_go_by_hand(fixture: &Fixture) {
     let name = "let-go-by-hand";
     let fault = lost(name, true, &json!("reset"));
-    stage.cloud.add_fault(&fault).unwrap();
-    apply(stage, slow(name)).await;
-    stage.reason(name, Submitted, "AwaitingEvidence").await;
-    let old = stage.requests().get(name).await.unwrap().metadata.uid;
-    stage.delete(name).await;
-    patch(stage, name, json!({"metadata": {"finalizers": null}}))
+    fixture.cloud.add_fault(&fault).unwrap();
+    apply(fixture, slow(name)).await;
+    fixture.reason(name, Submitted, "AwaitingEvidence").await;
+    let old = fixture.requests().get(name).await.unwrap().metadata.uid;
+    fixture.delete(name).await;
+    patch(fixture, name, json!({"metadata": {"finalizers": null}}))
         .await
         .unwrap();
-    until_new(stage, name, old).await;
-    ends(stage, name, "AlreadyAbsent").await;
-    assert_eq!(effects(stage)[name], 1);
+    until_new(fixture, name, old).await;
+    ends(fixture, name, "AlreadyAbsent").await;
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn held_by_others(stage: &Stage) {
+async fn held_by_others(fixture: &Fixture) {
     let name = "held-by-others";
-    stage.cloud.add_desktop(&desktop(name)).unwrap();
+    fixture.cloud.add_desktop(&desktop(name)).unwrap();
     let mut manifest = manifests::desktop_deletion(name, "prod", [name]);
     manifest["metadata"]["finalizers"] = json!(["example.com/others"]);
     manifest["spec"]["suspend"] = json!(true);
-    stage.namespace.apply(&manifest).await.unwrap();
-    stage.reason(name, Submitted, "Suspended").await;
-    stage.delete(name).await;
+    fixture.namespace.apply(&manifest).await.unwrap();
+    fixture.reason(name, Submitted, "Suspended").await;
+    fixture.delete(name).await;
     // It is released only when it is on its way out.
-    patch(stage, name, json!({"spec": {"suspend": false}}))
+    patch(fixture, name, json!({"spec": {"suspend": false}}))
         .await
         .unwrap();
-    let before = stage.ticks(testkit::cloud::PROJECT_ID).len();
+    let before = fixture.ticks(testkit::cloud::PROJECT_ID).len();
     let look = async || {
-        let ticks = stage.ticks(testkit::cloud::PROJECT_ID).len();
+        let ticks = fixture.ticks(testkit::cloud::PROJECT_ID).len();
         if ticks > before + 5 { Ok(()) } else { Err(ticks) }
     };
     eventually("the operator has been at work", BOUND, look)
         .await
         .unwrap();
-    let left = stage.requests().get(name).await.unwrap().metadata.finalizers;
+    let left = fixture.requests().get(name).await.unwrap().metadata.finalizers;
     assert_eq!(left, Some(vec!["example.com/others".to_owned()]));
-    patch(stage, name, json!({"metadata": {"finalizers": null}}))
+    patch(fixture, name, json!({"metadata": {"finalizers": null}}))
         .await
         .unwrap();
-    stage.gone(name).await;
-    assert_eq!(effects(stage).get(name), None);
+    fixture.gone(name).await;
+    assert_eq!(effects(fixture).get(name), None);
 }
 
-async fn toggled(stage: &Stage) {
+async fn toggled(fixture: &Fixture) {
     let name = "toggled";
-    stage.cloud.add_desktop(&desktop(name)).unwrap();
-    stage.request_with(name, &[name], json!({"suspend": true})).await;
+    fixture.cloud.add_desktop(&desktop(name)).unwrap();
+    fixture
+        .request_with(name, &[name], json!({"suspend": true}))
+        .await;
     for number in 0..100 {
-        patch(stage, name, json!({"spec": {"suspend": number % 2 == 0}}))
+        patch(fixture, name, json!({"spec": {"suspend": number % 2 == 0}}))
             .await
             .ok();
     }
-    patch(stage, name, json!({"spec": {"suspend": false}})).await.ok();
-    ends(stage, name, "AllDeleted").await;
-    assert_eq!(effects(stage)[name], 1);
+    patch(fixture, name, json!({"spec": {"suspend": false}}))
+        .await
+        .ok();
+    ends(fixture, name, "AllDeleted").await;
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn toggled_too_late(stage: &Stage) {
+async fn toggled_too_late(fixture: &Fixture) {
     let name = "toggled-too-late";
-    apply(stage, endless(name)).await;
-    stage.accepted(name).await;
+    apply(fixture, endless(name)).await;
+    fixture.accepted(name).await;
     for number in 0..101 {
-        patch(stage, name, json!({"spec": {"suspend": number % 2 == 0}}))
+        patch(fixture, name, json!({"spec": {"suspend": number % 2 == 0}}))
             .await
             .unwrap();
     }
     let late = |status: &serde_json::Value| message(status, Submitted).contains("has no effect");
-    let status = stage.until(name, "it says that it has no effect", late).await;
+    let status = fixture.until(name, "it says that it has no effect", late).await;
     assert_eq!(
         says(&status, Submitted),
         pair("True", "JobAccepted"),
         "{status:#}"
     );
-    assert_eq!(effects(stage)[name], 1);
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn labelled(stage: &Stage) {
+async fn labelled(fixture: &Fixture) {
     let name = "labelled";
-    stage.cloud.add_desktop(&desktop(name)).unwrap();
-    stage.request_with(name, &[name], json!({"suspend": true})).await;
-    stage.reason(name, Planned, "PlanReady").await;
-    let before = stage.writes(name).await.len();
+    fixture.cloud.add_desktop(&desktop(name)).unwrap();
+    fixture
+        .request_with(name, &[name], json!({"suspend": true}))
+        .await;
+    fixture.reason(name, Planned, "PlanReady").await;
+    let before = fixture.writes(name).await.len();
     for number in 0..100 {
         let labels = json!({"metadata": {"labels": {"round": number.to_string()}}});
-        patch(stage, name, labels).await.unwrap();
+        patch(fixture, name, labels).await.unwrap();
     }
     // What comes of the last one has come when a request that came after it has ended.
-    apply(stage, desktop("after-labelled")).await;
-    ends(stage, "after-labelled", "AllDeleted").await;
-    let after = stage.writes(name).await;
+    apply(fixture, desktop("after-labelled")).await;
+    ends(fixture, "after-labelled", "AllDeleted").await;
+    let after = fixture.writes(name).await;
     assert_eq!(after.len(), before, "{:#?}", after.last());
-    assert_eq!(effects(stage).get(name), None);
+    assert_eq!(effects(fixture).get(name), None);
 }
 
-async fn long_name(stage: &Stage) {
+async fn long_name(fixture: &Fixture) {
     let name = format!("long-{}", "x".repeat(231));
     let id = "long-name";
-    stage.cloud.add_desktop(&desktop(id)).unwrap();
-    stage.request(&name, &[id]).await;
-    ends(stage, &name, "AllDeleted").await;
-    assert_eq!(effects(stage)[id], 1);
+    fixture.cloud.add_desktop(&desktop(id)).unwrap();
+    fixture.request(&name, &[id]).await;
+    ends(fixture, &name, "AllDeleted").await;
+    assert_eq!(effects(fixture)[id], 1);
 }
 
-async fn edited(stage: &Stage) {
+async fn edited(fixture: &Fixture) {
     let name = "edited";
-    apply(stage, slow(name)).await;
+    apply(fixture, slow(name)).await;
     for number in 0..100 {
         let other = json!({"spec": {"desktopIDs": [name, format!("other-{number}")]}});
-        let error = patch(stage, name, other).await.unwrap_err();
+        let error = patch(fixture, name, other).await.unwrap_err();
         assert!(
             error.to_string().contains("is immutable") || error.to_string().contains("frozen"),
             "{error}"
         );
     }
-    ends(stage, name, "AllDeleted").await;
-    assert_eq!(effects(stage)[name], 1);
+    ends(fixture, name, "AllDeleted").await;
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn wrong_job(stage: &Stage) {
+async fn wrong_job(fixture: &Fixture) {
     let name = "wrong-job";
     let answer = json!({"status": 202, "body": {"job_id": "a-job-of-nobody"}});
     let fault = lost(name, true, &answer);
-    stage.cloud.add_fault(&fault).unwrap();
-    apply(stage, desktop(name)).await;
-    let status = ends(stage, name, "AllDeleted").await;
+    fixture.cloud.add_fault(&fault).unwrap();
+    apply(fixture, desktop(name)).await;
+    let status = ends(fixture, name, "AllDeleted").await;
     assert_eq!(status["jobID"], "a-job-of-nobody", "{status:#}");
-    assert_eq!(effects(stage)[name], 1);
+    assert_eq!(effects(fixture)[name], 1);
 }

@@ -7,23 +7,23 @@ use testkit::manifests;
 
 use desktop_deletion_operator::crd::conditions::ConditionType::{Planned, Stalled, Submitted, Succeeded};
 
-use super::{Scene, Stage, apply, desktop, effects, ends, forge, lost, pair, patch, says, slow};
+use super::{Fixture, Scene, apply, desktop, effects, ends, forge, lost, pair, patch, says, slow};
 use crate::crd_rules::attempt;
-use crate::stage::{endless, message};
+use crate::fixture::{endless, message};
 
 #[rustfmt::skip]
-pub(super) fn scenes(stage: &Stage) -> Vec<Scene<'_>> {
+pub(super) fn scenes(fixture: &Fixture) -> Vec<Scene<'_>> {
     vec![
-        ("created with a status that says it has ended", "the status is dropped, and it is served", at_create(stage).boxed_local()),
-        ("created with our finalizer", "it is served, and freed", with_finalizer(stage).boxed_local()),
-        ("said to have ended before it was submitted", "it is never submitted", ended(stage).boxed_local()),
-        ("given an intent that nobody signed", "it is submitted once that intent is surely dead", intended(stage).boxed_local()),
-        ("given a job that does not exist", "it is not submitted; the job is said to be overdue", accepted(stage).boxed_local()),
-        ("said to have had no effect, while in doubt", "its job is found, and nothing is sent again", no_effect(stage).boxed_local()),
-        ("said to live in another project", "it waits for a person", elsewhere(stage).boxed_local()),
-        ("said to have been refused often", "it is served", refused(stage).boxed_local()),
-        ("given other conditions and an error while its job runs", "they are set right", adorned(stage).boxed_local()),
-        ("its whole status removed", "refused, or what is on record stays", removed(stage).boxed_local()),
+        ("created with a status that says it has ended", "the status is dropped, and it is served", at_create(fixture).boxed_local()),
+        ("created with our finalizer", "it is served, and freed", with_finalizer(fixture).boxed_local()),
+        ("said to have ended before it was submitted", "it is never submitted", ended(fixture).boxed_local()),
+        ("given an intent that nobody signed", "it is submitted once that intent is surely dead", intended(fixture).boxed_local()),
+        ("given a job that does not exist", "it is not submitted; the job is said to be overdue", accepted(fixture).boxed_local()),
+        ("said to have had no effect, while in doubt", "its job is found, and nothing is sent again", no_effect(fixture).boxed_local()),
+        ("said to live in another project", "it waits for a person", elsewhere(fixture).boxed_local()),
+        ("said to have been refused often", "it is served", refused(fixture).boxed_local()),
+        ("given other conditions and an error while its job runs", "they are set right", adorned(fixture).boxed_local()),
+        ("its whole status removed", "refused, or what is on record stays", removed(fixture).boxed_local()),
     ]
 }
 
@@ -44,52 +44,54 @@ fn ended_well() -> Value {
     })
 }
 
-async fn at_create(stage: &Stage) {
+async fn at_create(fixture: &Fixture) {
     let name = "forged-at-create";
-    stage.cloud.add_desktop(&desktop(name)).unwrap();
+    fixture.cloud.add_desktop(&desktop(name)).unwrap();
     let mut manifest = manifests::desktop_deletion(name, "prod", [name]);
     manifest["status"] = ended_well();
     let object = serde_json::from_value(manifest).unwrap();
     let parameters = kube::api::PostParams::default();
-    let created = stage.requests().create(&parameters, &object).await.unwrap();
+    let created = fixture.requests().create(&parameters, &object).await.unwrap();
     assert_eq!(created.data["status"], json!({"observedGeneration": -1}));
-    ends(stage, name, "AllDeleted").await;
-    assert_eq!(effects(stage)[name], 1);
+    ends(fixture, name, "AllDeleted").await;
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn with_finalizer(stage: &Stage) {
+async fn with_finalizer(fixture: &Fixture) {
     let name = "forged-finalizer";
-    stage.cloud.add_desktop(&desktop(name)).unwrap();
+    fixture.cloud.add_desktop(&desktop(name)).unwrap();
     let mut manifest = manifests::desktop_deletion(name, "prod", [name]);
     manifest["metadata"]["finalizers"] = json!([desktop_deletion_operator::crd::FINALIZER]);
-    stage.namespace.apply(&manifest).await.unwrap();
-    ends(stage, name, "AllDeleted").await;
-    assert_eq!(effects(stage)[name], 1);
-    stage.delete(name).await;
-    stage.gone(name).await;
+    fixture.namespace.apply(&manifest).await.unwrap();
+    ends(fixture, name, "AllDeleted").await;
+    assert_eq!(effects(fixture)[name], 1);
+    fixture.delete(name).await;
+    fixture.gone(name).await;
 }
 
-async fn held(stage: &Stage, name: &str) {
-    stage.cloud.add_desktop(&desktop(name)).unwrap();
-    stage.request_with(name, &[name], json!({"suspend": true})).await;
+async fn held(fixture: &Fixture, name: &str) {
+    fixture.cloud.add_desktop(&desktop(name)).unwrap();
+    fixture
+        .request_with(name, &[name], json!({"suspend": true}))
+        .await;
     // The last that is written of it while nothing changes.
-    stage.reason(name, Planned, "PlanReady").await;
+    fixture.reason(name, Planned, "PlanReady").await;
 }
 
-async fn ended(stage: &Stage) {
+async fn ended(fixture: &Fixture) {
     let name = "forged-end";
-    held(stage, name).await;
+    held(fixture, name).await;
     let mut end = ended_well();
     end["desktops"] = json!([{"id": name, "state": "Absent"}]);
     end["summary"] = json!({"pending": 0, "absent": 1});
-    forge(stage, name, end).await;
-    patch(stage, name, json!({"spec": {"suspend": false}}))
+    forge(fixture, name, end).await;
+    patch(fixture, name, json!({"spec": {"suspend": false}}))
         .await
         .unwrap();
     // The operator has noticed by the time that it has served somebody who came later.
-    apply(stage, desktop("after-forged-end")).await;
-    ends(stage, "after-forged-end", "AllDeleted").await;
-    assert_eq!(effects(stage).get(name), None);
+    apply(fixture, desktop("after-forged-end")).await;
+    ends(fixture, "after-forged-end", "AllDeleted").await;
+    assert_eq!(effects(fixture).get(name), None);
 }
 
 /// An attempt for the desktop of that name.
@@ -106,112 +108,115 @@ fn attempt_for(name: &str, outcome: &str, more: &Value) -> Value {
     attempt
 }
 
-fn home(stage: &Stage) -> Value {
-    let project = stage.cloud.project("prod", "login");
+fn home(fixture: &Fixture) -> Value {
+    let project = fixture.cloud.project("prod", "login");
     let spec = &project["spec"];
     json!({"region": spec["region"], "projectID": spec["projectID"], "endpoint": spec["endpoint"]})
 }
 
-async fn intended(stage: &Stage) {
+async fn intended(fixture: &Fixture) {
     let name = "forged-intent";
-    held(stage, name).await;
+    held(fixture, name).await;
     let pending = attempt_for(name, "Pending", &json!({}));
     forge(
-        stage,
+        fixture,
         name,
-        json!({"project": home(stage), "attempts": [pending]}),
+        json!({"project": home(fixture), "attempts": [pending]}),
     )
     .await;
-    patch(stage, name, json!({"spec": {"suspend": false}}))
+    patch(fixture, name, json!({"spec": {"suspend": false}}))
         .await
         .unwrap();
-    let status = ends(stage, name, "AllDeleted").await;
+    let status = ends(fixture, name, "AllDeleted").await;
     assert_eq!(status["attempts"][0]["outcome"], "NoEffect", "{status:#}");
-    assert_eq!(effects(stage)[name], 1);
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn accepted(stage: &Stage) {
+async fn accepted(fixture: &Fixture) {
     let name = "forged-job";
-    held(stage, name).await;
+    held(fixture, name).await;
     // Whoever knows the rules begins it and then settles it.
     let pending = attempt_for(name, "Pending", &json!({}));
-    let begun = json!({"project": home(stage), "attempts": [pending]});
-    forge(stage, name, begun).await;
+    let begun = json!({"project": home(fixture), "attempts": [pending]});
+    forge(fixture, name, begun).await;
     let made_up = attempt_for(name, "Accepted", &json!({"jobIDs": ["a-job-of-nobody"]}));
     forge(
-        stage,
+        fixture,
         name,
         json!({"jobID": "a-job-of-nobody", "attempts": [made_up]}),
     )
     .await;
-    patch(stage, name, json!({"spec": {"suspend": false}}))
+    patch(fixture, name, json!({"spec": {"suspend": false}}))
         .await
         .unwrap();
     let overdue = |status: &Value| says(status, Stalled) == pair("True", "JobOverdue");
-    stage.until(name, "its job is overdue", overdue).await;
-    assert_eq!(effects(stage).get(name), None);
+    fixture.until(name, "its job is overdue", overdue).await;
+    assert_eq!(effects(fixture).get(name), None);
 }
 
-async fn no_effect(stage: &Stage) {
+async fn no_effect(fixture: &Fixture) {
     let name = "forged-no-effect";
-    stage.cloud.add_fault(&lost(name, true, &json!("reset"))).unwrap();
-    apply(stage, slow(name)).await;
-    let status = stage.reason(name, Submitted, "AwaitingEvidence").await;
+    fixture
+        .cloud
+        .add_fault(&lost(name, true, &json!("reset")))
+        .unwrap();
+    apply(fixture, slow(name)).await;
+    let status = fixture.reason(name, Submitted, "AwaitingEvidence").await;
     let mut attempts = status["attempts"].clone();
     attempts[0]["outcome"] = json!("NoEffect");
-    forge(stage, name, json!({"attempts": attempts})).await;
-    let status = stage.completed(name).await;
+    forge(fixture, name, json!({"attempts": attempts})).await;
+    let status = fixture.completed(name).await;
     assert_eq!(says(&status, Succeeded).0, "True", "{status:#}");
-    assert_eq!(effects(stage)[name], 1);
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn elsewhere(stage: &Stage) {
+async fn elsewhere(fixture: &Fixture) {
     let name = "forged-home";
-    held(stage, name).await;
-    let mut project = home(stage);
+    held(fixture, name).await;
+    let mut project = home(fixture);
     project["projectID"] = json!("fedcba9876543210");
-    forge(stage, name, json!({"project": project})).await;
-    patch(stage, name, json!({"spec": {"suspend": false}}))
+    forge(fixture, name, json!({"project": project})).await;
+    patch(fixture, name, json!({"spec": {"suspend": false}}))
         .await
         .unwrap();
-    stage.reason(name, Submitted, "ProjectChanged").await;
-    assert_eq!(effects(stage).get(name), None);
+    fixture.reason(name, Submitted, "ProjectChanged").await;
+    assert_eq!(effects(fixture).get(name), None);
 }
 
-async fn refused(stage: &Stage) {
+async fn refused(fixture: &Fixture) {
     let name = "forged-refusals";
-    held(stage, name).await;
-    forge(stage, name, json!({"refusedAttempts": 1_000_000})).await;
-    patch(stage, name, json!({"spec": {"suspend": false}}))
+    held(fixture, name).await;
+    forge(fixture, name, json!({"refusedAttempts": 1_000_000})).await;
+    patch(fixture, name, json!({"spec": {"suspend": false}}))
         .await
         .unwrap();
-    ends(stage, name, "AllDeleted").await;
-    assert_eq!(effects(stage)[name], 1);
+    ends(fixture, name, "AllDeleted").await;
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn adorned(stage: &Stage) {
+async fn adorned(fixture: &Fixture) {
     let name = "forged-looks";
-    apply(stage, slow(name)).await;
-    stage.accepted(name).await;
+    apply(fixture, slow(name)).await;
+    fixture.accepted(name).await;
     let looks = json!({
         "observedGeneration": 7,
         "refusedAttempts": 3,
         "conditions": [condition("Ready", "True", "AllDeleted"), condition("Stalled", "True", "NoEffect")],
         "lastError": {"operation": "batchDelete", "class": "Permission", "time": "2026-11-01T00:00:00Z", "message": "made up"},
     });
-    forge(stage, name, looks).await;
-    let status = ends(stage, name, "AllDeleted").await;
+    forge(fixture, name, looks).await;
+    let status = ends(fixture, name, "AllDeleted").await;
     assert_eq!(status["observedGeneration"], 1, "{status:#}");
     assert_eq!(status["lastError"], Value::Null, "{status:#}");
     assert_eq!(says(&status, Stalled), pair("absent", "absent"), "{status:#}");
-    assert_eq!(effects(stage)[name], 1);
+    assert_eq!(effects(fixture)[name], 1);
 }
 
-async fn removed(stage: &Stage) {
+async fn removed(fixture: &Fixture) {
     let name = "forged-nothing";
-    apply(stage, endless(name)).await;
-    stage.accepted(name).await;
-    let requests = stage.requests();
+    apply(fixture, endless(name)).await;
+    fixture.accepted(name).await;
+    let requests = fixture.requests();
     for nothing in [
         json!({"status": null}),
         json!({"status": {"attempts": null}}),
@@ -223,7 +228,7 @@ async fn removed(stage: &Stage) {
             .await;
         assert!(error.is_err(), "{nothing}: {error:?}");
     }
-    let status = stage.status(name).await;
+    let status = fixture.status(name).await;
     assert_eq!(
         says(&status, Submitted),
         pair("True", "JobAccepted"),
@@ -233,5 +238,5 @@ async fn removed(stage: &Stage) {
         message(&status, Submitted).contains("accepted 1 desktop"),
         "{status:#}"
     );
-    assert_eq!(effects(stage)[name], 1);
+    assert_eq!(effects(fixture)[name], 1);
 }

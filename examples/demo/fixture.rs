@@ -41,7 +41,7 @@ const FLAGS: [&str; 14] = [
 ];
 
 /// All of it; what is dropped is stopped, the operator first.
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     pub(crate) operator: Operator,
     pub(crate) cloud: Cloud,
     pub(crate) namespace: Namespace,
@@ -54,7 +54,7 @@ pub(crate) struct Stage {
     desktops: BTreeSet<String>,
 }
 
-impl Stage {
+impl Fixture {
     /// Sets everything up, and says what it is doing.
     pub(crate) async fn set(board: &mut Board) -> Result<Self, BoxError> {
         board.say("building the operator and its kubectl plugin");
@@ -77,7 +77,7 @@ impl Stage {
             operator.pid()
         ));
         let desktops = ids_of_desktops(&cloud);
-        let stage = Self {
+        let fixture = Self {
             operator,
             cloud,
             namespace,
@@ -88,8 +88,8 @@ impl Stage {
             samples,
             desktops,
         };
-        stage.make_projects().await?;
-        Ok(stage)
+        fixture.make_projects().await?;
+        Ok(fixture)
     }
 
     /// Starts the operator again, as the kubelet would.

@@ -28,13 +28,13 @@ const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 /// One test's world.
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     pub(crate) cluster: Cluster,
     pub(crate) namespace: Namespace,
     pub(crate) cloud: ReachableCloud,
 }
 
-impl Stage {
+impl Fixture {
     /// The operator on two nodes, both replicas ready, a cloud with these desktops, and a project that is ready.
     pub(crate) async fn set(desktops: &[&str]) -> Self {
         Self::set_with(desktops, &[]).await
@@ -42,11 +42,11 @@ impl Stage {
 
     /// The same with more variables of the operator's environment.
     pub(crate) async fn set_with(desktops: &[&str], environment: &[(&str, &str)]) -> Self {
-        let stage = Self::empty(Settings::default(), desktops).await;
-        stage.deploy(&Version::current(), environment).await;
-        stage.rolled_out().await;
-        stage.connect().await;
-        stage
+        let fixture = Self::empty(Settings::default(), desktops).await;
+        fixture.deploy(&Version::current(), environment).await;
+        fixture.rolled_out().await;
+        fixture.connect().await;
+        fixture
     }
 
     /// A cluster with a cloud, and without the operator.
@@ -320,7 +320,7 @@ impl Replica {
 }
 
 /// Runs a pod that does nothing, on this node, with this much of its CPUs reserved.
-pub(crate) async fn pause(stage: &Stage, name: &str, node: &str, cpu: Option<&str>) {
+pub(crate) async fn pause(fixture: &Fixture, name: &str, node: &str, cpu: Option<&str>) {
     let mut container = json!({"name": "pause", "image": PAUSE});
     if let Some(cpu) = cpu {
         container["resources"] = json!({"requests": {"cpu": cpu}});
@@ -331,7 +331,7 @@ pub(crate) async fn pause(stage: &Stage, name: &str, node: &str, cpu: Option<&st
         "metadata": {"name": name},
         "spec": {"nodeName": node, "containers": [container], "automountServiceAccountToken": false},
     });
-    let namespace = stage
+    let namespace = fixture
         .cluster
         .control_plane()
         .existing_namespace("default")
@@ -339,7 +339,7 @@ pub(crate) async fn pause(stage: &Stage, name: &str, node: &str, cpu: Option<&st
         .unwrap();
     namespace.apply(&manifest).await.unwrap();
     let pod = format!("pod/{name}");
-    stage
+    fixture
         .kubectl(&["wait", "--for=condition=Ready", &pod, "--timeout=300s"])
         .await;
 }
@@ -378,8 +378,8 @@ pub(crate) fn outcomes(status: &Value) -> Vec<&str> {
 }
 
 /// One submission named this desktop, and took effect.
-pub(crate) fn assert_sent_once(stage: &Stage, desktop: &str) {
-    let posts = stage.posts();
+pub(crate) fn assert_sent_once(fixture: &Fixture, desktop: &str) {
+    let posts = fixture.posts();
     let names = |post: &&Value| {
         post["body"]
             .as_str()

@@ -1,4 +1,4 @@
-//! What happens to the process: operators of which one follows the other, while the requests of several scenes are
+//! What happens to the process: operators of which one follows the other, while the requests of several trials are
 //! each at their point.
 
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use desktop_deletion_operator::runtime::lease;
 
 use crate::oracle::Run;
 use crate::points::{self, EXPIRY, Held, IN_FLIGHT, Laid, Point};
-use crate::scene::{self, BOUND, Scene};
-use crate::troupe::Troupe;
+use crate::trial::{self, BOUND, Trial};
+use crate::trial_group::TrialGroup;
 
 /// What strikes the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,66 +51,66 @@ pub(crate) fn plan(point: &Point, blow: Blow) -> String {
     format!("{}-{blow:?}", point.id).to_lowercase()
 }
 
-/// Plays one scene for each point, and strikes the process when they are there.
-pub(crate) async fn play(points: &[&Point], blow: Blow) -> Vec<Run> {
+/// Runs one trial for each point, and strikes the process when they are there.
+pub(crate) async fn run(points: &[&Point], blow: Blow) -> Vec<Run> {
     let Some(first) = points.first() else {
         return Vec::new();
     };
-    let mut troupe = Troupe::gather(&format!("{}-on", plan(first, blow))).await;
+    let mut group = TrialGroup::gather(&format!("{}-on", plan(first, blow))).await;
     for point in points {
-        troupe.add(&plan(point, blow), &points::desktops()).await;
+        group.add(&plan(point, blow), &points::desktops()).await;
     }
     let mut laid = Vec::new();
-    for (scene, point) in troupe.scenes().iter().zip(points) {
+    for (trial, point) in group.trials().iter().zip(points) {
         let too_late = blow == Blow::FreezeExpired && point.is_submission();
         if too_late {
-            scene.change_timings(&json!({"signatureWindow": "6s"})).await;
+            trial.change_timings(&json!({"signatureWindow": "6s"})).await;
         }
-        laid.push(point.lay_for(&troupe.proxy, scene, if too_late { TOO_LATE } else { IN_FLIGHT }));
+        laid.push(point.lay_for(&group.proxy, trial, if too_late { TOO_LATE } else { IN_FLIGHT }));
     }
-    troupe.begin().await;
-    let mut crew = Crew::begin(&troupe, blow).await;
-    let (proxy, scenes) = troupe.disband();
+    group.begin().await;
+    let mut replicas = OperatorGroup::begin(&group, blow).await;
+    let (proxy, trials) = group.disband();
     let (sender, mut arriving) = mpsc::unbounded_channel();
-    let arrivals = arrivals(&scenes, laid, sender);
+    let arrivals = arrivals(&trials, laid, sender);
     let strikes = async {
-        let mut stuck = vec![None; scenes.len()];
+        let mut stuck = vec![None; trials.len()];
         while let Some(party) = party(&mut arriving).await {
             let mut there = Vec::new();
             for (number, held) in party {
                 match held {
-                    Ok(held) => there.push((&scenes[number], held)),
+                    Ok(held) => there.push((&trials[number], held)),
                     Err(why) => stuck[number] = Some(why),
                 }
             }
-            if let Err(why) = crew.strike(there).await {
+            if let Err(why) = replicas.strike(there).await {
                 stuck.fill(Some(why));
             }
         }
         stuck
     };
     let ((), stuck) = tokio::join!(arrivals, strikes);
-    let operators = Arc::new(crew.operators);
-    let end = async |(scene, stuck): (Scene, Option<String>)| {
+    let operators = Arc::new(replicas.operators);
+    let end = async |(trial, stuck): (Trial, Option<String>)| {
         let ended = match stuck {
             Some(why) => Err(why),
-            None => scene.ended().await,
+            None => trial.ended().await,
         };
-        Run::new(scene, operators.clone(), proxy.clone(), ended)
+        Run::new(trial, operators.clone(), proxy.clone(), ended)
     };
-    join_all(scenes.into_iter().zip(stuck).map(end)).await
+    join_all(trials.into_iter().zip(stuck).map(end)).await
 }
 
-/// The number of a scene, once it is at its point.
+/// The number of a trial, once it is at its point.
 type Arrival = (usize, Result<Held, String>);
 
-async fn arrivals(scenes: &[Scene], laid: Vec<Laid>, sender: mpsc::UnboundedSender<Arrival>) {
+async fn arrivals(trials: &[Trial], laid: Vec<Laid>, sender: mpsc::UnboundedSender<Arrival>) {
     let sender = &sender;
-    let arrive = async |(number, (scene, laid)): (usize, (&Scene, Laid))| {
+    let arrive = async |(number, (trial, laid)): (usize, (&Trial, Laid))| {
         // Whoever strikes listens until all have arrived.
-        sender.send((number, laid.held(scene).await)).ok();
+        sender.send((number, laid.held(trial).await)).ok();
     };
-    join_all(scenes.iter().zip(laid).enumerate().map(arrive)).await;
+    join_all(trials.iter().zip(laid).enumerate().map(arrive)).await;
 }
 
 /// Those that are at their points at about the same time; `None` once there are no more.
@@ -124,7 +124,7 @@ async fn party(arriving: &mut mpsc::UnboundedReceiver<Arrival>) -> Option<Vec<Ar
 }
 
 /// The operators of a namespace, of which one works.
-struct Crew {
+struct OperatorGroup {
     namespace: Namespace,
     proxy: Arc<ApiServerProxy>,
     blow: Blow,
@@ -134,22 +134,22 @@ struct Crew {
     past: String,
 }
 
-impl Crew {
-    async fn begin(troupe: &Troupe, blow: Blow) -> Self {
-        let now = troupe.namespace.deletions().list(&ListParams::default()).await;
-        let mut crew = Self {
-            namespace: troupe.namespace.clone(),
-            proxy: troupe.proxy.clone(),
+impl OperatorGroup {
+    async fn begin(group: &TrialGroup, blow: Blow) -> Self {
+        let now = group.namespace.deletions().list(&ListParams::default()).await;
+        let mut replicas = Self {
+            namespace: group.namespace.clone(),
+            proxy: group.proxy.clone(),
             blow,
             operators: Vec::new(),
             past: now.unwrap().metadata.resource_version.unwrap(),
         };
-        crew.start();
-        if crew.is_elected() {
-            crew.leads(0).await.unwrap();
-            crew.start();
+        replicas.start();
+        if replicas.is_elected() {
+            replicas.leads(0).await.unwrap();
+            replicas.start();
         }
-        crew
+        replicas
     }
 
     fn is_elected(&self) -> bool {
@@ -162,7 +162,7 @@ impl Crew {
         if self.is_elected() {
             flags.extend(ELECTED);
         }
-        let operator = scene::operator_with(self.proxy.kubeconfig(), self.namespace.name(), &flags);
+        let operator = trial::operator_with(self.proxy.kubeconfig(), self.namespace.name(), &flags);
         self.operators.push(operator);
     }
 
@@ -185,8 +185,8 @@ impl Crew {
         led.map_err(|error| error.to_string())
     }
 
-    /// Strikes once, while the requests of these scenes are at their points.
-    async fn strike(&mut self, there: Vec<(&Scene, Held)>) -> Result<(), String> {
+    /// Strikes once, while the requests of these trials are at their points.
+    async fn strike(&mut self, there: Vec<(&Trial, Held)>) -> Result<(), String> {
         if self.is_elected() {
             self.freeze(there).await
         } else {
@@ -194,14 +194,14 @@ impl Crew {
         }
     }
 
-    async fn kill(&mut self, there: Vec<(&Scene, Held)>) -> Result<(), String> {
+    async fn kill(&mut self, there: Vec<(&Trial, Held)>) -> Result<(), String> {
         let working = self.operators.last().expect("one works");
         working.kill().await.map_err(|error| error.to_string())?;
         let mut reads = Vec::new();
-        for (scene, held) in there {
+        for (trial, held) in there {
             // Nobody is left for whom it could be carried out or answered.
             held.lose();
-            reads.push((scene, points::reads(scene, &self.proxy)));
+            reads.push((trial, points::reads(trial, &self.proxy)));
         }
         let stale = self.blow == Blow::KillStale;
         if stale {
@@ -217,12 +217,12 @@ impl Crew {
         Ok(())
     }
 
-    async fn freeze(&mut self, there: Vec<(&Scene, Held)>) -> Result<(), String> {
+    async fn freeze(&mut self, there: Vec<(&Trial, Held)>) -> Result<(), String> {
         let next = self.operators.len() - 1;
         self.operators[next - 1].freeze();
         let reads: Vec<_> = there
             .iter()
-            .map(|(scene, _)| (*scene, points::reads(scene, &self.proxy)))
+            .map(|(trial, _)| (*trial, points::reads(trial, &self.proxy)))
             .collect();
         let free = Patch::Merge(json!({"spec": {"holderIdentity": ""}}));
         let leases = self.namespace.api::<Lease>();
@@ -231,7 +231,7 @@ impl Crew {
         self.leads(next).await?;
         if self.blow == Blow::FreezeExpired {
             tokio::time::sleep(EXPIRY).await;
-            join_all(reads.iter().map(|(scene, _)| settled(scene))).await;
+            join_all(reads.iter().map(|(trial, _)| settled(trial))).await;
         }
         self.all_looked_at(&reads).await?;
         // What the frozen one had sent arrives now, and its answer is the first thing that it sees.
@@ -250,23 +250,23 @@ impl Crew {
         Ok(())
     }
 
-    async fn all_looked_at(&self, reads: &[(&Scene, usize)]) -> Result<(), String> {
+    async fn all_looked_at(&self, reads: &[(&Trial, usize)]) -> Result<(), String> {
         let looks = reads
             .iter()
-            .map(|(scene, before)| points::looked_at(scene, &self.proxy, *before));
+            .map(|(trial, before)| points::looked_at(trial, &self.proxy, *before));
         join_all(looks).await.into_iter().collect()
     }
 }
 
 /// Waits until no attempt of the request is open.
-async fn settled(scene: &Scene) -> Result<(), String> {
+async fn settled(trial: &Trial) -> Result<(), String> {
     let open = |attempt: &Value| attempt["outcome"] == "Pending";
     let settled = |status: &Value| {
         !status["attempts"]
             .as_array()
             .is_some_and(|all| all.iter().any(open))
     };
-    scene.until("it is settled", settled).await.map(drop)
+    trial.until("it is settled", settled).await.map(drop)
 }
 
 /// The list that a watch of the requests begins with; what is asked of the present stays there.

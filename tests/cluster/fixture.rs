@@ -17,9 +17,9 @@ use desktop_deletion_operator::crd::RESOLVE_ANNOTATION;
 use desktop_deletion_operator::crd::conditions::ConditionType;
 
 // Another suite includes this file from its own folder, hence the paths.
-#[path = "stage/read.rs"]
+#[path = "fixture/read.rs"]
 mod read;
-#[path = "stage/world.rs"]
+#[path = "fixture/world.rs"]
 mod world;
 
 pub(crate) use read::{body, condition, entry, message, pair, says};
@@ -45,7 +45,7 @@ const FLAGS: &[&str] = &[
 ];
 
 /// One test's world.
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     pub(crate) control_plane: &'static ControlPlane,
     pub(crate) namespace: Namespace,
     pub(crate) cloud: Cloud,
@@ -79,7 +79,7 @@ impl Drop for Running {
     }
 }
 
-impl Stage {
+impl Fixture {
     /// A namespace with the operator's account, a cloud with these desktops, and a project that points to it.
     pub(crate) async fn set(name: &str, desktops: &[Value]) -> Self {
         Self::set_with(name, Cloud::world(), desktops).await
@@ -87,11 +87,15 @@ impl Stage {
 
     /// The same with a world of its own.
     pub(crate) async fn set_with(name: &str, world: Value, desktops: &[Value]) -> Self {
-        let stage = Self::without_project(name, world, desktops).await;
-        stage.namespace.apply(&stage.cloud.secret("login")).await.unwrap();
-        let project = stage.cloud.project("prod", "login");
-        stage.namespace.apply(&project).await.unwrap();
-        stage
+        let fixture = Self::without_project(name, world, desktops).await;
+        fixture
+            .namespace
+            .apply(&fixture.cloud.secret("login"))
+            .await
+            .unwrap();
+        let project = fixture.cloud.project("prod", "login");
+        fixture.namespace.apply(&project).await.unwrap();
+        fixture
     }
 
     /// The same without Secret and project.

@@ -1,5 +1,5 @@
 //! One request with a cloud, a login, a Secret and a project of its own, all of them of the request's name. So many
-//! of them can play in one namespace, and what went wrong in one cloud belongs to one request.
+//! of them can run in one namespace, and what went wrong in one cloud belongs to one request.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -49,7 +49,7 @@ const USER: &str = "operator";
 pub(crate) const CONSOLE: &str = "console";
 
 /// One request and its cloud.
-pub(crate) struct Scene {
+pub(crate) struct Trial {
     pub(crate) name: String,
     pub(crate) namespace: Namespace,
     pub(crate) cloud: Cloud,
@@ -58,9 +58,9 @@ pub(crate) struct Scene {
     grounds: Mutex<Vec<(Timestamp, Grounds)>>,
 }
 
-impl Scene {
-    /// A cloud with these desktops, and the project that points to it; its request comes with [`Scene::begin`].
-    /// `number` differs between the scenes of one namespace.
+impl Trial {
+    /// A cloud with these desktops, and the project that points to it; its request comes with [`Trial::begin`].
+    /// `number` differs between the trials of one namespace.
     pub(crate) async fn set(namespace: &Namespace, name: &str, number: usize, desktops: &[Value]) -> Self {
         let mut world = Cloud::world();
         // Jobs of different clouds have different ids.
@@ -78,7 +78,7 @@ impl Scene {
         for desktop in desktops {
             cloud.add_desktop(desktop).unwrap();
         }
-        let scene = Self {
+        let trial = Self {
             name: name.to_owned(),
             namespace: namespace.clone(),
             cloud,
@@ -88,11 +88,11 @@ impl Scene {
                 .collect(),
             grounds: Mutex::default(),
         };
-        scene.put_project_into(namespace).await;
-        scene
+        trial.put_project_into(namespace).await;
+        trial
     }
 
-    /// Applies the project and its Secret, to the scene's namespace or to another one.
+    /// Applies the project and its Secret, to the trial's namespace or to another one.
     pub(crate) async fn put_project_into(&self, namespace: &Namespace) {
         let name = &self.name;
         let [id, secret, token, _] = login(name);
@@ -390,7 +390,7 @@ impl Scene {
     }
 }
 
-/// Id, secret and security token of a scene's access key, and its ready token.
+/// Id, secret and security token of a trial's access key, and its ready token.
 fn login(name: &str) -> [String; 4] {
     [
         format!("KEY-{name}"),
@@ -405,7 +405,7 @@ pub(crate) fn operator(kubeconfig: &Path, namespace: &str) -> Operator {
     operator_with(kubeconfig, namespace, &[])
 }
 
-/// The same; flags given here win over those of all scenes.
+/// The same; flags given here win over those of all trials.
 pub(crate) fn operator_with(kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Operator {
     operator_in(kubeconfig, namespace, flags, &[])
 }
