@@ -89,8 +89,8 @@ struct ScopeArgs {
 struct ReplicaArgs {
     /// Enable leader election with the Lease desktop-deletion-operator in the operator's namespace
     ///
-    /// The operator's Deployment sets this flag: one of its two pods is the leader, the other one is the standby. Without it,
-    /// the process starts to reconcile immediately. Several processes at once are safe, since writes use optimistic
+    /// The operator's Deployment sets this flag: one of its two pods is the leader, the other one is the standby. Without
+    /// it, the process starts to reconcile immediately. Several processes at once are safe, since writes use optimistic
     /// concurrency, but they multiply the calls to the cloud API.
     #[arg(
         long,

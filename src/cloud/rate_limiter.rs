@@ -1,5 +1,5 @@
 //! A rate limiter: limits concurrent calls and calls per minute, by priority and, within a priority, by namespace in
-//! queue. A namespace with a thousand requests delays a single request of another one by one permit. Polls and
+//! rotation. A namespace with a thousand requests delays a single request of another one by one permit. Polls and
 //! submissions have guaranteed shares: even while recovery waits, of four permits in a row one goes to a poll and one to a
 //! submission.
 

@@ -38,8 +38,8 @@ pub struct Timing {
 
     /// How long the gateway accepts a signature; shorter than 15m only for testing
     ///
-    /// A delete request without a response may take effect until this time, plus --clock-skew and --job-visibility-timeout, has
-    /// passed.
+    /// A delete request without a response may take effect until this time, plus --clock-skew and --job-visibility-timeout,
+    /// has passed.
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_SIGNATURE_WINDOW", value_parser = parse, default_value = "15m", help_heading = SUBMISSION)]
     pub signature_window: Duration,
 

@@ -30,7 +30,8 @@ pub enum Error {
         /// What the API server said.
         reason: String,
     },
-    /// The API server says that it failed, for example since an admission webhook is down: a write may have been carried out.
+    /// The API server says that it failed, for example since an admission webhook is down: a write may have been carried
+    /// out.
     #[error("failed to {action}: {reason}")]
     Failed {
         /// What was tried.

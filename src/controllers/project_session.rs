@@ -102,8 +102,8 @@ pub async fn read(context: &Context, namespace: &str, name: &str, since: Instant
 }
 
 impl ProjectSession {
-    /// What a request makes of a read of the project `name`. `may_still_appear`: the request is so young that the project may
-    /// still come with the same sync.
+    /// What a request makes of a read of the project `name`. `may_still_appear`: the request is so young that the project
+    /// may still come with the same sync.
     pub fn of(read: &ProjectRead, namespace: &str, name: &str, may_still_appear: bool) -> Self {
         let (stored, access) = match read {
             ProjectRead::Found(project, access) => (project, access),

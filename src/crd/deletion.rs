@@ -164,8 +164,8 @@ pub struct DesktopDeletionSpec {
     #[serde(default)]
     pub suspend: bool,
 
-    /// The approved plan: the value of `status.plan.hash`, sha256: and 64 hexadecimal digits. If it is set, only this plan is
-    /// submitted: if its desktops have changed since the approval, nothing is submitted (`PlanChanged`). It may be set,
+    /// The approved plan: the value of `status.plan.hash`, sha256: and 64 hexadecimal digits. If it is set, only this plan
+    /// is submitted: if its desktops have changed since the approval, nothing is submitted (`PlanChanged`). It may be set,
     /// changed and removed at any time, which does not affect a request that has been submitted. Required if the guardrails
     /// of the `WorkspaceProject` require an approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -162,8 +162,8 @@ pub struct JobView {
 }
 
 impl JobView {
-    /// No further result is expected: the job has reported a final result for each of these desktops, or has ended and showed
-    /// every sub-job.
+    /// No further result is expected: the job has reported a final result for each of these desktops, or has ended and
+    /// showed every sub-job.
     pub fn has_ended(&self, desktops: &[DesktopID]) -> bool {
         !desktops.iter().any(|id| self.may_still_change(id))
     }

@@ -197,8 +197,8 @@ impl HttpWorkspace {
         )
     }
 
-    /// What a read of this path below the project gives; with other credentials, if the cloud does not accept these and there are any. These are asked
-    /// for once: what is refused then stays refused.
+    /// What a read of this path below the project gives; with other credentials, if the cloud does not accept these and
+    /// there are any. These are asked for once: what is refused then stays refused.
     async fn get<T>(
         &self,
         operation: Operation,

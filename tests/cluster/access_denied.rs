@@ -1,5 +1,5 @@
-//! The API server refuses a call that the operator needs, by RBAC, a policy or a webhook that is down: the request says so in
-//! the API server's words, and goes on once it may.
+//! The API server refuses a call that the operator needs, by RBAC, a policy or a webhook that is down: the request says so
+//! in the API server's words, and goes on once it may.
 
 use k8s_openapi::api::rbac::v1::Role;
 use kube::api::{Patch, PatchParams, PostParams};

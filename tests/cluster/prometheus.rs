@@ -1,4 +1,5 @@
-//! A Prometheus server that scrapes the operator, evaluates the alerts that are shipped, and is asked what the dashboard asks.
+//! A Prometheus server that scrapes the operator, evaluates the alerts that are shipped, and is asked what the dashboard
+//! asks.
 
 use std::path::Path;
 

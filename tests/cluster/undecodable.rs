@@ -86,7 +86,8 @@ async fn write_time(fixture: &Fixture, name: &str, time: &str) {
     write(fixture, name, change).await;
 }
 
-/// A control plane of its own, since the kinds are loosened here, and a fixture there with requests whose jobs were accepted.
+/// A control plane of its own, since the kinds are loosened here, and a fixture there with requests whose jobs were
+/// accepted.
 async fn with_accepted(namespace: &str, requests: &[(&str, &str)], more: &[Value]) -> Fixture {
     let control_plane: &'static ControlPlane = Box::leak(Box::new(ControlPlane::start().await.unwrap()));
     control_plane.install_crds().await.unwrap();

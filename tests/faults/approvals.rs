@@ -1,6 +1,6 @@
 //! SIGKILL before and after the writes that an approval rests on: the plan is shown, the approval is put on record, the
-//! intent is stored. While no operator works, a desktop gets another user, the approval is taken back, or the request is made
-//! anew with the approval of the first one. The next operator deletes what is approved as it is then, or nothing.
+//! intent is stored. While no operator works, a desktop gets another user, the approval is taken back, or the request is
+//! made anew with the approval of the first one. The next operator deletes what is approved as it is then, or nothing.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The assumptions about the cloud are false (`docs/assumptions.md`): what was accepted shows later than the job visibility timeout,
-//! or the history of jobs is erased. What happens is what that page says.
+//! The assumptions about the cloud are false (`docs/assumptions.md`): what was accepted shows later than the job visibility
+//! timeout, or the history of jobs is erased. What happens is what that page says.
 
 use serde_json::{Value, json};
 use testkit::{Cloud, eventually};

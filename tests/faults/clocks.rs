@@ -78,8 +78,8 @@ async fn rests(trial: &Trial, effect: Option<bool>) {
     );
 }
 
-/// Waits until the submission was sent, and keeps it in doubt until the faults are cleared: however late the healthy operator
-/// is killed, it finds out nothing.
+/// Waits until the submission was sent, and keeps it in doubt until the faults are cleared: however late the healthy
+/// operator is killed, it finds out nothing.
 async fn in_doubt(trial: &Trial) {
     trial.begin().await;
     trial.struck().await.unwrap();

@@ -1,5 +1,5 @@
-//! The operator is killed, or loses its lead, between the reservation of desktops and the intent. Two requests want more than
-//! the project takes within a day, and never get it; what was reserved for nothing is given back.
+//! The operator is killed, or loses its lead, between the reservation of desktops and the intent. Two requests want more
+//! than the project takes within a day, and never get it; what was reserved for nothing is given back.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};

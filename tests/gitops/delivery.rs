@@ -315,8 +315,8 @@ impl Delivery {
         }
     }
 
-    /// Lets the tool apply all that is in Git so many times, whether or not it sees a difference. Each time it says itself that it
-    /// has.
+    /// Lets the tool apply all that is in Git so many times, whether or not it sees a difference. Each time it says itself
+    /// that it has.
     pub(crate) async fn synced(&self, times: usize) {
         match self.tool {
             Tool::ArgoCd => {
@@ -362,8 +362,8 @@ impl Delivery {
         writes
     }
 
-    /// Those of them that changed the spec. (Argo CD applies a commit once more if it compares before its own cache shows what
-    /// it has applied; that changes nothing.)
+    /// Those of them that changed the spec. (Argo CD applies a commit once more if it compares before its own cache shows
+    /// what it has applied; that changes nothing.)
     pub(crate) async fn changes(&self, name: &str) -> Vec<Arc<AuditEvent>> {
         let mut changes = self.writes(name).await;
         let generation = |event: &AuditEvent| {
@@ -472,8 +472,8 @@ impl Delivery {
         patched.unwrap();
     }
 
-    /// Runs an action of `deploy/argocd` with parameters on an object, given by kind and name, as Argo CD's web page does. Gives
-    /// what Argo CD says if it refuses.
+    /// Runs an action of `deploy/argocd` with parameters on an object, given by kind and name, as Argo CD's web page does.
+    /// Gives what Argo CD says if it refuses.
     pub(crate) async fn act(
         &self,
         object: (&str, &str),

@@ -1,5 +1,5 @@
-//! Requests and projects that come from Git: the real Argo CD and Flux deliver commits to a real API server, and the operator
-//! acts on them. Each scenario is one function that both tools play.
+//! Requests and projects that come from Git: the real Argo CD and Flux deliver commits to a real API server, and the
+//! operator acts on them. Each scenario is one function that both tools play.
 #![allow(missing_docs)] // a test is documented by its name
 // A test that cannot go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -17,7 +17,8 @@ pub(crate) const BOUND: Duration = Duration::from_secs(300);
 /// Name of the Deployment, of the Lease and of the label of the pods.
 pub(crate) const OPERATOR: &str = "desktop-deletion-operator";
 
-/// Short pauses, and no limit of the vendor on the calls that they make, so that tests need not wait for the defaults. The times of probes and of the Lease are those that are shipped.
+/// Short pauses, and no limit of the vendor on the calls that they make, so that tests need not wait for the defaults. The
+/// times of probes and of the Lease are those that are shipped.
 const ENVIRONMENT: [(&str, &str); 6] = [
     ("DESKTOP_DELETION_POLL_INTERVAL", "500ms"),
     ("DESKTOP_DELETION_INITIAL_POLL_DELAY", "300ms"),
@@ -255,7 +256,8 @@ impl Fixture {
             .map(str::to_owned)
     }
 
-    /// Has the next submission carried out by the cloud, and answered long after, but within the time that the operator waits.
+    /// Has the next submission carried out by the cloud, and answered long after, but within the time that the operator
+    /// waits.
     pub(crate) fn answer_next_submission_late(&self) {
         self.answer_next_submission(&json!({"delay": "90s"}));
     }

@@ -9,8 +9,8 @@ use crate::workspace::error::Error;
 /// Rows that can be paged to at most.
 pub const MAX_ROWS: usize = (MAX_OFFSET + PAGE) as usize;
 
-/// Maximum number of pages that are read. Eleven full pages contain all rows that can be paged to, and an empty page ends the
-/// list; this limit ends a list of nearly empty pages.
+/// Maximum number of pages that are read. Eleven full pages contain all rows that can be paged to, and an empty page ends
+/// the list; this limit ends a list of nearly empty pages.
 pub const MAX_PAGES: u32 = 100;
 
 /// Hash that identifies a row. A collision is less likely than a memory error.

@@ -349,9 +349,9 @@ impl Table {
         }))
     }
 
-    /// Whether a request that was not submitted yet will be submitted in the project `project_key`. Without verified credentials
-    /// a project reserves nothing, so that no request blocks desktops that it cannot delete; right after a start,
-    /// though, that is not known before its first check.
+    /// Whether a request that was not submitted yet will be submitted in the project `project_key`. Without verified
+    /// credentials a project reserves nothing, so that no request blocks desktops that it cannot delete; right after a
+    /// start, though, that is not known before its first check.
     fn reservation(&mut self, uid: &str, project_key: &ProjectKey) -> Reservation {
         let project = self.entries.get(uid).and_then(|entry| {
             let reference = ObjectRef::new(&entry.project).within(&entry.namespace);

@@ -127,8 +127,8 @@ pub async fn report_queued(reconciliation: &mut Reconciliation, context: &Contex
     write::status(reconciliation, status, "RecordQueued", context).await
 }
 
-/// Waits for a permit to send, if the circuit breaker lets a submission through: another one may have been faster, and then the
-/// next decision knows.
+/// Waits for a permit to send, if the circuit breaker lets a submission through: another one may have been faster, and then
+/// the next decision knows.
 async fn acquire_permit(reconciliation: &mut Reconciliation) -> Result<(), Error> {
     if !reconciliation.admit()? {
         return Ok(());

@@ -9,8 +9,8 @@ api_enum! {
         JobRecovered,
         /// The submission took effect, but its job is unknown.
         JobUnknown,
-        /// None of the desktops exists. The message names the project and region that were searched. If that is unexpected, a wrong project
-        /// is the most likely cause.
+        /// None of the desktops exists. The message names the project and region that were searched. If that is unexpected,
+        /// a wrong project is the most likely cause.
         NothingToDelete,
         /// `spec.suspend` prevents the submission.
         Suspended,
@@ -26,7 +26,8 @@ api_enum! {
         /// Some of the desktops are being deleted by another client. The request waits until they are gone or idle
         /// again.
         DeletionInProgress,
-        /// Another request has reserved some of the desktops. The message names that request if it is in the same namespace; this request waits for it.
+        /// Another request has reserved some of the desktops. The message names that request if it is in the same
+        /// namespace; this request waits for it.
         Overlap,
         /// A desktop does not match `spec.expected`. Nothing is submitted. Check the IDs and create a corrected request.
         ExpectationFailed,
@@ -82,15 +83,16 @@ api_enum! {
         Throttled,
         /// The cloud API is unreachable or unavailable.
         ServiceUnavailable,
-        /// The clocks of the operator's node and of the service (or the API server) are too far apart. Nothing is submitted, and no
-        /// request expires at its deadline, until they agree. Correct the clock that is wrong.
+        /// The clocks of the operator's node and of the service (or the API server) are too far apart. Nothing is
+        /// submitted, and no request expires at its deadline, until they agree. Correct the clock that is wrong.
         ClockSkew,
-        /// Another client repeatedly removes the operator's finalizer while a delete request may still take effect. Update the object
-        /// without replacing it, or install the policy `keep-finalizer`.
+        /// Another client repeatedly removes the operator's finalizer while a delete request may still take effect. Update
+        /// the object without replacing it, or install the policy `keep-finalizer`.
         FinalizerRemoved,
         /// The deadline (`spec.notAfter` or its default) passed before a delete request took effect. Nothing was deleted.
         Expired,
-        /// The delete request had no effect. On condition `Succeeded`, this is final: the limit of attempts is reached, and nothing was deleted.
+        /// The delete request had no effect. On condition `Succeeded`, this is final: the limit of attempts is reached, and
+        /// nothing was deleted.
         NoEffect,
         /// Abandoned by annotation.
         Abandoned,
@@ -119,7 +121,8 @@ api_enum! {
         Verifying,
         /// The operator is retrying.
         Retrying,
-        /// The API server refused to store the record of the delete request (the intent), so nothing is sent. The message contains the API server's error.
+        /// The API server refused to store the record of the delete request (the intent), so nothing is sent. The message
+        /// contains the API server's error.
         IntentRefused,
         /// The API server refuses a call that the operator needs. The message contains the API server's error. Check the
         /// operator's permissions (RBAC) and the admission policies of the cluster.
@@ -135,7 +138,8 @@ api_enum! {
         JobOverdue,
         /// The credentials of the project were verified with a read-only request.
         CredentialsValid,
-        /// The Secret of the project does not exist in the namespace of the project, or the operator lacks permission to read it.
+        /// The Secret of the project does not exist in the namespace of the project, or the operator lacks permission to
+        /// read it.
         SecretNotFound,
         /// The Secret of the project lacks a key or contains invalid credentials.
         SecretInvalid,

@@ -88,8 +88,8 @@ pub struct Attempt {
     #[x_kube(validation = rules::recorded_time(), validation = fact())]
     pub signed_at: Time,
 
-    /// Time when the signature or token of the call expires, without the allowance for clock skew. If absent, the time is not
-    /// known and assumed to be 24 hours after `signedAt`.
+    /// Time when the signature or token of the call expires, without the allowance for clock skew. If absent, the time is
+    /// not known and assumed to be 24 hours after `signedAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::recorded_time(), validation = fact())]
@@ -98,8 +98,8 @@ pub struct Attempt {
     /// Outcome of the call. `Pending`: it may be in flight, or its response was lost and evidence is awaited.
     /// `NotSent`: no byte of it was sent. `Rejected`: the cloud rejected it and did nothing. `Accepted`: the cloud
     /// accepted it and returned a job ID. `Adopted`: the response was lost, and the job was recovered. `NoEffect`: the
-    /// response was lost, and evidence shows that it had no effect. `Abandoned`: abandoned by annotation. The outcome changes
-    /// from `Pending` once, and never changes again.
+    /// response was lost, and evidence shows that it had no effect. `Abandoned`: abandoned by annotation. The outcome
+    /// changes from `Pending` once, and never changes again.
     #[x_kube(validation = rules::forbidden(
         "oldSelf == 'Pending' || self == oldSelf",
         "outcome is immutable once it is not Pending"

@@ -99,7 +99,8 @@ pub struct ApprovedDesktop {
     #[schemars(with = "String", length(max = limits::DESKTOP_USER))]
     pub users: Option<String>,
 
-    /// SHA-256 of the users and groups, sha256: and 64 hexadecimal digits. The comparison before the submission uses this hash.
+    /// SHA-256 of the users and groups, sha256: and 64 hexadecimal digits. The comparison before the submission uses this
+    /// hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub users_hash: Option<String>,

@@ -70,8 +70,8 @@ impl<'a> Hours<'a> {
             .find(|from| *from > now)
     }
 
-    /// Begin and end of the window of that day. A time that the clocks skip on that day is taken as if they had not, one that
-    /// they repeat as the first of both; what is empty by that is no window.
+    /// Begin and end of the window of that day. A time that the clocks skip on that day is taken as if they had not, one
+    /// that they repeat as the first of both; what is empty by that is no window.
     fn on(&self, day: Date) -> Option<(Zoned, Zoned)> {
         if !self.days.is_empty() && !self.days.iter().any(|own| own.is(day.weekday())) {
             return None;

@@ -1,5 +1,5 @@
-//! Who approves: the policies of `deploy/policies` and `deploy/self-approval`, tried by users with every mixture of rights, in
-//! every way to write. As the policies belong to the whole cluster, these tests have control planes of their own.
+//! Who approves: the policies of `deploy/policies` and `deploy/self-approval`, tried by users with every mixture of rights,
+//! in every way to write. As the policies belong to the whole cluster, these tests have control planes of their own.
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};

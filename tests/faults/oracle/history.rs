@@ -53,7 +53,8 @@ fn request(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> Request {
     let all = as_stored(events.iter().filter_map(concerns).collect());
     let versions = versions(&all, &account);
     let operators: Vec<_> = all.iter().filter(by_operator).collect();
-    // The answer to a write can be seen before its event: the one that ended the request may be logged after the end was seen.
+    // The answer to a write can be seen before its event: the one that ended the request may be logged after the end was
+    // seen.
     let ended = |e: &AuditEvent| answered(e).map(|object| &object["status"]) == run.ended.as_ref().ok();
     let grounds = grounds(run, &versions);
     let logged = |e: &Arc<AuditEvent>| events[..over].iter().any(|logged| Arc::ptr_eq(logged, e));
@@ -87,9 +88,9 @@ fn grounds(run: &Run, versions: &[Stored]) -> BTreeMap<String, Grounds> {
     grounds
 }
 
-/// The writes to one object in the order in which they were carried out. They are logged as their answers end, and the answer
-/// to a later one may end first; a resourceVersion only grows. One without an answer stays behind the one that it was logged
-/// behind.
+/// The writes to one object in the order in which they were carried out. They are logged as their answers end, and the
+/// answer to a later one may end first; a resourceVersion only grows. One without an answer stays behind the one that it
+/// was logged behind.
 fn as_stored(logged: Vec<Arc<AuditEvent>>) -> Vec<Arc<AuditEvent>> {
     let mut last = 0_u64;
     let with_version = |event: Arc<AuditEvent>| {

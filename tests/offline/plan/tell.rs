@@ -23,7 +23,8 @@ pub(crate) fn row(name: &'static str, seen: Seen, step: &'static str) -> Row {
     Row { name, seen, step }
 }
 
-/// Asks for the step of each situation. A permit to send is there once it is asked for, where the table does not ask for that.
+/// Asks for the step of each situation. A permit to send is there once it is asked for, where the table does not ask for
+/// that.
 pub(crate) fn check(rows: &[Row]) {
     let mut names = BTreeSet::new();
     let wrong: Vec<_> = rows

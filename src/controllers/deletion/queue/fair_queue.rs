@@ -29,7 +29,8 @@ impl FairQueue {
         }
     }
 
-    /// The name in front of those whose namespace and project have room, and that namespace and project, which go to the end.
+    /// The name in front of those whose namespace and project have room, and that namespace and project, which go to the
+    /// end.
     pub(super) fn pop(
         &mut self,
         has_room: impl Fn(&(String, String)) -> bool,

@@ -65,8 +65,8 @@ impl Walk {
         ))
     }
 
-    /// The controller of the project reads the request of each reservation, and some time later stores what follows from that,
-    /// unless the project has changed meanwhile.
+    /// The controller of the project reads the request of each reservation, and some time later stores what follows from
+    /// that, unless the project has changed meanwhile.
     pub(super) fn settle(&mut self) {
         if let Some((version, usage)) = self.settling.take() {
             if version == self.usage_version {
