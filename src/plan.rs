@@ -14,7 +14,7 @@
 //! | | [`resolve`] | manual resolution of an attempt by annotation |
 //! | | [`finalize`] | the object is being deleted |
 //! | 5, shared by phases | [`overlap`] | another request has reserved one of the desktops |
-//! | | [`unreadable`] | a namespace that the operator may not read |
+//! | | [`unreadable`] | a namespace that the operator lacks permission to read |
 //! | | [`expectations`] | a desktop does not match `spec.expected` |
 //! | | [`approval`] | the desktops are not what was approved |
 //! | | [`guardrails`] | the guardrails of the project block the request |

@@ -229,7 +229,7 @@ impl Replica {
     }
 
     /// Waits until a loop has stalled. The operator then records what it has sent, and exits: the kubelet, which restarts
-    /// a pod that fails `/livez`, waits for seconds only.
+    /// a container that fails `/livez`, waits for seconds only.
     async fn stalled(&self) -> ProcessError {
         loop {
             sleep(STALL_CHECK).await;

@@ -30,7 +30,7 @@ use crate::plan::error_policy::classify;
 use crate::plan::observed::Circuit;
 use crate::workspace::error::{BreakerKind, Error, Failure, Operation};
 
-/// Failed logins in a row after which calls with these credentials are suppressed. The vendor locks an access key after
+/// Rejections in a row after which calls with these credentials are suppressed. The vendor locks an access key after
 /// more than five; other programs may use it too.
 const MAX_REJECTIONS: u32 = 2;
 
@@ -40,7 +40,7 @@ const MAX_CALLS: usize = 2;
 /// Concurrent calls with credentials that were rejected, until a call succeeds again.
 const MAX_PROBES: usize = 1;
 
-/// How long calls are suppressed after failed logins: the vendor's lock of five minutes, and a little.
+/// How long calls are suppressed after these rejections: the vendor's lock of five minutes, and a little.
 const REJECTION_PAUSE: Duration = Duration::from_secs(360);
 
 /// Pause after a 429 without `Retry-After` (the vendor advises 2 to 5 seconds).
@@ -57,12 +57,12 @@ pub struct CircuitBreaker {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Failed logins in a row and the time of the last, by fingerprint of the credentials.
+    /// Rejections in a row and the time of the last, by fingerprint of the credentials.
     rejections: HashMap<String, (u32, Instant)>,
     /// Until when calls for a project are suppressed after a 429.
     throttled: HashMap<SessionKey, Instant>,
     limiters: HashMap<EndpointCredentials, RateLimiter>,
-    /// Of those whose last submissions were not answered.
+    /// The breakers of credentials whose last submissions were not answered.
     breakers: HashMap<EndpointCredentials, Breaker>,
 }
 
@@ -232,7 +232,7 @@ impl CircuitBreaker {
 }
 
 impl State {
-    /// How many logins with these credentials failed in a row.
+    /// How many calls with these credentials were rejected in a row.
     fn rejections(&self, credentials: &str) -> u32 {
         self.rejections.get(credentials).map_or(0, |(failed, _)| *failed)
     }

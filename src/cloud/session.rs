@@ -77,7 +77,7 @@ struct RateLimitedClient {
     permit: Mutex<Option<Permit>>,
 }
 
-/// What the calls of one login to one project have in common.
+/// What the calls with one set of credentials to one project have in common.
 #[derive(Debug)]
 pub struct CloudSession {
     /// The client.

@@ -145,7 +145,7 @@ impl Timing {
             (
                 ("--job-visibility-timeout", self.job_visibility_timeout),
                 ("--job-overdue", self.job_overdue),
-                "an accepted job may become visible only after --job-visibility-timeout",
+                "an accepted job may take up to --job-visibility-timeout to become visible",
             ),
             (
                 ("--max-signature-age", self.max_signature_age),

@@ -1,4 +1,4 @@
-//! Publishes Events. An Event that repeats one of the last minutes increases the count of that one. Of published
+//! Publishes Events. A repeated Event of the last minutes only increases the count of the first one. Of published
 //! Events only the names are kept, until the request ends: kube's recorder keeps whole Events, and searches
 //! all of them each time.
 

@@ -117,7 +117,7 @@ impl Pollers {
         }
     }
 
-    /// Follows a job from now on, with this login, and says what is known of it.
+    /// Follows a job from now on, with these credentials, and returns what is known of it.
     pub fn follow(
         &self,
         wanted: JobToFollow,
@@ -128,7 +128,7 @@ impl Pollers {
         let State { projects, jobs_of } = &mut *state;
         let uid = wanted.object.extra.uid.clone().unwrap_or_default();
         jobs_of.entry(uid).or_default().insert(wanted.job.clone());
-        // After a change of the Secret the job moves to the new login, with what is known of it.
+        // After a change of the Secret the job moves to the new credentials, with what is known of it.
         let mut others = projects.iter_mut().filter(|(other, _)| *other != key);
         let moved = others.find_map(|(_, project)| project.jobs.remove(&wanted.job));
         let known = projects.contains_key(key);

@@ -94,8 +94,8 @@ pub async fn run(
             }
             watcher::Event::Apply(project) | watcher::Event::InitApply(project) => {
                 let shown = changes.update(project);
-                if shown.concern != AffectedRequests::None {
-                    noting.project_changed(project, |request| shown.concern.concerns(request));
+                if shown.affected != AffectedRequests::NoRequest {
+                    noting.project_changed(project, |request| shown.affected.include(request));
                 }
                 if !shown.relaxed.is_empty() {
                     let (project, context) = (project.clone(), noting.clone());
@@ -166,7 +166,7 @@ struct Verifier {
     checks: Checks,
 }
 
-/// The last time that a login was tried.
+/// The last verification of credentials.
 #[derive(Clone)]
 struct CredentialCheck {
     at: Instant,

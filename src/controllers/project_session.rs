@@ -246,7 +246,7 @@ pub async fn access(
     Ok(connect(context, namespace, project, read, name, secret))
 }
 
-/// Reads a login from the content of a Secret.
+/// Reads credentials from the content of a Secret.
 type Reader = fn(&auth::SecretData) -> Result<auth::SecretCredentials, auth::InvalidSecret>;
 
 fn connect(

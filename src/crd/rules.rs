@@ -2,7 +2,7 @@
 //!
 //! A rule on a field does not run when the field vanishes, so whatever may not vanish is guarded one level up. Everything
 //! else belongs on the field itself: the API server builds the map of all properties of an object for each field that a rule
-//! reads, so that rules on large objects are what a write costs most.
+//! reads, so rules on large objects are the main cost of a write.
 
 use kube::core::Rule;
 use kube::core::cel::Reason;

@@ -22,7 +22,7 @@ use crate::ids::{DesktopID, JobID};
 /// Most earlier jobs that the record of an attempt holds.
 const BASELINE_JOBS: usize = crate::crd::limits::BASELINE_JOBS as usize;
 
-/// How often the cloud may say "not found" about the same desktops, each of which it shows, before that is its verdict.
+/// How often the cloud may say "not found" about the same desktops, each of which it shows, before that is final.
 const NOT_FOUND_LIMIT: usize = 3;
 
 /// How many GETs of one desktop may fail in a row before user action is required.

@@ -1,6 +1,6 @@
 //! Layer 4, status: the conditions that follow from the state.
 //!
-//! The conditions that follow from the state. `Succeeded` is the final result, `Ready` mirrors it, `Submitted` reports
+//! `Succeeded` is the final result, `Ready` mirrors it, `Submitted` reports
 //! whether the delete request took effect; `Reconciling` and `Stalled` are present only while True, and never both
 //! (kstatus).
 

@@ -1,4 +1,4 @@
-//! Layer 5, shared by phases: has the project room under maxDesktopsPerDay.
+//! Layer 5, shared by phases: does the daily limit of the project have room.
 //!
 //! How many desktops a project takes within a day (`maxDesktopsPerDay`). They are reserved in the status of the project
 //! after the permit and before the signature, and nothing is sent without that.

@@ -1,6 +1,6 @@
 //! Layer 3, time: what counts against maxDesktopsPerDay, and until when.
 //!
-//! What counts against `maxDesktopsPerDay` of a project, and until when. Desktops are reserved before a submission is
+//! Desktops are reserved before a submission is
 //! signed. They are given back only if it is certain that nothing came of it: the attempt had no effect, or it was never
 //! stored and cannot be stored any more.
 

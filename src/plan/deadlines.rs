@@ -1,6 +1,6 @@
 //! Layer 3, time: every rule about time.
 //!
-//! Every rule about time. Moments of objects and of the cloud are compared by both clocks; what passes within this process
+//! Moments of objects and of the cloud are compared by both clocks; what passes within this process
 //! is measured by its uptime, which no clock can move.
 
 use std::time::Duration;

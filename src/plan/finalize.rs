@@ -1,6 +1,6 @@
 //! Layer 6, phases: the object is being deleted.
 //!
-//! The object is being deleted. That deletes nothing in the cloud and sends nothing. The object is kept only while its
+//! Deleting the object deletes nothing in the cloud and sends nothing. The object is kept only while its
 //! delete request may still take effect: otherwise, a new object of the same name could send a second one.
 
 use super::attempts::submitted;

@@ -34,7 +34,7 @@ pub struct RequestMemory {
     gone: BTreeMap<DesktopID, (Duration, ProjectKey)>,
     /// When it was last stored how far a long check has come.
     pub progress_recorded_at: Option<Duration>,
-    /// The last refusal of a submission of this process.
+    /// The last failed submission of this process.
     pub last_submission_failure: Option<SubmissionFailure>,
     /// Since when each desktop was idle in every read, by folded id.
     idle_since: BTreeMap<DesktopID, Duration>,
@@ -44,7 +44,7 @@ pub struct RequestMemory {
     evidence: Option<FirstEvidence>,
     /// How often the finalizer was put on, and when it was last.
     pub finalizer: Option<(u32, Duration)>,
-    /// This process has taken the finalizer off, for the verdict.
+    /// This process has removed the finalizer to store the final result.
     pub finalizer_dropped: bool,
     /// How far the other clock was ahead of ours when it was last said.
     difference: Option<SignedDuration>,

@@ -330,7 +330,8 @@ pub struct Facts {
     pub service_clock_known: bool,
     /// After a refusal: the pause is over, or what was wrong may have been corrected.
     pub retry_due: bool,
-    /// This machine's clock and the other one differ by more than is allowed: nothing new is sent, and nothing expires.
+    /// This machine's clock and the other one differ by more than is allowed: nothing is submitted, and no request expires
+    /// at its deadline.
     pub clock_skew: Option<ClockSkew>,
     /// Facts that the plan on show has are missing from reads for so long that they will hardly be reported again.
     pub facts_missing_for_long: bool,
@@ -405,7 +406,7 @@ pub enum Deadline {
     /// It has passed by neither clock.
     #[default]
     Ahead,
-    /// It has passed by one clock, or by clocks that differ too much: nothing is sent, and nothing expires.
+    /// It has passed by one clock, or by clocks that differ too much: nothing is submitted, and the request does not expire.
     ClocksDisagree,
     /// It has passed by both.
     Passed,

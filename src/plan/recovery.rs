@@ -1,6 +1,6 @@
 //! Layer 6, phases: an attempt whose response was lost.
 //!
-//! An attempt whose response was lost. It is never repeated without evidence: it stays pending until its delete request
+//! Such an attempt is never repeated without evidence: it stays pending until its delete request
 //! has expired by the service's clock, and is then settled by evidence from two reads.
 
 use std::collections::BTreeSet;

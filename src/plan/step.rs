@@ -51,7 +51,7 @@ pub enum Step {
     RecordProgress(Progress),
     /// Store which desktops were approved.
     RecordApproval(Progress),
-    /// Store the verdict.
+    /// Store the final result.
     Finish(Completion),
     /// Nothing to do before something happens.
     Wait(Progress),
@@ -170,10 +170,10 @@ pub struct Completion {
 
 impl Completion {
     /// With this reason of `Succeeded`, and of `Submitted` if nothing was submitted.
-    pub fn new(verdict: Reason, message: String) -> Self {
+    pub fn new(reason: Reason, message: String) -> Self {
         Self {
-            succeeded: verdict,
-            submitted: verdict,
+            succeeded: reason,
+            submitted: reason,
             message,
             project: None,
             desktops: vec![],

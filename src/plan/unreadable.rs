@@ -1,4 +1,4 @@
-//! Layer 5, shared by phases: a namespace that the operator may not read.
+//! Layer 5, shared by phases: a namespace that the operator lacks permission to read.
 //!
 //! A watched namespace that the operator lacks a right to read. What its requests hold is not known, so others wait as long
 //! as a call of an earlier process may take effect.

@@ -53,8 +53,8 @@ impl Health {
     }
 
     /// A loop that `/livez` watches: it must call [`Heartbeat::beat`] at least once in `bound`, from now on. Dropping the
-    /// pulse says that the loop has ended, which is a failure until [`Health::stopping`].
-    #[must_use = "dropping the pulse says that the loop has ended"]
+    /// heartbeat says that the loop has ended, which is a failure until [`Health::stopping`].
+    #[must_use = "dropping the heartbeat says that the loop has ended"]
     pub fn register_heartbeat(&self, name: impl Into<String>, bound: Duration) -> Heartbeat {
         let name = name.into();
         self.0.lock().pulses.insert(
@@ -190,7 +190,7 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// The loop has turned.
+    /// The loop is making progress.
     pub fn beat(&self) {
         self.change(|beat| beat.last = Instant::now());
     }

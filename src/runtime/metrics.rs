@@ -139,7 +139,7 @@ impl Metrics {
         self.counts.incidents.get_or_create(&labels).inc();
     }
 
-    /// A request ended with this verdict.
+    /// A request finished with this reason.
     pub fn completed(&self, verdict: Reason, desktops: Summary) {
         let labels = [("reason", verdict.as_str())];
         self.counts.completed_requests.get_or_create(&labels).inc();
@@ -149,7 +149,7 @@ impl Metrics {
         }
     }
 
-    /// The login of a project was tried, and the project's `Ready` has this reason for it.
+    /// The credentials of a project were verified, and the project's `Ready` has this reason for it.
     pub fn credentials_checked(&self, reason: Reason) {
         let labels = [("reason", reason.as_str())];
         self.counts.credential_checks.get_or_create(&labels).inc();

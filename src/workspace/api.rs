@@ -27,7 +27,7 @@ pub const MAX_OFFSET: u32 = 10_000;
 /// Most rows of one page of a list (limit of the API definition).
 pub const MAX_PAGE: u32 = 1_000;
 
-/// The calls of one project, with one login.
+/// The calls of one project, with one set of credentials.
 ///
 /// Reads may be repeated at will. The only call with an effect is [`Workspace::send`], and it takes its
 /// argument by value: what was signed once is sent at most once.

@@ -1,4 +1,4 @@
-//! From an endpoint and a login to a [`Workspace`]. HTTP clients are kept per endpoint and certificate authority, and
+//! From an endpoint and credentials to a [`Workspace`]. HTTP clients are kept per endpoint and certificate authority, and
 //! logins per project, so that connecting again costs nothing.
 
 use std::collections::HashMap;
@@ -103,11 +103,8 @@ impl Connector {
 
     /// Reports to `observer` how each call of IAM ended.
     #[must_use]
-    pub fn with_call_observer(self, witness: Arc<dyn CallObserver>) -> Self {
-        Self {
-            observer: witness,
-            ..self
-        }
+    pub fn with_call_observer(self, observer: Arc<dyn CallObserver>) -> Self {
+        Self { observer, ..self }
     }
 
     /// Sends nothing over the network, but everything by `transport`, to any endpoint that is allowed.
@@ -139,10 +136,10 @@ impl Connector {
     pub fn connect(
         &self,
         target: &Target,
-        login: SecretCredentials,
+        credentials: SecretCredentials,
     ) -> Result<Arc<dyn Workspace>, ConnectError> {
         let project_id = target.project_id.clone();
-        let identity = match login {
+        let credentials_provider = match credentials {
             SecretCredentials::Ready(token @ Credentials::Token(_)) => {
                 // That IAM cannot be asked about a token is no reason not to use it.
                 self.sessions.token(self.iam(target).ok(), project_id, token)
@@ -157,21 +154,15 @@ impl Connector {
         Ok(Arc::new(HttpWorkspace {
             service,
             project_id: target.project_id.clone(),
-            credentials_provider: identity,
+            credentials_provider,
         }))
     }
 
     fn iam(&self, target: &Target) -> Result<(ServiceKey, Arc<dyn Iam>), ConnectError> {
         let endpoint = target.iam_endpoint.as_ref().ok_or(ConnectError::NoIam)?;
         let (service_key, service) = self.service(endpoint, target)?;
-        let witness = Arc::clone(&self.observer);
-        Ok((
-            service_key,
-            Arc::new(HttpIam {
-                service,
-                observer: witness,
-            }),
-        ))
+        let observer = Arc::clone(&self.observer);
+        Ok((service_key, Arc::new(HttpIam { service, observer })))
     }
 
     /// The service at an endpoint, with the authorities of the target.

@@ -36,14 +36,14 @@ impl Error {
         Self::new(operation, Failure::NotSent { reason })
     }
 
-    /// A call that a circuit breaker held back.
+    /// A call that a circuit breaker suppressed.
     pub fn circuit_open(operation: Operation, breaker: BreakerKind, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self::new(operation, Failure::CircuitOpen { breaker, reason })
     }
 
     /// No byte of the request left this process: the name, the connection or the TLS handshake failed, or the
-    /// request could not be built; or the call was held back.
+    /// request could not be built; or the call was suppressed.
     pub fn was_not_sent(&self) -> bool {
         matches!(
             self.failure,
@@ -111,7 +111,7 @@ pub enum Failure {
     },
 }
 
-/// Why a call is held back.
+/// Why a call is suppressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerKind {
     /// More failed logins would lock the access key, or the user.

@@ -28,7 +28,7 @@ mod headers;
 /// Path of batch-delete below the project.
 const SUBMIT: &str = "desktops/batch-delete";
 
-/// One project, one login, over HTTPS.
+/// One project, one set of credentials, over HTTPS.
 pub(super) struct HttpWorkspace {
     pub(super) service: Service,
     pub(super) project_id: ProjectID,
@@ -41,7 +41,7 @@ impl fmt::Debug for HttpWorkspace {
         f.debug_struct("HttpWorkspace")
             .field("endpoint", &self.service.endpoint.to_string())
             .field("project_id", &self.project_id.as_str())
-            .field("identity", &self.credentials_provider)
+            .field("credentials_provider", &self.credentials_provider)
             .finish_non_exhaustive()
     }
 }

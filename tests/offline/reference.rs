@@ -132,11 +132,15 @@ fn fields(page: &mut String, root: &JSONSchemaProps, part: &str) {
 }
 
 fn rules(page: &mut String, root: &JSONSchemaProps) {
+    let mut rules = Vec::new();
+    collect_rules(&mut rules, "", root);
     table(page, &["where", "message"]);
-    collect_rules(page, "", root);
+    for (place, message) in &rules {
+        row(page, &[place, message]);
+    }
 }
 
-fn collect_rules(page: &mut String, path: &str, schema: &JSONSchemaProps) {
+fn collect_rules(rules: &mut Vec<(String, String)>, path: &str, schema: &JSONSchemaProps) {
     for rule in schema.x_kubernetes_validations.iter().flatten() {
         let place = format!("{path}{}", rule.field_path.as_deref().unwrap_or_default());
         let place = if place.is_empty() {
@@ -144,16 +148,17 @@ fn collect_rules(page: &mut String, path: &str, schema: &JSONSchemaProps) {
         } else {
             format!("`{}`", place.trim_matches('.'))
         };
-        row(
-            page,
-            &[&place, &cell(rule.message.as_deref().unwrap_or_default())],
-        );
+        let rule = (place, cell(rule.message.as_deref().unwrap_or_default()));
+        // What may neither change nor vanish has a rule on the field and one on the object that has it.
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
     }
     for (name, property) in schema.properties.iter().flatten() {
-        collect_rules(page, &format!("{path}.{name}"), property);
+        collect_rules(rules, &format!("{path}.{name}"), property);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
-        collect_rules(page, &format!("{path}[]"), items);
+        collect_rules(rules, &format!("{path}[]"), items);
     }
 }
 

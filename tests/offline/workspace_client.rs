@@ -148,7 +148,7 @@ fn not_sent(error: &Error) -> &str {
 fn no_answer(error: &Error) -> &str {
     match &error.failure {
         Failure::NoResponse { reason } => reason,
-        other => panic!("expected NoAnswer, got {other:?}"),
+        other => panic!("expected NoResponse, got {other:?}"),
     }
 }
 

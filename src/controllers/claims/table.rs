@@ -212,7 +212,7 @@ impl Table {
         };
         tracing::warn!(
             namespace = claim.namespace, name = claim.name, until = %claim.until,
-            "a DesktopDeletion was deleted, or finished by another replica, while its delete request can still take effect or its job may not be visible yet; this process keeps its desktops reserved until the time in the field until"
+            "a DesktopDeletion was deleted, or finished by another replica, while its delete request can still take effect or its job may not be visible yet; this process keeps its desktops reserved until the time in `until`"
         );
         if let Some(displaced) = self.deleted.insert(uid.to_owned(), claim, &self.time) {
             tracing::warn!(

@@ -44,10 +44,10 @@ pub fn refresh(reconciliation: &mut Reconciliation, context: &Context) {
     let answered = reconciliation.project_read;
     reconciliation.observed.project_is_fresh &=
         answered.is_some_and(|at| deadlines::is_fresh_enough_to_sign(at, clocks.uptime));
-    let armed = reconciliation.signed_uptime;
+    let signed_uptime = reconciliation.signed_uptime;
     if deadlines::drop_stale(
         &mut reconciliation.observed,
-        armed,
+        signed_uptime,
         &reconciliation.reads,
         clocks.uptime,
         timing,

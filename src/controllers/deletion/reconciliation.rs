@@ -93,7 +93,7 @@ impl Reconciliation {
         } else {
             Submission::None
         };
-        let seen = Observed {
+        let observed = Observed {
             request: request(&object),
             submission,
             ..Observed::default()
@@ -102,7 +102,7 @@ impl Reconciliation {
             object,
             stored,
             claimed: false,
-            observed: seen,
+            observed,
             began: context.process.uptime.now(),
             reads: ReadTimes::default(),
             reads_since: since,

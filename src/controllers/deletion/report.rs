@@ -109,7 +109,7 @@ async fn publish_about(
         .await;
 }
 
-/// The object was removed while a submission of it was in progress: its outcome is logged, counted and published.
+/// The outcome of a submission cannot be stored, mostly because the object was removed: it is logged, counted and published.
 pub async fn outcome_not_recorded(reconciliation: &Reconciliation, context: &Context) {
     let Submission::Responded { attempt, answer } = &reconciliation.observed.submission else {
         return;

@@ -18,7 +18,7 @@ pub(super) struct Changes(HashMap<String, WorkspaceProject>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AffectedRequests {
     /// No request.
-    None,
+    NoRequest,
     /// Requests that wait for room under the daily limit.
     WaitingForDailyLimit,
     /// Every request.
@@ -26,11 +26,11 @@ pub(super) enum AffectedRequests {
 }
 
 impl AffectedRequests {
-    /// Whether it concerns that request.
-    pub(super) fn concerns(self, request: &DesktopDeletion) -> bool {
+    /// Whether that request is one of them.
+    pub(super) fn include(self, request: &DesktopDeletion) -> bool {
         let mut conditions = request.status.iter().flat_map(|status| &status.conditions);
         match self {
-            Self::None => false,
+            Self::NoRequest => false,
             Self::WaitingForDailyLimit => conditions.any(|c| c.reason == Reason::DailyLimitReached),
             Self::All => true,
         }
@@ -40,23 +40,23 @@ impl AffectedRequests {
 /// What is new in a project.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shown {
-    /// What is to be requeued.
-    pub(super) concern: AffectedRequests,
+    /// The requests to requeue.
+    pub(super) affected: AffectedRequests,
     /// The guardrails that were relaxed.
     pub(super) relaxed: Vec<&'static str>,
 }
 
 impl Changes {
-    /// Takes in what the watch shows of a project, and says what is new.
+    /// Stores a project as the watch shows it, and returns what is new.
     pub(super) fn update(&mut self, project: &WorkspaceProject) -> Shown {
         let previous = self.0.insert(project.uid().unwrap_or_default(), project.clone());
-        let concern = previous
-            .as_ref()
-            .map_or(AffectedRequests::All, |previous| concern(previous, project));
+        let affected = previous.as_ref().map_or(AffectedRequests::All, |previous| {
+            affected_requests(previous, project)
+        });
         let before = previous.and_then(|previous| previous.spec.guardrails);
         let now = project.spec.guardrails.as_ref();
         let relaxed = before.map_or_else(Vec::new, |before| relaxed(&before, now));
-        Shown { concern, relaxed }
+        Shown { affected, relaxed }
     }
 
     /// A project is gone.
@@ -70,7 +70,7 @@ impl Changes {
     }
 }
 
-fn concern(previous: &WorkspaceProject, now: &WorkspaceProject) -> AffectedRequests {
+fn affected_requests(previous: &WorkspaceProject, now: &WorkspaceProject) -> AffectedRequests {
     let status = |project: &WorkspaceProject| project.status.clone().unwrap_or_default();
     let (before, after) = (status(previous), status(now));
     let used = |usage: Option<DailyUsage>| usage.map_or((0, 0), |u| (u.desktops(), u.reservations.len()));
@@ -80,7 +80,7 @@ fn concern(previous: &WorkspaceProject, now: &WorkspaceProject) -> AffectedReque
     } else if is_used.0 < was_used.0 || is_used.1 < was_used.1 {
         AffectedRequests::WaitingForDailyLimit
     } else {
-        AffectedRequests::None
+        AffectedRequests::NoRequest
     }
 }
 
@@ -112,30 +112,30 @@ mod tests {
     }
 
     #[test]
-    fn spec_and_conditions_concern_everybody_room_who_waits_and_a_reservation_nobody() {
-        use AffectedRequests::{All, None, WaitingForDailyLimit};
-        let mut news = Changes::default();
+    fn a_new_spec_or_condition_affects_all_requests_room_those_that_wait_for_it_and_a_reservation_none() {
+        use AffectedRequests::{All, NoRequest, WaitingForDailyLimit};
+        let mut changes = Changes::default();
         let reserved = json!({"reservations": [{
             "attemptID": "n1", "request": "leaver", "uid": "u2", "resourceVersion": "7", "desktops": 5,
             "reservedAt": "2026-12-01T00:00:00Z",
         }]});
-        for (what, generation, reason, usage, concern) in [
+        for (what, generation, reason, usage, affected) in [
             ("it is new", 1, "Valid", Value::Null, All),
-            ("nothing", 1, "Valid", Value::Null, None),
-            ("less room", 1, "Valid", reserved, None),
+            ("nothing", 1, "Valid", Value::Null, NoRequest),
+            ("less room", 1, "Valid", reserved, NoRequest),
             ("fewer reservations", 1, "Valid", used(5), WaitingForDailyLimit),
-            ("less room", 1, "Valid", used(7), None),
+            ("less room", 1, "Valid", used(7), NoRequest),
             ("more room", 1, "Valid", used(6), WaitingForDailyLimit),
             ("another spec", 2, "Valid", used(6), All),
             ("another condition", 2, "Invalid", used(6), All),
         ] {
-            let shown = news.update(&project(generation, reason, &usage));
-            assert_eq!(shown.concern, concern, "{what}");
+            let shown = changes.update(&project(generation, reason, &usage));
+            assert_eq!(shown.affected, affected, "{what}");
         }
         let last = project(2, "Invalid", &used(6));
-        news.forget("u1");
-        assert_eq!(news.update(&last).concern, All, "it is gone and came back");
-        news.keep(&HashSet::new());
-        assert_eq!(news.update(&last).concern, All, "it is gone and came back");
+        changes.forget("u1");
+        assert_eq!(changes.update(&last).affected, All, "it is gone and came back");
+        changes.keep(&HashSet::new());
+        assert_eq!(changes.update(&last).affected, All, "it is gone and came back");
     }
 }

@@ -9,8 +9,8 @@ api_enum! {
         JobRecovered,
         /// The submission took effect, but its job is unknown.
         JobUnknown,
-        /// None of the desktops exists. The message names the project and region that were searched. If that is unexpected,
-        /// a wrong project is the most likely cause.
+        /// None of the desktops exists. The message names the project and region that were searched. If the desktops should
+        /// exist, a wrong project is the most likely cause.
         NothingToDelete,
         /// `spec.suspend` prevents the submission.
         Suspended,

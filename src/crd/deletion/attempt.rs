@@ -145,7 +145,7 @@ fn fact() -> Rule {
     rules::forbidden("self == oldSelf", FACTS_ARE_FINAL)
 }
 
-/// Of those that are optional.
+/// Optional facts neither appear nor vanish, and `baselineIncomplete`, for which absent means false, does not change.
 const NO_FACT_APPEARS_OR_VANISHES: &str = "has(self.planHash) == has(oldSelf.planHash) \
     && has(self.notAfter) == has(oldSelf.notAfter) \
     && has(self.baselineJobIDs) == has(oldSelf.baselineJobIDs) \

@@ -51,7 +51,7 @@ impl PasswordLogin {
         self.password.expose_secret()
     }
 
-    /// As [`Login::fingerprint`](super::Login::fingerprint).
+    /// As [`SecretCredentials::fingerprint`](super::SecretCredentials::fingerprint).
     pub(in crate::workspace) fn fingerprint(&self) -> String {
         fingerprint(
             [

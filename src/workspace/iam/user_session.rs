@@ -116,7 +116,7 @@ impl UserSession {
         }
     }
 
-    /// Waits for the user's throttle and logs in, unless that has been done meanwhile.
+    /// Waits until no other login of the user is in progress and logs in, unless that has been done meanwhile.
     async fn begin(&self) -> Result<IssuedCredentials, Error> {
         let asked = Instant::now();
         let mut throttle = self.throttle.lock().await;

@@ -13,12 +13,12 @@ use desktop_deletion_operator::workspace::error::{BreakerKind, Error, Failure, O
 const TABLE: &str = "
     # No answer, or none that can be read.
     NotSent     -             Unreachable      ServiceUnavailable    itself  Backoff
-    NoAnswer    -             InDoubt          ServiceUnavailable    itself  Backoff
+    NoResponse  -             InDoubt          ServiceUnavailable    itself  Backoff
     Unreadable  -             InDoubt          ServiceUnavailable    itself  Backoff
-    # A call that was held back, to spare the login or the service, is no news of either.
-    Withheld    Login         Authentication   AuthenticationFailed  person  Slow
-    Withheld    Throttle      Throttled        Throttled             itself  Backoff
-    Withheld    Unanswered    Unavailable      ServiceUnavailable    itself  Backoff
+    # A suppressed call says nothing about the credentials or the service.
+    CircuitOpen Credentials   Authentication   AuthenticationFailed  person  Slow
+    CircuitOpen Throttled     Throttled        Throttled             itself  Backoff
+    CircuitOpen Unanswered    Unavailable      ServiceUnavailable    itself  Backoff
 
     # Codes of the gateway.
     404         GW.0101       WrongEndpoint    WrongEndpoint         person  Slow
@@ -309,11 +309,11 @@ fn errors(status: &str, code: &str) -> Vec<Error> {
     let reason = || "reason".to_owned();
     match status {
         "NotSent" => vec![failed(Failure::NotSent { reason: reason() })],
-        "NoAnswer" => vec![failed(Failure::NoResponse { reason: reason() })],
-        "Withheld" => {
+        "NoResponse" => vec![failed(Failure::NoResponse { reason: reason() })],
+        "CircuitOpen" => {
             let breaker = match code {
-                "Login" => BreakerKind::Credentials,
-                "Throttle" => BreakerKind::Throttled,
+                "Credentials" => BreakerKind::Credentials,
+                "Throttled" => BreakerKind::Throttled,
                 _ => BreakerKind::Unanswered,
             };
             vec![failed(Failure::CircuitOpen {

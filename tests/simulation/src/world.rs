@@ -324,7 +324,7 @@ impl World {
         now > *self.ends_at.get_or_insert(now + AFTERWARDS)
     }
 
-    /// More happened than can in a run that comes to its end.
+    /// Whether there were more events than in any run that ends.
     pub fn is_endless(&self) -> bool {
         self.events > MAX_EVENTS
     }

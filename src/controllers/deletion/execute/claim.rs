@@ -15,7 +15,8 @@ use crate::plan::observed::Claim;
 use crate::plan::overlap;
 use crate::plan::views::DesktopView;
 
-/// Asks the table of claims, after releasing what this reconciliation has read of desktops that a deleted request holds.
+/// Asks the table of claims. Before, releases those desktops of a deleted request that reads of this reconciliation have
+/// shown to be gone, or to be named by its job.
 pub(super) async fn claim(reconciliation: &mut Reconciliation, context: &Context) -> Result<(), Error> {
     let project_key = reconciliation.credentials_key()?.project;
     let before = holder_of(reconciliation.observed.claim.as_ref());

@@ -28,7 +28,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             Edit {
                 file: "src/plan/memory.rs",
                 find: "(pending && first.began.saturating_add(visibility_timeout) <= began)",
-                replace: "(pending && first.began.saturating_add(settle * 0) <= began)",
+                replace: "(pending && first.began.saturating_add(visibility_timeout * 0) <= began)",
             },
             Edit {
                 file: "src/plan/deadlines.rs",

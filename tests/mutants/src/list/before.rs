@@ -196,7 +196,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "src/controllers/claims/table.rs",
             find: "known.is_some_and(|theirs| theirs.project_id == project_key.project_id);",
-            replace: "known.is_some_and(|theirs| theirs == home);",
+            replace: "known.is_some_and(|theirs| theirs == project_key);",
         }],
         trials: &[
             Trial {
