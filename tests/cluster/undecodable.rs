@@ -160,7 +160,7 @@ async fn an_object_that_cannot_be_decoded_holds_its_desktops_and_nobody_else() {
     fixture.delete("broken").await;
     fixture.gone("broken").await;
     fixture
-        .event("broken", "ReleasedUnresolved", "cannot be decoded")
+        .event("broken", "ReleasedUnresolved", "cannot decode")
         .await;
     assert!(fixture.status("twin").await["attempts"].is_null());
     assert_eq!(fixture.posts().len(), 3, "{:#?}", fixture.posts());
@@ -219,7 +219,7 @@ async fn an_object_that_cannot_be_decoded_is_kept_as_long_as_a_call_of_it_may_ta
     fixture.gone("leaving").await;
     assert!(began.elapsed() >= life, "{:?}", began.elapsed());
     fixture
-        .event("leaving", "ReleasedUnresolved", "cannot be decoded")
+        .event("leaving", "ReleasedUnresolved", "cannot decode")
         .await;
 }
 
