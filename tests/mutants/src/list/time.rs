@@ -89,7 +89,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "stale-sub-job-list-accepted",
-        does: "A request is admitted by a sweep of the sub-jobs that is older than the object",
+        does: "A request is admitted by a list of the sub-jobs that is older than the object",
         edits: &[Edit {
             file: "src/plan/deadlines.rs",
             find: "        .max(first_seen.unwrap_or(uptime))",
