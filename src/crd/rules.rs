@@ -2,7 +2,7 @@
 //!
 //! A rule on a field does not run when the field vanishes, so whatever may not vanish is guarded one level up. Everything
 //! else belongs on the field itself: the API server builds the map of all properties of an object for each field that a rule
-//! reads, so rules on large objects are the main cost of a write.
+//! reads, so a rule on a large object costs much more than one on a field.
 
 use kube::core::Rule;
 use kube::core::cel::Reason;

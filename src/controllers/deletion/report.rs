@@ -121,7 +121,7 @@ pub async fn outcome_not_recorded(reconciliation: &Reconciliation, context: &Con
         PostResult::NotSent(_) | PostResult::Rejected(_) => return,
     };
     let message = format!(
-        "{text}, and the object was removed before this could be recorded; check the desktops in the console"
+        "{text}, but this could not be recorded, because the object was removed or could not be updated; check the desktops in the console"
     );
     tracing::error!(namespace, name, %attempt, "{message}");
     context.process.metrics.incident(Incident::JobLost);

@@ -22,7 +22,8 @@ pub(super) fn of(run: &Run, events: &[Arc<AuditEvent>], over: usize) -> History 
     let log: String = run.operators.iter().map(Operator::log).collect();
     let posts = run.trial.own_posts();
     let lost = |job: &&String| {
-        let said = |line: &str| line.contains(job.as_str()) && line.contains("before this could be recorded");
+        let said =
+            |line: &str| line.contains(job.as_str()) && line.contains("but this could not be recorded");
         log.lines().any(said)
     };
     History {
