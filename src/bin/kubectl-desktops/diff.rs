@@ -41,7 +41,7 @@ struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 enum Kind {
     /// It was approved and no longer exists, so it is no longer part of the plan.
-    Vanished,
+    Removed,
     /// It was not part of the approved plan.
     Added,
     Name,
@@ -142,7 +142,7 @@ fn of_desktop(was: &ApprovedDesktop, is: Option<&Desktop>) -> Vec<Change> {
     let id = was.id.as_str();
     let Some(is) = is.filter(|is| is_planned(is)) else {
         let title = was.name.as_deref().or(Some(id));
-        return vec![change(id, Kind::Vanished, title, None)];
+        return vec![change(id, Kind::Removed, title, None)];
     };
     let mut changes = Vec::new();
     if was.name != is.name {
@@ -207,7 +207,7 @@ Message:         pc-1 has another user
 DESKTOP   CHANGE     APPROVED   CURRENT
 pc-1      Name       VDI-01     VDI-1
 pc-1      User       anna       zoe
-PC-2      Vanished   VDI-02     <none>
+PC-2      Removed    VDI-02     <none>
 pc-3      Added      <none>     pc-3 (VDI-03)
 "
         );
