@@ -9,8 +9,7 @@ use super::progress::{Progress, Requeue};
 use super::status::same_error;
 use super::step::Step;
 use crate::crd::conditions::Reason;
-use crate::crd::deletion::ErrorClass;
-use crate::crd::deletion::{CloudError, Outcome};
+use crate::crd::deletion::{Attempt, CloudError, ErrorClass, Outcome};
 
 /// How many desktops may fail to be read before no further one is tried: it is the service then.
 pub const UNREADABLE_LIMIT: usize = 10;
@@ -40,8 +39,19 @@ pub fn unusable(observed: &Observed, project: &ProjectView) -> Option<Progress> 
     if let (Some(stored_project), Some(now)) = (stored_project, project.coordinates.as_ref())
         && stored_project.key() != now.key()
     {
+        let alternative = if observed
+            .request
+            .status
+            .attempts
+            .iter()
+            .any(Attempt::may_have_taken_effect)
+        {
+            "or abandon the request by annotation and check the desktops in the console"
+        } else {
+            "or delete this request and create a new one"
+        };
         let message = format!(
-            "WorkspaceProject {} now points to project {} at {}, but this request started in project {} at {}. Recreate the WorkspaceProject as it was, or create a new request",
+            "WorkspaceProject {} now points to project {} at {}, but this request started in project {} at {}. Recreate the WorkspaceProject as it was, {alternative}",
             observed.request.project,
             now.project_id,
             now.endpoint,

@@ -509,7 +509,7 @@ pub fn drop_stale(
         return false;
     }
     let attempts = &observed.request.status.attempts;
-    if attempts.iter().any(|a| a.is_open() || a.took_effect()) {
+    if attempts.iter().any(Attempt::may_have_taken_effect) {
         return false;
     }
     let stale =

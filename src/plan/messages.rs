@@ -154,7 +154,12 @@ fn looks_like_an_id(id: &DesktopID) -> bool {
 /// When a delete request without an answer can no longer take effect.
 pub fn expiry_of(attempt: &Attempt) -> String {
     attempt.not_after.as_ref().map_or_else(
-        || "24 hours after it was sent".to_owned(),
+        || {
+            format!(
+                "--token-life of the operator, 24h by default, after {}",
+                attempt.signed_at.0
+            )
+        },
         |end| format!("a few minutes after {}", end.0),
     )
 }

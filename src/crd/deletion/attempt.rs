@@ -89,7 +89,7 @@ pub struct Attempt {
     pub signed_at: Time,
 
     /// Time when the signature or token of the call expires, without the allowance for clock skew. If absent, the time is
-    /// not known and assumed to be 24 hours after `signedAt`.
+    /// not known, and `signedAt` plus the operator's `--token-life` (default 24 hours) is used instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time", length(max = limits::TIME), regex(pattern = rules::TIME))]
     #[x_kube(validation = rules::recorded_time(), validation = fact())]
@@ -130,6 +130,11 @@ impl Attempt {
     /// It may still take effect, or its effect may not be known yet.
     pub fn is_open(&self) -> bool {
         self.outcome.is_undecided() && !self.took_effect()
+    }
+
+    /// It took effect, or nothing rules that out yet.
+    pub fn may_have_taken_effect(&self) -> bool {
+        self.outcome.is_undecided() || self.took_effect()
     }
 }
 

@@ -90,8 +90,9 @@ pub struct DesktopDeletionStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// Location of the desktops, taken from the `WorkspaceProject` when the request was first admitted. Written once:
-    /// the request is never sent elsewhere, even if the `WorkspaceProject` is replaced.
+    /// Location of the desktops, taken from the `WorkspaceProject` and stored with the first attempt, or with the
+    /// result if nothing was submitted. Written once: the request is never sent elsewhere, even if the
+    /// `WorkspaceProject` is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ProjectCoordinates")]
     #[x_kube(validation = rules::write_once("project"))]

@@ -524,7 +524,7 @@ fn messages_name_the_cause() {
         ),
         (
             ready("a b").begun().project_at("another"),
-            &["prod", "another", "project project"],
+            &["prod", "another", "project project", "delete this request"],
         ),
         (
             ready("a b").rival(Some("older")),

@@ -197,7 +197,10 @@ fn a_held_object_says_until_when() {
         ..attempt("a b")
     };
     let unknown = message(&in_doubt("a b", token).deleting());
-    assert!(unknown.contains("24 hours after"), "{unknown}");
+    assert!(
+        unknown.contains("--token-life of the operator, 24h by default, after 2026-01-15T08:00:00Z"),
+        "{unknown}"
+    );
 }
 
 #[test]

@@ -294,6 +294,11 @@ fn messages_name_what_failed_and_why() {
     for word in ["1 desktop ", "(a)", "console"] {
         assert!(text.contains(word), "no {word:?} in {text:?}");
     }
+    let elsewhere = message(&accepted().project_at("another"));
+    assert!(
+        elsewhere.contains("abandon the request by annotation"),
+        "{elsewhere}"
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::controllers::job_poller::{JobPollState, JobToFollow};
 use crate::controllers::project_session::{self, ProjectSession};
 use crate::controllers::{Context, api};
 use crate::crd::DesktopDeletion;
-use crate::crd::deletion::ProjectCoordinates;
+use crate::crd::deletion::{Attempt, ProjectCoordinates};
 use crate::ids::{DesktopID, JobID};
 use crate::plan::deadlines;
 use crate::plan::error_policy::{cloud_error, is_about_one_desktop};
@@ -349,7 +349,7 @@ pub(super) fn job(reconciliation: &mut Reconciliation, job: &JobID, context: &Co
         JobPollState::ReadFailure(error) => {
             // A job of another client that cannot be read counts as open, and the wait for it is bounded.
             let attempts = &reconciliation.observed.request.status.attempts;
-            if attempts.iter().any(|a| a.is_open() || a.took_effect()) {
+            if attempts.iter().any(Attempt::may_have_taken_effect) {
                 read_failure(reconciliation, &error, context);
             }
             JobView::default()
