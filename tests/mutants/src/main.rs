@@ -25,6 +25,9 @@ struct Arguments {
     /// Instead of looking for a test that notices, find out which mutants the gate of this layer notices: model or simulation.
     #[arg(long, value_parser = surveyed)]
     survey: Option<Layer>,
+    /// Only check that the mutants compile
+    #[arg(long, conflicts_with_all = ["layers", "survey"])]
+    check: bool,
     /// Names the mutants and ends.
     #[arg(long)]
     list: bool,
@@ -42,6 +45,8 @@ enum Error {
     Control(trial::Error),
     #[error("the code as it is fails in layer {0}: {1:?}")]
     Fails(Layer, Vec<String>),
+    #[error("one of {0:?} does not compile: {1}")]
+    Check(Vec<&'static str>, trial::Error),
     #[error("no test notices {0:?}")]
     Survivors(Vec<&'static str>),
     #[error("the page cannot be written: {0}")]
@@ -71,6 +76,9 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let root = root();
     let workshop = Workshop::open(&root, &folder())?;
+    if arguments.check {
+        return check(&workshop, chosen);
+    }
     if let Some(layer) = arguments.survey {
         return survey(&root, &workshop, &chosen, layer);
     }
@@ -95,6 +103,30 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     } else {
         Err(Error::Survivors(survivors))
     }
+}
+
+/// Compiles the mutants, as many at a time as change different lines.
+#[allow(clippy::print_stdout)]
+fn check(workshop: &Workshop, mut unchecked: Vec<&'static Mutant>) -> Result<(), Error> {
+    while !unchecked.is_empty() {
+        workshop.restore()?;
+        let mut together = Vec::new();
+        let mut later = Vec::new();
+        for mutant in unchecked {
+            match workshop.make(mutant) {
+                Ok(()) => together.push(mutant.name),
+                Err(error) if together.is_empty() => return Err(error.into()),
+                Err(_) => later.push(mutant),
+            }
+        }
+        if let Err(error) = trial::check(workshop) {
+            return Err(Error::Check(together, error));
+        }
+        println!("{} mutants compile", together.len());
+        unchecked = later;
+    }
+    workshop.restore()?;
+    Ok(())
 }
 
 /// Which of the mutants the gate of a layer notices.

@@ -23,7 +23,7 @@ pub enum Error {
     #[error("cargo cannot be run: {0}")]
     Cargo(std::io::Error),
     /// The sources do not build.
-    #[error("the tests of layer {layer} do not build:\n{output}")]
+    #[error("the code of layer {layer} does not build:\n{output}")]
     Build {
         /// Which tests.
         layer: Layer,
@@ -53,12 +53,12 @@ pub enum Error {
 /// # Errors
 /// They do not build, there is none of that name, or they did not come to an end.
 pub fn run(workshop: &Workshop, layer: Layer, tests: &[&str]) -> Result<Verdict, Error> {
-    let built = cargo(workshop, layer, &["--no-run"])?;
+    let built = cargo(workshop, "test", &[layer.arguments(), &["--no-run"]].concat())?;
     if !built.status.success() {
         let output = String::from_utf8_lossy(&built.stderr).into_owned();
         return Err(Error::Build { layer, output });
     }
-    let ran = cargo(workshop, layer, &[&["--"], tests].concat())?;
+    let ran = cargo(workshop, "test", &[layer.arguments(), &["--"], tests].concat())?;
     let output = String::from_utf8_lossy(&ran.stdout).into_owned();
     let verdict = Verdict::read(&output);
     let known = |part: &&&str| verdict.all().any(|name| name.contains(**part));
@@ -78,12 +78,25 @@ pub fn run(workshop: &Workshop, layer: Layer, tests: &[&str]) -> Result<Verdict,
     Ok(verdict)
 }
 
-fn cargo(workshop: &Workshop, layer: Layer, more: &[&str]) -> Result<Output, Error> {
+/// Compiles the library of the operator, which has all that mutants change.
+///
+/// # Errors
+/// It does not compile.
+pub fn check(workshop: &Workshop) -> Result<(), Error> {
+    let layer = Layer::Unit;
+    let checked = cargo(workshop, "check", layer.arguments())?;
+    if checked.status.success() {
+        return Ok(());
+    }
+    let output = String::from_utf8_lossy(&checked.stderr).into_owned();
+    Err(Error::Build { layer, output })
+}
+
+fn cargo(workshop: &Workshop, command: &str, arguments: &[&str]) -> Result<Output, Error> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     Command::new(cargo)
-        .args(["test", "--locked"])
-        .args(layer.arguments())
-        .args(more)
+        .args([command, "--locked"])
+        .args(arguments)
         .current_dir(&workshop.sources)
         .env("CARGO_TARGET_DIR", &workshop.build)
         .stdin(Stdio::null())

@@ -1,7 +1,7 @@
 //! A copy of the sources, in which one mutant at a time is made. Files that stay as they are are not touched, so that
 //! Cargo builds again only what a mutant changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -87,16 +87,22 @@ impl Workshop {
         self.clear(&self.sources, &files)
     }
 
-    /// Makes one mutant in a copy that is the same as the original.
+    /// Makes one mutant in the copy.
     ///
     /// # Errors
-    /// A text to replace does not stand there exactly once.
+    /// A text to replace does not stand there exactly once; then the copy is unchanged.
     pub fn make(&self, mutant: &Mutant) -> Result<(), Error> {
+        let mut changed = BTreeMap::new();
         for edit in mutant.edits {
             let path = self.sources.join(edit.file);
-            let text = fs::read_to_string(&path).map_err(at(&path))?;
-            let changed = edit.apply(mutant.name, &text)?;
-            fs::write(&path, changed).map_err(at(&path))?;
+            let text = match changed.remove(&path) {
+                Some(text) => text,
+                None => fs::read_to_string(&path).map_err(at(&path))?,
+            };
+            changed.insert(path, edit.apply(mutant.name, &text)?);
+        }
+        for (path, text) in changed {
+            fs::write(&path, text).map_err(at(&path))?;
         }
         Ok(())
     }
