@@ -25,8 +25,8 @@ pub struct Cli {
 const ABOUT: &str = "\
 Deletes Huawei Cloud Workspace desktops declared as DesktopDeletion resources.
 
-Each batch is submitted to the cloud at most once; its job is followed to the end, and the conditions of the \
-object report progress, result and required action.
+A batch is never submitted again while an earlier delete request may take effect. Its job is followed to the end, and \
+the conditions of the object report progress, result and required action.
 
 Examples:
   desktop-deletion-operator crds | kubectl apply -f -    install the CRDs

@@ -1,5 +1,5 @@
-//! `desktop-deletion-operator`: deletes Huawei Cloud Workspace desktops declared as `DesktopDeletion` resources, submits
-//! each batch at most once, and reports every step in conditions.
+//! `desktop-deletion-operator`: deletes Huawei Cloud Workspace desktops declared as `DesktopDeletion` resources, never
+//! submits a batch again while an earlier delete request may take effect, and reports every step in conditions.
 //!
 //! ```text
 //!  watch ──► load ──► plan(&Observed) ──► execute(step) ──► plan … ──► report

@@ -13,8 +13,8 @@ use workspace_simulator::{Options, serve};
 
 /// A simulated Huawei Cloud Workspace, with IAM and the API gateway.
 ///
-/// When it is ready it prints one line of JSON: the addresses of Workspace, IAM and the admin API, and the file with
-/// the certificate to trust. SIGTERM and Ctrl-C end it.
+/// When the simulator is ready, it prints one line of JSON: the addresses of Workspace, IAM and the admin API, and the
+/// file with the certificate that clients must trust. To stop it, press Ctrl-C or send SIGTERM.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -30,11 +30,11 @@ struct Arguments {
     #[arg(long, value_name = "FILE.yaml")]
     world: PathBuf,
 
-    /// File to which every request is appended, one JSON object per line.
+    /// File to which every request is appended, one JSON object per line; without it, it is kept in memory only.
     #[arg(long, value_name = "FILE.jsonl")]
     ledger: Option<PathBuf>,
 
-    /// File to which the certificate of the authority that clients must trust is written.
+    /// File for the certificate (PEM) that clients must trust; created at every start.
     #[arg(long, value_name = "FILE.pem")]
     ca_out: PathBuf,
 

@@ -79,7 +79,7 @@ struct ScopeArgs {
     )]
     cloud_proxy_credentials_file: Option<PathBuf>,
 
-    /// The operator's own namespace, which its Deployment hands in
+    /// The operator's own namespace, set by its Deployment
     #[arg(long, hide = true, env = "POD_NAMESPACE", value_parser = namespace)]
     pod_namespace: Option<String>,
 }
@@ -157,7 +157,7 @@ struct ProcessArgs {
     #[arg(long, value_name = "NAME", env = "DESKTOP_DELETION_IDENTITY", value_parser = identity)]
     identity: Option<String>,
 
-    /// The name of the operator's pod, which its Deployment hands in
+    /// The name of the operator's pod, set by its Deployment
     #[arg(long, hide = true, env = "POD_NAME", value_parser = identity)]
     pod_name: Option<String>,
 

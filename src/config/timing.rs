@@ -21,7 +21,7 @@ const FOLLOWING: &str = "Polling and retries";
 /// comment is what `--help` says.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Timing {
-    /// Deadline of a request without spec.notAfter, counted from its creation or from spec.notBefore
+    /// Deadline of a request without spec.notAfter, counted from its creation or spec.notBefore, whichever is later
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_REQUEST_DEADLINE", value_parser = parse, default_value = "168h", help_heading = SUBMISSION)]
     pub request_deadline: Duration,
 
@@ -85,7 +85,7 @@ pub struct Timing {
     #[arg(long, value_name = "TIME", env = "DESKTOP_DELETION_WATCH_CHECK", value_parser = parse, default_value = "5m", help_heading = FOLLOWING)]
     pub watch_check: Duration,
 
-    /// After this time a queued request has conditions; after eight times as long while many wait
+    /// Delay until a queued request gets conditions; eight times as long while many requests wait
     #[arg(long, hide = true, value_name = "TIME", env = "DESKTOP_DELETION_FIRST_REPORT", value_parser = parse, default_value = "6s", help_heading = FOLLOWING)]
     pub first_report: Duration,
 

@@ -72,7 +72,7 @@ api_enum! {
         Ready,
         /// Whether the plan (`status.plan`) is known and nothing blocks it. Present only if the plan is shown.
         Planned,
-        /// Whether the plan is approved. Present only if the plan is shown.
+        /// Whether the plan is approved or needs no approval. Present only if the plan is shown.
         Approved,
         /// Present only while the operator makes progress or retries (kstatus).
         Reconciling,

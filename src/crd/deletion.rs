@@ -24,8 +24,8 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
 /// What to delete, and how. Every field except `suspend` and `approvedPlan` is immutable: to change a request, create a new
 /// object.
 ///
-/// A client without strict field validation silently drops unknown fields, such as `email_notification`, and the
-/// default applies instead. `kubectl apply` rejects them.
+/// If a client does not request strict field validation, the API server silently drops unknown fields, such as
+/// `email_notification`, and the default applies instead. `kubectl apply` requests it, so unknown fields are rejected.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "cloud-desktops.dev",
@@ -37,9 +37,10 @@ const INSTEAD: &str = "create a new DesktopDeletion instead";
     namespaced,
     status = "DesktopDeletionStatus",
     derive = "PartialEq",
-    doc = "A batch of cloud desktops to delete. The operator submits the batch to Huawei Cloud Workspace at most once, \
-           follows the job, verifies that the desktops are gone, and reports the result in conditions. A deletion cannot \
-           be undone. Deleting this object deletes nothing in the cloud and does not recall a submitted request.",
+    doc = "A batch of cloud desktops to delete. The operator submits the batch to Huawei Cloud Workspace, never again \
+           while an earlier delete request may take effect, follows the job, verifies that the desktops are gone, and \
+           reports the result in conditions. A deletion cannot be undone. Deleting this object deletes nothing in the \
+           cloud and does not recall a submitted request.",
     validation = rules::forbidden(
         BODY_IS_ADMITTED,
         "an attempt can only name desktops that spec.desktopIDs names, in the same spelling"

@@ -88,7 +88,7 @@ pub(super) const READABLE_TIME: &str =
     "self >= timestamp('1970-01-01T00:00:00Z') && self < timestamp('9999-01-01T00:00:00Z')";
 
 /// What the API server says of a time in status that cannot be read back.
-pub(super) const UNREADABLE_TIME: &str = "the time must be after 1970 and before the year 9999";
+pub(super) const UNREADABLE_TIME: &str = "the time must be between the years 1970 and 9998";
 
 /// A time in status.
 pub(super) fn recorded_time() -> Rule {
@@ -98,6 +98,6 @@ pub(super) fn recorded_time() -> Rule {
 /// A time in spec; `omitted` is the field, and what happens without it.
 pub(super) fn readable_time(omitted: &str) -> Rule {
     Rule::new(READABLE_TIME).message(&*format!(
-        "the time must be after 1970 and before the year 9999; omit {omitted}"
+        "the time must be between the years 1970 and 9998; omit {omitted}"
     ))
 }

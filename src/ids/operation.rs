@@ -80,7 +80,7 @@ impl Operation {
             Self::ListSubJobs => "workspace:jobs:listSubJobs",
             Self::ShowJob => "workspace:jobs:get",
             Self::CreateToken | Self::CreateTemporaryAccessKey | Self::ValidateToken => {
-                "programmatic access to IAM"
+                "for programmatic access to IAM"
             }
             Self::Other => "for this call",
         }

@@ -241,6 +241,6 @@ pub fn not_submitted(id: &DesktopID) -> DesktopStatus {
 }
 
 fn perhaps_submitted(id: &DesktopID) -> DesktopStatus {
-    let message = "the submission reached other desktops; whether it reached this one is not known yet";
+    let message = "the delete request took effect for other desktops; whether it took effect for this one is not known yet";
     DesktopStatus::because(id, DesktopState::Unknown, None, message)
 }

@@ -239,7 +239,7 @@ fn undecided(observed: &Observed, id: &DesktopID) -> DesktopStatus {
         let text = "the job has ended, not all of its sub-jobs could be read, and the desktop still exists; check it in the console";
         return failed(id, Some(code::NO_SUB_JOB), text);
     }
-    let text = "the request took effect for other desktops; whether it did for this one is unknown: check it in the console";
+    let text = "the delete request took effect for other desktops; whether it took effect for this one is unknown: check it in the console";
     DesktopStatus::because(id, DesktopState::Unknown, None, text)
 }
 

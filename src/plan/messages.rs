@@ -138,7 +138,7 @@ pub fn hint_not_an_id<'a>(absent: impl IntoIterator<Item = &'a DesktopID>) -> St
         return String::new();
     }
     format!(
-        "; {} does not look like a desktop ID of the service: spec.desktopIDs takes IDs, not computer names",
+        "; these do not have the form of a desktop ID (a UUID): {}; spec.desktopIDs takes IDs, not computer names",
         name_some(odd)
     )
 }

@@ -87,7 +87,7 @@ pub fn next(observed: &Observed) -> Option<Step> {
     }
     if resolve.action == ResolveAction::Abandon && attempt.took_effect() {
         return refuse(format!(
-            "attempt {} took effect and its job is followed; it can be abandoned once the job is overdue: set the annotation again then",
+            "attempt {} took effect and its job is followed; it can be abandoned once the job is overdue. Remove the annotation and set it again then",
             attempt.id
         ));
     }

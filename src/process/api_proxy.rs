@@ -9,7 +9,7 @@ use kube::config::Kubeconfig;
 /// A proxy that cannot be used. Its URL is not repeated, since it may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{named_by} is not a valid http, https or socks5 proxy for the API server: correct it, or add the API server to NO_PROXY"
+    "{named_by} is not a valid http, https or socks5 proxy for the API server: correct or remove it; to bypass HTTPS_PROXY, you can also add the API server to NO_PROXY"
 )]
 pub struct InvalidProxy {
     named_by: &'static str,

@@ -24,9 +24,9 @@ const QUIET: &str = "kube_client::client::builder=off,kube_runtime::controller=w
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// One line a message, for people.
+    /// One line per message, for people.
     Text,
-    /// One JSON object a line, for collectors.
+    /// One JSON object per line, for log collectors.
     Json,
 }
 
@@ -90,7 +90,7 @@ fn text_of(payload: &dyn Any) -> &str {
         .downcast_ref::<&str>()
         .copied()
         .or_else(owned)
-        .unwrap_or("without a text")
+        .unwrap_or("no message")
 }
 
 /// The filter as text, if it is one: the check of `--log-level`.

@@ -135,7 +135,7 @@ impl Workspace for HttpWorkspace {
             credentials,
             expires_at,
         } = self.credentials_provider.cached().ok_or_else(|| {
-            not_sent("the credentials must be renewed first, as the next read does".to_owned())
+            not_sent("the credentials must be renewed first; the next read renews them".to_owned())
         })?;
         if batch.desktop_ids.is_empty() || batch.desktop_ids.len() > MAX_BATCH {
             return Err(not_sent(format!("a batch must name 1 to {MAX_BATCH} desktops")));

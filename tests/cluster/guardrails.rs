@@ -205,7 +205,7 @@ async fn guardrails_that_are_relaxed_while_a_request_waits_are_told_of() {
     let event = fixture.event("prod", "GuardrailsRelaxed", "allowForce").await;
     let note = event.note.unwrap();
     assert!(
-        note.contains("1 waiting request can now be submitted") && !note.contains("maxDesktopsPerRequest"),
+        note.contains("this can unblock 1 waiting request") && !note.contains("maxDesktopsPerRequest"),
         "{note}"
     );
     assert_eq!(event.regarding.unwrap().kind.as_deref(), Some("WorkspaceProject"));

@@ -87,7 +87,7 @@ pub(crate) struct Retry {
     #[command(flatten)]
     pub(crate) request: Named,
 
-    /// Name of the new request [default: NAME-retry, NAME-retry-2 and so on]
+    /// Name of the new request [default: NAME-retry; for a request named NAME-retry, NAME-retry-2]
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) new_name: Option<String>,
 }
@@ -112,15 +112,15 @@ pub(crate) struct Resolve {
 #[derive(Debug, Group)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Answer {
-    /// The delete request took effect as this job
+    /// Adopt this job as the result of the delete request
     #[arg(long, value_name = "JOB")]
     pub(crate) adopt: Option<String>,
 
-    /// The delete request certainly had no effect: submit the desktops again
+    /// Submit the desktops again, if you are sure that the delete request had no effect
     #[arg(long)]
     pub(crate) retry: bool,
 
-    /// Abandon the attempt: whether it took effect stays unknown
+    /// Abandon the attempt; it remains unknown whether it took effect
     #[arg(long)]
     pub(crate) abandon: bool,
 }

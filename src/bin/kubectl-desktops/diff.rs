@@ -14,13 +14,13 @@ use crate::error::Error;
 use crate::output::{self, Format, escaped, table};
 use crate::request::{Desktop, Request};
 
-/// The difference between the approved plan and the present one.
+/// The difference between the approved plan and the current one.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Difference {
     approved_hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    present_hash: Option<String>,
+    current_hash: Option<String>,
     /// What the operator says of the approval.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
@@ -35,7 +35,7 @@ struct Change {
     #[serde(rename = "change")]
     kind: Kind,
     approved: String,
-    present: String,
+    current: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -68,15 +68,15 @@ impl Difference {
         let approved = approved.ok_or_else(|| {
             Error::other("no plan of this request has been approved: there is nothing to compare with")
         })?;
-        let present = request.desktops();
+        let current = request.desktops();
         let mut changes = Vec::new();
         for was in &approved.desktops {
-            let is = present
+            let is = current
                 .iter()
                 .find(|desktop| desktop.id.eq_ignore_ascii_case(was.id.as_str()));
             changes.extend(of_desktop(was, is));
         }
-        for is in present.iter().filter(|desktop| is_planned(desktop)) {
+        for is in current.iter().filter(|desktop| is_planned(desktop)) {
             let known = |was: &ApprovedDesktop| is.id.eq_ignore_ascii_case(was.id.as_str());
             if !approved.desktops.iter().any(known) {
                 changes.push(change(&is.id, Kind::Added, None, Some(&is.title())));
@@ -84,7 +84,7 @@ impl Difference {
         }
         Ok(Self {
             approved_hash: approved.hash.clone(),
-            present_hash: status
+            current_hash: status
                 .and_then(|status| status.plan.as_ref())
                 .map(|plan| plan.hash.clone()),
             message: request
@@ -95,13 +95,13 @@ impl Difference {
     }
 
     fn is_none(&self) -> bool {
-        self.present_hash.as_ref() == Some(&self.approved_hash) && self.changes.is_empty()
+        self.current_hash.as_ref() == Some(&self.approved_hash) && self.changes.is_empty()
     }
 
     fn text(&self) -> String {
-        let present = self.present_hash.as_deref().unwrap_or(output::NONE);
+        let current = self.current_hash.as_deref().unwrap_or(output::NONE);
         let mut text = format!(
-            "Approved plan:   {}\nCurrent plan:    {present}\n",
+            "Approved plan:   {}\nCurrent plan:    {current}\n",
             self.approved_hash
         );
         if let Some(message) = self.message.as_deref().filter(|message| !message.is_empty()) {
@@ -119,7 +119,7 @@ impl Difference {
                     change.id.clone(),
                     kind,
                     change.approved.clone(),
-                    change.present.clone(),
+                    change.current.clone(),
                 ]
             };
             let rows: Vec<_> = self.changes.iter().map(row).collect();
@@ -155,13 +155,13 @@ fn of_desktop(was: &ApprovedDesktop, is: Option<&Desktop>) -> Vec<Change> {
     changes
 }
 
-fn change(id: &str, kind: Kind, approved: Option<&str>, present: Option<&str>) -> Change {
+fn change(id: &str, kind: Kind, approved: Option<&str>, current: Option<&str>) -> Change {
     let text = |side: Option<&str>| side.unwrap_or_default().to_owned();
     Change {
         id: id.to_owned(),
         kind,
         approved: text(approved),
-        present: text(present),
+        current: text(current),
     }
 }
 
@@ -172,10 +172,10 @@ mod tests {
     use super::*;
     use crate::request::tests::{condition, hash, request};
 
-    fn difference(present: char, desktops: &serde_json::Value) -> Difference {
+    fn difference(current: char, desktops: &serde_json::Value) -> Difference {
         let status = json!({
             "conditions": [condition(ConditionType::Approved, "False", "PlanChanged", "pc-1 has another user")],
-            "plan": {"hash": hash(present), "observedAt": "2026-12-01T08:00:00Z", "delete": 2, "absent": 0, "blocked": 0},
+            "plan": {"hash": hash(current), "observedAt": "2026-12-01T08:00:00Z", "delete": 2, "absent": 0, "blocked": 0},
             "approved": {"hash": hash('a'), "desktops": [
                 {"id": "pc-1", "name": "VDI-01", "users": "anna"},
                 {"id": "PC-2", "name": "VDI-02", "users": "ben"},

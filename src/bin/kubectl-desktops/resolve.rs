@@ -66,7 +66,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Resolve, format: Format) -> Re
             output::print_json(&json!({"name": name, "annotation": value, "annotated": resolved}))?;
         }
         Format::Text if resolved => output::print(&format!(
-            "\ndesktopdeletion.cloud-desktops.dev/{name} annotated; the operator reports the result in status.lastHandledResolve, or by an Event ResolveRefused\n"
+            "\ndesktopdeletion.cloud-desktops.dev/{name} annotated; status.lastHandledResolve shows this value once the operator has handled it, and a refused value causes an Event ResolveRefused\n"
         )),
         Format::Text => {}
     }

@@ -213,7 +213,9 @@ impl Reconciliation {
         self.project_session
             .as_ref()
             .and_then(|project_session| project_session.session.as_ref())
-            .ok_or(Error::Fault("a step in the cloud without credentials"))
+            .ok_or(Error::Fault(
+                "a cloud API call was planned before the credentials were read",
+            ))
     }
 
     /// State of the circuit breaker for its submission.
@@ -253,10 +255,10 @@ impl Reconciliation {
     /// # Errors
     /// The decision asked for the cloud before the project was read: a fault.
     pub fn credentials_key(&self) -> Result<CredentialsKey, Error> {
-        let fault = Error::Fault("a step in the cloud before the project was read");
+        let fault = Error::Fault("a cloud API call was planned before the project was read");
         let project_session = self.project_session.as_ref().ok_or(fault)?;
         let project = project_session.view.coordinates.as_ref();
-        let project = project.ok_or(Error::Fault("a step in the cloud without a project"))?;
+        let project = project.ok_or(Error::Fault("a cloud API call was planned without a project"))?;
         Ok(CredentialsKey {
             project: project.key(),
             version: project_session.version.clone(),

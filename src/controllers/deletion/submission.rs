@@ -266,7 +266,7 @@ async fn reload(
                 return Err(Error::Api(error));
             }
             Err(error) => {
-                tracing::warn!(namespace = reconciliation.namespace(), name, why, %error, "reading the object again");
+                tracing::warn!(namespace = reconciliation.namespace(), name, why, %error, "failed to read the object; retrying");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RECORD_PAUSES.1);
             }

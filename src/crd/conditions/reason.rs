@@ -21,8 +21,8 @@ api_enum! {
         /// `spec.suspend` of the `WorkspaceProject` prevents the submission.
         ProjectSuspended,
         /// The `WorkspaceProject` was replaced and now points to another project, region or endpoint than the one in which
-        /// this request started. Recreate it with the values in `status.project`. Or delete the request and create a new
-        /// one, or, if a delete request may have taken effect, abandon the request.
+        /// this request started. Recreate it with the values in `status.project`. Otherwise, delete the request and
+        /// create a new one, or abandon the request if a delete request may have taken effect.
         ProjectChanged,
         /// Some of the desktops are being deleted by another client. The request waits until they are gone or idle
         /// again.

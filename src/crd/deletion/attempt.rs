@@ -77,7 +77,7 @@ pub struct Attempt {
     #[x_kube(validation = fact())]
     pub body_digest: String,
 
-    /// Hash of the approved plan that the desktops in the body were compared with. Absent if no approval was needed.
+    /// Hash of the approved plan that the desktops in the body were compared with. Absent if there was no approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     #[x_kube(validation = fact())]

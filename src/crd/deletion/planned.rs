@@ -74,8 +74,8 @@ pub struct ApprovedPlan {
     #[schemars(length(max = limits::DIGEST), regex(pattern = rules::DIGEST))]
     pub hash: String,
 
-    /// The desktops that may be deleted, each only if it is unchanged since the approval. A desktop that no longer exists is
-    /// left out of the submission.
+    /// The desktops that may be deleted. If one of them has changed since the approval, nothing is submitted; one that
+    /// no longer exists is left out of the submission.
     #[schemars(length(max = limits::DESKTOPS))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub desktops: Vec<ApprovedDesktop>,

@@ -49,7 +49,7 @@ use crate::ids::{DesktopID, JobID, ProjectID, ProjectKey, Region};
     .field_path(".approved"),
     validation = rules::forbidden(
         ATTEMPT_IS_APPROVED,
-        "an open attempt can only name the plan in status.approved"
+        "planHash of a Pending attempt must be status.approved.hash"
     )
     .field_path(".attempts"),
     validation = rules::forbidden(
@@ -160,7 +160,7 @@ pub struct DesktopDeletionStatus {
     #[schemars(with = "Plan")]
     pub plan: Option<Plan>,
 
-    /// The approved plan. Only its desktops are submitted, and each one only if it is unchanged since the approval.
+    /// The approved plan. Only its desktops are submitted, and only if none of them has changed since the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ApprovedPlan")]
     pub approved: Option<ApprovedPlan>,

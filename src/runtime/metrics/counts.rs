@@ -48,7 +48,7 @@ impl Counts {
         let counts = Self {
             submissions: new.metric(
                 "submissions",
-                "Attempts to submit a batch that were settled, by outcome and, where the cloud refused or was not reached, class of the error",
+                "Settled attempts to submit a batch, by outcome and, for Rejected and NotSent, by class of the error",
             ),
             lost_responses: new.metric(
                 "lost_responses",
@@ -72,7 +72,7 @@ impl Counts {
             ),
             cloud_calls: new.metric(
                 "cloud_calls",
-                "Calls to the cloud API, by operation and HTTP status, or notSent, or noResponse",
+                "Calls to the cloud API, by operation and code: the HTTP status, notSent or noResponse",
             ),
             suppressed_requests: new.metric(
                 "suppressed_requests",
@@ -87,8 +87,8 @@ impl Counts {
                 "Time that calls to the cloud API waited for the rate limiter, by priority",
                 || Histogram::new(WAITS),
             ),
-            reconciles: new.metric("reconciles", "Reconciliations, by result"),
-            durations: new.seconds("reconcile_duration", "Duration of a reconciliation", || {
+            reconciles: new.metric("reconciles", "Reconciliations, by kind of object and result"),
+            durations: new.seconds("reconcile_duration", "Duration of reconciliations, by kind of object", || {
                 Histogram::new(RUNS)
             }),
             api_writes: new.metric(

@@ -69,7 +69,7 @@ impl Collector for Live {
         if let Some(circuit_breaker) = sources.circuit_breaker {
             let open = circuit_breaker().into_iter();
             let series = open.map(|(breaker, held)| ([("breaker", breaker_name(breaker))], count(held)));
-            let help = "Open circuit breakers. Each applies to one set of credentials: to all of its calls, those in one project, or those to one endpoint.";
+            let help = "Circuit breakers that are open or half-open, by breaker. Each applies to one set of credentials: credentials to all of their calls, throttled to those in one project, unanswered to their delete requests to one endpoint.";
             gauges(&mut encoder, "circuit_breaker_open", help, series)?;
         }
         if let Some(claims) = sources.claims {

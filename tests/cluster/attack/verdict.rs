@@ -193,7 +193,7 @@ pub(super) fn made_up() -> Vec<Lie> {
 
 pub(super) fn approvals() -> Vec<Lie> {
     let unshown = "approved can only be the plan that status.plan showed";
-    let unapproved = "an open attempt can only name the plan in status.approved";
+    let unapproved = "planHash of a Pending attempt must be status.approved.hash";
     let attempt = |digit| json!([attempt("new", "Pending", json!({"planHash": digest(digit)}))]);
     vec![
         lie(

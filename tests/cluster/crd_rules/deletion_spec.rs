@@ -231,7 +231,7 @@ fn deadlines() -> Vec<Row> {
         create(
             "create a request with a deadline that is no time of the operator's calendar",
             json!({"notAfter": "9999-12-31T23:59:59Z"}),
-            Refused("must be after 1970 and before the year 9999"),
+            Refused("must be between the years 1970 and 9998"),
         ),
         create(
             "create a request with an earliest time before its deadline",

@@ -14,11 +14,11 @@ fn times() -> [(&'static str, Expected); 6] {
         ("2026-12-01t00:00:00Z", Refused("should match")),
         (
             "0000-01-01T00:00:00Z",
-            Refused("must be after 1970 and before the year 9999"),
+            Refused("must be between the years 1970 and 9998"),
         ),
         (
             "9999-12-31T23:59:59Z",
-            Refused("must be after 1970 and before the year 9999"),
+            Refused("must be between the years 1970 and 9998"),
         ),
     ]
 }

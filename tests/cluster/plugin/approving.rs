@@ -241,6 +241,6 @@ async fn the_difference_from_the_approved_plan_is_shown() {
     let difference: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(
         difference["changes"],
-        json!([{"id": "d1", "change": "User", "approved": "anna", "present": "zoe"}])
+        json!([{"id": "d1", "change": "User", "approved": "anna", "current": "zoe"}])
     );
 }

@@ -445,10 +445,10 @@ fn only_an_absent_id_that_is_none_of_the_services_is_named_as_a_mistake() {
             panic!("{step:?}")
         };
         assert_eq!(ending.succeeded, Reason::AlreadyAbsent);
-        let hint = odd.map(|id| format!("; {id} does not look like a desktop ID"));
+        let hint = odd.map(|id| format!("; these do not have the form of a desktop ID (a UUID): {id}"));
         match hint {
             Some(hint) => assert!(ending.message.contains(&hint), "{}", ending.message),
-            None => assert!(!ending.message.contains("look like"), "{}", ending.message),
+            None => assert!(!ending.message.contains("the form of"), "{}", ending.message),
         }
     }
 }

@@ -284,7 +284,7 @@ fn messages_name_what_failed_and_why() {
         .no_finalizer();
     assert_eq!(
         message(&some_were_gone),
-        "1 desktop deleted, 1 already absent; b does not look like a desktop ID of the service: spec.desktopIDs takes IDs, not computer names"
+        "1 desktop deleted, 1 already absent; these do not have the form of a desktop ID (a UUID): b; spec.desktopIDs takes IDs, not computer names"
     );
     let late = accepted()
         .overdue()
